@@ -1,0 +1,1 @@
+"""For platforms: sign, push and ask for health over HTTP."""

@@ -1,0 +1,1 @@
+"""The lock on a tenants folder and the private socket to the server that holds it."""

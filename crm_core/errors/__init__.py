@@ -1,0 +1,167 @@
+"""Every error the outside can see: one base, one class per wire code.
+
+::
+
+    CrmError                          carries status, code, title, detail and evidence
+    ├── RequestError                  the request as such
+    │     NotFound, MethodNotAllowed, NotAcceptable, MalformedPath, RequestTimeout, InvalidParameter,
+    │     UnknownParameter, InvalidCursor, PayloadTooLarge, UnsupportedMediaType, RateLimited
+    ├── AccessError                   who may do what
+    │     Unauthenticated, CsrfFailed, InvalidCredentials, LoginThrottled, TokenReused, InsufficientScope,
+    │     ModuleUnavailable, FeatureUnavailable, PermissionDenied, SubscriptionSuspended, LimitReached
+    ├── PushError                     why a push was refused, in the order of the checks
+    │     MisdirectedInstance, UnknownTenant, UnknownPayloadType, ReceiverDisabled, SignatureMissing,
+    │     SignatureMalformed, AmbiguousSignature, SchemeNotAccepted, KeyUnknown, KeyInactive,
+    │     SignatureInvalid, SignatureIncomplete, TimestampOutOfWindow, SourceNotAllowed, TypeNotAllowed,
+    │     ReplayedNonce, MalformedJson, InvalidEnvelope, TenantMismatch, TypeMismatch, DuplicatePayload,
+    │     StaleVersion, InvalidPayload, SecretRequired, ModuleBlocked, ModuleUnsupported
+    ├── RecordError
+    │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch
+    └── ServerError                   ours: nothing was changed and nothing was used up
+          PluginFailed, InternalError, StorageUnavailable, StorageFull, InstanceUnavailable, InstanceTimeout
+
+``SetupError`` stands apart: it is about files and plugins at start, is told to an admin and never travels.
+
+Only ``web/problems.py`` (and the manager's twin) turns these into HTTP answers. Evidence must be safe to
+show: no secret ever goes into an error.
+"""
+
+from __future__ import annotations
+
+from crm_core.errors.access import (
+    AccessError,
+    CsrfFailed,
+    FeatureUnavailable,
+    InsufficientScope,
+    InvalidCredentials,
+    LimitReached,
+    LoginThrottled,
+    ModuleUnavailable,
+    PermissionDenied,
+    SubscriptionSuspended,
+    TokenReused,
+    Unauthenticated,
+)
+from crm_core.errors.base import CrmError, Finding, SetupError
+from crm_core.errors.push import (
+    AmbiguousSignature,
+    DuplicatePayload,
+    InvalidEnvelope,
+    InvalidPayload,
+    KeyInactive,
+    KeyUnknown,
+    MalformedJson,
+    MisdirectedInstance,
+    ModuleBlocked,
+    ModuleUnsupported,
+    PushError,
+    ReceiverDisabled,
+    ReplayedNonce,
+    SchemeNotAccepted,
+    SecretRequired,
+    SignatureIncomplete,
+    SignatureInvalid,
+    SignatureMalformed,
+    SignatureMissing,
+    SourceNotAllowed,
+    StaleVersion,
+    TenantMismatch,
+    TimestampOutOfWindow,
+    TypeMismatch,
+    TypeNotAllowed,
+    UnknownPayloadType,
+    UnknownTenant,
+)
+from crm_core.errors.record import ExternalIdTaken, IdempotencyConflict, InvalidRecord, RecordError, RevisionMismatch
+from crm_core.errors.request import (
+    InvalidCursor,
+    InvalidParameter,
+    MalformedPath,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    RequestError,
+    RequestTimeout,
+    UnknownParameter,
+    UnsupportedMediaType,
+)
+from crm_core.errors.server import (
+    InstanceTimeout,
+    InstanceUnavailable,
+    InternalError,
+    PluginFailed,
+    ServerError,
+    StorageFull,
+    StorageUnavailable,
+)
+
+__all__ = [
+    "AccessError",
+    "AmbiguousSignature",
+    "CrmError",
+    "CsrfFailed",
+    "DuplicatePayload",
+    "ExternalIdTaken",
+    "FeatureUnavailable",
+    "Finding",
+    "IdempotencyConflict",
+    "InstanceTimeout",
+    "InstanceUnavailable",
+    "InsufficientScope",
+    "InternalError",
+    "InvalidCredentials",
+    "InvalidCursor",
+    "InvalidEnvelope",
+    "InvalidParameter",
+    "InvalidPayload",
+    "InvalidRecord",
+    "KeyInactive",
+    "KeyUnknown",
+    "LimitReached",
+    "LoginThrottled",
+    "MalformedJson",
+    "MalformedPath",
+    "MethodNotAllowed",
+    "MisdirectedInstance",
+    "ModuleBlocked",
+    "ModuleUnavailable",
+    "ModuleUnsupported",
+    "NotAcceptable",
+    "NotFound",
+    "PayloadTooLarge",
+    "PermissionDenied",
+    "PluginFailed",
+    "PushError",
+    "RateLimited",
+    "ReceiverDisabled",
+    "RecordError",
+    "ReplayedNonce",
+    "RequestError",
+    "RequestTimeout",
+    "RevisionMismatch",
+    "SchemeNotAccepted",
+    "SecretRequired",
+    "ServerError",
+    "SetupError",
+    "SignatureIncomplete",
+    "SignatureInvalid",
+    "SignatureMalformed",
+    "SignatureMissing",
+    "SourceNotAllowed",
+    "StaleVersion",
+    "StorageFull",
+    "StorageUnavailable",
+    "SubscriptionSuspended",
+    "TenantMismatch",
+    "TimestampOutOfWindow",
+    "TokenReused",
+    "TypeMismatch",
+    "TypeNotAllowed",
+    "Unauthenticated",
+    "UnknownParameter",
+    "UnknownPayloadType",
+    "UnknownTenant",
+    "UnsupportedMediaType",
+]

@@ -1,0 +1,27 @@
+"""Errors of record operations."""
+
+from __future__ import annotations
+
+from crm_core.errors.base import CrmError
+
+
+class RecordError(CrmError):
+    """A record operation was refused for what it says."""
+
+
+class InvalidRecord(RecordError, status=422, code="invalid_record", title="Invalid record"):
+    """The record does not fit its type; every error is listed."""
+
+
+class ExternalIdTaken(RecordError, status=409, code="external_id_taken", title="External id taken"):
+    """Another record of the type has this external id."""
+
+
+class IdempotencyConflict(
+    RecordError, status=409, code="idempotency_conflict", title="Idempotency key used for another request"
+):
+    """The Idempotency-Key was used for another body."""
+
+
+class RevisionMismatch(RecordError, status=412, code="revision_mismatch", title="Changed by somebody else"):
+    """If-Match names a revision that is no longer current."""

@@ -1,0 +1,33 @@
+"""Errors that are ours: nothing was changed and nothing was used up."""
+
+from __future__ import annotations
+
+from crm_core.errors.base import CrmError
+
+
+class ServerError(CrmError):
+    """Our side failed: nothing was changed and nothing was used up."""
+
+
+class PluginFailed(ServerError, status=500, code="plugin_failed", title="A plugin failed"):
+    """A plugin raised; it is named, the request changed nothing."""
+
+
+class InternalError(ServerError, status=500, code="internal_error", title="Internal error"):
+    """Something of ours broke; the request id leads to the log."""
+
+
+class StorageUnavailable(ServerError, status=503, code="storage_unavailable", title="Storage unavailable"):
+    """The tenant's storage cannot take writes now."""
+
+
+class StorageFull(ServerError, status=507, code="storage_full", title="Storage full"):
+    """There is no space for the write."""
+
+
+class InstanceUnavailable(ServerError, status=502, code="instance_unavailable", title="Instance unavailable"):
+    """The manager reaches no upstream of the instance."""
+
+
+class InstanceTimeout(ServerError, status=504, code="instance_timeout", title="Instance timeout"):
+    """The instance did not answer the manager in time."""

@@ -1,0 +1,1 @@
+"""The front that routes by instance code."""

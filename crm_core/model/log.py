@@ -1,0 +1,81 @@
+"""The sync log's entry and its chain: each verified entry holds the hash of the one before.
+
+``entry_hash`` is the lower-case hex SHA-256 of ``prev_hash``, LF and the RFC 8785 JSON of the entry without its
+two hashes. All members are text, integers or null, so the sorted compact form is the RFC 8785 form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+GENESIS = "0" * 64  # what the first entry of a chain holds as prev_hash
+
+Status = Literal["applied", "previewed", "rejected", "failed"]
+SignatureResult = Literal["valid", "missing", "malformed", "unknown_key", "inactive_key", "invalid", "unchecked"]
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt on a tenant, as the log API shows it. ``seq`` and the hashes are null for unverified attempts."""
+
+    id: str
+    received_at: str
+    instance: str
+    tenant: str
+    status: Status
+    signature_result: SignatureResult
+    request_id: str
+    seq: int | None = None
+    payload_type: str | None = None
+    payload_version: int | None = None
+    mode: str | None = None
+    scheme: str | None = None
+    key_version: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    client_request_id: str | None = None
+    source_ip: str | None = None
+    nonce: str | None = None
+    payload_sha256: str | None = None
+    payload_bytes: int | None = None
+    duration_ms: int | None = None
+    revision: int | None = None
+    changes_count: int | None = None
+    actor: str | None = None
+    count: int = 1
+    prev_hash: str | None = None
+    entry_hash: str | None = None
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The newest link of a tenant's chain; ``seq`` is 0 while the chain is empty."""
+
+    seq: int = 0
+    hash: str = GENESIS
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def hashed_text(entry: LogEntry) -> bytes:
+    """The RFC 8785 JSON of an entry without its hashes."""
+    members = {name: getattr(entry, name) for name in entry.__struct_fields__}
+    del members["prev_hash"], members["entry_hash"]
+    return _encode(members)
+
+
+def link(entry: LogEntry, head: Head) -> LogEntry:
+    """The entry as the next link of the chain that ends in ``head``: seq and both hashes filled in."""
+    numbered = msgspec.structs.replace(entry, seq=head.seq + 1, prev_hash=None, entry_hash=None)
+    digest = hashlib.sha256(head.hash.encode() + b"\n" + hashed_text(numbered)).hexdigest()
+    return msgspec.structs.replace(numbered, prev_hash=head.hash, entry_hash=digest)
+
+
+def holds(entry: LogEntry) -> bool:
+    """Whether an entry's own hash is the hash of what it says."""
+    if entry.prev_hash is None or entry.entry_hash is None:
+        return False
+    digest = hashlib.sha256(entry.prev_hash.encode() + b"\n" + hashed_text(entry)).hexdigest()
+    return digest == entry.entry_hash

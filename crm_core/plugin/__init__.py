@@ -1,0 +1,1 @@
+"""The one door for plugins: hooks, the base classes they return, the host and the registry."""

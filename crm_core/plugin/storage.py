@@ -1,0 +1,194 @@
+"""What a storage backend keeps and promises: documents, claims, log entries and the workspace's revision.
+
+A backend knows no payload type, user or customer: the core hands it frozen **units** and reads plain values back.
+Every backend passes ``crm_core.testing.storage``; in short it promises that a unit is
+
+- **atomic and durable** when ``commit`` returns: all of it is there after a power cut, or none of it;
+- tested against the state that all units before it lead to, durable or queued, in the order they came;
+- visible to readers only once durable; nothing handed out can be mutated into the store;
+- **isolated**: a tenant's data, failures and quarantine never touch another tenant;
+- refused whole when a write fails: memory and disk stay as they were, the caller gets ``StorageUnavailable``
+  or ``StorageFull``, and the tenant takes no writes until a probe write succeeds, without a restart.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from crm_core.model.log import Head, LogEntry
+from crm_core.plugin.query import ChainReport, EntryQuery, KeyUse, Page, PageQuery, Read, StoreState, Tally, Told, View
+from crm_core.plugin.unit import (
+    Claim,
+    Committed,
+    Conflict,
+    CountBelow,
+    Delete,
+    Document,
+    DocumentAt,
+    Expectation,
+    IndexFree,
+    IndexValue,
+    Notice,
+    OutcomeUnknown,
+    Put,
+    Unit,
+    WorkspaceAt,
+)
+
+__all__ = [
+    "ChainReport",
+    "Claim",
+    "Committed",
+    "Conflict",
+    "CountBelow",
+    "Delete",
+    "Document",
+    "DocumentAt",
+    "EntryQuery",
+    "Expectation",
+    "IndexFree",
+    "IndexValue",
+    "KeyUse",
+    "Notice",
+    "OutcomeUnknown",
+    "Page",
+    "PageQuery",
+    "Put",
+    "Read",
+    "StorageBackend",
+    "StorageContext",
+    "StoreState",
+    "Tally",
+    "Told",
+    "Unit",
+    "View",
+    "WorkspaceAt",
+]
+
+
+class StorageContext(msgspec.Struct, frozen=True):
+    """What a backend is opened with. ``options``: the ``storage`` member of instance.yaml without ``backend``."""
+
+    tenants_dir: Path
+    options: Mapping[str, Any] = {}
+    log_keep_days: int = 0  # 0: keep the chain for good
+    log_max_unverified: int = 10_000
+
+
+class StorageBackend(ABC):
+    """A storage backend. One object serves all tenants of an instance; it is opened once, on the serving loop.
+
+    ``EXCLUSIVE``: only one process may have the tenants folder open; the core then holds its lock.
+    Every call on an unknown tenant raises ``UnknownTenant``.
+    """
+
+    NAME: ClassVar[str]
+    EXCLUSIVE: ClassVar[bool] = True
+
+    @abstractmethod
+    async def open(self, context: StorageContext) -> None:
+        """Get ready; tenants open when first asked for. Raises SetupError."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Make everything durable and let go of every file and connection."""
+
+    @abstractmethod
+    async def tenants(self) -> list[str]:
+        """The names of all tenants, sorted."""
+
+    @abstractmethod
+    async def has(self, tenant: str) -> bool:
+        """Whether the tenant exists; cheap, asked at every request."""
+
+    @abstractmethod
+    async def create(self, tenant: str) -> None:
+        """Make an empty tenant, durable. Raises SetupError where it exists."""
+
+    @abstractmethod
+    async def view(self, tenant: str, seen: int | None) -> View:
+        """The workspace's revision and, if newer than ``seen``, the documents of the collection ``sections``."""
+
+    @abstractmethod
+    async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the wire's word
+        """One document."""
+
+    @abstractmethod
+    async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
+        """The document with this value in this index; of several, the one with the lowest id."""
+
+    @abstractmethod
+    async def page(self, tenant: str, query: PageQuery) -> Page:
+        """A page of a collection."""
+
+    @abstractmethod
+    async def count(self, tenant: str, collection: str) -> int:
+        """How many documents a collection holds."""
+
+    @abstractmethod
+    async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
+        """The evidence of a claim, None where nobody has it."""
+
+    @abstractmethod
+    async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
+        """Make a unit durable, or say what did not hold. Raises StorageUnavailable, StorageFull, OutcomeUnknown."""
+
+    @abstractmethod
+    def note(self, tenant: str, entry: LogEntry) -> None:
+        """Write an unverified attempt beside the chain: readable at once, durable within a second, never raises.
+
+        An entry whose id is already there replaces it.
+        """
+
+    @abstractmethod
+    async def entries(self, tenant: str, query: EntryQuery) -> tuple[LogEntry, ...]:
+        """Log entries, newest first."""
+
+    @abstractmethod
+    async def tally(self, tenant: str, since: str) -> Tally:
+        """Counts over the kept log; ``since`` bounds the statuses."""
+
+    @abstractmethod
+    async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
+        """Walk the whole kept chain as it lies on disk; with ``head``, also that this link is in it unchanged."""
+
+    @abstractmethod
+    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[Told, ...] | None:
+        """The notices of units after ``after``, oldest first; None where that is too long ago to know them all."""
+
+    @abstractmethod
+    async def wait(self, tenant: str, after: int) -> None:
+        """Return once the tenant has a unit after ``after``; may return early."""
+
+    @abstractmethod
+    async def state(self, tenant: str) -> StoreState:
+        """Whether the tenant's store takes writes."""
+
+    @abstractmethod
+    async def fold(self, tenant: str) -> None:
+        """Bring the tenant's files into their resting form now; nothing to do is fine."""
+
+    @abstractmethod
+    async def backup(self, tenant: str, target: Path) -> None:
+        """Write a consistent copy to a new file while writes go on. Raises SetupError."""
+
+    @abstractmethod
+    async def restore(self, tenant: str, source: Path) -> None:
+        """Make a tenant from a backup. Raises SetupError where the tenant exists or the file is not whole."""
+
+    @abstractmethod
+    async def rename(self, tenant: str, name: str) -> None:
+        """Give a tenant another name. Raises SetupError where that name is taken."""
+
+    @abstractmethod
+    async def check(self, tenant: str) -> tuple[str, ...]:
+        """What is wrong with the tenant's files or rows, in sentences; empty when all is well."""
+
+    @abstractmethod
+    def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
+        """Every document of a collection, by id, as of one moment."""

@@ -1,0 +1,147 @@
+"""What a store is told: units and all that stands in them, frozen values without callbacks, clocks or plugin code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from crm_core.model.log import Head, LogEntry
+
+IndexValue = str | int | bool | None | tuple[str, ...]
+"""What a document is found, filtered and sorted by. A tuple matches a filter on any of its values and holds the
+folded words of a search index. Order: null, then false, true, then integers, then texts by code point."""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A stored document: ``body`` is JSON text, ``revision`` counts its puts from 1."""
+
+    collection: str
+    id: str
+    revision: int
+    body: bytes
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Write a document; ``indexes`` carries every value that queries on the collection may ask for."""
+
+    collection: str
+    id: str
+    body: bytes
+    indexes: Mapping[str, IndexValue] = {}
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Forget a document; one that is not there is no error."""
+
+    collection: str
+    id: str
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Something that can be had once: a nonce, an idempotency key, a refresh token.
+
+    ``evidence`` is JSON about the first use. The store may forget the claim once ``Unit.now`` of a later unit is past
+    ``expires`` (Unix seconds; None: never). ``stamp`` (Unix seconds) is the moment the claim speaks of: the store
+    remembers, for good, the highest stamp it has forgotten per kind, and refuses a claim at or below it
+    (``Conflict("forgotten")``), so no clock and no setting can make it take a claim twice.
+    """
+
+    kind: str
+    key: str
+    evidence: bytes
+    expires: int | None = None
+    stamp: int | None = None
+
+
+class WorkspaceAt(msgspec.Struct, frozen=True, tag=True):
+    """Expect the workspace at this revision."""
+
+    revision: int
+
+
+class DocumentAt(msgspec.Struct, frozen=True, tag=True):
+    """Expect a document at this revision; 0: expect it absent."""
+
+    collection: str
+    id: str
+    revision: int
+
+
+class IndexFree(msgspec.Struct, frozen=True, tag=True):
+    """Expect no document of the collection, other than ``id``, to hold this value in this index."""
+
+    collection: str
+    index: str
+    value: IndexValue
+    id: str
+
+
+class CountBelow(msgspec.Struct, frozen=True, tag=True):
+    """Expect the collection to hold at most ``limit`` documents once the unit is in."""
+
+    collection: str
+    limit: int
+
+
+Expectation = WorkspaceAt | DocumentAt | IndexFree | CountBelow
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something event streams tell.
+
+    ``event`` names it, ``subject`` says what it is about (a record type, or ``sync``, ``modules``), ``data`` is JSON.
+    """
+
+    event: str
+    subject: str
+    data: bytes
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one operation changes, as a plain value. ``now``: Unix seconds by the caller's clock.
+
+    ``revises``: the unit makes the next workspace revision. Entries arrive without seq and hashes; the store links
+    them into the tenant's chain in commit order.
+    """
+
+    now: int
+    expect: tuple[Expectation, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    puts: tuple[Put, ...] = ()
+    deletes: tuple[Delete, ...] = ()
+    releases: tuple[tuple[str, str], ...] = ()  # claims given back: (kind, key)
+    entries: tuple[LogEntry, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    revises: bool = False
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """A unit is durable.
+
+    ``seq`` counts the tenant's units from 1; ``head`` is the log's newest link after it;
+    ``documents`` are the revisions of the puts, in their order.
+    """
+
+    seq: int
+    revision: int
+    head: Head
+    documents: tuple[int, ...] = ()
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Nothing was changed. ``what`` names the first thing that did not hold, in the order claims, expectations.
+
+    ``claim`` and ``forgotten`` come with the claim; ``claim`` with the evidence of whoever has it;
+    ``workspace``, ``document``, ``index`` and ``count`` with the expectation.
+    """
+
+    what: Literal["claim", "forgotten", "workspace", "document", "index", "count"]
+    expectation: Expectation | None = None
+    claim: Claim | None = None
+    evidence: bytes = b""
+
+
+class OutcomeUnknown(Exception):
+    """The connection broke while committing: look a claim of the unit up to learn what became of it."""

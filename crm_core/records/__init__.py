@@ -1,0 +1,1 @@
+"""Operations on customer records of every type."""

@@ -1,0 +1,1 @@
+"""YAML files into frozen values, with file:line:column errors and reload."""

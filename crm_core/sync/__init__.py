@@ -1,0 +1,1 @@
+"""Receiving signed pushes: checks, apply, log, history and health."""

@@ -1,0 +1,1 @@
+"""For plugin authors: one conformance suite per plugin kind, fakes, fixtures."""
