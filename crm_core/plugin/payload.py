@@ -1,0 +1,80 @@
+"""Payload types: what a push may carry. A payload type is pure; the core stores, merges, seals and shows.
+
+A complete payload type, with a secret::
+
+    class Telephony(PayloadType):
+        NAME = "telephony"
+        SHOWN = "members"
+
+        class Section(msgspec.Struct, forbid_unknown_fields=True):
+            provider: Annotated[str, msgspec.Meta(max_length=200)] | msgspec.UnsetType = msgspec.UNSET
+            api_key: Annotated[str, secret(bound_to=("provider",))] | msgspec.UnsetType = msgspec.UNSET
+
+        SECTION = Section
+
+A push of ``telephony`` then sets the section of that name, and ``combined`` carries it too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from crm_core.errors import Finding
+from crm_core.model.catalog import Catalog
+from crm_core.model.entitlements import Entitlements
+
+__all__ = ["Entitlements", "Finding", "PayloadContext", "PayloadType", "secret"]
+
+
+def secret(*, bound_to: tuple[str, ...] = (), **meta: Any) -> msgspec.Meta:
+    """Mark a text member as secret: sealed at rest, shown as ``{"set": true}``, in no log.
+
+    ``bound_to``: members beside it that say where the secret goes. A merge that leaves the secret out while one of them
+    changes is refused with ``{member}_required``, or the secret would follow to a new place. Other keywords are
+    msgspec.Meta's.
+    """
+    return msgspec.Meta(**meta, extra={"secret": True, "bound_to": bound_to})
+
+
+class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a payload type may look at: the catalog, the names of roles, its options, the parts in force and proposed."""
+
+    catalog: Catalog
+    roles: frozenset[str]
+    options: Any
+    limits: frozenset[str]  # names that a limit may carry: the record types, and users
+    current: Mapping[str, Mapping[str, Any]] = {}  # section -> data as in force, secrets as {"set": true}
+
+
+class PayloadType(ABC):
+    """A payload type. ``SECTION`` is the type of its section's data; None where it only carries other types' parts.
+
+    ``SHOWN``: who sees the section in bootstrap: ``public`` (anyone), ``members`` (callers of the tenant), ``never``.
+    ``OPTIONS``: the type of the member of instance.yaml named as the payload type, if it has one.
+    Members of SECTION are optional (UNSET); a null in a payload counts as absent before the type sees it.
+    """
+
+    NAME: ClassVar[str]
+    SECTION: ClassVar[type[msgspec.Struct] | None] = None
+    SHOWN: ClassVar[Literal["public", "members", "never"]] = "never"
+    OPTIONS: ClassVar[type[msgspec.Struct] | None] = None
+
+    def split(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The parts of a push by section. Default: all of it is this type's own section."""
+        return {self.NAME: data}
+
+    def validate(self, part: Any, context: PayloadContext) -> Iterable[Finding]:
+        """Findings on a part (an instance of SECTION) that its type cannot say; pointers are into the part."""
+        return ()
+
+    def modules(self, part: Any) -> Iterable[tuple[str, str]]:
+        """Every module or feature key the part names, as (pointer, name), for the module policy."""
+        return ()
+
+    def entitlements(self, part: Any) -> Entitlements | None:
+        """What the section says about modules and rights; None where it says nothing about them."""
+        return None

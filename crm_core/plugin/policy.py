@@ -1,0 +1,31 @@
+"""What policy hooks look at and what they answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from crm_core.model.catalog import Catalog
+
+
+class NamedModule(msgspec.Struct, frozen=True):
+    """A module or feature key that a push names: where it stands, and how it is spelt there."""
+
+    pointer: str
+    name: str
+
+
+class ModuleRefusal(msgspec.Struct, frozen=True):
+    """A reason not to take a push: ``blocked`` (403 module_blocked) or ``unsupported`` (422 module_unsupported)."""
+
+    kind: Literal["blocked", "unsupported"]
+    pointer: str
+    message: str
+
+
+class PolicyContext(msgspec.Struct, frozen=True):
+    """What a policy may look at."""
+
+    tenant: str
+    catalog: Catalog

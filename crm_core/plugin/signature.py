@@ -1,0 +1,118 @@
+"""Signature schemes: how a push is signed, and nothing about whether it is welcome.
+
+A complete scheme::
+
+    class Shared(SignatureScheme):
+        NAME = "shared"
+        HEADERS = ("x-shared-stamp", "x-shared-nonce", "x-shared-mac")
+        SIGNS_INSTANCE = False
+
+        def read(self, request):
+            stamp, nonce, mac = (request.one(name) for name in self.HEADERS)
+            return Presented(timestamp=read_timestamp(stamp), nonce=nonce, evidence=mac)
+
+        def matches(self, request, presented, key):
+            text = f"{presented.timestamp}.{presented.nonce}.".encode() + request.body
+            return hmac.compare_digest(hmac.new(key, text, "sha256").hexdigest(), presented.evidence)
+
+        def sign(self, request, key, key_version, timestamp, nonce): ...
+
+The core finds the scheme by its headers, picks the keys, compares clocks and remembers nonces. A scheme is total:
+whatever bytes stand in the headers, it returns or raises one of the errors named here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from crm_core.errors import SignatureMalformed, SignatureMissing
+
+NATIVE_CLOCK_DIGITS = 15  # enough for every year a datetime can hold, few enough to be cheap to read
+
+
+class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it arrived: raw bytes where a signature covers bytes.
+
+    ``headers``: (lower-case name, value) in their order, values as received less outer white space. ``path`` and ``query``
+    (None: no ``?``) are raw. ``payload_type`` is the one of the URL, ``health`` for signed health.
+    """
+
+    method: str
+    path: str
+    query: str | None
+    authority: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    instance: str
+    tenant: str
+    payload_type: str
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a header, in order."""
+        return tuple(value for header, value in self.headers if header == name)
+
+    def one(self, name: str) -> str:
+        """The value of a header that must be there once. Raises SignatureMissing, SignatureMalformed."""
+        found = self.all(name)
+        if not found:
+            raise SignatureMissing(f"The header {name} is missing; send every header of one signature scheme.")
+        if len(found) > 1:
+            raise SignatureMalformed(f"The header {name} stands {len(found)} times; send it once.")
+        return found[0]
+
+
+class Presented(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says about its signature. ``key_version`` None: the scheme names no key, each active one is tried.
+
+    ``timestamp`` and ``expires`` are Unix seconds; ``evidence`` is the scheme's own and goes back to ``matches``.
+    """
+
+    timestamp: int
+    nonce: str
+    key_version: int | None = None
+    expires: int | None = None
+    evidence: Any = None
+
+
+def read_timestamp(text: str, header: str) -> int:
+    """Unix seconds from ASCII digits without sign or leading zero. Raises SignatureMalformed."""
+    plain = text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
+    if not plain or len(text) > NATIVE_CLOCK_DIGITS:
+        raise SignatureMalformed(f"{header} must be Unix seconds in plain digits, without sign or leading zero.")
+    return int(text)
+
+
+class SignatureScheme(ABC):
+    """A way to sign. ``HEADERS`` (lower-case): any of them present means this scheme.
+
+    ``SIGNS_INSTANCE``: the signature covers the instance code; where not, the envelope must name it.
+    """
+
+    NAME: ClassVar[str]
+    HEADERS: ClassVar[tuple[str, ...]]
+    SIGNS_INSTANCE: ClassVar[bool]
+
+    @abstractmethod
+    def read(self, request: SignedRequest) -> Presented:
+        """What the headers say. Raises SignatureMissing, SignatureMalformed, KeyUnknown (it names another tenant)."""
+
+    @abstractmethod
+    def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+        """Whether the signature was made with this key over these bytes, in constant time.
+
+        Raises SignatureIncomplete where it covers too little, SignatureMalformed where that shows only now.
+        """
+
+    @abstractmethod
+    def sign(
+        self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
+    ) -> Mapping[str, str]:
+        """The headers that make the request a signed one; what ``matches`` accepts."""
+
+    def signed_text(self, request: SignedRequest, presented: Presented) -> bytes:
+        """The exact bytes the signature must cover, for explaining a mismatch."""
+        raise LookupError(f"{self.NAME} does not show its signed text for {request.path} {presented.nonce}")
