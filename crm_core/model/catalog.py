@@ -1,0 +1,87 @@
+"""The catalog of modules, the local plan and policy, and the local roles: what an admin says about parts of the CRM.
+
+A module is a part that a user sees; a feature key is ``module.action``. Every module ``M`` has the key ``M.view``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from crm_core.model.entitlements import PlanGrant
+
+Plan = PlanGrant
+
+RECORD_ACTIONS = ("view", "create", "update", "export")
+"""The actions of a record type's module where the catalog does not say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A part of the CRM. ``requires`` names modules without which it is unavailable; ``order`` sorts menus."""
+
+    name: str
+    title: str
+    features: tuple[str, ...]
+    requires: tuple[str, ...] = ()
+    group: str | None = None
+    icon: str | None = None
+    order: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPolicy:
+    """What no push may grant or take: modules by name and by group."""
+
+    blocked_modules: frozenset[str] = frozenset()
+    blocked_groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Every module there is, in menu order, with the plan that holds where no push brought one."""
+
+    modules: Mapping[str, Module]
+    default_plan: Plan
+    policy: SyncPolicy = SyncPolicy()
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Every feature key."""
+        return frozenset(key for module in self.modules.values() for key in module.features)
+
+    @cached_property
+    def blocked(self) -> frozenset[str]:
+        """The names of the modules that the policy blocks, by name or by group."""
+        by_group = {name for name, module in self.modules.items() if module.group in self.policy.blocked_groups}
+        return self.policy.blocked_modules | by_group
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A local role: feature keys, ``M.*``, ``*.action``, or ``*`` for every feature key.
+
+    Patterns speak of modules only. The core's own keys (``Roles.core_keys``) are held where ``grant`` spells them out.
+    """
+
+    name: str
+    title: str
+    grant: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Roles(Mapping[str, Role]):
+    """The local roles by name. ``core_keys``: the keys of the core itself, which no push touches."""
+
+    roles: Mapping[str, Role]
+    core_keys: frozenset[str]
+
+    def __getitem__(self, name: str) -> Role:
+        return self.roles[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.roles)
+
+    def __len__(self) -> int:
+        return len(self.roles)
