@@ -17,3 +17,14 @@ setup: .venv/.installed ## make .venv with the crm command in it
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "This Python cannot make environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+.PHONY: test
+test: setup ## run every test
+	@$(BIN)/python -m pytest -q
+
+.PHONY: check
+check: setup ## lint, types, direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports

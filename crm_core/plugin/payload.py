@@ -41,7 +41,7 @@ def secret(*, bound_to: tuple[str, ...] = (), **meta: Any) -> msgspec.Meta:
 
 
 class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a payload type may look at: the catalog, the names of roles, its options, the parts in force and proposed."""
+    """What a payload type may look at: the catalog, the names of roles, its options, and the parts in force."""
 
     catalog: Catalog
     roles: frozenset[str]

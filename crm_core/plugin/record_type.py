@@ -13,7 +13,8 @@ A complete record type::
         SORTABLE = ("name",)
         SEARCHED = ("name",)
 
-Every record also has ``id, external_id, created_at, updated_at, created_by, updated_by, revision``; the core owns those.
+Every record also has ``id, external_id, created_at, updated_at, created_by, updated_by, revision``: the core owns
+those.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ NATIVE_CLOCK_DIGITS = 15  # enough for every year a datetime can hold, few enoug
 class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request as it arrived: raw bytes where a signature covers bytes.
 
-    ``headers``: (lower-case name, value) in their order, values as received less outer white space. ``path`` and ``query``
-    (None: no ``?``) are raw. ``payload_type`` is the one of the URL, ``health`` for signed health.
+    ``headers``: (lower-case name, value) in their order, values as received less outer white space. ``path`` and
+    ``query`` (None: no ``?``) are raw. ``payload_type`` is the one of the URL, ``health`` for signed health.
     """
 
     method: str
@@ -66,9 +66,10 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Presented(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request says about its signature. ``key_version`` None: the scheme names no key, each active one is tried.
+    """What a request says about its signature.
 
-    ``timestamp`` and ``expires`` are Unix seconds; ``evidence`` is the scheme's own and goes back to ``matches``.
+    ``key_version`` None: the scheme names no key, each active one is tried. ``timestamp`` and ``expires`` are Unix
+    seconds; ``evidence`` is the scheme's own and goes back to ``matches``.
     """
 
     timestamp: int

@@ -1,7 +1,7 @@
 """Every hook, on one page. Hooks are synchronous and get facts, never the application.
 
-A hook that is "not mine" returns None or nothing; "mine and wrong" is an exception. A plugin that raises in a push makes
-the answer ``plugin_failed``: nothing is used and nothing changes.
+A hook that is "not mine" returns None or nothing; "mine and wrong" is an exception. A plugin that raises in a push
+makes the answer ``plugin_failed``: nothing is used and nothing changes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def crm_register_record_types() -> Iterable[RecordType]:  # type: ignore[empty-b
 
 
 @hookspec
-def crm_validate_payload(section: str, part: Mapping[str, Any], context: PayloadContext) -> Iterable[Finding]:  # type: ignore[empty-body]
+def crm_validate_payload(  # type: ignore[empty-body]
+    section: str, part: Mapping[str, Any], context: PayloadContext
+) -> Iterable[Finding]:
     """Runs per section of a push, after its own type has found it valid, before anything changes.
 
     ``part`` is the section as it would be, secrets as ``{"set": true}``; pointers are into the part. Findings of all
@@ -56,4 +58,4 @@ def crm_validate_payload(section: str, part: Mapping[str, Any], context: Payload
 
 @hookspec
 def crm_module_policy(named: tuple[NamedModule, ...], context: PolicyContext) -> Iterable[ModuleRefusal]:  # type: ignore[empty-body]
-    """Runs per push with every module and feature key that it names. Any refusal wins. None or nothing: no objection."""
+    """Runs per push with every module and feature key that it names. Any refusal wins. None: no objection."""

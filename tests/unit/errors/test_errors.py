@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from crm_core import errors
+from crm_core.errors import CrmError, Finding, SecretRequired, StaleVersion
+
+
+def wire_classes(base: type[CrmError] = CrmError) -> list[type[CrmError]]:
+    """Every class below the base that stands for one wire code."""
+    return [one for group in base.__subclasses__() for one in group.__subclasses__()]
+
+
+def test_each_wire_code_has_one_class() -> None:
+    """A code on the wire leads to exactly one class, and the module exports it."""
+    codes = [one.code for one in wire_classes()]
+    assert len(codes) == len(set(codes)) == 57
+    assert all(getattr(errors, one.__name__) is one for one in wire_classes())
+
+
+def test_an_error_without_a_sentence_still_says_what_happened() -> None:
+    """The title stands in where no detail was given."""
+    assert StaleVersion().detail == "Version too old."
+
+
+def test_evidence_travels_with_the_error() -> None:
+    """What a problem shows beside its sentence is carried as a member."""
+    assert StaleVersion("Too old.", current={"branding": 7}).evidence == {"current": {"branding": 7}}
+
+
+@pytest.mark.parametrize("member", ["password", "api_key"])
+def test_a_missing_secret_is_named_in_the_code(member: str) -> None:
+    """The code tells which secret is asked for anew, whatever plugin it belongs to."""
+    assert SecretRequired(member).code == f"{member}_required"
+
+
+def test_a_finding_moves_under_a_prefix() -> None:
+    """A finding on a part points into the whole body once it is moved there."""
+    moved = Finding("/title", "type", "Use text.").under("/data")
+    assert moved.told() == {"pointer": "/data/title", "code": "type", "message": "Use text."}
