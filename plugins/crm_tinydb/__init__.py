@@ -1,0 +1,1 @@
+"""Per-tenant TinyDB files behind a journal: the default storage backend."""

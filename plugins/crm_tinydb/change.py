@@ -1,0 +1,53 @@
+"""What one unit changes, as a journal line holds it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from crm_core.model.log import LogEntry
+from crm_core.plugin.unit import IndexValue
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True):
+    """A document as it is after the unit."""
+
+    collection: str
+    id: str
+    revision: int
+    indexes: dict[str, IndexValue]
+    body: msgspec.Raw
+
+
+class Claimed(msgspec.Struct, frozen=True, array_like=True):
+    """A claim, its evidence as JSON."""
+
+    kind: str
+    key: str
+    evidence: msgspec.Raw
+    expires: int | None = None
+    stamp: int | None = None
+
+
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A unit that passed its expectations: applying changes in the order of ``seq`` rebuilds the state."""
+
+    seq: int
+    now: int
+    revision: int
+    puts: tuple[Written, ...] = ()
+    deletes: tuple[tuple[str, str], ...] = ()
+    claims: tuple[Claimed, ...] = ()
+    releases: tuple[tuple[str, str], ...] = ()
+    entries: tuple[LogEntry, ...] = ()
+
+
+decoder = msgspec.json.Decoder(Change)
+encode = msgspec.json.Encoder().encode
+
+
+def one_line(text: bytes) -> msgspec.Raw:
+    """JSON text that fits into a line: a line feed can only be white space there. Raises ValueError."""
+    msgspec.json.decode(text, type=msgspec.Raw)
+    if b"\n" in text or b"\r" in text:
+        text = text.replace(b"\n", b" ").replace(b"\r", b" ")
+    return msgspec.Raw(text)

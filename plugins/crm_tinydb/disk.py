@@ -1,0 +1,152 @@
+"""The file system as the store sees it: every call that can fail or tear goes through one small object."""
+
+# ruff: noqa: D102 -- Disk documents each call
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class Disk(Protocol):
+    """The calls a store makes. ``OSError`` is the only failure; ``write`` may write less than it was given."""
+
+    def open(self, path: Path, *, create: bool = False) -> int:
+        """Open for appending; with ``create`` make a new, empty file (mode 0600), replacing what is there."""
+
+    def write(self, handle: int, data: bytes) -> int:
+        """Append; returns how many bytes were taken."""
+
+    def sync(self, handle: int) -> None:
+        """Make what was written durable (fdatasync)."""
+
+    def truncate(self, handle: int, length: int) -> None:
+        """Cut an open file."""
+
+    def close(self, handle: int) -> None:
+        """Let go of an open file."""
+
+    def read(self, path: Path) -> bytes:
+        """All of a file."""
+
+    def size(self, path: Path) -> int:
+        """Length of a file in bytes."""
+
+    def names(self, folder: Path) -> list[str]:
+        """What a folder holds, sorted."""
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is a file or folder."""
+
+    def mode(self, path: Path) -> int:
+        """Permission bits."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename, over what is there."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file."""
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder (mode 0700); one that is there is fine."""
+
+    def remove_folder(self, path: Path) -> None:
+        """Remove an empty folder."""
+
+    def sync_folder(self, path: Path) -> None:
+        """Make a folder's entries durable."""
+
+
+class RealDisk:
+    """The operating system's files."""
+
+    def open(self, path: Path, *, create: bool = False) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(path, flags | (os.O_CREAT | os.O_TRUNC if create else 0), 0o600)
+
+    def write(self, handle: int, data: bytes) -> int:
+        return os.write(handle, data)
+
+    def sync(self, handle: int) -> None:
+        os.fdatasync(handle)
+
+    def truncate(self, handle: int, length: int) -> None:
+        os.ftruncate(handle, length)
+
+    def close(self, handle: int) -> None:
+        os.close(handle)
+
+    def read(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def size(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def names(self, folder: Path) -> list[str]:
+        return sorted(path.name for path in folder.iterdir())
+
+    def exists(self, path: Path) -> bool:
+        return path.exists()
+
+    def mode(self, path: Path) -> int:
+        return path.stat().st_mode & 0o7777
+
+    def replace(self, source: Path, target: Path) -> None:
+        source.replace(target)
+
+    def remove(self, path: Path) -> None:
+        path.unlink()
+
+    def make_folder(self, path: Path) -> None:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def remove_folder(self, path: Path) -> None:
+        path.rmdir()
+
+    def sync_folder(self, path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_all(disk: Disk, handle: int, data: bytes) -> None:
+    """Append all of ``data``, however little the disk takes at a time."""
+    view = memoryview(data)
+    while view:
+        taken = disk.write(handle, bytes(view) if len(view) < len(data) else data)
+        if taken <= 0:
+            raise OSError(5, "the disk took nothing")
+        view = view[taken:]
+
+
+def write_file(disk: Disk, path: Path, data: bytes) -> None:
+    """Put a whole file in place so that a reader, or a power cut, sees the old one or the new one."""
+    fresh = path.with_name(path.name + ".new")
+    handle = disk.open(fresh, create=True)
+    try:
+        write_all(disk, handle, data)
+        disk.sync(handle)
+    finally:
+        disk.close(handle)
+    disk.replace(fresh, path)
+    disk.sync_folder(path.parent)
+
+
+def set_aside(disk: Disk, path: Path) -> Path:
+    """Move a file that cannot be trusted out of the way under a name that nothing else has."""
+    number = 1
+    while disk.exists(aside := path.with_name(f"{path.name}.damaged-{number}")):
+        number += 1
+    disk.replace(path, aside)
+    disk.sync_folder(path.parent)
+    return aside
+
+
+def drop(disk: Disk, path: Path) -> None:
+    """Remove a file that is no longer needed; one that will not go now goes another time."""
+    with contextlib.suppress(OSError):
+        disk.remove(path)

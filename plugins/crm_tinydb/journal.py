@@ -1,0 +1,95 @@
+"""The journal: one line per unit, appended and synced before anybody is told that the unit is in."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from crm_tinydb.change import Change, decoder
+from crm_tinydb.disk import Disk, drop, write_all, write_file
+from crm_tinydb.lines import Damaged, decoded, header_line, read_header, read_lines
+from crm_tinydb.state import State
+
+KIND = "journal"
+
+
+def journal_name(generation: int) -> str:
+    """The file name of a generation's journal."""
+    return f"journal-{generation:08d}.log"
+
+
+class Journal:
+    """The journal that is being written. ``length`` is how much of it is durable."""
+
+    def __init__(self, disk: Disk, path: Path, generation: int, base: int, length: int) -> None:
+        self.disk, self.path = disk, path
+        self.generation, self.base, self.length = generation, base, length
+        self._handle: int | None = None
+
+    @classmethod
+    def create(cls, disk: Disk, folder: Path, generation: int, base: int) -> Journal:
+        """Begin a generation. Raises OSError; then the file is gone again where that was possible."""
+        path = folder / journal_name(generation)
+        header = header_line(KIND, generation, base)
+        try:
+            write_file(disk, path, header)
+        except OSError:
+            drop(disk, path.with_name(path.name + ".new"))
+            drop(disk, path)
+            raise
+        return cls(disk, path, generation, base, len(header))
+
+    def append(self, data: bytes) -> None:
+        """Make lines durable. Raises OSError; the file must then be rewritten before it is trusted again."""
+        if self._handle is None:
+            self._handle = self.disk.open(self.path)
+        try:
+            write_all(self.disk, self._handle, data)
+            self.disk.sync(self._handle)
+        except OSError:
+            # What was refused must not come back after a restart. Best effort: rewrite() is what makes it certain.
+            with contextlib.suppress(OSError):
+                self.disk.truncate(self._handle, self.length)
+            raise
+        self.length += len(data)
+
+    def rewrite(self) -> None:
+        """Put the durable part into a new file: after a failed sync the pages of the old one tell nothing."""
+        self.close()
+        after = self.path.with_name(journal_name(self.generation + 1))
+        if self.disk.exists(after):  # left by a rotation that failed half-way
+            self.disk.remove(after)
+        data = self.disk.read(self.path)[: self.length]
+        if len(data) != self.length:
+            raise OSError(5, "the journal is shorter than what was made durable")
+        write_file(self.disk, self.path, data)
+        self._handle = self.disk.open(self.path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            with contextlib.suppress(OSError):
+                self.disk.close(handle)
+
+
+def replay(data: bytes, state: State, entries: list[Change]) -> tuple[int, int]:
+    """Apply a journal's lines; returns its base and how many bytes are good. Raises Damaged with ``good``.
+
+    Changes that carry log entries are appended to ``entries``.
+    """
+    header, end = read_header(data, KIND)
+    if header.base != state.seq:
+        raise Damaged(f"begins after unit {header.base}, the files before it end with unit {state.seq}")
+    for text, after in read_lines(data, end):
+        try:
+            change: Change = decoded(text, decoder)
+        except Damaged as error:
+            raise Damaged(error.reason, end) from None
+        if change.seq != state.seq + 1:
+            raise Damaged(f"jumps from unit {state.seq} to {change.seq}", end)
+        state.apply(change)
+        if change.entries:
+            entries.append(change)
+        end = after
+    return header.base, end

@@ -1,0 +1,93 @@
+"""Checksummed lines: eight hex digits of CRC-32, a space, one JSON value, LF.
+
+Every file that grows (journal, ring, log segments) is made of them. The first is a header that names the
+kind of file, its format and its generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+FORMAT = 1
+
+
+class Damaged(Exception):
+    """A file that cannot be trusted; ``reason`` is a clause that follows its name."""
+
+    def __init__(self, reason: str, good: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.good = good  # how many bytes from the start can be trusted
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line of a file. ``base``: the seq of the unit or entry that came before the file's first."""
+
+    kind: str
+    format: int
+    generation: int
+    base: int = 0
+
+
+def sealed(text: bytes) -> bytes:
+    """A JSON text without line feeds as a checksummed line."""
+    return b"%08x %b\n" % (crc32(text), text)
+
+
+def header_line(kind: str, generation: int, base: int = 0) -> bytes:
+    """The first line of a file of this format."""
+    return sealed(msgspec.json.encode(Header(kind, FORMAT, generation, base)))
+
+
+def opened(line: bytes) -> bytes | None:
+    """The JSON text of a line without its LF, or None where the checksum does not fit."""
+    if len(line) < 10 or line[8:9] != b" ":
+        return None
+    text = line[9:]
+    return text if b"%08x" % crc32(text) == line[:8] else None
+
+
+def read_header(data: bytes, kind: str) -> tuple[Header, int]:
+    """The header and where the next line begins. Raises Damaged."""
+    if not data:
+        raise Damaged("is empty")
+    end = data.find(b"\n")
+    text = opened(data[:end]) if end >= 0 else None
+    if text is None:
+        raise Damaged("has no readable first line")
+    try:
+        header = msgspec.json.decode(text, type=Header)
+    except msgspec.MsgspecError:
+        raise Damaged("has a first line of another kind") from None
+    if header.format != FORMAT:
+        raise Damaged(f"has format {header.format}, this version reads format {FORMAT}")
+    if header.kind != kind:
+        raise Damaged(f"is a {header.kind}, not a {kind}")
+    return header, end + 1
+
+
+def read_lines(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
+    """Each line's text and where it ends. Stops before a torn last line; raises Damaged at anything else."""
+    while start < len(data):
+        end = data.find(b"\n", start)
+        if end < 0:
+            if b"\0" in data[start:]:
+                raise Damaged("has zeros where its end should be", start)
+            return
+        text = opened(data[start:end])
+        if text is None:
+            raise Damaged(f"has a line that does not fit its checksum at byte {start}", start)
+        start = end + 1
+        yield text, start
+
+
+def decoded(text: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """A line's value. Raises Damaged."""
+    try:
+        return decoder.decode(text)
+    except msgspec.MsgspecError as error:
+        raise Damaged(f"holds a line that cannot be understood ({error})") from None

@@ -1,0 +1,214 @@
+"""Opening a tenant's folder: the newest generation that can be trusted, the journals after it, and what was wrong.
+
+Nothing damaged is deleted, overwritten or skipped in silence: it is moved aside, a marker is left, and the tenant
+stays read-only until an admin removes the marker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+from crm_core.model.log import Head
+from crm_tinydb.change import Change
+from crm_tinydb.disk import Disk, set_aside, write_file
+from crm_tinydb.folded import Folded, read_folded, store_name
+from crm_tinydb.journal import KIND, Journal, journal_name, replay
+from crm_tinydb.lines import Damaged, read_header
+from crm_tinydb.log import Log
+from crm_tinydb.ring import NAME as RING
+from crm_tinydb.ring import Ring
+from crm_tinydb.segments import PREVIOUS, segment_bytes, segment_path
+from crm_tinydb.state import State
+
+IDENTITY = "identity"
+IDENTITY_TEXT = b"crm tenant store, format 1\n"
+MARKER = "quarantine"
+CHECKED_AT_OPEN = 1 << 24  # bytes of segments read at open; the rest is checked when it is read
+
+_STORE = re.compile(r"store-(\d{8})\.json")
+_JOURNAL = re.compile(r"journal-(\d{8})\.log")
+
+
+class Opened:
+    """A tenant as its files tell it."""
+
+    def __init__(self, folder: Path, disk: Disk, bound: int) -> None:
+        self.folder, self.disk = folder, disk
+        self.state = State()
+        self.log = Log((), Head(), Ring(folder, bound))
+        self.journal: Journal | None = None  # None: nothing here can be trusted
+        self.generation = 0  # of the folded file
+        self.torn = 0
+        self.reasons: list[str] = []
+
+    def damaged(self, path: Path, why: str) -> None:
+        """Note what is wrong, leave the marker, and move the file aside if it is there."""
+        self.reasons.append(f"{path.name} {why}")
+        with contextlib.suppress(OSError):  # where even this fails the file stays, and is found again
+            quarantine(self.disk, self.folder, self.reasons)
+            if self.disk.exists(path):
+                set_aside(self.disk, path)
+
+
+def quarantine(disk: Disk, folder: Path, reasons: list[str]) -> None:
+    """Leave the marker that keeps a tenant read-only. Raises OSError."""
+    text = "\n".join([*reasons, "Remove this file to go on with what is left, or restore a backup."]) + "\n"
+    write_file(disk, folder / MARKER, text.encode())
+
+
+def generations(disk: Disk, folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
+    """The files of a kind by generation, in the folder or among the previous ones."""
+    found: dict[int, Path] = {}
+    for place in (folder / PREVIOUS, folder):
+        if disk.exists(place):
+            for name in disk.names(place):
+                match = pattern.fullmatch(name)
+                if match:
+                    found[int(match[1])] = place / name
+    return found
+
+
+def stores(disk: Disk, folder: Path) -> dict[int, Path]:
+    """Folded files by generation."""
+    return generations(disk, folder, _STORE)
+
+
+def journals(disk: Disk, folder: Path) -> dict[int, Path]:
+    """Journals by generation."""
+    return generations(disk, folder, _JOURNAL)
+
+
+def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
+    """Read a tenant's files. Raises OSError where they cannot be read at all; damage is told in ``reasons``."""
+    opened = Opened(folder, disk, bound)
+    if disk.exists(folder / MARKER):
+        text = disk.read(folder / MARKER).decode("utf-8", "replace")
+        opened.reasons = text.splitlines()[:-1] or ["an earlier damage was found"]
+    _identity(opened)
+    folded = _newest(opened)
+    if folded is not None:
+        opened.state = folded.state
+        opened.generation = folded.summary.generation
+        opened.log = Log(folded.summary.segments, folded.summary.anchor, opened.log.ring)
+        _segments(opened)
+    _journals(opened, whole=folded is not None)
+    _ring(opened)
+    return opened
+
+
+def _identity(opened: Opened) -> None:
+    path = opened.folder / IDENTITY
+    if not opened.disk.exists(path):
+        opened.damaged(path, "is missing")
+    elif opened.disk.read(path) != IDENTITY_TEXT:
+        opened.damaged(path, "is not what this version writes")
+
+
+def _newest(opened: Opened) -> Folded | None:
+    found = stores(opened.disk, opened.folder)
+    if not any(path.parent == opened.folder for path in found.values()):
+        opened.damaged(opened.folder / store_name(max(found, default=0)), "is missing")
+    for generation in sorted(found, reverse=True):
+        try:
+            folded = read_folded(opened.disk.read(found[generation]))
+            if folded.summary.generation != generation:
+                raise Damaged(f"is of generation {folded.summary.generation}")  # noqa: TRY301 -- told like any other damage
+            return folded
+        except Damaged as error:
+            opened.damaged(found[generation], error.reason)
+    return None
+
+
+def _segments(opened: Opened) -> None:
+    budget = CHECKED_AT_OPEN
+    for segment in reversed(opened.log.segments):
+        path = segment_path(opened.disk, opened.folder, segment.name)
+        try:
+            if not opened.disk.exists(path):
+                raise Damaged("is missing")  # noqa: TRY301 -- told like any other damage
+            if budget > 0:
+                segment_bytes(opened.disk, opened.folder, segment)
+            elif opened.disk.size(path) != segment.size:
+                raise Damaged("does not have its length")  # noqa: TRY301 -- told like any other damage
+            budget -= segment.size
+        except Damaged as error:
+            if not any(segment.name in reason for reason in opened.reasons):
+                opened.damaged(path, error.reason)
+
+
+def _journals(opened: Opened, *, whole: bool) -> None:
+    found = journals(opened.disk, opened.folder)
+    generation = opened.generation
+    if not whole:
+        first = min(found, default=0)
+        if not _from_the_start(opened, found.get(first)):
+            return
+        generation = opened.generation = first
+    newest = max([*found, generation])
+    while generation <= newest:
+        path = found.get(generation, opened.folder / journal_name(generation))
+        if not _journal(opened, path, generation, last=generation == newest):
+            for later in range(generation + 1, newest + 1):
+                if later in found:
+                    opened.damaged(found[later], f"follows {path.name}, which is damaged")
+            return
+        generation += 1
+
+
+def _from_the_start(opened: Opened, path: Path | None) -> bool:
+    """Whether a journal holds everything since the tenant was made."""
+    try:
+        return path is not None and read_header(opened.disk.read(path), KIND)[0].base == 0
+    except Damaged:
+        return False
+
+
+def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool:
+    state, disk = opened.state, opened.disk
+    base, changes = state.seq, list[Change]()
+    data = b""
+    whole = True
+    try:
+        if not disk.exists(path):
+            raise Damaged("is missing")  # noqa: TRY301 -- told like any other damage
+        data = disk.read(path)
+        _, good = replay(data, state, changes)
+        if last and good < len(data):
+            opened.torn += 1
+            if not opened.reasons:
+                write_file(disk, path, data[:good])
+    except Damaged as error:
+        whole, good = False, error.good
+        opened.damaged(path, error.reason)
+        if good:
+            with contextlib.suppress(OSError):
+                write_file(disk, path, data[:good])
+    folded = opened.log.segments[-1].last if opened.log.segments else opened.log.anchor.seq
+    opened.log.tail += [entry for change in changes for entry in change.entries if (entry.seq or 0) > folded]
+    opened.journal = Journal(disk, path, generation, base, good)
+    return whole
+
+
+def _ring(opened: Opened) -> None:
+    path = opened.folder / RING
+    if not opened.disk.exists(path):
+        return
+    data = opened.disk.read(path)
+    try:
+        good = opened.log.ring.load(data)
+    except Damaged as error:
+        opened.damaged(path, error.reason)
+        return
+    if good < len(data) and not opened.reasons:
+        opened.torn += 1
+        write_file(opened.disk, path, data[:good])
+
+
+def lay_out(disk: Disk, folder: Path, first: bytes, journal: bytes) -> None:
+    """Write the files of generation 1 into a folder under construction. Raises OSError."""
+    disk.make_folder(folder)
+    write_file(disk, folder / store_name(1), first)
+    write_file(disk, folder / journal_name(1), journal)
+    write_file(disk, folder / IDENTITY, IDENTITY_TEXT)

@@ -1,0 +1,239 @@
+"""The open tenants: opened when first asked for, the one longest unused closed when there are too many."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
+from crm_core.model.log import LogEntry
+from crm_tinydb.copies import discard, move
+from crm_tinydb.disk import Disk
+from crm_tinydb.folding import fold
+from crm_tinydb.lines import Damaged
+from crm_tinydb.opening import open_tenant
+from crm_tinydb.tenant import Tenant
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+THREADS = 40  # tenants whose syncs can be under way side by side
+FLUSH_AFTER = 0.4  # seconds until unverified attempts go to the disk
+FOLD_AT = 4 << 20  # bytes of journal
+
+
+class Shelf:
+    """Which tenants there are, and those that are open."""
+
+    def __init__(self, disk: Disk, home: Path, limit: int, bound: int, keep_days: int) -> None:
+        self.disk, self.home = disk, home
+        self.names: set[str] = set()
+        self._limit, self._bound, self._keep_days = limit, bound, keep_days
+        self._open: OrderedDict[str, Tenant] = OrderedDict()
+        self._opening: dict[str, asyncio.Task[Tenant]] = {}
+        self._closing: dict[str, asyncio.Task[None]] = {}
+        self._changing = asyncio.Lock()  # one tenant is made or renamed at a time
+        self._moving: set[str] = set()
+        self._notes: dict[str, dict[str, LogEntry]] = {}  # attempts on tenants that are not open
+        self._flusher: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="crm-tinydb")
+
+    async def scan(self) -> None:
+        """Learn the tenants' names and remove what an interrupted creation left. Raises OSError."""
+
+        def look() -> list[str]:
+            self.disk.make_folder(self.home)
+            names = self.disk.names(self.home)
+            for name in names:
+                if name.startswith(".new-"):
+                    discard(self.disk, self.home / name)
+            return names
+
+        names = await asyncio.get_running_loop().run_in_executor(self._pool, look)
+        self.names = {n for n in names if NAME.fullmatch(n) and self._is_folder(n)}
+
+    def _is_folder(self, name: str) -> bool:
+        try:
+            self.disk.names(self.home / name)
+        except NotADirectoryError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def at_hand(self, name: str) -> Tenant | None:
+        """The tenant, if it is open: costs no task and no wait."""
+        held = self._open.get(name)
+        if held is not None:
+            self._open.move_to_end(name)
+        return held
+
+    async def get(self, name: str) -> Tenant:
+        """The tenant, opened where it is not. Raises UnknownTenant, StorageUnavailable."""
+        while True:
+            held = self.at_hand(name)
+            if held is not None:
+                return held
+            if name in self._closing:
+                await asyncio.wait({self._closing[name]})
+                continue
+            if name not in self.names:
+                raise UnknownTenant
+            if name in self._moving:
+                raise StorageUnavailable("The tenant is being renamed; repeat in a moment.", retry_after=1)
+            task = self._opening.get(name)
+            if task is None:
+                task = self._opening[name] = asyncio.create_task(self._load(name))
+            return await asyncio.shield(task)
+
+    async def _load(self, name: str) -> Tenant:
+        try:
+            opened = await asyncio.get_running_loop().run_in_executor(
+                self._pool, open_tenant, self.disk, self.home / name, self._bound
+            )
+            tenant = Tenant(opened, self._pool)
+            for entry in self._notes.pop(name, {}).values():
+                tenant.log.ring.add(entry)
+            self._open[name] = tenant
+            self._make_room(name)
+            return tenant
+        except OSError as error:
+            reason = error.strerror or "the disk failed"
+            raise StorageUnavailable(f"The tenant's files cannot be read ({reason}).", retry_after=5) from None
+        finally:
+            del self._opening[name]
+
+    def _make_room(self, newest: str) -> None:
+        for name in list(self._open):
+            if len(self._open) <= self._limit:
+                return
+            if name != newest and self._open[name].idle:
+                self._put_away(name)
+
+    def _put_away(self, name: str) -> asyncio.Task[None]:
+        tenant = self._open.pop(name)
+
+        async def closing() -> None:
+            try:
+                await tenant.close()
+            finally:
+                del self._closing[name]
+
+        task = self._closing[name] = asyncio.create_task(closing())
+        return task
+
+    def grown(self, tenant: Tenant) -> None:
+        """After a commit: fold in the background where the journal has become long."""
+        journal = tenant.journal
+        if journal is None or tenant.folding or journal.length < FOLD_AT + tenant.folded_at:
+            return
+        tenant.folding = True
+        task = asyncio.create_task(self._fold(tenant))
+        self._tasks.add(task)
+        tenant.tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(tenant.tasks.discard)
+
+    async def _fold(self, tenant: Tenant) -> None:
+        try:
+            await fold(tenant, self._keep_days)
+            tenant.folded_at = 0
+        except OSError:  # the journal goes on; the next attempt comes when it has grown as much again
+            tenant.folded_at = 0 if tenant.journal is None else tenant.journal.length
+        except Damaged as error:
+            tenant.distrust(f"a log segment {error.reason}")
+        finally:
+            tenant.folding = False
+
+    def note(self, name: str, entry: LogEntry) -> None:
+        """Take an unverified attempt; the disk sees it soon."""
+        if name not in self.names:
+            return
+        held = self._open.get(name)
+        if held is not None:
+            held.log.ring.add(entry)
+        else:
+            waiting = self._notes.setdefault(name, {})
+            waiting[entry.id] = entry
+            if len(waiting) > self._bound:
+                del waiting[next(iter(waiting))]
+        if self._flusher is None:
+            self._flusher = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_AFTER)
+                for name in list(self._notes):
+                    try:
+                        await self.get(name)
+                    except (StorageUnavailable, UnknownTenant):
+                        if name not in self.names:
+                            self._notes.pop(name, None)
+                dirty = [tenant for tenant in self._open.values() if tenant.log.ring.dirty and not tenant.reasons]
+                if not dirty and not self._notes:
+                    return
+                await asyncio.gather(*(tenant.flush_ring() for tenant in dirty))
+        finally:
+            self._flusher = None
+
+    async def make(self, name: str, work: Callable[[], None]) -> None:
+        """Add a tenant by work in a thread. Raises SetupError where the name is taken or unusable."""
+        async with self._changing:
+            self._check_free(name)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            except OSError as error:
+                raise SetupError([f"tenant {name} cannot be made in {self.home}: {error.strerror}"]) from None
+            self.names.add(name)
+
+    def _check_free(self, name: str) -> None:
+        if not NAME.fullmatch(name):
+            raise SetupError([f"{name!r} cannot be a tenant's name: use a-z, 0-9 and inner hyphens, at most 63"])
+        if name in self.names or self.disk.exists(self.home / name):
+            raise SetupError([f"tenant {name} exists already"])
+
+    async def rename(self, old: str, new: str) -> None:
+        """Close a tenant and move its folder. Raises UnknownTenant, SetupError."""
+        async with self._changing:
+            if old not in self.names:
+                raise UnknownTenant
+            self._check_free(new)
+            self._moving.add(old)
+            try:
+                if old in self._opening:
+                    await asyncio.wait({self._opening[old]})
+                if old in self._open:
+                    self._put_away(old)
+                if old in self._closing:
+                    await asyncio.wait({self._closing[old]})
+                await asyncio.get_running_loop().run_in_executor(self._pool, move, self.disk, self.home, old, new)
+            except OSError as error:
+                raise SetupError([f"tenant {old} cannot be renamed: {error.strerror}"]) from None
+            finally:
+                self._moving.discard(old)
+            self.names.discard(old)
+            self.names.add(new)
+
+    async def close(self) -> None:
+        """Make everything durable, close every tenant, end the threads."""
+        for task in list(self._opening.values()):
+            await asyncio.wait({task})
+        for name in list(self._notes):
+            try:
+                await self.get(name)
+            except (StorageUnavailable, UnknownTenant):
+                continue
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.wait({self._flusher})
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        for name in list(self._open):
+            self._put_away(name)
+        if self._closing:
+            await asyncio.wait(set(self._closing.values()))
+        self._pool.shutdown(wait=True)
