@@ -1,0 +1,94 @@
+"""The lock on a tenants folder: one process at a time writes there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from crm_core.errors import SetupError
+
+_NAME: Final = ".lock"
+
+
+class FolderBusy(SetupError):
+    """Another process holds the folder; ``pid`` is None when it has not yet written its own."""
+
+    def __init__(self, folder: Path, pid: int | None) -> None:
+        self.folder = folder
+        self.pid = pid
+        holder = f"the process with pid {pid}" if pid is not None else "another process"
+        super().__init__([f"{folder} is in use by {holder}: stop it first, or give this one another tenants_dir"])
+
+
+class FolderLock:
+    """The lock of a tenants folder, by ``flock`` on its ``.lock``: it ends with its process, however that ends.
+
+    The file stays when the lock is released: to remove it would let two processes lock two files of one name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock now."""
+        return self._file is not None
+
+    def acquire(self) -> Self:
+        """Make the folder (0700) where it is missing, and take its lock without waiting.
+
+        Raises FolderBusy, which names the holder, and SetupError where the folder cannot be used.
+        """
+        if self._file is not None:
+            return self
+        file = self._opened()
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = _pid_in(file)
+            os.close(file)
+            raise FolderBusy(self._folder, pid) from None
+        except OSError as error:
+            os.close(file)
+            raise SetupError([f"{self._folder} cannot be locked: {error.strerror}"]) from error
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        self._file = file
+        return self
+
+    def release(self) -> None:
+        """Let the folder go; harmless when it is not held."""
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
+
+    def _opened(self) -> int:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = self._folder.stat().st_mode
+            if mode & 0o077:  # what lies inside is for its owner alone
+                self._folder.chmod(mode & 0o700)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            file = os.open(self._folder / _NAME, flags, 0o600)
+            os.fchmod(file, 0o600)
+        except OSError as error:
+            raise SetupError([f"{self._folder} cannot be used as tenants folder: {error.strerror}"]) from error
+        return file
+
+    def __enter__(self) -> Self:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _pid_in(file: int) -> int | None:
+    text = os.pread(file, 32, 0).strip()
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,185 @@
+"""The server's side of the private socket: commands from this machine's own user."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from crm_core.control.wire import LINE_LIMIT, SOCKET_NAME, Answer, Request, line, short_address, told
+from crm_core.errors import CrmError, InternalError, SetupError
+
+Result = dict[str, Any] | AsyncIterator[dict[str, Any]]
+Run = Callable[[str, dict[str, Any]], Awaitable[Result]]
+"""Does a command; a dict is its result, an async iterator a stream of items."""
+
+_ASK_SECONDS: Final = 10.0
+_log: Final = logging.getLogger("crm_core.control")
+
+
+class ControlServer:
+    """Serve ``run`` on ``<folder>/.control.sock`` (0600) for peers of the same user, and root.
+
+    The caller holds the folder's lock, so a socket found there is left over and is replaced.
+    """
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self._folder = folder
+        self._run = run
+        self._server: asyncio.Server | None = None
+        self._streams: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen; SetupError where the socket cannot be made."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            (self._folder / SOCKET_NAME).unlink(missing_ok=True)
+            with short_address(self._folder) as address:
+                before = os.umask(0o177)
+                try:
+                    listener.bind(address)
+                finally:
+                    os.umask(before)
+        except OSError as error:
+            listener.close()
+            raise SetupError([f"{self._folder / SOCKET_NAME} cannot be made: {error.strerror}"]) from error
+        self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=LINE_LIMIT)
+
+    async def close(self, grace: float = 10.0) -> None:
+        """Take no more commands, end the streams, and let running commands finish for ``grace`` seconds."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        (self._folder / SOCKET_NAME).unlink(missing_ok=True)
+        for task in self._streams:
+            task.cancel()
+        if self._calls:
+            _, late = await asyncio.wait(self._calls, timeout=grace)
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*self._streams, *self._calls, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            if _is_ours(writer):
+                await self._serve(task, reader, writer)
+        except (OSError, TimeoutError):
+            pass  # the asking side went away: its command has run or never came
+        except asyncio.CancelledError:
+            pass  # only close() cancels, and asyncio would report the cancelled handler as an error
+        finally:
+            self._calls.discard(task)
+            self._streams.discard(task)
+            writer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _serve(
+        self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            request = await _request(reader)
+            if request is None:
+                return
+            result = await self._done(request)
+            if isinstance(result, dict):
+                answer = line(Answer(result=result))
+            else:
+                self._calls.discard(task)
+                self._streams.add(task)
+                await _pour(_shielded(result), reader, writer)
+                answer = line(Answer(result={}))
+        except (CrmError, SetupError) as error:
+            answer = line(Answer(error=told(error)))
+        writer.write(answer)
+        await writer.drain()
+
+    async def _done(self, request: Request) -> Result:
+        try:
+            return await self._run(request.command, request.arguments)
+        except (CrmError, SetupError):
+            raise
+        except Exception as error:  # noqa: BLE001  # the boundary: the asking side learns that, the log learns what
+            raise _broken(error) from None
+
+
+async def _shielded(items: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[dict[str, Any], None]:
+    try:
+        async for item in items:
+            yield item
+    except (CrmError, SetupError):
+        raise
+    except Exception as error:  # noqa: BLE001  # the same boundary, for what fails while it streams
+        raise _broken(error) from None
+    finally:
+        if (end := getattr(items, "aclose", None)) is not None:
+            await end()
+
+
+def _broken(error: Exception) -> InternalError:
+    _log.error("a command over the private socket failed: %s", type(error).__name__)
+    return InternalError("The command failed: see the server's log.")
+
+
+async def _request(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        async with asyncio.timeout(_ASK_SECONDS):
+            encoded = await reader.readline()
+    except ValueError:
+        raise SetupError([f"a call is one line of at most {LINE_LIMIT} bytes"]) from None
+    if not encoded:
+        return None
+    try:
+        return msgspec.json.decode(encoded, type=Request)
+    except msgspec.MsgspecError as error:
+        raise SetupError([f"a call this version does not read: {error}"]) from None
+
+
+async def _pour(
+    items: AsyncGenerator[dict[str, Any], None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Write items until there are no more or the asking side hangs up (it has nothing further to say)."""
+    gone = asyncio.ensure_future(reader.read(1))
+    upcoming: asyncio.Future[dict[str, Any]] | None = None
+    try:
+        while True:
+            upcoming = asyncio.ensure_future(anext(items))
+            await asyncio.wait({gone, upcoming}, return_when=asyncio.FIRST_COMPLETED)
+            if not upcoming.done():
+                raise ConnectionResetError
+            try:
+                item = upcoming.result()
+            except StopAsyncIteration:
+                return
+            writer.write(line(Answer(item=item)))
+            await writer.drain()
+    finally:
+        waiting = [future for future in (gone, upcoming) if future is not None and not future.done()]
+        for future in waiting:
+            future.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await items.aclose()
+
+
+def _is_ours(writer: asyncio.StreamWriter) -> bool:
+    """Whether the peer runs as this user or as root (SO_PEERCRED, where the system has it)."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return True
+    handle = writer.get_extra_info("socket").fileno()
+    with socket.socket(fileno=os.dup(handle)) as peer:
+        _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return uid in (0, os.geteuid())

@@ -1,0 +1,94 @@
+"""What travels over the private socket: one JSON line each way, errors as what they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from crm_core.errors import CrmError, Finding, SecretRequired, SetupError
+
+LINE_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes of the longest line, either way."""
+
+SOCKET_NAME: Final = ".control.sock"
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a command asks the running server to do."""
+
+    command: str
+    arguments: dict[str, Any]
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error on its way: of a setup (``problems``), or one that the wire knows by its code."""
+
+    problems: tuple[str, ...] = ()
+    code: str = ""
+    detail: str = ""
+    errors: tuple[Finding, ...] = ()
+    retry_after: int | None = None
+    evidence: dict[str, Any] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of an answer: ``item`` lines of a stream, then exactly one ``result`` or ``error``."""
+
+    item: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: Told | None = None
+
+
+def told(error: CrmError | SetupError) -> Told:
+    """The form in which an error travels."""
+    if isinstance(error, SetupError):
+        return Told(problems=error.problems)
+    evidence = dict(error.evidence)
+    return Told(
+        code=error.code, detail=error.detail, errors=error.errors, retry_after=error.retry_after, evidence=evidence
+    )
+
+
+def raised(message: Told) -> CrmError | SetupError:
+    """The error a message tells of, of the class that has its code; an unknown code makes a plain CrmError."""
+    if message.problems:
+        return SetupError(message.problems)
+    kind = next((kind for kind in _kinds(CrmError) if kind.code == message.code), CrmError)
+    error = kind(message.detail, errors=message.errors, retry_after=message.retry_after, **message.evidence)
+    error.code = message.code or CrmError.code
+    return error
+
+
+def _kinds(base: type[CrmError]) -> Iterable[type[CrmError]]:
+    for kind in base.__subclasses__():
+        if kind is not SecretRequired:  # its code differs from one to the next, and it is made from a member's name
+            yield kind
+            yield from _kinds(kind)
+
+
+def line(message: Request | Answer) -> bytes:
+    """A message as its line; SetupError when it is longer than the other side reads."""
+    encoded = msgspec.json.encode(message, enc_hook=str) + b"\n"
+    if len(encoded) > LINE_LIMIT:
+        raise SetupError([f"this is too long for one call: {len(encoded)} bytes, at most {LINE_LIMIT}"])
+    return encoded
+
+
+@contextmanager
+def short_address(folder: Path) -> Iterator[str]:
+    """A name of the folder's socket that fits ``sockaddr_un`` (about 100 bytes) however long the folder's path is.
+
+    It goes through a descriptor of the folder and is good only inside the ``with``. Raises FileNotFoundError
+    where there is no such folder.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        linked = f"/proc/self/fd/{handle}"
+        yield f"{linked if Path(linked).exists() else folder}/{SOCKET_NAME}"
+    finally:
+        os.close(handle)
