@@ -1,0 +1,25 @@
+"""The text that the native scheme signs, shared by its verifier and by the client that signs.
+
+Eight lines joined by LF, none at the end: scheme, instance, tenant, payload type, key version, timestamp (Unix
+seconds), nonce, and the lower-case hex SHA-256 of the raw body. HMAC-SHA256 (RFC 2104, FIPS 180-4) with the key's bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+NATIVE = "crm-sync-v1"
+
+
+def signed_text(
+    *, instance: str, tenant: str, payload_type: str, key_version: int, timestamp: int, nonce: str, body: bytes
+) -> bytes:
+    """The exact bytes under the signature."""
+    digest = hashlib.sha256(body).hexdigest()
+    return "\n".join((NATIVE, instance, tenant, payload_type, str(key_version), str(timestamp), nonce, digest)).encode()
+
+
+def signature(key: bytes, text: bytes) -> str:
+    """The value of one ``v1=`` entry: 64 lower-case hex digits."""
+    return hmac.new(key, text, hashlib.sha256).hexdigest()

@@ -1,0 +1,98 @@
+"""The strict JSON door: bytes that two parsers could read differently do not get in.
+
+Refused besides what RFC 8259 refuses: duplicate members, NaN and Infinity, numbers a double cannot hold, nesting over
+32, a byte order mark, lone surrogates and U+0000 (RFC 7493, I-JSON). Linear in the size of the input, whatever it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from crm_core.errors import MalformedJson
+
+MAX_DEPTH = 32
+_MAX_DIGITS = 309  # a double ends below 1.8e308; longer integers also take quadratic time to read
+
+# An escaped NUL: an odd run of backslashes before u0000. Control bytes as such are refused by the parser.
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def loads(raw: bytes) -> Any:
+    """The value that the bytes hold. Raises MalformedJson with a sentence that says where and why."""
+    try:
+        value = _decoder.decode(raw.decode())
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"The body is not UTF-8: byte {error.start} does not fit.") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except json.JSONDecodeError as error:
+        raise MalformedJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
+    if not _shallow(value):
+        raise _too_deep()
+    if _ESCAPED_NUL.search(raw):
+        raise MalformedJson("A text holds U+0000, which cannot be stored; leave it out.")
+    if _ESCAPED_SURROGATE.search(raw) and not _encodable(value):
+        raise MalformedJson("A text holds half a surrogate pair, which is no character; send both halves or none.")
+    return value
+
+
+def _too_deep() -> MalformedJson:
+    return MalformedJson(f"The body nests deeper than {MAX_DEPTH} levels.")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise MalformedJson(f"The member {twice[:80]!a} stands twice in one object; send it once.")
+    return members
+
+
+def _constant(name: str) -> NoReturn:
+    raise MalformedJson(f"{name} is not a JSON number.")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise MalformedJson("A number is too large for a double.")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise MalformedJson("A number is too large for a double.")
+    value = int(text)
+    if len(text) >= _MAX_DIGITS:
+        _float(text)
+    return value
+
+
+def _shallow(value: Any) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return True
+    return False
+
+
+def _encodable(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float, parse_int=_int)

@@ -1,0 +1,1 @@
+"""The native signature scheme, crm-sync-v1."""
