@@ -1,7 +1,8 @@
 """The text that the native scheme signs, shared by its verifier and by the client that signs.
 
 Eight lines joined by LF, none at the end: scheme, instance, tenant, payload type, key version, timestamp (Unix
-seconds), nonce, and the lower-case hex SHA-256 of the raw body. HMAC-SHA256 (RFC 2104, FIPS 180-4) with the key's bytes.
+seconds), nonce, and the lower-case hex SHA-256 of the raw body. HMAC-SHA256 (RFC 2104, FIPS 180-4) with the bytes of
+the key.
 """
 
 from __future__ import annotations

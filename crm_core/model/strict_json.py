@@ -1,7 +1,8 @@
 """The strict JSON door: bytes that two parsers could read differently do not get in.
 
 Refused besides what RFC 8259 refuses: duplicate members, NaN and Infinity, numbers a double cannot hold, nesting over
-32, a byte order mark, lone surrogates and U+0000 (RFC 7493, I-JSON). Linear in the size of the input, whatever it holds.
+32, a byte order mark, lone surrogates and U+0000 (RFC 7493, I-JSON). Linear in the size of the input, whatever it
+holds.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ _MAX_DIGITS = 309  # a double ends below 1.8e308; longer integers also take quad
 
 # An escaped NUL: an odd run of backslashes before u0000. Control bytes as such are refused by the parser.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# Only such a number can be too large for a double; what looks like one inside a text does no harm.
+_LARGE_NUMBER = re.compile(rb"[0-9][eE]\+?[0-9]|[0-9]{%d}" % _MAX_DIGITS)
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def loads(raw: bytes) -> Any:
     """The value that the bytes hold. Raises MalformedJson with a sentence that says where and why."""
     try:
-        value = _decoder.decode(raw.decode())
+        decoder = _careful if _LARGE_NUMBER.search(raw) else _plain
+        value = decoder.decode(raw.decode())
     except UnicodeDecodeError as error:
         raise MalformedJson(f"The body is not UTF-8: byte {error.start} does not fit.") from None
     except RecursionError:
@@ -95,4 +99,5 @@ def _encodable(value: Any) -> bool:
     return True
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float, parse_int=_int)
+_plain = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
+_careful = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float, parse_int=_int)
