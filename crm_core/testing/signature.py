@@ -1,0 +1,179 @@
+"""What every signature scheme must do: one suite, written once, that a scheme's own tests inherit.
+
+::
+
+    class TestShared(SchemeSuite):
+        scheme_class = Shared
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crm_core.errors import KeyUnknown, PushError, SignatureIncomplete, SignatureMalformed, SignatureMissing
+from crm_core.plugin.signature import SignatureScheme, SignedRequest
+
+KEY = bytes(range(1, 33))
+OTHER_KEY = bytes(range(2, 34))
+KEY_VERSION = 2
+TIMESTAMP = 1790000000
+NONCE = "n0nce-0123456789abcdef"
+
+# The suite's methods run for each scheme's class: the same property, another executor, by intention.
+_any_bytes = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+# What a server can hand over: header bytes read as latin-1; and, to be safe, any other text.
+_header_text = st.one_of(
+    st.binary(max_size=80).map(lambda raw: raw.decode("latin-1")),
+    st.text(max_size=80),
+    st.text(alphabet='()"=;:,?@*.- \tabv1', max_size=80),
+)
+
+
+def push_request(body: bytes = b'{"tenant":"northwind"}', tenant: str = "northwind") -> SignedRequest:
+    """A push as it arrives, not signed yet."""
+    return SignedRequest(
+        method="POST",
+        path=f"/i/eu1/t/{tenant}/api/v1/sync/branding",
+        query=None,
+        authority="crm.example",
+        headers=(("content-type", "application/json"),),
+        body=body,
+        instance="eu1",
+        tenant=tenant,
+        payload_type="branding",
+    )
+
+
+def with_headers(request: SignedRequest, headers: Mapping[str, str]) -> SignedRequest:
+    """The request with further headers, their names in lower case as a server hands them over."""
+    further = tuple((name.lower(), value) for name, value in headers.items())
+    return msgspec.structs.replace(request, headers=request.headers + further)
+
+
+def accepts(scheme: SignatureScheme, request: SignedRequest, key: bytes) -> bool:
+    """Whether the scheme takes the request as signed with the key; a refusal by error is a no."""
+    try:
+        return scheme.matches(request, scheme.read(request), key)
+    except PushError:
+        return False
+
+
+class SchemeSuite:
+    """Inherit it in a test class and name the scheme's class."""
+
+    scheme_class: ClassVar[type[SignatureScheme]]
+
+    def signed(self, request: SignedRequest | None = None) -> SignedRequest:
+        """A request with the headers that the scheme's own ``sign`` makes."""
+        plain = request or push_request()
+        return with_headers(plain, self.scheme_class().sign(plain, KEY, KEY_VERSION, TIMESTAMP, NONCE))
+
+    def replaced(self, old: str, new: str) -> SignedRequest:
+        """A signed request in whose headers one text stands in another's place."""
+        request = self.signed()
+        headers = tuple((name, value.replace(old, new)) for name, value in request.headers)
+        assert headers != request.headers, f"{old} stands in no header"
+        return msgspec.structs.replace(request, headers=headers)
+
+    def test_what_it_signs_it_reads_and_matches(self) -> None:
+        """A signature made by sign is read back with its timestamp and nonce, and matches under the same key."""
+        request, scheme = self.signed(), self.scheme_class()
+        presented = scheme.read(request)
+        assert (presented.timestamp, presented.nonce) == (TIMESTAMP, NONCE)
+        assert presented.key_version in (None, KEY_VERSION)
+        assert scheme.matches(request, presented, KEY) is True
+
+    def test_an_empty_body_can_be_signed(self) -> None:
+        """A signed health request has no body and matches like any other."""
+        request = msgspec.structs.replace(push_request(b""), method="GET", payload_type="health")
+        assert accepts(self.scheme_class(), self.signed(request), KEY)
+
+    def test_any_bytes_can_be_signed(self) -> None:
+        """The body is covered as raw bytes, whether or not they are text."""
+        assert accepts(self.scheme_class(), self.signed(push_request(b"\xff\x00\r\n\x80")), KEY)
+
+    def test_another_key_does_not_match(self) -> None:
+        """A signature made with one key does not match under another."""
+        assert not accepts(self.scheme_class(), self.signed(), OTHER_KEY)
+
+    @pytest.mark.parametrize("body", [b"", b'{"tenant":"northwinD"}', b'{"tenant":"northwind"} '])
+    def test_a_changed_body_is_refused(self, body: bytes) -> None:
+        """One byte more, less or other in the body ends the match."""
+        assert not accepts(self.scheme_class(), msgspec.structs.replace(self.signed(), body=body), KEY)
+
+    def test_a_changed_nonce_is_refused(self) -> None:
+        """The nonce is covered, so a captured push cannot get a fresh one."""
+        assert not accepts(self.scheme_class(), self.replaced(NONCE, NONCE.swapcase()), KEY)
+
+    def test_a_changed_timestamp_is_refused(self) -> None:
+        """The timestamp is covered, so a captured push cannot be made young again."""
+        assert not accepts(self.scheme_class(), self.replaced(str(TIMESTAMP), str(TIMESTAMP + 1)), KEY)
+
+    def test_a_push_to_another_instance_is_refused_where_the_scheme_signs_it(self) -> None:
+        """A scheme that says SIGNS_INSTANCE refuses a push that was moved to another instance's address."""
+        moved = msgspec.structs.replace(
+            self.signed(), instance="us2", path="/i/us2/t/northwind/api/v1/sync/branding", authority="us2.example"
+        )
+        assert accepts(self.scheme_class(), moved, KEY) is not self.scheme_class.SIGNS_INSTANCE
+
+    def test_the_headers_that_tell_the_scheme_are_named_in_lower_case(self) -> None:
+        """HEADERS are lower-case, at least one, and sign sends every one of them."""
+        names = {name for name, _ in self.signed().headers}
+        assert self.scheme_class.HEADERS
+        assert all(name == name.lower() and name in names for name in self.scheme_class.HEADERS)
+
+    def test_each_header_must_be_there(self) -> None:
+        """A request that lacks any one of the scheme's headers has no signature."""
+        request = self.signed()
+        for absent in self.scheme_class.HEADERS:
+            headers = tuple(header for header in request.headers if header[0] != absent)
+            with pytest.raises(SignatureMissing):
+                self.scheme_class().read(msgspec.structs.replace(request, headers=headers))
+
+    def test_no_header_may_stand_twice(self) -> None:
+        """A repeated header of the scheme is malformed: two readers could pick different ones."""
+        request = self.signed()
+        for twice in self.scheme_class.HEADERS:
+            headers = (*request.headers, (twice, request.one(twice)))
+            with pytest.raises(SignatureMalformed):
+                self.scheme_class().read(msgspec.structs.replace(request, headers=headers))
+
+    @_any_bytes
+    @given(data=st.data())
+    def test_arbitrary_headers_get_a_named_refusal(self, data: st.DataObject) -> None:
+        """Whatever stands in the headers, the scheme returns or raises one of the errors of its interface."""
+        values = {name: data.draw(_header_text, label=name) for name in self.scheme_class.HEADERS}
+        self._is_total_for(with_headers(push_request(), values))
+
+    @_any_bytes
+    @given(data=st.data())
+    def test_damaged_headers_get_a_named_refusal(self, data: st.DataObject) -> None:
+        """A good header with something cut out or put in is refused by name, and never matches under another key."""
+        request = self.signed()
+        at = data.draw(st.integers(1, len(request.headers) - 1), label="header")
+        name, value = request.headers[at]
+        start = data.draw(st.integers(0, len(value)), label="start")
+        end = data.draw(st.integers(start, len(value)), label="end")
+        damaged = value[:start] + data.draw(_header_text, label="put in") + value[end:]
+        headers = (*request.headers[:at], (name, damaged), *request.headers[at + 1 :])
+        self._is_total_for(msgspec.structs.replace(request, headers=headers))
+
+    def _is_total_for(self, request: SignedRequest) -> None:
+        scheme = self.scheme_class()
+        try:
+            presented = scheme.read(request)
+        except (SignatureMissing, SignatureMalformed, KeyUnknown):
+            return
+        assert type(presented.timestamp) is int
+        assert presented.timestamp >= 0
+        assert 1 <= len(presented.nonce) <= 256
+        try:
+            assert scheme.matches(request, presented, OTHER_KEY) is False
+        except (SignatureIncomplete, SignatureMalformed):
+            return

@@ -1,0 +1,1 @@
+"""The Standard Webhooks signature scheme."""
