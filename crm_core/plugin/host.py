@@ -1,0 +1,163 @@
+"""Finding plugins and calling their hooks: a typed front over pluggy's manager, made anew by whoever needs one.
+
+Installed plugins arrive through the entry-point group ``crm``, lone files through the folders of instance.yaml; both
+walk the same ``register``. One that cannot be used is kept as a Plugin with its error, so that it can be named, and
+takes no part. Nothing here knows what the hooks return: that is the registry.
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import msgspec
+import pluggy
+
+from crm_core.errors import PluginFailed
+from crm_core.plugin import specs
+
+State = Literal["active", "disabled", "broken"]
+
+
+class Plugin(msgspec.Struct, frozen=True):
+    """A plugin as operators see it: ``name`` is its package or file, ``hooks`` what it implements."""
+
+    name: str
+    version: str
+    state: State
+    error: str | None = None
+    hooks: tuple[str, ...] = ()
+
+
+class PluginHost:
+    """The plugins of one process. ``disabled``: names that are known but not loaded."""
+
+    def __init__(self, disabled: Iterable[str] = ()) -> None:
+        self._manager = pluggy.PluginManager(specs.PROJECT)
+        self._manager.add_hookspecs(specs)
+        self._disabled = frozenset(disabled)
+        self._plugins: dict[str, Plugin] = {}
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Every plugin found, by name, whatever its state."""
+        return tuple(self._plugins[name] for name in sorted(self._plugins))
+
+    @property
+    def broken(self) -> tuple[Plugin, ...]:
+        """The plugins that cannot be used; a server does not start with one that is not disabled."""
+        return tuple(plugin for plugin in self.plugins if plugin.state == "broken")
+
+    def load_entry_points(self, found: Iterable[EntryPoint] | None = None) -> None:
+        """Load installed plugins, one by one, so that one that raises stops no other."""
+        for point in entry_points(group=specs.PROJECT) if found is None else found:
+            name = point.value.partition(":")[0].partition(".")[0]
+            version = point.dist.version if point.dist else ""
+            if self._passed_over(name, version):
+                continue
+            try:
+                module = point.load()
+            except Exception as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
+                self._break(name, version, f"importing it raised {_named(error)}")
+            else:
+                self.register(module, name, version)
+
+    def load_folder(self, folder: Path) -> None:
+        """Load every lone ``.py`` file of a folder, by name."""
+        for path in sorted(folder.glob("*.py")):
+            if self._passed_over(path.stem, ""):
+                continue
+            try:
+                module = _import_file(path)
+            except Exception as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
+                self._break(path.stem, "", f"importing it raised {_named(error)}")
+            else:
+                self.register(module, path.stem, getattr(module, "__version__", ""))
+
+    def register(self, module: object, name: str, version: str = "") -> None:
+        """Take a plugin in, or say why not: a name twice, a hook that is misspelt, async, or takes other arguments."""
+        if name in self._plugins:
+            self._break(name, version, "another plugin has this name; rename one or disable it")
+            return
+        hooks = dict(_implementations(module))
+        error = next((problem for hook, function in hooks.items() if (problem := _unfit(hook, function))), None)
+        if error is None and not hooks:
+            error = "it implements no hook; mark its hook functions with crm_core.plugin.hookimpl"
+        if error is None:
+            try:
+                self._manager.register(module, name)
+            except (pluggy.PluginValidationError, ValueError) as refused:
+                error = str(refused).splitlines()[-1]
+        if error is not None:
+            self._break(name, version, error)
+            return
+        self._plugins[name] = Plugin(name, version, "active", hooks=tuple(sorted(hooks)))
+
+    def call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """What each plugin answers to a hook, as (plugin, item), one plugin at a time.
+
+        A None answer is passed over. Raises PluginFailed, which names the plugin that raised.
+        """
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            wanted = {name: arguments[name] for name in implementation.argnames}
+            try:
+                items = list(implementation.function(**wanted) or ())
+            except Exception as error:
+                raise PluginFailed(
+                    f"The plugin {implementation.plugin_name} failed in {hook}; the server's log holds the cause.",
+                    plugin=implementation.plugin_name,
+                ) from error
+            yield from ((implementation.plugin_name, item) for item in items)
+
+    def _passed_over(self, name: str, version: str) -> bool:
+        if name not in self._disabled:
+            return False
+        self._plugins[name] = Plugin(name, version, "disabled")
+        return True
+
+    def _break(self, name: str, version: str, error: str) -> None:
+        self._plugins[name] = Plugin(name, version, "broken", error if error.endswith(("?", ".")) else f"{error}.")
+
+
+def _implementations(module: object) -> Iterator[tuple[str, Any]]:
+    for name in dir(module):
+        function = getattr(module, name, None)
+        if getattr(function, specs.hookimpl.project_name + "_impl", None):
+            yield name, function
+
+
+def _unfit(hook: str, function: Any) -> str | None:
+    """Why a marked function is no hook; pluggy would stay silent, or hand an unawaited coroutine on."""
+    if not callable(getattr(specs, hook, None)) or not hook.startswith("crm_"):
+        from difflib import get_close_matches
+
+        known = [name for name in dir(specs) if name.startswith("crm_")]
+        meant = get_close_matches(hook, known, n=1)
+        return f"there is no hook {hook}" + (f"; did you mean {meant[0]}?" if meant else "; specs.py lists them")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return f"{hook} is async; hooks are synchronous, what they return may do its work asynchronously"
+    return None
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"crm_folder_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # message types are resolved through it
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,116 @@
+"""What the plugins of a process brought: payload types, schemes, backends and record types by name.
+
+Built once at start. A name that two plugins bring, one that is reserved and one that does not fit its form are told all
+together, each with its owners, and nothing starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from crm_core.errors import CrmError, SetupError
+from crm_core.model.names import is_section_name
+from crm_core.plugin.host import PluginHost
+from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.record_type import RecordType
+from crm_core.plugin.signature import SignatureScheme
+from crm_core.plugin.storage import StorageBackend
+
+# Names that routes of the API have taken.
+RESERVED_PAYLOAD_TYPES = frozenset({"health", "log", "history"})
+RESERVED_RECORD_TYPES = frozenset({"sync", "bootstrap", "auth", "settings", "events", "users"})
+
+
+class Registry(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything registered, by name; ``owners`` says which plugin brought it, by (kind, name)."""
+
+    payload_types: Mapping[str, PayloadType]
+    schemes: Mapping[str, SignatureScheme]
+    backends: Mapping[str, type[StorageBackend]]
+    record_types: Mapping[str, RecordType]
+    owners: Mapping[tuple[str, str], str]
+
+    @property
+    def sections(self) -> Mapping[str, PayloadType]:
+        """The payload types that have a section of their own."""
+        return {name: one for name, one in self.payload_types.items() if one.SECTION is not None}
+
+
+def build_registry(host: PluginHost) -> Registry:
+    """Ask every plugin what it brings. Raises SetupError that lists every clash."""
+    shelf = _Shelf(host)
+    payload_types = shelf.gather("crm_register_payload_types", "payload type", PayloadType, RESERVED_PAYLOAD_TYPES)
+    schemes = shelf.gather("crm_register_signature_schemes", "signature scheme", SignatureScheme)
+    record_types = shelf.gather("crm_register_record_types", "record type", RecordType, RESERVED_RECORD_TYPES)
+    backends = shelf.gather("crm_register_storage_backends", "storage backend", StorageBackend)
+    shelf.refuse_shared_headers(schemes.values())
+    if shelf.problems:
+        raise SetupError(shelf.problems)
+    return Registry(
+        payload_types=payload_types,
+        schemes=schemes,
+        backends=backends,
+        record_types=record_types,
+        owners=shelf.owners,
+    )
+
+
+class _Shelf:
+    """Collects what plugins bring, and everything that is wrong with it."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self._host = host
+        self.owners: dict[tuple[str, str], str] = {}
+        self.problems: list[str] = []
+
+    def gather(
+        self, hook: str, kind: str, expected: type[Any], reserved: frozenset[str] = frozenset()
+    ) -> dict[str, Any]:
+        """All items of one kind by NAME, sorted."""
+        found: dict[str, Any] = {}
+        try:
+            brought = list(self._host.call(hook))
+        except CrmError as error:
+            cause = error.__cause__
+            self.problems.append(f"{error.detail} It raised {type(cause).__name__}: {cause}.")
+            return found
+        for owner, item in brought:
+            problem = self._unfit(item, kind, expected, reserved)
+            if problem is None and item.NAME in found:
+                first = self.owners[kind, item.NAME]
+                problem = f"the {kind} {item.NAME} is brought by {first} already; disable one of the two plugins"
+            if problem is not None:
+                self.problems.append(f"plugin {owner}: {problem}.")
+                continue
+            found[item.NAME] = item
+            self.owners[kind, item.NAME] = owner
+        return dict(sorted(found.items()))
+
+    def refuse_shared_headers(self, schemes: Iterable[SignatureScheme]) -> None:
+        """Two schemes with one header could not be told apart."""
+        taken: dict[str, str] = {}
+        for scheme in schemes:
+            for header in scheme.HEADERS:
+                if header in taken:
+                    owner = self.owners["signature scheme", scheme.NAME]
+                    self.problems.append(
+                        f"plugin {owner}: the header {header} of {scheme.NAME} belongs to {taken[header]} already."
+                    )
+                taken.setdefault(header, scheme.NAME)
+
+    @staticmethod
+    def _unfit(item: Any, kind: str, expected: type[Any], reserved: frozenset[str]) -> str | None:
+        fits = issubclass(item, expected) if isinstance(item, type) else isinstance(item, expected)
+        wants_class = expected is StorageBackend
+        if not fits or isinstance(item, type) is not wants_class:
+            form = "classes" if wants_class else "objects"
+            return f"a {kind} hook returns {form} of crm_core.plugin's {expected.__name__}, not {item!r:.80}"
+        name = getattr(item, "NAME", None)
+        if not isinstance(name, str) or not is_section_name(name):
+            return f"the NAME of a {kind} is 1 to 64 of a-z, 0-9, _ and -, from a letter; {name!r:.80} is not"
+        if name in reserved:
+            return f"{name} is a reserved name; call the {kind} something else"
+        return None

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from crm_core.errors import PluginFailed
+from crm_core.plugin import hookimpl
+from crm_core.plugin.host import Plugin, PluginHost
+
+
+@hookimpl
+def crm_register_record_types() -> list[str]:
+    return ["visits"]
+
+
+@hookimpl
+def crm_register_record_typs() -> list[str]:
+    return []
+
+
+def plugin(**hooks: Any) -> SimpleNamespace:
+    """A plugin with these functions."""
+    return SimpleNamespace(**hooks)
+
+
+def told(host: PluginHost) -> Plugin:
+    """The one plugin of a host."""
+    (only,) = host.plugins
+    return only
+
+
+def test_an_installed_plugin_arrives_through_its_entry_point() -> None:
+    """The group ``crm`` is read, the plugin is named for its package and what it brings can be asked for."""
+    host = PluginHost()
+    host.load_entry_points()
+    native = next(plugin for plugin in host.plugins if plugin.name == "crm_sync_v1")
+    assert (native.state, native.version) == ("active", "0.1.0")
+    found = [scheme.NAME for name, scheme in host.call("crm_register_signature_schemes") if name == native.name]
+    assert found == ["crm-sync-v1"]
+
+
+def test_a_lone_file_walks_the_same_road(tmp_path: Path) -> None:
+    """A .py file in a folder registers like an installed package."""
+    (tmp_path / "visits.py").write_text(
+        "from crm_core.plugin import hookimpl\n@hookimpl\ndef crm_register_record_types():\n    return ['visits']\n"
+    )
+    host = PluginHost()
+    host.load_folder(tmp_path)
+    assert told(host).state == "active"
+    assert list(host.call("crm_register_record_types")) == [("visits", "visits")]
+
+
+def test_a_plugin_that_raises_at_import_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    """Its error is kept for the operator; the next plugin loads."""
+    (tmp_path / "a_bad.py").write_text("raise RuntimeError('no licence')")
+    (tmp_path / "b_good.py").write_text(
+        "from crm_core.plugin import hookimpl\n@hookimpl\ndef crm_register_record_types():\n    return []\n"
+    )
+    host = PluginHost()
+    host.load_folder(tmp_path)
+    host.load_entry_points([EntryPoint("gone", "crm_gone.hooks", "crm")])
+    assert [(one.name, one.state) for one in host.plugins] == [
+        ("a_bad", "broken"),
+        ("b_good", "active"),
+        ("crm_gone", "broken"),
+    ]
+    assert host.broken[0].error == "importing it raised RuntimeError: no licence."
+
+
+def test_a_misspelt_hook_is_told_with_the_name_that_was_meant() -> None:
+    """A marked function without a hook of its name breaks the plugin instead of staying silent."""
+    host = PluginHost()
+    host.register(plugin(crm_register_record_typs=crm_register_record_typs), "typo")
+    assert told(host).error == "there is no hook crm_register_record_typs; did you mean crm_register_record_types?"
+    assert not list(host.call("crm_register_record_types"))
+
+
+def test_an_async_hook_is_refused() -> None:
+    """A hook that would return an unawaited coroutine never registers."""
+
+    @hookimpl
+    async def asynchronous() -> list[str]:
+        return []
+
+    host = PluginHost()
+    host.register(plugin(crm_register_record_types=asynchronous), "later")
+    assert "is async" in (told(host).error or "")
+
+
+def test_wrong_arguments_are_refused() -> None:
+    """A hook that asks for an argument the page does not give is named."""
+
+    @hookimpl
+    def crm_module_policy(modules: object) -> list[str]:
+        return [str(modules)]
+
+    host = PluginHost()
+    host.register(plugin(crm_module_policy=crm_module_policy), "curious")
+    assert told(host).state == "broken"
+
+
+def test_a_plugin_without_hooks_says_what_is_missing() -> None:
+    """Forgetting the marker is told, not passed over."""
+    host = PluginHost()
+    host.register(plugin(), "empty")
+    assert "hookimpl" in (told(host).error or "")
+
+
+def test_two_plugins_of_one_name_break_it() -> None:
+    """Which of the two was meant cannot be known."""
+    host = PluginHost()
+    for _ in range(2):
+        host.register(plugin(crm_register_record_types=crm_register_record_types), "visits")
+    assert "another plugin has this name" in (told(host).error or "")
+
+
+def test_a_disabled_plugin_is_listed_and_not_imported(tmp_path: Path) -> None:
+    """Naming a broken plugin under plugins.disabled lets the server start without it."""
+    (tmp_path / "bad.py").write_text("raise RuntimeError")
+    host = PluginHost(disabled=["bad"])
+    host.load_folder(tmp_path)
+    assert told(host) == Plugin("bad", "", "disabled")
+
+
+def test_a_hook_that_raises_names_its_plugin() -> None:
+    """The caller learns which plugin failed; the cause is chained for the log and is not in the sentence."""
+
+    @hookimpl
+    def crm_register_record_types() -> list[str]:
+        raise ValueError("secret detail")
+
+    host = PluginHost()
+    host.register(plugin(crm_register_record_types=crm_register_record_types), "raiser")
+    with pytest.raises(PluginFailed) as caught:
+        list(host.call("crm_register_record_types"))
+    assert caught.value.evidence == {"plugin": "raiser"}
+    assert "secret detail" not in caught.value.detail
