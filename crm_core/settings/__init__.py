@@ -1,1 +1,47 @@
-"""YAML files into frozen values, with file:line:column errors and reload."""
+"""The files an admin edits, read into frozen values; every problem reads ``file:line:column: what; how to mend it``.
+
+``places`` and ``document`` know where things stand, ``reading`` and ``secrets`` give them types, one module each says
+what stands in a file (``instance``, ``options``, ``roster``, ``catalog``, ``roles``, ``instances``), ``reload`` keeps
+them in force while they are edited, ``check`` looks at all of them at once.
+"""
+
+from __future__ import annotations
+
+from crm_core.settings.catalog import load_catalog
+from crm_core.settings.check import check
+from crm_core.settings.examples import example
+from crm_core.settings.instance import (
+    InstanceSettings,
+    Listen,
+    PluginSettings,
+    StorageSettings,
+    SyncSettings,
+    load_instance,
+)
+from crm_core.settings.instances import InstancesSettings, Upstream, load_instances
+from crm_core.settings.options import read_options
+from crm_core.settings.reload import Configuration, Watched
+from crm_core.settings.roles import load_roles
+from crm_core.settings.roster import load_roster
+from crm_core.settings.secrets import Secrets
+
+__all__ = [
+    "Configuration",
+    "InstanceSettings",
+    "InstancesSettings",
+    "Listen",
+    "PluginSettings",
+    "Secrets",
+    "StorageSettings",
+    "SyncSettings",
+    "Upstream",
+    "Watched",
+    "check",
+    "example",
+    "load_catalog",
+    "load_instance",
+    "load_instances",
+    "load_roles",
+    "load_roster",
+    "read_options",
+]

@@ -1,0 +1,171 @@
+"""modules.yaml: the catalog of modules, the plan that holds where none was pushed, and what no push may touch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, Plan, SyncPolicy
+from crm_core.settings.document import Items, Member, Node, Scalar
+from crm_core.settings.document import Mapping as MappingNode
+from crm_core.settings.examples import BUILT_IN
+from crm_core.settings.places import Place, Problem, Wrong, hint, shown
+from crm_core.settings.reading import Members, each, integer, many, matching, one_of, read_file, text, unique
+
+MODULE = re.compile(r"[a-z][a-z0-9_]{0,62}")
+FEATURE = re.compile(r"([a-z][a-z0-9_]{0,62})\.([a-z][a-z0-9_]{0,62})")
+_read_module = matching(MODULE, "the name of a module; use a-z, 0-9 and `_`")
+_read_feature = matching(FEATURE, "a feature key; write it as module.action")
+_NOTHING = Catalog({}, Plan("none", "None", ()))
+
+
+def load_catalog(path: Path, *, record_types: Iterable[str]) -> Catalog:
+    """The catalog: the built-in one with the file, if it is there, laid over it. Raises SetupError.
+
+    Each of ``record_types`` that the catalog does not name brings its own module.
+    """
+    catalog = read_file(BUILT_IN / "catalog.yaml", lambda node: _catalog(node, _NOTHING, ()))
+    if path.exists():
+        return read_file(path, lambda node: _catalog(node, catalog, record_types))
+    return _catalog(MappingNode(Place(path.name, 1, 1), ()), catalog, record_types)
+
+
+def _catalog(node: Node, below: Catalog, record_types: Iterable[str]) -> Catalog:
+    members = Members(node)
+
+    def read_module(member: Member) -> Module:
+        try:
+            return _module(member, below)
+        except Wrong as wrong:
+            members.problems.extend(wrong.problems)
+            return _salvaged(member)
+
+    named = members.get("modules", lambda value: each(value, read_module, "modules"), {})
+    modules = {**below.modules, **named}
+    for record_type in record_types:
+        modules.setdefault(record_type, _of_record_type(record_type))
+    modules = dict(sorted(modules.items(), key=lambda item: (item[1].order, item[0])))
+    stands = members.find("modules")
+    if stands is not None and isinstance(stands.value, MappingNode):
+        members.problems.extend(_requirements(stands.value, modules))
+    plan = members.get("default_plan", lambda value: _plan(value, modules), below.default_plan)
+    policy = members.get("sync_policy", lambda value: _policy(value, modules, below.policy), below.policy)
+    members.done()
+    return Catalog(modules, plan, policy)
+
+
+def _module(member: Member, below: Catalog) -> Module:
+    members = Members(member.value, "the module's members")
+    name = member.name
+    if MODULE.fullmatch(name) is None:
+        members.wrong(member.place, f"{shown(name)} is not the name of a module; use a-z, 0-9 and `_`")
+    base = below.modules.get(name) or Module(name, _title(name), (f"{name}.view",))
+    module = Module(
+        name=name,
+        title=members.get("title", text, base.title),
+        features=members.get("features", lambda value: _features(value, name), base.features),
+        requires=members.get("requires", unique(_read_module, "module"), base.requires),
+        group=members.get("group", matching(MODULE, "the name of a group; use a-z, 0-9 and `_`"), base.group),
+        icon=members.get("icon", text, base.icon),
+        order=members.get("order", integer(0, 1_000_000), base.order),
+    )
+    members.done()
+    return module
+
+
+def _salvaged(member: Member) -> Module:
+    """A module that did not load, so that naming it elsewhere in the file is not one more mistake."""
+    stands = Members(member.value).find("features") if isinstance(member.value, MappingNode) else None
+    items = stands.value.items if stands is not None and isinstance(stands.value, Items) else ()
+    keys = tuple(item.text for item in items if isinstance(item, Scalar))
+    return Module(member.name, member.name, (f"{member.name}.view", *keys))
+
+
+def _features(node: Node, module: str) -> tuple[str, ...]:
+    def own(item: Node) -> str:
+        key = _read_feature(item)
+        if not key.startswith(f"{module}."):
+            raise Wrong.at(item.place, f"{shown(key)} is no key of {shown(module)}; keys of it start with `{module}.`")
+        return key
+
+    keys = unique(own, "feature key")(node)
+    if f"{module}.view" not in keys:
+        raise Wrong.at(node.place, f"every module has a key to view it; add {module}.view")
+    return keys
+
+
+def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[Problem]:
+    """Unknown modules that the file's own entries require, and circles."""
+    problems: list[Problem] = []
+    for member in node.members:
+        module = modules[member.name]
+        stands = Members(member.value).find("requires") if isinstance(member.value, MappingNode) else None
+        place = stands.value.place if stands is not None else member.place
+        problems.extend(
+            Problem(place, f"{shown(other)} is not a known module; {hint(other, modules)}")
+            for other in module.requires
+            if other not in modules
+        )
+        circle = _circle(member.name, modules)
+        if circle:
+            told = f"the modules require each other in a circle ({' -> '.join(circle)}); take one step out"
+            problems.append(Problem(place, told))
+    return problems
+
+
+def _circle(start: str, modules: Mapping[str, Module]) -> tuple[str, ...]:
+    """A way from a module back to itself; empty where there is none."""
+    ways: list[tuple[str, ...]] = [(start,)]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop()
+        for other in modules[way[-1]].requires if way[-1] in modules else ():
+            if other == start:
+                return (*way, start)
+            if other not in seen:
+                seen.add(other)
+                ways.append((*way, other))
+    return ()
+
+
+def _plan(node: Node, modules: Mapping[str, Module]) -> Plan:
+    members = Members(node, "the plan's members")
+    code = members.required("code", text, "starter")
+    features = members.required("features", many(lambda item: _plan_key(item, modules)), '["module.*"]')
+    title = members.get("name", text, code)
+    members.done()
+    assert code is not None
+    assert features is not None
+    return Plan(code, title or code, features)
+
+
+def _plan_key(node: Node, modules: Mapping[str, Module]) -> str:
+    """A key of the catalog, or all of a module as ``module.*``."""
+    written = text(node)
+    module, _, action = written.partition(".")
+    if module not in modules:
+        raise Wrong.at(node.place, f"{shown(module)} is not a known module; {hint(module, modules)}")
+    if action != "*" and written not in modules[module].features:
+        known = (*modules[module].features, f"{module}.*")
+        raise Wrong.at(node.place, f"{shown(written)} is not a key of {shown(module)}; {hint(written, known)}")
+    return written
+
+
+def _policy(node: Node, modules: Mapping[str, Module], below: SyncPolicy) -> SyncPolicy:
+    members = Members(node, "the policy's members")
+    groups = {module.group for module in modules.values() if module.group is not None}
+    blocked = members.get("blocked_modules", many(one_of(modules, "module")), None)
+    blocked_groups = members.get("blocked_groups", many(one_of(groups, "group")), None)
+    members.done()
+    policy = below if blocked is None else replace(below, blocked_modules=frozenset(blocked))
+    return policy if blocked_groups is None else replace(policy, blocked_groups=frozenset(blocked_groups))
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _of_record_type(name: str) -> Module:
+    return Module(name, _title(name), tuple(f"{name}.{action}" for action in RECORD_ACTIONS))

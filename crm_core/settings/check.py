@@ -1,0 +1,67 @@
+"""`crm config check`: every problem of every file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from crm_core.errors import SetupError
+from crm_core.model.catalog import Catalog
+from crm_core.settings.catalog import load_catalog
+from crm_core.settings.instance import load_instance
+from crm_core.settings.instances import load_instances
+from crm_core.settings.options import read_options
+from crm_core.settings.roles import load_roles
+from crm_core.settings.roster import load_roster
+
+
+def check(
+    folder: Path,
+    *,
+    sections: Collection[str],
+    schemes: Collection[str],
+    record_types: Collection[str],
+    options: Mapping[str, type[msgspec.Struct]],
+    environ: Mapping[str, str],
+    backends: Collection[str] | None = None,
+) -> list[str]:
+    """What is wrong with the files of a config folder; empty where nothing is.
+
+    A folder that holds instances.yaml and no instance.yaml is a manager's, and only that file is looked at.
+    """
+    problems: list[str] = []
+
+    def attempt(read: Callable[[], object]) -> None:
+        try:
+            read()
+        except SetupError as error:
+            problems.extend(error.problems)
+
+    def instance() -> None:
+        settings = load_instance(folder / "instance.yaml", environ=environ)
+        attempt(lambda: read_options(settings, options))
+        if backends is not None:
+            attempt(lambda: settings.storage.require(backends))
+
+    def modules_and_roles() -> None:
+        attempt(lambda: load_catalog(folder / "modules.yaml", record_types=record_types))
+        attempt(lambda: load_roles(folder / "roles.yaml", catalog=_readable_catalog(folder, record_types)))
+
+    manager = (folder / "instances.yaml").exists()
+    if manager:
+        attempt(lambda: load_instances(folder / "instances.yaml"))
+    if not manager or (folder / "instance.yaml").exists():
+        attempt(instance)
+        attempt(lambda: load_roster(folder / "keys.yaml", sections=sections, schemes=schemes, environ=environ))
+        modules_and_roles()
+    return problems
+
+
+def _readable_catalog(folder: Path, record_types: Collection[str]) -> Catalog:
+    """The catalog, or the built-in one where the file does not load (which is told already)."""
+    try:
+        return load_catalog(folder / "modules.yaml", record_types=record_types)
+    except SetupError:
+        return load_catalog(folder / "modules.yaml" / "absent", record_types=record_types)

@@ -1,0 +1,209 @@
+"""YAML text into a tree in which every value knows its line and column.
+
+Scalars stay text (``007`` and ``no`` are what was written); the readers in ``reading`` give them types. What YAML can
+do beyond plain data is refused: duplicate members, anchors, aliases, tags, several documents, tabs as indentation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crm_core.settings.places import Place, Problem, Wrong, shown
+
+LARGEST_FILE = 4 * 1024 * 1024  # bytes; a roster of ten thousand tenants
+DEEPEST = 24  # levels of members within members
+
+_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAB_INDENT = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value as written. ``plain``: without quotes, so it may be a number, true, false or null."""
+
+    place: Place
+    text: str = field(repr=False)
+    plain: bool = True
+
+    @property
+    def null(self) -> bool:
+        """Whether nothing, ``~`` or ``null`` stands there."""
+        return self.plain and self.text in ("", "~", "null", "Null", "NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list."""
+
+    place: Place
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A name and its value; ``place`` is the name's."""
+
+    place: Place
+    name: str
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Names with values, in the order of the file; a name that stands twice is there twice."""
+
+    place: Place
+    members: tuple[Member, ...]
+
+
+Node = Scalar | Items | Mapping
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a BOM. Raises Wrong: not there, not readable, too large, not UTF-8."""
+    start = Place(path.name, 1, 1)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise Wrong.at(start, f"the file is not there; looked for it at {path}, `crm init` writes one") from None
+    except OSError as error:
+        raise Wrong.at(start, f"the file cannot be read ({error.strerror}); check its path and permissions") from None
+    if len(raw) > LARGEST_FILE:
+        raise Wrong.at(start, f"the file is larger than {LARGEST_FILE} bytes; split it or remove what is not needed")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
+        raise Wrong.at(Place(path.name, line, column), "this byte is not UTF-8; save the file as UTF-8") from None
+
+
+def parse(text: str, file: str) -> tuple[Node, list[Problem]]:
+    """The tree of a YAML text, with the problems of its form. Raises Wrong where no tree can be made of it."""
+    control = _CONTROL.search(text)
+    if control is not None:
+        raise Wrong.at(_place(file, text, control.start()), "a control character stands here; remove it")
+    tabs = [
+        Problem(_place(file, text, found.start() + found.group().index("\t")), "a tab indents this line; use spaces")
+        for found in _TAB_INDENT.finditer(text)
+    ]
+    reader = _TreeReader(file, tabs)
+    try:
+        root = reader.document(_TAB_INDENT.sub(lambda found: found.group().replace("\t", "  "), text))
+    except yaml.MarkedYAMLError as error:
+        if not tabs:
+            reader.problems.append(_syntax(error, text, file))
+        raise Wrong(reader.problems) from None
+    if tabs:  # without its indentation the text does not mean what it seems to
+        raise Wrong(reader.problems)
+    return root, reader.problems
+
+
+class _TreeReader:
+    """Builds the tree from the parser's events; composing by ourselves keeps duplicates and the places of names."""
+
+    def __init__(self, file: str, problems: list[Problem]) -> None:
+        self.file = file
+        self.problems = problems
+
+    def document(self, text: str) -> Node:
+        events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        root: Node | None = None
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                node = self.node(next(events), events, 0)
+                if root is None:
+                    root = node
+                else:
+                    self.wrong(event, "a second document starts here; keep one per file, without a line `---`")
+        return root if root is not None else Mapping(Place(self.file, 1, 1), ())
+
+    def node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        place = self.place(event)
+        if depth > DEEPEST:
+            raise Wrong([*self.problems, Problem(place, f"more than {DEEPEST} levels within each other; flatten it")])
+        self.refuse_extras(event)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Node] = []
+            while not isinstance(event := next(events), yaml.SequenceEndEvent):
+                items.append(self.node(event, events, depth + 1))
+            return Items(place, tuple(items))
+        if isinstance(event, yaml.MappingStartEvent):
+            return Mapping(place, self.members(events, depth))
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(place, event.value, plain=not event.style)
+        return Scalar(place, "")  # an alias, told already
+
+    def members(self, events: Iterator[Any], depth: int) -> tuple[Member, ...]:
+        members: list[Member] = []
+        first: dict[str, Place] = {}
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            name = self.node(event, events, depth + 1)
+            value = self.node(next(events), events, depth + 1)
+            if not isinstance(name, Scalar) or name.null:
+                self.wrong(event, "the name of a member must be a text; write `name: value`")
+                continue
+            if name.text in first:
+                told = f"{shown(name.text)} stands here a second time, first in line {first[name.text].line}; keep one"
+                self.wrong(event, told)
+            first.setdefault(name.text, name.place)
+            members.append(Member(name.place, name.text, value))
+        return tuple(members)
+
+    def refuse_extras(self, event: Any) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            told = f"an alias (*{event.anchor}) stands here; write the value out, or quote a text that starts with `*`"
+            self.wrong(event, told)
+            return
+        if event.anchor is not None:
+            self.wrong(event, f"an anchor (&{event.anchor}) stands here; remove it and write values out where needed")
+        if event.tag is not None:
+            self.wrong(event, "a tag (a word that starts with `!`) stands here; remove it, or quote the text")
+
+    def wrong(self, event: Any, told: str) -> None:
+        self.problems.append(Problem(self.place(event), told))
+
+    def place(self, event: Any) -> Place:
+        return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _place(file: str, text: str, at: int) -> Place:
+    return Place(file, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+
+
+_MENDS = (
+    ("mapping values are not allowed", "a second `: ` stands in one value; quote the value, or mend the indentation"),
+    ("tab", "a tab stands here; use spaces"),
+    ("unexpected end of stream", "a quote is opened and never closed; close it"),
+    ("expected ',' or", "a list or mapping opened by `[` or `{` goes wrong; close it and put commas between its parts"),
+    ("expected key", "this line does not fit the lines above; align it with its neighbours"),
+    ("expected '-' indicator", "a list ends here without its indentation; start each item with `- `, aligned"),
+    ("could not find expected ':'", "a `:` is missing after the name; write `name: value`"),
+    ("document start", "this is not part of what stands above; write `name: value` lines, aligned"),
+)
+
+
+def _syntax(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
+    """One sentence for the parser's own complaint; it never quotes the file, which may hold secrets."""
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark is not None else (0, 0)
+    lines = text.splitlines() or [""]
+    around = lines[line][max(0, column - 1) : column + 1] if line < len(lines) else ""
+    place = Place(file, line + 1, column + 1)
+    if "*" in around and "alias" in str(error.context):
+        return Problem(place, 'a text that starts with `*` needs quotes; write it as "*..."')
+    if around[-1:] in ("@", "`", "%"):
+        return Problem(place, f"a text that starts with {around[-1:]} needs quotes")
+    told = str(error.problem or error.context or "this is not YAML")
+    for part, mend in _MENDS:
+        if part in told:
+            return Problem(place, mend)
+    return Problem(place, "this is not YAML; check quotes, brackets and indentation from here upwards")

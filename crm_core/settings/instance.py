@@ -1,0 +1,263 @@
+"""instance.yaml: what this instance is, where it listens and keeps its data."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, TypeVar
+
+from crm_core.model.keys import Network
+from crm_core.settings.document import Items, Member, Node, Scalar
+from crm_core.settings.examples import BUILT_IN
+from crm_core.settings.places import Place, Problem, Wrong, hint, setup_error, shown
+from crm_core.settings.reading import (
+    Members,
+    boolean,
+    each,
+    host_port,
+    integer,
+    many,
+    matching,
+    name,
+    network,
+    read_file,
+    text,
+    unique,
+)
+from crm_core.settings.secrets import Secrets
+
+T = TypeVar("T")
+
+LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+MEMBERS = (
+    "instance",
+    "listen",
+    "tenants_dir",
+    "storage",
+    "sync",
+    "trusted_proxies",
+    "operators",
+    "secret_key",
+    "plugins",
+)
+_PLUGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to listen: ``host`` and ``port`` (0: any free one), or the path of a unix socket."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    unix: Path | None = None
+
+    def __str__(self) -> str:
+        if self.unix is not None:
+            return f"unix:{self.unix}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Which backend keeps the data, and what it is told; options may hold passwords."""
+
+    backend: str
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+    def require(self, backends: Collection[str]) -> None:
+        """Raise SetupError where the backend is not one of those there are."""
+        if self.backend not in backends:
+            told = f"there is no storage backend {shown(self.backend)}; {hint(self.backend, backends)}"
+            raise setup_error([Problem(self.place or Place("instance.yaml", 1, 1), told)])
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSettings:
+    """The receiver. ``log_keep_days`` 0 keeps the sync log for good; ``history_keep`` counts revisions of a section."""
+
+    enabled: bool = True
+    skew_seconds: int = 300
+    future_skew_seconds: int = 300
+    max_payload_bytes: int = 262_144
+    unverified_per_minute: int = 60
+    log_keep_days: int = 0
+    log_max_unverified: int = 10_000
+    history_keep: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """Plugins not to load, by name, and folders of lone plugin files."""
+
+    disabled: frozenset[str] = frozenset()
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSettings:
+    """All of instance.yaml. ``secret_keys``: the first makes what is new, all read what is old.
+
+    ``options_nodes``: the members that belong to plugins, not yet read; see ``options.read_options``.
+    """
+
+    instance: str
+    tenants_dir: Path
+    secret_keys: tuple[bytes, ...] = field(repr=False)
+    storage: StorageSettings
+    listen: Listen = field(default_factory=Listen)
+    sync: SyncSettings = field(default_factory=SyncSettings)
+    trusted_proxies: tuple[Network, ...] = ()
+    operators: tuple[Network, ...] = LOOPBACK
+    plugins: PluginSettings = field(default_factory=PluginSettings)
+    options_nodes: Mapping[str, Member] = field(default_factory=dict, repr=False)
+
+
+def load_instance(path: Path, *, environ: Mapping[str, str]) -> InstanceSettings:
+    """The settings of the instance. Raises SetupError with every problem of the file."""
+    secrets = Secrets(environ, path.parent)
+    return read_file(path, lambda node: _instance(node, path.parent, secrets))
+
+
+def _instance(node: Node, folder: Path, secrets: Secrets) -> InstanceSettings:
+    members = Members(node)
+    code = members.required("instance", name, "eu1")
+    keys = members.required("secret_key", one_or_many(secrets.plain_or_key), "env:CRM_SECRET_KEY")
+    tenants_dir = members.get("tenants_dir", lambda value: _folder(value, folder), _absolute(folder, "../tenants"))
+    listen = members.get("listen", lambda value: read_listen(value, folder), Listen())
+    storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
+    sync = members.get("sync", _sync, SyncSettings())
+    proxies = members.get("trusted_proxies", unique(network, "network"), ())
+    operators = members.get("operators", unique(network, "network"), LOOPBACK)
+    plugins = members.get("plugins", lambda value: _plugins(value, folder), PluginSettings())
+    members.done(others=True)
+    assert code is not None
+    assert keys is not None
+    return InstanceSettings(
+        instance=code,
+        tenants_dir=tenants_dir,
+        secret_keys=keys,
+        listen=listen,
+        storage=storage,
+        sync=sync,
+        trusted_proxies=proxies,
+        operators=operators,
+        plugins=plugins,
+        options_nodes={member.name: member for member in members.rest()},
+    )
+
+
+def one_or_many(read: Callable[[Node], T]) -> Callable[[Node], tuple[T, ...]]:
+    """A value, or a list of at least one."""
+
+    def read_either(node: Node) -> tuple[T, ...]:
+        return many(read, least=1)(node) if isinstance(node, Items) else (read(node),)
+
+    return read_either
+
+
+def read_listen(node: Node, folder: Path) -> Listen:
+    """An address to listen at; the path of a socket is relative to the file's folder."""
+    written = text(node)
+    if not written.startswith("unix:"):
+        host, port = host_port(node)
+        return Listen(host, port)
+    path = _absolute(folder, written.removeprefix("unix:"))
+    if written == "unix:" or len(os.fsencode(path)) > 100:  # the kernel takes 107 bytes; a suffix must fit
+        raise Wrong.at(
+            node.place, "unix: must be followed by a path of at most 100 bytes; write unix:/run/crm/eu1.sock"
+        )
+    return Listen(unix=path)
+
+
+def _absolute(folder: Path, written: str) -> Path:
+    # By name, not resolved: where the folder is swapped by a symlink, the path follows it.
+    return Path(os.path.abspath(folder / Path(written).expanduser()))  # noqa: PTH100 - resolve() would follow links
+
+
+def _folder(node: Node, folder: Path) -> Path:
+    return _absolute(folder, text(node))
+
+
+def _storage(node: Node, secrets: Secrets) -> StorageSettings:
+    members = Members(node)
+    backend = members.get(
+        "backend", matching(_PLUGIN, "the name of a storage backend; `crm plugins` lists them"), _default_backend()
+    )
+    members.done(others=True)
+    options: dict[str, Any] = {}
+    for member in members.rest():
+        try:
+            options[member.name] = _option(member.value, secrets)
+        except Wrong as wrong:
+            members.problems.extend(wrong.problems)
+    members.done(others=True)
+    stands = members.find("backend")
+    return StorageSettings(backend, options, stands.value.place if stands else node.place)
+
+
+def _default_backend() -> str:
+    """The backend where the file names none; data, as no code of the core names a plugin."""
+    return read_file(BUILT_IN / "instance.yaml", lambda node: Members(node).get("backend", text, ""))
+
+
+def _option(node: Node, secrets: Secrets) -> Any:
+    """Plain data; texts may be references, as addresses of databases hold passwords."""
+    if isinstance(node, Scalar):
+        value = untyped(node)
+        return secrets.value(node) if isinstance(value, str) else value
+    if isinstance(node, Items):
+        return many(lambda item: _option(item, secrets))(node)
+    return each(node, lambda member: _option(member.value, secrets), "options")
+
+
+def untyped(node: Node) -> Any:
+    """A node as plain data: texts, whole numbers, true, false, null, lists, mappings."""
+    if isinstance(node, Items):
+        return [untyped(item) for item in node.items]
+    if not isinstance(node, Scalar):
+        return {member.name: untyped(member.value) for member in node.members}
+    if node.null:
+        return None
+    for read in (boolean, integer(-(2**53))):
+        try:
+            return read(node)
+        except Wrong:
+            continue
+    return node.text
+
+
+def _sync(node: Node) -> SyncSettings:
+    members = Members(node)
+    skew = members.get("skew_seconds", integer(1, 86_400), 300)
+    sync = SyncSettings(
+        enabled=members.get("enabled", boolean, True),
+        skew_seconds=skew,
+        future_skew_seconds=members.get("future_skew_seconds", integer(0, 86_400), skew),
+        max_payload_bytes=members.get("max_payload_bytes", integer(1024, 16 * 1024 * 1024), 262_144),
+        unverified_per_minute=members.get("unverified_per_minute", integer(1, 1_000_000), 60),
+        log_keep_days=members.get("log_keep_days", integer(0, 36_500), 0),
+        log_max_unverified=members.get("log_max_unverified", integer(100, 1_000_000), 10_000),
+        history_keep=members.get("history_keep", integer(1, 10_000), 50),
+    )
+    members.done()
+    return sync
+
+
+def _plugins(node: Node, folder: Path) -> PluginSettings:
+    members = Members(node)
+    disabled = members.get("disabled", many(matching(_PLUGIN, "the name of a plugin, as `crm plugins` tells it")), ())
+    folders = members.get("folders", many(lambda value: _existing(value, folder)), ())
+    members.done()
+    return PluginSettings(frozenset(disabled), folders)
+
+
+def _existing(node: Node, folder: Path) -> Path:
+    path = _folder(node, folder)
+    if not path.is_dir():
+        raise Wrong.at(node.place, f"there is no folder {path}; make it, or remove it from the list")
+    return path

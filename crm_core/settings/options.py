@@ -1,0 +1,92 @@
+"""The members of instance.yaml that belong to plugins, read by the types that the plugins declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from crm_core.settings.document import Items, Member, Node
+from crm_core.settings.document import Mapping as MappingNode
+from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
+from crm_core.settings.places import Place, Problem, Wrong, hint, setup_error, shown
+from crm_core.settings.reading import Members
+
+_AT = re.compile(r" - at `(\$[^`]*)`$")
+_STEP = re.compile(r"\[(\d+)\]|\.([^.\[\]]+)")
+
+
+def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.Struct]]) -> dict[str, msgspec.Struct]:
+    """The options of each name in ``types``: what the file says, the type's defaults where it says nothing.
+
+    A member of the file that no type is there for is a problem too. Raises SetupError with every problem.
+    """
+    problems: list[Problem] = []
+    options: dict[str, msgspec.Struct] = {}
+    for name, member in settings.options_nodes.items():
+        if name not in types:
+            told = f"unknown member {shown(name)}; {hint(name, [*MEMBERS, *types])}"
+            problems.append(Problem(member.place, told))
+    for name, kind in types.items():
+        try:
+            options[name] = _read(settings.options_nodes.get(name), name, kind)
+        except Wrong as wrong:
+            problems.extend(wrong.problems)
+    if problems:
+        raise setup_error(problems)
+    return options
+
+
+def _read(member: Member | None, name: str, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    place = member.place if member is not None else Place("instance.yaml", 1, 1)
+    empty = MappingNode(place, ())
+    members = Members(empty if member is None else member.value, f"the options of {shown(name)}")
+    values: dict[str, Any] = {}
+    for option in msgspec.structs.fields(kind):
+        stands = members.find(option.encode_name)
+        if stands is None:
+            if option.required:
+                members.wrong(place, f"`{option.encode_name}` is missing in {shown(name)}; add it")
+            continue
+        try:
+            values[option.name] = msgspec.convert(untyped(stands.value), option.type)
+        except msgspec.ValidationError as error:
+            members.problems.append(_problem(error, stands.value))
+    members.done()
+    return _whole(kind, values, place)
+
+
+def _whole(kind: type[msgspec.Struct], values: Mapping[str, Any], place: Place) -> msgspec.Struct:
+    """The options as a whole, after what their type checks across members."""
+    try:
+        return kind(**values)
+    except (ValueError, TypeError) as error:  # what a __post_init__ raises to refuse
+        raise Wrong.at(place, f"{error}; mend these options") from None
+
+
+def _problem(error: msgspec.ValidationError, node: Node) -> Problem:
+    """The type's complaint at the value it is about."""
+    told = str(error)
+    found = _AT.search(told)
+    if found is not None:
+        told = told[: found.start()]
+        for step in _steps(found.group(1)):
+            node = _inside(node, step)
+    return Problem(node.place, f"{told[:1].lower()}{told[1:]}; change this value")
+
+
+def _steps(path: str) -> Iterator[int | str]:
+    for index, name in _STEP.findall(path):
+        yield int(index) if index else name
+
+
+def _inside(node: Node, step: int | str) -> Node:
+    if isinstance(node, Items) and isinstance(step, int) and step < len(node.items):
+        return node.items[step]
+    if isinstance(node, MappingNode):
+        for member in node.members:
+            if member.name == step:
+                return member.value
+    return node

@@ -1,0 +1,73 @@
+"""Where something is wrong in a file, and how that is told: ``keys.yaml:5:17: what is wrong; how to mend it``."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crm_core.errors import SetupError
+
+_SAFE_TO_SHOW = re.compile(
+    r"[A-Za-z0-9_.:/*@ -]{1,31}"
+)  # shorter than any key: a secret in the wrong place stays unseen
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def told(self, text: str) -> str:
+        """The text with its position in front."""
+        return f"{self.file}:{self.line}:{self.column}: {text}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong with a file: a sentence that says what, and how to mend it."""
+
+    place: Place
+    text: str
+
+
+class Wrong(Exception):
+    """A part of a file that cannot be read, with every problem found in it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problem.place.told(problem.text) for problem in self.problems))
+
+    @classmethod
+    def at(cls, place: Place, text: str) -> Wrong:
+        """A single problem."""
+        return cls([Problem(place, text)])
+
+
+def setup_error(problems: Iterable[Problem]) -> SetupError:
+    """All problems in the order of the files' lines, each told once."""
+    return SetupError(problem.place.told(problem.text) for problem in sorted(set(problems)))
+
+
+def shown(text: str) -> str:
+    """A text as messages may quote it; what could be a secret is not quoted."""
+    return f"`{text}`" if _SAFE_TO_SHOW.fullmatch(text) else "this"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message: ``a, b or c``."""
+    names = sorted(names)
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names) or "nothing"
+
+
+def hint(text: str, names: Iterable[str]) -> str:
+    """The mend for a name that is not one of ``names``: the nearest, or the few there are."""
+    known = sorted(names)
+    near = difflib.get_close_matches(text, known, n=1)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"known here: {listed(known)}" if known else "remove it"

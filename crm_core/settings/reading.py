@@ -1,0 +1,298 @@
+"""Readers: each turns a node into one typed value or raises Wrong with every problem in it.
+
+A file's module says what stands in the file with these; the sentences that people read come from here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import TypeVar
+
+from crm_core.model.keys import Network
+from crm_core.settings.document import Items, Mapping, Member, Node, Scalar, parse, read_text
+from crm_core.settings.places import Place, Problem, Wrong, hint, setup_error, shown
+
+T = TypeVar("T")
+D = TypeVar("D")
+Read = Callable[[Node], T]
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+LARGEST_INTEGER = 2**53 - 1
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)  # RFC 3339, section 5.6
+
+
+def read_file(path: Path, read: Read[T]) -> T:
+    """What a file says. Raises SetupError with every problem of the file, each as ``file:line:column: text``."""
+    problems: list[Problem] = []
+    try:
+        root, problems = parse(read_text(path), path.name)
+        value = read(root)
+    except Wrong as wrong:
+        raise setup_error([*problems, *wrong.problems]) from None
+    if problems:
+        raise setup_error(problems)
+    return value
+
+
+class Members:
+    """The members of a mapping while they are read; ``done`` raises Wrong with all that was wrong."""
+
+    def __init__(self, node: Node, what: str = "members") -> None:
+        self.node = mapping(node, what)
+        self.problems: list[Problem] = []
+        self._asked: set[str] = set()
+
+    def find(self, name: str) -> Member | None:
+        """The member as it stands in the file; None where it is absent or null."""
+        self._asked.add(name)
+        for member in self.node.members:
+            if member.name == name and not (isinstance(member.value, Scalar) and member.value.null):
+                return member
+        return None
+
+    def get(self, name: str, read: Read[T], default: D) -> T | D:
+        """An optional member."""
+        member = self.find(name)
+        if member is None:
+            return default
+        try:
+            return read(member.value)
+        except Wrong as wrong:
+            self.problems.extend(wrong.problems)
+            return default
+
+    def required(self, name: str, read: Read[T], like: str) -> T | None:
+        """A member that must be there, written ``like`` this; None only where ``done`` will raise."""
+        if self.find(name) is None:
+            self.problems.append(Problem(self.node.place, f"`{name}` is missing; add `{name}: {like}`"))
+        return self.get(name, read, None)
+
+    def rest(self) -> tuple[Member, ...]:
+        """The members nobody asked for."""
+        return tuple(member for member in self.node.members if member.name not in self._asked)
+
+    def wrong(self, place: Place, text: str) -> None:
+        """Note a problem."""
+        self.problems.append(Problem(place, text))
+
+    def done(self, *, others: bool = False) -> None:
+        """Raise what was wrong; members nobody asked for are wrong unless ``others`` may stand here."""
+        if not others:
+            for member in self.rest():
+                self.wrong(member.place, f"unknown member {shown(member.name)}; {hint(member.name, self._asked)}")
+        if self.problems:
+            raise Wrong(self.problems)
+
+
+def mapping(node: Node, what: str = "members") -> Mapping:
+    """The node as a mapping; nothing at all counts as an empty one."""
+    if isinstance(node, Scalar) and node.null:
+        return Mapping(node.place, ())
+    if not isinstance(node, Mapping):
+        raise Wrong.at(node.place, f"{what} must stand here, as `name: value`; {_is(node)}")
+    return node
+
+
+def each(node: Node, read: Callable[[Member], T], what: str) -> dict[str, T]:
+    """A mapping whose names are free: ``read`` takes each member with its name."""
+    values: dict[str, T] = {}
+    problems: list[Problem] = []
+    for member in mapping(node, what).members:
+        try:
+            values[member.name] = read(member)
+        except Wrong as wrong:
+            problems.extend(wrong.problems)
+    if problems:
+        raise Wrong(problems)
+    return values
+
+
+def many(read: Read[T], *, least: int = 0) -> Read[tuple[T, ...]]:
+    """A list."""
+
+    def read_items(node: Node) -> tuple[T, ...]:
+        if not isinstance(node, Items):
+            raise Wrong.at(node.place, f"a list must stand here, as `[a, b]`; {_is(node)}")
+        if len(node.items) < least:
+            raise Wrong.at(node.place, f"the list needs at least {least}; add one or leave the member out")
+        values: list[T] = []
+        problems: list[Problem] = []
+        for item in node.items:
+            try:
+                values.append(read(item))
+            except Wrong as wrong:
+                problems.extend(wrong.problems)
+        if problems:
+            raise Wrong(problems)
+        return tuple(values)
+
+    return read_items
+
+
+def text(node: Node) -> str:
+    """A text of 1 to 2,000 characters without control characters."""
+    if not isinstance(node, Scalar):
+        raise Wrong.at(node.place, f"a text must stand here; {_is(node)}")
+    if not node.text.strip() or len(node.text) > 2000 or not node.text.isprintable():
+        raise Wrong.at(node.place, "a text of 1 to 2000 printable characters must stand here; write one in one line")
+    return node.text
+
+
+def name(node: Node) -> str:
+    """An instance code or a tenant name."""
+    return check_name(text(node), node.place)
+
+
+def check_name(written: str, place: Place) -> str:
+    """The same for a member's name. Raises Wrong."""
+    if NAME.fullmatch(written) is None:
+        told = "is not a valid name; use 1 to 63 of a-z, 0-9 and `-`, with no `-` first or last"
+        raise Wrong.at(place, f"{shown(written)} {told}")
+    return written
+
+
+def matching(pattern: re.Pattern[str], what: str) -> Read[str]:
+    """A text that matches a pattern as a whole; ``what`` says what is expected, with an example."""
+
+    def read(node: Node) -> str:
+        written = text(node)
+        if pattern.fullmatch(written) is None:
+            raise Wrong.at(node.place, f"{shown(written)} is not {what}")
+        return written
+
+    return read
+
+
+def one_of(names: Collection[str], what: str) -> Read[str]:
+    """One of some names."""
+
+    def read(node: Node) -> str:
+        written = text(node)
+        if written not in names:
+            raise Wrong.at(node.place, f"{shown(written)} is not a known {what}; {hint(written, names)}")
+        return written
+
+    return read
+
+
+def integer(least: int, most: int = LARGEST_INTEGER) -> Read[int]:
+    """A whole number, not in quotes."""
+
+    def read(node: Node) -> int:
+        if not isinstance(node, Scalar) or not node.plain or _INTEGER.fullmatch(node.text) is None:
+            quoted = isinstance(node, Scalar) and not node.plain and _INTEGER.fullmatch(node.text) is not None
+            mend = "remove the quotes" if quoted else f"write digits such as {max(least, 1)}"
+            raise Wrong.at(node.place, f"a whole number must stand here; {mend}")
+        value = int(node.text)
+        if not least <= value <= most:
+            raise Wrong.at(node.place, f"the number must lie from {least} to {most}; change it")
+        return value
+
+    return read
+
+
+def boolean(node: Node) -> bool:
+    """``true`` or ``false``; YAML 1.1's other spellings are refused, as they differ from parser to parser."""
+    if isinstance(node, Scalar) and node.plain and node.text in ("true", "false"):
+        return node.text == "true"
+    raise Wrong.at(node.place, "`true` or `false` must stand here, without quotes; write one of the two")
+
+
+def switch(on: str, off: str) -> Read[bool]:
+    """One of two words."""
+    read_word = one_of((on, off), "word here")
+    return lambda node: read_word(node) == on
+
+
+def moment(node: Node) -> datetime:
+    """A time (RFC 3339) with its offset, in UTC."""
+    found = _TIME.fullmatch(node.text) if isinstance(node, Scalar) else None
+    try:
+        if found is None:
+            raise ValueError  # noqa: TRY301 - one sentence for a bad form and a day that does not exist
+        day, clock, fraction, offset = found.groups()
+        written = f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{'+00:00' if offset in 'Zz' else offset}"
+        return datetime.fromisoformat(written).astimezone(UTC)
+    except (ValueError, OverflowError):
+        told = "this is not a time; write one in UTC such as 2026-11-01T00:00:00Z"
+        raise Wrong.at(node.place, told) from None
+
+
+def duration(node: Node) -> timedelta:
+    """A length of time: ``90s``, ``30m``, ``24h``, ``7d``."""
+    found = _DURATION.fullmatch(node.text) if isinstance(node, Scalar) else None
+    if found is None:
+        raise Wrong.at(node.place, "this is not a length of time; write a number with s, m, h or d, such as 24h")
+    return timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})
+
+
+def network(node: Node) -> Network:
+    """An address, a network in CIDR form, or ``unix``."""
+    written = text(node)
+    if written == "unix":
+        return "unix"
+    try:
+        return ip_network(written)
+    except ValueError:
+        pass
+    try:
+        wide = ip_network(written, strict=False)
+    except ValueError:
+        told = f'{shown(written)} is no network; write one such as 10.0.0.0/8 or "::1/128", or unix for socket peers'
+        raise Wrong.at(node.place, told) from None
+    raise Wrong.at(node.place, f"the address has bits set beyond its mask; write {wide}")
+
+
+def host_port(node: Node) -> tuple[str, int]:
+    """``host:port``, an IPv6 address in brackets."""
+    written = text(node)
+    host, colon, port = written.rpartition(":")
+    told = f'{shown(written)} is no address; write one such as 127.0.0.1:8000, "[::1]:8000" or unix:/run/crm/eu1.sock'
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or _INTEGER.fullmatch(port) is None or not 0 <= int(port) <= 65535:
+        raise Wrong.at(node.place, told)
+    if ":" in bare and (bare == host or not _is_address(bare)):
+        raise Wrong.at(node.place, told)
+    if re.fullmatch(r"[A-Za-z0-9.:%_-]+", bare) is None:
+        raise Wrong.at(node.place, told)
+    return bare, int(port)
+
+
+def unique(read: Read[T], what: str) -> Read[tuple[T, ...]]:
+    """A list in which nothing stands twice."""
+
+    def read_items(node: Node) -> tuple[T, ...]:
+        values = many(read)(node)
+        for at, value in enumerate(values):
+            if value in values[:at] and isinstance(node, Items):
+                raise Wrong.at(node.items[at].place, f"this {what} stands in the list twice; remove one")
+        return values
+
+    return read_items
+
+
+def _is_address(written: str) -> bool:
+    try:
+        ip_address(written)
+    except ValueError:
+        return False
+    return True
+
+
+def _is(node: Node) -> str:
+    """What stands there instead, for a sentence."""
+    if isinstance(node, Mapping):
+        return "here it is `name: value` members"
+    if isinstance(node, Items):
+        return "here it is a list"
+    return "here it is empty" if node.null else "here it is a single value"

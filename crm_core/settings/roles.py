@@ -1,0 +1,78 @@
+"""roles.yaml: who may do what, within what the tenant has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from crm_core.model.catalog import Catalog, Role, Roles
+from crm_core.settings.document import Member, Node
+from crm_core.settings.examples import BUILT_IN
+from crm_core.settings.places import Wrong, hint, shown
+from crm_core.settings.reading import Members, each, many, read_file, text
+
+ROLE = re.compile(r"[a-z][a-z0-9_]{0,62}")
+HIGHEST = "super_admin"
+_NOTHING = Roles({}, frozenset())
+
+
+def load_roles(path: Path, *, catalog: Catalog) -> Roles:
+    """The roles: the built-in ones with the file, if it is there, laid over them by name. Raises SetupError.
+
+    The file's grants are checked against the catalog; the built-in ones may speak of modules that are not in it.
+    """
+    built_in = read_file(BUILT_IN / "roles.yaml", lambda node: _roles(node, None, _NOTHING))
+    if not path.exists():
+        return built_in
+    return read_file(path, lambda node: _roles(node, catalog, built_in))
+
+
+def _roles(node: Node, catalog: Catalog | None, below: Roles) -> Roles:
+    members = Members(node)
+    core_keys = below.core_keys if catalog else frozenset(members.get("core_keys", many(text), ()))
+    roles = members.get(
+        "roles", lambda value: each(value, lambda one: _role(one, catalog, core_keys, below), "roles"), {}
+    )
+    members.done()
+    return Roles({**below.roles, **roles}, core_keys)
+
+
+def _role(member: Member, catalog: Catalog | None, core_keys: frozenset[str], below: Roles) -> Role:
+    members = Members(member.value, "the role's members")
+    base = below.get(member.name)
+    if ROLE.fullmatch(member.name) is None:
+        members.wrong(member.place, f"{shown(member.name)} is not the name of a role; use a-z, 0-9 and `_`")
+    if base is not None and member.name == HIGHEST:
+        members.wrong(member.place, f"`{HIGHEST}` has all there is and cannot be changed; give the role another name")
+    title = members.get("title", text, base.title if base else member.name.replace("_", " ").capitalize())
+    read_grants = many(lambda item: _grant(item, catalog, core_keys))
+    if base is not None:
+        grant: tuple[str, ...] | None = members.get("grant", read_grants, base.grant)
+    else:
+        grant = members.required("grant", read_grants, '["module.*"]')
+    members.done()
+    assert grant is not None
+    return Role(member.name, title, grant)
+
+
+def _grant(node: Node, catalog: Catalog | None, core_keys: frozenset[str]) -> str:
+    """``*``, ``module.*``, ``*.action``, a feature key, or one of the core's own keys."""
+    written = text(node)
+    if catalog is None or written == "*" or written in core_keys or written in catalog.keys:
+        return written
+    module, dot, action = written.partition(".")
+    if not dot or not action:
+        told = f'{shown(written)} is no grant; write a key as module.action, or "module.*", "*.action" or "*"'
+        raise Wrong.at(node.place, told)
+    actions = {key.partition(".")[2] for key in catalog.keys}
+    if module == "*":
+        if action not in actions:
+            raise Wrong.at(node.place, f"no module has an action {shown(action)}; {hint(action, actions)}")
+        return written
+    if module not in catalog.modules:
+        near = [*catalog.modules, *core_keys]
+        raise Wrong.at(node.place, f"{shown(module)} is not a known module; {hint(module, near)}")
+    if action != "*":
+        near = [*catalog.modules[module].features, f"{module}.*"]
+        raise Wrong.at(node.place, f"{shown(written)} is not a key of `{module}`; {hint(written, near)}")
+    return written

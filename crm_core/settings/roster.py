@@ -1,0 +1,120 @@
+"""keys.yaml, the key roster: whose pushes are taken, signed with what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Literal, cast
+
+from crm_core.model.keys import Key, Roster, TenantRoster
+from crm_core.settings.document import Member, Node
+from crm_core.settings.places import Place, Wrong
+from crm_core.settings.reading import (
+    Members,
+    boolean,
+    check_name,
+    duration,
+    each,
+    integer,
+    many,
+    moment,
+    network,
+    one_of,
+    read_file,
+    switch,
+    unique,
+)
+from crm_core.settings.secrets import Secrets
+
+
+def load_roster(
+    path: Path, *, sections: Collection[str], schemes: Collection[str], environ: Mapping[str, str]
+) -> Roster:
+    """The roster. ``sections`` and ``schemes``: the names that keys may be narrowed to. Raises SetupError."""
+    return read_file(path, _RosterReader(sections, schemes, Secrets(environ, path.parent)).read)
+
+
+class _RosterReader:
+    """One reading of the file; remembers the secrets seen, as none may serve twice."""
+
+    def __init__(self, sections: Collection[str], schemes: Collection[str], secrets: Secrets) -> None:
+        self._sections = sections
+        self._schemes = schemes
+        self._secrets = secrets
+        self._seen: dict[bytes, Place] = {}
+
+    def read(self, node: Node) -> Roster:
+        members = Members(node)
+        tenants = members.get("tenants", lambda value: each(value, self._tenant, "tenants"), {})
+        members.done()
+        return Roster(tenants)
+
+    def _tenant(self, member: Member) -> TenantRoster:
+        members = Members(member.value, "the tenant's members")
+        try:
+            check_name(member.name, member.place)
+        except Wrong as wrong:
+            members.problems.extend(wrong.problems)
+        enabled = members.get("sync", switch("enabled", "disabled"), True)
+        schemes = members.get("schemes", many(one_of(self._schemes, "signature scheme"), least=1), None)
+        repeats = members.get("repeats", one_of(("reject", "accept"), "word here"), "reject")
+        expect_every = members.get("expect_every", duration, None)
+        keys = members.get("keys", many(self._key_once()), ())
+        members.done()
+        return TenantRoster(
+            enabled=enabled,
+            schemes=None if schemes is None else frozenset(schemes),
+            repeats=cast("Literal['reject', 'accept']", repeats),
+            expect_every=expect_every,
+            keys={key.version: key for key in keys},
+        )
+
+    def _key_once(self) -> Callable[[Node], Key]:
+        """Reads one tenant's keys; a version may stand there once."""
+        versions: dict[int, Place] = {}
+
+        def read(node: Node) -> Key:
+            return self._key(node, versions)
+
+        return read
+
+    def _key(self, node: Node, versions: dict[int, Place]) -> Key:
+        members = Members(node, "the key's members")
+        version = members.required("version", integer(1), "1")
+        stands = members.find("version")
+        if version is not None and stands is not None:
+            first = versions.setdefault(version, stands.value.place)
+            if first is not stands.value.place:
+                told = f"version {version} stands in line {first.line} already; give each key its own"
+                members.wrong(stands.value.place, told)
+        secret = members.required("secret", self._unused_secret, "env:NAME")
+        not_before = members.get("not_before", moment, None)
+        not_after = members.get("not_after", moment, None)
+        ends = members.find("not_after")
+        if not_before is not None and not_after is not None and ends is not None and not_after <= not_before:
+            members.wrong(
+                ends.value.place, "not_after is not later than not_before; the key would never be active, swap them"
+            )
+        revoked = members.get("revoked", boolean, False)
+        types = members.get("types", many(one_of(self._sections, "section"), least=1), None)
+        sources = members.get("sources", unique(network, "network"), None)
+        members.done()
+        assert version is not None
+        assert secret is not None
+        return Key(
+            version=version,
+            secret=secret,
+            not_before=not_before,
+            not_after=not_after,
+            revoked=revoked,
+            types=None if types is None else frozenset(types),
+            sources=sources,
+        )
+
+    def _unused_secret(self, node: Node) -> bytes:
+        secret = self._secrets.key(node)
+        first = self._seen.setdefault(secret, node.place)
+        if first is not node.place:
+            told = f"the same secret stands in line {first.line} already; give every key a secret of its own"
+            raise Wrong.at(node.place, told)
+        return secret

@@ -1,0 +1,142 @@
+"""Secrets by reference: ``env:NAME``, ``file:PATH``, ``base64:...``, ``hex:...``, ``whsec_...``.
+
+What ``env:`` and ``file:`` hold is read by the same rules; without a prefix its UTF-8 bytes, less one final newline,
+are the key. No message ever quotes what a secret holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from crm_core.settings.document import Node, Scalar
+from crm_core.settings.places import Wrong
+
+SHORTEST = 32  # bytes of a key
+WHSEC_SHORTEST, WHSEC_LONGEST = 24, 64  # bytes; the Standard Webhooks specification's limits
+_LARGEST_FILE = 64 * 1024
+_HOPS = 4  # references that lead to references
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_FORMS = "env:NAME, file:/path, base64:..., hex:... or whsec_..."
+_FRESH = "`crm keys generate` prints a fresh one"
+
+
+class _Unreadable(Exception):
+    """A sentence on why a reference yields no key."""
+
+
+class Secrets:
+    """Reads secrets. ``environ``: the environment; ``folder``: what relative ``file:`` paths start from."""
+
+    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+        self._environ = environ
+        self._folder = folder
+
+    def key(self, node: Node) -> bytes:
+        """The bytes of a key behind a reference; a secret that stands there openly, without a prefix, is refused."""
+        return self._read(node, plain=False)
+
+    def plain_or_key(self, node: Node) -> bytes:
+        """As ``key``, where the text itself may also be the secret."""
+        return self._read(node, plain=True)
+
+    def reference(self, text: str) -> bytes:
+        """The bytes of a key behind a reference given outside of a file. Raises ValueError with a sentence."""
+        try:
+            return self._bytes(text, plain=False, hops=0)
+        except _Unreadable as unreadable:
+            raise ValueError(str(unreadable)) from None
+
+    def value(self, node: Node) -> str:
+        """A text that may stand behind ``env:`` or ``file:``, such as an address with a password in it."""
+        if not isinstance(node, Scalar) or node.null:
+            raise Wrong.at(node.place, "a text must stand here; write one, or a reference such as env:NAME")
+        try:
+            return _less_newline(self._held(node.text)) if node.text.startswith(("env:", "file:")) else node.text
+        except _Unreadable as unreadable:
+            raise Wrong.at(node.place, str(unreadable)) from None
+
+    def _read(self, node: Node, *, plain: bool) -> bytes:
+        if not isinstance(node, Scalar) or node.null:
+            raise Wrong.at(node.place, f"a secret must stand here; write one of {_FORMS}")
+        try:
+            return self._bytes(node.text, plain=plain, hops=0)
+        except _Unreadable as unreadable:
+            raise Wrong.at(node.place, str(unreadable)) from None
+
+    def _bytes(self, text: str, *, plain: bool, hops: int) -> bytes:
+        if text.startswith(("env:", "file:")):
+            if hops == _HOPS:
+                raise _Unreadable("the reference leads to references without end; let it lead to the secret")
+            return self._bytes(self._held(text), plain=True, hops=hops + 1)
+        shortest, longest, form = SHORTEST, None, text.strip() if hops else text
+        if form.startswith("base64:"):
+            key = _base64(form.removeprefix("base64:"), "base64:")
+        elif form.startswith("hex:"):
+            key = _hex(form.removeprefix("hex:"))
+        elif form.startswith("whsec_"):
+            key = _base64(form.removeprefix("whsec_"), "whsec_")
+            shortest, longest = WHSEC_SHORTEST, WHSEC_LONGEST
+        elif plain:
+            key = _less_newline(text).encode()
+        else:
+            raise _Unreadable(f"the secret has no prefix; write one of {_FORMS}")
+        if len(key) < shortest:
+            raise _Unreadable(f"the secret is too short, {len(key)} bytes; use at least {shortest}, {_FRESH}")
+        if longest is not None and len(key) > longest:
+            raise _Unreadable(f"the secret is too long, {len(key)} bytes; a whsec_ holds at most {longest}, {_FRESH}")
+        return key
+
+    def _held(self, text: str) -> str:
+        kind, _, where = text.partition(":")
+        return self._from_environment(where) if kind == "env" else self._from_file(where)
+
+    def _from_environment(self, name: str) -> str:
+        if _ENV.fullmatch(name) is None:
+            raise _Unreadable("env: must be followed by the name of an environment variable, such as env:CRM_KEY_1")
+        if name not in self._environ:
+            raise _Unreadable(f"the environment variable {name} is not set; set it to the secret, {_FRESH}")
+        try:
+            self._environ[name].encode()
+        except UnicodeEncodeError:
+            raise _Unreadable(f"the environment variable {name} is not UTF-8; write it as base64:...") from None
+        return self._environ[name]
+
+    def _from_file(self, where: str) -> str:
+        if not where or "\0" in where:
+            raise _Unreadable("file: must be followed by a path, such as file:/run/secrets/key")
+        path = self._folder / where
+        try:
+            with path.open("rb") as file:
+                raw = file.read(_LARGEST_FILE + 1)
+        except OSError as error:
+            raise _Unreadable(
+                f"the file {path} cannot be read ({error.strerror}); check path and permissions"
+            ) from None
+        if len(raw) > _LARGEST_FILE:
+            raise _Unreadable(f"the file {path} is larger than {_LARGEST_FILE} bytes; let it hold the secret alone")
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            raise _Unreadable(f"the file {path} is not UTF-8 text; write raw bytes as base64:...") from None
+
+
+def _less_newline(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def _base64(text: str, prefix: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        told = f"what follows {prefix} is not base64; use A-Z, a-z, 0-9, + and /, padded with = to a multiple of four"
+        raise _Unreadable(told) from None
+
+
+def _hex(text: str) -> bytes:
+    if re.fullmatch(r"(?:[0-9A-Fa-f]{2})*", text) is None:
+        raise _Unreadable("what follows hex: is not hexadecimal; use pairs of 0-9 and a-f")
+    return bytes.fromhex(text)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from crm_core.errors import SetupError
+from crm_core.settings import load_roster
+
+SECTIONS = ("alpha", "beta")
+SCHEMES = ("crm-sync-v1", "standard-webhooks")
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Writes a file of the config folder, its indentation taken off."""
+
+    def make(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.write_text(dedent(text).removeprefix("\n"), encoding="utf-8")
+        return path
+
+    return make
+
+
+@pytest.fixture
+def roster(write):
+    """Loads a roster from its text."""
+
+    def load(text: str, **environ: str):
+        return load_roster(write("keys.yaml", text), sections=SECTIONS, schemes=SCHEMES, environ=environ)
+
+    return load
+
+
+@pytest.fixture
+def problems():
+    """The problems that a call tells."""
+
+    def told(call, *args, **keywords) -> list[str]:
+        with pytest.raises(SetupError) as caught:
+            call(*args, **keywords)
+        return list(caught.value.problems)
+
+    return told
+
+
+@pytest.fixture
+def clock():
+    """A clock that ticks a second each time it is read."""
+    ticks = iter(range(10_000))
+    return lambda: datetime(2026, 11, 24, tzinfo=UTC) + timedelta(seconds=next(ticks))

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+
+from crm_core.settings import load_catalog, load_roles
+
+
+@pytest.fixture
+def catalog(write):
+    """Loads modules.yaml from its text."""
+    return lambda text, *types: load_catalog(write("modules.yaml", text), record_types=types)
+
+
+@pytest.fixture
+def roles(write, catalog):
+    """Loads roles.yaml from its text, against the built-in catalog."""
+    return lambda text: load_roles(write("roles.yaml", text), catalog=catalog(""))
+
+
+def test_the_built_in_catalog(tmp_path):
+    """Without a file the documented catalog, plan and policy hold."""
+    catalog = load_catalog(tmp_path / "modules.yaml", record_types=())
+    assert list(catalog.modules) == ["customers", "deals", "tasks", "reports", "website", "landing_pages"]
+    assert catalog.modules["deals"].requires == ("customers",)
+    assert catalog.modules["website"].features == ("website.view", "website.edit")
+    assert catalog.default_plan.features == ("customers.*", "tasks.*")
+    assert catalog.blocked == {"website", "landing_pages"}
+    assert "reports.export" in catalog.keys
+
+
+def test_the_file_is_laid_over_the_built_in_one(catalog):
+    """An entry changes what it names and keeps the rest; the plan and the policy keep what the file leaves out."""
+    loaded = catalog(
+        """
+        modules:
+          deals: {title: Opportunities}
+          surveys: {features: [surveys.view, surveys.send], group: web, order: 5}
+        sync_policy: {blocked_modules: []}
+        """
+    )
+    assert loaded.modules["deals"].title == "Opportunities"
+    assert loaded.modules["deals"].requires == ("customers",)
+    assert next(iter(loaded.modules)) == "surveys"
+    assert loaded.default_plan.code == "starter"
+    assert loaded.blocked == {"website", "landing_pages", "surveys"}
+
+
+def test_record_types_bring_their_modules(catalog):
+    """A record type that the catalog does not name brings a module; one that it names does not."""
+    loaded = catalog("", "site_visits", "deals")
+    visits = loaded.modules["site_visits"]
+    assert visits.title == "Site visits"
+    assert visits.features == tuple(f"site_visits.{action}" for action in ("view", "create", "update", "export"))
+    assert loaded.modules["deals"].icon == "briefcase"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("modules: {deals: {features: [deals.create]}}", "1:29", "add deals.view"),
+        ("modules: {deals: {features: [deals.view, tasks.view]}}", "1:42", "start with `deals.`"),
+        ("modules: {deals: {features: [deals.view, Deals]}}", "1:42", "module.action"),
+        ("modules: {deals: {requires: [custmers]}}", "1:29", "did you mean `customers`?"),
+        ("modules: {customers: {requires: [deals]}}", "1:33", "customers -> deals -> customers"),
+        ("modules: {deals: {requires: [deals]}}", "1:29", "deals -> deals"),
+        ("modules: {Deals: {}}", "1:11", "not the name of a module"),
+        ("modules: {deals: {titel: Deals}}", "1:19", "did you mean `title`?"),
+        ("default_plan: {code: x, features: [deal.view]}", "1:36", "did you mean `deals`?"),
+        ("default_plan: {code: x, features: [deals.veiw]}", "1:36", "did you mean `deals.view`?"),
+        ("default_plan: {code: x}", "1:15", "`features` is missing"),
+        ("sync_policy: {blocked_modules: [websit]}", "1:33", "did you mean `website`?"),
+        ("sync_policy: {blocked_groups: [wep]}", "1:32", "did you mean `web`?"),
+    ],
+)
+def test_mistakes_in_modules(catalog, problems, text, place, words):
+    """A mistake in modules.yaml is told at its place with the way to mend it."""
+    told = problems(catalog, text)
+    assert any(line.startswith(f"modules.yaml:{place}: ") and words in line for line in told), told
+
+
+def test_a_broken_module_is_told_once(catalog, problems):
+    """A plan that names a module with a mistake in it is not one more mistake."""
+    text = "modules: {surveys: {features: [surveys.view, surveys.send], oder: 3}}\n"
+    text += "default_plan: {code: x, features: [surveys.send]}\n"
+    assert len(problems(catalog, text)) == 1
+
+
+def test_the_built_in_roles(tmp_path, catalog):
+    """The core's own keys are held by the two admin roles alone."""
+    roles = load_roles(tmp_path / "roles.yaml", catalog=catalog(""))
+    assert list(roles) == ["super_admin", "admin", "manager", "agent", "viewer"]
+    assert len(roles.core_keys) == 4
+    assert [name for name, role in roles.items() if roles.core_keys & set(role.grant)] == ["super_admin", "admin"]
+    assert roles["viewer"].grant == ("*.view",)
+
+
+def test_own_roles(roles):
+    """A file adds roles and changes built-in ones."""
+    loaded = roles("roles: {agent: {grant: [customers.view]}, auditor: {grant: ['*.view', sync.view]}}")
+    assert loaded["agent"].title == "Agent"
+    assert loaded["agent"].grant == ("customers.view",)
+    assert loaded["auditor"].title == "Auditor"
+    assert "sync.view" in loaded["auditor"].grant
+    assert "manager" in loaded
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("roles: {agent: {grant: [*.view]}}", "1:26", "needs quotes"),
+        ("roles: {agent: {grant: ['*.veiw']}}", "1:25", "did you mean `view`?"),
+        ("roles: {agent: {grant: [custmers.view]}}", "1:25", "did you mean `customers`?"),
+        ("roles: {agent: {grant: [customers.veiw]}}", "1:25", "did you mean `customers.view`?"),
+        ("roles: {agent: {grant: [customers]}}", "1:25", "no grant"),
+        ("roles: {super_admin: {grant: ['*']}}", "1:9", "cannot be changed"),
+        ("roles: {auditor: {title: A}}", "1:19", "`grant` is missing"),
+        ("roles: {Agent: {grant: ['*']}}", "1:9", "not the name of a role"),
+    ],
+)
+def test_mistakes_in_roles(roles, problems, text, place, words):
+    """A mistake in roles.yaml is told at its place with the way to mend it."""
+    (told,) = problems(roles, text)
+    assert told.startswith(f"roles.yaml:{place}: ")
+    assert words in told

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from crm_core.settings import InstanceSettings, Listen, load_instance, load_instances, read_options
+
+ENVIRON = {"SECRET": "s" * 32, "DB": "postgresql://u:hush@db/crm"}
+LEAST = "instance: eu1\nsecret_key: env:SECRET\n"
+
+
+class Lamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    watts: tuple[int, ...] = (40, 60)
+    dimmed: bool = False
+
+
+@pytest.fixture
+def instance(write):
+    """Loads instance.yaml from its text."""
+
+    def load(text: str) -> InstanceSettings:
+        return load_instance(write("instance.yaml", text), environ=ENVIRON)
+
+    return load
+
+
+def test_defaults(instance, tmp_path):
+    """Two members are enough; the rest is as the documentation says."""
+    settings = instance(LEAST)
+    assert settings.listen == Listen("127.0.0.1", 8000)
+    assert settings.tenants_dir == tmp_path.parent / "tenants"
+    assert settings.storage.backend == "tinydb"
+    assert (settings.sync.enabled, settings.sync.skew_seconds, settings.sync.history_keep) == (True, 300, 50)
+    assert settings.secret_keys == (b"s" * 32,)
+    assert settings.trusted_proxies == ()
+    assert settings.operators == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+def test_a_full_file(instance, tmp_path):
+    """Every member arrives; paths are absolute, the list of keys keeps its order, nothing secret shows."""
+    (tmp_path / "mine").mkdir()
+    settings = instance(
+        """
+        instance: eu1
+        listen: unix:run/eu1.sock
+        tenants_dir: /srv/tenants
+        storage: {backend: postgresql, dsn: env:DB, pool: 4}
+        sync: {enabled: false, skew_seconds: 60, log_keep_days: 30}
+        trusted_proxies: [10.0.0.0/8, unix]
+        operators: []
+        secret_key: [env:SECRET, "hex:6161616161616161616161616161616161616161616161616161616161616161"]
+        plugins: {disabled: [crm_lamp], folders: [mine]}
+        """
+    )
+    assert settings.listen == Listen(unix=tmp_path / "run/eu1.sock")
+    assert settings.tenants_dir == Path("/srv/tenants")
+    assert settings.storage.options == {"dsn": "postgresql://u:hush@db/crm", "pool": 4}
+    assert settings.sync.future_skew_seconds == 60
+    assert settings.sync.log_keep_days == 30
+    assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), "unix")
+    assert settings.operators == ()
+    assert settings.secret_keys == (b"s" * 32, b"a" * 32)
+    assert settings.plugins.disabled == {"crm_lamp"}
+    assert settings.plugins.folders == (tmp_path / "mine",)
+    assert "hush" not in repr(settings)
+    assert "ssss" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("listen: 8000", "no address"),
+        ("listen: ::1:8000", "no address"),
+        ("listen: localhost:70000", "no address"),
+        ("listen: 'unix:'", "unix: must be followed"),
+        ("sync: {skew: 5}", "did you mean `skew_seconds`?"),
+        ("sync: {skew_seconds: 0}", "from 1 to 86400"),
+        ("operators: 127.0.0.1", "a list must stand here"),
+        ("plugins: {folders: [absent]}", "there is no folder"),
+        ("storage: {dsn: env:NONE}", "NONE is not set"),
+    ],
+)
+def test_mistakes(instance, problems, line, words):
+    """A mistake in instance.yaml is told at its line with the way to mend it."""
+    (told,) = problems(instance, f"{LEAST}{line}\n")
+    assert told.startswith("instance.yaml:3:")
+    assert words in told
+
+
+def test_what_must_be_there(instance, problems):
+    """The code and the secret key are asked for, each with an example."""
+    told = problems(instance, "listen: 127.0.0.1:0\n")
+    assert [words in line for words, line in zip(("add `instance: eu1`", "add `secret_key:"), told, strict=True)] == [True, True]
+
+
+def test_options_of_plugins(instance):
+    """A member that a plugin declared is read by its type, and has its defaults where the file is silent."""
+    types = {"lamp": Lamp}
+    assert read_options(instance(LEAST), types) == {"lamp": Lamp()}
+    lit = instance(LEAST + "lamp: {watts: [25], dimmed: true}\n")
+    assert read_options(lit, types) == {"lamp": Lamp((25,), dimmed=True)}
+
+
+def test_mistakes_in_options(instance, problems):
+    """Unknown members and bad types of all options are told at once, each at its own place."""
+    settings = instance(LEAST + "lamp: {watts: [25, lots], dimned: true}\nlmap: {}\n")
+    told = problems(read_options, settings, {"lamp": Lamp})
+    assert [line.split(": ")[0] for line in told] == ["instance.yaml:3:20", "instance.yaml:3:26", "instance.yaml:4:1"]
+    assert "expected `int`" in told[0]
+    assert "did you mean `dimmed`?" in told[1]
+    assert "did you mean `lamp`?" in told[2]
+
+
+def test_instances(write, tmp_path):
+    """The manager's file names the upstreams of each instance in their order."""
+    text = 'instances: {eu1: {upstreams: ["http://127.0.0.1:8000/", "unix:eu1.sock"]}}'
+    settings = load_instances(write("instances.yaml", text))
+    assert settings.listen == Listen(port=8080)
+    assert [str(upstream) for upstream in settings.instances["eu1"]] == [
+        "http://127.0.0.1:8000",
+        f"unix:{tmp_path / 'eu1.sock'}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("listen: 127.0.0.1:8080\n", "`instances` is missing"),
+        ("instances: {eu1: {upstreams: []}}", "at least 1"),
+        ("instances: {eu1: {upstreams: ['ftp://x']}}", "no upstream"),
+        ("instances: {EU: {upstreams: ['http://x']}}", "not a valid name"),
+    ],
+)
+def test_mistakes_in_instances(write, problems, text, words):
+    """A mistake in the manager's file is told."""
+    (told,) = problems(load_instances, write("instances.yaml", text))
+    assert words in told

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from crm_core.errors import SetupError
+from crm_core.settings import Configuration, check, example, load_instance
+from crm_core.settings.examples import FOLDER, OF_INSTANCE
+
+ENVIRON = {"CRM_SECRET_KEY": "s" * 32, "K": "k" * 32}
+GOOD = "tenants: {northwind: {keys: [{version: 1, secret: env:K}]}}\n"
+BAD = "tenants: {northwind: {keys: [{version: one}]}}\n"
+NAMES = {"sections": ("alpha",), "schemes": ("crm-sync-v1",), "record_types": ()}
+
+
+class Mail(msgspec.Struct):
+    ports: tuple[int, ...] = ()
+
+
+@pytest.fixture
+def configure(tmp_path, clock):
+    """Makes the example files and a Configuration of them."""
+
+    def make() -> Configuration:
+        for name in OF_INSTANCE:
+            if not (tmp_path / name).exists():
+                (tmp_path / name).write_text(example(name))
+        settings = load_instance(tmp_path / "instance.yaml", environ=ENVIRON)
+        return Configuration(tmp_path, settings, **NAMES, environ=ENVIRON, now=clock)
+
+    return make
+
+
+def test_an_edit_comes_into_force(configure, tmp_path):
+    """An edited roster is loaded by the next poll, once, and the generation grows."""
+    configuration = configure()
+    before = configuration.loaded_at
+    (tmp_path / "keys.yaml").write_text(GOOD)
+    assert configuration.poll()
+    assert not configuration.poll()
+    assert list(configuration.roster.tenants) == ["northwind"]
+    assert configuration.generation == 2
+    assert configuration.loaded_at > before
+
+
+def test_an_edit_that_does_not_load_changes_nothing(configure, tmp_path):
+    """The last good roster stays in force and the error is told until a good edit comes."""
+    (tmp_path / "keys.yaml").write_text(GOOD)
+    configuration = configure()
+    before = configuration.loaded_at
+    (tmp_path / "keys.yaml").write_text(BAD)
+    assert not configuration.poll()
+    assert list(configuration.roster.tenants) == ["northwind"]
+    assert configuration.generation == 1
+    assert configuration.loaded_at == before
+    assert configuration.roster_error is not None
+    assert all(line.startswith("keys.yaml:1:") for line in configuration.errors())
+    (tmp_path / "keys.yaml").write_text("tenants: {}")
+    assert configuration.poll()
+    assert configuration.errors() == ()
+
+
+def test_a_file_that_vanishes(configure, tmp_path):
+    """A roster that is gone keeps its last state, and the very same file put back mends it."""
+    (tmp_path / "keys.yaml").write_text(GOOD)
+    configuration = configure()
+    (tmp_path / "keys.yaml").rename(tmp_path / "aside")
+    assert not configuration.poll()
+    assert "gone" in str(configuration.roster_error)
+    assert "northwind" in configuration.roster.tenants
+    (tmp_path / "aside").rename(tmp_path / "keys.yaml")
+    assert configuration.poll()
+    assert configuration.roster_error is None
+
+
+def test_a_swapped_link(configure, tmp_path):
+    """A folder swapped by its link, as container platforms do, counts as an edit."""
+    for name, text in (("one", GOOD), ("two", "tenants: {contoso: {}}\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "keys.yaml").write_text(text)
+    (tmp_path / "data").symlink_to("one")
+    (tmp_path / "keys.yaml").symlink_to("data/keys.yaml")
+    configuration = configure()
+    (tmp_path / "next").symlink_to("two")
+    os.replace(tmp_path / "next", tmp_path / "data")
+    assert configuration.poll()
+    assert list(configuration.roster.tenants) == ["contoso"]
+
+
+def test_modules_and_roles_reload(configure, tmp_path):
+    """Edited catalogs and roles come into force; roles refused for a module load once the catalog has it."""
+    configuration = configure()
+    (tmp_path / "roles.yaml").write_text("roles: {surveyor: {grant: [surveys.view]}}")
+    assert not configuration.poll()
+    assert "roles.yaml:1:" in configuration.errors()[0]
+    (tmp_path / "modules.yaml").write_text("modules: {surveys: {title: Surveys}}")
+    assert configuration.poll()
+    assert configuration.errors() == ()
+    assert "surveys" in configuration.catalog.modules
+    assert "surveyor" in configuration.roles
+
+
+def test_start_tells_all_files(configure, tmp_path):
+    """At start the problems of all files are raised together."""
+    (tmp_path / "keys.yaml").write_text(BAD)
+    (tmp_path / "modules.yaml").write_text("modules: 3")
+    with pytest.raises(SetupError) as caught:
+        configure()
+    assert {line.split(":")[0] for line in caught.value.problems} == {"keys.yaml", "modules.yaml"}
+
+
+async def test_run_polls_and_hurries(configure, tmp_path):
+    """The running poll tells of an edit, loads at once when hurried, and ends with the stop event."""
+    configuration = configure()
+    stop, told = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(configuration.run(stop, told=told.set, seconds=0.01))
+    (tmp_path / "keys.yaml").write_text(GOOD)
+    await asyncio.wait_for(told.wait(), 5)
+    assert "northwind" in configuration.roster.tenants
+    stop.set()
+    await asyncio.wait_for(running, 5)
+
+    stop.clear()
+    told.clear()
+    running = asyncio.create_task(configuration.run(stop, told=told.set, seconds=60))
+    await asyncio.sleep(0)
+    configuration.hurry()
+    await asyncio.wait_for(told.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+
+
+def test_the_examples_are_equal_and_load(tmp_path):
+    """config/ holds the texts that init writes, and all of them are free of problems."""
+    config = Path(__file__).parents[3] / "config"
+    for name in (*OF_INSTANCE, "instances.yaml"):
+        assert (config / name).read_text() == (FOLDER / name).read_text()
+        (tmp_path / name).write_text(example(name, instance="us7"))
+    names = {**NAMES, "options": {"smtp": Mail}, "backends": ("tinydb",)}
+    assert check(tmp_path, **names, environ=ENVIRON) == []
+    assert load_instance(tmp_path / "instance.yaml", environ=ENVIRON).instance == "us7"
+
+
+def test_commented_lines_of_the_examples_load(tmp_path):
+    """What the examples offer in comments loads when the comment signs are taken away."""
+    keys = example("keys.yaml")
+    offered = [line[2:] for line in keys.splitlines() if line.startswith(("# tenants:", "#   northwind", "#     "))]
+    (tmp_path / "keys.yaml").write_text("\n".join(offered))
+    instance = example("instance.yaml").replace("  # ", "  ").replace("# smtp:", "smtp:")
+    (tmp_path / "instance.yaml").write_text(instance)
+    modules = [line.removeprefix("# ") if line.startswith(("# modules", "#   ")) else line for line in example("modules.yaml").splitlines()]
+    (tmp_path / "modules.yaml").write_text("\n".join(modules))
+    names = {**NAMES, "sections": ("features", "branding"), "options": {}}
+    told = check(tmp_path, **names, environ={**ENVIRON, "NORTHWIND_SYNC_KEY_2": "n" * 32})
+    assert [line.partition(": ")[2] for line in told] == ["unknown member `smtp`; did you mean `sync`?"]
+
+
+def test_check_tells_every_problem_of_every_file(tmp_path):
+    """One check names the mistakes of all files, an unknown storage backend among them."""
+    (tmp_path / "instance.yaml").write_text("instance: eu1\nsecret_key: env:CRM_SECRET_KEY\nstorage: {backend: tinibd}\n")
+    (tmp_path / "keys.yaml").write_text(BAD)
+    (tmp_path / "modules.yaml").write_text("modules: 3")
+    (tmp_path / "roles.yaml").write_text("roles: 3")
+    told = check(tmp_path, **NAMES, options={}, backends=("tinydb",), environ=ENVIRON)
+    assert {line.split(":")[0] for line in told} == {"instance.yaml", "keys.yaml", "modules.yaml", "roles.yaml"}
+    assert "did you mean `tinydb`?" in told[0]
+    assert told[0].startswith("instance.yaml:3:20: ")

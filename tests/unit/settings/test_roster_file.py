@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+import pytest
+
+KEY = "k" * 32
+
+
+def one(secret: str, extra: str = "") -> str:
+    """A roster of one key."""
+    return f"tenants: {{northwind: {{keys: [{{version: 1, secret: {secret}{extra}}}]}}}}\n"
+
+
+def test_a_full_entry(roster):
+    """Every member of the roster arrives in the values."""
+    loaded = roster(
+        """
+        tenants:
+          northwind:
+            sync: disabled
+            schemes: [crm-sync-v1]
+            repeats: accept
+            expect_every: 24h
+            keys:
+              - version: 2
+                secret: env:NW
+                not_before: 2026-11-01T00:00:00Z
+                not_after: "2027-02-01 02:00:00.5+02:00"
+                revoked: true
+                types: [alpha]
+                sources: [10.0.0.0/8, "::1/128", unix]
+          contoso:
+        """,
+        NW=KEY,
+    )
+    entry = loaded.tenants["northwind"]
+    key = entry.keys[2]
+    assert (entry.enabled, entry.schemes, entry.repeats) == (False, {"crm-sync-v1"}, "accept")
+    assert entry.expect_every == timedelta(days=1)
+    assert key.secret == KEY.encode()
+    assert key.not_before == datetime(2026, 11, 1, tzinfo=UTC)
+    assert key.not_after == datetime(2027, 2, 1, 0, 0, 0, 500_000, tzinfo=UTC)
+    assert key.revoked
+    assert key.types == {"alpha"}
+    assert key.sources == (ip_network("10.0.0.0/8"), ip_network("::1/128"), "unix")
+    assert loaded.tenants["contoso"].enabled
+    assert not loaded.tenants["contoso"].keys
+
+
+def test_ten_mistakes_are_told_at_once(roster, problems):
+    """A roster with ten mistakes names all ten with line and column, and how to mend each."""
+    text = """
+        tenants:
+          northwind:
+            keys:
+              - version: 1
+                secret: env:GOOD
+                not_afer: 2026-11-01T00:00:00Z
+              - version: 1
+                secret: hex:abcd
+              - version: 3
+                secret: env:UNSET
+                not_after: 2026-13-01T00:00:00Z
+              - version: 4
+                secret: env:OTHER
+                not_before: 2026-11-02T00:00:00Z
+                not_after: 2026-11-01T00:00:00Z
+          contoso:
+            keys:
+              - version: one
+                secret: env:GOOD
+                types: [alhpa]
+          northwind: {}
+        """
+    told = problems(roster, text, GOOD=KEY, OTHER="o" * 32)
+    expected = [
+        ("keys.yaml:6:9: ", "unknown member `not_afer`; did you mean `not_after`?"),
+        ("keys.yaml:7:18: ", "version 1 stands in line 4 already; give each key its own"),
+        ("keys.yaml:8:17: ", "too short, 2 bytes; use at least 32"),
+        ("keys.yaml:10:17: ", "environment variable UNSET is not set"),
+        ("keys.yaml:11:20: ", "not a time; write one in UTC such as 2026-11-01T00:00:00Z"),
+        ("keys.yaml:15:20: ", "not_after is not later than not_before"),
+        ("keys.yaml:18:18: ", "a whole number must stand here"),
+        ("keys.yaml:19:17: ", "the same secret stands in line 5 already"),
+        ("keys.yaml:20:17: ", "did you mean `alpha`?"),
+        ("keys.yaml:21:3: ", "`northwind` stands here a second time, first in line 2"),
+    ]
+    assert len(told) == len(expected)
+    for line, (place, words) in zip(told, expected, strict=True):
+        assert line.startswith(place)
+        assert words in line
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("tenants:\n\tnorthwind: {}\n", "keys.yaml:2:1: ", "tab"),
+        ("tenants:\n  northwind: &n {}\n", "keys.yaml:2:14: ", "anchor (&n)"),
+        ("tenants:\n  northwind: {}\n  contoso: *n\n", "keys.yaml:3:12: ", "alias (*n)"),
+        ("tenants:\n  northwind: !!map {}\n", "keys.yaml:2:14: ", "tag"),
+        ("tenants: {}\n---\ntenants: {}\n", "keys.yaml:2:1: ", "second document"),
+        ("tenants: [\n", "keys.yaml:2:1: ", "close it"),
+        ('tenants: "a\n', "keys.yaml:", "closed"),
+        ("tenants: {}\n\x07", "keys.yaml:2:1: ", "control character"),
+        ("tenants: []\n", "keys.yaml:1:10: ", "`name: value`"),
+        ("tenants: {North_Wind: {}}\n", "keys.yaml:1:11: ", "not a valid name"),
+        ("tenants: {a: {sync: on}}\n", "keys.yaml:1:21: ", "known here: disabled or enabled"),
+        ("tenants: {a: {schemes: [crm-sync-v2]}}\n", "keys.yaml:1:25: ", "did you mean `crm-sync-v1`?"),
+        ("tenants: {a: {schemes: []}}\n", "keys.yaml:1:24: ", "at least 1"),
+        ("tenants: {a: {expect_every: 1 day}}\n", "keys.yaml:1:29: ", "such as 24h"),
+        ("tenants: {a: {keys: [{secret: hex:00}]}}\n", "keys.yaml:1:22: ", "`version` is missing; add `version: 1`"),
+        ("tenant: {}\n", "keys.yaml:1:1: ", "did you mean `tenants`?"),
+        ("? [a]\n: b\n", "keys.yaml:1:3: ", "name of a member"),
+    ],
+)
+def test_form(roster, problems, text, place, words):
+    """What YAML can do beyond plain data, and what does not fit the roster, is told with its place and its mend."""
+    told = problems(roster, text)
+    assert any(line.startswith(place) and words in line for line in told), told
+
+
+def test_tab_anchor_and_tag_together(roster, problems):
+    """A tab does not hide an anchor and a tag in the same file."""
+    told = problems(roster, "tenants:\n\ta: &x {}\n\tb: !t {}\n")
+    assert [line.split(": ")[0] for line in told] == [
+        "keys.yaml:2:1",
+        "keys.yaml:2:6",
+        "keys.yaml:3:1",
+        "keys.yaml:3:6",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (", version: 2", "a second time"),
+        (", revoked: yes", "`true` or `false`"),
+        (", not_before: 2026-11-01", "such as 2026-11-01T00:00:00Z"),
+        (", not_before: 2026-02-30T00:00:00Z", "not a time"),
+        (", sources: [10.0.0.1/8]", "write 10.0.0.0/8"),
+        (", sources: [everywhere]", "no network"),
+        (", sources: [unix, unix]", "twice"),
+        (", types: alpha", "a list must stand here"),
+    ],
+)
+def test_key_members(roster, problems, extra, words):
+    """Each member of a key is refused with the way to mend it."""
+    (told,) = problems(roster, one("env:GOOD", extra), GOOD=KEY)
+    assert words in told
+
+
+def test_numbers_in_quotes_and_leading_zeros(roster, problems):
+    """A version is a number as written: neither in quotes nor with a leading zero."""
+    (quoted,) = problems(roster, one("env:GOOD").replace("version: 1", 'version: "1"'), GOOD=KEY)
+    (octal,) = problems(roster, one("env:GOOD").replace("version: 1", "version: 01"), GOOD=KEY)
+    assert "remove the quotes" in quoted
+    assert "whole number" in octal
+
+
+def test_text_is_not_retyped(roster):
+    """A tenant named no, or 007, keeps its name."""
+    assert set(roster("tenants: {no: {}, 007: {}}").tenants) == {"no", "007"}
+
+
+RAW = bytes(range(32))
+B64 = base64.b64encode(RAW).decode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "environ", "key"),
+    [
+        (f"base64:{B64}", {}, RAW),
+        (f"hex:{RAW.hex()}", {}, RAW),
+        (f"whsec_{base64.b64encode(RAW[:24]).decode()}", {}, RAW[:24]),
+        ("env:K", {"K": KEY + "\n"}, KEY.encode()),
+        ("env:K", {"K": KEY + "\n\n"}, KEY.encode() + b"\n"),
+        ("env:K", {"K": f"base64:{B64}\n"}, RAW),
+        ("env:K", {"K": f"whsec_{B64}"}, RAW),
+        ("env:K", {"K": "env:L", "L": f"hex:{RAW.hex()}"}, RAW),
+        ("env:K", {"K": "ü" * 16}, ("ü" * 16).encode()),
+    ],
+)
+def test_references(roster, secret, environ, key):
+    """Every form of reference yields the bytes it stands for, and what env: holds is read by the same rules."""
+    assert roster(one(secret), **environ).tenants["northwind"].keys[1].secret == key
+
+
+def test_file_reference(roster, tmp_path):
+    """A file is found from the roster's folder, and one final newline is not part of the key."""
+    (tmp_path / "nw").write_bytes(KEY.encode() + b"\n")
+    assert roster(one("file:nw")).tenants["northwind"].keys[1].secret == KEY.encode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [
+        ("open-sesame-open-sesame-open-sesame", "no prefix"),
+        ("base64:open-sesame", "not base64"),
+        ("hex:open-sesame", "not hexadecimal"),
+        ("whsec_open-sesame", "not base64"),
+        (f"whsec_{base64.b64encode(b'x' * 23).decode()}", "at least 24"),
+        (f"whsec_{base64.b64encode(b'x' * 65).decode()}", "at most 64"),
+        ("env:SHORT", "11 bytes; use at least 32"),
+        ("env:", "name of an environment variable"),
+        ("env:LOOP", "without end"),
+        ("file:absent", "No such file"),
+        ("file:raw", "not UTF-8"),
+        ("", "a secret must stand here"),
+        ("[a]", "a secret must stand here"),
+    ],
+)
+def test_bad_references(roster, problems, tmp_path, secret, words):
+    """A reference that yields no key is refused, and no message holds what a secret holds."""
+    (tmp_path / "raw").write_bytes(b"\xff" * 32)
+    told = problems(roster, one(secret), SHORT="open-sesame", LOOP="env:LOOP")
+    assert any(words in line or "`secret` is missing" in line for line in told), told
+    assert not any("sesame" in line for line in told)
+
+
+def test_one_secret_behind_two_references(roster, problems):
+    """The same key bytes are refused however they are written, in one tenant or in two."""
+    text = f"""
+        tenants:
+          a: {{keys: [{{version: 1, secret: "hex:{KEY.encode().hex()}"}}]}}
+          b: {{keys: [{{version: 1, secret: env:K, revoked: true}}]}}
+        """
+    (told,) = problems(roster, text, K=KEY)
+    assert told.startswith("keys.yaml:3:")
+    assert "line 2" in told
+
+
+def test_a_secret_in_the_wrong_place_is_not_quoted(roster, problems):
+    """A key pasted where a name belongs does not come back in the message."""
+    pasted = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    (told,) = problems(roster, f"tenants: {{a: {{schemes: [{pasted}]}}}}")
+    assert "MfKQ" not in told
+
+
+def test_no_file(tmp_path, problems):
+    """A missing roster is told with where it was looked for."""
+    from crm_core.settings import load_roster
+
+    (told,) = problems(load_roster, tmp_path / "keys.yaml", sections=(), schemes=(), environ={})
+    assert str(tmp_path) in told
+
+
+def test_hostile_depth_and_bytes(write, problems):
+    """Deep nesting, a byte that is not UTF-8 and a file too large are told, not crashed on."""
+    from crm_core.settings import load_roster
+
+    path = write("keys.yaml", "tenants: " + "[" * 500 + "]" * 500)
+    keywords = {"sections": (), "schemes": (), "environ": {}}
+    assert "levels" in problems(load_roster, path, **keywords)[0]
+    path.write_bytes(b"tenants:\n  \xff: {}\n")
+    assert problems(load_roster, path, **keywords)[0].startswith("keys.yaml:2:3: ")
+    path.write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    assert "larger" in problems(load_roster, path, **keywords)[0]
+    path.write_bytes(b"\xef\xbb\xbftenants: {}\r\n")
+    assert load_roster(path, **keywords).tenants == {}
