@@ -1,0 +1,135 @@
+"""Typed data from decoded JSON, with every error at once and a pointer to each."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from crm_core.errors import Finding
+
+
+def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tuple[Finding, ...]]:
+    """``data`` as a ``type_``, or None with everything that is wrong with it.
+
+    Nothing is coerced: ``"5"`` is no number. ``pointer`` is put before each finding's own RFC 6901 pointer. Codes:
+    ``unknown_member``, ``missing_member``, ``wrong_type``, ``invalid_value``. A message never repeats a value, only
+    what is expected: ``Meta(description=...)`` where the type has one.
+    """
+    try:
+        return msgspec.convert(data, type_, strict=True), ()
+    except msgspec.ValidationError:
+        found = tuple(_walk(data, type_, pointer))
+    return None, found or (Finding(pointer, "invalid_value", "This value does not fit; see the documentation."),)
+
+
+def without_nulls(data: Any) -> Any:
+    """``data`` less every object member that is null, at any depth; nulls in arrays stay."""
+    if isinstance(data, dict):
+        return {name: without_nulls(value) for name, value in data.items() if value is not None}
+    if isinstance(data, list):
+        return [without_nulls(value) for value in data]
+    return data
+
+
+def step(name: str | int) -> str:
+    """One step of an RFC 6901 pointer, with its slash."""
+    return "/" + str(name).replace("~", "~0").replace("/", "~1")
+
+
+def bare(type_: Any) -> Any:
+    """The type inside ``Annotated``, and what a member may be besides unset or null."""
+    while True:
+        origin = get_origin(type_)
+        if origin is Annotated:
+            type_ = get_args(type_)[0]
+        elif origin in (Union, types.UnionType):
+            kept = [arg for arg in get_args(type_) if arg not in (msgspec.UnsetType, types.NoneType)]
+            if len(kept) != 1:
+                return type_
+            type_ = kept[0]
+        else:
+            return type_
+
+
+def metas(type_: Any) -> Iterator[msgspec.Meta]:
+    """Every msgspec.Meta on the type itself, also through ``| UnsetType``."""
+    origin = get_origin(type_)
+    if origin is Annotated:
+        yield from (meta for meta in type_.__metadata__ if isinstance(meta, msgspec.Meta))
+        yield from metas(get_args(type_)[0])
+    elif origin in (Union, types.UnionType):
+        for arg in get_args(type_):
+            yield from metas(arg)
+
+
+def is_struct(type_: Any) -> bool:
+    """Whether the type is a msgspec Struct."""
+    return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+
+
+def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
+    inner = bare(type_)
+    found: list[Finding] = []
+    if is_struct(inner) and isinstance(value, dict):
+        found.extend(_members(value, inner, pointer))
+    elif get_origin(inner) is dict and isinstance(value, dict):
+        found.extend(_entries(value, inner, pointer))
+    elif get_origin(inner) in (list, tuple) and isinstance(value, list):
+        item_type = get_args(inner)[0]
+        for index, item in enumerate(value):
+            found.extend(_walk(item, item_type, pointer + step(index)))
+    if found:
+        yield from found
+    else:
+        yield from _whole(value, type_, pointer)
+
+
+def _members(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str) -> Iterator[Finding]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    for name, item in value.items():
+        if name in fields:
+            yield from _walk(item, fields[name].type, pointer + step(name))
+        elif struct.__struct_config__.forbid_unknown_fields:
+            yield Finding(pointer + step(name), "unknown_member", _unknown(name, list(fields)))
+    for name, field in fields.items():
+        if field.required and name not in value:
+            yield Finding(pointer + step(name), "missing_member", f"`{name}` is missing; add it.")
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name[:100], known, n=1)
+    mend = f"Did you mean `{near[0]}`?" if near else f"Known are {', '.join(f'`{each}`' for each in known)}."
+    return f"There is no such member. {mend}"
+
+
+def _entries(value: dict[str, Any], type_: Any, pointer: str) -> Iterator[Finding]:
+    key_type, item_type = get_args(type_)
+    for name, item in value.items():
+        yield from _whole(name, key_type, pointer + step(name))
+        yield from _walk(item, item_type, pointer + step(name))
+
+
+def _whole(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
+    try:
+        msgspec.convert(value, type_, strict=True)
+    except msgspec.ValidationError as error:
+        wrong = str(error).split(" - at ")[0]
+        code = "wrong_type" if ", got `" in wrong else "invalid_value"
+        yield Finding(pointer, code, _expected(wrong, type_))
+
+
+def _expected(wrong: str, type_: Any) -> str:
+    """What to send instead. The converter's own words name types and limits, but for literals they name the value."""
+    inner = bare(type_)
+    for meta in metas(type_):
+        if meta.description:
+            return f"This must be {meta.description}."
+    if get_origin(inner) is Literal:
+        return f"This must be one of {', '.join(str(each) for each in get_args(inner))}."
+    if wrong.startswith("Expected "):
+        return wrong.replace("`", "") + "."
+    return "This value does not fit."

@@ -1,0 +1,44 @@
+"""Kinds of text that sections and records share: lines, paragraphs, mail addresses, https URLs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+# A `$` would let a final newline through; `\Z` does not.
+_LINE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
+_PARAGRAPHS = r"\A[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\Z"
+_EMAIL = r"\A[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?\Z"
+
+Line = Annotated[
+    str,
+    Meta(min_length=1, max_length=200, pattern=_LINE, description="text of 1 to 200 characters on one line"),
+]
+Paragraphs = Annotated[
+    str, Meta(max_length=2000, pattern=_PARAGRAPHS, description="text of up to 2,000 characters, no control characters")
+]
+Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL, description="an e-mail address such as info@example.com")]
+
+URL_LENGTH = 2048
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\x9f\s<>\"\\^`{|}]")
+
+
+def https_trouble(url: str) -> str | None:
+    """What is wrong with an https URL as a sentence, None if nothing (RFC 3986, no userinfo)."""
+    if len(url) > URL_LENGTH:
+        return f"The URL is longer than {URL_LENGTH} characters; shorten it."
+    if _NOT_IN_URLS.search(url):
+        return "The URL holds a character that URLs may not hold; percent-encode it."
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "This is not a URL; write it like https://example.com/path."
+    if parts.scheme != "https" or not host:
+        return "The URL must begin with https:// and a host name."
+    if "@" in parts.netloc:
+        return "The URL must not hold a user name or password; leave out what stands before the @."
+    return None

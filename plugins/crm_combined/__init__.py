@@ -1,0 +1,1 @@
+"""The combined payload type: several sections, all applied or none."""

@@ -1,0 +1,1 @@
+"""The features section: plan, overrides, modules, roles, limits, subscription."""

@@ -1,0 +1,43 @@
+"""Overrides that change nothing: worth a warning, for a platform that expects them to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from crm_core.errors import Finding
+from crm_core.model.catalog import Catalog
+from crm_core.model.entitlements import Entitlements
+from crm_core.model.fields import step
+
+
+def without_effect(said: Entitlements, catalog: Catalog) -> Iterator[Finding]:
+    """A warning per override that the plan says already, or whose module stays unavailable."""
+    plan = _expanded((said.plan or catalog.default_plan).features, catalog)
+    granted = (plan | {key for key, on in said.overrides.items() if on}) - {
+        key for key, on in said.overrides.items() if not on
+    }
+    for key, on in said.overrides.items():
+        if key not in catalog.keys:
+            continue
+        if on == (key in plan):
+            why = "The plan grants this already." if on else "The plan does not grant this anyway."
+        elif on and not _available(key.partition(".")[0], granted, said, catalog):
+            why = "Its module stays unavailable: it is disabled, or its .view or a module it requires is not granted."
+        else:
+            continue
+        yield Finding("/overrides" + step(key), "no_effect", f"The override has no effect. {why}", warning=True)
+
+
+def _expanded(patterns: tuple[str, ...], catalog: Catalog) -> frozenset[str]:
+    keys = {key for key in patterns if key in catalog.keys}
+    for pattern in patterns:
+        module = catalog.modules.get(pattern.removesuffix(".*")) if pattern.endswith(".*") else None
+        keys.update(module.features if module else ())
+    return frozenset(keys)
+
+
+def _available(name: str, granted: frozenset[str], said: Entitlements, catalog: Catalog) -> bool:
+    module, choice = catalog.modules.get(name), said.modules.get(name)
+    if module is None or (choice is not None and choice.enabled is False) or f"{name}.view" not in granted:
+        return False
+    return all(_available(each, granted, said, catalog) for each in module.requires)

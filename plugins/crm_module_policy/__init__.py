@@ -1,0 +1,1 @@
+"""The module policy: what no push may name."""
