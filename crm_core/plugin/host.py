@@ -3,6 +3,7 @@
 Installed plugins arrive through the entry-point group ``crm``, lone files through the folders of instance.yaml; both
 walk the same ``register``. One that cannot be used is kept as a Plugin with its error, so that it can be named, and
 takes no part. Nothing here knows what the hooks return: that is the registry.
+"""
 
 from __future__ import annotations
 
