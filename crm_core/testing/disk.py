@@ -1,0 +1,224 @@
+"""A disk in memory that forgets what was not synced, and fails when it is told to.
+
+``kill -9`` alone cannot show a missing fsync: the kernel still has the bytes. This disk knows for each file what
+was synced and for each folder which names were, so ``power_cut`` gives the disk that a machine would come back with.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+Kept = Literal["synced", "half", "all"]
+
+
+class _File:
+    def __init__(self, data: bytes = b"", synced: bytes = b"") -> None:
+        self.data, self.synced = bytearray(data), synced
+
+
+class _Folder:
+    def __init__(self) -> None:
+        self.names: dict[str, _File | _Folder] = {}
+        self.synced: dict[str, _File | _Folder] = {}
+
+
+class FakeDisk:
+    """A file system for stores that take their disk as an object.
+
+    ``calls`` lists every changing call as ``name file``. ``stop_at``: the number of the call from which on nothing
+    works any more (a write still takes half of its bytes), None: never.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.stop_at: int | None = None
+        self.syncs = True  # False: fsync is stubbed out, as a store that forgot it would have it
+        self._root = _Folder()
+        self._handles: dict[int, _File] = {}
+        self._next = 100
+        self._faults: list[tuple[str, int]] = []
+        self._lock = Lock()
+
+    # -- what a test does
+
+    def fail(self, call: str, code: int, times: int = 1) -> None:
+        """Let the next calls of a kind fail with an errno; the ``write`` that fails has taken half."""
+        self._faults += [(call, code)] * times
+
+    def heal(self) -> None:
+        """Let everything work again."""
+        self._faults, self.stop_at = [], None
+
+    def power_cut(self, kept: Kept = "synced") -> FakeDisk:
+        """The disk after a power cut; ``all``: after a kill -9; ``half``: half of each unsynced addition made it."""
+        after = FakeDisk()
+        after._root = self._after(self._root, kept)
+        return after
+
+    def _after(self, folder: _Folder, kept: Kept) -> _Folder:
+        fresh = _Folder()
+        names = folder.names if kept == "all" else folder.synced
+        for name, node in names.items():
+            fresh.names[name] = self._after(node, kept) if isinstance(node, _Folder) else _remains(node, kept)
+        fresh.synced = dict(fresh.names)
+        return fresh
+
+    def edit(self, path: Path, change: Callable[[bytes], bytes]) -> None:
+        """Damage a file behind the store's back."""
+        file = self._file(path)
+        file.data[:] = change(bytes(file.data))
+        file.synced = bytes(file.data)
+
+    # -- what a store does
+
+    def open(self, path: Path, *, create: bool = False) -> int:
+        """Open for appending."""
+        self._call("open", path)
+        with self._lock:
+            folder = self._folder(path.parent)
+            if create:
+                folder.names[path.name] = _File()
+            elif path.name not in folder.names:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            self._next += 1
+            self._handles[self._next] = self._file(path)
+            return self._next
+
+    def write(self, handle: int, data: bytes) -> int:
+        """Append."""
+        file = self._handles[handle]
+        try:
+            self._call("write", None)
+        except OSError:
+            file.data += data[: len(data) // 2]
+            raise
+        if self._faults and self._faults[0][0] == "short":
+            self._faults.pop(0)
+            data = data[: max(1, len(data) // 3)]
+        file.data += data
+        return len(data)
+
+    def sync(self, handle: int) -> None:
+        """Make a file's bytes durable; one that fails has lost what was unsynced, as Linux does."""
+        file = self._handles[handle]
+        self._call("sync", None)
+        if self.syncs:
+            file.synced = bytes(file.data)
+
+    def truncate(self, handle: int, length: int) -> None:
+        """Cut an open file."""
+        self._call("truncate", None)
+        del self._handles[handle].data[length:]
+
+    def close(self, handle: int) -> None:
+        """Let go of an open file."""
+        self._handles.pop(handle, None)
+
+    def read(self, path: Path) -> bytes:
+        """All of a file."""
+        self._fault("read")
+        return bytes(self._file(path).data)
+
+    def size(self, path: Path) -> int:
+        """Length in bytes."""
+        return len(self._file(path).data)
+
+    def names(self, folder: Path) -> list[str]:
+        """What a folder holds."""
+        return sorted(self._folder(folder).names)
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is something of that name."""
+        try:
+            return path.name in self._folder(path.parent).names
+        except OSError:
+            return False
+
+    def mode(self, path: Path) -> int:
+        """As the real disk makes them."""
+        return 0o700 if isinstance(self._folder(path.parent).names[path.name], _Folder) else 0o600
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename."""
+        self._call("replace", target)
+        with self._lock:
+            node = self._folder(source.parent).names.pop(source.name)
+            self._folder(target.parent).names[target.name] = node
+
+    def remove(self, path: Path) -> None:
+        """Remove a file."""
+        self._call("remove", path)
+        if self._folder(path.parent).names.pop(path.name, None) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+    def remove_folder(self, path: Path) -> None:
+        """Remove an empty folder."""
+        self._call("remove_folder", path)
+        self._folder(path.parent).names.pop(path.name, None)
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder and those above it, which stay for good."""
+        if self.exists(path):
+            return
+        self._call("make_folder", path)
+        above = self._root
+        for part in path.parts[1:-1]:
+            node = above.names.setdefault(part, above.synced.setdefault(part, _Folder()))
+            if not isinstance(node, _Folder):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+            above = node
+        above.names[path.name] = _Folder()
+
+    def sync_folder(self, path: Path) -> None:
+        """Make a folder's names durable."""
+        self._call("sync_folder", path)
+        if self.syncs:
+            folder = self._folder(path)
+            folder.synced = dict(folder.names)
+
+    # -- inside
+
+    def _call(self, name: str, path: Path | None) -> None:
+        with self._lock:
+            if self.stop_at is not None and len(self.calls) >= self.stop_at:
+                raise OSError(errno.EIO, "the machine has stopped")
+            self.calls.append(f"{name} {path.name if path else ''}".strip())
+        self._fault(name)
+
+    def _fault(self, name: str) -> None:
+        with self._lock:
+            if self._faults and self._faults[0][0] == name:
+                _, code = self._faults.pop(0)
+                raise OSError(code, os.strerror(code))
+
+    def _folder(self, path: Path) -> _Folder:
+        node: _File | _Folder = self._root
+        for part in path.parts[1:]:
+            if not isinstance(node, _Folder):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+            if part not in node.names:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            node = node.names[part]
+        if not isinstance(node, _Folder):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        return node
+
+    def _file(self, path: Path) -> _File:
+        node = self._folder(path.parent).names.get(path.name)
+        if not isinstance(node, _File):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return node
+
+
+def _remains(file: _File, kept: Kept) -> _File:
+    data = file.synced
+    if kept == "all":
+        data = bytes(file.data)
+    elif kept == "half" and bytes(file.data).startswith(file.synced):
+        data = bytes(file.data[: (len(file.synced) + len(file.data)) // 2])
+    return _File(data, data)

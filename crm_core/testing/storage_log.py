@@ -1,0 +1,127 @@
+"""Suite cases about the log: the chain, the ring, pages, counts."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+from crm_core.model.log import GENESIS, Head, holds
+from crm_core.plugin.storage import EntryQuery, Unit
+from crm_core.testing.storage_harness import NOW, StorageHarness, entry
+
+
+async def _logged(storage: StorageHarness, first: int, last: int, **members: object) -> None:
+    for number in range(first, last + 1):
+        await storage.commit(Unit(now=NOW, entries=(entry(number, **members),)))
+
+
+class LogCases:
+    """The chained log and the unverified attempts beside it."""
+
+    async def test_chain(self, storage: StorageHarness) -> None:
+        """Entries are linked in commit order; the answer and the view tell the head; the walk finds it whole."""
+        await _logged(storage, 1, 3)
+        done = await storage.commit(Unit(now=NOW, entries=(entry(4), entry(5))))
+        listed = (await storage.store.entries("north", EntryQuery()))[::-1]
+        assert [each.seq for each in listed] == [1, 2, 3, 4, 5]
+        assert listed[0].prev_hash == GENESIS
+        assert all(holds(each) for each in listed)
+        assert all(after.prev_hash == before.entry_hash for before, after in pairwise(listed))
+        assert done.head == Head(5, listed[-1].entry_hash or "")
+        assert (await storage.store.view("north", None)).head == done.head
+        report = await storage.store.verify("north")
+        assert (report.entries, report.head, report.problems) == (5, done.head, ())
+
+    async def test_chain_at_once(self, storage: StorageHarness) -> None:
+        """Units sent at once make one chain without forks."""
+        await asyncio.gather(
+            *(storage.store.commit("north", Unit(now=NOW, entries=(entry(number),))) for number in range(1, 31))
+        )
+        report = await storage.store.verify("north")
+        assert (report.entries, report.problems) == (30, ())
+
+    async def test_verify_with_head(self, storage: StorageHarness) -> None:
+        """A head that somebody kept is in the chain; one that is not shows."""
+        await _logged(storage, 1, 4)
+        second = (await storage.store.entries("north", EntryQuery()))[2]
+        assert (await storage.store.verify("north", Head(2, second.entry_hash or ""))).problems == ()
+        assert (await storage.store.verify("north", Head(2, "f" * 64))).problems != ()
+        assert (await storage.store.verify("north", Head(9, second.entry_hash or ""))).problems != ()
+
+    async def test_pages_newest_first(self, storage: StorageHarness) -> None:
+        """Pages go from the newest id to the oldest across chain, ring, fold and restart, each entry once."""
+        for number in range(1, 41):
+            if number % 4 == 0:
+                storage.store.note("north", entry(number, signature_result="invalid", status="rejected"))
+            else:
+                await _logged(storage, number, number)
+            if number in {15, 30}:
+                await storage.store.fold("north")
+        expected = [entry(number).id for number in range(40, 0, -1)]
+        for again in (False, True):
+            store = await storage.reopen() if again else storage.store
+            seen: list[str] = []
+            after = None
+            while page := await store.entries("north", EntryQuery(after=after, limit=7)):
+                seen += [each.id for each in page]
+                after = page[-1].id
+            assert seen == expected
+
+    async def test_filters(self, storage: StorageHarness) -> None:
+        """Members compare by equality, times by ``since`` inclusive and ``until`` exclusive."""
+        await _logged(storage, 1, 5, payload_type="branding", key_version=1)
+        await storage.store.fold("north")
+        await _logged(storage, 6, 9, payload_type="features", status="rejected")
+        storage.store.note("north", entry(10, status="rejected", signature_result="missing"))
+
+        async def ids(**query: object) -> list[int]:
+            found = await storage.store.entries("north", EntryQuery(**query))  # type: ignore[arg-type]
+            return [int(each.id[4:]) for each in found]
+
+        assert await ids(equals=(("payload_type", "branding"),)) == [5, 4, 3, 2, 1]
+        assert await ids(equals=(("payload_type", "branding"), ("nonce", "nonce-2"))) == [2]
+        assert await ids(equals=(("key_version", 1),), limit=2) == [5, 4]
+        assert await ids(equals=(("status", "rejected"),)) == [10, 9, 8, 7, 6]
+        assert await ids(verified=False) == [10]
+        assert await ids(verified=True, limit=1) == [9]
+        assert await ids(since=entry(4).received_at, until=entry(7).received_at) == [6, 5, 4]
+        assert await ids(equals=(("request_id", "request"),)) == []
+
+    async def test_ring(self, storage: StorageHarness) -> None:
+        """An unverified attempt is readable at once, has neither seq nor hashes, and one of its id replaces it."""
+        storage.store.note("north", entry(1, signature_result="invalid"))
+        storage.store.note("north", entry(1, signature_result="invalid", count=5))
+        found = await storage.store.entries("north", EntryQuery())
+        assert [(each.count, each.seq, each.prev_hash, each.entry_hash) for each in found] == [(5, None, None, None)]
+        assert await storage.store.entries("south", EntryQuery()) == ()
+        storage.store.note("nobody", entry(2))
+
+    async def test_ring_is_durable_soon(self, storage: StorageHarness) -> None:
+        """Unverified attempts outlive a power cut a second later."""
+        storage.store.note("north", entry(1, signature_result="invalid"))
+        await asyncio.sleep(1.0)
+        store = await storage.power_cut()
+        assert [each.id for each in await store.entries("north", EntryQuery())] == [entry(1).id]
+
+    async def test_ring_is_bounded(self, storage: StorageHarness) -> None:
+        """The ring keeps no more than its bound, and the newest of them."""
+        bound = storage.context.log_max_unverified
+        for number in range(1, bound + 11):
+            storage.store.note("north", entry(number, signature_result="missing"))
+        found = await storage.store.entries("north", EntryQuery(limit=bound * 2, verified=False))
+        assert len(found) == bound
+        assert found[-1].id == entry(11).id
+
+    async def test_tally(self, storage: StorageHarness) -> None:
+        """Statuses count from a moment on, keys over all that is kept; unverified ones by their counts."""
+        await _logged(storage, 1, 4, key_version=1)
+        await storage.store.fold("north")
+        await _logged(storage, 5, 6, key_version=2, status="rejected")
+        storage.store.note("north", entry(7, signature_result="invalid", count=3))
+        storage.store.note("north", entry(8, signature_result="invalid"))
+        tally = await storage.store.tally("north", entry(3).received_at)
+        assert tally.statuses["applied"] == 2
+        assert tally.statuses["rejected"] == 2
+        assert tally.statuses["unverified"] == 4
+        assert {version: use.uses for version, use in tally.keys.items()} == {1: 4, 2: 2}
+        assert tally.keys[1].last_used_at == entry(4).received_at
