@@ -1,0 +1,44 @@
+"""What changed between two JSON values: one row for each place, by RFC 6901 pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+
+class Change(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
+    """One place that differs; null stands for absent on either side."""
+
+    pointer: str
+    before: Any
+    after: Any
+
+
+def pointer_to(*path: str | int) -> str:
+    """The RFC 6901 pointer of a path of member names and positions."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
+    """Every place that differs, members in order of name.
+
+    Objects are walked, an absent one as an empty one; lists and scalars change as a whole, since a position there is
+    no identity. A number and a boolean are never equal.
+    """
+    if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
+        old, new = before or {}, after or {}
+        for name in sorted(old.keys() | new.keys()):
+            yield from differences(old.get(name), new.get(name), pointer + pointer_to(name))
+    elif not same(before, after):
+        yield Change(pointer, before, after)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
