@@ -98,7 +98,7 @@ def parse(text: str, file: str) -> tuple[Node, list[Problem]]:
     reader = _TreeReader(file, tabs)
     try:
         root = reader.document(_TAB_INDENT.sub(lambda found: found.group().replace("\t", "  "), text))
-    except yaml.MarkedYAMLError as error:
+    except yaml.YAMLError as error:
         if not tabs:
             reader.problems.append(_syntax(error, text, file))
         raise Wrong(reader.problems) from None
@@ -112,7 +112,7 @@ class _TreeReader:
 
     def __init__(self, file: str, problems: list[Problem]) -> None:
         self.file = file
-        self.problems = problems
+        self.problems = list(problems)
 
     def document(self, text: str) -> Node:
         events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
@@ -184,6 +184,8 @@ _MENDS = (
     ("tab", "a tab stands here; use spaces"),
     ("unexpected end of stream", "a quote is opened and never closed; close it"),
     ("expected ',' or", "a list or mapping opened by `[` or `{` goes wrong; close it and put commas between its parts"),
+    ("expected node content", "a value is missing here; write one, or close the bracket that is open"),
+    ("unexpected ':'", "a text that ends with `:` needs quotes"),
     ("expected key", "this line does not fit the lines above; align it with its neighbours"),
     ("expected '-' indicator", "a list ends here without its indentation; start each item with `- `, aligned"),
     ("could not find expected ':'", "a `:` is missing after the name; write `name: value`"),
@@ -191,9 +193,12 @@ _MENDS = (
 )
 
 
-def _syntax(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
+def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     """One sentence for the parser's own complaint; it never quotes the file, which may hold secrets."""
-    mark = error.problem_mark or error.context_mark
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Problem(Place(file, 1, 1), "the text holds a character that YAML does not allow; remove it")
+    opened = "expected ',' or" in str(error.problem) or "quoted scalar" in str(error.context)
+    mark = (error.context_mark if opened else None) or error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark is not None else (0, 0)
     lines = text.splitlines() or [""]
     around = lines[line][max(0, column - 1) : column + 1] if line < len(lines) else ""

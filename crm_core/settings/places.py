@@ -67,7 +67,7 @@ def listed(names: Iterable[str]) -> str:
 def hint(text: str, names: Iterable[str]) -> str:
     """The mend for a name that is not one of ``names``: the nearest, or the few there are."""
     known = sorted(names)
-    near = difflib.get_close_matches(text, known, n=1)
+    near = difflib.get_close_matches(text, known, n=1) or [name for name in known if text and name.startswith(text)]
     if near:
         return f"did you mean `{near[0]}`?"
     return f"known here: {listed(known)}" if known else "remove it"

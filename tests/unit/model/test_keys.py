@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -23,29 +24,29 @@ HOUR = timedelta(hours=1)
         ({"not_before": NOON + HOUR, "revoked": True}, "revoked"),
     ],
 )
-def test_state(members, state):
+def test_state(members: dict[str, Any], state: str) -> None:
     """A key is active from its first moment to its last, and revoked whatever its dates say."""
     assert Key(1, b"k" * 32, **members).state(NOON) == state
 
 
-def test_the_secret_stays_out_of_repr():
+def test_the_secret_stays_out_of_repr() -> None:
     """Printing a roster shows no secret."""
     roster = Roster({"northwind": TenantRoster(keys={1: Key(1, b"open sesame" * 4)})})
     assert "sesame" not in repr(roster)
 
 
-def test_fingerprint():
+def test_fingerprint() -> None:
     """A fingerprint is sixteen hex digits of SHA-256 over the key's bytes."""
     assert Key(1, b"").fingerprint == "sha256:e3b0c44298fc1c14"
 
 
-def test_active_keys_newest_first():
+def test_active_keys_newest_first() -> None:
     """The active keys of a tenant come with the highest version first."""
     keys = {number: Key(number, bytes(32), revoked=number == 3) for number in (1, 3, 2)}
     assert [key.version for key in TenantRoster(keys=keys).active(NOON)] == [2, 1]
 
 
-def test_a_tenant_without_an_entry_is_disabled():
+def test_a_tenant_without_an_entry_is_disabled() -> None:
     """The receiver of a tenant that the roster does not name is off and has no keys."""
     entry = Roster({}).of("northwind")
     assert not entry.enabled
@@ -65,18 +66,18 @@ def test_a_tenant_without_an_entry_is_disabled():
         (None, False),
     ],
 )
-def test_sources(source, allowed):
+def test_sources(source: str | None, allowed: Any) -> None:
     """A source counts by its address, an IPv4 address written as IPv6 too; an unknown one is nowhere."""
     assert within(source, (ip_network("10.0.0.0/8"), ip_network("::1/128"))) is allowed
 
 
-def test_socket_peers_are_named_unix():
+def test_socket_peers_are_named_unix() -> None:
     """Peers of a unix socket are allowed by the word unix alone."""
     assert within("unix", ("unix",))
     assert not within("10.0.0.1", ("unix",))
 
 
-def test_a_key_is_narrowed_by_section_and_source():
+def test_a_key_is_narrowed_by_section_and_source() -> None:
     """A key without types and sources is free; one with them is held to them."""
     narrow = Key(1, bytes(32), types=frozenset({"alpha"}), sources=(ip_network("10.0.0.0/8"),))
     assert Key(1, bytes(32)).admits("beta")

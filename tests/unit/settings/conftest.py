@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ SCHEMES = ("crm-sync-v1", "standard-webhooks")
 
 
 @pytest.fixture
-def write(tmp_path: Path):
+def write(tmp_path: Path) -> Any:
     """Writes a file of the config folder, its indentation taken off."""
 
     def make(name: str, text: str) -> Path:
@@ -26,20 +27,20 @@ def write(tmp_path: Path):
 
 
 @pytest.fixture
-def roster(write):
+def roster(write: Any) -> Any:
     """Loads a roster from its text."""
 
-    def load(text: str, **environ: str):
+    def load(text: str, **environ: str) -> Any:
         return load_roster(write("keys.yaml", text), sections=SECTIONS, schemes=SCHEMES, environ=environ)
 
     return load
 
 
 @pytest.fixture
-def problems():
+def problems() -> Any:
     """The problems that a call tells."""
 
-    def told(call, *args, **keywords) -> list[str]:
+    def told(call: Any, *args: Any, **keywords: Any) -> list[str]:
         with pytest.raises(SetupError) as caught:
             call(*args, **keywords)
         return list(caught.value.problems)
@@ -48,7 +49,7 @@ def problems():
 
 
 @pytest.fixture
-def clock():
+def clock() -> Any:
     """A clock that ticks a second each time it is read."""
     ticks = iter(range(10_000))
     return lambda: datetime(2026, 11, 24, tzinfo=UTC) + timedelta(seconds=next(ticks))

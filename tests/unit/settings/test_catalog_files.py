@@ -1,23 +1,26 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from crm_core.settings import load_catalog, load_roles
 
 
 @pytest.fixture
-def catalog(write):
+def catalog(write: Any) -> Any:
     """Loads modules.yaml from its text."""
     return lambda text, *types: load_catalog(write("modules.yaml", text), record_types=types)
 
 
 @pytest.fixture
-def roles(write, catalog):
+def roles(write: Any, catalog: Any) -> Any:
     """Loads roles.yaml from its text, against the built-in catalog."""
     return lambda text: load_roles(write("roles.yaml", text), catalog=catalog(""))
 
 
-def test_the_built_in_catalog(tmp_path):
+def test_the_built_in_catalog(tmp_path: Path) -> None:
     """Without a file the documented catalog, plan and policy hold."""
     catalog = load_catalog(tmp_path / "modules.yaml", record_types=())
     assert list(catalog.modules) == ["customers", "deals", "tasks", "reports", "website", "landing_pages"]
@@ -28,7 +31,7 @@ def test_the_built_in_catalog(tmp_path):
     assert "reports.export" in catalog.keys
 
 
-def test_the_file_is_laid_over_the_built_in_one(catalog):
+def test_the_file_is_laid_over_the_built_in_one(catalog: Any) -> None:
     """An entry changes what it names and keeps the rest; the plan and the policy keep what the file leaves out."""
     loaded = catalog(
         """
@@ -45,7 +48,7 @@ def test_the_file_is_laid_over_the_built_in_one(catalog):
     assert loaded.blocked == {"website", "landing_pages", "surveys"}
 
 
-def test_record_types_bring_their_modules(catalog):
+def test_record_types_bring_their_modules(catalog: Any) -> None:
     """A record type that the catalog does not name brings a module; one that it names does not."""
     loaded = catalog("", "site_visits", "deals")
     visits = loaded.modules["site_visits"]
@@ -72,20 +75,20 @@ def test_record_types_bring_their_modules(catalog):
         ("sync_policy: {blocked_groups: [wep]}", "1:32", "did you mean `web`?"),
     ],
 )
-def test_mistakes_in_modules(catalog, problems, text, place, words):
+def test_mistakes_in_modules(catalog: Any, problems: Any, text: str, place: str, words: str) -> None:
     """A mistake in modules.yaml is told at its place with the way to mend it."""
     told = problems(catalog, text)
     assert any(line.startswith(f"modules.yaml:{place}: ") and words in line for line in told), told
 
 
-def test_a_broken_module_is_told_once(catalog, problems):
+def test_a_broken_module_is_told_once(catalog: Any, problems: Any) -> None:
     """A plan that names a module with a mistake in it is not one more mistake."""
     text = "modules: {surveys: {features: [surveys.view, surveys.send], oder: 3}}\n"
     text += "default_plan: {code: x, features: [surveys.send]}\n"
     assert len(problems(catalog, text)) == 1
 
 
-def test_the_built_in_roles(tmp_path, catalog):
+def test_the_built_in_roles(tmp_path: Path, catalog: Any) -> None:
     """The core's own keys are held by the two admin roles alone."""
     roles = load_roles(tmp_path / "roles.yaml", catalog=catalog(""))
     assert list(roles) == ["super_admin", "admin", "manager", "agent", "viewer"]
@@ -94,7 +97,7 @@ def test_the_built_in_roles(tmp_path, catalog):
     assert roles["viewer"].grant == ("*.view",)
 
 
-def test_own_roles(roles):
+def test_own_roles(roles: Any) -> None:
     """A file adds roles and changes built-in ones."""
     loaded = roles("roles: {agent: {grant: [customers.view]}, auditor: {grant: ['*.view', sync.view]}}")
     assert loaded["agent"].title == "Agent"
@@ -113,11 +116,11 @@ def test_own_roles(roles):
         ("roles: {agent: {grant: [customers.veiw]}}", "1:25", "did you mean `customers.view`?"),
         ("roles: {agent: {grant: [customers]}}", "1:25", "no grant"),
         ("roles: {super_admin: {grant: ['*']}}", "1:9", "cannot be changed"),
-        ("roles: {auditor: {title: A}}", "1:19", "`grant` is missing"),
+        ("roles: {auditor: {title: A}}", "1:18", "`grant` is missing"),
         ("roles: {Agent: {grant: ['*']}}", "1:9", "not the name of a role"),
     ],
 )
-def test_mistakes_in_roles(roles, problems, text, place, words):
+def test_mistakes_in_roles(roles: Any, problems: Any, text: str, place: str, words: str) -> None:
     """A mistake in roles.yaml is told at its place with the way to mend it."""
     (told,) = problems(roles, text)
     assert told.startswith(f"roles.yaml:{place}: ")

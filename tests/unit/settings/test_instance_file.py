@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ class Lamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @pytest.fixture
-def instance(write):
+def instance(write: Any) -> Any:
     """Loads instance.yaml from its text."""
 
     def load(text: str) -> InstanceSettings:
@@ -27,7 +28,7 @@ def instance(write):
     return load
 
 
-def test_defaults(instance, tmp_path):
+def test_defaults(instance: Any, tmp_path: Path) -> None:
     """Two members are enough; the rest is as the documentation says."""
     settings = instance(LEAST)
     assert settings.listen == Listen("127.0.0.1", 8000)
@@ -39,7 +40,7 @@ def test_defaults(instance, tmp_path):
     assert settings.operators == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
-def test_a_full_file(instance, tmp_path):
+def test_a_full_file(instance: Any, tmp_path: Path) -> None:
     """Every member arrives; paths are absolute, the list of keys keeps its order, nothing secret shows."""
     (tmp_path / "mine").mkdir()
     settings = instance(
@@ -83,20 +84,23 @@ def test_a_full_file(instance, tmp_path):
         ("storage: {dsn: env:NONE}", "NONE is not set"),
     ],
 )
-def test_mistakes(instance, problems, line, words):
+def test_mistakes(instance: Any, problems: Any, line: str, words: str) -> None:
     """A mistake in instance.yaml is told at its line with the way to mend it."""
     (told,) = problems(instance, f"{LEAST}{line}\n")
     assert told.startswith("instance.yaml:3:")
     assert words in told
 
 
-def test_what_must_be_there(instance, problems):
+def test_what_must_be_there(instance: Any, problems: Any) -> None:
     """The code and the secret key are asked for, each with an example."""
     told = problems(instance, "listen: 127.0.0.1:0\n")
-    assert [words in line for words, line in zip(("add `instance: eu1`", "add `secret_key:"), told, strict=True)] == [True, True]
+    assert [words in line for words, line in zip(("add `instance: eu1`", "add `secret_key:"), told, strict=True)] == [
+        True,
+        True,
+    ]
 
 
-def test_options_of_plugins(instance):
+def test_options_of_plugins(instance: Any) -> None:
     """A member that a plugin declared is read by its type, and has its defaults where the file is silent."""
     types = {"lamp": Lamp}
     assert read_options(instance(LEAST), types) == {"lamp": Lamp()}
@@ -104,17 +108,17 @@ def test_options_of_plugins(instance):
     assert read_options(lit, types) == {"lamp": Lamp((25,), dimmed=True)}
 
 
-def test_mistakes_in_options(instance, problems):
+def test_mistakes_in_options(instance: Any, problems: Any) -> None:
     """Unknown members and bad types of all options are told at once, each at its own place."""
     settings = instance(LEAST + "lamp: {watts: [25, lots], dimned: true}\nlmap: {}\n")
     told = problems(read_options, settings, {"lamp": Lamp})
-    assert [line.split(": ")[0] for line in told] == ["instance.yaml:3:20", "instance.yaml:3:26", "instance.yaml:4:1"]
+    assert [line.split(": ")[0] for line in told] == ["instance.yaml:3:20", "instance.yaml:3:27", "instance.yaml:4:1"]
     assert "expected `int`" in told[0]
     assert "did you mean `dimmed`?" in told[1]
     assert "did you mean `lamp`?" in told[2]
 
 
-def test_instances(write, tmp_path):
+def test_instances(write: Any, tmp_path: Path) -> None:
     """The manager's file names the upstreams of each instance in their order."""
     text = 'instances: {eu1: {upstreams: ["http://127.0.0.1:8000/", "unix:eu1.sock"]}}'
     settings = load_instances(write("instances.yaml", text))
@@ -134,7 +138,7 @@ def test_instances(write, tmp_path):
         ("instances: {EU: {upstreams: ['http://x']}}", "not a valid name"),
     ],
 )
-def test_mistakes_in_instances(write, problems, text, words):
+def test_mistakes_in_instances(write: Any, problems: Any, text: str, words: str) -> None:
     """A mistake in the manager's file is told."""
     (told,) = problems(load_instances, write("instances.yaml", text))
     assert words in told

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_core.settings import check, load_roster
 
 KEY = "k" * 32
 
@@ -14,7 +21,7 @@ def one(secret: str, extra: str = "") -> str:
     return f"tenants: {{northwind: {{keys: [{{version: 1, secret: {secret}{extra}}}]}}}}\n"
 
 
-def test_a_full_entry(roster):
+def test_a_full_entry(roster: Any) -> None:
     """Every member of the roster arrives in the values."""
     loaded = roster(
         """
@@ -50,7 +57,7 @@ def test_a_full_entry(roster):
     assert not loaded.tenants["contoso"].keys
 
 
-def test_ten_mistakes_are_told_at_once(roster, problems):
+def test_ten_mistakes_are_told_at_once(roster: Any, problems: Any) -> None:
     """A roster with ten mistakes names all ten with line and column, and how to mend each."""
     text = """
         tenants:
@@ -102,8 +109,9 @@ def test_ten_mistakes_are_told_at_once(roster, problems):
         ("tenants:\n  northwind: {}\n  contoso: *n\n", "keys.yaml:3:12: ", "alias (*n)"),
         ("tenants:\n  northwind: !!map {}\n", "keys.yaml:2:14: ", "tag"),
         ("tenants: {}\n---\ntenants: {}\n", "keys.yaml:2:1: ", "second document"),
-        ("tenants: [\n", "keys.yaml:2:1: ", "close it"),
-        ('tenants: "a\n', "keys.yaml:", "closed"),
+        ("tenants: {a: {}\n", "keys.yaml:1:10: ", "close it"),
+        ("tenants: [\n", "keys.yaml:2:1: ", "close the bracket"),
+        ('tenants: "a\n', "keys.yaml:1:10: ", "close it"),
         ("tenants: {}\n\x07", "keys.yaml:2:1: ", "control character"),
         ("tenants: []\n", "keys.yaml:1:10: ", "`name: value`"),
         ("tenants: {North_Wind: {}}\n", "keys.yaml:1:11: ", "not a valid name"),
@@ -116,13 +124,13 @@ def test_ten_mistakes_are_told_at_once(roster, problems):
         ("? [a]\n: b\n", "keys.yaml:1:3: ", "name of a member"),
     ],
 )
-def test_form(roster, problems, text, place, words):
+def test_form(roster: Any, problems: Any, text: str, place: str, words: str) -> None:
     """What YAML can do beyond plain data, and what does not fit the roster, is told with its place and its mend."""
     told = problems(roster, text)
     assert any(line.startswith(place) and words in line for line in told), told
 
 
-def test_tab_anchor_and_tag_together(roster, problems):
+def test_tab_anchor_and_tag_together(roster: Any, problems: Any) -> None:
     """A tab does not hide an anchor and a tag in the same file."""
     told = problems(roster, "tenants:\n\ta: &x {}\n\tb: !t {}\n")
     assert [line.split(": ")[0] for line in told] == [
@@ -146,13 +154,13 @@ def test_tab_anchor_and_tag_together(roster, problems):
         (", types: alpha", "a list must stand here"),
     ],
 )
-def test_key_members(roster, problems, extra, words):
+def test_key_members(roster: Any, problems: Any, extra: str, words: str) -> None:
     """Each member of a key is refused with the way to mend it."""
     (told,) = problems(roster, one("env:GOOD", extra), GOOD=KEY)
     assert words in told
 
 
-def test_numbers_in_quotes_and_leading_zeros(roster, problems):
+def test_numbers_in_quotes_and_leading_zeros(roster: Any, problems: Any) -> None:
     """A version is a number as written: neither in quotes nor with a leading zero."""
     (quoted,) = problems(roster, one("env:GOOD").replace("version: 1", 'version: "1"'), GOOD=KEY)
     (octal,) = problems(roster, one("env:GOOD").replace("version: 1", "version: 01"), GOOD=KEY)
@@ -160,7 +168,7 @@ def test_numbers_in_quotes_and_leading_zeros(roster, problems):
     assert "whole number" in octal
 
 
-def test_text_is_not_retyped(roster):
+def test_text_is_not_retyped(roster: Any) -> None:
     """A tenant named no, or 007, keeps its name."""
     assert set(roster("tenants: {no: {}, 007: {}}").tenants) == {"no", "007"}
 
@@ -183,12 +191,12 @@ B64 = base64.b64encode(RAW).decode()
         ("env:K", {"K": "ü" * 16}, ("ü" * 16).encode()),
     ],
 )
-def test_references(roster, secret, environ, key):
+def test_references(roster: Any, secret: str, environ: dict[str, str], key: bytes) -> None:
     """Every form of reference yields the bytes it stands for, and what env: holds is read by the same rules."""
     assert roster(one(secret), **environ).tenants["northwind"].keys[1].secret == key
 
 
-def test_file_reference(roster, tmp_path):
+def test_file_reference(roster: Any, tmp_path: Path) -> None:
     """A file is found from the roster's folder, and one final newline is not part of the key."""
     (tmp_path / "nw").write_bytes(KEY.encode() + b"\n")
     assert roster(one("file:nw")).tenants["northwind"].keys[1].secret == KEY.encode()
@@ -204,7 +212,8 @@ def test_file_reference(roster, tmp_path):
         (f"whsec_{base64.b64encode(b'x' * 23).decode()}", "at least 24"),
         (f"whsec_{base64.b64encode(b'x' * 65).decode()}", "at most 64"),
         ("env:SHORT", "11 bytes; use at least 32"),
-        ("env:", "name of an environment variable"),
+        ("'env:'", "name of an environment variable"),
+        ("env:", "needs quotes"),
         ("env:LOOP", "without end"),
         ("file:absent", "No such file"),
         ("file:raw", "not UTF-8"),
@@ -212,7 +221,7 @@ def test_file_reference(roster, tmp_path):
         ("[a]", "a secret must stand here"),
     ],
 )
-def test_bad_references(roster, problems, tmp_path, secret, words):
+def test_bad_references(roster: Any, problems: Any, tmp_path: Path, secret: str, words: str) -> None:
     """A reference that yields no key is refused, and no message holds what a secret holds."""
     (tmp_path / "raw").write_bytes(b"\xff" * 32)
     told = problems(roster, one(secret), SHORT="open-sesame", LOOP="env:LOOP")
@@ -220,7 +229,7 @@ def test_bad_references(roster, problems, tmp_path, secret, words):
     assert not any("sesame" in line for line in told)
 
 
-def test_one_secret_behind_two_references(roster, problems):
+def test_one_secret_behind_two_references(roster: Any, problems: Any) -> None:
     """The same key bytes are refused however they are written, in one tenant or in two."""
     text = f"""
         tenants:
@@ -232,25 +241,35 @@ def test_one_secret_behind_two_references(roster, problems):
     assert "line 2" in told
 
 
-def test_a_secret_in_the_wrong_place_is_not_quoted(roster, problems):
+def test_a_secret_in_the_wrong_place_is_not_quoted(roster: Any, problems: Any) -> None:
     """A key pasted where a name belongs does not come back in the message."""
     pasted = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     (told,) = problems(roster, f"tenants: {{a: {{schemes: [{pasted}]}}}}")
     assert "MfKQ" not in told
 
 
-def test_no_file(tmp_path, problems):
-    """A missing roster is told with where it was looked for."""
-    from crm_core.settings import load_roster
+@given(
+    pieces=st.lists(
+        st.sampled_from([*"{}[]:,-#&*!|>'\"%@`?~ \n\t", "a", "tenants", "keys", "1", "é", "\ufeff", "\x85"])
+    )
+)
+def test_any_text_is_loaded_or_told(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
+    """Whatever stands in the file, it loads or is told with its place."""
+    path = tmp_path_factory.mktemp("any") / "keys.yaml"
+    path.write_text("".join(pieces), encoding="utf-8")
+    told = check(path.parent, sections=(), schemes=(), record_types=(), options={}, environ={})
+    roster = [line for line in told if not line.startswith("instance.yaml:")]
+    assert all(re.match(r"keys\.yaml:\d+:\d+: ", line) for line in roster)
 
+
+def test_no_file(tmp_path: Path, problems: Any) -> None:
+    """A missing roster is told with where it was looked for."""
     (told,) = problems(load_roster, tmp_path / "keys.yaml", sections=(), schemes=(), environ={})
     assert str(tmp_path) in told
 
 
-def test_hostile_depth_and_bytes(write, problems):
+def test_hostile_depth_and_bytes(write: Any, problems: Any) -> None:
     """Deep nesting, a byte that is not UTF-8 and a file too large are told, not crashed on."""
-    from crm_core.settings import load_roster
-
     path = write("keys.yaml", "tenants: " + "[" * 500 + "]" * 500)
     keywords = {"sections": (), "schemes": (), "environ": {}}
     assert "levels" in problems(load_roster, path, **keywords)[0]
