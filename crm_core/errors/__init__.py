@@ -4,8 +4,9 @@
 
     CrmError                          carries status, code, title, detail and evidence
     ├── RequestError                  the request as such
-    │     NotFound, MethodNotAllowed, NotAcceptable, MalformedPath, RequestTimeout, InvalidParameter,
-    │     UnknownParameter, InvalidCursor, PayloadTooLarge, UnsupportedMediaType, RateLimited
+    │     NotFound, MethodNotAllowed, NotAcceptable, MalformedPath, MalformedRequest, HeadTooLarge,
+    │     RequestTimeout, InvalidParameter, UnknownParameter, InvalidCursor, PayloadTooLarge,
+    │     UnsupportedMediaType, RateLimited
     ├── AccessError                   who may do what
     │     Unauthenticated, CsrfFailed, InvalidCredentials, LoginThrottled, TokenReused, InsufficientScope,
     │     ModuleUnavailable, FeatureUnavailable, PermissionDenied, SubscriptionSuspended, LimitReached
@@ -74,9 +75,11 @@ from crm_core.errors.push import (
 )
 from crm_core.errors.record import ExternalIdTaken, IdempotencyConflict, InvalidRecord, RecordError, RevisionMismatch
 from crm_core.errors.request import (
+    HeadTooLarge,
     InvalidCursor,
     InvalidParameter,
     MalformedPath,
+    MalformedRequest,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
@@ -106,6 +109,7 @@ __all__ = [
     "ExternalIdTaken",
     "FeatureUnavailable",
     "Finding",
+    "HeadTooLarge",
     "IdempotencyConflict",
     "InstanceTimeout",
     "InstanceUnavailable",
@@ -123,6 +127,7 @@ __all__ = [
     "LoginThrottled",
     "MalformedJson",
     "MalformedPath",
+    "MalformedRequest",
     "MethodNotAllowed",
     "MisdirectedInstance",
     "ModuleBlocked",

@@ -25,6 +25,14 @@ class MalformedPath(RequestError, status=400, code="malformed_path", title="Malf
     """The path holds something that proxies read differently: refused before routing."""
 
 
+class MalformedRequest(RequestError, status=400, code="malformed_request", title="Malformed request"):
+    """What came is not HTTP/1.1, or could be read as two different requests (RFC 9112, section 11.2)."""
+
+
+class HeadTooLarge(RequestError, status=431, code="head_too_large", title="Request head too large"):
+    """Request line and header fields are over their limit (RFC 6585, section 5)."""
+
+
 class RequestTimeout(RequestError, status=408, code="request_timeout", title="Request timeout"):
     """The head or the body did not arrive in time."""
 

@@ -1,0 +1,65 @@
+"""One request and its answer: what differs from uvicorn's own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn._types import ASGI3Application, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from crm_core.errors import InternalError
+from crm_core.server.answer import problem
+
+log: Final = logging.getLogger("crm_core.server")
+
+
+class Outlet:
+    """The part of a transport that a cycle uses; to close it goes through the connection, which may linger."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+
+class Cycle(RequestResponseCycle):
+    """uvicorn's cycle; failures are told as problems and logged without a trace, an unread body ends the connection."""
+
+    new_request_id: Callable[[], str]
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """Run the application for this request and make sure that the client gets an end."""
+        try:
+            await app(self.scope, self.receive, self.send)
+            if not self.response_complete and not self.disconnected:
+                log.error("the application returned without a complete answer")
+                await self._give_up()
+        except asyncio.CancelledError:  # the drain's time is over
+            await self._give_up()
+        except Exception as error:  # noqa: BLE001  # the boundary: one request's failure is not the server's
+            if not self.disconnected:
+                log.error("the application failed: %s", type(error).__name__)  # noqa: TRY400  # no traces in logs
+                await self._give_up()
+        finally:
+            self.on_response = lambda: None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As ASGI says; an answer that starts before the body's end announces that the connection closes."""
+        if not self.response_started and self.more_body:
+            self.keep_alive = False
+        await super().send(message)
+
+    async def _give_up(self) -> None:
+        if self.response_started:
+            self.transport.close()
+            return
+        headers, body = problem(InternalError(), self.new_request_id())
+        start: Any = {"type": "http.response.start", "status": InternalError.status, "headers": headers}
+        end: Any = {"type": "http.response.body", "body": body, "more_body": False}
+        await self.send(start)
+        await self.send(end)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_core.errors import SetupError
+from crm_core.server.serve import serve
+
+PROGRAM = """
+import asyncio, sys
+from crm_core.server.serve import run, serve
+
+stopping = None
+
+async def app(scope, receive, send):
+    global stopping
+    if scope["type"] == "lifespan":
+        stopping = asyncio.Event()
+        for what in ("startup", "shutdown"):
+            await receive()
+            print(what, flush=True)
+            await send({"type": f"lifespan.{what}.complete"})
+        return
+    if scope["path"] == "/slow":
+        print("begun", flush=True)
+        await asyncio.sleep(0.5)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": type(asyncio.get_running_loop()).__module__.encode(),
+                "more_body": scope["path"] == "/events"})
+    if scope["path"] == "/events":
+        await stopping.wait()
+        await send({"type": "http.response.body", "body": b"bye"})
+    if scope["path"] == "/hang":
+        await asyncio.sleep(60)
+
+run(serve(app, listen=sys.argv[1], ready=lambda address: print(address, flush=True), drain_seconds=float(sys.argv[2]),
+          on_stop=lambda: stopping.set(), on_hangup=lambda: print("hangup", flush=True)))
+print("ended", flush=True)
+"""
+
+
+class Program:
+    """A server in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
+        self.process = process
+        self.address = address
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def line(self) -> str:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(10):
+            return (await self.process.stdout.readline()).decode().strip()
+
+    async def ask(self, path: str) -> asyncio.StreamReader:
+        if self.address.startswith("unix:"):
+            reader, writer = await asyncio.open_unix_connection(self.address.removeprefix("unix:"))
+        else:
+            host, _, port = self.address.removeprefix("http://").rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        self.writers.append(writer)
+        return reader
+
+    async def hung_up(self) -> None:
+        for writer in self.writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self.writers), return_exceptions=True)
+
+    async def ended(self) -> tuple[int, str]:
+        async with asyncio.timeout(10):
+            out, _ = await self.process.communicate()
+        return self.process.returncode or 0, out.decode()
+
+
+@pytest.fixture
+def program() -> Callable[..., Any]:
+    """A factory of servers in processes of their own, on uvloop."""
+
+    @asynccontextmanager
+    async def factory(listen: str = "127.0.0.1:0", drain: float = 5.0) -> AsyncIterator[Program]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROGRAM, listen, str(drain), stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            assert (await process.stdout.readline()) == b"startup\n"
+            server = Program(process, (await process.stdout.readline()).decode().strip())
+            try:
+                yield server
+            finally:
+                await server.hung_up()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
+
+    return factory
+
+
+async def test_a_signal_lets_requests_finish_and_ends_event_streams(program: Callable[..., Any]) -> None:
+    """SIGTERM: what is in flight is answered, streams are told to end, idle connections close, exit code 0."""
+    async with program() as server:
+        events = await server.ask("/events")
+        await events.readuntil(b"uvloop")
+        idle = await server.ask("/")
+        await idle.readuntil(b"0\r\n\r\n")
+        slow = await server.ask("/slow")
+        assert await server.line() == "begun"
+        server.process.terminate()
+        assert b"200 OK" in await slow.read()
+        assert b"bye" in await events.read()
+        assert await idle.read() == b""
+        assert await server.ended() == (0, "shutdown\nended\n")
+
+
+async def test_a_request_over_the_drain_is_cut_off(program: Callable[..., Any]) -> None:
+    """What does not finish in time does not hold the end up."""
+    async with program(drain=0.3) as server:
+        reader = await server.ask("/hang")
+        await reader.readuntil(b"uvloop")
+        server.process.terminate()
+        assert await server.ended() == (0, "shutdown\nended\n")
+
+
+async def test_a_second_signal_cuts_the_drain_short(program: Callable[..., Any]) -> None:
+    """Who asks twice does not want to wait."""
+    async with program(drain=60) as server:
+        reader = await server.ask("/hang")
+        await reader.readuntil(b"uvloop")
+        server.process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.2)
+        server.process.send_signal(signal.SIGINT)
+        assert await server.ended() == (0, "shutdown\nended\n")
+
+
+async def test_hangup_is_passed_on(program: Callable[..., Any]) -> None:
+    """SIGHUP calls back, and the server goes on."""
+    async with program() as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert await server.line() == "hangup"
+        reader = await server.ask("/")
+        assert b"200 OK" in await reader.readline()
+
+
+async def test_a_unix_socket_is_private_and_replaces_a_stale_one(program: Callable[..., Any], tmp_path: Path) -> None:
+    """The folder is made 0700, the socket 0700 at most; one left by a killed server is replaced, one in use is not."""
+    path = tmp_path / "run" / "crm.sock"
+    async with program(f"unix:{path}") as server:
+        server.process.kill()
+        await server.process.wait()
+    assert path.exists()
+    async with program(f"unix:{path}") as server:
+        assert server.address == f"unix:{path}"
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+        reader = await server.ask("/")
+        assert b"200 OK" in await reader.readline()
+        with pytest.raises(SetupError, match="another server answers"):
+            await serve(None, listen=f"unix:{path}", ready=print)
+        server.process.terminate()
+        assert await server.ended() == (0, "shutdown\nended\n")
+    assert not path.exists()
+
+
+async def test_a_file_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
+    """What is not a socket is never removed."""
+    path = tmp_path / "crm.sock"
+    path.write_text("precious")
+    with pytest.raises(SetupError, match="no socket"):
+        await serve(None, listen=f"unix:{path}", ready=print)
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("listen", ["8000", "localhost", "localhost:x", ":8000", "unix:relative", "127.0.0.1:99999"])
+async def test_what_is_no_address_is_told(listen: str) -> None:
+    """An address that cannot be read is a SetupError that repeats it."""
+    with pytest.raises(SetupError, match="listen: "):
+        await serve(None, listen=listen, ready=print)
+
+
+async def lived(scope: Any, receive: Any, send: Any) -> None:
+    for what in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{what}.complete"})
+
+
+async def test_a_taken_port_is_told() -> None:
+    """A port in use is a SetupError, and an application that had started is stopped again."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SetupError, match="in use"):
+            await serve(lived, listen=f"127.0.0.1:{taken.getsockname()[1]}", ready=print)
+
+
+async def test_an_application_that_fails_to_start_is_told() -> None:
+    """A start that fails, whether it raises, says so or just ends, ends serve."""
+
+    async def raising(scope: Any, receive: Any, send: Any) -> None:
+        raise SetupError(["config/keys.yaml:3: no"])
+
+    async def saying(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "one\ntwo"})
+
+    async def ending(scope: Any, receive: Any, send: Any) -> None:
+        return
+
+    for app, problem in ((raising, "config/keys.yaml:3: no"), (saying, "one"), (ending, "the application ended")):
+        with pytest.raises(SetupError) as caught:
+            await serve(app, listen="127.0.0.1:0", ready=print)
+        assert caught.value.problems[0].startswith(problem)
+
+
+async def test_the_tests_loop_serves_as_well() -> None:
+    """Another loop than uvloop does too, and the signals' handlers are gone afterwards."""
+    before = signal.getsignal(signal.SIGTERM)
+    await serve(lived, listen="localhost:0", ready=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert signal.getsignal(signal.SIGTERM) in {before, signal.SIG_DFL}
