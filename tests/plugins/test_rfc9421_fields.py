@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_core.errors import SignatureMalformed
+from crm_core.testing.signature import push_request, with_headers
+from crm_rfc9421.fields import InnerList, read_dictionary, written_list
+from crm_rfc9421.scheme import MessageSignatures
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a=", "a=(", "a=()x", "a=() b=()",
+     "a=(),", ",", "a=(1 2", "a=(1,2)", "a=1,a=2", "a=1;b;b", "A=1", 'a="\\n"', 'a="ä"',
+     "a=1234567890123456", "a=1.", "a=@1", "a=:!:", "a=?2",
+     "a=-", "a=((1))", "a=(" + "1 " * 65 + ")", "a=" + "1" * 9000, "a\n=1"],
+)  # fmt: skip
+def test_fields_that_do_not_parse_are_malformed(text: str) -> None:
+    """Whatever is no dictionary, is ambiguous or is too long is malformed."""
+    with pytest.raises(SignatureMalformed):
+        MessageSignatures().read(with_headers(push_request(), {"signature-input": text, "signature": "a=:AAAA:"}))
+
+
+@given(text=st.text(alphabet='ab=(); ",:?0129.-*\\\t', max_size=40))
+def test_what_parses_is_written_in_one_way(text: str) -> None:
+    """A list that was read, once written, reads and writes as itself."""
+    try:
+        members = read_dictionary(text, "test")
+    except SignatureMalformed:
+        return
+    for member in members.values():
+        if isinstance(member, InnerList):
+            written = written_list(member)
+            again = read_dictionary(f"a={written}", "test")["a"]
+            assert again == member
+            assert isinstance(again, InnerList)
+            assert written_list(again) == written
