@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -90,20 +89,15 @@ def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
 
 def _members(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str) -> Iterator[Finding]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    known = ", ".join(fields)
     for name, item in value.items():
         if name in fields:
             yield from _walk(item, fields[name].type, pointer + step(name))
         elif struct.__struct_config__.forbid_unknown_fields:
-            yield Finding(pointer + step(name), "unknown_member", _unknown(name, list(fields)))
+            yield Finding(pointer + step(name), "unknown_member", f"There is no such member; known are {known}.")
     for name, field in fields.items():
         if field.required and name not in value:
             yield Finding(pointer + step(name), "missing_member", f"`{name}` is missing; add it.")
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name[:100], known, n=1)
-    mend = f"Did you mean `{near[0]}`?" if near else f"Known are {', '.join(f'`{each}`' for each in known)}."
-    return f"There is no such member. {mend}"
 
 
 def _entries(value: dict[str, Any], type_: Any, pointer: str) -> Iterator[Finding]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from crm_combined.payload import CombinedType
 from crm_core.plugin import hookimpl
 from crm_core.plugin.payload import PayloadType
-from crm_combined.payload import CombinedType
 
 
 @hookimpl

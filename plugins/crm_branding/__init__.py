@@ -1,0 +1,1 @@
+"""The branding section: title, pictures, colours, texts."""

@@ -1,0 +1,1 @@
+"""The smtp section: the mail server a tenant sends through."""

@@ -1,0 +1,13 @@
+"""What this package registers: the ``smtp`` payload type."""
+
+from __future__ import annotations
+
+from crm_core.plugin import hookimpl
+from crm_core.plugin.payload import PayloadType
+from crm_smtp.payload import SmtpType
+
+
+@hookimpl
+def crm_register_payload_types() -> list[PayloadType]:
+    """Offer pushes of ``smtp``."""
+    return [SmtpType()]

@@ -1,0 +1,57 @@
+"""The data of the smtp section, and its options in instance.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from crm_core.model.texts import Email, Line
+from crm_core.plugin.payload import secret
+
+Host = Annotated[
+    str,
+    Meta(
+        max_length=253,
+        pattern=r"\A(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+\]?)\Z",
+        description="a host name or address, without a scheme or a port",
+    ),
+]
+Port = Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")]
+Seconds = Annotated[int, Meta(ge=1, le=300, description="whole seconds from 1 to 300")]
+Security = Literal["starttls", "tls", "none"]
+Password = Annotated[
+    str,
+    secret(
+        bound_to=("host", "port", "security", "username"),
+        min_length=1,
+        max_length=1000,
+        pattern=r"\A[^\x00-\x1f\x7f]*\Z",
+        description="text of 1 to 1,000 characters, no control characters",
+    ),
+]
+
+
+class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
+    """The smtp section."""
+
+    host: Host | UnsetType = UNSET
+    port: Port | UnsetType = UNSET
+    security: Security | UnsetType = UNSET
+    username: Line | UnsetType = UNSET
+    password: Password | UnsetType = UNSET
+    from_email: Email | UnsetType = UNSET
+    from_name: Line | UnsetType = UNSET
+    reply_to: Email | UnsetType = UNSET
+    timeout_seconds: Seconds | UnsetType = UNSET
+
+    def __repr__(self) -> str:
+        """The password stays out of logs and tracebacks."""
+        return f"Smtp(host={self.host!r}, port={self.port!r}, security={self.security!r})"
+
+
+class SmtpOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    """``smtp`` in instance.yaml: hosts inside the network, and the ports that mail servers may have."""
+
+    allow_private_hosts: bool = False
+    ports: tuple[int, ...] = (25, 465, 587, 2525)

@@ -1,0 +1,1 @@
+"""The workspace section: locale, time zone, currency, business hours."""

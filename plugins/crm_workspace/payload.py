@@ -1,0 +1,47 @@
+"""The workspace payload type: language, time and money of a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from zoneinfo import available_timezones
+
+from msgspec import UNSET
+
+from crm_core.errors import Finding
+from crm_core.plugin.payload import PayloadContext, PayloadType
+from crm_workspace.currencies import CURRENCIES
+from crm_workspace.section import Workspace
+
+
+class WorkspaceType(PayloadType):
+    """Locale, time zone, currency, dates and business hours."""
+
+    NAME = "workspace"
+    SECTION = Workspace
+    SHOWN = "members"
+
+    @cached_property
+    def _zones(self) -> frozenset[str]:
+        # Reads some 600 file names; once is enough.
+        return frozenset(available_timezones())
+
+    def validate(self, part: Workspace, context: PayloadContext) -> Iterable[Finding]:  # noqa: ARG002 - the interface's
+        """Time zones and currencies that there are none of, and hours that end before they begin."""
+        if part.timezone is not UNSET and part.timezone not in self._zones:
+            told = "There is no such time zone; use an IANA name such as Europe/Berlin."
+            yield Finding("/timezone", "invalid_value", told)
+        if part.currency is not UNSET and part.currency not in CURRENCIES:
+            told = "There is no such currency; use an ISO 4217 code such as EUR."
+            yield Finding("/currency", "invalid_value", told)
+        yield from _hours(part)
+
+
+def _hours(part: Workspace) -> Iterator[Finding]:
+    if part.business_hours is UNSET:
+        return
+    for day, stretches in part.business_hours.items():
+        for index, hours in enumerate(stretches):
+            if hours.opens >= hours.closes:
+                told = "These hours end before they begin; `from` must be earlier than `to`."
+                yield Finding(f"/business_hours/{day}/{index}/to", "invalid_value", told)
