@@ -1,4 +1,4 @@
-"""ISO 4217: the codes of currencies in use."""
+"""ISO 4217: the codes of currencies in use, and of those that ended in 2025 or 2026 (ANG, BGN)."""
 
 from __future__ import annotations
 
