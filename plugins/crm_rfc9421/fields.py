@@ -24,7 +24,8 @@ _KEY = re.compile(r"[a-z*][a-z0-9_.*-]{0,63}")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?![0-9.])|-?[0-9]{1,12}\.[0-9]{1,3}(?![0-9.])")
 _STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _TOKEN = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")
-_BYTES = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
+_BASE64 = "[A-Za-z0-9+/]"
+_BYTES = re.compile(f":((?:{_BASE64}{{4}})*(?:{_BASE64}{{2}}(?:==)?|{_BASE64}{{3}}=?)?):")
 _BOOLEAN = re.compile(r"\?([01])")
 
 
