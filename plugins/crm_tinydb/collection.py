@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from sortedcontainers import SortedList
+from tinydb.table import Table
 
 from crm_core.plugin.unit import Document, IndexValue
+from crm_tinydb.editing import Edit, Editing, Held, differences, opened_row
 
 Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...]]  # revision, body, index names, index values
 Ranked = tuple[int, int | str]
@@ -51,14 +53,33 @@ def slots(value: IndexValue, id_: str) -> Iterator[Slot]:
         yield (rank, key, id_)
 
 
-class Collection:
-    """The documents of one collection by id, and an ordered index for each name that was ever put."""
+class Collection(Table):
+    """A TinyDB table whose documents live here: by id, with an ordered index for each name that was ever put.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    TinyDB's own calls (``search``, ``update``, ``remove``, ...) read live rows; what they change is handed to
+    ``editing`` as puts and deletes, to become a unit. Without it such a change is refused, for it would not be durable.
+    """
+
+    document_id_class = str  # type: ignore[assignment]  # ids are our own: TinyDB hands removed ones out again
+
+    def __init__(self, name: str, editing: Editing | None = None) -> None:
+        super().__init__(Held(), name, cache_size=0)
+        self._editing = editing
         self.rows: dict[str, Row] = {}
         self.indexes: dict[str, SortedList[Slot]] = {}
         self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def _read_table(self) -> dict[str, Mapping[str, object]]:
+        return {id_: opened_row(id_, *row) for id_, row in self.rows.items()}
+
+    def _update_table(self, updater: Edit) -> None:
+        # TinyDB edits what it was given in place: only a comparison with what was there before shows what changed.
+        if self._editing is None:
+            raise RuntimeError(f"The table {self.name} is written by units: commit one.")
+        self._editing(*differences(self.name, self._read_table, updater))
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def row(self, revision: int, body: bytes, indexes: Mapping[str, IndexValue]) -> Row:
         """A row that shares its index names with its like."""

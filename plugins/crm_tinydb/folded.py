@@ -17,6 +17,7 @@ from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.collection import Collection, Row
 from crm_tinydb.disk import Disk, drop, write_all
+from crm_tinydb.folded_text import check_whole, ending
 from crm_tinydb.lines import FORMAT, Damaged
 from crm_tinydb.segments import Segment
 from crm_tinydb.state import Holding, State
@@ -164,7 +165,7 @@ def write_folded(disk: Disk, path: Path, content: Iterable[Table], rest: Callabl
                     write_all(disk, handle, bytes(held))
                     held.clear()
             checksum, length = crc32(held, checksum), length + len(held)
-            write_all(disk, handle, bytes(held) + _tail(length, checksum))
+            write_all(disk, handle, bytes(held) + ending(length, checksum))
             disk.sync(handle)
         finally:
             disk.close(handle)
@@ -175,10 +176,6 @@ def write_folded(disk: Disk, path: Path, content: Iterable[Table], rest: Callabl
         raise
 
 
-def _tail(length: int, checksum: int) -> bytes:
-    return b',\n"_check":{"1":{"bytes":%d,"crc32":"%08x"}}}\n' % (length, checksum)
-
-
 _row_decoder = msgspec.json.Decoder(StoredRow)
 _claim_decoder = msgspec.json.Decoder(StoredClaim)
 _entry_decoder = msgspec.json.Decoder(LogEntry)
@@ -186,11 +183,7 @@ _entry_decoder = msgspec.json.Decoder(LogEntry)
 
 def read_folded(data: bytes) -> Folded:
     """What a folded file holds. Raises Damaged."""
-    if not data:
-        raise Damaged("is empty")
-    end = data.rfind(b',\n"_check":')
-    if end < 0 or data[end:] != _tail(end, crc32(memoryview(data)[:end])):
-        raise Damaged("does not fit its checksum")
+    end = check_whole(data)
     try:
         return _read(data[:end])
     except (msgspec.MsgspecError, ValueError, KeyError) as error:

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from crm_core.plugin.storage import Committed, Conflict, Read, StorageBackend, StorageContext, Unit
+from crm_core.testing.disk import FakeDisk
+from crm_core.testing.storage import StorageHarness, StorageSuite
+from crm_tinydb.storage import TinyDBBackend
+
+HOME = Path("/fake/tenants")
+
+
+class TwiceClaimed(TinyDBBackend):
+    """Lets a claim through a second time."""
+
+    async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
+        outcome = await super().commit(tenant, unit)
+        if isinstance(outcome, Conflict) and outcome.what == "claim":
+            return await super().commit(tenant, msgspec.structs.replace(unit, claims=()))
+        return outcome
+
+
+class HandsOutItsOwn(TinyDBBackend):
+    """Hands out a body that can be changed in place."""
+
+    async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
+        read = await super().get(tenant, collection, id)
+        if read.document is None:
+            return read
+        body = bytearray(read.document.body)
+        return Read(msgspec.structs.replace(read.document, body=body), read.revision)
+
+
+class Harness(StorageHarness):
+    def __init__(self, make: Callable[[FakeDisk], StorageBackend], *, syncs: bool) -> None:
+        self.disk = FakeDisk()
+        for folder in (HOME, HOME.parent / "scratch"):
+            self.disk.make_folder(folder)
+            self.disk.sync_folder(folder.parent)
+        super().__init__(lambda: make(self.disk), StorageContext(HOME, log_max_unverified=50), HOME.parent / "scratch")
+        self.syncs = syncs
+
+    async def start(self) -> None:
+        await super().start()
+        self.disk.syncs = self.syncs
+
+    async def power_cut(self) -> StorageBackend:
+        after = self.disk.power_cut()
+        await self.store.close()
+        self.disk = after
+        self.store = self._make()
+        await self.store.open(self.context)
+        return self.store
+
+
+async def failing(make: Callable[[FakeDisk], StorageBackend], *, syncs: bool = True) -> set[str]:
+    """The names of the suite's cases that a backend does not pass."""
+    failed = set()
+    for name, case in inspect.getmembers(StorageSuite(), inspect.iscoroutinefunction):
+        if not name.startswith("test_") or name == "test_ring_is_durable_soon":
+            continue
+        harness = Harness(make, syncs=syncs)
+        await harness.start()
+        try:
+            await case(harness)
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 -- a case may fail in any way
+            failed.add(name)
+        finally:
+            await harness.stop()
+    return failed
+
+
+async def test_sound_backend_passes() -> None:
+    """The same road finds nothing wrong with the sound backend, or the next three would show nothing."""
+    assert await failing(TinyDBBackend) == set()
+
+
+async def test_missing_fsync_is_found() -> None:
+    """A backend that skips its fsync does not pass."""
+    assert {"test_outlives_power_cut", "test_writes_during_fold"} <= await failing(TinyDBBackend, syncs=False)
+
+
+async def test_second_claimant_is_found() -> None:
+    """A backend that lets a claim through twice does not pass."""
+    assert {"test_claim_once", "test_one_claimant_of_many"} <= await failing(TwiceClaimed)
+
+
+async def test_mutable_record_is_found() -> None:
+    """A backend that hands out what can be changed does not pass."""
+    assert "test_handed_out_is_frozen" in await failing(HandsOutItsOwn)

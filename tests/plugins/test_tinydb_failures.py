@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from crm_core.errors import StorageFull, StorageUnavailable
+from crm_core.plugin.storage import Claim, Committed, EntryQuery, StorageContext, Unit
+from crm_core.testing.disk import FakeDisk, Kept
+from crm_core.testing.storage import entry, put
+from crm_tinydb.storage import TinyDBBackend
+
+HOME = Path("/fake/tenants")
+NOW = 1_800_000_000
+
+
+def unit(number: int) -> Unit:
+    return Unit(
+        now=NOW,
+        claims=(Claim("nonce", f"n{number}", b"{}"),),
+        puts=(put(f"d{number}", {"n": number}, {"name": f"name {number}"}), put("same", {"n": number})),
+        entries=(entry(number),),
+        revises=True,
+    )
+
+
+async def opened(disk: FakeDisk, keep: list[TinyDBBackend]) -> TinyDBBackend:
+    store = TinyDBBackend(disk)
+    await store.open(StorageContext(HOME, log_max_unverified=50))
+    keep.append(store)
+    return store
+
+
+Open = Callable[[FakeDisk], "asyncio.Future[TinyDBBackend]"]
+
+
+@pytest.fixture
+async def stores() -> AsyncIterator[list[TinyDBBackend]]:
+    keep: list[TinyDBBackend] = []
+    yield keep
+    for store in keep:
+        await store.close()
+
+
+async def filled(disk: FakeDisk, keep: list[TinyDBBackend], *, folds: int = 0, units: int = 3) -> TinyDBBackend:
+    disk.make_folder(HOME)
+    disk.sync_folder(HOME.parent)
+    store = await opened(disk, keep)
+    await store.create("north")
+    await store.create("south")
+    number = 0
+    for _ in range(folds):
+        for _ in range(units):
+            number += 1
+            await store.commit("north", unit(number))
+        await store.fold("north")
+    for _ in range(units):
+        number += 1
+        await store.commit("north", unit(number))
+    await store.commit("south", unit(1))
+    return store
+
+
+async def held(store: TinyDBBackend) -> tuple[int, list[str], int]:
+    """Seq, ids of documents and chained entries, as one picture; the parts must agree."""
+    view = await store.view("north", None)
+    ids = [document.id async for document in store.documents("north", "notes")]
+    report = await store.verify("north")
+    assert report.problems == ()
+    assert view.head == report.head
+    assert report.entries == view.seq == view.revision
+    assert len(ids) == view.seq + bool(view.seq)
+    for number in range(1, view.seq + 1):
+        assert await store.claim("north", "nonce", f"n{number}") is not None
+    assert await store.claim("north", "nonce", f"n{view.seq + 1}") is None
+    return view.seq, ids, report.entries
+
+
+@pytest.mark.parametrize("kept", ["synced", "half", "all"])
+async def test_commit_stopped_after_each_call(kept: Kept, stores: list[TinyDBBackend]) -> None:
+    """A commit stopped after any of its calls is there whole or not at all; one that was answered is there."""
+    for stop in range(12):
+        disk = FakeDisk()
+        store = await filled(disk, stores)
+        disk.stop_at = len(disk.calls) + stop
+        answered = 3
+        try:
+            await store.commit("north", unit(4))
+            answered = 4
+        except (StorageUnavailable, StorageFull):
+            pass
+        after = await opened(disk.power_cut(kept), stores)
+        assert (await after.state("north")).mode == "ok"
+        seq, _, _ = await held(after)
+        assert answered <= seq <= 4
+        assert isinstance(await after.commit("north", unit(seq + 1)), Committed)
+        if answered == 4:
+            return
+    pytest.fail("the commit never went through")
+
+
+@pytest.mark.parametrize("kept", ["synced", "half", "all"])
+@pytest.mark.parametrize("folds", [0, 1, 2])
+async def test_fold_stopped_after_each_call(kept: Kept, folds: int, stores: list[TinyDBBackend]) -> None:
+    """A fold stopped after any of its calls loses nothing, and the next open is healthy."""
+    whole = False
+    for stop in range(60):
+        disk = FakeDisk()
+        store = await filled(disk, stores, folds=folds)
+        expected = 3 * (folds + 1)
+        before = len(disk.calls)
+        disk.stop_at = before + stop
+        with contextlib.suppress(StorageUnavailable, StorageFull):
+            await store.fold("north")
+        whole = len(disk.calls) < before + stop
+        after = await opened(disk.power_cut(kept), stores)
+        assert (await after.state("north")).mode == "ok", disk.calls[before:]
+        assert (await held(after))[0] == expected
+        assert isinstance(await after.commit("north", unit(expected + 1)), Committed)
+        await after.fold("north")
+        again = await opened(after._disk.power_cut(), stores)  # type: ignore[attr-defined]
+        assert (await held(again))[0] == expected + 1
+        if whole:
+            return
+    pytest.fail("the fold never came to its end")
+
+
+async def test_without_fsync_a_power_cut_loses_commits(stores: list[TinyDBBackend]) -> None:
+    """The fake disk shows a missing fsync: with it stubbed out an answered commit is gone."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    disk.syncs = False
+    await store.commit("north", unit(4))
+    after = await opened(disk.power_cut(), stores)
+    assert (await after.view("north", None)).seq == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "error"),
+    [
+        ("write", errno.ENOSPC, StorageFull),
+        ("write", errno.EDQUOT, StorageFull),
+        ("write", errno.EIO, StorageUnavailable),
+        ("sync", errno.EIO, StorageUnavailable),
+        ("sync", errno.ENOSPC, StorageFull),
+    ],
+)
+async def test_failed_write(call: str, code: int, error: type[Exception], stores: list[TinyDBBackend]) -> None:
+    """A failed write is refused, changes nothing, stops the tenant only, and heals without a restart."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    disk.fail(call, code)
+    disk._faults += [("open", code)] * 3
+    with pytest.raises(error):
+        await store.commit("north", unit(4))
+    assert (await store.state("north")).mode == "read_only"
+    assert (await store.view("north", None)).seq == 3
+    assert await store.claim("north", "nonce", "n4") is None
+    for _ in range(3):
+        with pytest.raises((StorageFull, StorageUnavailable)):
+            await store.commit("north", unit(4))
+    assert (await store.state("south")).mode == "ok"
+    assert isinstance(await store.commit("south", unit(2)), Committed)
+    assert isinstance(await store.commit("north", unit(4)), Committed)
+    assert (await store.state("north")).mode == "ok"
+    assert (await held(store))[0] == 4
+    after = await opened(disk.power_cut(), stores)
+    assert (await held(after))[0] == 4
+
+
+async def test_recovers_without_being_asked(stores: list[TinyDBBackend]) -> None:
+    """A tenant whose disk works again takes writes soon, though nobody has tried one."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    disk.fail("sync", errno.EIO)
+    with pytest.raises(StorageUnavailable):
+        await store.commit("north", unit(4))
+    for _ in range(40):
+        if (await store.state("north")).mode == "ok":
+            break
+        await asyncio.sleep(0.05)
+    assert (await store.state("north")).mode == "ok"
+
+
+async def test_failed_sync_fails_all_behind_it(stores: list[TinyDBBackend]) -> None:
+    """Units queued behind a failed sync fail with it, none is there afterwards, and their claims are free."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    disk.fail("sync", errno.EIO)
+    outcomes = await asyncio.gather(
+        *(store.commit("north", unit(number)) for number in range(4, 14)), return_exceptions=True
+    )
+    assert all(isinstance(outcome, StorageUnavailable) for outcome in outcomes)
+    assert (await store.view("north", None)).seq == 3
+    assert isinstance(await store.commit("north", unit(4)), Committed)
+    for kept in ("synced", "all"):
+        after = await opened(disk.power_cut(kept), stores)  # type: ignore[arg-type]
+        assert (await held(after))[0] == 4
+
+
+async def test_short_writes(stores: list[TinyDBBackend]) -> None:
+    """A disk that takes a part at a time gets all of it."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    disk._faults = [("short", 0)] * 4
+    await store.commit("north", unit(4))
+    after = await opened(disk.power_cut(), stores)
+    assert (await held(after))[0] == 4
+
+
+async def test_too_many_open_files(stores: list[TinyDBBackend]) -> None:
+    """A tenant that cannot be opened for want of a file handle is unavailable, not quarantined, and opens later."""
+    disk = FakeDisk()
+    await filled(disk, stores)
+    cut = disk.power_cut()
+    after = await opened(cut, stores)
+    cut.fail("read", errno.EMFILE)
+    with pytest.raises(StorageUnavailable):
+        await after.view("north", None)
+    assert (await held(after))[0] == 3
+
+
+@pytest.mark.parametrize("call", ["open", "write", "sync", "replace", "sync_folder"])
+async def test_fold_without_space(call: str, stores: list[TinyDBBackend]) -> None:
+    """A fold that finds no space is refused, loses nothing, and goes through when there is space again."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    disk.fail(call, errno.ENOSPC)
+    with pytest.raises(StorageFull):
+        await store.fold("north")
+    assert isinstance(await store.commit("north", unit(4)), Committed)
+    after = await opened(disk.power_cut(), stores)
+    assert (await held(after))[0] == 4
+    await store.fold("north")
+    assert (await held(store))[0] == 4
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 3]
+
+
+def zeroed(data: bytes) -> bytes:
+    return bytes(len(data))
+
+
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+
+
+def empty(data: bytes) -> bytes:
+    return b""
+
+
+def newer(data: bytes) -> bytes:
+    if b'"_store"' in data:
+        return data.replace(b'"format":1', b'"format":2', 1)
+    if data.startswith(b"crm"):
+        return data.replace(b"format 1", b"format 2")
+    line, _, rest = data.partition(b"\n")
+    text = line[9:].replace(b'"format":1', b'"format":2')
+    return b"%08x %b\n" % (crc32(text), text) + rest
+
+
+FILES = {
+    "store": r"store-\d+\.json",
+    "journal": r"journal-\d+\.log",
+    "segment": r"log-.*\.seg",
+    "ring": r"unverified\.log",
+    "identity": "identity",
+}
+
+
+@pytest.mark.parametrize("damage", [cut, zeroed, flipped, empty, newer])
+@pytest.mark.parametrize("kind", FILES)
+async def test_damaged_file(kind: str, damage: Callable[[bytes], bytes], stores: list[TinyDBBackend]) -> None:
+    """A damaged file is moved aside as it is, its tenant opens read-only and says why, now and after a restart."""
+    disk = FakeDisk()
+    store = await filled(disk, stores, folds=2)
+    store.note("north", entry(90, signature_result="invalid"))
+    store.note("north", entry(91, signature_result="invalid"))
+    await store.fold("north")
+    await store.commit("north", unit(10))
+    await store.commit("north", unit(11))
+    await store.close()
+    folder = HOME / "north"
+    name = next(name for name in disk.names(folder) if re.fullmatch(FILES[kind], name))
+    # Cut within a line a journal or ring looks as after a crash, which is no damage: cut into the first.
+    change = (lambda data: data[:20]) if kind in {"journal", "ring"} and damage is cut else damage
+    disk.edit(folder / name, change)
+    spoilt = disk.read(folder / name)
+
+    for _ in range(2):
+        after = await opened(disk, stores)
+        state = await after.state("north")
+        assert state.mode == "quarantined"
+        assert name in state.reason
+        with pytest.raises(StorageUnavailable):
+            await after.commit("north", unit(12))
+        assert any(name in problem for problem in await after.check("north"))
+        aside = [other for other in disk.names(folder) if other.startswith(f"{name}.damaged-")]
+        assert [disk.read(folder / each) for each in aside] == [spoilt]
+        view = await after.view("north", None)
+        assert view.seq == (9 if kind == "journal" and damage is not flipped else view.seq)
+        assert view.seq >= 9
+        assert (await after.get("north", "notes", "d9")).document is not None
+        await after.entries("north", EntryQuery())
+        assert (await after.state("south")).mode == "ok"
+        assert isinstance(await after.commit("south", unit((await after.view("south", None)).seq + 1)), Committed)
+        await after.close()
+
+
+@pytest.mark.parametrize("kind", FILES)
+async def test_missing_file(kind: str, stores: list[TinyDBBackend]) -> None:
+    """Where a file was nothing starts empty: a missing one is told, but for the ring, which comes and goes."""
+    disk = FakeDisk()
+    store = await filled(disk, stores, folds=2)
+    await store.close()
+    folder = HOME / "north"
+    for name in disk.names(folder):
+        if re.fullmatch(FILES[kind], name):
+            disk.remove(folder / name)
+    after = await opened(disk, stores)
+    assert (await after.state("north")).mode == ("ok" if kind == "ring" else "quarantined")
+    assert (await after.view("north", None)).seq >= 6
+
+
+async def test_everything_missing(stores: list[TinyDBBackend]) -> None:
+    """A tenant without any file that can be read refuses reads and writes alike."""
+    disk = FakeDisk()
+    store = await filled(disk, stores, folds=2)
+    await store.close()
+    for folder in (HOME / "north", HOME / "north" / "previous"):
+        for name in disk.names(folder):
+            if name != "previous":
+                disk.edit(folder / name, empty)
+    after = await opened(disk, stores)
+    assert (await after.state("north")).mode == "quarantined"
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            await after.view("north", None)
+    with pytest.raises(StorageUnavailable):
+        await after.commit("north", unit(10))
+
+
+async def test_torn_last_line(stores: list[TinyDBBackend]) -> None:
+    """A last line without its end is dropped and counted; the tenant goes on."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    await store.close()
+    disk.edit(HOME / "north" / "journal-00000001.log", lambda data: data[:-5])
+    after = await opened(disk, stores)
+    assert (await after.state("north")).mode == "ok"
+    assert (await held(after))[0] == 2
+    assert any("unfinished" in problem for problem in await after.check("north"))
+    assert isinstance(await after.commit("north", unit(3)), Committed)
+
+
+async def test_admin_accepts_what_is_left(stores: list[TinyDBBackend]) -> None:
+    """Removing the marker makes a quarantined tenant go on from its last good generation."""
+    disk = FakeDisk()
+    store = await filled(disk, stores, folds=1)
+    await store.close()
+    disk.edit(HOME / "north" / "journal-00000002.log", flipped)
+    after = await opened(disk, stores)
+    left = (await after.view("north", None)).seq
+    assert 3 <= left < 6
+    await after.close()
+    disk.remove(HOME / "north" / "quarantine")
+    again = await opened(disk, stores)
+    assert (await again.state("north")).mode == "ok"
+    assert (await held(again))[0] == left
+    assert isinstance(await again.commit("north", unit(left + 1)), Committed)

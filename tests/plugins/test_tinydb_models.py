@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from crm_core.plugin.storage import (
+    Claim,
+    Committed,
+    Conflict,
+    Delete,
+    DocumentAt,
+    IndexFree,
+    PageQuery,
+    StorageContext,
+    Unit,
+)
+from crm_core.testing.disk import FakeDisk
+from crm_core.testing.storage import entry, put
+from crm_tinydb.storage import TinyDBBackend
+
+HOME = Path("/fake/tenants")
+IDS = st.sampled_from(["a", "b", "c", "d", "e"])
+VALUES = st.sampled_from(["x", "y", "z", 1, True, None])
+
+
+class Twin(RuleBasedStateMachine):
+    """A store on a forgetful disk beside a plain dict: whatever happens, both hold the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.disk = FakeDisk()
+        self.disk.make_folder(HOME)
+        self.disk.sync_folder(HOME.parent)
+        self.documents: dict[str, tuple[int, object]] = {}
+        self.claims: set[str] = set()
+        self.seq = 0
+        self._open()
+        self._run(self.store.create("north"))
+
+    def _run(self, work):  # noqa: ANN001, ANN202 -- whatever it returns
+        return self.loop.run_until_complete(work)
+
+    def _open(self) -> None:
+        self.store = TinyDBBackend(self.disk)
+        self._run(self.store.open(StorageContext(HOME)))
+
+    def _commit(self, unit: Unit, *, holds: bool) -> bool:
+        outcome = self._run(self.store.commit("north", unit))
+        assert isinstance(outcome, Committed if holds else Conflict)
+        self.seq += holds
+        return holds
+
+    @rule(id_=IDS, value=VALUES)
+    def put(self, id_: str, value: object) -> None:
+        unit = Unit(now=1, puts=(put(id_, {"v": self.seq}, {"k": value}),), entries=(entry(self.seq),))
+        self._commit(unit, holds=True)
+        self.documents[id_] = (self.documents.get(id_, (0, None))[0] + 1, value)
+
+    @rule(id_=IDS, revision=st.integers(0, 3), value=VALUES)
+    def expect_revision(self, id_: str, revision: int, value: object) -> None:
+        holds = self.documents.get(id_, (0, None))[0] == revision
+        unit = Unit(now=1, expect=(DocumentAt("notes", id_, revision),), puts=(put(id_, {}, {"k": value}),))
+        if self._commit(unit, holds=holds):
+            self.documents[id_] = (revision + 1, value)
+
+    @rule(id_=IDS, value=VALUES)
+    def expect_free(self, id_: str, value: object) -> None:
+        holders = [o for o, (_, held) in self.documents.items() if held == value and type(held) is type(value)]
+        unit = Unit(now=1, expect=(IndexFree("notes", "k", value, id_),), puts=(put(id_, {}, {"k": value}),))
+        if self._commit(unit, holds=all(other == id_ for other in holders)):
+            self.documents[id_] = (self.documents.get(id_, (0, None))[0] + 1, value)
+
+    @rule(id_=IDS)
+    def delete(self, id_: str) -> None:
+        self._commit(Unit(now=1, deletes=(Delete("notes", id_),)), holds=True)
+        self.documents.pop(id_, None)
+
+    @rule(key=st.sampled_from(["p", "q", "r"]))
+    def claim(self, key: str) -> None:
+        self._commit(Unit(now=1, claims=(Claim("nonce", key, b"{}"),)), holds=key not in self.claims)
+        self.claims.add(key)
+
+    @precondition(lambda self: self.claims)
+    @rule()
+    def release(self) -> None:
+        key = min(self.claims)
+        self._commit(Unit(now=1, releases=(("nonce", key),)), holds=True)
+        self.claims.discard(key)
+
+    @rule()
+    def fold(self) -> None:
+        self._run(self.store.fold("north"))
+
+    @rule()
+    def reopen(self) -> None:
+        self._run(self.store.close())
+        self._open()
+
+    @rule(kept=st.sampled_from(["synced", "half", "all"]))
+    def crash(self, kept: str) -> None:
+        after = self.disk.power_cut(kept)  # type: ignore[arg-type]
+        self._run(self.store.close())
+        self.disk = after
+        self._open()
+
+    @invariant()
+    def same(self) -> None:
+        page = self._run(self.store.page("north", PageQuery(collection="notes", sort="k")))
+        assert {d.id: d.revision for d in page.documents} == {i: held[0] for i, held in self.documents.items()}
+        for value in ("x", 1, True, None):
+            found = self._run(self.store.find("north", "notes", "k", value)).document
+            holders = [i for i, (_, held) in self.documents.items() if held == value and type(held) is type(value)]
+            assert (found.id if found else None) == min(holders, default=None)
+        for key in "pqr":
+            assert (self._run(self.store.claim("north", "nonce", key)) is not None) == (key in self.claims)
+        view = self._run(self.store.view("north", None))
+        assert view.seq == self.seq
+
+    def teardown(self) -> None:
+        assert self._run(self.store.verify("north")).problems == ()
+        assert self._run(self.store.state("north")).mode == "ok"
+        self._run(self.store.close())
+        self.loop.close()
+
+
+TestTwin = Twin.TestCase
+TestTwin.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
