@@ -178,7 +178,7 @@ def test_a_digest_that_does_not_parse_is_malformed(digest: str) -> None:
         ("sha-256=::", False),
     ],
 )
-def test_the_digest_is_checked_against_the_body(digest: str, held: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_the_digest_is_checked_against_the_body(digest: str, held: bool) -> None:
     """Every digest that is known must be the body's; a mismatch does not match, though the signature is good."""
     body = push_request().body
     text = digest.format(right256=digest_of(body), right512=digest_of(body, "sha512"), wrong=digest_of(b"other"))

@@ -1,0 +1,81 @@
+"""The child that gets killed: mixed commits, folds and backups, each answered commit told on standard output.
+
+Before each dangerous stretch a letter is written to a shared page of memory, so that the parent knows where the
+kill struck: ``w`` between a write and its sync, ``f`` inside a fold, ``b`` inside a backup.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import random
+import sys
+from pathlib import Path
+
+from crm_core.plugin.storage import Claim, Committed, StorageContext, Unit
+from crm_core.testing.storage import entry, put
+from crm_tinydb.disk import RealDisk
+from crm_tinydb.storage import TinyDBBackend
+
+
+class MarkedDisk(RealDisk):
+    """The real disk, telling when bytes are written and not yet synced."""
+
+    def __init__(self, page: mmap.mmap) -> None:
+        self._page = page
+
+    def write(self, handle: int, data: bytes) -> int:
+        taken = super().write(handle, data)
+        self._page[0:1] = b"w"
+        return taken
+
+    def sync(self, handle: int) -> None:
+        super().sync(handle)
+        self._page[0:1] = b"-"
+
+
+async def run(home: Path, page: mmap.mmap, seed: int) -> None:
+    chance = random.Random(seed)
+    store = TinyDBBackend(MarkedDisk(page))
+    await store.open(StorageContext(home))
+    if not await store.has("north"):
+        await store.create("north")
+    start = (await store.view("north", None)).seq
+
+    async def write(worker: int) -> None:
+        number = 0
+        while True:
+            number += 1
+            name = f"{start}-{worker}-{number}"
+            unit = Unit(
+                now=1,
+                claims=(Claim("nonce", name, b"{}"),),
+                puts=(put(name, {"n": name}, {"name": name}), put(f"hot{worker}", {"n": name})),
+                entries=(entry(start + number, nonce=name),),
+                revises=True,
+            )
+            outcome = await store.commit("north", unit)
+            assert isinstance(outcome, Committed)
+            sys.stdout.write(f"{outcome.seq} {name}\n")
+            sys.stdout.flush()
+
+    async def keep() -> None:
+        number = 0
+        while True:
+            await asyncio.sleep(chance.random() / 50)
+            page[1:2] = b"f"
+            await store.fold("north")
+            page[1:2] = b"-"
+            if chance.random() < 0.2:
+                number += 1
+                page[2:3] = b"b"
+                await store.backup("north", home.parent / f"backup-{start}-{number}")
+                page[2:3] = b"-"
+            store.note("north", entry(number, signature_result="invalid"))
+
+    await asyncio.gather(keep(), *(write(worker) for worker in range(8)))
+
+
+if __name__ == "__main__":
+    with Path(sys.argv[2]).open("r+b") as shared:
+        asyncio.run(run(Path(sys.argv[1]), mmap.mmap(shared.fileno(), 16), int(sys.argv[3])))
