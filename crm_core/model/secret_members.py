@@ -28,18 +28,36 @@ def redacted(data: Mapping[str, Any], members: Iterable[SecretMember]) -> dict[s
     """``data`` with ``{"set": true}`` in place of each secret that it holds; the original is left alone."""
     shown = dict(data)
     for member in members:
-        shown = _without(shown, member.path)
+        shown = _replaced(shown, member.path, {"set": True})
     return shown
 
 
-def _without(data: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+def without_secrets(data: Mapping[str, Any], members: Iterable[SecretMember]) -> dict[str, Any]:
+    """``data`` less each secret, set or shown as set; the original is left alone."""
+    left = dict(data)
+    for member in members:
+        left = _replaced(left, member.path, None)
+    return left
+
+
+def value_at(data: Any, path: Iterable[str]) -> Any:
+    """What stands at the end of a path of member names; None where the path leads nowhere."""
+    for name in path:
+        data = data.get(name) if isinstance(data, Mapping) else None
+    return data
+
+
+def _replaced(data: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """``data`` with another value at the end of the path, if there is one; None leaves the member out."""
     name, rest = path[0], path[1:]
-    value = data.get(name)
-    if value is None:
+    held = data.get(name)
+    if held is None:
         return data
-    if not rest:
-        return {**data, name: {"set": True}}
-    return {**data, name: _without(value, rest)} if isinstance(value, dict) else data
+    if rest:
+        return {**data, name: _replaced(held, rest, value)} if isinstance(held, dict) else data
+    if value is None:
+        return {other: item for other, item in data.items() if other != name}
+    return {**data, name: value}
 
 
 def _members(struct: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[SecretMember]:

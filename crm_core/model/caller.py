@@ -1,0 +1,30 @@
+"""Who is asking: a token of an external system or a user, as a value without any secret."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller whose credential was good. Tokens have ``scopes``; users have ``role``, ``email``, ``assignment``.
+
+    ``session``: the id of the browser session that the credential came with, None for bearer credentials.
+    ``revision``: of the stored token or user, so that what is derived from it can be kept until it changes.
+    """
+
+    kind: Literal["token", "user"]
+    id: str
+    name: str
+    revision: int
+    scopes: frozenset[str] = frozenset()
+    role: str = ""
+    email: str = ""
+    assignment: tuple[str, ...] | None = None
+    session: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """How logs and records name the caller: ``token:{id}`` or ``user:{id}``."""
+        return f"{self.kind}:{self.id}"

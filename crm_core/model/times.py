@@ -1,0 +1,18 @@
+"""Times on the wire: RFC 3339 in UTC with ``Z`` and milliseconds, so that texts sort as the moments do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def told(moment: datetime) -> str:
+    """The text of an aware moment, such as ``2026-11-24T02:00:00.000Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def heard(text: str) -> datetime:
+    """The moment of an RFC 3339 text. Raises ValueError where it is none or names no zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("the time names no zone; end it with Z for UTC")
+    return moment.astimezone(UTC)

@@ -1,0 +1,64 @@
+"""What a caller may do in a workspace, and the refusal that says why not."""
+
+from __future__ import annotations
+
+from crm_core.errors import (
+    FeatureUnavailable,
+    InsufficientScope,
+    ModuleUnavailable,
+    PermissionDenied,
+    SubscriptionSuspended,
+)
+from crm_core.model.caller import Caller
+from crm_core.model.permissions import token_keys, user_keys
+from crm_core.workspace.snapshot import Workspace
+
+
+def keys_of(workspace: Workspace, caller: Caller) -> frozenset[str]:
+    """The keys that the caller may use now: feature keys, and for users the core's own."""
+    if caller.kind == "token":
+        return token_keys(caller.scopes, workspace.modules.allowed)
+    return user_keys(
+        caller.role,
+        roles=workspace.roles,
+        allowed=workspace.modules.allowed,
+        overlays=workspace.entitlements.roles,
+        assignment=caller.assignment,
+    )
+
+
+def require(workspace: Workspace, caller: Caller, key: str, *, writes: bool = False) -> None:
+    """Hold the caller to a feature key. The refusals come in one order: scope, module, feature, person, subscription.
+
+    Raises InsufficientScope, ModuleUnavailable, FeatureUnavailable, PermissionDenied, SubscriptionSuspended.
+    """
+    module, _, action = key.partition(".")
+    if caller.kind == "token" and key not in token_keys(caller.scopes, workspace.catalog.keys):
+        scope = f"{module}:{'write' if action in ('create', 'update') else 'read'}"
+        raise InsufficientScope(f"This token's scopes do not cover {key}; use one with {scope}.", scope=scope)
+    state = workspace.modules.states.get(module)
+    if state is None or state.reason is not None:
+        reason = "not_in_catalog" if state is None else state.reason
+        raise ModuleUnavailable(f"The module {module} is not available here ({reason}).", module=module, reason=reason)
+    if key not in workspace.modules.allowed:
+        raise FeatureUnavailable(f"The plan of this workspace does not include {key}.", feature=key)
+    if key not in keys_of(workspace, caller):
+        raise PermissionDenied(
+            f"Your role or assignment does not include {key}; an admin can change that.", feature=key
+        )
+    if writes and workspace.suspended:
+        raise SubscriptionSuspended("The subscription is suspended: records can be read, not written.")
+
+
+def require_scope(workspace: Workspace, caller: Caller, *, scope: str | None, key: str) -> None:
+    """Hold a token to a scope (None: no token will do), and a user to one of the core's own keys.
+
+    Raises InsufficientScope, PermissionDenied.
+    """
+    if caller.kind == "token":
+        if scope is None:
+            raise InsufficientScope("Tokens cannot do this; sign in as a user.")
+        if scope not in caller.scopes:
+            raise InsufficientScope(f"This token's scopes do not cover this; use one with {scope}.", scope=scope)
+    elif key not in keys_of(workspace, caller):
+        raise PermissionDenied(f"Your role does not include {key}; an admin can change that.", feature=key)

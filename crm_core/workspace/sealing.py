@@ -1,0 +1,60 @@
+"""Secrets at rest: sealed with a key of their own that is derived from the instance's secret keys.
+
+Each value has its own random salt, so a sealed value moves with its tenant's files (backup, another name) and no two
+share a key. Fernet with a key by HKDF-SHA256 (RFC 5869); the first secret key seals, all of them open.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Iterable
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from crm_core.errors import InternalError
+
+_SALT_BYTES = 16
+
+
+class Sealer:
+    """Seals and opens texts, and makes fingerprints. ``secret_keys``: the instance's, the newest first."""
+
+    def __init__(self, secret_keys: Iterable[bytes], random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self._keys = tuple(secret_keys)
+        self._random_bytes = random_bytes
+        self._marking = [_derived(key, b"", "fingerprint") for key in self._keys]
+
+    def seal(self, purpose: str, text: str) -> str:
+        """The sealed text; ``purpose`` must be the same when it is opened."""
+        salt = self._random_bytes(_SALT_BYTES)
+        sealed = self._box(purpose, salt).encrypt(text.encode())
+        return base64.urlsafe_b64encode(salt).decode() + "." + sealed.decode()
+
+    def open(self, purpose: str, sealed: str) -> str:
+        """The text again. Raises InternalError where no secret key of the instance opens it."""
+        salt, _, token = sealed.partition(".")
+        try:
+            return self._box(purpose, base64.urlsafe_b64decode(salt)).decrypt(token.encode()).decode()
+        except (InvalidToken, ValueError):
+            raise InternalError(
+                "A stored secret cannot be opened: the instance's secret_key has changed. Put the old one back "
+                "as a further item of the list, or have the secret pushed anew."
+            ) from None
+
+    def fingerprints(self, content: bytes) -> list[str]:
+        """Keyed hashes by which content is known again and cannot be guessed: the newest key's, then the others'."""
+        digest = hashlib.sha256(content).digest()
+        return [hmac.new(key, digest, hashlib.sha256).hexdigest() for key in self._marking]
+
+    def _box(self, purpose: str, salt: bytes) -> MultiFernet:
+        keys = (base64.urlsafe_b64encode(_derived(key, salt, purpose)) for key in self._keys)
+        return MultiFernet([Fernet(key) for key in keys])
+
+
+def _derived(key: bytes, salt: bytes, purpose: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=f"crm:{purpose}".encode()).derive(key)

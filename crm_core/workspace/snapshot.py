@@ -1,0 +1,134 @@
+"""The workspace of a tenant at one revision: nothing in it changes, and nothing in it is stored that can be derived."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from crm_core.errors import PluginFailed
+from crm_core.model.canonical import sha256_of
+from crm_core.model.catalog import Catalog, Roles
+from crm_core.model.entitlements import Entitlements
+from crm_core.model.modules import TenantModules, derive_modules
+from crm_core.model.secret_members import secret_members, without_secrets
+from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.unit import Document, Put
+
+SECTIONS = "sections"  # the collection of section documents; storage backends hand it over with the view
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A section as stored. ``data`` shows secrets as ``{"set": true}``; ``sealed`` holds them by RFC 6901 pointer.
+
+    ``versions``: the highest version applied by key version, for the floor. ``revision``, ``applied_at``,
+    ``request_id``, ``payload_type``, ``key_version`` and ``actor`` are of the push or restore that made it what it is;
+    ``history`` lists the revisions that are kept, oldest first.
+    """
+
+    name: str
+    data: dict[str, Any]
+    sealed: dict[str, str] = {}
+    version: int
+    versions: dict[int, int] = {}
+    revision: int
+    applied_at: str
+    request_id: str
+    payload_type: str
+    key_version: int | None = None
+    actor: str = ""
+    history: tuple[int, ...] = ()
+
+    def floor(self, revoked: Container[int]) -> int:
+        """The highest version applied under any key that is not revoked; 0 where there is none."""
+        return max((version for key, version in self.versions.items() if key not in revoked), default=0)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the section as it is told, by which a platform sees drift without pushing."""
+        return sha256_of(self.data)
+
+    def put(self) -> Put:
+        """The section as the store takes it."""
+        return Put(SECTIONS, self.name, msgspec.json.encode(self))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A tenant's workspace. ``generation`` is that of the configuration it was derived with."""
+
+    tenant: str
+    revision: int
+    generation: int
+    catalog: Catalog
+    roles: Roles
+    sections: Mapping[str, Section]
+    entitlements: Entitlements
+    modules: TenantModules
+
+    @cached_property
+    def last_applied(self) -> Section | None:
+        """The section that the newest push or restore changed; None before the first."""
+        return max(self.sections.values(), key=lambda section: section.revision, default=None)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the subscription's state stops record writes."""
+        said = self.entitlements.subscription
+        return said is not None and said.state == "suspended"
+
+    def module_states(self) -> dict[str, str]:
+        """Every module of the catalog with ``available`` or ``unavailable``."""
+        return {name: state.state for name, state in self.modules.states.items()}
+
+
+def read_sections(documents: Iterable[Document]) -> dict[str, Section]:
+    """Sections by name from their documents."""
+    return {document.id: msgspec.json.decode(document.body, type=Section) for document in documents}
+
+
+def derive_workspace(
+    tenant: str,
+    revision: int,
+    sections: Mapping[str, Section],
+    types: Mapping[str, PayloadType],
+    *,
+    generation: int,
+    catalog: Catalog,
+    roles: Roles,
+) -> Workspace:
+    """The workspace that sections, catalog and roles make. Raises PluginFailed where a type cannot read its section."""
+    said = [_entitlements(types[name], section) for name, section in sorted(sections.items()) if name in types]
+    entitlements = combined(one for one in said if one is not None)
+    modules = derive_modules(catalog, entitlements)
+    return Workspace(tenant, revision, generation, catalog, roles, sections, entitlements, modules)
+
+
+def combined(said: Iterable[Entitlements]) -> Entitlements:
+    """What several sections say, as one: the first plan and subscription, all maps together."""
+    whole = Entitlements()
+    for one in said:
+        whole = Entitlements(
+            plan=whole.plan or one.plan,
+            overrides={**one.overrides, **whole.overrides},
+            modules={**one.modules, **whole.modules},
+            roles={**one.roles, **whole.roles},
+            limits={**one.limits, **whole.limits},
+            subscription=whole.subscription or one.subscription,
+        )
+    return whole
+
+
+def _entitlements(payload_type: PayloadType, section: Section) -> Entitlements | None:
+    try:
+        bare = without_secrets(section.data, secret_members(payload_type.SECTION))
+        return payload_type.entitlements(msgspec.convert(bare, payload_type.SECTION))
+    except Exception as error:
+        # A section that its own type cannot read must not silently give other rights than it says.
+        raise PluginFailed(
+            f"The payload type {payload_type.NAME} cannot read its stored section; the server's log holds the cause.",
+            plugin=payload_type.NAME,
+        ) from error
