@@ -1,0 +1,85 @@
+"""Colours as ``#rrggbb``, their place in OKLCH (Ottosson 2020) and their WCAG 2.x contrast."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+_OUTSIDE = 1e-4  # how far a channel may leave 0 to 1 and still count as inside sRGB
+_BISECTIONS = 24
+
+
+class Oklch(NamedTuple):
+    """Lightness 0 to 1, chroma from 0, hue in degrees."""
+
+    light: float
+    chroma: float
+    hue: float
+
+
+def luminance(color: str) -> float:
+    """WCAG 2.x relative luminance, 0 to 1."""
+    red, green, blue = _linear(color)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.x contrast ratio, 1 to 21, the same both ways."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def oklch(color: str) -> Oklch:
+    """Where a colour lies in OKLCH."""
+    red, green, blue = _linear(color)
+    long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
+    medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
+    short = (0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue) ** (1 / 3)
+    light = 0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short
+    a = 1.9779984951 * long - 2.4285922050 * medium + 0.4505937099 * short
+    b = 0.0259040371 * long + 0.7827717662 * medium - 0.8086757660 * short
+    return Oklch(light, math.hypot(a, b), math.degrees(math.atan2(b, a)) % 360)
+
+
+def hex_of(light: float, chroma: float, hue: float) -> str:
+    """The sRGB colour of that lightness and hue; where it cannot be that vivid, chroma alone gives way."""
+    light = min(1.0, max(0.0, light))
+    if not _is_inside(light, chroma, hue):
+        low, high = 0.0, chroma
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if _is_inside(light, middle, hue) else (low, middle)
+        chroma = low
+    red, green, blue = (_eight_bits(channel) for channel in _channels(light, chroma, hue))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _linear(color: str) -> tuple[float, float, float]:
+    return _decoded(color[1:3]), _decoded(color[3:5]), _decoded(color[5:7])
+
+
+def _decoded(digits: str) -> float:
+    value = int(digits, 16) / 255
+    return value / 12.92 if value <= 0.04045 else float(((value + 0.055) / 1.055) ** 2.4)
+
+
+def _eight_bits(channel: float) -> int:
+    channel = min(1.0, max(0.0, channel))
+    encoded = 12.92 * channel if channel <= 0.0031308 else 1.055 * channel ** (1 / 2.4) - 0.055
+    return round(encoded * 255)
+
+
+def _channels(light: float, chroma: float, hue: float) -> tuple[float, float, float]:
+    a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
+    long = (light + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (light - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (light - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+
+
+def _is_inside(light: float, chroma: float, hue: float) -> bool:
+    return all(-_OUTSIDE <= channel <= 1 + _OUTSIDE for channel in _channels(light, chroma, hue))
