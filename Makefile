@@ -28,3 +28,11 @@ check: setup ## lint, types, direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: setup ## run the benchmarks, or NAME="writes reads.get"; exit 1 below a floor
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(NAME)
+
+.PHONY: crash
+crash: setup ## kill a writing store 500 times and look for losses
+	@$(BIN)/python tests/crash/run.py --rounds 500

@@ -1,0 +1,96 @@
+"""A store to measure: its own event loop, filled tenants, and the shape of a record."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import uvloop
+
+from crm_core.plugin.storage import IndexValue, Put, StorageContext, Unit
+from crm_tinydb.storage import TinyDBBackend
+
+T = TypeVar("T")
+NOW = 1_800_000_000
+STATUSES = ("lead", "active", "inactive")
+
+
+def record(number: int, revision: int = 0) -> Put:
+    """A customer of about half a kilobyte with the indexes that the record API would declare."""
+    name = f"Customer {number * 7919 % 100_003:06d}"
+    email = f"c{number}@example.com"
+    at = f"2026-11-{1 + number % 28:02d}T{number % 24:02d}:00:00.{number:06d}Z"
+    body = {
+        "id": f"0190-{number:08d}", "external_id": f"ext-{number}", "name": name, "email": email,
+        "phone": "+49 30 1234567", "company": f"Company {number % 997}", "status": STATUSES[number % 3],
+        "tags": ["vip"] if number % 50 == 0 else [], "owner": None, "notes": f"{revision:04d} " + "n" * 140,
+        "address": {"line1": "Street 1", "city": "Berlin", "postal_code": "10115", "country": "DE"},
+        "custom": {}, "created_at": at, "updated_at": at, "revision": revision,
+    }  # fmt: skip
+    indexes: dict[str, IndexValue] = {
+        "external_id": f"ext-{number}", "name": name, "company": f"Company {number % 997}",
+        "status": STATUSES[number % 3], "tags": ("vip",) if number % 50 == 0 else (),
+        "created_at": at, "updated_at": at,
+    }  # fmt: skip
+    return Put("customers", f"0190-{number:08d}", msgspec.json.encode(body), indexes)
+
+
+class Bench:
+    """An open store and the loop it lives on; ``tenants`` are made by ``filled``."""
+
+    def __init__(self, home: Path, **options: object) -> None:
+        self.store = TinyDBBackend()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self.run(self.store.open(StorageContext(home, options)))
+
+    def run(self, work: Coroutine[object, object, T]) -> T:
+        """Wait for one coroutine on the store's loop."""
+        return self._runner.run(work)
+
+    def close(self) -> None:
+        """Close the store and the loop."""
+        self.run(self.store.close())
+        self._runner.close()
+
+    def filled(self, tenant: str, records: int) -> str:
+        """A tenant with that many records, folded."""
+
+        async def fill() -> None:
+            await self.store.create(tenant)
+            for start in range(0, records, 500):
+                puts = tuple(record(number) for number in range(start, min(start + 500, records)))
+                await self.store.commit(tenant, Unit(now=NOW, puts=puts))
+            await self.store.fold(tenant)
+
+        self.run(fill())
+        return tenant
+
+    def per_second(self, count: int, work: Callable[[int], Awaitable[object]]) -> float:
+        """How many times a second ``work`` can be awaited, one after the other."""
+
+        async def timed() -> float:
+            began = time.perf_counter()
+            for number in range(count):
+                await work(number)
+            return count / (time.perf_counter() - began)
+
+        return self.run(timed())
+
+    def seconds(self, count: int, work: Callable[[int], Awaitable[object]]) -> float:
+        """How long one ``work`` takes."""
+        return 1 / self.per_second(count, work)
+
+
+@contextmanager
+def bench(home: Path, **options: object) -> Iterator[Bench]:
+    """An open store in a folder."""
+    opened = Bench(home, **options)
+    try:
+        yield opened
+    finally:
+        opened.close()
