@@ -1,0 +1,153 @@
+"""The text of keys.yaml while it is edited: every byte that an edit does not mean stays as it is.
+
+The YAML parser says where things stand; an edit cuts and puts in text there. Writing the whole tree anew would move
+comments to other entries and turn the admin's layout into another one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./+=-]*(?::[A-Za-z0-9_./+=-]+)*")
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML 1.1 reads them as others
+
+
+def with_tenant(text: str, tenant: str, key: Mapping[str, str]) -> str:
+    """The text with an entry for a tenant that has none, holding one key."""
+    name = _written_name(tenant)
+    entry = [f"{name}:", "  keys:", *("    " + line for line in _item(key))]
+    root = _composed(text)
+    tenants = _value(root, "tenants")
+    if root is None or (tenants is None and not _bracketed(root)):
+        start = text if not text or text.endswith("\n") else text + _newline(text)
+        return start + _newline(text).join(["tenants:", *("  " + line for line in entry), ""])
+    if tenants is None:
+        return _with_child(text, root, [], f"tenants: {{{name}: {{keys: [{_flow(key)}]}}}}", brackets="{}", parent=root)
+    return _with_child(text, tenants, entry, f"{name}: {{keys: [{_flow(key)}]}}", brackets="{}", parent=root)
+
+
+def with_key(text: str, tenant: str, key: Mapping[str, str]) -> str:
+    """The text with a further key, the last of the tenant's. Raises LookupError where the tenant has no entry."""
+    tenants, entry = _entry(text, tenant)
+    keys = _value(entry, "keys")
+    if keys is None:
+        lines = ["keys:", *("  " + line for line in _item(key))]
+        return _with_child(text, entry, lines, f"keys: [{_flow(key)}]", brackets="{}", parent=tenants)
+    return _with_child(text, keys, _item(key), _flow(key), brackets="[]", parent=entry)
+
+
+def with_member(text: str, tenant: str, version: int, name: str, value: str) -> str:
+    """The text with one member of a key set. Raises LookupError where there is no such key."""
+    keys = _value(_entry(text, tenant)[1], "keys")
+    for key in _children(keys):
+        stands = _value(key, "version")
+        if stands is None or stands.value != str(version):
+            continue
+        old = _value(key, name)
+        if old is not None:
+            start, end = old.start_mark.index, old.end_mark.index
+            return text[:start] + ("" if start < end else " ") + _written(value) + text[end:]
+        line = f"{name}: {_written(value)}"
+        return _with_child(text, key, [line], line, brackets="{}", parent=key)
+    raise LookupError(f"{tenant} has no key version {version}")
+
+
+def _with_child(text: str, node: yaml.Node, lines: list[str], flow: str, *, brackets: str, parent: yaml.Node) -> str:
+    """The text with one more child behind a collection's last: as ``lines``, or as ``flow`` where brackets enclose it.
+
+    A collection may also be empty, or nothing at all where one may stand; then its ``parent`` says how it is written.
+    """
+    children = _children(node)
+    if children:
+        end = _end(children[-1], text)
+        return (
+            f"{text[:end]}, {flow}{text[end:]}" if _bracketed(node) else _below(text, end, lines, _column(node, text))
+        )
+    start, end = node.start_mark.index, node.end_mark.index
+    if _bracketed(parent):
+        return f"{text[:start]}{'' if start < end else ' '}{brackets[0]}{flow}{brackets[1]}{text[end:]}"
+    kept = text[:start].rstrip(" ")
+    return _below(kept + text[end:], len(kept), lines, parent.start_mark.column + 2)
+
+
+def _below(text: str, end: int, lines: list[str], column: int) -> str:
+    """The lines put in under the line in which ``end`` lies; a comment at the end of that line stays there."""
+    rest = re.search(r"[\r\n]", text[end:])
+    at = len(text) if rest is None else end + rest.start()
+    put_in = "".join(_newline(text) + " " * column + line for line in lines)
+    return text[:at] + put_in + (text[at:] or _newline(text))
+
+
+def _composed(text: str) -> yaml.Node | None:
+    root: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
+    return root if isinstance(root, yaml.MappingNode) else None
+
+
+def _entry(text: str, tenant: str) -> tuple[yaml.Node, yaml.Node]:
+    """The mapping of all tenants, and the tenant's entry in it."""
+    tenants = _value(_composed(text), "tenants")
+    entry = _value(tenants, tenant)
+    if tenants is None or entry is None:
+        raise LookupError(f"{tenant} has no entry")
+    return tenants, entry
+
+
+def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for key, value in node.value if key.value == name), None)
+
+
+def _children(node: yaml.Node | None) -> list[yaml.Node]:
+    """The items of a list; the names and values of a mapping, one after the other; none of a scalar."""
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _bracketed(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
+
+
+def _end(node: yaml.Node, text: str) -> int:
+    """Where a node's own text ends. A block collection's mark lies behind the comments that belong to what follows."""
+    children = _children(node)
+    if children and not _bracketed(node):
+        return _end(children[-1], text)
+    return len(text[: node.end_mark.index].rstrip())
+
+
+def _column(node: yaml.Node, text: str) -> int:
+    """Where the children of a block collection start; those of a list with their dash."""
+    first = _children(node)[0].start_mark
+    if isinstance(node, yaml.MappingNode):
+        return int(first.column)
+    before = text[: first.index]
+    return before.rindex("-") - (max(before.rfind("\n"), before.rfind("\r")) + 1)
+
+
+def _item(key: Mapping[str, str]) -> list[str]:
+    return [f"{'  ' if at else '- '}{name}: {_written(value)}" for at, (name, value) in enumerate(key.items())]
+
+
+def _flow(key: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{name}: {_written(value)}" for name, value in key.items()) + "}"
+
+
+def _written(value: str) -> str:
+    return value if _PLAIN.fullmatch(value) else json.dumps(value)
+
+
+def _written_name(name: str) -> str:
+    return name if _NAME.fullmatch(name) and name not in _WORDS else json.dumps(name)
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"

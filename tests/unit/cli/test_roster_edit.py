@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crm_core.cli.roster_edit import add_key, add_tenant, edit_roster, set_member
+from crm_core.cli.roster_text import with_key, with_member, with_tenant
+from crm_core.errors import SetupError
+from crm_core.model.keys import Roster
+from crm_core.settings import example, load_roster
+
+SECRETS = {version: f"hex:{version:064x}" for version in range(1, 30)}
+FULL = f"""\
+# top
+
+tenants:
+  # about northwind
+  northwind:
+    sync: enabled              # or disabled
+    schemes: [crm-sync-v1,   rfc9421]
+
+    keys:
+      # the first
+      - version: 2
+        secret: hex:{2:064x}
+        not_before: 2026-11-01T00:00:00Z     # optional
+        not_after: 2027-02-01T00:00:00.5+02:00
+      # about the first still
+
+  # about contoso
+  contoso: {{keys: [{{version: 1, secret: "hex:{1:064x}"}}]}}
+# the end
+"""
+
+
+def read(path: Path) -> Roster:
+    names = {"sections": ["features", "branding"], "schemes": ["crm-sync-v1", "rfc9421"]}
+    return load_roster(path, **names, environ={})
+
+
+@pytest.fixture
+def roster(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.yaml"
+    path.write_text(FULL)
+    return path
+
+
+def test_a_tenant_is_added_below_the_last_and_nothing_else_moves(roster: Path) -> None:
+    """The new entry is put in as lines; every line that was there is there still, in its order."""
+    assert add_tenant(roster, "acme", version=1, secret=SECRETS[9]) is True
+    text = roster.read_text()
+    entry = f"  acme:\n    keys:\n      - version: 1\n        secret: {SECRETS[9]}\n"
+    assert text == FULL.replace("# the end\n", entry + "# the end\n")
+    assert read(roster).tenants["acme"].keys[1].secret == bytes.fromhex(SECRETS[9][4:])
+
+
+def test_a_tenant_with_an_entry_is_left_alone(roster: Path) -> None:
+    """Where the tenant has an entry the answer is False and the file is not even written anew."""
+    before = roster.stat()
+    assert add_tenant(roster, "contoso", version=7, secret=SECRETS[9]) is False
+    assert roster.read_text() == FULL
+    assert roster.stat().st_ino == before.st_ino
+
+
+def test_the_example_file_takes_its_first_tenant(tmp_path: Path) -> None:
+    """`tenants: {}` of the example becomes an entry below its comments."""
+    path = tmp_path / "keys.yaml"
+    path.write_text(example("keys.yaml"))
+    assert add_tenant(path, "acme", version=1, secret=SECRETS[9])
+    assert path.read_text().startswith(example("keys.yaml").removesuffix("tenants: {}\n"))
+    assert set(read(path).tenants) == {"acme"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing yet",
+        "tenants:",
+        "tenants: ~  # none",
+        "tenants: {}  # none\n",
+        "{tenants: {}}",
+        "{}",
+        "{tenants: }",
+        "tenants:\n",
+        "\ufefftenants: {}\n",
+        "tenants: {}\r\n",
+        "tenants:\n    wide:\n        keys:\n        - version: 1\n          secret: hex:" + "ab" * 32,
+        "tenants:\n  a:\n  b: {keys: }\n  c: {keys: []}\n  d:\n    keys: []  # none\n  e: {}\n",
+        "# Schlüssel für ☃\ntenants:\n  a: {keys: []} # ☃\n",
+    ],
+)
+@pytest.mark.parametrize("tenant", ["acme", "no", "null", "007", "1-2"])
+def test_any_layout_takes_a_tenant_and_its_further_keys(tmp_path: Path, text: str, tenant: str) -> None:
+    """Empty files, nulls, brackets, other indents, CRLF and a BOM: the edited file reads, with all that it held."""
+    path = tmp_path / "keys.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    before = read(path).tenants
+    assert add_tenant(path, tenant, version=1, secret=SECRETS[1])
+    for at, name in enumerate(read(path).tenants, start=2):
+        add_key(path, name, version=at, secret=SECRETS[at])
+        set_member(path, name, at, "not_after", "2026-11-01T00:00:00Z")
+    after = read(path).tenants
+    assert set(after) == {*before, tenant}
+    assert all(max(entry.keys) >= 2 for entry in after.values())
+    assert all(key in after[name].keys for name, entry in before.items() for key in entry.keys)
+    raw = path.read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf") is text.startswith("\ufeff")
+    assert b"\r\n" not in raw or raw.count(b"\n") == raw.count(b"\r\n")
+
+
+def test_a_key_is_added_before_the_comments_of_what_follows(roster: Path) -> None:
+    """A new key stands right under the last one, so no comment changes the entry it speaks of."""
+    add_key(roster, "northwind", version=3, secret=SECRETS[3])
+    last = "        not_after: 2027-02-01T00:00:00.5+02:00\n"
+    new = f"      - version: 3\n        secret: {SECRETS[3]}\n"
+    assert roster.read_text() == FULL.replace(last, last + new)
+
+
+def test_a_member_is_replaced_or_put_in(roster: Path) -> None:
+    """A value that stands there is replaced in its line; one that does not goes under the key's last line."""
+    set_member(roster, "northwind", 2, "not_before", "2026-10-01T00:00:00Z")
+    assert "        not_before: 2026-10-01T00:00:00Z     # optional\n" in roster.read_text()
+    set_member(roster, "northwind", 2, "revoked", "true")
+    set_member(roster, "contoso", 1, "revoked", "true")
+    entries = read(roster).tenants
+    assert entries["northwind"].keys[2].revoked
+    assert entries["contoso"].keys[1].revoked
+
+
+def test_what_is_not_there_cannot_be_edited(roster: Path) -> None:
+    """A tenant without an entry and a version that no key has are named; the file stays."""
+    with pytest.raises(LookupError):
+        add_key(roster, "acme", version=3, secret=SECRETS[3])
+    with pytest.raises(LookupError):
+        set_member(roster, "northwind", 9, "revoked", "true")
+    assert roster.read_text() == FULL
+
+
+@pytest.mark.parametrize("text", ["tenants: [", "tenants: {}\ntenants: {}\n", "a: &x 1\nb: *x\n", "tenants: \x07"])
+def test_a_roster_that_does_not_read_is_not_edited(tmp_path: Path, text: str) -> None:
+    """What is wrong is told with its line, and the broken file stays as it is."""
+    path = tmp_path / "keys.yaml"
+    path.write_text(text)
+    with pytest.raises(SetupError, match=r"keys\.yaml:\d+:\d+: "):
+        add_tenant(path, "acme", version=1, secret=SECRETS[1])
+    assert path.read_text() == text
+
+
+def test_the_edited_file_is_for_its_owner_alone(roster: Path) -> None:
+    """The roster may hold secrets: after an edit its mode is 0600, its owner is the old one, nothing else is left."""
+    roster.chmod(0o644)
+    if os.geteuid() == 0:
+        os.chown(roster, 12345, 54321)
+    owner = roster.stat()
+    add_key(roster, "northwind", version=3, secret=SECRETS[3])
+    now = roster.stat()
+    assert stat.S_IMODE(now.st_mode) == 0o600
+    assert (now.st_uid, now.st_gid) == (owner.st_uid, owner.st_gid)
+    assert [path.name for path in roster.parent.iterdir()] == ["keys.yaml"]
+
+
+def test_a_link_stays_a_link(roster: Path) -> None:
+    """A roster that is linked into the config folder is edited where it lies."""
+    link = roster.parent / "linked.yaml"
+    link.symlink_to("keys.yaml")
+    add_key(link, "northwind", version=3, secret=SECRETS[3])
+    assert link.is_symlink()
+    assert 3 in read(roster).tenants["northwind"].keys
+
+
+def test_a_failed_write_leaves_the_roster(roster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk is full the old roster stands, no half file beside it, and the error says what to look at."""
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SetupError, match="No space left on device"):
+        add_key(roster, "northwind", version=3, secret=SECRETS[3])
+    assert roster.read_text() == FULL
+    assert [path.name for path in roster.parent.iterdir()] == ["keys.yaml"]
+
+
+def test_edits_at_the_same_time_all_happen(roster: Path) -> None:
+    """Each edit waits for the one before, so none is lost."""
+    names = [f"tenant-{at}" for at in range(12)]
+
+    def add(at: int) -> None:
+        add_tenant(roster, names[at], version=1, secret=SECRETS[10 + at])
+
+    threads = [threading.Thread(target=add, args=(at,)) for at in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(names) < set(read(roster).tenants)
+
+
+def test_several_edits_are_one_change(roster: Path) -> None:
+    """What one change does is in force together; a change of None writes nothing."""
+    edit_roster(
+        roster,
+        lambda text: with_member(
+            with_key(text, "northwind", {"version": "3", "secret": SECRETS[3]}), "northwind", 2, "revoked", "true"
+        ),
+    )
+    keys = read(roster).tenants["northwind"].keys
+    assert keys[2].revoked
+    assert not keys[3].revoked
+    assert edit_roster(roster, lambda _text: None) is False
+
+
+layouts = st.tuples(
+    st.sampled_from(["# a\n", "", "\n\n"]),
+    st.integers(2, 6),
+    st.integers(0, 3),
+    st.booleans(),
+    st.sampled_from(["", "  # note", "   "]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(layout=layouts)
+def test_edits_hold_in_generated_layouts(tmp_path_factory: pytest.TempPathFactory, layout: tuple[object, ...]) -> None:
+    """Whatever the indents, comments and line ends, the roster that is read is the old one plus the edits."""
+    top, indent, dash, flow, note, newline, ended = layout
+    step, lead = " " * int(str(indent)), " " * int(str(dash))
+    key = f"{{version: 1, secret: {SECRETS[1]}}}" if flow else f"version: 1{note}\n{{}}  secret: {SECRETS[1]}"
+    item = f"{step * 2}{lead}- "
+    lines = f"{top}tenants:{note}\n{step}one:{note}\n{step * 2}keys:{note}\n"
+    lines += (
+        f"{item}{key.format(' ' * (len(item) - 2)) if not flow else key}{note}\n# about the next\n{step}two: {{}}{note}"
+    )
+    text = (lines + ("\n" if ended else "")).replace("\n", str(newline))
+    path = tmp_path_factory.mktemp("roster") / "keys.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    text = with_tenant(text, "three", {"version": "3", "secret": SECRETS[3]})
+    for name, version in (("one", 4), ("two", 5), ("three", 6)):
+        text = with_key(text, name, {"version": str(version), "secret": SECRETS[version]})
+    text = with_member(text, "one", 1, "revoked", "true")
+    path.write_text(text, encoding="utf-8", newline="")
+    entries = read(path).tenants
+    assert {name: sorted(entry.keys) for name, entry in entries.items()} == {"one": [1, 4], "two": [5], "three": [3, 6]}
+    assert entries["one"].keys[1].revoked
+    assert not entries["one"].keys[4].revoked
