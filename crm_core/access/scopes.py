@@ -1,0 +1,32 @@
+"""Scopes of tokens: ``{record_type}:read|write`` and ``sync:health|read|admin``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from crm_core.errors import Finding, InvalidRecord
+from crm_core.model.permissions import SCOPE_ACTIONS
+from crm_core.settings.places import hint
+
+SYNC_SCOPES = ("sync:health", "sync:read", "sync:admin")
+
+
+def known_scopes(record_types: Iterable[str]) -> tuple[str, ...]:
+    """Every scope there is where these record types are known."""
+    return (*SYNC_SCOPES, *(f"{name}:{access}" for name in sorted(record_types) for access in SCOPE_ACTIONS))
+
+
+def checked_scopes(scopes: Iterable[str], record_types: Collection[str]) -> tuple[str, ...]:
+    """The scopes without repeats. Raises InvalidRecord that names every one that is not known, with a hint."""
+    wanted = tuple(dict.fromkeys(scopes))
+    known = known_scopes(record_types)
+    findings = [
+        Finding(f"/scopes/{at}", "invalid_value", f"There is no scope {scope[:80]!a}; {hint(scope, known)}")
+        for at, scope in enumerate(wanted)
+        if scope not in known
+    ]
+    if not wanted:
+        findings.append(Finding("/scopes", "missing_member", f"Name at least one scope: {', '.join(known)}."))
+    if findings:
+        raise InvalidRecord(findings[0].message, errors=findings)
+    return wanted

@@ -1,0 +1,207 @@
+"""API tokens of external systems: shown once when they are made, kept as their SHA-256, looked up at every request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+
+import msgspec
+from itsdangerous import BadSignature, Signer
+
+from crm_core.access.scopes import checked_scopes
+from crm_core.errors import Finding, InvalidRecord, LimitReached, NotFound, RevisionMismatch, Unauthenticated
+from crm_core.model.caller import Caller
+from crm_core.model.ids import Ids
+from crm_core.model.times import heard, told
+from crm_core.plugin.storage import (
+    Conflict,
+    CountBelow,
+    Delete,
+    Document,
+    DocumentAt,
+    IndexFree,
+    Put,
+    StorageBackend,
+    Unit,
+)
+
+TOKENS = "tokens"
+PREFIX = "crm_"
+MAX_TOKENS = 1000  # of a tenant, ended ones included
+_DIGEST = "digest"
+_RANDOM_BYTES = 24
+_KEPT = 10_000  # callers at hand; past it all are read anew
+_REFUSAL = "Send a token that is good here: Authorization: Bearer crm_... (crm token create makes one)."
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A token as kept; nothing in it leads to its text. Times are RFC 3339; ``expires_at`` None: never."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: str
+    expires_at: str | None = None
+    revoked_at: str | None = None
+
+    def ended(self, now: datetime) -> bool:
+        """Whether it was revoked or has expired."""
+        return self.revoked_at is not None or (self.expires_at is not None and heard(self.expires_at) <= now)
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A caller at hand, good as long as the store still holds exactly this body at this revision."""
+
+    revision: int
+    body: bytes
+    expires: datetime | None
+    caller: Caller
+
+
+class Tokens:
+    """The tokens of all tenants. ``secret_keys``: the instance's, the newest first; ``record_types``: by name.
+
+    A text is ``crm_``, 192 random bits and a signature by one of the secret keys (itsdangerous): taking a secret key
+    out of instance.yaml ends the tokens made with it.
+    """
+
+    def __init__(
+        self,
+        backend: StorageBackend,
+        secret_keys: Iterable[bytes],
+        now: Callable[[], datetime],
+        ids: Ids,
+        record_types: Collection[str],
+        *,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._backend = backend
+        self._now = now
+        self._ids = ids
+        self._record_types = record_types
+        self._random_bytes = random_bytes
+        # itsdangerous signs with the last key of its list.
+        self._signer = Signer(list(reversed(tuple(secret_keys))), salt="crm.token", digest_method=hashlib.sha256)
+        self._known: dict[tuple[str, str], _Known] = {}
+
+    async def create(
+        self, tenant: str, *, scopes: Iterable[str], name: str = "", expires_at: datetime | None = None
+    ) -> tuple[str, Token]:
+        """Make a token; its text is returned here and never again.
+
+        Raises InvalidRecord (unknown scope, a past expiry, a bad name), LimitReached, UnknownTenant.
+        """
+        now = self._now()
+        token = Token(
+            id=self._ids.new(),
+            name=_checked_name(name),
+            scopes=checked_scopes(scopes, self._record_types),
+            created_at=told(now),
+            expires_at=_checked_expiry(expires_at, now),
+        )
+        secret = base64.urlsafe_b64encode(self._random_bytes(_RANDOM_BYTES))
+        text = PREFIX + self._signer.sign(secret).decode()
+        digest = _digest(text)
+        unit = Unit(
+            now=int(now.timestamp()),
+            expect=(IndexFree(TOKENS, _DIGEST, digest, token.id), CountBelow(TOKENS, MAX_TOKENS)),
+            puts=(Put(TOKENS, token.id, msgspec.json.encode(token), {_DIGEST: digest}),),
+            deletes=await self._room(tenant, now),
+        )
+        if isinstance(await self._backend.commit(tenant, unit), Conflict):
+            raise LimitReached(f"There are {MAX_TOKENS} tokens that still work; revoke some first.", limit=MAX_TOKENS)
+        return text, token
+
+    async def caller(self, tenant: str, text: str) -> Caller:
+        """Who sent the token. Raises Unauthenticated: never made, of another tenant, expired and revoked look alike."""
+        digest = _digest(text)
+        known = self._known.get((tenant, digest))
+        if known is None:
+            self._check_made_here(text)
+        document = (await self._backend.find(tenant, TOKENS, _DIGEST, digest)).document
+        if document is None:
+            self._known.pop((tenant, digest), None)
+            raise Unauthenticated(_REFUSAL)
+        if known is None or known.revision != document.revision or known.body != document.body:
+            known = self._keep((tenant, digest), document)
+        if known.expires is not None and known.expires <= self._now():
+            raise Unauthenticated(_REFUSAL)
+        return known.caller
+
+    async def list(self, tenant: str) -> list[Token]:
+        """All tokens, ended ones too, the oldest first."""
+        return [_read(document) async for document in self._backend.documents(tenant, TOKENS)]
+
+    async def revoke(self, tenant: str, id: str) -> Token:  # noqa: A002 -- the wire's word
+        """End a token at once; one that is revoked already stays so. Raises NotFound, RevisionMismatch."""
+        document = (await self._backend.get(tenant, TOKENS, id)).document
+        if document is None:
+            raise NotFound("There is no token with this id; crm token list shows those there are.")
+        token = _read(document)
+        if token.revoked_at is not None:
+            return token
+        now = self._now()
+        token = msgspec.structs.replace(token, revoked_at=told(now))
+        unit = Unit(
+            now=int(now.timestamp()),
+            expect=(DocumentAt(TOKENS, id, document.revision),),
+            puts=(Put(TOKENS, id, msgspec.json.encode(token)),),  # without its index it is not found again
+        )
+        if isinstance(await self._backend.commit(tenant, unit), Conflict):
+            raise RevisionMismatch("The token was changed at this very moment; repeat the command.")
+        return token
+
+    def _check_made_here(self, text: str) -> None:
+        """Refuse what this instance never made before the store is asked."""
+        try:
+            if text.startswith(PREFIX):
+                self._signer.unsign(text.removeprefix(PREFIX))
+                return
+        except (BadSignature, UnicodeEncodeError):
+            pass
+        raise Unauthenticated(_REFUSAL)
+
+    def _keep(self, place: tuple[str, str], document: Document) -> _Known:
+        token = _read(document)
+        caller = Caller(
+            kind="token", id=token.id, name=token.name, revision=document.revision, scopes=frozenset(token.scopes)
+        )
+        expires = None if token.expires_at is None else heard(token.expires_at)
+        known = _Known(document.revision, document.body, expires, caller)
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[place] = known
+        return known
+
+    async def _room(self, tenant: str, now: datetime) -> tuple[Delete, ...]:
+        """The oldest ended token, where there is no room for another one."""
+        if await self._backend.count(tenant, TOKENS) < MAX_TOKENS:
+            return ()
+        return tuple(Delete(TOKENS, token.id) for token in await self.list(tenant) if token.ended(now))[:1]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _read(document: Document) -> Token:
+    return msgspec.json.decode(document.body, type=Token)
+
+
+def _checked_name(name: str) -> str:
+    if len(name) > 200 or not (name.isprintable() or name == ""):
+        message = "The name must be up to 200 printable characters on one line."
+        raise InvalidRecord(message, errors=[Finding("/name", "invalid_value", message)])
+    return name
+
+
+def _checked_expiry(expires_at: datetime | None, now: datetime) -> str | None:
+    if expires_at is None:
+        return None
+    if expires_at <= now:
+        message = "The expiry is in the past; name a moment to come."
+        raise InvalidRecord(message, errors=[Finding("/expires_at", "invalid_value", message)])
+    return told(expires_at)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from crm_core.access import tokens as tokens_module
+from crm_core.access.tokens import TOKENS, Tokens
+from crm_core.errors import InvalidRecord, LimitReached, NotFound, Unauthenticated
+from crm_core.model.ids import Ids
+from crm_core.plugin.storage import StorageBackend
+
+NEW, OLD = b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!"
+RECORD_TYPES = ("customers", "deals")
+Make = Callable[..., Tokens]
+
+
+@pytest.fixture
+def make(backend: StorageBackend, clock: Any, ids: Ids) -> Make:
+    return lambda *keys: Tokens(backend, keys or (NEW, OLD), clock, ids, RECORD_TYPES)
+
+
+async def refused(tokens: Tokens, text: str, tenant: str = "north") -> str:
+    with pytest.raises(Unauthenticated) as caught:
+        await tokens.caller(tenant, text)
+    return caught.value.detail
+
+
+async def test_a_token_says_who_it_is_and_what_it_covers(make: Make) -> None:
+    """The text that was told once makes a caller with the token's name and scopes, in its own tenant."""
+    tokens = make()
+    text, token = await tokens.create("north", scopes=["customers:read", "sync:health"], name="ERP")
+    caller = await tokens.caller("north", text)
+    assert text.startswith("crm_")
+    assert (caller.kind, caller.id, caller.name) == ("token", token.id, "ERP")
+    assert caller.scopes == {"customers:read", "sync:health"}
+    assert await tokens.caller("north", text) is caller
+
+
+async def test_bad_tokens_look_alike(make: Make, clock: Any) -> None:
+    """Unknown, foreign, revoked, expired, edited and senseless tokens get the same refusal."""
+    tokens = make()
+    text, token = await tokens.create("north", scopes=["customers:read"])
+    short, _ = await tokens.create("north", scopes=["customers:read"], expires_at=clock() + timedelta(days=1))
+    await tokens.caller("north", short)
+    await tokens.revoke("north", token.id)
+    clock.forward(days=1)
+    senseless = ("", "crm_", "crm_x.y", "nothing", text[:-1], text + "x", "crm_\udcff", "crm_ü.ü", text.upper())
+    said = {await refused(tokens, one) for one in (text, short, *senseless)}
+    fresh, _ = await tokens.create("south", scopes=["customers:read"])
+    said.add(await refused(tokens, fresh, "north"))
+    assert len(said) == 1
+
+
+async def test_a_revoked_token_stops_at_once_everywhere(make: Make) -> None:
+    """A second process on the same store, with the caller at hand, refuses a token that the first one revoked."""
+    tokens, other = make(), make()
+    text, token = await tokens.create("north", scopes=["customers:read"])
+    await other.caller("north", text)
+    revoked = await tokens.revoke("north", token.id)
+    assert revoked.revoked_at is not None
+    assert await tokens.revoke("north", token.id) == revoked
+    await refused(other, text)
+    assert [one.revoked_at for one in await tokens.list("north")] == [revoked.revoked_at]
+    with pytest.raises(NotFound):
+        await tokens.revoke("south", token.id)
+
+
+async def test_the_text_is_nowhere_in_the_store(make: Make, backend: StorageBackend) -> None:
+    """Neither the documents nor the files of the tenant hold the text or its random part."""
+    text, _ = await make().create("north", scopes=["customers:read"])
+    bodies = b"".join([one.body async for one in backend.documents("north", TOKENS)])
+    random = text.removeprefix("crm_").rpartition(".")[0].encode()
+    assert random not in bodies
+    folder = backend.shelf.home  # type: ignore[attr-defined]
+    files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert any(b"customers:read" in held for held in files)
+    assert not any(random in held for held in files)
+
+
+async def test_secret_keys_rotate(make: Make) -> None:
+    """A token outlives the arrival of a new secret key and ends when the key that made it is taken out."""
+    text, _ = await make(OLD).create("north", scopes=["customers:read"])
+    await make(NEW, OLD).caller("north", text)
+    await refused(make(NEW), text)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "hint"),
+    [
+        (["customer:read"], "did you mean `customers:read`?"),
+        (["customers:delete"], "did you mean `customers:write`?"),
+        (["sync:write"], "did you mean"),
+        (["*"], "known here:"),
+        ([], "Name at least one scope"),
+    ],
+)
+async def test_unknown_scopes_are_named_with_a_hint(make: Make, scopes: list[str], hint: str) -> None:
+    """A scope that there is not is refused with the nearest one that there is."""
+    with pytest.raises(InvalidRecord) as caught:
+        await make().create("north", scopes=scopes)
+    assert hint in caught.value.errors[0].message
+
+
+@pytest.mark.parametrize("more", [{"name": "a\nb"}, {"name": "x" * 201}, {"expires_at": 0}])
+async def test_names_and_expiries_are_checked(make: Make, clock: Any, more: dict[str, Any]) -> None:
+    """A name of several lines or without end and an expiry that has passed are refused."""
+    if "expires_at" in more:
+        more = {"expires_at": clock()}
+    with pytest.raises(InvalidRecord):
+        await make().create("north", scopes=["customers:read"], **more)
+
+
+async def test_their_number_is_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the limit an ended token makes room, and where all still work the next is refused."""
+    monkeypatch.setattr(tokens_module, "MAX_TOKENS", 2)
+    tokens = make()
+    text, first = await tokens.create("north", scopes=["customers:read"])
+    second, _ = await tokens.create("north", scopes=["customers:read"])
+    with pytest.raises(LimitReached):
+        await tokens.create("north", scopes=["customers:read"])
+    await tokens.revoke("north", first.id)
+    await tokens.create("north", scopes=["customers:read"])
+    assert first.id not in [one.id for one in await tokens.list("north")]
+    await refused(tokens, text)
+    await tokens.caller("north", second)
