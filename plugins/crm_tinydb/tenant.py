@@ -100,9 +100,16 @@ class Tenant:
             await asyncio.shield(self._probing(once=True))
             if self._failure is not None:
                 raise refusal(self._failure)
-        conflict = self._ahead.conflict(unit)
-        if conflict is not None:
-            return conflict
+        while (conflict := self._ahead.conflict(unit)) is not None:
+            if self._queue:
+                conflict = Ahead(self.state).conflict(unit)
+            if conflict is not None:
+                return conflict
+            # It conflicts with what is still on its way to the disk, which may refuse it: to answer now could name a
+            # winner that never was.
+            await asyncio.wait({self._queue[-1].answer})
+            if self._failure is not None:
+                raise refusal(self._failure)
         return await asyncio.shield(self._enqueue(unit))
 
     def _enqueue(self, unit: Unit) -> asyncio.Future[Committed]:
