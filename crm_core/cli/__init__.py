@@ -1,1 +1,1 @@
-"""The `crm` command."""
+"""The ``crm`` command: ``main`` lists the commands, ``frame`` is what they share, one module per group of them."""

@@ -38,6 +38,13 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
         """The payload types that have a section of their own."""
         return {name: one for name, one in self.payload_types.items() if one.SECTION is not None}
 
+    def brought(self) -> dict[str, list[tuple[str, str]]]:
+        """What each plugin brought, as (kind, name), by plugin."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for item, plugin in self.owners.items():
+            found.setdefault(plugin, []).append(item)
+        return found
+
 
 def build_registry(host: PluginHost) -> Registry:
     """Ask every plugin what it brings. Raises SetupError that lists every clash."""

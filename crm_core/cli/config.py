@@ -1,0 +1,53 @@
+"""``crm config``: the files an admin edits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from crm_core.cli.frame import config_option
+from crm_core.errors import SetupError
+
+
+@click.group("config")
+def command() -> None:
+    """Check the config files."""
+
+
+@command.command("check")
+@config_option
+def check(config: Path) -> None:
+    """Say everything that is wrong in the config files, each with file, line and column; exit 1 where anything is."""
+    problems = problems_of(config)
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        raise SystemExit(1)
+    click.echo(f"{config}: all is well")
+
+
+def problems_of(config: Path) -> list[str]:
+    """Every problem of every file, and of the plugins that instance.yaml loads."""
+    from crm_core.compose import option_types, plugins
+    from crm_core.plugin.registry import build_registry
+    from crm_core.settings import check as check_files
+    from crm_core.settings import load_instance
+
+    try:
+        settings = load_instance(config / "instance.yaml", environ=os.environ)
+    except SetupError:
+        settings = None  # told below with the rest
+    host = plugins(settings)
+    problems = [f"plugin {plugin.name}: {plugin.error}" for plugin in host.broken]
+    registry = build_registry(host)
+    return problems + check_files(
+        config,
+        sections=registry.sections,
+        schemes=registry.schemes,
+        record_types=registry.record_types,
+        options=option_types(registry),
+        environ=os.environ,
+        backends=registry.backends,
+    )

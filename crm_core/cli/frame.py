@@ -1,0 +1,132 @@
+"""What commands share: the config folder, how they fail, and how they reach a tenants folder that a server may hold."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import click
+
+from crm_core.errors import CrmError, SetupError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def config_option(command: F) -> F:
+    """``--config DIR``, as the argument ``config``."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("config"),
+        envvar="CRM_CONFIG",
+        show_default=True,
+        help="The config folder (or CRM_CONFIG).",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``, as the argument ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+def tenant_option(command: F) -> F:
+    """``--tenant NAME``, required, as the argument ``tenant``."""
+    return click.option("--tenant", required=True, help="The tenant's name.")(command)
+
+
+class Boundary:
+    """Where errors of ours end: told on standard error, line by line, with exit code 1."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, SetupError):
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            raise SystemExit(1)
+        if isinstance(error, CrmError):
+            click.echo(f"{error.detail} ({error.code})", err=True)
+            for finding in error.errors:
+                click.echo(f"  {finding.pointer or '/'}: {finding.message}", err=True)
+            raise SystemExit(1)
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has seen enough; the interpreter must not complain at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1)
+
+
+def print_json(value: Any) -> None:
+    """A value for programs."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def perform(config: Path, name: str, **arguments: Any) -> dict[str, Any]:
+    """Do a command of ``crm_core.commands`` and return its result: by the running server, or here where none runs.
+
+    Raises what the command raises, and SetupError where instance.yaml or the tenants folder cannot be used.
+    """
+    result: dict[str, Any] = {}
+    for item in _items(config, name, arguments, streams=False):
+        result = item
+    return result
+
+
+def stream(config: Path, name: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    """Do a command that answers with a stream of items, as ``perform`` does."""
+    return _items(config, name, arguments, streams=True)
+
+
+def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool) -> Iterator[dict[str, Any]]:
+    from crm_core.compose import install
+    from crm_core.control import client
+    from crm_core.control.lock import FolderBusy, FolderLock
+
+    installation = install(config, os.environ)
+    folder = installation.settings.tenants_dir
+    if not installation.registry.backends[installation.settings.storage.backend].EXCLUSIVE:
+        yield from _here(installation, name, arguments)
+        return
+    try:
+        with FolderLock(folder):
+            yield from _here(installation, name, arguments)
+    except FolderBusy:
+        if streams:
+            yield from client.stream(folder, name, arguments)
+        else:
+            yield client.call(folder, name, arguments)
+
+
+def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The items of a command done in this process, while the store is open."""
+    from crm_core.commands import perform as command
+    from crm_core.compose import OnDemand, clock, compose, opened
+
+    with asyncio.Runner() as runner:
+        backend = runner.run(opened(installation))
+        try:
+            services = compose(installation, backend, OnDemand(installation, clock))
+            result = runner.run(command(services, name, arguments))
+            if isinstance(result, dict):
+                yield result
+                return
+            while (item := runner.run(_next(result))) is not None:
+                yield item
+        finally:
+            runner.run(backend.close())
+
+
+async def _next(items: Any) -> dict[str, Any] | None:
+    try:
+        item: dict[str, Any] = await anext(items)
+    except StopAsyncIteration:
+        return None
+    return item

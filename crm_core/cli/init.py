@@ -1,0 +1,61 @@
+"""``crm init``: the commented files of a new instance."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from crm_core.cli.frame import config_option
+from crm_core.errors import SetupError
+from crm_core.model.names import is_name
+
+
+@click.command("init")
+@config_option
+@click.option("--instance", required=True, help="The instance's code, such as eu1; it stands in every address.")
+@click.option("--tenant", help="Also create this tenant.")
+@click.option("--admin", metavar="EMAIL", help="With --tenant: also create its first user, a super admin.")
+def command(config: Path, instance: str, tenant: str | None, admin: str | None) -> None:
+    """Write commented instance.yaml, keys.yaml, modules.yaml and roles.yaml; none that is there is overwritten."""
+    if not is_name(instance):
+        raise click.UsageError("--instance takes 1 to 63 of a-z, 0-9 and -, with no - at either end")
+    if admin and not tenant:
+        raise click.UsageError("--admin needs --tenant")
+    written = write_files(config, instance)
+    for name in written:
+        click.echo(f"wrote {config / name}")
+    if tenant is not None:
+        from crm_core.cli.tenant import create_tenant
+
+        create_tenant(config, tenant)
+    if tenant is not None and admin is not None:
+        from crm_core.cli.user import create_first
+
+        create_first(config, tenant, admin)
+    if tenant is None:
+        click.echo(
+            "Next: set CRM_SECRET_KEY (crm keys generate prints one), then crm tenant create NAME and crm serve."
+        )
+
+
+def write_files(config: Path, instance: str) -> list[str]:
+    """Write the files that are missing (0600, the folder 0700); their names."""
+    from crm_core.settings.examples import OF_INSTANCE, example
+
+    try:
+        config.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [name for name in OF_INSTANCE if _write(config / name, example(name, instance=instance))]
+    except OSError as error:
+        raise SetupError([f"{config} cannot be written: {error.strerror}; check path and permissions"]) from None
+
+
+def _write(path: Path, text: str) -> bool:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    return True

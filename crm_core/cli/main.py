@@ -1,0 +1,69 @@
+"""``crm``: commands by name, each imported when it is asked for, so that none pays for another's libraries."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+from crm_core import __version__
+from crm_core.cli.frame import Boundary
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "init": ("crm_core.cli.init", "Write commented config files for a new instance."),
+    "serve": ("crm_core.cli.serve", "Run the instance until SIGTERM."),
+    "manager": ("crm_core.cli.manager", "Run the front that routes by instance code."),
+    "tenant": ("crm_core.cli.tenant", "Create, list, back up and mend tenants."),
+    "keys": ("crm_core.cli.keys", "Generate, rotate, revoke and list signing keys."),
+    "token": ("crm_core.cli.token", "Create, list and revoke API tokens."),
+    "user": ("crm_core.cli.user", "Create and change users."),
+    "push": ("crm_core.cli.push", "Sign a payload and push it, as a platform would."),
+    "sign": ("crm_core.cli.sign", "Print the signed headers of a push, or a curl command."),
+    "explain": ("crm_core.cli.explain", "Say why a captured push was refused."),
+    "history": ("crm_core.cli.history", "List the applied revisions of a section."),
+    "restore": ("crm_core.cli.history:restore", "Make an earlier revision of a section the current one."),
+    "log": ("crm_core.cli.log", "Read, follow, verify and export the sync log."),
+    "config": ("crm_core.cli.config", "Check the config files."),
+    "plugins": ("crm_core.cli.plugins", "List the plugins and what they bring."),
+    "doctor": ("crm_core.cli.store:doctor", "Look for trouble in files, permissions and chains."),
+    "migrate": ("crm_core.cli.store:migrate", "Bring the store's files into the newest form."),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands stand in modules, as ``command`` unless the table names another."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """Every command, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name or "command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+
+
+@click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="crm")
+def crm() -> None:
+    """A multi-tenant CRM whose workspaces are configured from outside by signed payloads.
+
+    Every command takes --config DIR (default: config, or CRM_CONFIG) and says more with --help.
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+    """
+
+
+def main() -> None:
+    """Entry point."""
+    with Boundary():
+        crm()

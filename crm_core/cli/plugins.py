@@ -1,0 +1,51 @@
+"""``crm plugins``: what is installed, and what it brings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crm_core.cli.frame import config_option, json_option, print_json
+from crm_core.errors import SetupError
+
+
+@click.command("plugins")
+@config_option
+@json_option
+def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+    """List every plugin with its state and what it brings; exit 1 where one is broken."""
+    from crm_core.compose import plugins
+    from crm_core.plugin.registry import build_registry
+    from crm_core.settings import load_instance
+
+    instance = config / "instance.yaml"
+    host = plugins(load_instance(instance, environ=os.environ) if instance.exists() else None)
+    try:
+        brought = build_registry(host).brought()
+        problems: tuple[str, ...] = ()
+    except SetupError as error:
+        brought, problems = {}, error.problems
+    rows: list[dict[str, Any]] = [
+        {
+            "name": plugin.name,
+            "version": plugin.version,
+            "kind": ", ".join(sorted({kind for kind, _ in brought.get(plugin.name, ())})) or "hooks",
+            "brings": [name for _, name in brought.get(plugin.name, ())],
+            "state": plugin.state,
+            "error": plugin.error,
+        }
+        for plugin in host.plugins
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        for row in rows:
+            told = f"{row['name']} {row['version']}  {row['state']}  {row['kind']}: {', '.join(row['brings'])}"
+            click.echo(told.rstrip(": ") + (f"\n  {row['error']}" if row["error"] else ""))
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems or host.broken:
+        raise SystemExit(1)

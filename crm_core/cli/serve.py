@@ -1,0 +1,93 @@
+"""``crm serve``: one process that serves an instance."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+import structlog
+
+from crm_core.cli.frame import config_option
+
+
+@click.command("serve")
+@config_option
+def command(config: Path) -> None:
+    """Run the instance until SIGTERM; what is in flight then is finished.
+
+    Prints one line with its address once it accepts requests. SIGHUP loads keys.yaml, modules.yaml and roles.yaml at
+    once; edits of them are picked up within two seconds anyway.
+    """
+    from crm_core.server.serve import run
+
+    set_up_logging()
+    run(_serve(config))
+
+
+def set_up_logging() -> None:
+    """JSON lines on standard error; no traces, which may hold what a request held."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+async def _serve(config: Path) -> None:
+    from contextlib import AsyncExitStack
+
+    from crm_core.commands import perform
+    from crm_core.compose import application, clock, compose, install, opened, watched
+    from crm_core.control.lock import FolderLock
+    from crm_core.control.server import ControlServer
+    from crm_core.server.serve import serve
+
+    installation = install(config, os.environ)
+    settings = installation.settings
+    exclusive = installation.registry.backends[settings.storage.backend].EXCLUSIVE
+    async with AsyncExitStack() as stack:
+        if exclusive:
+            lock = FolderLock(settings.tenants_dir).acquire()
+            stack.callback(lock.release)
+        configuration = watched(installation, clock)
+        backend = await opened(installation)
+        stack.push_async_callback(backend.close)
+        services = compose(installation, backend, configuration)
+        if exclusive:
+            control = ControlServer(settings.tenants_dir, lambda name, arguments: perform(services, name, arguments))
+            await control.start()
+            stack.push_async_callback(control.close)
+        log = structlog.get_logger("crm.serve")
+
+        def told() -> None:
+            for line in configuration.errors():
+                log.warning("config_refused", problem=line)
+            if not configuration.errors():
+                log.info("config_loaded", generation=configuration.generation)
+
+        watching = asyncio.create_task(configuration.run(services.stop, told=told))
+        stack.push_async_callback(_finished, watching, services.stop)
+
+        def ready(address: str) -> None:
+            click.echo(f"crm {settings.instance} serves {address} (pid {os.getpid()})")
+
+        await serve(
+            application(services),
+            listen=str(settings.listen),
+            ready=ready,
+            on_stop=services.stop.set,
+            on_hangup=configuration.hurry,
+            new_request_id=services.ids.new,
+        )
+
+
+async def _finished(watching: asyncio.Task[None], stop: asyncio.Event) -> None:
+    stop.set()
+    await asyncio.wait({watching})

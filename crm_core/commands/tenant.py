@@ -1,0 +1,52 @@
+"""Commands on tenants as such."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crm_core.errors import SetupError
+from crm_core.model.names import is_name
+from crm_core.services import Services
+
+
+async def create(services: Services, tenant: str) -> dict[str, Any]:
+    """Make an empty tenant. Raises SetupError where it exists or the name is none."""
+    if not is_name(tenant):
+        raise SetupError([f"{tenant!a} cannot name a tenant: use 1 to 63 of a-z, 0-9 and -, no - at either end"])
+    await services.backend.create(tenant)
+    return {"tenant": tenant}
+
+
+async def names(services: Services) -> dict[str, Any]:
+    """Every tenant with its revision and the state of its store."""
+    found = []
+    for tenant in await services.backend.tenants():
+        state = await services.backend.state(tenant)
+        found.append({"tenant": tenant, "mode": state.mode, "reason": state.reason})
+    return {"tenants": found}
+
+
+async def show(services: Services, tenant: str) -> dict[str, Any]:
+    """One tenant: revision, sections with version, modules, counts."""
+    workspace, view = await services.views.standing(tenant)
+    state = await services.backend.state(tenant)
+    return {
+        "tenant": tenant,
+        "revision": workspace.revision,
+        "mode": state.mode,
+        "reason": state.reason,
+        "sections": {
+            name: {
+                "version": section.version,
+                "revision": section.revision,
+                "applied_at": section.applied_at,
+                "sha256": section.sha256,
+            }
+            for name, section in sorted(workspace.sections.items())
+        },
+        "modules": workspace.module_states(),
+        "log_head": {"seq": view.head.seq, "hash": view.head.hash},
+    }
+
+
+COMMANDS = {"create": create, "list": names, "show": show}

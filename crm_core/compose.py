@@ -1,0 +1,182 @@
+"""The composition root: settings, plugins, store and use cases are put together here, and nowhere else.
+
+``install`` reads instance.yaml and finds the plugins; ``on_demand`` and ``watched`` are the admin's other files, read
+when asked for (commands) or at once and again when edited (the server); ``compose`` makes the use cases;
+``application`` puts the web around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from crm_core.access.tokens import Tokens
+from crm_core.errors import SetupError
+from crm_core.model.catalog import Catalog, Roles
+from crm_core.model.ids import Ids
+from crm_core.model.keys import Roster
+from crm_core.plugin.host import PluginHost
+from crm_core.plugin.registry import Registry, build_registry
+from crm_core.plugin.storage import StorageBackend, StorageContext
+from crm_core.services import Configured, Services
+from crm_core.settings import (
+    Configuration,
+    InstanceSettings,
+    load_catalog,
+    load_instance,
+    load_roles,
+    load_roster,
+    read_options,
+)
+from crm_core.web.app import create_app
+from crm_core.web.front import Asgi
+from crm_core.workspace import Sealer, Views
+
+Now = Callable[[], datetime]
+
+
+def clock() -> datetime:
+    """The moment by the system's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """An instance as it lies on disk: settings, plugins and what they brought; no store is open yet."""
+
+    folder: Path
+    environ: Mapping[str, str]
+    settings: InstanceSettings
+    host: PluginHost
+    registry: Registry
+    options: dict[str, msgspec.Struct]
+
+
+def plugins(settings: InstanceSettings | None = None) -> PluginHost:
+    """Every installed plugin, and the lone files of the folders in instance.yaml."""
+    host = PluginHost(settings.plugins.disabled if settings else ())
+    host.load_entry_points()
+    for folder in settings.plugins.folders if settings else ():
+        host.load_folder(folder)
+    return host
+
+
+def option_types(registry: Registry) -> dict[str, type[msgspec.Struct]]:
+    """The types of the members of instance.yaml that belong to payload types."""
+    return {name: one.OPTIONS for name, one in registry.payload_types.items() if one.OPTIONS is not None}
+
+
+def install(folder: Path, environ: Mapping[str, str]) -> Installation:
+    """Read instance.yaml and find the plugins. Raises SetupError; a broken plugin is one unless it is disabled."""
+    settings = load_instance(folder / "instance.yaml", environ=environ)
+    host = plugins(settings)
+    if host.broken:
+        raise SetupError(
+            f"plugin {plugin.name}: {plugin.error} Mend it, or list it under plugins.disabled in instance.yaml."
+            for plugin in host.broken
+        )
+    registry = build_registry(host)
+    settings.storage.require(registry.backends)
+    options = read_options(settings, option_types(registry))
+    return Installation(
+        folder=folder, environ=environ, settings=settings, host=host, registry=registry, options=options
+    )
+
+
+def watched(installation: Installation, now: Now) -> Configuration:
+    """The admin's files, all loaded now and again when they are edited. Raises SetupError with all that is wrong."""
+    registry = installation.registry
+    return Configuration(
+        installation.folder,
+        installation.settings,
+        sections=registry.sections,
+        schemes=registry.schemes,
+        record_types=registry.record_types,
+        environ=installation.environ,
+        now=now,
+    )
+
+
+class OnDemand:
+    """The admin's files, each loaded when it is first asked for: a broken roster stops no command but its own."""
+
+    generation = 1
+    roster_error: str | None = None
+
+    def __init__(self, installation: Installation, now: Now) -> None:
+        self._installation = installation
+        self.loaded_at = now()
+
+    @cached_property
+    def roster(self) -> Roster:
+        """The key roster. Raises SetupError."""
+        one = self._installation
+        return load_roster(
+            one.folder / "keys.yaml",
+            sections=one.registry.sections,
+            schemes=one.registry.schemes,
+            environ=one.environ,
+        )
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalog of modules. Raises SetupError."""
+        one = self._installation
+        return load_catalog(one.folder / "modules.yaml", record_types=one.registry.record_types)
+
+    @cached_property
+    def roles(self) -> Roles:
+        """The local roles. Raises SetupError."""
+        return load_roles(self._installation.folder / "roles.yaml", catalog=self.catalog)
+
+    def errors(self) -> tuple[str, ...]:
+        """Nothing: what does not load is told when it is asked for."""
+        return ()
+
+
+async def opened(installation: Installation) -> StorageBackend:
+    """The store, open. The caller holds the folder's lock where the backend is exclusive. Raises SetupError."""
+    settings = installation.settings
+    backend = installation.registry.backends[settings.storage.backend]()
+    await backend.open(
+        StorageContext(
+            tenants_dir=settings.tenants_dir,
+            options=settings.storage.options,
+            log_keep_days=settings.sync.log_keep_days,
+            log_max_unverified=settings.sync.log_max_unverified,
+        )
+    )
+    return backend
+
+
+def compose(installation: Installation, backend: StorageBackend, configured: Configured, now: Now = clock) -> Services:
+    """The use cases over an open store."""
+    settings, registry = installation.settings, installation.registry
+    ids = Ids(now)
+    sealer = Sealer(settings.secret_keys)
+    views = Views(backend, configured, registry.sections)
+    return Services(
+        folder=installation.folder,
+        settings=settings,
+        options=installation.options,
+        host=installation.host,
+        registry=registry,
+        configured=configured,
+        backend=backend,
+        views=views,
+        sealer=sealer,
+        now=now,
+        ids=ids,
+        tokens=Tokens(backend, settings.secret_keys, now, ids, registry.record_types),
+        started_at=now(),
+    )
+
+
+def application(services: Services) -> Asgi:
+    """The ASGI application around the use cases."""
+    return create_app(services, [])

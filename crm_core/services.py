@@ -1,0 +1,74 @@
+"""All that the use cases of one instance are made of, built once in ``compose``: what routes and commands get."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from crm_core.access.tokens import Tokens
+from crm_core.model.catalog import Catalog, Roles
+from crm_core.model.ids import Ids
+from crm_core.model.keys import Roster
+from crm_core.plugin.host import PluginHost
+from crm_core.plugin.registry import Registry
+from crm_core.plugin.storage import StorageBackend
+from crm_core.settings import InstanceSettings
+from crm_core.workspace import Sealer, Views
+
+
+class Configured(Protocol):
+    """The files that an admin edits, as in force now."""
+
+    @property
+    def generation(self) -> int:
+        """Grows whenever an edit came into force."""
+
+    @property
+    def roster(self) -> Roster:
+        """The key roster."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog of modules."""
+
+    @property
+    def roles(self) -> Roles:
+        """The local roles."""
+
+    @property
+    def loaded_at(self) -> datetime:
+        """When the roster in force was loaded."""
+
+    @property
+    def roster_error(self) -> str | None:
+        """Why the roster's newest edit is not in force."""
+
+    def errors(self) -> tuple[str, ...]:
+        """Why the newest edits of any file are not in force."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The parts of a running instance. ``stop`` is set when the server drains: event streams end by it."""
+
+    folder: Path  # the config folder
+    settings: InstanceSettings
+    options: dict[str, msgspec.Struct]  # of plugins, by payload type
+    host: PluginHost
+    registry: Registry
+    configured: Configured
+    backend: StorageBackend
+    views: Views
+    sealer: Sealer
+    now: Callable[[], datetime]
+    ids: Ids
+    tokens: Tokens
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    started_at: datetime | None = None
+    metrics: Any = None

@@ -1,0 +1,63 @@
+"""The Quart application: operations are routed, errors become problems, and the front stands before all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from quart import Blueprint, Quart, Response
+
+from crm_core.errors import MisdirectedInstance, UnknownTenant
+from crm_core.services import Services
+from crm_core.web.connection import Connection
+from crm_core.web.front import Asgi, Front
+from crm_core.web.operations import TENANT, Operation, route
+from crm_core.web.problems import problem, understood
+
+
+def create_app(services: Services, operations: Iterable[Operation], pages: Iterable[Blueprint] = ()) -> Asgi:
+    """The ASGI application of an instance."""
+    app = Quart("crm_core", static_folder=None)
+    app.asgi_http_class = Connection
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = None  # each operation has its own limit
+    app.config["BODY_TIMEOUT"] = None  # the server's deadline holds
+    app.config["RESPONSE_TIMEOUT"] = None  # exports and event streams take as long as their reader does
+    app.register_error_handler(Exception, _on_error)
+    for operation in operations:
+        app.add_url_rule(
+            route(operation.path),
+            endpoint=operation.name,
+            view_func=_view(operation, services),
+            methods=[operation.method],
+            provide_automatic_options=False,
+        )
+    for blueprint in pages:
+        app.register_blueprint(blueprint)
+    return Front(app, now=services.now, new_id=services.ids.new, proxies=services.settings.trusted_proxies)
+
+
+def _view(operation: Operation, services: Services) -> Callable[..., Awaitable[Response]]:
+    handler = operation.handler
+    if not operation.path.startswith(TENANT):
+        return handler
+
+    async def view(instance: str, tenant: str, **path: Any) -> Response:
+        await require_tenant(services, instance, tenant)
+        return await handler(tenant, **path)
+
+    return view
+
+
+async def require_tenant(services: Services, instance: str, tenant: str) -> None:
+    """Raise MisdirectedInstance, UnknownTenant unless the address is of a tenant that is served here."""
+    if instance != services.settings.instance:
+        raise MisdirectedInstance(
+            f"This process serves {services.settings.instance}; ask the one that serves this code."
+        )
+    if not await services.backend.has(tenant):
+        raise UnknownTenant("There is no such tenant in this instance.")
+
+
+async def _on_error(error: Exception) -> Response:
+    return problem(understood(error))
