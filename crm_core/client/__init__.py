@@ -1,1 +1,52 @@
-"""For platforms: sign, push and ask for health over HTTP."""
+"""For platforms: sign, push, preview and ask for health, plain or on an event loop.
+
+::
+
+    target = Target.at("https://crm.example/i/eu1/t/northwind")
+    with Client(target, native_signer(key, key_version=2)) as client:
+        outcome = client.push("branding", {"title": "Nordwind"})
+
+``exchange`` knows what to send and how to judge what comes back, ``transport`` brings it over the network. Needs
+nothing of the server: neither its framework nor its stores nor its plugins.
+"""
+
+from __future__ import annotations
+
+from crm_core.client.answers import (
+    ClientError,
+    Health,
+    NotAReceiver,
+    Outcome,
+    Refused,
+    SectionHealth,
+    Unanswered,
+)
+from crm_core.client.exchange import Pause, Platform, Request, Retries, Strategy, envelope
+from crm_core.client.signing import Signer, Unsigned, health_of, native_signer, push_to
+from crm_core.client.target import Target
+from crm_core.client.transport import AsyncClient, Client, fresh_nonce
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "Health",
+    "NotAReceiver",
+    "Outcome",
+    "Pause",
+    "Platform",
+    "Refused",
+    "Request",
+    "Retries",
+    "SectionHealth",
+    "Signer",
+    "Strategy",
+    "Target",
+    "Unanswered",
+    "Unsigned",
+    "envelope",
+    "fresh_nonce",
+    "health_of",
+    "native_signer",
+    "push_to",
+]

@@ -1,0 +1,204 @@
+"""Requests and how their answers are judged, without a network: generators that a transport drives.
+
+A generator yields a ``Request``, to be sent, and is sent the ``Answer`` or ``Lost``; or it yields a ``Pause``, to be
+slept through. Its return value is the outcome. A push is sent again only as the very same bytes under the same nonce,
+so however often it arrives, it is applied once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from crm_core.client.answers import Answer, Health, NotAReceiver, Outcome, Refused, Unanswered
+from crm_core.client.signing import Signer, Unsigned, health_of, push_to
+from crm_core.client.target import Target
+
+T = TypeVar("T")
+Strategy = Literal["replace", "merge"]
+_PROBLEM = "application/problem+json"
+_ALREADY = ("replayed_nonce", "duplicate_payload")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A signed request, ready to be sent as it is."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """No answer came; ``why`` says it in words. ``final``: trying again cannot help."""
+
+    why: str
+    final: bool = False
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """A wait before the next try, in seconds; ``why`` says what went wrong."""
+
+    seconds: float
+    why: str
+
+
+Steps = Generator[Request | Pause, Answer | Lost | None, T]
+
+
+class Retries(msgspec.Struct, frozen=True):
+    """How often a request is sent, and how long to wait in between: doubling, or what Retry-After asks for."""
+
+    attempts: int = 5
+    first_pause: float = 0.5
+    longest_pause: float = 60.0
+
+    def pauses(self) -> Iterator[float]:
+        """The wait before each further attempt."""
+        for attempt in range(self.attempts - 1):
+            yield min(self.first_pause * 2.0**attempt, self.longest_pause)
+
+
+class Platform(msgspec.Struct, frozen=True, kw_only=True):
+    """A platform's side of the contract. ``clock``: Unix seconds; ``nonce``: a fresh one at each call."""
+
+    target: Target
+    signer: Signer
+    clock: Callable[[], float]
+    nonce: Callable[[], str]
+    retries: Retries = Retries()
+
+    def push(
+        self,
+        payload_type: str,
+        data: Mapping[str, Any],
+        *,
+        version: int | None,
+        strategy: Strategy = "replace",
+        preview: bool = False,
+    ) -> Steps[Outcome]:
+        """Push, or preview, until there is a final answer. ``version`` None: the lowest that health allows."""
+        if version is None:
+            version = (yield from self.health()).min_version(payload_type, data)
+        body = envelope(self.target, payload_type, data, version=version, strategy=strategy, preview=preview)
+        unsigned = push_to(self.target, payload_type, body)
+        answer = yield from self._exchange(self.signed(unsigned))
+        if preview and _repeated(answer, "previewed"):
+            # It was previewed, but the answer with the diff got lost. A preview changes nothing: ask anew.
+            answer = yield from self._exchange(self.signed(unsigned))
+        return _outcome(answer, "previewed" if preview else "applied")
+
+    def health(self) -> Steps[Health]:
+        """The tenant's health, by signature."""
+        answer = yield from self._exchange(self.signed(health_of(self.target)))
+        told = _told(answer)
+        if answer.status != 200:
+            raise Refused(answer.status, told)
+        return _read(told, Health)
+
+    def signed(self, request: Unsigned) -> Request:
+        """The request with a fresh timestamp and nonce, signed."""
+        headers = {**dict(request.headers), **self.signer(request, int(self.clock()), self.nonce())}
+        return Request(request.method, self.target.origin + request.path, headers, request.body)
+
+    def _exchange(self, request: Request) -> Steps[Answer]:
+        """Send until something answers for good; the same bytes each time. Raises Unanswered."""
+        pauses = self.retries.pauses()
+        while True:
+            answer = yield request
+            assert answer is not None
+            if isinstance(answer, Answer) and answer.status != 429 and answer.status < 500:
+                return answer
+            why = answer.why if isinstance(answer, Lost) else _why(answer)
+            pause = next(pauses, None)
+            if isinstance(answer, Answer) and pause is not None:
+                pause = max(pause, _retry_after(answer))
+            if pause is None or pause > self.retries.longest_pause or (isinstance(answer, Lost) and answer.final):
+                raise Unanswered(f"{request.url}: {why}")
+            yield Pause(pause, why)
+
+
+def envelope(
+    target: Target, payload_type: str, data: Mapping[str, Any], *, version: int, strategy: Strategy, preview: bool
+) -> bytes:
+    """The body of a push. The same arguments give the same bytes, so a repeat is known as one.
+
+    Raises ValueError: the data holds what JSON cannot (NaN, half a surrogate pair).
+    """
+    members: dict[str, Any] = {
+        "tenant": target.tenant,
+        "instance": target.instance,
+        "type": payload_type,
+        "version": version,
+        "data": data,
+    }
+    if preview:
+        members["mode"] = "preview"
+    if strategy != "replace":
+        members["strategy"] = strategy
+    return json.dumps(members, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _outcome(answer: Answer, done: str) -> Outcome:
+    """What the answer to a push says. A refusal of a repeat of what is done is no failure. Raises Refused."""
+    told = _told(answer)
+    if answer.status == 200:
+        return _read(_original(told) | told, Outcome)
+    if not _repeated(answer, done):
+        raise Refused(answer.status, told)
+    return _read(told | _original(told) | {"status": "already_applied" if done == "applied" else done}, Outcome)
+
+
+def _repeated(answer: Answer, done: str) -> bool:
+    """Whether this refuses a repeat of a request that ended as ``done``."""
+    if answer.status != 409:
+        return False
+    told = _told(answer)
+    return told.get("code") in _ALREADY and _original(told).get("status") == done
+
+
+def _original(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a refused, or accepted, repeat tells of the first request."""
+    original = told.get("original")
+    return original if isinstance(original, dict) else {}
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    """The JSON object of an answer. Raises NotAReceiver."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if answer.status == 200 or kind == _PROBLEM:
+        try:
+            told = msgspec.json.decode(answer.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            told = None
+        if isinstance(told, dict):
+            return told
+    where = answer.headers.get("location")
+    leads = f", which leads to {where}" if where else ""
+    raise NotAReceiver(f"The answer is no receiver's: status {answer.status}, {kind or 'no type'}{leads}.")
+
+
+def _read(told: dict[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(told | {"told": told}, kind)
+    except msgspec.ValidationError as error:
+        raise NotAReceiver(f"The answer is no receiver's: {error}.") from None
+
+
+def _why(answer: Answer) -> str:
+    try:
+        told = _told(answer)
+    except NotAReceiver:
+        return f"status {answer.status}"
+    return f"{answer.status} {told.get('code')}: {told.get('detail')}"
+
+
+def _retry_after(answer: Answer) -> float:
+    """Seconds; 0 where nothing, or a date, is told (RFC 9110, 10.2.3; receivers tell seconds)."""
+    text = answer.headers.get("retry-after", "")
+    return float(text) if _SECONDS.fullmatch(text) else 0.0

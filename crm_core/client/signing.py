@@ -1,0 +1,83 @@
+"""How a request gets its signature: a signer is a function, so any scheme fits.
+
+The native scheme stands here. Another one is a function of your own, for example over a library's signer::
+
+    def signer(request: Unsigned, timestamp: int, nonce: str) -> dict[str, str]:
+        return {"x-stamp": str(timestamp), "x-nonce": nonce, "x-mac": mac(request.body, timestamp, nonce)}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from crm_core.client.target import Target
+from crm_core.model.native import signature, signed_text
+
+HEALTH = "health"  # what a signed health request names as its payload type
+
+
+class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is to be signed. ``body``: the very bytes that will be sent; header names are in lower case."""
+
+    method: str
+    path: str
+    authority: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    instance: str
+    tenant: str
+    payload_type: str
+
+
+Signer = Callable[[Unsigned, int, str], Mapping[str, str]]
+"""Makes the headers of a signature from a request, a timestamp (Unix seconds) and a nonce."""
+
+
+def push_to(target: Target, payload_type: str, body: bytes) -> Unsigned:
+    """A push, to be signed."""
+    return _unsigned(target, "POST", payload_type, (("content-type", "application/json"),), body)
+
+
+def health_of(target: Target) -> Unsigned:
+    """A health request, to be signed."""
+    return _unsigned(target, "GET", HEALTH, (), b"")
+
+
+def _unsigned(
+    target: Target, method: str, payload_type: str, headers: tuple[tuple[str, str], ...], body: bytes
+) -> Unsigned:
+    return Unsigned(
+        method=method,
+        path=target.path(payload_type),
+        authority=target.authority,
+        headers=headers,
+        body=body,
+        instance=target.instance,
+        tenant=target.tenant,
+        payload_type=payload_type,
+    )
+
+
+def native_signer(key: bytes, key_version: int) -> Signer:
+    """Signs with ``crm-sync-v1``; ``key`` is the decoded secret."""
+
+    def sign(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
+        text = signed_text(
+            instance=request.instance,
+            tenant=request.tenant,
+            payload_type=request.payload_type,
+            key_version=key_version,
+            timestamp=timestamp,
+            nonce=nonce,
+            body=request.body,
+        )
+        return {
+            "sync-key-version": str(key_version),
+            "sync-timestamp": str(timestamp),
+            "sync-nonce": nonce,
+            "sync-signature": "v1=" + signature(key, text),
+        }
+
+    return sign

@@ -1,0 +1,181 @@
+"""The clients: one drives the exchange over httpx, the other over httpx on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from crm_core.client.answers import Answer, Health, Outcome
+from crm_core.client.exchange import Lost, Pause, Platform, Request, Retries, Steps, Strategy
+from crm_core.client.signing import Signer
+from crm_core.client.target import Target
+
+T = TypeVar("T")
+_TIMEOUT = httpx.Timeout(40.0, connect=10.0)  # a receiver takes up to 30 s for a slow body
+
+
+def fresh_nonce() -> str:
+    """192 random bits, in letters that every scheme takes."""
+    return secrets.token_urlsafe(24)
+
+
+def _quiet(_pause: Pause) -> None:
+    """Nobody watches."""
+
+
+class _Base:
+    """What the clients share; ``watch`` is told of each pause before a retry."""
+
+    def __init__(
+        self,
+        target: Target,
+        signer: Signer,
+        *,
+        retries: Retries = Retries(),  # noqa: B008 - a frozen value
+        watch: Callable[[Pause], None] = _quiet,
+    ) -> None:
+        self.platform = Platform(target=target, signer=signer, clock=time.time, nonce=fresh_nonce, retries=retries)
+        self._watch = watch
+
+
+class Client(_Base):
+    """Pushes to one tenant. ``transport``: another way to connect, such as ``httpx.HTTPTransport(uds=path)``."""
+
+    def __init__(
+        self, target: Target, signer: Signer, *, transport: httpx.BaseTransport | None = None, **more: Any
+    ) -> None:
+        super().__init__(target, signer, **more)
+        self._http = httpx.Client(transport=transport, timeout=_TIMEOUT)
+
+    def push(
+        self, payload_type: str, data: Mapping[str, Any], *, version: int | None = None, strategy: Strategy = "replace"
+    ) -> Outcome:
+        """Push a payload; see ``Platform.push``. Raises ClientError, ValueError."""
+        return self._run(self.platform.push(payload_type, data, version=version, strategy=strategy))
+
+    def preview(
+        self, payload_type: str, data: Mapping[str, Any], *, version: int | None = None, strategy: Strategy = "replace"
+    ) -> Outcome:
+        """Ask what a push would change. Raises ClientError, ValueError."""
+        return self._run(self.platform.push(payload_type, data, version=version, strategy=strategy, preview=True))
+
+    def health(self) -> Health:
+        """Ask how the receiver is and what it expects. Raises ClientError."""
+        return self._run(self.platform.health())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, steps: Steps[T]) -> T:
+        answer: Answer | Lost | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as done:
+                value: T = done.value
+                return value
+            if isinstance(step, Pause):
+                self._watch(step)
+                time.sleep(step.seconds)
+                answer = None
+            else:
+                answer = self._send(step)
+
+    def _send(self, step: Request) -> Answer | Lost:
+        try:
+            return _answer(self._http.request(step.method, step.url, headers=_headers(step), content=step.body))
+        except httpx.TransportError as error:
+            return _lost(error)
+
+
+class AsyncClient(_Base):
+    """As ``Client``, on an event loop."""
+
+    def __init__(
+        self, target: Target, signer: Signer, *, transport: httpx.AsyncBaseTransport | None = None, **more: Any
+    ) -> None:
+        super().__init__(target, signer, **more)
+        self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT)
+
+    async def push(
+        self, payload_type: str, data: Mapping[str, Any], *, version: int | None = None, strategy: Strategy = "replace"
+    ) -> Outcome:
+        """Push a payload; see ``Platform.push``. Raises ClientError, ValueError."""
+        return await self._run(self.platform.push(payload_type, data, version=version, strategy=strategy))
+
+    async def preview(
+        self, payload_type: str, data: Mapping[str, Any], *, version: int | None = None, strategy: Strategy = "replace"
+    ) -> Outcome:
+        """Ask what a push would change. Raises ClientError, ValueError."""
+        steps = self.platform.push(payload_type, data, version=version, strategy=strategy, preview=True)
+        return await self._run(steps)
+
+    async def health(self) -> Health:
+        """Ask how the receiver is and what it expects. Raises ClientError."""
+        return await self._run(self.platform.health())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, steps: Steps[T]) -> T:
+        answer: Answer | Lost | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as done:
+                value: T = done.value
+                return value
+            if isinstance(step, Pause):
+                self._watch(step)
+                await asyncio.sleep(step.seconds)
+                answer = None
+            else:
+                answer = await self._send(step)
+
+    async def _send(self, step: Request) -> Answer | Lost:
+        try:
+            return _answer(await self._http.request(step.method, step.url, headers=_headers(step), content=step.body))
+        except httpx.TransportError as error:
+            return _lost(error)
+
+
+def _headers(step: Request) -> dict[str, str]:
+    return {"accept": "application/json", "accept-encoding": "identity", **step.headers}
+
+
+def _answer(response: httpx.Response) -> Answer:
+    return Answer(
+        response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content
+    )
+
+
+def _lost(error: httpx.TransportError) -> Lost:
+    """A failed connection in words; a certificate that is not trusted will not be in a second either."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    final = cause is not None or isinstance(error, httpx.UnsupportedProtocol)
+    return Lost(f"no answer ({str(error) or type(error).__name__})", final=final)
