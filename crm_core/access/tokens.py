@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from itsdangerous import BadSignature, Signer
@@ -47,9 +48,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str | None = None
     revoked_at: str | None = None
 
-    def ended(self, now: datetime) -> bool:
-        """Whether it was revoked or has expired."""
-        return self.revoked_at is not None or (self.expires_at is not None and heard(self.expires_at) <= now)
+    def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
+        """What became of it."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and heard(self.expires_at) <= now else "active"
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -180,7 +183,7 @@ class Tokens:
         """The oldest ended token, where there is no room for another one."""
         if await self._backend.count(tenant, TOKENS) < MAX_TOKENS:
             return ()
-        return tuple(Delete(TOKENS, token.id) for token in await self.list(tenant) if token.ended(now))[:1]
+        return tuple(Delete(TOKENS, token.id) for token in await self.list(tenant) if token.state(now) != "active")[:1]
 
 
 def _digest(text: str) -> str:

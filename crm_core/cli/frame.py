@@ -69,7 +69,7 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def perform(config: Path, name: str, **arguments: Any) -> dict[str, Any]:
+def perform(config: Path, name: str, /, **arguments: Any) -> dict[str, Any]:
     """Do a command of ``crm_core.commands`` and return its result: by the running server, or here where none runs.
 
     Raises what the command raises, and SetupError where instance.yaml or the tenants folder cannot be used.
@@ -80,7 +80,7 @@ def perform(config: Path, name: str, **arguments: Any) -> dict[str, Any]:
     return result
 
 
-def stream(config: Path, name: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+def stream(config: Path, name: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
     """Do a command that answers with a stream of items, as ``perform`` does."""
     return _items(config, name, arguments, streams=True)
 

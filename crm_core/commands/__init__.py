@@ -18,11 +18,11 @@ Command = Callable[..., Awaitable[Result]]
 
 def known() -> dict[str, Command]:
     """Every command by name: ``group.action``."""
-    from crm_core.commands import tenant
+    from crm_core.commands import tenant, token
 
     return {
         f"{module.__name__.rpartition('.')[2]}.{name}": command
-        for module in (tenant,)
+        for module in (tenant, token)
         for name, command in module.COMMANDS.items()
     }
 

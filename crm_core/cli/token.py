@@ -1,0 +1,86 @@
+"""``crm token``: API tokens of external systems."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import click
+
+from crm_core.cli.frame import config_option, json_option, perform, print_json, tenant_option
+
+_UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
+_LENGTH: Final = re.compile(r"([1-9][0-9]{0,4})([hdw])")
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """``12h``, ``90d`` or ``4w`` as whole seconds."""
+    if value is None:
+        return None
+    found = _LENGTH.fullmatch(value)
+    if found is None:
+        told = f"{value!a} is no length of time; write a number with h, d or w, such as 90d"
+        raise click.BadParameter(told, ctx, param)
+    return int(timedelta(**{_UNITS[found.group(2)]: int(found.group(1))}).total_seconds())
+
+
+@click.group("token")
+def command() -> None:
+    """Create, list and revoke API tokens.
+
+    Scopes are RECORD_TYPE:read (view and export), RECORD_TYPE:write (create and update), sync:health, sync:read and
+    sync:admin.
+    """
+
+
+@command.command("create")
+@tenant_option
+@click.option("--scope", "scopes", multiple=True, required=True, help="What the token may do; give it once or more.")
+@click.option("--name", default="", help="What it is for, such as the system that uses it.")
+@click.option("--expires", callback=_seconds, metavar="90d", help="When it ends by itself; never, if not given.")
+@config_option
+@json_option
+def create(
+    *, tenant: str, scopes: tuple[str, ...], name: str, expires: int | None, config: Path, as_json: bool
+) -> None:
+    """Make a token and print it; it is shown this once and cannot be read again."""
+    made = perform(config, "token.create", tenant=tenant, scopes=list(scopes), name=name, expires_in=expires)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(made["token"])
+    ends = f"until {made['expires_at']}" if made["expires_at"] else "until it is revoked"
+    click.echo(f"id {made['id']}, {' '.join(made['scopes'])}, good {ends}. It is not shown again.", err=True)
+
+
+@command.command("list")
+@tenant_option
+@config_option
+@json_option
+def listed(*, tenant: str, config: Path, as_json: bool) -> None:
+    """List the tokens of a tenant, the oldest first; their texts are not kept."""
+    tokens = perform(config, "token.list", tenant=tenant)["tokens"]
+    if as_json:
+        print_json(tokens)
+        return
+    for one in tokens:
+        ends = f"  expires {one['expires_at']}" if one["expires_at"] and one["state"] == "active" else ""
+        click.echo(f"{one['id']}  {one['state']:7}  {' '.join(one['scopes'])}  {one['name'] or '-'}{ends}")
+    if not tokens:
+        click.echo(f"There is no token yet; crm token create --tenant {tenant} --scope SCOPE makes one.", err=True)
+
+
+@command.command("revoke")
+@click.argument("token_id", metavar="ID")
+@tenant_option
+@config_option
+@json_option
+def revoke(*, token_id: str, tenant: str, config: Path, as_json: bool) -> None:
+    """End a token at once, also for connections that are open."""
+    done = perform(config, "token.revoke", tenant=tenant, token_id=token_id)
+    if as_json:
+        print_json(done)
+        return
+    click.echo(f"revoked {done['id']}")

@@ -1,0 +1,35 @@
+"""Commands on API tokens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from crm_core.services import Services
+
+
+async def create(
+    services: Services, tenant: str, scopes: list[str], name: str, expires_in: int | None
+) -> dict[str, Any]:
+    """Make a token, told this once; ``expires_in`` in seconds, None: never."""
+    expires_at = None if expires_in is None else services.now() + timedelta(seconds=expires_in)
+    text, token = await services.tokens.create(tenant, scopes=scopes, name=name, expires_at=expires_at)
+    return {"token": text, "id": token.id, "scopes": list(token.scopes), "expires_at": token.expires_at}
+
+
+async def listed(services: Services, tenant: str) -> dict[str, Any]:
+    """All tokens, without their texts; ``state`` is ``active``, ``expired`` or ``revoked``."""
+    now = services.now()
+    tokens = await services.tokens.list(tenant)
+    return {"tokens": [{**msgspec.to_builtins(token), "state": token.state(now)} for token in tokens]}
+
+
+async def revoke(services: Services, tenant: str, token_id: str) -> dict[str, Any]:
+    """End a token at once."""
+    token = await services.tokens.revoke(tenant, token_id)
+    return {"id": token.id, "revoked_at": token.revoked_at}
+
+
+COMMANDS = {"create": create, "list": listed, "revoke": revoke}
