@@ -23,10 +23,11 @@ from crm_core.client.answers import (
 )
 from crm_core.client.exchange import Pause, Platform, Request, Retries, Strategy, envelope
 from crm_core.client.signing import Signer, Unsigned, health_of, native_signer, push_to
-from crm_core.client.target import Target
+from crm_core.client.target import Address, Target
 from crm_core.client.transport import AsyncClient, Client, fresh_nonce
 
 __all__ = [
+    "Address",
     "AsyncClient",
     "Client",
     "ClientError",

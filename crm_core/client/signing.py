@@ -74,10 +74,10 @@ def native_signer(key: bytes, key_version: int) -> Signer:
             body=request.body,
         )
         return {
-            "sync-key-version": str(key_version),
-            "sync-timestamp": str(timestamp),
-            "sync-nonce": nonce,
-            "sync-signature": "v1=" + signature(key, text),
+            "Sync-Key-Version": str(key_version),
+            "Sync-Timestamp": str(timestamp),
+            "Sync-Nonce": nonce,
+            "Sync-Signature": "v1=" + signature(key, text),
         }
 
     return sign

@@ -15,6 +15,35 @@ _PATH = re.compile(
 )
 
 
+class Address(msgspec.Struct, frozen=True):
+    """What an address of a receiver names; None is what it leaves out."""
+
+    origin: str
+    instance: str | None
+    tenant: str | None
+
+    @classmethod
+    def read(cls, url: str) -> Address:
+        """Read ``https://host[:port][/i/INSTANCE[/t/TENANT]]``. Raises ValueError with a sentence."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ValueError(f"{url!r} is no address; {_LIKE}") from None
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("The address holds a user or a password; pushes are signed, leave them out.")
+        path = _PATH.fullmatch(parts.path)
+        if parts.scheme not in ("http", "https") or not parts.hostname or path is None or parts.query or parts.fragment:
+            raise ValueError(f"{url!r} is no receiver's address; {_LIKE}")
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        origin = f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
+        return cls(origin, path["instance"], path["tenant"])
+
+    def target(self, *, instance: str | None = None, tenant: str | None = None) -> Target:
+        """The target, where what the address leaves out is given. Raises ValueError with a sentence."""
+        return Target(self.origin, _agreed("instance", self.instance, instance), _agreed("tenant", self.tenant, tenant))
+
+
 class Target(msgspec.Struct, frozen=True):
     """A tenant's receiver. ``origin`` is ``https://host[:port]``, without a slash at its end."""
 
@@ -24,27 +53,12 @@ class Target(msgspec.Struct, frozen=True):
 
     @classmethod
     def at(cls, url: str, *, instance: str | None = None, tenant: str | None = None) -> Target:
-        """The target that an address names, such as ``https://crm.example/i/eu1/t/northwind``.
+        """The target at an address such as ``https://crm.example/i/eu1/t/northwind``.
 
         What the address leaves out comes from ``instance`` and ``tenant``. Raises ValueError with a sentence: it is
         no address of a receiver, or names another instance or tenant than those given.
         """
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            raise ValueError(f"{url!r} is no address; {_LIKE}") from None
-        path = _PATH.fullmatch(parts.path)
-        if parts.scheme not in ("http", "https") or not parts.hostname or path is None or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no receiver's address; {_LIKE}")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("The address holds a user or a password; pushes are signed, leave them out.")
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        return cls(
-            f"{parts.scheme}://{host}" + (f":{port}" if port is not None else ""),
-            _agreed("instance", path["instance"], instance),
-            _agreed("tenant", path["tenant"], tenant),
-        )
+        return Address.read(url).target(instance=instance, tenant=tenant)
 
     @property
     def authority(self) -> str:

@@ -1,0 +1,149 @@
+"""``crm push``: what a platform does, from a shell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+
+from crm_core.cli.frame import config_option, json_option, print_json
+from crm_core.cli.payload_file import read_data
+from crm_core.cli.sender import Sender, sender, sender_options
+from crm_core.client import Client, ClientError, Outcome, Pause, Refused, Retries, Strategy
+from crm_core.errors import Finding, SetupError
+from crm_core.model.diff import Change
+from crm_core.model.envelope import MAX_VERSION
+
+_RETRIES = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
+_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
+_LONGEST_VALUE = 200  # characters shown of one value of the diff
+
+
+@click.command("push")
+@click.argument("payload_type", metavar="TYPE")
+@click.argument("file", metavar="FILE")
+@click.option("--preview", is_flag=True, help="Show what would change; nothing does.")
+@click.option("--strategy", type=click.Choice(["replace", "merge"]), default="replace", show_default=True)
+@click.option("--version", type=click.IntRange(1, MAX_VERSION), help="[default: the lowest that health allows]")
+@sender_options
+@config_option
+@json_option
+def command(
+    payload_type: str,
+    file: str,
+    *,
+    preview: bool,
+    strategy: Strategy,
+    version: int | None,
+    config: Path,
+    as_json: bool,
+    **sent: Any,
+) -> None:
+    """Sign a payload, push it and show what changed.
+
+    FILE (YAML or JSON, - for standard input) holds the data: one section's, or for TYPE combined several by name.
+    """
+    data = read_data(file)
+    outcome = _pushed(
+        sender(config, **sent), payload_type, data, version=version, strategy=strategy, preview=preview, as_json=as_json
+    )
+    if as_json:
+        print_json(outcome.told)
+        return
+    click.echo(_headline(outcome, payload_type))
+    for change in outcome.changes:
+        click.echo(_shown(change))
+    if not outcome.changes and outcome.status != "already_applied":
+        click.echo("  no change")
+    for warning in outcome.warnings:
+        click.echo(click.style(f"  warning {_finding(warning)}", fg="yellow"), err=True)
+
+
+def _pushed(
+    by: Sender,
+    payload_type: str,
+    data: Mapping[str, Any],
+    *,
+    version: int | None,
+    strategy: Strategy,
+    preview: bool,
+    as_json: bool,
+) -> Outcome:
+    """The outcome. A refusal is told here and ends with exit code 1."""
+    with Client(by.target, by.signer, transport=_transport(by), retries=_RETRIES, watch=_tell_pause) as client:
+        verb = client.preview if preview else client.push
+        try:
+            return verb(payload_type, data, version=version, strategy=strategy)
+        except Refused as refused:
+            if as_json:
+                print_json(refused.told)
+            else:
+                _tell_refusal(refused)
+            raise SystemExit(1) from None
+        except (ClientError, ValueError) as error:
+            raise SetupError([str(error)]) from None
+
+
+def _transport(by: Sender) -> httpx.BaseTransport | None:
+    """The way to the receiver: its socket, or none of the proxies in the environment where it is this machine."""
+    if by.unix is not None:
+        return httpx.HTTPTransport(uds=str(by.unix))
+    host = by.target.authority.rpartition("]")[0].removeprefix("[") or by.target.authority.partition(":")[0]
+    return httpx.HTTPTransport() if _is_loopback(host) else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tell_pause(pause: Pause) -> None:
+    click.echo(f"{pause.why}; trying again in {pause.seconds:g} s", err=True)
+
+
+def _tell_refusal(refused: Refused) -> None:
+    click.echo(click.style(f"refused: {refused}", fg="red"), err=True)
+    for finding in refused.findings:
+        click.echo(f"  {_finding(finding)}", err=True)
+    for name in ("skew", "server_time", "current", "original"):
+        if name in refused.told:
+            click.echo(f"  {name}: {json.dumps(refused.told[name], ensure_ascii=False)}", err=True)
+    if refused.request_id is not None:
+        click.echo(f"  request id: {refused.request_id}", err=True)
+    if refused.code.startswith(("signature_", "key_", "timestamp_")):
+        click.echo("  crm sign --curl prints the same request; crm explain says what is wrong with one", err=True)
+
+
+def _headline(outcome: Outcome, payload_type: str) -> str:
+    version = f"{payload_type} version {outcome.version}"
+    if outcome.status == "previewed":
+        return f"preview of {version}; nothing was changed"
+    if outcome.status == "already_applied":
+        return f"{version} was applied already (request {outcome.request_id})"
+    return f"applied {version} as revision {outcome.revision}"
+
+
+def _shown(change: Change) -> str:
+    """One line of the diff."""
+    before, after = change.before, change.after
+    sign = "+" if before is None else "-" if after is None else "~"
+    values = " -> ".join(_value(value) for value in (before, after) if value is not None)
+    return click.style(f"  {sign} {change.pointer}: {values}", fg=_COLOURS[sign])
+
+
+def _value(value: Any) -> str:
+    """A value as JSON in which nothing can steer the terminal."""
+    text = json.dumps(value, ensure_ascii=False)
+    text = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text[: _LONGEST_VALUE + 1])
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def _finding(finding: Finding) -> str:
+    return f"{finding.pointer or '/'}: {finding.message} ({finding.code})"

@@ -1,0 +1,204 @@
+"""Who sends a push, and where to: what the options leave out comes from the config folder.
+
+With ``--url``, ``--tenant`` (or an address that names both), ``--secret`` and ``--key-version`` no config folder is
+needed, so a platform can use the same commands from its own machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from crm_core.client import Address, Signer, Target, Unsigned, native_signer
+from crm_core.errors import SetupError
+from crm_core.model.keys import Key, Roster, TenantRoster
+from crm_core.model.native import NATIVE
+from crm_core.plugin.registry import Registry
+from crm_core.plugin.signature import SignatureScheme, SignedRequest
+from crm_core.settings import InstanceSettings, Secrets
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def sender_options(command: F) -> F:
+    """``--url --tenant --scheme --key-version --secret``, as arguments of these names."""
+    options = (
+        click.option("--url", help="The receiver, such as https://host/i/eu1/t/northwind. [default: instance.yaml's]"),
+        click.option("--tenant", help="The tenant. [default: the address's, or the only one in keys.yaml]"),
+        click.option("--scheme", help=f"How to sign. [default: {NATIVE}, where the tenant takes it]"),
+        click.option("--key-version", type=click.IntRange(1), help="The key. [default: the newest active one]"),
+        click.option("--secret", metavar="REF", help="The key's secret, such as env:NAME. [default: keys.yaml's]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Sender:
+    """A target, and the function that signs for it; ``unix``: the socket to connect to."""
+
+    target: Target
+    signer: Signer
+    unix: Path | None = None
+
+
+def sender(
+    config: Path,
+    *,
+    url: str | None,
+    tenant: str | None,
+    scheme: str | None,
+    key_version: int | None,
+    secret: str | None,
+) -> Sender:
+    """The sender that the options mean. Raises SetupError, click.UsageError."""
+    folder = _Folder(config)
+    address, unix = (url, None) if url is not None else folder.address()
+    target = _target(folder, address, tenant)
+    if secret is not None:
+        key = _given_key(folder, target.tenant, secret, key_version)
+        entry = TenantRoster()
+    else:
+        entry = folder.entry(target.tenant)
+        key = _roster_key(entry, target.tenant, key_version)
+    return Sender(target, _signer(folder, scheme or _usual_scheme(entry), key), unix)
+
+
+def _target(folder: _Folder, url: str, tenant: str | None) -> Target:
+    """The target of an address; the instance and the tenant that it leaves out come from the folder."""
+    try:
+        address = Address.read(url)
+        return address.target(
+            instance=None if address.instance else folder.settings.instance,
+            tenant=tenant or (None if address.tenant else folder.only_tenant()),
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _given_key(folder: _Folder, tenant: str, reference: str, version: int | None) -> Key:
+    """The key behind ``--secret``; without a version, the roster's key that holds the same secret, else version 1."""
+    try:
+        secret = Secrets(os.environ, Path()).reference(reference)
+    except ValueError as error:
+        raise SetupError([f"--secret: {error}"]) from None
+    if version is None and folder.has_roster():
+        keys = folder.roster.tenants.get(tenant, TenantRoster()).keys
+        version = next((key.version for key in keys.values() if key.secret == secret), None)
+    return Key(version=version or 1, secret=secret)
+
+
+def _roster_key(entry: TenantRoster, tenant: str, version: int | None) -> Key:
+    if version is not None:
+        if version not in entry.keys:
+            known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
+            raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
+        return entry.keys[version]
+    active = entry.active(datetime.now(UTC))
+    if not active:
+        raise SetupError(
+            [f"{tenant} has no active key in keys.yaml; crm keys list says why, crm keys rotate makes one"]
+        )
+    return active[0]
+
+
+def _usual_scheme(entry: TenantRoster) -> str:
+    return NATIVE if entry.schemes is None or NATIVE in entry.schemes else min(entry.schemes)
+
+
+def _signer(folder: _Folder, name: str, key: Key) -> Signer:
+    if name == NATIVE:
+        return native_signer(key.secret, key.version)
+    schemes = folder.registry.schemes
+    if name not in schemes:
+        raise click.UsageError(f"there is no signature scheme {name}; there are {', '.join(schemes)}")
+    return scheme_signer(schemes[name], key)
+
+
+def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
+    """A signer for the client, of a plugin's scheme."""
+
+    def sign(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
+        arrived = SignedRequest(
+            method=request.method,
+            path=request.path,
+            query=None,
+            authority=request.authority,
+            headers=request.headers,
+            body=request.body,
+            instance=request.instance,
+            tenant=request.tenant,
+            payload_type=request.payload_type,
+        )
+        return {
+            name.lower(): value
+            for name, value in scheme.sign(arrived, key.secret, key.version, timestamp, nonce).items()
+        }
+
+    return sign
+
+
+class _Folder:
+    """The config folder, each file of it read when it is first needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @cached_property
+    def settings(self) -> InstanceSettings:
+        from crm_core.settings import load_instance
+
+        return load_instance(self._path / "instance.yaml", environ=os.environ)
+
+    @cached_property
+    def registry(self) -> Registry:
+        from crm_core.compose import plugins
+        from crm_core.plugin.registry import build_registry
+
+        return build_registry(plugins(self.settings if (self._path / "instance.yaml").exists() else None))
+
+    @cached_property
+    def roster(self) -> Roster:
+        from crm_core.settings import load_roster
+
+        return load_roster(
+            self._path / "keys.yaml",
+            sections=self.registry.sections,
+            schemes=self.registry.schemes,
+            environ=os.environ,
+        )
+
+    def has_roster(self) -> bool:
+        return (self._path / "keys.yaml").exists()
+
+    def entry(self, tenant: str) -> TenantRoster:
+        if tenant not in self.roster.tenants:
+            raise SetupError([f"keys.yaml has no entry for {tenant}; crm tenant create adds one, or give --secret"])
+        return self.roster.tenants[tenant]
+
+    def only_tenant(self) -> str:
+        tenants = sorted(self.roster.tenants)
+        if len(tenants) != 1:
+            some = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")
+            raise click.UsageError(
+                f"name one with --tenant: keys.yaml has {some}" if tenants else "name one with --tenant"
+            )
+        return tenants[0]
+
+    def address(self) -> tuple[str, Path | None]:
+        """Where the instance of this folder listens, as an origin, and its unix socket where it has one."""
+        listen = self.settings.listen
+        if listen.unix is not None:
+            return "http://localhost", listen.unix
+        if listen.port == 0:
+            raise click.UsageError("instance.yaml listens on any free port; name the address with --url")
+        here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - read
+        return f"http://{f'[{here}]' if ':' in here else here}:{listen.port}", None

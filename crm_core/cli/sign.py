@@ -1,0 +1,113 @@
+"""``crm sign``: the signed request itself, to send by other means or to compare with another signer."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crm_core.cli.frame import config_option, json_option, print_json
+from crm_core.cli.payload_file import read_bytes, read_data
+from crm_core.cli.sender import Sender, sender, sender_options
+from crm_core.client import Strategy, Unsigned, envelope, fresh_nonce, health_of, push_to
+from crm_core.client.signing import HEALTH
+from crm_core.errors import CrmError, SetupError
+from crm_core.model.envelope import MAX_VERSION
+
+
+@click.command("sign")
+@click.argument("payload_type", metavar="TYPE")
+@click.argument("file", metavar="[FILE]", required=False)
+@click.option("--curl", is_flag=True, help="Print a whole curl command.")
+@click.option("--body", "whole", is_flag=True, help="FILE is the whole body, signed byte for byte, not the data.")
+@click.option("--preview", is_flag=True, help="Sign a preview.")
+@click.option("--strategy", type=click.Choice(["replace", "merge"]), default="replace", show_default=True)
+@click.option("--version", type=click.IntRange(1, MAX_VERSION), help="The payload's version; needed unless --body.")
+@click.option("--timestamp", type=click.IntRange(0), help="Unix seconds. [default: now]")
+@click.option("--nonce", help="[default: a fresh one]")
+@sender_options
+@config_option
+@json_option
+def command(
+    payload_type: str,
+    file: str | None,
+    *,
+    curl: bool,
+    whole: bool,
+    preview: bool,
+    strategy: Strategy,
+    version: int | None,
+    timestamp: int | None,
+    nonce: str | None,
+    config: Path,
+    as_json: bool,
+    **sent: Any,
+) -> None:
+    """Print the headers of a signed push, an empty line and its body; or a whole curl command.
+
+    FILE (YAML or JSON, - for standard input) holds the data, as for crm push. TYPE health needs no FILE. With
+    --timestamp and --nonce the same input gives the same signature, to compare another signer with.
+    """
+    by = sender(config, **sent)
+    try:
+        if payload_type == HEALTH:
+            request = health_of(by.target)
+        else:
+            body = _body(by, payload_type, file, whole=whole, version=version, strategy=strategy, preview=preview)
+            request = push_to(by.target, payload_type, body)
+        signature = by.signer(request, int(time.time()) if timestamp is None else timestamp, nonce or fresh_nonce())
+    except (ValueError, CrmError) as error:
+        raise click.UsageError(getattr(error, "detail", str(error))) from None
+    headers = {**dict(request.headers), **signature}
+    url = by.target.origin + request.path
+    if as_json:
+        print_json({"method": request.method, "url": url, "headers": headers, "body": _text(request.body)})
+    elif curl:
+        click.echo(_curl(by, request, headers, file if whole else None))
+    else:
+        for name, value in headers.items():
+            click.echo(f"{name}: {value}")
+        if request.body and not whole:
+            click.echo()
+            click.echo(request.body)
+
+
+def _body(
+    by: Sender,
+    payload_type: str,
+    file: str | None,
+    *,
+    whole: bool,
+    version: int | None,
+    strategy: Strategy,
+    preview: bool,
+) -> bytes:
+    if file is None:
+        raise click.UsageError("name the FILE that holds the data")
+    if whole:
+        return read_bytes(file)
+    if version is None:
+        raise click.UsageError("--version is needed: signing asks no receiver; crm push does, and takes the next one")
+    return envelope(by.target, payload_type, read_data(file), version=version, strategy=strategy, preview=preview)
+
+
+def _curl(by: Sender, request: Unsigned, headers: dict[str, str], file: str | None) -> str:
+    """A command for a POSIX shell. A body from a file is read from there, any other stands in the command."""
+    words = ["curl", "-sS", by.target.origin + request.path]
+    if by.unix is not None:
+        words += ["--unix-socket", str(by.unix)]
+    for name, value in headers.items():
+        words += ["-H", f"{name}: {value}"]
+    if request.body:
+        words += ["--data-binary", f"@{file}" if file not in (None, "-") else _text(request.body)]
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise SetupError(["the body is not UTF-8, so no receiver takes it; save it as UTF-8"]) from None

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VECTORS = Path(__file__).parents[2] / "plugins/vectors"
+Crm = Callable[..., Any]
+STAMP = ("--timestamp", "1790000000")
+
+
+def case(scheme: str, at: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((VECTORS / f"{scheme}.json").read_text())["cases"][at]
+    return found
+
+
+def headers_of(out: str) -> dict[str, str]:
+    lines = out.partition("\n\n")[0].splitlines()
+    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
+@pytest.mark.parametrize("scheme", ["crm-sync-v1", "standard-webhooks", "rfc9421"])
+def test_the_published_vectors_are_reproduced(config: Path, crm: Crm, tmp_path: Path, scheme: str) -> None:
+    """With the body, timestamp and nonce of a vector, crm sign prints its headers, for every scheme."""
+    vector = case(scheme)
+    body = tmp_path / "body.json"
+    body.write_bytes(vector["body"].encode())
+    nonce = vector.get("nonce") or vector["headers"].get("webhook-id") or "n0nce-0123456789abcdef"
+    secret = f"hex:{vector['key_hex']}" if "key_hex" in vector else vector["secret"]
+    made = crm(
+        *("sign", "branding", str(body), "--body", "--scheme", scheme, *STAMP, "--nonce", nonce),
+        *("--secret", secret, "--key-version", "2", "--url", "https://crm.example/i/eu1/t/northwind"),
+    )
+    assert made.code == 0, made.err
+    wanted = {name.lower(): value for name, value in vector["headers"].items()}
+    assert wanted.items() <= headers_of(made.out).items()
+
+
+def test_signed_health_needs_no_file(config: Path, crm: Crm) -> None:
+    """TYPE health signs the empty body of a GET."""
+    vector = case("crm-sync-v1", 1)
+    made = crm("sign", "health", *STAMP, "--nonce", vector["nonce"])
+    assert headers_of(made.out) == {name.lower(): value for name, value in vector["headers"].items()}
+    told = json.loads(crm("sign", "health", *STAMP, "--nonce", vector["nonce"], "--json").out)
+    assert (told["method"], told["url"]) == ("GET", "http://127.0.0.1:8000/i/eu1/t/northwind/api/v1/sync/health")
+
+
+def test_data_is_put_into_an_envelope_and_printed_below_the_headers(config: Path, crm: Crm, tmp_path: Path) -> None:
+    """Without --body the FILE is the data: the body that the headers sign follows them after an empty line."""
+    file = tmp_path / "brand.yaml"
+    file.write_text('title: Nordwind ☃\ncolors: {primary: "#112233"}\n')
+    made = crm("sign", "branding", str(file), "--version", "7", "--preview", "--strategy", "merge")
+    assert made.code == 0, made.err
+    assert json.loads(made.out.partition("\n\n")[2]) == {
+        "tenant": "northwind",
+        "instance": "eu1",
+        "type": "branding",
+        "version": 7,
+        "data": {"title": "Nordwind ☃", "colors": {"primary": "#112233"}},
+        "mode": "preview",
+        "strategy": "merge",
+    }
+
+
+def test_the_curl_command_survives_a_shell(config: Path, crm: Crm, tmp_path: Path) -> None:
+    """Quotes and other letters of the body arrive as they are; a whole body is read from its file."""
+    data = {"title": 'It\'s "$HOME" ☃ `x`'}
+    words = shlex.split(crm("sign", "branding", "-", "--version", "7", "--curl", stdin=json.dumps(data).encode()).out)
+    assert words[:3] == ["curl", "-sS", "http://127.0.0.1:8000/i/eu1/t/northwind/api/v1/sync/branding"]
+    assert json.loads(words[words.index("--data-binary") + 1])["data"] == data
+    body = tmp_path / "a body.json"
+    body.write_bytes(b"{}")
+    words = shlex.split(crm("sign", "branding", str(body), "--body", "--curl").out)
+    assert words[-2:] == ["--data-binary", f"@{body}"]
+
+
+def test_no_config_folder_is_needed(crm: Crm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Address and secret are enough on a platform's machine; the key version is 1 unless it is named."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NORTHWIND", "hex:" + "01" * 32)
+    made = crm("sign", "health", "--url", "https://crm.example/i/eu1/t/northwind", "--secret", "env:NORTHWIND")
+    assert made.code == 0, made.err
+    assert headers_of(made.out)["sync-key-version"] == "1"
+
+
+def test_the_roster_tells_the_version_of_a_secret(config: Path, crm: Crm) -> None:
+    """A secret that the roster holds brings its version along."""
+    made = crm("sign", "health", "--secret", "hex:" + bytes(range(1, 33)).hex())
+    assert headers_of(made.out)["sync-key-version"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("branding",), 2, "name the FILE"),
+        (("branding", "-"), 2, "--version is needed"),
+        (("Branding", "-", "--version", "1"), 2, "no name of a payload type"),
+        (("health", "--scheme", "ed25519"), 2, "there is no signature scheme ed25519"),
+        (("health", "--nonce", "has.dot", "--scheme", "standard-webhooks"), 2, "without space and dot"),
+        (("health", "--url", "ftp://x"), 2, "no receiver's address"),
+        (("health", "--tenant", "acme"), 1, "keys.yaml has no entry for acme"),
+        (("health", "--key-version", "9"), 1, "no key version 9 for northwind; it has 2"),
+        (("health", "--secret", "plain-text-secret"), 1, "--secret: the secret has no prefix"),
+        (("branding", "/absent.json", "--version", "1"), 1, "/absent.json cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_right_exit_code(
+    config: Path, crm: Crm, words: tuple[str, ...], code: int, told: str
+) -> None:
+    """Wrong usage is exit 2, what cannot be done exit 1; both say how to mend it, and no secret is repeated."""
+    made = crm("sign", *words, stdin=b"{}")
+    assert made.code == code
+    assert told in made.err.replace("\n", " ")
+    assert "plain-text-secret" not in made.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("a.yaml", "a: 007\nb: no\nc: 1.50\nd: ~\ne: true\nf: '1'\ng: 2026-11-01\nh: [1, {i: -0.5e3}]", None),
+        ("a.json", '{"a": "007", "b": "no", "c": 1.5, "d": null, "e": true, "f": "1"}', None),
+        ("a", ' {"a": 1}', {"a": 1}),
+        ("a", "a: 1", {"a": 1}),
+    ],
+)
+def test_yaml_has_the_types_of_json(
+    config: Path, crm: Crm, tmp_path: Path, *, name: str, text: str, value: Any
+) -> None:
+    """What JSON would not write as a number, true, false or null is text; a file's name or first letter tells JSON."""
+    file = tmp_path / name
+    file.write_text(text)
+    body = json.loads(crm("sign", "branding", str(file), "--version", "1").out.partition("\n\n")[2])
+    wanted = value or {"a": "007", "b": "no", "c": 1.5, "d": None, "e": True, "f": "1"}
+    assert wanted.items() <= body["data"].items()
+    if name == "a.yaml":
+        assert (body["data"]["g"], body["data"]["h"]) == ("2026-11-01", [1, {"i": -500.0}])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.yaml", "a: 1\na: 2", "a.yaml:2:1"),
+        ("a.json", '{"a": 1, "a": 2}', "stands twice"),
+        ("a.json", "{", "a.json: The body is not JSON"),
+        ("a.yaml", "- a", "an object with members"),
+        ("a.yaml", "a: .nan", None),
+    ],
+)
+def test_a_payload_file_that_cannot_be_is_told_with_its_place(
+    config: Path, crm: Crm, tmp_path: Path, *, name: str, text: str, told: str | None
+) -> None:
+    """Duplicates and broken files are refused before anything is signed."""
+    file = tmp_path / name
+    file.write_text(text)
+    made = crm("sign", "branding", str(file), "--version", "1")
+    assert made.code == (0 if told is None else 1)
+    assert (told or "") in made.err
