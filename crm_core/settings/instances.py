@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crm_core.settings.document import Member, Node
-from crm_core.settings.instance import Listen, read_listen
-from crm_core.settings.places import Wrong, shown
-from crm_core.settings.reading import Members, check_name, each, many, read_file, text
+from crm_core.model.keys import Network
+from crm_core.settings.document import Items, Member, Node
+from crm_core.settings.instance import LOOPBACK, Listen, read_listen
+from crm_core.settings.places import Place, Problem, Wrong, setup_error, shown
+from crm_core.settings.reading import Members, check_name, each, many, network, read_file, text, unique
 
-_ORIGIN = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[1-9][0-9]{0,4})?/?")
+_ORIGIN = re.compile(r"(http://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([1-9][0-9]{0,4}))?)/?")
+_LARGEST_PORT = 65_535
+_SAMPLE = '{eu1: {upstreams: ["http://127.0.0.1:8000"]}}'
+_LIKE = 'write one such as "http://127.0.0.1:8000" or "unix:/run/crm/eu1.sock"'
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A process that serves an instance: an origin (``http://127.0.0.1:8000``, no final slash), or a unix socket."""
+    """A process that serves an instance: an origin (``http://127.0.0.1:8000``, no final slash), or a unix socket.
+
+    One that is ``drained`` gets no new requests.
+    """
 
     url: str | None = None
     unix: Path | None = None
+    drained: bool = False
 
     def __str__(self) -> str:
         return self.url if self.url is not None else f"unix:{self.unix}"
@@ -28,45 +36,81 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class InstancesSettings:
-    """Where the manager listens, and the upstreams of each instance code, in the order to try."""
+    """Where the manager listens, and the upstreams of each instance code.
+
+    ``trusted_proxies`` are those in front of the manager whose word on the client is believed; ``operators`` are the
+    peers that see ``/-/instances``.
+    """
 
     listen: Listen
     instances: Mapping[str, tuple[Upstream, ...]]
+    trusted_proxies: tuple[Network, ...] = ()
+    operators: tuple[Network, ...] = field(default=LOOPBACK)
 
 
 def load_instances(path: Path) -> InstancesSettings:
     """The manager's settings. Raises SetupError with every problem of the file."""
+    if not path.exists():  # `crm init` writes the files of an instance, not this one
+        told = f"the file is not there; looked for it at {path}, write one with `instances: {_SAMPLE}`"
+        raise setup_error([Problem(Place(path.name, 1, 1), told)])
     return read_file(path, lambda node: _instances(node, path.parent))
+
+
+class _Reader:
+    """Reads instances one by one and remembers where each upstream stands: a process serves one instance."""
+
+    def __init__(self, folder: Path, listen: Listen) -> None:
+        self.folder = folder
+        self.listen = listen
+        self.places: dict[str, Place] = {}
+
+    def instance(self, member: Member) -> tuple[Upstream, ...]:
+        check_name(member.name, member.place)
+        members = Members(member.value, "the instance's members")
+        upstreams = members.required("upstreams", many(self.upstream, least=1), '["http://127.0.0.1:8000"]')
+        drained = members.get("drained", unique(self.address, "upstream"), ())
+        found = members.find("drained")
+        for at, one in enumerate(drained):
+            if upstreams is not None and one not in upstreams and found is not None and isinstance(found.value, Items):
+                told = f"{shown(str(one))} is none of the instance's upstreams; write it as it stands there"
+                members.problems.append(Problem(found.value.items[at].place, told))
+        members.done()
+        assert upstreams is not None
+        return tuple(replace(one, drained=one in drained) for one in upstreams)
+
+    def upstream(self, node: Node) -> Upstream:
+        upstream = self.address(node)
+        first = self.places.setdefault(str(upstream), node.place)
+        if first is not node.place:
+            told = f"this upstream stands here a second time, first in line {first.line}; each serves one instance"
+            raise Wrong.at(node.place, told)
+        if str(upstream) in (f"http://{self.listen}", str(self.listen)):
+            raise Wrong.at(node.place, "the manager itself listens here; write the address of the instance")
+        return upstream
+
+    def address(self, node: Node) -> Upstream:
+        written = text(node)
+        if written.startswith("unix:"):
+            return Upstream(unix=read_listen(node, self.folder).unix)
+        if written.startswith("https://"):
+            raise Wrong.at(node.place, "instances speak http; put what ends TLS in front of the manager")
+        origin = _ORIGIN.fullmatch(written)
+        if origin is None or int(origin[2] or 0) > _LARGEST_PORT:
+            raise Wrong.at(node.place, f"{shown(written)} is no upstream; {_LIKE}")
+        return Upstream(url=origin[1])
 
 
 def _instances(node: Node, folder: Path) -> InstancesSettings:
     members = Members(node)
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen(port=8080))
+    proxies = members.get("trusted_proxies", unique(network, "network"), ())
+    operators = members.get("operators", unique(network, "network"), LOOPBACK)
+    reader = _Reader(folder, listen)
     instances = members.required(
         "instances",
-        lambda value: each(value, lambda one: _instance(one, folder), "instances"),
-        '{eu1: {upstreams: ["http://127.0.0.1:8000"]}}',
+        lambda value: each(value, reader.instance, "instances"),
+        _SAMPLE,
     )
     members.done()
     assert instances is not None
-    return InstancesSettings(listen, instances)
-
-
-def _instance(member: Member, folder: Path) -> tuple[Upstream, ...]:
-    check_name(member.name, member.place)
-    members = Members(member.value, "the instance's members")
-    read_upstreams = many(lambda node: _upstream(node, folder), least=1)
-    upstreams = members.required("upstreams", read_upstreams, '["http://127.0.0.1:8000"]')
-    members.done()
-    assert upstreams is not None
-    return upstreams
-
-
-def _upstream(node: Node, folder: Path) -> Upstream:
-    written = text(node)
-    if written.startswith("unix:"):
-        return Upstream(unix=read_listen(node, folder).unix)
-    if _ORIGIN.fullmatch(written) is None:
-        told = f'{shown(written)} is no upstream; write one such as "http://127.0.0.1:8000" or "unix:/run/crm/eu1.sock"'
-        raise Wrong.at(node.place, told)
-    return Upstream(url=written.rstrip("/"))
+    return InstancesSettings(listen, instances, proxies, operators)

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 from quart import request
 
-from crm_core.model.keys import Network, within
+from crm_core.model.keys import Network
+from crm_core.server.source import source_of
 
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 SCOPE_KEY: Final = "crm.exchange"
@@ -44,26 +45,3 @@ def begin(
         source=source_of(scope, tuple(proxies)),
         received_at=now(),
     )
-
-
-def source_of(scope: dict[str, Any], proxies: tuple[Network, ...]) -> str | None:
-    """The rightmost address that is not a trusted proxy's; what stands left of it anybody could have written."""
-    client = scope.get("client")
-    source: str | None = client[0] if client else "unix"
-    if not proxies or not within(source, proxies):
-        return source
-    told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
-    for hop in reversed([hop.strip() for hop in told.split(",") if hop.strip()]):
-        source = _bare(hop)
-        if not within(source, proxies):
-            return source
-    return source
-
-
-def _bare(hop: str) -> str | None:
-    """An address without brackets and port; None where it is no address."""
-    if hop.startswith("["):
-        hop = hop[1:].partition("]")[0]
-    elif hop.count(":") == 1:
-        hop = hop.partition(":")[0]
-    return hop if len(hop) <= 45 and re.fullmatch(r"[0-9A-Fa-f:.]+", hop) else None

@@ -119,13 +119,17 @@ def test_mistakes_in_options(instance: Any, problems: Any) -> None:
 
 
 def test_instances(write: Any, tmp_path: Path) -> None:
-    """The manager's file names the upstreams of each instance in their order."""
-    text = 'instances: {eu1: {upstreams: ["http://127.0.0.1:8000/", "unix:eu1.sock"]}}'
+    """The manager's file names the upstreams of each instance in their order, and which of them are drained."""
+    text = 'instances: {eu1: {upstreams: ["http://127.0.0.1:8000/", "unix:eu1.sock"], drained: ["unix:eu1.sock"]}}'
     settings = load_instances(write("instances.yaml", text))
     assert settings.listen == Listen(port=8080)
-    assert [str(upstream) for upstream in settings.instances["eu1"]] == [
-        "http://127.0.0.1:8000",
-        f"unix:{tmp_path / 'eu1.sock'}",
+    assert (settings.trusted_proxies, settings.operators) == (
+        (),
+        (ip_network("127.0.0.0/8"), ip_network("::1/128")),
+    )
+    assert [(str(upstream), upstream.drained) for upstream in settings.instances["eu1"]] == [
+        ("http://127.0.0.1:8000", False),
+        (f"unix:{tmp_path / 'eu1.sock'}", True),
     ]
 
 
@@ -135,7 +139,15 @@ def test_instances(write: Any, tmp_path: Path) -> None:
         ("listen: 127.0.0.1:8080\n", "`instances` is missing"),
         ("instances: {eu1: {upstreams: []}}", "at least 1"),
         ("instances: {eu1: {upstreams: ['ftp://x']}}", "no upstream"),
+        ("instances: {eu1: {upstreams: ['http://x:65536']}}", "no upstream"),
+        ("instances: {eu1: {upstreams: ['http://x/path']}}", "no upstream"),
+        ("instances: {eu1: {upstreams: ['https://x']}}", "instances speak http"),
         ("instances: {EU: {upstreams: ['http://x']}}", "not a valid name"),
+        ("instances: {eu1: {upstreams: ['http://x'], drained: ['http://y']}}", "none of the instance's upstreams"),
+        ("instances: {eu1: {upstreams: ['http://x', 'http://x/']}}", "a second time"),
+        ("instances:\n eu1: {upstreams: ['http://x']}\n us2: {upstreams: ['http://x']}", "first in line 2"),
+        ("instances: {eu1: {upstreams: ['http://127.0.0.1:8080']}}", "the manager itself listens here"),
+        ("operators: [10.0.0.1/8]\ninstances: {eu1: {upstreams: ['http://x']}}", "write 10.0.0.0/8"),
     ],
 )
 def test_mistakes_in_instances(write: Any, problems: Any, text: str, words: str) -> None:

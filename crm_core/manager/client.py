@@ -1,0 +1,60 @@
+"""The client's side of one request: its body as it arrives, and the news that it left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+
+class ClientLeft(Exception):
+    """The client closed its connection before its request was whole."""
+
+
+class Client:
+    """Made in the task that serves the request, which is cancelled when the client leaves; ``left`` then tells why."""
+
+    def __init__(self, receive: Any) -> None:
+        self.left = False
+        self._receive = receive
+        self._task = asyncio.current_task()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def body(self) -> bytes | AsyncIterator[bytes] | None:
+        """The body: None where there is none, bytes where it came at once, else its parts. Raises ClientLeft."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.left = True
+            raise ClientLeft
+        if message["more_body"]:
+            return self._parts(message["body"])
+        self._watch = asyncio.create_task(self._await_leave())
+        return message["body"] or None
+
+    def forget(self) -> None:
+        """Look after the client no more."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _parts(self, first: bytes) -> AsyncIterator[bytes]:
+        yield first
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._leave()
+                raise ClientLeft  # a plain end would pass for the end of the body
+            if message["body"]:
+                yield message["body"]
+            if not message["more_body"]:
+                break
+        self._watch = asyncio.create_task(self._await_leave())
+
+    async def _await_leave(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
+
+    def _leave(self) -> None:
+        self.left = True
+        if self._task is not None:
+            self._task.cancel()

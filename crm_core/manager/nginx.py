@@ -1,0 +1,72 @@
+"""The manager's routing as a configuration for nginx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import msgspec
+
+from crm_core.errors import (
+    CrmError,
+    HeadTooLarge,
+    InstanceTimeout,
+    InstanceUnavailable,
+    MalformedRequest,
+    MethodNotAllowed,
+    MisdirectedInstance,
+    NotFound,
+)
+from crm_core.manager.limits import MOST_IN_FLIGHT, RETRY_SECONDS, Patience
+from crm_core.settings import InstancesSettings, Upstream
+
+_TEMPLATE: Final = Path(__file__).parent / "templates" / "nginx.conf"
+_ERRORS: Final[tuple[tuple[str, CrmError], ...]] = (
+    ("400 501 505", MalformedRequest("This is not well-formed HTTP.")),
+    ("404", NotFound("There is nothing at this address. Instances are at /i/{instance}/.")),
+    ("405", MethodNotAllowed()),
+    ("414 431 494", HeadTooLarge("The request head is too large.")),
+    ("421", MisdirectedInstance("No instance of this code is served here.")),
+    ("502 503", InstanceUnavailable("The instance cannot be reached.", retry_after=RETRY_SECONDS)),
+    ("504", InstanceTimeout("The instance did not answer in time.")),
+)
+
+
+def rendered(settings: InstancesSettings) -> str:
+    """The configuration: an ``upstream`` for each instance and one ``server``, for nginx's http context."""
+    template = jinja2.Template(
+        _TEMPLATE.read_text(encoding="utf-8"),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    pages = [(status, _page(error)) for status, error in _ERRORS]
+    text: str = template.render(
+        listen=settings.listen,
+        instances=[(code, [_server(each) for each in upstreams]) for code, upstreams in settings.instances.items()],
+        most=MOST_IN_FLIGHT,
+        patience=Patience(),
+        proxies=settings.trusted_proxies,
+        errors=pages,
+        pages=[page for _, page in pages],
+    )
+    return text
+
+
+def _server(upstream: Upstream) -> dict[str, Any]:
+    return {"address": str(upstream).removeprefix("http://"), "drained": upstream.drained}
+
+
+def _page(error: CrmError) -> dict[str, Any]:
+    """What a named location answers; nginx fills in the request id."""
+    members = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": "$request_id",
+    }
+    body = msgspec.json.encode(members).decode()
+    return {"code": error.code, "status": error.status, "retry_after": error.retry_after, "body": body}

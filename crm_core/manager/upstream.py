@@ -1,0 +1,140 @@
+"""One process that serves an instance: the connections to it, and what is known of its health."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import aiohttp
+import structlog
+from yarl import URL
+
+from crm_core.manager.limits import MOST_IN_FLIGHT, Patience
+from crm_core.model import times
+from crm_core.settings import Upstream as Address
+
+log: Final = structlog.get_logger("crm.manager")
+
+_HEAD_LIMIT: Final = 64 * 1024
+_BUFFER: Final = 64 * 1024
+_ADDED_BY_CLIENT: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+State = Literal["unknown", "up", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last thing that went wrong with an upstream."""
+
+    at: datetime
+    what: str
+
+
+class Upstream:
+    """An address of instances.yaml in use. Needs a running event loop; ``close`` ends its connections."""
+
+    def __init__(self, address: Address, patience: Patience, now: Callable[[], datetime]) -> None:
+        self.address = address
+        self.drained = address.drained
+        self.in_flight = 0
+        self.state: State = "unknown"
+        self.since = now()
+        self.last_failure: Failure | None = None
+        self.retired = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._now = now
+        self._session = _session(address, patience)
+        self._origin = address.url or "http://localhost"
+
+    @property
+    def open(self) -> bool:
+        """Whether it may be given a request."""
+        return not self.drained and not self.retired.is_set() and self.in_flight < MOST_IN_FLIGHT
+
+    async def ask(self, method: str, target: str, **options: Any) -> aiohttp.ClientResponse:
+        """Send a request for a target that goes out as it is; the answer's head has come when this returns."""
+        url = URL(self._origin + target, encoded=True)
+        return await self._session.request(method, url, allow_redirects=False, **options)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count a request in flight."""
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no request is in flight."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._session.close()
+
+    def works(self) -> None:
+        """Note that it answered."""
+        if self.state != "up":
+            log.info("upstream_up", upstream=str(self.address))
+            self._turn("up")
+
+    def fails(self, what: str, *, down: bool = True) -> None:
+        """Note what went wrong; ``down``: it is asked last until it works again."""
+        self.last_failure = Failure(self._now(), what)
+        if down and self.state != "down":
+            log.warning("upstream_down", upstream=str(self.address), error=what)
+            self._turn("down")
+
+    def told(self) -> dict[str, Any]:
+        """What operators see of it."""
+        failure = self.last_failure
+        return {
+            "upstream": str(self.address),
+            "state": "drained" if self.drained else self.state,
+            "since": times.told(self.since),
+            "in_flight": self.in_flight,
+            "last_error": {"at": times.told(failure.at), "what": failure.what} if failure else None,
+        }
+
+    def _turn(self, state: State) -> None:
+        self.state = state
+        self.since = self._now()
+
+
+def reason_of(error: BaseException) -> str:
+    """A failure to reach an upstream in one line, without addresses (those stand beside it)."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return (error.strerror or str(error.os_error) or "it cannot be connected to").lower()
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, aiohttp.ServerDisconnectedError | OSError):
+        return "it closed the connection before it answered"
+    return f"its answer cannot be read ({type(error).__name__})"
+
+
+def _session(address: Address, patience: Patience) -> aiohttp.ClientSession:
+    connector: aiohttp.BaseConnector
+    if address.unix is not None:
+        connector = aiohttp.UnixConnector(str(address.unix), limit=0, keepalive_timeout=patience.keep)
+    else:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=patience.keep)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=_ADDED_BY_CLIENT,
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=patience.connect),
+        read_bufsize=_BUFFER,
+        max_line_size=_HEAD_LIMIT,
+        max_field_size=_HEAD_LIMIT,
+        max_headers=1000,
+    )

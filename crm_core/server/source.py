@@ -1,0 +1,45 @@
+"""Where a request comes from, as far as proxies can be believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from crm_core.model.keys import Network, within
+
+UNIX: Final = "unix"
+"""The source of a request that came through a unix socket."""
+
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{1,45}")
+
+
+def peer_of(scope: Any) -> str:
+    """The address at the other end of the connection, or ``unix``; ``scope`` is an ASGI scope."""
+    client = scope.get("client")
+    return str(client[0]) if client else UNIX
+
+
+def source_of(scope: Any, proxies: Sequence[Network]) -> str | None:
+    """The rightmost address that is not a trusted proxy's: an address as text, ``unix``, or None where none is told.
+
+    What stands left of it in X-Forwarded-For anybody could have written.
+    """
+    source: str | None = peer_of(scope)
+    if not within(source, proxies):
+        return source
+    told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
+    for hop in reversed([hop.strip() for hop in told.split(",") if hop.strip()]):
+        source = _bare(hop)
+        if not within(source, proxies):
+            return source
+    return source
+
+
+def _bare(hop: str) -> str | None:
+    """An address without brackets and port; None where it is no address."""
+    if hop.startswith("["):
+        hop = hop[1:].partition("]")[0]
+    elif hop.count(":") == 1:
+        hop = hop.partition(":")[0]
+    return hop if _ADDRESS.fullmatch(hop) else None
