@@ -15,7 +15,14 @@ from pathlib import Path
 
 import msgspec
 
+from crm_core.access.callers import Callers
+from crm_core.access.passwords import Passwords
+from crm_core.access.sessions import Sessions
+from crm_core.access.signed import SignedTexts
+from crm_core.access.signin import SignIn
+from crm_core.access.throttle import LoginThrottle
 from crm_core.access.tokens import Tokens
+from crm_core.access.users import Users
 from crm_core.errors import SetupError
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
@@ -160,6 +167,10 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
     ids = Ids(now)
     sealer = Sealer(settings.secret_keys)
     views = Views(backend, configured, registry.sections)
+    passwords, signed = Passwords(), SignedTexts(settings.secret_keys, now)
+    tokens = Tokens(backend, settings.secret_keys, now, ids, registry.record_types)
+    users = Users(backend, views, passwords, now, ids)
+    sessions = Sessions(backend, signed, now, ids)
     return Services(
         folder=installation.folder,
         settings=settings,
@@ -172,7 +183,12 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         sealer=sealer,
         now=now,
         ids=ids,
-        tokens=Tokens(backend, settings.secret_keys, now, ids, registry.record_types),
+        tokens=tokens,
+        users=users,
+        sessions=sessions,
+        signin=SignIn(users, sessions, passwords, LoginThrottle(now), signed),
+        signed=signed,
+        callers=Callers(tokens, sessions),
         started_at=now(),
     )
 

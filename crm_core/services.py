@@ -11,7 +11,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from crm_core.access.callers import Callers
+from crm_core.access.sessions import Sessions
+from crm_core.access.signed import SignedTexts
+from crm_core.access.signin import SignIn
 from crm_core.access.tokens import Tokens
+from crm_core.access.users import Users
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
 from crm_core.model.keys import Roster
@@ -69,6 +74,11 @@ class Services:
     now: Callable[[], datetime]
     ids: Ids
     tokens: Tokens
+    users: Users
+    sessions: Sessions
+    signin: SignIn
+    signed: SignedTexts
+    callers: Callers
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     started_at: datetime | None = None
     metrics: Any = None

@@ -134,6 +134,13 @@ class Tokens:
             raise Unauthenticated(_REFUSAL)
         return known.caller
 
+    async def still(self, tenant: str, id: str) -> Caller:  # noqa: A002 -- the wire's word
+        """The caller of a token that was good before. Raises Unauthenticated where it has ended since."""
+        document = (await self._backend.get(tenant, TOKENS, id)).document
+        if document is None or _read(document).state(self._now()) != "active":
+            raise Unauthenticated(_REFUSAL)
+        return _caller(_read(document), document.revision)
+
     async def list(self, tenant: str) -> list[Token]:
         """All tokens, ended ones too, the oldest first."""
         return [_read(document) async for document in self._backend.documents(tenant, TOKENS)]
@@ -169,11 +176,8 @@ class Tokens:
 
     def _keep(self, place: tuple[str, str], document: Document) -> _Known:
         token = _read(document)
-        caller = Caller(
-            kind="token", id=token.id, name=token.name, revision=document.revision, scopes=frozenset(token.scopes)
-        )
         expires = None if token.expires_at is None else heard(token.expires_at)
-        known = _Known(document.revision, document.body, expires, caller)
+        known = _Known(document.revision, document.body, expires, _caller(token, document.revision))
         if len(self._known) >= _KEPT:
             self._known.clear()
         self._known[place] = known
@@ -192,6 +196,10 @@ def _digest(text: str) -> str:
 
 def _read(document: Document) -> Token:
     return msgspec.json.decode(document.body, type=Token)
+
+
+def _caller(token: Token, revision: int) -> Caller:
+    return Caller(kind="token", id=token.id, name=token.name, revision=revision, scopes=frozenset(token.scopes))
 
 
 def _checked_name(name: str) -> str:

@@ -1,14 +1,33 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from crm_core.access.callers import Callers
+from crm_core.access.passwords import Passwords
+from crm_core.access.sessions import Sessions
+from crm_core.access.signed import SignedTexts
+from crm_core.access.signin import SignIn
+from crm_core.access.throttle import LoginThrottle
+from crm_core.access.tokens import Tokens
+from crm_core.access.user import Held
+from crm_core.access.users import Users
+from crm_core.model.caller import Caller
+from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
-from crm_core.plugin.storage import StorageBackend, StorageContext
+from crm_core.plugin.storage import StorageBackend, StorageContext, Unit
+from crm_core.settings import load_catalog, load_roles
+from crm_core.workspace import Section, Views
+from crm_features.payload import FeaturesType
 from crm_tinydb.storage import TinyDBBackend
+
+KEYS = (b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!")
+PASSWORD = "correct horse battery"
 
 
 class Clock:
@@ -22,6 +41,52 @@ class Clock:
 
     def forward(self, **amount: float) -> None:
         self.moment += timedelta(**amount)
+
+
+@dataclass
+class Files:
+    """The admin's files as in force now."""
+
+    generation: int
+    catalog: Catalog
+    roles: Roles
+
+
+@dataclass
+class Access:
+    """Everything of access over one store, as the composition root puts it together."""
+
+    backend: StorageBackend
+    clock: Clock
+    files: Files
+    views: Views
+    users: Users
+    sessions: Sessions
+    signin: SignIn
+    tokens: Tokens
+    callers: Callers
+
+    async def user(self, email: str = "ada@example.com", role: str = "admin", **more: Any) -> Held:
+        """A user with the password of these tests."""
+        return await self.users.create("north", {"email": email, "role": role, "password": PASSWORD} | more, None)
+
+    async def caller(self, held: Held) -> Caller:
+        """The user, signed in."""
+        return held.caller((await self.sessions.open("north", held, "api")).id)
+
+    async def push(self, data: dict[str, Any], tenant: str = "north") -> None:
+        """Put a features section in force."""
+        revision = (await self.views.of(tenant)).revision + 1
+        section = Section(
+            name="features",
+            data=data,
+            version=revision,
+            revision=revision,
+            applied_at="2026-11-24T02:00:00.000Z",
+            request_id="r",
+            payload_type="features",
+        )
+        await self.backend.commit(tenant, Unit(now=int(self.clock().timestamp()), puts=(section.put(),), revises=True))
 
 
 @pytest.fixture
@@ -43,3 +108,36 @@ async def backend(tmp_path: Path) -> AsyncIterator[StorageBackend]:
     await store.create("south")
     yield store
     await store.close()
+
+
+@pytest.fixture
+def access(backend: StorageBackend, clock: Clock, ids: Ids, tmp_path: Path) -> Access:
+    """Users, sessions and tokens over the store, with the built-in catalog and roles."""
+    catalog = load_catalog(tmp_path / "modules.yaml", record_types=())
+    files = Files(1, catalog, load_roles(tmp_path / "roles.yaml", catalog=catalog))
+    views = Views(backend, files, {"features": FeaturesType()})
+    passwords, signed = Passwords(), SignedTexts(KEYS, clock)
+    users = Users(backend, views, passwords, clock, ids)
+    sessions = Sessions(backend, signed, clock, ids)
+    tokens = Tokens(backend, KEYS, clock, ids, ("customers", "deals", "tasks"))
+    return Access(
+        backend=backend,
+        clock=clock,
+        files=files,
+        views=views,
+        users=users,
+        sessions=sessions,
+        signin=SignIn(users, sessions, passwords, LoginThrottle(clock), signed),
+        tokens=tokens,
+        callers=Callers(tokens, sessions),
+    )
+
+
+@pytest.fixture
+def signs_in(access: Access) -> Callable[..., Awaitable[Any]]:
+    """Sign in over the API; the tenant's name and a source are given."""
+
+    async def signing_in(email: str = "ada@example.com", password: str = PASSWORD, source: str = "192.0.2.1") -> Any:
+        return await access.signin.sign_in("north", email, password, source=source, kind="api")
+
+    return signing_in

@@ -1,0 +1,27 @@
+"""From a credential to a caller, whichever kind it is, and whether a caller met before is still one."""
+
+from __future__ import annotations
+
+from crm_core.access.sessions import Sessions
+from crm_core.access.tokens import PREFIX, Tokens
+from crm_core.model.caller import Caller
+
+
+class Callers:
+    """Everyone who may ask for something."""
+
+    def __init__(self, tokens: Tokens, sessions: Sessions) -> None:
+        self._tokens = tokens
+        self._sessions = sessions
+
+    async def bearer(self, tenant: str, text: str) -> Caller:
+        """Who sent an API token or an access token. Raises Unauthenticated."""
+        if text.startswith(PREFIX):
+            return await self._tokens.caller(tenant, text)
+        return await self._sessions.by_access_token(tenant, text)
+
+    async def still(self, tenant: str, caller: Caller) -> Caller:
+        """The caller as they are now. Raises Unauthenticated where the credential has ended."""
+        if caller.session is None:
+            return await self._tokens.still(tenant, caller.id)
+        return await self._sessions.caller(tenant, caller.session)

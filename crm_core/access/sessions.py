@@ -1,0 +1,198 @@
+"""Sign-ins: what a user's cookie, access token and refresh token stand for, kept on the server so that it can end.
+
+A session is good while it has not ended or expired, its user is not disabled, and the user's epoch is the one it was
+opened in: a new password, or being disabled, ends every session of the user in the one write that it takes anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import msgspec
+
+from crm_core.access.signed import SignedTexts
+from crm_core.access.user import USERS, Held, read_user
+from crm_core.errors import TokenReused, Unauthenticated
+from crm_core.model.caller import Caller
+from crm_core.model.ids import Ids
+from crm_core.model.times import heard, told
+from crm_core.plugin.query import PageQuery
+from crm_core.plugin.storage import Committed, Delete, Document, DocumentAt, Put, StorageBackend, Unit
+
+SESSIONS: Final = "sessions"
+ACCESS_LIFETIME: Final = timedelta(minutes=15)
+REFRESH_LIFETIME: Final = timedelta(days=30)  # from the last refresh
+BROWSER_LIFETIME: Final = timedelta(days=7)
+MAX_SESSIONS: Final = 200  # of a user; past it the oldest ends
+_SWEPT: Final = 20  # of the oldest, looked at whenever a session is opened
+
+_REFUSAL: Final = "Sign in again: this sign-in is unknown here, has expired, or was ended."
+_REUSED: Final = "A refresh token of this sign-in was used twice, so the sign-in has ended; sign in again."
+Kind = Literal["api", "browser"]
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in as kept. ``refreshed`` counts its refresh tokens; ``reused``: one of them came twice."""
+
+    id: str
+    user: str
+    epoch: int
+    kind: Kind
+    created_at: str
+    expires_at: str
+    refreshed: int = 0
+    reused: bool = False
+
+    def put(self) -> Put:
+        """The session as the store takes it."""
+        indexes = {"user": self.user, "created_at": self.created_at}
+        return Put(SESSIONS, self.id, msgspec.json.encode(self), indexes)
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a custom app gets: ``expires_in`` is the access token's life in seconds."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        return "Grant(...)"
+
+
+class Sessions:
+    """The sign-ins of all tenants."""
+
+    def __init__(self, backend: StorageBackend, signed: SignedTexts, now: Callable[[], datetime], ids: Ids) -> None:
+        self._backend = backend
+        self._signed = signed
+        self._now = now
+        self._ids = ids
+
+    async def open(self, tenant: str, held: Held, kind: Kind) -> Session:
+        """A new sign-in of a user whose password was right."""
+        now = self._now()
+        lifetime = BROWSER_LIFETIME if kind == "browser" else REFRESH_LIFETIME
+        session = Session(
+            id=self._ids.new(),
+            user=held.user.id,
+            epoch=held.user.epoch,
+            kind=kind,
+            created_at=told(now),
+            expires_at=told(now + lifetime),
+        )
+        gone = await self._sweep(tenant, held, now)
+        unit = Unit(now=int(now.timestamp()), puts=(session.put(),), deletes=gone)
+        await self._backend.commit(tenant, unit)  # it expects nothing, so nothing stands against it
+        return session
+
+    def grant(self, tenant: str, session: Session) -> Grant:
+        """An access token of the session, and the refresh token that gets the next one."""
+        return Grant(
+            access_token=self._signed.make("access", tenant, session.id, lifetime=ACCESS_LIFETIME),
+            expires_in=int(ACCESS_LIFETIME.total_seconds()),
+            refresh_token=self._signed.make(
+                "refresh", tenant, session.id, session.refreshed, lifetime=REFRESH_LIFETIME
+            ),
+        )
+
+    def cookie(self, tenant: str, session: Session) -> str:
+        """What the browser keeps of a session."""
+        return self._signed.make("cookie", tenant, session.id, lifetime=BROWSER_LIFETIME)
+
+    def confirmation(self, tenant: str, session_id: str) -> str:
+        """A CSRF token: what pages of the session's own know and other sites do not."""
+        return self._signed.make("csrf", tenant, session_id, lifetime=BROWSER_LIFETIME)
+
+    def confirms(self, tenant: str, session_id: str, text: str) -> bool:
+        """Whether a text is a CSRF token of this session."""
+        return self._signed.read("csrf", text) == (tenant, session_id)
+
+    async def by_access_token(self, tenant: str, text: str) -> Caller:
+        """Who sent an access token. Raises Unauthenticated."""
+        return await self._by_text(tenant, "access", text)
+
+    async def by_cookie(self, tenant: str, text: str) -> Caller:
+        """Who sent a session cookie. Raises Unauthenticated."""
+        return await self._by_text(tenant, "cookie", text)
+
+    async def caller(self, tenant: str, session_id: str) -> Caller:
+        """The user behind a session that is still good. Raises Unauthenticated."""
+        session = self._good(await self._document(tenant, session_id))
+        return (await self._user(tenant, session)).caller(session_id)
+
+    async def refresh(self, tenant: str, text: str) -> Grant:
+        """The next access and refresh token; the refresh token sent has been used up by that.
+
+        Raises Unauthenticated, and TokenReused where it was used before: the whole sign-in has ended by that.
+        """
+        parts = self._signed.read("refresh", text)
+        if parts is None or parts[0] != tenant:
+            raise Unauthenticated(_REFUSAL)
+        _, session_id, number = parts
+        while True:
+            document = await self._document(tenant, session_id)
+            if _read(document).reused:
+                raise TokenReused(_REUSED)
+            session = self._good(document)
+            await self._user(tenant, session)
+            now = self._now()
+            if number == session.refreshed:
+                after = msgspec.structs.replace(session, refreshed=number + 1, expires_at=told(now + REFRESH_LIFETIME))
+            else:
+                after = msgspec.structs.replace(session, reused=True)
+            expect = (DocumentAt(SESSIONS, session_id, document.revision),)
+            unit = Unit(now=int(now.timestamp()), expect=expect, puts=(after.put(),))
+            # Of two at one moment, the one that comes second finds the session changed, and is a reuse.
+            if isinstance(await self._backend.commit(tenant, unit), Committed):
+                if after.reused:
+                    raise TokenReused(_REUSED)
+                return self.grant(tenant, after)
+
+    async def end(self, tenant: str, session_id: str) -> None:
+        """Sign out: cookie, access token and refresh token are worth nothing from now on."""
+        unit = Unit(now=int(self._now().timestamp()), deletes=(Delete(SESSIONS, session_id),))
+        await self._backend.commit(tenant, unit)
+
+    async def _by_text(self, tenant: str, purpose: str, text: str) -> Caller:
+        parts = self._signed.read(purpose, text)
+        if parts is None or parts[0] != tenant:
+            raise Unauthenticated(_REFUSAL)
+        return await self.caller(tenant, parts[1])
+
+    async def _document(self, tenant: str, session_id: str) -> Document:
+        document = (await self._backend.get(tenant, SESSIONS, session_id)).document
+        if document is None:
+            raise Unauthenticated(_REFUSAL)
+        return document
+
+    def _good(self, document: Document) -> Session:
+        session = _read(document)
+        if session.reused or heard(session.expires_at) <= self._now():
+            raise Unauthenticated(_REFUSAL)
+        return session
+
+    async def _user(self, tenant: str, session: Session) -> Held:
+        document = (await self._backend.get(tenant, USERS, session.user)).document
+        held = None if document is None else read_user(document)
+        if held is None or held.user.disabled or held.user.epoch != session.epoch:
+            raise Unauthenticated(_REFUSAL)
+        return held
+
+    async def _sweep(self, tenant: str, held: Held, now: datetime) -> tuple[Delete, ...]:
+        """The user's sessions to forget now: of the oldest those that are over, or the very oldest of too many."""
+        query = PageQuery(
+            collection=SESSIONS, sort="created_at", filters=(("user", held.user.id),), limit=_SWEPT, total=True
+        )
+        page = await self._backend.page(tenant, query)
+        oldest = [_read(document) for document in page.documents]
+        over = [one.id for one in oldest if one.epoch != held.user.epoch or heard(one.expires_at) <= now]
+        if not over and (page.total or 0) >= MAX_SESSIONS:
+            over = [oldest[0].id]
+        return tuple(Delete(SESSIONS, session_id) for session_id in over)
+
+
+def _read(document: Document) -> Session:
+    return msgspec.json.decode(document.body, type=Session)

@@ -1,0 +1,104 @@
+"""Signing in, choosing a password, and the links by which somebody without one gets one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from crm_core.access.passwords import Passwords
+from crm_core.access.sessions import Kind, Session, Sessions
+from crm_core.access.signed import SignedTexts
+from crm_core.access.throttle import LoginThrottle
+from crm_core.access.user import Held
+from crm_core.access.users import Users
+from crm_core.errors import InvalidCredentials, LoginThrottled, NotFound, RevisionMismatch, Unauthenticated
+from crm_core.model.caller import Caller
+
+INVITATION: Final = timedelta(days=7)
+RESET: Final = timedelta(hours=2)
+
+_log = structlog.get_logger("crm.access")
+_WRONG: Final = "The e-mail address or the password is wrong."
+_SPENT: Final = "This link was used, has expired, or is not whole; ask for a new one."
+
+
+class SignIn:
+    """What people do with passwords. Every refusal of a sign-in is the same and takes the same time."""
+
+    def __init__(
+        self, users: Users, sessions: Sessions, passwords: Passwords, throttle: LoginThrottle, signed: SignedTexts
+    ) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._passwords = passwords
+        self._throttle = throttle
+        self._signed = signed
+
+    async def sign_in(self, tenant: str, email: str, password: str, *, source: str | None, kind: Kind) -> Session:
+        """A new session. Raises InvalidCredentials (also for unknown and disabled users), LoginThrottled."""
+        self._throttle.begin(tenant, email, source)
+        held = await self._users.by_email(tenant, email)
+        try:
+            right = await self._passwords.verify(None if held is None else held.user.password, password)
+        except LoginThrottled:  # too many at this moment: nobody's failure
+            self._throttle.withdraw(tenant, email, source)
+            raise
+        if held is None or not right or held.user.disabled:
+            _log.info("sign_in_refused", tenant=tenant, source=source)
+            raise InvalidCredentials(_WRONG)
+        self._throttle.succeeded(tenant, email, source)
+        # Where the password was changed meanwhile, the session is of an epoch that is over and good for nothing.
+        session = await self._sessions.open(tenant, held, kind)
+        _log.info("signed_in", tenant=tenant, source=source, user=held.user.id, kind=kind)
+        return session
+
+    async def change_password(self, tenant: str, caller: Caller, old: str, new: str, *, source: str | None) -> Held:
+        """A new password for somebody who knows the old one; every sign-in of theirs ends, this one too.
+
+        Raises InvalidCredentials, LoginThrottled, InvalidRecord, RevisionMismatch.
+        """
+        held = await self._users.get(tenant, caller.id)
+        email = held.user.email
+        self._throttle.begin(tenant, email, source)
+        if not await self._passwords.verify(held.user.password, old):
+            raise InvalidCredentials("The present password is wrong.")
+        self._throttle.succeeded(tenant, email, source)
+        return await self._set(tenant, held, new)
+
+    async def link(self, tenant: str, user_id: str, lifetime: timedelta) -> str:
+        """The secret part of a link by which this user may choose a password once. Raises NotFound.
+
+        It is good until it is used, another password was set, the user was disabled, or ``lifetime`` is over.
+        """
+        held = await self._users.get(tenant, user_id)
+        return self._signed.make("password", tenant, user_id, held.user.epoch, lifetime=lifetime)
+
+    async def linked(self, tenant: str, text: str) -> Held:
+        """The user whom a link is for. Raises Unauthenticated where it is not good any more."""
+        parts = self._signed.read("password", text)
+        if parts is None or parts[0] != tenant:
+            raise Unauthenticated(_SPENT)
+        try:
+            held = await self._users.get(tenant, parts[1])
+        except NotFound:
+            raise Unauthenticated(_SPENT) from None
+        if held.user.disabled or held.user.epoch != parts[2]:
+            raise Unauthenticated(_SPENT)
+        return held
+
+    async def choose(self, tenant: str, text: str, password: str) -> Held:
+        """Set the password by a link, which is used up by that. Raises Unauthenticated, InvalidRecord."""
+        held = await self.linked(tenant, text)
+        try:
+            return await self._set(tenant, held, password)
+        except RevisionMismatch:
+            await self.linked(tenant, text)  # used at the same moment: say so
+            raise
+
+    async def _set(self, tenant: str, held: Held, password: str) -> Held:
+        after = await self._users.set_password(tenant, held, password, f"user:{held.user.id}")
+        if after is None:
+            raise RevisionMismatch("The user was changed at this very moment; repeat the request.")
+        return after

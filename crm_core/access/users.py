@@ -1,0 +1,232 @@
+"""The users of a tenant: made, changed and listed, within the rules that keep a workspace in good hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from crm_core.access.passwords import Passwords
+from crm_core.access.user import USERS, Held, User, UserInput, folded, read_input, read_user
+from crm_core.errors import (
+    Finding,
+    InvalidRecord,
+    LimitReached,
+    NotFound,
+    PermissionDenied,
+    RevisionMismatch,
+    StorageUnavailable,
+)
+from crm_core.model.caller import Caller
+from crm_core.model.ids import Ids
+from crm_core.model.patch import merge_patch
+from crm_core.model.permissions import SUPER_ADMIN
+from crm_core.model.times import told
+from crm_core.plugin.query import Page, PageQuery
+from crm_core.plugin.storage import (
+    Committed,
+    Conflict,
+    CountBelow,
+    DocumentAt,
+    Expectation,
+    IndexFree,
+    StorageBackend,
+    Unit,
+)
+from crm_core.workspace import Views
+
+OPERATOR = "operator"
+"""How records name somebody who works on the machine itself, with ``crm user``."""
+
+_ATTEMPTS = 20
+
+
+class Users:
+    """The users of all tenants. ``by`` is who asks; None is an operator on the machine."""
+
+    def __init__(
+        self, backend: StorageBackend, views: Views, passwords: Passwords, now: Callable[[], datetime], ids: Ids
+    ) -> None:
+        self._backend = backend
+        self._views = views
+        self._passwords = passwords
+        self._now = now
+        self._ids = ids
+
+    async def get(self, tenant: str, id: str) -> Held:  # noqa: A002 -- the wire's word
+        """One user. Raises NotFound."""
+        document = (await self._backend.get(tenant, USERS, id)).document
+        if document is None:
+            raise NotFound("There is no user with this id.")
+        return read_user(document)
+
+    async def by_email(self, tenant: str, email: str) -> Held | None:
+        """The user with this address, whatever its case."""
+        document = (await self._backend.find(tenant, USERS, "email", folded(email))).document
+        return None if document is None else read_user(document)
+
+    async def page(self, tenant: str, query: PageQuery) -> tuple[list[Held], Page]:
+        """A page of users; the query is on their collection."""
+        page = await self._backend.page(tenant, query)
+        return [read_user(document) for document in page.documents], page
+
+    async def create(self, tenant: str, data: Any, by: Caller | None) -> Held:
+        """Make a user from decoded JSON. Raises InvalidRecord, PermissionDenied, LimitReached."""
+        workspace = await self._views.of(tenant)
+        wanted, findings = read_input(data, None, workspace.catalog, workspace.roles)
+        if wanted is None:
+            raise _invalid(findings)
+        _require_super(by, wanted.role)
+        password = None if wanted.password is None else await self._passwords.hash(wanted.password)
+        moment, actor = told(self._now()), _actor(by)
+        user = User(
+            id=self._ids.new(),
+            email=wanted.email,
+            name=wanted.name,
+            role=wanted.role,
+            assignment=wanted.assignment,
+            disabled=wanted.disabled,
+            password=password,
+            created_at=moment,
+            updated_at=moment,
+            created_by=actor,
+            updated_by=actor,
+        )
+        expect: list[Expectation] = [DocumentAt(USERS, user.id, 0)]
+        limit = workspace.entitlements.limits.get(USERS)
+        if limit is not None:
+            expect.append(CountBelow(USERS, limit))
+        outcome = await self._commit(tenant, user, expect)
+        if isinstance(outcome, Conflict):
+            raise LimitReached(f"The plan allows {limit} users, and there are as many.", limit=limit)
+        return Held(user, outcome.documents[0])
+
+    async def update(
+        self,
+        tenant: str,
+        id: str,  # noqa: A002 -- the wire's word
+        patch: Any,
+        by: Caller | None,
+        *,
+        revision: int | None = None,
+    ) -> Held:
+        """Change a user by a JSON merge patch; with ``revision``, only while it is at that one.
+
+        Raises NotFound, RevisionMismatch, InvalidRecord, PermissionDenied.
+        """
+        for _ in range(_ATTEMPTS):
+            held = await self.get(tenant, id)
+            if revision is not None and revision != held.revision:
+                raise RevisionMismatch("The user was changed in the meantime; read it again.")
+            _require_super(by, held.user.role)
+            user = await self._changed(tenant, held.user, patch, by)
+            if user is held.user:
+                return held
+            outcome = await self.replace(tenant, held, user)
+            if outcome is not None:
+                return outcome
+        raise _busy()
+
+    async def set_password(self, tenant: str, held: Held, password: str, actor: str) -> Held | None:
+        """Give a user a new password, which ends all sign-ins; None where the user has changed since ``held``.
+
+        Raises InvalidRecord.
+        """
+        data = {"email": held.user.email, "role": held.user.role, "password": password}
+        workspace = await self._views.of(tenant)
+        wanted, findings = read_input(data, held.user, workspace.catalog, workspace.roles)
+        if wanted is None:
+            raise _invalid(findings)
+        user = msgspec.structs.replace(
+            held.user,
+            password=await self._passwords.hash(password),
+            epoch=held.user.epoch + 1,
+            updated_at=told(self._now()),
+            updated_by=actor,
+        )
+        return await self.replace(tenant, held, user)
+
+    async def replace(self, tenant: str, held: Held, user: User) -> Held | None:
+        """Put a user in the place of the held one; None where that has changed, or what the change rests on.
+
+        Raises InvalidRecord where the address is taken or nobody would be left to rule.
+        """
+        expect: list[Expectation] = [DocumentAt(USERS, user.id, held.revision)]
+        if held.user.rules and not user.rules:
+            expect.append(await self._another_ruler(tenant, user))
+        outcome = await self._commit(tenant, user, expect)
+        return None if isinstance(outcome, Conflict) else Held(user, outcome.documents[0])
+
+    async def _changed(self, tenant: str, user: User, patch: Any, by: Caller | None) -> User:
+        """The user after the patch; the very same where nothing changes."""
+        workspace = await self._views.of(tenant)
+        writable: dict[str, Any] = {
+            "email": user.email,
+            "name": user.name,
+            "role": user.role,
+            "assignment": None if user.assignment is None else list(user.assignment),
+            "disabled": user.disabled,
+        }
+        merged = merge_patch({name: value for name, value in writable.items() if value is not None}, patch)
+        wanted, findings = read_input(merged, user, workspace.catalog, workspace.roles)
+        if wanted is None:
+            raise _invalid(findings)
+        _require_super(by, wanted.role)
+        changed = _applied(user, wanted)
+        if wanted.password is not None:
+            password = await self._passwords.hash(wanted.password)
+            changed = msgspec.structs.replace(changed, password=password, epoch=user.epoch + 1)
+        if changed == user:
+            return user
+        return msgspec.structs.replace(changed, updated_at=told(self._now()), updated_by=_actor(by))
+
+    async def _another_ruler(self, tenant: str, user: User) -> Expectation:
+        """That some other super admin is still there as found now: two cannot put each other out at one moment."""
+        query = PageQuery(collection=USERS, sort="created_at", filters=(("rules", True),), limit=2)
+        for document in (await self._backend.page(tenant, query)).documents:
+            if document.id != user.id:
+                return DocumentAt(USERS, document.id, document.revision)
+        message = "This is the last super admin who can sign in; make another one first."
+        pointer = "/disabled" if user.disabled else "/role"
+        raise InvalidRecord(message, errors=[Finding(pointer, "last_super_admin", message)])
+
+    async def _commit(self, tenant: str, user: User, expect: list[Expectation]) -> Committed | Conflict:
+        free = IndexFree(USERS, "email", folded(user.email), user.id)
+        unit = Unit(now=int(self._now().timestamp()), expect=(free, *expect), puts=(user.put(),))
+        outcome = await self._backend.commit(tenant, unit)
+        if isinstance(outcome, Conflict) and outcome.what == "index":
+            message = "Another user has this e-mail address."
+            raise InvalidRecord(message, errors=[Finding("/email", "taken", message)])
+        return outcome
+
+
+def _applied(user: User, wanted: UserInput) -> User:
+    return msgspec.structs.replace(
+        user,
+        email=wanted.email,
+        name=wanted.name,
+        role=wanted.role,
+        assignment=wanted.assignment,
+        disabled=wanted.disabled,
+        epoch=user.epoch + (wanted.disabled and not user.disabled),
+    )
+
+
+def _require_super(by: Caller | None, role: str) -> None:
+    """Only a super admin makes, changes or becomes one."""
+    if role == SUPER_ADMIN and by is not None and by.role != SUPER_ADMIN:
+        raise PermissionDenied("Only a super admin may make or change a super admin.")
+
+
+def _actor(by: Caller | None) -> str:
+    return OPERATOR if by is None else by.actor
+
+
+def _invalid(findings: list[Finding]) -> InvalidRecord:
+    return InvalidRecord("The user does not fit; every error is listed.", errors=findings)
+
+
+def _busy() -> StorageUnavailable:
+    return StorageUnavailable("The user changes too often at this moment; repeat the request.", retry_after=1)

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from crm_core.access import passwords as passwords_module
+from crm_core.access.passwords import Passwords
+from crm_core.access.signin import INVITATION, RESET
+from crm_core.access.throttle import Buckets, LoginThrottle
+from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
+
+PASSWORD = "correct horse battery"
+
+
+async def refused(work: Any) -> str:
+    with pytest.raises(InvalidCredentials) as caught:
+        await work
+    return str(caught.value.detail)
+
+
+async def test_a_right_password_opens_a_session(access: Any, signs_in: Any) -> None:
+    """The address counts whatever its case; the session stands for the user."""
+    held = await access.user()
+    session = await signs_in("ADA@example.com")
+    assert (await access.sessions.caller("north", session.id)).id == held.user.id
+
+
+async def test_one_answer_for_all_that_is_wrong(access: Any, signs_in: Any) -> None:
+    """Wrong password, unknown user, disabled user, and one without a password yet are not told apart."""
+    await access.user()
+    await access.user("off@example.com", disabled=True)
+    await access.users.create("north", {"email": "new@example.com", "role": "agent"}, None)
+    said = {
+        await refused(signs_in(password="wrong")),
+        await refused(signs_in("nobody@example.com")),
+        await refused(signs_in("off@example.com")),
+        await refused(signs_in("new@example.com")),
+        await refused(signs_in(password="")),
+        await refused(signs_in(password="x\ud800")),
+    }
+    assert len(said) == 1
+
+
+@pytest.mark.slow
+async def test_one_time_for_all_that_is_wrong(access: Any) -> None:
+    """An unknown user takes as long as a wrong password: the medians differ by less than a fifth."""
+    await access.user()
+    taken: dict[str, list[float]] = {"ada@example.com": [], "nobody@example.com": []}
+    for number in range(12):
+        for email, times in taken.items():
+            begun = time.perf_counter()
+            await refused(access.signin.sign_in("north", email, "wrong", source=f"198.51.100.{number}", kind="api"))
+            times.append(time.perf_counter() - begun)
+        access.clock.forward(minutes=15)
+    known, unknown = (statistics.median(times) for times in taken.values())
+    assert abs(known - unknown) < max(known, unknown) / 5
+
+
+async def test_an_account_is_throttled_wherever_the_attempts_come_from(access: Any, signs_in: Any) -> None:
+    """After ten failures even the right password waits, and is good again once enough time has passed."""
+    await access.user()
+    await access.user("bob@example.com")
+    for number in range(10):
+        await refused(signs_in(password="wrong", source=f"198.51.100.{number}"))
+    with pytest.raises(LoginThrottled) as caught:
+        await signs_in()
+    assert caught.value.retry_after == 90
+    await signs_in("bob@example.com")
+    access.clock.forward(seconds=90)
+    await signs_in()
+
+
+async def test_unknown_accounts_are_throttled_alike(signs_in: Any) -> None:
+    """The throttle does not tell which accounts there are."""
+    for _ in range(10):
+        await refused(signs_in("nobody@example.com"))
+    with pytest.raises(LoginThrottled):
+        await signs_in("NOBODY@example.com")
+
+
+async def test_attempts_at_one_moment_do_not_slip_through(access: Any, signs_in: Any) -> None:
+    """Of thirty wrong guesses at once ten are looked at."""
+    await access.user()
+    outcomes = await asyncio.gather(*(signs_in(password="wrong") for _ in range(30)), return_exceptions=True)
+    assert [type(one).__name__ for one in outcomes].count("InvalidCredentials") == 10
+
+
+def test_a_source_is_throttled_over_all_accounts(clock: Any) -> None:
+    """A hundred failures from one address stop it; of IPv6, its whole /64; another address goes on."""
+    throttle = LoginThrottle(clock)
+    for number in range(100):
+        throttle.begin("north", f"a{number}@x.de", f"2001:db8::{number:x}")
+    with pytest.raises(LoginThrottled):
+        throttle.begin("south", "b@x.de", "2001:db8::ffff")
+    throttle.begin("north", "b@x.de", "2001:db8:0:1::1")
+    clock.forward(seconds=9)
+    throttle.begin("north", "b@x.de", "2001:db8::ffff")
+
+
+def test_success_takes_its_attempt_back(clock: Any) -> None:
+    """Sign-ins that succeed never add up to a throttle, neither for the account nor for a shared address."""
+    throttle = LoginThrottle(clock)
+    for number in range(1000):
+        throttle.begin("north", f"a{number % 20}@x.de", "192.0.2.1")
+        throttle.succeeded("north", f"a{number % 20}@x.de", "192.0.2.1")
+
+
+def test_buckets_are_bounded_and_forget_what_leaked_away() -> None:
+    """However many names come, only so many are remembered, and taking attempts back leaves nothing."""
+    buckets = Buckets(2, 10.0, kept=5)
+    for number in range(50):
+        buckets.add(str(number), 0.0)
+    assert len(buckets) == 5
+    buckets.add("49", 0.0, -1)
+    assert len(buckets) == 4
+    buckets.add("48", 0.0)
+    assert buckets.wait("48", 0.0) == 10.0
+    assert buckets.wait("48", 4.0) == pytest.approx(6.0)
+    assert buckets.wait("48", -100.0) == 10.0
+
+
+async def test_the_queue_for_passwords_is_bounded(access: Any, signs_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the queue a sign-in is asked to come again in a second, and that is nobody's failure."""
+    await access.user()
+    monkeypatch.setattr(passwords_module, "_WAITING", 0)
+    outcomes = await asyncio.gather(*(signs_in() for _ in range(9)), return_exceptions=True)
+    late = [one for one in outcomes if isinstance(one, LoginThrottled)]
+    assert len(late) == 7
+    assert {one.retry_after for one in late} == {1}
+    await signs_in()
+
+
+async def test_passwords_are_argon2id_and_their_threads_give_way() -> None:
+    """Hashes name OWASP's parameters; on Linux the threads run at lower priority than the loop's."""
+    passwords = Passwords()
+    kept = await passwords.hash(PASSWORD)
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert await passwords.verify(kept, PASSWORD)
+    assert not await passwords.verify(kept, PASSWORD + "x")
+    assert not await passwords.verify(None, PASSWORD)
+    assert await passwords.verify(await passwords.hash("pa\u00dfw\u00f6rter"), "pa\u00dfwo\u0308rter")
+    assert not await passwords.verify("no hash", PASSWORD)
+    if hasattr(os, "sched_getaffinity"):
+        nice = await passwords._run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        assert nice > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+async def test_changing_ones_password_needs_the_old_one(access: Any, signs_in: Any) -> None:
+    """The old password is asked for, the new one checked, and every sign-in ends."""
+    held = await access.user()
+    session = await signs_in()
+    caller = await access.sessions.caller("north", session.id)
+    change = access.signin.change_password
+    await refused(change("north", caller, "wrong", "a new long one", source=None))
+    for poor in ("short", "x" * 257, held.user.email):
+        with pytest.raises(InvalidRecord):
+            await change("north", caller, PASSWORD, poor, source=None)
+    await change("north", caller, PASSWORD, "a new long one", source=None)
+    with pytest.raises(Unauthenticated):
+        await access.sessions.caller("north", session.id)
+    await refused(signs_in())
+    await signs_in(password="a new long one")
+
+
+async def test_a_link_sets_a_password_once(access: Any, signs_in: Any) -> None:
+    """An invited user chooses a password by the link; the link is good once, for one user and one tenant."""
+    held = await access.users.create("north", {"email": "new@example.com", "role": "agent"}, None)
+    text = await access.signin.link("north", held.user.id, INVITATION)
+    assert (await access.signin.linked("north", text)).user.email == "new@example.com"
+    with pytest.raises(InvalidRecord):
+        await access.signin.choose("north", text, "short")
+    outcomes = await asyncio.gather(
+        *(access.signin.choose("north", text, PASSWORD) for _ in range(3)), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in outcomes) == ["Held", "Unauthenticated", "Unauthenticated"]
+    await signs_in("new@example.com")
+    for spent in (text, "", "a.b"):
+        with pytest.raises(Unauthenticated):
+            await access.signin.linked("north", spent)
+    with pytest.raises(Unauthenticated):
+        await access.signin.linked("south", text)
+
+
+async def test_links_end_with_time_disabling_and_another_password(access: Any) -> None:
+    """A link is worth nothing after its time, once another link was used, and for a disabled user."""
+    held = await access.user()
+    late, other = [await access.signin.link("north", held.user.id, RESET) for _ in range(2)]
+    access.clock.forward(hours=2)
+    with pytest.raises(Unauthenticated):
+        await access.signin.choose("north", late, PASSWORD)
+    first, other = [await access.signin.link("north", held.user.id, RESET) for _ in range(2)]
+    await access.signin.choose("north", first, PASSWORD)
+    with pytest.raises(Unauthenticated):
+        await access.signin.choose("north", other, PASSWORD)
+    text = await access.signin.link("north", held.user.id, RESET)
+    await access.users.update("north", held.user.id, {"disabled": True}, None)
+    with pytest.raises(Unauthenticated):
+        await access.signin.choose("north", text, PASSWORD)
