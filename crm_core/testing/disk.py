@@ -40,6 +40,7 @@ class FakeDisk:
         self.syncs = True  # False: fsync is stubbed out, as a store that forgot it would have it
         self._root = _Folder()
         self._handles: dict[int, _File] = {}
+        self._durable: set[int] = set()  # handles whose writes bring their own sync
         self._next = 100
         self._faults: list[tuple[str, int]] = []
         self._lock = Lock()
@@ -76,8 +77,8 @@ class FakeDisk:
 
     # -- what a store does
 
-    def open(self, path: Path, *, create: bool = False) -> int:
-        """Open for appending."""
+    def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
+        """Open for appending; a ``durable`` write is a write and a sync, so that either can fail."""
         self._call("open", path)
         with self._lock:
             folder = self._folder(path.parent)
@@ -87,6 +88,8 @@ class FakeDisk:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             self._next += 1
             self._handles[self._next] = self._file(path)
+            if durable:
+                self._durable.add(self._next)
             return self._next
 
     def write(self, handle: int, data: bytes) -> int:
@@ -101,6 +104,8 @@ class FakeDisk:
             self._faults.pop(0)
             data = data[: max(1, len(data) // 3)]
         file.data += data
+        if handle in self._durable:
+            self.sync(handle)
         return len(data)
 
     def sync(self, handle: int) -> None:
@@ -118,6 +123,7 @@ class FakeDisk:
     def close(self, handle: int) -> None:
         """Let go of an open file."""
         self._handles.pop(handle, None)
+        self._durable.discard(handle)
 
     def read(self, path: Path) -> bytes:
         """All of a file."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crm_core.model.log import Head, LogEntry, link
 from crm_core.plugin.unit import (
     Claim,
@@ -15,7 +17,7 @@ from crm_core.plugin.unit import (
     WorkspaceAt,
 )
 from crm_tinydb.change import Change, Claimed, Written, one_line
-from crm_tinydb.collection import Ranked, ranked
+from crm_tinydb.index import Ranked, ranked
 from crm_tinydb.state import Holding, State
 
 Key = tuple[str, str]
@@ -26,55 +28,61 @@ class Ahead:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        # For each index that an expectation has ever asked about: queued value -> ids and the seq that wrote it.
+        self._values: dict[str, dict[str, dict[Ranked, dict[str, int]]]] = {}
         self.clear()
 
     def clear(self) -> None:
         """Nothing is queued, or what was queued has failed."""
         self.seq, self.revision, self.head = self._state.seq, self._state.revision, self._state.head
-        self._documents: dict[Key, tuple[int, int]] = {}  # revision (0: deleted) and the seq that made it
-        self._values: dict[tuple[str, str, Ranked], dict[str, int]] = {}  # index value -> ids and the seq
-        self._claims: dict[Key, tuple[Holding | None, int]] = {}
+        self._documents: dict[Key, tuple[int, Written | None]] = {}  # the seq that wrote it; None: deleted
+        self._sizes: dict[str, int] = {}  # of the collections that something is queued for
+        self._claims: dict[Key, tuple[int, Holding | None]] = {}
+        for indexes in self._values.values():
+            for held in indexes.values():
+                held.clear()
 
-    def settled(self, change: Change) -> None:
-        """A queued change became durable: forget what it said, unless a later one says more."""
-        seq = change.seq
-        if seq == self.seq:
+    def settled(self, changes: Sequence[Change]) -> None:
+        """Queued changes became durable: forget what they said, unless later ones say more."""
+        if changes and changes[-1].seq == self.seq:
             self.clear()
             return
+        for change in changes:
+            self._settle(change)
+
+    def _settle(self, change: Change) -> None:
+        seq = change.seq
         for put in change.puts:
             self._settle_document((put.collection, put.id), seq)
-            for key in _places(put.collection, put.indexes):
-                ids = self._values.get(key)
-                if ids is not None and ids.get(put.id) == seq:
-                    del ids[put.id]
-                    if not ids:
-                        del self._values[key]
+            for index, held in self._values.get(put.collection, {}).items():
+                for key in _keys(put, index):
+                    ids = held.get(key)
+                    if ids is not None and ids.get(put.id) == seq:
+                        del ids[put.id]
+                        if not ids:
+                            del held[key]
         for place in change.deletes:
             self._settle_document(place, seq)
-        for held in (*((claim.kind, claim.key) for claim in change.claims), *change.releases):
-            if self._claims.get(held, (None, 0))[1] == seq:
-                del self._claims[held]
+        for place in (*((claim.kind, claim.key) for claim in change.claims), *change.releases):
+            if self._claims.get(place, (0, None))[0] == seq:
+                del self._claims[place]
 
     def _settle_document(self, place: Key, seq: int) -> None:
-        if self._documents.get(place, (0, 0))[1] == seq:
+        if self._documents.get(place, (0, None))[0] == seq:
             del self._documents[place]
 
     def document(self, collection: str, id_: str) -> int:
         """A document's revision, 0 where there is none."""
         queued = self._documents.get((collection, id_))
         if queued is not None:
-            return queued[0]
+            return 0 if queued[1] is None else queued[1].revision
         row = self._state.collection(collection).rows.get(id_)
         return 0 if row is None else row[0]
 
     def count(self, collection: str) -> int:
         """How many documents a collection holds once all that is queued is in."""
-        held = self._state.collection(collection).rows
-        size = len(held)
-        for (name, id_), (revision, _) in self._documents.items():
-            if name == collection:
-                size += (revision > 0) - (id_ in held)
-        return size
+        size = self._sizes.get(collection)
+        return len(self._state.collection(collection).rows) if size is None else size
 
     def conflict(self, unit: Unit) -> Conflict | None:
         """The first thing that does not hold: claims, then expectations."""
@@ -97,7 +105,7 @@ class Ahead:
         highest = self._state.forgotten.get(claim.kind)
         held = None
         if place not in unit.releases:
-            held = self._claims[place][0] if place in self._claims else self._state.claims.get(place)
+            held = self._claims[place][1] if place in self._claims else self._state.claims.get(place)
         if held is not None:
             evidence, expires, stamp = held
             if expires is None or unit.now <= expires:
@@ -120,11 +128,23 @@ class Ahead:
                 return None if self._grown(collection, unit) <= limit else "count"
 
     def _free(self, collection: str, index: str, value: IndexValue, id_: str) -> bool:
-        queued = self._values.get((collection, index, ranked(value)), {})
-        if any(other != id_ for other in queued):
-            return False
+        for other in self._queued_values(collection, index).get(ranked(value), ()):
+            written = self._documents.get((collection, other), (0, None))[1]
+            if other != id_ and written is not None and ranked(value) in _keys(written, index):
+                return False
         holders = self._state.collection(collection).holders(index, value)
         return all(other == id_ or (collection, other) in self._documents for other in holders)
+
+    def _queued_values(self, collection: str, index: str) -> dict[Ranked, dict[str, int]]:
+        indexes = self._values.setdefault(collection, {})
+        held = indexes.get(index)
+        if held is None:
+            held = indexes[index] = {}
+            for seq, written in self._documents.values():
+                if written is not None and written.collection == collection:
+                    for key in _keys(written, index):
+                        held.setdefault(key, {})[written.id] = seq
+        return held
 
     def _grown(self, collection: str, unit: Unit) -> int:
         after = {d.id: False for d in unit.deletes if d.collection == collection}
@@ -166,32 +186,23 @@ class Ahead:
     def _note(self, change: Change) -> None:
         seq = change.seq
         for place in change.deletes:
-            self._void(*place)
-            self._documents[place] = (0, seq)
+            self._replace(place, seq, None)
         for put in change.puts:
-            self._void(put.collection, put.id)
-            self._documents[put.collection, put.id] = (put.revision, seq)
-            for key in _places(put.collection, put.indexes):
-                self._values.setdefault(key, {})[put.id] = seq
+            self._replace((put.collection, put.id), seq, put)
+            for index, held in self._values.get(put.collection, {}).items():
+                for key in _keys(put, index):
+                    held.setdefault(key, {})[put.id] = seq
         for place in change.releases:
-            self._claims[place] = (None, seq)
+            self._claims[place] = (seq, None)
         for claim in change.claims:
-            self._claims[claim.kind, claim.key] = ((bytes(claim.evidence), claim.expires, claim.stamp), seq)
+            self._claims[claim.kind, claim.key] = (seq, (bytes(claim.evidence), claim.expires, claim.stamp))
 
-    def _void(self, collection: str, id_: str) -> None:
-        """A later unit writes a queued document again: its earlier index values no longer count."""
-        if (collection, id_) in self._documents:
-            for key in [k for k, ids in self._values.items() if k[0] == collection and id_ in ids]:
-                del self._values[key][id_]
-                if not self._values[key]:
-                    del self._values[key]
+    def _replace(self, place: Key, seq: int, written: Written | None) -> None:
+        grown = (written is not None) - (self.document(*place) > 0)
+        self._sizes[place[0]] = self.count(place[0]) + grown
+        self._documents[place] = (seq, written)
 
 
-def _places(collection: str, indexes: dict[str, IndexValue]) -> list[tuple[str, str, Ranked]]:
-    places: list[tuple[str, str, Ranked]] = []
-    for name, value in indexes.items():
-        if isinstance(value, tuple):
-            places += [(collection, name, (3, each)) for each in value]
-        else:
-            places.append((collection, name, ranked(value)))
-    return places
+def _keys(written: Written, index: str) -> tuple[Ranked, ...]:
+    value = written.indexes.get(index)
+    return tuple((3, each) for each in value) if isinstance(value, tuple) else (ranked(value),)

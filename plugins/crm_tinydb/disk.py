@@ -13,8 +13,12 @@ from typing import Protocol
 class Disk(Protocol):
     """The calls a store makes. ``OSError`` is the only failure; ``write`` may write less than it was given."""
 
-    def open(self, path: Path, *, create: bool = False) -> int:
-        """Open for appending; with ``create`` make a new, empty file (mode 0600), replacing what is there."""
+    def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
+        """Open for appending; with ``create`` make a new, empty file (mode 0600), replacing what is there.
+
+        ``durable``: each write comes back when its bytes are durable, as if a sync came with it: one system call
+        where two would have the thread wait for the interpreter in between.
+        """
 
     def write(self, handle: int, data: bytes) -> int:
         """Append; returns how many bytes were taken."""
@@ -62,9 +66,11 @@ class Disk(Protocol):
 class RealDisk:
     """The operating system's files."""
 
-    def open(self, path: Path, *, create: bool = False) -> int:
+    def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(path, flags | (os.O_CREAT | os.O_TRUNC if create else 0), 0o600)
+        flags |= os.O_CREAT | os.O_TRUNC if create else 0
+        flags |= os.O_DSYNC if durable else 0
+        return os.open(path, flags, 0o600)
 
     def write(self, handle: int, data: bytes) -> int:
         return os.write(handle, data)

@@ -28,7 +28,7 @@ async def fold(tenant: Tenant, keep_days: int) -> None:
     async with tenant.keeping:
         if tenant.reasons or tenant.journal is None:
             return
-        async with tenant.writing:
+        async with tenant.grounded():
             if tenant.store_state().mode != "ok" or not await _turn(tenant):
                 return
             frozen, generation = snapshot(tenant.state), tenant.journal.generation

@@ -42,10 +42,9 @@ class Journal:
     def append(self, data: bytes) -> None:
         """Make lines durable. Raises OSError; the file must then be rewritten before it is trusted again."""
         if self._handle is None:
-            self._handle = self.disk.open(self.path)
+            self._handle = self.disk.open(self.path, durable=True)
         try:
             write_all(self.disk, self._handle, data)
-            self.disk.sync(self._handle)
         except OSError:
             # What was refused must not come back after a restart. Best effort: rewrite() is what makes it certain.
             with contextlib.suppress(OSError):
@@ -63,7 +62,7 @@ class Journal:
         if len(data) != self.length:
             raise OSError(5, "the journal is shorter than what was made durable")
         write_file(self.disk, self.path, data)
-        self._handle = self.disk.open(self.path)
+        self._handle = self.disk.open(self.path, durable=True)
 
     def close(self) -> None:
         """Let go of the file."""

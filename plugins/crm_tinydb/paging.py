@@ -7,7 +7,8 @@ from itertools import islice
 
 from crm_core.plugin.query import Page, PageQuery
 from crm_core.plugin.unit import IndexValue
-from crm_tinydb.collection import LAST, Collection, Ranked, Row, Slot, plain, ranked, value_of
+from crm_tinydb.collection import Collection
+from crm_tinydb.index import LAST, Ranked, Row, Slot, plain, ranked, value_of
 
 Test = Callable[[Row], bool]
 
@@ -80,36 +81,42 @@ def _from(index: str, value: str) -> Test:
     return test
 
 
-def _narrowest(collection: Collection, query: PageQuery) -> tuple[int, Callable[[], Iterator[str]]]:
+Candidates = tuple[int, Callable[[], Iterator[str]]]
+
+
+def _narrowest(collection: Collection, query: PageQuery) -> Candidates:
     """The condition that fewest rows meet: about how many, and their ids."""
-    found: list[tuple[int, Callable[[], Iterator[str]]]] = []
-    for index, value in query.filters:
-        found.append((collection.counted(index, value), lambda i=index, v=value: collection.holders(i, v)))  # type: ignore[misc]
+    found = [_holders(collection, index, value) for index, value in query.filters]
     found += [_range(collection, query.search, (3, word), (3, word + LAST)) for word in query.words]
     if query.since is not None:
         found.append(_range(collection, query.since[0], ranked(query.since[1]), (5, "")))
     return min(found, key=lambda each: each[0])
 
 
-def _range(collection: Collection, index: str, low: Ranked, high: Ranked) -> tuple[int, Callable[[], Iterator[str]]]:
-    ordered = collection.indexes.get(index)
-    if ordered is None:
+def _holders(collection: Collection, name: str, value: IndexValue) -> Candidates:
+    index = collection.index(name)
+    if index is None:
+        return (len(collection.rows) if value is None else 0), lambda: collection.holders(name, value)
+    return index.count(ranked(value), ranked(value)), lambda: index.holders(value)
+
+
+def _range(collection: Collection, name: str, low: Ranked, high: Ranked) -> Candidates:
+    index = collection.index(name)
+    if index is None:
         return 0, lambda: iter(())
-    first, last = (*low, ""), (*high, LAST)
-    count = ordered.bisect_right(last) - ordered.bisect_left(first)
-    return count, lambda: (slot[2] for slot in ordered.irange(first, last))
+    return index.count(low, high), lambda: (slot[2] for slot in index.ordered.irange((*low, ""), (*high, LAST)))
 
 
 def _walk(collection: Collection, query: PageQuery, tests: list[Test]) -> Iterator[Slot]:
-    ordered = collection.indexes.get(query.sort)
-    if ordered is None:
+    index = collection.index(query.sort)
+    if index is None:
         yield from _sorted(collection, query, [i for i, row in collection.rows.items() if all(t(row) for t in tests)])
         return
     start = None if query.after is None else (*ranked(query.after[0]), query.after[1])
     if query.descending:
-        walk = ordered.irange(None, start, inclusive=(True, False), reverse=True)
+        walk = index.ordered.irange(None, start, inclusive=(True, False), reverse=True)
     else:
-        walk = ordered.irange(start, None, inclusive=(False, True))
+        walk = index.ordered.irange(start, None, inclusive=(False, True))
     rows = collection.rows
     for slot in walk:
         row = rows[slot[2]]

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
@@ -17,9 +16,11 @@ from crm_tinydb.folding import fold
 from crm_tinydb.lines import Damaged
 from crm_tinydb.opening import open_tenant
 from crm_tinydb.tenant import Tenant
+from crm_tinydb.workers import Workers
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-THREADS = 40  # tenants whose syncs can be under way side by side
+APPENDERS = 8  # tenants whose syncs can be under way side by side
+WORKERS = 8  # folds, openings and readings of the log, which must not keep commits waiting
 FLUSH_AFTER = 0.4  # seconds until unverified attempts go to the disk
 FOLD_AT = 4 << 20  # bytes of journal
 
@@ -39,7 +40,8 @@ class Shelf:
         self._notes: dict[str, dict[str, LogEntry]] = {}  # attempts on tenants that are not open
         self._flusher: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="crm-tinydb")
+        self._workers = Workers(WORKERS, "crm-tinydb")
+        self._appenders = Workers(APPENDERS, "crm-tinydb-append")
 
     async def scan(self) -> None:
         """Learn the tenants' names and remove what an interrupted creation left. Raises OSError."""
@@ -52,7 +54,7 @@ class Shelf:
                     discard(self.disk, self.home / name)
             return names
 
-        names = await asyncio.get_running_loop().run_in_executor(self._pool, look)
+        names = await self._workers.run(look)
         self.names = {n for n in names if NAME.fullmatch(n) and self._is_folder(n)}
 
     def _is_folder(self, name: str) -> bool:
@@ -91,10 +93,8 @@ class Shelf:
 
     async def _load(self, name: str) -> Tenant:
         try:
-            opened = await asyncio.get_running_loop().run_in_executor(
-                self._pool, open_tenant, self.disk, self.home / name, self._bound
-            )
-            tenant = Tenant(opened, self._pool)
+            opened = await self._workers.run(lambda: open_tenant(self.disk, self.home / name, self._bound))
+            tenant = Tenant(opened, self._workers, self._appenders)
             for entry in self._notes.pop(name, {}).values():
                 tenant.log.ring.add(entry)
             self._open[name] = tenant
@@ -185,7 +185,7 @@ class Shelf:
         async with self._changing:
             self._check_free(name)
             try:
-                await asyncio.get_running_loop().run_in_executor(self._pool, work)
+                await self._workers.run(work)
             except OSError as error:
                 raise SetupError([f"tenant {name} cannot be made in {self.home}: {error.strerror}"]) from None
             self.names.add(name)
@@ -210,7 +210,7 @@ class Shelf:
                     self._put_away(old)
                 if old in self._closing:
                     await asyncio.wait({self._closing[old]})
-                await asyncio.get_running_loop().run_in_executor(self._pool, move, self.disk, self.home, old, new)
+                await self._workers.run(lambda: move(self.disk, self.home, old, new))
             except OSError as error:
                 raise SetupError([f"tenant {old} cannot be renamed: {error.strerror}"]) from None
             finally:
@@ -236,4 +236,5 @@ class Shelf:
             self._put_away(name)
         if self._closing:
             await asyncio.wait(set(self._closing.values()))
-        self._pool.shutdown(wait=True)
+        self._workers.close()
+        self._appenders.close()

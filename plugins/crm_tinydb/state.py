@@ -30,6 +30,11 @@ class State:
         found = self.collections.get(name)
         return Collection(name) if found is None else found
 
+    def catch_up(self) -> None:
+        """Bring all indexes up to date, where somebody has time for it."""
+        for held in self.collections.values():
+            held.catch_up()
+
     def hold(self, claims: dict[tuple[str, str], Holding]) -> None:
         """Take all claims of a folded file at once."""
         self.claims = claims

@@ -167,17 +167,10 @@ class TinyDBBackend(StorageBackend):
             return await _reading(held.run(walk))
 
     async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[Told, ...] | None:
-        return (await self._readable(tenant)).notices(after, limit)
+        return (await self._readable(tenant)).told.after(after, limit)
 
     async def wait(self, tenant: str, after: int) -> None:
-        held = await self._readable(tenant)
-        if held.state.seq <= after:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            held.waiting.add(waiter)
-            try:
-                await waiter
-            finally:
-                held.waiting.discard(waiter)
+        await (await self._readable(tenant)).told.wait(after)
 
     async def state(self, tenant: str) -> StoreState:
         try:

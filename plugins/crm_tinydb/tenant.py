@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 
 from crm_core.errors import StorageFull, StorageUnavailable
-from crm_core.plugin.query import StoreState, Told
+from crm_core.plugin.query import StoreState
 from crm_core.plugin.unit import Committed, Conflict, Notice, Unit
 from crm_tinydb.ahead import Ahead
 from crm_tinydb.change import Change, encode
 from crm_tinydb.journal import Journal
 from crm_tinydb.lines import sealed
+from crm_tinydb.notices import Notices
 from crm_tinydb.opening import Opened, quarantine
+from crm_tinydb.workers import Workers
 
-T = TypeVar("T")
-NOTICES = 4096  # units whose notices are remembered
 PROBE_EVERY = 1.0  # seconds between attempts to write again
 GROUP = 4 << 20  # bytes that one sync carries at most
+SLICE = 200  # documents taken over before others get their turn
 
 
 class Queued(msgspec.Struct):
@@ -44,40 +45,40 @@ def refusal(error: OSError) -> StorageFull | StorageUnavailable:
 
 
 class Tenant:
-    """State, queue and writer of one tenant. All methods run on the loop; only ``_run`` leaves it."""
+    """State, queue and writer of one tenant. All methods run on the loop; only ``run`` leaves it.
 
-    def __init__(self, opened: Opened, pool: Executor) -> None:
+    Units fly to the disk in batches, one batch at a time: whoever was queued while one was in the air shares the next.
+    """
+
+    def __init__(self, opened: Opened, workers: Workers, appenders: Workers) -> None:
         self.folder, self.disk = opened.folder, opened.disk
         self.state, self.log, self.torn = opened.state, opened.log, opened.torn
         self.generation = opened.generation
         self.reasons = opened.reasons
         self.readable = opened.journal is not None
         self.journal: Journal | None = opened.journal
-        self.writing = asyncio.Lock()  # one batch, or the change to a new journal
+        self.told = Notices(self.state.seq)
         self.keeping = asyncio.Lock()  # one fold, backup or rename
-        self.waiting: set[asyncio.Future[None]] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self._pool = pool
-        self._ahead = Ahead(self.state)
-        self._queue: deque[Queued] = deque()
-        self._writer: asyncio.Task[None] | None = None
-        self._failure: OSError | None = None
-        self._probe: asyncio.Task[None] | None = None
-        self._told: deque[Told] = deque()
-        self._known_from = self.state.seq  # notices of units after this are all known
+        self.run = workers.run
         self.folded_at = 0  # length of the journal at the last attempt to fold that failed
         self.folding = False
+        self._appenders = appenders
+        self._loop = asyncio.get_running_loop()
+        self._ahead = Ahead(self.state)
+        self._queue: deque[Queued] = deque()  # the batch in the air, and what came after it
+        self._in_air: list[Queued] = []
+        self._due = False  # whether a launch has been asked for
+        self._landing: list[asyncio.Future[None]] = []
+        self._grounded = asyncio.Lock()  # held by whoever changes the journal's file itself
+        self._failure: OSError | None = None
+        self._probe: asyncio.Task[None] | None = None
 
     @property
     def idle(self) -> bool:
         """Whether nothing would be missed if the tenant were closed."""
-        return not (
-            self._queue or self._writer or self._probe or self.tasks or self.waiting or self.log.ring.dirty
-        ) and not (self.keeping.locked() or self.writing.locked())
-
-    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Work on the disk, off the loop."""
-        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+        waiting = self._queue or self._in_air or self._probe or self.tasks or self.told.awaited or self.log.ring.dirty
+        return not waiting and not self.keeping.locked() and not self._grounded.locked()
 
     def store_state(self) -> StoreState:
         """What health shows."""
@@ -107,39 +108,86 @@ class Tenant:
                 return conflict
             # It conflicts with what is still on its way to the disk, which may refuse it: to answer now could name a
             # winner that never was.
-            await asyncio.wait({self._queue[-1].answer})
+            await self._landed()
             if self._failure is not None:
                 raise refusal(self._failure)
-        return await asyncio.shield(self._enqueue(unit))
+        return await self._enqueue(unit)
 
     def _enqueue(self, unit: Unit) -> asyncio.Future[Committed]:
         ahead = self._ahead
         change = ahead.take(unit)
-        answer: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        committed = Committed(change.seq, change.revision, ahead.head, tuple(put.revision for put in change.puts))
+        answer: asyncio.Future[Committed] = self._loop.create_future()
+        committed = Committed(change.seq, change.revision, ahead.head, tuple([put.revision for put in change.puts]))
         self._queue.append(Queued(change, sealed(encode(change)), unit.notices, answer, committed))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
+        self._soon()
         return answer
 
-    async def _write(self) -> None:
-        """The writer: everything that is queued goes to the disk in one append and one sync."""
-        try:
-            while self._queue:
-                async with self.writing:
-                    if self._failure is not None:
-                        break
-                    batch = self._batch()
-                    data = b"".join(queued.line for queued in batch)
-                    journal = self._current()
-                    try:
-                        await self.run(lambda: journal.append(data))  # noqa: B023 -- awaited within the turn
-                    except OSError as error:
-                        self.failed(error)
-                        break
-                    self._durable(batch)
-        finally:
-            self._writer = None
+    def _soon(self) -> None:
+        """Launch after everybody who is about to write has queued."""
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._launch)
+
+    def _launch(self) -> None:
+        """Hand everything that is queued to the disk: one append, one sync."""
+        self._due = False
+        if self._queue and not self._in_air and not self._grounded.locked() and self.journal is not None:
+            self._in_air = self._batch()
+            data = b"".join([queued.line for queued in self._in_air])
+            self._appenders.call(partial(self.journal.append, data), self._land)
+        self.state.catch_up()  # while the disk is at work
+
+    def _land(self, _: None, failure: Exception | None) -> None:
+        if failure is None:
+            self._show()
+        else:
+            self._in_air = []
+            self.failed(failure if isinstance(failure, OSError) else OSError(errno.EIO, repr(failure)))
+
+    def _show(self) -> None:
+        """Show what has landed to readers, unit by unit, and answer; others get their turn after each slice."""
+        shown, writes = 0, 0
+        for queued in self._in_air:
+            change = queued.change
+            self._queue.popleft()
+            self.state.apply(change)
+            self.log.tail += change.entries
+            self.told.add(change.seq, queued.notices)
+            if not queued.answer.done():
+                queued.answer.set_result(queued.committed)
+            shown += 1
+            writes += len(change.puts) + len(change.deletes)
+            if writes >= SLICE:
+                break
+        self._ahead.settled([queued.change for queued in self._in_air[:shown]])
+        self._in_air = self._in_air[shown:]
+        if self._in_air:
+            self.state.catch_up()
+            self._loop.call_soon(self._show)
+        else:
+            self._tell_landed()
+
+    def _tell_landed(self) -> None:
+        for waiter in self._landing:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._landing.clear()
+        self._soon()
+
+    def _landed(self) -> asyncio.Future[None]:
+        """The end, good or bad, of the flight that is under way or due."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._landing.append(waiter)
+        return waiter
+
+    @asynccontextmanager
+    async def grounded(self) -> AsyncIterator[None]:
+        """Nothing is in the air and nothing starts: the journal's file may be changed."""
+        async with self._grounded:
+            if self._in_air:
+                await self._landed()
+            yield
+        self._soon()
 
     def _batch(self) -> list[Queued]:
         batch: list[Queued] = []
@@ -151,31 +199,6 @@ class Tenant:
             batch.append(queued)
         return batch
 
-    def _current(self) -> Journal:
-        if self.journal is None:
-            raise StorageUnavailable("The tenant has no journal to write to.")
-        return self.journal
-
-    def _durable(self, batch: list[Queued]) -> None:
-        for queued in batch:
-            self._queue.popleft()
-            self.state.apply(queued.change)
-            self._ahead.settled(queued.change)
-            self.log.tail += queued.change.entries
-            self._told.extend(Told(queued.change.seq, notice) for notice in queued.notices)
-            if not queued.answer.done():
-                queued.answer.set_result(queued.committed)
-        while len(self._told) > NOTICES:
-            self._known_from = self._told.popleft().seq
-        self.wake()
-
-    def wake(self) -> None:
-        """Let event streams look."""
-        for waiter in self.waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-        self.waiting.clear()
-
     def failed(self, error: OSError) -> None:
         """A write failed: everything queued fails with it, and nothing is written until a probe succeeds."""
         self._failure = error
@@ -186,6 +209,7 @@ class Tenant:
                 each.answer.set_exception(refusal(error))
                 each.answer.exception()  # a caller that went away must not make the loop complain
         self._probing(once=False)
+        self._tell_landed()
 
     def _probing(self, *, once: bool) -> asyncio.Task[None]:
         """The probe under way, or a new one; the lasting one repeats until it succeeds."""
@@ -204,10 +228,10 @@ class Tenant:
             self._probe = None
 
     async def _recover(self) -> None:
-        async with self.writing:
-            if self._failure is not None:
+        async with self.grounded():
+            if self._failure is not None and self.journal is not None:
                 try:
-                    await self.run(self._current().rewrite)
+                    await self.run(self.journal.rewrite)
                 except OSError as error:
                     self._failure = error
                 else:
@@ -237,16 +261,6 @@ class Tenant:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def notices(self, after: int, limit: int) -> tuple[Told, ...] | None:
-        """Notices of later units; None where some are no longer, or not yet, known."""
-        if after < self._known_from or after > self.state.seq:
-            return None
-        found = [told for told in self._told if told.seq > after]
-        if len(found) > limit:
-            last = found[limit - 1].seq  # a unit's notices stay together, or the next call would miss some
-            found = [told for at, told in enumerate(found) if at < limit or told.seq == last]
-        return tuple(found)
-
     async def flush_ring(self) -> None:
         """Bring unverified attempts to the disk; what the disk refuses waits for the next time."""
         ring = self.log.ring
@@ -262,12 +276,12 @@ class Tenant:
         """Wait for the queue, flush the ring, let go of the files."""
         if self._probe is not None:
             self._probe.cancel()
-        while self._writer is not None:
-            await asyncio.wait({self._writer})
+        while self._queue:
+            await self._landed()
         if self.tasks:
             await asyncio.wait(set(self.tasks))
         await self.flush_ring()
-        self.wake()
-        async with self.keeping, self.writing:
+        self.told.wake()
+        async with self.keeping, self.grounded():
             if self.journal is not None:
                 await self.run(self.journal.close)
