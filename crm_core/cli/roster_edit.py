@@ -10,10 +10,10 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from crm_core.cli.roster_text import with_key, with_member, with_tenant
+from crm_core.cli.roster_text import with_member, with_tenant
 from crm_core.errors import SetupError
 from crm_core.settings.document import Mapping, Node, parse, read_text
 from crm_core.settings.places import Wrong, setup_error
@@ -34,21 +34,18 @@ def add_tenant(path: Path, tenant: str, *, version: int, secret: str) -> bool:
     return edit_roster(path, change)
 
 
-def add_key(path: Path, tenant: str, *, version: int, secret: str) -> None:
-    """Give a tenant a further key. Raises LookupError (no such entry), SetupError."""
-    key = {"version": str(version), "secret": secret}
-    edit_roster(path, lambda text: with_key(text, tenant, key))
-
-
 def set_member(path: Path, tenant: str, version: int, name: str, value: str) -> None:
     """Set one member of a key, such as ``not_after``. Raises LookupError (no such key), SetupError."""
     edit_roster(path, lambda text: with_member(text, tenant, version, name, value))
 
 
-def edit_roster(path: Path, change: Callable[[str], str | None]) -> bool:
+def edit_roster(
+    path: Path, change: Callable[[str], str | None], *, check: Callable[[Path], object] | None = None
+) -> bool:
     """Replace the roster's text by what ``change`` makes of it; None leaves it alone, and False is returned.
 
-    Several edits made within one ``change`` are in force together. Raises SetupError.
+    Several edits made within one ``change`` are in force together. ``check`` reads the new roster where it lies before
+    it is put in place; when it raises, nothing is changed. Raises SetupError.
     """
     with _locked(path.parent):
         target = path.resolve()  # a link stays a link
@@ -61,7 +58,7 @@ def edit_roster(path: Path, change: Callable[[str], str | None]) -> bool:
         if changed is None:
             return False
         _tree(changed, path)
-        _replace(target, (_BOM if target.read_bytes().startswith(_BOM.encode()) else "") + changed)
+        _replace(target, (_BOM if target.read_bytes().startswith(_BOM.encode()) else "") + changed, check)
         return True
 
 
@@ -100,27 +97,35 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _replace(target: Path, text: str) -> None:
+def _replace(target: Path, text: str, check: Callable[[Path], object] | None) -> None:
     """Put a text in a file's place; after a crash at any moment the old or the new one stands there whole."""
-    beside: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        beside = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            owner = target.stat()
-            if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(handle, owner.st_uid, owner.st_gid)  # else the server could not read what root edited
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
-        beside.replace(target)
+        with ExitStack() as undo:
+            beside = Path(name)
+            undo.callback(beside.unlink)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                owner = target.stat()
+                if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(handle, owner.st_uid, owner.st_gid)  # else the server could not read what root edited
+                file.write(text)
+                file.flush()
+                os.fsync(handle)
+            if check is not None:
+                _checked(check, beside, target)
+            beside.replace(target)
+            undo.pop_all()
         _fsync_folder(target.parent)
     except OSError as error:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
-        raise SetupError(
-            [f"{target}: cannot be written ({error.strerror}); check owner, permissions and disk"]
-        ) from None
+        told = f"{target}: cannot be written ({error.strerror}); check its owner, permissions and the disk"
+        raise SetupError([told]) from None
+
+
+def _checked(check: Callable[[Path], object], beside: Path, target: Path) -> None:
+    try:
+        check(beside)
+    except SetupError as error:
+        raise SetupError(problem.replace(beside.name, target.name) for problem in error.problems) from None
 
 
 def _fsync_folder(folder: Path) -> None:

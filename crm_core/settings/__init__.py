@@ -22,7 +22,7 @@ from crm_core.settings.instances import InstancesSettings, Upstream, load_instan
 from crm_core.settings.options import read_options
 from crm_core.settings.reload import Configuration, Watched
 from crm_core.settings.roles import load_roles
-from crm_core.settings.roster import load_roster
+from crm_core.settings.roster import load_roster, load_roster_outline
 from crm_core.settings.secrets import Secrets
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "load_instances",
     "load_roles",
     "load_roster",
+    "load_roster_outline",
     "read_options",
 ]

@@ -24,7 +24,7 @@ from crm_core.settings.reading import (
     switch,
     unique,
 )
-from crm_core.settings.secrets import Secrets
+from crm_core.settings.secrets import References, Secrets
 
 
 def load_roster(
@@ -34,10 +34,18 @@ def load_roster(
     return read_file(path, _RosterReader(sections, schemes, Secrets(environ, path.parent)).read)
 
 
+def load_roster_outline(path: Path, *, sections: Collection[str], schemes: Collection[str]) -> Roster:
+    """The roster without its secrets, which the environment of an admin need not hold: each is its own reference.
+
+    Raises SetupError.
+    """
+    return read_file(path, _RosterReader(sections, schemes, References()).read)
+
+
 class _RosterReader:
     """One reading of the file; remembers the secrets seen, as none may serve twice."""
 
-    def __init__(self, sections: Collection[str], schemes: Collection[str], secrets: Secrets) -> None:
+    def __init__(self, sections: Collection[str], schemes: Collection[str], secrets: Secrets | References) -> None:
         self._sections = sections
         self._schemes = schemes
         self._secrets = secrets

@@ -124,6 +124,16 @@ class Secrets:
             raise _Unreadable(f"the file {path} is not UTF-8 text; write raw bytes as base64:...") from None
 
 
+class References:
+    """Stands in for Secrets where no secret is needed: what a reference says counts as its bytes."""
+
+    def key(self, node: Node) -> bytes:
+        """The bytes of the reference itself."""
+        if not isinstance(node, Scalar) or node.null:
+            raise Wrong.at(node.place, f"a secret must stand here; write one of {_FORMS}")
+        return node.text.encode()
+
+
 def _less_newline(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_core.cli.roster_edit import add_key, add_tenant, edit_roster, set_member
+from crm_core.cli.roster_edit import add_tenant, edit_roster, set_member
 from crm_core.cli.roster_text import with_key, with_member, with_tenant
 from crm_core.errors import SetupError
 from crm_core.model.keys import Roster
@@ -42,6 +42,11 @@ tenants:
 def read(path: Path) -> Roster:
     names = {"sections": ["features", "branding"], "schemes": ["crm-sync-v1", "rfc9421"]}
     return load_roster(path, **names, environ={})
+
+
+def add_key(path: Path, tenant: str, *, version: int, secret: str) -> None:
+    key = {"version": str(version), "secret": secret}
+    edit_roster(path, lambda text: with_key(text, tenant, key))
 
 
 @pytest.fixture
@@ -185,6 +190,16 @@ def test_a_failed_write_leaves_the_roster(roster: Path, monkeypatch: pytest.Monk
     with pytest.raises(SetupError, match="No space left on device"):
         add_key(roster, "northwind", version=3, secret=SECRETS[3])
     assert roster.read_text() == FULL
+    assert [path.name for path in roster.parent.iterdir()] == ["keys.yaml"]
+
+
+def test_an_edit_that_would_not_load_is_not_made(roster: Path) -> None:
+    """A check that refuses the new roster leaves the old one; what it says names the roster, not the trial."""
+    before = roster.read_bytes()
+    key = {"version": "3", "secret": "hex:" + "0" * 63 + "2"}
+    with pytest.raises(SetupError, match=r"^keys\.yaml:16:17: the same secret stands in line 12"):
+        edit_roster(roster, lambda text: with_key(text, "northwind", key), check=read)
+    assert roster.read_bytes() == before
     assert [path.name for path in roster.parent.iterdir()] == ["keys.yaml"]
 
 

@@ -118,6 +118,7 @@ def test_what_is_wrong_is_told_with_the_right_exit_code(
     assert "plain-text-secret" not in made.err
 
 
+@pytest.mark.usefixtures("config")
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
@@ -127,9 +128,7 @@ def test_what_is_wrong_is_told_with_the_right_exit_code(
         ("a", "a: 1", {"a": 1}),
     ],
 )
-def test_yaml_has_the_types_of_json(
-    config: Path, crm: Crm, tmp_path: Path, *, name: str, text: str, value: Any
-) -> None:
+def test_yaml_has_the_types_of_json(crm: Crm, tmp_path: Path, *, name: str, text: str, value: Any) -> None:
     """What JSON would not write as a number, true, false or null is text; a file's name or first letter tells JSON."""
     file = tmp_path / name
     file.write_text(text)
@@ -140,6 +139,7 @@ def test_yaml_has_the_types_of_json(
         assert (body["data"]["g"], body["data"]["h"]) == ("2026-11-01", [1, {"i": -500.0}])
 
 
+@pytest.mark.usefixtures("config")
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
@@ -151,7 +151,7 @@ def test_yaml_has_the_types_of_json(
     ],
 )
 def test_a_payload_file_that_cannot_be_is_told_with_its_place(
-    config: Path, crm: Crm, tmp_path: Path, *, name: str, text: str, told: str | None
+    crm: Crm, tmp_path: Path, *, name: str, text: str, told: str | None
 ) -> None:
     """Duplicates and broken files are refused before anything is signed."""
     file = tmp_path / name

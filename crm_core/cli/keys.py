@@ -1,0 +1,241 @@
+"""``crm keys``: the life of the keys that platforms sign with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from crm_core.cli.frame import config_option, json_option, print_json
+from crm_core.cli.roster_edit import edit_roster, set_member
+from crm_core.cli.rotation import Rotation, fresh_secret, wire
+from crm_core.errors import SetupError
+from crm_core.model.keys import Key, Roster, TenantRoster
+from crm_core.plugin.registry import Registry
+from crm_core.settings.document import Scalar
+from crm_core.settings.places import Place, Wrong
+from crm_core.settings.reading import duration
+
+_SOON = timedelta(days=7)  # how long before its end a key is worth a word
+REVOKE = "revoke"
+
+
+@click.group("keys")
+def command() -> None:
+    """Generate, rotate, revoke, list and check the keys in keys.yaml."""
+
+
+@command.command("generate")
+@click.option("--form", type=click.Choice(["base64", "hex", "whsec"]), default="base64", show_default=True)
+def generate(form: Literal["base64", "hex", "whsec"]) -> None:
+    """Print a fresh secret of 32 random bytes, in a form that keys.yaml and instance.yaml take."""
+    click.echo(fresh_secret(form))
+
+
+def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> timedelta | None:
+    """How long the old keys stay; None: not at all, they are revoked."""
+    if text == REVOKE:
+        return None
+    try:
+        return duration(Scalar(Place("--overlap", 1, 1), text))
+    except Wrong:
+        raise click.BadParameter(f"write a length of time such as 24h or 30m, or {REVOKE}") from None
+
+
+@command.command("rotate")
+@click.argument("tenant", required=False)
+@click.option("--tenant", "named", help="The same as TENANT.")
+@click.option("--overlap", callback=_overlap, default="24h", show_default=True, help=f"A time, or {REVOKE}: none.")
+@click.option("--secret", metavar="REF", help="The new key's secret, such as env:NAME. [default: a fresh one]")
+@click.option("--force", is_flag=True, help="Even while an earlier rotation's overlap is open.")
+@config_option
+def rotate(
+    *, tenant: str | None, named: str | None, overlap: timedelta | None, secret: str | None, force: bool, config: Path
+) -> None:
+    """Give TENANT (needed where keys.yaml has several) a new key, the next version.
+
+    The keys before it stay active until the overlap ends, so that the platform can switch without losing a push. With
+    --overlap revoke they end now and count as leaked: versions pushed with them no longer count. Whatever else stands
+    in keys.yaml stays as it is.
+    """
+    path, registry = config / "keys.yaml", _registry(config)
+    done: list[Rotation] = []
+
+    def change(text: str) -> str:
+        roster = _outline(path, registry)
+        name = _one_tenant(roster, tenant or named)
+        now = datetime.now(UTC).replace(microsecond=0)
+        rotation = Rotation(name, roster.tenants.get(name), secret or fresh_secret(), overlap, now)
+        if not force:
+            rotation.refuse_open_overlap()
+        done.append(rotation)
+        return rotation.made(text)
+
+    edit_roster(path, change, check=_as_readable(path, registry))
+    (rotation,) = done
+    click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; hand its secret to the platform")
+    for ending in rotation.endings():
+        click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
+
+
+@command.command("revoke")
+@click.argument("words", nargs=-1, metavar="[TENANT] VERSION")
+@click.option("--tenant", "named", help="The same as TENANT.")
+@click.option("--version", "--key-version", "version", type=click.IntRange(1), help="The same as VERSION.")
+@config_option
+def revoke(words: tuple[str, ...], named: str | None, version: int | None, config: Path) -> None:
+    """Mark a key as leaked: it ends now, and versions pushed with it no longer count.
+
+    A key that has merely served its time wants a not_after instead (crm keys rotate writes one).
+    """
+    path, registry = config / "keys.yaml", _registry(config)
+    numbers = [word for word in words if word.isdecimal() and word.isascii()] if version is None else []
+    names = [word for word in words if word not in numbers[-1:]]
+    if (version is None and not numbers) or len(names) > 1:
+        raise click.UsageError("name the version, and the tenant where keys.yaml has several")
+    version = int(numbers[-1]) if version is None else version
+    roster = _outline(path, registry)
+    tenant = _one_tenant(roster, names[0] if names else named)
+    entry = roster.tenants.get(tenant, TenantRoster())
+    if version not in entry.keys:
+        known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
+        raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
+    set_member(path, tenant, version, "revoked", "true")
+    click.echo(f"{tenant}: key version {version} is revoked; versions pushed with it no longer count")
+    if not _outline(path, registry).tenants[tenant].active(datetime.now(UTC)):
+        click.echo(f"{tenant} has no active key now; crm keys rotate {tenant} makes one", err=True)
+
+
+@command.command("list")
+@click.argument("tenant", required=False)
+@click.option("--tenant", "named", help="The same as TENANT.")
+@config_option
+@json_option
+def keys(tenant: str | None, named: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+    """List the keys with state, dates and limits; of TENANT, or of all."""
+    path, registry = config / "keys.yaml", _registry(config)
+    now = datetime.now(UTC)
+    try:
+        roster, known = _loaded(path, registry), True
+    except SetupError:
+        roster, known = _outline(path, registry), False  # a secret that cannot be read here; `check` says which
+    chosen = tenant or named
+    if chosen is not None and chosen not in roster.tenants:
+        raise SetupError([f"keys.yaml has no entry for {chosen}"])
+    rows = [
+        {"tenant": name, **_told(key, now, known=known)}
+        for name, entry in sorted(roster.tenants.items())
+        if chosen in (None, name)
+        for _, key in sorted(entry.keys.items(), reverse=True)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(_line(row))
+    if not rows:
+        click.echo("There is no key; crm keys rotate TENANT makes one.", err=True)
+
+
+def _told(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
+    """A key as health tells it; the fingerprint is null where the secret cannot be read here."""
+    return {
+        "key_version": key.version,
+        "state": key.state(now),
+        "not_before": wire(key.not_before) if key.not_before else None,
+        "not_after": wire(key.not_after) if key.not_after else None,
+        "fingerprint": key.fingerprint if known else None,
+        "types": sorted(key.types) if key.types is not None else None,
+        "sources": [str(one) for one in key.sources] if key.sources is not None else None,
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    parts = [row["tenant"], f"version {row['key_version']}", row["state"]]
+    for member, word in (("not_before", "from"), ("not_after", "until")):
+        if row[member]:
+            parts.append(f"{word} {row[member]}")
+    parts.append(row["fingerprint"] or "its secret cannot be read here")
+    parts += [f"{member}: {', '.join(row[member])}" for member in ("types", "sources") if row[member]]
+    return "  ".join(parts)
+
+
+@command.command("check")
+@config_option
+def check(config: Path) -> None:
+    """Say what is wrong in keys.yaml, and which keys end soon; exit 1 where anything is wrong."""
+    path, registry = config / "keys.yaml", _registry(config)
+    roster = _loaded(path, registry)
+    now = datetime.now(UTC)
+    for line in _worries(roster, path, now):
+        click.echo(line, err=True)
+    idle = [name for name, entry in sorted(roster.tenants.items()) if entry.enabled and not entry.active(now)]
+    for name in idle:
+        click.echo(
+            f"{name} has no active key, so nothing can be pushed to it; crm keys rotate {name} makes one", err=True
+        )
+    if idle:
+        raise SystemExit(1)
+    count = sum(len(entry.keys) for entry in roster.tenants.values())
+    click.echo(f"{path}: {len(roster.tenants)} tenants, {count} keys")
+
+
+def _worries(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
+    """What works today and deserves a look."""
+    if path.stat().st_mode & 0o077:
+        yield f"{path} can be read by other users of this machine; chmod 600 {path}"
+    for name, entry in sorted(roster.tenants.items()):
+        active = entry.active(now)
+        if len(active) == 1 and active[0].not_after is not None and active[0].not_after < now + _SOON:
+            end = wire(active[0].not_after)
+            yield f"{name}: its only active key, version {active[0].version}, ends {end}; rotate it before"
+
+
+def _registry(config: Path) -> Registry:
+    """What the plugins bring, by the instance.yaml of the folder where it reads; a broken one is another command's."""
+    from crm_core.compose import plugins
+    from crm_core.plugin.registry import build_registry
+    from crm_core.settings import load_instance
+
+    settings = None
+    with suppress(SetupError):
+        settings = load_instance(config / "instance.yaml", environ=os.environ)
+    return build_registry(plugins(settings))
+
+
+def _loaded(path: Path, registry: Registry) -> Roster:
+    from crm_core.settings import load_roster
+
+    return load_roster(path, sections=registry.sections, schemes=registry.schemes, environ=os.environ)
+
+
+def _outline(path: Path, registry: Registry) -> Roster:
+    from crm_core.settings import load_roster_outline
+
+    return load_roster_outline(path, sections=registry.sections, schemes=registry.schemes)
+
+
+def _as_readable(path: Path, registry: Registry) -> Callable[[Path], object]:
+    """How to check an edited roster: with its secrets where they can be read here, else without."""
+    try:
+        _loaded(path, registry)
+    except SetupError:
+        return lambda edited: _outline(edited, registry)
+    return lambda edited: _loaded(edited, registry)
+
+
+def _one_tenant(roster: Roster, name: str | None) -> str:
+    from crm_core.model.names import is_name
+
+    if name is not None:
+        if not is_name(name):
+            raise click.UsageError(f"{name!a} cannot name a tenant")
+        return name
+    if len(roster.tenants) == 1:
+        return next(iter(roster.tenants))
+    raise click.UsageError("name the tenant: keys.yaml has " + (", ".join(sorted(roster.tenants)[:10]) or "none"))

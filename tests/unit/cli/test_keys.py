@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_core.model.keys import Key
+from crm_core.settings import Secrets, load_roster
+
+Crm = Callable[..., Any]
+SECRET = "hex:" + bytes(range(1, 33)).hex()
+
+
+def keys_of(config: Path, tenant: str = "northwind") -> Mapping[int, Key]:
+    roster = load_roster(config / "keys.yaml", sections=["branding"], schemes=["crm-sync-v1"], environ={})
+    return roster.tenants[tenant].keys
+
+
+def write(config: Path, keys: str, tenant: str = "northwind") -> str:
+    text = f"# ours\ntenants:\n  {tenant}: # the first\n    keys:\n{keys}# the end\n"
+    (config / "keys.yaml").write_text(text)
+    return text
+
+
+def key(version: int, **members: str) -> str:
+    lines = [f"      - version: {version}", f"        secret: hex:{version:064x}"]
+    return "\n".join([*lines, *(f"        {name}: {value}" for name, value in members.items())]) + "\n"
+
+
+def moment(**later: float) -> str:
+    return (datetime.now(UTC) + timedelta(**later)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(("form", "prefix"), [("base64", "base64:"), ("hex", "hex:"), ("whsec", "whsec_")])
+def test_generate_prints_a_fresh_secret_that_a_roster_takes(crm: Crm, form: str, prefix: str) -> None:
+    """32 random bytes in the form asked for, alone on their line, another each time."""
+    made = [crm("keys", "generate", "--form", form).out.strip() for _ in range(2)]
+    assert made[0].startswith(prefix)
+    assert made[0] != made[1]
+    assert len(Secrets({}, Path()).reference(made[0])) == 32
+
+
+def test_rotate_adds_the_next_version_and_ends_the_old_one(config: Path, crm: Crm) -> None:
+    """The old key gets an end, the new one is active at once, and the rest of the file stays as it was."""
+    before = write(config, key(2))
+    made = crm("keys", "rotate", "northwind", "--overlap", "2h")
+    assert made.code == 0, made.err
+    assert made.out.startswith("northwind: added key version 3 to")
+    keys = keys_of(config)
+    end = keys[2].not_after
+    assert end is not None
+    assert timedelta(minutes=119) < end - datetime.now(UTC) <= timedelta(hours=2)
+    assert keys[3].state(datetime.now(UTC)) == "active"
+    assert len(keys[3].secret) == 32
+    after = (config / "keys.yaml").read_text()
+    assert [line for line in after.splitlines() if line in before.splitlines()] == before.splitlines()
+    assert keys[3].secret.hex() not in made.out + made.err
+
+
+def test_rotate_without_an_overlap_revokes(config: Path, crm: Crm) -> None:
+    """--overlap revoke: the old key counts as leaked from now on."""
+    write(config, key(2))
+    made = crm("keys", "rotate", "--tenant", "northwind", "--overlap", "revoke")
+    assert "key version 2 is revoked" in made.out
+    assert (keys_of(config)[2].revoked, keys_of(config)[3].revoked) == (True, False)
+
+
+def test_rotate_refuses_while_an_overlap_is_open(config: Path, crm: Crm) -> None:
+    """Two keys that work already are one rotation that is not over; --force goes on, and puts off no end."""
+    end = moment(hours=1)
+    before = write(config, key(1, not_after=end) + key(2))
+    made = crm("keys", "rotate")
+    assert made.code == 1
+    assert f"version 1 active until {end}; version 2 active" in made.err
+    assert (config / "keys.yaml").read_text() == before
+    assert crm("keys", "rotate", "--force").code == 0
+    keys = keys_of(config)
+    assert keys[1].not_after == datetime.fromisoformat(end)
+    assert keys[2].not_after is not None
+    assert max(keys) == 3
+
+
+def test_rotate_leaves_ended_keys_and_later_starts_alone(config: Path, crm: Crm) -> None:
+    """Expired and revoked keys are history; a key staged for later starts as planned."""
+    later = moment(days=9)
+    write(config, key(1, not_after=moment(hours=-1)) + key(2, revoked="true") + key(3, not_before=later))
+    assert crm("keys", "rotate").code == 0
+    keys = keys_of(config)
+    assert keys[3].not_after is None
+    assert max(keys) == 4
+
+
+def test_rotate_gives_a_tenant_its_first_key(config: Path, crm: Crm) -> None:
+    """A tenant without an entry gets one, with version 1 and the secret asked for."""
+    made = crm("keys", "rotate", "acme", "--secret", "hex:" + "ab" * 32)
+    assert made.code == 0, made.err
+    assert keys_of(config, "acme")[1].secret == bytes.fromhex("ab" * 32)
+
+
+def test_rotate_refuses_a_secret_that_serves_already(config: Path, crm: Crm) -> None:
+    """What the server would not load is not written."""
+    before = (config / "keys.yaml").read_bytes()
+    made = crm("keys", "rotate", "--secret", SECRET)
+    assert made.code == 1
+    assert "the same secret stands in line" in made.err
+    assert SECRET not in made.err
+    assert (config / "keys.yaml").read_bytes() == before
+
+
+def test_keys_are_edited_without_the_servers_environment(config: Path, crm: Crm) -> None:
+    """A secret behind env: that only the server has hinders neither rotation nor list; its fingerprint is unknown."""
+    (config / "keys.yaml").write_text(
+        "tenants:\n  northwind:\n    keys:\n      - {version: 1, secret: env:ONLY_THE_SERVER_HAS_IT}\n"
+    )
+    made = crm("keys", "rotate")
+    assert made.code == 0, made.err
+    listed = json.loads(crm("keys", "list", "--json").out)
+    assert [(row["key_version"], row["fingerprint"]) for row in listed] == [(2, None), (1, None)]
+    assert "its secret cannot be read here" in crm("keys", "list").out
+    checked = crm("keys", "check")
+    assert checked.code == 1
+    assert "ONLY_THE_SERVER_HAS_IT is not set" in checked.err
+
+
+@pytest.mark.parametrize("words", [("northwind", "2"), ("2",), ("--tenant", "northwind", "--version", "2")])
+def test_revoke_marks_a_key_as_leaked(config: Path, crm: Crm, words: tuple[str, ...]) -> None:
+    """The key ends at once, and a tenant left without a key is told."""
+    made = crm("keys", "revoke", *words)
+    assert made.code == 0, made.err
+    assert keys_of(config)[2].revoked
+    assert "northwind has no active key now; crm keys rotate northwind" in made.err
+    assert crm("keys", "revoke", *words).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("keys", "revoke"), 2, "name the version"),
+        (("keys", "revoke", "a", "b", "1"), 2, "name the version"),
+        (("keys", "revoke", "northwind", "9"), 1, "no key version 9 for northwind; it has 2"),
+        (("keys", "revoke", "acme", "1"), 1, "no key version 1 for acme; it has none"),
+        (("keys", "rotate", "No_Name"), 2, "cannot name a tenant"),
+        (("keys", "rotate", "--overlap", "soon"), 2, "write a length of time such as 24h or 30m, or revoke"),
+        (("keys", "rotate", "--secret", "much too open"), 1, "the secret has no prefix"),
+        (("keys", "list", "acme"), 1, "no entry for acme"),
+    ],
+)
+def test_wrong_words_change_nothing(config: Path, crm: Crm, words: tuple[str, ...], code: int, told: str) -> None:
+    """Wrong usage is exit 2, what cannot be done exit 1, and the roster stays."""
+    before = (config / "keys.yaml").read_bytes()
+    made = crm(*words)
+    assert (made.code, told in made.err.replace("\n", " ")) == (code, True)
+    assert (config / "keys.yaml").read_bytes() == before
+
+
+def test_a_roster_of_several_tenants_wants_a_name(config: Path, crm: Crm) -> None:
+    """With more than one entry the tenant must be named, and the names are told."""
+    assert crm("keys", "rotate", "acme").code == 0
+    made = crm("keys", "rotate")
+    assert (made.code, "acme, northwind" in made.err) == (2, True)
+
+
+def test_list_shows_states_dates_and_limits(config: Path, crm: Crm) -> None:
+    """Each key on a line, the newest first, its secret only as a fingerprint."""
+    later, gone = moment(days=3), moment(days=-3)
+    write(
+        config,
+        key(1, not_after=gone)
+        + key(2, revoked="true")
+        + key(3, types="[branding]", sources="[10.0.0.0/8, unix]")
+        + key(4, not_before=later),
+    )
+    lines = crm("keys", "list").out.splitlines()
+    assert [line.split("  ")[1:3] for line in lines] == [
+        ["version 4", "staged"],
+        ["version 3", "active"],
+        ["version 2", "revoked"],
+        ["version 1", "expired"],
+    ]
+    assert f"from {later}" in lines[0]
+    assert "types: branding" in lines[1]
+    assert "sources: 10.0.0.0/8, unix" in lines[1]
+    assert f"until {gone}" in lines[3]
+    (told,) = [row for row in json.loads(crm("keys", "list", "northwind", "--json").out) if row["key_version"] == 3]
+    assert told["fingerprint"].startswith("sha256:")
+    assert f"{3:064x}" not in json.dumps(told)
+    (config / "keys.yaml").write_text("tenants: {}\n")
+    assert "crm keys rotate TENANT makes one" in crm("keys", "list").err
+
+
+def test_check_names_what_ends_soon_and_who_is_left_without(config: Path, crm: Crm) -> None:
+    """An only key that ends this week is a warning, none at all exit 1; and a roster that others read is told."""
+    write(config, key(1, not_after=moment(days=3)))
+    (config / "keys.yaml").chmod(0o644)
+    checked = crm("keys", "check")
+    assert checked.code == 0
+    assert "its only active key, version 1, ends" in checked.err
+    assert "chmod 600" in checked.err
+    (config / "keys.yaml").chmod(0o600)
+    write(config, key(1, revoked="true"))
+    checked = crm("keys", "check")
+    assert checked.code == 1
+    assert "northwind has no active key" in checked.err
+    write(config, key(1) + key(1))
+    checked = crm("keys", "check")
+    assert (checked.code, "version 1 stands in line" in checked.err) == (1, True)
