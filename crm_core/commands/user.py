@@ -1,0 +1,55 @@
+"""Commands on users, by an operator on the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crm_core.access.user import USERS, Held
+from crm_core.access.users import OPERATOR
+from crm_core.errors import NotFound, StorageUnavailable
+from crm_core.plugin.query import PageQuery
+from crm_core.services import Services
+
+_PAGE = 200
+
+
+async def create(services: Services, tenant: str, user: dict[str, Any]) -> dict[str, Any]:
+    """Make a user; ``user`` has the members that the API takes."""
+    return (await services.users.create(tenant, user, None)).told()
+
+
+async def listed(services: Services, tenant: str) -> dict[str, Any]:
+    """All users by address."""
+    found: list[dict[str, Any]] = []
+    query = PageQuery(collection=USERS, sort="email", limit=_PAGE)
+    while True:
+        users, page = await services.users.page(tenant, query)
+        found += [held.told() for held in users]
+        if page.next is None:
+            return {"users": found}
+        query = PageQuery(collection=USERS, sort="email", limit=_PAGE, after=page.next)
+
+
+async def passwd(services: Services, tenant: str, email: str, password: str) -> dict[str, Any]:
+    """Give a user a new password; all their sign-ins end."""
+    held = await _known(services, tenant, email)
+    after = await services.users.set_password(tenant, held, password, OPERATOR)
+    if after is None:
+        raise StorageUnavailable("The user was changed at this very moment; repeat the command.")
+    return after.told()
+
+
+async def change(services: Services, tenant: str, email: str, patch: dict[str, Any]) -> dict[str, Any]:
+    """Change a user by a merge patch, as the API does."""
+    held = await _known(services, tenant, email)
+    return (await services.users.update(tenant, held.user.id, patch, None)).told()
+
+
+async def _known(services: Services, tenant: str, email: str) -> Held:
+    held = await services.users.by_email(tenant, email)
+    if held is None:
+        raise NotFound(f"{tenant} has no user {email[:254]!a}; crm user list shows those there are.")
+    return held
+
+
+COMMANDS = {"create": create, "list": listed, "passwd": passwd, "change": change}
