@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+
+import pytest
+
+from crm_core.mail import MailBrand, MailServer, invitation, mail_server, reset, trial, written
+
+AT = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+BRAND = MailBrand(
+    title="Nordwind & <Söhne>", primary="#0b5fff", on_primary="#ffffff", text="#111111", muted="#555555",
+    background="#f6f8fb", footer="Nordwind GmbH,\nHamburg",
+)  # fmt: skip
+SERVER = MailServer(
+    host="mail.example", port=587, security="starttls", username="u", password="secret-word",
+    from_email="crm@nw.example", from_name="Nordwind, Büro", reply_to="team@nw.example", timeout=5,
+)  # fmt: skip
+URL = "https://crm.example/i/eu1/t/nw/password/abc.def"
+
+
+def sent(message: EmailMessage) -> EmailMessage:
+    """The message as its reader parses it."""
+    found = message_from_bytes(message.as_bytes(), policy=default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+def bodies(message: EmailMessage) -> tuple[str, str]:
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    return plain.get_content(), html.get_content()
+
+
+def test_headers_are_the_tenants_own() -> None:
+    """Sender, name and reply address are those of the section, whatever characters they hold."""
+    message = sent(written(trial(BRAND, "Jana"), BRAND, SERVER, to="jana@nw.example", at=AT))
+    assert message["From"] == '"Nordwind, Büro" <crm@nw.example>'
+    assert (message["To"], message["Reply-To"]) == ("jana@nw.example", "team@nw.example")
+    assert message["Subject"] == "Test mail from Nordwind & <Söhne>"
+    assert message["Auto-Submitted"] == "auto-generated"
+
+
+def test_invitation_says_it_twice() -> None:
+    """The link stands in the text and in the HTML, and names and titles are text there, never markup."""
+    letter = invitation(BRAND, name="<b>Inga</b>", by="Jana", url=URL, days=7)
+    plain, html = bodies(sent(written(letter, BRAND, SERVER, to="inga@nw.example", at=AT)))
+    assert URL in plain
+    assert f'href="{URL}"' in html
+    assert "<b>Inga" not in html
+    assert "&lt;b&gt;Inga" in html
+    assert "Nordwind &amp; &lt;Söhne&gt;" in html
+    assert "7 days" in plain
+
+
+def test_reset_wears_the_brand() -> None:
+    """The HTML wears the brand's colours; the text has its title and footer."""
+    plain, html = bodies(
+        sent(written(reset(BRAND, name="Inga", url=URL, hours=2), BRAND, SERVER, to="i@nw.example", at=AT))
+    )
+    assert "#0b5fff" in html
+    assert "Nordwind GmbH,\nHamburg" in plain.replace("\r\n", "\n")
+    assert "secret-word" not in plain + html
+
+
+@pytest.mark.parametrize("bad", ["Evil\r\nBcc: all@nw.example", "Evil\nSubject: other", "Evil\u2028X"])
+def test_no_value_begins_another_header(bad: str) -> None:
+    """A line break in a name or title stays inside its header."""
+    brand = MailBrand(
+        title=bad, primary="#000000", on_primary="#ffffff", text="#000000", muted="#555555", background="#ffffff"
+    )
+    message = sent(
+        written(invitation(brand, name=bad, by=bad, url=URL, days=7), brand, SERVER, to="i@nw.example", at=AT)
+    )
+    assert message["Bcc"] is None
+    assert len(message.get_all("Subject", [])) == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "port", "sender"),
+    [
+        ({"host": "m.example", "from_email": "a@b.example"}, 587, "a@b.example"),
+        ({"host": "m.example", "security": "tls", "username": "u@b.example"}, 465, "u@b.example"),
+        ({"host": "m.example", "port": 2525, "security": "none", "from_email": "a@b.example"}, 2525, "a@b.example"),
+    ],
+)
+def test_server_of_a_section(section: dict[str, object], port: int, sender: str) -> None:
+    """What a section leaves out takes the usual value of its kind of encryption."""
+    server = mail_server(section, None)
+    assert server is not None
+    assert (server.port, server.from_email) == (port, sender)
+
+
+@pytest.mark.parametrize(
+    "section", [{}, {"host": "m.example"}, {"from_email": "a@b.example"}, {"host": "m", "username": "u"}]
+)
+def test_no_server_without_host_and_sender(section: dict[str, object]) -> None:
+    """Where host or sender are missing, nothing can be sent."""
+    assert mail_server(section, None) is None
+
+
+def test_the_password_is_in_no_repr() -> None:
+    """A server in a log line or a trace shows no password."""
+    assert "secret-word" not in repr(SERVER)
