@@ -10,7 +10,7 @@ from msgspec import Meta
 
 # A `$` would let a final newline through; `\Z` does not.
 _LINE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
-_PARAGRAPHS = r"\A[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\Z"
+PARAGRAPHS = r"\A[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\Z"
 _EMAIL = r"\A[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?\Z"
 
 Line = Annotated[
@@ -18,7 +18,7 @@ Line = Annotated[
     Meta(min_length=1, max_length=200, pattern=_LINE, description="text of 1 to 200 characters on one line"),
 ]
 Paragraphs = Annotated[
-    str, Meta(max_length=2000, pattern=_PARAGRAPHS, description="text of up to 2,000 characters, no control characters")
+    str, Meta(max_length=2000, pattern=PARAGRAPHS, description="text of up to 2,000 characters, no control characters")
 ]
 Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL, description="an e-mail address such as info@example.com")]
 

@@ -2,30 +2,48 @@
 
 A complete record type::
 
-    class Visit(msgspec.Struct, forbid_unknown_fields=True):
-        name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-        on: str | None = None
+    class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+        name: Line
+        customer_id: RecordId | None = None
+        day: Day | None = None
+        kind: Literal["call", "on_site"] = "call"
 
     class Visits(RecordType):
         NAME = "visits"
         TITLE = "Visits"
+        SINGULAR = "Visit"
         RECORD = Visit
-        SORTABLE = ("name",)
+        SORTABLE = ("name", "day")
+        FILTERABLE = ("kind", "customer_id")
         SEARCHED = ("name",)
+        REFERENCES = (Reference("customer_id", "customers"),)
+        COLUMNS = ("name", "customer_id", "day")
 
-Every record also has ``id, external_id, created_at, updated_at, created_by, updated_by, revision``: the core owns
-those.
+``crm_core.model.record_members`` has the usual kinds of members. Every record also has ``id, external_id, created_at,
+updated_at, created_by, updated_by, revision``: the core owns those.
 """
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from types import UnionType
+from typing import Any, ClassVar, Union, get_args, get_origin
 
 import msgspec
 
 from crm_core.errors import Finding
+from crm_core.model.fields import bare, is_struct, metas
+from crm_core.plugin.member import INDEXED, SEARCHABLE, Member, describe
+
+OWNED_FIRST = ("id", "external_id")
+OWNED_LAST = ("created_at", "updated_at", "created_by", "updated_by", "revision")
+OWNED = (*OWNED_FIRST, *OWNED_LAST)
+"""Members of every record that the core owns; all but ``external_id`` are read-only."""
+
+ALWAYS_SORTABLE = ("created_at", "updated_at")
+LIST_PARAMETERS = frozenset({"limit", "cursor", "sort", "q", "updated_since", "total"})
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -38,14 +56,18 @@ class Reference(msgspec.Struct, frozen=True):
 class RecordType(ABC):
     """A record type. ``RECORD`` holds the writable members except ``external_id``; unset is null, lists [], objects {}.
 
-    ``SORTABLE`` and ``FILTERABLE`` name members besides ``created_at`` and ``updated_at``; a filter on a list member
-    matches any of its values. ``SEARCHED`` are the members whose words ``q`` looks in. ``LABELS``: titles for pages.
-    ``LANES``: the member whose values are the lanes of a board, if there is one.
+    ``RECORD`` has a required text ``name``, by which pages and references tell a record; all other members have a
+    default. ``SORTABLE`` and ``FILTERABLE`` name members besides ``created_at``, ``updated_at`` and ``external_id``; a
+    filter on a list member matches any of its values. ``SEARCHED`` are the members whose words ``q`` looks in.
+    ``LABELS``: titles for pages by ``member``, ``object.member`` or ``member.choice`` where the name alone makes none.
+    ``COLUMNS``: what tables show. ``LANES``: the choice whose values are the lanes of a board, if there is one.
+
+    A class that does not fit raises TypeError where it is defined, with every fault.
     """
 
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
-    SINGULAR: ClassVar[str] = ""
+    SINGULAR: ClassVar[str]
     RECORD: ClassVar[type[msgspec.Struct]]
     SORTABLE: ClassVar[tuple[str, ...]] = ()
     FILTERABLE: ClassVar[tuple[str, ...]] = ()
@@ -55,6 +77,86 @@ class RecordType(ABC):
     COLUMNS: ClassVar[tuple[str, ...]] = ("name",)
     LANES: ClassVar[str | None] = None
 
+    def __init_subclass__(cls) -> None:
+        """Refuse a type that routes or pages could not be made from."""
+        super().__init_subclass__()
+        if hasattr(cls, "RECORD"):
+            faults = list(_faults(cls))
+            if faults:
+                raise TypeError(f"{cls.__name__}: {'; '.join(faults)}")
+
+    @cached_property
+    def members(self) -> tuple[Member, ...]:
+        """The members of ``RECORD``, in order."""
+        return describe(self.RECORD, self.LABELS, {each.member: each.record_type for each in self.REFERENCES})
+
+    def member(self, name: str) -> Member:
+        """A member by name. Raises KeyError."""
+        for member in self.members:
+            if member.name == name:
+                return member
+        raise KeyError(name)
+
     def check(self, record: Any) -> Iterable[Finding]:
         """Findings on a whole record (an instance of RECORD) that its type cannot say; pointers are into the record."""
         return ()
+
+
+def _faults(cls: type[RecordType]) -> Iterator[str]:
+    missing = [name for name in ("NAME", "TITLE", "SINGULAR") if not hasattr(cls, name)]
+    if missing:
+        yield f"{', '.join(missing)} missing"
+    if not is_struct(cls.RECORD) or not cls.RECORD.__struct_config__.forbid_unknown_fields:
+        yield "RECORD must be a msgspec.Struct with forbid_unknown_fields=True"
+        return
+    references = {each.member: each.record_type for each in cls.REFERENCES}
+    try:
+        members = {member.name: member for member in describe(cls.RECORD, cls.LABELS, references)}
+    except TypeError as error:
+        yield str(error)
+        return
+    yield from _ill_named(members)
+    for use, names, kinds in (
+        ("SORTABLE", cls.SORTABLE, INDEXED - {"texts"}),
+        ("FILTERABLE", cls.FILTERABLE, INDEXED),
+        ("SEARCHED", cls.SEARCHED, SEARCHABLE),
+        ("REFERENCES", tuple(references), {"reference"}),
+        ("LANES", (cls.LANES,) if cls.LANES else (), {"choice"}),
+    ):
+        for name in names:
+            if name not in members:
+                yield f"{use} names {name}, which is no member of RECORD"
+            elif members[name].kind not in kinds:
+                yield f"{use} names {name}, but a member of kind {members[name].kind} cannot be that"
+    yield from _unsafe(cls.RECORD, "RECORD")
+    for name in cls.COLUMNS:
+        if name not in members and name not in OWNED:
+            yield f"COLUMNS names {name}, which is no member"
+    for name in LIST_PARAMETERS.intersection(cls.FILTERABLE):
+        yield f"FILTERABLE names {name}, which is a parameter of every list"
+
+
+def _ill_named(members: Mapping[str, Member]) -> Iterator[str]:
+    name = members.get("name")
+    if name is None or not name.required or name.kind != "text":
+        yield "RECORD needs `name: Line`, by which a record is told"
+    for member in members.values():
+        if member.name in OWNED:
+            yield f"the core owns the member {member.name}; call it something else"
+
+
+def _unsafe(type_: Any, path: str) -> Iterator[str]:
+    """Unions that msgspec (0.22) reads past its own memory for: a text with a pattern beside a list, dict or Struct."""
+    if is_struct(type_):
+        for field in msgspec.structs.fields(type_):
+            yield from _unsafe(field.type, f"{path}.{field.encode_name}")
+        return
+    arguments = get_args(type_)
+    if get_origin(type_) in (Union, UnionType):
+        patterned = any(meta.pattern is not None for each in arguments for meta in metas(each))
+        nests = any(get_origin(bare(each)) in (list, dict, tuple) or is_struct(bare(each)) for each in arguments)
+        if patterned and nests:
+            yield f"{path} may be a text with a pattern or a list or object; msgspec cannot hold both in one union"
+    for each in arguments:
+        if not isinstance(each, msgspec.Meta):
+            yield from _unsafe(each, path)

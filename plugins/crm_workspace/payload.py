@@ -9,8 +9,8 @@ from zoneinfo import available_timezones
 from msgspec import UNSET
 
 from crm_core.errors import Finding
+from crm_core.model.currencies import CURRENCIES
 from crm_core.plugin.payload import PayloadContext, PayloadType
-from crm_workspace.currencies import CURRENCIES
 from crm_workspace.section import Workspace
 
 

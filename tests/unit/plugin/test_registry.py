@@ -7,11 +7,16 @@ import msgspec
 import pytest
 
 from crm_core.errors import SetupError
+from crm_core.model.record_members import Line
 from crm_core.plugin import hookimpl
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.registry import Registry, build_registry
+
+
+class Visit(msgspec.Struct, forbid_unknown_fields=True):
+    name: Line
 
 
 class Section(msgspec.Struct):
@@ -25,7 +30,7 @@ def payload_type(name: Any, section: type[msgspec.Struct] | None = Section) -> P
 
 def record_type(name: str) -> RecordType:
     """A record type of that name."""
-    return type("Made", (RecordType,), {"NAME": name, "TITLE": name, "RECORD": Section})()
+    return type("Made", (RecordType,), {"NAME": name, "TITLE": name, "SINGULAR": name, "RECORD": Visit})()
 
 
 def registry(**plugins: tuple[str, Any]) -> Registry:

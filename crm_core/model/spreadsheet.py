@@ -1,0 +1,29 @@
+"""Lines of CSV (RFC 4180) that a spreadsheet shows and does not run."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+_RUN = ("=", "+", "-", "@", "\t", "\r", "\n")  # what spreadsheets take for the start of a formula, or trim to one
+
+
+def cell(value: Any) -> str:
+    """A value as the text of a cell; what could be run gets a leading ``'``. Numbers stay numbers, null is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | int | float):
+        return "true" if value is True else "false" if value is False else str(value)
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return f"'{text}" if text.startswith(_RUN) else text
+
+
+def line(values: Iterable[Any]) -> bytes:
+    """Values as one line of CSV with its end."""
+    written = io.StringIO()
+    csv.writer(written).writerow([cell(value) for value in values])
+    return written.getvalue().encode()

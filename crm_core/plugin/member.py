@@ -1,0 +1,130 @@
+"""A member of a record type as everything that follows from the type needs it: forms, filters, exports, indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from crm_core.model.fields import bare, convert, is_struct, metas
+from crm_core.model.record_members import AMOUNT_DECIMALS
+from crm_core.plugin.unit import IndexValue
+
+Kind = Literal[
+    "text", "paragraphs", "email", "phone", "currency", "choice", "flag", "integer", "number", "decimal", "date",
+    "reference", "texts", "object", "entries",
+]  # fmt: skip
+
+INDEXED: frozenset[Kind] = frozenset(
+    {"text", "email", "phone", "currency", "choice", "flag", "integer", "decimal", "date", "reference", "texts"}
+)
+"""Kinds that can be filtered by; all of them but ``texts`` can be sorted by."""
+
+SEARCHABLE: frozenset[Kind] = frozenset({"text", "email", "phone", "texts"})
+
+_PLAIN: Mapping[type, Kind] = {str: "text", bool: "flag", int: "integer", float: "number", date: "date"}
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of a record.
+
+    ``choices``: value and label of each value there is, for kind ``choice``. ``reference``: the record type whose id
+    the member holds. ``members``: those of an ``object``. ``max_length``: of a text, in characters.
+    """
+
+    name: str
+    attribute: str
+    label: str
+    kind: Kind
+    type: Any
+    required: bool = False
+    choices: tuple[tuple[str, str], ...] = ()
+    reference: str | None = None
+    max_length: int | None = None
+    members: tuple[Member, ...] = ()
+
+    def indexed(self, value: Any) -> IndexValue:
+        """What a value is found, filtered and sorted by: decimals as whole numbers, dates as their text."""
+        if value is None or isinstance(value, bool | int):
+            return value
+        if self.kind == "texts":
+            return tuple(value)
+        if self.kind == "decimal":
+            return int(Decimal(value).scaleb(AMOUNT_DECIMALS))
+        return value.isoformat() if isinstance(value, date) else str(value)
+
+    def sought(self, text: str) -> IndexValue:
+        """The value that a filter asks for, as it is indexed; an empty text asks for null.
+
+        Raises ValueError with the sentence that says what the member's values are.
+        """
+        if text == "":
+            return None
+        value: Any = text
+        if self.kind == "flag":
+            value = {"true": True, "false": False}.get(text, text)
+        elif self.kind == "integer" and text.removeprefix("-").isdecimal() and len(text) < 20:
+            value = int(text)
+        one = [value] if self.kind == "texts" else value
+        found, findings = convert(one, self.type)
+        if findings:
+            raise ValueError(findings[0].message)
+        return value if self.kind == "texts" else self.indexed(found)
+
+
+def describe(
+    struct: type[msgspec.Struct], labels: Mapping[str, str], references: Mapping[str, str], prefix: str = ""
+) -> tuple[Member, ...]:
+    """The members of a struct, in order; ``labels`` by ``member``, ``object.member`` or ``member.choice``."""
+    return tuple(
+        _described(field, prefix + field.encode_name, labels, references.get(field.encode_name) if not prefix else None)
+        for field in msgspec.structs.fields(struct)
+    )
+
+
+def _described(field: msgspec.structs.FieldInfo, path: str, labels: Mapping[str, str], reference: str | None) -> Member:
+    inner = bare(field.type)
+    found = list(metas(field.type))
+    extra = next((meta.extra["kind"] for meta in found if meta.extra and "kind" in meta.extra), None)
+    return Member(
+        name=field.encode_name,
+        attribute=field.name,
+        label=labels.get(path) or _label(field.encode_name),
+        kind="reference" if reference else extra or _kind(inner, path),
+        type=field.type,
+        required=field.required,
+        choices=_choices(inner, path, labels),
+        reference=reference,
+        max_length=next((meta.max_length for meta in found if meta.max_length is not None), None),
+        members=describe(inner, labels, {}, f"{path}.") if is_struct(inner) else (),
+    )
+
+
+def _kind(inner: Any, path: str) -> Kind:
+    if get_origin(inner) is Literal:
+        return "choice"
+    if get_origin(inner) is list and bare(get_args(inner)[0]) is str:
+        return "texts"
+    if get_origin(inner) is dict:
+        return "entries"
+    if is_struct(inner):
+        return "object"
+    if inner in _PLAIN:
+        return _PLAIN[inner]
+    raise TypeError(
+        f"the member {path} is a {inner}; a member is a str, bool, int, float, date, Literal, list of str, "
+        "dict or Struct, or one of these or None"
+    )
+
+
+def _choices(inner: Any, path: str, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    if get_origin(inner) is not Literal:
+        return ()
+    return tuple((value, labels.get(f"{path}.{value}") or _label(value)) for value in get_args(inner))
+
+
+def _label(name: str) -> str:
+    return name.removesuffix("_id").replace("_", " ").capitalize()

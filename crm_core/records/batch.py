@@ -1,0 +1,210 @@
+"""Up to 500 upserts in one durable unit, a result each; with ``atomic`` all of them or none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from crm_core.errors import CrmError, Finding, InvalidRecord
+from crm_core.model.fields import step as pointer_step
+from crm_core.plugin.storage import Committed, Conflict, Unit, WorkspaceAt
+from crm_core.records.deciding import ATTEMPTS, Call, Ground, busy, limit_of, limit_reached, notices, room
+from crm_core.records.once import Idempotency, Once, Written, claim_of
+from crm_core.records.shape import EXTERNAL_ID
+from crm_core.records.writing import DONE, Step, Writes, unchanged
+from crm_core.workspace import Workspace, require
+
+MAX_ITEMS = 500
+_BREATHER = 50  # items between which others get their turn
+
+Outcome = Step | Written | CrmError
+"""What becomes of an item: something to write, nothing to write, or a refusal."""
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for. ``request_id`` goes into the problems of refused items."""
+
+    data: Any
+    atomic: bool
+    request_id: str
+    asked: Once | None
+
+
+class Batches:
+    """Batches of all record types."""
+
+    def __init__(self, ground: Ground, writes: Writes, idempotency: Idempotency) -> None:
+        self._ground = ground
+        self._writes = writes
+        self._idempotency = idempotency
+
+    async def run(self, call: Call, batch: Batch) -> Written:
+        """Do a batch; the answer's body is ``{"results": [...]}``.
+
+        Raises AccessError, InvalidRecord (the batch as such; any item where it is atomic), LimitReached, Replayed.
+        """
+        await self._ground.allowed_either(call)
+        items = _items(batch.data)
+        return await self._idempotency.run(call.tenant, batch.asked, lambda: self._run(call, batch, items))
+
+    async def _run(self, call: Call, batch: Batch, items: list[Any]) -> Written:
+        for _ in range(ATTEMPTS):
+            workspace = await self._ground.allowed_either(call)
+            outcomes = await self._outcomes(call, workspace, items)
+            if outcomes is None:
+                continue
+            if batch.atomic:
+                _refuse_any(outcomes)
+            written = Written(DONE, _told(outcomes, batch.request_id))
+            outcome = await self._commit(call, workspace, outcomes, batch.asked, written)
+            if not isinstance(outcome, Conflict):
+                return written
+        raise busy()
+
+    async def _outcomes(self, call: Call, workspace: Workspace, items: list[Any]) -> list[Outcome] | None:
+        """What becomes of each item; None where the workspace has moved on meanwhile."""
+        limit = limit_of(call, workspace)
+        left = None if limit is None else limit - await self._ground.backend.count(call.tenant, call.shape.collection)
+        outcomes: list[Outcome] = []
+        seen: dict[str, int] = {}
+        for at, item in enumerate(items):
+            if at % _BREATHER == _BREATHER - 1:
+                await asyncio.sleep(0)
+            try:
+                _refuse_repeat(seen, at, item)
+                outcome = await self._outcome(call, workspace, item)
+                if isinstance(outcome, Step) and outcome.creates and left is not None:
+                    if left <= 0:
+                        outcome = limit_reached(call, workspace)
+                    left -= 1
+            except CrmError as error:
+                if error.status >= 500:
+                    raise
+                outcome = _under(error, at)
+            if outcome is None:
+                return None
+            outcomes.append(outcome)
+        return outcomes
+
+    async def _outcome(self, call: Call, workspace: Workspace, item: Any) -> Outcome | None:
+        external_id = item.get(EXTERNAL_ID) if isinstance(item, dict) else None
+        document = None
+        if isinstance(external_id, str):
+            read = await self._ground.backend.find(call.tenant, call.shape.collection, EXTERNAL_ID, external_id)
+            if read.revision > workspace.revision:
+                return None
+            document = read.document
+        action = "create" if document is None else "update"
+        require(workspace, call.caller, f"{call.shape.name}.{action}", writes=True)
+        if document is None:
+            return self._writes.creation(call, await self._ground.judged(call, item))
+        stored = call.shape.opened(document.body)
+        content = await self._ground.judged(call, item, stored.writable)
+        return self._writes.change(call, content, stored) or unchanged(document)
+
+    async def _commit(
+        self,
+        call: Call,
+        workspace: Workspace,
+        outcomes: list[Outcome],
+        asked: Once | None,
+        written: Written,
+    ) -> Committed | Conflict | None:
+        steps = [outcome for outcome in outcomes if isinstance(outcome, Step)]
+        now = int(self._ground.now().timestamp())
+        claims = claim_of(asked, now, written)
+        if not steps and not claims:
+            return None
+        expect = [expectation for step in steps for expectation in step.expect]
+        if any(step.creates for step in steps):
+            expect += room(call, workspace)
+        unit = Unit(
+            now=now,
+            expect=(WorkspaceAt(workspace.revision), *expect),
+            claims=claims,
+            puts=tuple(step.put for step in steps),
+            notices=notices(call.shape, [(step.put.id, step.revision) for step in steps]),
+        )
+        return await self._ground.commit(call.tenant, unit)
+
+
+def _items(data: Any) -> list[Any]:
+    """The items of a batch. Raises InvalidRecord."""
+    findings: list[Finding] = []
+    if not isinstance(data, dict):
+        findings.append(Finding("", "wrong_type", 'Send {"items": [...]}.'))
+    else:
+        findings += [
+            Finding(pointer_step(name), "unknown_member", "There is no such member; known is items.")
+            for name in data
+            if name != "items"
+        ]
+        items = data.get("items")
+        if not isinstance(items, list):
+            findings.append(Finding("/items", "missing_member", "`items` is a list of records; add it."))
+        elif len(items) > MAX_ITEMS:
+            findings.append(Finding("/items", "invalid_value", f"A batch holds up to {MAX_ITEMS} items; split it."))
+    if findings:
+        raise InvalidRecord(findings[0].message, errors=findings)
+    found: list[Any] = data["items"]
+    return found
+
+
+def _refuse_repeat(seen: dict[str, int], at: int, item: Any) -> None:
+    """Two items on one record could not both get a result that is true."""
+    external_id = item.get(EXTERNAL_ID) if isinstance(item, dict) else None
+    if not isinstance(external_id, str):
+        return
+    if external_id in seen:
+        told = f"Item {seen[external_id]} has this external id already; send one of the two in another batch."
+        raise InvalidRecord(told, errors=[Finding(f"/{EXTERNAL_ID}", "repeated", told)])
+    seen[external_id] = at
+
+
+def _under(error: CrmError, at: int) -> CrmError:
+    """The refusal with its pointers into the batch."""
+    error.errors = tuple(finding.under(f"/items/{at}") for finding in error.errors)
+    return error
+
+
+def _refuse_any(outcomes: list[Outcome]) -> None:
+    """Raise what stands against an atomic batch: all input errors at once, or else the first other refusal."""
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, CrmError)]
+    invalid = [finding for error in refusals if isinstance(error, InvalidRecord) for finding in error.errors]
+    others = [error for error in refusals if not isinstance(error, InvalidRecord)]
+    denied = next((error for error in others if error.status == 403 and error.code != "limit_reached"), None)
+    if denied is not None:
+        raise denied
+    if invalid:
+        raise InvalidRecord("Nothing was written: `errors` names what is wrong in which item.", errors=invalid)
+    if others:
+        raise others[0]
+
+
+def _told(outcomes: list[Outcome], request_id: str) -> bytes:
+    return msgspec.json.encode({"results": [_result(outcome, request_id) for outcome in outcomes]})
+
+
+def _result(outcome: Outcome, request_id: str) -> Mapping[str, Any]:
+    if isinstance(outcome, CrmError):
+        return {"status": outcome.status, "problem": _problem(outcome, request_id)}
+    written = outcome.written if isinstance(outcome, Step) else outcome
+    return {"status": written.status, "id": written.id, "revision": written.revision}
+
+
+def _problem(error: CrmError, request_id: str) -> Mapping[str, Any]:
+    told: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+        **error.evidence,
+    }
+    if error.errors:
+        told["errors"] = [finding.told() for finding in error.errors]
+    return told

@@ -1,0 +1,51 @@
+"""Records as NDJSON and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import msgspec
+
+from crm_core.model.spreadsheet import line
+from crm_core.plugin.member import Member
+from crm_core.plugin.record_type import OWNED_FIRST, OWNED_LAST
+from crm_core.plugin.storage import Document
+from crm_core.records.shape import Shape
+
+Pages = AsyncIterator[tuple[Document, ...]]
+
+
+async def as_ndjson(pages: Pages) -> AsyncIterator[bytes]:
+    """A record a line, as it is stored."""
+    async for documents in pages:
+        if documents:
+            yield b"\n".join(document.body for document in documents) + b"\n"
+
+
+async def as_csv(shape: Shape, pages: Pages) -> AsyncIterator[bytes]:
+    """A head and a record a line. ``address.city`` stands for a member of a member; lists are joined by a comma."""
+    columns = list(_columns(shape.record_type.members))
+    yield line(".".join(path) for path in columns)
+    async for documents in pages:
+        yield b"".join(line(_cells(msgspec.json.decode(document.body), columns)) for document in documents)
+
+
+def _columns(members: Iterable[Member]) -> Iterable[tuple[str, ...]]:
+    yield from ((name,) for name in OWNED_FIRST)
+    for member in members:
+        if member.members:
+            yield from ((member.name, inner.name) for inner in member.members)
+        else:
+            yield (member.name,)
+    yield from ((name,) for name in OWNED_LAST)
+
+
+def _cells(record: dict[str, Any], columns: Iterable[tuple[str, ...]]) -> Iterable[Any]:
+    for path in columns:
+        value: Any = record
+        for name in path:
+            value = None if value is None else value.get(name)
+        if isinstance(value, list | dict) and not value:
+            value = None
+        yield ", ".join(value) if isinstance(value, list) else value

@@ -1,0 +1,47 @@
+"""Operations on records of every type that the plugins brought: what routes, pages and commands call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+from crm_core.model.caller import Caller
+from crm_core.model.ids import Ids
+from crm_core.plugin.registry import Registry
+from crm_core.plugin.storage import StorageBackend
+from crm_core.records.batch import Batches
+from crm_core.records.cursors import Cursors
+from crm_core.records.deciding import Call, Ground
+from crm_core.records.once import Idempotency
+from crm_core.records.reading import Reads
+from crm_core.records.shape import Shape
+from crm_core.records.writing import Writes
+from crm_core.workspace import Views
+
+
+class Records:
+    """``reads``, ``writes`` and ``batches`` take the calls that ``call`` makes; ``secret_keys``: the newest first."""
+
+    def __init__(
+        self,
+        *,
+        backend: StorageBackend,
+        views: Views,
+        registry: Registry,
+        secret_keys: Iterable[bytes],
+        now: Callable[[], datetime],
+        ids: Ids,
+    ) -> None:
+        ground = Ground(backend, views, now)
+        idempotency = Idempotency(backend, lambda: int(now().timestamp()))
+        self.shapes: Mapping[str, Shape] = {
+            name: Shape(record_type, registry.owners["record type", name])
+            for name, record_type in registry.record_types.items()
+        }
+        self.reads = Reads(ground, Cursors(secret_keys))
+        self.writes = Writes(ground, ids, idempotency)
+        self.batches = Batches(ground, self.writes, idempotency)
+
+    def call(self, tenant: str, caller: Caller, record_type: str) -> Call:
+        """An operation on a record type. Raises KeyError where there is no such type."""
+        return Call(tenant, caller, self.shapes[record_type])

@@ -1,0 +1,204 @@
+"""A record type made ready for work: checking and merging input, the stored text of a record, its indexes.
+
+Records of a type are documents of the collection ``records:{type}``; no other part of the core puts a colon into a
+collection's name. The stored text is the record as the wire shows it, every member in its place, so a read hands it on.
+Indexes: ``created_at``, ``updated_at``, ``external_id``, every sortable and filterable member by its name, and
+``words`` of the searched members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from crm_core.errors import Finding, PluginFailed
+from crm_core.model.fields import convert, step
+from crm_core.model.ids import is_id
+from crm_core.model.patch import merge_patch
+from crm_core.model.record_members import ExternalId
+from crm_core.plugin.member import Member
+from crm_core.plugin.record_type import OWNED, OWNED_LAST, RecordType
+from crm_core.plugin.unit import IndexValue, Put
+from crm_core.records.words import index_words
+
+WORDS = "words"
+EXTERNAL_ID = "external_id"
+_READ_ONLY = frozenset(OWNED) - {EXTERNAL_ID}
+
+
+class Stamps(msgspec.Struct, frozen=True):
+    """The members that the core writes into a record, in their order."""
+
+    created_at: str
+    updated_at: str
+    created_by: str
+    updated_by: str
+    revision: int
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What callers say of a record: ``record`` is an instance of the type's RECORD."""
+
+    external_id: str | None
+    record: Any
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Input as far as the type can judge it. ``references``: pointer, record type and id of records that it names anew.
+
+    ``content`` is None where the findings leave nothing to work with.
+    """
+
+    content: Content | None
+    findings: tuple[Finding, ...]
+    references: tuple[tuple[str, str, str], ...]
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A stored record taken apart: ``writable`` as JSON, ``external_id`` among it; ``body`` is its text."""
+
+    id: str
+    body: bytes
+    writable: dict[str, Any]
+    stamps: Stamps
+
+
+def etag(revision: int, body: bytes) -> str:
+    """The strong entity tag of a record: its revision, and its text, which a restored backup may have changed."""
+    return f'"{revision}-{crc32(body):08x}"'
+
+
+def collection_of(record_type: str) -> str:
+    """The collection that holds the records of a type."""
+    return f"records:{record_type}"
+
+
+class Shape:
+    """One record type. ``owner``: the plugin that brought it, named when its ``check`` raises."""
+
+    def __init__(self, record_type: RecordType, owner: str) -> None:
+        self.record_type = record_type
+        self.name = record_type.NAME
+        self.collection = collection_of(self.name)
+        self.sortable = ("created_at", "updated_at", *record_type.SORTABLE)
+        self.filterable = (EXTERNAL_ID, *record_type.FILTERABLE)
+        self._owner = owner
+        self._members = record_type.members
+        self._known: Known = {EXTERNAL_ID: None, **_known(self._members)}
+        indexed = {*record_type.SORTABLE, *record_type.FILTERABLE}
+        self._indexed = tuple(member for member in self._members if member.name in indexed)
+        self._searched = tuple(record_type.member(name).attribute for name in record_type.SEARCHED)
+
+    def judge(self, patch: Any, current: Mapping[str, Any] | None = None) -> Judged:
+        """What a record says after a merge patch (RFC 7396) on ``current``, or on nothing. Raises PluginFailed."""
+        if not isinstance(patch, dict):
+            return Judged(None, (Finding("", "wrong_type", "Send the record as a JSON object."),), ())
+        findings = list(self._strangers(patch))
+        writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
+        current = current or {}
+        merged: dict[str, Any] = merge_patch(_without_nulls(current), writable)
+        references = tuple(
+            (step(each.member), each.record_type, value)
+            for each in self.record_type.REFERENCES
+            if isinstance(value := merged.get(each.member), str) and value != current.get(each.member) and is_id(value)
+        )
+        external_id = merged.pop(EXTERNAL_ID, None)
+        if external_id is not None:
+            findings += convert(external_id, ExternalId, pointer=step(EXTERNAL_ID))[1]
+        record, wrong = convert(merged, self.record_type.RECORD)
+        told = {finding.pointer for finding in findings}
+        findings += [finding for finding in wrong if finding.pointer not in told]
+        if record is None:
+            return Judged(None, tuple(findings), references)
+        findings += self._checked(record)
+        return Judged(Content(external_id, record), tuple(findings), references)
+
+    def body(self, id: str, content: Content, stamps: Stamps) -> bytes:  # noqa: A002 -- the wire's word
+        """The text of a record."""
+        members: dict[str, Any] = {"id": id, EXTERNAL_ID: content.external_id}
+        for member in self._members:
+            members[member.name] = getattr(content.record, member.attribute)
+        for name in OWNED_LAST:
+            members[name] = getattr(stamps, name)
+        return msgspec.json.encode(members)
+
+    def put(self, id: str, content: Content, stamps: Stamps) -> Put:  # noqa: A002 -- the wire's word
+        """The record as the store takes it."""
+        record = content.record
+        indexes: dict[str, IndexValue] = {
+            "created_at": stamps.created_at,
+            "updated_at": stamps.updated_at,
+            EXTERNAL_ID: content.external_id,
+        }
+        for member in self._indexed:
+            indexes[member.name] = member.indexed(getattr(record, member.attribute))
+        if self._searched:
+            indexes[WORDS] = index_words(_texts(getattr(record, name) for name in self._searched))
+        return Put(self.collection, id, self.body(id, content, stamps), indexes)
+
+    def opened(self, body: bytes) -> Stored:
+        """A stored record taken apart."""
+        members: dict[str, Any] = msgspec.json.decode(body)
+        id_ = members.pop("id")
+        stamps = Stamps(*(members.pop(name) for name in OWNED_LAST))
+        return Stored(id_, body, members, stamps)
+
+    def sought(self, name: str, text: str) -> IndexValue:
+        """The value that a filter asks for. Raises ValueError with a sentence."""
+        if name == EXTERNAL_ID:
+            return text or None
+        return self.record_type.member(name).sought(text)
+
+    def _strangers(self, patch: Mapping[str, Any]) -> Iterator[Finding]:
+        """Members that are the core's or nobody's, also where a null would only take them away."""
+        for name in patch:
+            if name in _READ_ONLY:
+                told = f"`{name}` is read-only; leave it out."
+                yield Finding(step(name), "read_only_member", told)
+        writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
+        yield from _unknown(writable, self._known)
+
+    def _checked(self, record: Any) -> list[Finding]:
+        try:
+            return list(self.record_type.check(record))
+        except Exception as error:
+            # Foreign code: a check that raises must not let a record through, nor pass for the caller's mistake.
+            raise PluginFailed(
+                f"The record type {self.name} failed to check a record; the server's log holds the cause.",
+                plugin=self._owner,
+            ) from error
+
+
+Known = Mapping[str, "Known | None"]  # member names; below an object's name, its own
+
+
+def _known(members: Iterable[Member]) -> Known:
+    return {member.name: _known(member.members) if member.kind == "object" else None for member in members}
+
+
+def _unknown(patch: Mapping[str, Any], known: Known, pointer: str = "") -> Iterator[Finding]:
+    for name, value in patch.items():
+        if name not in known:
+            told = f"There is no such member; known are {', '.join(known)}."
+            yield Finding(pointer + step(name), "unknown_member", told)
+        elif isinstance(value, dict) and (inner := known[name]) is not None:
+            yield from _unknown(value, inner, pointer + step(name))
+
+
+def _without_nulls(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) else value
+        for name, value in members.items()
+        if value is not None
+    }
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str | None]:
+    for value in values:
+        if isinstance(value, list):
+            yield from value
+        else:
+            yield value

@@ -1,0 +1,1 @@
+"""The record type ``customers``: the people and companies a tenant deals with."""

@@ -1,0 +1,49 @@
+"""Deals: what may be sold to a customer, for how much, by when, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from crm_core.errors import Finding
+from crm_core.model.currencies import CURRENCIES
+from crm_core.model.record_members import Amount, Currency, Custom, Day, Line, Notes, RecordId, Tags
+from crm_core.plugin.record_type import RecordType, Reference
+
+
+class Deal(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a deal's record holds."""
+
+    name: Line
+    customer_id: RecordId
+    stage: Literal["new", "qualified", "proposal", "won", "lost"] = "new"
+    amount: Amount | None = None
+    currency: Currency | None = None
+    closes_on: Day | None = None
+    tags: Tags = []
+    owner: Line | None = None
+    notes: Notes | None = None
+    custom: Custom = {}
+
+
+class Deals(RecordType):
+    """Sales opportunities."""
+
+    NAME = "deals"
+    TITLE = "Deals"
+    SINGULAR = "Deal"
+    RECORD = Deal
+    SORTABLE = ("name", "stage", "amount", "closes_on")
+    FILTERABLE = ("name", "customer_id", "stage", "amount", "currency", "closes_on", "tags", "owner")
+    SEARCHED = ("name",)
+    REFERENCES = (Reference("customer_id", "customers"),)
+    COLUMNS = ("name", "customer_id", "stage", "amount", "currency", "closes_on", "owner")
+    LANES = "stage"
+
+    def check(self, record: Deal) -> Iterable[Finding]:
+        """Currencies that there are none of."""
+        if record.currency is not None and record.currency not in CURRENCIES:
+            told = "There is no such currency; use an ISO 4217 code such as EUR."
+            yield Finding("/currency", "invalid_value", told)

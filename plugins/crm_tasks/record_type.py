@@ -1,0 +1,36 @@
+"""Tasks: what is to be done by when and by whom, for a customer or a deal."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from crm_core.model.record_members import Custom, Day, Line, Notes, RecordId, Tags
+from crm_core.plugin.record_type import RecordType, Reference
+
+
+class Task(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a task's record holds."""
+
+    name: Line
+    customer_id: RecordId | None = None
+    deal_id: RecordId | None = None
+    due_on: Day | None = None
+    done: bool = False
+    assignee: Line | None = None
+    tags: Tags = []
+    notes: Notes | None = None
+    custom: Custom = {}
+
+
+class Tasks(RecordType):
+    """Things to do."""
+
+    NAME = "tasks"
+    TITLE = "Tasks"
+    SINGULAR = "Task"
+    RECORD = Task
+    SORTABLE = ("name", "due_on", "done", "assignee")
+    FILTERABLE = ("name", "customer_id", "deal_id", "due_on", "done", "assignee", "tags")
+    SEARCHED = ("name",)
+    REFERENCES = (Reference("customer_id", "customers"), Reference("deal_id", "deals"))
+    COLUMNS = ("name", "customer_id", "deal_id", "due_on", "done", "assignee")
