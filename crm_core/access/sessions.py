@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from crm_core.access.signed import SignedTexts
+from crm_core.access.storing import commit
 from crm_core.access.user import USERS, Held, read_user
 from crm_core.errors import TokenReused, Unauthenticated
 from crm_core.model.caller import Caller
@@ -85,7 +86,7 @@ class Sessions:
         )
         gone = await self._sweep(tenant, held, now)
         unit = Unit(now=int(now.timestamp()), puts=(session.put(),), deletes=gone)
-        await self._backend.commit(tenant, unit)  # it expects nothing, so nothing stands against it
+        await commit(self._backend, tenant, unit)  # it expects nothing, so nothing stands against it
         return session
 
     def grant(self, tenant: str, session: Session) -> Grant:
@@ -146,7 +147,7 @@ class Sessions:
             expect = (DocumentAt(SESSIONS, session_id, document.revision),)
             unit = Unit(now=int(now.timestamp()), expect=expect, puts=(after.put(),))
             # Of two at one moment, the one that comes second finds the session changed, and is a reuse.
-            if isinstance(await self._backend.commit(tenant, unit), Committed):
+            if isinstance(await commit(self._backend, tenant, unit), Committed):
                 if after.reused:
                     raise TokenReused(_REUSED)
                 return self.grant(tenant, after)
@@ -154,7 +155,7 @@ class Sessions:
     async def end(self, tenant: str, session_id: str) -> None:
         """Sign out: cookie, access token and refresh token are worth nothing from now on."""
         unit = Unit(now=int(self._now().timestamp()), deletes=(Delete(SESSIONS, session_id),))
-        await self._backend.commit(tenant, unit)
+        await commit(self._backend, tenant, unit)
 
     async def _by_text(self, tenant: str, purpose: str, text: str) -> Caller:
         parts = self._signed.read(purpose, text)

@@ -13,6 +13,7 @@ import msgspec
 from itsdangerous import BadSignature, Signer
 
 from crm_core.access.scopes import checked_scopes
+from crm_core.access.storing import commit
 from crm_core.errors import Finding, InvalidRecord, LimitReached, NotFound, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
@@ -114,7 +115,7 @@ class Tokens:
             puts=(Put(TOKENS, token.id, msgspec.json.encode(token), {_DIGEST: digest}),),
             deletes=await self._room(tenant, now),
         )
-        if isinstance(await self._backend.commit(tenant, unit), Conflict):
+        if isinstance(await commit(self._backend, tenant, unit), Conflict):
             raise LimitReached(f"There are {MAX_TOKENS} tokens that still work; revoke some first.", limit=MAX_TOKENS)
         return text, token
 
@@ -160,7 +161,7 @@ class Tokens:
             expect=(DocumentAt(TOKENS, id, document.revision),),
             puts=(Put(TOKENS, id, msgspec.json.encode(token)),),  # without its index it is not found again
         )
-        if isinstance(await self._backend.commit(tenant, unit), Conflict):
+        if isinstance(await commit(self._backend, tenant, unit), Conflict):
             raise RevisionMismatch("The token was changed at this very moment; repeat the command.")
         return token
 

@@ -99,21 +99,33 @@ class Held(msgspec.Struct, frozen=True):
         )
 
 
+Role = Annotated[str, msgspec.Meta(min_length=1, max_length=63, description="the name of a role")]
+Assignment = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=200)], ...],
+    msgspec.Meta(max_length=500, description="null for everything, or up to 500 patterns"),
+]
+
+
 class UserInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The members of a user that can be written; ``password`` is never told again."""
 
     email: Email
-    role: Annotated[str, msgspec.Meta(min_length=1, max_length=63, description="the name of a role")]
+    role: Role
     name: Line | None = None
-    assignment: (
-        Annotated[
-            tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=200)], ...],
-            msgspec.Meta(max_length=500, description="null for everything, or up to 500 patterns"),
-        ]
-        | None
-    ) = None
+    assignment: Assignment | None = None
     disabled: bool = False
     password: Password | None = None
+
+
+class UserPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a merge patch of a user can hold, for the documentation."""
+
+    email: Email | msgspec.UnsetType = msgspec.UNSET
+    role: Role | msgspec.UnsetType = msgspec.UNSET
+    name: Line | msgspec.UnsetType | None = msgspec.UNSET
+    assignment: Assignment | msgspec.UnsetType | None = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+    password: Password | msgspec.UnsetType = msgspec.UNSET
 
 
 class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +138,14 @@ class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
     assignment: list[str] | None
     disabled: bool
     revision: int
+
+
+class UserPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of users; ``total`` is null unless it was asked for."""
+
+    items: list[UserAnswer]
+    next_cursor: str | None
+    total: int | None
 
 
 def read_user(document: Document) -> Held:

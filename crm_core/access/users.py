@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from crm_core.access.passwords import Passwords
+from crm_core.access.storing import commit
 from crm_core.access.user import USERS, Held, User, UserInput, folded, read_input, read_user
 from crm_core.errors import (
     Finding,
@@ -195,7 +196,7 @@ class Users:
     async def _commit(self, tenant: str, user: User, expect: list[Expectation]) -> Committed | Conflict:
         free = IndexFree(USERS, "email", folded(user.email), user.id)
         unit = Unit(now=int(self._now().timestamp()), expect=(free, *expect), puts=(user.put(),))
-        outcome = await self._backend.commit(tenant, unit)
+        outcome = await commit(self._backend, tenant, unit)
         if isinstance(outcome, Conflict) and outcome.what == "index":
             message = "Another user has this e-mail address."
             raise InvalidRecord(message, errors=[Finding("/email", "taken", message)])
