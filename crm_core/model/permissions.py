@@ -11,6 +11,7 @@ from crm_core.model.patterns import expand
 SUPER_ADMIN = "super_admin"
 
 SCOPE_ACTIONS = {"read": ("view", "export"), "write": ("create", "update")}
+_ACCESS = {action: access for access, actions in SCOPE_ACTIONS.items() for action in actions}
 
 
 def user_keys(
@@ -20,11 +21,13 @@ def user_keys(
     allowed: frozenset[str],
     overlays: Mapping[str, RoleOverlay],
     assignment: Iterable[str] | None,
+    blocked: frozenset[str] = frozenset(),
 ) -> frozenset[str]:
     """The keys a user of this role may use; ``assignment`` None: everything the role gives.
 
     A role that is not there any more gives nothing. A super admin has all that is allowed and never more. The keys
-    of the core come from the role alone: neither plan, overlay nor assignment touches them.
+    of the core come from the role alone: neither plan, overlay nor assignment touches them. ``blocked`` are the keys
+    that no push may touch, so an overlay's ``*.action`` passes them over.
     """
     found = roles.get(role)
     if found is None:
@@ -32,7 +35,7 @@ def user_keys(
     core = roles.core_keys & frozenset(found.grant)
     if role == SUPER_ADMIN:
         return allowed | roles.core_keys
-    keys = _of_role(found, overlays.get(role), allowed)
+    keys = _of_role(found, overlays.get(role), allowed, blocked)
     if assignment is not None:
         keys = expand(assignment, keys)
     return keys | core
@@ -48,7 +51,18 @@ def token_keys(scopes: Iterable[str], allowed: frozenset[str]) -> frozenset[str]
     return allowed & wanted
 
 
-def _of_role(role: Role, overlay: RoleOverlay | None, allowed: frozenset[str]) -> frozenset[str]:
+def scope_for(key: str) -> str | None:
+    """The scope that covers a feature key; None where no token can have it."""
+    module, _, action = key.partition(".")
+    access = _ACCESS.get(action)
+    return None if access is None else f"{module}:{access}"
+
+
+def _of_role(
+    role: Role, overlay: RoleOverlay | None, allowed: frozenset[str], blocked: frozenset[str]
+) -> frozenset[str]:
+    keys = expand(role.grant, allowed)
     if overlay is None:
-        return expand(role.grant, allowed)
-    return expand((*role.grant, *overlay.grant), allowed) - expand(overlay.deny, allowed)
+        return keys
+    touched = allowed - blocked
+    return (keys | expand(overlay.grant, touched)) - expand(overlay.deny, touched)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from crm_core.errors import (
     FeatureUnavailable,
     InsufficientScope,
@@ -10,18 +12,36 @@ from crm_core.errors import (
     SubscriptionSuspended,
 )
 from crm_core.model.caller import Caller
-from crm_core.model.permissions import token_keys, user_keys
+from crm_core.model.permissions import scope_for, token_keys, user_keys
 from crm_core.workspace.snapshot import Workspace
+
+_KEPT = 4096  # differing roles with assignments, and scopes, whose keys a workspace has at hand
 
 
 def keys_of(workspace: Workspace, caller: Caller) -> frozenset[str]:
-    """The keys that the caller may use now: feature keys, and for users the core's own."""
+    """The keys that the caller may use now: feature keys, and for users the core's own.
+
+    They are worked out once for all callers alike: they follow from scopes, or from role and assignment, alone.
+    """
+    alike: Hashable = caller.scopes if caller.kind == "token" else (caller.role, caller.assignment)
+    kept = workspace.rights
+    keys = kept.get(alike)
+    if keys is None:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        keys = kept[alike] = _worked_out(workspace, caller)
+    return keys
+
+
+def _worked_out(workspace: Workspace, caller: Caller) -> frozenset[str]:
     if caller.kind == "token":
         return token_keys(caller.scopes, workspace.modules.allowed)
+    allowed, blocked = workspace.modules.allowed, workspace.catalog.blocked
     return user_keys(
         caller.role,
         roles=workspace.roles,
-        allowed=workspace.modules.allowed,
+        allowed=allowed,
+        blocked=frozenset(key for key in allowed if key.partition(".")[0] in blocked),
         overlays=workspace.entitlements.roles,
         assignment=caller.assignment,
     )
@@ -32,10 +52,13 @@ def require(workspace: Workspace, caller: Caller, key: str, *, writes: bool = Fa
 
     Raises InsufficientScope, ModuleUnavailable, FeatureUnavailable, PermissionDenied, SubscriptionSuspended.
     """
-    module, _, action = key.partition(".")
-    if caller.kind == "token" and key not in token_keys(caller.scopes, workspace.catalog.keys):
-        scope = f"{module}:{'write' if action in ('create', 'update') else 'read'}"
-        raise InsufficientScope(f"This token's scopes do not cover {key}; use one with {scope}.", scope=scope)
+    module = key.partition(".")[0]
+    if caller.kind == "token":
+        scope = scope_for(key)
+        if scope is None:
+            raise InsufficientScope(f"No scope covers {key}; sign in as a user.")
+        if scope not in caller.scopes:
+            raise InsufficientScope(f"This token's scopes do not cover {key}; use one with {scope}.", scope=scope)
     state = workspace.modules.states.get(module)
     if state is None or state.reason is not None:
         reason = "not_in_catalog" if state is None else state.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -73,6 +73,11 @@ class Workspace:
     def last_applied(self) -> Section | None:
         """The section that the newest push or restore changed; None before the first."""
         return max(self.sections.values(), key=lambda section: section.revision, default=None)
+
+    @cached_property
+    def rights(self) -> dict[Hashable, frozenset[str]]:
+        """What ``rights`` has worked out for callers under this very workspace; it goes when the workspace does."""
+        return {}
 
     @property
     def suspended(self) -> bool:
