@@ -155,19 +155,19 @@ class Ahead:
     def take(self, unit: Unit) -> Change:
         """Queue a unit that passed: fill in seq, revisions and the links of the chain. Raises ValueError."""
         seq = self.seq + 1
-        puts = tuple(
+        puts = [
             Written(p.collection, p.id, self.document(p.collection, p.id) + 1, dict(p.indexes), one_line(p.body))
             for p in unit.puts
-        )
-        claims = tuple(Claimed(c.kind, c.key, one_line(c.evidence), c.expires, c.stamp) for c in unit.claims)
+        ]
+        claims = [Claimed(c.kind, c.key, one_line(c.evidence), c.expires, c.stamp) for c in unit.claims]
         head, entries = self._linked(unit.entries)
         change = Change(
             seq=seq,
             now=unit.now,
             revision=self.revision + unit.revises,
-            puts=puts,
-            deletes=tuple((d.collection, d.id) for d in unit.deletes),
-            claims=claims,
+            puts=tuple(puts),
+            deletes=tuple([(d.collection, d.id) for d in unit.deletes]),
+            claims=tuple(claims),
             releases=unit.releases,
             entries=entries,
         )

@@ -10,7 +10,7 @@ from crm_core.plugin.unit import Document, IndexValue
 from crm_tinydb.editing import Edit, Editing, Held, differences, opened_row
 from crm_tinydb.index import Index, Moved, Row
 
-BEHIND = 4096  # moves that indexes may be behind
+BEHIND = 64  # moves that indexes may be behind: a reader makes up for them in less than a millisecond
 
 
 class Collection(Table):
@@ -65,8 +65,6 @@ class Collection(Table):
         """Write a row; the indexes follow later."""
         self._moves.append((id_, self.rows.get(id_), row))
         self.rows[id_] = row
-        if len(self._moves) > BEHIND:
-            self.catch_up()
 
     def delete(self, id_: str) -> None:
         """Forget a row; the indexes follow later."""
@@ -82,11 +80,12 @@ class Collection(Table):
         return index
 
     def catch_up(self) -> None:
-        """Bring all indexes up to date."""
-        for index in self._indexes.values():
-            index.follow(self._moves)
-            index.seen = 0
-        self._moves.clear()
+        """Bring the indexes up to date where they are far behind."""
+        if len(self._moves) >= BEHIND:
+            for index in self._indexes.values():
+                index.follow(self._moves)
+                index.seen = 0
+            self._moves.clear()
 
     def holders(self, name: str, value: IndexValue) -> Iterator[str]:
         """The ids that hold a value in an index, lowest first."""

@@ -66,8 +66,7 @@ class Index:
     def follow(self, moves: Sequence[Moved]) -> None:
         """Take the moves that are new to it."""
         name, add, remove = self.name, self.ordered.add, self.ordered.remove
-        for at in range(self.seen, len(moves)):
-            id_, old, new = moves[at]
+        for id_, old, new in moves[self.seen :]:
             before = None if old is None else value_of(old, name)
             value = None if new is None else value_of(new, name)
             if old is not None:
@@ -75,7 +74,9 @@ class Index:
                     continue
                 for slot in slots(before, id_):
                     remove(slot)
-            if new is not None:
+            if isinstance(value, str):  # most are; the rest takes the longer way to the same place
+                add((3, value, id_))
+            elif new is not None:
                 for slot in slots(value, id_):
                     add(slot)
         self.seen = len(moves)

@@ -88,6 +88,7 @@ def replay(data: bytes, state: State, entries: list[Change]) -> tuple[int, int]:
         if change.seq != state.seq + 1:
             raise Damaged(f"jumps from unit {state.seq} to {change.seq}", end)
         state.apply(change)
+        state.catch_up()
         if change.entries:
             entries.append(change)
         end = after

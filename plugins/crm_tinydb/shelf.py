@@ -10,19 +10,21 @@ from pathlib import Path
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.model.log import LogEntry
+from crm_core.plugin.query import StoreState
 from crm_tinydb.copies import discard, move
 from crm_tinydb.disk import Disk
 from crm_tinydb.folding import fold
 from crm_tinydb.lines import Damaged
-from crm_tinydb.opening import open_tenant
+from crm_tinydb.opening import MARKER, open_tenant
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import Workers
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-APPENDERS = 8  # tenants whose syncs can be under way side by side
+APPENDERS = 16  # tenants whose syncs can be under way side by side
 WORKERS = 8  # folds, openings and readings of the log, which must not keep commits waiting
 FLUSH_AFTER = 0.4  # seconds until unverified attempts go to the disk
 FOLD_AT = 4 << 20  # bytes of journal
+_MARKED = "The tenant is read-only: its files were found damaged; crm doctor says how."
 
 
 class Shelf:
@@ -105,6 +107,16 @@ class Shelf:
             raise StorageUnavailable(f"The tenant's files cannot be read ({reason}).", retry_after=5) from None
         finally:
             del self._opening[name]
+
+    async def troubled(self) -> dict[str, StoreState]:
+        """The tenants that take no writes: open ones as they are, the others by the marker in their folder."""
+        closed = [name for name in self.names if name not in self._open]
+        marked = await self._workers.run(
+            lambda: [name for name in closed if self.disk.exists(self.home / name / MARKER)]
+        )
+        found = {name: StoreState("quarantined", _MARKED) for name in marked}
+        found |= {name: held.store_state() for name, held in self._open.items()}
+        return {name: state for name, state in sorted(found.items()) if state.mode != "ok"}
 
     def _make_room(self, newest: str) -> None:
         for name in list(self._open):

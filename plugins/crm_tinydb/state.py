@@ -31,7 +31,7 @@ class State:
         return Collection(name) if found is None else found
 
     def catch_up(self) -> None:
-        """Bring all indexes up to date, where somebody has time for it."""
+        """Bring indexes that are far behind up to date; to be called often, while the disk is at work."""
         for held in self.collections.values():
             held.catch_up()
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -177,6 +177,9 @@ class TinyDBBackend(StorageBackend):
             return (await self.shelf.get(tenant)).store_state()
         except StorageUnavailable as error:
             return StoreState("read_only", error.detail)
+
+    async def troubled(self) -> Mapping[str, StoreState]:
+        return await self.shelf.troubled()
 
     async def fold(self, tenant: str) -> None:
         held = await self.shelf.get(tenant)

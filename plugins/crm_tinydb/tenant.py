@@ -172,7 +172,8 @@ class Tenant:
             if not waiter.done():
                 waiter.set_result(None)
         self._landing.clear()
-        self._soon()
+        if self._queue:
+            self._soon()
 
     def _landed(self) -> asyncio.Future[None]:
         """The end, good or bad, of the flight that is under way or due."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sqlite3
 import time
@@ -40,24 +39,29 @@ def raw(folder: Path) -> Side:
     return appends
 
 
-def commits(opened: Bench, tenants: list[str], each: int) -> Side:
-    """How many units a second as many writers as tenants named get in, each waiting for its own before the next."""
-    numbers = count()
+def commits(opened: Bench, writers: int, each: int, *, apart: bool = False) -> Side:
+    """How many units a second the writers get in, each waiting for its own before the next, on new tenants."""
+    rounds = count()
 
     async def writing(tenant: str, units: list[Unit]) -> None:
         for unit in units:
             await opened.store.commit(tenant, unit)
 
-    async def all_of_them(work: list[tuple[str, list[Unit]]]) -> float:
+    async def all_of_them(tenants: list[str], work: list[list[Unit]]) -> float:
         began = time.perf_counter()
-        await asyncio.gather(*(writing(tenant, units) for tenant, units in work))
-        return each * len(tenants) / (time.perf_counter() - began)
+        await asyncio.gather(*(writing(tenant, units) for tenant, units in zip(tenants, work, strict=True)))
+        return each * writers / (time.perf_counter() - began)
 
     def side() -> float:
-        work = [(name, [Unit(now=NOW, puts=(record(next(numbers)),)) for _ in range(each)]) for name in tenants]
-        gc.collect()
-        gc.freeze()  # as the server does once it is up
-        return opened.run(all_of_them(work))
+        name = f"{'apart' if apart else 'one'}-{writers}-{next(rounds)}"
+        if apart:
+            tenants = [opened.filled(f"{name}-{number}", 0) for number in range(writers)]
+        else:
+            tenants = [opened.filled(name, 0)] * writers
+        numbers = count()
+        work = [[Unit(now=NOW, puts=(record(next(numbers)),)) for _ in range(each)] for _ in tenants]
+        opened.settle()
+        return opened.run(all_of_them(tenants, work))
 
     return side
 
@@ -100,23 +104,20 @@ def measurements(folder: Path) -> Iterator[Measurement]:
         name="writes.disk", what="latency of an append of 500 B and fdatasync", a=lambda: 1000 / appends(), unit=" ms"
     )
     with bench(folder / "tenants") as opened:
-        tenants = [f"t{number}" for number in range(WRITERS)]
-        for tenant in tenants:
-            opened.filled(tenant, 0)
         raw_appends = "raw appends of 500 B with fdatasync by one thread"
         yield Measurement(
             name="writes.one", what=f"one writer against {raw_appends}", unit="x",
-            a=commits(opened, tenants[:1], RAW), b=appends, least=0.5, goal=0.9,
+            a=commits(opened, 1, RAW), b=appends, least=0.5, goal=0.9,
         )  # fmt: skip
         yield Measurement(
             name="writes.many", what=f"{WRITERS} writers on one tenant, likewise", unit="x",
-            a=commits(opened, tenants[:1] * WRITERS, 100), b=appends, least=5, goal=8,
+            a=commits(opened, WRITERS, 100), b=appends, least=5, goal=8,
         )  # fmt: skip
         yield Measurement(
             name="writes.tenants", what=f"{WRITERS} writers on as many tenants, likewise", unit="x",
-            a=commits(opened, tenants, 40), b=appends, least=2.5,
+            a=commits(opened, WRITERS, 40, apart=True), b=appends, least=2.5,
         )  # fmt: skip
-        one = commits(opened, tenants[:1], RAW)
+        one = commits(opened, 1, RAW)
         yield Measurement(
             name="writes.sqlite", what="one writer against sqlite3 (WAL, FULL)", unit="x",
             a=one, b=sqlite_inserts(folder),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -69,6 +70,11 @@ class Bench:
 
         self.run(fill())
         return tenant
+
+    def settle(self) -> None:
+        """Take what is in memory out of the garbage collector's rounds, as the server does once it is up."""
+        gc.collect()
+        gc.freeze()
 
     def per_second(self, count: int, work: Callable[[int], Awaitable[object]]) -> float:
         """How many times a second ``work`` can be awaited, one after the other."""

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from crm_core.errors import StorageUnavailable
+from crm_core.plugin.storage import Claim, Committed, Conflict, CountBelow, Delete, IndexFree, StorageContext, Unit
+from crm_core.testing.disk import FakeDisk
+from crm_core.testing.storage import put
+from crm_tinydb.storage import TinyDBBackend
+
+HOME = Path("/fake/tenants")
+
+
+class SlowDisk(FakeDisk):
+    """Writes wait at a gate, so that a test can look while they are on their way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Event()
+        self.gate.set()
+
+    def write(self, handle: int, data: bytes) -> int:
+        assert self.gate.wait(10)
+        return super().write(handle, data)
+
+
+@pytest.fixture
+async def disk() -> SlowDisk:
+    disk = SlowDisk()
+    disk.make_folder(HOME)
+    disk.sync_folder(HOME.parent)
+    return disk
+
+
+@pytest.fixture
+async def store(disk: SlowDisk) -> AsyncIterator[TinyDBBackend]:
+    store = TinyDBBackend(disk)
+    await store.open(StorageContext(HOME))
+    await store.create("north")
+    yield store
+    disk.gate.set()
+    await store.close()
+
+
+def claiming(key: str, number: int) -> Unit:
+    return Unit(now=1, claims=(Claim("nonce", key, b'{"by":%d}' % number),), puts=(put(f"d{number}"),))
+
+
+async def test_conflict_with_queued_unit_waits_for_it(store: TinyDBBackend, disk: SlowDisk) -> None:
+    """Whoever loses to a unit that is still on its way is told so once that one is durable."""
+    disk.gate.clear()
+    first = asyncio.create_task(store.commit("north", claiming("k", 1)))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(store.commit("north", claiming("k", 2)))
+    await asyncio.sleep(0.05)
+    assert not second.done()
+    disk.gate.set()
+    assert isinstance(await first, Committed)
+    outcome = await second
+    assert isinstance(outcome, Conflict)
+    assert outcome.evidence == b'{"by":1}'
+
+
+async def test_loser_to_a_failed_unit_is_not_named_a_winner(store: TinyDBBackend, disk: SlowDisk) -> None:
+    """Where the unit on its way fails, whoever would have lost to it hears of the failure, not of a conflict."""
+    disk.gate.clear()
+    disk.fail("sync", errno.EIO)
+    first = asyncio.create_task(store.commit("north", claiming("k", 1)))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(store.commit("north", claiming("k", 2)))
+    await asyncio.sleep(0.01)
+    disk.gate.set()
+    for task in (first, second):
+        with pytest.raises(StorageUnavailable):
+            await task
+    assert isinstance(await store.commit("north", claiming("k", 3)), Committed)
+
+
+async def test_cancelled_caller_leaves_its_unit(store: TinyDBBackend, disk: SlowDisk) -> None:
+    """A caller that goes away takes nothing back: its unit is durable, and who conflicts with it waits as ever."""
+    disk.gate.clear()
+    first = asyncio.create_task(store.commit("north", claiming("k", 1)))
+    await asyncio.sleep(0.01)
+    queued = asyncio.create_task(store.commit("north", claiming("q", 2)))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    queued.cancel()
+    second = asyncio.create_task(store.commit("north", claiming("q", 3)))
+    await asyncio.sleep(0.05)
+    assert first.cancelled()
+    assert not second.done()
+    disk.gate.set()
+    outcome = await second
+    assert isinstance(outcome, Conflict)
+    assert (await store.view("north", None)).seq == 2
+
+
+async def test_queued_units_count(store: TinyDBBackend, disk: SlowDisk) -> None:
+    """Limits and free index values are tested against what is queued: put, rewritten and deleted."""
+    await store.commit("north", Unit(now=1, puts=(put("a", indexes={"k": "x"}), put("b", indexes={"k": "y"}))))
+    disk.gate.clear()
+
+    async def queued(unit: Unit) -> asyncio.Task[Committed | Conflict]:
+        task = asyncio.create_task(store.commit("north", unit))
+        await asyncio.sleep(0.01)
+        return task
+
+    free_x = IndexFree("notes", "k", "x", "c")
+    tasks = [
+        await queued(Unit(now=1, puts=(put("a", indexes={"k": "z"}),))),
+        await queued(Unit(now=1, expect=(free_x,), puts=(put("c", indexes={"k": "x"}),))),
+        await queued(Unit(now=1, deletes=(Delete("notes", "b"),))),
+        await queued(Unit(now=1, expect=(IndexFree("notes", "k", "y", "d"), CountBelow("notes", 3)), puts=(put("d"),))),
+        await queued(Unit(now=1, puts=(put("c", indexes={"k": ("p", "q")}),))),
+        await queued(Unit(now=1, expect=(free_x,), puts=(put("a", indexes={"k": "x"}),), deletes=())),
+    ]
+    late = [
+        await queued(Unit(now=1, expect=(CountBelow("notes", 3),), puts=(put("e"),))),
+        await queued(Unit(now=1, expect=(IndexFree("notes", "k", "q", "e"),))),
+    ]
+    disk.gate.set()
+    assert all(isinstance(outcome, Committed) for outcome in await asyncio.gather(*tasks))
+    outcomes = await asyncio.gather(*late)
+    assert [outcome.what for outcome in outcomes if isinstance(outcome, Conflict)] == ["count", "index"]
