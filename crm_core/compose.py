@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -24,12 +25,14 @@ from crm_core.access.throttle import LoginThrottle
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
 from crm_core.errors import SetupError
+from crm_core.metrics import Metrics
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
 from crm_core.model.keys import Roster
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.plugin.storage import StorageBackend, StorageContext
+from crm_core.records.shape import collection_of
 from crm_core.services import Configured, Services
 from crm_core.settings import (
     Configuration,
@@ -40,9 +43,17 @@ from crm_core.settings import (
     load_roster,
     read_options,
 )
+from crm_core.sync.health import Health
+from crm_core.sync.history import History
+from crm_core.sync.ledger import Ledger
+from crm_core.sync.limits import UnverifiedLimit
+from crm_core.sync.log import SyncLog
+from crm_core.sync.receive import Receiver
+from crm_core.web import bootstrap, docs, operators, sync
 from crm_core.web.app import create_app
 from crm_core.web.front import Asgi
 from crm_core.workspace import Sealer, Views
+from crm_core.workspace.cursors import Cursors
 
 Now = Callable[[], datetime]
 
@@ -189,10 +200,66 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         signin=SignIn(users, sessions, passwords, LoginThrottle(now), signed),
         signed=signed,
         callers=Callers(tokens, sessions),
-        started_at=now(),
+        **_sync(installation, backend, configured, views=views, sealer=sealer, now=now, ids=ids),
     )
+
+
+def _sync(
+    installation: Installation,
+    backend: StorageBackend,
+    configured: Configured,
+    *,
+    views: Views,
+    sealer: Sealer,
+    now: Now,
+    ids: Ids,
+) -> dict[str, Any]:
+    """The use cases of sync, and the metrics that count it."""
+    settings, registry = installation.settings, installation.registry
+    metrics, cursors = Metrics(registry.payload_types), Cursors(settings.secret_keys)
+    ledger = Ledger(
+        backend=backend,
+        settings=settings.sync,
+        sealer=sealer,
+        limit=UnverifiedLimit(settings.sync.unverified_per_minute, now, ids.new),
+        now=now,
+        ids=ids,
+        observe=metrics.attempt,
+    )
+    shared: dict[str, Any] = {
+        "instance": settings.instance,
+        "settings": settings.sync,
+        "registry": registry,
+        "backend": backend,
+        "views": views,
+        "now": now,
+    }
+    judging: dict[str, Any] = {
+        "host": installation.host,
+        "options": installation.options,
+        "roster": lambda tenant: configured.roster.of(tenant),  # noqa: PLW0108 -- the one in force at that time
+        "sealer": sealer,
+        "ids": ids,
+    }
+
+    async def count_records(tenant: str, module: str) -> int:
+        return await backend.count(tenant, collection_of(module)) if module in registry.record_types else 0
+
+    return {
+        "receiver": Receiver(**shared, **judging, ledger=ledger, count_records=count_records),
+        "log": SyncLog(backend, cursors),
+        "health": Health(**shared, configured=configured),
+        "history": History(**shared, **judging, cursors=cursors, observe=metrics.attempt),
+        "metrics": metrics,
+        "started_at": now(),
+    }
 
 
 def application(services: Services) -> Asgi:
     """The ASGI application around the use cases."""
-    return create_app(services, [])
+    operations = [
+        *sync.operations(services),
+        *bootstrap.operations(services),
+        *operators.operations(services),
+    ]
+    return create_app(services, [*operations, *docs.operations(services, operations)])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -17,6 +17,7 @@ from crm_core.access.signed import SignedTexts
 from crm_core.access.signin import SignIn
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
+from crm_core.metrics import Metrics
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
 from crm_core.model.keys import Roster
@@ -24,6 +25,10 @@ from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.settings import InstanceSettings
+from crm_core.sync.health import Health
+from crm_core.sync.history import History
+from crm_core.sync.log import SyncLog
+from crm_core.sync.receive import Receiver
 from crm_core.workspace import Sealer, Views
 
 
@@ -79,6 +84,10 @@ class Services:
     signin: SignIn
     signed: SignedTexts
     callers: Callers
+    receiver: Receiver
+    log: SyncLog
+    health: Health
+    history: History
+    metrics: Metrics
+    started_at: datetime
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    started_at: datetime | None = None
-    metrics: Any = None

@@ -170,6 +170,10 @@ class StorageBackend(ABC):
         """Whether the tenant's store takes writes."""
 
     @abstractmethod
+    async def troubled(self) -> Mapping[str, StoreState]:
+        """The tenants that are known to take no writes, and why; asked often, so none is opened for it."""
+
+    @abstractmethod
     async def fold(self, tenant: str) -> None:
         """Bring the tenant's files into their resting form now; nothing to do is fine."""
 

@@ -1,0 +1,67 @@
+"""What the instance counts for Prometheus. No label holds a tenant, an address or what a sender can choose."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from crm_core.model.log import LogEntry
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """The metrics of one instance, in a registry of their own. ``payload_types``: the names that a label may hold."""
+
+    def __init__(self, payload_types: Collection[str]) -> None:
+        self._known = frozenset(payload_types) | {"health"}
+        self.registry = CollectorRegistry()
+        self._attempts = Counter(
+            "crm_sync_attempts_total",
+            "Sync attempts by payload type, status and error code.",
+            ("payload_type", "status", "error_code"),
+            registry=self.registry,
+        )
+        self._decisions = Histogram(
+            "crm_sync_decision_seconds",
+            "Time from the last byte of a push to its decision.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "crm_http_requests_total", "Requests by method and status.", ("method", "status"), registry=self.registry
+        )
+        self._answers = Histogram(
+            "crm_http_request_seconds",
+            "Time from a request's head to the start of its answer.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.tenants = Gauge("crm_tenants", "Tenants of this instance.", registry=self.registry)
+        self.tenants_troubled = Gauge(
+            "crm_tenants_troubled", "Tenants whose store takes no writes.", registry=self.registry
+        )
+        self.config_errors = Gauge(
+            "crm_config_errors", "Problems in edited config files that are not in force.", registry=self.registry
+        )
+        self.event_streams = Gauge("crm_event_streams", "Open event streams.", registry=self.registry)
+
+    def attempt(self, entry: LogEntry) -> None:
+        """Count a sync attempt."""
+        kind = entry.payload_type if entry.payload_type in self._known else "unknown"
+        self._attempts.labels(kind, entry.status, entry.error_code or "").inc()
+        if entry.duration_ms is not None:
+            self._decisions.observe(entry.duration_ms / 1000)
+
+    def request(self, method: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(method if method in _METHODS else "other", str(status)).inc()
+        self._answers.observe(seconds)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

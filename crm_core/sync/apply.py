@@ -1,0 +1,246 @@
+"""Check 16: outcomes become one unit that is durable or was never there: sections, history, log, notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from crm_core.errors import Finding
+from crm_core.model.diff import Change
+from crm_core.model.log import Head, LogEntry
+from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.storage import (
+    Claim,
+    Delete,
+    IndexValue,
+    Notice,
+    Put,
+    StorageBackend,
+    Unit,
+    WorkspaceAt,
+)
+from crm_core.sync.checks import PAYLOAD_CLAIM
+from crm_core.sync.outcome import Outcome
+from crm_core.workspace import Sealer, Section, Workspace
+from crm_core.workspace.snapshot import derive_workspace
+
+HISTORY: Final = "history"
+SEALED_FOR: Final = "section secret"
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """An applied revision of a section, as history keeps it. ``fingerprint``: of the payload, empty for a restore."""
+
+    section: str
+    revision: int
+    version: int
+    applied_at: str
+    request_id: str
+    actor: str
+    payload_type: str
+    key_version: int | None = None
+    changes: tuple[Change, ...] = ()
+    data: dict[str, Any] = {}
+    fingerprint: str = ""
+
+    def put(self) -> Put:
+        """The revision as the store takes it."""
+        indexes: dict[str, IndexValue] = {"section": self.section, "revision": self.revision}
+        return Put(HISTORY, history_id(self.section, self.revision), msgspec.json.encode(self), indexes)
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a push or a restore (contract of the protocol, docs/protocol.md)."""
+
+    status: str
+    request_id: str
+    tenant: str
+    type: str
+    version: int
+    applied_at: str | None
+    revision: int | None
+    changes: list[Change]
+    modules: dict[str, str]
+    warnings: list[dict[str, str]]
+    log_head: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Who applies what: the parts of a push or a restore that go into sections and history as they are."""
+
+    payload_type: str
+    version: int
+    request_id: str
+    applied_at: str
+    actor: str
+    key_version: int | None
+    fingerprint: str = ""
+
+
+def history_id(section: str, revision: int) -> str:
+    """The id of a revision's document: in order of revision."""
+    return f"{revision:016d}-{section}"
+
+
+def sections_after(
+    outcomes: Iterable[Outcome], workspace: Workspace, intent: Intent, sealer: Sealer, *, keep: int, revoked: set[int]
+) -> dict[str, Section]:
+    """The sections that the outcomes leave, at the next revision. What a revoked key applied no longer counts."""
+    revision = workspace.revision + 1
+    made: dict[str, Section] = {}
+    for outcome in outcomes:
+        before = outcome.before
+        versions = {key: held for key, held in (before.versions if before else {}).items() if key not in revoked}
+        if intent.key_version is not None:
+            versions[intent.key_version] = max(versions.get(intent.key_version, 0), intent.version)
+        history = (*(before.history if before else ()), revision)
+        made[outcome.name] = Section(
+            name=outcome.name,
+            data=dict(outcome.data),
+            sealed={**outcome.kept, **{at: sealer.seal(SEALED_FOR, text) for at, text in outcome.fresh.items()}},
+            version=intent.version,
+            versions=versions,
+            revision=revision,
+            applied_at=intent.applied_at,
+            request_id=intent.request_id,
+            payload_type=intent.payload_type,
+            key_version=intent.key_version,
+            actor=intent.actor,
+            history=history[-keep:],
+        )
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What applying would do: the workspace before and after, and the sections that are made."""
+
+    outcomes: list[Outcome]
+    intent: Intent
+    before: Workspace
+    after: Workspace
+    made: Mapping[str, Section]
+    changes: list[Change]
+
+    def receipt(self, status: str, warnings: Iterable[Finding], head: Head) -> Receipt:
+        """The answer; a preview has neither revision nor moment."""
+        applied = status == "applied"
+        return Receipt(
+            status=status,
+            request_id=self.intent.request_id,
+            tenant=self.before.tenant,
+            type=self.intent.payload_type,
+            version=self.intent.version,
+            applied_at=self.intent.applied_at if applied else None,
+            revision=self.after.revision if applied else None,
+            changes=self.changes,
+            modules=self.after.module_states(),
+            warnings=[finding.told() for finding in warnings],
+            log_head={"seq": head.seq, "hash": head.hash},
+        )
+
+
+def plan(
+    outcomes: list[Outcome],
+    before: Workspace,
+    intent: Intent,
+    *,
+    sealer: Sealer,
+    types: Mapping[str, PayloadType],
+    keep: int,
+    revoked: set[int],
+) -> Plan:
+    """What applying the outcomes would do. ``keep``: revisions of a section; ``revoked``: key versions."""
+    made = sections_after(outcomes, before, intent, sealer, keep=keep, revoked=revoked)
+    after = derive_workspace(
+        before.tenant,
+        before.revision + 1,
+        {**before.sections, **made},
+        types,
+        generation=before.generation,
+        catalog=before.catalog,
+        roles=before.roles,
+    )
+    changes = [change for outcome in outcomes for change in outcome.changes()]
+    return Plan(outcomes=outcomes, intent=intent, before=before, after=after, made=made, changes=changes)
+
+
+async def unit_of(
+    backend: StorageBackend, planned: Plan, *, claims: tuple[Claim, ...] = (), entry: LogEntry, now: int
+) -> Unit:
+    """Everything that a plan changes, as one value that holds only at the revision it was made for."""
+    before, made = planned.before, planned.made
+    forgotten = [
+        (name, revision)
+        for name, section in made.items()
+        if name in before.sections
+        for revision in before.sections[name].history
+        if revision not in section.history
+    ]
+    kept = [_applied(outcome, made[outcome.name], planned.intent).put() for outcome in planned.outcomes]
+    return Unit(
+        now=now,
+        expect=(WorkspaceAt(before.revision),),
+        claims=claims,
+        puts=(*(section.put() for section in made.values()), *kept),
+        deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in forgotten),
+        releases=await _given_back(backend, before, planned.after, forgotten),
+        entries=(entry,),
+        notices=_notices(before, planned.after, planned.intent),
+        revises=True,
+    )
+
+
+def taken_away(before: Workspace, after: Workspace) -> list[str]:
+    """The modules that were available and are no longer."""
+    states = after.module_states()
+    return [name for name, state in before.module_states().items() if state == "available" != states.get(name)]
+
+
+def _applied(outcome: Outcome, section: Section, intent: Intent) -> Applied:
+    return Applied(
+        section=section.name,
+        revision=section.revision,
+        version=section.version,
+        applied_at=section.applied_at,
+        request_id=section.request_id,
+        actor=section.actor,
+        payload_type=section.payload_type,
+        key_version=section.key_version,
+        changes=tuple(outcome.changes()),
+        data=section.data,
+        fingerprint=intent.fingerprint,
+    )
+
+
+async def _given_back(
+    backend: StorageBackend, before: Workspace, after: Workspace, forgotten: list[tuple[str, int]]
+) -> tuple[tuple[str, str], ...]:
+    """The payload hashes that are remembered no longer: those of revisions that no section's history holds."""
+    held = {revision for section in after.sections.values() for revision in section.history}
+    given: list[tuple[str, str]] = []
+    for name, revision in forgotten:
+        if revision not in held:
+            read = await backend.get(before.tenant, HISTORY, history_id(name, revision))
+            if read.document is not None:
+                applied = msgspec.json.decode(read.document.body, type=Applied)
+                if applied.fingerprint:
+                    given.append((PAYLOAD_CLAIM, applied.fingerprint))
+    return tuple(dict.fromkeys(given))
+
+
+def _notices(before: Workspace, after: Workspace, intent: Intent) -> tuple[Notice, ...]:
+    told = {
+        "type": intent.payload_type,
+        "version": intent.version,
+        "revision": after.revision,
+        "request_id": intent.request_id,
+    }
+    notices = [Notice("sync.applied", "sync", msgspec.json.encode(told))]
+    if before.module_states() != after.module_states():
+        notices.append(Notice("modules.changed", "modules", msgspec.json.encode({"modules": after.module_states()})))
+    return tuple(notices)

@@ -1,0 +1,191 @@
+"""Whether sync works, and if not why: in a word, in sentences, and in the facts that a platform needs to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from crm_core.model.keys import Key, Roster, TenantRoster
+from crm_core.model.log import LogEntry
+from crm_core.model.times import heard, told
+from crm_core.plugin.query import StoreState, Tally
+from crm_core.plugin.registry import Registry
+from crm_core.plugin.storage import EntryQuery, StorageBackend
+from crm_core.settings import SyncSettings
+from crm_core.workspace import Views, Workspace
+
+_LAST: Final = 5  # so many verified attempts in a row that failed are a state of their own
+_STEPPED: Final = timedelta(seconds=5)  # a clock that is this far behind what it wrote has stepped back
+_DAY: Final = timedelta(hours=24)
+
+
+class RosterState(Protocol):
+    """The roster in force, and why its newest edit is not."""
+
+    @property
+    def roster(self) -> Roster: ...  # noqa: D102 -- the class says it
+    @property
+    def loaded_at(self) -> datetime: ...  # noqa: D102 -- the class says it
+    @property
+    def roster_error(self) -> str | None: ...  # noqa: D102 -- the class says it
+
+
+class Health:
+    """The sync health of the tenants of one instance."""
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        settings: SyncSettings,
+        registry: Registry,
+        configured: RosterState,
+        backend: StorageBackend,
+        views: Views,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._registry = registry
+        self._configured = configured
+        self._backend = backend
+        self._views = views
+        self._now = now
+
+    async def told(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
+        """Everything there is to say. ``key``: that of a signed request; where it is narrowed, only its sections."""
+        now = self._now()
+        roster = self._configured.roster.of(tenant)
+        workspace, view = await self._views.standing(tenant)
+        state = await self._backend.state(tenant)
+        recent = await self._backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
+        tally = await self._backend.tally(tenant, told(now - _DAY))
+        status, reasons = self._judged(roster, workspace, state, recent, now)
+        active = roster.active(now)
+        return {
+            "status": status,
+            "reasons": reasons,
+            "enabled": self._settings.enabled and roster.enabled,
+            "instance": self._instance,
+            "tenant": tenant,
+            "expected_key": f"{tenant}:{active[0].version}" if active else None,
+            "accepted_keys": [_key_shown(one, now, tally) for _, one in sorted(roster.keys.items(), reverse=True)],
+            "schemes": sorted(self._registry.schemes if roster.schemes is None else roster.schemes),
+            "payload_types": list(self._registry.payload_types),
+            "sections": _sections(workspace, roster, key),
+            "skew_seconds": self._settings.skew_seconds,
+            "server_time": told(now),
+            "last_success": _attempt_shown(await self._last(tenant, "applied")),
+            "last_failure": _attempt_shown(await self._last_failure(tenant)),
+            "counts": {"24h": {name: tally.statuses.get(name, 0) for name in _COUNTED}},
+            "log_head": {"seq": view.head.seq, "hash": view.head.hash},
+            "roster": {"loaded_at": told(self._configured.loaded_at), "error": self._configured.roster_error},
+        }
+
+    def _judged(
+        self,
+        roster: TenantRoster,
+        workspace: Workspace,
+        state: StoreState,
+        recent: tuple[LogEntry, ...],
+        now: datetime,
+    ) -> tuple[str, list[str]]:
+        if not self._settings.enabled:
+            return "disabled", ["The receiver is off for the whole instance: sync.enabled is false in instance.yaml."]
+        if not roster.enabled:
+            return "disabled", ["The receiver is off for this tenant: keys.yaml has no entry, or it says disabled."]
+        degraded = [*self._troubles(roster, state, recent, now)]
+        stale = list(_staleness(roster, workspace, now))
+        return ("degraded" if degraded else "stale" if stale else "ok"), degraded + stale
+
+    def _troubles(
+        self, roster: TenantRoster, state: StoreState, recent: tuple[LogEntry, ...], now: datetime
+    ) -> Iterable[str]:
+        if not roster.active(now):
+            yield "No key is active now: every push is refused. Add a key to keys.yaml, or mend the dates of one."
+        if self._configured.roster_error is not None:
+            first = self._configured.roster_error.splitlines()[0]
+            yield f"The newest edit of keys.yaml is not in force, the one before it is: {first}"
+        if state.mode != "ok":
+            yield state.reason
+        if len(recent) == _LAST and all(entry.status in ("rejected", "failed") for entry in recent):
+            codes = ", ".join(dict.fromkeys(entry.error_code or "unknown" for entry in recent))
+            yield f"The last {_LAST} verified pushes all failed ({codes}); the sync log says why."
+        if recent and heard(recent[0].received_at) > now + _STEPPED:
+            yield "This server's clock is behind what it wrote itself: it has stepped back. Check its time service."
+
+    async def _last(self, tenant: str, status: str) -> LogEntry | None:
+        found = await self._backend.entries(tenant, EntryQuery(equals=(("status", status),), verified=True, limit=1))
+        return found[0] if found else None
+
+    async def _last_failure(self, tenant: str) -> LogEntry | None:
+        found = [await self._last(tenant, status) for status in ("rejected", "failed")]
+        return max((entry for entry in found if entry is not None), key=lambda entry: entry.seq or 0, default=None)
+
+
+_COUNTED: Final = ("applied", "rejected", "failed", "unverified")
+
+
+def _staleness(roster: TenantRoster, workspace: Workspace, now: datetime) -> Iterable[str]:
+    if roster.expect_every is None:
+        return
+    last = workspace.last_applied
+    if last is None:
+        yield f"A push is expected every {_span(roster.expect_every)}, and none has come yet."
+    elif now - heard(last.applied_at) > roster.expect_every:
+        age = _span(now - heard(last.applied_at))
+        yield f"A push is expected every {_span(roster.expect_every)}; the last was applied {age} ago."
+
+
+def _span(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return f"{seconds} seconds"
+
+
+def _key_shown(key: Key, now: datetime, tally: Tally) -> dict[str, Any]:
+    use = tally.keys.get(key.version)
+    return {
+        "key_version": key.version,
+        "state": key.state(now),
+        "not_before": told(key.not_before) if key.not_before else None,
+        "not_after": told(key.not_after) if key.not_after else None,
+        "fingerprint": key.fingerprint,
+        "types": sorted(key.types) if key.types is not None else None,
+        "last_used_at": use.last_used_at if use else None,
+        "uses": use.uses if use else 0,
+    }
+
+
+def _sections(workspace: Workspace, roster: TenantRoster, key: Key | None) -> dict[str, Any]:
+    revoked = {one.version for one in roster.keys.values() if one.revoked}
+    return {
+        name: {
+            "version": section.version,
+            "min_version": section.floor(revoked) + 1,
+            "revision": section.revision,
+            "applied_at": section.applied_at,
+            "request_id": section.request_id,
+            "sha256": section.sha256,
+        }
+        for name, section in sorted(workspace.sections.items())
+        if key is None or key.admits(name)
+    }
+
+
+def _attempt_shown(entry: LogEntry | None) -> dict[str, Any] | None:
+    if entry is None:
+        return None
+    return {
+        "at": entry.received_at,
+        "request_id": entry.request_id,
+        "type": entry.payload_type,
+        "version": entry.payload_version,
+        "key_version": entry.key_version,
+        "error_code": entry.error_code,
+        "error_message": entry.error_message,
+    }

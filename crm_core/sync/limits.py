@@ -1,0 +1,63 @@
+"""How many unverified attempts a source may make before it is told to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
+
+_WINDOW: Final = 60
+_SOURCES: Final = 10_000  # sources counted apart within one window; the rest share one count
+_SHARED: Final = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A source is past its limit. ``entry_id`` and ``count``: of the one log entry that stands for all that follow."""
+
+    entry_id: str
+    count: int
+    retry_after: int
+
+
+class UnverifiedLimit:
+    """Counts by source in windows of a minute. What passes the checks is never counted and never held up."""
+
+    def __init__(self, per_minute: int, now: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+        self._per_minute = per_minute
+        self._now = now
+        self._new_id = new_id
+        self._window = 0
+        self._counts: dict[str, int] = {}
+        self._over: dict[tuple[str, str], tuple[str, int]] = {}
+
+    def spend(self, source: str | None, tenant: str) -> Over | None:
+        """Count one attempt; the limit it is over, or None."""
+        seconds = self._now().timestamp()
+        window = int(seconds // _WINDOW)
+        if window != self._window:
+            self._window, self._counts, self._over = window, {}, {}
+        name = _group(source)
+        if name not in self._counts and len(self._counts) >= _SOURCES:
+            name = _SHARED
+        self._counts[name] = self._counts.get(name, 0) + 1
+        if self._counts[name] <= self._per_minute:
+            return None
+        entry_id, count = self._over.get((name, tenant)) or (self._new_id(), 0)
+        self._over[name, tenant] = entry_id, count + 1
+        return Over(entry_id, count + 1, int((window + 1) * _WINDOW - seconds) + 1)
+
+
+def _group(source: str | None) -> str:
+    """The source, or for IPv6 its /64: whoever has one address there has all of them."""
+    if source is None or ":" not in source:
+        return source or "unknown"
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network(f"{address}/64", strict=False))

@@ -1,0 +1,97 @@
+"""Reading the sync log: pages newest first, filters, and every entry of a selection one by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, get_args
+
+import msgspec
+
+from crm_core.errors import InvalidParameter, NotFound
+from crm_core.model.ids import is_id
+from crm_core.model.log import LogEntry, SignatureResult, Status
+from crm_core.model.times import heard, told
+from crm_core.plugin.storage import EntryQuery, StorageBackend
+from crm_core.workspace.cursors import Cursors
+
+FILTERS: Final = (
+    "status",
+    "payload_type",
+    "signature_result",
+    "error_code",
+    "since",
+    "until",
+    "source_ip",
+    "request_id",
+    "nonce",
+)
+MOST: Final = 500
+_CHOICES: Final = {"status": get_args(Status), "signature_result": get_args(SignatureResult)}
+_AT_ONCE: Final = 500
+
+
+class SyncLog:
+    """The log of every tenant, as readers see it."""
+
+    def __init__(self, backend: StorageBackend, cursors: Cursors) -> None:
+        self._backend = backend
+        self._cursors = cursors
+
+    async def page(
+        self, tenant: str, filters: Mapping[str, str], *, limit: int, cursor: str | None
+    ) -> tuple[tuple[LogEntry, ...], str | None]:
+        """Entries newest first, and the cursor of the next page. Raises InvalidParameter, InvalidCursor."""
+        query = query_of(filters)
+        context = msgspec.json.encode(["log", tenant, sorted(filters.items())]).decode()
+        after = None if cursor is None else self._cursors.read(context, cursor)
+        found = await self._backend.entries(tenant, msgspec.structs.replace(query, after=after, limit=limit + 1))
+        if len(found) <= limit:
+            return found, None
+        return found[:limit], self._cursors.make(context, found[limit - 1].id)
+
+    async def every(self, tenant: str, filters: Mapping[str, str]) -> AsyncIterator[LogEntry]:
+        """Every entry of a selection, newest first, a few at a time."""
+        query = msgspec.structs.replace(query_of(filters), limit=_AT_ONCE)
+        while True:
+            found = await self._backend.entries(tenant, query)
+            for entry in found:
+                yield entry
+            if len(found) < _AT_ONCE:
+                return
+            query = msgspec.structs.replace(query, after=found[-1].id)
+
+    async def one(self, tenant: str, entry_id: str) -> LogEntry:
+        """One entry. Raises NotFound."""
+        if is_id(entry_id):
+            found = await self._backend.entries(tenant, EntryQuery(equals=(("id", entry_id),), limit=1))
+            if found:
+                return found[0]
+        raise NotFound("The sync log has no such entry.")
+
+
+def shown(entry: LogEntry) -> dict[str, Any]:
+    """An entry as the wire shows it: exactly the members that are hashed, and the two hashes."""
+    return msgspec.structs.asdict(entry)
+
+
+def query_of(filters: Mapping[str, str]) -> EntryQuery:
+    """The query of a selection. Raises InvalidParameter."""
+    equals: list[tuple[str, str]] = []
+    for name, value in filters.items():
+        choices = _CHOICES.get(name)
+        if choices is not None and value not in choices:
+            raise InvalidParameter(f"{name} is one of {', '.join(choices)}.", parameter=name)
+        if name not in ("since", "until"):
+            equals.append((name, value))
+    return EntryQuery(
+        equals=tuple(equals), since=_moment("since", filters.get("since")), until=_moment("until", filters.get("until"))
+    )
+
+
+def _moment(name: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return told(heard(text))
+    except ValueError:
+        raise InvalidParameter(f"{name} is a time such as 2026-11-24T02:00:00Z.", parameter=name) from None

@@ -1,0 +1,182 @@
+"""What a push makes of one section: the data as it would be, its secrets apart, and what changes by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from crm_core.errors import Finding
+from crm_core.model.diff import Change, differences, pointer_to
+from crm_core.model.fields import convert, without_nulls
+from crm_core.model.patch import merge_patch
+from crm_core.model.secret_members import (
+    SecretMember,
+    redacted,
+    secret_members,
+    value_at,
+    without_secrets,
+)
+from crm_core.plugin.payload import PayloadType
+from crm_core.workspace import Section
+
+_SET: Final = {"set": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A section as a push would leave it.
+
+    ``data`` shows secrets as set; ``typed`` is an instance of the section's type (None while ``findings`` refuse).
+    ``fresh`` holds new secrets in the clear and ``kept`` sealed ones, both by pointer into the section. ``required``
+    names the secrets that are asked for anew.
+    """
+
+    name: str
+    prefix: str
+    before: Section | None
+    data: Mapping[str, Any]
+    typed: Any
+    fresh: Mapping[str, str]
+    kept: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    required: tuple[str, ...]
+
+    def changes(self) -> list[Change]:
+        """Every place that differs, with pointers that start with the section; a secret is one place."""
+        old = dict(self.before.data) if self.before else {}
+        members = _paths(self.fresh, self.kept, self.before.sealed if self.before else {})
+        found = list(differences(_less(old, members), _less(dict(self.data), members), pointer_to(self.name)))
+        for path in members:
+            pointer = pointer_to(*path)
+            was, now = value_at(old, path), value_at(self.data, path)
+            if was != now or pointer in self.fresh:
+                found.append(Change(pointer_to(self.name) + pointer, was, now))
+        return sorted(found, key=lambda change: change.pointer)
+
+
+def outcome_of(
+    name: str,
+    part: Any,
+    *,
+    prefix: str,
+    strategy: Literal["replace", "merge"],
+    payload_type: PayloadType,
+    before: Section | None,
+) -> Outcome:
+    """The outcome of one part of a push, with everything that its type finds wrong with it."""
+    members = secret_members(payload_type.SECTION)
+    base = without_secrets(before.data, members) if before is not None else {}
+    wanted = without_nulls(merge_patch(base, part) if strategy == "merge" else part)
+    typed, findings = convert(wanted, payload_type.SECTION, pointer=prefix)
+    if typed is None:
+        return Outcome(name, prefix, before, {}, None, {}, {}, findings, ())
+    kept: dict[str, str] = {}
+    required: list[SecretMember] = []
+    if strategy == "merge" and before is not None:
+        for member, pointer in _left_out(members, part, before):
+            if _still_bound(member, base, wanted):
+                kept[pointer] = before.sealed[pointer]
+            else:
+                required.append(member)
+    fresh = {pointer_to(*m.path): value for m in members if (value := value_at(wanted, m.path)) is not None}
+    return Outcome(
+        name=name,
+        prefix=prefix,
+        before=before,
+        data=_marked(redacted(wanted, members), kept),
+        typed=typed,
+        fresh=fresh,
+        kept=kept,
+        findings=tuple(_asked_anew(prefix, member) for member in required),
+        required=tuple(member.path[-1] for member in required),
+    )
+
+
+def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType) -> Outcome:
+    """The outcome of an earlier revision's data: secrets in force stay, unless they would go to another place."""
+    members = secret_members(payload_type.SECTION)
+    wanted = without_secrets(data, members)
+    prefix = pointer_to(before.name)
+    typed, findings = convert(wanted, payload_type.SECTION, pointer=prefix)
+    if typed is None:
+        return Outcome(before.name, prefix, before, {}, None, {}, {}, findings, ())
+    base = without_secrets(before.data, members)
+    held = [(member, pointer) for member in members if (pointer := pointer_to(*member.path)) in before.sealed]
+    kept = {pointer: before.sealed[pointer] for member, pointer in held if _still_bound(member, base, wanted)}
+    required = [member for member, pointer in held if pointer not in kept]
+    return Outcome(
+        name=before.name,
+        prefix=prefix,
+        before=before,
+        data=_marked(wanted, kept),
+        typed=typed,
+        fresh={},
+        kept=kept,
+        findings=tuple(_asked_anew(prefix, member) for member in required),
+        required=tuple(member.path[-1] for member in required),
+    )
+
+
+def _left_out(
+    members: tuple[SecretMember, ...], part: Mapping[str, Any], before: Section
+) -> Iterator[tuple[SecretMember, str]]:
+    """The secrets in force that a merge does not speak of."""
+    for member in members:
+        pointer = pointer_to(*member.path)
+        if pointer in before.sealed and not _speaks_of(part, member.path):
+            yield member, pointer
+
+
+def _speaks_of(part: Any, path: tuple[str, ...]) -> bool:
+    """Whether a merge patch sets or removes what stands at the path, or anything above it."""
+    for name in path[:-1]:
+        if not isinstance(part, dict):
+            return True
+        if name not in part:
+            return False
+        part = part[name]
+    return not isinstance(part, dict) or path[-1] in part
+
+
+def _still_bound(member: SecretMember, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether everything that says where the secret goes is as it was."""
+    beside = member.path[:-1]
+    return all(value_at(before, (*beside, name)) == value_at(after, (*beside, name)) for name in member.bound_to)
+
+
+def _asked_anew(prefix: str, member: SecretMember) -> Finding:
+    told = f"{', '.join(member.bound_to)} changed, so the stored secret is not kept; send it anew."
+    return Finding(prefix + pointer_to(*member.path), f"{member.path[-1]}_required", told)
+
+
+def _marked(data: dict[str, Any], kept: Mapping[str, str]) -> dict[str, Any]:
+    """The data with each kept secret shown as set; the objects that hold them are copied."""
+    for pointer in kept:
+        *above, last = pointer.removeprefix("/").split("/")
+        data = dict(data)
+        inner = data
+        for name in above:
+            inner[name] = dict(inner.get(name) or {})
+            inner = inner[name]
+        inner[last] = dict(_SET)
+    return data
+
+
+def _paths(*by_pointer: Mapping[str, str]) -> list[tuple[str, ...]]:
+    pointers = sorted({pointer for pointers in by_pointer for pointer in pointers})
+    return [tuple(pointer.removeprefix("/").split("/")) for pointer in pointers]
+
+
+def _less(data: dict[str, Any], paths: list[tuple[str, ...]]) -> dict[str, Any]:
+    return without_secrets(data, (SecretMember(path) for path in paths))
+
+
+class PartShape(msgspec.Struct, frozen=True):
+    """A part of a push before it is looked at: its section, where it stands in the body, and what it says."""
+
+    section: str
+    pointer: str
+    data: Any

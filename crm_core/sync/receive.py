@@ -1,0 +1,216 @@
+"""Receiving a push: sixteen checks in the order of the protocol.
+
+Checks 1 to 9 verify: who fails them counts against the limit of its source. Whoever passes them has used its nonce,
+unless the fault is ours: then nothing at all is recorded as used, and the very same request may come again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from crm_core.errors import CrmError, Finding, ReplayedNonce, ServerError, StorageUnavailable
+from crm_core.model.envelope import Envelope
+from crm_core.model.ids import Ids
+from crm_core.model.keys import Key, TenantRoster
+from crm_core.model.log import Status
+from crm_core.model.secret_members import secret_members
+from crm_core.model.times import told
+from crm_core.plugin.host import PluginHost
+from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.registry import Registry
+from crm_core.plugin.storage import Claim, StorageBackend, Unit
+from crm_core.settings import SyncSettings
+from crm_core.sync import checks, judge
+from crm_core.sync.apply import Intent, Plan, Receipt, plan, taken_away, unit_of
+from crm_core.sync.arrival import Arrival, Attempt
+from crm_core.sync.checks import PAYLOAD_CLAIM
+from crm_core.sync.ledger import Ledger, Repeat
+from crm_core.sync.nonces import HealthNonces
+from crm_core.sync.outcome import Outcome, PartShape
+from crm_core.workspace import Sealer, Views, Workspace
+
+_TURNS: Final = 100  # how often a push is judged anew because another one came first
+
+CountRecords = Callable[[str, str], Awaitable[int]]
+"""How many records of a type a tenant has; 0 for what is no record type."""
+
+
+class Receiver:
+    """Receives the pushes of one instance."""
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        settings: SyncSettings,
+        registry: Registry,
+        host: PluginHost,
+        options: Mapping[str, msgspec.Struct],
+        roster: Callable[[str], TenantRoster],
+        backend: StorageBackend,
+        views: Views,
+        sealer: Sealer,
+        ledger: Ledger,
+        count_records: CountRecords,
+        now: Callable[[], datetime],
+        ids: Ids,
+    ) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._registry = registry
+        self._host = host
+        self._options = options
+        self._roster = roster
+        self._backend = backend
+        self._views = views
+        self._sealer = sealer
+        self._ledger = ledger
+        self._count_records = count_records
+        self._now = now
+        self._ids = ids
+        self._health_nonces = HealthNonces()
+
+    async def receive(self, arrival: Arrival) -> Receipt | Repeat:
+        """Check, apply and log a push. Raises the refusal of the check that failed."""
+        attempt = Attempt(arrival, self._instance, arrival.received_at)
+        roster = self._roster(arrival.tenant)
+        try:
+            payload_type = checks.known_type(arrival.payload_type, self._registry.payload_types)  # 1
+            attempt.hash_shown = _holds_no_secret(payload_type)
+            checks.receiver_enabled(self._settings, roster)  # 2
+            await checks.acceptable_body(attempt, arrival)  # 3
+            attempt.started_at = self._now()
+            key = self._signed_by(attempt, roster)  # 4 to 7
+            checks.source_allowed(key, arrival.source)  # 8
+            checks.type_allowed(key, payload_type)
+            await checks.unused_nonce(self._backend, attempt)  # 9
+        except ReplayedNonce as error:
+            return await self._repeated(attempt, roster, error)
+        except CrmError as error:
+            raise self._ledger.unverified(attempt, error) from None
+        try:
+            attempt.hash_shown = False
+            envelope = judge.readable_push(attempt, payload_type)  # 10
+            parts = judge.parts_of(envelope, payload_type)
+            attempt.hash_shown = not judge.holds_secrets(parts, self._registry.sections)
+            judge.sections_allowed(key, parts, self._registry.sections)
+            return await self._decide(attempt, envelope, parts, roster)  # 11 to 16
+        except ReplayedNonce as error:  # its twin was committed first
+            return await self._repeated(attempt, roster, error)
+        except ServerError as error:
+            await self._ledger.fail(attempt, error)
+            raise
+        except CrmError as error:
+            await self._ledger.refuse(attempt, error)
+            raise
+
+    async def verify_health(self, arrival: Arrival) -> Attempt:
+        """Checks 4 to 9 for a signed health request: no body, no receiver that must be on, no type."""
+        attempt = Attempt(arrival, self._instance, arrival.received_at)
+        try:
+            key = self._signed_by(attempt, self._roster(arrival.tenant))
+            checks.source_allowed(key, arrival.source)
+            self._health_nonces.use(attempt)
+        except CrmError as error:
+            raise self._ledger.unverified(attempt, error) from None
+        return attempt
+
+    def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
+        """Checks 4 to 7: the key that signed the request."""
+        scheme, presented = checks.presented_signature(attempt, self._registry.schemes, roster)  # 4
+        keys = checks.active_keys(presented, roster, self._now())  # 5
+        key = checks.matching_key(attempt, scheme, presented, keys)  # 6
+        checks.timely(presented, self._settings, self._now())  # 7
+        return key
+
+    async def _repeated(self, attempt: Attempt, roster: TenantRoster, error: ReplayedNonce) -> Repeat:
+        """Answer a repeat where the roster accepts it. Raises its refusal where not."""
+        repeat = await self._ledger.accepted_repeat(attempt, roster)
+        if repeat is None:
+            raise self._ledger.unverified(attempt, error) from None
+        return repeat
+
+    async def _decide(
+        self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster
+    ) -> Receipt:
+        """Checks 11 to 16, judged anew whenever another push was applied in the meantime."""
+        tenant, registry = attempt.arrival.tenant, self._registry
+        fingerprints = self._sealer.fingerprints(attempt.body)
+        for _ in range(_TURNS):
+            workspace = await self._views.of(tenant)
+            await judge.new_payload(self._backend, tenant, fingerprints)  # 11
+            judge.version_above_floor(envelope, parts, workspace, roster)  # 12
+            outcomes = judge.outcomes_of(envelope, parts, workspace, registry.sections)
+            warnings = judge.schema_fits(outcomes, workspace, registry, self._options)  # 13
+            judge.modules_permitted(outcomes, workspace, registry, self._host)  # 14
+            warnings += judge.validators_content(outcomes, workspace, registry, self._host, self._options)  # 15
+            revoked = {key.version for key in roster.keys.values() if key.revoked}
+            receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, revoked=revoked)  # 16
+            if receipt is not None:
+                return receipt
+        raise StorageUnavailable("Too many pushes at once; send this one again.", retry_after=1)
+
+    async def _apply(
+        self,
+        attempt: Attempt,
+        envelope: Envelope,
+        workspace: Workspace,
+        outcomes: list[Outcome],
+        warnings: list[Finding],
+        *,
+        revoked: set[int],
+    ) -> Receipt | None:
+        """Check 16: durable before the answer, or None where the workspace moved on."""
+        now, applies = self._now(), envelope.mode == "apply"
+        planned = plan(
+            outcomes,
+            workspace,
+            self._intent(attempt, envelope, now),
+            sealer=self._sealer,
+            types=self._registry.sections,
+            keep=self._settings.history_keep,
+            revoked=revoked,
+        )
+        warnings = warnings + await self._modules_in_use(planned)
+        status: Status = "applied" if applies else "previewed"
+        revision = planned.after.revision if applies else None
+        entry = attempt.entry(self._ids.new(), status, now, revision=revision, changes_count=len(planned.changes))
+        nonce, seconds = self._ledger.nonce(attempt, status), int(now.timestamp())
+        if applies:
+            claims = (nonce, Claim(PAYLOAD_CLAIM, planned.intent.fingerprint, nonce.evidence))
+            unit = await unit_of(self._backend, planned, claims=claims, entry=entry, now=seconds)
+        else:
+            unit = Unit(now=seconds, claims=(nonce,), entries=(entry,))
+        committed = await self._ledger.write(attempt, unit)
+        return None if committed is None else planned.receipt(status, warnings, committed.head)
+
+    def _intent(self, attempt: Attempt, envelope: Envelope, now: datetime) -> Intent:
+        key = attempt.key
+        assert key is not None
+        return Intent(
+            payload_type=envelope.type,
+            version=envelope.version,
+            request_id=attempt.arrival.request_id,
+            applied_at=told(now),
+            actor=f"key:{key.version}",
+            key_version=key.version,
+            fingerprint=self._sealer.fingerprints(attempt.body)[0],
+        )
+
+    async def _modules_in_use(self, planned: Plan) -> list[Finding]:
+        """A warning for each module that is taken away while the tenant has records in it."""
+        found = []
+        for name in taken_away(planned.before, planned.after):
+            count = await self._count_records(planned.before.tenant, name)
+            if count:
+                told_as = f"The module {name} is taken away; its {count} records stay and come back with it."
+                found.append(Finding(planned.outcomes[0].prefix, "module_in_use", told_as, warning=True))
+        return found
+
+
+def _holds_no_secret(payload_type: PayloadType) -> bool:
+    return payload_type.SECTION is not None and not secret_members(payload_type.SECTION)

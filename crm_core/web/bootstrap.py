@@ -1,0 +1,199 @@
+"""What an app needs to draw itself: the workspace as one caller sees it, and what a login page may know."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from quart import Response
+
+from crm_core import errors
+from crm_core.model.caller import Caller
+from crm_core.plugin.payload import PayloadType
+from crm_core.services import Services
+from crm_core.web.answers import encoded, etag_of, tagged
+from crm_core.web.callers import caller_of
+from crm_core.web.operations import BASE, Operation, Reply
+from crm_core.web.reading import parameters
+from crm_core.workspace import Workspace, keys_of
+
+_KEPT: Final = 1024  # bodies at hand; the longest unused goes first
+_PRIVATE: Final = {"Vary": "Authorization, Cookie", "Cache-Control": "private, no-cache"}
+_PUBLIC: Final = {"Cache-Control": "no-cache"}
+
+
+class Bodies:
+    """Bootstrap bodies with their tags, each good as long as the workspace and the caller are the very same."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[tuple[str, str], tuple[Workspace, int, bytes, str]] = OrderedDict()
+
+    def find(self, workspace: Workspace, who: str, revision: int) -> tuple[bytes, str] | None:
+        """The body and tag at hand for this caller."""
+        held = self._held.get((workspace.tenant, who))
+        if held is None or held[0] is not workspace or held[1] != revision:
+            return None
+        self._held.move_to_end((workspace.tenant, who))
+        return held[2], held[3]
+
+    def keep(self, workspace: Workspace, who: str, revision: int, body: bytes) -> tuple[bytes, str]:
+        """Remember a body; it and its tag."""
+        etag = etag_of(body)
+        self._held[workspace.tenant, who] = (workspace, revision, body, etag)
+        self._held.move_to_end((workspace.tenant, who))
+        while len(self._held) > _KEPT:
+            self._held.popitem(last=False)
+        return body, etag
+
+
+def operations(services: Services) -> list[Operation]:
+    """Bootstrap for callers, and for everybody."""
+    bodies = Bodies()
+    types = services.registry.sections
+
+    async def bootstrap(tenant: str) -> Response:
+        caller = await caller_of(services, tenant)
+        parameters(())
+        workspace = await services.views.of(tenant)
+        known = bodies.find(workspace, caller.actor, caller.revision)
+        if known is None:
+            told = bootstrap_of(services.settings.instance, workspace, caller, types)
+            known = bodies.keep(workspace, caller.actor, caller.revision, encoded(told))
+        return tagged(*known, _PRIVATE)
+
+    async def public(tenant: str) -> Response:
+        parameters(())
+        workspace = await services.views.of(tenant)
+        known = bodies.find(workspace, "", 0)
+        if known is None:
+            known = bodies.keep(workspace, "", 0, encoded(sections_shown(workspace, types, public_only=True)))
+        return tagged(*known, _PUBLIC)
+
+    return [
+        Operation(
+            method="GET",
+            path=f"{BASE}/bootstrap",
+            name="bootstrap",
+            summary="What an app needs to draw itself, as this caller may see it.",
+            tag="workspace",
+            handler=bootstrap,
+            scope="any",
+            key="any",
+            replies={
+                200: Reply(description="The workspace.", schema=Bootstrap, headers=("ETag",)),
+                304: Reply(description="Not changed since the ETag sent."),
+            },
+            errors=(
+                errors.Unauthenticated,
+                errors.UnknownParameter,
+                errors.InvalidParameter,
+                errors.StorageUnavailable,
+            ),
+        ),
+        Operation(
+            method="GET",
+            path=f"{BASE}/bootstrap/public",
+            name="bootstrapPublic",
+            summary="What a login page may know.",
+            tag="workspace",
+            handler=public,
+            open_to_all=True,
+            replies={
+                200: Reply(description="The public sections.", schema={"type": "object"}, headers=("ETag",)),
+                304: Reply(description="Not changed since the ETag sent."),
+            },
+            errors=(errors.UnknownParameter, errors.InvalidParameter, errors.StorageUnavailable),
+        ),
+    ]
+
+
+class ModuleShown(msgspec.Struct, frozen=True):
+    """A module of the catalog as bootstrap shows it; ``features`` are what this caller may."""
+
+    module: str
+    title: str
+    state: str
+    reason: str | None
+    icon: str | None
+    order: int
+    features: list[str]
+    routes: list[str]
+
+
+class LastSync(msgspec.Struct, frozen=True):
+    """What was applied last."""
+
+    at: str
+    type: str
+    version: int
+    request_id: str
+    revision: int
+
+
+class Bootstrap(msgspec.Struct, frozen=True):
+    """The workspace as one caller sees it; further sections stand beside ``branding`` and ``workspace``."""
+
+    instance: str
+    tenant: str
+    user: dict[str, Any] | None
+    role: str | None
+    features: list[str]
+    modules: list[ModuleShown]
+    limits: dict[str, int]
+    subscription: dict[str, Any] | None
+    last_sync: LastSync | None
+    sections: dict[str, int]
+    branding: dict[str, Any] = {}
+    workspace: dict[str, Any] = {}
+
+
+def bootstrap_of(
+    instance: str, workspace: Workspace, caller: Caller, types: Mapping[str, PayloadType]
+) -> dict[str, Any]:
+    """The bootstrap of a caller."""
+    keys = keys_of(workspace, caller)
+    said, last = workspace.entitlements, workspace.last_applied
+    user = caller.kind == "user"
+    return {
+        "instance": instance,
+        "tenant": workspace.tenant,
+        "user": {"id": caller.id, "name": caller.name, "email": caller.email} if user else None,
+        "role": caller.role if user else None,
+        "features": sorted(keys),
+        "modules": _modules(workspace, keys),
+        **sections_shown(workspace, types, public_only=False),
+        "limits": dict(said.limits),
+        "subscription": None if said.subscription is None else msgspec.to_builtins(said.subscription),
+        "last_sync": None
+        if last is None
+        else LastSync(last.applied_at, last.payload_type, last.version, last.request_id, last.revision),
+        "sections": {name: section.version for name, section in sorted(workspace.sections.items())},
+    }
+
+
+def sections_shown(workspace: Workspace, types: Mapping[str, PayloadType], *, public_only: bool) -> dict[str, Any]:
+    """The data of the sections that may be shown, by name; nothing pushed yet is an empty object."""
+    wanted = ("public",) if public_only else ("public", "members")
+    return {
+        name: workspace.sections[name].data if name in workspace.sections else {}
+        for name, payload_type in types.items()
+        if payload_type.SHOWN in wanted
+    }
+
+
+def _modules(workspace: Workspace, keys: frozenset[str]) -> list[ModuleShown]:
+    return [
+        ModuleShown(
+            module=name,
+            title=state.title,
+            state=state.state,
+            reason=state.reason,
+            icon=state.icon,
+            order=state.order,
+            features=[key for key in state.module.features if key in keys],
+            routes=[f"/{name}"] if state.reason is None and f"{name}.view" in keys else [],
+        )
+        for name, state in workspace.modules.states.items()
+    ]

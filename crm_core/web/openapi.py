@@ -1,0 +1,249 @@
+"""The OpenAPI 3.1 document, made from the very operations that are routed, and the pages that show it offline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from crm_core import __version__
+from crm_core.errors import (
+    CrmError,
+    InternalError,
+    MalformedPath,
+    MalformedRequest,
+    MisdirectedInstance,
+    RequestTimeout,
+    UnknownTenant,
+)
+from crm_core.model.names import NAME_PATTERN
+from crm_core.web.operations import TENANT, Body, Operation, Parameter, Reply, by_path
+from crm_core.web.problems import PROBLEM
+
+_REF: Final = "#/components/schemas/{name}"
+_STEP: Final = re.compile(r"\{(\w+)\}")
+_EVERYWHERE: Final = (InternalError, MalformedPath, MalformedRequest, RequestTimeout)
+_IN_TENANT: Final = (MisdirectedInstance, UnknownTenant)
+_NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 63}
+_PROBLEM_SCHEMA: Final = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "message"],
+                "properties": {
+                    "pointer": {"type": "string"},
+                    "code": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def document(operations: Iterable[Operation], *, instance: str) -> dict[str, Any]:
+    """The document of an instance."""
+    operations = tuple(operations)
+    types = list(dict.fromkeys(type_ for operation in operations for type_ in _types(operation)))
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    known = dict(zip(types, schemas, strict=True))
+    paths = {
+        path: {operation.method.lower(): _operation(operation, known) for operation in same}
+        for path, same in by_path(operations).items()
+    }
+    made: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"CRM instance {instance}",
+            "version": __version__,
+            "description": "Signed configuration by a platform, and an API for records. Errors are RFC 9457 problems.",
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
+        "paths": paths,
+        "components": {
+            "schemas": {**components, "Problem": _PROBLEM_SCHEMA},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API token or an access token."},
+                "session": {"type": "apiKey", "in": "cookie", "name": "crm_session", "description": "A browser's."},
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Sync-Signature",
+                    "description": "crm-sync-v1, or another signature scheme of this instance.",
+                },
+            },
+        },
+    }
+    portable: dict[str, Any] = _portable(made)
+    return portable
+
+
+def _types(operation: Operation) -> Iterator[Any]:
+    schemas = [reply.schema for reply in operation.replies.values()]
+    if operation.body is not None:
+        schemas.append(operation.body.schema)
+    for schema in schemas:
+        yield from _types_in(schema)
+
+
+def _types_in(schema: Any) -> Iterator[Any]:
+    """The msgspec types in a schema; dicts and lists are JSON Schema that may hold some."""
+    if isinstance(schema, Mapping):
+        for value in schema.values():
+            yield from _types_in(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _types_in(value)
+    elif schema is not None and not isinstance(schema, str | int | float | bool):
+        yield schema
+
+
+def _schema(schema: Any, known: Mapping[Any, Any]) -> Any:
+    if isinstance(schema, Mapping):
+        return {name: _schema(value, known) for name, value in schema.items()}
+    if isinstance(schema, list | tuple):
+        return [_schema(value, known) for value in schema]
+    if schema is None or isinstance(schema, str | int | float | bool):
+        return schema
+    return known[schema]
+
+
+def _operation(operation: Operation, known: Mapping[Any, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": [
+            *(_path_parameter(name, operation) for name in _STEP.findall(operation.path)),
+            *(_parameter(parameter) for parameter in operation.parameters),
+        ],
+        "responses": dict(_responses(operation, known)),
+        "security": _security(operation),
+    }
+    told = [operation.description, _who(operation)]
+    made["description"] = "\n\n".join(text for text in told if text)
+    if operation.body is not None:
+        made["requestBody"] = _body(operation.body, known)
+    return made
+
+
+def _path_parameter(name: str, operation: Operation) -> dict[str, Any]:
+    default = _NAME_SCHEMA if name in ("instance", "tenant") else {"type": "string"}
+    return {"name": name, "in": "path", "required": True, "schema": operation.path_schemas.get(name, default)}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.where,
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+
+
+def _body(body: Body, known: Mapping[Any, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": _schema(body.schema, known)}
+    if body.example is not None:
+        content["example"] = body.example
+    return {"required": body.required, "content": dict.fromkeys(body.media_types, content)}
+
+
+def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for status, reply in operation.replies.items():
+        yield str(status), _reply(reply, known)
+    common = (*_EVERYWHERE, *(_IN_TENANT if operation.path.startswith(TENANT) else ()))
+    by_status: dict[int, list[type[CrmError]]] = {}
+    for error in (*operation.errors, *common):
+        same = by_status.setdefault(error.status, [])
+        if error not in same:
+            same.append(error)
+    for status, errors in sorted(by_status.items()):
+        codes = [error.code for error in errors]
+        yield (
+            str(status),
+            {
+                "description": "; ".join(f"{error.code}: {error.title}" for error in errors),
+                "content": {
+                    PROBLEM: {
+                        "schema": {
+                            "allOf": [
+                                {"$ref": _REF.format(name="Problem")},
+                                {"properties": {"code": _codes(codes), "status": {"const": status}}},
+                            ]
+                        }
+                    }
+                },
+            },
+        )
+
+
+def _codes(codes: list[str]) -> dict[str, Any]:
+    """The codes of one status; a secret that is asked for anew names itself in its code."""
+    if "secret_required" in codes or "invalid_payload" in codes:
+        return {"anyOf": [{"enum": codes}, {"type": "string", "pattern": "_required$"}]}
+    return {"enum": codes}
+
+
+def _reply(reply: Reply, known: Mapping[Any, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {"description": reply.description}
+    if reply.schema is not None:
+        first, *others = reply.media_types
+        made["content"] = {first: {"schema": _schema(reply.schema, known)}}
+        made["content"].update({media_type: {"schema": {"type": "string"}} for media_type in others})
+    if reply.headers:
+        made["headers"] = {name: {"schema": {"type": "string"}} for name in reply.headers}
+    return made
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    if operation.open_to_all:
+        return []
+    ways: list[dict[str, list[str]]] = []
+    if operation.scope is not None or operation.key is not None:
+        ways.append({"bearer": []})
+    if operation.key is not None:
+        ways.append({"session": []})
+    if operation.signed:
+        ways.append({"signature": []})
+    return ways
+
+
+def _who(operation: Operation) -> str:
+    if operation.open_to_all:
+        return "Open to anyone."
+    told = []
+    if operation.scope is not None:
+        told.append("any token" if operation.scope == "any" else f"a token with `{operation.scope}`")
+    if operation.key is not None:
+        told.append("any user" if operation.key == "any" else f"a user with `{operation.key}`")
+    if operation.signed:
+        told.append("a signed request")
+    return "For " + ", ".join(told) + "." if told else ""
+
+
+def _portable(value: Any) -> Any:
+    """Patterns as JSON Schema writes them (ECMA-262): the anchors of Python's full matches are not known there."""
+    if isinstance(value, dict):
+        return {
+            name: item.replace(r"\A", "^").replace(r"\Z", "$")
+            if name == "pattern" and isinstance(item, str)
+            else _portable(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_portable(item) for item in value]
+    return value

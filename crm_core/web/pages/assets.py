@@ -1,0 +1,53 @@
+"""The files that pages load: read once, named by what they hold, so that browsers may keep them for ever."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final, NamedTuple
+
+_TYPES: Final[Mapping[str, str]] = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_SHEET: Final = "workspace.css"
+
+
+class Asset(NamedTuple):
+    """A file as it is sent: its bytes, the same compressed, and its media type."""
+
+    content: bytes
+    compressed: bytes
+    media_type: str
+
+
+class Assets:
+    """Every file below ``static``; the stylesheets there are one file, in the order of their names.
+
+    ``version`` changes exactly when any of them does; it stands in every address.
+    """
+
+    def __init__(self) -> None:
+        root = files("crm_core.web") / "static"
+        sheets = sorted((root / "css").iterdir(), key=lambda sheet: sheet.name)
+        found = {_SHEET: b"\n".join(sheet.read_bytes() for sheet in sheets)}
+        found |= {one.name: one.read_bytes() for folder in (root, root / "js") for one in _files(folder)}
+        digest = hashlib.sha256(b"".join(name.encode() + found[name] for name in sorted(found)))
+        self.version = digest.hexdigest()[:12]
+        self._assets = {name: _asset(name, content) for name, content in found.items()}
+
+    def get(self, name: str) -> Asset | None:
+        """A file by name."""
+        return self._assets.get(name)
+
+
+def _files(folder: Traversable) -> list[Traversable]:
+    return [one for one in folder.iterdir() if one.is_file()]
+
+
+def _asset(name: str, content: bytes) -> Asset:
+    return Asset(content, gzip.compress(content, mtime=0), _TYPES[name.rpartition(".")[2]])
