@@ -101,7 +101,7 @@ class Relay:
         if (fields.value_of(headers, b"content-type") or b"").startswith(_EVENTS):
             await self._stream(answer, upstream, client, send)
         else:
-            await self._pass(answer, upstream, send, self._patience.part)
+            await self._pass(answer, upstream, send)
 
     async def _stream(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Client, send: Any) -> None:
         """Carry events, which may be rare; an end by ``end_streams`` is told as the stream's."""
@@ -110,7 +110,7 @@ class Relay:
         self._streams.add(task)
         try:
             if not self._ending:
-                await self._pass(answer, upstream, send, None)
+                await self._pass(answer, upstream, send, rare=True)
                 return
         except asyncio.CancelledError:
             if client.left or not self._ending:
@@ -119,23 +119,36 @@ class Relay:
             self._streams.discard(task)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _pass(
-        self, answer: aiohttp.ClientResponse, upstream: Upstream, send: Any, patience: float | None
-    ) -> None:
-        """Hand on the body's parts as they come; one that stays incomplete ends the client's connection early too."""
+    async def _pass(self, answer: aiohttp.ClientResponse, upstream: Upstream, send: Any, *, rare: bool = False) -> None:
+        """Hand on the body's parts, ``rare`` ones too; where it breaks off, so does what the client gets."""
         content = answer.content
         ended = False
         while not ended:
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(self._patience.part):
                     part = await content.readany()
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                what = f"an answer broke off: {reason_of(error)}"
-                upstream.fails(what, down=False)
-                log.warning("answer_cut_off", upstream=str(upstream.address), error=what)
+            except TimeoutError as error:
+                if rare and _connected(answer):
+                    continue
+                _cut_off(upstream, error)
+                return
+            except (aiohttp.ClientError, OSError) as error:
+                _cut_off(upstream, error)
                 return
             ended = content.at_eof()
             await send({"type": "http.response.body", "body": part, "more_body": not ended})
+
+
+def _connected(answer: aiohttp.ClientResponse) -> bool:
+    """Whether more may come; aiohttp does not wake a reader whose connection it closed over a malformed chunk."""
+    connection = answer.connection
+    return connection is not None and connection.protocol is not None and connection.protocol.is_connected()
+
+
+def _cut_off(upstream: Upstream, error: Exception) -> None:
+    what = f"an answer broke off: {reason_of(error)}"
+    upstream.fails(what, down=False)
+    log.warning("answer_cut_off", upstream=str(upstream.address), error=what)
 
 
 class _Passed(Exception):

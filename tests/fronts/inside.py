@@ -20,6 +20,8 @@ from crm_core.manager.limits import Patience
 from crm_core.manager.run import manage
 from crm_core.server.connection import Deadlines
 
+LISTEN = "127.0.0.1:0"
+
 
 @dataclass
 class Answer:
@@ -108,9 +110,20 @@ class Front:
             while (await self.states()).get(address) != state:  # noqa: ASYNC110 -- another process's state
                 await asyncio.sleep(0.05)
 
+    async def in_flight(self) -> int:
+        """How many requests are on their way to upstreams."""
+        told = (await self.ask("/-/instances")).json()
+        return sum(each["in_flight"] for one in told["instances"] for each in one["upstreams"])
+
+    async def idle(self) -> None:
+        """Wait until no request is on its way."""
+        async with asyncio.timeout(5):
+            while await self.in_flight():  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0.02)
+
     def write(self, instances: Mapping[str, Any], **more: Any) -> None:
         """Write instances.yaml anew: a code to a list of addresses, or to all of its members."""
-        write(self.file, f"{self.host}:{self.port}", instances, **more)
+        write(self.file, LISTEN, instances, **more)
 
 
 async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Answer:
@@ -158,7 +171,7 @@ async def managing(
 ) -> AsyncIterator[Front]:
     """A manager of these instances, until the end of the block."""
     file = folder / "instances.yaml"
-    write(file, "127.0.0.1:0", instances, **more)
+    write(file, LISTEN, instances, **more)
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(
         manage(

@@ -46,7 +46,7 @@ class StandIn:
     address: str = ""
     connections: int = 0
     _server: asyncio.Server | None = None
-    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self, where: str = "127.0.0.1:0") -> StandIn:
         if where.startswith("unix:"):
@@ -66,25 +66,29 @@ class StandIn:
         """Refuse connections from now on and break off those that are open."""
         if self._server is not None:
             self._server.close()
-            for writer in list(self._writers):
-                writer.transport.abort()
-            await asyncio.sleep(0)
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving)
             if self.address.startswith("unix:"):
                 Path(self.address.removeprefix("unix:")).unlink(missing_ok=True)
         self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         self.connections += 1
         try:
             while await self._one(reader, writer):
                 await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self._writers.discard(writer)
-            self.gone.set()
             writer.close()
+        except (OSError, asyncio.IncompleteReadError):
+            writer.close()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._serving.discard(task)
+            self.gone.set()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")

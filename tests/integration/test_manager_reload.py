@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from crm_core.errors import SetupError
+from fronts.inside import Front, managing, problem, read_answer, read_chunk, write
+from fronts.standin import OK, Seen, upstream
+
+
+async def until_served(front: Front, target: str, status: int) -> None:
+    async with asyncio.timeout(3):
+        while (await front.ask(target)).status != status:  # noqa: ASYNC110 -- another process's state
+            await asyncio.sleep(0.05)
+
+
+async def test_an_edit_drops_no_request(tmp_path: Path) -> None:
+    """While instances come, go and change their upstreams, every request of those that stay is answered."""
+    async with upstream() as a, upstream() as b, upstream() as us, managing(tmp_path, {"eu1": [a.address]}) as front:
+        statuses: list[int] = []
+        stop = asyncio.Event()
+
+        async def asking(method: str, body: bytes | None) -> None:
+            while not stop.is_set():
+                statuses.append((await front.ask("/i/eu1/x", method, body)).status)
+
+        clients = [asyncio.create_task(asking(*each)) for each in (("GET", None), ("POST", b"x" * 1000)) * 3]
+        for upstreams in ([b.address], [a.address, b.address], [a.address]):
+            front.write({"eu1": upstreams, "us2": [us.address]})
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.2)
+        assert (await front.ask("/i/us2/x")).status == 200
+        stop.set()
+        await asyncio.gather(*clients)
+        assert set(statuses) == {200}
+        assert a.seen
+        assert b.seen
+
+
+async def test_what_is_under_way_finishes_on_its_upstream(tmp_path: Path) -> None:
+    """A request and an event stream go on at an upstream that has left the file."""
+    hold = asyncio.Event()
+
+    async def respond(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if b"events" not in seen.line:
+            if seen.line.startswith(b"POST"):
+                await hold.wait()
+            writer.write(OK)
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await hold.wait()
+        writer.write(b"1\r\nx\r\n0\r\n\r\n")
+
+    async with upstream(respond) as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
+        slow, stream = await front.open(), await front.open()
+        slow[1].write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx")
+        stream[1].write(b"GET /i/eu1/events HTTP/1.1\r\nHost: h\r\n\r\n")
+        await asyncio.wait_for(stream[0].readuntil(b"\r\n\r\n"), 5)
+        front.write({"us2": [eu.address]})
+        await until_served(front, "/i/eu1/x", 421)
+        front.write({"us2": ["http://127.0.0.1:9"]})
+        await until_served(front, "/i/us2/x", 502)
+        hold.set()
+        assert (await asyncio.wait_for(read_answer(slow[0]), 5)).status == 200
+        assert await asyncio.wait_for(read_chunk(stream[0]), 5) == b"x"
+        for _, writer in (slow, stream):
+            writer.close()
+
+
+async def test_a_mistake_changes_nothing(tmp_path: Path) -> None:
+    """A bad edit is told to operators by line and column and changes nothing, as does a file that is gone."""
+    async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
+        for text, words in (
+            ("instances: {EU: {upstreams: ['http://x']}}\n", "instances.yaml:1:13: `EU` is not a valid name"),
+            (None, "instances.yaml:1:1: the file is gone"),
+        ):
+            if text is None:
+                front.file.unlink()
+            else:
+                front.file.write_text(text)
+            async with asyncio.timeout(3):
+                while words not in str((await front.ask("/-/instances")).json()["roster"]["error"]):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert (await front.ask("/i/eu1/x")).status == 200
+        front.write({"us2": [eu.address]})
+        await until_served(front, "/i/us2/x", 200)
+        problem(await front.ask("/i/eu1/x"), 421, "misdirected_instance")
+        assert (await front.ask("/-/instances")).json()["roster"]["error"] is None
+
+
+async def test_listening_elsewhere_takes_a_restart(tmp_path: Path) -> None:
+    """An edit of the address to listen at is told as not in force."""
+    async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
+        write(front.file, "127.0.0.1:1", {"eu1": ["http://127.0.0.1:9"]})
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(3):
+            while (error := (await front.ask("/-/instances")).json()["roster"]["error"]) is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert error == "listen: still 127.0.0.1:0; a change takes a restart"
+
+
+async def test_a_file_that_does_not_load_at_first(tmp_path: Path) -> None:
+    """The manager does not start on a bad file, and says what is wrong."""
+    with pytest.raises(SetupError, match=r"instances.yaml:.*a list must stand here"):
+        async with managing(tmp_path, {"eu1": {"upstreams": "http://x"}}):
+            pass
+
+
+async def test_a_stop_finishes_what_is_under_way(tmp_path: Path) -> None:
+    """At SIGTERM requests are finished, and event streams are ended, so that they hold nothing up."""
+    asked, hold = asyncio.Event(), asyncio.Event()
+
+    async def respond(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if b"events" in seen.line:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(b"1\r\nx\r\n")
+            await asyncio.sleep(30)
+        asked.set()
+        await hold.wait()
+        writer.write(OK)
+
+    async with upstream(respond) as eu:
+        async with managing(tmp_path, {"eu1": [eu.address]}) as front:
+            slow, stream = await front.open(), await front.open()
+            stream[1].write(b"GET /i/eu1/events HTTP/1.1\r\nHost: h\r\n\r\n")
+            await asyncio.wait_for(stream[0].readuntil(b"x\r\n"), 5)
+            slow[1].write(b"GET /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n")
+            await asyncio.wait_for(asked.wait(), 5)
+            asyncio.get_running_loop().call_later(0.3, hold.set)
+            began = time.monotonic()
+        assert time.monotonic() - began < 3
+        assert await stream[0].read() == b"0\r\n\r\n"
+        assert (await read_answer(slow[0])).status == 200
+        for _, writer in (slow, stream):
+            writer.close()
