@@ -32,6 +32,7 @@ from crm_core.model.keys import Roster
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.plugin.storage import StorageBackend, StorageContext
+from crm_core.records.service import Records
 from crm_core.records.shape import collection_of
 from crm_core.services import Configured, Services
 from crm_core.settings import (
@@ -49,7 +50,7 @@ from crm_core.sync.ledger import Ledger
 from crm_core.sync.limits import UnverifiedLimit
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
-from crm_core.web import bootstrap, docs, operators, sync
+from crm_core.web import bootstrap, docs, operators, records, sync
 from crm_core.web.app import create_app
 from crm_core.web.front import Asgi
 from crm_core.workspace import Sealer, Views
@@ -200,6 +201,14 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         signin=SignIn(users, sessions, passwords, LoginThrottle(now), signed),
         signed=signed,
         callers=Callers(tokens, sessions),
+        records=Records(
+            backend=backend,
+            views=views,
+            registry=registry,
+            secret_keys=settings.secret_keys,
+            now=now,
+            ids=ids,
+        ),
         **_sync(installation, backend, configured, views=views, sealer=sealer, now=now, ids=ids),
     )
 
@@ -259,6 +268,7 @@ def application(services: Services) -> Asgi:
     """The ASGI application around the use cases."""
     operations = [
         *sync.operations(services),
+        *records.operations(services),
         *bootstrap.operations(services),
         *operators.operations(services),
     ]

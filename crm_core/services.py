@@ -24,6 +24,7 @@ from crm_core.model.keys import Roster
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
+from crm_core.records.service import Records
 from crm_core.settings import InstanceSettings
 from crm_core.sync.health import Health
 from crm_core.sync.history import History
@@ -84,6 +85,7 @@ class Services:
     signin: SignIn
     signed: SignedTexts
     callers: Callers
+    records: Records
     receiver: Receiver
     log: SyncLog
     health: Health

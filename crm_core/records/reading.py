@@ -8,9 +8,9 @@ import msgspec
 
 from crm_core.errors import NotFound
 from crm_core.plugin.storage import Document, Page
-from crm_core.records.cursors import Cursors, Place
 from crm_core.records.deciding import Call, Ground
-from crm_core.records.selection import Selection, read_paging, read_selection, refuse_paging
+from crm_core.records.selection import Place, Selection, read_paging, read_selection, refuse_paging
+from crm_core.workspace.cursors import Cursors
 
 EXPORT_PAGE = 200  # records read at once, so that an export keeps nobody waiting
 
@@ -58,7 +58,7 @@ class Reads:
             if page.revision <= workspace.revision:
                 break
             workspace = await self._ground.allowed(call, "view")
-        following = None if page.next is None else self._cursors.make(page.next, selection.bound_to)
+        following = None if page.next is None else self._cursors.make(selection.context, page.next)
         return Listing(page.documents, following, page.total)
 
     async def export(self, call: Call, parameters: Mapping[str, str]) -> AsyncIterator[tuple[Document, ...]]:

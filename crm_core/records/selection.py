@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import msgspec
@@ -11,25 +12,28 @@ from crm_core.model.times import heard, told
 from crm_core.plugin.query import PageQuery
 from crm_core.plugin.record_type import LIST_PARAMETERS
 from crm_core.plugin.unit import IndexValue
-from crm_core.records.cursors import Cursors, Place
 from crm_core.records.shape import WORDS, Shape
 from crm_core.records.words import folded
+from crm_core.workspace.cursors import Cursors
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+Place = tuple[IndexValue, str]
+"""Sort value and id of the last row of a page."""
+
 MAX_SEARCH = 200  # characters of `q`
 _PAGING = frozenset({"limit", "cursor", "total"})
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which records, in which order. ``bound_to`` tells the selection from every other: cursors are made for it."""
+    """Which records, in which order. ``context`` tells the selection from every other: cursors are made for it."""
 
     sort: str
     descending: bool
     filters: tuple[tuple[str, IndexValue], ...]
     words: tuple[str, ...]
     since: str | None
-    bound_to: tuple[str, ...]
+    context: str
 
     def query(self, collection: str, *, limit: int, after: Place | None, total: bool = False) -> PageQuery:
         """A page of it as the store is asked."""
@@ -71,7 +75,7 @@ def read_selection(shape: Shape, tenant: str, parameters: Mapping[str, str]) -> 
         filters=tuple(_filter(shape, name, text) for name, text in chosen if name not in LIST_PARAMETERS),
         words=_words(parameters.get("q")),
         since=None if since is None else _moment(since),
-        bound_to=(tenant, shape.name, *(part for pair in chosen for part in pair)),
+        context=_context(tenant, shape, chosen),
     )
 
 
@@ -83,7 +87,7 @@ def read_paging(parameters: Mapping[str, str], selection: Selection, cursors: Cu
         raise InvalidParameter("total is true or false.", parameter="total")
     return Paging(
         limit=_limit(parameters.get("limit")),
-        after=None if cursor is None else cursors.read(cursor, selection.bound_to),
+        after=None if cursor is None else tuple(cursors.read(selection.context, cursor)),
         total=total == "true",
     )
 
@@ -92,6 +96,10 @@ def refuse_paging(parameters: Mapping[str, str]) -> None:
     """Raise InvalidParameter where a part of a selection is asked for that is exported whole."""
     for name in sorted(_PAGING & parameters.keys()):
         raise InvalidParameter(f"An export holds the whole selection; leave {name} out.", parameter=name)
+
+
+def _context(tenant: str, shape: Shape, chosen: list[tuple[str, str]]) -> str:
+    return hashlib.sha256(msgspec.json.encode((tenant, shape.collection, chosen))).hexdigest()
 
 
 def _limit(text: str | None) -> int:

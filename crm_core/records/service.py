@@ -10,13 +10,13 @@ from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.records.batch import Batches
-from crm_core.records.cursors import Cursors
 from crm_core.records.deciding import Call, Ground
 from crm_core.records.once import Idempotency
 from crm_core.records.reading import Reads
 from crm_core.records.shape import Shape
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
+from crm_core.workspace.cursors import Cursors
 
 
 class Records:
