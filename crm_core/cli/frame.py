@@ -114,6 +114,7 @@ def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[d
         backend = runner.run(opened(installation))
         try:
             services = compose(installation, backend, OnDemand(installation, clock))
+            services.stop.set()  # nothing is served here, so no stream has more to wait for
             result = runner.run(command(services, name, arguments))
             if isinstance(result, dict):
                 yield result

@@ -68,3 +68,16 @@ def show(name: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- cli
     modules = ", ".join(f"{name} {state}" for name, state in told["modules"].items())
     click.echo(f"  modules: {modules}")
     click.echo(f"  log head: {told['log_head']['seq']}:{told['log_head']['hash']}")
+
+
+@command.command("reset-version")
+@click.argument("name")
+@click.argument("section")
+@config_option
+def reset_version(name: str, section: str, config: Path) -> None:
+    """Forget the highest version applied to SECTION, so that a platform that slipped can count on from a lower one.
+
+    Nothing else changes. Where a key leaked and was used to push a huge version, revoke the key instead.
+    """
+    done = perform(config, "tenant.reset-version", tenant=name, section=section)
+    click.echo(f"{name}: {section} takes any version again; the highest was {done['was']}")

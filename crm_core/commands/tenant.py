@@ -49,4 +49,9 @@ async def show(services: Services, tenant: str) -> dict[str, Any]:
     }
 
 
-COMMANDS = {"create": create, "list": names, "show": show}
+async def reset_version(services: Services, tenant: str, section: str) -> dict[str, Any]:
+    """Forget the floor of a section's versions, for a platform's own slip."""
+    return {"tenant": tenant, "section": section, "was": await services.history.reset_version(tenant, section)}
+
+
+COMMANDS = {"create": create, "list": names, "show": show, "reset-version": reset_version}

@@ -1,0 +1,127 @@
+"""``crm log``: the sync log of a tenant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from crm_core.cli.frame import config_option, json_option, perform, print_json, stream, tenant_option
+
+F = TypeVar("F", bound=Callable[..., Any])
+_COLOURS: Final = {"applied": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}
+_FILTERS: Final = (
+    ("--status", "status", "applied, previewed, rejected or failed."),
+    ("--type", "payload_type", "A payload type."),
+    ("--signature", "signature_result", "valid, missing, malformed, unknown_key, inactive_key, invalid, unchecked."),
+    ("--code", "error_code", "An error code."),
+    ("--since", "since", "A time such as 2026-11-24T02:00:00Z (inclusive)."),
+    ("--until", "until", "A time (exclusive)."),
+    ("--source", "source_ip", "An address."),
+    ("--request", "request_id", "A request id."),
+    ("--nonce", "nonce", "A nonce."),
+)
+
+
+def filters(command: F) -> F:
+    """The options that narrow the log, each under its member's name."""
+    for option, name, told in reversed(_FILTERS):
+        command = click.option(option, name, help=f"Only entries with this: {told}")(command)
+    return command
+
+
+def _given(options: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@click.group("log")
+def command() -> None:
+    """Read, follow, verify and export the sync log of a tenant."""
+
+
+@command.command("list")
+@tenant_option
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many entries.")
+@filters
+@config_option
+@json_option
+def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str | None) -> None:  # noqa: FBT001 -- click
+    """List the newest entries, newest first."""
+    items = perform(config, "log.list", tenant=tenant, filters=_given(options), limit=limit)["items"]
+    if as_json:
+        print_json(items)
+        return
+    for entry in items:
+        click.echo(line(entry))
+    if not items:
+        click.echo("No entry matches." if _given(options) else "Nothing has arrived yet.", err=True)
+
+
+@command.command("tail")
+@tenant_option
+@click.option("--last", type=click.IntRange(0, 500), default=10, show_default=True, help="Entries to begin with.")
+@filters
+@config_option
+@json_option
+def tail(tenant: str, last: int, config: Path, as_json: bool, **options: str | None) -> None:  # noqa: FBT001 -- click
+    """Print the last entries, then each new one as it comes, until interrupted; ends at once where no server runs."""
+    for entry in stream(config, "log.tail", tenant=tenant, filters=_given(options), last=last):
+        click.echo(json.dumps(entry, ensure_ascii=False) if as_json else line(entry))
+
+
+@command.command("verify")
+@tenant_option
+@click.option(
+    "--head", metavar="SEQ:HASH", help="A link that must be in the chain: log_head of an answer or of health."
+)
+@config_option
+@json_option
+def verify(tenant: str, head: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
+    """Check that no verified entry was edited, removed or reordered; exit 1 where one was.
+
+    A tail that was cut or rewritten shows only against a link that was told before: give it with --head.
+    """
+    report = perform(config, "log.verify", tenant=tenant, head=head)
+    if as_json:
+        print_json(report)
+    for problem in report["problems"]:
+        click.echo(problem, err=True)
+    if report["problems"]:
+        raise SystemExit(1)
+    if not as_json:
+        told = f"{tenant}: the chain of {report['entries']} entries holds"
+        click.echo(f"{told}; its head is {report['head']['seq']}:{report['head']['hash']}")
+
+
+@command.command("export")
+@tenant_option
+@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
+@filters
+@config_option
+def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
+    """Write every entry to standard output, newest first: a JSON object a line, or CSV."""
+    from crm_core.model.spreadsheet import line as csv_line
+
+    out = sys.stdout.buffer
+    for number, entry in enumerate(stream(config, "log.export", tenant=tenant, filters=_given(options))):
+        if form == "csv":
+            if number == 0:
+                out.write(csv_line(entry))
+            out.write(csv_line(entry.values()))
+        else:
+            out.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+    out.flush()
+
+
+def line(entry: dict[str, Any]) -> str:
+    """An entry as one line for people."""
+    status = click.style(f"{entry['status']:<9}", fg=_COLOURS.get(entry["status"]))
+    what = f"{entry['payload_type'] or '-'} {'v' + str(entry['payload_version']) if entry['payload_version'] else ''}"
+    key = f"key {entry['key_version']}" if entry["key_version"] else "no key"
+    why = f"{entry['error_code']}: {entry['error_message']}" if entry["error_code"] else f"revision {entry['revision']}"
+    count = f" (x{entry['count']})" if entry["count"] > 1 else ""
+    return f"{entry['received_at']}  {status}  {what:<18} {key:<8} {entry['source_ip'] or '-':<15} {why}{count}"

@@ -1,0 +1,79 @@
+"""Commands on the sync log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from crm_core.errors import SetupError
+from crm_core.model.log import Head
+from crm_core.plugin.storage import EntryQuery
+from crm_core.services import Services
+from crm_core.sync.log import query_of, shown
+
+_LOOK_SECONDS = 0.5
+_AT_ONCE = 500
+
+
+async def listed(services: Services, tenant: str, filters: dict[str, str], limit: int) -> dict[str, Any]:
+    """The newest entries of a selection, newest first."""
+    items, _ = await services.log.page(tenant, filters, limit=limit, cursor=None)
+    return {"items": [shown(entry) for entry in items]}
+
+
+async def tail(services: Services, tenant: str, filters: dict[str, str], last: int) -> AsyncIterator[dict[str, Any]]:
+    """The last entries, oldest first, then each new one while the instance serves."""
+    await services.views.of(tenant)  # an unknown tenant is told before the stream begins
+    return _followed(services, tenant, query_of(filters), last)
+
+
+async def _followed(services: Services, tenant: str, query: EntryQuery, last: int) -> AsyncIterator[dict[str, Any]]:
+    found = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=last)) if last else ()
+    for entry in reversed(found):
+        yield shown(entry)
+    seen = found[0].id if found else services.ids.new()
+    while not services.stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(services.stop.wait(), _LOOK_SECONDS)
+        newer = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=_AT_ONCE))
+        for entry in reversed([entry for entry in newer if entry.id > seen]):
+            seen = entry.id
+            yield shown(entry)
+
+
+async def export(services: Services, tenant: str, filters: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+    """Every entry of a selection, newest first."""
+    await services.views.of(tenant)
+    query_of(filters)
+    return _every(services, tenant, filters)
+
+
+async def _every(services: Services, tenant: str, filters: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+    async for entry in services.log.every(tenant, filters):
+        yield shown(entry)
+
+
+async def verify(services: Services, tenant: str, head: str | None) -> dict[str, Any]:
+    """Walk the chain as it lies in the store; with ``head`` (SEQ:HASH), also that this link is in it unchanged."""
+    report = await services.backend.verify(tenant, None if head is None else _head(head))
+    return {
+        "tenant": tenant,
+        "entries": report.entries,
+        "anchor": {"seq": report.anchor.seq, "hash": report.anchor.hash},
+        "head": {"seq": report.head.seq, "hash": report.head.hash},
+        "problems": list(report.problems),
+    }
+
+
+def _head(text: str) -> Head:
+    seq, _, digest = text.partition(":")
+    if not seq.isdecimal() or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise SetupError(["--head takes SEQ:HASH, as log_head in answers and in health: 57:ab12... (64 hex digits)"])
+    return Head(int(seq), digest)
+
+
+COMMANDS = {"list": listed, "tail": tail, "export": export, "verify": verify}
