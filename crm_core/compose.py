@@ -7,6 +7,7 @@ when asked for (commands) or at once and again when edited (the server); ``compo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 
 from crm_core.access.callers import Callers
+from crm_core.access.feeds import Feeds
 from crm_core.access.passwords import Passwords
 from crm_core.access.sessions import Sessions
 from crm_core.access.signed import SignedTexts
@@ -50,7 +52,7 @@ from crm_core.sync.ledger import Ledger
 from crm_core.sync.limits import UnverifiedLimit
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
-from crm_core.web import bootstrap, docs, operators, records, sync
+from crm_core.web import auth, bootstrap, docs, events, operators, records, sync, users
 from crm_core.web.app import create_app
 from crm_core.web.front import Asgi
 from crm_core.workspace import Sealer, Views
@@ -183,6 +185,7 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
     tokens = Tokens(backend, settings.secret_keys, now, ids, registry.record_types)
     users = Users(backend, views, passwords, now, ids)
     sessions = Sessions(backend, signed, now, ids)
+    callers, stop = Callers(tokens, sessions), asyncio.Event()
     return Services(
         folder=installation.folder,
         settings=settings,
@@ -200,7 +203,9 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         sessions=sessions,
         signin=SignIn(users, sessions, passwords, LoginThrottle(now), signed),
         signed=signed,
-        callers=Callers(tokens, sessions),
+        callers=callers,
+        feeds=Feeds(backend, views, callers, stop),
+        stop=stop,
         records=Records(
             backend=backend,
             views=views,
@@ -269,6 +274,9 @@ def application(services: Services) -> Asgi:
     operations = [
         *sync.operations(services),
         *records.operations(services),
+        *auth.operations(services),
+        *users.operations(services),
+        *events.operations(services),
         *bootstrap.operations(services),
         *operators.operations(services),
     ]

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from crm_core.access.callers import Callers
+from crm_core.access.feeds import Feeds
 from crm_core.access.sessions import Sessions
 from crm_core.access.signed import SignedTexts
 from crm_core.access.signin import SignIn
@@ -85,6 +86,7 @@ class Services:
     signin: SignIn
     signed: SignedTexts
     callers: Callers
+    feeds: Feeds
     records: Records
     receiver: Receiver
     log: SyncLog

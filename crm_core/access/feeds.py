@@ -1,0 +1,235 @@
+"""Event streams: what was committed, told to those who may see it, while they may.
+
+Each tenant with open streams has one pump. It waits for the store, reads new notices once for all streams, and before
+every delivery looks each caller up again: whoever signed out, was disabled or lost their rights hears nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
+
+import structlog
+
+from crm_core.access.callers import Callers
+from crm_core.errors import CrmError, RateLimited, Unauthenticated
+from crm_core.model.caller import Caller
+from crm_core.plugin.query import Told
+from crm_core.plugin.storage import StorageBackend
+from crm_core.workspace import Views, Workspace, keys_of
+
+MAX_STREAMS: Final = 200  # of a tenant
+HEARTBEAT: Final = 15.0  # seconds; proxies drop what is silent for longer
+_GATHER: Final = 0.2  # seconds between two deliveries: what comes in between goes out together
+_BACKLOG: Final = 1000  # frames that a slow reader may be behind
+_SHEET: Final = 500  # notices that are asked for at once
+_SYNC_EVENTS: Final = frozenset({"sync.applied", "modules.changed"})
+_RECORD_EVENT: Final = "record.changed"
+_PULSE: Final = b": still here\n\n"
+
+_log = structlog.get_logger("crm.access")
+
+
+def frame(event: str, seq: int, data: bytes) -> bytes:
+    """An event on the wire (WHATWG HTML, section 9.2.5, server-sent events); ``data`` is JSON on one line."""
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, event.encode(), data)
+
+
+def sees(workspace: Workspace, caller: Caller, told: Told) -> bool:
+    """Whether a caller may hear of this."""
+    if told.notice.event == _RECORD_EVENT:
+        return f"{told.notice.subject}.view" in keys_of(workspace, caller)
+    return told.notice.event in _SYNC_EVENTS and _hears_of_sync(caller)
+
+
+def sees_anything(workspace: Workspace, caller: Caller) -> bool:
+    """Whether there is anything that a caller could hear of."""
+    return _hears_of_sync(caller) or any(key.endswith(".view") for key in keys_of(workspace, caller))
+
+
+def _hears_of_sync(caller: Caller) -> bool:
+    return caller.kind == "user" or "sync:read" in caller.scopes
+
+
+class _Stream:
+    """One open stream: frames on their way to its reader."""
+
+    def __init__(self, caller: Caller, at: float) -> None:
+        self.caller = caller
+        self.hopeful = False  # whether there was something to hear of when it was last looked
+        self.spoken_at = at
+        self._frames: deque[tuple[int | None, bytes]] = deque()
+        self._arrived = asyncio.Event()
+        self._ended = False
+
+    def give(self, seq: int | None, content: bytes, at: float) -> None:
+        """Hand a frame over; ``seq`` None for what is no event."""
+        self.spoken_at = at
+        if len(self._frames) >= _BACKLOG:
+            self.end()  # the client comes back with its last id and goes on from there
+        elif not self._ended:
+            self._frames.append((seq, content))
+            self._arrived.set()
+
+    def end(self) -> None:
+        """Tell nothing more."""
+        self._ended = True
+        self._frames.clear()
+        self._arrived.set()
+
+    async def after(self, seq: int) -> AsyncIterator[bytes]:
+        """Frames as they come, of events after ``seq``."""
+        while not self._ended:
+            while self._frames:
+                at, content = self._frames.popleft()
+                if at is None or at > seq:
+                    yield content
+            self._arrived.clear()
+            if not self._ended:
+                await self._arrived.wait()
+
+
+class Feeds:
+    """The open streams of all tenants. ``stop``: set at shutdown, which ends them."""
+
+    def __init__(self, backend: StorageBackend, views: Views, callers: Callers, stop: asyncio.Event) -> None:
+        self._backend = backend
+        self._views = views
+        self._callers = callers
+        self._stop = stop
+        self._streams: dict[str, set[_Stream]] = {}
+        self._pumps: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams are open."""
+        return sum(map(len, self._streams.values()))
+
+    async def listen(self, tenant: str, caller: Caller, after: int | None) -> AsyncGenerator[bytes, None]:
+        """The frames of a new stream: ready, what was missed since the seq ``after``, then what comes.
+
+        Ends when the caller may hear no more, falls too far behind, or we shut down. Raises RateLimited, before the
+        first frame, where the tenant has too many.
+        """
+        stream = self._opened(tenant, caller)
+        try:
+            workspace, view = await self._views.standing(tenant)
+            stream.hopeful = sees_anything(workspace, caller)
+            until = view.seq if after is None else after
+            yield b"retry: 2000\n" + frame("ready", until, b"{}")
+            if after is not None:
+                async for seq, missed in self._missed(tenant, caller, after):
+                    until = seq
+                    yield missed
+            async for content in stream.after(until):
+                yield content
+        finally:
+            self._closed(tenant, stream)
+
+    def _opened(self, tenant: str, caller: Caller) -> _Stream:
+        streams = self._streams.setdefault(tenant, set())
+        if len(streams) >= MAX_STREAMS:
+            told = f"This workspace has {MAX_STREAMS} open event streams, which is all it may; close some."
+            raise RateLimited(told, retry_after=10)
+        stream = _Stream(caller, _moment())
+        streams.add(stream)
+        if tenant not in self._pumps:
+            self._pumps[tenant] = asyncio.create_task(self._pump(tenant, streams))
+        return stream
+
+    def _closed(self, tenant: str, stream: _Stream) -> None:
+        streams = self._streams.get(tenant, set())
+        streams.discard(stream)
+        if not streams:
+            self._streams.pop(tenant, None)
+            pump = self._pumps.pop(tenant, None)
+            if pump is not None:
+                pump.cancel()
+
+    async def _missed(self, tenant: str, caller: Caller, after: int) -> AsyncIterator[tuple[int, bytes]]:
+        """What was committed since ``after``, and up to which seq that is; ``reset`` where nobody knows any more."""
+        whole = False
+        while not whole:
+            workspace, view = await self._views.standing(tenant)
+            notices = await self._backend.notices(tenant, after, _SHEET)
+            if notices is None:
+                yield view.seq, frame("reset", view.seq, b"{}")
+                return
+            after, whole = _reached(notices, view.seq)
+            yield after, b"".join(_framed(one) for one in notices if sees(workspace, caller, one))
+
+    async def _pump(self, tenant: str, streams: set[_Stream]) -> None:
+        """Deliver until the last stream is gone. Whatever fails ends the streams: their clients come back."""
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await self._deliver(tenant, streams, stopping)
+        except CrmError:
+            pass  # the store is away or the tenant is gone: the clients learn that when they come back
+        except Exception as error:  # noqa: BLE001  # the boundary: no stream may hang on without its pump
+            _log.error("event_streams_failed", tenant=tenant, error=type(error).__name__)
+        finally:
+            stopping.cancel()
+            if self._pumps.get(tenant) is asyncio.current_task():
+                # Streams that open from now on get another pump, and a set of their own.
+                del self._pumps[tenant]
+                del self._streams[tenant]
+            for stream in streams:
+                stream.end()
+
+    async def _deliver(self, tenant: str, streams: set[_Stream], stopping: asyncio.Task[bool]) -> None:
+        position = (await self._views.standing(tenant))[1].seq
+        while True:
+            waiting = asyncio.create_task(self._backend.wait(tenant, position))
+            try:
+                await asyncio.wait({waiting, stopping}, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+            if stopping.done():
+                return
+            if waiting.done():
+                waiting.result()  # a store that is away ends the streams
+            workspace, view = await self._views.standing(tenant)
+            notices = await self._backend.notices(tenant, position, _SHEET)
+            await self._tell(tenant, streams, workspace, notices, view.seq)
+            position = view.seq if notices is None else _reached(notices, view.seq)[0]
+            await asyncio.wait({stopping}, timeout=_GATHER)
+
+    async def _tell(
+        self, tenant: str, streams: set[_Stream], workspace: Workspace, notices: tuple[Told, ...] | None, seq: int
+    ) -> None:
+        made = [(one, _framed(one)) for one in notices or ()]
+        for stream in tuple(streams):
+            try:
+                caller = stream.caller = await self._callers.still(tenant, stream.caller)
+            except Unauthenticated:
+                stream.end()
+                continue
+            at = _moment()
+            if notices is None:
+                stream.give(seq, frame("reset", seq, b"{}"), at)
+            for one, content in made:
+                if sees(workspace, caller, one):
+                    stream.give(one.seq, content, at)
+            if at - stream.spoken_at >= HEARTBEAT - _GATHER:
+                stream.give(None, _PULSE, at)
+            hopeful = sees_anything(workspace, caller)
+            if stream.hopeful and not hopeful:
+                stream.end()
+            stream.hopeful = hopeful
+
+
+def _framed(told: Told) -> bytes:
+    return frame(told.notice.event, told.seq, told.notice.data)
+
+
+def _reached(notices: tuple[Told, ...], seq: int) -> tuple[int, bool]:
+    """Up to which seq everything is known, and whether that is all there was; ``seq`` is of before they were read."""
+    if len(notices) >= _SHEET:
+        return notices[-1].seq, False
+    return max((seq, *(one.seq for one in notices))), True
+
+
+def _moment() -> float:
+    return asyncio.get_running_loop().time()
