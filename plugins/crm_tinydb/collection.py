@@ -100,6 +100,6 @@ class Collection(Table):
         return None if row is None else Document(self.name, id_, row[0], row[1])
 
     def documents(self, ids: Iterable[str]) -> tuple[Document, ...]:
-        """Rows in the order of their ids as given."""
+        """Rows in the order of their ids as given; ids that are gone are passed over."""
         rows, name = self.rows, self.name
-        return tuple(Document(name, id_, rows[id_][0], rows[id_][1]) for id_ in ids)
+        return tuple([Document(name, id_, rows[id_][0], rows[id_][1]) for id_ in ids if id_ in rows])

@@ -1,41 +1,54 @@
-"""Pages of a collection: walk the sort order, or sort the few rows that a filter leaves, whichever is shorter."""
+"""Pages of a collection: walk the sort order, or sort the few rows that a condition leaves, whichever is shorter.
+
+Both are generators that yield after so many rows, for the loop to have its turn; most pages are there before that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from crm_core.plugin.query import Page, PageQuery
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.collection import Collection
-from crm_tinydb.index import LAST, Ranked, Row, Slot, plain, ranked, value_of
+from crm_tinydb.index import LAST, Index, Ranked, Row, Slot, plain, ranked, value_of
 
+T = TypeVar("T")
 Test = Callable[[Row], bool]
+Slowly = Generator[None, None, T]
+TURN = 2000  # rows looked at before others get their turn
 
 
-def page(collection: Collection, query: PageQuery, revision: int) -> Page:
-    """One page in the order of ``query.sort``."""
-    tests = _tests(query)
-    narrowest = _narrowest(collection, query) if tests else None
+class Condition:
+    """What rows must meet: a test, about how many meet it, and the ids that may. ``exact``: it is just so many."""
+
+    def __init__(self, test: Test, count: int, ids: Callable[[], Iterable[str]], *, exact: bool = True) -> None:
+        self.test, self.count, self.ids, self.exact = test, count, ids, exact
+
+
+def page(collection: Collection, query: PageQuery) -> Slowly[tuple[list[Slot], int | None]]:
+    """The slots of a page in the order of ``query.sort``, one more than asked for where there are more; the total."""
+    conditions = _conditions(collection, query)
+    tests = [condition.test for condition in conditions]
     size = len(collection.rows)
-    total: int | None = None
-    if narrowest is None:
-        found = _walk(collection, query, tests)
-        total = size
-    else:
-        expected, ids = narrowest
-        # A walk looks at about limit * size / expected rows; sorting looks at each of the expected ones.
-        if expected * expected > 2 * (query.limit + 1) * max(size, 1) and not query.total:
-            found = _walk(collection, query, tests)
-        else:
-            rows = collection.rows
-            matching = [id_ for id_ in dict.fromkeys(ids()) if all(test(rows[id_]) for test in tests)]
-            total = len(matching)
-            found = _sorted(collection, query, matching)
-    slots = list(islice(found, query.limit + 1))
-    more = len(slots) > query.limit
-    slots = slots[: query.limit]
-    last = slots[-1] if more and slots else None
+    if not conditions:
+        return (yield from _walk(collection, query, tests)), size
+    narrowest = min(conditions, key=lambda each: each.count)
+    # A walk looks at about limit * size / count rows; sorting looks at each of the count.
+    few = narrowest.count * narrowest.count <= 2 * (query.limit + 1) * max(size, 1)
+    known = narrowest.count if len(conditions) == 1 and narrowest.exact else None
+    if few or (query.total and known is None):
+        matching = yield from _matching(collection, list(dict.fromkeys(narrowest.ids())), tests)
+        known = len(matching)
+    if few:
+        return _sorted(collection, query, matching), known
+    return (yield from _walk(collection, query, tests)), known
+
+
+def paged(collection: Collection, query: PageQuery, found: Sequence[Slot], total: int | None, revision: int) -> Page:
+    """The page that slots stand for."""
+    slots = found[: query.limit]
+    last = slots[-1] if len(found) > query.limit and slots else None
     return Page(
         documents=collection.documents(slot[2] for slot in slots),
         next=None if last is None else (plain(last[0], last[1]), last[2]),
@@ -44,90 +57,99 @@ def page(collection: Collection, query: PageQuery, revision: int) -> Page:
     )
 
 
-def _tests(query: PageQuery) -> list[Test]:
-    tests: list[Test] = [_equal(index, value) for index, value in query.filters]
-    tests += [_begins(query.search, word) for word in query.words]
+def _conditions(collection: Collection, query: PageQuery) -> list[Condition]:
+    found = [_equal(collection, name, value) for name, value in query.filters]
+    found += [_begins(collection, query.search, word) for word in query.words]
     if query.since is not None:
-        tests.append(_from(*query.since))
-    return tests
+        found.append(_from(collection, *query.since))
+    return found
 
 
-def _equal(index: str, value: IndexValue) -> Test:
+def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
     wanted = ranked(value)
 
     def test(row: Row) -> bool:
-        held = value_of(row, index)
+        held = value_of(row, name)
         return value in held if isinstance(held, tuple) else ranked(held) == wanted
 
-    return test
+    index = collection.index(name)
+    if index is None:
+        return Condition(test, len(collection.rows) if value is None else 0, lambda: collection.holders(name, value))
+    return Condition(test, index.count(wanted, wanted), lambda: index.holders(value))
 
 
-def _begins(index: str, word: str) -> Test:
+def _begins(collection: Collection, name: str, word: str) -> Condition:
     def test(row: Row) -> bool:
-        held = value_of(row, index)
+        held = value_of(row, name)
         if isinstance(held, tuple):
             return any(each.startswith(word) for each in held)
         return isinstance(held, str) and held.startswith(word)
 
-    return test
+    return _between(collection.index(name), (3, word), (3, word + LAST), test, exact=False)
 
 
-def _from(index: str, value: str) -> Test:
+def _from(collection: Collection, name: str, value: str) -> Condition:
     wanted = ranked(value)
 
     def test(row: Row) -> bool:
-        return ranked(value_of(row, index)) >= wanted
+        return ranked(value_of(row, name)) >= wanted
 
-    return test
-
-
-Candidates = tuple[int, Callable[[], Iterator[str]]]
+    return _between(collection.index(name), wanted, (5, ""), test, exact=True)
 
 
-def _narrowest(collection: Collection, query: PageQuery) -> Candidates:
-    """The condition that fewest rows meet: about how many, and their ids."""
-    found = [_holders(collection, index, value) for index, value in query.filters]
-    found += [_range(collection, query.search, (3, word), (3, word + LAST)) for word in query.words]
-    if query.since is not None:
-        found.append(_range(collection, query.since[0], ranked(query.since[1]), (5, "")))
-    return min(found, key=lambda each: each[0])
-
-
-def _holders(collection: Collection, name: str, value: IndexValue) -> Candidates:
-    index = collection.index(name)
+def _between(index: Index | None, low: Ranked, high: Ranked, test: Test, *, exact: bool) -> Condition:
     if index is None:
-        return (len(collection.rows) if value is None else 0), lambda: collection.holders(name, value)
-    return index.count(ranked(value), ranked(value)), lambda: index.holders(value)
+        return Condition(test, 0, tuple)
+    ids = (slot[2] for slot in index.ordered.irange((*low, ""), (*high, LAST)))
+    return Condition(test, index.count(low, high), lambda: ids, exact=exact)
 
 
-def _range(collection: Collection, name: str, low: Ranked, high: Ranked) -> Candidates:
-    index = collection.index(name)
-    if index is None:
-        return 0, lambda: iter(())
-    return index.count(low, high), lambda: (slot[2] for slot in index.ordered.irange((*low, ""), (*high, LAST)))
+def _matching(collection: Collection, ids: list[str], tests: list[Test]) -> Slowly[list[str]]:
+    rows, matching = collection.rows, []
+    for start in range(0, len(ids), TURN):
+        if start:
+            yield
+        for id_ in ids[start : start + TURN]:
+            row = rows.get(id_)
+            if row is not None and all(test(row) for test in tests):
+                matching.append(id_)
+    return matching
 
 
-def _walk(collection: Collection, query: PageQuery, tests: list[Test]) -> Iterator[Slot]:
+def _walk(collection: Collection, query: PageQuery, tests: list[Test]) -> Slowly[list[Slot]]:
+    if collection.index(query.sort) is None:
+        return _sorted(collection, query, (yield from _matching(collection, list(collection.rows), tests)))
+    found: list[Slot] = []
+    last = None if query.after is None else (*ranked(query.after[0]), query.after[1])
+    while True:
+        for number, slot in enumerate(_onward(collection, query, last), 1):
+            row = collection.rows[slot[2]]
+            if all(test(row) for test in tests):
+                found.append(slot)
+                if len(found) > query.limit:
+                    return found
+            if number == TURN:
+                last = slot
+                break
+        else:
+            return found
+        yield  # the index may have changed when it comes back: the walk goes on from where it was
+
+
+def _onward(collection: Collection, query: PageQuery, last: Slot | None) -> Iterator[Slot]:
     index = collection.index(query.sort)
     if index is None:
-        yield from _sorted(collection, query, [i for i, row in collection.rows.items() if all(t(row) for t in tests)])
-        return
-    start = None if query.after is None else (*ranked(query.after[0]), query.after[1])
+        return iter(())
     if query.descending:
-        walk = index.ordered.irange(None, start, inclusive=(True, False), reverse=True)
-    else:
-        walk = index.ordered.irange(start, None, inclusive=(False, True))
-    rows = collection.rows
-    for slot in walk:
-        row = rows[slot[2]]
-        if all(test(row) for test in tests):
-            yield slot
+        return index.ordered.irange(None, last, inclusive=(True, False), reverse=True)
+    return index.ordered.irange(last, None, inclusive=(False, True))
 
 
-def _sorted(collection: Collection, query: PageQuery, ids: list[str]) -> Iterator[Slot]:
+def _sorted(collection: Collection, query: PageQuery, ids: list[str]) -> list[Slot]:
     rows = collection.rows
-    ordered = sorted(((*ranked(value_of(rows[id_], query.sort)), id_) for id_ in ids), reverse=query.descending)
-    if query.after is None:
-        return iter(ordered)
-    start = (*ranked(query.after[0]), query.after[1])
-    return (slot for slot in ordered if (slot < start if query.descending else slot > start))
+    there = (id_ for id_ in ids if id_ in rows)
+    ordered = sorted(((*ranked(value_of(rows[id_], query.sort)), id_) for id_ in there), reverse=query.descending)
+    if query.after is not None:
+        start = (*ranked(query.after[0]), query.after[1])
+        ordered = [slot for slot in ordered if (slot < start if query.descending else slot > start)]
+    return ordered[: query.limit + 1]

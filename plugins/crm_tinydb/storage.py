@@ -37,7 +37,7 @@ from crm_tinydb.folding import fold
 from crm_tinydb.lines import Damaged
 from crm_tinydb.log import read_chain, read_page, read_tally, walked
 from crm_tinydb.opening import journals
-from crm_tinydb.paging import page
+from crm_tinydb.paging import page, paged
 from crm_tinydb.segments import Segment
 from crm_tinydb.shelf import Shelf
 from crm_tinydb.tenant import Tenant, refusal
@@ -118,7 +118,15 @@ class TinyDBBackend(StorageBackend):
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
         state = (await self._readable(tenant)).state
-        return page(state.collection(query.collection), query, state.revision)
+        collection = state.collection(query.collection)
+        work = page(collection, query)
+        while True:
+            try:
+                next(work)
+            except StopIteration as done:
+                slots, total = done.value
+                return paged(collection, query, slots, total, state.revision)
+            await asyncio.sleep(0)
 
     async def count(self, tenant: str, collection: str) -> int:
         return len((await self._readable(tenant)).state.collection(collection).rows)

@@ -7,6 +7,7 @@ import gc
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,20 +24,23 @@ STATUSES = ("lead", "active", "inactive")
 
 def record(number: int, revision: int = 0) -> Put:
     """A customer of about half a kilobyte with the indexes that the record API would declare."""
-    name = f"Customer {number * 7919 % 100_003:06d}"
+    drawn = number * 2_654_435_761 >> 8  # looks like chance, and is the same each time
+    name = f"Customer {drawn % 1_000_003:07d}"
     email = f"c{number}@example.com"
-    at = f"2026-11-{1 + number % 28:02d}T{number % 24:02d}:00:00.{number:06d}Z"
+    created = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=5 * number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    updated = created if revision == 0 else f"2027-01-01T00:00:00.{revision:06d}Z"
+    status, company = STATUSES[drawn % 3], f"Company {drawn % 997}"
+    tags = ("vip",) if drawn % 50 == 0 else ()
     body = {
         "id": f"0190-{number:08d}", "external_id": f"ext-{number}", "name": name, "email": email,
-        "phone": "+49 30 1234567", "company": f"Company {number % 997}", "status": STATUSES[number % 3],
-        "tags": ["vip"] if number % 50 == 0 else [], "owner": None, "notes": f"{revision:04d} " + "n" * 140,
+        "phone": "+49 30 1234567", "company": company, "status": status,
+        "tags": tags, "owner": None, "notes": f"{revision:04d} " + "n" * 140,
         "address": {"line1": "Street 1", "city": "Berlin", "postal_code": "10115", "country": "DE"},
-        "custom": {}, "created_at": at, "updated_at": at, "revision": revision,
+        "custom": {}, "created_at": created, "updated_at": updated, "revision": revision,
     }  # fmt: skip
     indexes: dict[str, IndexValue] = {
-        "external_id": f"ext-{number}", "name": name, "company": f"Company {number % 997}",
-        "status": STATUSES[number % 3], "tags": ("vip",) if number % 50 == 0 else (),
-        "created_at": at, "updated_at": at,
+        "external_id": f"ext-{number}", "name": name, "company": company, "status": status, "tags": tags,
+        "created_at": created, "updated_at": updated,
     }  # fmt: skip
     return Put("customers", f"0190-{number:08d}", msgspec.json.encode(body), indexes)
 
