@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from crm_core.access import feeds as feeds_module
+from crm_core.access.feeds import Feeds
+from crm_core.errors import RateLimited
+from crm_core.model.caller import Caller
+from crm_core.plugin.storage import Notice, Unit
+
+SOON = 2.0  # seconds; every event arrives within one
+
+
+class Reader:
+    """A client that parses what a stream sends."""
+
+    def __init__(self, frames: Any) -> None:
+        self._frames = frames
+        self._held: list[tuple[int, str, Any]] = []
+
+    async def next(self) -> tuple[int, str, Any]:
+        """The next event as id, name, data; heartbeats are passed over."""
+        async with asyncio.timeout(SOON):
+            while not self._held:
+                self._take((await anext(self._frames)).decode())
+        return self._held.pop(0)
+
+    async def ended(self, within: float = SOON) -> bool:
+        """Whether the stream is over; events that still come are passed over."""
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    await anext(self._frames)
+        except StopAsyncIteration:
+            return True
+        except TimeoutError:
+            return False
+
+    def _take(self, text: str) -> None:
+        for block in text.split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+            if "event" in fields:
+                self._held.append((int(fields["id"]), fields["event"], msgspec.json.decode(fields["data"])))
+
+
+@pytest.fixture
+async def feeds(access: Any) -> AsyncIterator[Feeds]:
+    made = Feeds(access.backend, access.views, access.callers, asyncio.Event())
+    yield made
+    made._stop.set()
+    await asyncio.sleep(0)
+    await asyncio.gather(*made._pumps.values(), return_exceptions=True)
+
+
+@pytest.fixture
+def listening(feeds: Feeds) -> Any:
+    """Open a stream and read its first event."""
+
+    @asynccontextmanager
+    async def listening(caller: Caller, after: int | None = None) -> AsyncIterator[Reader]:
+        async with aclosing(feeds.listen("north", caller, after)) as frames:
+            reader = Reader(frames)
+            at, event, _ = await reader.next()
+            assert (event, after in (None, at)) == ("ready", True)
+            yield reader
+
+    return listening
+
+
+@pytest.fixture
+def changes(access: Any) -> Any:
+    """Commit a change of a record of a type, or of the workspace; the seq of it."""
+
+    async def committed(subject: str, number: int = 0) -> int:
+        if subject == "sync":
+            notices = (
+                Notice("sync.applied", "sync", b'{"n":%d}' % number),
+                Notice("modules.changed", "modules", b"{}"),
+            )
+        else:
+            notices = (Notice("record.changed", subject, b'{"n":%d}' % number),)
+        return int((await access.backend.commit("north", Unit(now=0, notices=notices))).seq)
+
+    return committed
+
+
+@pytest.fixture
+async def by_token(access: Any) -> Any:
+    """A caller with scopes."""
+
+    async def made(*scopes: str) -> Caller:
+        text, _ = await access.tokens.create("north", scopes=scopes)
+        caller: Caller = await access.callers.bearer("north", text)
+        return caller
+
+    return made
+
+
+async def test_each_hears_what_it_may_see(access: Any, listening: Any, changes: Any, by_token: Any) -> None:
+    """Users and tokens with sync:read hear of pushes; records are told to those who may read their type."""
+    user = await access.caller(await access.user(role="agent", assignment=["tasks.*"]))
+    async with (
+        listening(user) as person,
+        listening(await by_token("customers:read")) as reader,
+        listening(await by_token("sync:read")) as watcher,
+        listening(await by_token("customers:write")) as writer,
+    ):
+        seqs = [await changes(subject) for subject in ("customers", "tasks", "sync", "deals")]
+        end = await changes("customers", 9)
+        assert await reader.next() == (seqs[0], "record.changed", {"n": 0})
+        assert await reader.next() == (end, "record.changed", {"n": 9})
+        assert [(await person.next())[:2] for _ in range(3)] == [
+            (seqs[1], "record.changed"),
+            (seqs[2], "sync.applied"),
+            (seqs[2], "modules.changed"),
+        ]
+        assert [(await watcher.next())[:2] for _ in range(2)] == [
+            (seqs[2], "sync.applied"),
+            (seqs[2], "modules.changed"),
+        ]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await writer.next()
+
+
+async def test_another_tenant_hears_nothing(access: Any, feeds: Feeds, changes: Any) -> None:
+    """What is committed in one tenant is told in that one alone."""
+    text, _ = await access.tokens.create("south", scopes=["customers:read"])
+    async with aclosing(feeds.listen("south", await access.callers.bearer("south", text), None)) as frames:
+        reader = Reader(frames)
+        await reader.next()
+        await changes("customers")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await reader.next()
+
+
+async def test_a_client_goes_on_where_it_left_off(listening: Any, changes: Any, by_token: Any) -> None:
+    """With the last id it gets each event that it missed once, in order, and then the new ones."""
+    caller = await by_token("customers:read")
+    async with listening(caller) as reader:
+        await changes("customers", 1)
+        last = (await reader.next())[0]
+    for number in range(2, 700):
+        await changes("customers" if number % 7 else "deals", number)
+    async with listening(caller, last) as reader:
+        changing = asyncio.create_task(changes("customers", 700))
+        told = [(await reader.next())[2]["n"] for _ in range(len([n for n in range(2, 700) if n % 7]) + 1)]
+        await changing
+    assert told == [n for n in range(2, 701) if n % 7 or n == 700]
+
+
+@pytest.mark.parametrize("after", [10**15, -1])
+async def test_too_long_ago_is_told_as_reset(listening: Any, changes: Any, by_token: Any, after: int) -> None:
+    """An id that nobody can continue from gets reset at the present seq, and the stream goes on from there."""
+    seq = await changes("customers", 1)
+    async with listening(await by_token("customers:read"), after) as reader:
+        assert (await reader.next())[:2] == (seq + 1, "reset")
+        last = await changes("customers", 2)
+        assert (await reader.next()) == (last, "record.changed", {"n": 2})
+
+
+@pytest.mark.parametrize("how", ["logout", "disabled", "password", "revoked", "expired"])
+async def test_streams_end_with_the_credential(access: Any, listening: Any, how: str) -> None:
+    """Logout, disabling, a new password, revocation and expiry end the open streams of that credential alone."""
+    held = await access.user()
+    bystander = await access.caller(await access.user("bob@example.com"))
+    text, token = await access.tokens.create("north", scopes=["sync:read"])
+    caller = (
+        await access.caller(held) if how not in ("revoked", "expired") else await access.callers.bearer("north", text)
+    )
+    async with listening(caller) as stream, listening(bystander) as other:
+        if how == "logout":
+            await access.sessions.end("north", caller.session)
+        elif how == "disabled":
+            await access.users.update("north", held.user.id, {"disabled": True}, None)
+        elif how == "password":
+            await access.users.update("north", held.user.id, {"password": "another long one"}, None)
+        elif how == "revoked":
+            await access.tokens.revoke("north", token.id)
+        else:
+            access.clock.forward(days=40)
+            await access.backend.commit("north", Unit(now=0))
+        if how == "expired":  # a session's week is over, a token without an end goes on
+            assert await other.ended()
+            assert not await stream.ended(0.3)
+        else:
+            assert await stream.ended()
+            assert not await other.ended(0.3)
+
+
+async def test_rights_are_decided_anew_for_every_delivery(
+    access: Any, listening: Any, changes: Any, by_token: Any
+) -> None:
+    """A push that takes a module away silences its records at once; who may hear of nothing more is let go."""
+    async with (
+        listening(await by_token("customers:read", "tasks:read")) as both,
+        listening(await by_token("customers:read")) as only,
+        listening(await access.caller(await access.user(role="viewer"))) as person,
+    ):
+        await changes("customers", 1)
+        assert (await both.next())[2] == {"n": 1}
+        await access.push({"plan": {"code": "p", "name": "P", "features": ["tasks.*"]}})
+        await changes("customers", 2)
+        await changes("tasks", 3)
+        assert (await both.next())[2] == {"n": 3}
+        assert [(await person.next())[2] for _ in range(2)] == [{"n": 1}, {"n": 3}]
+        assert await only.ended()
+
+
+async def test_shutdown_ends_every_stream(feeds: Feeds, listening: Any, by_token: Any) -> None:
+    """Once the server drains, streams end by themselves and nothing is left running."""
+    async with listening(await by_token("sync:read")) as one, listening(await by_token("sync:read")) as two:
+        feeds._stop.set()
+        assert await one.ended()
+        assert await two.ended()
+    assert feeds.open_streams == 0
+    assert feeds._pumps == {}
+
+
+async def test_one_stream_too_many_is_refused(
+    feeds: Feeds, listening: Any, by_token: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the limit of a tenant a stream is refused before its first frame; a closed one makes room."""
+    monkeypatch.setattr(feeds_module, "MAX_STREAMS", 2)
+    caller = await by_token("sync:read")
+    async with listening(caller):
+        async with listening(caller):
+            with pytest.raises(RateLimited):
+                await anext(feeds.listen("north", caller, None))
+            assert feeds.open_streams == 2
+        async with listening(caller):
+            pass
+
+
+async def test_a_reader_that_falls_behind_is_let_go(
+    listening: Any, changes: Any, by_token: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for a slow reader is bounded: its stream ends, and it can go on by its last id."""
+    monkeypatch.setattr(feeds_module, "_BACKLOG", 3)
+    caller = await by_token("customers:read")
+    async with listening(caller) as slow:
+        last = await changes("customers", 0)
+        assert (await slow.next())[0] == last
+        await asyncio.gather(*(changes("customers", number) for number in range(1, 6)))
+        await asyncio.sleep(0.5)
+        assert await slow.ended()
+    async with listening(caller, last) as again:
+        assert sorted([(await again.next())[2]["n"] for _ in range(5)]) == [1, 2, 3, 4, 5]
+
+
+async def test_silence_is_broken_by_heartbeats(
+    feeds: Feeds, by_token: Any, monkeypatch: pytest.MonkeyPatch, changes: Any
+) -> None:
+    """A stream that has nothing to tell sends comments, also while others hear of much."""
+    monkeypatch.setattr(feeds_module, "HEARTBEAT", 0.3)
+    async with aclosing(feeds.listen("north", await by_token("customers:read"), None)) as frames:
+        await anext(frames)
+        async with asyncio.timeout(SOON):
+            assert (await anext(frames)).startswith(b":")
+            for number in range(4):
+                await changes("deals", number)
+                await asyncio.sleep(0.1)
+            assert (await anext(frames)).startswith(b":")
+
+
+async def test_a_store_that_goes_away_ends_the_streams(access: Any, listening: Any, by_token: Any) -> None:
+    """Clients of a tenant that was given another name are let go, and learn of it when they come back."""
+    async with listening(await by_token("sync:read")) as reader:
+        await access.backend.rename("north", "elsewhere")
+        assert await reader.ended()
