@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from contract.box import BRANDING, PLAN, SMTP, WORKSPACE, Box
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("branding", BRANDING),
+        ("features", {"plan": PLAN}),
+        ("smtp", SMTP),
+        ("workspace", WORKSPACE),
+        ("combined", {"branding": {"title": "Both"}, "workspace": {"locale": "fr"}}),
+    ],
+)
+def test_a_signed_push_is_applied(box: Box, kind: str, data: dict[str, object]) -> None:
+    """Each payload type is applied, and the answer has exactly the members of the contract."""
+    before = box.health()["log_head"]["seq"]
+    told = box.applied(kind, data)
+    assert told.keys() == {
+        "status",
+        "request_id",
+        "tenant",
+        "type",
+        "version",
+        "applied_at",
+        "revision",
+        "changes",
+        "modules",
+        "warnings",
+        "log_head",
+    }
+    assert (told["status"], told["tenant"], told["type"]) == ("applied", "northwind", kind)
+    assert told["log_head"]["seq"] == before + 1
+    assert told["applied_at"].endswith("Z")

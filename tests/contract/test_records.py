@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from served import ALL, Instance, problem
+
+
+async def made(api: httpx.AsyncClient, record_type: str = "customers", **members: Any) -> dict[str, Any]:
+    answer = await api.post(record_type, json={"name": "Ada", **members})
+    assert answer.status_code == 201, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def test_a_record_lives_through_its_routes(live: Instance, api: httpx.AsyncClient) -> None:
+    """Create, detail with its tag, update with If-Match, the stale tag refused, the list that shows it."""
+    answer = await api.post("customers", json={"name": "Ada Lovelace", "email": "ada@example.com"})
+    assert answer.status_code == 201
+    where = live.url + answer.headers["location"]
+    detail = await api.get(where)
+    assert (detail.content, detail.headers["etag"]) == (answer.content, answer.headers["etag"])
+    assert detail.headers["cache-control"] == "private, no-cache"
+    assert (await api.get(where, headers={"If-None-Match": detail.headers["etag"]})).status_code == 304
+    tag = {"If-Match": detail.headers["etag"]}
+    for kind in ("application/json", "application/merge-patch+json"):
+        patch = {"content": json.dumps({"phone": f"+49 30 {len(kind)}"}), "headers": {**tag, "Content-Type": kind}}
+        changed = await api.patch(where, **patch)
+        assert changed.status_code == 200, changed.text
+        tag = {"If-Match": changed.headers["etag"]}
+    problem(
+        await api.patch(where, json={"name": "B"}, headers={"If-Match": detail.headers["etag"]}),
+        412,
+        "revision_mismatch",
+    )
+    assert (await api.get("customers", params={"q": "lovelace"})).json()["items"] == [changed.json()]
+
+
+async def test_a_missing_id_and_another_tenants_are_one(live: Instance, api: httpx.AsyncClient) -> None:
+    """The bodies differ in nothing but the request id."""
+    async with live.client(await live.token(tenant="contoso"), "contoso") as other:
+        foreign = await made(other)
+    bodies = []
+    for id_ in (foreign["id"], "01900000-0000-7000-8000-000000000000", "x", "%00", "a%20b"):
+        for answer in (await api.get(f"customers/{id_}"), await api.patch(f"customers/{id_}", json={"name": "B"})):
+            if answer.status_code != 400:
+                told = problem(answer, 404, "not_found")
+                bodies.append({name: value for name, value in told.items() if name != "request_id"})
+    assert all(body == bodies[0] for body in bodies)
+    assert len(bodies) >= 8
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        (b'{"name": "A", "name": "B"}', "application/json", 400, "malformed_json"),
+        (b'{"name": NaN}', "application/json", 400, "malformed_json"),
+        (b'{"name": "a\\u0000b"}', "application/json", 400, "malformed_json"),
+        (b'{"name": "\\ud800"}', "application/json", 400, "malformed_json"),
+        (b"{" * 40, "application/json", 400, "malformed_json"),
+        (b"", "application/json", 400, "malformed_json"),
+        (b'{"name": "A"}', "text/plain", 415, "unsupported_media_type"),
+        (b'{"name": "' + b"a" * 300_000 + b'"}', "application/json", 413, "payload_too_large"),
+        (b'{"name": "a\\nb"}', "application/json", 422, "invalid_record"),
+        (b'{"name": "A", "notes": "' + b"a" * 10_001 + b'"}', "application/json", 422, "invalid_record"),
+        (b'{"name": "A", "custom": {"n": 9007199254740993}}', "application/json", 422, "invalid_record"),
+    ],
+)
+async def test_bad_input_is_refused_cleanly(
+    api: httpx.AsyncClient, body: bytes, kind: str, status: int, code: str
+) -> None:
+    """Whatever cannot be read in one way, is too large or has no right form, gets its own refusal."""
+    problem(await api.post("customers", content=body, headers={"Content-Type": kind}), status, code)
+    assert (await api.get("customers", params={"total": "true"})).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("colour=red", "unknown_parameter"),
+        ("limit=0", "invalid_parameter"),
+        ("limit=201", "invalid_parameter"),
+        ("limit=ten", "invalid_parameter"),
+        ("sort=notes", "invalid_parameter"),
+        ("sort=--name", "invalid_parameter"),
+        ("status=gone", "invalid_parameter"),
+        ("updated_since=yesterday", "invalid_parameter"),
+        ("updated_since=2026-11-24T02:00:00", "invalid_parameter"),
+        ("total=1", "invalid_parameter"),
+        ("status=lead&status=active", "invalid_parameter"),
+        ("q=" + "a" * 201, "invalid_parameter"),
+        ("cursor=nonsense", "invalid_cursor"),
+    ],
+)
+async def test_bad_parameters_are_refused(api: httpx.AsyncClient, query: str, code: str) -> None:
+    """Unknown names, values out of range and cursors that were never made are told."""
+    problem(await api.get(f"customers?{query}"), 400, code)
+
+
+async def test_a_cursor_is_good_for_its_own_list_only(live: Instance, api: httpx.AsyncClient) -> None:
+    """Another tenant, type, filter or sort refuses it, and so does one changed character; the link leads on."""
+    for number in range(3):
+        customer = await made(api, name=f"n{number}")
+    await made(api, "deals", customer_id=customer["id"])
+    first = await api.get("customers", params={"limit": 1, "sort": "name", "status": "lead"})
+    cursor = first.json()["next_cursor"]
+    following = await api.get(live.url + first.links["next"]["url"])
+    assert [item["name"] for item in following.json()["items"]] == ["n1"]
+    right = {"limit": "2", "sort": "name", "status": "lead", "cursor": cursor}
+    assert len((await api.get("customers", params=right)).json()["items"]) == 2
+    wrong = [
+        ("customers", {**right, "sort": "-name"}),
+        ("customers", {**right, "status": "active"}),
+        ("customers", {**right, "q": "n"}),
+        ("deals", {"sort": "name", "cursor": cursor}),
+        ("customers", {**right, "cursor": ("A" if cursor[0] != "A" else "B") + cursor[1:]}),
+    ]
+    for path, parameters in wrong:
+        problem(await api.get(path, params=parameters), 400, "invalid_cursor")
+    async with live.client(await live.token(tenant="contoso"), "contoso") as other:
+        problem(await other.get("customers", params=right), 400, "invalid_cursor")
+
+
+async def test_ten_clients_count_to_four_hundred(live: Instance, api: httpx.AsyncClient) -> None:
+    """Ten clients bump one counter through If-Match 40 times each, and no bump is lost."""
+    where = f"customers/{(await made(api, custom={'n': 0}))['id']}"
+
+    async def bump(times: int) -> None:
+        async with live.client(token) as client:
+            while times:
+                seen = await client.get(where)
+                patch = {"custom": {"n": seen.json()["custom"]["n"] + 1}}
+                answer = await client.patch(where, json=patch, headers={"If-Match": seen.headers["etag"]})
+                assert answer.status_code in (200, 412)
+                times -= answer.status_code == 200
+
+    token = await live.token()
+    await asyncio.gather(*(bump(40) for _ in range(10)))
+    told = (await api.get(where)).json()
+    assert (told["custom"]["n"], told["revision"]) == (400, 401)
+
+
+async def test_twenty_creates_with_one_key_make_one_record(api: httpx.AsyncClient) -> None:
+    """All get the first answer; another body with the key is a conflict; another path is another matter."""
+    key = {"Idempotency-Key": "order-77"}
+    answers = await asyncio.gather(*(api.post("customers", json={"name": "Ada"}, headers=key) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert len({(answer.headers["etag"], answer.headers["location"]) for answer in answers}) == 1
+    assert sum(answer.headers.get("idempotent-replayed") == "true" for answer in answers) == 19
+    assert (await api.get("customers", params={"total": "true"})).json()["total"] == 1
+    problem(await api.post("customers", json={"name": "Bob"}, headers=key), 409, "idempotency_conflict")
+    assert (await api.post("tasks", json={"name": "Ada"}, headers=key)).status_code == 201
+
+
+async def test_a_replay_stays_the_first_answer(api: httpx.AsyncClient) -> None:
+    """The record has changed since; the repeat still hears what the first request heard."""
+    key = {"Idempotency-Key": "k"}
+    first = await api.post("customers", json={"name": "Ada"}, headers=key)
+    await api.patch(f"customers/{first.json()['id']}", json={"name": "B"})
+    assert (await api.post("customers", json={"name": "Ada"}, headers=key)).content == first.content
+    refused = await api.post("customers", json={"name": ""}, headers={"Idempotency-Key": "bad"})
+    again = await api.post("customers", json={"name": ""}, headers={"Idempotency-Key": "bad"})
+    assert problem(refused, 422, "invalid_record")["errors"] == problem(again, 422, "invalid_record")["errors"]
+    assert again.headers["idempotent-replayed"] == "true"
+    for unusable in ("", "a b", "x" * 256):
+        problem(
+            await api.post("customers", json={"name": "A"}, headers={"Idempotency-Key": unusable}),
+            400,
+            "invalid_parameter",
+        )
+
+
+async def test_a_key_is_its_callers_own(live: Instance, api: httpx.AsyncClient) -> None:
+    """Another token's request with the same key is another request."""
+    key = {"Idempotency-Key": "k"}
+    async with live.client(await live.token()) as other:
+        ids = {(await one.post("customers", json={"name": "Ada"}, headers=key)).json()["id"] for one in (api, other)}
+    assert len(ids) == 2
+
+
+async def test_creates_at_once_stop_at_the_limit(live: Instance, api: httpx.AsyncClient) -> None:
+    """40 concurrent creates against a limit with 5 left: 5; updates and reads go on."""
+    await live.push("features", {"plan": ALL, "limits": {"customers": 6}})
+    first = await made(api)
+    answers = await asyncio.gather(*(api.post("customers", json={"name": f"n{n}"}) for n in range(40)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 5 + [403] * 35
+    problem(next(answer for answer in answers if answer.status_code == 403), 403, "limit_reached")
+    assert (await api.patch(f"customers/{first['id']}", json={"name": "B"})).status_code == 200
+    problem(await api.post("customers", json={"name": ""}), 422, "invalid_record")
+
+
+async def test_a_batch_gives_each_item_its_result(api: httpx.AsyncClient) -> None:
+    """Created, changed, refused, in order; and all or none where it is atomic."""
+    await made(api, external_id="x-1")
+    items: list[Any] = [{"name": "New", "external_id": "x-2"}, {"name": "B", "external_id": "x-1"}, {"name": ""}, 5]
+    results = (await api.post("customers/batch", json={"items": items})).json()["results"]
+    assert [result["status"] for result in results] == [201, 200, 422, 422]
+    assert results[1]["revision"] == 2
+    assert results[2]["problem"]["errors"][0]["pointer"] == "/items/2/name"
+    assert results[2]["problem"]["code"] == "invalid_record"
+    refused = await api.post(
+        "customers/batch?atomic=true", json={"items": [{"name": "C", "external_id": "x-3"}, *items[2:]]}
+    )
+    told = problem(refused, 422, "invalid_record")
+    assert [error["pointer"] for error in told["errors"]] == ["/items/1/name", "/items/2"]
+    assert (await api.get("customers", params={"external_id": "x-3"})).json()["items"] == []
+    taken = await api.post("customers/batch?atomic=true", json={"items": items[:1]})
+    assert [result["status"] for result in taken.json()["results"]] == [200]
+
+
+async def test_an_export_is_the_whole_selection(live: Instance, api: httpx.AsyncClient) -> None:
+    """More than a page, filtered and sorted; a cell that a spreadsheet would run is neutralised."""
+    items = [{"name": f"=n{number:03}", "status": "active" if number % 2 else "lead"} for number in range(450)]
+    assert (await api.post("customers/batch", json={"items": items})).status_code == 200
+    query = {"status": "active", "sort": "-name"}
+    expected = sorted((item["name"] for item in items if item["status"] == "active"), reverse=True)
+    lines = await api.get("customers", params=query, headers={"Accept": "application/x-ndjson"})
+    assert [json.loads(line)["name"] for line in lines.text.splitlines()] == expected
+    sheet = await api.get("customers", params=query, headers={"Accept": "text/csv"})
+    assert sheet.headers["content-type"] == "text/csv; charset=utf-8"
+    assert [row["name"] for row in csv.DictReader(io.StringIO(sheet.text))] == [f"'{name}" for name in expected]
+    problem(await api.get("customers", params={"limit": "5"}, headers={"Accept": "text/csv"}), 400, "invalid_parameter")
+    problem(await api.get("customers", headers={"Accept": "image/png"}), 406, "not_acceptable")
+    await live.push("features", {"plan": ALL, "overrides": {"customers.export": False}})
+    problem(await api.get("customers", headers={"Accept": "text/csv"}), 403, "feature_unavailable")
+    assert (await api.get("customers")).status_code == 200
