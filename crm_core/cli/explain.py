@@ -1,0 +1,140 @@
+"""``crm explain``: why a captured push was refused."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crm_core.cli.frame import config_option, json_option, print_json
+from crm_core.cli.payload_file import read_bytes
+from crm_core.errors import SetupError
+from crm_core.explain import Captured, Explanation, Rules, Step, Unreadable, explain, read_capture
+from crm_core.explain.visible import LEGEND, visible
+from crm_core.model.times import heard
+
+_SIGNS = {"passed": ("ok", "green"), "failed": ("FAILED", "red"), "unknown": ("?", "yellow")}
+_MOST_SHOWN = 4000  # bytes of the signed text
+
+
+def _moment(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC) if text.isdecimal() else heard(text)
+    except (ValueError, OverflowError, OSError):
+        raise click.BadParameter("write a time such as 2026-11-24T02:00:00Z, or Unix seconds") from None
+
+
+def _address(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    from ipaddress import ip_address
+
+    try:
+        return text if text in (None, "unix") else str(ip_address(text))
+    except ValueError:
+        raise click.BadParameter("write an address such as 10.0.0.7, or unix") from None
+
+
+@click.command("explain")
+@click.argument("file", metavar="FILE")
+@click.option("--body", metavar="FILE", help="The body, where FILE holds the headers alone.")
+@click.option("--url", help="Where it went, where FILE has no request line.")
+@click.option("--at", metavar="TIME", callback=_moment, help="When it arrived (server_time of the refusal).")
+@click.option("--source", metavar="ADDRESS", callback=_address, help="Where it came from.")
+@config_option
+@json_option
+def command(
+    *,
+    file: str,
+    body: str | None,
+    url: str | None,
+    at: datetime | None,
+    source: str | None,
+    config: Path,
+    as_json: bool,
+) -> None:
+    """Send a captured request through the checks and say which fail and why.
+
+    FILE (- for standard input) holds a raw HTTP request, a curl command, or headers with the body in another file.
+    Nothing is sent anywhere. Exit code 1 where a check fails.
+    """
+    captured = _captured(file, body, url)
+    try:
+        explanation = explain(captured, _rules(config), at=at, now=datetime.now(UTC), source=source)
+    except ValueError as error:
+        raise SetupError([str(error)]) from None
+    if as_json:
+        print_json(_plain(explanation))
+    else:
+        _show(explanation)
+    if explanation.refused:
+        raise SystemExit(1)
+
+
+def _captured(file: str, body: str | None, url: str | None) -> Captured:
+    try:
+        return read_capture(
+            read_bytes(file), url=url, body=None if body is None else read_bytes(body), read_file=read_bytes
+        )
+    except Unreadable as error:
+        raise SetupError([str(error)]) from None
+
+
+def _rules(config: Path) -> Rules:
+    """What the receiver of this folder goes by. Raises SetupError."""
+    from crm_core.compose import plugins
+    from crm_core.plugin.registry import build_registry
+    from crm_core.settings import load_instance, load_roster
+
+    settings = load_instance(config / "instance.yaml", environ=os.environ)
+    registry = build_registry(plugins(settings))
+    roster = load_roster(config / "keys.yaml", sections=registry.sections, schemes=registry.schemes, environ=os.environ)
+    return Rules(instance=settings.instance, settings=settings.sync, roster=roster, registry=registry)
+
+
+def _show(explanation: Explanation) -> None:
+    for note in explanation.notes:
+        click.echo(f"note: {note}")
+    for step in explanation.steps:
+        click.echo(_line(step))
+    if explanation.signed_text is not None:
+        click.echo(f"\nsigned text of {explanation.scheme} ({LEGEND}):")
+        for line in visible(explanation.signed_text[:_MOST_SHOWN]):
+            click.echo(f"  {line}")
+        if len(explanation.signed_text) > _MOST_SHOWN:
+            click.echo(f"  ... {len(explanation.signed_text)} bytes in all")
+    click.echo(f"\nbody as received: {explanation.body_bytes} bytes, SHA-256 {explanation.body_sha256}")
+    for cause in explanation.causes:
+        click.echo(click.style(f"\ncause: {cause.words}", bold=True))
+        click.echo(f"  {cause.mend}")
+    if not explanation.refused:
+        click.echo("\nNothing speaks against this request.")
+
+
+def _line(step: Step) -> str:
+    sign, colour = _SIGNS[step.verdict]
+    code = f"{step.code}: " if step.code else ""
+    told = f"  {code}{step.told}" if step.told else ""
+    return f"{step.number:>2}  {click.style(f'{sign:<6}', fg=colour)}  {step.title}{told}"
+
+
+def _plain(explanation: Explanation) -> dict[str, Any]:
+    text = explanation.signed_text
+    return {
+        "refused": explanation.refused,
+        "tenant": explanation.tenant,
+        "scheme": explanation.scheme,
+        "key": explanation.key,
+        "checks": [
+            {"number": s.number, "title": s.title, "verdict": s.verdict, "code": s.code, "detail": s.told}
+            for s in explanation.steps
+        ],
+        "causes": [{"code": c.code, "words": c.words, "mend": c.mend} for c in explanation.causes],
+        "signed_text": text.decode(errors="backslashreplace") if text is not None else None,
+        "body_bytes": explanation.body_bytes,
+        "body_sha256": explanation.body_sha256,
+        "notes": list(explanation.notes),
+    }

@@ -1,0 +1,68 @@
+"""A captured request, read from raw HTTP, from headers with a body beside them, or from a curl command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from crm_core.explain.curl import is_curl, read_curl
+from crm_core.explain.form import Captured, Unreadable, split_target
+
+_REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8192})(?: HTTP/[0-9.]+)?")
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):[ \t]*(.*?)[ \t]*")
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+
+
+def read_capture(raw: bytes, *, url: str | None, body: bytes | None, read_file: Callable[[str], bytes]) -> Captured:
+    """The request in a capture.
+
+    ``url``: where it went, for headers without a request line; ``body``: the body, where it stands in another file;
+    ``read_file`` gives what a curl command sends from a file. Raises Unreadable with a sentence.
+    """
+    command = raw.decode(errors="surrogateescape")
+    captured = read_curl(command, read_file) if is_curl(command) else _read_message(raw, url)
+    if body is not None:
+        captured = msgspec.structs.replace(captured, body=body, notes=())
+    return captured
+
+
+def _read_message(raw: bytes, url: str | None) -> Captured:
+    """A request line, headers, an empty line, the body; the ``> `` that tools put in front of lines is passed over."""
+    end = _END_OF_HEAD.search(raw)
+    head, body = (raw[: end.start()], raw[end.end() :]) if end else (raw, b"")
+    lines = [line.removeprefix("> ").rstrip("\r") for line in head.decode("latin-1").lstrip("\r\n").split("\n")]
+    lines = [line for line in lines if line and line != ">"]
+    first = _REQUEST_LINE.fullmatch(lines[0]) if lines else None
+    headers = tuple(_header(line) for line in (lines[1:] if first else lines))
+    if url is not None:
+        method, path, authority = first[1] if first else "POST", *split_target(url)
+    elif first is not None:
+        method, path, authority = first[1], *split_target(first[2])
+    else:
+        raise Unreadable("The capture has no request line such as POST /i/eu1/... HTTP/1.1; add it, or give --url.")
+    hosts = [value for name, value in headers if name == "host"]
+    kept, notes = _of_length(body, headers)
+    return Captured(method, path, authority or (hosts[0] if hosts else ""), headers, kept, notes)
+
+
+def _header(line: str) -> tuple[str, str]:
+    found = _HEADER.fullmatch(line)
+    if found is None:
+        raise Unreadable(f"The line {line[:60]!a} of the capture is no header; it must read Name: value.")
+    return found[1].lower(), found[2]
+
+
+def _of_length(body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[bytes, tuple[str, ...]]:
+    """The body as Content-Length says. An editor adds a line end when a capture is saved."""
+    told = [value for name, value in headers if name == "content-length"]
+    if not told or not told[0].isdecimal():
+        return body, ()
+    length = int(told[0])
+    if len(body) > length and body[length:].strip(b"\r\n") == b"":
+        return body[:length], (f"The line end behind the {length} bytes that Content-Length tells was left out.",)
+    if len(body) != length:
+        note = f"Content-Length tells {length} bytes, the capture holds {len(body)}: it is not whole, or was changed."
+        return body, (note,)
+    return body, ()

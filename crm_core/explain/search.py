@@ -1,0 +1,90 @@
+"""Finding the mistakes under which a signature fits.
+
+Schemes sign by HMAC-SHA256 (RFC 2104) over a text that they can show. So a guess is a key and a text, and it is right
+when its MAC stands in the request's signature headers. One mistake is tried before two at once.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+
+import msgspec
+
+from crm_core.errors import CrmError
+from crm_core.explain.addresses import Names, other_addresses
+from crm_core.explain.bodies import other_bodies
+from crm_core.explain.keys import other_secrets
+from crm_core.explain.mistake import Mistake
+from crm_core.explain.texts import other_texts, spellings
+from crm_core.model.keys import Key, Roster
+from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
+
+_MOST_PAIRED = 400  # guesses of one kind that are combined with those of another
+_MOST_SECRETS = 5000  # of all tenants
+
+Guessed = tuple[tuple[Mistake, ...], bytes]
+
+
+class Search(msgspec.Struct, frozen=True):
+    """One request's signature. ``keys``: those that it could mean, whatever their state."""
+
+    scheme: SignatureScheme
+    request: SignedRequest
+    presented: Presented
+    keys: tuple[Key, ...]
+
+    def mistakes(self, roster: Roster, names: Names, now: datetime) -> tuple[Mistake, ...] | None:
+        """The fewest mistakes that explain the signature; none at all where it is right, None where nothing fits."""
+        secrets: list[Guessed] = [((), key.secret) for key in self.keys]
+        others = other_secrets(roster, self.request.tenant, self.keys, now)
+        secrets += [((mistake,), secret) for mistake, secret in islice(others, _MOST_SECRETS)]
+        texts = list(self._texts(names))
+        plain_secrets, plain_texts = secrets[: len(self.keys)], texts[:1]
+        paired = (texts[:_MOST_PAIRED], secrets[:_MOST_PAIRED])
+        for some in ((plain_texts, plain_secrets), (texts, plain_secrets), (plain_texts, secrets), paired):
+            found = self._first(*some)
+            if found is not None:
+                return found
+        return None
+
+    def right_text(self) -> bytes:
+        """What the signature should have been made over."""
+        return self._text(self.request, self.presented)
+
+    def bodies(self) -> Iterator[Mistake]:
+        """For a scheme that signs a digest of the body: the mistakes under which the digest is right."""
+        for mistake, body in other_bodies(self.request.body):
+            request = msgspec.structs.replace(self.request, body=body)
+            if any(self.scheme.matches(request, self.presented, key.secret) for key in self.keys):
+                yield mistake
+
+    def _texts(self, names: Names) -> Iterator[Guessed]:
+        """The right text first, then those of each mistake."""
+        right = self.right_text()
+        yield (), right
+        for mistake, text in other_texts(right, self.request.body, self.presented):
+            yield (mistake,), text
+        for mistake, request, presented in other_addresses(self.request, self.presented, names):
+            yield (mistake,), self._text(request, presented)
+        for mistake, body in other_bodies(self.request.body):
+            yield (mistake,), self._text(msgspec.structs.replace(self.request, body=body), self.presented)
+
+    def _text(self, request: SignedRequest, presented: Presented) -> bytes:
+        """The signed text; empty where the scheme cannot make it of this request."""
+        try:
+            return self.scheme.signed_text(request, presented)
+        except CrmError:
+            return b""
+
+    def _first(self, texts: list[Guessed], secrets: list[Guessed]) -> tuple[Mistake, ...] | None:
+        """The mistakes of the first text and secret whose MAC stands in the signature headers."""
+        told = "\n".join(value for name in self.scheme.HEADERS for value in self.request.all(name))
+        for in_text, text in texts:
+            for in_secret, secret in secrets:
+                for written, spelled in spellings(hmac.digest(secret, text, "sha256")):
+                    if spelled in told:
+                        return (*in_secret, *in_text, *((written,) if written else ()))
+        return None

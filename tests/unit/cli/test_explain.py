@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CAPTURES = Path(__file__).parents[1] / "explain/captures"
+Crm = Callable[..., Any]
+BODY = len((CAPTURES / "good.http").read_bytes().partition(b"\r\n\r\n")[2])
+AT = ("--at", "2026-09-21T14:13:20Z")
+pytestmark = pytest.mark.usefixtures("config")
+
+
+def test_a_refused_request_is_explained(crm: Crm) -> None:
+    """The checks, the text with visible white space, the body's hash and the cause; exit code 1, and no secret."""
+    made = crm("explain", str(CAPTURES / "text-trailing-newline.http"), *AT)
+    assert made.code == 1
+    assert " 6  FAILED  signature matches  signature_invalid: " in made.out
+    assert "  crm-sync-v1␊\n  eu1␊\n  northwind␊\n" in made.out
+    assert f"body as received: {BODY} bytes, SHA-256 " in made.out
+    assert "cause: The signed text ends in a line end that does not belong to it." in made.out
+    assert bytes(range(1, 33)).hex() not in made.out
+
+
+def test_a_right_request_is_exit_code_0(crm: Crm) -> None:
+    """Nothing that speaks against it is said in words; standard input is read too."""
+    made = crm("explain", "-", *AT, stdin=(CAPTURES / "good.http").read_bytes())
+    assert (made.code, made.err) == (0, "")
+    assert made.out.endswith("Nothing speaks against this request.\n")
+
+
+def test_json_holds_all_of_it(crm: Crm) -> None:
+    """Programs get checks and causes with their codes."""
+    told = json.loads(crm("explain", str(CAPTURES / "body-php.http"), "--at", "1790000000", "--json").out)
+    assert told["refused"] is True
+    assert [check["code"] for check in told["checks"] if check["verdict"] == "failed"] == ["signature_invalid"]
+    assert [cause["code"] for cause in told["causes"]] == ["body_reserialised"]
+    assert told["signed_text"].endswith(told["body_sha256"])
+
+
+def test_headers_with_a_body_file(crm: Crm) -> None:
+    """FILE with the headers, --body and --url with the rest."""
+    made = crm(
+        *("explain", str(CAPTURES / "headers.txt"), "--body", str(CAPTURES / "pretty.json"), *AT),
+        *("--url", "https://crm.example/i/eu1/t/northwind/api/v1/sync/branding", "--source", "10.0.0.1"),
+    )
+    assert made.code == 0, made.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("/absent",), 1, "/absent cannot be read"),
+        (("-",), 1, "no request line"),
+        ((str(CAPTURES / "good.http"), "--at", "yesterday"), 2, "Unix seconds"),
+        ((str(CAPTURES / "good.http"), "--source", "somewhere"), 2, "write an address"),
+        ((str(CAPTURES / "headers.txt"), "--url", "https://crm.example/login"), 1, "no receiver's path"),
+    ],
+)
+def test_what_cannot_be_explained_is_told(crm: Crm, words: tuple[str, ...], code: int, told: str) -> None:
+    """Wrong usage is exit 2, a capture that holds no push exit 1."""
+    made = crm("explain", *words, stdin=b"hello: you\n\n")
+    assert made.code == code
+    assert told in made.err

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_core.explain import Captured, Unreadable, read_capture
+from crm_core.explain.visible import visible
+
+PATH = "/i/eu1/t/northwind/api/v1/sync/branding"
+FILES = {"a.json": b'{\r\n"a": 1\n}\n', "b": b"\xff"}
+
+
+def read(text: str | bytes, url: str | None = None, body: bytes | None = None) -> Captured:
+    raw = text.encode() if isinstance(text, str) else text
+    return read_capture(raw, url=url, body=body, read_file=FILES.__getitem__)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_raw_request_is_read_byte_for_byte(end: str) -> None:
+    """Request line, headers and body; the body keeps its bytes, the header names become lower case."""
+    head = end.join([f"POST {PATH}?a=b HTTP/1.1", "Host: crm.example:8443", "X-Note:  two words \t"])
+    body = b"\xff\r\n\r\n "
+    captured = read(head.encode() + end.encode() * 2 + body)
+    assert captured == Captured(
+        "POST",
+        f"{PATH}?a=b",
+        "crm.example:8443",
+        (("host", "crm.example:8443"), ("x-note", "two words")),
+        b"\xff\r\n\r\n ",
+    )
+
+
+@pytest.mark.parametrize(
+    ("length", "body", "kept", "note"),
+    [
+        (2, b"{}", b"{}", None),
+        (2, b"{}\r\n", b"{}", "was left out"),
+        (2, b"{} ", b"{} ", "not whole, or was changed"),
+        (9, b"{}", b"{}", "not whole, or was changed"),
+    ],
+)
+def test_content_length_tells_what_an_editor_added(length: int, body: bytes, kept: bytes, note: str | None) -> None:
+    """A final line end beyond Content-Length is the editor's; any other difference is told."""
+    captured = read(f"POST {PATH} HTTP/1.1\nContent-Length: {length}\n\n".encode() + body)
+    assert captured.body == kept
+    assert (note or "") in "".join(captured.notes)
+    assert bool(note) is bool(captured.notes)
+
+
+def test_headers_alone_need_an_address(tmp_path: object) -> None:
+    """Headers without a request line go to --url; the prefix that curl -v writes is passed over."""
+    captured = read("> Sync-Nonce: n\n> X: y\n>\n", url=f"https://crm.example{PATH}", body=b"{}")
+    assert captured == Captured("POST", PATH, "crm.example", (("sync-nonce", "n"), ("x", "y")), b"{}")
+    with pytest.raises(Unreadable, match="give --url"):
+        read("Sync-Nonce: n\n\n{}")
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "body"),
+    [
+        ("curl {} -H 'A: b' -d '{{\"x\": \"it'\\''s\"}}'", "POST", b'{"x": "it\'s"}'),
+        ("curl -sSXPUT {} -HA:b --data-raw @a.json", "PUT", b"@a.json"),
+        ("$ curl \\\n  --url {} \\\r\n  --header='A: b' --data-binary @a.json", "POST", FILES["a.json"]),
+        ("curl -u me:secret -o /dev/null -H 'A:b' {} -d @a.json -d x", "POST", b'{"a": 1}&x'),
+        ("curl --max-time 5 {} -H 'A: b'", "GET", b""),
+        ("curl -H 'A: b' --json '{{}}' {}", "POST", b"{}"),
+        ("curl {} -H 'A: b' --data-binary @b", "POST", b"\xff"),
+    ],
+)
+def test_a_curl_command_is_read_as_curl_reads_it(command: str, method: str, body: bytes) -> None:
+    """Options short, long and glued together; --data drops the line ends of a file; -X wins over POST."""
+    captured = read(command.format(f"http://crm.example:8000{PATH}"))
+    assert (captured.method, captured.path, captured.authority, captured.body) == (
+        method,
+        PATH,
+        "crm.example:8000",
+        body,
+    )
+    assert ("a", "b") in captured.headers
+
+
+def test_curl_names_the_type_of_a_form() -> None:
+    """A body without a Content-Type goes out as a form, which no receiver takes."""
+    captured = read(f"curl http://crm.example{PATH} -d {{}}")
+    assert ("content-type", "application/x-www-form-urlencoded") in captured.headers
+
+
+def test_variables_in_a_command_are_pointed_at() -> None:
+    """What the shell would have put in is not in the capture."""
+    captured = read(f'curl https://crm.example{PATH} -H "Sync-Nonce: $nonce" -d {{}}')
+    assert "$variables" in captured.notes[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hello", "POST\n", "curl ''' x", "curl -H a:b", "POST / HTTP/1.1\nno header\n\n", "\x00"]
+)
+def test_what_is_no_request_is_refused_in_words(text: str) -> None:
+    """A capture that holds no request gets a sentence."""
+    with pytest.raises(Unreadable, match=r"\w.*[.]$"):
+        read(text)
+
+
+@given(raw=st.binary(max_size=300), curl=st.booleans())
+def test_any_bytes_are_read_or_refused(raw: bytes, curl: bool) -> None:
+    """Whatever stands in a capture, it is a request or a sentence."""
+    try:
+        captured = read_capture(b"curl " + raw if curl else raw, url=None, body=None, read_file=lambda _file: b"")
+    except Unreadable:
+        return
+    assert isinstance(captured.body, bytes)
+
+
+def test_white_space_is_made_visible() -> None:
+    """Each LF stands at its line's end, so a missing or an added one can be seen."""
+    assert visible(b"a b\tc\r\nd") == ["a·b→c␍␊", "d"]
+    assert visible(b"a\n") == ["a␊"]
+    assert visible(b"\x1b[31m\xff\xc2\x9b") == ["\\x1b[31m\\xff\\x9b"]
+    assert visible(b"") == []

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from crm_core.explain import Explanation, Rules, explain, read_capture
+from crm_core.model.keys import Key, Roster, TenantRoster
+from crm_core.plugin.host import PluginHost
+from crm_core.plugin.registry import Registry, build_registry
+from crm_core.settings import SyncSettings
+
+CAPTURES = Path(__file__).parent / "captures"
+AT = datetime.fromtimestamp(1790000000, UTC)
+NOW = datetime.fromtimestamp(1790100000, UTC)
+ROSTER = Roster(
+    {
+        "northwind": TenantRoster(keys={2: Key(2, bytes(range(1, 33))), 3: Key(3, bytes(range(3, 35)))}),
+        "contoso": TenantRoster(keys={1: Key(1, bytes(range(9, 41)))}),
+    }
+)
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    host = PluginHost()
+    host.load_entry_points()
+    return build_registry(host)
+
+
+def explained(
+    name: str,
+    registry: Registry,
+    *,
+    roster: Roster = ROSTER,
+    at: datetime | None = AT,
+    url: str | None = None,
+    body: bytes | None = None,
+    source: str | None = None,
+) -> Explanation:
+    """What crm explain finds in a captured request, as it lies in the folder."""
+    raw = (CAPTURES / name).read_bytes()
+    captured = read_capture(raw, url=url, body=body, read_file=lambda file: (CAPTURES / file).read_bytes())
+    rules = Rules(instance="eu1", instances=("us2",), settings=SyncSettings(), roster=roster, registry=registry)
+    return explain(captured, rules, at=at, now=NOW, source=source)
+
+
+def failed(explanation: Explanation) -> list[str | None]:
+    return [step.code for step in explanation.steps if step.verdict == "failed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "causes"),
+    [
+        ("body-with-spaces.http", "signature_invalid", ["body_reserialised"]),
+        ("body-sorted-indented.http", "signature_invalid", ["body_reserialised"]),
+        ("body-php.http", "signature_invalid", ["body_reserialised"]),
+        ("body-go.http", "signature_invalid", ["body_reserialised"]),
+        ("secret-as-hex-text.http", "signature_invalid", ["secret_undecoded"]),
+        ("secret-as-base64-text.http", "signature_invalid", ["secret_undecoded"]),
+        ("secret-whole-reference.http", "signature_invalid", ["secret_undecoded"]),
+        ("secret-with-line-end.http", "signature_invalid", ["secret_line_end"]),
+        ("text-wrong-tenant.http", "signature_invalid", ["wrong_tenant"]),
+        ("text-wrong-instance.http", "signature_invalid", ["wrong_instance"]),
+        ("text-wrong-type.http", "signature_invalid", ["wrong_type"]),
+        ("text-milliseconds.http", "signature_invalid", ["milliseconds"]),
+        ("header-milliseconds.http", "signature_invalid", ["milliseconds", "milliseconds"]),
+        ("all-milliseconds.http", "timestamp_out_of_window", ["milliseconds"]),
+        ("clock-behind.http", "timestamp_out_of_window", ["clock_skew"]),
+        ("clock-ahead.http", "timestamp_out_of_window", ["clock_skew"]),
+        ("text-trailing-newline.http", "signature_invalid", ["trailing_newline"]),
+        ("body-trailing-newline.http", "signature_invalid", ["trailing_newline"]),
+        ("body-sent-with-newline.http", "signature_invalid", ["trailing_newline"]),
+        ("body-line-ends.http", "signature_invalid", ["line_ends"]),
+        ("signature-upper-case.http", "signature_malformed", ["upper_case_hex"]),
+        ("hash-upper-case.http", "signature_invalid", ["upper_case_hex"]),
+        ("signed-with-another-key.http", "signature_invalid", ["wrong_key_version"]),
+        ("text-names-another-key.http", "signature_invalid", ["wrong_key_version"]),
+        ("unknown-key-version.http", "key_unknown", ["wrong_key_version"]),
+        ("another-tenants-key.http", "signature_invalid", ["wrong_tenant"]),
+        ("proxy-changed-body.http", "signature_invalid", ["body_changed"]),
+        ("another-secret.http", "signature_invalid", ["body_changed"]),
+        ("signature-in-base64.http", "signature_malformed", ["signature_form"]),
+        ("signature-without-v1.http", "signature_malformed", ["signature_form"]),
+        ("body-alone-signed.http", "signature_invalid", ["wrong_part"]),
+        ("data-alone-signed.http", "signature_invalid", ["wrong_part"]),
+        ("lines-joined-by-backslash-n.http", "signature_invalid", ["line_ends"]),
+        ("two-mistakes.http", "signature_invalid", ["secret_undecoded", "body_reserialised"]),
+        ("another-instances-address.http", "misdirected_instance", ["wrong_instance"]),
+        ("unknown-type.http", "unknown_payload_type", ["wrong_type"]),
+        ("webhook-secret-undecoded.http", "signature_invalid", ["secret_undecoded"]),
+        ("webhook-body-reserialised.http", "signature_invalid", ["body_reserialised"]),
+        ("webhook-milliseconds.http", "timestamp_out_of_window", ["milliseconds"]),
+        ("rfc9421-body-changed.http", "signature_invalid", ["body_changed"]),
+        ("rfc9421-body-reserialised.http", "signature_invalid", ["body_reserialised"]),
+        ("rfc9421-host-changed.http", "signature_invalid", ["proxy_changed_host"]),
+        ("rfc9421-wrong-tenant-path.http", "signature_invalid", ["wrong_tenant"]),
+        ("rfc9421-path-cut.http", "signature_invalid", ["proxy_changed_path"]),
+        ("data-drops-line-ends.curl", "signature_invalid", ["body_reserialised"]),
+    ],
+)
+def test_each_cause_is_named(registry: Registry, name: str, code: str, causes: list[str]) -> None:
+    """A captured request in which the mistake was made is explained by it, and by nothing else."""
+    explanation = explained(name, registry)
+    assert failed(explanation)[0] == code
+    assert [cause.code for cause in explanation.causes] == causes
+    assert all(cause.words.endswith(".") and cause.mend.endswith(".") for cause in explanation.causes)
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("good.http", "crm-sync-v1"),
+        ("good.curl", "crm-sync-v1"),
+        ("signed-health.http", "crm-sync-v1"),
+        ("webhook-good.http", "standard-webhooks"),
+        ("rfc9421-good.http", "rfc9421"),
+    ],
+)
+def test_a_right_request_passes(registry: Registry, name: str, scheme: str) -> None:
+    """Nothing fails, no cause is made up, and what only the server knows is said to be unknown."""
+    explanation = explained(name, registry)
+    assert not explanation.refused
+    assert explanation.causes == ()
+    assert explanation.scheme == scheme
+    assert str(explanation.key).startswith("northwind:2 (sha256:")
+    assert {step.number for step in explanation.steps if step.verdict == "unknown"} <= {9, 11}
+
+
+def test_the_signed_text_is_shown_as_it_should_be(registry: Registry) -> None:
+    """The text is the one that the receiver checks, and the body's hash is that of the bytes received."""
+    explanation = explained("text-wrong-tenant.http", registry)
+    lines = ["crm-sync-v1", "eu1", "northwind", "branding", "2", "1790000000", "n0nce-0123456789abcdef"]
+    assert explanation.signed_text == "\n".join([*lines, explanation.body_sha256]).encode()
+
+
+def test_headers_with_the_body_beside_them(registry: Registry) -> None:
+    """Headers as tools print them need the address and the body from elsewhere."""
+    url = "https://crm.example/i/eu1/t/northwind/api/v1/sync/branding"
+    explanation = explained("headers.txt", registry, url=url, body=(CAPTURES / "pretty.json").read_bytes())
+    assert not explanation.refused
+    changed = explained("headers.txt", registry, url=url, body=b"{}")
+    assert [cause.code for cause in changed.causes] == ["body_changed"]
+
+
+def test_what_curl_does_to_a_body_is_noted(registry: Registry) -> None:
+    """--data with a file drops its line ends: the body is taken as curl sends it, and the reason is told."""
+    explanation = explained("data-drops-line-ends.curl", registry)
+    assert explanation.notes == (
+        "curl --data drops the line ends of a file; with --data-binary the bytes go out as they are.",
+    )
+
+
+def test_an_old_capture_may_have_been_in_time(registry: Registry) -> None:
+    """Without the time of arrival an old timestamp is no fault; one in the future is."""
+    old = explained("good.http", registry, at=None)
+    assert not old.refused
+    assert "100000 seconds old" in next(step.told for step in old.steps if step.number == 7)
+    ahead = explained("clock-ahead.http", registry, at=None)
+    assert not ahead.refused
+
+
+@pytest.mark.parametrize(
+    ("key", "source", "verdict", "code"),
+    [
+        (Key(2, bytes(range(1, 33)), sources=(ip_network("10.0.0.0/8"),)), None, "unknown", None),
+        (Key(2, bytes(range(1, 33)), sources=(ip_network("10.0.0.0/8"),)), "10.1.2.3", "passed", None),
+        (Key(2, bytes(range(1, 33)), sources=(ip_network("10.0.0.0/8"),)), "11.1.2.3", "failed", "source_not_allowed"),
+        (Key(2, bytes(range(1, 33)), types=frozenset({"features"})), None, "failed", "type_not_allowed"),
+    ],
+)
+def test_the_limits_of_a_key_are_looked_at(
+    registry: Registry, key: Key, source: str | None, verdict: str, code: str | None
+) -> None:
+    """A key's networks and sections are checked as far as the capture tells."""
+    roster = Roster({"northwind": TenantRoster(keys={2: key})})
+    explanation = explained("good.http", registry, roster=roster, source=source)
+    (step,) = [step for step in explanation.steps if step.number == 8]
+    assert (step.verdict, step.code) == (verdict, code)
+
+
+@pytest.mark.parametrize(
+    ("entry", "codes"),
+    [
+        (None, ["receiver_disabled", "key_unknown"]),
+        (TenantRoster(enabled=False, keys={2: Key(2, bytes(range(1, 33)))}), ["receiver_disabled"]),
+        (TenantRoster(keys={2: Key(2, bytes(range(1, 33)), revoked=True)}), ["key_inactive"]),
+        (TenantRoster(schemes=frozenset({"rfc9421"}), keys={2: Key(2, bytes(range(1, 33)))}), ["scheme_not_accepted"]),
+    ],
+)
+def test_what_the_roster_does_not_allow_is_told(
+    registry: Registry, entry: TenantRoster | None, codes: list[str]
+) -> None:
+    """A tenant without an entry, a receiver that is off, an ended key, a scheme that is not taken."""
+    roster = Roster({} if entry is None else {"northwind": entry})
+    assert failed(explained("good.http", registry, roster=roster)) == codes
