@@ -18,6 +18,10 @@ setup: .venv/.installed ## make .venv with the crm command in it
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+.PHONY: run
+run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another port) and push to it
+	@$(BIN)/python -m crm_core.demo --folder .demo --port $(PORT)
+
 .PHONY: test
 test: setup ## run every test
 	@$(BIN)/python -m pytest -q

@@ -34,7 +34,13 @@ def create_app(services: Services, operations: Iterable[Operation], pages: Itera
         )
     for blueprint in pages:
         app.register_blueprint(blueprint)
-    return Front(app, now=services.now, new_id=services.ids.new, proxies=services.settings.trusted_proxies)
+    return Front(
+        app,
+        now=services.now,
+        new_id=services.ids.new,
+        proxies=services.settings.trusted_proxies,
+        counted=services.metrics.request,
+    )
 
 
 def _view(operation: Operation, services: Services) -> Callable[..., Awaitable[Response]]:

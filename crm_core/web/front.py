@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -22,12 +23,19 @@ _SAFETY = (
 
 
 class Front:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application. ``counted`` is told method, status and seconds of every answer."""
 
     def __init__(
-        self, app: Asgi, *, now: Callable[[], datetime], new_id: Callable[[], str], proxies: tuple[Network, ...]
+        self,
+        app: Asgi,
+        *,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+        proxies: tuple[Network, ...],
+        counted: Callable[[str, int, float], None],
     ) -> None:
         self._app = app
+        self._counted = counted
         self._now = now
         self._new_id = new_id
         self._proxies = proxies
@@ -39,11 +47,13 @@ class Front:
             return
         exchange = begin(scope, now=self._now, new_id=self._new_id, proxies=self._proxies)
         scope[SCOPE_KEY] = exchange
+        started = time.perf_counter()
         ours = ((b"x-request-id", exchange.request_id.encode()), *_SAFETY)
 
         async def send_with_id(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *ours]}
+                self._counted(scope["method"], message["status"], time.perf_counter() - started)
             await send(message)
 
         reason = refused(scope.get("raw_path") or scope["path"].encode())

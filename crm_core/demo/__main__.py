@@ -1,0 +1,211 @@
+"""Make (or go on with) the demo instance, serve it, push to it as a platform would, and say how to go on.
+
+``python -m crm_core.demo --folder .demo --port 8000``. Everything it keeps lies in that folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import yaml
+
+from crm_core.client import Client, Outcome, Target, native_signer
+from crm_core.demo.filling import fill
+
+INSTANCE: Final = "eu1"
+TENANT: Final = "northwind"
+EMAIL: Final = "admin@nordwind.example"
+_READY_SECONDS: Final = 30.0
+
+
+class Demo:
+    """The demo's folder: ``config``, ``tenants``, and the secrets that a person would keep elsewhere."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder.resolve()
+        self.config = self.folder / "config"
+        self.port = port
+        self.crm = [sys.executable, "-m", "crm_core.cli"]
+
+    @property
+    def url(self) -> str:
+        """The tenant's workspace."""
+        return f"http://127.0.0.1:{self.port}/i/{INSTANCE}/t/{TENANT}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of the demo's commands."""
+        return {**os.environ, "CRM_CONFIG": str(self.config)}
+
+    def kept(self, name: str, size: int) -> str:
+        """A secret of the demo, made at its first use."""
+        path = self.folder / name
+        if not path.exists():
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_urlsafe(size))
+        return path.read_text()
+
+    def run(self, *words: str, given: str = "") -> str:
+        """Run a command of ``crm`` to its end; what it printed."""
+        done = subprocess.run(  # noqa: S603 -- our own command
+            [*self.crm, *words], env=self.environ, input=given, text=True, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise SystemExit(f"crm {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def prepare(self) -> None:
+        """Write the config files, the tenant and its first user where they are missing."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (self.folder / "ready").exists():
+            self.run("init", "--instance", INSTANCE)
+            self.kept("secret_key", 32)
+            self._set("secret_key", "file:../secret_key")
+            if not (self.folder / "tenants" / TENANT).exists():
+                self.run("tenant", "create", TENANT)
+            password = self.kept("password", 9)
+            with contextlib.suppress(SystemExit):  # it is there already where an earlier start was interrupted
+                self.run(
+                    "user", "create", "--tenant", TENANT, "--email", EMAIL, "--name", "Robin Hansen",
+                    "--role", "super_admin", "--password-stdin", given=password + "\n",
+                )  # fmt: skip
+            (self.folder / "ready").touch()
+        self._set("listen", f"127.0.0.1:{self.port}")
+
+    def _set(self, member: str, value: str) -> None:
+        """Give a member of instance.yaml another value; the comments stay."""
+        instance = self.config / "instance.yaml"
+        lines = instance.read_text().splitlines()
+        lines = [f"{member}: {value}" if line.startswith(f"{member}:") else line for line in lines]
+        instance.write_text("\n".join(lines) + "\n")
+
+    @contextlib.contextmanager
+    def served(self) -> Iterator[subprocess.Popen[bytes]]:
+        """The server, ready for requests; it ends with the block."""
+        log = (self.folder / "server.log").open("ab")
+        with log, subprocess.Popen([*self.crm, "serve"], env=self.environ, stdout=log, stderr=log) as server:  # noqa: S603
+            try:
+                self._await_ready(server)
+                yield server
+            finally:
+                server.send_signal(signal.SIGTERM)
+
+    def _await_ready(self, server: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            if server.poll() is not None:
+                tail = (self.folder / "server.log").read_text(errors="replace")[-800:]
+                raise SystemExit(f"The server did not start; PORT=8001 make run takes another port.\n{tail}")
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"http://127.0.0.1:{self.port}/readyz").is_success:
+                    return
+            time.sleep(0.1)
+        raise SystemExit(f"The server was not ready within {_READY_SECONDS:.0f} seconds; see {self.folder}/server.log.")
+
+    def platform(self) -> Client:
+        """A client that signs with the tenant's key, as the platform does."""
+        roster = yaml.safe_load((self.config / "keys.yaml").read_text())
+        key = roster["tenants"][TENANT]["keys"][0]
+        from crm_core.settings import Secrets
+
+        secret = Secrets(self.environ, self.config).reference(key["secret"])
+        return Client(Target.at(self.url), native_signer(secret, key["version"]))
+
+
+def main() -> None:
+    """Serve the demo until it is interrupted."""
+    parser = argparse.ArgumentParser(prog="crm demo", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path(".demo"))
+    parser.add_argument("--port", type=int, default=8000)
+    options = parser.parse_args()
+    demo = Demo(options.folder, options.port)
+    data = yaml.safe_load(Path(__file__).with_name("data.yaml").read_text(encoding="utf-8"))
+    say("Making the demo instance ...")
+    demo.prepare()
+    with demo.served() as server:
+        if push_all(demo, data):
+            fill(demo.url, demo.run, data["records"])
+        farewell(demo)
+        signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGTERM))
+        with contextlib.suppress(KeyboardInterrupt):
+            server.wait()
+
+
+def push_all(demo: Demo, data: Mapping[str, Any]) -> bool:
+    """Push each payload, then several combined, then what must be refused; say what became of each.
+
+    False where an earlier run has pushed already: what was changed since then stays.
+    """
+    pushes: dict[str, Any] = data["pushes"]
+    with demo.platform() as platform:
+        there = platform.health().sections
+        if set(pushes) <= set(there):
+            held = ", ".join(f"{name} version {section.version}" for name, section in there.items())
+            say(f"  goes on with what was pushed before: {held}")
+            return False
+        for name, payload in pushes.items():
+            version = there[name].min_version if name in there else 1
+            told(name, platform.push(name, payload, version=version))
+        combined = {name: pushes[name] for name in data["combined"]}
+        told("combined", platform.push("combined", combined, version=2))
+    for case in data["refused"]:
+        body = b"{}"
+        headers = {"Content-Type": "application/json", "Sync-Key-Version": "1", "Sync-Nonce": secrets.token_urlsafe(18)}
+        headers |= {"Sync-Timestamp": str(int(time.time()))}
+        headers |= {name: value for name, value in case["headers"].items() if value is not None}
+        answer = httpx.post(f"{demo.url}/api/v1/sync/branding", content=body, headers=headers)
+        say(f"  refused   a push, for {case['why']}: {answer.status_code} {answer.json()['code']}")
+    return True
+
+
+def told(name: str, outcome: Outcome) -> None:
+    """Say what became of a push."""
+    say(f"  {outcome.status:<9} {name} version {outcome.version}, revision {outcome.revision}")
+
+
+def farewell(demo: Demo) -> None:
+    """Say where everything is and what to try."""
+    crm = Path(sys.executable).with_name("crm")
+    shown = os.path.relpath(crm) if crm.exists() else "crm"
+    where = os.path.relpath(demo.config)
+    say(
+        f"""
+Ready.
+
+  workspace   {demo.url}/
+  sign in     {EMAIL}  {demo.kept("password", 9)}
+  API pages   http://127.0.0.1:{demo.port}/docs
+  health      http://127.0.0.1:{demo.port}/readyz
+
+Push as the platform would, and watch the open page change:
+
+  echo 'colors: {{primary: "#b3261e"}}' | {shown} push branding - --strategy merge --config {where}
+
+What an app sees of it:
+
+  curl -s {demo.url}/api/v1/bootstrap/public
+
+Ctrl-C stops the server; the next make run goes on with the same data, which lies in {os.path.relpath(demo.folder)}."""
+    )
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
