@@ -18,6 +18,7 @@ from crm_core.server.paths import refused
 from crm_core.server.source import UNIX, peer_of, source_of
 
 _INSTANCES: Final = "/i/"
+_OWN: Final = {"/healthz": {"status": "ok"}, "/readyz": {"status": "ready"}}
 _FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 
 
@@ -61,9 +62,9 @@ class Manager:
         path: str = scope["path"]
         if path.startswith(_INSTANCES):
             await self._carry(scope, client, send, path.split("/", 3)[2])
-        elif path in ("/healthz", "/readyz"):
+        elif path in _OWN:
             _only_get(scope)
-            await tell(send, {"status": "ok"}, self._new_request_id())
+            await tell(send, _OWN[path], self._new_request_id())
         elif path == "/-/instances" and self._is_operator(scope):
             _only_get(scope)
             await tell(send, self._roster.told(), self._new_request_id())

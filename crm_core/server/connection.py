@@ -280,9 +280,10 @@ class Connection(HttpToolsProtocol):
         self._deadline = self.loop.call_later(self._deadlines.linger, self.transport.close)
 
     def _pour_away(self, size: int) -> None:
+        """Read on for a little; then let a client that still sends wait: a reset would take our last words from it."""
         self._raw += size
         if self._raw > _LINGER_BYTES:
-            self.transport.close()
+            self.flow.pause_reading()
 
 
 def _understood(error: httptools.HttpParserError) -> CrmError:

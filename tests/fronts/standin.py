@@ -37,7 +37,6 @@ async def ok(seen: Seen, writer: asyncio.StreamWriter) -> None:
 class StandIn:
     """Answers probes of its health by ``ready``, everything else by ``respond``; keeps what it saw of the latter."""
 
-    name: str = "a"
     respond: Respond = ok
     ready: bytes = OK
     early: bool = False

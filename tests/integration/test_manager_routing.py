@@ -73,8 +73,8 @@ async def test_ambiguous_paths(tmp_path: Path, target: str) -> None:
 async def test_own_health(tmp_path: Path) -> None:
     """The manager's liveness and readiness are its own: they hold while no instance does."""
     async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
-        for target in ("/healthz", "/readyz"):
-            assert (await front.ask(target)).json() == {"status": "ok"}
+        for target, status in (("/healthz", "ok"), ("/readyz", "ready")):
+            assert (await front.ask(target)).json() == {"status": status}
             assert (await front.ask(target, "HEAD")).status == 200
             refused = await front.ask(target, "POST", b"")
             problem(refused, 405, "method_not_allowed")
