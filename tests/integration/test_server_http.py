@@ -322,13 +322,3 @@ async def test_expect_continue_is_answered(server: Running) -> None:
     writer.write(b"hi")
     assert told(await reader.read())["body"] == "hi"
     writer.close()
-
-
-async def test_a_client_that_sends_on_still_hears_an_early_answer(server: Running) -> None:
-    """An answer before the body's end is there to be read, however much is still being sent."""
-    reader, writer = await server.open()
-    writer.write(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
-    writer.write(b"x" * 20_000_000)  # far more than is read to its end
-    async with asyncio.timeout(5):
-        assert (await reader.readuntil(b"\r\n\r\nno")).startswith(b"HTTP/1.1 413 ")
-    writer.transport.abort()
