@@ -1,0 +1,134 @@
+"""Servers under load: the product with its files in a folder, and the stock application, each a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+CONNECTIONS = 32
+KEY = bytes(range(1, 33))
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def raw(method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
+    """A request as its bytes."""
+    fields = {"Host": "127.0.0.1", **(headers or {})}
+    if body:
+        fields["Content-Length"] = str(len(body))
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+@dataclass(frozen=True)
+class Product:
+    """A running instance ``eu1``; each tenant has KEY under its own key version."""
+
+    port: int
+    pid: int
+    config: Path
+
+    def base(self, tenant: str) -> str:
+        """The path of a tenant's API."""
+        return f"/i/eu1/t/{tenant}/api/v1"
+
+    def crm(self, *words: str, given: str = "") -> str:
+        """Run a command of the instance."""
+        return crm(self.config, *words, given=given)
+
+    def token(self, tenant: str, *scopes: str) -> str:
+        """A token with these scopes."""
+        wanted = [word for scope in scopes for word in ("--scope", scope)]
+        token: str = json.loads(self.crm("token", "create", "--tenant", tenant, *wanted, "--json"))["token"]
+        return token
+
+    def push(self, tenant: str, payload_type: str, data: object, version: int) -> bytes:
+        """A signed push as its bytes."""
+        body = json.dumps({"tenant": tenant, "type": payload_type, "version": version, "data": data}).encode()
+        stamp, nonce, key = int(time.time()), secrets.token_urlsafe(18), tenant_key(tenant)
+        digest = hashlib.sha256(body).hexdigest()
+        text = "\n".join(["crm-sync-v1", "eu1", tenant, payload_type, "1", str(stamp), nonce, digest])
+        headers = {
+            "Content-Type": "application/json",
+            "Sync-Key-Version": "1",
+            "Sync-Timestamp": str(stamp),
+            "Sync-Nonce": nonce,
+            "Sync-Signature": "v1=" + hmac.new(key, text.encode(), hashlib.sha256).hexdigest(),
+        }
+        return raw("POST", f"{self.base(tenant)}/sync/{payload_type}", headers, body)
+
+
+def tenant_key(tenant: str) -> bytes:
+    """The signing key of a tenant."""
+    return hashlib.sha256(KEY + tenant.encode()).digest()
+
+
+def environ() -> dict[str, str]:
+    """The environment of the product's processes."""
+    return {**os.environ, "CRM_SECRET_KEY": "bench-" + "k" * 40}
+
+
+def crm(config: Path, *words: str, given: str = "") -> str:
+    """Run a command to its end; what it printed."""
+    command = [sys.executable, "-m", "crm_core.cli", *words, "--config", str(config)]
+    done = subprocess.run(command, env=environ(), input=given, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def product(folder: Path, tenants: Iterable[str]) -> Iterator[Product]:
+    """An instance with these tenants, serving."""
+    config, port = folder / "config", free_port()
+    crm(config, "init", "--instance", "eu1")
+    instance = config / "instance.yaml"
+    instance.write_text(instance.read_text().replace("listen: 127.0.0.1:8000", f"listen: 127.0.0.1:{port}"))
+    rows = [f"  {name}: {{keys: [{{version: 1, secret: 'hex:{tenant_key(name).hex()}'}}]}}" for name in tenants]
+    (config / "keys.yaml").write_text("tenants:\n" + "\n".join(rows) + "\n")
+    for name in tenants:
+        crm(config, "tenant", "create", name)
+    command = [sys.executable, "-m", "crm_core.cli", "serve", "--config", str(config)]
+    with _running(command, port, "/readyz", folder) as pid:
+        yield Product(port, pid, config)
+
+
+@contextmanager
+def stock(folder: Path) -> Iterator[int]:
+    """The stock application, serving; its port."""
+    port = free_port()
+    with _running([sys.executable, "-m", "benchmarks.stock", str(port)], port, "/hello", folder):
+        yield port
+
+
+@contextmanager
+def _running(command: list[str], port: int, ready: str, folder: Path) -> Iterator[int]:
+    with (folder / "server.log").open("ab") as log:
+        server = subprocess.Popen(command, env=environ(), stdout=log, stderr=log)
+        try:
+            for _ in range(200):
+                assert server.poll() is None, (folder / "server.log").read_text()[-2000:]
+                with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}"):
+                    break
+                time.sleep(0.05)
+            yield server.pid
+        finally:
+            server.terminate()
+            server.wait(20)
