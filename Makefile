@@ -23,7 +23,8 @@ run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another por
 	@$(BIN)/python -m crm_core.demo --folder .demo --port $(PORT)
 
 .PHONY: test
-test: setup ## run every test
+test: setup ## run every test; as root with apt, system programs that are missing are installed first
+	@sh tests/system.sh
 	@$(BIN)/python -m pytest -q
 
 .PHONY: check

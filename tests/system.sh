@@ -1,0 +1,14 @@
+#!/bin/sh
+# Install the system programs that tests need, where nobody has to be asked: as root, with apt (CI, containers).
+# Elsewhere the tests that need one are skipped by name, and the line that mends it is told.
+[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || exit 0
+missing=""
+for each in nginx:nginx-light chromium:chromium; do
+	command -v "${each%%:*}" >/dev/null 2>&1 || missing="$missing ${each#*:}"
+done
+[ -n "$missing" ] || exit 0
+echo "installing$missing"
+# RUNLEVEL=1: nothing that comes with a service is started
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing >/dev/null && exit 0
+echo "could not install$missing: the tests that need them will be skipped"
