@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from doc_pages import BIN, blocks, checkout, environment, free_port, page, pages, run_page
+
+RUN_ELSEWHERE = {
+    "docs/signing.md": "tests/plugins/test_signing_docs.py",
+    "docs/plugins.md": "tests/meta/test_docs_plugins.py",
+    "docs/protocol.md": "tests/meta/test_docs_protocol.py",
+}
+
+
+@pytest.mark.slow
+def test_the_quickstart_leads_to_a_pushed_branding(tmp_path: Path) -> None:
+    """Every command of the quickstart, in their order from a clone, works, and what was pushed is seen."""
+    port = free_port()
+    told = run_page("docs/quickstart.md", checkout(tmp_path), port)
+    assert '{"branding":{"title":"Nordwind Reisen"' in told
+    assert "applied branding version 1 as revision 1" in told
+    assert "the chain of" in told
+    assert '"code":"signature_missing"' in told
+    assert "Rowing Club Wannsee" in told.splitlines()[-1]
+    assert (tmp_path / "hello-crm/config/keys.yaml").exists()
+
+
+@pytest.mark.slow
+def test_readme_runs(tmp_path: Path) -> None:
+    """The README's demo starts within a minute, says what it says there, and its commands work beside it."""
+    clone, port = checkout(tmp_path), free_port()
+    first, beside, test = blocks("README.md", "bash")
+    assert (first.text, test.text) == ("make run\n", "make test\n")
+    make = ["make", "--old-file=.venv/.installed"]
+    with subprocess.Popen(
+        [*make, "run", f"PORT={port}"],
+        cwd=clone,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as demo:
+        assert demo.stdout is not None
+        try:
+            begun, told = time.monotonic(), ""
+            while "goes on with the same data" not in told:
+                line = demo.stdout.readline()
+                assert line, told
+                told += line
+            assert time.monotonic() - begun < 60
+            script = beside.text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+            done = subprocess.run(
+                ["bash", "-euc", script], cwd=clone, env=environment(), capture_output=True, text=True, check=True
+            )
+        finally:
+            _interrupt(demo)
+    shown = blocks("README.md", "text")[0].text
+    for line in shown.splitlines():
+        if line.startswith(("  applied", "  refused")):
+            assert line in told
+    assert "#b3261e" in done.stdout
+    assert "signature_missing" in done.stdout
+
+
+def test_make_test_and_make_check_are_there() -> None:
+    """The README's other targets exist; running them here would run this very test again."""
+    for target in ("test", "check", "bench", "help"):
+        subprocess.run(["make", "-n", target], cwd=BIN.parents[1], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("path", [path for path in pages() if path.name not in ("README.md", "quickstart.md")])
+def test_each_example_is_run_or_says_why_not(path: Path) -> None:
+    """A shell or Python block of a page is run by the page's test, or says in a comment above it that it is not run."""
+    name = f"docs/{path.name}"
+    found = blocks(name, "bash", "python", "sh")
+    if name in RUN_ELSEWHERE:
+        assert path.name in page(RUN_ELSEWHERE[name])
+        return
+    unexplained = [f"{name}:{block.line}" for block in found if block.runs]
+    assert unexplained == [], "run them in a test that RUN_ELSEWHERE names, or say why not: <!-- not run: why -->"
+
+
+def test_json_examples_are_json() -> None:
+    """Each JSON block of each page is one JSON text."""
+    for path in pages():
+        name = str(path.relative_to(BIN.parents[1]))
+        for block in blocks(name, "json"):
+            try:
+                json.loads(block.text)
+            except ValueError as error:
+                pytest.fail(f"{name}:{block.line}: {error}")
+
+
+def _interrupt(demo: subprocess.Popen[str]) -> None:
+    import os
+
+    os.killpg(demo.pid, signal.SIGINT)
+    try:
+        demo.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        os.killpg(demo.pid, signal.SIGKILL)
