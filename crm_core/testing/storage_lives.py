@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from crm_core.errors import SetupError, UnknownTenant
@@ -67,6 +68,20 @@ class LifeCases:
         await _is_there(storage)
         await storage.power_cut()
         await _is_there(storage)
+
+    async def test_odd_names_outlive_fold(self, storage: StorageHarness) -> None:
+        """Collections, ids, index names and values may hold any text; a fold and a restart bring them back as is."""
+        names = ["a:b", 'quo"te', "line\nfeed", "\u00e4\U0001f600", "{", "}", "1", "back\\slash", " "]
+        for name in names:
+            await storage.put(put(name, {"text": name}, {name: name, "tags": (name, "x")}, collection=name))
+        await storage.store.fold("north")
+        store = await storage.reopen()
+        for name in names:
+            read = await store.find("north", name, name, name)
+            assert read.document is not None
+            assert (read.document.id, read.document.collection) == (name, name)
+            assert msgspec.json.decode(read.document.body) == {"text": name}
+            assert (await store.find("north", name, "tags", name)).document == read.document
 
     async def test_writes_during_fold(self, storage: StorageHarness) -> None:
         """Units committed while a fold is under way are kept."""

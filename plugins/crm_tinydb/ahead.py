@@ -155,6 +155,8 @@ class Ahead:
     def take(self, unit: Unit) -> Change:
         """Queue a unit that passed: fill in seq, revisions and the links of the chain. Raises ValueError."""
         seq = self.seq + 1
+        if any(p.collection.startswith("_") for p in unit.puts):
+            raise ValueError("collections whose names begin with _ are the store's own")
         puts = [
             Written(p.collection, p.id, self.document(p.collection, p.id) + 1, dict(p.indexes), one_line(p.body))
             for p in unit.puts

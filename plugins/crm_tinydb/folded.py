@@ -200,9 +200,8 @@ def _read(data: bytes) -> Folded:
     rows: dict[str, Row] = {}
     held: Collection | None = None
     for line in _lines(data):
-        text = line[line.index(b":") + 1 :] if line.startswith(b'"') else b""
-        if text == b"{":
-            name = msgspec.json.decode(line[: line.rindex(b":")], type=str)
+        if line.endswith(b":{"):
+            name = msgspec.json.decode(line[:-2], type=str)
             rows, held = {}, (None if name.startswith("_") else Collection(name))
             if held is not None:
                 state.collections[name] = held
@@ -212,7 +211,7 @@ def _read(data: bytes) -> Folded:
             if held is not None:
                 held.fill(rows)
         else:
-            text = text.removesuffix(b",")
+            text = line[line.index(b":") + 1 :].removesuffix(b",")
             if held is not None:
                 row = _row_decoder.decode(text)
                 rows[row.id] = held.row(row.revision, bytes(row.body), row.indexes)
