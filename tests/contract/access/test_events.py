@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from crm_core.access import feeds as feeds_module
+from served import ALL, Instance, instance, problem
+
+Event = tuple[int, str, Any]
+
+
+async def events_of(answer: httpx.Response) -> AsyncIterator[Event]:
+    """The events of a stream as id, name and data."""
+    fields: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(": ")
+        if line and not line.startswith(":"):
+            fields[name] = value
+        elif "event" in fields:
+            yield int(fields["id"]), fields["event"], msgspec.json.decode(fields["data"])
+            fields = {}
+
+
+@asynccontextmanager
+async def stream(live: Instance, credential: str, **headers: str) -> AsyncIterator[AsyncIterator[Event]]:
+    """An open stream, past its ready event."""
+    async with live.client(credential) as client, client.stream("GET", "events", headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/event-stream"
+        events = events_of(answer)
+        assert (await following(events))[1] == "ready"
+        yield events
+
+
+async def following(events: AsyncIterator[Event]) -> Event:
+    """The next event, which comes within a second."""
+    async with asyncio.timeout(1):
+        return await anext(events)
+
+
+async def test_a_push_and_a_record_are_told(live: Instance) -> None:
+    """Each event has the data of the contract; the ids grow with the store."""
+    token = await live.token("customers:read", "customers:write", "sync:read")
+    async with stream(live, token) as events, live.client(token) as client:
+        pushed = await live.push("features", {"plan": ALL})
+        made = (await client.post("customers", json={"name": "Ada"})).json()
+        applied, modules, record = [await following(events) for _ in range(3)]
+        assert applied[1:] == (
+            "sync.applied",
+            {
+                "type": "features",
+                "version": pushed["version"],
+                "revision": pushed["revision"],
+                "request_id": pushed["request_id"],
+            },
+        )
+        assert modules[1:] == ("modules.changed", {"modules": pushed["modules"]})
+        assert record[1:] == ("record.changed", {"type": "customers", "id": made["id"], "revision": 1})
+        assert applied[0] == modules[0] < record[0]
+    async with stream(live, token, **{"Last-Event-ID": str(applied[0])}) as events:
+        assert await following(events) == record
+
+
+async def test_a_stream_needs_a_credential_and_no_query(live: Instance) -> None:
+    """Nobody hears anything without a credential; what is not known in the query is refused."""
+    async with live.client() as client:
+        problem(await client.get("events"), 401, "unauthenticated")
+    async with live.client(await live.token()) as client:
+        problem(await client.get("events?since=1"), 400, "unknown_parameter")
+        async with client.stream("GET", "events", headers={"Last-Event-ID": "nonsense"}) as answer:
+            events = events_of(answer)
+            assert [(await following(events))[1] for _ in range(2)] == ["ready", "reset"]
+
+
+async def test_logout_ends_the_stream_at_once(live: Instance) -> None:
+    """The stream of a sign-in is over within a second of its logout."""
+    token = await live.user("agent")
+    async with stream(live, token) as events, live.client(token) as client:
+        await client.post("auth/logout")
+        with pytest.raises(StopAsyncIteration):
+            await following(events)
+
+
+async def test_closed_connections_are_let_go(live: Instance) -> None:
+    """A client that hangs up leaves nothing behind."""
+    token = await live.token()
+    for _ in range(3):
+        async with stream(live, token):
+            assert live.services.feeds.open_streams == 1
+        async with asyncio.timeout(2):
+            while live.services.feeds.open_streams:  # noqa: ASYNC110 -- the server does not tell when
+                await asyncio.sleep(0.01)
+
+
+async def test_one_too_many_is_429(live: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the limit a stream is refused with the seconds to wait; streams of another tenant go on opening."""
+    monkeypatch.setattr(feeds_module, "MAX_STREAMS", 2)
+    token = await live.token()
+    async with stream(live, token), stream(live, token), live.client(token) as client:
+        answer = await client.get("events")
+        problem(answer, 429, "rate_limited")
+        assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.slow
+async def test_two_hundred_streams_are_cheap_and_quick(tmp_path: Path) -> None:
+    """Open streams cost under 40 MB, both ends counted; a push reaches all within a second; they end at once."""
+    async with instance(tmp_path) as live:
+        token = await live.token("sync:read")
+        await live.push("features", {"plan": ALL})
+        (await plain_stream(live, token))[1].close()
+        before = resident()
+        opened = [await plain_stream(live, token) for _ in range(200)]
+        cost = resident() - before
+        begun = time.perf_counter()
+        await live.push("branding", {"title": "Northwind"})
+        heard = await asyncio.gather(*(reader.readuntil(b"event: sync.applied") for reader, _ in opened))
+        taken = time.perf_counter() - begun
+        assert len(heard) == 200
+        begun = time.perf_counter()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.gather(*(reader.read() for reader, _ in opened))
+        ended = time.perf_counter() - begun
+        for _, writer in opened:
+            writer.close()
+    assert cost < 40e6, f"{cost / 1e6:.1f} MB"
+    assert taken < 1
+    assert ended < 5
+
+
+async def plain_stream(live: Instance, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A stream over a bare socket, past its ready event: clients of libraries hold more than what is measured."""
+    host, _, port = live.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"GET /i/eu1/t/northwind/api/v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    writer.write(head.encode())
+    await reader.readuntil(b"event: ready")
+    return reader, writer
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
