@@ -35,10 +35,14 @@ def user_keys(
     core = roles.core_keys & frozenset(found.grant)
     if role == SUPER_ADMIN:
         return allowed | roles.core_keys
-    keys = _of_role(found, overlays.get(role), allowed, blocked)
-    if assignment is not None:
-        keys = expand(assignment, keys)
-    return keys | core
+    keys = _of_role(found, overlays.get(role), allowed, blocked) | core
+    return keys if assignment is None else narrowed(keys, assignment, roles)
+
+
+def narrowed(keys: frozenset[str], assignment: Iterable[str], roles: Roles) -> frozenset[str]:
+    """A role's keys within an assignment, which leaves the core's own alone."""
+    core = keys & roles.core_keys
+    return expand(assignment, keys - core) | core
 
 
 def token_keys(scopes: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import msgspec
+
 from crm_core.errors import (
     FeatureUnavailable,
     InsufficientScope,
@@ -12,7 +14,7 @@ from crm_core.errors import (
     SubscriptionSuspended,
 )
 from crm_core.model.caller import Caller
-from crm_core.model.permissions import scope_for, token_keys, user_keys
+from crm_core.model.permissions import SUPER_ADMIN, narrowed, scope_for, token_keys, user_keys
 from crm_core.workspace.snapshot import Workspace
 
 _KEPT = 4096  # differing roles with assignments, and scopes, whose keys a workspace has at hand
@@ -36,6 +38,10 @@ def keys_of(workspace: Workspace, caller: Caller) -> frozenset[str]:
 def _worked_out(workspace: Workspace, caller: Caller) -> frozenset[str]:
     if caller.kind == "token":
         return token_keys(caller.scopes, workspace.modules.allowed)
+    if caller.assignment is not None and caller.role != SUPER_ADMIN:
+        # What the role gives is the same for many, so only the assignment is left to be worked out.
+        of_role = keys_of(workspace, msgspec.structs.replace(caller, assignment=None))
+        return narrowed(of_role, caller.assignment, workspace.roles)
     allowed, blocked = workspace.modules.allowed, workspace.catalog.blocked
     return user_keys(
         caller.role,
