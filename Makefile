@@ -38,6 +38,10 @@ check: setup ## lint, types, direction of imports
 bench: setup ## run the benchmarks, or NAME="writes reads.get"; exit 1 below a floor
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(NAME)
 
+.PHONY: fuzz
+fuzz: setup ## 100,000 hostile requests for each signature scheme, and 20,000 of each to a running server
+	@CRM_FUZZ=100000 $(BIN)/python -m pytest -q -s --timeout 1800 -k hostile tests/plugins tests/integration/test_fuzz_live.py
+
 .PHONY: crash
 crash: setup ## kill a writing store 500 times and look for losses
 	@$(BIN)/python tests/crash/run.py --rounds 500

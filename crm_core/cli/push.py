@@ -11,17 +11,15 @@ from typing import Any
 import click
 import httpx
 
+from crm_core.cli.diff import show_changes
 from crm_core.cli.frame import config_option, json_option, print_json
 from crm_core.cli.payload_file import read_data
 from crm_core.cli.sender import Sender, sender, sender_options
 from crm_core.client import Client, ClientError, Outcome, Pause, Refused, Retries, Strategy
 from crm_core.errors import Finding, SetupError
-from crm_core.model.diff import Change
 from crm_core.model.envelope import MAX_VERSION
 
 _RETRIES = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
-_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
-_LONGEST_VALUE = 200  # characters shown of one value of the diff
 
 
 @click.command("push")
@@ -56,10 +54,8 @@ def command(
         print_json(outcome.told)
         return
     click.echo(_headline(outcome, payload_type))
-    for change in outcome.changes:
-        click.echo(_shown(change))
-    if not outcome.changes and outcome.status != "already_applied":
-        click.echo("  no change")
+    if outcome.status != "already_applied":
+        show_changes(outcome.told["changes"])
     for warning in outcome.warnings:
         click.echo(click.style(f"  warning {_finding(warning)}", fg="yellow"), err=True)
 
@@ -128,21 +124,6 @@ def _headline(outcome: Outcome, payload_type: str) -> str:
     if outcome.status == "already_applied":
         return f"{version} was applied already (request {outcome.request_id})"
     return f"applied {version} as revision {outcome.revision}"
-
-
-def _shown(change: Change) -> str:
-    """One line of the diff."""
-    before, after = change.before, change.after
-    sign = "+" if before is None else "-" if after is None else "~"
-    values = " -> ".join(_value(value) for value in (before, after) if value is not None)
-    return click.style(f"  {sign} {change.pointer}: {values}", fg=_COLOURS[sign])
-
-
-def _value(value: Any) -> str:
-    """A value as JSON in which nothing can steer the terminal."""
-    text = json.dumps(value, ensure_ascii=False)
-    text = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text[: _LONGEST_VALUE + 1])
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _finding(finding: Finding) -> str:

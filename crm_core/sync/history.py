@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from crm_core.errors import Finding, NotFound, StorageUnavailable
-from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
 from crm_core.model.keys import TenantRoster
 from crm_core.model.log import LogEntry, Status
@@ -94,7 +93,7 @@ class History:
         section: str,
         revision: int,
         *,
-        caller: Caller,
+        actor: str,
         request_id: str,
         client_request_id: str | None = None,
         source: str | None = None,
@@ -102,8 +101,8 @@ class History:
     ) -> Receipt:
         """Make an earlier revision the current one, as a new revision; its version stays spent, and so does the floor.
 
-        Secrets in force are kept. Raises NotFound, InvalidPayload, SecretRequired, ModuleBlocked, ModuleUnsupported,
-        PluginFailed, StorageUnavailable, StorageFull.
+        Secrets in force are kept. ``actor``: who asked, as logs name it. Raises NotFound, InvalidPayload,
+        SecretRequired, ModuleBlocked, ModuleUnsupported, PluginFailed, StorageUnavailable, StorageFull.
         """
         wanted = await self.revision(tenant, section, revision)
         revoked = {key.version for key in self._roster(tenant).keys.values() if key.revoked}
@@ -118,7 +117,7 @@ class History:
                     version=wanted.version,
                     request_id=request_id,
                     applied_at=told(now),
-                    actor=caller.actor,
+                    actor=actor,
                     key_version=None,
                 ),
                 sealer=self._sealer,

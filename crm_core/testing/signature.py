@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from crm_core.errors import KeyUnknown, PushError, SignatureIncomplete, SignatureMalformed, SignatureMissing
 from crm_core.plugin.signature import SignatureScheme, SignedRequest
+from crm_core.testing.signature_fuzz import fuzz
 
 KEY = bytes(range(1, 33))
 OTHER_KEY = bytes(range(2, 34))
@@ -163,6 +165,18 @@ class SchemeSuite:
         damaged = value[:start] + data.draw(_header_text, label="put in") + value[end:]
         headers = (*request.headers[:at], (name, damaged), *request.headers[at + 1 :])
         self._is_total_for(msgspec.structs.replace(request, headers=headers))
+
+    def test_hostile_requests_are_refused_by_name(self) -> None:
+        """Damaged and random requests get a named refusal; none is taken for what it is not.
+
+        ``CRM_FUZZ`` sets how many.
+        """
+        plain = push_request()
+        rounds = int(os.environ.get("CRM_FUZZ", "1000"))
+        outcomes = fuzz(self.scheme_class(), plain, self.signed(plain), key=KEY, other=OTHER_KEY, rounds=rounds)
+        print(f"{self.scheme_class.NAME}: {rounds} hostile requests:", dict(outcomes.most_common()))  # noqa: T201 - shown by make fuzz
+        assert outcomes.total() == rounds
+        assert {"signature_missing", "signature_malformed", "not matched"} <= outcomes.keys()
 
     def _is_total_for(self, request: SignedRequest) -> None:
         scheme = self.scheme_class()

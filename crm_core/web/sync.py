@@ -100,7 +100,7 @@ def operations(services: Services) -> list[Operation]:
             tenant,
             section,
             number,
-            caller=caller,
+            actor=caller.actor,
             request_id=known.request_id,
             client_request_id=known.client_request_id,
             source=known.source,

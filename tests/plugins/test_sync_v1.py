@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 
 from crm_core.errors import SignatureMalformed, SignatureMissing
 from crm_core.plugin.signature import SignedRequest
+from crm_core.testing.signature import SchemeSuite
 from crm_sync_v1.scheme import NativeScheme
 
 KEY = bytes(range(1, 33))
 CASES = json.loads((Path(__file__).parent / "vectors" / "crm-sync-v1.json").read_text())["cases"]
+
+
+class TestNativeScheme(SchemeSuite):
+    scheme_class = NativeScheme
 
 
 def request(headers: list[tuple[str, str]], **members: Any) -> SignedRequest:

@@ -1,0 +1,62 @@
+"""``crm history`` and ``crm restore``: a bad push is undone in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crm_core.cli.diff import show_changes
+from crm_core.cli.frame import config_option, json_option, perform, print_json, tenant_option
+
+
+@click.command("history")
+@click.argument("section")
+@tenant_option
+@click.option("--limit", type=click.IntRange(1, 500), default=10, show_default=True, help="How many revisions.")
+@config_option
+@json_option
+def command(section: str, tenant: str, limit: int, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
+    """List the applied revisions of SECTION, newest first, each with what it changed."""
+    items = perform(config, "history.list", tenant=tenant, section=section, limit=limit)["items"]
+    if as_json:
+        print_json(items)
+        return
+    for item in items:
+        click.echo(_headline(item))
+        show_changes(item["changes"])
+    if not items:
+        click.echo(f"Nothing was applied to {section} of {tenant} yet.", err=True)
+
+
+def _headline(item: dict[str, Any]) -> str:
+    words = [f"revision {item['revision']}", f"version {item['version']}", item["applied_at"], item["actor"]]
+    if item["payload_type"] != item["section"]:
+        words.append(f"as part of {item['payload_type']}")
+    return "  ".join([*words, f"request {item['request_id']}"])
+
+
+@click.command("restore")
+@click.argument("section")
+@click.argument("revision", type=click.IntRange(1))
+@tenant_option
+@click.option("--preview", is_flag=True, help="Show what would change; nothing does.")
+@config_option
+@json_option
+def restore(*, section: str, revision: int, tenant: str, preview: bool, config: Path, as_json: bool) -> None:
+    """Make REVISION of SECTION the current one again, as a new revision; crm history lists them.
+
+    What was undone is not taken again: the platform's next push needs a higher version. Secrets in force stay.
+    """
+    receipt = perform(config, "history.restore", tenant=tenant, section=section, revision=revision, preview=preview)
+    if as_json:
+        print_json(receipt)
+        return
+    if preview:
+        click.echo(f"preview of restoring revision {revision} of {section}; nothing was changed")
+    else:
+        click.echo(f"restored revision {revision} of {section} as revision {receipt['revision']}")
+    show_changes(receipt["changes"])
+    for warning in receipt["warnings"]:
+        click.echo(click.style(f"  warning {warning['pointer']}: {warning['message']}", fg="yellow"), err=True)

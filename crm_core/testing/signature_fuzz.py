@@ -1,0 +1,141 @@
+"""Hostile requests for signature schemes: good ones damaged, and random ones. Fast, and the same for the same seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from crm_core.errors import KeyUnknown, SignatureIncomplete, SignatureMalformed, SignatureMissing
+from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
+
+ALLOWED = (SignatureMissing, SignatureMalformed, SignatureIncomplete, KeyUnknown)
+_PIECES = (
+    *("", " ", "\t", ",", ", ", ";", ":", "::", "=", '"', "\\", "(", ")", "()", "?0", "?1", ".", "-", "*", "%", "\0"),
+    *("\r\n", "\x7f", "\x80", "\xff", "\u0100", "\ud800", "v1", "v1=", "v1,", "v1a,", "v2,x", "sync", "sync1="),
+    *("0", "00", "-1", "+1", "1e3", "1.5", "9" * 15, "9" * 16, "9" * 400, "\u0661", "\u00b2", "nan", "true"),
+    *("created", ";created=1", ";nonce=n", ';tag="crm-sync"', ';keyid="northwind:2"', ";expires=0", ";alg=x", ";sf"),
+    *('"@method"', '"@path"', '"content-digest"', '"@query"', '"@authority"', '"@signature-params"', '"x"', ";bs"),
+    *("sha-256=", "sha-512=:", ":AAAA:", "=:", "A" * 43 + "=", "a" * 64, "A" * 64, "0" * 64, "x" * 300, "x" * 9000),
+)
+_SEED = 20260921
+_LETTERS = "abcxyzABCXYZ0189 \t\"'()<>[]{}=;:,.?@*%/\\+-_~!#$&^`|\x00\x0a\x0d\x1f\x7f\x80\xe9\xff"
+
+
+def damaged(request: SignedRequest, rng: Random) -> SignedRequest:
+    """The request with one to three things changed: in a header, in which headers there are, in body or address."""
+    for _ in range(rng.randint(1, 3)):
+        request = rng.choice(_DAMAGES)(request, rng)
+    return request
+
+
+def random_request(request: SignedRequest, names: tuple[str, ...], rng: Random) -> SignedRequest:
+    """The request with headers of these names that say anything."""
+    headers = [(name, _any_value(rng)) for name in names for _ in range(rng.choice((0, 1, 1, 1, 1, 1, 1, 2)))]
+    rng.shuffle(headers)
+    return msgspec.structs.replace(request, headers=request.headers + tuple(headers))
+
+
+def fuzz(
+    scheme: SignatureScheme, plain: SignedRequest, signed: SignedRequest, *, key: bytes, other: bytes, rounds: int
+) -> Counter[str]:
+    """What became of so many hostile requests, by outcome. Raises AssertionError with the request that got through.
+
+    ``signed`` is ``plain`` signed with ``key``. A damaged request may still match under it where nothing that counts
+    was damaged; then body, address, time, nonce and key version are those of the good one. Under ``other`` none may.
+    """
+    rng, outcomes = Random(_SEED), Counter[str]()
+    good = scheme.read(signed)
+    added = [name for name, _ in signed.headers[len(plain.headers) :]]
+    names = tuple(dict.fromkeys((*scheme.HEADERS, *added)))
+    for at in range(rounds):
+        hostile = random_request(plain, names, rng) if at % 4 == 0 else damaged(signed, rng)
+        outcome, presented = _tried(scheme, hostile, key)
+        outcomes[outcome] += 1
+        if outcome == "unharmed":
+            assert presented is not None
+            assert hostile.body == signed.body, hostile
+            assert _claims(presented) == _claims(good), hostile
+            assert not scheme.SIGNS_INSTANCE or _address_of(hostile) == _address_of(signed), hostile
+        assert _tried(scheme, hostile, other)[0] != "unharmed", hostile
+    return outcomes
+
+
+def _tried(scheme: SignatureScheme, request: SignedRequest, key: bytes) -> tuple[str, Presented | None]:
+    """``unharmed``, ``not matched`` or the code of the refusal, and what the headers say."""
+    try:
+        presented = scheme.read(request)
+        return ("unharmed" if scheme.matches(request, presented, key) else "not matched"), presented
+    except ALLOWED as refusal:
+        return str(getattr(refusal, "code", "")), None
+
+
+def _claims(presented: Presented) -> tuple[int, str, int | None]:
+    return presented.timestamp, presented.nonce, presented.key_version
+
+
+def _address_of(request: SignedRequest) -> tuple[str, str, str]:
+    return request.instance, request.tenant, request.payload_type
+
+
+def _any_value(rng: Random) -> str:
+    if rng.random() < 0.5:
+        return "".join(rng.choice(_PIECES) for _ in range(rng.randint(0, 8)))
+    return "".join(rng.choice(_LETTERS) for _ in range(rng.randint(0, 60)))
+
+
+def _spliced(text: str, rng: Random) -> str:
+    """The text with a stretch replaced by another piece, by one of its own, or by nothing."""
+    start = rng.randint(0, len(text))
+    end = min(len(text), start + rng.choice((0, 0, 1, 1, 2, 8, 64)))
+    own = text[(at := rng.randint(0, len(text))) : at + rng.randint(0, 20)]
+    return text[:start] + rng.choice((rng.choice(_PIECES), rng.choice(_LETTERS), own, "")) + text[end:]
+
+
+def _header(request: SignedRequest, rng: Random) -> SignedRequest:
+    headers = list(request.headers)
+    if headers:
+        at = rng.randrange(len(headers))
+        name, value = headers[at]
+        headers[at] = (name, rng.choice((_spliced(value, rng), value.swapcase(), _any_value(rng), value * 2)))
+    return msgspec.structs.replace(request, headers=tuple(headers))
+
+
+def _headers(request: SignedRequest, rng: Random) -> SignedRequest:
+    """A header away, twice, under another's name, or all in another order."""
+    headers = list(request.headers)
+    if headers:
+        at, by = rng.randrange(len(headers)), rng.randrange(len(headers))
+        match rng.randrange(4):
+            case 0:
+                del headers[at]
+            case 1:
+                headers.append(headers[at])
+            case 2:
+                headers[at] = (headers[by][0], headers[at][1])
+            case _:
+                rng.shuffle(headers)
+    return msgspec.structs.replace(request, headers=tuple(headers))
+
+
+def _body(request: SignedRequest, rng: Random) -> SignedRequest:
+    body = bytearray(request.body)
+    if body and rng.random() < 0.7:
+        body[rng.randrange(len(body))] ^= 1 << rng.randrange(8)
+    else:
+        body += rng.choice((b"\n", b" ", b"\0", b"{}"))
+    return msgspec.structs.replace(request, body=bytes(body))
+
+
+def _address(request: SignedRequest, rng: Random) -> SignedRequest:
+    other = rng.choice(("eu2", "contoso", "smtp", "", "NORTHWIND"))
+    member = rng.choice(("instance", "tenant", "payload_type"))
+    stands: str = getattr(request, member)
+    path = "/".join(other if part == stands else part for part in request.path.split("/"))
+    return msgspec.structs.replace(request, **{member: other, "path": path})
+
+
+_Damage = Callable[[SignedRequest, Random], SignedRequest]
+_DAMAGES: tuple[_Damage, ...] = (_header, _header, _header, _headers, _body, _address)
