@@ -97,7 +97,7 @@ def free_port() -> int:
         return port
 
 
-def run_page(name: str, folder: Path, port: int, *, before: str = "", **environ: str) -> str:
+def run_page(name: str, folder: Path, port: int, *, before: str = "", after: str = "", **environ: str) -> str:
     """Run the shell blocks of a page as one script, its server in the background; what the script printed.
 
     The page's port 8000 becomes ``port``, in the blocks and in the files that ``crm init`` writes.
@@ -112,7 +112,7 @@ def run_page(name: str, folder: Path, port: int, *, before: str = "", **environ:
         if re.search(r"^crm init ", text, re.MULTILINE):
             script += f"sed -i 's/127.0.0.1:8000/{at}/' config/instance.yaml\n"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
+        ["bash", "-euo", "pipefail", "-c", script + after],
         cwd=folder,
         env={**environment(), **environ},
         capture_output=True,
