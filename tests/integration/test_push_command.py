@@ -1,0 +1,211 @@
+"""``crm push`` and the client against a running server, over a network that loses answers too."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.box import BRANDING, SMTP, TENANT, Box, key_of
+from crm_core.client import AsyncClient, Client, Refused, Retries, Target, Unanswered, native_signer
+
+QUICK = Retries(attempts=4, first_pause=0.01)
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    made = Box(tmp_path_factory.mktemp("push"))
+    try:
+        yield made.create_tenants().start()
+    finally:
+        assert made.stop() == 0
+
+
+@pytest.fixture
+def target(box: Box) -> Target:
+    return Target(f"http://127.0.0.1:{box.port}", "eu1", TENANT)
+
+
+SIGNER = native_signer(key_of(), 2)
+
+
+class Lossy:
+    """A line to the server that carries requests there and loses the first answers on their way back."""
+
+    def __init__(self, port: int, losses: int) -> None:
+        self.port, self.losses, self.requests = port, losses, 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.origin = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                near, _ = self._socket.accept()
+            except OSError:
+                return
+            with near, socket.create_connection(("127.0.0.1", self.port)) as far:
+                far.sendall(self._whole(near))
+                answer = self._whole(far)
+                self.requests += 1
+                if self.requests > self.losses:
+                    near.sendall(answer)
+
+    @staticmethod
+    def _whole(end: socket.socket) -> bytes:
+        """One message, head and body."""
+        end.settimeout(10)
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            raw += end.recv(65536)
+        head, _, body = raw.partition(b"\r\n\r\n")
+        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        length = int(lengths[0].partition(b":")[2]) if lengths else 0
+        while len(body) < length:
+            body += end.recv(65536)
+        return head + b"\r\n\r\n" + body
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def crm(box: Box) -> Iterator[Box]:
+    """The box with its listening address in instance.yaml, as crm push reads it."""
+    port = box.port
+    box.write_settings({"listen": f"127.0.0.1:{port}"})
+    yield box
+    box.write_settings({})
+
+
+def write(tmp_path: Path, name: str, text: str) -> str:
+    (tmp_path / name).write_text(text)
+    return str(tmp_path / name)
+
+
+def test_the_command_pushes_previews_and_shows_what_changes(crm: Box, tmp_path: Path) -> None:
+    """FILE and TYPE are enough: key, address, tenant and version come from the config folder and from health."""
+    file = write(tmp_path, "brand.yaml", 'title: Nordwind ☃\ncolors: {primary: "#0b5fff"}\n')
+    preview = crm.crm("push", "branding", file, "--preview")
+    assert "preview of branding version 1; nothing was changed" in preview
+    assert '+ /branding/title: "Nordwind ☃"' in preview
+    applied = crm.crm("push", "branding", file)
+    assert "applied branding version 1 as revision 1" in applied
+    assert crm.public()["branding"]["title"] == "Nordwind ☃"
+    merged = crm.crm("push", "branding", "-", "--strategy", "merge", stdin="colors: {accent: '#ff8800', primary: null}")
+    assert "applied branding version 2" in merged
+    assert '- /branding/colors/primary: "#0b5fff"' in merged
+    assert '+ /branding/colors/accent: "#ff8800"' in merged
+    again = crm.crm("push", "branding", file, "--version", "1")
+    assert "branding version 1 was applied already (request " in again
+
+
+@pytest.mark.parametrize("scheme", ["crm-sync-v1", "standard-webhooks", "rfc9421"])
+def test_the_command_signs_in_every_scheme(crm: Box, tmp_path: Path, scheme: str) -> None:
+    """--scheme picks a plugin's signer; --json is the server's answer."""
+    file = write(tmp_path, "smtp.json", json.dumps(SMTP))
+    told = json.loads(
+        crm.crm("push", "combined", "-", "--scheme", scheme, "--json", stdin=f'{{"smtp": {json.dumps(SMTP)}}}')
+    )
+    assert told["status"] == "applied"
+    assert crm.entry(told["request_id"])["scheme"] == scheme
+    assert SMTP["password"] not in crm.crm("push", "smtp", file, "--scheme", scheme)
+
+
+def test_a_refusal_is_told_with_exit_code_1(crm: Box, tmp_path: Path) -> None:
+    """Code, every finding and the request id; --json prints the problem."""
+    bad = write(tmp_path, "bad.yaml", "title: 3\nlogo_url: http://x\n")
+    told = crm.crm("push", "branding", bad, code=1)
+    assert "refused: 422 invalid_payload" in told
+    assert "/data/title: " in told
+    assert "/data/logo_url: " in told
+    assert "request id: " in told
+    problem = json.loads(crm.crm("push", "branding", bad, "--json", code=1))
+    assert problem["code"] == "invalid_payload"
+    wrong = crm.crm(
+        "push", "branding", bad, "--secret", "hex:" + "ab" * 32, "--key-version", "2", "--version", "9", code=1
+    )
+    assert "refused: 401 signature_invalid" in wrong
+    assert "crm explain" in wrong
+    assert "there is no payload type" in crm.crm("push", "colours", bad, "--version", "9", code=1).lower()
+
+
+def test_the_command_needs_no_config_folder(box: Box, tmp_path: Path) -> None:
+    """On the platform's own machine address and secret are enough."""
+    file = write(tmp_path, "brand.json", json.dumps(BRANDING))
+    url = f"http://127.0.0.1:{box.port}/i/eu1/t/{TENANT}"
+    command = [str(Path(sys.executable).parent / "crm"), "push", "branding", file, "--url", url]
+    secret = ["--secret", "env:PLATFORM_KEY", "--key-version", "2", "--preview"]
+    environ = {"PLATFORM_KEY": "hex:" + key_of().hex(), "PATH": "/usr/bin"}
+    done = subprocess.run([*command, *secret], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "preview of branding" in done.stdout
+    assert "\x1b[" not in done.stdout
+
+
+def test_a_push_whose_answers_get_lost_is_applied_once(box: Box, target: Target) -> None:
+    """The client sends the very same bytes until it hears of them, and the server applies them once."""
+    line = Lossy(box.port, losses=2)
+    before = box.health()["log_head"]["seq"]
+    with Client(Target(line.origin, "eu1", TENANT), SIGNER, retries=QUICK) as client:
+        outcome = client.push("workspace", {"locale": "de-DE"}, version=1)
+    line.close()
+    assert (outcome.status, line.requests) == ("already_applied", 3)
+    assert box.health()["sections"]["workspace"]["version"] == 1
+    assert box.health()["log_head"]["seq"] == before + 1
+
+
+def test_a_preview_whose_answer_gets_lost_still_tells_its_changes(box: Box, target: Target) -> None:
+    """It is asked anew, since it changes nothing."""
+    line = Lossy(box.port, losses=1)
+    with Client(Target(line.origin, "eu1", TENANT), SIGNER, retries=QUICK) as client:
+        outcome = client.preview("workspace", {"currency": "EUR", "locale": "fr-FR"}, version=900)
+    line.close()
+    assert outcome.status == "previewed"
+    assert "/workspace/currency" in [change.pointer for change in outcome.changes]
+
+
+async def test_the_async_client_does_the_same(target: Target) -> None:
+    """Health tells the next version, a push takes it, and a stale one is refused with what is current."""
+    async with AsyncClient(target, SIGNER) as client:
+        health = await client.health()
+        assert health.expected_key == f"{TENANT}:2"
+        data = {"branding": {"title": "Async"}, "workspace": {"locale": "en-GB"}}
+        outcome = await client.push("combined", data)
+        assert outcome.version == health.min_version("combined", data)
+        with pytest.raises(Refused) as caught:
+            await client.push("workspace", {"locale": "en-US"}, version=1)
+    assert caught.value.code == "stale_version"
+    assert caught.value.told["current"] == {"workspace": outcome.version}
+
+
+def test_a_server_that_is_gone_is_told_in_words() -> None:
+    """After its attempts the client says what it tried."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    gone = Client(Target(f"http://127.0.0.1:{port}", "eu1", TENANT), SIGNER, retries=QUICK)
+    with gone, pytest.raises(Unanswered, match="no answer"):
+        gone.health()
+
+
+def test_a_unix_socket_is_reached_too(tmp_path: Path) -> None:
+    """Where instance.yaml listens on a socket, crm push goes there."""
+    made = Box(tmp_path, settings={"listen": f"unix:{tmp_path}/run/crm.sock"})
+    (tmp_path / "run").mkdir(mode=0o700)
+    made.create_tenants()
+    command = [str(Path(sys.executable).parent / "crm"), "serve", "--config", str(made.config)]
+    with subprocess.Popen(command, env=made.environ, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert "unix:" in server.stdout.readline()
+            assert "applied branding version 1" in made.crm("push", "branding", "-", stdin="title: Socket")
+        finally:
+            server.terminate()
+        assert server.wait(20) == 0
