@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from crm_core.cli.frame import config_option, json_option, perform, print_json
+from crm_core.cli.store import COMMANDS as STORE_COMMANDS
 
 
 @click.group("tenant")
@@ -81,3 +82,7 @@ def reset_version(name: str, section: str, config: Path) -> None:
     """
     done = perform(config, "tenant.reset-version", tenant=name, section=section)
     click.echo(f"{name}: {section} takes any version again; the highest was {done['was']}")
+
+
+for _one in STORE_COMMANDS:
+    command.add_command(_one)

@@ -193,6 +193,10 @@ class StorageBackend(ABC):
     async def check(self, tenant: str) -> tuple[str, ...]:
         """What is wrong with the tenant's files or rows, in sentences; empty when all is well."""
 
+    async def migrate(self) -> tuple[str, ...]:
+        """Bring everything stored into the form of this version; what was done, in sentences, or nothing."""
+        return ()
+
     @abstractmethod
     def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
         """Every document of a collection, by id, as of one moment."""

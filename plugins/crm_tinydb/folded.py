@@ -66,6 +66,7 @@ class Folded(msgspec.Struct, frozen=True):
 
     summary: Summary
     state: State
+    length: int = 0
     log: tuple[LogEntry, ...] = ()
     ring: tuple[LogEntry, ...] = ()
 
@@ -151,8 +152,11 @@ def _pieces(content: Iterable[Table], rest: Callable[[], None]) -> Iterator[byte
     yield b"\n}"
 
 
-def write_folded(disk: Disk, path: Path, content: Iterable[Table], rest: Callable[[], None]) -> None:
-    """Write a folded file so that the old one, or nothing, stays until the new one is whole. Raises OSError."""
+def write_folded(disk: Disk, path: Path, content: Iterable[Table], rest: Callable[[], None]) -> int:
+    """Write a folded file so that the old one, or nothing, stays until the new one is whole; its length in bytes.
+
+    Raises OSError.
+    """
     fresh = path.with_name(path.name + ".new")
     handle = disk.open(fresh, create=True)
     try:
@@ -175,6 +179,7 @@ def write_folded(disk: Disk, path: Path, content: Iterable[Table], rest: Callabl
     except OSError:
         drop(disk, fresh)
         raise
+    return length
 
 
 _row_decoder = msgspec.json.Decoder(StoredRow)
@@ -227,7 +232,7 @@ def _read(data: bytes) -> Folded:
     state.hold(claims)
     state.seq, state.revision, state.now, state.head = summary.seq, summary.revision, summary.now, summary.head
     state.forgotten = dict(summary.forgotten)
-    return Folded(summary, state, tuple(extra["_log"]), tuple(extra["_ring"]))
+    return Folded(summary, state, len(data), tuple(extra["_log"]), tuple(extra["_ring"]))
 
 
 def _lines(data: bytes) -> Iterator[bytes]:

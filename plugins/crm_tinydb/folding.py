@@ -13,7 +13,7 @@ from crm_tinydb.journal import Journal
 from crm_tinydb.log import oldest_kept
 from crm_tinydb.opening import journals, stores
 from crm_tinydb.segments import PREVIOUS, Segment, fold_entries, retained
-from crm_tinydb.tenant import Tenant
+from crm_tinydb.tenant import Tenant, fold_at
 
 PAUSE = 0.001  # seconds between slices, so that the loop never waits for the interpreter
 
@@ -35,10 +35,11 @@ async def fold(tenant: Tenant, keep_days: int) -> None:
             tail, segments, anchor = tuple(tenant.log.tail), tenant.log.segments, tenant.log.anchor
         oldest = oldest_kept(frozen.now, keep_days)
         disk, folder = tenant.disk, tenant.folder
-        segments, anchor = await tenant.run(
+        segments, anchor, length = await tenant.run(
             lambda: _write(disk, folder, generation, frozen, tail, segments, anchor, oldest)
         )
         tenant.log.folded(segments, anchor)
+        tenant.fold_at = fold_at(length)
         before, tenant.generation = tenant.generation, generation
         kept = {segment.name for segment in segments}
         await tenant.run(lambda: tidy(disk, folder, generation, before, kept))
@@ -72,13 +73,13 @@ def _write(  # noqa: PLR0917 -- a thread gets plain values
     segments: tuple[Segment, ...],
     anchor: Head,
     oldest: str,
-) -> tuple[tuple[Segment, ...], Head]:
+) -> tuple[tuple[Segment, ...], Head, int]:
     segments = fold_entries(disk, folder, segments, tail)
     if oldest:
         segments, anchor = retained(segments, anchor, oldest)
     summary = summary_of(frozen, generation, anchor, segments)
-    write_folded(disk, folder / store_file(generation), tables(summary, frozen), breathe)
-    return segments, anchor
+    length = write_folded(disk, folder / store_file(generation), tables(summary, frozen), breathe)
+    return segments, anchor, length
 
 
 def tidy(disk: Disk, folder: Path, generation: int, before: int, kept: set[str]) -> None:

@@ -60,8 +60,18 @@ class Index:
 
     def build(self, rows: Mapping[str, Row]) -> None:
         """Take all rows at once."""
-        name = self.name
-        self.ordered = SortedList(slot for id_, row in rows.items() for slot in slots(value_of(row, name), id_))
+        found: list[Slot] = []
+        shape: tuple[str, ...] | None = None
+        at: int | None = None
+        for id_, (_, _, names, values) in rows.items():
+            if names is not shape:  # rows of one shape follow one another: look the name up once for all of them
+                shape, at = names, names.index(self.name) if self.name in names else None
+            value = None if at is None else values[at]
+            if isinstance(value, str):
+                found.append((3, value, id_))
+            else:
+                found += slots(value, id_)
+        self.ordered = SortedList(found)
 
     def follow(self, moves: Sequence[Moved]) -> None:
         """Take the moves that are new to it."""

@@ -39,7 +39,7 @@ class Opened:
         self.state = State()
         self.log = Log((), Head(), Ring(folder, bound))
         self.journal: Journal | None = None  # None: nothing here can be trusted
-        self.generation = 0  # of the folded file
+        self.generation = self.folded = 0  # of the folded file, and how long that is
         self.torn = 0
         self.reasons: list[str] = []
 
@@ -90,7 +90,7 @@ def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
     folded = _newest(opened)
     if folded is not None:
         opened.state = folded.state
-        opened.generation = folded.summary.generation
+        opened.generation, opened.folded = folded.summary.generation, folded.length
         opened.log = Log(folded.summary.segments, folded.summary.anchor, opened.log.ring)
         _segments(opened)
     _journals(opened, whole=folded is not None)

@@ -16,14 +16,13 @@ from crm_tinydb.disk import Disk
 from crm_tinydb.folding import fold
 from crm_tinydb.lines import Damaged
 from crm_tinydb.opening import MARKER, open_tenant
-from crm_tinydb.tenant import Tenant
+from crm_tinydb.tenant import FOLD_AT, Tenant
 from crm_tinydb.workers import Workers
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 APPENDERS = 16  # tenants whose syncs can be under way side by side
 WORKERS = 8  # folds, openings and readings of the log, which must not keep commits waiting
 FLUSH_AFTER = 0.4  # seconds until unverified attempts go to the disk
-FOLD_AT = 4 << 20  # bytes of journal
 _MARKED = "The tenant is read-only: its files were found damaged; crm doctor says how."
 
 
@@ -140,7 +139,7 @@ class Shelf:
     def grown(self, tenant: Tenant) -> None:
         """After a commit: fold in the background where the journal has become long."""
         journal = tenant.journal
-        if journal is None or tenant.folding or journal.length < FOLD_AT + tenant.folded_at:
+        if journal is None or tenant.folding or journal.length < tenant.fold_at:
             return
         tenant.folding = True
         task = asyncio.create_task(self._fold(tenant))
@@ -152,9 +151,8 @@ class Shelf:
     async def _fold(self, tenant: Tenant) -> None:
         try:
             await fold(tenant, self._keep_days)
-            tenant.folded_at = 0
         except OSError:  # the journal goes on; the next attempt comes when it has grown as much again
-            tenant.folded_at = 0 if tenant.journal is None else tenant.journal.length
+            tenant.fold_at += FOLD_AT
         except Damaged as error:
             tenant.distrust(f"a log segment {error.reason}")
         finally:

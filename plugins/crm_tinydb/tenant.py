@@ -24,6 +24,8 @@ from crm_tinydb.workers import Workers
 
 PROBE_EVERY = 1.0  # seconds between attempts to write again
 GROUP = 4 << 20  # bytes that one sync carries at most
+FOLD_AT = 4 << 20  # bytes of journal
+FOLD_SHARE = 4  # a journal may grow to this part of the folded file: folding costs a write the same at any size
 SLICE = 200  # documents taken over before others get their turn
 
 
@@ -44,6 +46,11 @@ def refusal(error: OSError) -> StorageFull | StorageUnavailable:
     return StorageUnavailable("The tenant's files cannot be written at present; repeat later.", retry_after=5)
 
 
+def fold_at(folded: int) -> int:
+    """How long the journal may grow beside a folded file of so many bytes."""
+    return max(FOLD_AT, folded // FOLD_SHARE)
+
+
 class Tenant:
     """State, queue and writer of one tenant. All methods run on the loop; only ``run`` leaves it.
 
@@ -61,7 +68,7 @@ class Tenant:
         self.keeping = asyncio.Lock()  # one fold, backup or rename
         self.tasks: set[asyncio.Task[None]] = set()
         self.run = workers.run
-        self.folded_at = 0  # length of the journal at the last attempt to fold that failed
+        self.fold_at = fold_at(opened.folded)  # length of the journal at which the next fold is due
         self.folding = False
         self._appenders = appenders
         self._loop = asyncio.get_running_loop()

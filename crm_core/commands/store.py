@@ -1,0 +1,93 @@
+"""Commands on tenants' stores: fold, copy, move, look for trouble."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from crm_core.errors import CrmError, SetupError
+from crm_core.services import Services
+
+
+async def fold(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+    """Fold the named tenants, all where none is named; an item for each. Raises UnknownTenant before the first."""
+    for tenant in tenants:
+        await services.backend.state(tenant)
+    return _folded(services, tenants or await services.backend.tenants())
+
+
+async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+    for tenant in tenants:
+        refused = ""
+        try:
+            await services.backend.fold(tenant)
+            refused = (await services.backend.state(tenant)).reason
+        except CrmError as error:  # one tenant's disk must not keep the others from being folded
+            refused = error.detail
+        yield {"tenant": tenant, "refused": refused}
+
+
+async def backup(services: Services, tenant: str, target: str) -> dict[str, Any]:
+    """Copy a tenant into a new file (0600) while writes go on. ``target``: an absolute path."""
+    await services.backend.backup(tenant, Path(target))
+    return {"tenant": tenant, "file": target}
+
+
+async def restore(services: Services, tenant: str, source: str) -> dict[str, Any]:
+    """Make a tenant from a backup; one that exists is refused. ``source``: an absolute path."""
+    await services.backend.restore(tenant, Path(source))
+    services.views.forget(tenant)
+    revision = (await services.backend.view(tenant, None)).revision
+    return {"tenant": tenant, "revision": revision, "in_roster": tenant in _rostered(services)}
+
+
+async def move(services: Services, tenant: str, name: str) -> dict[str, Any]:
+    """Give a tenant another name; its tokens, users, log and history stay with it."""
+    await services.backend.rename(tenant, name)
+    services.views.forget(tenant)
+    services.views.forget(name)
+    return {"tenant": name, "was": tenant, "in_roster": name in _rostered(services)}
+
+
+async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+    """Read every file of the named tenants, all where none is named: an item with the problems of each."""
+    known = await services.backend.tenants()
+    if missing := [tenant for tenant in tenants if tenant not in known]:
+        raise SetupError([f"there is no tenant {tenant}" for tenant in missing])
+    return _checked(services, tenants or known, [] if tenants else sorted(_rostered(services) - set(known)))
+
+
+async def _checked(services: Services, tenants: list[str], without: list[str]) -> AsyncIterator[dict[str, Any]]:
+    for tenant in tenants:
+        try:
+            problems = await services.backend.check(tenant)
+        except CrmError as error:
+            problems = (error.detail,)
+        yield {"tenant": tenant, "problems": list(problems), "of": len(tenants)}
+    for tenant in without:
+        problem = f"keys.yaml has an entry for it, but it has no store: crm tenant create {tenant}, or remove the entry"
+        yield {"tenant": tenant, "problems": [problem], "of": len(tenants)}
+
+
+def _rostered(services: Services) -> set[str]:
+    """The tenants with an entry in the roster; none where the roster does not load, which is told elsewhere."""
+    try:
+        return set(services.configured.roster.tenants)
+    except SetupError:
+        return set()
+
+
+async def migrate(services: Services) -> dict[str, Any]:
+    """Bring everything stored into the form of this version; what was done."""
+    return {"done": list(await services.backend.migrate())}
+
+
+COMMANDS = {
+    "fold": fold,
+    "backup": backup,
+    "restore": restore,
+    "move": move,
+    "check": check,
+    "migrate": migrate,
+}

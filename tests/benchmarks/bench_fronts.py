@@ -1,0 +1,61 @@
+"""What a front costs: the same requests to an instance directly, through the manager, and through nginx."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import urllib.request
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks import load
+from benchmarks.bench_sync import pushes
+from benchmarks.frame import Measurement, Side
+from benchmarks.serving import CONNECTIONS, Product, product, raw
+from fronts.processes import PATH, manager, nginx
+
+SECONDS = 1.5
+TENANTS = [f"tenant-{number}" for number in range(CONNECTIONS)]
+
+
+def reads(port: int, path: str, headers: dict[str, str]) -> Side:
+    """How many conditional reads a second come through a port."""
+    job = load.Job(port, [[raw("GET", path, headers)]] * CONNECTIONS, SECONDS)
+    return lambda: load.run(job).only(304).rate
+
+
+def writes(served: Product, port: int, versions: count[int]) -> Side:
+    """How many signed pushes a second come through a port."""
+    return lambda: load.run(load.Job(port, pushes(served, versions).connections)).only(200).rate
+
+
+def measurements(folder: Path) -> Iterator[Measurement]:
+    """Reads that cost the instance least, so that the front shows most, and durable pushes."""
+    with product(folder, TENANTS) as served:
+        upstreams = {"eu1": [f"http://127.0.0.1:{served.port}"]}
+        headers = {"Authorization": f"Bearer {served.token(TENANTS[0], 'customers:read')}"}
+        path = f"{served.base(TENANTS[0])}/bootstrap"
+        asked = urllib.request.Request(f"http://127.0.0.1:{served.port}{path}", headers=headers)
+        with urllib.request.urlopen(asked) as answer:
+            headers["If-None-Match"] = answer.headers["ETag"]
+        direct, versions = reads(served.port, path, headers), count(1)
+        with manager(folder, upstreams) as url:
+            port = urlsplit(url).port or 0
+            yield Measurement(
+                name="fronts.manager", what="bootstrap with a valid tag through the manager against directly",
+                unit="x", least=0.4, a=reads(port, path, headers), b=direct,
+            )  # fmt: skip
+            yield Measurement(
+                name="fronts.manager_push", what=f"signed pushes over {CONNECTIONS} tenants, likewise", unit="x",
+                a=writes(served, port, versions), b=writes(served, served.port, versions), rounds=5,
+            )  # fmt: skip
+        if shutil.which("nginx", path=PATH) is None:
+            sys.stdout.write("fronts.nginx is not measured: apt-get install -y nginx-light\n")
+            return
+        with nginx(folder, upstreams) as url:
+            yield Measurement(
+                name="fronts.nginx", what="bootstrap with a valid tag through nginx against directly", unit="x",
+                least=0.7, a=reads(urlsplit(url).port or 0, path, headers), b=direct,
+            )  # fmt: skip

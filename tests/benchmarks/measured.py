@@ -1,0 +1,69 @@
+"""Things that want a process of their own to be measured: ``python -m benchmarks.measured WHAT FOLDER ...``.
+
+Prints one JSON object of figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.store import NOW, record
+from crm_core.plugin.storage import StorageContext, Unit
+from crm_tinydb.storage import TinyDBBackend
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def opening(folder: Path, tenant: str) -> dict[str, float]:
+    """Open a tenant and read a record and a page."""
+    before, began = resident(), time.perf_counter()
+    store = TinyDBBackend()
+    await store.open(StorageContext(folder))
+    assert (await store.get(tenant, "customers", record(7).id)).document is not None
+    seconds = time.perf_counter() - began
+    gc.collect()
+    figures = {"seconds": seconds, "bytes": resident() - before}
+    assert (await store.state(tenant)).mode == "ok"
+    await store.close()
+    return figures
+
+
+async def many(folder: Path, count: int) -> dict[str, float]:
+    """Touch tenants in turn; all but the last few hundred are closed again by the store itself."""
+    store = TinyDBBackend()
+    await store.open(StorageContext(folder))
+    await store.create("first")
+    await store.close()
+    for number in range(count):
+        shutil.copytree(folder / "first", folder / f"t{number}")
+    await store.open(StorageContext(folder))
+    after = []
+    for number in range(count):
+        await store.commit(f"t{number}", Unit(now=NOW, puts=tuple(record(n) for n in range(20))))
+        if number in {count // 4, count - 1}:
+            gc.collect()
+            after.append((resident(), sum(1 for _ in Path("/proc/self/fd").iterdir())))
+    await store.close()
+    return {"bytes": after[1][0] - after[0][0], "files": after[1][1] - after[0][1]}
+
+
+def main() -> None:
+    """Measure one thing."""
+    what, folder, last = sys.argv[1:4]
+    work = many(Path(folder), int(last)) if what == "tenants" else opening(Path(folder), last)
+    json.dump(asyncio.run(work), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tinydb import TinyDB
+
+CRM = Path(sys.executable).parent / "crm"
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "CRM_SECRET_KEY": "k" * 40, "CRM_CONFIG": str(tmp_path / "config")}
+
+
+@pytest.fixture
+def crm(environ: dict[str, str], tmp_path: Path) -> Run:
+    """The command on an instance of its own with the tenant ``northwind``."""
+
+    def run(*words: str) -> Done:
+        return subprocess.run(
+            [CRM, *words], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    done = run("init", "--instance", "eu1", "--tenant", "northwind")
+    assert done.returncode == 0, done.stderr
+    settings = tmp_path / "config" / "instance.yaml"
+    settings.write_text(settings.read_text().replace("listen: 127.0.0.1:8000", "listen: 127.0.0.1:0"))
+    return run
+
+
+@pytest.fixture
+def serving(crm: Run, environ: dict[str, str], tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A server on the instance: its address and pid."""
+    with subprocess.Popen([CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline().decode()
+        yield next(word for word in line.split() if word.startswith("http")), server.pid
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+
+
+def told(done: Done) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def made(crm: Run, address: str, count: int) -> set[str]:
+    """The names of customers made over the API."""
+    scopes = ("--scope", "customers:write", "--scope", "customers:read")
+    token = told(crm("token", "create", "--tenant", "northwind", *scopes, "--json"))["token"]
+    names = {f"Ada {number}" for number in range(count)}
+    items = [{"name": name, "external_id": name.replace(" ", "-")} for name in sorted(names)]
+    answer = httpx.post(
+        f"{address}/i/eu1/t/northwind/api/v1/customers/batch",
+        json={"items": items},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+    assert {result["status"] for result in answer.json()["results"]} == {201}
+    return names
+
+
+def stored(path: Path) -> set[str]:
+    """The customers' names that stock TinyDB reads from a folded file."""
+    with TinyDB(path, access_mode="r") as database:
+        (name,) = (name for name in database.tables() if "customers" in name)
+        return {row["body"]["name"] for row in database.table(name).all()}
+
+
+def test_one_server_per_folder(crm: Run, serving: tuple[str, int]) -> None:
+    """A second server exits 1 naming the first's pid; the first does not notice, and does what commands ask for."""
+    address, pid = serving
+    second = crm("serve")
+    assert second.returncode == 1
+    assert f"pid {pid}" in second.stderr
+    assert httpx.get(f"{address}/healthz").status_code == 200
+    assert len(made(crm, address, 3)) == 3
+
+
+def test_fold_and_backup_while_serving(crm: Run, serving: tuple[str, int], tmp_path: Path) -> None:
+    """Fold and backup go through the running server; stock TinyDB reads every record from either file."""
+    names = made(crm, serving[0], 200)
+    assert crm("tenant", "fold").stdout == "northwind  folded\n"
+    (folded,) = (tmp_path / "tenants" / "northwind").glob("store-*.json")
+    assert stored(folded) == names
+    copy = tmp_path / "northwind.backup"
+    done = crm("tenant", "backup", "northwind", "northwind.backup")
+    assert done.returncode == 0, done.stderr
+    assert stored(copy) == names
+    assert copy.stat().st_mode & 0o777 == 0o600
+    again = crm("tenant", "backup", "northwind", "northwind.backup")
+    assert (again.returncode, "exists already" in again.stderr) == (1, True)
+
+
+def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
+    """A backup becomes another tenant, never a live one; a tenant moves to a new name and is unknown by its old."""
+    address, _ = serving
+    made(crm, address, 2)
+    assert crm("tenant", "backup", "northwind", "copy").returncode == 0
+    live = crm("tenant", "restore", "northwind", "copy")
+    assert (live.returncode, "exists already" in live.stderr) == (1, True)
+    restored = crm("tenant", "restore", "contoso", "copy")
+    assert restored.returncode == 0
+    assert "no entry for contoso" in restored.stderr
+    assert crm("tenant", "move", "contoso", "fabrikam").returncode == 0
+    assert [one["tenant"] for one in told(crm("tenant", "list", "--json"))] == ["fabrikam", "northwind"]
+    assert httpx.get(f"{address}/i/eu1/t/contoso/api/v1/bootstrap/public").status_code == 404
+    assert httpx.get(f"{address}/i/eu1/t/fabrikam/api/v1/bootstrap/public").status_code == 200
+    taken = crm("tenant", "move", "fabrikam", "northwind")
+    assert (taken.returncode, "exists already" in taken.stderr) == (1, True)
+    assert crm("tenant", "move", "nobody", "somebody").returncode == 1
+    cut = crm("tenant", "restore", "third", "config/keys.yaml")
+    assert (cut.returncode, "not a whole backup" in cut.stderr) == (1, True)
+
+
+def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:
+    """A healthy instance is told so with exit 0; damage, open permissions and a tenant without a store with exit 1."""
+    well = crm("doctor")
+    assert (well.returncode, well.stdout) == (0, "config: all is well\nnorthwind: all is well\n")
+    assert crm("tenant", "create", "contoso").returncode == 0
+    roster = tmp_path / "config" / "keys.yaml"
+    roster.chmod(0o644)
+    (journal,) = (tmp_path / "tenants" / "contoso").glob("journal-*.log")
+    journal.write_bytes(b"")
+    ill = crm("doctor", "--json")
+    assert ill.returncode == 1
+    found = json.loads(ill.stdout)
+    assert found["tenants"]["northwind"] == []
+    assert any(journal.name in problem for problem in found["tenants"]["contoso"])
+    assert any("chmod 0600" in problem for problem in found["config"])
+    assert crm("doctor", "northwind").returncode == 0
+    assert "there is no tenant nobody" in crm("doctor", "nobody").stderr
+    listed = {one["tenant"]: one["mode"] for one in told(crm("tenant", "list", "--json"))}
+    assert listed == {"contoso": "quarantined", "northwind": "ok"}
+    assert crm("migrate").returncode == 0
+
+
+def test_quarantine_shows_while_serving(crm: Run, environ: dict[str, str], tmp_path: Path) -> None:
+    """The server serves, /readyz names the tenant whose file was damaged, and the others go on."""
+    assert crm("tenant", "create", "contoso").returncode == 0
+    (folded,) = (tmp_path / "tenants" / "contoso").glob("store-*.json")
+    folded.write_bytes(folded.read_bytes()[:-7])
+    with subprocess.Popen([CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline().decode()
+        address = next(word for word in line.split() if word.startswith("http"))
+        httpx.get(f"{address}/i/eu1/t/contoso/api/v1/bootstrap/public")
+        deadline = time.monotonic() + 10
+        while not (ready := httpx.get(f"{address}/readyz").json())["tenants"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (ill,) = ready["tenants"]
+        assert (ill["tenant"], ill["state"]) == ("contoso", "quarantined")
+        assert httpx.get(f"{address}/readyz").status_code == 200
+        assert made(crm, address, 1)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
