@@ -55,6 +55,7 @@ from crm_core.sync.receive import Receiver
 from crm_core.web import auth, bootstrap, docs, events, operators, records, sync, users
 from crm_core.web.app import create_app
 from crm_core.web.front import Asgi
+from crm_core.web.pages import pages
 from crm_core.workspace import Sealer, Views
 from crm_core.workspace.cursors import Cursors
 
@@ -234,7 +235,6 @@ def _sync(
     ledger = Ledger(
         backend=backend,
         settings=settings.sync,
-        sealer=sealer,
         limit=UnverifiedLimit(settings.sync.unverified_per_minute, now, ids.new),
         now=now,
         ids=ids,
@@ -260,6 +260,7 @@ def _sync(
         return await backend.count(tenant, collection_of(module)) if module in registry.record_types else 0
 
     return {
+        "astray": ledger.astray,
         "receiver": Receiver(**shared, **judging, ledger=ledger, count_records=count_records),
         "log": SyncLog(backend, cursors),
         "health": Health(**shared, configured=configured),
@@ -280,4 +281,4 @@ def application(services: Services) -> Asgi:
         *bootstrap.operations(services),
         *operators.operations(services),
     ]
-    return create_app(services, [*operations, *docs.operations(services, operations)])
+    return create_app(services, [*operations, *docs.operations(services, operations)], pages(services))

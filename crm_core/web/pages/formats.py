@@ -78,7 +78,7 @@ class Manner:
         found = self._money.get(key)
         if found is None:
             found = self._formatted(*key)
-            if len(self._money) < 10_000:  # noqa: PLR2004 -- bounded; a board repeats few amounts
+            if len(self._money) < 10_000:
                 self._money[key] = found
         return found
 
@@ -87,12 +87,8 @@ class Manner:
             value = Decimal(amount)
         except InvalidOperation:
             return amount
-        text: str = format_currency(
-            value, currency, locale=self.locale, currency_digits=value != value.to_integral_value()
-        )
-        if value == value.to_integral_value():
-            text = format_currency(value, currency, self._whole_pattern(), locale=self.locale, currency_digits=False)
-        return text
+        pattern = self._whole_pattern() if value == value.to_integral_value() else None
+        return str(format_currency(value, currency, pattern, locale=self.locale, currency_digits=False))
 
     def _whole_pattern(self) -> str:
         """The locale's own pattern of money, less its decimals."""
@@ -135,7 +131,7 @@ class Formats:
 
     def greeting(self) -> str:
         """What one says at this time of day."""
-        return "Good morning" if self.now.hour < 12 else "Good afternoon" if self.now.hour < 18 else "Good evening"  # noqa: PLR2004 -- o'clock
+        return "Good morning" if self.now.hour < 12 else "Good afternoon" if self.now.hour < 18 else "Good evening"
 
     def _date(self, day: date) -> str:
         return self.manner.day(day, year=day.year != self.now.year)

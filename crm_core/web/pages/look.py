@@ -1,4 +1,4 @@
-"""What a tenant's pages look like: its brand, its theme and its manner of writing, kept while the workspace is the same."""
+"""What a tenant's pages look like: brand, theme and manner of writing, kept while the workspace is the same."""
 
 from __future__ import annotations
 

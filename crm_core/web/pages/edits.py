@@ -1,0 +1,191 @@
+"""Creating and changing records by forms: what was typed is never lost, and nobody's change is overwritten unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from quart import Response, request
+
+from crm_core.errors import CrmError, InvalidRecord, RecordError, RevisionMismatch
+from crm_core.plugin.record_type import RecordType
+from crm_core.plugin.storage import Document
+from crm_core.records.shape import etag
+from crm_core.web.pages.choices import choices_of
+from crm_core.web.pages.conflicts import Conflict, conflict_of
+from crm_core.web.pages.details import Link, record_type_of
+from crm_core.web.pages.fields import Field, Group, Values, blank, errors_of, form_of, leaves, patch_of, read, values_of
+from crm_core.web.pages.frame import Notice
+from crm_core.web.pages.merging import differences, merged, undecided
+from crm_core.web.pages.visit import Visit
+
+_UNPROCESSABLE: Final = 422
+_CONFLICT: Final = 409
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditView:
+    """A form for its page. ``base``: the values that the user started from, as JSON."""
+
+    module: str
+    heading: str
+    crumbs: tuple[Link, ...]
+    id: str
+    revision: int
+    base: str
+    action: str
+    cancel: str
+    submit: str
+    foot: str
+    fields: tuple[Field, ...]
+    groups: tuple[Group, ...]
+    problem: Notice | None
+    conflict: Conflict | None
+
+
+async def creating(visit: Visit, module: str) -> Response:
+    """The form of a new record; the address may hold values to begin with."""
+    record_type = record_type_of(visit, module)
+    values = blank(record_type)
+    known = {name for name, _ in leaves(record_type)}
+    values |= {name: value for name, value in request.args.items() if name in known}
+    return await _form(visit, record_type, values)
+
+
+async def created(visit: Visit, module: str) -> Response:
+    """Make a record from the form."""
+    record_type = record_type_of(visit, module)
+    values = read(record_type, await request.form)
+    records = visit.services.records
+    try:
+        data = patch_of(record_type, values, None, {})
+        written = await records.writes.create(records.call(visit.tenant, visit.caller, module), data, None)
+    except RecordError as error:
+        return await _form(visit, record_type, values, error=error)
+    return visit.go(f"/{module}/{written.id}", f"{record_type.SINGULAR} created")
+
+
+async def editing(visit: Visit, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """The form of a record."""
+    record_type = record_type_of(visit, module)
+    document = await _document(visit, module, id)
+    record = msgspec.json.decode(document.body)
+    return await _form(visit, record_type, values_of(record_type, record), record=record)
+
+
+async def edited(visit: Visit, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Change a record by the form: where somebody else changed it meanwhile, both are shown and nothing is saved."""
+    record_type = record_type_of(visit, module)
+    form = await request.form
+    mine, base = read(record_type, form), _base(form.get("base", ""), record_type)
+    picks = {name: form.get(f"pick.{name}", "") for name in mine}
+    mine |= {name: base[name] for name, picked in picks.items() if picked == "theirs"}
+    document = await _document(visit, module, id)
+    record = msgspec.json.decode(document.body)
+    theirs = values_of(record_type, record)
+    open_ones = [name for name in form.get("decide", "").split() if not picks.get(name)]
+    if open_ones or (form.get("revision") != str(document.revision) and theirs != base):
+        was = _base(form.get("was", ""), record_type) if form.get("revision") == str(document.revision) else base
+        return await _disputed(visit, record_type, record, was=was, mine=mine, picks=picks)
+    try:
+        return await _saved(visit, record_type, document, mine, theirs)
+    except RecordError as error:
+        if isinstance(error, RevisionMismatch):  # somebody was quicker by a moment
+            return await edited(visit, module, id)
+        return await _form(visit, record_type, mine, record=record, error=error)
+
+
+async def _saved(visit: Visit, record_type: RecordType, document: Document, mine: Values, theirs: Values) -> Response:
+    records, module = visit.services.records, record_type.NAME
+    patch = patch_of(record_type, mine, theirs, msgspec.json.decode(document.body))
+    call = records.call(visit.tenant, visit.caller, module)
+    written = await records.writes.update(call, document.id, patch, etag(document.revision, document.body))
+    changed = written.revision != document.revision
+    said = f"Saved as revision {written.revision}" if changed else "Nothing was changed"
+    return visit.go(f"/{module}/{document.id}", said)
+
+
+async def _disputed(
+    visit: Visit,
+    record_type: RecordType,
+    record: Mapping[str, Any],
+    *,
+    was: Values,
+    mine: Values,
+    picks: Mapping[str, str],
+) -> Response:
+    theirs = values_of(record_type, record)
+    found = differences(was, mine, theirs, picks)
+    conflict = await conflict_of(visit, record_type, record, was, found)
+    problem = None
+    if any(picks.values()) and (left := undecided(found)):
+        told = f"Pick one value for each of {len(left)} more field{'s' if len(left) > 1 else ''}."
+        problem = Notice(tone="bad", icon="alert", title="Nothing is saved yet.", text=told)
+    values = merged(was, mine, theirs)
+    return await _form(visit, record_type, values, record=record, conflict=conflict, problem=problem)
+
+
+async def _form(
+    visit: Visit,
+    record_type: RecordType,
+    values: Values,
+    *,
+    record: Mapping[str, Any] | None = None,
+    error: CrmError | None = None,
+    conflict: Conflict | None = None,
+    problem: Notice | None = None,
+) -> Response:
+    module, singular = record_type.NAME, record_type.SINGULAR.lower()
+    errors = errors_of(record_type, error.errors) if error else {}
+    fields, groups = form_of(record_type, values, await choices_of(visit, record_type, values), errors)
+    path = f"{visit.root}/{module}"
+    here = f"{path}/{record['id']}" if record else path
+    crumbs = [Link(path, visit.workspace.modules.states[module].title)]
+    if record:
+        crumbs.append(Link(here, record["name"]))
+    view = EditView(
+        module=module,
+        heading=f"Edit {record['name']}" if record else f"New {singular}",
+        crumbs=tuple(crumbs),
+        id=record["id"] if record else "",
+        revision=record["revision"] if record else 0,
+        base=_packed(values_of(record_type, record)) if record else "",
+        action=f"{here}/edit" if record else f"{path}/new",
+        cancel=here,
+        submit="Save" if record else f"Create {singular}",
+        foot=f"Saving writes revision {record['revision'] + 1}." if record else "",
+        fields=tuple(fields),
+        groups=tuple(groups),
+        problem=problem or (_problem(error, errors) if error else None),
+        conflict=conflict,
+    )
+    status = error.status if error else _UNPROCESSABLE if problem else _CONFLICT if conflict else 200
+    return await visit.page("edit.html", module, view, status)
+
+
+def _problem(error: CrmError, errors: Mapping[str, str]) -> Notice:
+    count = len([name for name in errors if name])
+    if not isinstance(error, InvalidRecord) or not count:
+        return Notice(tone="bad", icon="alert", title=f"{error.title}.", text=errors.get("", error.detail))
+    title = f"{count} field{' needs' if count == 1 else 's need'} a look."
+    return Notice(tone="bad", icon="alert", title=title, text="Nothing is saved yet; what you typed is kept.")
+
+
+async def _document(visit: Visit, module: str, record_id: str) -> Document:
+    records = visit.services.records
+    return await records.reads.detail(records.call(visit.tenant, visit.caller, module), record_id)
+
+
+def _base(text: str, record_type: RecordType) -> Values:
+    """The values that the user started from, as the form brought them back; anything else is as good as blank."""
+    try:
+        found = msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.DecodeError:
+        found = {}
+    return {name: found.get(name, "") for name, _ in leaves(record_type)}
+
+
+def _packed(values: Values) -> str:
+    return msgspec.json.encode(values).decode()

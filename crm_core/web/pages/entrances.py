@@ -1,0 +1,192 @@
+"""Signing in and out, and passwords by letter: pages for those who are not signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from quart import Response, request
+
+from crm_core.access.passwords import LONGEST, SHORTEST
+from crm_core.access.signin import RESET
+from crm_core.access.user import Held
+from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
+from crm_core.mail import reset
+from crm_core.web.callers import forget_sign_in, keep_signed_in, visitor
+from crm_core.web.exchange import exchange
+from crm_core.web.pages.door import Door
+from crm_core.web.pages.fields import Field
+from crm_core.web.pages.frame import Notice
+from crm_core.web.pages.letters import Sender
+from crm_core.web.pages.visit import Visit
+
+_NOTICES: Final[Mapping[str, Notice]] = {
+    "out": Notice(tone="ok", icon="check", title="You are signed out."),
+    "password": Notice(tone="ok", icon="check", title="The password is set.", text="Sign in with it."),
+}
+
+_NO_LETTER: Final = Notice(
+    tone="warn",
+    icon="mail",
+    title="No letter was sent.",
+    text="This workspace has no mail server yet. Your admin can give you a link.",
+)
+_SENT: Final = Notice(
+    tone="ok",
+    icon="mail",
+    title="Look into your mail.",
+    text="If the address is known here, a letter with a link is on its way. The link is good for 2 hours.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginView:
+    """The sign-in form. ``next``: where the user wanted to go."""
+
+    email: str
+    next: str
+    notice: Notice | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgotView:
+    """The form that asks for a letter; gone once it was sent."""
+
+    form: bool
+    notice: Notice | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordView:
+    """The form that sets a password; without fields the link is not good."""
+
+    title: str
+    text: str
+    email: str
+    fields: tuple[Field, ...]
+    notice: Notice | None
+
+
+async def login_page(door: Door) -> Response:
+    """The sign-in form; who is signed in goes on to the dashboard."""
+    try:
+        await visitor(door.services, door.tenant)
+    except Unauthenticated:
+        said = _NOTICES.get(request.args.get("said", ""))
+        view = LoginView(email="", next=_inside(door, request.args.get("next", "")), notice=said)
+        return door.page("login.html", view)
+    return door.go(f"{door.root}/")
+
+
+async def login(door: Door) -> Response:
+    """Sign in: a new session, whatever cookie was there before."""
+    form = await request.form
+    email, wanted = form.get("email", "").strip()[:254], _inside(door, form.get("next", ""))
+    password, source = form.get("password", "")[:1024], exchange().source
+    try:
+        session = await door.services.signin.sign_in(door.tenant, email, password, source=source, kind="browser")
+    except (InvalidCredentials, LoginThrottled) as error:
+        return door.page("login.html", LoginView(email=email, next=wanted, notice=_refused(error)), error.status)
+    made = door.go(wanted or f"{door.root}/")
+    keep_signed_in(made, door.services, door.tenant, session)
+    return made
+
+
+async def logout(visit: Visit) -> Response:
+    """Sign out: the session ends, and its open streams with it."""
+    assert visit.caller.session is not None
+    await visit.services.sessions.end(visit.tenant, visit.caller.session)
+    made = visit.go("/login?said=out")
+    forget_sign_in(made, visit.services, visit.tenant)
+    return made
+
+
+async def forgot_page(door: Door) -> Response:
+    """The form that asks for a letter."""
+    return door.page("forgot.html", ForgotView(form=True, notice=None))
+
+
+async def forgot(door: Door) -> Response:
+    """Send the letter where the address is known; the answer is the same either way."""
+    email = (await request.form).get("email", "").strip()[:254]
+    sender = await Sender.of(door)
+    if not sender.can_send:
+        return door.page("forgot.html", ForgotView(form=False, notice=_NO_LETTER))
+    sender.later(_send_reset(door, sender, email))
+    return door.page("forgot.html", ForgotView(form=False, notice=_SENT))
+
+
+async def _send_reset(door: Door, sender: Sender, email: str) -> None:
+    held = await door.services.users.by_email(door.tenant, email)
+    if held is None or held.user.disabled:
+        return
+    link = await door.services.signin.link(door.tenant, held.user.id, RESET)
+    url = door.address(f"/password/{link}")
+    name, hours = held.user.name or held.user.email, int(RESET.total_seconds() // 3600)
+    await sender.send(reset(sender.brand, name=name, url=url, hours=hours), held.user.email)
+
+
+async def password_page(door: Door, link: str) -> Response:
+    """The form that sets a password by a link."""
+    try:
+        held = await door.services.signin.linked(door.tenant, link)
+    except Unauthenticated as error:
+        return _spent(door, error)
+    return door.page("password.html", _choosing(held, ""))
+
+
+async def password(door: Door, link: str) -> Response:
+    """Set the password; the link is used up by that, and every sign-in of the user ends."""
+    form = await request.form
+    chosen, again = form.get("password", ""), form.get("again", "")
+    try:
+        held = await door.services.signin.linked(door.tenant, link)
+        problem = "The two do not match; type the password twice." if chosen != again else ""
+        if not problem:
+            await door.services.signin.choose(door.tenant, link, chosen)
+            return door.go(f"{door.root}/login?said=password")
+    except Unauthenticated as error:
+        return _spent(door, error)
+    except InvalidRecord as error:
+        problem = error.errors[0].message if error.errors else error.detail
+    return door.page("password.html", _choosing(held, problem), 422)
+
+
+def _choosing(held: Held, problem: str) -> PasswordView:
+    hint = f"At least {SHORTEST} characters; a few words in a row are good"
+    fields = (
+        password_field("password", "New password", auto="new-password", hint=hint, error=problem),
+        password_field("again", "The same again", auto="new-password"),
+    )
+    title = "Welcome" if held.user.password is None else "New password"
+    return PasswordView(title=title, text=f"For {held.user.email}", email=held.user.email, fields=fields, notice=None)
+
+
+def password_field(name: str, label: str, *, auto: str, hint: str = "", error: str = "") -> Field:
+    """A field for a password."""
+    return Field(
+        name=name, label=label, kind="password", auto=auto, required=True, longest=LONGEST, hint=hint, error=error
+    )
+
+
+def _spent(door: Door, error: CrmError) -> Response:
+    notice = Notice(tone="bad", icon="alert", title="This link is not good any more.", text=error.detail)
+    view = PasswordView(
+        title="Set a password", text="Links work once, and for a while.", email="", fields=(), notice=notice
+    )
+    return door.page("password.html", view, 410)
+
+
+def _refused(error: CrmError) -> Notice:
+    if isinstance(error, LoginThrottled):
+        wait = f" Wait {error.retry_after} seconds, then try again." if error.retry_after else ""
+        return Notice(tone="bad", icon="alert", title="Too many attempts.", text=f"{error.detail}{wait}")
+    text = "Check both and try again, or ask for a new password."
+    return Notice(tone="bad", icon="alert", title="Mail address and password do not match.", text=text)
+
+
+def _inside(door: Door, wanted: str) -> str:
+    """An address of this tenant's pages, or nothing: nobody is sent elsewhere after signing in."""
+    fits = wanted.startswith(f"{door.root}/") and "\\" not in wanted and wanted.isprintable()
+    return wanted if fits and "/login" not in wanted and "/logout" not in wanted else ""

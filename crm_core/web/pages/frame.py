@@ -1,0 +1,209 @@
+"""What stands around every page: brand, menu, notices, the user; and around the pages before signing in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from quart import request
+
+from crm_core.model.modules import ModuleState
+from crm_core.records.shape import collection_of
+from crm_core.web.pages.look import Brand, Look
+
+if TYPE_CHECKING:
+    from crm_core.web.pages.visit import Visit
+
+SCHEME: Final = "crm_scheme"
+SCHEMES: Final = ("light", "dark")
+_ICONS: Final[Mapping[str, str]] = {
+    "bar-chart": "chart",
+    "briefcase": "board",
+    "building": "page",
+    "calendar": "clock",
+    "check-square": "tasks",
+    "file": "page",
+    "layout": "page",
+    "package": "box",
+    "users": "people",
+}
+"""Names that payloads and catalogs use for icons of ours; any other name of ours is taken as it is."""
+_OURS: Final = frozenset(
+    {"alert", "board", "bolt", "box", "card", "chart", "check", "clock", "eye", "globe", "history", "home", "info"}
+    | {"lock", "mail", "page", "people", "search", "shield", "sync", "tasks", "user"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something to say at the head of a page; ``href`` and ``link`` lead on."""
+
+    tone: str
+    icon: str
+    title: str
+    text: str = ""
+    href: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What was just done; ``undo``, where there is one, is the form that takes it back."""
+
+    text: str
+    undo: Undo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """One member of one record as it was, for the form that puts it back."""
+
+    action: str
+    member: str
+    value: str
+    revision: int
+    back: str
+
+
+@dataclass(frozen=True, slots=True)
+class MenuItem:
+    """An item of the menu; ``name`` is what pages call themselves by."""
+
+    name: str
+    title: str
+    href: str
+    icon: str
+    count: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MenuGroup:
+    """Items under one title; the first group has none."""
+
+    title: str
+    items: tuple[MenuItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """The user, as the menu shows it."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorFrame:
+    """What stands around a page for somebody who is not signed in."""
+
+    root: str
+    brand: Brand
+    theme: str
+    scheme: str
+    csrf: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What stands around a page of the workspace. ``modules``: the names of those that the user sees."""
+
+    root: str
+    brand: Brand
+    theme: str
+    scheme: str
+    csrf: str
+    stream: str
+    current: str
+    menu: tuple[MenuGroup, ...]
+    modules: tuple[str, ...]
+    user: Self
+    notices: tuple[Notice, ...]
+    said: Said | None
+
+
+def scheme_of(look: Look) -> str:
+    """``light`` or ``dark`` where the user chose, or else the tenant's background is dark; empty for the system's."""
+    chosen = request.cookies.get(SCHEME, "")
+    if chosen in SCHEMES:
+        return chosen
+    return "" if chosen == "system" else look.scheme
+
+
+async def frame_of(visit: Visit, current: str, said: Said | None) -> Frame:
+    """The frame of a signed-in user's page."""
+    services, look, caller = visit.services, visit.look, visit.caller
+    assert caller.session is not None
+    role = visit.workspace.roles.get(caller.role)
+    shown = [state for state in visit.workspace.modules.states.values() if _is_shown(state, visit.keys)]
+    return Frame(
+        root=visit.root,
+        brand=look.brand,
+        theme=look.theme,
+        scheme=scheme_of(look),
+        csrf=services.sessions.confirmation(visit.tenant, caller.session),
+        stream=f"{visit.root}/api/v1/events",
+        current=current,
+        menu=await _menu(visit, shown),
+        modules=tuple(state.module.name for state in shown),
+        user=Self(caller.name, role.title if role else "No role"),
+        notices=tuple(_notices(visit)),
+        said=said,
+    )
+
+
+def icon_of(state: ModuleState) -> str:
+    """The icon of a module: the one that a payload or the catalog names, where there is such a one."""
+    name = _ICONS.get(state.icon or "", state.icon or "")
+    return name if name in _OURS else "page"
+
+
+def _is_shown(state: ModuleState, keys: frozenset[str]) -> bool:
+    return state.reason is None and f"{state.module.name}.view" in keys
+
+
+async def _menu(visit: Visit, shown: list[ModuleState]) -> tuple[MenuGroup, ...]:
+    root, keys, types = visit.root, visit.keys, visit.services.registry.record_types
+    modules = [MenuItem("dashboard", "Dashboard", f"{root}/", "home")]
+    for state in shown:
+        name = state.module.name
+        count = None
+        if name in types:
+            number = await visit.services.backend.count(visit.tenant, collection_of(name))
+            count = visit.look.manner.number(number)
+        modules.append(MenuItem(name, state.title, f"{root}/{name}", icon_of(state), count))
+    admin = [
+        MenuItem(name, title, f"{root}/{name}", icon)
+        for name, title, icon, key in (
+            ("sync", "Sync console", "sync", "sync.view"),
+            ("users", "Users", "shield", "users.manage"),
+            ("mail", "Mail settings", "mail", "smtp.test"),
+        )
+        if key in keys
+    ]
+    you = (
+        MenuItem("account", "Account", f"{root}/account", "user"),
+        MenuItem("subscription", "Subscription", f"{root}/subscription", "card"),
+    )
+    groups = [MenuGroup("", tuple(modules)), MenuGroup("Administration", tuple(admin)), MenuGroup("You", you)]
+    return tuple(group for group in groups if group.items)
+
+
+def _notices(visit: Visit) -> Iterator[Notice]:
+    """What the subscription's state asks everybody to know."""
+    said = visit.workspace.entitlements.subscription
+    if said is None or said.state == "active":
+        return
+    ends = visit.formats.moment(said.ends_at)
+    until = f" on {ends.short}" if ends else ""
+    href, link = f"{visit.root}/subscription", "Subscription"
+    if said.state == "trial":
+        text = f"It ends{until}." if ends else "The platform says when it ends."
+        yield Notice(tone="info", icon="info", title="This is a trial.", text=text, href=href, link=link)
+    elif said.state == "past_due":
+        text = f"Without it the workspace may be suspended{until}."
+        yield Notice(tone="warn", icon="clock", title="A payment is due.", text=text, href=href, link=link)
+    else:
+        text = "Records can be read, not written. Who runs the platform can lift this."
+        title = "The subscription is suspended."
+        yield Notice(tone="bad", icon="pause", title=title, text=text, href=href, link=link)

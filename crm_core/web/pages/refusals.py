@@ -1,0 +1,81 @@
+"""Refusals as pages: what is not possible, why, who can change it, and a way on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from quart import Response
+
+from crm_core.errors import CrmError, ModuleUnavailable, ServerError
+from crm_core.web.exchange import exchange
+
+if TYPE_CHECKING:
+    from crm_core.web.pages.door import Door
+    from crm_core.web.pages.visit import Visit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A refusal for its page."""
+
+    title: str
+    text: str
+    icon: str
+    code: str
+    request_id: str
+
+
+_TITLES: Final[Mapping[str, tuple[str, str]]] = {
+    "module_unavailable": ("This module is not part of your workspace", "lock"),
+    "feature_unavailable": ("The plan does not include this", "lock"),
+    "permission_denied": ("You may not do this", "lock"),
+    "subscription_suspended": ("The subscription is suspended", "pause"),
+    "limit_reached": ("The plan's limit is reached", "lock"),
+    "csrf_failed": ("This page was open for too long", "clock"),
+    "not_found": ("There is nothing here", "search"),
+    "invalid_cursor": ("This page of the list is out of date", "clock"),
+    "storage_unavailable": ("The workspace cannot be written at the moment", "alert"),
+    "storage_full": ("The workspace is full", "alert"),
+    "payload_too_large": ("This form is too long", "alert"),
+}
+_REASONS: Final[Mapping[str, str]] = {
+    "disabled": "The platform switched it off.",
+    "not_in_plan": "The plan of this workspace does not include it.",
+    "not_in_catalog": "This instance does not know it.",
+}
+
+
+async def refusal(visit: Visit, error: CrmError) -> Response:
+    """The page of a refusal, with its own status."""
+    return await visit.page("refusal.html", "", described(error), error.status)
+
+
+def refusal_at_door(door: Door, error: CrmError) -> Response:
+    """The page of a refusal for somebody who is not signed in."""
+    return door.page("refusal_door.html", described(error), error.status)
+
+
+def described(error: CrmError) -> Refusal:
+    """What a refusal's page says."""
+    title, icon = _TITLES.get(error.code, (error.title, "alert" if isinstance(error, ServerError) else "info"))
+    return Refusal(title=title, text=_text(error), icon=icon, code=error.code, request_id=exchange().request_id)
+
+
+def _text(error: CrmError) -> str:
+    if isinstance(error, ModuleUnavailable):
+        return reason_told(str(error.evidence.get("reason"))) + " What you kept in it is not lost."
+    if error.code == "csrf_failed":
+        return "Go back, load the page again and repeat what you did. Nothing was changed."
+    if error.code == "invalid_cursor":
+        return "Open the list again; it starts with its first page."
+    return error.detail
+
+
+def reason_told(reason: str) -> str:
+    """Why a module is not available, in a sentence."""
+    kind, _, needed = reason.partition(":")
+    if kind == "requires":
+        return f"It needs {needed}, which is not available."
+    return _REASONS.get(kind, "It is not available at present.")

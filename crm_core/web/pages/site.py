@@ -1,0 +1,47 @@
+"""What all pages of an instance share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from crm_core.access.throttle import Buckets
+from crm_core.mail import Mailer
+from crm_core.services import Services
+from crm_core.web.pages.assets import Assets
+from crm_core.web.pages.look import Looks
+from crm_core.web.pages.rendering import Renderer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Use cases, templates, static files and looks.
+
+    ``letters`` slows down who asks for mail again and again; ``under_way`` holds the letters that nobody waits for.
+    """
+
+    services: Services
+    assets: Assets
+    renderer: Renderer
+    looks: Looks
+    mailer: Mailer
+    letters: Buckets = field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def root(self, tenant: str) -> str:
+        """The address of a tenant's pages, without a slash at its end."""
+        return f"/i/{self.services.settings.instance}/t/{tenant}"
+
+
+def site_of(services: Services) -> Site:
+    """The site around the use cases of an instance."""
+    instance = services.settings.instance
+    assets = Assets()
+    smtp = services.options.get("smtp")
+    return Site(
+        services=services,
+        assets=assets,
+        renderer=Renderer(f"/i/{instance}/static/{assets.version}"),
+        looks=Looks(instance),
+        mailer=Mailer(allow_inside=bool(getattr(smtp, "allow_private_hosts", False))),
+    )

@@ -1,0 +1,205 @@
+// The open page follows what happens: brand and menu change in place, records and the console show what is new.
+import { fetchPage, replace, swapFrame, swapParts } from "./swap.js";
+import { icon, strong, toast } from "./parts.js";
+
+const QUIET = 250; // milliseconds in which events gather into one change
+const ANNOUNCE = 5000;
+
+const main = () => document.getElementById("main");
+let pending = new Map();
+let timer = null;
+let lastSaid = 0;
+
+export function live() {
+  const stream = document.body.dataset.stream;
+  if (!stream) return watchDoor();
+  const channel = "BroadcastChannel" in self ? new BroadcastChannel(`crm ${stream}`) : null;
+  if (channel) channel.onmessage = ({ data }) => receive(data);
+  const tell = (data) => { channel?.postMessage(data); receive(data); };
+  // One tab of a browser holds the stream for all of them: a browser opens only six connections to a server.
+  if (navigator.locks && channel) navigator.locks.request(`crm ${stream}`, () => listen(stream, tell));
+  else listen(stream, tell);
+}
+
+function listen(stream, tell) {
+  return new Promise((done) => {
+    const source = new EventSource(stream);
+    let dropped = false;
+    source.addEventListener("ready", () => { tell({ kind: "ready", again: dropped }); dropped = false; });
+    source.addEventListener("reset", () => tell({ kind: "ready", again: true }));
+    for (const kind of ["sync.applied", "modules.changed", "record.changed"]) {
+      source.addEventListener(kind, (event) => tell({ kind, ...JSON.parse(event.data) }));
+    }
+    source.onerror = () => {
+      dropped = true;
+      const ended = source.readyState === EventSource.CLOSED;
+      tell({ kind: ended ? "ended" : "dropped" });
+      if (ended) done();
+    };
+  });
+}
+
+function receive(event) {
+  if (event.kind === "dropped") return word("Not live, reconnecting", false);
+  if (event.kind === "ended") return ended();
+  if (event.kind === "ready") {
+    word("Live", true);
+    if (!event.again) return;
+  }
+  pending.set(event.kind === "record.changed" ? `${event.type} ${event.id}` : event.kind, event);
+  timer ??= setTimeout(change, QUIET);
+}
+
+async function change() {
+  timer = null;
+  const events = [...pending.values()];
+  pending = new Map();
+  const again = events.some((event) => event.kind === "ready");
+  const frame = again || events.some((event) => event.kind !== "record.changed");
+  try {
+    if (frame) await takeFrame(events);
+    const mine = events.filter((event) => event.kind === "record.changed" && isMine(event));
+    if (again || mine.length || (frame && follows())) await takePage(mine);
+    word(`Live, last change ${new Date().toLocaleTimeString([], { hour12: false })}`, true);
+  } catch {
+    word("Not live, reconnecting", false); // the next event, or the stream's own return, tries again
+  }
+}
+
+async function takeFrame(events) {
+  const current = document.querySelector(".side [aria-current]")?.getAttribute("href")?.split("/").at(-1) || "dashboard";
+  const { ok, redirected, page } = await fetchPage(`${document.body.dataset.root}/frame?current=${encodeURIComponent(current)}`);
+  if (redirected) return ended();
+  if (!ok) throw new Error("no frame");
+  await swapFrame(page);
+  const module = main().dataset.module;
+  const gone = module && !page.body.dataset.modules.split(" ").includes(module);
+  if (gone) return takenAway();
+  const applied = events.filter((event) => event.kind === "sync.applied");
+  if (applied.length) say(applied.length === 1 ? `New ${applied[0].type} applied by the platform, revision ${applied[0].revision}` : `${applied.length} changes applied by the platform`);
+}
+
+async function takePage(events) {
+  if (main().querySelector(":scope > [data-gone]")) return;
+  if ("editing" in main().dataset) return events.forEach(editedMeanwhile);
+  const { ok, page } = await fetchPage(location.href);
+  if (!ok) return;
+  const fresh = page.getElementById("main");
+  if (fresh?.dataset.revision) main().dataset.revision = fresh.dataset.revision;
+  swapParts(page, (mine, part) => hold(mine, part, events.length));
+  swapCounts(page);
+}
+
+function isMine(event) {
+  const { records, id, revision } = main().dataset;
+  if (!records) return Boolean(document.querySelector("[data-live='counts'], [data-live='recent']"));
+  if (id && event.type === records && event.id === id) return event.revision > Number(revision);
+  return !id ? event.type === records : !("editing" in main().dataset);
+}
+
+function follows() {
+  return "sync" in main().dataset || Boolean(main().querySelector("[data-live]"));
+}
+
+function swapCounts(page) {
+  const fresh = page.querySelector("[data-swap='side']");
+  const held = document.querySelector("[data-swap='side']");
+  fresh?.querySelectorAll(".count").forEach((count) => {
+    const link = held?.querySelector(`a[href="${CSS.escape(count.closest("a").getAttribute("href"))}"] .count`);
+    if (link) link.textContent = count.textContent;
+  });
+}
+
+// Rows never arrive above the row being read: a button says how many there are.
+function hold(mine, part, count) {
+  const news = mine.parentElement.querySelector("[data-news]") ?? mine.closest("section")?.querySelector("[data-news]");
+  if (!news) return replace(mine, part);
+  const total = Number(news.dataset.count ?? 0) + Math.max(count, 1);
+  news.dataset.count = total;
+  news.querySelector("span").textContent = total === 1 ? "1 change: show it" : `${total} changes: show them`;
+  news.hidden = false;
+  news.querySelector("button").onclick = () => {
+    replace(mine, part);
+    news.hidden = true;
+    news.dataset.count = 0;
+    mine.querySelector("a")?.focus();
+  };
+}
+
+function takenAway() {
+  const name = document.title.split(" · ")[0];
+  if (main().querySelector(":scope > [data-gone]")) return;
+  const banner = notice("info", "lock", "This module is no longer part of your workspace.", `The platform switched it off. What stands on this page (${name}) stays until you leave it; what was saved is kept.`);
+  banner.dataset.gone = "";
+  banner.setAttribute("role", "alert");
+  banner.append(link(`${document.body.dataset.root}/`, "Go to the dashboard"));
+  for (const part of main().children) if (!part.matches(".notices")) part.inert = true;
+  main().prepend(banner);
+  banner.querySelector("a").focus();
+}
+
+function editedMeanwhile(event) {
+  if (event.revision <= Number(main().dataset.revision) || main().querySelector("[data-meanwhile]")) return;
+  const banner = notice("warn", "alert", "Somebody saved this record while you were editing.", "What you typed is kept. When you save, you choose for each field that both of you changed.");
+  banner.dataset.meanwhile = "";
+  banner.setAttribute("role", "status");
+  main().querySelector(".page-head").after(banner);
+}
+
+function ended() {
+  if (document.querySelector("[data-ended]")) return;
+  word("Not live: signed out", false);
+  const banner = notice("warn", "lock", "You are signed out.", "What you typed stays on this page.");
+  banner.dataset.ended = "";
+  banner.setAttribute("role", "alert");
+  banner.append(link(`${document.body.dataset.root}/login?next=${encodeURIComponent(location.pathname + location.search)}`, "Sign in"));
+  main().prepend(banner);
+}
+
+function notice(tone, name, title, text) {
+  const banner = document.createElement("div");
+  banner.className = `banner ${tone}`;
+  const said = strong(title);
+  said.append(` ${text}`);
+  banner.append(icon(name), said);
+  return banner;
+}
+
+function link(href, text) {
+  const row = document.createElement("div");
+  row.className = "row";
+  const made = document.createElement("a");
+  made.href = href;
+  made.textContent = text;
+  row.append(made);
+  return row;
+}
+
+function word(text, ok) {
+  const region = document.querySelector("[data-live-word]");
+  if (!region) return;
+  region.textContent = text;
+  region.classList.toggle("off", !ok);
+}
+
+// At most one announcement in five seconds.
+function say(text) {
+  if (Date.now() - lastSaid < ANNOUNCE) return;
+  lastSaid = Date.now();
+  toast(text);
+}
+
+// Before signing in there is no stream: the brand is looked at again whenever somebody comes back to the tab.
+function watchDoor() {
+  let etag = null;
+  document.addEventListener("visibilitychange", async () => {
+    if (document.visibilityState !== "visible") return;
+    const answer = await fetch(`${document.body.dataset.root}/api/v1/bootstrap/public`, { cache: "no-cache" }).catch(() => null);
+    const fresh = answer?.headers.get("ETag") ?? null;
+    if (etag && fresh && fresh !== etag) {
+      const { ok, page } = await fetchPage(location.href);
+      if (ok) await swapFrame(page);
+    }
+    etag = fresh ?? etag;
+  });
+}

@@ -1,0 +1,96 @@
+// Small parts: toasts, dialogs, copying, the section in view.
+
+const TOAST_SECONDS = 6;
+
+export function watchParts() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.opens) document.getElementById(button.dataset.opens)?.showModal();
+    if (button.dataset.copy) copy(button);
+    if ("close" in button.dataset) button.closest("[data-toast]")?.remove();
+  });
+  document.querySelectorAll("[data-toast]").forEach(fade);
+  watchSubnav();
+}
+
+// Says what was done elsewhere or just now. Errors that one must act on belong into the page.
+export function toast(text, tone = "ok") {
+  const made = document.createElement("div");
+  made.className = `toast ${tone}`;
+  made.dataset.toast = "";
+  made.append(icon(tone === "ok" ? "check" : "info"), strong(text), closer());
+  show(made);
+}
+
+export function show(made) {
+  const region = document.querySelector(".toasts");
+  region.replaceChildren(made);
+  fade(made);
+}
+
+function fade(made) {
+  let timer;
+  const start = () => { timer = setTimeout(() => made.remove(), TOAST_SECONDS * 1000); };
+  const stop = () => clearTimeout(timer);
+  made.addEventListener("pointerenter", stop);
+  made.addEventListener("pointerleave", start);
+  made.addEventListener("focusin", stop);
+  made.addEventListener("focusout", start);
+  start();
+}
+
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  svg.setAttribute("class", "i");
+  svg.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `${new URL("icons.svg", import.meta.url).pathname}#${name}`);
+  svg.append(use);
+  return svg;
+}
+
+export function strong(text) {
+  const div = document.createElement("div");
+  const inner = document.createElement("strong");
+  inner.textContent = text;
+  div.append(inner);
+  return div;
+}
+
+function closer() {
+  const button = document.createElement("button");
+  button.className = "btn quiet sm icon";
+  button.type = "button";
+  button.dataset.close = "";
+  button.setAttribute("aria-label", "Close");
+  button.append(icon("x"));
+  return button;
+}
+
+async function copy(button) {
+  const text = document.getElementById(button.dataset.copy)?.textContent ?? "";
+  try {
+    await navigator.clipboard.writeText(text);
+    toast("Copied");
+  } catch {
+    getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+    toast("Selected: copy it with the keyboard", "info");
+  }
+}
+
+function watchSubnav() {
+  const links = [...document.querySelectorAll(".subnav a")];
+  if (!links.length) return;
+  const targets = links.map((link) => document.querySelector(link.hash));
+  const mark = () => {
+    const seen = targets.filter((target) => target && target.getBoundingClientRect().top < 160);
+    const current = seen.at(-1) ?? targets[0];
+    links.forEach((link, at) => {
+      if (targets[at] === current) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    });
+  };
+  addEventListener("scroll", mark, { passive: true });
+  mark();
+}

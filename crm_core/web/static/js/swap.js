@@ -1,0 +1,78 @@
+// Putting newly rendered parts of a page into the open one. Focus, scroll and typed text stay.
+
+// What stands around the page: brand, menu, notices, footer, the theme. Everything changes in one frame.
+export async function swapFrame(fresh) {
+  const sheet = await sheetOf(fresh);
+  await Promise.all([...fresh.querySelectorAll("[data-swap] img")].map(decoded));
+  await new Promise(requestAnimationFrame);
+  if (sheet) document.adoptedStyleSheets = [sheet];
+  for (const part of fresh.querySelectorAll("[data-swap]")) {
+    const held = document.querySelector(`[data-swap="${part.dataset.swap}"]`);
+    if (held && held.innerHTML !== part.innerHTML) keepingFocus(held, () => held.replaceChildren(...adopted(part)));
+  }
+  document.body.dataset.modules = fresh.body.dataset.modules ?? "";
+  if (fresh.documentElement.dataset.scheme) document.documentElement.dataset.scheme = fresh.documentElement.dataset.scheme;
+  else delete document.documentElement.dataset.scheme;
+  document.getElementById("icon").href = fresh.getElementById("icon").getAttribute("href");
+  document.title = document.title.replace(/ · [^·]*$/, fresh.title.match(/ · [^·]*$/)?.[0] ?? "");
+}
+
+// Parts of the page itself. Parts that rows would jump in are held back behind a button.
+export function swapParts(fresh, held = null) {
+  let waiting = 0;
+  for (const part of fresh.querySelectorAll("[data-live]")) {
+    const mine = document.querySelector(`[data-live="${part.dataset.live}"]`);
+    if (!mine || mine.innerHTML === part.innerHTML) continue;
+    if (held && "hold" in mine.dataset) {
+      waiting += 1;
+      held(mine, part);
+    } else if (!mine.matches(":focus-within") || !mine.querySelector("input:focus, select:focus, textarea:focus")) {
+      replace(mine, part);
+    }
+  }
+  return waiting;
+}
+
+export function replace(mine, part) {
+  keepingFocus(mine, () => {
+    mine.replaceChildren(...adopted(part));
+    mine.className = part.className;
+  });
+}
+
+export async function fetchPage(url, options = {}) {
+  const answer = await fetch(url, { credentials: "same-origin", headers: { Accept: "text/html" }, ...options });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  return { ok: answer.ok, status: answer.status, url: answer.url, redirected: answer.redirected, page };
+}
+
+function adopted(part) {
+  return [...part.childNodes].map((node) => document.importNode(node, true));
+}
+
+function keepingFocus(held, change) {
+  const focused = held.contains(document.activeElement) ? document.activeElement : null;
+  const mark = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") ? `[href="${CSS.escape(focused.getAttribute("href"))}"]` : null);
+  const { scrollLeft, scrollTop } = held;
+  change();
+  held.scrollTo(scrollLeft, scrollTop);
+  if (mark) held.querySelector(mark)?.focus({ preventScroll: true });
+}
+
+async function sheetOf(fresh) {
+  const href = fresh.getElementById("theme").getAttribute("href");
+  const link = document.getElementById("theme");
+  if (link.getAttribute("href") === href && !document.adoptedStyleSheets.length) return null;
+  const answer = await fetch(href);
+  if (!answer.ok) return null;
+  const sheet = new CSSStyleSheet();
+  await sheet.replace(await answer.text());
+  return sheet;
+}
+
+async function decoded(img) {
+  const image = new Image();
+  image.referrerPolicy = "no-referrer";
+  image.src = img.getAttribute("src");
+  await Promise.race([image.decode().catch(() => {}), new Promise((done) => setTimeout(done, 400))]); // a missing picture keeps nothing back
+}
