@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, get_args
 
 import msgspec
@@ -19,6 +20,7 @@ class SecretMember:
     bound_to: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=256)
 def secret_members(struct_type: type[msgspec.Struct] | None) -> tuple[SecretMember, ...]:
     """Every member whose Meta has the extra ``secret``. Raises TypeError for one inside an array or a map."""
     return tuple(_members(struct_type, ())) if struct_type is not None else ()

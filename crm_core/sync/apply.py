@@ -124,7 +124,12 @@ class Plan:
     before: Workspace
     after: Workspace
     made: Mapping[str, Section]
-    changes: list[Change]
+    by_section: Mapping[str, list[Change]]
+
+    @property
+    def changes(self) -> list[Change]:
+        """Every change of every section, in the order of the push."""
+        return [change for changes in self.by_section.values() for change in changes]
 
     def receipt(self, status: str, warnings: Iterable[Finding], head: Head) -> Receipt:
         """The answer; a preview has neither revision nor moment."""
@@ -165,8 +170,8 @@ def plan(
         catalog=before.catalog,
         roles=before.roles,
     )
-    changes = [change for outcome in outcomes for change in outcome.changes()]
-    return Plan(outcomes=outcomes, intent=intent, before=before, after=after, made=made, changes=changes)
+    changes = {outcome.name: outcome.changes() for outcome in outcomes}
+    return Plan(outcomes=outcomes, intent=intent, before=before, after=after, made=made, by_section=changes)
 
 
 async def unit_of(
@@ -181,7 +186,7 @@ async def unit_of(
         for revision in before.sections[name].history
         if revision not in section.history
     ]
-    kept = [_applied(outcome, made[outcome.name], planned.intent).put() for outcome in planned.outcomes]
+    kept = [_applied(section, planned).put() for section in made.values()]
     return Unit(
         now=now,
         expect=(WorkspaceAt(before.revision),),
@@ -201,7 +206,7 @@ def taken_away(before: Workspace, after: Workspace) -> list[str]:
     return [name for name, state in before.module_states().items() if state == "available" != states.get(name)]
 
 
-def _applied(outcome: Outcome, section: Section, intent: Intent) -> Applied:
+def _applied(section: Section, planned: Plan) -> Applied:
     return Applied(
         section=section.name,
         revision=section.revision,
@@ -211,9 +216,9 @@ def _applied(outcome: Outcome, section: Section, intent: Intent) -> Applied:
         actor=section.actor,
         payload_type=section.payload_type,
         key_version=section.key_version,
-        changes=tuple(outcome.changes()),
+        changes=tuple(planned.by_section[section.name]),
         data=section.data,
-        fingerprint=intent.fingerprint,
+        fingerprint=planned.intent.fingerprint,
     )
 
 

@@ -26,6 +26,8 @@ from crm_core.model.log import LogEntry, SignatureResult, Status
 from crm_core.model.times import told
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
 
+_LONGEST_NAME: Final = 64
+
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a tenant that exists. ``read_body`` reads it once and raises PayloadTooLarge, told while reading.
@@ -90,6 +92,7 @@ class Attempt:
     body: bytes = b""
     body_read: bool = False
     sha256: str = ""
+    fingerprints: tuple[str, ...] = ()  # keyed hashes of the body, the newest key's first
     hash_shown: bool = False
     scheme: SignatureScheme | None = None
     presented: Presented | None = None
@@ -126,7 +129,7 @@ class Attempt:
             received_at=told(arrival.received_at),
             instance=self.instance,
             tenant=arrival.tenant,
-            payload_type=arrival.payload_type,
+            payload_type=arrival.payload_type[:_LONGEST_NAME],  # an unknown one may be of any length
             payload_version=envelope.version if envelope else None,
             mode=envelope.mode if envelope else None,
             scheme=self.scheme.NAME if self.scheme else None,

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+import structlog
 
-from crm_core.errors import CrmError, RateLimited, ReplayedNonce, ServerError, StorageFull, StorageUnavailable
+from crm_core.errors import CrmError, RateLimited, ServerError, StorageFull, StorageUnavailable
 from crm_core.model.ids import Ids
 from crm_core.model.keys import TenantRoster
 from crm_core.model.log import LogEntry, Status
@@ -22,8 +23,9 @@ from crm_core.settings import SyncSettings
 from crm_core.sync import checks, judge
 from crm_core.sync.arrival import Attempt
 from crm_core.sync.checks import PAYLOAD_CLAIM, Original
-from crm_core.sync.limits import UnverifiedLimit
-from crm_core.workspace import Sealer
+from crm_core.sync.limits import Over, UnverifiedLimit
+
+_log = structlog.get_logger("crm.sync")
 
 
 class Repeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,6 @@ class Ledger:
         *,
         backend: StorageBackend,
         settings: SyncSettings,
-        sealer: Sealer,
         limit: UnverifiedLimit,
         now: Callable[[], datetime],
         ids: Ids,
@@ -53,7 +54,6 @@ class Ledger:
     ) -> None:
         self._backend = backend
         self._settings = settings
-        self._sealer = sealer
         self._limit = limit
         self._now = now
         self._ids = ids
@@ -69,7 +69,7 @@ class Ledger:
             received_at=told(arrival.received_at),
             status=status,
             version=attempt.envelope.version if attempt.envelope else None,
-            body=self._sealer.fingerprints(attempt.body)[0],
+            body=attempt.fingerprints[0],
         )
         return Claim(
             checks.nonce_claim(key),
@@ -103,14 +103,14 @@ class Ledger:
         return None
 
     async def refuse(self, attempt: Attempt, error: CrmError) -> None:
-        """Log a verified refusal, durably, together with its nonce. Raises the refusal of a nonce that is taken."""
+        """Log a verified refusal, durably, together with its nonce.
+
+        Raises the refusal of a nonce that is taken, StorageUnavailable, StorageFull.
+        """
         now = self._now()
         entry = attempt.entry(self._ids.new(), "rejected", now, error=error)
         unit = Unit(now=int(now.timestamp()), claims=(self.nonce(attempt, "rejected"),), entries=(entry,))
-        try:
-            await self.write(attempt, unit)
-        except ReplayedNonce as replay:
-            raise self.unverified(attempt, replay) from None
+        await self.write(attempt, unit)
 
     async def fail(self, attempt: Attempt, error: ServerError) -> None:
         """Log a failure of ours: in the chain if that can be written, else beside it; nothing is used up."""
@@ -135,14 +135,22 @@ class Ledger:
         if over is None:
             self._note(attempt.entry(self._ids.new(), "rejected", self._now(), error=error))
             return error
-        limited = RateLimited(
-            "Too many attempts from this address failed verification; wait, then send it again.",
-            retry_after=over.retry_after,
-        )
+        limited = _limited(over)
         told_as = f"{limited.detail} The last of them failed with {error.code}."
         entry = attempt.entry(over.entry_id, "rejected", self._now(), error=limited, told_as=told_as)
         self._note(msgspec.structs.replace(entry, count=over.count))
         return limited
+
+    def astray(self, error: CrmError, *, source: str | None, **known: str | None) -> CrmError:
+        """Tell the instance's own log of a push that is for no tenant here; the error to answer with.
+
+        It counts against the limit of its source; past it one line stands for all that follow within the minute.
+        """
+        over = self._limit.spend(source, "")
+        if over is None or over.count == 1:
+            code = error.code if over is None else RateLimited.code
+            _log.warning("push_astray", code=code, source=source, **known)
+        return error if over is None else _limited(over)
 
     async def accepted_repeat(self, attempt: Attempt, roster: TenantRoster) -> Repeat | None:
         """The answer to a repeat of an applied push, for tenants whose roster accepts repeats."""
@@ -151,7 +159,7 @@ class Ledger:
         arrival = attempt.arrival
         evidence = await self._backend.claim(arrival.tenant, checks.nonce_claim(attempt.key), attempt.presented.nonce)
         original = None if evidence is None else msgspec.json.decode(evidence, type=Original)
-        same = original is not None and original.body in self._sealer.fingerprints(attempt.body)
+        same = original is not None and original.body in attempt.fingerprints
         if original is None or not same or original.status != "applied":
             return None
         told_as = f"A repeat of request {original.request_id}, which was applied; nothing was changed."
@@ -180,3 +188,8 @@ class Ledger:
     def _note(self, entry: LogEntry) -> None:
         self._observe(entry)
         self._backend.note(entry.tenant, entry)
+
+
+def _limited(over: Over) -> RateLimited:
+    told_as = "Too many attempts from this address failed verification; wait, then send it again."
+    return RateLimited(told_as, retry_after=over.retry_after)

@@ -20,6 +20,7 @@ from crm_core.model.secret_members import (
     without_secrets,
 )
 from crm_core.plugin.payload import PayloadType
+from crm_core.sync.partial import Remains, remains
 from crm_core.workspace import Section
 
 _SET: Final = {"set": True}
@@ -31,7 +32,7 @@ class Outcome:
 
     ``data`` shows secrets as set; ``typed`` is an instance of the section's type (None while ``findings`` refuse).
     ``fresh`` holds new secrets in the clear and ``kept`` sealed ones, both by pointer into the section. ``required``
-    names the secrets that are asked for anew.
+    names the secrets that are asked for anew. ``remains``: what fits of a part that as a whole does not.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Outcome:
     kept: Mapping[str, str]
     findings: tuple[Finding, ...]
     required: tuple[str, ...]
+    remains: Remains | None = None
 
     def changes(self) -> list[Change]:
         """Every place that differs, with pointers that start with the section; a secret is one place."""
@@ -70,9 +72,9 @@ def outcome_of(
     members = secret_members(payload_type.SECTION)
     base = without_secrets(before.data, members) if before is not None else {}
     wanted = without_nulls(merge_patch(base, part) if strategy == "merge" else part)
-    typed, findings = convert(wanted, payload_type.SECTION, pointer=prefix)
+    typed, findings = convert(wanted, payload_type.SECTION)
     if typed is None:
-        return Outcome(name, prefix, before, {}, None, {}, {}, findings, ())
+        return _unfit(name, prefix, before, wanted, payload_type, findings)
     kept: dict[str, str] = {}
     required: list[SecretMember] = []
     if strategy == "merge" and before is not None:
@@ -100,9 +102,9 @@ def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType
     members = secret_members(payload_type.SECTION)
     wanted = without_secrets(data, members)
     prefix = pointer_to(before.name)
-    typed, findings = convert(wanted, payload_type.SECTION, pointer=prefix)
+    typed, findings = convert(wanted, payload_type.SECTION)
     if typed is None:
-        return Outcome(before.name, prefix, before, {}, None, {}, {}, findings, ())
+        return _unfit(before.name, prefix, before, wanted, payload_type, findings)
     base = without_secrets(before.data, members)
     held = [(member, pointer) for member in members if (pointer := pointer_to(*member.path)) in before.sealed]
     kept = {pointer: before.sealed[pointer] for member, pointer in held if _still_bound(member, base, wanted)}
@@ -118,6 +120,21 @@ def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType
         findings=tuple(_asked_anew(prefix, member) for member in required),
         required=tuple(member.path[-1] for member in required),
     )
+
+
+def _unfit(  # noqa: PLR0917 -- the parts of an outcome in their order
+    name: str,
+    prefix: str,
+    before: Section | None,
+    wanted: Any,
+    payload_type: PayloadType,
+    findings: tuple[Finding, ...],
+) -> Outcome:
+    """The outcome of a part that does not fit its section; what fits of it is kept to be judged too."""
+    assert payload_type.SECTION is not None
+    left = remains(wanted, payload_type.SECTION, findings)
+    told = tuple(finding.under(prefix) for finding in findings)
+    return Outcome(name, prefix, before, {}, None, {}, {}, told, (), left)
 
 
 def _left_out(

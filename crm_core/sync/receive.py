@@ -12,7 +12,15 @@ from typing import Final
 
 import msgspec
 
-from crm_core.errors import CrmError, Finding, ReplayedNonce, ServerError, StorageUnavailable
+from crm_core.errors import (
+    CrmError,
+    Finding,
+    InternalError,
+    ReplayedNonce,
+    ServerError,
+    StorageUnavailable,
+    TimestampOutOfWindow,
+)
 from crm_core.model.envelope import Envelope
 from crm_core.model.ids import Ids
 from crm_core.model.keys import Key, TenantRoster
@@ -84,6 +92,7 @@ class Receiver:
             checks.receiver_enabled(self._settings, roster)  # 2
             await checks.acceptable_body(attempt, arrival)  # 3
             attempt.started_at = self._now()
+            attempt.fingerprints = tuple(self._sealer.fingerprints(attempt.body))
             key = self._signed_by(attempt, roster)  # 4 to 7
             checks.source_allowed(key, arrival.source)  # 8
             checks.type_allowed(key, payload_type)
@@ -91,21 +100,23 @@ class Receiver:
         except ReplayedNonce as error:
             return await self._repeated(attempt, roster, error)
         except CrmError as error:
-            raise self._ledger.unverified(attempt, error) from None
+            raise self._ledger.unverified(attempt, error) from error.__cause__
+        except Exception:
+            # Whatever broke, the attempt is logged; web/problems tells and logs the cause.
+            self._ledger.unverified(attempt, InternalError())
+            raise
         try:
-            attempt.hash_shown = False
-            envelope = judge.readable_push(attempt, payload_type)  # 10
-            parts = judge.parts_of(envelope, payload_type)
-            attempt.hash_shown = not judge.holds_secrets(parts, self._registry.sections)
-            judge.sections_allowed(key, parts, self._registry.sections)
-            return await self._decide(attempt, envelope, parts, roster)  # 11 to 16
+            return await self._verified(attempt, payload_type, key, roster)  # 10 to 16
         except ReplayedNonce as error:  # its twin was committed first
             return await self._repeated(attempt, roster, error)
+        except TimestampOutOfWindow as error:  # the store has forgotten nonces of its time: it may be a replay
+            raise self._ledger.unverified(attempt, error) from None
         except ServerError as error:
             await self._ledger.fail(attempt, error)
             raise
-        except CrmError as error:
-            await self._ledger.refuse(attempt, error)
+        except Exception as error:
+            if not isinstance(error, CrmError):  # as above
+                await self._ledger.fail(attempt, InternalError())
             raise
 
     async def verify_health(self, arrival: Arrival) -> Attempt:
@@ -116,14 +127,14 @@ class Receiver:
             checks.source_allowed(key, arrival.source)
             self._health_nonces.use(attempt)
         except CrmError as error:
-            raise self._ledger.unverified(attempt, error) from None
+            raise self._ledger.unverified(attempt, error) from error.__cause__
         return attempt
 
     def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
         """Checks 4 to 7: the key that signed the request."""
-        scheme, presented = checks.presented_signature(attempt, self._registry.schemes, roster)  # 4
+        scheme, presented = checks.presented_signature(attempt, self._registry, roster)  # 4
         keys = checks.active_keys(presented, roster, self._now())  # 5
-        key = checks.matching_key(attempt, scheme, presented, keys)  # 6
+        key = checks.matching_key(attempt, scheme, presented, keys, self._registry)  # 6
         checks.timely(presented, self._settings, self._now())  # 7
         return key
 
@@ -134,15 +145,29 @@ class Receiver:
             raise self._ledger.unverified(attempt, error) from None
         return repeat
 
+    async def _verified(self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster) -> Receipt:
+        """Checks 10 to 16. A refusal is durable, its nonce used, before it is told."""
+        try:
+            attempt.hash_shown = False
+            envelope = judge.readable_push(attempt, payload_type)  # 10
+            parts = judge.parts_of(envelope, payload_type, self._registry)
+            attempt.hash_shown = not judge.holds_secrets(parts, self._registry.sections)
+            judge.sections_allowed(key, parts, self._registry.sections)
+            return await self._decide(attempt, envelope, parts, roster)  # 11 to 16
+        except (ServerError, ReplayedNonce, TimestampOutOfWindow):
+            raise
+        except CrmError as error:
+            await self._ledger.refuse(attempt, error)
+            raise
+
     async def _decide(
         self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster
     ) -> Receipt:
         """Checks 11 to 16, judged anew whenever another push was applied in the meantime."""
         tenant, registry = attempt.arrival.tenant, self._registry
-        fingerprints = self._sealer.fingerprints(attempt.body)
         for _ in range(_TURNS):
             workspace = await self._views.of(tenant)
-            await judge.new_payload(self._backend, tenant, fingerprints)  # 11
+            await judge.new_payload(self._backend, tenant, attempt.fingerprints)  # 11
             judge.version_above_floor(envelope, parts, workspace, roster)  # 12
             outcomes = judge.outcomes_of(envelope, parts, workspace, registry.sections)
             warnings = judge.schema_fits(outcomes, workspace, registry, self._options)  # 13
@@ -186,7 +211,11 @@ class Receiver:
         else:
             unit = Unit(now=seconds, claims=(nonce,), entries=(entry,))
         committed = await self._ledger.write(attempt, unit)
-        return None if committed is None else planned.receipt(status, warnings, committed.head)
+        if committed is None:
+            return None
+        if applies and committed.revision == planned.after.revision:
+            self._views.learn(planned.after)
+        return planned.receipt(status, warnings, committed.head)
 
     def _intent(self, attempt: Attempt, envelope: Envelope, now: datetime) -> Intent:
         key = attempt.key
@@ -198,7 +227,7 @@ class Receiver:
             applied_at=told(now),
             actor=f"key:{key.version}",
             key_version=key.version,
-            fingerprint=self._sealer.fingerprints(attempt.body)[0],
+            fingerprint=attempt.fingerprints[0],
         )
 
     async def _modules_in_use(self, planned: Plan) -> list[Finding]:

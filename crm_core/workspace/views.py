@@ -69,6 +69,12 @@ class Views:
         self._keep(workspace)
         return workspace, view
 
+    def learn(self, workspace: Workspace) -> None:
+        """Keep a workspace that was just committed as it is, so that the next reader need not derive it again."""
+        held = self._workspaces.get(workspace.tenant)
+        if held is None or held.revision < workspace.revision:
+            self._keep(workspace)
+
     def forget(self, tenant: str) -> None:
         """Drop a tenant that was restored or got another name."""
         self._workspaces.pop(tenant, None)
