@@ -10,7 +10,7 @@ import structlog
 from crm_core.access.passwords import Passwords
 from crm_core.access.sessions import Kind, Session, Sessions
 from crm_core.access.signed import SignedTexts
-from crm_core.access.throttle import LoginThrottle
+from crm_core.access.throttle import Attempt, LoginThrottle
 from crm_core.access.user import Held
 from crm_core.access.users import Users
 from crm_core.errors import InvalidCredentials, LoginThrottled, NotFound, RevisionMismatch, Unauthenticated
@@ -38,17 +38,13 @@ class SignIn:
 
     async def sign_in(self, tenant: str, email: str, password: str, *, source: str | None, kind: Kind) -> Session:
         """A new session. Raises InvalidCredentials (also for unknown and disabled users), LoginThrottled."""
-        self._throttle.begin(tenant, email, source)
-        held = await self._users.by_email(tenant, email)
-        try:
-            right = await self._passwords.verify(None if held is None else held.user.password, password)
-        except LoginThrottled:  # too many at this moment: nobody's failure
-            self._throttle.withdraw(tenant, email, source)
-            raise
-        if held is None or not right or held.user.disabled:
+        async with self._throttle.attempt(tenant, email, source) as attempt:
+            held = await self._users.by_email(tenant, email)
+            right = await self._verified(attempt, None if held is None else held.user.password, password)
+            attempt.succeeded = right and held is not None and not held.user.disabled
+        if held is None or not attempt.succeeded:
             _log.info("sign_in_refused", tenant=tenant, source=source)
             raise InvalidCredentials(_WRONG)
-        self._throttle.succeeded(tenant, email, source)
         # Where the password was changed meanwhile, the session is of an epoch that is over and good for nothing.
         session = await self._sessions.open(tenant, held, kind)
         _log.info("signed_in", tenant=tenant, source=source, user=held.user.id, kind=kind)
@@ -60,11 +56,10 @@ class SignIn:
         Raises InvalidCredentials, LoginThrottled, InvalidRecord, RevisionMismatch.
         """
         held = await self._users.get(tenant, caller.id)
-        email = held.user.email
-        self._throttle.begin(tenant, email, source)
-        if not await self._passwords.verify(held.user.password, old):
+        async with self._throttle.attempt(tenant, held.user.email, source) as attempt:
+            attempt.succeeded = await self._verified(attempt, held.user.password, old)
+        if not attempt.succeeded:
             raise InvalidCredentials("The present password is wrong.")
-        self._throttle.succeeded(tenant, email, source)
         return await self._set(tenant, held, new)
 
     async def link(self, tenant: str, user_id: str, lifetime: timedelta) -> str:
@@ -95,6 +90,13 @@ class SignIn:
             return await self._set(tenant, held, password)
         except RevisionMismatch:
             await self.linked(tenant, text)  # used at the same moment: say so
+            raise
+
+    async def _verified(self, attempt: Attempt, kept: str | None, password: str) -> bool:
+        try:
+            return await self._passwords.verify(kept, password)
+        except LoginThrottled:  # too many at this moment: nobody's failure
+            attempt.withdrawn = True
             raise
 
     async def _set(self, tenant: str, held: Held, password: str) -> Held:

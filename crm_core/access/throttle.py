@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -12,6 +14,8 @@ from crm_core.errors import LoginThrottled
 
 _KEPT = 20_000  # buckets of each kind; past it the longest untouched goes
 _V6_PREFIX = 64  # one customer's network
+_MOST_WAITING = 200  # attempts under way
+_TOO_MANY = "Too many attempts to sign in failed for this account or from this address; wait, then try again."
 
 
 class Buckets:
@@ -48,39 +52,75 @@ class Buckets:
         return max(0.0, level - max(0.0, at - since) / self._seconds)
 
 
+class Attempt:
+    """A sign-in under way; whoever looks at the password says what came of it."""
+
+    def __init__(self) -> None:
+        self.succeeded = False
+        self.withdrawn = False  # it was not looked at after all
+
+
+class _Turn:
+    """The attempts of one account, one at a time."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+
+
 class LoginThrottle:
     """Ten failures of an account, a hundred of a source; each is forgotten within a quarter of an hour.
 
-    An attempt counts from its start, so that many at once do not slip through, and is taken back when it succeeds.
-    Accounts that do not exist are held just the same.
+    The attempts of an account take turns: many at once neither slip through nor stand in each other's way. Accounts
+    that do not exist are held just the same.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._accounts = Buckets(10, 90.0)
         self._sources = Buckets(100, 9.0)
+        self._turns: dict[str, _Turn] = {}
+        self._waiting = 0
 
-    def begin(self, tenant: str, email: str, source: str | None) -> None:
-        """Count an attempt. Raises LoginThrottled with the seconds to wait."""
-        at = self._now().timestamp()
+    @asynccontextmanager
+    async def attempt(self, tenant: str, email: str, source: str | None) -> AsyncIterator[Attempt]:
+        """Hold an attempt to both limits, and count it unless it succeeded. Raises LoginThrottled with the wait."""
         account, network = _account(tenant, email), _network(source)
-        wait = max(self._accounts.wait(account, at), self._sources.wait(network, at))
-        if wait > 0:
-            told = "Too many attempts to sign in failed for this account or from this address; wait, then try again."
-            raise LoginThrottled(told, retry_after=math.ceil(wait))
-        self._accounts.add(account, at)
-        self._sources.add(network, at)
+        async with self._turn(account):
+            wait = max(self._accounts.wait(account, self._at()), self._sources.wait(network, self._at()))
+            if wait > 0:
+                raise LoginThrottled(_TOO_MANY, retry_after=math.ceil(wait))
+            # Of a source many are under way at once, so each counts from its start.
+            self._sources.add(network, self._at())
+            attempt = Attempt()
+            try:
+                yield attempt
+            finally:
+                if attempt.succeeded or attempt.withdrawn:
+                    self._sources.add(network, self._at(), -1)
+                if attempt.succeeded:
+                    self._accounts.empty(account)
+                elif not attempt.withdrawn:
+                    self._accounts.add(account, self._at())
 
-    def withdraw(self, tenant: str, email: str, source: str | None) -> None:
-        """Take back an attempt that was not looked at."""
-        at = self._now().timestamp()
-        self._accounts.add(_account(tenant, email), at, -1)
-        self._sources.add(_network(source), at, -1)
+    @asynccontextmanager
+    async def _turn(self, account: str) -> AsyncIterator[None]:
+        if self._waiting >= _MOST_WAITING:
+            raise LoginThrottled("Too many people sign in at this moment; repeat in a second.", retry_after=1)
+        turn = self._turns.setdefault(account, _Turn())
+        turn.users += 1
+        self._waiting += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            self._waiting -= 1
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[account]
 
-    def succeeded(self, tenant: str, email: str, source: str | None) -> None:
-        """Take the attempt back: the account starts afresh, the source only loses this one."""
-        self._accounts.empty(_account(tenant, email))
-        self._sources.add(_network(source), self._now().timestamp(), -1)
+    def _at(self) -> float:
+        return self._now().timestamp()
 
 
 def _account(tenant: str, email: str) -> str:

@@ -18,9 +18,11 @@ def expand(patterns: Iterable[str], keys: Iterable[str]) -> frozenset[str]:
     wanted = frozenset(patterns)
     if "*" in wanted:
         return frozenset(keys)
-    return frozenset(key for key in keys if key in wanted or _by_half(key, wanted))
+    modules = {pattern[:-2] for pattern in wanted if pattern.endswith(".*")}
+    actions = {pattern[2:] for pattern in wanted if pattern.startswith("*.")}
+    return frozenset(key for key in keys if key in wanted or _by_half(key, modules, actions))
 
 
-def _by_half(key: str, wanted: frozenset[str]) -> bool:
+def _by_half(key: str, modules: set[str], actions: set[str]) -> bool:
     module, _, action = key.partition(".")
-    return f"{module}.*" in wanted or f"*.{action}" in wanted
+    return module in modules or action in actions

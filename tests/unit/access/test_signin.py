@@ -91,24 +91,36 @@ async def test_attempts_at_one_moment_do_not_slip_through(access: Any, signs_in:
     assert [type(one).__name__ for one in outcomes].count("InvalidCredentials") == 10
 
 
-def test_a_source_is_throttled_over_all_accounts(clock: Any) -> None:
+async def failed(throttle: LoginThrottle, email: str, source: str, tenant: str = "north") -> None:
+    async with throttle.attempt(tenant, email, source):
+        pass
+
+
+async def test_a_source_is_throttled_over_all_accounts(clock: Any) -> None:
     """A hundred failures from one address stop it; of IPv6, its whole /64; another address goes on."""
     throttle = LoginThrottle(clock)
     for number in range(100):
-        throttle.begin("north", f"a{number}@x.de", f"2001:db8::{number:x}")
+        await failed(throttle, f"a{number}@x.de", f"2001:db8::{number:x}")
     with pytest.raises(LoginThrottled):
-        throttle.begin("south", "b@x.de", "2001:db8::ffff")
-    throttle.begin("north", "b@x.de", "2001:db8:0:1::1")
+        await failed(throttle, "b@x.de", "2001:db8::ffff", "south")
+    await failed(throttle, "b@x.de", "2001:db8:0:1::1")
     clock.forward(seconds=9)
-    throttle.begin("north", "b@x.de", "2001:db8::ffff")
+    await failed(throttle, "b@x.de", "2001:db8::ffff")
 
 
-def test_success_takes_its_attempt_back(clock: Any) -> None:
+async def test_success_takes_its_attempt_back(clock: Any) -> None:
     """Sign-ins that succeed never add up to a throttle, neither for the account nor for a shared address."""
     throttle = LoginThrottle(clock)
     for number in range(1000):
-        throttle.begin("north", f"a{number % 20}@x.de", "192.0.2.1")
-        throttle.succeeded("north", f"a{number % 20}@x.de", "192.0.2.1")
+        async with throttle.attempt("north", f"a{number % 20}@x.de", "192.0.2.1") as attempt:
+            attempt.succeeded = True
+    assert throttle._turns == {}
+
+
+async def test_many_good_sign_ins_of_one_account_at_once_all_succeed(access: Any, signs_in: Any) -> None:
+    """A custom app that signs in forty times at one moment gets forty sessions."""
+    await access.user()
+    assert len(await asyncio.gather(*(signs_in() for _ in range(40)))) == 40
 
 
 def test_buckets_are_bounded_and_forget_what_leaked_away() -> None:
@@ -127,13 +139,15 @@ def test_buckets_are_bounded_and_forget_what_leaked_away() -> None:
 
 async def test_the_queue_for_passwords_is_bounded(access: Any, signs_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the queue a sign-in is asked to come again in a second, and that is nobody's failure."""
-    await access.user()
+    emails = [f"u{number}@example.com" for number in range(9)]
+    for email in emails:
+        await access.user(email)
     monkeypatch.setattr(passwords_module, "_WAITING", 0)
-    outcomes = await asyncio.gather(*(signs_in() for _ in range(9)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(signs_in(email) for email in emails), return_exceptions=True)
     late = [one for one in outcomes if isinstance(one, LoginThrottled)]
     assert len(late) == 7
     assert {one.retry_after for one in late} == {1}
-    await signs_in()
+    await signs_in(emails[0])
 
 
 async def test_passwords_are_argon2id_and_their_threads_give_way() -> None:
