@@ -18,6 +18,7 @@ from crm_core.access.signed import SignedTexts
 from crm_core.access.signin import SignIn
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
+from crm_core.errors import CrmError
 from crm_core.metrics import Metrics
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
@@ -89,6 +90,7 @@ class Services:
     feeds: Feeds
     records: Records
     receiver: Receiver
+    astray: Callable[..., CrmError]  # of a push for no tenant here
     log: SyncLog
     health: Health
     history: History

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -141,8 +142,9 @@ class _Walk:
 
     def _signature(self) -> None:
         """Checks 4 to 7."""
-        attempt, schemes = self._attempt, self._rules.registry.schemes
-        refusal = self._check(4, "signature headers", lambda: checks.presented_signature(attempt, schemes, self._entry))
+        attempt, registry = self._attempt, self._rules.registry
+        reading = partial(checks.presented_signature, attempt, registry, self._entry)
+        refusal = self._check(4, "signature headers", reading)
         scheme = attempt.scheme
         presented = attempt.presented or (_readable(scheme, attempt) if scheme else None)
         if scheme is None or presented is None:
@@ -156,7 +158,8 @@ class _Walk:
         if not meant:
             self._unknown(6, "signature matches", "no key to check it with")
         elif not isinstance(refusal, SignatureMalformed):
-            self._check(6, "signature matches", lambda: _key(checks.matching_key(attempt, scheme, presented, meant)))
+            matching = partial(checks.matching_key, attempt, scheme, presented, meant, registry)
+            self._check(6, "signature matches", lambda: _key(matching()))
         else:
             self._unknown(6, "signature matches", "its form must be right first")
         if attempt.key is None:
@@ -250,7 +253,7 @@ class _Walk:
         registry = self._rules.registry
         payload_type = checks.known_type(self._arrival.payload_type, registry.payload_types)
         envelope = judge.readable_push(self._attempt, payload_type)
-        parts = judge.parts_of(envelope, payload_type)
+        parts = judge.parts_of(envelope, payload_type, registry)
         if self._attempt.key is not None:
             judge.sections_allowed(self._attempt.key, parts, registry.sections)
 

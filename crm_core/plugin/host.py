@@ -99,15 +99,17 @@ class PluginHost:
             return
         self._plugins[name] = Plugin(name, version, "active", hooks=tuple(sorted(hooks)))
 
-    def call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """What each plugin answers to a hook, as (plugin, item), one plugin at a time.
+    def call(self, hook: str, expected: type[Any] = object, /, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """What each plugin answers to a hook, as (plugin, item), one plugin at a time; each item is an ``expected``.
 
-        A None answer is passed over. Raises PluginFailed, which names the plugin that raised.
+        A None answer is passed over. Raises PluginFailed, which names the plugin that raised or answered otherwise.
         """
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             wanted = {name: arguments[name] for name in implementation.argnames}
             try:
                 items = list(implementation.function(**wanted) or ())
+                if not all(isinstance(item, expected) for item in items):
+                    raise TypeError(f"{hook} returns an iterable of {expected.__name__}")  # noqa: TRY301 -- as if it raised
             except Exception as error:
                 raise PluginFailed(
                     f"The plugin {implementation.plugin_name} failed in {hook}; the server's log holds the cause.",

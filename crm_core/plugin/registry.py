@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import CrmError, SetupError
+from crm_core.errors import CrmError, PluginFailed, SetupError
 from crm_core.model.names import is_section_name
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
@@ -37,6 +37,13 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
     def sections(self) -> Mapping[str, PayloadType]:
         """The payload types that have a section of their own."""
         return {name: one for name, one in self.payload_types.items() if one.SECTION is not None}
+
+    def failed(self, kind: str, name: str, what: str) -> PluginFailed:
+        """The error to raise where foreign code raised: it names the plugin that brought the code."""
+        owner = self.owners.get((kind, name), name)
+        return PluginFailed(
+            f"The plugin {owner} failed in {what} of the {kind} {name}; the server's log holds the cause.", plugin=owner
+        )
 
     def brought(self) -> dict[str, list[tuple[str, str]]]:
         """What each plugin brought, as (kind, name), by plugin."""

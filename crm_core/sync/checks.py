@@ -6,7 +6,8 @@ None of them looks at anything the sender controls to decide whether to verify.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ import msgspec
 
 from crm_core.errors import (
     AmbiguousSignature,
+    CrmError,
     KeyInactive,
     KeyUnknown,
     ReceiverDisabled,
@@ -30,6 +32,7 @@ from crm_core.errors import (
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.times import told
 from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.registry import Registry
 from crm_core.plugin.signature import Presented, SignatureScheme
 from crm_core.plugin.storage import StorageBackend
 from crm_core.settings import SyncSettings
@@ -94,14 +97,14 @@ def media_type(arrival: Arrival) -> None:
 
 
 def presented_signature(
-    attempt: Attempt, schemes: Mapping[str, SignatureScheme], roster: TenantRoster
+    attempt: Attempt, registry: Registry, roster: TenantRoster
 ) -> tuple[SignatureScheme, Presented]:
     """Check 4: the headers tell the scheme.
 
-    Raises SignatureMissing, SignatureMalformed, AmbiguousSignature, SchemeNotAccepted.
+    Raises SignatureMissing, SignatureMalformed, AmbiguousSignature, SchemeNotAccepted, PluginFailed.
     """
     present = {name for name, _ in attempt.arrival.headers}
-    found = [scheme for scheme in schemes.values() if present.intersection(scheme.HEADERS)]
+    found = [scheme for scheme in registry.schemes.values() if present.intersection(scheme.HEADERS)]
     if not found:
         raise SignatureMissing("The request is not signed; send the headers of one signature scheme.")
     if len(found) > 1:
@@ -111,8 +114,20 @@ def presented_signature(
     if roster.schemes is not None and scheme.NAME not in roster.schemes:
         allowed = ", ".join(sorted(roster.schemes))
         raise SchemeNotAccepted(f"The scheme {scheme.NAME} is not accepted for this tenant; use {allowed}.")
-    attempt.presented = presented = scheme.read(attempt.request())
+    with _failing_closed(scheme, "read", registry):
+        attempt.presented = presented = scheme.read(attempt.request())
     return scheme, presented
+
+
+@contextmanager
+def _failing_closed(scheme: SignatureScheme, what: str, registry: Registry) -> Iterator[None]:
+    """A scheme refuses by errors of ours; whatever else it raises, nothing is verified and its plugin is named."""
+    try:
+        yield
+    except CrmError:
+        raise
+    except Exception as error:
+        raise registry.failed("signature scheme", scheme.NAME, what) from error
 
 
 def active_keys(presented: Presented, roster: TenantRoster, now: datetime) -> tuple[Key, ...]:
@@ -131,10 +146,13 @@ def active_keys(presented: Presented, roster: TenantRoster, now: datetime) -> tu
     return (key,)
 
 
-def matching_key(attempt: Attempt, scheme: SignatureScheme, presented: Presented, keys: Collection[Key]) -> Key:
-    """Check 6: every key is tried, whichever matches. Raises SignatureInvalid, SignatureIncomplete."""
+def matching_key(
+    attempt: Attempt, scheme: SignatureScheme, presented: Presented, keys: Collection[Key], registry: Registry
+) -> Key:
+    """Check 6: every key is tried, whichever matches. Raises SignatureInvalid, SignatureIncomplete, PluginFailed."""
     request = attempt.request()
-    matched = [key for key in keys if scheme.matches(request, presented, key.secret)]
+    with _failing_closed(scheme, "matches", registry):
+        matched = [key for key in keys if scheme.matches(request, presented, key.secret)]
     if not matched:
         raise SignatureInvalid(
             "The signature was not made with this key over these bytes; crm explain finds the cause."

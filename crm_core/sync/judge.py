@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import msgspec
 
@@ -14,7 +13,6 @@ from crm_core.errors import (
     InvalidPayload,
     ModuleBlocked,
     ModuleUnsupported,
-    PluginFailed,
     SecretRequired,
     StaleVersion,
     TenantMismatch,
@@ -27,7 +25,7 @@ from crm_core.model.secret_members import secret_members, value_at
 from crm_core.model.strict_json import loads
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadContext, PayloadType
-from crm_core.plugin.policy import NamedModule, PolicyContext
+from crm_core.plugin.policy import ModuleRefusal, NamedModule, PolicyContext
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.sync.arrival import Attempt
@@ -36,6 +34,7 @@ from crm_core.sync.outcome import Outcome, PartShape, outcome_of
 from crm_core.workspace import Workspace
 
 _CORE_LIMITS = frozenset({"users"})  # what the core itself counts
+_PAYLOAD_TYPE = "payload type"
 
 
 def readable_push(attempt: Attempt, payload_type: PayloadType) -> Envelope:
@@ -56,13 +55,13 @@ def readable_push(attempt: Attempt, payload_type: PayloadType) -> Envelope:
     return envelope
 
 
-def parts_of(envelope: Envelope, payload_type: PayloadType) -> tuple[PartShape, ...]:
+def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) -> tuple[PartShape, ...]:
     """The sections that a push speaks of; a part that is null counts as absent. Raises PluginFailed."""
     carries = payload_type.SECTION is None
     try:
-        split = payload_type.split(envelope.data)
+        split = dict(payload_type.split(envelope.data))
     except Exception as error:
-        raise _failed(payload_type, "split") from error
+        raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "split") from error
     return tuple(
         PartShape(name, "/data" + pointer_to(name) if carries else "/data", part)
         for name, part in split.items()
@@ -171,10 +170,8 @@ def schema_fits(
     """
     found = list(_findings(outcomes))
     for outcome in outcomes:
-        if outcome.typed is not None:
-            payload_type = registry.sections[outcome.name]
-            context = context_of(outcome.name, workspace, registry, options)
-            found += [finding.under(outcome.prefix) for finding in _validated(payload_type, outcome.typed, context)]
+        context = context_of(outcome.name, workspace, registry, options)
+        found += [finding.under(outcome.prefix) for finding in _validated(outcome, context, registry)]
     refused = [finding for finding in found if not finding.warning]
     required = [name for outcome in outcomes for name in outcome.required]
     if required and len(refused) == len(required):
@@ -191,11 +188,13 @@ def modules_permitted(outcomes: list[Outcome], workspace: Workspace, registry: R
     """
     named = tuple(_named(outcomes, registry))
     context = PolicyContext(workspace.tenant, workspace.catalog)
-    refusals = [refusal for _, refusal in host.call("crm_module_policy", named=named, context=context)]
-    for kind, error in (("blocked", ModuleBlocked), ("unsupported", ModuleUnsupported)):
-        told = [Finding(r.pointer, f"module_{kind}", r.message) for r in refusals if r.kind == kind]
-        if told:
-            raise error(told[0].message, errors=told)
+    refusals = [refusal for _, refusal in host.call("crm_module_policy", ModuleRefusal, named=named, context=context)]
+    blocked = [Finding(r.pointer, ModuleBlocked.code, r.message) for r in refusals if r.kind == "blocked"]
+    if blocked:
+        raise ModuleBlocked(blocked[0].message, errors=blocked)
+    if refusals:
+        unsupported = [Finding(r.pointer, ModuleUnsupported.code, r.message) for r in refusals]
+        raise ModuleUnsupported(unsupported[0].message, errors=unsupported)
 
 
 def validators_content(
@@ -209,7 +208,7 @@ def validators_content(
     found: list[Finding] = []
     for outcome in outcomes:
         context = context_of(outcome.name, workspace, registry, options)
-        answers = host.call("crm_validate_payload", section=outcome.name, part=outcome.data, context=context)
+        answers = host.call("crm_validate_payload", Finding, section=outcome.name, part=outcome.data, context=context)
         found += [finding.under(outcome.prefix) for _, finding in answers]
     refused = [finding for finding in found if not finding.warning]
     if refused:
@@ -225,11 +224,15 @@ def _findings(outcomes: Iterable[Outcome]) -> Iterator[Finding]:
         yield from outcome.findings
 
 
-def _validated(payload_type: PayloadType, typed: Any, context: PayloadContext) -> list[Finding]:
+def _validated(outcome: Outcome, context: PayloadContext, registry: Registry) -> list[Finding]:
+    """What a payload type finds on a part, or on what remains of it where it does not fit as a whole."""
+    payload_type, left = registry.sections[outcome.name], outcome.remains
     try:
-        return list(payload_type.validate(typed, context))
+        if outcome.typed is not None:
+            return list(payload_type.validate(outcome.typed, context))
+        return [] if left is None else [left.before(one) for one in payload_type.validate(left.typed, context)]
     except Exception as error:
-        raise _failed(payload_type, "validate") from error
+        raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "validate") from error
 
 
 def _named(outcomes: Iterable[Outcome], registry: Registry) -> Iterator[NamedModule]:
@@ -239,12 +242,4 @@ def _named(outcomes: Iterable[Outcome], registry: Registry) -> Iterator[NamedMod
             for pointer, name in payload_type.modules(outcome.typed):
                 yield NamedModule(outcome.prefix + pointer, name)
         except Exception as error:
-            raise _failed(payload_type, "modules") from error
-
-
-def _failed(payload_type: PayloadType, what: str) -> PluginFailed:
-    """Foreign code raised; whatever it was, the push is refused and the plugin is named."""
-    return PluginFailed(
-        f"The payload type {payload_type.NAME} failed in {what}; the server's log holds the cause.",
-        plugin=payload_type.NAME,
-    )
+            raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "modules") from error

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from quart import Blueprint, Quart, Response
 
-from crm_core.errors import MisdirectedInstance, UnknownTenant
+from crm_core.errors import CrmError, MisdirectedInstance, UnknownTenant
 from crm_core.services import Services
 from crm_core.web.connection import Connection
+from crm_core.web.exchange import exchange
 from crm_core.web.front import Asgi, Front
 from crm_core.web.operations import TENANT, Operation, route
 from crm_core.web.problems import problem, understood
+
+_LONGEST_NAME: Final = 64  # of what the address says, in the log
 
 
 def create_app(services: Services, operations: Iterable[Operation], pages: Iterable[Blueprint] = ()) -> Asgi:
@@ -48,11 +51,28 @@ def _view(operation: Operation, services: Services) -> Callable[..., Awaitable[R
     if not operation.path.startswith(TENANT):
         return handler
 
+    pushes = operation.signed and operation.body is not None
+
     async def view(instance: str, tenant: str, **path: Any) -> Response:
-        await require_tenant(services, instance, tenant)
+        try:
+            await require_tenant(services, instance, tenant)
+        except CrmError as error:
+            raise _astray(services, error, instance, tenant, **path) if pushes else error from None
         return await handler(tenant, **path)
 
     return view
+
+
+def _astray(services: Services, error: CrmError, instance: str, tenant: str, payload_type: str) -> CrmError:
+    """A push for no tenant here is an attempt too: it counts, and the instance's own log has it."""
+    known, asked = exchange(), {"instance": instance, "tenant": tenant, "payload_type": payload_type}
+    return services.astray(
+        error,
+        source=known.source,
+        request_id=known.request_id,
+        client_request_id=known.client_request_id,
+        **{name: text[:_LONGEST_NAME] for name, text in asked.items()},
+    )
 
 
 async def require_tenant(services: Services, instance: str, tenant: str) -> None:

@@ -39,6 +39,8 @@ def headers_of(error: CrmError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = error.evidence["allow"]  # RFC 9110, section 15.5.6
     if error.status == _UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return headers
@@ -82,7 +84,7 @@ def origin(error: BaseException | None) -> dict[str, str]:
 def _of_framework(error: HTTPException) -> CrmError:
     if error.code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-        return MethodNotAllowed(f"Use {allowed} here." if allowed else "")
+        return MethodNotAllowed(f"Use {allowed} here." if allowed else "", allow=allowed)
     if error.code == HTTPStatus.NOT_FOUND:
         return NotFound("There is nothing at this address.")
     if error.code is not None and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from quart import Response, request
 
-from crm_core.errors import InvalidParameter, MalformedPath, NotAcceptable
+from crm_core.errors import InvalidParameter, NotAcceptable
 from crm_core.services import Services
 from crm_core.sync import log as sync_log
 from crm_core.sync.arrival import Arrival
@@ -23,14 +23,18 @@ from crm_core.workspace import require_scope
 _FLAGS: Final = {"true": True, "false": False}
 
 
+def require_plain_address() -> None:
+    """Raise InvalidParameter unless the address can be written in one way only: what is signed is what is routed."""
+    if b"%" in request.scope["raw_path"]:  # our server always tells it
+        raise InvalidParameter("The paths of pushes and of health hold no percent sign; write every character plainly.")
+    if request.scope["query_string"]:
+        raise InvalidParameter("The addresses of pushes and of health take no query; leave it out.")
+
+
 def arrival_of(services: Services, tenant: str, payload_type: str) -> Arrival:
-    """The request at hand as the receiver sees it. Raises MalformedPath, InvalidParameter for an ambiguous address."""
-    raw_path: bytes = request.scope["raw_path"]  # our server always tells it
-    if b"%" in raw_path:
-        raise MalformedPath("The paths of sync hold no percent sign; write every character plainly.")
-    query: bytes = request.scope["query_string"]
-    if query:
-        raise InvalidParameter("This address takes no query; what it needs stands in the body.")
+    """The request at hand as the receiver sees it. Raises InvalidParameter for an ambiguous address."""
+    require_plain_address()
+    raw_path: bytes = request.scope["raw_path"]
     known = exchange()
     limit = services.settings.sync.max_payload_bytes
     return Arrival(
@@ -62,7 +66,7 @@ def operations(services: Services) -> list[Operation]:
         if not signed.isdisjoint(name.decode("latin-1") for name, _ in request.scope["headers"]):
             attempt = await services.receiver.verify_health(arrival_of(services, tenant, "health"))
             return answer(await services.health.told(tenant, attempt.key))
-        parameters(())
+        require_plain_address()
         await _require(services, tenant, scope="sync:health", key="sync.view")
         return answer(await services.health.told(tenant))
 

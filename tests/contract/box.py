@@ -91,7 +91,9 @@ class Box:
         arguments = [*words, "--config", str(self.config)]
         environ = {name: self.environ[name] for name in self.environ if os.environ.get(name) != self.environ[name]}
         done = CliRunner().invoke(_Bounded(), arguments, env=environ, input=stdin)
-        assert done.exit_code == code, f"crm {' '.join(words)} exited {done.exit_code}: {done.output} {done.exception!r}"
+        assert done.exit_code == code, (
+            f"crm {' '.join(words)} exited {done.exit_code}: {done.output} {done.exception!r}"
+        )
         return done.output
 
     def create_tenants(self) -> Box:

@@ -1,0 +1,73 @@
+"""Combined pushes: one section or more, all applied or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contract.box import BRANDING, PLAN, SMTP, WORKSPACE, Box, pointers, problem
+
+
+@pytest.mark.parametrize(
+    ("bad", "status", "code", "pointer"),
+    [
+        ({"smtp": {"host": "", "port": 99999}}, 422, "invalid_payload", "/data/smtp/port"),
+        (
+            {"features": {"overrides": {"website.view": True}}},
+            403,
+            "module_blocked",
+            "/data/features/overrides/website.view",
+        ),
+        (
+            {"features": {"overrides": {"ships.view": True}}},
+            422,
+            "module_unsupported",
+            "/data/features/overrides/ships.view",
+        ),
+        ({"workspace": {"timezone": "Mars/Olympus"}}, 422, "invalid_payload", "/data/workspace/timezone"),
+        ({"spaceships": {}}, 422, "invalid_payload", "/data/spaceships"),
+        ({"branding": 5}, 422, "invalid_payload", "/data/branding"),
+    ],
+)
+def test_one_bad_section_refuses_all(box: Box, bad: dict[str, Any], status: int, code: str, pointer: str) -> None:
+    """Nothing of the good sections is applied, and no version is taken."""
+    before = box.health()["sections"]
+    told = problem(box.push("combined", {"branding": {"title": "Half"}, **bad}), status, code)
+    assert pointer in pointers(told)
+    assert box.health()["sections"] == before
+
+
+def test_the_sections_share_version_revision_and_request(box: Box) -> None:
+    """One push, one revision; changes start with their section."""
+    data = {"branding": BRANDING, "features": {"plan": PLAN}, "smtp": SMTP, "workspace": WORKSPACE}
+    told = box.applied("combined", data)
+    sections = box.health()["sections"]
+    assert sections.keys() == data.keys()
+    assert {(one["version"], one["revision"], one["request_id"]) for one in sections.values()} == {
+        (told["version"], told["revision"], told["request_id"])
+    }
+    assert {change["pointer"].split("/")[1] for change in told["changes"]} == data.keys()
+    assert box.bootstrap()["last_sync"]["type"] == "combined"
+
+
+def test_sections_that_are_not_named_stay(box: Box) -> None:
+    """A combined replace replaces the sections it holds and no other."""
+    box.applied("combined", {"branding": BRANDING, "workspace": WORKSPACE})
+    box.applied("combined", {"branding": {"title": "Alone"}, "workspace": None})
+    assert box.bootstrap()["workspace"] == WORKSPACE
+    assert box.public() == {"branding": {"title": "Alone"}}
+
+
+@pytest.mark.parametrize("data", [{}, {"branding": None}])
+def test_a_combined_push_holds_one_section_at_least(box: Box, data: dict[str, Any]) -> None:
+    """An empty one would be applied without any effect."""
+    problem(box.push("combined", data), 422, "invalid_payload")
+
+
+def test_errors_of_all_sections_are_told_at_once(box: Box) -> None:
+    """Each with the pointer into the body as sent."""
+    told = problem(
+        box.push("combined", {"branding": {"title": 1}, "smtp": {"port": "x"}, "nowhere": {}}), 422, "invalid_payload"
+    )
+    assert pointers(told) == {"/data/branding/title", "/data/smtp/port", "/data/nowhere"}

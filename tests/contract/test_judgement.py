@@ -1,0 +1,148 @@
+"""Checks 10 to 15: what a verified push may say. Each refusal is a link of the chain and has used its nonce."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contract.box import BRANDING, Box, pointers, problem
+from contract.conftest import Boxes
+
+
+@pytest.fixture(scope="module")
+def box(boxes: Boxes) -> Box:
+    """An instance whose branding is at version 100."""
+    box = boxes()
+    box.applied("branding", BRANDING, envelope={"version": 100})
+    return box
+
+
+def made(box: Box, **members: Any) -> dict[str, Any]:
+    """An envelope that would be applied, with other members."""
+    envelope = json.loads(box.body("branding", BRANDING, version=10_000 + next(box.versions)))
+    return {name: value for name, value in {**envelope, **members}.items() if value is not ...}
+
+
+CASES: list[tuple[str, dict[str, Any], int, str]] = [
+    ("not an object", {}, 400, "invalid_envelope"),
+    ("unknown member", {"versoin": 3}, 400, "invalid_envelope"),
+    ("missing tenant", {"tenant": ...}, 400, "invalid_envelope"),
+    ("missing type", {"type": ...}, 400, "invalid_envelope"),
+    ("missing version", {"version": ...}, 400, "invalid_envelope"),
+    ("missing data", {"data": ...}, 400, "invalid_envelope"),
+    ("version as text", {"version": "5"}, 400, "invalid_envelope"),
+    ("version as float", {"version": 5.0}, 400, "invalid_envelope"),
+    ("version true", {"version": True}, 400, "invalid_envelope"),
+    ("version 0", {"version": 0}, 400, "invalid_envelope"),
+    ("version too large", {"version": 2**53}, 400, "invalid_envelope"),
+    ("data as list", {"data": []}, 400, "invalid_envelope"),
+    ("data null", {"data": None}, 400, "invalid_envelope"),
+    ("instance null", {"instance": None}, 400, "invalid_envelope"),
+    ("mode", {"mode": "dry-run"}, 400, "invalid_envelope"),
+    ("mode as list", {"mode": ["apply"]}, 400, "invalid_envelope"),
+    ("strategy", {"strategy": "overlay"}, 400, "invalid_envelope"),
+    ("issued_at", {"issued_at": "yesterday"}, 400, "invalid_envelope"),
+    ("source", {"source": 5}, 400, "invalid_envelope"),
+    ("tenant", {"tenant": "contoso"}, 403, "tenant_mismatch"),
+    ("instance", {"instance": "us9"}, 403, "tenant_mismatch"),
+    ("type", {"type": "smtp"}, 400, "type_mismatch"),
+    ("stale", {"version": 100, "source": "slow"}, 409, "stale_version"),
+    ("schema", {"data": {"title": 5}}, 422, "invalid_payload"),
+]
+
+
+@pytest.mark.parametrize(("members", "status", "code"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_verified_push_that_is_refused_stands_in_the_chain(
+    box: Box, members: dict[str, Any], status: int, code: str
+) -> None:
+    """It is told and logged with seq and hashes, has used its nonce, and changed nothing."""
+    before = box.public()
+    body = json.dumps(made(box, **members) if members else [1]).encode()
+    signed = box.sign("branding", body)
+    told = problem(box.push("branding", raw=body, headers=dict(signed)), status, code)
+    entry = box.entry(told["request_id"])
+    assert (entry["status"], entry["error_code"], entry["signature_result"]) == ("rejected", code, "valid")
+    assert entry["seq"] >= 1
+    assert len(entry["entry_hash"]) == len(entry["prev_hash"]) == 64
+    assert (entry["key_version"], entry["actor"], entry["nonce"]) == (2, "key:2", signed["Sync-Nonce"])
+    assert (entry["revision"], entry["payload_bytes"]) == (None, len(body))
+    assert (entry["payload_version"] is None) == (code == "invalid_envelope")
+    assert box.public() == before
+    again = problem(box.push("branding", raw=body, headers=dict(signed)), 409, "replayed_nonce")
+    assert again["original"]["request_id"] == told["request_id"]
+    assert again["original"]["status"] == "rejected"
+    assert again["original"].keys() == {"request_id", "received_at", "status", "version"}
+
+
+def test_every_fault_of_the_envelope_is_told_at_once(box: Box) -> None:
+    """Pointers are into the body as sent."""
+    body = json.dumps({"tenant": 5, "versoin": 1, "type": "branding", "mode": "maybe"}).encode()
+    told = problem(box.push("branding", raw=body), 400, "invalid_envelope")
+    assert pointers(told) == {"/tenant", "/versoin", "/version", "/data", "/mode"}
+
+
+def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
+    """Unknown members, wrong types and values, deep and shallow, each with its pointer and a sentence."""
+    data = {
+        "title": 5,
+        "colors": {"primary": "blue", "secondary": "#000000"},
+        "footer": {"links": [{"label": "a", "url": "http://example.com"}, {"url": "https://example.com"}]},
+        "logo_url": "https://user:secret@example.com/logo.png",
+        "no~such/member": 1,
+    }
+    told = problem(box.push("branding", data, envelope={"version": 20_000}), 422, "invalid_payload")
+    assert {
+        "/data/title",
+        "/data/colors/primary",
+        "/data/colors/secondary",
+        "/data/footer/links/0/url",
+        "/data/footer/links/1/label",
+        "/data/logo_url",
+        "/data/no~0such~1member",
+    } == pointers(told)
+    assert all(error["message"] and error["code"] for error in told["errors"])
+
+
+def test_the_version_comes_before_the_schema(box: Box) -> None:
+    """Check 12 before check 13."""
+    problem(box.push("branding", {"title": 5}, envelope={"version": 1}), 409, "stale_version")
+
+
+def test_the_envelope_comes_before_tenant_and_type(box: Box) -> None:
+    """A body with unknown members for another tenant is told by its form first, then by tenant, then by type."""
+    body = json.dumps(made(box, tenant="contoso", type="smtp", bogus=1)).encode()
+    problem(box.push("branding", raw=body), 400, "invalid_envelope")
+    body = json.dumps(made(box, tenant="contoso", type="smtp")).encode()
+    problem(box.push("branding", raw=body), 403, "tenant_mismatch")
+
+
+def test_the_schema_comes_before_the_module_policy(box: Box) -> None:
+    """Check 13 before check 14."""
+    data = {"overrides": {"website.view": True}, "limits": {"customers": -1}}
+    problem(box.push("features", data), 422, "invalid_payload")
+
+
+def test_an_applied_payload_is_refused_under_another_nonce(box: Box) -> None:
+    """Check 11 comes before 12, and names the original with its version."""
+    body = box.body("branding", BRANDING, version=30_000)
+    first = box.push("branding", raw=body).json()
+    told = problem(box.push("branding", raw=body), 409, "duplicate_payload")
+    assert told["original"] == {
+        "request_id": first["request_id"],
+        "received_at": box.entry(first["request_id"])["received_at"],
+        "status": "applied",
+        "version": 30_000,
+    }
+
+
+def test_an_instance_that_the_scheme_signs_may_be_left_out(box: Box) -> None:
+    """crm-sync-v1 covers the instance."""
+    assert box.push("branding", BRANDING, envelope={"instance": None, "version": 30_001}).status_code == 200
+
+
+def test_members_that_say_where_it_comes_from_are_taken(box: Box) -> None:
+    """issued_at and source are known."""
+    envelope = {"issued_at": "2026-11-24T02:00:00Z", "source": "control-plane", "version": 30_002}
+    assert box.push("branding", BRANDING, envelope=envelope).status_code == 200

@@ -1,0 +1,208 @@
+"""Secrets of sections: sealed, kept only where they go to the same place, and seen nowhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contract.box import PASSWORD, SMTP, Box, pointers, problem, warned
+from contract.conftest import Boxes
+
+MERGE = {"strategy": "merge"}
+DOTTED = ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.1.1", "0.0.0.0"]
+OTHER_SPELLINGS = [
+    "localhost",
+    "127.1",
+    "0x7f.1",
+    "2130706433",
+    "0177.0.0.1",
+    "0x7f000001",
+    "0",
+    "::1",
+    "[::1]",
+    "::ffff:10.0.0.1",
+    "fe80::1",
+    "fd00::1",
+]
+
+
+@pytest.fixture(autouse=True)
+def _known_smtp(box: Box) -> None:
+    """Each test starts from the same mail server, with its password."""
+    box.applied("smtp", {**SMTP, "reply_to": f"r{next(box.versions)}@example.com"})
+
+
+def set_in(told: dict[str, Any]) -> dict[str, Any]:
+    """What the answer's changes say of the password."""
+    return {c["pointer"]: (c["from"], c["to"]) for c in told["changes"] if "password" in c["pointer"]}
+
+
+def test_a_merge_keeps_the_password_while_it_goes_to_the_same_place(box: Box) -> None:
+    """Left out beside another sender: kept, and no change is told of it."""
+    told = box.applied("smtp", {"from_name": "Other"}, envelope=MERGE)
+    assert [change["pointer"] for change in told["changes"]] == ["/smtp/from_name"]
+    again = box.applied("smtp", {"password": "another one"}, envelope=MERGE)
+    assert set_in(again) == {"/smtp/password": ({"set": True}, {"set": True})}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"host": "mail.example.org"}, {"port": 465}, {"security": "tls"}, {"username": "eve"}, {"username": None}],
+)
+def test_a_merge_that_moves_the_server_asks_for_the_password_anew(box: Box, change: dict[str, Any]) -> None:
+    """Or the next mail would hand it to a new host; with the password the same push is applied."""
+    told = problem(box.push("smtp", change, envelope=MERGE), 422, "password_required")
+    assert pointers(told) == {"/data/password"}
+    box.applied("smtp", {**change, "password": PASSWORD}, envelope=MERGE)
+
+
+def test_the_same_values_sent_again_keep_the_password(box: Box) -> None:
+    """What counts is whether they change, not whether they are sent."""
+    box.applied("smtp", {name: SMTP[name] for name in ("host", "port", "security", "username")}, envelope=MERGE)
+
+
+def test_a_merge_may_remove_the_password(box: Box) -> None:
+    """Null takes it away, also together with the host."""
+    told = box.applied("smtp", {"password": None, "host": "mail.example.org"}, envelope=MERGE)
+    assert set_in(told) == {"/smtp/password": ({"set": True}, None)}
+
+
+def test_a_replace_without_the_password_has_none(box: Box) -> None:
+    """The data is the whole desired section."""
+    told = box.applied("smtp", {name: value for name, value in SMTP.items() if name != "password"})
+    assert set_in(told) == {"/smtp/password": ({"set": True}, None)}
+
+
+def test_a_password_among_other_faults_is_told_with_them(box: Box) -> None:
+    """invalid_payload, and password_required stands in its list."""
+    told = problem(box.push("smtp", {"host": "m.example.org", "port": 99}, envelope=MERGE), 422, "invalid_payload")
+    assert {error["code"] for error in told["errors"]} >= {"password_required"}
+    assert pointers(told) == {"/data/password", "/data/port"}
+
+
+def test_the_redacted_form_is_no_password(box: Box) -> None:
+    """Who sends back what was shown is told so; nothing is overwritten by it."""
+    told = problem(box.push("smtp", {"password": {"set": True}}, envelope=MERGE), 422, "invalid_payload")
+    assert pointers(told) == {"/data/password"}
+
+
+def test_a_combined_merge_keeps_it_likewise(box: Box) -> None:
+    """The pointer names the section."""
+    told = problem(box.push("combined", {"smtp": {"port": 465}}, envelope=MERGE), 422, "password_required")
+    assert pointers(told) == {"/data/smtp/password"}
+    box.applied("combined", {"smtp": {"from_name": "C"}}, envelope=MERGE)
+
+
+def test_a_restore_keeps_the_password_in_force(box: Box) -> None:
+    """It brings back the other members; to another host the password does not follow."""
+    first = box.applied("smtp", {**SMTP, "from_name": "First"})
+    box.applied("smtp", {"from_name": "Second", "password": "newer secret"}, envelope=MERGE)
+    restored = box.client.post(f"{box.base()}/sync/history/smtp/{first['revision']}/restore", headers=box.bearer())
+    assert restored.status_code == 200, restored.text
+    assert [change["pointer"] for change in restored.json()["changes"]] == ["/smtp/from_name"]
+    box.applied("smtp", {**SMTP, "host": "elsewhere.example.org", "password": "third secret"})
+    refused = box.client.post(f"{box.base()}/sync/history/smtp/{first['revision']}/restore", headers=box.bearer())
+    problem(refused, 422, "password_required")
+
+
+def test_a_password_without_encryption_is_a_warning(box: Box) -> None:
+    """It refuses nothing."""
+    assert list(warned(box.applied("smtp", {**SMTP, "security": "none"}))) == ["password_in_clear"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "localhost",
+        "192.168.0.1",
+        "169.254.1.1",
+        "::1",
+        "[::1]",
+        "::ffff:10.0.0.1",
+        "127.1",
+        "0x7f.1",
+        "2130706433",
+        "0177.0.0.1",
+        "0x7f000001",
+        "fe80::1",
+        "fd00::1",
+        "0.0.0.0",
+        "0",
+    ],
+)
+def test_a_host_inside_the_network_is_refused_in_any_spelling(box: Box, host: str) -> None:
+    """Whatever inet_aton takes; the port list holds too."""
+    assert pointers(problem(box.push("smtp", {**SMTP, "host": host}), 422, "invalid_payload")) == {"/data/host"}
+
+
+def test_a_port_outside_the_list_is_refused(box: Box) -> None:
+    """smtp.ports in instance.yaml."""
+    assert pointers(problem(box.push("smtp", {**SMTP, "port": 8080}), 422, "invalid_payload")) == {"/data/port"}
+
+
+@pytest.mark.parametrize("name", ["from_name", "username"])
+@pytest.mark.parametrize("value", ["a\r\nBcc: x@example.com", "a\nb", "a\x7fb"])
+def test_no_control_characters_reach_a_mail_header(box: Box, name: str, value: str) -> None:
+    """They could begin a header of their own."""
+    assert pointers(problem(box.push("smtp", {**SMTP, name: value}), 422, "invalid_payload")) == {f"/data/{name}"}
+
+
+def test_encoded_words_are_refused(box: Box) -> None:
+    """A reader would decode them into anything."""
+    told = problem(box.push("smtp", {**SMTP, "from_name": "=?utf-8?q?a?="}), 422, "invalid_payload")
+    assert pointers(told) == {"/data/from_name"}
+
+
+def test_private_hosts_are_taken_where_the_instance_allows_them(boxes: Boxes) -> None:
+    """smtp.allow_private_hosts."""
+    box = boxes(settings={"smtp": {"allow_private_hosts": True}})
+    box.applied("smtp", {**SMTP, "host": "127.0.0.1", "port": 2525})
+
+
+def test_a_pushed_password_is_seen_nowhere(boxes: Boxes) -> None:
+    """Not in any answer, not in any file of the tenants folder, not in what the server prints, also where refused."""
+    box = boxes()
+    secret = "Zebra-Quartz-91-nowhere"
+    answers = [
+        box.push("smtp", {**SMTP, "password": secret}),
+        box.push("smtp", {**SMTP, "password": secret}, envelope={"mode": "preview"}),
+        box.push("smtp", {**SMTP, "password": secret, "port": "x", "nonsense": secret}),
+        box.push("smtp", {**SMTP, "password": [secret], "host": {secret: secret}}),
+        box.push("smtp", {**SMTP, "password": secret + "\x00"}),
+        box.push("branding", {"password": secret, "title": 5}),
+        box.push("smtp", raw=box.body("smtp", {"password": secret}) + b"x"),
+        box.push("smtp", {"password": secret}, envelope={"mode": secret}),
+        box.push("combined", {"smtp": {"password": secret}, "nowhere": {"password": secret}}),
+        box.push("combined", {"smtp": {**SMTP, "password": secret}, "workspace": {}}),
+        box.push("smtp", {**SMTP, "password": secret}, timestamp=1_600_000_000),
+        box.push("smtp", {**SMTP, "password": secret}, headers={"Sync-Signature": None}),
+        box.push("smtp", {"from_name": "x", "password": secret}, envelope=MERGE),
+    ]
+    assert {answer.status_code for answer in answers} == {200, 400, 401, 422}
+    answers += [box.get(path) for path in ("sync/log", "sync/health", "bootstrap", "sync/history/smtp")]
+    answers += [box.get("sync/log", headers={"Accept": kind}) for kind in ("text/csv", "application/x-ndjson")]
+    answers += [box.client.get(path) for path in ("/metrics", "/-/plugins", "/readyz", "/openapi.json", "/docs")]
+    shown = [
+        *box.crm("tenant", "show", "northwind").encode().split(),
+        *box.crm("log", "list", "--tenant", "northwind").encode().split(),
+    ]
+    box.stop()
+    files = [path.read_bytes() for path in box.folder.rglob("*") if path.is_file()]
+    texts = [answer.content + str(answer.headers).encode() for answer in answers] + files + shown
+    assert not [text[:200] for text in texts if secret.encode() in text]
+
+
+def test_the_hash_of_a_payload_with_secrets_is_not_told(box: Box) -> None:
+    """The rest could be guessed offline; without secrets it is."""
+    for kind, data, shown in (
+        ("smtp", {"host": "smtp.example.com"}, True),
+        ("smtp", SMTP, False),
+        ("combined", {"smtp": SMTP}, False),
+        ("combined", {"workspace": {}}, True),
+        ("branding", {"title": "x"}, True),
+    ):
+        entry = box.entry(box.applied(kind, data)["request_id"])
+        assert (entry["payload_sha256"] is not None) is shown, (kind, data)
