@@ -99,7 +99,14 @@ def verify(tenant: str, head: str | None, config: Path, as_json: bool) -> None: 
 
 @command.command("export")
 @tenant_option
-@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["ndjson", "csv"]),
+    default="ndjson",
+    show_default=True,
+    help="How it is written.",
+)
 @filters
 @config_option
 def export(tenant: str, form: str, config: Path, **options: str | None) -> None:

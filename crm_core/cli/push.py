@@ -26,7 +26,13 @@ _RETRIES = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
 @click.argument("payload_type", metavar="TYPE")
 @click.argument("file", metavar="FILE")
 @click.option("--preview", is_flag=True, help="Show what would change; nothing does.")
-@click.option("--strategy", type=click.Choice(["replace", "merge"]), default="replace", show_default=True)
+@click.option(
+    "--strategy",
+    type=click.Choice(["replace", "merge"]),
+    default="replace",
+    show_default=True,
+    help="Whether FILE is the whole section, or a merge patch on it.",
+)
 @click.option("--version", type=click.IntRange(1, MAX_VERSION), help="[default: the lowest that health allows]")
 @sender_options
 @config_option

@@ -1,0 +1,100 @@
+"""Holds docs/cli.md to the commands; run as a program it writes what it holds it to: usage, help and options."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from crm_core.cli.main import crm
+from doc_pages import ROOT, free_port, headings, page, run_page
+
+NAME = "docs/cli.md"
+_PART = re.compile(r"<!-- (crm [a-z -]+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
+_EVERYWHERE = {"config"}  # told once, at the top of the page
+
+
+def commands(command: click.Command = crm, path: str = "crm") -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something by itself, by its words."""
+    if not isinstance(command, click.Group) or command.invoke_without_command:
+        yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from commands(found, f"{path} {name}")
+
+
+def reference(path: str, command: click.Command) -> str:
+    """What the page says of a command between its marks."""
+    usage = " ".join([path, *command.collect_usage_pieces(click.Context(command))])
+    told = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.help or ""))
+    rows = [
+        f"| `{', '.join(option.opts)}`{_value(option)} | {_told(option)} |"
+        for option in command.params
+        if isinstance(option, click.Option) and option.name not in _EVERYWHERE
+    ]
+    table = ["| option | |", "| --- | --- |", *rows, ""] if rows else []
+    return "\n".join(["", "```text", usage, "```", "", *told.splitlines(), "", *table, ""])
+
+
+def _value(option: click.Option) -> str:
+    if option.is_flag:
+        return ""
+    if isinstance(option.type, click.Choice):
+        return " " + " or ".join(f"`{choice}`" for choice in option.type.choices)
+    return f" {option.metavar or option.type.name.partition(' ')[0].upper()}"
+
+
+def _told(option: click.Option) -> str:
+    told = [(option.help or "").replace("|", "\\|")]
+    if option.required:
+        told.append("Required.")
+    if option.show_default and option.default is not None:
+        told.append(f"Default: `{option.default}`.")
+    return " ".join(told)
+
+
+def written() -> str:
+    """The page with every part made anew."""
+    known = dict(commands())
+    return _PART.sub(lambda part: f"<!-- {part[1]} -->\n{reference(part[1], known[part[1]])}<!-- end -->\n", page(NAME))
+
+
+def test_every_command_has_its_part() -> None:
+    """Each command has a heading and a part on the page, and there is none that is no command."""
+    known = [path for path, _ in commands()]
+    assert sorted(name for name, _ in _PART.findall(page(NAME))) == sorted(known)
+    assert sorted(heading for heading in headings(page(NAME)) if heading.startswith("crm ")) == sorted(known)
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands()))
+def test_the_part_of_a_command_is_what_the_command_says(path: str, command: click.Command) -> None:
+    """Usage, help and options stand there as they are; this file, run as a program, brings them up to date."""
+    assert dict(_PART.findall(page(NAME)))[path] == reference(path, command), f"run {Path(__file__).name} as a program"
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands()))
+def test_every_command_and_option_has_a_help_text(path: str, command: click.Command) -> None:
+    """A reader of --help is never left with a bare name."""
+    assert command.help
+    assert [option.name for option in command.params if isinstance(option, click.Option) and not option.help] == []
+
+
+@pytest.mark.slow
+def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
+    """Every example of the page works, one after the other, half of them beside a running server."""
+    told = run_page(NAME, tmp_path, free_port())
+    assert "applied branding version 1 as revision 1" in told
+    assert "restored revision 1 of branding" in told
+    assert "Nothing speaks against this request." in told
+    assert (tmp_path / "crm.conf").read_text()
+
+
+if __name__ == "__main__":
+    (ROOT / NAME).write_text(written(), encoding="utf-8")
