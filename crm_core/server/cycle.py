@@ -17,20 +17,48 @@ log: Final = logging.getLogger("crm_core.server")
 
 
 class Outlet:
-    """The part of a transport that a cycle uses; to close it goes through the connection, which may linger."""
+    """The part of a transport that a cycle uses; to close it goes through the connection, which may linger.
 
-    __slots__ = ("close", "is_closing", "write")
+    The head of an answer waits for the first part of its body, so that the common answer is one write.
+    """
+
+    __slots__ = ("_close", "_head", "_holds", "_write", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
+        self._write = transport.write
+        self._close = close
+        self._head = b""
+        self._holds = False
         self.is_closing = transport.is_closing
-        self.close = close
+
+    def hold(self) -> None:
+        """Keep what is written next until something follows it."""
+        self._holds = True
+
+    def write(self, data: bytes) -> None:
+        """Write, behind what was kept."""
+        if self._holds:
+            self._head, self._holds = data, False
+            return
+        self._write(self._head + data if self._head else data)
+        self._head = b""
+
+    def flush(self) -> None:
+        """Write what was kept, where nothing followed it."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Write what was kept and close."""
+        self.flush()
+        self._close()
 
 
 class Cycle(RequestResponseCycle):
     """uvicorn's cycle; failures are told as problems and logged without a trace, an unread body ends the connection."""
 
     new_request_id: Callable[[], str]
+    transport: Any  # an Outlet
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Run the application for this request and make sure that the client gets an end."""
@@ -52,7 +80,12 @@ class Cycle(RequestResponseCycle):
         """As ASGI says; an answer that starts before the body's end announces that the connection closes."""
         if not self.response_started and self.more_body:
             self.keep_alive = False
+        if message["type"] == "http.response.start":
+            self.transport.hold()
+            await super().send(message)
+            return
         await super().send(message)
+        self.transport.flush()
 
     async def _give_up(self) -> None:
         if self.response_started:
