@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, print_json
+from crm_core.cli.frame import config_option, json_option, perform, print_json
 from crm_core.cli.roster_edit import edit_roster, set_member
 from crm_core.cli.rotation import Rotation, fresh_secret, wire
-from crm_core.errors import SetupError
+from crm_core.errors import CrmError, SetupError
 from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.plugin.registry import Registry
 from crm_core.settings.document import Scalar
@@ -31,7 +31,13 @@ def command() -> None:
 
 
 @command.command("generate")
-@click.option("--form", type=click.Choice(["base64", "hex", "whsec"]), default="base64", show_default=True)
+@click.option(
+    "--form",
+    type=click.Choice(["base64", "hex", "whsec"]),
+    default="base64",
+    show_default=True,
+    help="How it is written.",
+)
 def generate(form: Literal["base64", "hex", "whsec"]) -> None:
     """Print a fresh secret of 32 random bytes, in a form that keys.yaml and instance.yaml take."""
     click.echo(fresh_secret(form))
@@ -117,7 +123,10 @@ def revoke(words: tuple[str, ...], named: str | None, version: int | None, confi
 @config_option
 @json_option
 def keys(tenant: str | None, named: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
-    """List the keys with state, dates and limits; of TENANT, or of all."""
+    """List the keys with state, dates, limits and use; of TENANT, or of all.
+
+    Last use and count are of the kept sync log: when the old key of a rotation is used no more, it can go.
+    """
     path, registry = config / "keys.yaml", _registry(config)
     now = datetime.now(UTC)
     try:
@@ -127,11 +136,12 @@ def keys(tenant: str | None, named: str | None, config: Path, as_json: bool) -> 
     chosen = tenant or named
     if chosen is not None and chosen not in roster.tenants:
         raise SetupError([f"keys.yaml has no entry for {chosen}"])
+    names = [name for name in sorted(roster.tenants) if chosen in (None, name)]
+    uses = _uses(config, names)
     rows = [
-        {"tenant": name, **_told(key, now, known=known)}
-        for name, entry in sorted(roster.tenants.items())
-        if chosen in (None, name)
-        for _, key in sorted(entry.keys.items(), reverse=True)
+        {"tenant": name, **_told(key, now, known=known), **_use(uses, name, key)}
+        for name in names
+        for _, key in sorted(roster.tenants[name].keys.items(), reverse=True)
     ]
     if as_json:
         print_json(rows)
@@ -140,6 +150,22 @@ def keys(tenant: str | None, named: str | None, config: Path, as_json: bool) -> 
         click.echo(_line(row))
     if not rows:
         click.echo("There is no key; crm keys rotate TENANT makes one.", err=True)
+
+
+def _uses(config: Path, tenants: list[str]) -> dict[str, Any] | None:
+    """By tenant and key version; None where the stores cannot be asked, which is said."""
+    try:
+        return perform(config, "keys.uses", tenants=tenants)
+    except (SetupError, CrmError) as error:
+        click.echo(f"last use is not known: {str(error).splitlines()[0]}", err=True)
+        return None
+
+
+def _use(uses: dict[str, Any] | None, tenant: str, key: Key) -> dict[str, Any]:
+    if uses is None:
+        return {"last_used_at": None, "uses": None}
+    use: dict[str, Any] = uses.get(tenant, {}).get(str(key.version), {"last_used_at": None, "uses": 0})
+    return use
 
 
 def _told(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
@@ -160,6 +186,8 @@ def _line(row: dict[str, Any]) -> str:
     for member, word in (("not_before", "from"), ("not_after", "until")):
         if row[member]:
             parts.append(f"{word} {row[member]}")
+    if row["uses"] is not None:
+        parts.append(f"used {row['uses']} times, last {row['last_used_at']}" if row["uses"] else "not used yet")
     parts.append(row["fingerprint"] or "its secret cannot be read here")
     parts += [f"{member}: {', '.join(row[member])}" for member in ("types", "sources") if row[member]]
     return "  ".join(parts)

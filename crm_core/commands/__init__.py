@@ -18,11 +18,11 @@ Command = Callable[..., Awaitable[Result]]
 
 def known() -> dict[str, Command]:
     """Every command by name: ``group.action``."""
-    from crm_core.commands import history, log, store, tenant, token, user
+    from crm_core.commands import history, keys, log, store, tenant, token, user
 
     return {
         f"{module.__name__.rpartition('.')[2]}.{name}": command
-        for module in (history, log, store, tenant, token, user)
+        for module in (history, keys, log, store, tenant, token, user)
         for name, command in module.COMMANDS.items()
     }
 

@@ -81,6 +81,23 @@ def test_a_key_for_branding_can_push_nothing_else(box: Box) -> None:
     ) == {"branding"}
 
 
+def test_the_use_of_each_key_is_listed(box: Box) -> None:
+    """An admin sees when a key was last used and how often, so that the old one can go."""
+    box.roster["northwind"]["keys"].append(roster_key(version=3))
+    box.write_roster()
+    edited(box, k3="active")
+    for title in ("A", "B"):
+        box.applied("branding", {"title": title})
+    new, old = json.loads(box.crm("keys", "list", "northwind", "--json"))
+    assert (new["key_version"], new["uses"], new["last_used_at"]) == (3, 0, None)
+    assert (old["key_version"], old["uses"]) == (2, 2)
+    health = {key["key_version"]: key for key in box.health()["accepted_keys"]}
+    assert old["last_used_at"] == health[2]["last_used_at"]
+    told = box.crm("keys", "list")
+    assert "not used yet" in told
+    assert f"used 2 times, last {old['last_used_at']}" in told
+
+
 def test_a_bad_push_is_undone_in_one_call(box: Box) -> None:
     """Restore makes the earlier revision a new one; the bad push is not taken again, a higher version is."""
     box.applied("branding", {"title": "Good"}, envelope={"version": 1})

@@ -188,8 +188,18 @@ def test_list_shows_states_dates_and_limits(config: Path, crm: Crm) -> None:
     (told,) = [row for row in json.loads(crm("keys", "list", "northwind", "--json").out) if row["key_version"] == 3]
     assert told["fingerprint"].startswith("sha256:")
     assert f"{3:064x}" not in json.dumps(told)
+    assert (told["uses"], told["last_used_at"]) == (0, None)
     (config / "keys.yaml").write_text("tenants: {}\n")
     assert "crm keys rotate TENANT makes one" in crm("keys", "list").err
+
+
+def test_list_works_without_a_store(config: Path, crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the stores cannot be asked the keys are listed all the same, their use unknown."""
+    monkeypatch.delenv("CRM_SECRET_KEY")
+    made = crm("keys", "list", "--json")
+    assert made.code == 0
+    assert json.loads(made.out)[0]["uses"] is None
+    assert "last use is not known: instance.yaml:" in made.err
 
 
 def test_check_names_what_ends_soon_and_who_is_left_without(config: Path, crm: Crm) -> None:
