@@ -11,6 +11,7 @@ import pytest
 from doc_pages import BIN, blocks, checkout, environment, free_port, page, pages, run_page
 
 RUN_ELSEWHERE = {
+    "docs/access.md": "tests/meta/test_docs_access.py",
     "docs/signing.md": "tests/plugins/test_signing_docs.py",
     "docs/plugins.md": "tests/meta/test_docs_plugins.py",
     "docs/protocol.md": "tests/meta/test_docs_protocol.py",

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crm_core.access.sessions import ACCESS_LIFETIME, BROWSER_LIFETIME, MAX_SESSIONS, REFRESH_LIFETIME
+from crm_core.access.tokens import MAX_TOKENS
+from crm_core.web.callers import COOKIE, CSRF_HEADER
+from doc_pages import free_port, page, run_page
+
+NAME = "docs/access.md"
+
+
+@pytest.mark.slow
+def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
+    """Every example of the page works as it stands, one after the other, against one server."""
+    told = run_page(NAME, tmp_path, free_port())
+    assert '"items":[]' in told
+    assert '"assignment":["customers.*","*.view"]' in told
+    assert 'data: {"type":"customers"' in told
+
+
+def test_the_figures_on_the_page_are_those_in_force() -> None:
+    """Lifetimes, limits and names on the page are the ones that the code has."""
+    text = page(NAME)
+    assert f"good for {ACCESS_LIFETIME.seconds // 60} minutes" in text
+    assert f"not used for {REFRESH_LIFETIME.days} days" in text
+    assert BROWSER_LIFETIME.days == 7
+    assert "good for seven days" in text
+    assert f"up to {MAX_SESSIONS} sign-ins" in text
+    assert f"up to {MAX_TOKENS:,} tokens" in text
+    assert f"`{COOKIE}`" in text
+    assert f"`{CSRF_HEADER}`" in text
