@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from benchmarks.frame import Measurement, Side
+from benchmarks.measured import told
 from benchmarks.store import NOW, Bench, bench, record
 from crm_core.plugin.storage import Unit
 
@@ -27,13 +25,6 @@ def opened_in(folder: Path, tenant: str) -> Side:
         return float(told("open", str(folder), tenant)["seconds"])
 
     return side
-
-
-def told(*words: str) -> dict[str, float]:
-    """What ``benchmarks.measured`` prints about itself, in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.measured", *words], capture_output=True, check=True)
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
 
 
 def full_journal(opened: Bench, folder: Path, target: Path) -> None:
