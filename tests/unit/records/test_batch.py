@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from crm_core.errors import InsufficientScope, InvalidRecord, LimitReached
+from crm_core.records.batch import Batch
+from records_world import EVERYTHING, READER, TOKEN, World, read
+
+
+async def run(world: World, data: Any, *, atomic: bool = False, caller: Any = TOKEN) -> list[dict[str, Any]]:
+    batch = Batch(data=data, atomic=atomic, request_id="r1", asked=None)
+    written = await world.records.batches.run(world.call(caller=caller), batch)
+    results: list[dict[str, Any]] = read(written.body)["results"]
+    return results
+
+
+async def test_a_batch_is_one_durable_unit(world: World) -> None:
+    """Created, changed and unchanged items stand in one commit, and each is told as an event."""
+    first = await world.create(name="A", external_id="x-1")
+    await world.create(name="B", external_id="x-2")
+    seq = (await world.backend.view("north", None)).seq
+    items = [{"name": "A2", "external_id": "x-1"}, {"name": "B", "external_id": "x-2"}, {"name": "C"}]
+    results = await run(world, {"items": items})
+    assert [(result["status"], result["revision"]) for result in results] == [(200, 2), (200, 1), (201, 1)]
+    assert results[0]["id"] == first["id"]
+    assert (await world.backend.view("north", None)).seq == seq + 1
+    told = await world.backend.notices("north", seq)
+    assert told is not None
+    assert [read(each.notice.data)["id"] for each in told] == [results[0]["id"], results[2]["id"]]
+
+
+async def test_a_refused_item_stops_no_other(world: World) -> None:
+    """Its result is the problem, with pointers into the batch as it was sent."""
+    results = await run(world, {"items": [{"name": ""}, {"name": "A"}, {"name": "B", "id": "x"}, None]})
+    assert [result["status"] for result in results] == [422, 201, 422, 422]
+    pointers = [[e["pointer"] for e in r["problem"]["errors"]] for r in results if "problem" in r]
+    assert pointers == [["/items/0/name"], ["/items/2/id"], ["/items/3"]]
+    assert results[0]["problem"]["request_id"] == "r1"
+
+
+async def test_an_atomic_batch_is_all_or_nothing(world: World) -> None:
+    """All that is wrong with all items comes at once, and nothing is written."""
+    with pytest.raises(InvalidRecord) as refused:
+        await run(world, {"items": [{"name": ""}, {"name": "A"}, {"name": 5, "email": "no"}]}, atomic=True)
+    assert [f.pointer for f in refused.value.errors] == ["/items/0/name", "/items/2/name", "/items/2/email"]
+    assert await world.ids() == []
+    assert len(await run(world, {"items": [{"name": "A"}, {"name": "B"}]}, atomic=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "pointer"),
+    [([], ""), ({}, "/items"), ({"items": {}}, "/items"), ({"items": [], "more": 1}, "/more"),
+     ({"items": [{"name": "A"}] * 501}, "/items")],
+)  # fmt: skip
+async def test_what_is_no_batch_is_refused(world: World, data: Any, pointer: str) -> None:
+    """Up to 500 items under `items`, and nothing beside them."""
+    with pytest.raises(InvalidRecord) as refused:
+        await run(world, data)
+    assert [finding.pointer for finding in refused.value.errors] == [pointer]
+
+
+async def test_an_empty_batch_has_no_results(world: World) -> None:
+    """Nothing to do is no error and no write."""
+    seq = (await world.backend.view("north", None)).seq
+    assert await run(world, {"items": []}) == []
+    assert (await world.backend.view("north", None)).seq == seq
+
+
+async def test_two_items_on_one_record_are_told(world: World) -> None:
+    """The second of them is refused: which of the two was to hold, nobody could say."""
+    results = await run(world, {"items": [{"name": "A", "external_id": "x"}, {"name": "B", "external_id": "x"}]})
+    assert [result["status"] for result in results] == [201, 422]
+    assert results[1]["problem"]["errors"][0]["pointer"] == "/items/1/external_id"
+
+
+async def test_a_batch_fills_what_the_limit_leaves(world: World) -> None:
+    """The first ones get the places, the others are refused; changes go on; atomic is refused whole."""
+    await world.features({**EVERYTHING, "limits": {"customers": 3}})
+    await world.create(external_id="x-1")
+    items = [{"name": f"n{number}"} for number in range(4)] + [{"name": "B", "external_id": "x-1"}]
+    with pytest.raises(LimitReached):
+        await run(world, {"items": items}, atomic=True)
+    results = await run(world, {"items": items})
+    assert [result["status"] for result in results] == [201, 201, 403, 403, 200]
+    assert results[2]["problem"]["code"] == "limit_reached"
+
+
+async def test_batches_at_once_never_pass_a_limit(world: World) -> None:
+    """Ten batches of five against twelve places: twelve records."""
+    await world.features({**EVERYTHING, "limits": {"customers": 12}})
+    items = {"items": [{"name": "A"}] * 5}
+    results = await asyncio.gather(*(run(world, items) for _ in range(10)))
+    assert sum(result["status"] == 201 for each in results for result in each) == 12
+    assert len(await world.ids()) == 12
+
+
+async def test_batches_at_once_on_the_same_records_lose_nothing(world: World) -> None:
+    """Each ends up created once, and every change lands."""
+    items = [[{"name": "A", "external_id": f"x-{n}", "custom": {f"b{b}": b}} for n in range(10)] for b in range(5)]
+    await asyncio.gather(*(run(world, {"items": each}) for each in items))
+    listed = (await world.list())["items"]
+    assert len(listed) == 10
+    assert all(item["custom"] == {f"b{b}": b for b in range(5)} for item in listed)
+
+
+async def test_who_may_neither_create_nor_update_is_refused(world: World) -> None:
+    """Before the items are looked at."""
+    with pytest.raises(InsufficientScope):
+        await run(world, {"items": "nonsense"}, caller=READER)
