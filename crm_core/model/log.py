@@ -21,20 +21,20 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt on a tenant, as the log API shows it. ``seq`` and the hashes are null for unverified attempts."""
 
     id: str
+    seq: int | None = None
     received_at: str
     instance: str
     tenant: str
-    status: Status
-    signature_result: SignatureResult
-    request_id: str
-    seq: int | None = None
     payload_type: str | None = None
     payload_version: int | None = None
     mode: str | None = None
     scheme: str | None = None
     key_version: int | None = None
+    signature_result: SignatureResult
+    status: Status
     error_code: str | None = None
     error_message: str | None = None
+    request_id: str
     client_request_id: str | None = None
     source_ip: str | None = None
     nonce: str | None = None

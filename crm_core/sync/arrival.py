@@ -142,7 +142,7 @@ class Attempt:
             client_request_id=arrival.client_request_id,
             source_ip=arrival.source,
             nonce=presented.nonce if presented else None,
-            payload_sha256=self.sha256 if self.hash_shown else None,
+            payload_sha256=self.sha256 if self.hash_shown and self.body_read else None,
             payload_bytes=len(self.body) if self.body_read else None,
             duration_ms=max(0, int((now - self.started_at).total_seconds() * 1000)),
             revision=revision,

@@ -32,7 +32,7 @@ def box(boxes: Boxes) -> Box:
 
 
 UNKNOWN: dict[str, Any] = {"payload_version": None, "mode": None, "revision": None, "changes_count": None, "seq": None}
-UNREAD = {"scheme": None, "key_version": None, "nonce": None}
+UNREAD = {"scheme": None, "key_version": None, "nonce": None, "payload_bytes": None, "payload_sha256": None}
 CASES: list[tuple[str, dict[str, Any], int, str, str, dict[str, Any]]] = [
     ("type", {"path": "/i/eu1/t/northwind/api/v1/sync/nothing"}, 404, "unknown_payload_type", "unchecked", UNREAD),
     ("media type", {"headers": {"Content-Type": "text/plain"}}, 415, "unsupported_media_type", "unchecked", UNREAD),

@@ -1,0 +1,270 @@
+"""The sync log: every attempt, filters and pages, exports, and a chain that a reader can recompute."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+from typing import Any
+
+import pytest
+import rfc8785
+
+from contract.box import BRANDING, SMTP, Box, good, problem
+from contract.conftest import Boxes
+
+MEMBERS = [
+    *("id", "seq", "received_at", "instance", "tenant", "payload_type", "payload_version", "mode", "scheme"),
+    *("key_version", "signature_result", "status", "error_code", "error_message", "request_id"),
+    *("client_request_id", "source_ip", "nonce", "payload_sha256", "payload_bytes", "duration_ms", "revision"),
+    *("changes_count", "actor", "count", "prev_hash", "entry_hash"),
+]
+
+
+@pytest.fixture(scope="module")
+def box(boxes: Boxes) -> Box:
+    """An instance with a log of every kind of entry."""
+    box = boxes()
+    for n in range(6):
+        box.applied("branding", {"title": f"T{n}"})
+        box.push("branding", {"title": n})
+        box.push("smtp", SMTP, headers={"Sync-Signature": None, "X-Request-Id": "theirs:1"})
+        box.push("branding", {"title": "p"}, envelope={"mode": "preview"})
+    box.push("branding", BRANDING, path=f"{box.base()}/sync/%3Dcmd")
+    box.push("branding", BRANDING, path=f"{box.base()}/sync/=cmd")
+    return box
+
+
+def everything(box: Box, **query: str) -> list[dict[str, Any]]:
+    """Every entry of a selection, page by page."""
+    found: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = good(box.get("sync/log", **query, **cursor))
+        found += page["items"]
+        if page["next_cursor"] is None:
+            return found
+        cursor = {"cursor": page["next_cursor"]}
+
+
+def test_an_entry_has_exactly_the_members_of_the_contract(box: Box) -> None:
+    """Both kinds; numbers are integers."""
+    for entry in everything(box):
+        assert list(entry) == MEMBERS
+        assert not [name for name, value in entry.items() if isinstance(value, float)]
+
+
+def test_an_applied_push_is_told_in_full(box: Box) -> None:
+    """Nothing that was known is null."""
+    body = box.body("branding", {"title": "full"})
+    signed = box.sign("branding", body)
+    told = good(box.push("branding", raw=body, headers={**signed, "X-Request-Id": "mine.1:a_b-C"}))
+    entry = box.entry(told["request_id"])
+    wanted = {
+        "seq": told["log_head"]["seq"],
+        "entry_hash": told["log_head"]["hash"],
+        "instance": "eu1",
+        "tenant": "northwind",
+        "payload_type": "branding",
+        "payload_version": told["version"],
+        "mode": "apply",
+        "scheme": "crm-sync-v1",
+        "key_version": 2,
+        "signature_result": "valid",
+        "status": "applied",
+        "error_code": None,
+        "error_message": None,
+        "client_request_id": "mine.1:a_b-C",
+        "source_ip": "127.0.0.1",
+        "nonce": signed["Sync-Nonce"],
+        "payload_sha256": hashlib.sha256(body).hexdigest(),
+        "payload_bytes": len(body),
+        "revision": told["revision"],
+        "changes_count": len(told["changes"]),
+        "actor": "key:2",
+        "count": 1,
+    }
+    assert {name: entry[name] for name in wanted} == wanted
+    assert 0 <= entry["duration_ms"] < 2000
+    assert good(box.get(f"sync/log/{entry['id']}")) == entry
+
+
+def test_a_preview_is_logged_without_a_revision(box: Box) -> None:
+    """Its changes are counted all the same."""
+    told = box.applied("branding", {"title": "seen"}, envelope={"mode": "preview"})
+    entry = box.entry(told["request_id"])
+    assert (entry["status"], entry["mode"], entry["revision"]) == ("previewed", "preview", None)
+    assert entry["changes_count"] == len(told["changes"])
+
+
+def test_the_chain_can_be_recomputed_from_the_list(box: Box) -> None:
+    """SHA-256 of prev_hash, LF and the RFC 8785 JSON of the entry without its hashes, from 64 zeros to the head."""
+    chain = [entry for entry in reversed(everything(box, limit="7")) if entry["seq"] is not None]
+    head = "0" * 64
+    for seq, entry in enumerate(chain, start=1):
+        members = {name: value for name, value in entry.items() if name not in ("prev_hash", "entry_hash")}
+        digest = hashlib.sha256(head.encode() + b"\n" + rfc8785.dumps(members)).hexdigest()
+        assert (entry["seq"], entry["prev_hash"], entry["entry_hash"]) == (seq, head, digest)
+        head = digest
+    assert box.health()["log_head"] == {"seq": len(chain), "hash": head}
+
+
+def test_unverified_attempts_stand_beside_the_chain(box: Box) -> None:
+    """With null hashes, in the same list, newest first by id."""
+    entries = everything(box)
+    assert [entry["id"] for entry in entries] == sorted((entry["id"] for entry in entries), reverse=True)
+    beside = [entry for entry in entries if entry["signature_result"] == "missing"]
+    assert len(beside) == 6
+    assert {(entry["seq"], entry["prev_hash"], entry["entry_hash"]) for entry in beside} == {(None, None, None)}
+    assert {entry["client_request_id"] for entry in beside} == {"theirs:1"}
+
+
+@pytest.mark.parametrize("limit", ["1", "3", "500"])
+def test_pages_hold_every_entry_once(box: Box, limit: str) -> None:
+    """Whatever their size."""
+    assert everything(box, limit=limit) == everything(box)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"status": "applied"},
+        {"status": "rejected", "payload_type": "branding"},
+        {"payload_type": "smtp"},
+        {"signature_result": "missing"},
+        {"error_code": "invalid_payload"},
+        {"source_ip": "127.0.0.1"},
+        {"source_ip": "192.0.2.1"},
+        {"nonce": "none-such-nonce-at-all"},
+    ],
+)
+def test_filters_narrow_the_list(box: Box, filters: dict[str, str]) -> None:
+    """To exactly the entries that have those values, over pages too."""
+    wanted = [entry for entry in everything(box) if all(entry[name] == value for name, value in filters.items())]
+    assert everything(box, **filters) == wanted
+    assert everything(box, **filters, limit="2") == wanted
+
+
+def test_since_is_inclusive_and_until_exclusive(box: Box) -> None:
+    """By received_at; other zones are understood."""
+    entries = everything(box)
+    middle = entries[len(entries) // 2]["received_at"]
+    assert everything(box, since=middle) == [entry for entry in entries if entry["received_at"] >= middle]
+    assert everything(box, until=middle) == [entry for entry in entries if entry["received_at"] < middle]
+    zone = middle.removesuffix("Z") + "+00:00"
+    assert everything(box, since=zone) == everything(box, since=middle)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({"colour": "red"}, "unknown_parameter"),
+        ({"limit": "0"}, "invalid_parameter"),
+        ({"limit": "501"}, "invalid_parameter"),
+        ({"limit": "ten"}, "invalid_parameter"),
+        ({"limit": "٣"}, "invalid_parameter"),
+        ({"status": "lost"}, "invalid_parameter"),
+        ({"signature_result": "good"}, "invalid_parameter"),
+        ({"since": "yesterday"}, "invalid_parameter"),
+        ({"until": "2026-11-24T02:00:00"}, "invalid_parameter"),
+        ({"cursor": "nonsense"}, "invalid_cursor"),
+        ({"cursor": ""}, "invalid_cursor"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(box: Box, query: dict[str, str], code: str) -> None:
+    """Unknown names and values that cannot be used."""
+    problem(box.get("sync/log", **query), 400, code)
+
+
+def test_a_cursor_is_good_for_its_own_list_only(box: Box) -> None:
+    """Other filters, another list, or an edited cursor."""
+    cursor = good(box.get("sync/log", limit="2"))["next_cursor"]
+    problem(box.get("sync/log", limit="2", status="applied", cursor=cursor), 400, "invalid_cursor")
+    problem(box.get("sync/history/branding", cursor=cursor), 400, "invalid_cursor")
+    problem(box.get("sync/log", cursor=cursor[:-1] + ("A" if cursor[-1] != "A" else "B")), 400, "invalid_cursor")
+    good(box.get("sync/log", limit="3", cursor=cursor))
+
+
+def test_the_log_comes_as_json_lines(box: Box) -> None:
+    """The whole selection, an entry a line."""
+    answer = box.get("sync/log", headers={"Accept": "application/x-ndjson"}, status="applied")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert [json.loads(line) for line in answer.text.splitlines()] == everything(box, status="applied")
+
+
+def test_the_log_comes_as_csv_that_no_spreadsheet_runs(box: Box) -> None:
+    """A head and all entries; a cell that would be a formula gets a leading apostrophe."""
+    answer = box.get("sync/log", headers={"Accept": "text/csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    head, *rows = csv.reader(io.StringIO(answer.text))
+    assert head == MEMBERS
+    entries = everything(box)
+    assert [row[0] for row in rows] == [entry["id"] for entry in entries]
+    types = [row[MEMBERS.index("payload_type")] for row in rows]
+    assert "'=cmd" in types
+    assert not [cell for cell in itertools.chain(*rows) if cell[:1] in tuple("=+-@")]
+
+
+@pytest.mark.parametrize(("accept", "kind"), [("*/*", "application/json"), ("text/*", "text/csv"), ("image/png", None)])
+def test_what_is_accepted_decides_the_form(box: Box, accept: str, kind: str | None) -> None:
+    """None that can be made is 406."""
+    answer = box.get("sync/log", headers={"Accept": accept})
+    if kind is None:
+        problem(answer, 406, "not_acceptable")
+    else:
+        assert answer.headers["content-type"].startswith(kind)
+
+
+def test_the_log_is_for_tokens_with_its_scope(box: Box) -> None:
+    """401 and 403, for the list and for one entry; an unknown entry is 404."""
+    entry = everything(box)[0]["id"]
+    for path in ("sync/log", f"sync/log/{entry}", "sync/history/branding"):
+        problem(box.client.get(f"{box.base()}/{path}"), 401, "unauthenticated")
+        refused = box.client.get(f"{box.base()}/{path}", headers=box.bearer("sync:health"))
+        problem(refused, 403, "insufficient_scope")
+    problem(box.get("sync/log/01900000-0000-7000-8000-000000000000"), 404, "not_found")
+    problem(box.get("sync/log/nothing"), 404, "not_found")
+
+
+def test_verify_finds_the_chain_whole_and_knows_its_heads(box: Box) -> None:
+    """While the server runs; a head that was told is in the chain, another one is not."""
+    head = box.applied("branding", BRANDING)["log_head"]
+    box.applied("branding", BRANDING)
+    told = f"{head['seq']}:{head['hash']}"
+    box.crm("log", "verify", "--tenant", "northwind")
+    box.crm("log", "verify", "--tenant", "northwind", "--head", told)
+    box.crm("log", "verify", "--tenant", "northwind", "--head", f"{head['seq']}:{'f' * 64}", code=1)
+
+
+def test_history_tells_each_applied_revision_with_its_changes(box: Box) -> None:
+    """Newest first, in pages; a restore stands in it with who asked for it."""
+    first = box.applied("workspace", {"locale": "de"})
+    second = box.applied("workspace", {"locale": "fr"})
+    items = good(box.get("sync/history/workspace"))["items"]
+    assert [item["revision"] for item in items] == [second["revision"], first["revision"]]
+    assert items[0] == {
+        "section": "workspace",
+        "revision": second["revision"],
+        "version": second["version"],
+        "applied_at": second["applied_at"],
+        "key_version": 2,
+        "actor": "key:2",
+        "request_id": second["request_id"],
+        "changes": second["changes"],
+    }
+    page = good(box.get("sync/history/workspace", limit="1"))
+    following = good(box.get("sync/history/workspace", limit="1", cursor=page["next_cursor"]))
+    assert [*page["items"], *following["items"]] == items
+    path = f"{box.base()}/sync/history/workspace/{first['revision']}/restore"
+    restored = good(box.client.post(path, headers=box.bearer()))
+    assert restored["changes"] == [{"pointer": "/workspace/locale", "from": "fr", "to": "de"}]
+    newest = good(box.get("sync/history/workspace", limit="1"))["items"][0]
+    assert (newest["revision"], newest["key_version"]) == (restored["revision"], None)
+    assert newest["actor"].startswith("token:")
+    entry = box.entry(restored["request_id"])
+    assert (entry["signature_result"], entry["status"], entry["actor"]) == ("unchecked", "applied", newest["actor"])
+    problem(box.client.post(path, headers=box.bearer("sync:read")), 403, "insufficient_scope")
+    problem(box.client.post(path.replace(f"/{first['revision']}/", "/99999/"), headers=box.bearer()), 404, "not_found")
+    problem(box.get("sync/history/nothing"), 404, "not_found")

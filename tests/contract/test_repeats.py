@@ -1,0 +1,60 @@
+"""``repeats: accept``, for senders that take any non-2xx as a failure."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from contract.box import BRANDING, Box, good, problem, roster_key
+from contract.conftest import Boxes
+
+
+@pytest.fixture(scope="module")
+def box(boxes: Boxes) -> Box:
+    """An instance whose tenant accepts repeats; one unverified attempt a minute would be too many."""
+    tenants = {"northwind": {"repeats": "accept", "keys": [roster_key()]}}
+    return boxes(tenants=tenants, settings={"sync": {"unverified_per_minute": 2}})
+
+
+def test_a_repeat_of_an_applied_push_is_answered_with_its_original(box: Box) -> None:
+    """It changes nothing, is logged beside the chain, and counts against no limit."""
+    body, nonce = box.body("branding", BRANDING), "again-" + "n" * 20
+    first = box.applied("branding", None, raw=body, nonce=nonce)
+    head = box.health()["log_head"]
+    for _ in range(5):
+        told = good(box.push("branding", raw=body, nonce=nonce))
+        assert told["status"] == "already_applied"
+        assert told["original"]["request_id"] == first["request_id"]
+        assert told["original"]["version"] == first["version"]
+        entry = box.entry(told["request_id"])
+        assert (entry["seq"], entry["prev_hash"], entry["status"]) == (None, None, "applied")
+    health = box.health()
+    assert health["log_head"] == head
+    assert health["sections"]["branding"]["revision"] == first["revision"]
+    assert health["counts"]["24h"]["applied"] == 1
+
+
+def test_only_the_same_body_of_an_applied_push_is_a_repeat(box: Box) -> None:
+    """Another body under the nonce, and repeats of what was refused or previewed, are replays."""
+    nonces = [f"other-{n}" + "n" * 20 for n in range(3)]
+    box.applied("branding", BRANDING, nonce=nonces[0])
+    problem(box.push("branding", {"title": "another"}, nonce=nonces[0]), 409, "replayed_nonce")
+    refused = box.body("branding", {"title": 5})
+    problem(box.push("branding", raw=refused, nonce=nonces[1]), 422, "invalid_payload")
+    problem(box.push("branding", raw=refused, nonce=nonces[1]), 409, "replayed_nonce")
+    preview = box.body("branding", {"title": "p"}, mode="preview")
+    box.applied("branding", None, raw=preview, nonce=nonces[2])
+    problem(box.push("branding", raw=preview, nonce=nonces[2]), 429, "rate_limited")
+
+
+def test_twins_at_the_same_moment_are_one_push_and_its_repeat(box: Box) -> None:
+    """However they race, one is applied and every other one is told of it."""
+    body, nonce = box.body("branding", {"title": "twin"}), "twins-" + "n" * 20
+    headers, address = box.sign("branding", body, nonce=nonce), f"{box.client.base_url}{box.base()}/sync/branding"
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: httpx.post(address, content=body, headers=headers), range(12)))
+    told = sorted(good(answer)["status"] for answer in answers)
+    assert told == ["already_applied"] * 11 + ["applied"]
+    problem(box.push("branding", raw=body), 409, "duplicate_payload")
