@@ -1,0 +1,114 @@
+"""Every route, and who gets through; run as a program it writes the table anew, to be reviewed before it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # when run as a program
+
+from served import ALL, Instance, instance
+
+TABLE = Path(__file__).with_name("routes.txt")
+BASE = "/i/{instance}/t/{tenant}/api/v1"
+TYPES = ("customers", "deals", "tasks")
+SCOPES = (
+    *(f"{name}:{access}" for name in TYPES for access in ("read", "write")),
+    "sync:health",
+    "sync:read",
+    "sync:admin",
+)
+ROLES = ("super_admin", "admin", "manager", "agent", "viewer")
+SUSPENDED = {"plan": ALL, "subscription": {"state": "suspended"}}
+OFF = {"plan": ALL, "modules": {name: {"enabled": False} for name in TYPES}}
+PATH = {
+    "id": "01a20ff9-7dcd-7456-a1e2-5f9c4d1e5363",
+    "external_id": "x-1",
+    "payload_type": "branding",
+    "section": "branding",
+    "revision": "1",
+}
+ASKS_WHO = {401, 403}
+HEAD = """\
+# Every route of the API and who gets through, as tests/contract/access/test_route_table.py finds it.
+# nobody: no credential; stranger: another tenant's token for everything; then each scope as a token of its own and
+# each role; suspended: an admin while the subscription is suspended; off: an admin while every record type's module
+# is switched off. "through": access was given, whatever became of the request (these ask for what is not there).
+"""
+
+
+async def routes(client: httpx.AsyncClient, live: Instance) -> list[tuple[str, str, str]]:
+    """Method, path and media type asked for, of every operation that is served; what signs out comes last."""
+    told = (await client.get(f"{live.url}/openapi.json")).json()["paths"]
+    found = [(method.upper(), path, "application/json") for path, item in told.items() for method in item]
+    found = [each for each in found if each[0] in {"GET", "POST", "PUT", "PATCH", "DELETE"}]
+    found += [("GET", f"{BASE}/{name}", "text/csv") for name in TYPES]
+    return sorted(found, key=lambda route: (route[1].endswith("/logout"), route[1], route[2], route[0]))
+
+
+async def outcome(client: httpx.AsyncClient, live: Instance, method: str, path: str, accept: str) -> str:
+    """``through``, or the code by which the caller is turned away."""
+    address = live.url + path.format(instance="eu1", tenant="northwind", **PATH)
+    headers = {"Accept": accept} | ({} if method == "GET" else {"Content-Type": "application/json"})
+    content = None if method == "GET" else b"{}"
+    async with client.stream(method, address, headers=headers, content=content) as answer:
+        assert answer.status_code < 500, f"{method} {path}: {answer.status_code}"
+        if answer.status_code not in ASKS_WHO:
+            return "through"
+        await answer.aread()
+        return str(answer.json()["code"])
+
+
+@asynccontextmanager
+async def callers(live: Instance) -> AsyncIterator[list[tuple[str, httpx.AsyncClient, dict[str, Any]]]]:
+    """Each caller with its client and the features that are in force for it."""
+    made: list[tuple[str, str | None, dict[str, Any]]] = [("nobody", None, {"plan": ALL})]
+    made.append(("stranger", await live.token(*SCOPES, tenant="contoso"), {"plan": ALL}))
+    made += [(scope, await live.token(scope), {"plan": ALL}) for scope in SCOPES]
+    made += [(role, await live.user(role), {"plan": ALL}) for role in ROLES]
+    made += [("suspended", await live.user("admin"), SUSPENDED), ("off", await live.user("admin"), OFF)]
+    clients = [(name, live.client(credential), features) for name, credential, features in made]
+    try:
+        yield clients
+    finally:
+        for _, client, _ in clients:
+            await client.aclose()
+
+
+async def found(folder: Path) -> str:
+    """The table as it is now."""
+    table: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    async with instance(folder) as live, callers(live) as asking:
+        await live.push("branding", {"title": "Northwind"})
+        for name, client, features in asking:
+            await live.push("features", features)
+            for route in await routes(client, live):
+                said = await outcome(client, live, *route)
+                table.setdefault(route, {}).setdefault(said, []).append(name)
+    return HEAD + "".join(map(row, table.items()))
+
+
+def row(told: tuple[tuple[str, str, str], dict[str, list[str]]]) -> str:
+    """A route and its outcomes."""
+    (method, path, accept), outcomes = told
+    lines = [f"\n{method} {path.removeprefix(BASE)}" + ("" if accept == "application/json" else f" as {accept}")]
+    for code, names in sorted(outcomes.items()):
+        lines.append(f"  {code:22} {'everyone' if len(outcomes) == 1 else ' '.join(names)}")
+    return "\n".join(lines) + "\n"
+
+
+async def test_every_route_lets_through_whom_the_table_names(tmp_path: Path) -> None:
+    """Each route times each caller is as reviewed; a route that is not in the table, or is gone, fails."""
+    assert await found(tmp_path) == TABLE.read_text(), f"review, then run {Path(__file__).name} as a program"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as home:
+        TABLE.write_text(asyncio.run(found(Path(home))))
