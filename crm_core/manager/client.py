@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
+
+_UNHURRIED_SECONDS: Final = 0.05
 
 
 class ClientLeft(Exception):
@@ -12,12 +14,16 @@ class ClientLeft(Exception):
 
 
 class Client:
-    """Made in the task that serves the request, which is cancelled when the client leaves; ``left`` then tells why."""
+    """Made in the task that serves the request, which is cancelled when the client leaves; ``left`` then tells why.
+
+    Most answers come before anybody could care: whether the client is still there is looked at a little later.
+    """
 
     def __init__(self, receive: Any) -> None:
         self.left = False
         self._receive = receive
         self._task = asyncio.current_task()
+        self._later: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def body(self) -> bytes | AsyncIterator[bytes] | None:
@@ -28,11 +34,13 @@ class Client:
             raise ClientLeft
         if message["more_body"]:
             return self._parts(message["body"])
-        self._watch = asyncio.create_task(self._await_leave())
+        self._later = asyncio.get_running_loop().call_later(_UNHURRIED_SECONDS, self._look)
         return message["body"] or None
 
     def forget(self) -> None:
         """Look after the client no more."""
+        if self._later is not None:
+            self._later.cancel()
         if self._watch is not None:
             self._watch.cancel()
 
@@ -47,6 +55,9 @@ class Client:
                 yield message["body"]
             if not message["more_body"]:
                 break
+        self._look()
+
+    def _look(self) -> None:
         self._watch = asyncio.create_task(self._await_leave())
 
     async def _await_leave(self) -> None:

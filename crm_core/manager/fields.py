@@ -27,7 +27,8 @@ _OF_CONNECTION: Final = frozenset(
         b"upgrade",
     }
 )  # RFC 9110, section 7.6.1
-_OURS: Final = frozenset({b"content-length", b"expect", b"forwarded", b"via", b"x-real-ip"})
+_NOT_HANDED_ON: Final = _OF_CONNECTION | {b"content-length", b"expect", b"forwarded", b"via", b"x-real-ip"}
+_NOT_HANDED_BACK: Final = _OF_CONNECTION | {b"date"}
 _OUR_PREFIX: Final = b"x-forwarded-"
 _KEPT: Final = frozenset({b"host"})  # a request cannot do without it, whatever Connection lists
 _VIA: Final = "1.1 crm-manager"  # RFC 9110, section 7.6.3
@@ -41,25 +42,27 @@ def of_request(fields: Sequence[tuple[bytes, bytes]], *, source: str | None, sch
     Fields of the connection, those that Connection lists and those by which proxies speak to instances stay behind:
     what an instance reads of them comes from here. Raises MalformedRequest where a value is not UTF-8.
     """
-    listed = _listed(fields)
-    made: CIMultiDict[str] = CIMultiDict()
-    via = _VIA
-    for name, value in fields:
-        if name == b"via":
-            via = f"{_text(value)}, {via}"
-        elif not (name in _OF_CONNECTION or name in _OURS or name in listed or name.startswith(_OUR_PREFIX)):
-            made.add(name.decode("ascii"), _text(value))
+    left_out = _NOT_HANDED_ON | _listed(fields)
+    try:
+        made = [
+            (name.decode("ascii"), value.decode())
+            for name, value in fields
+            if name not in left_out and not name.startswith(_OUR_PREFIX)
+        ]
+        via = [value.decode() for name, value in fields if name == b"via"]
+    except UnicodeDecodeError:
+        raise MalformedRequest("The value of a header field is not UTF-8; escape what it holds.") from None
     if source is not None:
-        made.add("x-forwarded-for", source)
-    made.add("x-forwarded-proto", scheme)
-    made.add("via", via)
-    return made
+        made.append(("x-forwarded-for", source))
+    made.append(("x-forwarded-proto", scheme))
+    made.append(("via", ", ".join([*via, _VIA])))
+    return CIMultiDict(made)
 
 
 def of_answer(status: int, fields: Fields) -> list[tuple[bytes, bytes]]:
     """The header fields for the client; the server writes the date and the framing itself."""
     lower = [(name.lower(), value) for name, value in fields]
-    left_out = _OF_CONNECTION | _listed(lower) | {b"date"}
+    left_out = _NOT_HANDED_BACK | _listed(lower)
     if status in _BODILESS:  # a length there is of a body that does not come; the server would wait for it
         left_out |= {b"content-length"}
     return [field for field in lower if field[0] not in left_out]
@@ -67,7 +70,7 @@ def of_answer(status: int, fields: Fields) -> list[tuple[bytes, bytes]]:
 
 def scheme_of(scope: Any, proxies: Sequence[Network]) -> str:
     """How the client came: what a trusted proxy says of it, else how it came here."""
-    if within(peer_of(scope), proxies):
+    if proxies and within(peer_of(scope), proxies):
         told = value_of(scope["headers"], b"x-forwarded-proto")
         if told in _SCHEMES:
             return told.decode("ascii")
@@ -88,10 +91,3 @@ def _listed(fields: Fields) -> frozenset[bytes]:
     if not options:
         return frozenset()
     return frozenset(option.strip().lower() for option in b",".join(options).split(b",")) - _KEPT
-
-
-def _text(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise MalformedRequest("The value of a header field is not UTF-8; escape what it holds.") from None

@@ -59,7 +59,7 @@ class Relay:
         for upstream in upstreams:
             if not upstream.open:
                 continue
-            with upstream.busy():
+            with upstream:
                 try:
                     answer = await self._ask(upstream, request)
                 except _Passed as passed:
@@ -122,11 +122,10 @@ class Relay:
     async def _pass(self, answer: aiohttp.ClientResponse, upstream: Upstream, send: Any, *, rare: bool = False) -> None:
         """Hand on the body's parts, ``rare`` ones too; where it breaks off, so does what the client gets."""
         content = answer.content
-        ended = False
+        waits = ended = False  # what is at hand goes first, if only nothing: the head waits for it
         while not ended:
             try:
-                async with asyncio.timeout(self._patience.part):
-                    part = await content.readany()
+                part = await self._part(content) if waits else content.read_nowait()
             except TimeoutError as error:
                 if rare and _connected(answer):
                     continue
@@ -135,8 +134,12 @@ class Relay:
             except (aiohttp.ClientError, OSError) as error:
                 _cut_off(upstream, error)
                 return
-            ended = content.at_eof()
+            waits, ended = True, content.at_eof()
             await send({"type": "http.response.body", "body": part, "more_body": not ended})
+
+    async def _part(self, content: aiohttp.StreamReader) -> bytes:
+        async with asyncio.timeout(self._patience.part):
+            return await content.readany()
 
 
 def _connected(answer: aiohttp.ClientResponse) -> bool:

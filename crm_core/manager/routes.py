@@ -20,12 +20,14 @@ class Instance:
         self.upstreams = tuple(upstreams)
         self._turn = 0
 
-    def order(self) -> list[Upstream]:
+    def order(self) -> Sequence[Upstream]:
         """The upstreams to try: those that are up first, the least busy first, equals in turns."""
+        if len(self.upstreams) == 1:
+            return self.upstreams
         self._turn += 1
         at = self._turn % len(self.upstreams)
         turned = self.upstreams[at:] + self.upstreams[:at]
-        return sorted((each for each in turned if each.open), key=lambda each: (each.state == "down", each.in_flight))
+        return sorted(turned, key=lambda each: (each.state == "down", each.in_flight))
 
 
 class Routes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -35,7 +34,10 @@ class Failure:
 
 
 class Upstream:
-    """An address of instances.yaml in use. Needs a running event loop; ``close`` ends its connections."""
+    """An address of instances.yaml in use; a context while a request is on its way to it.
+
+    Needs a running event loop; ``close`` ends its connections.
+    """
 
     def __init__(self, address: Address, patience: Patience, now: Callable[[], datetime]) -> None:
         self.address = address
@@ -61,17 +63,15 @@ class Upstream:
         url = URL(self._origin + target, encoded=True)
         return await self._session.request(method, url, allow_redirects=False, **options)
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Count a request in flight."""
         self.in_flight += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-            if not self.in_flight:
-                self._idle.set()
+
+    def __exit__(self, *_: object) -> None:
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._idle.set()
 
     async def idle(self) -> None:
         """Wait until no request is in flight."""

@@ -26,7 +26,7 @@ def source_of(scope: Any, proxies: Sequence[Network]) -> str | None:
     What stands left of it in X-Forwarded-For anybody could have written.
     """
     source: str | None = peer_of(scope)
-    if not within(source, proxies):
+    if not proxies or not within(source, proxies):
         return source
     told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
     for hop in reversed([hop.strip() for hop in told.split(",") if hop.strip()]):

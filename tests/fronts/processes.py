@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -161,22 +162,41 @@ class Instance:
         return unsigned.path, body, {**dict(unsigned.headers), **signed}
 
 
-@contextmanager
-def manager(home: Path, instances: Mapping[str, Sequence[str]], **more: Any) -> Iterator[str]:
-    """``crm manager`` for upstreams by code; its address."""
-    config, port = _front_files(home, instances, more)
-    with Program([CRM, "manager", "--config", config], home / "manager.log") as program:
-        program.until(f"http://127.0.0.1:{port}/readyz")
-        yield f"http://127.0.0.1:{port}"
+@dataclass(frozen=True)
+class Running:
+    """A front that runs."""
+
+    url: str
+    pid: int
+    program: Program
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
 
 @contextmanager
-def nginx(home: Path, instances: Mapping[str, Sequence[str]], **more: Any) -> Iterator[str]:
-    """An nginx with what ``crm manager render nginx`` writes; its address."""
+def manager(home: Path, instances: Mapping[str, Sequence[str]], **more: Any) -> Iterator[Running]:
+    """``crm manager`` for upstreams by code."""
     config, port = _front_files(home, instances, more)
-    with Program(nginx_words(config), home / "nginx.log") as program:
-        program.until(f"http://127.0.0.1:{port}/readyz")
-        yield f"http://127.0.0.1:{port}"
+    with _front([CRM, "manager", "--config", config], port, home / "manager.log") as running:
+        yield running
+
+
+@contextmanager
+def nginx(home: Path, instances: Mapping[str, Sequence[str]], **more: Any) -> Iterator[Running]:
+    """An nginx with what ``crm manager render nginx`` writes."""
+    config, port = _front_files(home, instances, more)
+    with _front(nginx_words(config), port, home / "nginx.log") as running:
+        yield running
+
+
+@contextmanager
+def _front(words: Sequence[str | Path], port: int, log: Path) -> Iterator[Running]:
+    url = f"http://127.0.0.1:{port}"
+    with Program(words, log) as program:
+        program.until(f"{url}/readyz")
+        yield Running(url, program.pid, program)
 
 
 def nginx_words(config: Path) -> list[str | Path]:

@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
-from fronts.processes import Instance, manager, nginx
+from fronts.processes import Instance, Running, manager, nginx
 
 TENANTS = ("northwind", "contoso", "fabrikam", "initech")
 BRANDING = {"title": "Nordwind", "colors": {"primary": "#0b5fff"}}
 FEATURES = {"plan": {"code": "growth", "name": "Growth", "features": ["customers.*", "deals.*"]}}
 
-Front = Callable[..., AbstractContextManager[str]]
+Front = Callable[..., AbstractContextManager[Running]]
 
 
 @dataclass
@@ -51,8 +51,8 @@ def world(
     """The instances behind the manager, and behind nginx in its place."""
     eu, us = instances
     front: Front = request.param
-    with front(tmp_path_factory.mktemp("front"), {"eu1": [eu.upstream], "us2": [us.upstream]}) as url:
-        yield World(url, eu, us)
+    with front(tmp_path_factory.mktemp("front"), {"eu1": [eu.upstream], "us2": [us.upstream]}) as running:
+        yield World(running.url, eu, us)
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -164,8 +164,8 @@ async def test_a_killed_instance_in_the_midst_of_pushes(tmp_path: Path, instance
     """A kill -9 of one instance in 2,000 pushes over both costs the other none, shows at once, and mends itself."""
     eu, us = instances
     run = Run(each=250)
-    with manager(tmp_path, {"eu1": [eu.upstream], "us2": [us.upstream]}) as url:
-        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    with manager(tmp_path, {"eu1": [eu.upstream], "us2": [us.upstream]}) as running:
+        async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
             pushing = [
                 asyncio.create_task(run.pushes(client, instance, tenant)) for tenant in TENANTS for instance in (eu, us)
             ]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from pathlib import Path
+
+from fronts.processes import manager
+from fronts.standin import Seen, upstream
+
+STREAMS = 100
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+async def test_a_hundred_event_streams(tmp_path: Path) -> None:
+    """The first byte of each of 100 event streams comes at once, every event reaches all, and memory hardly grows."""
+    writers: list[asyncio.StreamWriter] = []
+    end = asyncio.Event()
+
+    async def events(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"d\r\nevent: hello\n\r\n")
+        writers.append(writer)
+        await end.wait()
+        writer.write(b"0\r\n\r\n")
+
+    async with upstream(events) as eu:
+        with manager(tmp_path, {"eu1": [eu.address]}) as running:
+            before = await asyncio.to_thread(resident, running.pid)
+            slowest = 0.0
+            clients = []
+            for _ in range(STREAMS):
+                began = time.monotonic()
+                reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+                writer.write(b"GET /i/eu1/t/n/api/v1/events HTTP/1.1\r\nHost: h\r\n\r\n")
+                await asyncio.wait_for(reader.readuntil(b"hello"), 5)
+                slowest = max(slowest, time.monotonic() - began)
+                clients.append((reader, writer))
+            for number in range(50):
+                for each in writers:
+                    each.write(b"c8\r\n" + b"%03d" % number + b"x" * 197 + b"\r\n")
+                await asyncio.sleep(0)
+            for reader, _ in clients:
+                await asyncio.wait_for(reader.readuntil(b"049x"), 5)
+            grown = await asyncio.to_thread(resident, running.pid) - before
+            end.set()
+            for _, writer in clients:
+                writer.close()
+    assert slowest < 1, slowest
+    assert grown < 30e6, grown
