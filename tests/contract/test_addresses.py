@@ -1,0 +1,141 @@
+"""Addresses, request ids and the pages of those who run an instance."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+from openapi_spec_validator import validate
+
+from contract.box import BRANDING, Box, good, problem
+from contract.conftest import Boxes
+
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def raw(box: Box, target: str, *fields: str) -> tuple[int, bytes]:
+    """GET a target as it stands, which a client would tidy up."""
+    lines = [f"GET {target} HTTP/1.1", "Host: crm", "Connection: close", *fields, "", ""]
+    with socket.create_connection(("127.0.0.1", box.port)) as connection:
+        connection.settimeout(10)
+        connection.sendall("\r\n".join(lines).encode("latin-1"))
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    return int(received.split(b" ", 2)[1]), received
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/i/eu1/t/northwind//api/v1/bootstrap/public",
+        "//i/eu1/t/northwind/api/v1/bootstrap/public",
+        "/i/eu1/t/contoso/../northwind/api/v1/bootstrap/public",
+        "/i/eu1/t/contoso/%2e%2e/northwind/api/v1/bootstrap/public",
+        "/i/eu1/t/./northwind/api/v1/bootstrap/public",
+        "/i/eu1/t/northwind%2fapi/v1/bootstrap/public",
+        "/i/eu1/t/northwind%2Fapi/v1/bootstrap/public",
+        "/i/eu1/t/northwind%5capi/v1/bootstrap/public",
+        "/i/eu1/t/northwind\\api/v1/bootstrap/public",
+        "/i/eu1/t/northwind/api/v1/bootstrap/public%00",
+        "/i/eu1/t/northwind/api/v1/bootstrap/public%0d%0a",
+        "/i/eu1/t/northwind/api/v1/bootstrap/public%",
+        "/i/eu1/t/northwind/api/v1/bootstrap/%ff",
+    ],
+)
+def test_a_path_that_two_readers_see_differently_is_refused_before_routing(box: Box, target: str) -> None:
+    """Never served, whatever it would lead to."""
+    status, received = raw(box, target)
+    assert status == 400
+    assert b'"malformed_path"' in received
+    assert b"x-request-id:" in received.lower()
+
+
+@pytest.mark.parametrize("target", ["sync/br%61nding", "sync/branding?x=1", "sync/branding%20"])
+def test_the_path_of_a_push_is_written_in_one_way_only(box: Box, target: str) -> None:
+    """No percent sign and no query: what is signed is what is routed."""
+    answer = box.push("branding", BRANDING, path=f"{box.base()}/{target}")
+    problem(answer, 400, "invalid_parameter")
+
+
+def test_every_answer_has_a_request_id_of_ours(box: Box) -> None:
+    """Also refusals, unknown addresses and 304; the caller's own is logged where it is one, and else dropped."""
+    for target in ("/healthz", "/nowhere", f"{box.base()}/bootstrap", f"{box.base()}/bootstrap/public", "//"):
+        status, received = raw(box, target, "X-Request-Id: mine")
+        found = re.findall(rb"x-request-id: (\S+)", received.lower())
+        assert len(found) == 1, (status, received)
+        assert UUID7.fullmatch(found[0].decode())
+    for sent, logged in (
+        ("a.b:c_d-1", "a.b:c_d-1"),
+        ("x" * 128, "x" * 128),
+        ("x" * 129, None),
+        ("a b", None),
+        ("", None),
+    ):
+        told = box.applied("branding", BRANDING, headers={"X-Request-Id": sent})
+        assert told["request_id"] != sent
+        assert box.entry(told["request_id"])["client_request_id"] == logged
+
+
+def test_an_unknown_address_and_a_wrong_method_are_told(box: Box) -> None:
+    """404, and 405 with the methods that there are."""
+    problem(box.client.get("/nowhere"), 404, "not_found")
+    problem(box.client.get(f"{box.base()}/nowhere"), 404, "not_found")
+    answer = box.client.put(f"{box.base()}/bootstrap")
+    problem(answer, 405, "method_not_allowed")
+    assert "GET" in answer.headers["allow"]
+    problem(box.client.get(f"{box.base()}/sync/branding"), 405, "method_not_allowed")
+    problem(box.client.get("/i/us9/t/northwind/api/v1/bootstrap/public"), 421, "misdirected_instance")
+    problem(box.client.get("/i/eu1/t/nobody/api/v1/bootstrap/public"), 404, "unknown_tenant")
+    problem(box.client.get("/i/eu1/t/NorthWind/api/v1/bootstrap/public"), 404, "unknown_tenant")
+
+
+def test_liveness_readiness_and_documents_are_for_anyone(box: Box) -> None:
+    """The document is valid OpenAPI 3.1 and names every payload type; its page loads nothing from elsewhere."""
+    assert box.client.get("/healthz").status_code == 200
+    assert good(box.client.get("/readyz"))["status"] == "ready"
+    document = good(box.client.get("/openapi.json"))
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+    push = next(item for path, item in document["paths"].items() if path.endswith("/sync/{payload_type}"))["post"]
+    assert "branding" in str(push)
+    page = box.client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?:https?:)?//""", page.text)
+
+
+def test_metrics_and_plugins_are_for_operators(box: Box, boxes: Boxes) -> None:
+    """From loopback by default; for anyone else they are not there."""
+    box.applied("branding", BRANDING)
+    metrics = box.client.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert "sync" in metrics.text
+    plugins = {one["name"]: one for one in good(box.client.get("/-/plugins"))}
+    assert {"crm_features", "crm_branding", "crm_smtp", "crm_combined", "crm_tinydb", "crm_sync_v1"} <= plugins.keys()
+    assert {one["state"] for one in plugins.values()} == {"active"}
+    assert plugins["crm_features"].keys() >= {"name", "version", "kind", "state", "error"}
+    assert plugins["crm_features"]["version"]
+    closed = boxes(settings={"operators": ["10.0.0.0/8"]})
+    for path in ("/metrics", "/-/plugins"):
+        problem(closed.client.get(path), 404, "not_found")
+    assert closed.client.get("/healthz").status_code == 200
+
+
+def test_the_source_is_the_rightmost_address_that_is_no_trusted_proxy(box: Box, boxes: Boxes) -> None:
+    """Without trusted proxies the header is nobody's word."""
+    forwarded = {"X-Forwarded-For": "192.0.2.7", "Sync-Signature": None}
+    told = problem(box.push("branding", BRANDING, headers=forwarded), 401, "signature_missing")
+    assert box.entry(told["request_id"])["source_ip"] == "127.0.0.1"
+    proxied = boxes(settings={"trusted_proxies": ["127.0.0.1/32", "10.0.0.0/8"]})
+    for header, source in (
+        ("192.0.2.7", "192.0.2.7"),
+        ("198.51.100.1, 192.0.2.7, 10.1.2.3", "192.0.2.7"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("nonsense", None),
+        ("2001:db8::7", "2001:db8::7"),
+    ):
+        told = problem(
+            proxied.push("branding", BRANDING, headers={**forwarded, "X-Forwarded-For": header}),
+            401,
+            "signature_missing",
+        )
+        assert proxied.entry(told["request_id"])["source_ip"] == source
