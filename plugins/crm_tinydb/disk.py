@@ -134,11 +134,15 @@ def write_file(disk: Disk, path: Path, data: bytes) -> None:
     fresh = path.with_name(path.name + ".new")
     handle = disk.open(fresh, create=True)
     try:
-        write_all(disk, handle, data)
-        disk.sync(handle)
-    finally:
-        disk.close(handle)
-    disk.replace(fresh, path)
+        try:
+            write_all(disk, handle, data)
+            disk.sync(handle)
+        finally:
+            disk.close(handle)
+        disk.replace(fresh, path)
+    except OSError:
+        drop(disk, fresh)
+        raise
     disk.sync_folder(path.parent)
 
 

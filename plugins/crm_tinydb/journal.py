@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from pathlib import Path
 
 from crm_tinydb.change import Change, decoder
@@ -11,6 +12,9 @@ from crm_tinydb.lines import Damaged, decoded, header_line, read_header, read_li
 from crm_tinydb.state import State
 
 KIND = "journal"
+PROBE = "probe.new"  # written and removed to see whether there is space again
+PROBE_BYTES = 1 << 16
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def journal_name(generation: int) -> str:
@@ -25,6 +29,7 @@ class Journal:
         self.disk, self.path = disk, path
         self.generation, self.base, self.length = generation, base, length
         self._handle: int | None = None
+        self._suspect = False  # a write failed in a way that leaves open what the disk holds
 
     @classmethod
     def create(cls, disk: Disk, folder: Path, generation: int, base: int) -> Journal:
@@ -34,35 +39,47 @@ class Journal:
         try:
             write_file(disk, path, header)
         except OSError:
-            drop(disk, path.with_name(path.name + ".new"))
             drop(disk, path)
             raise
         return cls(disk, path, generation, base, len(header))
 
     def append(self, data: bytes) -> None:
-        """Make lines durable. Raises OSError; the file must then be rewritten before it is trusted again."""
+        """Make lines durable. Raises OSError; the file must then be mended before it is trusted again."""
         if self._handle is None:
             self._handle = self.disk.open(self.path, durable=True)
         try:
             write_all(self.disk, self._handle, data)
-        except OSError:
-            # What was refused must not come back after a restart. Best effort: rewrite() is what makes it certain.
+        except Exception as error:
+            self._suspect |= not isinstance(error, OSError) or error.errno not in NO_SPACE
+            # What was refused must not come back after a restart. Best effort: mend() is what makes it certain.
             with contextlib.suppress(OSError):
                 self.disk.truncate(self._handle, self.length)
             raise
         self.length += len(data)
 
-    def rewrite(self) -> None:
-        """Put the durable part into a new file: after a failed sync the pages of the old one tell nothing."""
+    def mend(self) -> None:
+        """Make the file end where its durable part ends, and see that it can grow again. Raises OSError.
+
+        Where there was no space, nothing durable was touched: what came after it is cut off. After any other failure
+        the pages of the file tell nothing, so the durable part goes into a new one.
+        """
         self.close()
         after = self.path.with_name(journal_name(self.generation + 1))
         if self.disk.exists(after):  # left by a rotation that failed half-way
             self.disk.remove(after)
-        data = self.disk.read(self.path)[: self.length]
-        if len(data) != self.length:
-            raise OSError(5, "the journal is shorter than what was made durable")
-        write_file(self.disk, self.path, data)
-        self._handle = self.disk.open(self.path, durable=True)
+        probe(self.disk, self.path.with_name(PROBE))
+        if self._suspect:
+            write_file(self.disk, self.path, self.disk.read(self.path)[: self.length])
+        else:
+            handle = self.disk.open(self.path)
+            try:
+                self.disk.truncate(handle, self.length)
+                self.disk.sync(handle)
+            finally:
+                self.disk.close(handle)
+        if self.disk.size(self.path) != self.length:
+            raise OSError(errno.EIO, "the journal is shorter than what was made durable")
+        self._suspect = False
 
     def close(self) -> None:
         """Let go of the file."""
@@ -70,6 +87,17 @@ class Journal:
             handle, self._handle = self._handle, None
             with contextlib.suppress(OSError):
                 self.disk.close(handle)
+
+
+def probe(disk: Disk, path: Path) -> None:
+    """See whether bytes can be made durable in a folder. Raises OSError."""
+    handle = disk.open(path, create=True)
+    try:
+        write_all(disk, handle, bytes(PROBE_BYTES))
+        disk.sync(handle)
+    finally:
+        disk.close(handle)
+        drop(disk, path)
 
 
 def replay(data: bytes, state: State, entries: list[Change]) -> tuple[int, int]:

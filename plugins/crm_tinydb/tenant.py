@@ -16,7 +16,7 @@ from crm_core.plugin.query import StoreState
 from crm_core.plugin.unit import Committed, Conflict, Notice, Unit
 from crm_tinydb.ahead import Ahead
 from crm_tinydb.change import Change, encode
-from crm_tinydb.journal import Journal
+from crm_tinydb.journal import NO_SPACE, Journal
 from crm_tinydb.lines import sealed
 from crm_tinydb.notices import Notices
 from crm_tinydb.opening import Opened, quarantine
@@ -41,7 +41,7 @@ class Queued(msgspec.Struct):
 
 def refusal(error: OSError) -> StorageFull | StorageUnavailable:
     """What the caller is told about a failed write."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in NO_SPACE:
         return StorageFull("The disk has no space for the write; free some, then repeat.", retry_after=5)
     return StorageUnavailable("The tenant's files cannot be written at present; repeat later.", retry_after=5)
 
@@ -239,7 +239,7 @@ class Tenant:
         async with self.grounded():
             if self._failure is not None and self.journal is not None:
                 try:
-                    await self.run(self.journal.rewrite)
+                    await self.run(self.journal.mend)
                 except OSError as error:
                     self._failure = error
                 else:

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from crm_core.errors import StorageUnavailable
+from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.storage import Claim, Committed, Conflict, CountBelow, Delete, IndexFree, StorageContext, Unit
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import put
@@ -128,3 +128,27 @@ async def test_queued_units_count(store: TinyDBBackend, disk: SlowDisk) -> None:
     assert all(isinstance(outcome, Committed) for outcome in await asyncio.gather(*tasks))
     outcomes = await asyncio.gather(*late)
     assert [outcome.what for outcome in outcomes if isinstance(outcome, Conflict)] == ["count", "index"]
+
+
+async def test_failed_sync_is_remembered(store: TinyDBBackend, disk: SlowDisk) -> None:
+    """Once a sync has failed the journal is written anew before it is trusted, whatever else fails in between."""
+    disk.fail("sync", errno.EIO)
+    with pytest.raises(StorageUnavailable):
+        await store.commit("north", claiming("k", 1))
+    disk.fail("open", errno.ENOSPC, times=2)
+    for number in range(2):
+        with pytest.raises((StorageFull, StorageUnavailable)):
+            await store.commit("north", claiming("k", number))
+    before = len(disk.calls)
+    assert isinstance(await store.commit("north", claiming("k", 3)), Committed)
+    assert "replace journal-00000001.log" in disk.calls[before:]
+
+
+async def test_no_space_needs_no_space(store: TinyDBBackend, disk: SlowDisk) -> None:
+    """After a write that found no space the journal is cut, not copied: on a full disk a copy would find none."""
+    disk.fail("write", errno.ENOSPC)
+    with pytest.raises(StorageFull):
+        await store.commit("north", claiming("k", 1))
+    before = len(disk.calls)
+    assert isinstance(await store.commit("north", claiming("k", 2)), Committed)
+    assert not [call for call in disk.calls[before:] if call.startswith("replace")]
