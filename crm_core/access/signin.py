@@ -12,7 +12,7 @@ from crm_core.access.sessions import Kind, Session, Sessions
 from crm_core.access.signed import SignedTexts
 from crm_core.access.throttle import Attempt, LoginThrottle
 from crm_core.access.user import Held
-from crm_core.access.users import Users
+from crm_core.access.users import Users, require_super
 from crm_core.errors import InvalidCredentials, LoginThrottled, NotFound, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
 
@@ -62,12 +62,15 @@ class SignIn:
             raise InvalidCredentials("The present password is wrong.")
         return await self._set(tenant, held, new)
 
-    async def link(self, tenant: str, user_id: str, lifetime: timedelta) -> str:
-        """The secret part of a link by which this user may choose a password once. Raises NotFound.
+    async def link(self, tenant: str, user_id: str, lifetime: timedelta, *, by: Caller | None) -> str:
+        """The secret part of a link by which this user may choose a password once.
 
-        It is good until it is used, another password was set, the user was disabled, or ``lifetime`` is over.
+        It is good until it is used, another password was set, the user was disabled, or ``lifetime`` is over. ``by``:
+        who gets to see it; None where it goes to the user's own address. Raises NotFound, and PermissionDenied where
+        somebody else would get hold of a super admin's.
         """
         held = await self._users.get(tenant, user_id)
+        require_super(by, held.user.role)
         return self._signed.make("password", tenant, user_id, held.user.epoch, lifetime=lifetime)
 
     async def linked(self, tenant: str, text: str) -> Held:

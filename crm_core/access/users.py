@@ -79,7 +79,7 @@ class Users:
         wanted, findings = read_input(data, None, workspace.catalog, workspace.roles)
         if wanted is None:
             raise _invalid(findings)
-        _require_super(by, wanted.role)
+        require_super(by, wanted.role)
         password = None if wanted.password is None else await self._passwords.hash(wanted.password)
         moment, actor = told(self._now()), _actor(by)
         user = User(
@@ -121,7 +121,7 @@ class Users:
             held = await self.get(tenant, id)
             if revision is not None and revision != held.revision:
                 raise RevisionMismatch("The user was changed in the meantime; read it again.")
-            _require_super(by, held.user.role)
+            require_super(by, held.user.role)
             user = await self._changed(tenant, held.user, patch, by)
             if user is held.user:
                 return held
@@ -174,7 +174,7 @@ class Users:
         wanted, findings = read_input(merged, user, workspace.catalog, workspace.roles)
         if wanted is None:
             raise _invalid(findings)
-        _require_super(by, wanted.role)
+        require_super(by, wanted.role)
         changed = _applied(user, wanted)
         if wanted.password is not None:
             password = await self._passwords.hash(wanted.password)
@@ -215,7 +215,7 @@ def _applied(user: User, wanted: UserInput) -> User:
     )
 
 
-def _require_super(by: Caller | None, role: str) -> None:
+def require_super(by: Caller | None, role: str) -> None:
     """Only a super admin makes, changes or becomes one."""
     if role == SUPER_ADMIN and by is not None and by.role != SUPER_ADMIN:
         raise PermissionDenied("Only a super admin may make or change a super admin.")

@@ -121,7 +121,7 @@ async def _send_reset(door: Door, sender: Sender, email: str) -> None:
     held = await door.services.users.by_email(door.tenant, email)
     if held is None or held.user.disabled:
         return
-    link = await door.services.signin.link(door.tenant, held.user.id, RESET)
+    link = await door.services.signin.link(door.tenant, held.user.id, RESET, by=None)
     url = door.address(f"/password/{link}")
     name, hours = held.user.name or held.user.email, int(RESET.total_seconds() // 3600)
     await sender.send(reset(sender.brand, name=name, url=url, hours=hours), held.user.email)

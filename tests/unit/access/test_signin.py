@@ -13,7 +13,7 @@ from crm_core.access import passwords as passwords_module
 from crm_core.access.passwords import Passwords
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.throttle import Buckets, LoginThrottle
-from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
+from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, PermissionDenied, Unauthenticated
 
 PASSWORD = "correct horse battery"
 
@@ -185,7 +185,7 @@ async def test_changing_ones_password_needs_the_old_one(access: Any, signs_in: A
 async def test_a_link_sets_a_password_once(access: Any, signs_in: Any) -> None:
     """An invited user chooses a password by the link; the link is good once, for one user and one tenant."""
     held = await access.users.create("north", {"email": "new@example.com", "role": "agent"}, None)
-    text = await access.signin.link("north", held.user.id, INVITATION)
+    text = await access.signin.link("north", held.user.id, INVITATION, by=None)
     assert (await access.signin.linked("north", text)).user.email == "new@example.com"
     with pytest.raises(InvalidRecord):
         await access.signin.choose("north", text, "short")
@@ -204,15 +204,25 @@ async def test_a_link_sets_a_password_once(access: Any, signs_in: Any) -> None:
 async def test_links_end_with_time_disabling_and_another_password(access: Any) -> None:
     """A link is worth nothing after its time, once another link was used, and for a disabled user."""
     held = await access.user()
-    late, other = [await access.signin.link("north", held.user.id, RESET) for _ in range(2)]
+    late, other = [await access.signin.link("north", held.user.id, RESET, by=None) for _ in range(2)]
     access.clock.forward(hours=2)
     with pytest.raises(Unauthenticated):
         await access.signin.choose("north", late, PASSWORD)
-    first, other = [await access.signin.link("north", held.user.id, RESET) for _ in range(2)]
+    first, other = [await access.signin.link("north", held.user.id, RESET, by=None) for _ in range(2)]
     await access.signin.choose("north", first, PASSWORD)
     with pytest.raises(Unauthenticated):
         await access.signin.choose("north", other, PASSWORD)
-    text = await access.signin.link("north", held.user.id, RESET)
+    text = await access.signin.link("north", held.user.id, RESET, by=None)
     await access.users.update("north", held.user.id, {"disabled": True}, None)
     with pytest.raises(Unauthenticated):
         await access.signin.choose("north", text, PASSWORD)
+
+
+async def test_nobody_gets_hold_of_a_super_admins_link(access: Any) -> None:
+    """An admin cannot have a link of a super admin shown, which would make them one; another super admin can."""
+    ruler = await access.user("root@example.com", "super_admin")
+    admin = await access.caller(await access.user(role="admin"))
+    with pytest.raises(PermissionDenied):
+        await access.signin.link("north", ruler.user.id, RESET, by=admin)
+    assert await access.signin.link("north", ruler.user.id, RESET, by=await access.caller(ruler))
+    assert await access.signin.link("north", admin.id, RESET, by=admin)
