@@ -5,7 +5,13 @@ import shutil
 
 import pytest
 
-PACKAGES = {"chromium": "chromium", "nginx": "nginx-light"}
+PACKAGES = {
+    "chromium": "chromium",
+    "nginx": "nginx-light",
+    "node": "nodejs",
+    "php": "php-cli",
+    "go": "golang-go",
+}
 """The system programs that tests ask for by ``@pytest.mark.system(name)``, and Debian's packages of them."""
 
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"

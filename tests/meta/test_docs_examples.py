@@ -12,6 +12,8 @@ from doc_pages import BIN, blocks, checkout, environment, free_port, page, pages
 
 RUN_ELSEWHERE = {
     "docs/access.md": "tests/meta/test_docs_access.py",
+    "docs/client.md": "tests/integration/test_kit_docs.py",
+    "docs/keys.md": "tests/integration/test_kit_docs.py",
     "docs/signing.md": "tests/plugins/test_signing_docs.py",
     "docs/plugins.md": "tests/meta/test_docs_plugins.py",
     "docs/protocol.md": "tests/meta/test_docs_protocol.py",

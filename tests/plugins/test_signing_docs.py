@@ -1,45 +1,154 @@
+"""The programs of docs/signing.md as they stand: against the published vectors, our verifiers and a live server."""
+
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contract.box import TENANT, Box
 from crm_core.plugin.signature import SignatureScheme
 from crm_core.testing.signature import KEY, OTHER_KEY, accepts, push_request, with_headers
 from crm_rfc9421.scheme import MessageSignatures
 from crm_standard_webhooks.scheme import StandardWebhooks
-from crm_sync_v1.scheme import NativeScheme
+from doc_pages import page, section
 
-PAGE = (Path(__file__).parents[2] / "docs/signing.md").read_text()
-SCHEMES = [NativeScheme, StandardWebhooks, MessageSignatures]
+PAGE = page("docs/signing.md")
+OTHERS: dict[str, type[SignatureScheme]] = {
+    "Standard Webhooks": StandardWebhooks,
+    "HTTP Message Signatures (RFC 9421)": MessageSignatures,
+}
+_needs = pytest.mark.system
+NATIVE = ["bash", "python", pytest.param("js", marks=_needs("node"))]
+NATIVE += [pytest.param("php", marks=_needs("php")), pytest.param("go", marks=_needs("go"))]
+# What each language writes for the time and for a fresh nonce, and what stands in their place for the vector.
+FIXED = {
+    "bash": (("$(date +%s)", "1790000000"), ("$(openssl rand -hex 16)", "{nonce}")),
+    "python": (("str(int(time.time()))", '"1790000000"'), ("secrets.token_urlsafe(24)", '"{nonce}"')),
+    "js": (("String(Math.floor(Date.now() / 1000))", '"1790000000"'), ('randomBytes(16).toString("hex")', '"{nonce}"')),
+    "php": (("(string) time()", "'1790000000'"), ("bin2hex(random_bytes(16))", "'{nonce}'")),
+    "go": (("time.Now()", "time.Unix(1790000000, 0)"), ("hex.EncodeToString(random)", '"{nonce}"')),
+}
 
 
-def snippets(language: str) -> list[str]:
-    found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    assert len(found) == len(SCHEMES)
-    return found
+def snippet(heading: str, language: str) -> str:
+    """The one program in a language under a scheme's heading."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", section(PAGE, heading), re.DOTALL)
+    return str(found)
 
 
-@pytest.mark.parametrize(("scheme", "snippet"), list(zip(SCHEMES, snippets("python"), strict=True)))
-def test_the_python_examples_sign_what_is_accepted(scheme: type[SignatureScheme], snippet: str) -> None:
-    """Each Python example on the page, run as it stands, makes a push that verifies."""
+def run(language: str, program: str, folder: Path, url: str = "") -> str:
+    """Run a program, its pushes going to ``url``; what it printed."""
+    file = folder / f"push.{language}"
+    file.write_text(program)
+    command = {
+        "bash": ["bash", "-eu", str(file)],
+        "python": [sys.executable, str(file)],
+        "js": ["node", "--input-type=module", "-e", program],
+        "php": ["php", str(file)],
+        "go": ["go", "run", str(file)],
+    }[language]
+    environ = {**os.environ, "CRM_URL": url, "GO111MODULE": "off"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def recorder() -> Iterator[Any]:
+    """A server that keeps what it gets; ``got`` holds (path, headers, body)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            server.got.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    server: Any = HTTPServer(("127.0.0.1", 0), Handler)
+    server.got, server.url = [], f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A running server whose key is the page's."""
+    keys = [{"version": 2, "secret": "hex:" + KEY.hex()}]
+    made = Box(tmp_path_factory.mktemp("signers"), tenants={TENANT: {"keys": keys}})
+    try:
+        yield made.create_tenants().start()
+    finally:
+        assert made.stop() == 0
+
+
+@pytest.mark.parametrize("language", NATIVE)
+def test_the_native_programs_make_the_published_vector(language: str, recorder: Any, tmp_path: Path) -> None:
+    """With the vector's body, time and nonce each program sends the vector's headers and those very bytes."""
+    vector = json.loads((Path(__file__).parent / "vectors/crm-sync-v1.json").read_text())["cases"][0]
+    program = snippet("crm-sync-v1", language)
+    for changing, fixed in FIXED[language]:
+        assert changing in program
+        program = program.replace(changing, fixed.format(nonce=vector["nonce"]))
+    literal = re.compile(r"""b?(['`])\{"tenant".*?\}\1""")
+    body = f"'{vector['body']}'.encode()" if language == "python" else rf"\g<1>{vector['body']}\g<1>"
+    program = literal.sub(body, program)
+    run(language, program, tmp_path, recorder.url)
+    ((path, headers, sent),) = recorder.got
+    assert path == "/i/eu1/t/northwind/api/v1/sync/branding"
+    assert sent.decode() == vector["body"]
+    assert {name.lower(): value for name, value in vector["headers"].items()}.items() <= headers.items()
+
+
+@pytest.mark.parametrize("language", NATIVE)
+def test_the_native_programs_push_to_a_live_server(language: str, box: Box, tmp_path: Path) -> None:
+    """As it stands, with a version that is free and an address, each program's push is applied."""
+    program = snippet("crm-sync-v1", language).replace('"version":7', f'"version":{next(box.versions)}')
+    told = run(language, program, tmp_path, f"http://127.0.0.1:{box.port}")
+    assert '"status":"applied"' in told
+
+
+@pytest.mark.system("node")
+@pytest.mark.parametrize("heading", OTHERS)
+def test_the_other_node_programs_push_to_a_live_server(heading: str, box: Box, tmp_path: Path) -> None:
+    """The Node programs of the other schemes are applied too."""
+    program = snippet(heading, "js").replace('"version":7', f'"version":{next(box.versions)}')
+    assert '"status":"applied"' in run("js", program, tmp_path, f"http://127.0.0.1:{box.port}")
+
+
+@pytest.mark.parametrize(("heading", "scheme"), OTHERS.items())
+def test_the_other_python_examples_sign_what_is_accepted(heading: str, scheme: type[SignatureScheme]) -> None:
+    """Each Python example, run as it stands, makes a push that verifies."""
     made: dict[str, Any] = {}
-    exec(snippet, made)
+    exec(snippet(heading, "python"), made)
     plain, headers = push_request(made["body"]), made["headers"]
     assert accepts(scheme(), with_headers(plain, headers), KEY)
     assert not accepts(scheme(), with_headers(plain, headers), OTHER_KEY)
 
 
-@pytest.mark.parametrize(("scheme", "snippet"), list(zip(SCHEMES, snippets("bash"), strict=True)))
-def test_the_shell_examples_sign_what_is_accepted(scheme: type[SignatureScheme], snippet: str) -> None:
-    """Each shell example on the page, run as it stands, makes a push that verifies."""
-    script = f'set -eu\n{snippet}\nprintf \'%s\\n\' "$body" "$@"'
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=20)
-    body, *arguments = done.stdout.splitlines()
-    headers = dict(line.split(": ", 1) for line in arguments if line != "-H")
-    plain = push_request(body.encode())
-    assert accepts(scheme(), with_headers(plain, headers), KEY)
-    assert not accepts(scheme(), with_headers(plain, headers), OTHER_KEY)
+@pytest.mark.parametrize("heading", OTHERS)
+def test_the_other_shell_examples_push_to_a_live_server(heading: str, box: Box, tmp_path: Path) -> None:
+    """Each shell example, sent as the page says, is applied."""
+    program = snippet(heading, "bash").replace('"version":7', f'"version":{next(box.versions)}')
+    program += (
+        'curl -sS --fail-with-body "$@" --data-binary "$body" "$CRM_URL/i/eu1/t/northwind/api/v1/sync/branding"\n'
+    )
+    assert '"status":"applied"' in run("bash", program, tmp_path, f"http://127.0.0.1:{box.port}")
