@@ -30,7 +30,10 @@ def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
     if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
         old, new = before or {}, after or {}
         for name in sorted(old.keys() | new.keys()):
-            yield from differences(old.get(name), new.get(name), pointer + pointer_to(name))
+            was, now = old.get(name), new.get(name)
+            if isinstance(was, str) and was == now:
+                continue  # nearly all members of a section are texts that stay
+            yield from differences(was, now, pointer + pointer_to(name))
     elif not same(before, after):
         yield Change(pointer, before, after)
 

@@ -20,7 +20,7 @@ _MAX_DIGITS = 309  # a double ends below 1.8e308; longer integers also take quad
 # An escaped NUL: an odd run of backslashes before u0000. Control bytes as such are refused by the parser.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # Only such a number can be too large for a double; what looks like one inside a text does no harm.
-_LARGE_NUMBER = re.compile(rb"[0-9][eE]\+?[0-9]|[0-9]{%d}" % _MAX_DIGITS)
+_LARGE_NUMBER = re.compile(rb"[0-9](?:[eE]\+?[0-9]|[0-9]{%d})" % (_MAX_DIGITS - 1))
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -37,7 +37,7 @@ def loads(raw: bytes) -> Any:
         raise MalformedJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
     if not _shallow(value):
         raise _too_deep()
-    if _ESCAPED_NUL.search(raw):
+    if rb"\u0000" in raw and _ESCAPED_NUL.search(raw):
         raise MalformedJson("A text holds U+0000, which cannot be stored; leave it out.")
     if _ESCAPED_SURROGATE.search(raw) and not _encodable(value):
         raise MalformedJson("A text holds half a surrogate pair, which is no character; send both halves or none.")

@@ -7,9 +7,9 @@ together, each with its owners, and nothing starts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
-
-import msgspec
 
 from crm_core.errors import CrmError, PluginFailed, SetupError
 from crm_core.model.names import is_section_name
@@ -24,7 +24,8 @@ RESERVED_PAYLOAD_TYPES = frozenset({"health", "log", "history"})
 RESERVED_RECORD_TYPES = frozenset({"sync", "bootstrap", "auth", "settings", "events", "users"})
 
 
-class Registry(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Registry:
     """Everything registered, by name; ``owners`` says which plugin brought it, by (kind, name)."""
 
     payload_types: Mapping[str, PayloadType]
@@ -33,7 +34,7 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
     record_types: Mapping[str, RecordType]
     owners: Mapping[tuple[str, str], str]
 
-    @property
+    @cached_property
     def sections(self) -> Mapping[str, PayloadType]:
         """The payload types that have a section of their own."""
         return {name: one for name, one in self.payload_types.items() if one.SECTION is not None}

@@ -169,6 +169,7 @@ def plan(
         generation=before.generation,
         catalog=before.catalog,
         roles=before.roles,
+        before=before,
     )
     changes = {outcome.name: outcome.changes() for outcome in outcomes}
     return Plan(outcomes=outcomes, intent=intent, before=before, after=after, made=made, by_section=changes)

@@ -165,9 +165,10 @@ class History:
         before = workspace.sections.get(wanted.section)
         assert before is not None  # a section with history is there
         outcome = restored(before, wanted.data, self._registry.sections[wanted.section])
-        warnings = judge.schema_fits([outcome], workspace, self._registry, self._options)
+        contexts = judge.contexts_of([outcome], workspace, self._registry, self._options)
+        warnings = judge.schema_fits([outcome], contexts, self._registry)
         judge.modules_permitted([outcome], workspace, self._registry, self._host)
-        warnings += judge.validators_content([outcome], workspace, self._registry, self._host, self._options)
+        warnings += judge.validators_content([outcome], contexts, self._host)
         return outcome, warnings
 
     def _entry(self, planned: Plan, status: Status, client_request_id: str | None, source: str | None) -> LogEntry:

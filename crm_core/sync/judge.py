@@ -148,30 +148,28 @@ def outcomes_of(
     return outcomes
 
 
-def context_of(
-    section: str, workspace: Workspace, registry: Registry, options: Mapping[str, msgspec.Struct]
-) -> PayloadContext:
-    """What a payload type and a validator may look at."""
-    return PayloadContext(
+def contexts_of(
+    outcomes: Iterable[Outcome], workspace: Workspace, registry: Registry, options: Mapping[str, msgspec.Struct]
+) -> dict[str, PayloadContext]:
+    """What payload types and validators may look at, by section."""
+    shared = PayloadContext(
         catalog=workspace.catalog,
         roles=frozenset(workspace.roles),
-        options=options.get(section),
+        options=None,
         limits=frozenset(registry.record_types) | _CORE_LIMITS,
         current={name: one.data for name, one in workspace.sections.items()},
     )
+    return {outcome.name: msgspec.structs.replace(shared, options=options.get(outcome.name)) for outcome in outcomes}
 
 
-def schema_fits(
-    outcomes: list[Outcome], workspace: Workspace, registry: Registry, options: Mapping[str, msgspec.Struct]
-) -> list[Finding]:
+def schema_fits(outcomes: list[Outcome], contexts: Mapping[str, PayloadContext], registry: Registry) -> list[Finding]:
     """Check 13: everything that types and payload types find, at once; the warnings.
 
     Raises InvalidPayload, SecretRequired, PluginFailed.
     """
     found = list(_findings(outcomes))
     for outcome in outcomes:
-        context = context_of(outcome.name, workspace, registry, options)
-        found += [finding.under(outcome.prefix) for finding in _validated(outcome, context, registry)]
+        found += [finding.under(outcome.prefix) for finding in _validated(outcome, contexts[outcome.name], registry)]
     refused = [finding for finding in found if not finding.warning]
     required = [name for outcome in outcomes for name in outcome.required]
     if required and len(refused) == len(required):
@@ -198,16 +196,12 @@ def modules_permitted(outcomes: list[Outcome], workspace: Workspace, registry: R
 
 
 def validators_content(
-    outcomes: list[Outcome],
-    workspace: Workspace,
-    registry: Registry,
-    host: PluginHost,
-    options: Mapping[str, msgspec.Struct],
+    outcomes: list[Outcome], contexts: Mapping[str, PayloadContext], host: PluginHost
 ) -> list[Finding]:
     """Check 15: what validator hooks find, all together; the warnings. Raises InvalidPayload, PluginFailed."""
     found: list[Finding] = []
     for outcome in outcomes:
-        context = context_of(outcome.name, workspace, registry, options)
+        context = contexts[outcome.name]
         answers = host.call("crm_validate_payload", Finding, section=outcome.name, part=outcome.data, context=context)
         found += [finding.under(outcome.prefix) for _, finding in answers]
     refused = [finding for finding in found if not finding.warning]

@@ -170,9 +170,10 @@ class Receiver:
             await judge.new_payload(self._backend, tenant, attempt.fingerprints)  # 11
             judge.version_above_floor(envelope, parts, workspace, roster)  # 12
             outcomes = judge.outcomes_of(envelope, parts, workspace, registry.sections)
-            warnings = judge.schema_fits(outcomes, workspace, registry, self._options)  # 13
+            contexts = judge.contexts_of(outcomes, workspace, registry, self._options)
+            warnings = judge.schema_fits(outcomes, contexts, registry)  # 13
             judge.modules_permitted(outcomes, workspace, registry, self._host)  # 14
-            warnings += judge.validators_content(outcomes, workspace, registry, self._host, self._options)  # 15
+            warnings += judge.validators_content(outcomes, contexts, self._host)  # 15
             revoked = {key.version for key in roster.keys.values() if key.revoked}
             receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, revoked=revoked)  # 16
             if receipt is not None:

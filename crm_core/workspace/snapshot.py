@@ -104,11 +104,18 @@ def derive_workspace(
     generation: int,
     catalog: Catalog,
     roles: Roles,
+    before: Workspace | None = None,
 ) -> Workspace:
-    """The workspace that sections, catalog and roles make. Raises PluginFailed where a type cannot read its section."""
+    """The workspace that sections, catalog and roles make. Raises PluginFailed where a type cannot read its section.
+
+    ``before``: one of the same tenant, whose modules stay where nothing that they follow from has changed.
+    """
     said = [_entitlements(types[name], section) for name, section in sorted(sections.items()) if name in types]
     entitlements = combined(one for one in said if one is not None)
-    modules = derive_modules(catalog, entitlements)
+    if before is not None and before.catalog is catalog and before.entitlements == entitlements:
+        modules = before.modules
+    else:
+        modules = derive_modules(catalog, entitlements)
     return Workspace(tenant, revision, generation, catalog, roles, sections, entitlements, modules)
 
 
@@ -128,6 +135,8 @@ def combined(said: Iterable[Entitlements]) -> Entitlements:
 
 
 def _entitlements(payload_type: PayloadType, section: Section) -> Entitlements | None:
+    if type(payload_type).entitlements is PayloadType.entitlements:
+        return None  # the section says nothing about modules and rights
     try:
         bare = without_secrets(section.data, secret_members(payload_type.SECTION))
         return payload_type.entitlements(msgspec.convert(bare, payload_type.SECTION))

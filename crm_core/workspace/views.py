@@ -65,6 +65,7 @@ class Views:
             generation=generation,
             catalog=self._configured.catalog,
             roles=self._configured.roles,
+            before=held,
         )
         self._keep(workspace)
         return workspace, view
