@@ -87,9 +87,9 @@ def _rules(config: Path) -> Rules:
     """What the receiver of this folder goes by. Raises SetupError."""
     from crm_core.compose import plugins
     from crm_core.plugin.registry import build_registry
-    from crm_core.settings import load_instance, load_roster
+    from crm_core.settings import load_instance_outline, load_roster
 
-    settings = load_instance(config / "instance.yaml", environ=os.environ)
+    settings = load_instance_outline(config / "instance.yaml")
     registry = build_registry(plugins(settings))
     roster = load_roster(config / "keys.yaml", sections=registry.sections, schemes=registry.schemes, environ=os.environ)
     return Rules(instance=settings.instance, settings=settings.sync, roster=roster, registry=registry)

@@ -228,11 +228,11 @@ def _registry(config: Path) -> Registry:
     """What the plugins bring, by the instance.yaml of the folder where it reads; a broken one is another command's."""
     from crm_core.compose import plugins
     from crm_core.plugin.registry import build_registry
-    from crm_core.settings import load_instance
+    from crm_core.settings import load_instance_outline
 
     settings = None
     with suppress(SetupError):
-        settings = load_instance(config / "instance.yaml", environ=os.environ)
+        settings = load_instance_outline(config / "instance.yaml")
     return build_registry(plugins(settings))
 
 

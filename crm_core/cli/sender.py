@@ -154,9 +154,9 @@ class _Folder:
 
     @cached_property
     def settings(self) -> InstanceSettings:
-        from crm_core.settings import load_instance
+        from crm_core.settings import load_instance_outline
 
-        return load_instance(self._path / "instance.yaml", environ=os.environ)
+        return load_instance_outline(self._path / "instance.yaml")
 
     @cached_property
     def registry(self) -> Registry:

@@ -17,6 +17,7 @@ from crm_core.settings.instance import (
     StorageSettings,
     SyncSettings,
     load_instance,
+    load_instance_outline,
 )
 from crm_core.settings.instances import InstancesSettings, Upstream, load_instances
 from crm_core.settings.options import read_options
@@ -40,6 +41,7 @@ __all__ = [
     "example",
     "load_catalog",
     "load_instance",
+    "load_instance_outline",
     "load_instances",
     "load_roles",
     "load_roster",

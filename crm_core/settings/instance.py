@@ -28,7 +28,7 @@ from crm_core.settings.reading import (
     text,
     unique,
 )
-from crm_core.settings.secrets import Secrets
+from crm_core.settings.secrets import References, Secrets
 
 T = TypeVar("T")
 
@@ -123,7 +123,12 @@ def load_instance(path: Path, *, environ: Mapping[str, str]) -> InstanceSettings
     return read_file(path, lambda node: _instance(node, path.parent, secrets))
 
 
-def _instance(node: Node, folder: Path, secrets: Secrets) -> InstanceSettings:
+def load_instance_outline(path: Path) -> InstanceSettings:
+    """The settings without their secrets, which whoever only pushes or edits need not have. Raises SetupError."""
+    return read_file(path, lambda node: _instance(node, path.parent, References()))
+
+
+def _instance(node: Node, folder: Path, secrets: Secrets | References) -> InstanceSettings:
     members = Members(node)
     code = members.required("instance", name, "eu1")
     keys = members.required("secret_key", one_or_many(secrets.plain_or_key), "env:CRM_SECRET_KEY")
@@ -183,7 +188,7 @@ def _folder(node: Node, folder: Path) -> Path:
     return _absolute(folder, text(node))
 
 
-def _storage(node: Node, secrets: Secrets) -> StorageSettings:
+def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
     members = Members(node)
     backend = members.get(
         "backend", matching(_PLUGIN, "the name of a storage backend; `crm plugins` lists them"), _default_backend()
@@ -205,7 +210,7 @@ def _default_backend() -> str:
     return read_file(BUILT_IN / "instance.yaml", lambda node: Members(node).get("backend", text, ""))
 
 
-def _option(node: Node, secrets: Secrets) -> Any:
+def _option(node: Node, secrets: Secrets | References) -> Any:
     """Plain data; texts may be references, as addresses of databases hold passwords."""
     if isinstance(node, Scalar):
         value = untyped(node)

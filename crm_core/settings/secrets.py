@@ -125,13 +125,19 @@ class Secrets:
 
 
 class References:
-    """Stands in for Secrets where no secret is needed: what a reference says counts as its bytes."""
+    """Stands in for Secrets where no secret is needed: what a reference says counts as what it leads to."""
 
     def key(self, node: Node) -> bytes:
         """The bytes of the reference itself."""
         if not isinstance(node, Scalar) or node.null:
             raise Wrong.at(node.place, f"a secret must stand here; write one of {_FORMS}")
         return node.text.encode()
+
+    plain_or_key = key
+
+    def value(self, node: Node) -> str:
+        """The reference itself."""
+        return self.key(node).decode()
 
 
 def _less_newline(text: str) -> str:

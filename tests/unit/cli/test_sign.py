@@ -87,6 +87,12 @@ def test_no_config_folder_is_needed(crm: Crm, tmp_path: Path, monkeypatch: pytes
     assert headers_of(made.out)["sync-key-version"] == "1"
 
 
+def test_the_instances_own_secrets_are_not_needed(config: Path, crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever signs a push need not hold the key that seals the instance's secrets."""
+    monkeypatch.delenv("CRM_SECRET_KEY")
+    assert crm("sign", "health").code == 0
+
+
 def test_the_roster_tells_the_version_of_a_secret(config: Path, crm: Crm) -> None:
     """A secret that the roster holds brings its version along."""
     made = crm("sign", "health", "--secret", "hex:" + bytes(range(1, 33)).hex())
