@@ -19,15 +19,28 @@ from crm_tinydb.storage import TinyDBBackend
 
 
 class MarkedDisk(RealDisk):
-    """The real disk, telling when bytes are written and not yet synced."""
+    """The real disk, telling when bytes are written and not yet synced: a durable write is a write and a sync here."""
 
     def __init__(self, page: mmap.mmap) -> None:
         self._page = page
+        self._durable: set[int] = set()
+
+    def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
+        handle = super().open(path, create=create)
+        if durable:
+            self._durable.add(handle)
+        return handle
 
     def write(self, handle: int, data: bytes) -> int:
         taken = super().write(handle, data)
         self._page[0:1] = b"w"
+        if handle in self._durable:
+            self.sync(handle)
         return taken
+
+    def close(self, handle: int) -> None:
+        self._durable.discard(handle)
+        super().close(handle)
 
     def sync(self, handle: int) -> None:
         super().sync(handle)
@@ -43,16 +56,19 @@ async def run(home: Path, page: mmap.mmap, seed: int) -> None:
     start = (await store.view("north", None)).seq
 
     async def write(worker: int) -> None:
+        """Every other worker pushes, the others write records; each unit also rewrites a document of its worker."""
+        pushes = worker % 2 == 0
         number = 0
         while True:
             number += 1
-            name = f"{start}-{worker}-{number}"
+            name = f"{'push' if pushes else 'record'}-{start}-{worker}-{number}"
+            puts = (put(name, {"n": name}, {"name": name}), put(f"hot{worker}", {"n": name}))
             unit = Unit(
                 now=1,
                 claims=(Claim("nonce", name, b"{}"),),
-                puts=(put(name, {"n": name}, {"name": name}), put(f"hot{worker}", {"n": name})),
-                entries=(entry(start + number, nonce=name),),
-                revises=True,
+                puts=(*puts, put("branding", {"n": name}, collection="sections")) if pushes else puts,
+                entries=(entry(start + number, nonce=name),) if pushes else (),
+                revises=pushes,
             )
             outcome = await store.commit("north", unit)
             assert isinstance(outcome, Committed)

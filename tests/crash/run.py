@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from crm_core.errors import SetupError, StorageUnavailable
-from crm_core.plugin.storage import StorageContext
+from crm_core.plugin.storage import EntryQuery, StorageContext, View
 from crm_tinydb.storage import TinyDBBackend
 
 CHILD = Path(__file__).with_name("child.py")
@@ -49,17 +49,14 @@ async def lost(home: Path, promised: list[tuple[int, str]]) -> list[str]:
     try:
         state = await store.state("north")
         if state.mode != "ok":
-            return [f"the tenant is {state.mode}: {state.reason}"]
+            return [f"unreadable: the tenant is {state.mode}: {state.reason}"]
         problems = list((await store.verify("north")).problems)
         view = await store.view("north", None)
         for seq, name in promised:
             read = await store.get("north", "notes", name)
             if read.document is None or seq > view.seq or await store.claim("north", "nonce", name) is None:
                 problems.append(f"unit {seq} ({name}) was answered and is gone")
-        count = await store.count("north", "notes")
-        hot = len([1 for worker in range(8) if (await store.get("north", "notes", f"hot{worker}")).document])
-        if count != view.seq + hot or view.revision != view.seq or view.head.seq != view.seq:
-            problems.append(f"half a unit: {count} documents, {view.seq} units, {view.head.seq} entries")
+        problems += await torn(store, view)
         for backup in sorted(home.parent.glob("backup-*")):
             if not backup.name.endswith(".new"):
                 try:
@@ -71,9 +68,25 @@ async def lost(home: Path, promised: list[tuple[int, str]]) -> list[str]:
                 await store.open(StorageContext(home))
             backup.unlink()
     except StorageUnavailable as error:
-        return [f"the tenant cannot be read: {error.detail}"]
+        return [f"unreadable: {error.detail}"]
     finally:
         await store.close()
+    return problems
+
+
+async def torn(store: TinyDBBackend, view: View) -> list[str]:
+    """Whether any unit, answered or not, is there in parts."""
+    names = [document.id async for document in store.documents("north", "notes")]
+    units = [name for name in names if not name.startswith("hot")]
+    pushes = {name for name in units if name.startswith("push")}
+    logged = {each.nonce for each in await store.entries("north", EntryQuery(verified=True, limit=1 << 30))}
+    problems = [f"{name} has no claim" for name in units if await store.claim("north", "nonce", name) is None]
+    if len(units) != view.seq:
+        problems.append(f"{view.seq} units left {len(units)} documents")
+    if pushes != logged:
+        problems.append(f"{len(pushes)} pushes and their log entries differ")
+    if not len(pushes) == view.revision == view.head.seq:
+        problems.append(f"{len(pushes)} pushes, revision {view.revision}, {view.head.seq} entries")
     return problems
 
 
@@ -84,7 +97,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder unless given")
     options = parser.parse_args(arguments)
-    told = {"rounds": 0, "answered": 0, "lost": 0, "unwritten": 0, "in_fold": 0, "in_backup": 0, "dangerous": 0}
+    told = {
+        "rounds": 0,
+        "answered": 0,
+        "lost": 0,
+        "unreadable": 0,
+        "unwritten": 0,
+        "in_fold": 0,
+        "in_backup": 0,
+        "dangerous": 0,
+    }
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         home, page = Path(folder) / "tenants", Path(folder) / "page"
         for number in range(options.rounds):
@@ -94,17 +116,19 @@ def main(arguments: list[str] | None = None) -> int:
             problems = asyncio.run(lost(home, promised))
             told["rounds"] += 1
             told["answered"] += len(promised)
-            told["lost"] += len(problems)
+            unreadable = sum(problem.startswith("unreadable") for problem in problems)
+            told["lost"] += len(problems) - unreadable
+            told["unreadable"] += unreadable
             told["unwritten"] += where[0:1] == b"w"
             told["in_fold"] += where[1:2] == b"f"
             told["in_backup"] += where[2:3] == b"b"
-            told["dangerous"] += b"w" in where[0:1] or b"f" in where[1:2]
+            told["dangerous"] += where[0:1] == b"w" or where[1:2] == b"f"
             for problem in problems:
                 sys.stderr.write(f"round {number} (seed {options.seed + number}): {problem}\n")
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r{number + 1}/{options.rounds}")
     sys.stdout.write(json.dumps(told | {"seed": options.seed}) + "\n")
-    return 1 if told["lost"] else 0
+    return 1 if told["lost"] or told["unreadable"] else 0
 
 
 if __name__ == "__main__":
