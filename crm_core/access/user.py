@@ -99,9 +99,20 @@ class Held(msgspec.Struct, frozen=True):
         )
 
 
-Role = Annotated[str, msgspec.Meta(min_length=1, max_length=63, description="the name of a role")]
+Role = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=63, pattern=r"\A[a-z][a-z0-9_]*\Z", description="the name of a role")
+]
+Pattern = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=3,
+        max_length=200,
+        pattern=r"\A(?:[a-z0-9_]+|\*)\.(?:[a-z0-9_]+|\*)\Z",
+        description="a feature key, `module.*` or `*.action`",
+    ),
+]
 Assignment = Annotated[
-    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=200)], ...],
+    tuple[Pattern, ...],
     msgspec.Meta(max_length=500, description="null for everything, or up to 500 patterns"),
 ]
 
@@ -168,7 +179,8 @@ def read_input(data: Any, below: User | None, catalog: Catalog, roles: Roles) ->
     found, findings = convert(data, UserInput)
     told = [_read_only(finding) for finding in findings]
     if isinstance(data, dict):
-        told += _meaning(data, below, catalog, roles)
+        ill_formed = {finding.pointer for finding in told}
+        told += [one for one in _meaning(data, below, catalog, roles) if one.pointer not in ill_formed]
     return (None if told else found), told
 
 

@@ -12,9 +12,10 @@ PASSWORD = "correct horse battery"
 
 
 async def faults(work: Any) -> dict[str, str]:
-    """Pointers and codes of what was refused."""
+    """Pointers and codes of what was refused, each place once."""
     with pytest.raises(InvalidRecord) as caught:
         await work
+    assert len({finding.pointer for finding in caught.value.errors}) == len(caught.value.errors)
     return {finding.pointer: finding.code for finding in caught.value.errors}
 
 
@@ -38,7 +39,7 @@ async def test_every_fault_of_a_new_user_is_named_at_once(access: Any) -> None:
     """Form, role, assignment, password and unknown members are all told, each at its place."""
     data = {
         "email": "nobody",
-        "role": "agnet",
+        "role": "Agent of all",
         "assignment": ["customers.*", "customer.*", "*.export", "deals.fly", "*"],
         "password": "short",
         "id": "1",
