@@ -11,6 +11,7 @@ PACKAGES = {
     "node": "nodejs",
     "php": "php-cli",
     "go": "golang-go",
+    "systemd-analyze": "systemd",
 }
 """The system programs that tests ask for by ``@pytest.mark.system(name)``, and Debian's packages of them."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -112,8 +114,10 @@ class Upstream:
 
 def reason_of(error: BaseException) -> str:
     """A failure to reach an upstream in one line, without addresses (those stand beside it)."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name cannot be resolved"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return (error.strerror or str(error.os_error) or "it cannot be connected to").lower()
+        return os.strerror(error.os_error.errno or errno.ECONNREFUSED).lower()
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
     if isinstance(error, aiohttp.ServerDisconnectedError | OSError):
