@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -51,56 +52,56 @@ def failed(explanation: Explanation) -> list[str | None]:
     return [step.code for step in explanation.steps if step.verdict == "failed"]
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "causes"),
-    [
-        ("body-with-spaces.http", "signature_invalid", ["body_reserialised"]),
-        ("body-sorted-indented.http", "signature_invalid", ["body_reserialised"]),
-        ("body-php.http", "signature_invalid", ["body_reserialised"]),
-        ("body-go.http", "signature_invalid", ["body_reserialised"]),
-        ("secret-as-hex-text.http", "signature_invalid", ["secret_undecoded"]),
-        ("secret-as-base64-text.http", "signature_invalid", ["secret_undecoded"]),
-        ("secret-whole-reference.http", "signature_invalid", ["secret_undecoded"]),
-        ("secret-with-line-end.http", "signature_invalid", ["secret_line_end"]),
-        ("text-wrong-tenant.http", "signature_invalid", ["wrong_tenant"]),
-        ("text-wrong-instance.http", "signature_invalid", ["wrong_instance"]),
-        ("text-wrong-type.http", "signature_invalid", ["wrong_type"]),
-        ("text-milliseconds.http", "signature_invalid", ["milliseconds"]),
-        ("header-milliseconds.http", "signature_invalid", ["milliseconds", "milliseconds"]),
-        ("all-milliseconds.http", "timestamp_out_of_window", ["milliseconds"]),
-        ("clock-behind.http", "timestamp_out_of_window", ["clock_skew"]),
-        ("clock-ahead.http", "timestamp_out_of_window", ["clock_skew"]),
-        ("text-trailing-newline.http", "signature_invalid", ["trailing_newline"]),
-        ("body-trailing-newline.http", "signature_invalid", ["trailing_newline"]),
-        ("body-sent-with-newline.http", "signature_invalid", ["trailing_newline"]),
-        ("body-line-ends.http", "signature_invalid", ["line_ends"]),
-        ("signature-upper-case.http", "signature_malformed", ["upper_case_hex"]),
-        ("hash-upper-case.http", "signature_invalid", ["upper_case_hex"]),
-        ("signed-with-another-key.http", "signature_invalid", ["wrong_key_version"]),
-        ("text-names-another-key.http", "signature_invalid", ["wrong_key_version"]),
-        ("unknown-key-version.http", "key_unknown", ["wrong_key_version"]),
-        ("another-tenants-key.http", "signature_invalid", ["wrong_tenant"]),
-        ("proxy-changed-body.http", "signature_invalid", ["body_changed"]),
-        ("another-secret.http", "signature_invalid", ["body_changed"]),
-        ("signature-in-base64.http", "signature_malformed", ["signature_form"]),
-        ("signature-without-v1.http", "signature_malformed", ["signature_form"]),
-        ("body-alone-signed.http", "signature_invalid", ["wrong_part"]),
-        ("data-alone-signed.http", "signature_invalid", ["wrong_part"]),
-        ("lines-joined-by-backslash-n.http", "signature_invalid", ["line_ends"]),
-        ("two-mistakes.http", "signature_invalid", ["secret_undecoded", "body_reserialised"]),
-        ("another-instances-address.http", "misdirected_instance", ["wrong_instance"]),
-        ("unknown-type.http", "unknown_payload_type", ["wrong_type"]),
-        ("webhook-secret-undecoded.http", "signature_invalid", ["secret_undecoded"]),
-        ("webhook-body-reserialised.http", "signature_invalid", ["body_reserialised"]),
-        ("webhook-milliseconds.http", "timestamp_out_of_window", ["milliseconds"]),
-        ("rfc9421-body-changed.http", "signature_invalid", ["body_changed"]),
-        ("rfc9421-body-reserialised.http", "signature_invalid", ["body_reserialised"]),
-        ("rfc9421-host-changed.http", "signature_invalid", ["proxy_changed_host"]),
-        ("rfc9421-wrong-tenant-path.http", "signature_invalid", ["wrong_tenant"]),
-        ("rfc9421-path-cut.http", "signature_invalid", ["proxy_changed_path"]),
-        ("data-drops-line-ends.curl", "signature_invalid", ["body_reserialised"]),
-    ],
-)
+CAUSES = [
+    ("body-with-spaces.http", "signature_invalid", ["body_reserialised"]),
+    ("body-sorted-indented.http", "signature_invalid", ["body_reserialised"]),
+    ("body-php.http", "signature_invalid", ["body_reserialised"]),
+    ("body-go.http", "signature_invalid", ["body_reserialised"]),
+    ("secret-as-hex-text.http", "signature_invalid", ["secret_undecoded"]),
+    ("secret-as-base64-text.http", "signature_invalid", ["secret_undecoded"]),
+    ("secret-whole-reference.http", "signature_invalid", ["secret_undecoded"]),
+    ("secret-with-line-end.http", "signature_invalid", ["secret_line_end"]),
+    ("text-wrong-tenant.http", "signature_invalid", ["wrong_tenant"]),
+    ("text-wrong-instance.http", "signature_invalid", ["wrong_instance"]),
+    ("text-wrong-type.http", "signature_invalid", ["wrong_type"]),
+    ("text-milliseconds.http", "signature_invalid", ["milliseconds"]),
+    ("header-milliseconds.http", "signature_invalid", ["milliseconds", "milliseconds"]),
+    ("all-milliseconds.http", "timestamp_out_of_window", ["milliseconds"]),
+    ("clock-behind.http", "timestamp_out_of_window", ["clock_skew"]),
+    ("clock-ahead.http", "timestamp_out_of_window", ["clock_skew"]),
+    ("text-trailing-newline.http", "signature_invalid", ["trailing_newline"]),
+    ("body-trailing-newline.http", "signature_invalid", ["trailing_newline"]),
+    ("body-sent-with-newline.http", "signature_invalid", ["trailing_newline"]),
+    ("body-line-ends.http", "signature_invalid", ["line_ends"]),
+    ("signature-upper-case.http", "signature_malformed", ["upper_case_hex"]),
+    ("hash-upper-case.http", "signature_invalid", ["upper_case_hex"]),
+    ("signed-with-another-key.http", "signature_invalid", ["wrong_key_version"]),
+    ("text-names-another-key.http", "signature_invalid", ["wrong_key_version"]),
+    ("unknown-key-version.http", "key_unknown", ["wrong_key_version"]),
+    ("another-tenants-key.http", "signature_invalid", ["wrong_tenant"]),
+    ("proxy-changed-body.http", "signature_invalid", ["body_changed"]),
+    ("another-secret.http", "signature_invalid", ["body_changed"]),
+    ("signature-in-base64.http", "signature_malformed", ["signature_form"]),
+    ("signature-without-v1.http", "signature_malformed", ["signature_form"]),
+    ("body-alone-signed.http", "signature_invalid", ["wrong_part"]),
+    ("data-alone-signed.http", "signature_invalid", ["wrong_part"]),
+    ("lines-joined-by-backslash-n.http", "signature_invalid", ["line_ends"]),
+    ("two-mistakes.http", "signature_invalid", ["secret_undecoded", "body_reserialised"]),
+    ("another-instances-address.http", "misdirected_instance", ["wrong_instance"]),
+    ("unknown-type.http", "unknown_payload_type", ["wrong_type"]),
+    ("webhook-secret-undecoded.http", "signature_invalid", ["secret_undecoded"]),
+    ("webhook-body-reserialised.http", "signature_invalid", ["body_reserialised"]),
+    ("webhook-milliseconds.http", "timestamp_out_of_window", ["milliseconds"]),
+    ("rfc9421-body-changed.http", "signature_invalid", ["body_changed"]),
+    ("rfc9421-body-reserialised.http", "signature_invalid", ["body_reserialised"]),
+    ("rfc9421-host-changed.http", "signature_invalid", ["proxy_changed_host"]),
+    ("rfc9421-wrong-tenant-path.http", "signature_invalid", ["wrong_tenant"]),
+    ("rfc9421-path-cut.http", "signature_invalid", ["proxy_changed_path"]),
+    ("data-drops-line-ends.curl", "signature_invalid", ["body_reserialised"]),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "causes"), CAUSES)
 def test_each_cause_is_named(registry: Registry, name: str, code: str, causes: list[str]) -> None:
     """A captured request in which the mistake was made is explained by it, and by nothing else."""
     explanation = explained(name, registry)
@@ -127,6 +128,16 @@ def test_a_right_request_passes(registry: Registry, name: str, scheme: str) -> N
     assert explanation.scheme == scheme
     assert str(explanation.key).startswith("northwind:2 (sha256:")
     assert {step.number for step in explanation.steps if step.verdict == "unknown"} <= {9, 11}
+
+
+def test_the_page_names_every_cause() -> None:
+    """docs/explain.md says of each cause what happened."""
+    page = (Path(__file__).parents[3] / "docs/explain.md").read_text()
+    named = set(re.findall(r"`([a-z0-9_]+)`", page))
+    assert {cause for _, _, causes in CAUSES for cause in causes} <= named
+    sources = (Path(__file__).parents[3] / "crm_core/explain").glob("*.py")
+    codes = {code for path in sources for code in re.findall(r'(?:Mistake|Cause)\(\s*"([a-z0-9_]+)"', path.read_text())}
+    assert codes <= named
 
 
 def test_the_signed_text_is_shown_as_it_should_be(registry: Registry) -> None:
