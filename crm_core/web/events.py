@@ -29,6 +29,8 @@ def operations(services: Services) -> list[Operation]:
     async def events(tenant: str) -> Response:
         caller = await caller_of(services, tenant)
         parameters(())
+        if request.method == "HEAD":  # nobody would read the stream that it began
+            return Response(b"", 200, _HEADERS)
         frames = services.feeds.listen(tenant, caller, _last_id())
         # The first frame is drawn here: it refuses one stream too many, and a stream once begun is always closed.
         first = await anext(frames)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from crm_core.web.callers import COOKIE, CSRF_HEADER
-from served import Instance, problem
+from served import FILES, Instance, instance, problem
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 
@@ -192,6 +193,26 @@ async def test_a_cookie_writes_only_when_its_page_confirms_it(live: Instance, br
         assert len((await client.get("users", headers=browser.cookie)).json()["items"]) == 1
         good = {**browser.cookie, **browser.csrf, **browser.origin}
         assert (await client.post("users", json=body, headers=good)).status_code == 201
+
+
+async def test_a_trusted_proxy_says_that_the_browser_came_by_tls(tmp_path: Path) -> None:
+    """Behind TLS the origin is https and the cookie Secure, as the trusted proxy tells; nobody else is believed."""
+    text = FILES["instance.yaml"].format(secret="c2VjcmV0" * 8)
+    for trusted in (True, False):
+        folder = tmp_path / str(trusted)
+        folder.mkdir()
+        files = {"instance.yaml": text + f"trusted_proxies: [{'127.0.0.0/8' if trusted else '10.0.0.0/8'}]\n"}
+        async with instance(folder, files) as live, live.client() as client:
+            await made(live)
+            signed_in = await live.services.signin.sign_in("northwind", EMAIL, PASSWORD, source=None, kind="browser")
+            browser = Browser(live, signed_in)
+            origin = {"Origin": live.url.replace("http:", "https:"), "X-Forwarded-Proto": "https"}
+            answer = await client.post("auth/logout", headers={**browser.cookie, **browser.csrf, **origin})
+            if trusted:
+                assert answer.status_code == 204
+                assert {"HttpOnly", "Secure", "SameSite=Lax"} <= set(answer.headers["set-cookie"].split("; "))
+            else:
+                problem(answer, 403, "csrf_failed")
 
 
 async def test_a_bearer_credential_counts_more_than_a_cookie(live: Instance, browser: Browser) -> None:

@@ -82,6 +82,15 @@ async def test_a_stream_needs_a_credential_and_no_query(live: Instance) -> None:
             assert [(await following(events))[1] for _ in range(2)] == ["ready", "reset"]
 
 
+async def test_head_tells_of_the_stream_and_begins_none(live: Instance) -> None:
+    """HEAD answers with the head alone; the connection serves the next request."""
+    async with live.client(await live.token()) as client:
+        answer = await client.head("events")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+        assert live.services.feeds.open_streams == 0
+        assert (await client.get("customers")).status_code == 200
+
+
 async def test_logout_ends_the_stream_at_once(live: Instance) -> None:
     """The stream of a sign-in is over within a second of its logout."""
     token = await live.user("agent")
