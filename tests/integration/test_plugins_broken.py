@@ -1,0 +1,223 @@
+"""Plugins that do not work: named at start, or named in the answer, with nothing used and nothing changed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.box import BRANDING, Box, good, problem
+
+IMPORTS = """
+from __future__ import annotations
+import os
+import msgspec
+from crm_core.errors import Finding
+from crm_core.plugin import hookimpl
+from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.signature import Presented, SignatureScheme
+
+class Section(msgspec.Struct, forbid_unknown_fields=True):
+    word: str | msgspec.UnsetType = msgspec.UNSET
+
+def broken():
+    return os.path.exists(os.path.join(os.path.dirname(__file__), "broken"))
+"""
+VALIDATOR = """
+@hookimpl
+def crm_validate_payload(section, part, context):
+    if broken():
+        raise RuntimeError("the secret of the part is " + repr(part))
+"""
+POLICY = """
+@hookimpl
+def crm_module_policy(named, context):
+    if broken():
+        raise KeyError("policy")
+"""
+ANSWERS = """
+@hookimpl
+def crm_validate_payload(section, part, context):
+    return ["no finding"] if broken() else None
+"""
+TYPE = """
+class Talk(PayloadType):
+    NAME = "talk"
+    SECTION = Section
+
+    def {method}
+        if broken():
+            raise ValueError("talk")
+        return {answer}
+
+@hookimpl
+def crm_register_payload_types():
+    return [Talk()]
+"""
+SCHEME = """
+class Loud(SignatureScheme):
+    NAME = "loud"
+    HEADERS = ("x-loud",)
+    SIGNS_INSTANCE = False
+
+    def read(self, request):
+        {read}
+        return Presented(timestamp=int(request.one("x-loud")), nonce=request.body.hex()[-40:])
+
+    def matches(self, request, presented, key):
+        {matches}
+        return True
+
+    def sign(self, request, key, key_version, timestamp, nonce):
+        return {{}}
+
+@hookimpl
+def crm_register_signature_schemes():
+    return [Loud()]
+"""
+RAISES = "if broken(): raise IndexError('loud')"
+Made = Callable[..., Box]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Any:
+    """Makes an instance with lone plugin files; ``mend`` and ``spoil`` are a file beside them."""
+    boxes: list[Box] = []
+
+    def make(**plugins: str) -> Box:
+        files = {f"lone/{name}.py": IMPORTS + text for name, text in plugins.items()}
+        box = Box(tmp_path / "instance", settings={"plugins": {"folders": ["lone"]}}, files=files).create_tenants()
+        boxes.append(box)
+        return box.start()
+
+    yield make
+    for box in boxes:
+        box.stop()
+
+
+def spoil(box: Box) -> None:
+    """From now on the plugin raises."""
+    (box.config / "lone/broken").touch()
+
+
+def mend(box: Box) -> None:
+    """It raises no longer."""
+    (box.config / "lone/broken").unlink()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "kind"),
+    [
+        (VALIDATOR, "branding"),
+        (POLICY, "branding"),
+        (ANSWERS, "branding"),
+        (TYPE.format(method="validate(self, part, context):", answer="()"), "talk"),
+        (TYPE.format(method="modules(self, part):", answer="()"), "talk"),
+        (TYPE.format(method="split(self, data):", answer="{'talk': data}"), "talk"),
+        (TYPE.format(method="entitlements(self, part):", answer="None"), "talk"),
+    ],
+    ids=["validator hook", "policy hook", "hook's answer", "validate", "modules", "split", "entitlements"],
+)
+def test_a_plugin_that_raises_in_a_push_is_named_and_nothing_is_used(made: Made, plugin: str, kind: str) -> None:
+    """500 plugin_failed; the log has it as failed; once mended, the very same request is applied."""
+    box = made(trouble=plugin)
+    spoil(box)
+    body = box.body(kind, {})
+    headers: dict[str, str | None] = dict(box.sign(kind, body))
+    before = box.health()
+    told = problem(box.push(kind, raw=body, headers=headers), 500, "plugin_failed")
+    assert "trouble" in told["detail"] or told["plugin"] == kind
+    entry = box.entry(told["request_id"])
+    assert (entry["status"], entry["error_code"], entry["signature_result"]) == ("failed", "plugin_failed", "valid")
+    after = box.health()
+    assert after["sections"] == before["sections"]
+    assert after["counts"]["24h"]["failed"] == 1
+    assert "secret of the part" not in box.log_text()
+    assert "Traceback" not in box.log_text() + str(told)
+    assert '"plugin_failed"' in box.log_text()
+    mend(box)
+    assert good(box.push(kind, raw=body, headers=headers))["status"] == "applied"
+    problem(box.push(kind, raw=body, headers=headers), 409, "replayed_nonce")
+
+
+@pytest.mark.parametrize(("read", "matches"), [(RAISES, "pass"), ("pass", RAISES)], ids=["read", "matches"])
+def test_a_scheme_that_raises_verifies_nothing(made: Made, read: str, matches: str) -> None:
+    """It fails closed, is named and logged; the other schemes go on."""
+    box = made(loud=SCHEME.format(read=read, matches=matches))
+    spoil(box)
+    bare = dict.fromkeys(("Sync-Key-Version", "Sync-Timestamp", "Sync-Nonce", "Sync-Signature"))
+    headers = {**bare, "X-Loud": str(int(time.time()))}
+    body = box.body("branding", BRANDING)
+    told = problem(box.push("branding", raw=body, headers=headers), 500, "plugin_failed")
+    assert told["plugin"] == "loud"
+    entry = box.entry(told["request_id"])
+    assert (entry["status"], entry["scheme"], entry["seq"]) == ("failed", "loud", None)
+    box.applied("workspace", {})
+    mend(box)
+    assert good(box.push("branding", raw=body, headers=headers))["status"] == "applied"
+
+
+def serve(box: Box) -> subprocess.CompletedProcess[str]:
+    """Run a server that is expected to end by itself."""
+    command = [Path(sys.executable).parent / "crm", "serve", "--config", box.config]
+    return subprocess.run(command, env=box.environ, capture_output=True, text=True, timeout=30, check=False)
+
+
+TALK = TYPE.format(method="modules(self, part):", answer="()")
+
+
+@pytest.mark.parametrize(
+    ("plugins", "said"),
+    [
+        ({"raises": "raise OSError('no phone')"}, ["plugin raises:", "OSError: no phone"]),
+        (
+            {"misspelt": "@hookimpl\ndef crm_register_payload_typs():\n    return []"},
+            ["plugin misspelt:", "crm_register_payload_typs", "did you mean crm_register_payload_types?"],
+        ),
+        (
+            {"sleepy": "@hookimpl\nasync def crm_validate_payload(section, part, context):\n    return []"},
+            ["plugin sleepy:", "crm_validate_payload is async"],
+        ),
+        (
+            {"arguments": "@hookimpl\ndef crm_module_policy(modules):\n    return []"},
+            ["plugin arguments:", "modules"],
+        ),
+        ({"one": TALK, "two": TALK}, ["plugin two:", "talk", "one"]),
+        ({"taken": TALK.replace('"talk"', '"branding"')}, ["taken", "branding", "crm_branding"]),
+        ({"reserved": TALK.replace('"talk"', '"health"')}, ["plugin reserved:", "health is a reserved name"]),
+        ({"crm_branding": TALK}, ["plugin crm_branding:", "another plugin has this name"]),
+    ],
+    ids=["raises", "misspelt", "async", "arguments", "two of a name", "built-in's name", "reserved", "package's name"],
+)
+def test_serve_does_not_start_with_a_broken_plugin_and_names_it(
+    tmp_path: Path, plugins: dict[str, str], said: list[str]
+) -> None:
+    """Exit 1 with a sentence; so do crm plugins and crm config check; without a trace."""
+    files = {f"lone/{name}.py": IMPORTS + text for name, text in plugins.items()}
+    box = Box(tmp_path / "instance", settings={"plugins": {"folders": ["lone"]}}, files=files)
+    done = serve(box)
+    assert done.returncode == 1
+    texts = {"serve": done.stdout + done.stderr}
+    texts |= {words: box.crm(*words.split(), code=1) for words in ("plugins", "config check")}
+    for words, told in texts.items():
+        assert not [text for text in said if text.removeprefix("plugin ").rstrip(":") not in told], (words, told)
+        assert "Traceback" not in told
+
+
+def test_a_broken_plugin_that_is_disabled_stops_nothing(tmp_path: Path) -> None:
+    """It is listed as disabled, and was not even imported."""
+    files = {"lone/raises.py": "raise OSError('no phone')"}
+    settings = {"plugins": {"folders": ["lone"], "disabled": ["raises", "crm_workspace"]}}
+    box = Box(tmp_path / "instance", settings=settings, files=files).create_tenants().start()
+    try:
+        states = {one["name"]: one["state"] for one in good(box.client.get("/-/plugins"))}
+        assert (states["raises"], states["crm_workspace"]) == ("disabled", "disabled")
+        problem(box.push("workspace", {}), 404, "unknown_payload_type")
+        box.applied("branding", BRANDING)
+    finally:
+        box.stop()
