@@ -12,6 +12,8 @@ from crm_core.explain.form import Captured, Unreadable, split_target
 
 _REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8192})(?: HTTP/[0-9.]+)?")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):[ \t]*(.*?)[ \t]*")
+_TRACED = re.compile(rb"^> ([^\r\n]*)", re.MULTILINE)
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r?\n")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
@@ -29,11 +31,11 @@ def read_capture(raw: bytes, *, url: str | None, body: bytes | None, read_file: 
 
 
 def _read_message(raw: bytes, url: str | None) -> Captured:
-    """A request line, headers, an empty line, the body; the ``> `` that tools put in front of lines is passed over."""
-    end = _END_OF_HEAD.search(raw)
-    head, body = (raw[: end.start()], raw[end.end() :]) if end else (raw, b"")
-    lines = [line.removeprefix("> ").rstrip("\r") for line in head.decode("latin-1").lstrip("\r\n").split("\n")]
-    lines = [line for line in lines if line and line != ">"]
+    """A request line, headers, an empty line, the body; of what ``curl -v`` tells, the lines that it sent."""
+    traced = _TRACED.findall(raw)
+    end = None if traced else _END_OF_HEAD.search(raw)
+    head, body = (raw[: end.start()], raw[end.end() :]) if end else (b"\n".join(traced) or raw, b"")
+    lines = [line for line in head.decode("latin-1").replace("\r", "").split("\n") if line]
     first = _REQUEST_LINE.fullmatch(lines[0]) if lines else None
     headers = tuple(_header(line) for line in (lines[1:] if first else lines))
     if url is not None:
@@ -43,7 +45,8 @@ def _read_message(raw: bytes, url: str | None) -> Captured:
     else:
         raise Unreadable("The capture has no request line such as POST /i/eu1/... HTTP/1.1; add it, or give --url.")
     hosts = [value for name, value in headers if name == "host"]
-    kept, notes = _of_length(body, headers)
+    chunked = any(name == "transfer-encoding" and value.lower() == "chunked" for name, value in headers)
+    kept, notes = (_joined(body), ()) if chunked else _of_length(body, headers)
     return Captured(method, path, authority or (hosts[0] if hosts else ""), headers, kept, notes)
 
 
@@ -66,3 +69,16 @@ def _of_length(body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[bytes
         note = f"Content-Length tells {length} bytes, the capture holds {len(body)}: it is not whole, or was changed."
         return body, (note,)
     return body, ()
+
+
+def _joined(body: bytes) -> bytes:
+    """A chunked body put together (RFC 9112, 7.1). Raises Unreadable."""
+    parts, at = [], 0
+    while (size := _CHUNK.match(body, at)) is not None and int(size[1], 16):
+        length = int(size[1], 16)
+        parts.append(body[size.end() : size.end() + length])
+        at = size.end() + length
+        at += 2 if body.startswith(b"\r\n", at) else 1
+    if size is None:
+        raise Unreadable("The capture says that its body is chunked, and it is not, or not whole.")
+    return b"".join(parts)

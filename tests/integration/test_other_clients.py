@@ -147,7 +147,7 @@ def test_a_push_is_accepted_and_its_replay_refused(box: Box, sign: Sign) -> None
 
 
 def test_a_sender_that_knows_only_2xx_can_be_humoured(box: Box) -> None:
-    """With `repeats: accept` the repeat of an applied push is a 200 that changes nothing."""
+    """With `repeats: accept` the repeat of an applied push, signed anew or not, is a 200 that changes nothing."""
     body = box.body("branding", {"title": "Once"}, tenant="patient")
     headers = by_standardwebhooks(body, "msg_once", int(time.time()), key_of("patient"))
     path = PATH.replace(TENANT, "patient")
@@ -155,5 +155,7 @@ def test_a_sender_that_knows_only_2xx_can_be_humoured(box: Box) -> None:
     again = good(send(box, body, headers, path))
     assert (again["status"], again["original"]["request_id"]) == ("already_applied", first["request_id"])
     assert box.health("patient")["sections"]["branding"]["revision"] == first["revision"]
+    later = by_standardwebhooks(body, "msg_once", int(time.time()) + 1, key_of("patient"))
+    assert good(send(box, body, later, path))["status"] == "already_applied"
     other = send(box, body.replace(b"Once", b"Else"), headers, path)
     problem(other, 401, "signature_invalid")

@@ -56,6 +56,22 @@ def test_headers_alone_need_an_address(tmp_path: object) -> None:
         read("Sync-Nonce: n\n\n{}")
 
 
+def test_what_curl_tells_of_a_request_is_read() -> None:
+    """Of the output of curl -v the lines that were sent count, not its remarks and not the answer."""
+    told = f"*   Trying 127.0.0.1:8000...\n> POST {PATH} HTTP/1.1\n> Host: crm.example\n> X: y\n> \n"
+    captured = read(told + "* upload done\n< HTTP/1.1 401 Unauthorized\n< X: z\n<\n{}", body=b"{}")
+    assert captured == Captured("POST", PATH, "crm.example", (("host", "crm.example"), ("x", "y")), b"{}")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_chunked_body_is_put_together(end: str) -> None:
+    """What was signed is the body, not its chunks; chunks that do not add up are told."""
+    head = f"POST {PATH} HTTP/1.1\nTransfer-Encoding: chunked\n\n"
+    assert read(head + end.join(["3;x=y", '{"a', "A", '":"\n:1234"', "1", "}", "0", "", ""])).body == b'{"a":"\n:1234"}'
+    with pytest.raises(Unreadable, match="not whole"):
+        read(head + "4\n{}")
+
+
 @pytest.mark.parametrize(
     ("command", "method", "body"),
     [
