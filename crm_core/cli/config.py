@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from crm_core.cli.frame import config_option
+from crm_core.cli.frame import config_option, perform
 from crm_core.errors import SetupError
 
 
@@ -25,7 +25,16 @@ def check(config: Path) -> None:
         click.echo(problem, err=True)
     if problems:
         raise SystemExit(1)
+    for warning in warnings_of(config):
+        click.echo(f"warning: {warning}", err=True)
     click.echo(f"{config}: all is well")
+
+
+def warnings_of(config: Path) -> list[str]:
+    """What stops nothing and is hardly meant: roster entries of tenants that have no store."""
+    if not (config / "instance.yaml").exists():
+        return []  # a manager's folder
+    return list(perform(config, "tenant.unstored")["warnings"])
 
 
 def problems_of(config: Path) -> list[str]:

@@ -43,7 +43,7 @@ def set_up_logging() -> None:
 async def _serve(config: Path) -> None:
     from contextlib import AsyncExitStack
 
-    from crm_core.commands import perform
+    from crm_core.commands import perform, tenant
     from crm_core.compose import application, clock, compose, install, opened, watched
     from crm_core.control.lock import FolderLock
     from crm_core.control.server import ControlServer
@@ -65,6 +65,9 @@ async def _serve(config: Path) -> None:
             await control.start()
             stack.push_async_callback(control.close)
         log = structlog.get_logger("crm.serve")
+
+        for line in (await tenant.unstored(services))["warnings"]:
+            log.warning("tenant_missing", problem=line)
 
         def told() -> None:
             for line in configuration.errors():

@@ -26,6 +26,18 @@ async def names(services: Services) -> dict[str, Any]:
     return {"tenants": found}
 
 
+async def unstored(services: Services) -> dict[str, Any]:
+    """A warning for each tenant that has a roster entry and no store."""
+    stored = set(await services.backend.tenants())
+    return {
+        "warnings": [
+            f"keys.yaml has an entry for {tenant}, but there is no such tenant; crm tenant create {tenant} makes it"
+            for tenant in sorted(services.configured.roster.tenants)
+            if tenant not in stored
+        ]
+    }
+
+
 async def show(services: Services, tenant: str) -> dict[str, Any]:
     """One tenant: revision, sections with version, modules, counts."""
     workspace, view = await services.views.standing(tenant)
@@ -54,4 +66,4 @@ async def reset_version(services: Services, tenant: str, section: str) -> dict[s
     return {"tenant": tenant, "section": section, "was": await services.history.reset_version(tenant, section)}
 
 
-COMMANDS = {"create": create, "list": names, "show": show, "reset-version": reset_version}
+COMMANDS = {"create": create, "list": names, "unstored": unstored, "show": show, "reset-version": reset_version}
