@@ -17,7 +17,7 @@ from crm_core.model.caller import Caller
 from crm_core.model.permissions import SUPER_ADMIN, narrowed, scope_for, token_keys, user_keys
 from crm_core.workspace.snapshot import Workspace
 
-_KEPT = 4096  # differing roles with assignments, and scopes, whose keys a workspace has at hand
+_KEPT = 256  # differing roles with assignments, and scopes, whose keys a workspace has at hand
 
 
 def keys_of(workspace: Workspace, caller: Caller) -> frozenset[str]:
