@@ -33,7 +33,6 @@ def other_addresses(request: SignedRequest, presented: Presented, names: Names) 
     body = _object(request.body)
     yield from _of(request, presented, "instance", (*_told(body, "instance"), *names.instances), WRONG_INSTANCE)
     yield from _of(request, presented, "payload_type", (*_told(body, "type"), *names.types), WRONG_TYPE)
-    yield from _of(request, presented, "tenant", (*_told(body, "tenant"), *names.tenants), WRONG_TENANT)
     yield from _times(request, presented)
     for version in names.key_versions:
         if presented.key_version not in (None, version):
@@ -41,6 +40,8 @@ def other_addresses(request: SignedRequest, presented: Presented, names: Names) 
             other = msgspec.structs.replace(presented, key_version=version)
             yield Mistake(WRONG_VERSION, words, "Name the same key version in both."), request, other
     yield from _by_proxies(request, presented)
+    # Last, since there may be many: what comes first is also tried together with other mistakes.
+    yield from _of(request, presented, "tenant", (*_told(body, "tenant"), *names.tenants), WRONG_TENANT)
 
 
 def _of(

@@ -67,10 +67,10 @@ class Search(msgspec.Struct, frozen=True):
         yield (), right
         for mistake, text in other_texts(right, self.request.body, self.presented):
             yield (mistake,), text
-        for mistake, request, presented in other_addresses(self.request, self.presented, names):
-            yield (mistake,), self._text(request, presented)
         for mistake, body in other_bodies(self.request.body):
             yield (mistake,), self._text(msgspec.structs.replace(self.request, body=body), self.presented)
+        for mistake, request, presented in other_addresses(self.request, self.presented, names):
+            yield (mistake,), self._text(request, presented)
 
     def _text(self, request: SignedRequest, presented: Presented) -> bytes:
         """The signed text; empty where the scheme cannot make it of this request."""

@@ -130,6 +130,13 @@ def test_a_right_request_passes(registry: Registry, name: str, scheme: str) -> N
     assert {step.number for step in explanation.steps if step.verdict == "unknown"} <= {9, 11}
 
 
+def test_two_mistakes_are_found_among_many_tenants(registry: Registry) -> None:
+    """A roster of thousands hides nothing and is searched in a moment."""
+    many = {f"t{at}": TenantRoster(keys={1: Key(1, at.to_bytes(32, "big"))}) for at in range(3000)}
+    explanation = explained("two-mistakes.http", registry, roster=Roster({**many, **ROSTER.tenants}))
+    assert [cause.code for cause in explanation.causes] == ["secret_undecoded", "body_reserialised"]
+
+
 def test_the_page_names_every_cause() -> None:
     """docs/explain.md says of each cause what happened."""
     page = (Path(__file__).parents[3] / "docs/explain.md").read_text()
