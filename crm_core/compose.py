@@ -52,10 +52,10 @@ from crm_core.sync.ledger import Ledger
 from crm_core.sync.limits import UnverifiedLimit
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
-from crm_core.web import auth, bootstrap, docs, events, operators, records, sync, users
+from crm_core.web import auth, bootstrap, docs, events, mail, operators, records, sync, users
 from crm_core.web.app import create_app
 from crm_core.web.front import Asgi
-from crm_core.web.pages import pages
+from crm_core.web.pages import pages, site_of
 from crm_core.workspace import Sealer, Views
 from crm_core.workspace.cursors import Cursors
 
@@ -272,6 +272,7 @@ def _sync(
 
 def application(services: Services) -> Asgi:
     """The ASGI application around the use cases."""
+    site = site_of(services)
     operations = [
         *sync.operations(services),
         *records.operations(services),
@@ -279,6 +280,7 @@ def application(services: Services) -> Asgi:
         *users.operations(services),
         *events.operations(services),
         *bootstrap.operations(services),
+        *mail.operations(services, site),
         *operators.operations(services),
     ]
-    return create_app(services, [*operations, *docs.operations(services, operations)], pages(services))
+    return create_app(services, [*operations, *docs.operations(services, operations)], pages(site))

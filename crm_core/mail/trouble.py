@@ -17,6 +17,7 @@ Kind = Literal[
     "protocol",
     "busy",
     "not_installed",
+    "no_server",
 ]
 
 _LONGEST: Final = 300
@@ -37,6 +38,7 @@ _WHAT: Final[dict[Kind, tuple[str, str]]] = {
     "recipient": ("The server rejected the recipient.", "Check the mail address; the server may not relay to it."),
     "content": ("The server rejected the message itself.", "Its own words say why; its spam filter is a usual cause."),
     "protocol": ("The server broke off or spoke no SMTP.", "Check that host and port are those of a mail server."),
+    "no_server": ("This workspace has no mail server yet.", "Have the platform push host and sender in smtp."),
     "not_installed": (
         "This server has nothing to send mail with.",
         "An operator installs it: pip install 'crm-core[smtp]'.",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from quart import Blueprint
 
-from crm_core.services import Services
 from crm_core.web.pages.errors import not_found_pages
 from crm_core.web.pages.files import static_files
 from crm_core.web.pages.guard import blueprint
 from crm_core.web.pages.routes import ROUTES
-from crm_core.web.pages.site import site_of
+from crm_core.web.pages.site import Site, site_of
+
+__all__ = ["ROUTES", "Site", "pages", "site_of"]
 
 
-def pages(services: Services) -> list[Blueprint]:
+def pages(site: Site) -> list[Blueprint]:
     """The blueprints of the workspace's pages and of what they load."""
-    site = site_of(services)
     return [static_files(site), blueprint(site, ROUTES), not_found_pages(site)]

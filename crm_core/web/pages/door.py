@@ -15,8 +15,10 @@ from crm_core.errors import CsrfFailed
 from crm_core.services import Services
 from crm_core.web.callers import own_origin
 from crm_core.web.pages.frame import DoorFrame, scheme_of
+from crm_core.web.pages.letters import Sender
 from crm_core.web.pages.look import Look
 from crm_core.web.pages.site import Site
+from crm_core.workspace import Workspace
 
 COOKIE: Final = "crm_door"
 _LIFETIME: Final = timedelta(hours=12)
@@ -28,6 +30,7 @@ class Door:
 
     site: Site
     tenant: str
+    workspace: Workspace
     look: Look
     nonce: str = field(init=False)
 
@@ -45,6 +48,11 @@ class Door:
     def root(self) -> str:
         """The address of the tenant's pages, without a slash at its end."""
         return self.site.root(self.tenant)
+
+    @property
+    def sender(self) -> Sender:
+        """Who sends the tenant's letters."""
+        return Sender.within(self.site, self.workspace)
 
     def page(self, template: str, view: Any, status: int = 200) -> Response:
         """A page in the tenant's brand."""

@@ -110,7 +110,7 @@ async def forgot_page(door: Door) -> Response:
 async def forgot(door: Door) -> Response:
     """Send the letter where the address is known; the answer is the same either way."""
     email = (await request.form).get("email", "").strip()[:254]
-    sender = await Sender.of(door)
+    sender = door.sender
     if not sender.can_send:
         return door.page("forgot.html", ForgotView(form=False, notice=_NO_LETTER))
     sender.later(_send_reset(door, sender, email))

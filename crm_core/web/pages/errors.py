@@ -29,7 +29,7 @@ def not_found_pages(site: Site) -> Blueprint:
             workspace = await site.services.views.of(found.group(1))
         except CrmError as unknown:
             return problem(unknown)
-        door = Door(site=site, tenant=found.group(1), look=site.looks.of(workspace))
+        door = Door(site=site, tenant=found.group(1), workspace=workspace, look=site.looks.of(workspace))
         return refusal_at_door(door, NotFound("There is no page at this address."))
 
     return made

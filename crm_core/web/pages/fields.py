@@ -198,6 +198,8 @@ def _field(name: str, member: Member, values: Values, choices: Choices, errors: 
 def _hint(member: Member) -> str:
     if member.kind == "texts":
         return "Separate several with commas"
+    if member.kind == "entries":
+        return "Names on the left, values on the right; blank a name to take it away"
     if member.kind == "decimal":
         return f"Such as 1250.00, up to {AMOUNT_DECIMALS} places behind the point"
     return "Three letters, such as EUR" if member.kind == "currency" else ""

@@ -81,7 +81,7 @@ def _guarded(site: Site, one: PageRoute) -> View:
 
 async def _at_door(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Response:
     workspace = await site.services.views.of(tenant)
-    door = Door(site=site, tenant=tenant, look=site.looks.of(workspace))
+    door = Door(site=site, tenant=tenant, workspace=workspace, look=site.looks.of(workspace))
     try:
         if one.method == "POST":
             _require_small()

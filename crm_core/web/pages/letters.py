@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
@@ -18,17 +18,6 @@ SECTION: Final = "smtp"
 _log = structlog.get_logger("crm.mail")
 
 
-class Asking(Protocol):
-    """Who wants a letter sent: a request from inside or at the door."""
-
-    @property
-    def site(self) -> Site: ...  # noqa: D102 -- the class says it
-    @property
-    def tenant(self) -> str: ...  # noqa: D102 -- the class says it
-    @property
-    def look(self) -> Look: ...  # noqa: D102 -- the class says it
-
-
 class Sender:
     """Sends letters of one tenant."""
 
@@ -39,10 +28,9 @@ class Sender:
         self.server = server
 
     @classmethod
-    async def of(cls, asking: Asking) -> Sender:
-        """The sender of the tenant as it is now."""
-        workspace = await asking.site.services.views.of(asking.tenant)
-        return cls(asking.site, asking.tenant, asking.look, server_of(asking.site, workspace))
+    def within(cls, site: Site, workspace: Workspace) -> Sender:
+        """The sender of a workspace."""
+        return cls(site, workspace.tenant, site.looks.of(workspace), server_of(site, workspace))
 
     @property
     def can_send(self) -> bool:
@@ -71,8 +59,9 @@ class Sender:
 
     async def steps(self, letter: Letter, to: str) -> AsyncIterator[Step]:
         """Send a letter and tell each step. Raises MailTrouble."""
+        if self.server is None:
+            raise MailTrouble("no_server")
         self._slow_down(to)
-        assert self.server is not None
         message = written(letter, self.brand, self.server, to=to, at=self._site.services.now())
         try:
             async for step in self._site.mailer.steps(self.server, message):

@@ -15,6 +15,7 @@ from crm_core.services import Services
 from crm_core.web.callers import own_origin
 from crm_core.web.pages.formats import Formats
 from crm_core.web.pages.frame import Frame, Said, Undo, frame_of
+from crm_core.web.pages.letters import Sender
 from crm_core.web.pages.look import Look
 from crm_core.web.pages.people import People
 from crm_core.web.pages.site import Site
@@ -54,6 +55,11 @@ class Visit:
     def keys(self) -> frozenset[str]:
         """What the user may do."""
         return keys_of(self.workspace, self.caller)
+
+    @property
+    def sender(self) -> Sender:
+        """Who sends the tenant's letters."""
+        return Sender.within(self.site, self.workspace)
 
     def may(self, key: str, *, writes: bool = False) -> bool:
         """Whether the user may do what a feature key names, now."""

@@ -1,9 +1,10 @@
 // The open page follows what happens: brand and menu change in place, records and the console show what is new.
-import { fetchPage, replace, swapFrame, swapParts } from "./swap.js";
+import { fetchPage, freshRows, replace, swapFrame, swapParts } from "./swap.js";
 import { icon, strong, toast } from "./parts.js";
 
 const QUIET = 250; // milliseconds in which events gather into one change
 const ANNOUNCE = 5000;
+const LOOK = 10000; // the console also shows attempts that changed nothing, which no event tells
 
 const main = () => document.getElementById("main");
 let pending = new Map();
@@ -13,6 +14,7 @@ let lastSaid = 0;
 export function live() {
   const stream = document.body.dataset.stream;
   if (!stream) return watchDoor();
+  if ("sync" in main().dataset) setInterval(look, LOOK);
   const channel = "BroadcastChannel" in self ? new BroadcastChannel(`crm ${stream}`) : null;
   if (channel) channel.onmessage = ({ data }) => receive(data);
   const tell = (data) => { channel?.postMessage(data); receive(data); };
@@ -48,6 +50,11 @@ function receive(event) {
   }
   pending.set(event.kind === "record.changed" ? `${event.type} ${event.id}` : event.kind, event);
   timer ??= setTimeout(change, QUIET);
+}
+
+async function look() {
+  if (document.visibilityState !== "visible" || timer) return;
+  await takePage([]).catch(() => word("Not live, reconnecting", false));
 }
 
 async function change() {
@@ -86,7 +93,7 @@ async function takePage(events) {
   if (!ok) return;
   const fresh = page.getElementById("main");
   if (fresh?.dataset.revision) main().dataset.revision = fresh.dataset.revision;
-  swapParts(page, (mine, part) => hold(mine, part, events.length));
+  swapParts(page, hold);
   swapCounts(page);
 }
 
@@ -111,17 +118,16 @@ function swapCounts(page) {
 }
 
 // Rows never arrive above the row being read: a button says how many there are.
-function hold(mine, part, count) {
+function hold(mine, part) {
   const news = mine.parentElement.querySelector("[data-news]") ?? mine.closest("section")?.querySelector("[data-news]");
   if (!news) return replace(mine, part);
-  const total = Number(news.dataset.count ?? 0) + Math.max(count, 1);
-  news.dataset.count = total;
+  const total = freshRows(mine, part);
+  if (!total) return replace(mine, part); // something went away: nothing jumps by that
   news.querySelector("span").textContent = total === 1 ? "1 change: show it" : `${total} changes: show them`;
   news.hidden = false;
   news.querySelector("button").onclick = () => {
     replace(mine, part);
     news.hidden = true;
-    news.dataset.count = 0;
     mine.querySelector("a")?.focus();
   };
 }

@@ -22,7 +22,7 @@ export function swapParts(fresh, held = null) {
   let waiting = 0;
   for (const part of fresh.querySelectorAll("[data-live]")) {
     const mine = document.querySelector(`[data-live="${part.dataset.live}"]`);
-    if (!mine || mine.innerHTML === part.innerHTML) continue;
+    if (!mine || same(mine, part)) continue;
     if (held && "hold" in mine.dataset) {
       waiting += 1;
       held(mine, part);
@@ -31,6 +31,24 @@ export function swapParts(fresh, held = null) {
     }
   }
   return waiting;
+}
+
+// Whether two renderings say the same: how long ago something was, and the form's token, change by themselves.
+export function same(mine, part) {
+  return lasting(mine) === lasting(part);
+}
+
+// The rows of a part that are new or say something else than before.
+export function freshRows(mine, part) {
+  const held = new Set([...mine.querySelectorAll("tbody tr")].map(lasting));
+  return [...part.querySelectorAll("tbody tr")].filter((row) => !held.has(lasting(row))).length;
+}
+
+function lasting(part) {
+  const copy = part.cloneNode(true);
+  copy.querySelectorAll("time").forEach((time) => { time.textContent = ""; });
+  copy.querySelectorAll("input[name='csrf']").forEach((input) => input.remove());
+  return copy.innerHTML;
 }
 
 export function replace(mine, part) {

@@ -1,0 +1,282 @@
+"""Users: who is there, what each may do, inviting, and taking access away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from quart import Response, request
+
+from crm_core.access.signin import INVITATION, RESET
+from crm_core.access.user import USERS, Held, words
+from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied, RevisionMismatch
+from crm_core.mail import Letter, MailTrouble, invitation, reset
+from crm_core.model.caller import Caller
+from crm_core.model.permissions import SUPER_ADMIN
+from crm_core.plugin.query import PageQuery
+from crm_core.web.pages.details import Link
+from crm_core.web.pages.fields import Field, Option
+from crm_core.web.pages.frame import Notice
+from crm_core.web.pages.grids import RightGroup, assignment_of, grid_of, narrowed
+from crm_core.web.pages.letters import Sender
+from crm_core.web.pages.visit import Visit
+
+_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user in the list."""
+
+    href: str
+    name: str
+    note: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The user whose rights are shown."""
+
+    href: str
+    name: str
+    note: str
+    role: str
+    revision: int
+    is_self: bool
+    disabled: bool
+    narrowed: bool
+    foot: str
+    reset_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedLink:
+    """A link that the admin hands over, because no letter could."""
+
+    title: str
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsersView:
+    """Users for their page."""
+
+    sub: str
+    q: str
+    more: str
+    people: tuple[Person, ...]
+    user: Chosen | None
+    roles: tuple[Option, ...]
+    grid: tuple[RightGroup, ...]
+    notice: Notice | None
+    link: HandedLink | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteView:
+    """The invitation form."""
+
+    sub: str
+    crumbs: tuple[Link, ...]
+    problem: Notice | None
+    fields: tuple[Field, ...]
+    foot: str
+
+
+async def users(visit: Visit, id: str | None = None) -> Response:  # noqa: A002 -- the wire's word
+    """The users, and the rights of the chosen one."""
+    held = await visit.services.users.get(visit.tenant, id or visit.caller.id)
+    return await _page(visit, held)
+
+
+async def inviting(visit: Visit) -> Response:
+    """The invitation form."""
+    return await _invite(visit, {}, None)
+
+
+async def invited(visit: Visit) -> Response:
+    """Make a user without a password and send the link that chooses one."""
+    form = {name: value.strip() for name, value in (await request.form).items()}
+    data = {name: form[name] for name in ("email", "name", "role") if form.get(name)}
+    try:
+        held = await visit.services.users.create(visit.tenant, data, visit.caller)
+    except (InvalidRecord, LimitReached, PermissionDenied) as error:
+        return await _invite(visit, form, error)
+    return await _send(visit, held)
+
+
+async def reset_sent(visit: Visit, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Send a link that sets a new password, or choose the first one."""
+    return await _send(visit, await visit.services.users.get(visit.tenant, id))
+
+
+async def role_set(visit: Visit, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Give a user another role."""
+    return await _changed(visit, id, {"role": (await request.form).get("role", "")}, "Role changed")
+
+
+async def assigned(visit: Visit, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Take features away from a user, or give them back."""
+    form = await request.form
+    held = await visit.services.users.get(visit.tenant, id)
+    everything = form.get("everything") == "true"
+    wanted = None if everything else assignment_of(visit.workspace, held.user, form.getlist("key"))
+    return await _changed(visit, id, {"assignment": wanted}, "Rights changed; they count from the next click on")
+
+
+async def disabled_set(visit: Visit, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Disable a user, which ends every sign-in, or let the user in again."""
+    disabled = (await request.form).get("disabled") == "true"
+    said = "Disabled, and signed out everywhere" if disabled else "This user can sign in again"
+    return await _changed(visit, id, {"disabled": disabled}, said)
+
+
+async def _changed(visit: Visit, user_id: str, patch: Mapping[str, Any], said: str) -> Response:
+    revision = (await request.form).get("revision", "")
+    number = int(revision) if revision.isdecimal() and len(revision) < 10 else -1
+    if user_id == visit.caller.id and "assignment" not in patch:
+        raise PermissionDenied("Nobody changes their own role or access; ask another admin.")
+    try:
+        await visit.services.users.update(visit.tenant, user_id, dict(patch), visit.caller, revision=number)
+    except (InvalidRecord, RevisionMismatch) as error:
+        told = error.errors[0].message if error.errors else error.detail
+        notice = Notice(tone="bad", icon="alert", title="Nothing was changed.", text=told)
+        return await _page(visit, await visit.services.users.get(visit.tenant, user_id), notice, status=error.status)
+    return visit.go(f"/users/{user_id}", said)
+
+
+async def _send(visit: Visit, held: Held) -> Response:
+    """Send the link by letter; where none can be sent, show it to the admin."""
+    sender = visit.sender
+    if not sender.can_send:
+        return await _handed(visit, held, "This workspace has no mail server yet, so no letter was sent.")
+    user = held.user
+    try:
+        url = await _url(visit, held, by=None)
+        await sender.send(_letter(visit, sender, held, url), user.email)
+    except MailTrouble as trouble:
+        return await _handed(visit, held, f"The letter was not delivered. {trouble.what} {trouble.mend}")
+    return visit.go(f"/users/{user.id}", f"A letter is on its way to {user.email}")
+
+
+async def _url(visit: Visit, held: Held, *, by: Caller | None) -> str:
+    """The address of the link; ``by``: who sees it besides the user. Raises PermissionDenied."""
+    lifetime = INVITATION if held.user.password is None else RESET
+    link = await visit.services.signin.link(visit.tenant, held.user.id, lifetime, by=by)
+    return visit.address(f"/password/{link}")
+
+
+def _letter(visit: Visit, sender: Sender, held: Held, url: str) -> Letter:
+    name = held.user.name or held.user.email
+    if held.user.password is None:
+        return invitation(sender.brand, name=name, by=visit.caller.name, url=url, days=INVITATION.days)
+    return reset(sender.brand, name=name, url=url, hours=int(RESET.total_seconds() // 3600))
+
+
+async def _handed(visit: Visit, held: Held, why: str) -> Response:
+    url = await _url(visit, held, by=visit.caller)
+    days = f"{INVITATION.days} days" if held.user.password is None else f"{int(RESET.total_seconds() // 3600)} hours"
+    text = f"Hand it to {held.user.name or held.user.email} yourself. It works once, for {days}."
+    notice = Notice(tone="warn", icon="mail", title="Hand this link over.", text=why)
+    return await _page(visit, held, notice, link=HandedLink("Link to choose a password", text, url))
+
+
+async def _page(
+    visit: Visit, held: Held, notice: Notice | None = None, *, link: HandedLink | None = None, status: int = 200
+) -> Response:
+    q = request.args.get("q", "")[:200]
+    query = PageQuery(collection=USERS, sort="name", words=words(q), limit=_SHOWN, total=True)
+    found, page = await visit.services.users.page(visit.tenant, query)
+    total, limit = page.total or 0, visit.workspace.entitlements.limits.get(USERS)
+    plan = (visit.workspace.entitlements.plan or visit.workspace.catalog.default_plan).name
+    number = visit.look.manner.number
+    room = f" of {number(limit)} in the plan {plan}" if limit is not None else " in all"
+    view = UsersView(
+        sub=f"{number(total)} match" if q else f"{number(total)}{room}",
+        q=q,
+        more=f"The first {_SHOWN} of {number(total)}; search to see others" if total > len(found) else "",
+        people=tuple(_person(visit, one, held) for one in found),
+        user=_chosen(visit, held),
+        roles=tuple(_roles(visit, held.user.role)),
+        grid=grid_of(visit.workspace, held.user),
+        notice=notice,
+        link=link,
+    )
+    return await visit.page("users.html", "users", view, status)
+
+
+def _person(visit: Visit, held: Held, chosen: Held) -> Person:
+    user = held.user
+    role = visit.workspace.roles.get(user.role)
+    parts = [role.title if role else f"No such role: {user.role}"]
+    if user.id == visit.caller.id:
+        parts.append("you")
+    if user.disabled:
+        parts.append("disabled")
+    elif user.password is None:
+        at = visit.formats.moment(user.created_at)
+        parts.append(f"invited {at.short}" if at else "invited")
+    taken = narrowed(visit.workspace, user)
+    if taken:
+        parts.append(f"{taken} feature{'s' if taken > 1 else ''} taken away")
+    return Person(f"{visit.root}/users/{user.id}", user.name or user.email, ", ".join(parts), user.id == chosen.user.id)
+
+
+def _chosen(visit: Visit, held: Held) -> Chosen:
+    user = held.user
+    at, is_new = visit.formats.moment(user.updated_at), user.password is None
+    return Chosen(
+        href=f"{visit.root}/users/{user.id}",
+        name=user.name or user.email,
+        note=user.email + (f" · last changed {at.short}" if at else ""),
+        role=user.role,
+        revision=held.revision,
+        is_self=user.id == visit.caller.id,
+        disabled=user.disabled,
+        narrowed=user.assignment is not None,
+        foot="What you take away is gone from the next click on.",
+        reset_text="Send the invitation again" if is_new else "Send a password link",
+    )
+
+
+def _roles(visit: Visit, current: str) -> Iterator[Option]:
+    """The roles that one may give; only a super admin makes another one."""
+    for name, role in visit.workspace.roles.items():
+        if name != SUPER_ADMIN or SUPER_ADMIN in (visit.caller.role, current):
+            yield Option(name, role.title)
+
+
+async def _invite(visit: Visit, form: Mapping[str, str], error: CrmError | None) -> Response:
+    wrong = {finding.pointer.removeprefix("/"): finding.message for finding in error.errors} if error else {}
+    roles = tuple(_roles(visit, ""))
+    fields = (
+        Field(
+            name="email", label="Mail address", kind="email", value=form.get("email", ""), required=True,
+            longest=254, error=wrong.get("email", ""), auto="off",
+        ),
+        Field(
+            name="name", label="Name", value=form.get("name", ""), longest=200, error=wrong.get("name", ""),
+            hint="As colleagues will see it", auto="off",
+        ),
+        Field(
+            name="role", label="Role", kind="select", value=form.get("role") or "agent", options=roles,
+            error=wrong.get("role", ""),
+        ),
+    )  # fmt: skip
+    sender = visit.sender
+    problem = None
+    if error is not None:
+        problem = Notice(tone="bad", icon="alert", title=f"{error.title}.", text="" if wrong else error.detail)
+    by_mail = "A letter with a link goes out through your own mail server. It works once, for 7 days."
+    by_hand = "This workspace has no mail server yet: you get the link to hand over yourself."
+    view = InviteView(
+        sub="The new user chooses a password by a link",
+        crumbs=(Link(f"{visit.root}/users", "Users"),),
+        problem=problem,
+        fields=fields,
+        foot=by_mail if sender.can_send else by_hand,
+    )
+    return await visit.page("invite.html", "users", view, error.status if error else 200)
