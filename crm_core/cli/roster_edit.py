@@ -1,7 +1,8 @@
 """Edits of keys.yaml: one at a time, all or nothing, and never of a roster that does not read.
 
-An edit holds a lock on the folder, writes a new file beside the old one (0600, the old one's owner), flushes it to the
-disk and puts it in the old one's place, so a running server sees the old roster or the new one and nothing between.
+An edit holds a lock on the folder, writes a new file beside the old one (the old one's owner; 0600, or 0640 where its
+group could read it, which a server's may have to), flushes it to the disk and puts it in the old one's place, so
+a running server sees the old roster or the new one and nothing between.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ def _replace(target: Path, text: str, check: Callable[[Path], object] | None) ->
                 owner = target.stat()
                 if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(handle, owner.st_uid, owner.st_gid)  # else the server could not read what root edited
+                os.fchmod(handle, 0o600 | (owner.st_mode & 0o040))
                 file.write(text)
                 file.flush()
                 os.fsync(handle)

@@ -209,7 +209,7 @@ def test_check_names_what_ends_soon_and_who_is_left_without(config: Path, crm: C
     checked = crm("keys", "check")
     assert checked.code == 0
     assert "its only active key, version 1, ends" in checked.err
-    assert "chmod 600" in checked.err
+    assert "is open to other users of this machine; chmod o=" in checked.err
     (config / "keys.yaml").chmod(0o600)
     write(config, key(1, revoked="true"))
     checked = crm("keys", "check")

@@ -158,15 +158,16 @@ def test_a_roster_that_does_not_read_is_not_edited(tmp_path: Path, text: str) ->
     assert path.read_text() == text
 
 
-def test_the_edited_file_is_for_its_owner_alone(roster: Path) -> None:
-    """The roster may hold secrets: after an edit its mode is 0600, its owner is the old one, nothing else is left."""
-    roster.chmod(0o644)
+@pytest.mark.parametrize(("before", "after"), [(0o600, 0o600), (0o604, 0o600), (0o640, 0o640), (0o666, 0o640)])
+def test_the_edited_file_is_not_for_everybody(roster: Path, before: int, after: int) -> None:
+    """The roster may hold secrets: after an edit others cannot read it, its owner and group still can, alone."""
+    roster.chmod(before)
     if os.geteuid() == 0:
         os.chown(roster, 12345, 54321)
     owner = roster.stat()
     add_key(roster, "northwind", version=3, secret=SECRETS[3])
     now = roster.stat()
-    assert stat.S_IMODE(now.st_mode) == 0o600
+    assert stat.S_IMODE(now.st_mode) == after
     assert (now.st_uid, now.st_gid) == (owner.st_uid, owner.st_gid)
     assert [path.name for path in roster.parent.iterdir()] == ["keys.yaml"]
 
