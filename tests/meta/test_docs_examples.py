@@ -14,9 +14,11 @@ RUN_ELSEWHERE = {
     "docs/access.md": "tests/meta/test_docs_access.py",
     "docs/client.md": "tests/integration/test_kit_docs.py",
     "docs/keys.md": "tests/integration/test_kit_docs.py",
+    "docs/manager.md": "tests/meta/test_docs_manager.py",
     "docs/signing.md": "tests/plugins/test_signing_docs.py",
     "docs/plugins.md": "tests/meta/test_docs_plugins.py",
     "docs/protocol.md": "tests/meta/test_docs_protocol.py",
+    "docs/storage.md": "tests/meta/test_docs_storage.py",
 }
 
 
