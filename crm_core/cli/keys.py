@@ -215,8 +215,8 @@ def check(config: Path) -> None:
 
 def _worries(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
     """What works today and deserves a look."""
-    if path.stat().st_mode & 0o027:
-        yield f"{path} is open to other users of this machine; chmod o= {path}, or chmod 600"
+    if path.stat().st_mode & 0o007:
+        yield f"{path} is open to other users of this machine; chmod o= {path}"
     for name, entry in sorted(roster.tenants.items()):
         active = entry.active(now)
         if len(active) == 1 and active[0].not_after is not None and active[0].not_after < now + _SOON:
