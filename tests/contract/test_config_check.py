@@ -1,0 +1,125 @@
+"""What people write into keys.yaml by mistake, each told with its place and how to mend it, all at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from contract.box import Box
+
+TEN = """\
+tenants:
+  northwind:
+    sync: enabled
+    colour: red
+    keys:
+      - version: 1
+        secret: hex:0101010101010101010101010101010101010101010101010101010101010101
+      - version: 1
+        secret: hex:0202020202020202020202020202020202020202020202020202020202020202
+      - version: 3
+        secret: base64:c2hvcnQ=
+      - version: 4
+        secret: env:NOT_SET_ANYWHERE
+      - version: 5
+        secret: hex:0505050505050505050505050505050505050505050505050505050505050505
+        not_before: 2026-13-01T00:00:00Z
+      - version: 6
+        secret: hex:0606060606060606060606060606060606060606060606060606060606060606
+        not_before: 2026-12-01T00:00:00Z
+        not_after: 2026-11-01T00:00:00Z
+      - version: "7"
+        secret: hex:0707070707070707070707070707070707070707070707070707070707070707
+      - version: 8
+        secret: hex:0808080808080808080808080808080808080808080808080808080808080808
+        types: [features, brandign]
+  contoso:
+    keys:
+      - version: 1
+        secret: hex:0101010101010101010101010101010101010101010101010101010101010101
+  northwind:
+    keys: []
+"""
+PLACES = {
+    "unknown member": (4, 5, "colour"),
+    "duplicate key version": (8, 18, "version"),
+    "secret too short": (11, 17, "too short, 5 bytes"),
+    "unset env reference": (13, 17, "NOT_SET_ANYWHERE"),
+    "bad date": (16, 21, "time"),
+    "not_after before not_before": (20, 20, "not_before"),
+    "version as text": (21, 18, "whole number"),
+    "unknown payload type in types": (25, 27, "branding"),
+    "two tenants with one secret": (29, 17, "line 7"),
+    "duplicate tenant": (30, 3, "northwind"),
+}
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    """The files of an instance."""
+    return Box(tmp_path / "instance")
+
+
+def told(box: Box, roster: str) -> list[tuple[int, int, str]]:
+    """What crm config check says of a roster: line, column, sentence."""
+    (box.config / "keys.yaml").write_text(roster)
+    output = box.crm("config", "check", code=1)
+    found = [re.fullmatch(r"keys\.yaml:(\d+):(\d+): (.+; .+)", line) for line in output.splitlines()]
+    assert all(found), output
+    return [(int(match[1]), int(match[2]), match[3]) for match in found if match]
+
+
+def test_ten_mistakes_at_once_are_all_named_with_line_and_column(box: Box) -> None:
+    """Each in a sentence that says how to mend it, and not one more than there are."""
+    lines = told(box, TEN)
+    by_place = {(line, column): sentence for line, column, sentence in lines}
+    missing = {what: place for what, place in PLACES.items() if place[:2] not in by_place}
+    assert not missing, lines
+    assert not [what for what, (line, column, word) in PLACES.items() if word not in by_place[line, column]], lines
+    assert len(lines) == len(PLACES), lines
+
+
+@pytest.mark.parametrize(
+    ("roster", "line", "column", "word"),
+    [
+        ("tenants:\n\tnorthwind: {}\n", 2, 1, "tab"),
+        ("tenants:\n  a: &x {keys: []}\n", 2, 6, "anchor"),
+        ("tenants:\n  a: &x {keys: []}\n  b: *x\n", 2, 6, "anchor"),
+        ("tenants:\n  a: !secret {keys: []}\n", 2, 6, "tag"),
+        ("tenants: {a: {keys: [{version: 1, secret: plain-text-of-more-than-thirty-two-bytes}]}}\n", 1, 43, "env:"),
+        ("tenants: {a: {kesy: []}}\n", 1, 15, "did you mean `keys`?"),
+        ("tenants: {a: {keys: [], sync: yes}}\n", 1, 31, "enabled"),
+        ("tenants: {a: {keys: [], schemes: [crm-sync-v2]}}\n", 1, 35, "crm-sync-v1"),
+        ("tenants: {A: {keys: []}}\n", 1, 11, "a-z"),
+        ("tenants: {a: {keys: [{version: 1}]}}\n", 1, 22, "secret"),
+        ("tenant: {}\n", 1, 1, "did you mean `tenants`?"),
+    ],
+)
+def test_a_mistake_is_told_where_it_stands(box: Box, roster: str, line: int, column: int, word: str) -> None:
+    """With a hint that names what is meant."""
+    lines = told(box, roster)
+    assert (line, column) in {place[:2] for place in lines}, lines
+    assert word in " ".join(sentence for _, _, sentence in lines), lines
+
+
+def test_at_start_a_mistake_is_an_exit_and_other_commands_go_on(box: Box) -> None:
+    """A server needs the roster; a token needs none."""
+    box.create_tenants()
+    (box.config / "keys.yaml").write_text(TEN)
+    assert "keys.yaml:4:5:" in box.crm("serve", code=1)
+    assert box.bearer("sync:read")
+    box.crm("tenant", "list")
+    box.crm("log", "list", "--tenant", "northwind")
+
+
+def test_a_tenant_without_a_store_is_a_warning(box: Box) -> None:
+    """The server starts; the wire says 404."""
+    box.start()
+    try:
+        assert "northwind" in box.log_text()
+        answer = box.push("branding", {})
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_tenant")
+    finally:
+        box.stop()
