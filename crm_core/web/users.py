@@ -8,67 +8,24 @@ from urllib.parse import urlencode
 
 from quart import Response, request
 
-from crm_core.access.user import USERS, Held, UserAnswer, UserInput, UserPage, UserPatch, words
-from crm_core.errors import (
-    CsrfFailed,
-    InsufficientScope,
-    InvalidCursor,
-    InvalidParameter,
-    InvalidRecord,
-    LimitReached,
-    LoginThrottled,
-    MalformedJson,
-    NotFound,
-    PayloadTooLarge,
-    PermissionDenied,
-    RevisionMismatch,
-    StorageFull,
-    StorageUnavailable,
-    Unauthenticated,
-    UnknownParameter,
-    UnsupportedMediaType,
-)
+from crm_core.access.user import USERS, Held, words
+from crm_core.errors import InvalidParameter
 from crm_core.model.caller import Caller
 from crm_core.plugin.query import PageQuery
 from crm_core.plugin.storage import IndexValue
 from crm_core.services import Services
+from crm_core.web import users_schemas as schemas
 from crm_core.web.answers import answer, encoded, tagged
 from crm_core.web.callers import caller_of
-from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
+from crm_core.web.operations import BASE, Operation
 from crm_core.web.reading import parameters, read_json, whole_number
 from crm_core.workspace import require_scope
 from crm_core.workspace.cursors import Cursors
 
-MANAGE: Final = "users.manage"
 _LIMIT: Final = 256 * 1024
-_PATCH_TYPES: Final = ("application/merge-patch+json", "application/json")
-_SORTABLE: Final = ("created_at", "email", "name", "role")
 _FLAGS: Final = {"true": True, "false": False}
 _TAG: Final = re.compile(r'"([0-9]{1,15})"')
-_PARAMETERS: Final = (
-    Parameter(name="limit", description="Users on a page.", schema={"type": "integer", "minimum": 1, "maximum": 200}),
-    Parameter(name="cursor", description="`next_cursor` of the page before."),
-    Parameter(
-        name="sort",
-        description="The order; with `-` before it, descending.",
-        schema={"type": "string", "enum": [sign + name for name in _SORTABLE for sign in ("", "-")]},
-    ),
-    Parameter(name="q", description="Beginnings of words in name and e-mail address."),
-    Parameter(name="role", description="Only users of this role."),
-    Parameter(name="disabled", description="Only users who are, or are not, disabled.", schema={"type": "boolean"}),
-    Parameter(name="total", description="Also count the whole selection.", schema={"type": "boolean"}),
-)
-_OF_ALL: Final = (Unauthenticated, InsufficientScope, PermissionDenied, StorageUnavailable)
-_OF_WRITES: Final = (
-    *_OF_ALL,
-    CsrfFailed,
-    MalformedJson,
-    UnsupportedMediaType,
-    PayloadTooLarge,
-    InvalidRecord,
-    LoginThrottled,
-    StorageFull,
-)
+_CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
 
 
 def operations(services: Services) -> list[Operation]:
@@ -87,7 +44,7 @@ def operations(services: Services) -> list[Operation]:
         await _manager(services, tenant)
         parameters(())
         held = await services.users.get(tenant, id)
-        return tagged(encoded(held.told()), _etag(held), {"Cache-Control": "private, no-cache"})
+        return tagged(encoded(held.told()), _etag(held), _CACHING)
 
     async def create(tenant: str) -> Response:
         caller = await _manager(services, tenant)
@@ -99,82 +56,35 @@ def operations(services: Services) -> list[Operation]:
     async def update(tenant: str, id: str) -> Response:  # noqa: A002 -- the wire's word
         caller = await _manager(services, tenant)
         parameters(())
-        patch = await read_json(_LIMIT, _PATCH_TYPES)
+        patch = await read_json(_LIMIT, schemas.MERGE_PATCH)
         held = await services.users.update(tenant, id, patch, caller, revision=_wanted_revision())
         return answer(held.told(), headers={"ETag": _etag(held)})
 
     return [
-        Operation(
-            method="GET",
-            path=f"{BASE}/users",
-            name="list_users",
-            summary="List users",
-            tag="users",
-            handler=listed,
-            key=MANAGE,
-            parameters=_PARAMETERS,
-            replies={200: Reply(description="A page of users.", schema=UserPage, headers=("Link",))},
-            errors=(*_OF_ALL, InvalidParameter, UnknownParameter, InvalidCursor),
-        ),
-        Operation(
-            method="POST",
-            path=f"{BASE}/users",
-            name="create_user",
-            summary="Create a user",
-            description="Without a password the user cannot sign in until one is chosen by an invitation.",
-            tag="users",
-            handler=create,
-            key=MANAGE,
-            body=Body(schema=UserInput, example={"email": "ada@example.com", "role": "agent"}),
-            replies={201: Reply(description="The user.", schema=UserAnswer, headers=("Location", "ETag"))},
-            errors=(*_OF_WRITES, LimitReached),
-        ),
-        Operation(
-            method="GET",
-            path=f"{BASE}/users/{{id}}",
-            name="get_user",
-            summary="Read a user",
-            tag="users",
-            handler=detail,
-            key=MANAGE,
-            replies={
-                200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",)),
-                304: Reply(description="Not changed."),
-            },
-            errors=(*_OF_ALL, NotFound),
-        ),
-        Operation(
-            method="PATCH",
-            path=f"{BASE}/users/{{id}}",
-            name="update_user",
-            summary="Change a user",
-            description="A JSON merge patch (RFC 7396). A new password, and disabling, end all sign-ins of the user.",
-            tag="users",
-            handler=update,
-            key=MANAGE,
-            parameters=(Parameter(name="If-Match", description="Only at this ETag.", where="header"),),
-            body=Body(schema=UserPatch, media_types=_PATCH_TYPES, example={"role": "manager"}),
-            replies={200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",))},
-            errors=(*_OF_WRITES, NotFound, RevisionMismatch),
-        ),
+        Operation(method="GET", path=f"{BASE}/users", handler=listed, **schemas.LIST),
+        Operation(method="POST", path=f"{BASE}/users", handler=create, **schemas.CREATE),
+        Operation(method="GET", path=f"{BASE}/users/{{id}}", handler=detail, **schemas.DETAIL),
+        Operation(method="PATCH", path=f"{BASE}/users/{{id}}", handler=update, **schemas.UPDATE),
     ]
 
 
 async def _manager(services: Services, tenant: str) -> Caller:
     caller = await caller_of(services, tenant)
-    require_scope(await services.views.of(tenant), caller, scope=None, key=MANAGE)
+    require_scope(await services.views.of(tenant), caller, scope=None, key=schemas.MANAGE)
     return caller
 
 
 def _query(cursors: Cursors, tenant: str) -> tuple[PageQuery, str]:
     """What the query asks for, and what its cursor is bound to."""
-    sent = parameters([parameter.name for parameter in _PARAMETERS])
+    sent = parameters([parameter.name for parameter in schemas.PARAMETERS])
     limit = whole_number("limit", sent.pop("limit", None), default=50, most=200)
     cursor = sent.pop("cursor", None)
     total = _flag("total", sent.pop("total", "false"))
     sort = sent.get("sort", "created_at")
-    if sort.removeprefix("-") not in _SORTABLE:
-        raise InvalidParameter(f"sort is one of {', '.join(_SORTABLE)}, with - for descending.", parameter="sort")
+    if sort.removeprefix("-") not in schemas.SORTABLE:
+        raise InvalidParameter(
+            f"sort is one of {', '.join(schemas.SORTABLE)}, with - for descending.", parameter="sort"
+        )
     filters: list[tuple[str, IndexValue]] = []
     if "role" in sent:
         filters.append(("role", sent["role"]))

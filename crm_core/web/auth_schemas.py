@@ -1,0 +1,77 @@
+"""What the documentation says about signing in, and the bodies it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from crm_core import errors
+from crm_core.access.sessions import Grant
+from crm_core.errors import CrmError
+from crm_core.web.operations import Body, Reply
+
+
+class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a user signs in with."""
+
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+    password: Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A refresh token that has not been used yet."""
+
+    refresh_token: Annotated[str, msgspec.Meta(max_length=4096)]
+
+
+_ERRORS: Final[tuple[type[CrmError], ...]] = (
+    errors.MalformedJson,
+    errors.UnsupportedMediaType,
+    errors.PayloadTooLarge,
+    errors.InvalidRecord,
+    errors.UnknownParameter,
+    errors.StorageUnavailable,
+    errors.StorageFull,
+)
+
+LOGIN: Final[Mapping[str, Any]] = {
+    "name": "login",
+    "summary": "Sign in.",
+    "description": (
+        "Access token and refresh token for a user. Every refusal looks the same and takes the same time; too many "
+        "failures of an account or from a source have to wait."
+    ),
+    "tag": "auth",
+    "open_to_all": True,
+    "body": Body(schema=Credentials, example={"email": "ada@example.com", "password": "correct horse battery"}),
+    "replies": {200: Reply(description="Signed in.", schema=Grant)},
+    "errors": (*_ERRORS, errors.InvalidCredentials, errors.LoginThrottled),
+}
+REFRESH: Final[Mapping[str, Any]] = {
+    "name": "refresh",
+    "summary": "Get the next access token.",
+    "description": "The refresh token sent is used up by this. One that comes a second time ends the sign-in.",
+    "tag": "auth",
+    "open_to_all": True,
+    "body": Body(schema=RefreshRequest, example={"refresh_token": "..."}),
+    "replies": {200: Reply(description="The next tokens.", schema=Grant)},
+    "errors": (*_ERRORS, errors.Unauthenticated, errors.TokenReused),
+}
+LOGOUT: Final[Mapping[str, Any]] = {
+    "name": "logout",
+    "summary": "Sign out.",
+    "description": "Access token, refresh token and cookie of this sign-in end at once, open event streams too.",
+    "tag": "auth",
+    "key": "any",
+    "replies": {204: Reply(description="Signed out.")},
+    "errors": (
+        errors.Unauthenticated,
+        errors.CsrfFailed,
+        errors.InsufficientScope,
+        errors.UnknownParameter,
+        errors.StorageUnavailable,
+        errors.StorageFull,
+    ),
+}

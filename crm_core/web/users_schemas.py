@@ -1,0 +1,103 @@
+"""What the documentation says about the operations of users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from crm_core import errors
+from crm_core.access.user import UserAnswer, UserInput, UserPage, UserPatch
+from crm_core.errors import CrmError
+from crm_core.web.operations import Body, Parameter, Reply
+
+MANAGE: Final = "users.manage"
+MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
+SORTABLE: Final = ("created_at", "email", "name", "role")
+PARAMETERS: Final = (
+    Parameter(
+        name="limit",
+        description="Users of a page, 1 to 200; 50 unless given.",
+        schema={"type": "integer", "minimum": 1, "maximum": 200},
+    ),
+    Parameter(name="cursor", description="The next_cursor of the page before."),
+    Parameter(
+        name="sort",
+        description="The order, created_at unless given; with `-` before it, descending.",
+        schema={"type": "string", "enum": [sign + name for name in SORTABLE for sign in ("", "-")]},
+    ),
+    Parameter(name="q", description="Beginnings of words in name and e-mail address."),
+    Parameter(name="role", description="Only users of this role."),
+    Parameter(name="disabled", description="Only users who are, or are not, disabled.", schema={"type": "boolean"}),
+    Parameter(name="total", description="Also count the whole selection.", schema={"type": "boolean"}),
+)
+_READS: Final[tuple[type[CrmError], ...]] = (
+    errors.Unauthenticated,
+    errors.InsufficientScope,
+    errors.PermissionDenied,
+    errors.UnknownParameter,
+    errors.InvalidParameter,
+    errors.StorageUnavailable,
+)
+_WRITES: Final[tuple[type[CrmError], ...]] = (
+    *_READS,
+    errors.CsrfFailed,
+    errors.MalformedJson,
+    errors.UnsupportedMediaType,
+    errors.PayloadTooLarge,
+    errors.InvalidRecord,
+    errors.LoginThrottled,
+    errors.StorageFull,
+)
+
+LIST: Final[Mapping[str, Any]] = {
+    "name": "list_users",
+    "summary": "List users.",
+    "tag": "users",
+    "key": MANAGE,
+    "parameters": PARAMETERS,
+    "replies": {200: Reply(description="A page of users.", schema=UserPage, headers=("Link",))},
+    "errors": (*_READS, errors.InvalidCursor),
+}
+CREATE: Final[Mapping[str, Any]] = {
+    "name": "create_user",
+    "summary": "Create a user.",
+    "description": "Without a password the user cannot sign in until one is chosen by an invitation.",
+    "tag": "users",
+    "key": MANAGE,
+    "body": Body(schema=UserInput, example={"email": "ada@example.com", "role": "agent"}),
+    "replies": {201: Reply(description="The user.", schema=UserAnswer, headers=("Location", "ETag"))},
+    "errors": (*_WRITES, errors.LimitReached),
+}
+DETAIL: Final[Mapping[str, Any]] = {
+    "name": "get_user",
+    "summary": "Read a user.",
+    "tag": "users",
+    "key": MANAGE,
+    "parameters": (
+        Parameter(
+            name="If-None-Match", description="An ETag that the caller has: 304 where it is current.", where="header"
+        ),
+    ),
+    "replies": {
+        200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",)),
+        304: Reply(description="Not changed."),
+    },
+    "errors": (*_READS, errors.NotFound),
+}
+UPDATE: Final[Mapping[str, Any]] = {
+    "name": "update_user",
+    "summary": "Change a user.",
+    "description": ("A JSON merge patch (RFC 7396). A new password, and being disabled, end all sign-ins of the user."),
+    "tag": "users",
+    "key": MANAGE,
+    "parameters": (
+        Parameter(
+            name="If-Match",
+            description="The ETag that the user must still have, or `*`; else 412 `revision_mismatch`.",
+            where="header",
+        ),
+    ),
+    "body": Body(schema=UserPatch, media_types=MERGE_PATCH, example={"role": "manager"}),
+    "replies": {200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",))},
+    "errors": (*_WRITES, errors.NotFound, errors.RevisionMismatch),
+}
