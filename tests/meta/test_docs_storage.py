@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from crm_tinydb.opening import IDENTITY, MARKER
+from crm_tinydb.ring import NAME as RING
+from crm_tinydb.segments import FULL, PREVIOUS
+from crm_tinydb.tenant import FOLD_AT, FOLD_SHARE
+from doc_pages import ROOT, blocks, free_port, page, run_page
+
+NAME = "docs/storage.md"
+
+
+@pytest.mark.slow
+def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
+    """Every command of the page works as it stands, and its function reads a fold."""
+    told = run_page(NAME, tmp_path, free_port())
+    assert "northwind  folded" in told
+    assert "westwind: all is well" in told
+    (python,) = blocks(NAME, "python")
+    known: dict[str, object] = {}
+    exec(python.text, known)
+    (folded,) = (tmp_path / "tenants" / "northwind").glob("store-*.json")
+    assert known["bodies"](folded, "users") == []  # type: ignore[operator]
+
+
+def test_names_and_figures_are_those_in_force() -> None:
+    """File names and sizes on the page are the ones that the store has."""
+    text = page(NAME)
+    for name in (IDENTITY, MARKER, RING, f"{PREVIOUS}/"):
+        assert f"`{name}`" in text
+    assert f"up to {FULL:,} entries" in text
+    assert f"{FOLD_AT >> 20} MiB or a quarter" in text
+    assert FOLD_SHARE == 4
+
+
+def test_every_reason_is_explained() -> None:
+    """Whatever clause a damaged file is told with stands in the table of reasons."""
+    text = page(NAME)
+    sources = "".join(path.read_text() for path in (ROOT / "plugins" / "crm_tinydb").glob("*.py"))
+    clauses = {
+        re.sub(r"[({].*", "", clause).strip()
+        for clause in re.findall(r"Damaged\(f?\"((?:is|has|does|begins|jumps|cannot|follows)[^\"]*)\"", sources)
+    }
+    assert len(clauses) > 8
+    told_elsewhere = {"has a log whose chain breaks at entry", "is of generation", "is"}
+    missing = {clause for clause in clauses if clause not in text} - told_elsewhere
+    assert missing == set()
