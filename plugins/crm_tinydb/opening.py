@@ -42,6 +42,7 @@ class Opened:
         self.generation = self.folded = 0  # of the folded file, and how long that is
         self.torn = 0
         self.reasons: list[str] = []
+        self.marked = False
 
     def damaged(self, path: Path, why: str) -> None:
         """Note what is wrong, leave the marker, and move the file aside if it is there."""
@@ -95,6 +96,7 @@ def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
         _segments(opened)
     _journals(opened, whole=folded is not None)
     _ring(opened)
+    opened.marked = disk.exists(folder / MARKER)
     return opened
 
 

@@ -20,7 +20,7 @@ from crm_tinydb.tenant import FOLD_AT, Tenant
 from crm_tinydb.workers import Workers
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-APPENDERS = 16  # tenants whose syncs can be under way side by side
+APPENDERS = 4  # tenants whose syncs can be under way side by side
 WORKERS = 8  # folds, openings and readings of the log, which must not keep commits waiting
 FLUSH_AFTER = 0.4  # seconds until unverified attempts go to the disk
 _MARKED = "The tenant is read-only: its files were found damaged; crm doctor says how."
@@ -68,10 +68,14 @@ class Shelf:
         return True
 
     def at_hand(self, name: str) -> Tenant | None:
-        """The tenant, if it is open: costs no task and no wait."""
+        """The tenant, if it is open: costs no task and no wait. One whose quarantine was ended is opened anew."""
         held = self._open.get(name)
-        if held is not None:
-            self._open.move_to_end(name)
+        if held is None:
+            return None
+        if held.marked and not self.disk.exists(self.home / name / MARKER):
+            self._put_away(name)
+            return None
+        self._open.move_to_end(name)
         return held
 
     async def get(self, name: str) -> Tenant:

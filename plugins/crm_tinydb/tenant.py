@@ -62,6 +62,7 @@ class Tenant:
         self.state, self.log, self.torn = opened.state, opened.log, opened.torn
         self.generation = opened.generation
         self.reasons = opened.reasons
+        self.marked = opened.marked  # the marker of quarantine is there, until an admin removes it
         self.readable = opened.journal is not None
         self.journal: Journal | None = opened.journal
         self.told = Notices(self.state.seq)
@@ -256,6 +257,7 @@ class Tenant:
                     quarantine(self.disk, self.folder, reasons)
                 except OSError:
                     return  # it is met again when the file is next read
+                self.marked = True
 
             self.spawn_run(mark)
 
