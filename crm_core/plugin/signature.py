@@ -9,7 +9,9 @@ A complete scheme::
 
         def read(self, request):
             stamp, nonce, mac = (request.one(name) for name in self.HEADERS)
-            return Presented(timestamp=read_timestamp(stamp), nonce=nonce, evidence=mac)
+            if not re.fullmatch("[!-~]{16,128}", nonce) or not re.fullmatch("[0-9a-f]{64}", mac):
+                raise SignatureMalformed("The nonce takes 16 to 128 printable characters, the MAC 64 hex digits.")
+            return Presented(timestamp=read_timestamp(stamp, "X-Shared-Stamp"), nonce=nonce, evidence=mac)
 
         def matches(self, request, presented, key):
             text = f"{presented.timestamp}.{presented.nonce}.".encode() + request.body

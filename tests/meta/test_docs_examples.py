@@ -15,7 +15,6 @@ RUN_ELSEWHERE = {
     "docs/client.md": "tests/integration/test_kit_docs.py",
     "docs/keys.md": "tests/integration/test_kit_docs.py",
     "docs/manager.md": "tests/meta/test_docs_manager.py",
-    "docs/access.md": "tests/meta/test_docs_access.py",
     "docs/signing.md": "tests/plugins/test_signing_docs.py",
     "docs/cli.md": "tests/meta/test_docs_cli.py",
     "docs/plugins.md": "tests/meta/test_docs_plugins.py",
@@ -62,8 +61,9 @@ def test_readme_runs(tmp_path: Path) -> None:
             assert time.monotonic() - begun < 60
             script = beside.text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
             done = subprocess.run(
-                ["bash", "-euc", script], cwd=clone, env=environment(), capture_output=True, text=True, check=True
+                ["bash", "-euc", script], cwd=clone, env=environment(), capture_output=True, text=True, check=False
             )
+            assert done.returncode == 0, done.stderr
         finally:
             _interrupt(demo)
     shown = blocks("README.md", "text")[0].text

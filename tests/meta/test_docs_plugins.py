@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crm_core.plugin import specs
+from crm_core.plugin.host import PluginHost
+from crm_core.plugin.registry import RESERVED_PAYLOAD_TYPES, RESERVED_RECORD_TYPES, build_registry
+from doc_pages import ROOT, blocks, environment, free_port, page, run_page, section
+
+NAME = "docs/plugins.md"
+PAGE = page(NAME)
+EXAMPLE = ROOT / "docs/examples/sqlite_storage.py"
+BEFORE = """
+export CRM_SECRET_KEY="$(crm keys generate)"
+crm init --instance eu1 --tenant northwind > /dev/null
+sed -i "s/127.0.0.1:8000/127.0.0.1:$PORT/; s/folders: \\[\\]/folders: [..\\/lone]/" config/instance.yaml
+echo 'telephony: {providers: [acme]}' >> config/instance.yaml
+echo '{title: Nordwind, support: {email: help@example.com}}' > branding.yaml
+crm serve > serve.out 2> serve.err & server=$!
+trap 'kill "$server"; wait "$server"' EXIT
+for _ in $(seq 200); do grep -q serves serve.out && break; kill -0 "$server"; sleep 0.1; done
+"""
+# What the page says is refused, tried after all that it says is applied.
+AFTER = """
+echo
+crm push telephony telephony.yaml --version 9 > /dev/null
+echo 'account: other' | crm push telephony - --strategy merge 2>&1 || true
+echo 'provider: example' | crm push telephony - 2>&1 || true
+echo 'login_message: Hello' | crm push branding - 2>&1 || true
+crm tenant create trial-1 > /dev/null
+kill -HUP "$server"; sleep 0.5
+echo 'overrides: {deals.view: true}' | crm push features - --tenant trial-1 2>&1 || true
+crm sign telephony telephony.yaml --scheme shared-mac --version 10 --tenant northwind --curl > captured.sh
+crm explain captured.sh
+crm plugins
+"""
+
+
+def _files() -> dict[str, str]:
+    """The page's example files by name."""
+    return {block.mark.removeprefix("file: "): block.text for block in blocks(NAME, "python", "toml")}
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Path:
+    """A folder with the page's lone plugin files, the backend too."""
+    folder = tmp_path / "lone"
+    folder.mkdir()
+    for name, text in _files().items():
+        if name.endswith(".py") and not name.startswith("test_"):
+            (folder / name).write_text(text)
+    (folder / EXAMPLE.name).write_text(EXAMPLE.read_text())
+    return folder
+
+
+def test_every_hook_stands_in_the_table_with_its_arguments() -> None:
+    """The table of hooks has exactly those of specs.py, written as they are called."""
+    hooks = {name: function for name, function in inspect.getmembers(specs) if name.startswith("crm_")}
+    table = section(PAGE, "The hooks")
+    for name, function in hooks.items():
+        assert f"| `{name}({', '.join(inspect.signature(function).parameters)})` |" in table
+    assert table.count("| `crm_") == len(hooks)
+    assert all(f"`{name}`" in table for name in RESERVED_PAYLOAD_TYPES | RESERVED_RECORD_TYPES)
+
+
+def test_there_is_an_example_of_each_hook_and_all_load(lone: Path) -> None:
+    """The page's files implement every hook between them, and none is broken."""
+    host = PluginHost()
+    host.load_entry_points()
+    host.load_folder(lone)
+    assert [(one.name, one.error) for one in host.plugins if one.state != "active"] == []
+    lone_names = {path.stem for path in lone.iterdir()}
+    implemented = {hook for one in host.plugins if one.name in lone_names for hook in one.hooks}
+    assert implemented == {name for name in dir(specs) if name.startswith("crm_")}
+    registry = build_registry(host)
+    assert "telephony" in registry.sections
+    assert "shared-mac" in registry.schemes
+    assert "sqlite" in registry.backends
+    assert "visits" in registry.record_types
+
+
+@pytest.mark.slow
+def test_the_lone_files_work_in_a_running_server(tmp_path: Path, lone: Path) -> None:
+    """Pushes, merges, a scheme, records, a rule and a policy of the page's files do what the page says of them."""
+    port = free_port()
+    told = run_page(NAME, tmp_path, port, before=BEFORE, after=AFTER, PORT=str(port))
+    for line in section(PAGE, "A payload type").partition("```text\n")[2].partition("```")[0].splitlines():
+        assert line in told
+    assert "preview of combined version 3" in told
+    assert '"name":"First call"' in told
+    assert "telephony bound" not in told
+    assert "api_key_required" in told
+    assert "This instance calls through acme only." in told
+    assert "/data/title: Give the workspace a title. (house_rule)" in told
+    assert "Deals are not part of a trial; leave them out. (module_blocked)" in told
+    assert "Nothing speaks against this request." in told
+    assert "not-a-real-key" not in (tmp_path / "serve.err").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_suites_hold_for_the_examples(tmp_path: Path, lone: Path) -> None:
+    """The page's tests, in a folder of their own, pass: the scheme and the backend keep their promises."""
+    for name, text in _files().items():
+        if name.startswith("test_"):
+            (tmp_path / name).write_text(text)
+    (tmp_path / "pytest.ini").write_text(
+        f"[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\npythonpath = {lone}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_package_is_found_once_it_is_installed(tmp_path: Path) -> None:
+    """The page's pyproject makes a wheel; installed somewhere, its plugin is found by its entry point."""
+    files, source, site = _files(), tmp_path / "acme-telephony", tmp_path / "site"
+    package = source / "acme_telephony"
+    package.mkdir(parents=True)
+    (source / "pyproject.toml").write_text(files["pyproject.toml"])
+    text = files["telephony.py"]
+    at = text.index("@hookimpl")
+    (package / "__init__.py").write_text("")
+    (package / "payload.py").write_text(text[:at].replace("from crm_core.plugin import hookimpl\n", ""))
+    (package / "hooks.py").write_text(
+        "from crm_core.plugin import hookimpl\nfrom acme_telephony.payload import TelephonyType\n\n\n"
+        + text[at:].replace(" -> list[PayloadType]", "")
+    )
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    options = ["--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "wheel", *options, "--wheel-dir", tmp_path, source], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*pip, "install", *options, "--target", site, wheel], check=True, capture_output=True)
+    done = subprocess.run(
+        ["crm", "plugins"],
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "acme_telephony 1.0.0  active  payload type: telephony" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import nothing_of_this_name", "importing it raised ModuleNotFoundError"),
+        ("@hookimpl\ndef crm_validate_payloads(section): ...", "did you mean crm_validate_payload?"),
+        ("@hookimpl\nasync def crm_validate_payload(section): ...", "crm_validate_payload is async"),
+        ("@hookimpl\ndef crm_validate_payload(sections): ...", "sections"),
+        ("", "it implements no hook"),
+    ],
+)
+def test_what_is_broken_is_named(tmp_path: Path, text: str, told: str) -> None:
+    """Each way to be broken that the page lists is told with its name, and stops no other plugin."""
+    (tmp_path / "odd.py").write_text(f"from crm_core.plugin import hookimpl\n{text}\n")
+    host = PluginHost()
+    host.load_entry_points()
+    host.load_folder(tmp_path)
+    (broken,) = host.broken
+    assert broken.name == "odd"
+    assert told in (broken.error or "")
+    assert "branding" in build_registry(host).sections
