@@ -46,6 +46,7 @@ from crm_core.settings import (
     load_roster,
     read_options,
 )
+from crm_core.settings.plugins import load_plugins
 from crm_core.sync.health import Health
 from crm_core.sync.history import History
 from crm_core.sync.ledger import Ledger
@@ -79,15 +80,6 @@ class Installation:
     options: dict[str, msgspec.Struct]
 
 
-def plugins(settings: InstanceSettings | None = None) -> PluginHost:
-    """Every installed plugin, and the lone files of the folders in instance.yaml."""
-    host = PluginHost(settings.plugins.disabled if settings else ())
-    host.load_entry_points()
-    for folder in settings.plugins.folders if settings else ():
-        host.load_folder(folder)
-    return host
-
-
 def option_types(registry: Registry) -> dict[str, type[msgspec.Struct]]:
     """The types of the members of instance.yaml that belong to payload types."""
     return {name: one.OPTIONS for name, one in registry.payload_types.items() if one.OPTIONS is not None}
@@ -96,7 +88,7 @@ def option_types(registry: Registry) -> dict[str, type[msgspec.Struct]]:
 def install(folder: Path, environ: Mapping[str, str]) -> Installation:
     """Read instance.yaml and find the plugins. Raises SetupError; a broken plugin is one unless it is disabled."""
     settings = load_instance(folder / "instance.yaml", environ=environ)
-    host = plugins(settings)
+    host = load_plugins(settings)
     if host.broken:
         raise SetupError(
             f"plugin {plugin.name}: {plugin.error} Mend it, or list it under plugins.disabled in instance.yaml."

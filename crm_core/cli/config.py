@@ -39,16 +39,17 @@ def warnings_of(config: Path) -> list[str]:
 
 def problems_of(config: Path) -> list[str]:
     """Every problem of every file, and of the plugins that instance.yaml loads."""
-    from crm_core.compose import option_types, plugins
+    from crm_core.compose import option_types
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import check as check_files
     from crm_core.settings import load_instance
+    from crm_core.settings.plugins import load_plugins
 
     try:
         settings = load_instance(config / "instance.yaml", environ=os.environ)
     except SetupError:
         settings = None  # told below with the rest
-    host = plugins(settings)
+    host = load_plugins(settings)
     problems = [f"plugin {plugin.name}: {plugin.error}" for plugin in host.broken]
     registry = build_registry(host)
     return problems + check_files(

@@ -85,12 +85,12 @@ def _captured(file: str, body: str | None, url: str | None) -> Captured:
 
 def _rules(config: Path) -> Rules:
     """What the receiver of this folder goes by. Raises SetupError."""
-    from crm_core.compose import plugins
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance_outline, load_roster
+    from crm_core.settings.plugins import load_plugins
 
     settings = load_instance_outline(config / "instance.yaml")
-    registry = build_registry(plugins(settings))
+    registry = build_registry(load_plugins(settings))
     roster = load_roster(config / "keys.yaml", sections=registry.sections, schemes=registry.schemes, environ=os.environ)
     return Rules(instance=settings.instance, settings=settings.sync, roster=roster, registry=registry)
 

@@ -226,14 +226,14 @@ def _worries(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
 
 def _registry(config: Path) -> Registry:
     """What the plugins bring, by the instance.yaml of the folder where it reads; a broken one is another command's."""
-    from crm_core.compose import plugins
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance_outline
+    from crm_core.settings.plugins import load_plugins
 
     settings = None
     with suppress(SetupError):
         settings = load_instance_outline(config / "instance.yaml")
-    return build_registry(plugins(settings))
+    return build_registry(load_plugins(settings))
 
 
 def _loaded(path: Path, registry: Registry) -> Roster:

@@ -17,12 +17,12 @@ from crm_core.errors import SetupError
 @json_option
 def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """List every plugin with its state and what it brings; exit 1 where one is broken."""
-    from crm_core.compose import plugins
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance
+    from crm_core.settings.plugins import load_plugins
 
     instance = config / "instance.yaml"
-    host = plugins(load_instance(instance, environ=os.environ) if instance.exists() else None)
+    host = load_plugins(load_instance(instance, environ=os.environ) if instance.exists() else None)
     try:
         brought = build_registry(host).brought()
         problems: tuple[str, ...] = ()

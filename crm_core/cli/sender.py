@@ -160,10 +160,10 @@ class _Folder:
 
     @cached_property
     def registry(self) -> Registry:
-        from crm_core.compose import plugins
         from crm_core.plugin.registry import build_registry
+        from crm_core.settings.plugins import load_plugins
 
-        return build_registry(plugins(self.settings if (self._path / "instance.yaml").exists() else None))
+        return build_registry(load_plugins(self.settings if (self._path / "instance.yaml").exists() else None))
 
     @cached_property
     def roster(self) -> Roster:
