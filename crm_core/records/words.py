@@ -12,9 +12,10 @@ _NUMBER = re.compile(r"[+(]*[0-9][0-9 ()./-]*")
 
 def folded(text: str) -> tuple[str, ...]:
     """The words of a text: without case and accents, cut at everything that is no letter or digit."""
+    if text.isascii():
+        return tuple(_WORD.findall(text.lower()))
     plain = unicodedata.normalize("NFKD", text).casefold()
-    plain = "".join(each for each in plain if not unicodedata.combining(each)) if not plain.isascii() else plain
-    return tuple(_WORD.findall(plain))
+    return tuple(_WORD.findall("".join(each for each in plain if not unicodedata.combining(each))))
 
 
 def index_words(texts: Iterable[str | None]) -> tuple[str, ...]:

@@ -60,13 +60,16 @@ class Writes:
 
     async def create(self, call: Call, data: Any, asked: Once | None) -> Written:
         """Make a record. Raises AccessError, InvalidRecord, ExternalIdTaken, LimitReached, Replayed."""
+        if asked is None:
+            return await self._create(call, data, None)
         await self._ground.allowed(call, "create", writes=True)
         return await self._idempotency.run(call.tenant, asked, lambda: self._create(call, data, asked))
 
     async def _create(self, call: Call, data: Any, asked: Once | None) -> Written:
-        content = await self._ground.judged(call, data)
+        content: Content | None = None
         for _ in range(ATTEMPTS):
             workspace = await self._ground.allowed(call, "create", writes=True)
+            content = content or await self._ground.judged(call, data)
             step = self.creation(call, content)
             conflict = await self._commit(call, workspace, step, asked)
             if conflict is None:

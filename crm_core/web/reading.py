@@ -36,7 +36,10 @@ async def read_json(limit: int, media_types: Collection[str] = ("application/jso
 
 def require_media_type(media_types: Collection[str]) -> None:
     """Raise UnsupportedMediaType unless the body is of one of the types, in UTF-8 and not compressed."""
-    sent, _, parameters = (request.headers.get("Content-Type") or "").partition(";")
+    kind = request.headers.get("Content-Type") or ""
+    if kind in media_types and "Content-Encoding" not in request.headers:
+        return
+    sent, _, parameters = kind.partition(";")
     charset = [value for name, value in _parameters(parameters) if name == "charset"]
     known = " or ".join(media_types)
     if sent.strip().lower() not in media_types:

@@ -67,10 +67,18 @@ def _conditions(collection: Collection, query: PageQuery) -> list[Condition]:
 
 def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
     wanted = ranked(value)
+    names: tuple[str, ...] = ()  # of the row before: most rows of a collection share theirs
+    at = -1
 
     def test(row: Row) -> bool:
-        held = value_of(row, name)
-        return value in held if isinstance(held, tuple) else ranked(held) == wanted
+        nonlocal names, at
+        if row[2] is not names:
+            names = row[2]
+            at = names.index(name) if name in names else -1
+        held = row[3][at] if at >= 0 else None
+        if held == value:
+            return type(held) is type(value)  # 1 and true are not one
+        return type(held) is tuple and value in held
 
     index = collection.index(name)
     if index is None:
@@ -120,11 +128,12 @@ def _walk(collection: Collection, query: PageQuery, tests: list[Test]) -> Slowly
     if collection.index(query.sort) is None:
         return _sorted(collection, query, (yield from _matching(collection, list(collection.rows), tests)))
     found: list[Slot] = []
+    meets = tests[0] if len(tests) == 1 else lambda row: all(test(row) for test in tests)
     last = None if query.after is None else (*ranked(query.after[0]), query.after[1])
     while True:
         for number, slot in enumerate(_onward(collection, query, last), 1):
             row = collection.rows[slot[2]]
-            if all(test(row) for test in tests):
+            if meets(row):
                 found.append(slot)
                 if len(found) > query.limit:
                     return found
