@@ -34,7 +34,7 @@ View = Callable[..., Awaitable[Response]]
 class PageRoute:
     """One method of one page. ``key``: ``open``, ``any``, one of the core's keys, or ``{module}.action``.
 
-    ``writes``: a suspended subscription refuses it.
+    ``writes``: a suspended subscription refuses it, the form as well as what it sends.
     """
 
     method: Literal["GET", "POST"]

@@ -25,13 +25,15 @@ from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
 
 _SEE, _CREATE, _UPDATE, _EXPORT = "{module}.view", "{module}.create", "{module}.update", "{module}.export"
 
+_WRITES: Final = (_CREATE, _UPDATE)
+
 
 def _get(path: str, name: str, view: View, key: str) -> PageRoute:
-    return PageRoute(method="GET", path=path, name=name, view=view, key=key)
+    return PageRoute(method="GET", path=path, name=name, view=view, key=key, writes=key in _WRITES)
 
 
 def _post(path: str, name: str, view: View, key: str) -> PageRoute:
-    return PageRoute(method="POST", path=path, name=name, view=view, key=key, writes=key in (_CREATE, _UPDATE))
+    return PageRoute(method="POST", path=path, name=name, view=view, key=key, writes=key in _WRITES)
 
 
 ROUTES: Final = (

@@ -43,7 +43,7 @@ export async function post(form, button = null) {
     const { ok, page } = await fetchPage(form.action, { method: "POST", body: data });
     const said = page.querySelector(".toasts [data-toast]");
     if (ok && page.querySelector("[data-live]")) {
-      swapParts(page);
+      swapParts(page, { asked: true });
       if (said) show(document.importNode(said, true));
       return true;
     }
@@ -52,7 +52,7 @@ export async function post(form, button = null) {
     refused("That did not reach the server", "Nothing was changed. Try it again when you are connected.");
   }
   const { ok, page } = await fetchPage(location.href).catch(() => ({ ok: false }));
-  if (ok) swapParts(page); // back to what is true
+  if (ok) swapParts(page, { asked: true }); // back to what is true
   return false;
 }
 

@@ -93,7 +93,7 @@ async function takePage(events) {
   if (!ok) return;
   const fresh = page.getElementById("main");
   if (fresh?.dataset.revision) main().dataset.revision = fresh.dataset.revision;
-  swapParts(page, hold);
+  swapParts(page, { held: hold });
   swapCounts(page);
 }
 
@@ -182,6 +182,7 @@ function link(href, text) {
 }
 
 function word(text, ok) {
+  document.body.dataset.live = ok ? "on" : "off";
   const region = document.querySelector("[data-live-word]");
   if (!region) return;
   region.textContent = text;

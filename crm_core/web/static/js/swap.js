@@ -18,19 +18,14 @@ export async function swapFrame(fresh) {
 }
 
 // Parts of the page itself. Parts that rows would jump in are held back behind a button.
-export function swapParts(fresh, held = null) {
-  let waiting = 0;
+// ``asked``: the user did something and waits for it; otherwise a part that one is filling in is left alone.
+export function swapParts(fresh, { held = null, asked = false } = {}) {
   for (const part of fresh.querySelectorAll("[data-live]")) {
     const mine = document.querySelector(`[data-live="${part.dataset.live}"]`);
     if (!mine || same(mine, part)) continue;
-    if (held && "hold" in mine.dataset) {
-      waiting += 1;
-      held(mine, part);
-    } else if (!mine.matches(":focus-within") || !mine.querySelector("input:focus, select:focus, textarea:focus")) {
-      replace(mine, part);
-    }
+    if (held && "hold" in mine.dataset) held(mine, part);
+    else if (asked || !mine.querySelector("input:focus, select:focus, textarea:focus, :popover-open")) replace(mine, part);
   }
-  return waiting;
 }
 
 // Whether two renderings say the same: how long ago something was, and the form's token, change by themselves.

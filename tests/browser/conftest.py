@@ -1,0 +1,115 @@
+"""A served instance, a real browser, and a desk: a signed-in browser window that notices what must not happen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from browser.api import SCOPES, Api
+from browser.desk import PASSWORD, Desk, People
+from contract.box import TENANT, Box, roster_key
+from fronts.processes import free_port
+
+T = TypeVar("T")
+ALL = {"code": "all", "name": "All", "features": ["customers.*", "deals.*", "tasks.*", "reports.*"]}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def mail_port() -> int:
+    """The port of the tests' mail server."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def box(tmp_path_factory: pytest.TempPathFactory, mail_port: int) -> Iterator[Box]:
+    """An instance with the tenants ``northwind`` (people in it, records, a brand) and ``bare`` (nothing was pushed)."""
+    roster = {TENANT: {"keys": [roster_key()]}, "bare": {"keys": [roster_key("bare")]}}
+    settings = {"smtp": {"allow_private_hosts": True, "ports": [25, 465, 587, 2525, mail_port]}}
+    made = Box(tmp_path_factory.mktemp("browser"), tenants=roster, settings=settings).create_tenants().start()
+    try:
+        for tenant in (TENANT, "bare"):
+            for one in People:
+                made.crm(
+                    "user", "create", "--tenant", tenant, "--email", one.email, "--name", one.full_name,
+                    "--role", one.name, "--password-stdin", stdin=PASSWORD + "\n",
+                )  # fmt: skip
+        made.bearer(*SCOPES)
+        made.bearer()
+        yield made
+    finally:
+        assert made.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def api(box: Box) -> Api:
+    return Api(box)
+
+
+@pytest.fixture(scope="session")
+def aside() -> Callable[[Callable[[], T]], T]:
+    """Do something in a thread of its own: commands run an event loop, and the browser's driver holds this one's."""
+    pool = ThreadPoolExecutor(1)
+    return lambda work: pool.submit(work).result()
+
+
+@pytest.fixture(scope="session")
+def browser(box: Box) -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def signed_in() -> dict[tuple[str, People], Any]:
+    """Cookies of sign-ins that tests share; one that signs out asks for a sign-in of its own."""
+    return {}
+
+
+@pytest.fixture
+def sit(box: Box, browser: Browser, signed_in: dict[tuple[str, People], Any]) -> Iterator[Callable[..., Desk]]:
+    """Open a window of its own and sign in; at the end nothing may have gone wrong in it."""
+    opened: list[Desk] = []
+
+    def open_desk(
+        who: People | None = People.super_admin, tenant: str = TENANT, *, fresh: bool = False, **options: Any
+    ) -> Desk:
+        root = f"{str(box.client.base_url).rstrip('/')}/i/eu1/t/{tenant}"
+        known = None if who is None or fresh else signed_in.get((tenant, who))
+        desk = Desk(browser, root, {"storage_state": known, **options})
+        opened.append(desk)
+        if who is not None and known is None:
+            desk.sign_in(who)
+            if not fresh:
+                signed_in[tenant, who] = desk.context.storage_state()
+        return desk
+
+    yield open_desk
+    wrong = [line for desk in opened for line in desk.wrong]
+    for desk in opened:
+        desk.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def plain(box: Box) -> None:
+    """The tenant's usual features and brand, whatever a test before pushed."""
+    box.applied("features", {"plan": ALL})
+    box.applied("branding", {"title": "Nordwind Reisen", "colors": {"primary": "#0b5fff", "sidebar": "#0d2137"}})
+    box.applied("workspace", {"timezone": "Europe/Berlin", "currency": "EUR", "locale": "en-GB"})

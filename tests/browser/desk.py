@@ -1,0 +1,96 @@
+"""A browser window as a test uses it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Response
+
+PASSWORD = "seven sailing boats"
+SHOTS = Path(__file__).parents[2] / ".screenshots"
+
+
+class People(Enum):
+    """The users of the tests' tenants, by role."""
+
+    super_admin = "Jana Albers"
+    admin = "Silke Wulff"
+    manager = "Mehmet Aydin"
+    agent = "Tobias Kern"
+    viewer = "Nils Paulsen"
+
+    @property
+    def full_name(self) -> str:
+        return self.value
+
+    @property
+    def email(self) -> str:
+        return f"{self.name.replace('_', '-')}@nordwind.example"
+
+
+class Desk:
+    """A window. ``wrong`` gathers script errors, refused content, dialogs and answers of 500."""
+
+    def __init__(self, browser: Browser, root: str, options: dict[str, Any]) -> None:
+        self.root = root
+        self.wrong: list[str] = []
+        self.expected: set[int] = set()
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.context.set_default_timeout(10_000)
+        self.page = self.watched(self.context.new_page())
+
+    def watched(self, page: Page) -> Page:
+        """A page of this window whose mishaps count."""
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
+        page.on("dialog", self._dialog)
+        page.on("response", self._response)
+        return page
+
+    def sign_in(self, who: People) -> None:
+        """Sign in by the form."""
+        self.go("/login")
+        self.page.fill("#email", who.email)
+        self.page.fill("#password", PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(f"{self.root}/")
+
+    def go(self, path: str, status: int = 200) -> Response:
+        """Open a page; it must answer as told."""
+        self.expected.add(status)
+        answer = self.page.goto(self.root + path)
+        assert answer is not None
+        assert answer.status == status, f"{path}: {answer.status}"
+        return answer
+
+    def live(self) -> None:
+        """Wait until the page's event stream is open."""
+        self.page.wait_for_selector("body[data-live=on]")
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def shot(self, name: str) -> None:
+        """Keep a picture of the whole page, for people to look at."""
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+    def close(self) -> None:
+        self.context.close()
+
+    def _console(self, message: ConsoleMessage) -> None:
+        refused = message.type == "error" and "Failed to load resource" not in message.text
+        if refused or "Content Security Policy" in message.text:
+            self.wrong.append(f"console: {message.text}")
+
+    def _dialog(self, dialog: Dialog) -> None:
+        if dialog.type != "beforeunload":
+            self.wrong.append(f"dialog: {dialog.message}")
+        dialog.accept()
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 500:
+            self.wrong.append(f"{response.status} {response.url}")
