@@ -9,6 +9,7 @@ PACKAGES = {
     "chromium": "chromium",
     "nginx": "nginx-light",
     "node": "nodejs",
+    "npm": "npm",
     "php": "php-cli",
     "go": "golang-go",
     "systemd-analyze": "systemd",
