@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+
+from crm_core.model.fields import convert
+from crm_core.model.record_members import Amount, Currency, Day, EmailAddress, ExternalId, Phone
+from crm_core.testing.record_type import SOME_ID, RecordTypeSuite
+from crm_customers.record_type import Customers
+from crm_deals.record_type import Deals
+from crm_tasks.record_type import Tasks
+
+COMMON = {"tags": ["vip", "north"], "notes": "First line\nand a second.", "custom": {"rank": 1, "vip": True, "x": "y"}}
+
+
+class TestCustomers(RecordTypeSuite):
+    record_type_class = Customers
+    smallest: ClassVar[dict[str, Any]] = {"name": "Ada Lovelace"}
+    whole: ClassVar[dict[str, Any]] = {
+        "name": "Ada Lovelace",
+        "email": "ada@example.com",
+        "phone": "+49 (30) 1234-56 x7",
+        "company": "Analytical Engines Ltd",
+        "status": "active",
+        "address": {
+            "line1": "12 St James's Square",
+            "line2": "Flat 3",
+            "city": "London",
+            "region": "Greater London",
+            "postal_code": "SW1Y 4JH",
+            "country": "United Kingdom",
+        },
+        "owner": "grace@example.com",
+        **COMMON,
+    }
+
+
+class TestDeals(RecordTypeSuite):
+    record_type_class = Deals
+    smallest: ClassVar[dict[str, Any]] = {"name": "Ten engines", "customer_id": SOME_ID}
+    whole: ClassVar[dict[str, Any]] = {
+        "name": "Ten engines",
+        "customer_id": SOME_ID,
+        "stage": "proposal",
+        "amount": "12500.50",
+        "currency": "EUR",
+        "closes_on": "2026-12-31",
+        "owner": "grace@example.com",
+        **COMMON,
+    }
+
+    def test_a_currency_must_exist(self) -> None:
+        """A code of the right form that ISO 4217 does not know is refused."""
+        assert self.pointers({**self.whole, "currency": "XXX"}) == {"/currency"}
+
+
+class TestTasks(RecordTypeSuite):
+    record_type_class = Tasks
+    smallest: ClassVar[dict[str, Any]] = {"name": "Call back"}
+    whole: ClassVar[dict[str, Any]] = {
+        "name": "Call back",
+        "customer_id": SOME_ID,
+        "deal_id": SOME_ID.replace("0", "1"),
+        "due_on": "2026-11-30",
+        "done": True,
+        "assignee": "grace@example.com",
+        **COMMON,
+    }
+
+
+@pytest.mark.parametrize(
+    ("type_", "good", "bad"),
+    [
+        (EmailAddress, ["a@b", "a.b+c@example.com"], ["", "a", "@b", "a@", "a b@c", "a@b\n", "a@-b", "ä@example.com"]),
+        (Phone, ["1", "+49 30 1", "(030) 12 34", "+1 555.123-4567 ext. 8"], ["", "abc", "+", "12\n", "1" * 51]),
+        (Amount, ["0", "0.5", "1250.00", "999999999999.9999"], ["", "-1", "01", "1.", ".5", "1e3", "1,5", "1.23456"]),
+        (Day, ["2026-02-28", "2028-02-29"], ["2026-02-30", "26-01-01", "2026-1-1", "2026-01-01T00:00:00Z"]),
+        (Currency, ["EUR"], ["eur", "EURO", "", "E1R"]),
+        (ExternalId, ["a", "A.b_c:d@e-f", "x" * 128], ["", ".", "..", "a b", "a/b", "ä", "x" * 129, "a\n"]),
+    ],
+)
+def test_kinds_of_members(type_: Any, good: list[str], bad: list[str]) -> None:
+    """Each kind takes what it is for, whole, and nothing else."""
+    assert [value for value in good if convert(value, type_)[1]] == []
+    assert [value for value in bad if not convert(value, type_)[1]] == []
+
+
+def test_custom_values_are_plain() -> None:
+    """Texts, numbers, true and false; nothing nested, no endless numbers, no odd names."""
+    suite = TestCustomers()
+    for good in ({"a": 1.5}, {"a": 2**53 - 1}, {"a": "x" * 2000}, {f"m{n}": n for n in range(100)}):
+        assert suite.pointers({"name": "A", "custom": good}) == set()
+    bad = (
+        {"a": {}},
+        {"a": []},
+        {"a": 2**53},
+        {"a": "x" * 2001},
+        {"a b": 1},
+        {"x" * 65: 1},
+        {f"m{n}": n for n in range(101)},
+    )
+    for each in bad:
+        assert len(suite.pointers({"name": "A", "custom": each})) == 1, each
+
+
+class Loose(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    name: str
+    remark: str | None = None
+    rank: int | None = None
+
+
+class LooseType(RecordType):
+    NAME = "loose"
+    TITLE = "Loose"
+    SINGULAR = "Loose"
+    RECORD = Loose
+
+
+def test_the_suite_tells_a_loose_type() -> None:
+    """Texts without an end and without a form, and a member that the suite never saw, do not pass."""
+
+    class Suite(RecordTypeSuite):
+        record_type_class = LooseType
+        smallest: ClassVar[dict[str, Any]] = {"name": "A"}
+        whole: ClassVar[dict[str, Any]] = {"name": "A", "remark": "B"}
+
+    suite = Suite()
+    for case in (
+        suite.test_each_member_has_a_type_and_a_length,
+        suite.test_control_characters_are_refused,
+        suite.test_the_whole_record_gives_every_member,
+    ):
+        with pytest.raises(AssertionError):
+            case()
