@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from crm_core.model.fields import convert
 from crm_core.model.record_members import Amount, Currency, Day, EmailAddress, ExternalId, Phone
+from crm_core.plugin.record_type import RecordType
 from crm_core.testing.record_type import SOME_ID, RecordTypeSuite
 from crm_customers.record_type import Customers
 from crm_deals.record_type import Deals
