@@ -59,8 +59,8 @@ class RecordType(ABC):
     ``RECORD`` has a required text ``name``, by which pages and references tell a record; other members have a default,
     or are required as well. ``SORTABLE`` and ``FILTERABLE`` name members besides ``created_at``, ``updated_at`` and
     ``external_id``; a filter on a list member matches any of its values. ``SEARCHED`` are the members whose words ``q``
-    looks in. ``LABELS``: titles for pages by ``member``, ``object.member`` or ``member.choice`` where the name alone makes
-    none. ``COLUMNS``: what tables show. ``LANES``: the choice whose values are the lanes of a board, if there is one.
+    looks in. ``LABELS``: titles for pages by ``member``, ``object.member`` or ``member.choice`` where the name alone
+    makes none. ``COLUMNS``: what tables show. ``LANES``: the choice whose values are the lanes of a board, if any.
 
     A class that does not fit raises TypeError where it is defined, with every fault.
     """
