@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.storage import (
     Claim,
     Committed,
@@ -92,6 +96,33 @@ class Twin(RuleBasedStateMachine):
         self._commit(Unit(now=1, releases=(("nonce", key),)), holds=True)
         self.claims.discard(key)
 
+    @rule(id_=IDS, call=st.sampled_from(["write", "sync"]), code=st.sampled_from([errno.ENOSPC, errno.EIO]))
+    def fail_write(self, id_: str, call: str, code: int) -> None:
+        self.disk.fail(call, code)
+        with pytest.raises((StorageFull, StorageUnavailable)):
+            self._run(
+                self.store.commit("north", Unit(now=1, puts=(put(id_),), claims=(Claim("nonce", "lost", b"{}"),)))
+            )
+        assert self._run(self.store.state("north")).mode == "read_only"
+
+    @rule(call=st.sampled_from(["open", "write", "sync", "replace", "sync_folder"]), code=st.just(errno.ENOSPC))
+    def fail_fold(self, call: str, code: int) -> None:
+        self.disk.fail(call, code)
+        with contextlib.suppress(StorageFull):  # with nothing to fold nothing is written
+            self._run(self.store.fold("north"))
+        self.disk.heal()
+
+    @rule(values=st.lists(st.tuples(IDS, VALUES), min_size=2, max_size=6))
+    def put_together(self, values: list[tuple[str, object]]) -> None:
+        async def all_at_once() -> None:
+            units = [Unit(now=1, puts=(put(id_, {}, {"k": value}),)) for id_, value in values]
+            await asyncio.gather(*(self.store.commit("north", unit) for unit in units), self.store.fold("north"))
+
+        self._run(all_at_once())
+        self.seq += len(values)
+        for id_, value in values:
+            self.documents[id_] = (self.documents.get(id_, (0, None))[0] + 1, value)
+
     @rule()
     def fold(self) -> None:
         self._run(self.store.fold("north"))
@@ -116,6 +147,7 @@ class Twin(RuleBasedStateMachine):
             found = self._run(self.store.find("north", "notes", "k", value)).document
             holders = [i for i, (_, held) in self.documents.items() if held == value and type(held) is type(value)]
             assert (found.id if found else None) == min(holders, default=None)
+        assert self._run(self.store.claim("north", "nonce", "lost")) is None
         for key in "pqr":
             assert (self._run(self.store.claim("north", "nonce", key)) is not None) == (key in self.claims)
         view = self._run(self.store.view("north", None))
@@ -123,10 +155,11 @@ class Twin(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         assert self._run(self.store.verify("north")).problems == ()
+        self._run(self.store.commit("north", Unit(now=1)))
         assert self._run(self.store.state("north")).mode == "ok"
         self._run(self.store.close())
         self.loop.close()
 
 
 TestTwin = Twin.TestCase
-TestTwin.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestTwin.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)

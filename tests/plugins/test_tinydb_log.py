@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from crm_core.model.log import GENESIS, Head
+from crm_core.plugin.storage import EntryQuery, StorageContext, Unit
+from crm_core.testing.disk import FakeDisk
+from crm_core.testing.storage import entry
+from crm_tinydb.segments import FULL
+from crm_tinydb.storage import TinyDBBackend
+
+HOME = Path("/fake/tenants")
+DAY = 86_400
+START = 1_798_761_600  # 2027-01-01T00:00:00Z, where the entries of the suite begin
+
+
+@pytest.fixture
+async def disk() -> FakeDisk:
+    disk = FakeDisk()
+    disk.make_folder(HOME)
+    disk.sync_folder(HOME.parent)
+    return disk
+
+
+@pytest.fixture
+async def store(disk: FakeDisk) -> AsyncIterator[TinyDBBackend]:
+    store = TinyDBBackend(disk)
+    await store.open(StorageContext(HOME, log_keep_days=1))
+    await store.create("north")
+    yield store
+    await store.close()
+
+
+async def logged(store: TinyDBBackend, first: int, count: int, *, now: int = START) -> None:
+    """Chained entries, a second apart, in units of many."""
+    for start in range(first, first + count, 512):
+        numbers = range(start, min(start + 512, first + count))
+        await store.commit("north", Unit(now=now, entries=tuple(entry(number) for number in numbers)))
+
+
+def segments(disk: FakeDisk) -> list[str]:
+    return [name for name in disk.names(HOME / "north") if name.endswith(".seg")]
+
+
+async def test_long_log_lies_in_segments(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """Folded entries are in files of a bounded size, memory keeps none of them, and pages find all of them."""
+    total = 2 * FULL + 100
+    await logged(store, 1, total)
+    await store.fold("north")
+    assert len(segments(disk)) == 3
+    held = store.shelf.at_hand("north")
+    assert held is not None
+    assert held.log.tail == []
+    seen, after = 0, None
+    while page := await store.entries("north", EntryQuery(after=after, limit=1000)):
+        assert [each.id for each in page] == [entry(total - seen - at).id for at in range(len(page))]
+        seen, after = seen + len(page), page[-1].id
+    assert seen == total
+    found = await store.entries("north", EntryQuery(equals=(("nonce", "nonce-7"),)))
+    assert [each.id for each in found] == [entry(7).id]
+    assert (await store.verify("north")).problems == ()
+
+
+async def test_short_last_segment_grows(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """Many small folds leave no heap of small segments."""
+    for number in range(12):
+        await logged(store, 1 + 10 * number, 10)
+        await store.fold("north")
+    assert len(segments(disk)) == 1
+    assert (await store.verify("north")).entries == 120
+
+
+async def test_retention_keeps_an_anchor(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """Whole segments older than ``log_keep_days`` go at a fold; the chain holds from the last dropped hash on."""
+    await logged(store, 1, 2 * FULL + 10)
+    await store.fold("north")
+    dropped = msgspec.structs.asdict((await store.entries("north", EntryQuery(equals=(("seq", FULL),))))[0])
+    kept = (await store.entries("north", EntryQuery(equals=(("seq", FULL + 5),))))[0]
+    before = await store.verify("north")
+    assert (before.anchor, before.entries) == (Head(), 2 * FULL + 10)
+    later = START + DAY + FULL + 100  # the first segment is older than a day now, the second is not wholly so
+    await logged(store, 2 * FULL + 11, 1, now=later)
+    await store.fold("north")
+    report = await store.verify("north")
+    assert report.problems == ()
+    assert report.anchor == Head(FULL, dropped["entry_hash"])
+    assert report.entries == FULL + 11
+    oldest = (await store.entries("north", EntryQuery(limit=10 * FULL)))[-1]
+    assert (oldest.seq, oldest.prev_hash) == (FULL + 1, dropped["entry_hash"])
+    assert (await store.verify("north", Head(FULL + 5, kept.entry_hash or ""))).problems == ()
+    assert (await store.verify("north", report.anchor)).problems == ()
+    gone = await store.verify("north", Head(3, "a" * 64))
+    assert "before the oldest entry kept" in gone.problems[0]
+    again = TinyDBBackend(disk.power_cut())
+    await again.open(StorageContext(HOME, log_keep_days=1))
+    assert (await again.verify("north")).anchor == report.anchor
+    await again.close()
+
+
+async def test_edited_log_shows(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """An entry edited on disk with a right checksum still breaks the chain; a cut tail shows against a kept head."""
+    await logged(store, 1, 20)
+    head = (await store.view("north", None)).head
+    assert head.hash != GENESIS
+    await store.close()
+
+    def edited(data: bytes) -> bytes:
+        from crm_tinydb.lines import sealed
+
+        lines = data.split(b"\n")
+        lines[1] = sealed(lines[1][9:].replace(b'"nonce-3"', b'"nonce-X"'))[:-1]
+        return b"\n".join(lines)
+
+    disk.edit(HOME / "north" / "journal-00000001.log", edited)
+    after = TinyDBBackend(disk)
+    await after.open(StorageContext(HOME))
+    problems = (await after.verify("north")).problems
+    assert any("entry 3 was changed" in problem for problem in problems)
+    await after.close()
+    disk.edit(HOME / "north" / "journal-00000001.log", lambda data: data[: data.index(b"\n") + 1])
+    cut = TinyDBBackend(disk)
+    await cut.open(StorageContext(HOME))
+    assert (await cut.verify("north")).problems == ()
+    assert (await cut.verify("north", head)).problems != ()
+    await cut.close()
+    await store.open(StorageContext(HOME))
+
+
+async def test_pages_during_folds(store: TinyDBBackend) -> None:
+    """A walk through the log meets every entry once though folds move them from memory to disk meanwhile."""
+    await logged(store, 1, 3000)
+
+    async def folding() -> None:
+        for number in range(3):
+            await logged(store, 5000 + number, 1)
+            await store.fold("north")
+
+    folds = asyncio.create_task(folding())
+    seen: list[str] = []
+    after = entry(3001).id
+    while page := await store.entries("north", EntryQuery(after=after, limit=100)):
+        seen += [each.id for each in page]
+        after = page[-1].id
+        await asyncio.sleep(0.002)
+    await folds
+    assert seen == [entry(number).id for number in range(3000, 0, -1)]

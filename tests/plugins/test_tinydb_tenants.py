@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from crm_core.errors import CrmError, SetupError, StorageUnavailable
+from crm_core.plugin.storage import Committed, EntryQuery, StorageContext, Unit
+from crm_core.testing.disk import FakeDisk, Kept
+from crm_core.testing.storage import entry, put
+from crm_tinydb.storage import TinyDBBackend
+
+HOME = Path("/fake/tenants")
+Act = Callable[[TinyDBBackend], "asyncio.Future[None]"]
+
+
+def new_disk() -> FakeDisk:
+    disk = FakeDisk()
+    for folder in (HOME, HOME.parent / "scratch"):
+        disk.make_folder(folder)
+        disk.sync_folder(folder.parent)
+    return disk
+
+
+@contextlib.asynccontextmanager
+async def opened(disk: FakeDisk, **options: object) -> AsyncIterator[TinyDBBackend]:
+    store = TinyDBBackend(disk)
+    await store.open(StorageContext(HOME, options, log_max_unverified=20))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def unit(number: int) -> Unit:
+    return Unit(now=1, puts=(put(f"d{number}"),), entries=(entry(number),))
+
+
+async def creating(store: TinyDBBackend) -> None:
+    await store.create("east")
+
+
+async def restoring(store: TinyDBBackend) -> None:
+    await store.restore("east", HOME.parent / "scratch" / "copy")
+
+
+async def renaming(store: TinyDBBackend) -> None:
+    await store.rename("north", "east")
+
+
+async def backing_up(store: TinyDBBackend) -> None:
+    await store.backup("north", HOME.parent / "scratch" / "second")
+
+
+@pytest.mark.parametrize("kept", ["synced", "half", "all"])
+@pytest.mark.parametrize("act", [creating, restoring, renaming, backing_up])
+async def test_stopped_after_each_call(act: Act, kept: Kept) -> None:
+    """Making, restoring, renaming and copying a tenant, stopped after any call, leave all of it or nothing."""
+    for stop in range(60):
+        disk = new_disk()
+        async with opened(disk) as store:
+            await store.create("north")
+            for number in range(3):
+                await store.commit("north", unit(number))
+            await store.backup("north", HOME.parent / "scratch" / "copy")
+            disk.stop_at = len(disk.calls) + stop
+            answered = False
+            with contextlib.suppress(CrmError, SetupError):
+                await act(store)
+                answered = True
+            whole = len(disk.calls) < disk.stop_at
+            cut = disk.power_cut(kept)
+        async with opened(cut) as after:
+            names = await after.tenants()
+            assert set(names) <= {"north", "east"}
+            assert len(names) == 2 or act in {renaming, backing_up} or not answered
+            assert not answered or act is not renaming or names == ["east"]
+            for name in names:
+                assert (await after.state(name)).mode == "ok"
+                assert await after.count(name, "notes") == (0 if act is creating and name == "east" else 3)
+                assert (await after.verify(name)).problems == ()
+            if act is backing_up and cut.exists(HOME.parent / "scratch" / "second"):
+                await after.restore("third", HOME.parent / "scratch" / "second")
+                assert await after.count("third", "notes") == 3
+            assert act is not backing_up or not answered or cut.exists(HOME.parent / "scratch" / "second")
+            if "east" not in names:
+                await after.create("east")
+        if whole:
+            return
+    pytest.fail("it never came to its end")
+
+
+async def test_least_used_tenants_are_closed() -> None:
+    """No more than ``max_open`` tenants stay open; a closed one is opened by the next request with all it had."""
+    disk = new_disk()
+    async with opened(disk, max_open=4) as store:
+        for number in range(20):
+            await store.create(f"t{number}")
+            await store.commit(f"t{number}", unit(number))
+        await store.get("t3", "notes", "d3")
+        await asyncio.sleep(0.05)
+        assert len(store.shelf._open) <= 4
+        assert len(disk._handles) <= 4
+        assert "t3" in store.shelf._open
+        read = await asyncio.gather(*(store.get(f"t{number}", "notes", f"d{number}") for number in range(20)))
+        assert all(each.document is not None for each in read)
+
+
+async def test_busy_tenants_are_not_closed() -> None:
+    """A tenant that somebody waits on stays open beyond the limit; writes to many at once lose nothing."""
+    disk = new_disk()
+    async with opened(disk, max_open=1) as store:
+        for name in ("a", "b", "c"):
+            await store.create(name)
+        waiter = asyncio.create_task(store.wait("a", 0))
+        await asyncio.sleep(0.01)
+        outcomes = await asyncio.gather(
+            *(store.commit(name, unit(number)) for number in range(30) for name in ("b", "c"))
+        )
+        assert all(isinstance(outcome, Committed) for outcome in outcomes)
+        assert not waiter.done()
+        await store.commit("a", unit(1))
+        await asyncio.wait_for(waiter, 5)
+        store.note("b", entry(99, signature_result="invalid"))
+        await store.get("c", "notes", "d1")
+        assert (await store.entries("b", EntryQuery(verified=False)))[0].id == entry(99).id
+
+
+async def test_rename_while_writing() -> None:
+    """Writers of a tenant that is being renamed either get in before, or hear that it is gone or moving."""
+    async with opened(new_disk()) as store:
+        await store.create("north")
+        tasks = [asyncio.create_task(store.commit("north", unit(number))) for number in range(20)]
+        await asyncio.sleep(0)
+        await store.rename("north", "east")
+        late = asyncio.create_task(store.commit("north", unit(99)))
+        outcomes = await asyncio.gather(*tasks, late, return_exceptions=True)
+        committed = sum(isinstance(outcome, Committed) for outcome in outcomes)
+        assert all(isinstance(outcome, (Committed, CrmError)) for outcome in outcomes)
+        assert isinstance(outcomes[-1], CrmError)
+        assert await store.count("east", "notes") == committed
+
+
+async def test_options_are_checked() -> None:
+    """An option that does not exist and a limit that is none are refused with a sentence."""
+    for options in ({"max_open": 0}, {"max_open": True}, {"max_open": "9"}, {"maxopen": 9}):
+        with pytest.raises(SetupError, match="max_open"):
+            async with opened(new_disk(), **options):
+                pass
+    with pytest.raises(StorageUnavailable):
+        await TinyDBBackend(new_disk()).tenants()
+
+
+async def test_check_tells_leftovers_and_permissions(tmp_path: Path) -> None:
+    """Files that an interrupted write left, and files that others may read, are named with the way to mend them."""
+    store = TinyDBBackend()
+    await store.open(StorageContext(tmp_path / "tenants"))
+    await store.create("north")
+    assert await store.check("north") == ()
+    folder = tmp_path / "tenants" / "north"
+    (folder / "store-00000009.json.new").write_bytes(b"half")
+    (folder / "store-00000009.json.new").chmod(0o600)
+    next(folder.glob("journal-*")).chmod(0o640)
+    folder.chmod(0o755)
+    problems = await store.check("north")
+    assert [problem for problem in problems if "interrupted write" in problem]
+    assert [problem for problem in problems if "chmod 0600" in problem]
+    assert [problem for problem in problems if "chmod 0700" in problem]
+    assert len(problems) == 3
+    await store.close()
