@@ -120,8 +120,8 @@ class Ledger:
         if not isinstance(error, StorageUnavailable | StorageFull):
             try:
                 await self._backend.commit(attempt.arrival.tenant, Unit(now=int(now.timestamp()), entries=(entry,)))
-            except (CrmError, OutcomeUnknown):
-                pass
+            except Exception as fault:  # noqa: BLE001 -- the push has failed already; whatever this is, it is noted below
+                _log.error("failure_not_chained", error=type(fault).__name__, request_id=entry.request_id)
             else:
                 return
         self._backend.note(attempt.arrival.tenant, entry)

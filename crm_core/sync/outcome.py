@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -24,6 +24,7 @@ from crm_core.sync.partial import Remains, remains
 from crm_core.workspace import Section
 
 _SET: Final = {"set": True}
+_KEPT, _FRESH = object(), object()  # a secret while sections are compared: one place, and changed where it is sent anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,12 @@ class Outcome:
 
     def changes(self) -> list[Change]:
         """Every place that differs, with pointers that start with the section; a secret is one place."""
-        old = dict(self.before.data) if self.before else {}
-        members = _paths(self.fresh, self.kept, self.before.sealed if self.before else {})
-        found = list(differences(_less(old, members), _less(dict(self.data), members), pointer_to(self.name)))
-        for path in members:
-            pointer = pointer_to(*path)
-            was, now = value_at(old, path), value_at(self.data, path)
-            if was != now or pointer in self.fresh:
-                found.append(Change(pointer_to(self.name) + pointer, was, now))
-        return sorted(found, key=lambda change: change.pointer)
+        before, sealed = (self.before.data, self.before.sealed) if self.before else ({}, {})
+        old = _marked(before, sealed, _KEPT)
+        new = _marked(_marked(self.data, self.kept, _KEPT), self.fresh, _FRESH)
+        found = differences(old, new, pointer_to(self.name))
+        shown = [Change(change.pointer, _shown(change.before), _shown(change.after)) for change in found]
+        return sorted(shown, key=lambda change: change.pointer)
 
 
 def outcome_of(
@@ -88,7 +86,7 @@ def outcome_of(
         name=name,
         prefix=prefix,
         before=before,
-        data=_marked(redacted(wanted, members), kept),
+        data=_marked(redacted(wanted, members), kept, _SET),
         typed=typed,
         fresh=fresh,
         kept=kept,
@@ -113,7 +111,7 @@ def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType
         name=before.name,
         prefix=prefix,
         before=before,
-        data=_marked(wanted, kept),
+        data=_marked(wanted, kept, _SET),
         typed=typed,
         fresh={},
         kept=kept,
@@ -169,26 +167,21 @@ def _asked_anew(prefix: str, member: SecretMember) -> Finding:
     return Finding(prefix + pointer_to(*member.path), f"{member.path[-1]}_required", told)
 
 
-def _marked(data: dict[str, Any], kept: Mapping[str, str]) -> dict[str, Any]:
-    """The data with each kept secret shown as set; the objects that hold them are copied."""
-    for pointer in kept:
+def _marked(data: Mapping[str, Any], pointers: Iterable[str], mark: Any) -> dict[str, Any]:
+    """The data with each secret shown by a mark; the objects that hold them are copied."""
+    whole = dict(data)
+    for pointer in pointers:
         *above, last = pointer.removeprefix("/").split("/")
-        data = dict(data)
-        inner = data
+        inner = whole
         for name in above:
             inner[name] = dict(inner.get(name) or {})
             inner = inner[name]
-        inner[last] = dict(_SET)
-    return data
+        inner[last] = mark
+    return whole
 
 
-def _paths(*by_pointer: Mapping[str, str]) -> list[tuple[str, ...]]:
-    pointers = sorted({pointer for pointers in by_pointer for pointer in pointers})
-    return [tuple(pointer.removeprefix("/").split("/")) for pointer in pointers]
-
-
-def _less(data: dict[str, Any], paths: list[tuple[str, ...]]) -> dict[str, Any]:
-    return without_secrets(data, (SecretMember(path) for path in paths))
+def _shown(value: Any) -> Any:
+    return dict(_SET) if value in (_KEPT, _FRESH) else value
 
 
 class PartShape(msgspec.Struct, frozen=True):

@@ -1,0 +1,107 @@
+"""An instance in the tests' own process: the real use cases over the real default store, its clock and faults set.
+
+What is pushed here is signed as a platform would; nothing goes over a wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from crm_core.model.native import signature, signed_text
+from crm_core.plugin.storage import Committed, Conflict, Unit
+from crm_core.services import Services
+from crm_core.sync.arrival import Arrival
+from crm_tinydb.storage import TinyDBBackend
+
+KEY = bytes(range(32))
+SECRET = "base64:" + "c2VjcmV0" * 8
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def forward(self, seconds: float) -> None:
+        """Move on, or back."""
+        self.moment += timedelta(seconds=seconds)
+
+
+class Faulty(TinyDBBackend):
+    """The default store with a fault that a test sets: raised before a commit, or after it was made."""
+
+    before: Exception | None = None
+    after: Exception | None = None
+
+    async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
+        if self.before is not None:
+            raise self.before
+        committed = await super().commit(tenant, unit)
+        if self.after is not None:
+            raise self.after
+        return committed
+
+
+@dataclass
+class World:
+    """An instance in this process, under a clock of its own."""
+
+    services: Services
+    backend: Faulty
+    clock: Clock
+    serial: count[int]
+
+    def arrival(self, data: Any = None, *, kind: str = "branding", raw: bytes | None = None, **members: Any) -> Arrival:
+        """A push signed now; ``raw`` stands in for the body."""
+        number = next(self.serial)
+        envelope = {"tenant": "northwind", "type": kind, "version": number, "data": data, **members}
+        body = msgspec.json.encode(envelope) if raw is None else raw
+        stamp, nonce = int(self.clock().timestamp()), f"nonce-{number:020d}"
+        text = signed_text(
+            instance="eu1",
+            tenant="northwind",
+            payload_type=kind,
+            key_version=2,
+            timestamp=stamp,
+            nonce=nonce,
+            body=body,
+        )
+        headers = {
+            "content-type": "application/json",
+            "sync-key-version": "2",
+            "sync-timestamp": str(stamp),
+            "sync-nonce": nonce,
+            "sync-signature": "v1=" + signature(KEY, text),
+        }
+
+        async def read_body() -> bytes:
+            return body
+
+        return Arrival(
+            tenant="northwind",
+            payload_type=kind,
+            request_id=f"request-{number}",
+            client_request_id=None,
+            source="192.0.2.1",
+            received_at=self.clock(),
+            method="POST",
+            path=f"/i/eu1/t/northwind/api/v1/sync/{kind}",
+            query=None,
+            authority="crm",
+            headers=tuple(headers.items()),
+            read_body=read_body,
+        )
+
+    async def entries(self) -> list[Any]:
+        """The log, newest first."""
+        found, _ = await self.services.log.page("northwind", {}, limit=100, cursor=None)
+        return list(found)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from crm_core.compose import OnDemand, compose, install
+from crm_core.plugin.storage import StorageContext
+from sync_world import KEY, SECRET, Clock, Faulty, World
+
+ROSTER = "tenants: {{northwind: {{keys: [{{version: 2, secret: 'hex:{key}'}}]}}}}\n"
+SETTINGS = "instance: eu1\ntenants_dir: ../tenants\nsecret_key: {secrets}\nsync: {{skew_seconds: {skew}}}\n"
+Worlds = Callable[..., Awaitable[World]]
+
+
+@pytest.fixture
+async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
+    """Makes worlds over one folder, one after the other, as restarts do."""
+    clock, backends, serial = Clock(), list[Faulty](), count(1)
+    config = tmp_path / "config"
+    config.mkdir()
+
+    async def make(*, skew: int = 300, secrets: tuple[str, ...] = (SECRET,)) -> World:
+        while backends:
+            await backends.pop().close()
+        (config / "instance.yaml").write_text(SETTINGS.format(secrets=list(secrets), skew=skew))
+        (config / "keys.yaml").write_text(ROSTER.format(key=KEY.hex()))
+        installation = install(config, {})
+        backend = Faulty()
+        await backend.open(StorageContext(tenants_dir=installation.settings.tenants_dir))
+        backends.append(backend)
+        if not await backend.has("northwind"):
+            await backend.create("northwind")
+        services = compose(installation, backend, OnDemand(installation, clock), clock)
+        return World(services, backend, clock, serial)
+
+    yield make
+    while backends:
+        await backends.pop().close()
+
+
+@pytest.fixture
+async def world(worlds: Worlds) -> World:
+    """A world as it comes."""
+    return await worlds()
