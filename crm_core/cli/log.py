@@ -129,6 +129,14 @@ def line(entry: dict[str, Any]) -> str:
     status = click.style(f"{entry['status']:<9}", fg=_COLOURS.get(entry["status"]))
     what = f"{entry['payload_type'] or '-'} {'v' + str(entry['payload_version']) if entry['payload_version'] else ''}"
     key = f"key {entry['key_version']}" if entry["key_version"] else "no key"
-    why = f"{entry['error_code']}: {entry['error_message']}" if entry["error_code"] else f"revision {entry['revision']}"
     count = f" (x{entry['count']})" if entry["count"] > 1 else ""
-    return f"{entry['received_at']}  {status}  {what:<18} {key:<8} {entry['source_ip'] or '-':<15} {why}{count}"
+    return f"{entry['received_at']}  {status}  {what:<18} {key:<8} {entry['source_ip'] or '-':<15} {_came_of(entry)}{count}"
+
+
+def _came_of(entry: dict[str, Any]) -> str:
+    """What came of an attempt: why not, the revision it made, or that nothing was changed."""
+    if entry["error_code"]:
+        return f"{entry['error_code']}: {entry['error_message']}"
+    if entry["revision"] is not None:
+        return f"revision {entry['revision']}"
+    return entry["error_message"] or f"{entry['changes_count']} changes shown, none made"

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+import pytest
+
+from crm_core.cli.log import line
+from crm_core.model.log import LogEntry
+
+
+def shown(**members: Any) -> str:
+    entry = LogEntry(
+        **{
+            "id": "a",
+            "received_at": "2026-11-24T02:00:00Z",
+            "instance": "eu1",
+            "tenant": "northwind",
+            "status": "applied",
+            "signature_result": "valid",
+            "request_id": "r",
+            "payload_type": "branding",
+            "payload_version": 7,
+            "key_version": 2,
+            **members,
+        }
+    )
+    return click.unstyle(line(msgspec.structs.asdict(entry)))
+
+
+@pytest.mark.parametrize(
+    ("members", "end"),
+    [
+        ({"revision": 3, "changes_count": 2}, "revision 3"),
+        ({"status": "previewed", "changes_count": 2}, "2 changes shown, none made"),
+        ({"error_message": "A repeat of request x, which was applied."}, "A repeat of request x, which was applied."),
+        ({"status": "rejected", "error_code": "stale_version", "error_message": "Too old."}, "stale_version: Too old."),
+        ({"status": "rejected", "error_code": "rate_limited", "error_message": "Wait.", "count": 9}, "Wait. (x9)"),
+    ],
+)
+def test_a_line_ends_with_what_came_of_the_attempt(members: dict[str, Any], end: str) -> None:
+    """Applied, previewed, repeated, refused and counted attempts each say so in words, never `None`."""
+    told = shown(**members)
+    assert told.startswith("2026-11-24T02:00:00Z")
+    assert told.endswith(end)
+    assert "branding v7" in told
+    assert "None" not in told
