@@ -130,7 +130,8 @@ def line(entry: dict[str, Any]) -> str:
     what = f"{entry['payload_type'] or '-'} {'v' + str(entry['payload_version']) if entry['payload_version'] else ''}"
     key = f"key {entry['key_version']}" if entry["key_version"] else "no key"
     count = f" (x{entry['count']})" if entry["count"] > 1 else ""
-    return f"{entry['received_at']}  {status}  {what:<18} {key:<8} {entry['source_ip'] or '-':<15} {_came_of(entry)}{count}"
+    source = f"{entry['source_ip'] or '-':<15}"
+    return f"{entry['received_at']}  {status}  {what:<18} {key:<8} {source} {_came_of(entry)}{count}"
 
 
 def _came_of(entry: dict[str, Any]) -> str:
