@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import datetime
+from random import Random
 from uuid import UUID
 
 _RANDOM_BITS = 74
@@ -12,11 +12,14 @@ _LOW_BITS = 62
 
 
 class Ids:
-    """Makes ids that sort by time, also within a millisecond and when the clock steps back."""
+    """Makes ids that sort by time, also within a millisecond and when the clock steps back.
 
-    def __init__(self, now: Callable[[], datetime], random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+    They are told apart, not kept secret: ``random`` is a generator of the process, seeded by the system once.
+    """
+
+    def __init__(self, now: Callable[[], datetime], random: Random | None = None) -> None:
         self._now = now
-        self._random_bytes = random_bytes
+        self._draw = (random or Random()).getrandbits  # noqa: S311 -- an id is no secret
         self._milliseconds = 0
         self._random = 0
 
@@ -34,7 +37,7 @@ class Ids:
 
     def _fresh(self) -> int:
         # The highest bit stays free, so that counting up within a millisecond never runs over.
-        return int.from_bytes(self._random_bytes(10)) >> 7
+        return self._draw(_RANDOM_BITS - 1)
 
 
 def is_id(text: str) -> bool:

@@ -14,6 +14,8 @@ from crm_core.errors import InternalError
 from crm_core.server.answer import problem
 
 log: Final = logging.getLogger("crm_core.server")
+WHOLE: Final = "crm.whole"
+"""The member of an ASGI scope that says whether the request's body was there when the application began."""
 
 
 class Outlet:
@@ -62,6 +64,7 @@ class Cycle(RequestResponseCycle):
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Run the application for this request and make sure that the client gets an end."""
+        self.scope[WHOLE] = not self.more_body  # type: ignore[typeddict-unknown-key]  # ours
         try:
             await app(self.scope, self.receive, self.send)
             if not self.response_complete and not self.disconnected:
