@@ -188,9 +188,7 @@ class _Folder:
         tenants = sorted(self.roster.tenants)
         if len(tenants) != 1:
             some = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")
-            raise click.UsageError(
-                f"name one with --tenant: keys.yaml has {some}" if tenants else "name one with --tenant"
-            )
+            raise click.UsageError(f"name a tenant with --tenant; keys.yaml has {some or 'none'}")
         return tenants[0]
 
     def address(self) -> tuple[str, Path | None]:

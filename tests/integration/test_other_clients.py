@@ -31,7 +31,10 @@ PATH = f"/i/eu1/t/{TENANT}/api/v1/sync/branding"
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     made = Box(
         tmp_path_factory.mktemp("clients"),
-        tenants={TENANT: {"keys": [roster_key()]}, "patient": {"repeats": "accept", "keys": [roster_key("patient")]}},
+        tenants={
+            TENANT: {"keys": [roster_key(), roster_key(version=3)]},
+            "patient": {"repeats": "accept", "keys": [roster_key("patient")]},
+        },
     )
     try:
         yield made.create_tenants().start()
@@ -161,3 +164,13 @@ def test_a_sender_that_knows_only_2xx_can_be_humoured(box: Box) -> None:
     assert good(send(box, body, later, path))["status"] == "already_applied"
     other = send(box, body.replace(b"Once", b"Else"), headers, path)
     problem(other, 401, "signature_invalid")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_scheme_that_names_no_key_is_tried_with_each(box: Box, version: int) -> None:
+    """While two keys are active a webhook signed with either is taken, and the log names the one that matched."""
+    body = box.body("branding", {"title": f"By key {version}"})
+    key, now = key_of(version=version), int(time.time())
+    told = good(send(box, body, by_standardwebhooks(body, f"msg_{version}", now, key)))
+    entry = box.entry(told["request_id"])
+    assert (entry["key_version"], entry["scheme"], entry["nonce"]) == (version, "standard-webhooks", f"msg_{version}")

@@ -165,3 +165,47 @@ def test_a_payload_file_that_cannot_be_is_told_with_its_place(
     made = crm("sign", "branding", str(file), "--version", "1")
     assert made.code == (0 if told is None else 1)
     assert (told or "") in made.err
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("0.0.0.0:9000", "http://127.0.0.1:9000"),
+        ('"[::]:9000"', "http://[::1]:9000"),
+        ("crm.example:9000", "http://crm.example:9000"),
+        ("unix:/run/crm/eu1.sock", "http://localhost"),
+    ],
+)
+def test_the_address_is_where_the_instance_listens(config: Path, crm: Crm, listen: str, url: str) -> None:
+    """Without --url instance.yaml tells it; an instance that listens everywhere is reached at this machine."""
+    (config / "instance.yaml").write_text(f"instance: eu1\nlisten: {listen}\nsecret_key: env:CRM_SECRET_KEY\n")
+    made = crm("sign", "health", "--json")
+    assert json.loads(made.out)["url"] == f"{url}/i/eu1/t/northwind/api/v1/sync/health"
+    words = shlex.split(crm("sign", "health", "--curl").out)
+    assert ("--unix-socket" in words) is listen.startswith("unix:")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "code", "told"),
+    [
+        ("instance.yaml", "instance: eu1\nlisten: 127.0.0.1:0\nsecret_key: env:K\n", 2, "name the address with --url"),
+        ("keys.yaml", "tenants: {a: {}, b: {}}\n", 2, "name a tenant with --tenant; keys.yaml has a, b"),
+        ("keys.yaml", "tenants: {a: {}}\n", 1, "a has no active key in keys.yaml; crm keys list says why"),
+        ("keys.yaml", "tenants: [\n", 1, "keys.yaml:2:1: "),
+    ],
+)
+def test_what_the_config_folder_cannot_tell_is_asked_for(  # noqa: PLR0917 -- one row of the table
+    config: Path, crm: Crm, file: str, text: str, code: int, told: str
+) -> None:
+    """A free port, several tenants, no key: each names the option, or the command, that helps."""
+    (config / file).write_text(text)
+    made = crm("sign", "health")
+    assert (made.code, told in " ".join(made.err.split())) == (code, True), made.err
+
+
+def test_a_tenant_that_takes_other_schemes_only_is_signed_for_in_one_of_them(config: Path, crm: Crm) -> None:
+    """The usual scheme is the native one where the tenant takes it, else one that it does take."""
+    roster = (config / "keys.yaml").read_text().replace("    keys:", "    schemes: [standard-webhooks]\n    keys:")
+    (config / "keys.yaml").write_text(roster)
+    assert "webhook-id" in headers_of(crm("sign", "health").out)
