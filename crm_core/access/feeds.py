@@ -91,6 +91,15 @@ class _Stream:
                 await self._arrived.wait()
 
 
+class _Channel:
+    """The open streams of a tenant, and how far its pump has told them."""
+
+    def __init__(self) -> None:
+        self.streams: set[_Stream] = set()
+        self.position = 0
+        self.pump: asyncio.Task[None] | None = None
+
+
 class Feeds:
     """The open streams of all tenants. ``stop``: set at shutdown, which ends them."""
 
@@ -99,13 +108,12 @@ class Feeds:
         self._views = views
         self._callers = callers
         self._stop = stop
-        self._streams: dict[str, set[_Stream]] = {}
-        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._channels: dict[str, _Channel] = {}
 
     @property
     def open_streams(self) -> int:
         """How many streams are open."""
-        return sum(map(len, self._streams.values()))
+        return sum(len(channel.streams) for channel in self._channels.values())
 
     async def listen(self, tenant: str, caller: Caller, after: int | None) -> AsyncGenerator[bytes, None]:
         """The frames of a new stream: ready, what was missed since the seq ``after``, then what comes.
@@ -113,40 +121,46 @@ class Feeds:
         Ends when the caller may hear no more, falls too far behind, or we shut down. Raises RateLimited, before the
         first frame, where the tenant has too many.
         """
-        stream = self._opened(tenant, caller)
+        channel, stream = self._opened(tenant, caller)
         try:
             workspace, view = await self._views.standing(tenant)
             stream.hopeful = sees_anything(workspace, caller)
+            if channel.pump is None:
+                channel.position = view.seq
+                channel.pump = asyncio.create_task(self._pump(tenant, channel))
             until = view.seq if after is None else after
+            # The pump may have gone on while this one asked where things stand.
+            behind = after is not None or channel.position > until
             yield b"retry: 2000\n" + frame("ready", until, b"{}")
-            if after is not None:
-                async for seq, missed in self._missed(tenant, caller, after):
+            if behind:
+                async for seq, missed in self._missed(tenant, caller, until):
                     until = seq
                     yield missed
             async for content in stream.after(until):
                 yield content
         finally:
-            self._closed(tenant, stream)
+            self._closed(tenant, channel, stream)
 
-    def _opened(self, tenant: str, caller: Caller) -> _Stream:
-        streams = self._streams.setdefault(tenant, set())
-        if len(streams) >= MAX_STREAMS:
+    def _opened(self, tenant: str, caller: Caller) -> tuple[_Channel, _Stream]:
+        channel = self._channels.setdefault(tenant, _Channel())
+        if len(channel.streams) >= MAX_STREAMS:
             told = f"This workspace has {MAX_STREAMS} open event streams, which is all it may; close some."
             raise RateLimited(told, retry_after=10)
         stream = _Stream(caller, _moment())
-        streams.add(stream)
-        if tenant not in self._pumps:
-            self._pumps[tenant] = asyncio.create_task(self._pump(tenant, streams))
-        return stream
+        channel.streams.add(stream)
+        return channel, stream
 
-    def _closed(self, tenant: str, stream: _Stream) -> None:
-        streams = self._streams.get(tenant, set())
-        streams.discard(stream)
-        if not streams:
-            self._streams.pop(tenant, None)
-            pump = self._pumps.pop(tenant, None)
-            if pump is not None:
-                pump.cancel()
+    def _closed(self, tenant: str, channel: _Channel, stream: _Stream) -> None:
+        channel.streams.discard(stream)
+        if not channel.streams:
+            self._forget(tenant, channel)
+            if channel.pump is not None:
+                channel.pump.cancel()
+
+    def _forget(self, tenant: str, channel: _Channel) -> None:
+        """Streams that open from now on get a channel of their own."""
+        if self._channels.get(tenant) is channel:
+            del self._channels[tenant]
 
     async def _missed(self, tenant: str, caller: Caller, after: int) -> AsyncIterator[tuple[int, bytes]]:
         """What was committed since ``after``, and up to which seq that is; ``reset`` where nobody knows any more."""
@@ -160,28 +174,24 @@ class Feeds:
             after, whole = _reached(notices, view.seq)
             yield after, b"".join(_framed(one) for one in notices if sees(workspace, caller, one))
 
-    async def _pump(self, tenant: str, streams: set[_Stream]) -> None:
+    async def _pump(self, tenant: str, channel: _Channel) -> None:
         """Deliver until the last stream is gone. Whatever fails ends the streams: their clients come back."""
         stopping = asyncio.create_task(self._stop.wait())
         try:
-            await self._deliver(tenant, streams, stopping)
+            await self._deliver(tenant, channel, stopping)
         except CrmError:
             pass  # the store is away or the tenant is gone: the clients learn that when they come back
         except Exception as error:  # noqa: BLE001  # the boundary: no stream may hang on without its pump
             _log.error("event_streams_failed", tenant=tenant, error=type(error).__name__)
         finally:
             stopping.cancel()
-            if self._pumps.get(tenant) is asyncio.current_task():
-                # Streams that open from now on get another pump, and a set of their own.
-                del self._pumps[tenant]
-                del self._streams[tenant]
-            for stream in streams:
+            self._forget(tenant, channel)
+            for stream in channel.streams:
                 stream.end()
 
-    async def _deliver(self, tenant: str, streams: set[_Stream], stopping: asyncio.Task[bool]) -> None:
-        position = (await self._views.standing(tenant))[1].seq
+    async def _deliver(self, tenant: str, channel: _Channel, stopping: asyncio.Task[bool]) -> None:
         while True:
-            waiting = asyncio.create_task(self._backend.wait(tenant, position))
+            waiting = asyncio.create_task(self._backend.wait(tenant, channel.position))
             try:
                 await asyncio.wait({waiting, stopping}, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -191,9 +201,9 @@ class Feeds:
             if waiting.done():
                 waiting.result()  # a store that is away ends the streams
             workspace, view = await self._views.standing(tenant)
-            notices = await self._backend.notices(tenant, position, _SHEET)
-            await self._tell(tenant, streams, workspace, notices, view.seq)
-            position = view.seq if notices is None else _reached(notices, view.seq)[0]
+            notices = await self._backend.notices(tenant, channel.position, _SHEET)
+            channel.position = view.seq if notices is None else _reached(notices, view.seq)[0]
+            await self._tell(tenant, channel.streams, workspace, notices, view.seq)
             await asyncio.wait({stopping}, timeout=_GATHER)
 
     async def _tell(

@@ -55,7 +55,7 @@ async def feeds(access: Any) -> AsyncIterator[Feeds]:
     yield made
     made._stop.set()
     await asyncio.sleep(0)
-    await asyncio.gather(*made._pumps.values(), return_exceptions=True)
+    await asyncio.gather(*(one.pump for one in made._channels.values() if one.pump), return_exceptions=True)
 
 
 @pytest.fixture
@@ -221,7 +221,48 @@ async def test_shutdown_ends_every_stream(feeds: Feeds, listening: Any, by_token
         assert await one.ended()
         assert await two.ended()
     assert feeds.open_streams == 0
-    assert feeds._pumps == {}
+    assert feeds._channels == {}
+
+
+class Lagging:
+    """Workspaces of a store that is far away: what was read arrives when the test lets it."""
+
+    def __init__(self, views: Any) -> None:
+        self._views = views
+        self.held: list[asyncio.Event] = []
+
+    async def of(self, tenant: str) -> Any:
+        return await self._views.of(tenant)
+
+    async def standing(self, tenant: str) -> Any:
+        told = await self._views.standing(tenant)
+        if self.held:
+            await self.held.pop(0).wait()
+        return told
+
+
+async def test_nothing_is_lost_while_a_stream_opens(access: Any, changes: Any, by_token: Any) -> None:
+    """What is committed after a stream's look at the store is told, also where another stream set the pump going."""
+    caller, views = await by_token("customers:read"), Lagging(access.views)
+    made = Feeds(access.backend, views, access.callers, asyncio.Event())  # type: ignore[arg-type]
+    arrives = asyncio.Event()
+    views.held = [arrives]
+    async with (
+        aclosing(made.listen("north", caller, None)) as slow,
+        aclosing(made.listen("north", caller, None)) as quick,
+    ):
+        first = asyncio.create_task(anext(slow))
+        await asyncio.sleep(0)
+        one = await changes("customers", 1)
+        assert b"event: ready" in await anext(quick)
+        two = await changes("customers", 2)
+        assert (await Reader(quick).next())[0] == two
+        arrives.set()
+        assert b"event: ready" in await first
+        reader = Reader(slow)
+        assert [(await reader.next())[0] for _ in range(2)] == [one, two]
+        three = await changes("customers", 3)
+        assert (await reader.next())[0] == three
 
 
 async def test_one_stream_too_many_is_refused(
