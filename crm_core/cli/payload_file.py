@@ -17,6 +17,7 @@ from crm_core.settings.document import LARGEST_FILE, Items, Mapping, Node, Scala
 from crm_core.settings.places import Wrong, setup_error
 
 _WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_OBJECT = re.compile(rb"\s*\{\s*[\"}]")  # how JSON begins; `{title: Nordwind}` is YAML
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
@@ -53,7 +54,7 @@ def read_bytes(file: str) -> bytes:
 
 def _is_json(file: str, raw: bytes) -> bool:
     suffix = Path(file).suffix.lower()
-    return suffix == ".json" or (suffix not in (".yaml", ".yml") and raw.lstrip().startswith(b"{"))
+    return suffix == ".json" or (suffix not in (".yaml", ".yml") and _OBJECT.match(raw) is not None)
 
 
 def _decoded(raw: bytes, name: str) -> str:
