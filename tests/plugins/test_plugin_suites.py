@@ -10,15 +10,9 @@ from crm_branding.payload import BrandingType
 from crm_core.errors import Finding
 from crm_core.plugin.payload import PayloadContext, PayloadType, secret
 from crm_core.testing.payload import PayloadTypeSuite
-from crm_core.testing.record_type import RecordTypeSuite
-from crm_customers.record_type import Customers
-from crm_deals.record_type import Deals
 from crm_features.payload import FeaturesType
 from crm_smtp.payload import SmtpType
-from crm_tasks.record_type import Tasks
 from crm_workspace.payload import WorkspaceType
-
-ID = "01a20ffb-9b50-7564-89f4-a966b2acd6ba"
 
 
 class TestFeatures(PayloadTypeSuite):
@@ -63,44 +57,6 @@ class TestWorkspace(PayloadTypeSuite):
         "timezone": "Europe/Berlin",
         "currency": "EUR",
         "business_hours": {"monday": [{"from": "09:00", "to": "17:00"}]},
-    }
-
-
-class TestCustomers(RecordTypeSuite):
-    record_type_class = Customers
-    valid = {  # noqa: RUF012 -- a constant of the suite
-        "name": "Ada Lovelace",
-        "email": "ada@example.com",
-        "phone": "+49 30 1234-56",
-        "company": "Analytical Tours",
-        "status": "active",
-        "tags": ["vip"],
-        "address": {"city": "London"},
-        "owner": "Robin",
-    }
-
-
-class TestDeals(RecordTypeSuite):
-    record_type_class = Deals
-    valid = {  # noqa: RUF012 -- a constant of the suite
-        "name": "Regatta",
-        "customer_id": ID,
-        "stage": "won",
-        "amount": "1250.50",
-        "currency": "EUR",
-        "closes_on": "2027-02-15",
-    }
-
-
-class TestTasks(RecordTypeSuite):
-    record_type_class = Tasks
-    valid = {  # noqa: RUF012 -- a constant of the suite
-        "name": "Call back",
-        "customer_id": ID,
-        "due_on": "2027-02-15",
-        "done": True,
-        "assignee": "Robin",
-        "tags": ["phone"],
     }
 
 
