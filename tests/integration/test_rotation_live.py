@@ -17,7 +17,7 @@ import yaml
 from contract.box import TENANT, Box, roster_key
 
 PERIOD = 0.1  # seconds from one push to the next
-SECONDS = float(os.environ.get("CRM_ROTATION_SECONDS", "1.5"))  # of each phase
+SECONDS = float(os.environ.get("CRM_ROTATION_SECONDS", "1"))  # of each phase
 
 
 @pytest.fixture
