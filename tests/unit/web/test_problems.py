@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound
+
+from crm_core.errors import Finding, InvalidPayload, RateLimited, StaleVersion, Unauthenticated
+from crm_core.web.problems import document, headers_of, origin, understood
+
+
+def test_a_problem_has_its_members_and_its_evidence() -> None:
+    """RFC 9457, with code, request id, the errors and what the error carries; warnings' flag is not told."""
+    told = document(StaleVersion("Too old.", current={"branding": 5}), "id-1")
+    assert told == {
+        "type": "about:blank",
+        "title": "Version too old",
+        "status": 409,
+        "detail": "Too old.",
+        "code": "stale_version",
+        "request_id": "id-1",
+        "current": {"branding": 5},
+    }
+    found = InvalidPayload("See errors.", errors=[Finding("/data/a", "wrong_type", "Send text.", warning=True)])
+    assert document(found, "id-2")["errors"] == [{"pointer": "/data/a", "code": "wrong_type", "message": "Send text."}]
+
+
+def test_headers_go_with_their_errors() -> None:
+    """No cache keeps an error; 401 names the scheme, 429 the wait, 405 the methods."""
+    assert headers_of(Unauthenticated()) == {"Cache-Control": "no-store", "WWW-Authenticate": "Bearer"}
+    assert headers_of(RateLimited(retry_after=7))["Retry-After"] == "7"
+    assert headers_of(understood(MethodNotAllowed(valid_methods=["POST", "GET"])))["Allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(NotFound(), "not_found"), (BadRequest(), "malformed_request"), (MethodNotAllowed(["GET"]), "method_not_allowed")],
+)
+def test_what_the_framework_raises_has_a_code_of_ours(error: Exception, code: str) -> None:
+    """Nobody meets a page of the framework."""
+    assert understood(error).code == code
+
+
+def test_the_origin_of_a_fault_names_type_and_line_and_no_value() -> None:
+    """What the exception says may hold what a request held."""
+    with pytest.raises(ValueError, match="hunter2") as raised:
+        int("the password is hunter2")
+    told = origin(raised.value)
+    assert told["error"] == "ValueError"
+    assert told["at"].rpartition(":")[2].isdigit()
+    assert "hunter2" not in str(told)
+    assert origin(None) == {}

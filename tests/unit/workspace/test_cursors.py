@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_core.errors import InvalidCursor
+from crm_core.workspace.cursors import Cursors
+
+KEYS = [b"n" * 32, b"o" * 32]
+positions = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), lambda inner: st.lists(inner, max_size=3)
+)
+
+
+@given(st.text(), positions)
+def test_a_cursor_leads_back_to_its_position(context: str, position: Any) -> None:
+    """Whatever plain JSON that is, and it can stand in a URL."""
+    cursors = Cursors(KEYS)
+    made = cursors.make(context, position)
+    assert cursors.read(context, made) == position
+    assert set(made) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+@given(st.text(), st.text(), positions)
+def test_it_is_good_for_its_own_list_only(context: str, other: str, position: Any) -> None:
+    """Another tenant, filter or sort is another list."""
+    if context == other:
+        return
+    cursors = Cursors(KEYS)
+    with pytest.raises(InvalidCursor):
+        cursors.read(other, cursors.make(context, position))
+
+
+@given(st.text(max_size=200))
+def test_no_text_is_mistaken_for_one(text: str) -> None:
+    """Whatever arrives is refused cleanly."""
+    with pytest.raises(InvalidCursor):
+        Cursors(KEYS).read("list", text)
+
+
+@given(st.data())
+def test_an_edited_cursor_is_refused(data: st.DataObject) -> None:
+    """Any one character."""
+    cursors = Cursors(KEYS)
+    made = cursors.make("list", ["a", 1])
+    at = data.draw(st.integers(0, len(made) - 2))  # the last character holds bits that base64 does not use
+    other = data.draw(st.sampled_from([letter for letter in "ABCabc019-_." if letter != made[at]]))
+    with pytest.raises(InvalidCursor):
+        cursors.read("list", made[:at] + other + made[at + 1 :])
+
+
+def test_cursors_outlive_a_rotation_of_the_secret_key() -> None:
+    """The newest key signs, each one reads, and a retired one no longer."""
+    old, both, new = Cursors(KEYS[1:]), Cursors(KEYS), Cursors(KEYS[:1])
+    assert both.read("list", old.make("list", 1)) == 1
+    assert new.read("list", both.make("list", 2)) == 2
+    with pytest.raises(InvalidCursor):
+        new.read("list", old.make("list", 3))
+
+
+def test_an_endless_cursor_is_not_even_read() -> None:
+    """Its length alone refuses it."""
+    cursors = Cursors(KEYS)
+    with pytest.raises(InvalidCursor):
+        cursors.read("list", cursors.make("list", "x" * 5000))

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+
+from crm_core.errors import PluginFailed
+from crm_core.model.catalog import Catalog, Plan
+from crm_core.model.entitlements import Entitlements
+from crm_core.model.log import Head
+from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.query import View
+from crm_core.plugin.unit import Document
+from crm_core.workspace import Section, Views
+
+EMPTY = Catalog(modules={}, default_plan=Plan("s", "S", ()))
+
+
+class Word(msgspec.Struct, forbid_unknown_fields=True):
+    word: str
+
+
+class Talk(PayloadType):
+    NAME = "talk"
+    SECTION = Word
+
+    def entitlements(self, part: Word) -> Entitlements:
+        return Entitlements(limits={part.word: 1})
+
+
+class Configured:
+    """Files that never change unless a test says so."""
+
+    generation = 1
+    catalog = EMPTY
+    roles: ClassVar[Any] = {}
+
+
+class Store:
+    """A store of one section per tenant that counts how often it hands documents over."""
+
+    def __init__(self) -> None:
+        self.revision, self.word, self.handed_over = 1, "one", 0
+
+    async def view(self, tenant: str, seen: int | None) -> View:
+        if seen == self.revision:
+            return View(self.revision, 1, Head(), None)
+        self.handed_over += 1
+        section = Section(
+            name="talk",
+            data={"word": self.word},
+            version=1,
+            revision=self.revision,
+            applied_at="",
+            request_id="",
+            payload_type="talk",
+        )
+        return View(self.revision, 1, Head(), (Document("sections", "talk", 1, msgspec.json.encode(section)),))
+
+
+def views(store: Store, configured: Configured | None = None, kept: int = 8) -> Views:
+    backend: Any = store
+    return Views(backend, configured or Configured(), {"talk": Talk()}, kept)
+
+
+async def test_a_workspace_is_kept_until_its_revision_moves() -> None:
+    """The very same value before, a fresh one after."""
+    store = Store()
+    kept = views(store)
+    first = await kept.of("a")
+    assert await kept.of("a") is first
+    store.revision, store.word = 2, "two"
+    second = await kept.of("a")
+    assert (second.revision, second.entitlements.limits) == (2, {"two": 1})
+    assert store.handed_over == 2
+
+
+async def test_it_is_derived_anew_when_the_configuration_moves() -> None:
+    """Without asking the store for the sections again."""
+    store, configured = Store(), Configured()
+    kept = views(store, configured)
+    first = await kept.of("a")
+    configured.generation = 2
+    second = await kept.of("a")
+    assert second is not first
+    assert second.generation == 2
+    assert store.handed_over == 1
+
+
+async def test_the_longest_unused_goes_first() -> None:
+    """No more are kept than may be."""
+    store = Store()
+    kept = views(store, kept=2)
+    for tenant in ("a", "b", "a", "c", "a"):
+        await kept.of(tenant)
+    assert store.handed_over == 3
+    await kept.of("b")
+    assert store.handed_over == 4
+
+
+async def test_a_section_that_its_type_cannot_read_gives_no_rights() -> None:
+    """Rather none than others than it says: the plugin is named."""
+    store = Store()
+    store.word = 5  # type: ignore[assignment]  # what an older version of the plugin may have stored
+    with pytest.raises(PluginFailed, match="talk"):
+        await views(store).of("a")
