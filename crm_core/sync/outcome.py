@@ -77,7 +77,7 @@ def outcome_of(
     required: list[SecretMember] = []
     if strategy == "merge" and before is not None:
         for member, pointer in _left_out(members, part, before):
-            if _still_bound(member, base, wanted):
+            if not _moved(member, base, wanted):
                 kept[pointer] = before.sealed[pointer]
             else:
                 required.append(member)
@@ -90,7 +90,7 @@ def outcome_of(
         typed=typed,
         fresh=fresh,
         kept=kept,
-        findings=tuple(_asked_anew(prefix, member) for member in required),
+        findings=tuple(_asked_anew(prefix, member, _moved(member, base, wanted)) for member in required),
         required=tuple(member.path[-1] for member in required),
     )
 
@@ -105,7 +105,7 @@ def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType
         return _unfit(before.name, prefix, before, wanted, payload_type, findings)
     base = without_secrets(before.data, members)
     held = [(member, pointer) for member in members if (pointer := pointer_to(*member.path)) in before.sealed]
-    kept = {pointer: before.sealed[pointer] for member, pointer in held if _still_bound(member, base, wanted)}
+    kept = {pointer: before.sealed[pointer] for member, pointer in held if not _moved(member, base, wanted)}
     required = [member for member, pointer in held if pointer not in kept]
     return Outcome(
         name=before.name,
@@ -115,7 +115,7 @@ def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType
         typed=typed,
         fresh={},
         kept=kept,
-        findings=tuple(_asked_anew(prefix, member) for member in required),
+        findings=tuple(_asked_anew(prefix, member, _moved(member, base, wanted)) for member in required),
         required=tuple(member.path[-1] for member in required),
     )
 
@@ -156,14 +156,14 @@ def _speaks_of(part: Any, path: tuple[str, ...]) -> bool:
     return not isinstance(part, dict) or path[-1] in part
 
 
-def _still_bound(member: SecretMember, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether everything that says where the secret goes is as it was."""
+def _moved(member: SecretMember, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What changes of the members that say where the secret goes."""
     beside = member.path[:-1]
-    return all(value_at(before, (*beside, name)) == value_at(after, (*beside, name)) for name in member.bound_to)
+    return [name for name in member.bound_to if value_at(before, (*beside, name)) != value_at(after, (*beside, name))]
 
 
-def _asked_anew(prefix: str, member: SecretMember) -> Finding:
-    told = f"{', '.join(member.bound_to)} changed, so the stored secret is not kept; send it anew."
+def _asked_anew(prefix: str, member: SecretMember, moved: list[str]) -> Finding:
+    told = f"{', '.join(moved)} changed, so the stored secret is not kept; send it anew."
     return Finding(prefix + pointer_to(*member.path), f"{member.path[-1]}_required", told)
 
 

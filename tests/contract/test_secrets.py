@@ -54,6 +54,7 @@ def test_a_merge_that_moves_the_server_asks_for_the_password_anew(box: Box, chan
     """Or the next mail would hand it to a new host; with the password the same push is applied."""
     told = problem(box.push("smtp", change, envelope=MERGE), 422, "password_required")
     assert pointers(told) == {"/data/password"}
+    assert told["detail"].startswith(f"{next(iter(change))} changed, ")
     box.applied("smtp", {**change, "password": PASSWORD}, envelope=MERGE)
 
 
