@@ -188,21 +188,22 @@ class Ahead:
     def _note(self, change: Change) -> None:
         seq = change.seq
         for place in change.deletes:
-            self._replace(place, seq, None)
+            self._sizes[place[0]] = self.count(place[0]) - (self.document(*place) > 0)
+            self._documents[place] = (seq, None)
         for put in change.puts:
-            self._replace((put.collection, put.id), seq, put)
-            for index, held in self._values.get(put.collection, {}).items():
-                for key in _keys(put, index):
-                    held.setdefault(key, {})[put.id] = seq
+            place = (put.collection, put.id)
+            queued = self._documents.get(place)
+            if put.revision == 1 if queued is None else queued[1] is None:  # it was not there before
+                self._sizes[put.collection] = self.count(put.collection) + 1
+            self._documents[place] = (seq, put)
+            if put.collection in self._values:
+                for index, held in self._values[put.collection].items():
+                    for key in _keys(put, index):
+                        held.setdefault(key, {})[put.id] = seq
         for place in change.releases:
             self._claims[place] = (seq, None)
         for claim in change.claims:
             self._claims[claim.kind, claim.key] = (seq, (bytes(claim.evidence), claim.expires, claim.stamp))
-
-    def _replace(self, place: Key, seq: int, written: Written | None) -> None:
-        grown = (written is not None) - (self.document(*place) > 0)
-        self._sizes[place[0]] = self.count(place[0]) + grown
-        self._documents[place] = (seq, written)
 
 
 def _keys(written: Written, index: str) -> tuple[Ranked, ...]:
