@@ -96,6 +96,10 @@ class Index:
         rank, key = ranked(value)
         return (slot[2] for slot in self.ordered.irange((rank, key, ""), (rank, key, LAST)))
 
+    def ids(self, low: Ranked, high: Ranked) -> list[str]:
+        """The ids from one value to another; an id comes once for each of its slots."""
+        return [slot[2] for slot in self.ordered.irange((*low, ""), (*high, LAST))]
+
     def count(self, low: Ranked, high: Ranked) -> int:
         """How many slots lie from one value to another."""
         return self.ordered.bisect_right((*high, LAST)) - self.ordered.bisect_left((*low, ""))

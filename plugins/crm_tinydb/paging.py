@@ -5,7 +5,7 @@ Both are generators that yield after so many rows, for the loop to have its turn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TypeVar
 
 from crm_core.plugin.query import Page, PageQuery
@@ -20,10 +20,14 @@ TURN = 2000  # rows looked at before others get their turn
 
 
 class Condition:
-    """What rows must meet: a test, about how many meet it, and the ids that may. ``exact``: it is just so many."""
+    """What rows must meet: a test, how many may meet it, and their ids. ``exact``: just these do, each once."""
 
-    def __init__(self, test: Test, count: int, ids: Callable[[], Iterable[str]], *, exact: bool = True) -> None:
+    def __init__(self, test: Test, count: int, ids: Callable[[], list[str]], *, exact: bool = True) -> None:
         self.test, self.count, self.ids, self.exact = test, count, ids, exact
+
+    def candidates(self) -> list[str]:
+        """The ids, each once."""
+        return self.ids() if self.exact else list(dict.fromkeys(self.ids()))
 
 
 def page(collection: Collection, query: PageQuery) -> Slowly[tuple[list[Slot], int | None]]:
@@ -38,7 +42,7 @@ def page(collection: Collection, query: PageQuery) -> Slowly[tuple[list[Slot], i
     few = narrowest.count * narrowest.count <= 2 * (query.limit + 1) * max(size, 1)
     known = narrowest.count if len(conditions) == 1 and narrowest.exact else None
     if few or (query.total and known is None):
-        matching = yield from _matching(collection, list(dict.fromkeys(narrowest.ids())), tests)
+        matching = yield from _matching(collection, narrowest.candidates(), tests)
         known = len(matching)
     if few:
         return _sorted(collection, query, matching), known
@@ -82,8 +86,9 @@ def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
 
     index = collection.index(name)
     if index is None:
-        return Condition(test, len(collection.rows) if value is None else 0, lambda: collection.holders(name, value))
-    return Condition(test, index.count(wanted, wanted), lambda: index.holders(value))
+        found = list(collection.rows) if value is None else []
+        return Condition(test, len(found), lambda: found)
+    return Condition(test, index.count(wanted, wanted), lambda: index.ids(wanted, wanted))
 
 
 def _begins(collection: Collection, name: str, word: str) -> Condition:
@@ -107,9 +112,8 @@ def _from(collection: Collection, name: str, value: str) -> Condition:
 
 def _between(index: Index | None, low: Ranked, high: Ranked, test: Test, *, exact: bool) -> Condition:
     if index is None:
-        return Condition(test, 0, tuple)
-    ids = (slot[2] for slot in index.ordered.irange((*low, ""), (*high, LAST)))
-    return Condition(test, index.count(low, high), lambda: ids, exact=exact)
+        return Condition(test, 0, list)
+    return Condition(test, index.count(low, high), lambda: index.ids(low, high), exact=exact)
 
 
 def _matching(collection: Collection, ids: list[str], tests: list[Test]) -> Slowly[list[str]]:
