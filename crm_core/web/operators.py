@@ -36,6 +36,7 @@ def operations(services: Services) -> list[Operation]:
         services.metrics.tenants.set(len(await services.backend.tenants()))
         services.metrics.tenants_troubled.set(len(troubled))
         services.metrics.config_errors.set(len(services.configured.errors()))
+        services.metrics.event_streams.set(services.feeds.open_streams)
         return Response(services.metrics.text(), content_type=_TEXT)
 
     async def plugins() -> Response:

@@ -104,8 +104,9 @@ async def test_closed_connections_are_let_go(live: Instance) -> None:
     """A client that hangs up leaves nothing behind."""
     token = await live.token()
     for _ in range(3):
-        async with stream(live, token):
+        async with stream(live, token), live.client() as client:
             assert live.services.feeds.open_streams == 1
+            assert "\ncrm_event_streams 1.0\n" in (await client.get(f"{live.url}/metrics")).text
         async with asyncio.timeout(2):
             while live.services.feeds.open_streams:  # noqa: ASYNC110 -- the server does not tell when
                 await asyncio.sleep(0.01)
