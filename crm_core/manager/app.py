@@ -99,7 +99,9 @@ class Manager:
     async def _refuse(self, scope: Any, error: CrmError, send: Any) -> None:
         request_id = self._new_request_id()
         if error.status >= 500:
-            log.warning("request_failed", code=error.code, method=scope["method"], path=scope["path"], request_id=request_id)
+            log.warning(
+                "request_failed", code=error.code, method=scope["method"], path=scope["path"], request_id=request_id
+            )
         await tell_error(send, error, request_id)
 
 

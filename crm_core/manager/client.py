@@ -27,8 +27,15 @@ class Client:
         self._watch: asyncio.Task[None] | None = None
 
     async def body(self) -> bytes | AsyncIterator[bytes] | None:
-        """The body: None where there is none, bytes where it came at once, else its parts. Raises ClientLeft."""
-        message = await self._receive()
+        """The body: None where there is none, bytes where it came at once, else its parts. Raises ClientLeft.
+
+        Parts may begin with an empty one: what is late is not waited for, as it may be refused by its head alone.
+        """
+        try:
+            async with asyncio.timeout(_UNHURRIED_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            return self._parts(b"")
         if message["type"] == "http.disconnect":
             self.left = True
             raise ClientLeft

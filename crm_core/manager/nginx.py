@@ -59,7 +59,7 @@ def _server(upstream: Upstream) -> dict[str, Any]:
 
 
 def _page(error: CrmError) -> dict[str, Any]:
-    """What a named location answers; nginx fills in the request id."""
+    """What an internal location answers; nginx fills in the request id."""
     members = {
         "type": "about:blank",
         "title": error.title,

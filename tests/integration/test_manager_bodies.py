@@ -89,6 +89,23 @@ async def test_an_answer_before_the_bodys_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
+async def test_a_body_that_is_late_is_not_waited_for(tmp_path: Path, framing: bytes) -> None:
+    """The instance may refuse a request by its head, before any of its body was sent."""
+
+    async def refuse(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 415 Unsupported Media Type\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.write_eof()
+
+    async with upstream(refuse, early=True) as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
+        reader, writer = await front.open()
+        writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n")
+        answer = await asyncio.wait_for(read_answer(reader), 2)
+        assert (answer.status, answer.value("connection")) == (415, "close")
+        writer.close()
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
 async def test_a_client_that_leaves_in_its_body(tmp_path: Path, framing: bytes) -> None:
     """What a client did not finish never looks finished to the instance."""
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:

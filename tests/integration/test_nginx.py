@@ -64,11 +64,14 @@ async def test_routing(tmp_path: Path) -> None:
             assert (await front.ask(target, "POST", b"\x00\xffbody")).body == b"ok"
             assert (eu.seen[0].line, eu.seen[0].body) == (f"POST {target} HTTP/1.1".encode(), b"\x00\xffbody")
             assert (await front.ask("/i/us2/x")).status == (await front.ask("/i/eu1")).status == 200
-            assert (await front.ask("/readyz")).json() == {"status": "ready"}
+            ready = await front.ask("/readyz")
+            assert (ready.json(), len(ready.value("x-request-id"))) == ({"status": "ready"}, 32)
             for path in ("/i/us9/x", "/i/eu12/x", "/i/"):
                 problem(await front.ask(path), 421, "misdirected_instance")
-            for path in ("/metrics", "/-/plugins", "/-/instances", "/", "/i/eu1/../../metrics"):
+            for path in ("/metrics", "/-/plugins", "/-/instances", "/-/front/not_found", "/", "/i/eu1/../../metrics"):
                 problem(await front.ask(path), 404, "not_found")
+            for path in ("/i/eu1/%00", "/i/eu1/%", "/../x"):
+                problem(await front.ask(path), 400, "malformed_request")
             unavailable = await front.ask("/i/ap3/x", "POST", b"x")
             problem(unavailable, 502, "instance_unavailable")
             assert unavailable.value("retry-after") == "1"
