@@ -26,7 +26,7 @@ def breathe() -> None:
 async def fold(tenant: Tenant, keep_days: int) -> None:
     """Fold now; nothing to do is fine. Raises OSError, then nothing has changed; Damaged where a segment is."""
     async with tenant.keeping:
-        if tenant.reasons or tenant.journal is None:
+        if tenant.gone or tenant.reasons or tenant.journal is None:
             return
         async with tenant.grounded():
             if tenant.store_state().mode != "ok" or not await _turn(tenant):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +36,8 @@ class Shelf:
         self.names: set[str] = set()
         self._limit, self._bound, self._keep_days = limit, bound, keep_days
         self._open: OrderedDict[str, Tenant] = OrderedDict()
-        self._opening: dict[str, asyncio.Task[Tenant]] = {}
+        self._opening: dict[str, asyncio.Task[None]] = {}
+        self._wanted: Counter[str] = Counter()
         self._closing: dict[str, asyncio.Task[None]] = {}
         self._changing = asyncio.Lock()  # one tenant is made or renamed at a time
         self._moving: set[str] = set()
@@ -81,37 +82,46 @@ class Shelf:
         return held
 
     async def get(self, name: str) -> Tenant:
-        """The tenant, opened where it is not. Raises UnknownTenant, StorageUnavailable."""
-        while True:
-            held = self.at_hand(name)
-            if held is not None:
-                return held
-            if name in self._closing:
-                await asyncio.wait({self._closing[name]})
-                continue
-            if name not in self.names:
-                raise UnknownTenant
-            if name in self._moving:
-                raise StorageUnavailable("The tenant is being renamed; repeat in a moment.", retry_after=1)
-            task = self._opening.get(name)
-            if task is None:
-                task = self._opening[name] = asyncio.create_task(self._load(name))
-            return await asyncio.shield(task)
+        """The tenant, opened where it is not. Raises UnknownTenant, StorageUnavailable.
 
-    async def _load(self, name: str) -> Tenant:
+        It stays open until the caller next waits, and longer only while it is ``used``.
+        """
+        self._wanted[name] += 1  # or the next tenant that opens would close it before the caller has it
+        try:
+            while (held := self.at_hand(name)) is None:
+                await self._opened(name)
+            return held
+        finally:
+            self._wanted[name] -= 1
+            if not self._wanted[name]:
+                del self._wanted[name]
+
+    async def _opened(self, name: str) -> None:
+        if name in self._closing:
+            await asyncio.wait({self._closing[name]})
+            return
+        if name not in self.names:
+            raise UnknownTenant
+        if name in self._moving:
+            raise StorageUnavailable("The tenant is being renamed; repeat in a moment.", retry_after=1)
+        task = self._opening.get(name)
+        if task is None:
+            task = self._opening[name] = asyncio.create_task(self._load(name))
+        await asyncio.shield(task)
+
+    async def _load(self, name: str) -> None:
         try:
             opened = await self._workers.run(lambda: open_tenant(self.disk, self.home / name, self._bound))
             tenant = Tenant(opened, self._workers, self._appenders)
             for entry in self._notes.pop(name, {}).values():
                 tenant.log.ring.add(entry)
             self._open[name] = tenant
-            self._make_room(name)
+            self._make_room()
             if sum(len(held.rows) for held in tenant.state.collections.values()) >= LARGE:
                 # What stays for long must not be walked through by each full collection: with 50,000 records that
                 # is some 10 ms in which nobody is answered. Counting references frees it all the same.
                 gc.collect(1)
                 gc.freeze()
-            return tenant
         except OSError as error:
             reason = error.strerror or "the disk failed"
             raise StorageUnavailable(f"The tenant's files cannot be read ({reason}).", retry_after=5) from None
@@ -128,11 +138,11 @@ class Shelf:
         found |= {name: held.store_state() for name, held in self._open.items()}
         return {name: state for name, state in sorted(found.items()) if state.mode != "ok"}
 
-    def _make_room(self, newest: str) -> None:
+    def _make_room(self) -> None:
         for name in list(self._open):
             if len(self._open) <= self._limit:
                 return
-            if name != newest and self._open[name].idle:
+            if name not in self._wanted and self._open[name].idle:
                 self._put_away(name)
 
     def _put_away(self, name: str) -> asyncio.Task[None]:

@@ -137,7 +137,11 @@ class TinyDBBackend(StorageBackend):
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
         held = self.shelf.at_hand(tenant) or await self.shelf.get(tenant)
-        outcome = await held.commit(unit)
+        held.users += 1
+        try:
+            outcome = await held.commit(unit)
+        finally:
+            held.users -= 1
         self.shelf.grown(held)
         return outcome
 
@@ -150,17 +154,25 @@ class TinyDBBackend(StorageBackend):
         found, older = held.log.newest(query)
         if older:
             told = _Teller(held)
-            found = await _reading(held.run(lambda: read_page(held.disk, held.folder, query, found, older, told)))
+            with held.used():
+                found = await _reading(held.run(lambda: read_page(held.disk, held.folder, query, found, older, told)))
         return tuple(found)
 
     async def tally(self, tenant: str, since: str) -> Tally:
         held = await self._readable(tenant)
         log, told = held.log, _Teller(held)
         segments, tail, ring = log.segments, tuple(log.tail), tuple(log.ring.entries.values())
-        return await _reading(held.run(lambda: read_tally(held.disk, held.folder, segments, tail, ring, since, told)))
+        with held.used():
+            return await _reading(
+                held.run(lambda: read_tally(held.disk, held.folder, segments, tail, ring, since, told))
+            )
 
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
         held = await self._readable(tenant)
+        with held.used():
+            return await self._verified(held, head)
+
+    async def _verified(self, held: Tenant, head: Head | None) -> ChainReport:
         async with held.keeping:
             log, newest = held.log, held.state.head
             segments, anchor, first = log.segments, log.anchor, held.generation
@@ -191,16 +203,21 @@ class TinyDBBackend(StorageBackend):
 
     async def fold(self, tenant: str) -> None:
         held = await self.shelf.get(tenant)
-        await held.flush_ring()
-        try:
-            await fold(held, self._keep_days)
-        except OSError as error:
-            raise refusal(error) from None
-        except Damaged as error:
-            held.distrust(f"a log segment {error.reason}")
+        with held.used():
+            await held.flush_ring()
+            try:
+                await fold(held, self._keep_days)
+            except OSError as error:
+                raise refusal(error) from None
+            except Damaged as error:
+                held.distrust(f"a log segment {error.reason}")
 
     async def backup(self, tenant: str, target: Path) -> None:
         held = await self._readable(tenant)
+        with held.used():
+            await self._backed_up(held, target)
+
+    async def _backed_up(self, held: Tenant, target: Path) -> None:
         async with held.keeping:
             log = held.log
             frozen, anchor, segments = snapshot(held.state), log.anchor, log.segments
@@ -215,6 +232,10 @@ class TinyDBBackend(StorageBackend):
 
     async def check(self, tenant: str) -> tuple[str, ...]:
         held = await self.shelf.get(tenant)
+        with held.used():
+            return await self._checked(held)
+
+    async def _checked(self, held: Tenant) -> tuple[str, ...]:
         problems = list(held.reasons)
         if held.store_state().mode == "read_only":
             problems.append(held.store_state().reason)
@@ -224,7 +245,7 @@ class TinyDBBackend(StorageBackend):
             segments = held.log.segments
             problems += await _reading(held.run(lambda: examine(held.disk, held.folder, segments)))
         if held.readable:
-            problems += (await self.verify(tenant)).problems
+            problems += (await self._verified(held, None)).problems
         return tuple(dict.fromkeys(problems))
 
     async def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:

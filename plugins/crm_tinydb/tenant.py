@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 import msgspec
@@ -76,6 +76,8 @@ class Tenant:
         self._ahead = Ahead(self.state)
         self._queue: deque[Queued] = deque()  # the batch in the air, and what came after it
         self._in_air: list[Queued] = []
+        self.users = 0
+        self.gone = False  # closed: another object may hold the folder now
         self._due = False  # whether a launch has been asked for
         self._landing: list[asyncio.Future[None]] = []
         self._grounded = asyncio.Lock()  # held by whoever changes the journal's file itself
@@ -86,7 +88,16 @@ class Tenant:
     def idle(self) -> bool:
         """Whether nothing would be missed if the tenant were closed."""
         waiting = self._queue or self._in_air or self._probe or self.tasks or self.told.awaited or self.log.ring.dirty
-        return not waiting and not self.keeping.locked() and not self._grounded.locked()
+        return not self.users and not waiting and not self.keeping.locked() and not self._grounded.locked()
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """It is not idle meanwhile: for whatever waits between two looks at it."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
 
     def store_state(self) -> StoreState:
         """What health shows."""
@@ -119,6 +130,8 @@ class Tenant:
             await self._landed()
             if self._failure is not None:
                 raise refusal(self._failure)
+        if self.gone:
+            raise StorageUnavailable("The tenant has just been closed; repeat in a moment.", retry_after=1)
         return await self._enqueue(unit)
 
     def _enqueue(self, unit: Unit) -> asyncio.Future[Committed]:
@@ -277,21 +290,25 @@ class Tenant:
         if not ring.dirty or self.reasons:
             return
         pending, whole = ring.pending(), tuple(ring.entries.values())
-        try:
-            await self.run(lambda: ring.write(self.disk, pending, whole))
-        except OSError:
-            ring.again(pending)
+        with self.used():
+            try:
+                await self.run(lambda: ring.write(self.disk, pending, whole))
+            except OSError:
+                ring.again(pending)
 
     async def close(self) -> None:
         """Wait for the queue, flush the ring, let go of the files."""
         if self._probe is not None:
             self._probe.cancel()
-        while self._queue:
-            await self._landed()
-        if self.tasks:
-            await asyncio.wait(set(self.tasks))
-        await self.flush_ring()
-        self.told.wake()
-        async with self.keeping, self.grounded():
-            if self.journal is not None:
-                await self.run(self.journal.close)
+        while not self.gone:
+            while self._queue:
+                await self._landed()
+            if self.tasks:
+                await asyncio.wait(set(self.tasks))
+            await self.flush_ring()
+            self.told.wake()
+            async with self.keeping, self.grounded():
+                if not self._queue:  # else somebody got in while it waited
+                    self.gone = True
+                    if self.journal is not None:
+                        await self.run(self.journal.close)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -171,3 +172,35 @@ async def test_check_tells_leftovers_and_permissions(tmp_path: Path) -> None:
     assert [problem for problem in problems if "chmod 0700" in problem]
     assert len(problems) == 3
     await store.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_nothing_is_lost_while_tenants_come_and_go(seed: int) -> None:
+    """Writes, reads and folds of more tenants than may be open lose nothing, whichever is closed at which moment."""
+    chance = random.Random(seed)
+    disk = new_disk()
+    names = [f"t{number}" for number in range(5)]
+    answered = dict.fromkeys(names, 0)
+    async with opened(disk, max_open=1) as store:
+        for name in names:
+            await store.create(name)
+
+        async def work(worker: int) -> None:
+            for number in range(30):
+                name, what = chance.choice(names), chance.random()
+                if what < 0.1:
+                    await store.fold(name)
+                elif what < 0.5:
+                    await store.get(name, "notes", "x")
+                else:
+                    assert isinstance(await store.commit(name, unit(worker * 100 + number)), Committed)
+                    answered[name] += 1
+                if chance.random() < 0.3:
+                    await asyncio.sleep(0)
+
+        await asyncio.gather(*(work(worker) for worker in range(8)))
+    async with opened(disk) as after:
+        for name in names:
+            assert (await after.state(name)).mode == "ok"
+            assert await after.count(name, "notes") == answered[name] == (await after.view(name, None)).seq
+            assert (await after.verify(name)).problems == ()
