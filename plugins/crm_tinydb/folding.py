@@ -26,12 +26,12 @@ def breathe() -> None:
 async def fold(tenant: Tenant, keep_days: int) -> None:
     """Fold now; nothing to do is fine. Raises OSError, then nothing has changed; Damaged where a segment is."""
     async with tenant.keeping:
-        if tenant.gone or tenant.reasons or tenant.journal is None:
+        if tenant.gone or tenant.reasons or tenant.flights.journal is None:
             return
-        async with tenant.grounded():
+        async with tenant.flights.grounded():
             if tenant.store_state().mode != "ok" or not await _turn(tenant):
                 return
-            frozen, generation = snapshot(tenant.state), tenant.journal.generation
+            frozen, generation = snapshot(tenant.state), tenant.flights.journal.generation
             tail, segments, anchor = tuple(tenant.log.tail), tenant.log.segments, tenant.log.anchor
         oldest = oldest_kept(frozen.now, keep_days)
         disk, folder = tenant.disk, tenant.folder
@@ -47,7 +47,7 @@ async def fold(tenant: Tenant, keep_days: int) -> None:
 
 async def _turn(tenant: Tenant) -> bool:
     """Begin the next journal, unless the current one is still empty; False where nothing is to be folded."""
-    old = tenant.journal
+    old = tenant.flights.journal
     if old is None:
         return False
     if old.base == tenant.state.seq:
@@ -57,10 +57,10 @@ async def _turn(tenant: Tenant) -> bool:
         fresh = await tenant.run(lambda: Journal.create(tenant.disk, tenant.folder, old.generation + 1, base))
     except OSError as error:
         # The new file may or may not be there: appending to the old one is only safe once that is known.
-        tenant.failed(error)
+        tenant.flights.failed(error)
         raise
     old.close()
-    tenant.journal = fresh
+    tenant.flights.journal = fresh
     return True
 
 

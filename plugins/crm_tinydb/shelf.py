@@ -159,7 +159,7 @@ class Shelf:
 
     def grown(self, tenant: Tenant) -> None:
         """After a commit: fold in the background where the journal has become long."""
-        journal = tenant.journal
+        journal = tenant.flights.journal
         if journal is None or tenant.folding or journal.length < tenant.fold_at:
             return
         tenant.folding = True

@@ -32,6 +32,7 @@ from crm_core.plugin.storage import (
 from crm_tinydb import copies
 from crm_tinydb.disk import Disk, RealDisk
 from crm_tinydb.doctor import examine
+from crm_tinydb.flights import refusal
 from crm_tinydb.folded import snapshot
 from crm_tinydb.folding import fold
 from crm_tinydb.lines import Damaged
@@ -40,7 +41,7 @@ from crm_tinydb.opening import journals
 from crm_tinydb.paging import page, paged
 from crm_tinydb.segments import Segment
 from crm_tinydb.shelf import Shelf
-from crm_tinydb.tenant import Tenant, refusal
+from crm_tinydb.tenant import Tenant
 
 SECTIONS = "sections"
 T = TypeVar("T")

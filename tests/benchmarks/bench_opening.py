@@ -37,7 +37,8 @@ def full_journal(opened: Bench, folder: Path, target: Path) -> None:
         units = [Unit(now=NOW, puts=(record(next(numbers), 1),)) for _ in range(200)]
         await asyncio.gather(*(opened.store.commit("north", unit) for unit in units))
 
-    while tenant.journal is not None and tenant.journal.length < 0.97 * tenant.fold_at:
+    journal = tenant.flights.journal
+    while journal is not None and journal.length < 0.97 * tenant.fold_at:
         opened.run(write())
     shutil.copytree(folder / "north", target / "north")
 
