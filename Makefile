@@ -27,6 +27,10 @@ test: setup ## run every test; as root with apt, system programs that are missin
 	@sh tests/system.sh
 	@$(BIN)/python -m pytest -q
 
+.PHONY: contract
+contract: setup ## run the contract's tests through the manager and through nginx
+	@for front in manager nginx; do PYTHONPATH=tests $(BIN)/python -m pytest -q -p fronts.through --front $$front tests/contract || exit 1; done
+
 .PHONY: check
 check: setup ## lint, types, direction of imports
 	@$(BIN)/ruff check .

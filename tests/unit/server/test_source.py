@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from crm_core.model.keys import Network
+from crm_core.server.source import source_of
+
+PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), "unix")
+
+
+def scope(peer: str | None, *forwarded: str) -> dict[str, Any]:
+    return {
+        "client": None if peer is None else (peer, 4711),
+        "headers": [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded],
+    }
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "source"),
+    [
+        ("192.0.2.1", (), "192.0.2.1"),
+        ("192.0.2.1", ("198.51.100.7",), "192.0.2.1"),
+        ("10.0.0.1", (), "10.0.0.1"),
+        ("10.0.0.1", ("198.51.100.7",), "198.51.100.7"),
+        ("10.0.0.1", ("203.0.113.9, 198.51.100.7, 10.0.0.2",), "198.51.100.7"),
+        ("10.0.0.1", ("203.0.113.9", "198.51.100.7"), "198.51.100.7"),
+        ("10.0.0.1", ("10.0.0.3, 10.0.0.2",), "10.0.0.3"),
+        ("10.0.0.1", ("[2001:db8::1]:443",), "2001:db8::1"),
+        ("10.0.0.1", ("198.51.100.7:443",), "198.51.100.7"),
+        ("10.0.0.1", ("198.51.100.7, unknown",), None),
+        ("10.0.0.1", ("unix",), None),
+        ("10.0.0.1", (" , ",), "10.0.0.1"),
+        ("10.0.0.1", ("\xff\xfe",), None),
+        (None, (), "unix"),
+        (None, ("198.51.100.7",), "198.51.100.7"),
+    ],
+)
+def test_the_rightmost_address_that_no_proxy_vouches_for(
+    peer: str | None, forwarded: tuple[str, ...], source: str | None
+) -> None:
+    """Only what trusted proxies wrote counts, and of it the part that anybody could have written does not."""
+    assert source_of(scope(peer, *forwarded), PROXIES) == source
+
+
+def test_without_proxies_the_peer_is_the_source() -> None:
+    """Nobody's word is taken where nobody is trusted."""
+    assert source_of(scope(None, "198.51.100.7"), ()) == "unix"
+    assert source_of(scope("::1", "198.51.100.7"), ()) == "::1"
