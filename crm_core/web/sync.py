@@ -135,7 +135,7 @@ async def _require(services: Services, tenant: str, *, scope: str, key: str) -> 
 
 def _accepted() -> str:
     """The media type to answer with. Raises NotAcceptable."""
-    if "Accept" not in request.headers:
+    if not request.headers.get("Accept", "").strip():
         return "application/json"
     best = request.accept_mimetypes.best_match(["application/json", NDJSON, CSV])
     if best is None:

@@ -207,7 +207,10 @@ def test_the_log_comes_as_csv_that_no_spreadsheet_runs(box: Box) -> None:
     assert not [cell for cell in itertools.chain(*rows) if cell[:1] in tuple("=+-@")]
 
 
-@pytest.mark.parametrize(("accept", "kind"), [("*/*", "application/json"), ("text/*", "text/csv"), ("image/png", None)])
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [("*/*", "application/json"), ("", "application/json"), ("text/*", "text/csv"), ("image/png", None)],
+)
 def test_what_is_accepted_decides_the_form(box: Box, accept: str, kind: str | None) -> None:
     """None that can be made is 406."""
     answer = box.get("sync/log", headers={"Accept": accept})

@@ -1,0 +1,66 @@
+"""What is durable and when, and a tenant whose files are damaged while the others go on."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from contract.box import BRANDING, Box, good, problem, roster_key
+from contract.conftest import Boxes
+
+
+def test_an_unverified_attempt_is_readable_at_once_and_durable_within_a_second(boxes: Boxes) -> None:
+    """It costs no fsync of its own; after kill -9 it is there all the same."""
+    box = boxes()
+    told = problem(box.push("branding", BRANDING, headers={"Sync-Signature": None}), 401, "signature_missing")
+    assert box.entry(told["request_id"])["error_code"] == "signature_missing"
+    time.sleep(1.3)
+    box.stop(signal.SIGKILL)
+    box.start()
+    assert box.entry(told["request_id"])["error_code"] == "signature_missing"
+
+
+def test_a_verified_refusal_is_durable_before_it_is_told(boxes: Boxes) -> None:
+    """Killed at once: entry, chain and used nonce are there."""
+    box = boxes()
+    body, nonce = box.body("branding", {"title": 5}), "durable-" + "n" * 20
+    box.bearer()
+    told = problem(box.push("branding", raw=body, nonce=nonce), 422, "invalid_payload")
+    box.stop(signal.SIGKILL)
+    box.start()
+    assert box.entry(told["request_id"])["seq"] == 1
+    problem(box.push("branding", raw=body, nonce=nonce), 409, "replayed_nonce")
+    box.crm("log", "verify", "--tenant", "northwind")
+
+
+def damage(folder: Path) -> None:
+    """What a bad disk may do to a tenant's files."""
+    for path in folder.glob("store-*.json"):
+        path.write_bytes(b"garbage" + path.read_bytes()[7:])
+
+
+def test_a_damaged_tenant_takes_no_writes_and_the_others_go_on(boxes: Boxes) -> None:
+    """503 with Retry-After and nothing used; health, readiness and the log say so; the server stays up."""
+    tenants = {name: {"keys": [roster_key(name)]} for name in ("northwind", "contoso")}
+    box: Box = boxes(tenants=tenants)
+    box.applied("branding", BRANDING)
+    box.bearer()
+    box.stop()
+    damage(box.folder / "tenants/northwind")
+    box.start()
+    body, nonce = box.body("branding", {"title": "later"}), "later-" + "n" * 20
+    for _ in range(2):
+        refused = box.push("branding", raw=body, nonce=nonce)
+        told = problem(refused, 503, "storage_unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        entry = box.entry(told["request_id"])
+        assert (entry["status"], entry["error_code"], entry["seq"]) == ("failed", "storage_unavailable", None)
+    health = box.health()
+    assert (health["status"], health["sections"].keys()) == ("degraded", {"branding"})
+    assert "checksum" in health["reasons"][0]
+    ready = box.client.get("/readyz")
+    assert ready.status_code == 200
+    assert [one["tenant"] for one in ready.json()["tenants"]] == ["northwind"]
+    assert box.public() == {"branding": BRANDING}
+    assert good(box.push("branding", BRANDING, tenant="contoso"))["status"] == "applied"
