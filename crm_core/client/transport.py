@@ -26,32 +26,33 @@ def fresh_nonce() -> str:
     return secrets.token_urlsafe(24)
 
 
+_RETRIES = Retries()
+
+
 def _quiet(_pause: Pause) -> None:
     """Nobody watches."""
 
 
-class _Base:
-    """What the clients share; ``watch`` is told of each pause before a retry."""
+def _platform(target: Target, signer: Signer, retries: Retries) -> Platform:
+    return Platform(target=target, signer=signer, clock=time.time, nonce=fresh_nonce, retries=retries)
+
+
+class Client:
+    """Pushes to one tenant.
+
+    ``transport``: another way to connect, such as ``httpx.HTTPTransport(uds=path)``; ``watch`` is told of each pause.
+    """
 
     def __init__(
         self,
         target: Target,
         signer: Signer,
         *,
-        retries: Retries = Retries(),  # noqa: B008 - a frozen value
+        transport: httpx.BaseTransport | None = None,
+        retries: Retries = _RETRIES,
         watch: Callable[[Pause], None] = _quiet,
     ) -> None:
-        self.platform = Platform(target=target, signer=signer, clock=time.time, nonce=fresh_nonce, retries=retries)
-        self._watch = watch
-
-
-class Client(_Base):
-    """Pushes to one tenant. ``transport``: another way to connect, such as ``httpx.HTTPTransport(uds=path)``."""
-
-    def __init__(
-        self, target: Target, signer: Signer, *, transport: httpx.BaseTransport | None = None, **more: Any
-    ) -> None:
-        super().__init__(target, signer, **more)
+        self.platform, self._watch = _platform(target, signer, retries), watch
         self._http = httpx.Client(transport=transport, timeout=_TIMEOUT)
 
     def push(
@@ -102,13 +103,19 @@ class Client(_Base):
             return _lost(error)
 
 
-class AsyncClient(_Base):
+class AsyncClient:
     """As ``Client``, on an event loop."""
 
     def __init__(
-        self, target: Target, signer: Signer, *, transport: httpx.AsyncBaseTransport | None = None, **more: Any
+        self,
+        target: Target,
+        signer: Signer,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        retries: Retries = _RETRIES,
+        watch: Callable[[Pause], None] = _quiet,
     ) -> None:
-        super().__init__(target, signer, **more)
+        self.platform, self._watch = _platform(target, signer, retries), watch
         self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT)
 
     async def push(
