@@ -61,6 +61,7 @@ class Cycle(RequestResponseCycle):
 
     new_request_id: Callable[[], str]
     transport: Any  # an Outlet
+    _ends_by_close = False  # HTTP/1.0 knows no chunks: an answer of unknown length ends with its connection
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Run the application for this request and make sure that the client gets an end."""
@@ -85,8 +86,12 @@ class Cycle(RequestResponseCycle):
             self.keep_alive = False
         if message["type"] == "http.response.start":
             self.transport.hold()
+            if self.scope["http_version"] == "1.0" and not _has_length(message):
+                self.chunked_encoding, self._ends_by_close = False, True
             await super().send(message)
             return
+        if self._ends_by_close:
+            self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
         self.transport.flush()
 
@@ -99,3 +104,7 @@ class Cycle(RequestResponseCycle):
         end: Any = {"type": "http.response.body", "body": body, "more_body": False}
         await self.send(start)
         await self.send(end)
+
+
+def _has_length(start: Any) -> bool:
+    return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))

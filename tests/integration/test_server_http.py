@@ -322,3 +322,24 @@ async def test_expect_continue_is_answered(server: Running) -> None:
     writer.write(b"hi")
     assert told(await reader.read())["body"] == "hi"
     writer.close()
+
+
+async def in_parts(scope: Any, receive: Any, send: Any) -> None:
+    """An answer of unknown length."""
+    if scope["type"] == "lifespan":
+        await application(scope, receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"one", "more_body": True})
+    await send({"type": "http.response.body", "body": b"two"})
+
+
+async def test_an_old_client_gets_no_chunks() -> None:
+    """HTTP/1.0 knows none (RFC 9112, section 6.1): an answer of unknown length ends with the connection."""
+    async with started(in_parts) as server:
+        old = await server.talk(b"GET / HTTP/1.0\r\n\r\n")
+        assert old.partition(b"\r\n\r\n")[2] == b"onetwo"
+        assert b"transfer-encoding" not in old.lower()
+        assert (await server.talk(b"HEAD / HTTP/1.0\r\n\r\n")).endswith(b"\r\n\r\n")
+        new = await server.talk(HEAD + b"Connection: close\r\n\r\n")
+        assert new.endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
