@@ -104,10 +104,11 @@ def measurements(folder: Path) -> Iterator[Measurement]:
         name="writes.disk", what="latency of an append of 500 B and fdatasync", a=lambda: 1000 / appends(), unit=" ms"
     )
     with bench(folder / "tenants") as opened:
+        one = commits(opened, 1, RAW)
         raw_appends = "raw appends of 500 B with fdatasync by one thread"
         yield Measurement(
             name="writes.one", what=f"one writer against {raw_appends}", unit="x",
-            a=commits(opened, 1, RAW), b=appends, least=0.5, goal=0.9,
+            a=one, b=appends, least=0.5, goal=0.9,
         )  # fmt: skip
         yield Measurement(
             name="writes.many", what=f"{WRITERS} writers on one tenant, likewise", unit="x",
@@ -117,7 +118,6 @@ def measurements(folder: Path) -> Iterator[Measurement]:
             name="writes.tenants", what=f"{WRITERS} writers on as many tenants, likewise", unit="x",
             a=commits(opened, WRITERS, 40, apart=True), b=appends, least=2.5,
         )  # fmt: skip
-        one = commits(opened, 1, RAW)
         yield Measurement(
             name="writes.sqlite", what="one writer against sqlite3 (WAL, FULL)", unit="x",
             a=one, b=sqlite_inserts(folder),
