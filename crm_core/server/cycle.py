@@ -90,7 +90,7 @@ class Cycle(RequestResponseCycle):
                 self.chunked_encoding, self._ends_by_close = False, True
             await super().send(message)
             return
-        if self._ends_by_close:
+        if self._ends_by_close and message["type"] == "http.response.body":
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
         self.transport.flush()
