@@ -24,6 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_missing] = {}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: the browser's driver keeps an event loop running, beside which no asynchronous test runs."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose system program is not there."""
     names = [str(mark.args[0]) for mark in item.iter_markers("system")]
