@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -53,12 +53,11 @@ from crm_core.sync.ledger import Ledger
 from crm_core.sync.limits import UnverifiedLimit
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
-from crm_core.web import auth, bootstrap, docs, events, mail, operators, records, sync, users
-from crm_core.web.app import create_app
-from crm_core.web.front import Asgi
-from crm_core.web.pages import pages, site_of
 from crm_core.workspace import Sealer, Views
 from crm_core.workspace.cursors import Cursors
+
+if TYPE_CHECKING:
+    from crm_core.web.front import Asgi
 
 Now = Callable[[], datetime]
 
@@ -263,7 +262,11 @@ def _sync(
 
 
 def application(services: Services) -> Asgi:
-    """The ASGI application around the use cases."""
+    """The ASGI application around the use cases. Only now is the web loaded: commands do without it."""
+    from crm_core.web import auth, bootstrap, docs, events, mail, operators, records, sync, users
+    from crm_core.web.app import create_app
+    from crm_core.web.pages import pages, site_of
+
     site = site_of(services)
     operations = [
         *sync.operations(services),
