@@ -117,7 +117,7 @@ def run_page(name: str, folder: Path, port: int, *, before: str = "", after: str
         env={**environment(), **environ},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=240,  # a story of fifty commands on a machine that has other things to do
         check=False,
     )
     assert done.returncode == 0, f"{name} does not run as it stands:\n{done.stdout}\n{done.stderr}"

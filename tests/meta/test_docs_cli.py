@@ -87,6 +87,7 @@ def test_every_command_and_option_has_a_help_text(path: str, command: click.Comm
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     """Every example of the page works, one after the other, half of them beside a running server."""
     told = run_page(NAME, tmp_path, free_port())

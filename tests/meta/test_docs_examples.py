@@ -24,6 +24,7 @@ RUN_ELSEWHERE = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_quickstart_leads_to_a_pushed_branding(tmp_path: Path) -> None:
     """Every command of the quickstart, in their order from a clone, works, and what was pushed is seen."""
     port = free_port()
@@ -37,6 +38,7 @@ def test_the_quickstart_leads_to_a_pushed_branding(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_readme_runs(tmp_path: Path) -> None:
     """The README's demo starts within a minute, says what it says there, and its commands work beside it."""
     clone, port = checkout(tmp_path), free_port()

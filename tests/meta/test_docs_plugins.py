@@ -85,6 +85,7 @@ def test_there_is_an_example_of_each_hook_and_all_load(lone: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_lone_files_work_in_a_running_server(tmp_path: Path, lone: Path) -> None:
     """Pushes, merges, a scheme, records, a rule and a policy of the page's files do what the page says of them."""
     port = free_port()
@@ -103,7 +104,7 @@ def test_the_lone_files_work_in_a_running_server(tmp_path: Path, lone: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_suites_hold_for_the_examples(tmp_path: Path, lone: Path) -> None:
     """The page's tests, in a folder of their own, pass: the scheme and the backend keep their promises."""
     for name, text in _files().items():
@@ -125,7 +126,7 @@ def test_the_suites_hold_for_the_examples(tmp_path: Path, lone: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_package_is_found_once_it_is_installed(tmp_path: Path) -> None:
     """The page's pyproject makes a wheel; installed somewhere, its plugin is found by its entry point."""
     files, source, site = _files(), tmp_path / "acme-telephony", tmp_path / "site"

@@ -36,6 +36,7 @@ READ_KEY = "import re,sys,base64; print(base64.b64decode(re.search(r'base64:(\\S
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_examples_integrate_from_nothing(tmp_path: Path) -> None:
     """The page's commands push, read health, log and history; its Python example then verifies the chain."""
     (example,) = blocks("docs/protocol.md", "python")
@@ -58,6 +59,7 @@ def test_the_examples_integrate_from_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_an_edited_log_breaks_the_example(tmp_path: Path) -> None:
     """The verifying example is no decoration: it refuses entries of which one was changed."""
     (example,) = blocks("docs/protocol.md", "python")
