@@ -77,6 +77,10 @@ def read_lines(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
         if end < 0:
             if b"\0" in data[start:]:
                 raise Damaged("has zeros where its end should be", start)
+            if (
+                opened(data[start:-1]) is not None
+            ):  # a crash cuts a line short; it does not put a byte in place of its LF
+                raise Damaged(f"has a line that does not fit its checksum at byte {start}", start)
             return
         text = opened(data[start:end])
         if text is None:

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crm_core.errors import StorageUnavailable
+from crm_core.plugin.storage import Claim, EntryQuery, StorageContext, Unit
+from crm_core.testing.disk import FakeDisk
+from crm_core.testing.storage import entry, put
+from crm_tinydb.storage import TinyDBBackend
+
+HOME = Path("/fake/tenants")
+FOLDER = HOME / "north"
+UNITS = 9
+Picture = tuple[int, int, dict[str, bytes], tuple[str, ...]]
+
+
+async def filled() -> FakeDisk:
+    """Two folds, then a journal with more, and some unverified attempts."""
+    disk = FakeDisk()
+    disk.make_folder(HOME)
+    disk.sync_folder(HOME.parent)
+    store = TinyDBBackend(disk)
+    await store.open(StorageContext(HOME))
+    await store.create("north")
+    for number in range(1, UNITS + 1):
+        unit = Unit(
+            now=1,
+            claims=(Claim("nonce", f"n{number}", b"{}"),),
+            puts=(put(f"d{number}", {"n": number}, {"k": f"v{number}"}),),
+            entries=(entry(number),),
+            revises=True,
+        )
+        await store.commit("north", unit)
+        if number in {3, 6}:
+            store.note("north", entry(50 + number, signature_result="invalid"))
+            await store.fold("north")
+    await store.close()
+    return disk
+
+
+async def picture(disk: FakeDisk) -> tuple[str, Picture | None]:
+    """The state of the tenant and all that it shows."""
+    store = TinyDBBackend(disk)
+    await store.open(StorageContext(HOME))
+    try:
+        view = await store.view("north", None)
+        shown = {document.id: document.body async for document in store.documents("north", "notes")}
+        log = tuple(each.id for each in await store.entries("north", EntryQuery(verified=True)))
+        await store.check("north")
+        return (await store.state("north")).mode, (view.seq, view.head.seq, shown, log)
+    except StorageUnavailable:
+        return (await store.state("north")).mode, None
+    finally:
+        await store.close()
+
+
+@cache
+def prepared() -> tuple[dict[str, bytes], Picture]:
+    """The files of a whole tenant, and what it shows."""
+    disk = asyncio.run(filled())
+    mode, whole = asyncio.run(picture(disk.power_cut("all")))
+    assert mode == "ok"
+    assert whole is not None
+    assert whole[0] == UNITS
+    return {name: disk.read(FOLDER / name) for name in disk.names(FOLDER) if name != "previous"}, whole
+
+
+def damaged(name: str, data: bytes) -> tuple[str, Picture | None]:
+    disk = asyncio.run(filled())
+    disk.edit(FOLDER / name, lambda _: data)
+    return asyncio.run(picture(disk))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_flipped_bit_is_told(data: st.DataObject) -> None:
+    """Whichever bit of whichever file flips, the tenant is in quarantine and shows a state it once had, or nothing."""
+    files, whole = prepared()
+    name = data.draw(st.sampled_from(sorted(files)))
+    at = data.draw(st.integers(0, len(files[name]) - 1))
+    spoilt = bytearray(files[name])
+    spoilt[at] ^= 1 << data.draw(st.integers(0, 7))
+    mode, shown = damaged(name, bytes(spoilt))
+    assert mode == "quarantined"
+    assert shown is None or once_was(shown, whole)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_cut_shows_a_state_that_was(data: st.DataObject) -> None:
+    """Wherever a file is cut, the tenant shows a state it once had; only the end of a .log may be cut unseen."""
+    files, whole = prepared()
+    name = data.draw(st.sampled_from(sorted(files)))
+    length = data.draw(st.integers(0, len(files[name]) - 1))
+    mode, shown = damaged(name, files[name][:length])
+    if not name.endswith(".log"):
+        assert mode == "quarantined"
+    assert shown is None or once_was(shown, whole)
+
+
+def once_was(shown: Picture, whole: Picture) -> bool:
+    """Whether what is shown is what the tenant held after some unit; the log may lack what a lost segment held."""
+    seq, head, documents, log = shown
+    expected = {name: body for name, body in whole[2].items() if int(name[1:]) <= seq}
+    return head == seq and documents == expected and set(log) <= set(whole[3][-seq:] if seq else ())
