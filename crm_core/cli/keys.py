@@ -38,7 +38,8 @@ def command() -> None:
     show_default=True,
     help="How it is written.",
 )
-def generate(form: Literal["base64", "hex", "whsec"]) -> None:
+@config_option
+def generate(form: Literal["base64", "hex", "whsec"], config: Path) -> None:  # noqa: ARG001 -- every command takes it
     """Print a fresh secret of 32 random bytes, in a form that keys.yaml and instance.yaml take."""
     click.echo(fresh_secret(form))
 

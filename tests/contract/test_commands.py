@@ -11,14 +11,14 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from contract.box import BRANDING, SECRET_KEY, Box
+from contract.box import BRANDING, SECRET_KEY
 from contract.conftest import Boxes
 from crm_core.cli.main import COMMANDS
 from crm_core.cli.main import crm as program
@@ -77,15 +77,24 @@ def test_exit_codes_say_done_refused_or_wrong_usage(tmp_path: Path, words: list[
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_helps(name: str) -> None:
-    """Each in the table can be imported and says what it is for, and so do its own commands."""
-    done = CliRunner().invoke(program, [name, "--help"])
-    assert done.exit_code == 0
-    assert "Usage:" in done.output
-    command = program.get_command(click.Context(program), name)
-    for inner in getattr(command, "commands", {}):
-        assert "--config" in CliRunner().invoke(program, [name, inner, "--help"]).output or name == "keys"
+def leaves(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, with the words that call it."""
+    if not isinstance(command, click.Group):
+        yield words, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        yield from leaves(inner, (*words, name))
+
+
+def test_every_command_helps_and_takes_the_config_folder() -> None:
+    """Each can be imported, says what it is for, and takes --config."""
+    found = dict(leaves(program))
+    assert {words[0] for words in found} == set(COMMANDS)
+    assert [words for words, command in found.items() if not command.help] == []
+    assert [words for words, one in found.items() if "--config" not in {o for p in one.params for o in p.opts}] == []
 
 
 def test_commands_do_the_same_with_and_without_a_server(boxes: Boxes) -> None:
