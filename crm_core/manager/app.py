@@ -102,7 +102,8 @@ class Manager:
             log.warning(
                 "request_failed", code=error.code, method=scope["method"], path=scope["path"], request_id=request_id
             )
-        await tell_error(send, error, request_id)
+        accepted = fields.value_of(scope["headers"], b"accept") or b""
+        await tell_error(send, error, request_id, as_page=b"text/html" in accepted and "/api/" not in scope["path"])
 
 
 def _target(scope: Any) -> str:

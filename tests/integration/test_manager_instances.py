@@ -138,6 +138,19 @@ def test_entity_tags_and_heads(world: World) -> None:
         problem(api.get("/bootstrap", params={"q": "x" * 6000}), 400, "unknown_parameter")
 
 
+def test_events_follow_a_push(world: World) -> None:
+    """Whoever listens through the front hears of a push at once."""
+    bearer = world.us.token("initech", "sync:read")
+    url = f"{world.url}{world.us.base('initech')}/events"
+    with httpx.stream("GET", url, headers=bearer, timeout=10) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = stream.iter_lines()
+        assert any(line == "event: ready" for line in lines)
+        told = world.push(world.us, "initech", "branding", {"title": f"T {world.version}"}).json()
+        heard = next(line for line in lines if line.startswith("data:") and "branding" in line)
+        assert told["request_id"] in heard
+
+
 def test_too_large_a_body_is_refused_while_it_is_sent(world: World) -> None:
     """A body over the instance's limit is refused through the front too, without being read to its end."""
     path, _, headers = world.eu.push("northwind", "branding", BRANDING, world.version + 1)

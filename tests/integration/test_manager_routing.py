@@ -159,3 +159,19 @@ async def test_unix_sockets(tmp_path: Path) -> None:
     ):
         assert (await front.ask("/i/eu1/x")).body == b"ok"
         assert eu.seen[0].values(b"host") == [b"front.example"]
+
+
+async def test_people_get_a_page(tmp_path: Path) -> None:
+    """A browser that asks for a page of a workspace that is down gets one, which asks again; the API gets a problem."""
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
+        page = await front.ask("/i/eu1/t/northwind/customers", headers=browser)
+        assert (page.status, page.value("content-type")) == (502, "text/html; charset=utf-8")
+        assert page.value("content-security-policy").startswith("default-src 'none'")
+        text = page.body.decode()
+        assert '<meta http-equiv="refresh" content="5">' in text
+        assert page.value("x-request-id") in text
+        assert "<h1>Instance unavailable</h1>" in text
+        gone = await front.ask("/i/us9/t/northwind/", headers=browser)
+        assert (gone.status, b"refresh" in gone.body) == (421, False)
+        problem(await front.ask("/i/eu1/t/n/api/v1/bootstrap", headers=browser), 502, "instance_unavailable")
