@@ -19,6 +19,7 @@ RUN_ELSEWHERE = {
     "docs/cli.md": "tests/meta/test_docs_cli.py",
     "docs/plugins.md": "tests/meta/test_docs_plugins.py",
     "docs/protocol.md": "tests/meta/test_docs_protocol.py",
+    "docs/records.md": "tests/meta/test_docs_records.py",
     "docs/storage.md": "tests/meta/test_docs_storage.py",
 }
 

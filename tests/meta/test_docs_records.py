@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from crm_core.plugin.host import PluginHost
+from crm_core.plugin.registry import build_registry
+from crm_core.records.batch import MAX_ITEMS
+from crm_core.records.once import HELD_SECONDS
+from crm_core.records.selection import DEFAULT_LIMIT, MAX_LIMIT
+from crm_core.web.records import BATCH_LIMIT, RECORD_LIMIT
+from doc_pages import blocks, free_port, page, run_page
+
+NAME = "docs/records.md"
+
+
+@pytest.mark.slow
+def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
+    """Every example of the page works as it stands, one after the other, against one server; so does its program."""
+    (program,) = blocks(NAME, "python")
+    (tmp_path / "transfer.py").write_text(program.text)
+    after = f'\nAPI="$api" TOKEN="$token" "{sys.executable}" transfer.py\n'
+    told = run_page(NAME, tmp_path, free_port(), after=after)
+    assert '"email":null,"phone":"+49 30 1234"' in told
+    assert '"name":"Grace M. Hopper","email":null,"phone":null,"company":"Navy"' in told
+    assert '"pointer":"/items/2/name"' in told
+    assert '"code":"revision_mismatch"' in told
+    assert len(set(re.findall(r'{"id":"([^"]+)","external_id":null,"name":"Hedy Lamarr"', told))) == 1
+    assert "id,external_id,name," in told
+    assert told.splitlines()[-1] == "704 customers"
+
+
+def test_the_tables_are_those_of_the_record_types() -> None:
+    """What can be sorted, filtered and searched by, and every member, stand on the page."""
+    host = PluginHost()
+    host.load_entry_points()
+    text = page(NAME)
+    for name, record_type in build_registry(host).record_types.items():
+        declared = (record_type.SORTABLE, record_type.FILTERABLE, record_type.SEARCHED)
+        cells = " | ".join(", ".join(f"`{each}`" for each in names) for names in declared)
+        assert f"| `{name}` | {cells} |" in text
+        (row,) = re.findall(rf"^\| `{name}` \| (?!`name`)(.*) \|$", text, re.MULTILINE)
+        common = {"name", "tags", "notes", "custom"}
+        assert all(f"`{member.name}`" in row for member in record_type.members if member.name not in common)
+        assert all(f"`{value}`" in row for member in record_type.members for value, _ in member.choices)
+
+
+def test_the_figures_on_the_page_are_those_in_force() -> None:
+    """Limits and lifetimes on the page are the ones that the code has."""
+    text = page(NAME)
+    assert f"up to {MAX_ITEMS}" in text
+    assert f"For {HELD_SECONDS // 3600} hours" in text
+    assert f"1 to {MAX_LIMIT}, {DEFAULT_LIMIT} unless given" in text
+    assert f"may be {RECORD_LIMIT >> 10} KiB, a batch's {BATCH_LIMIT >> 20} MiB" in text
