@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import axe_playwright_python
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Response
 
 PASSWORD = "seven sailing boats"
+_AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SHOTS = Path(__file__).parents[2] / ".screenshots"
 
 
@@ -72,6 +75,21 @@ class Desk:
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def wear(self, scheme: Literal["light", "dark"]) -> None:
+        """Have the system be light or dark, and wait until the page is painted so."""
+        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
+
+    def serious(self, *, contrast_only: bool = False) -> list[str]:
+        """What axe finds on the page that is serious, each with the first element it is about."""
+        if not self.page.evaluate("'axe' in self"):
+            self.page.evaluate(_AXE)
+        rules = {"type": "rule", "values": ["color-contrast"]} if contrast_only else {"type": "tag", "values": _TAGS}
+        options = {"runOnly": rules, "resultTypes": ["violations"]}
+        told = self.page.evaluate("async (options) => (await axe.run(options)).violations", options)
+        found = [one for one in told if one["impact"] in ("serious", "critical")]
+        return [f"{one['id']}: {one['nodes'][0]['target']} {one['nodes'][0].get('failureSummary')}" for one in found]
 
     def shot(self, name: str) -> None:
         """Keep a picture of the whole page, for people to look at."""

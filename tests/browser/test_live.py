@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from browser.api import Api
 from browser.desk import Desk, People
+from browser.pictures import picture
 from contract.box import Box
 
 pytestmark = pytest.mark.usefixtures("plain")
@@ -15,7 +16,6 @@ Sit = Callable[..., Desk]
 
 WITHOUT_DEALS = {"code": "small", "name": "Small", "features": ["customers.*", "tasks.*"]}
 ALL = {"code": "all", "name": "All", "features": ["customers.*", "deals.*", "tasks.*", "reports.*"]}
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfz0AEYBxVSF+FABJADveWkH6oAAAAAElFTkSuQmCC"
 WATCH = """() => {
     const changed = {};
     const note = (name) => { changed[name] ??= Date.now(); };
@@ -23,7 +23,8 @@ WATCH = """() => {
         if (document.title.endsWith('Sol y Mar')) note('title');
         if (document.querySelector('.side .brand span')?.textContent === 'Sol y Mar') note('side');
         if (document.querySelector('.side .brand img')?.src.includes('/picture/')) note('logo');
-        if (getComputedStyle(document.querySelector('.btn.primary')).backgroundColor === 'rgb(255, 230, 0)') note('color');
+        const fill = getComputedStyle(document.querySelector('.btn.primary')).backgroundColor;
+        if (fill === 'rgb(255, 230, 0)') note('color');
         if (document.querySelector('.side figcaption')?.textContent === 'Carnaval') note('caption');
         requestAnimationFrame(look);
     };
@@ -43,13 +44,13 @@ def test_a_push_changes_the_open_page(sit: Sit, box: Box) -> None:
     page.evaluate(WATCH)
     branding = {
         "title": "Sol y Mar",
-        "logo_url": PIXEL,
+        "logo_url": picture(255, 230, 0),
         "colors": {"primary": "#ffe600", "sidebar": "#ffe600", "text": "#8a8a8a"},
         "sidebar": {"caption": "Carnaval"},
     }
     box.applied("branding", branding)
     answered = time.time() * 1000
-    page.wait_for_function("Object.keys(window.changedAt).length === 5", timeout=5000)
+    page.wait_for_function("() => Object.keys(window.changedAt).length === 5", timeout=5000)
     changed = page.evaluate("window.changedAt")
     late = {name: round(at - answered) for name, at in changed.items() if at - answered > 1000}
     assert late == {}

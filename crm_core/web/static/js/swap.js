@@ -5,6 +5,7 @@ export async function swapFrame(fresh) {
   const sheet = await sheetOf(fresh);
   await Promise.all([...fresh.querySelectorAll("[data-swap] img")].map(decoded));
   await new Promise(requestAnimationFrame);
+  document.documentElement.dataset.swapping = ""; // colours change at once, not by the transitions of hovering
   if (sheet) document.adoptedStyleSheets = [sheet];
   for (const part of fresh.querySelectorAll("[data-swap]")) {
     const held = document.querySelector(`[data-swap="${part.dataset.swap}"]`);
@@ -14,6 +15,8 @@ export async function swapFrame(fresh) {
   if (fresh.documentElement.dataset.scheme) document.documentElement.dataset.scheme = fresh.documentElement.dataset.scheme;
   else delete document.documentElement.dataset.scheme;
   document.getElementById("icon").href = fresh.getElementById("icon").getAttribute("href");
+  document.body.offsetHeight; // the new colours are in force before transitions are allowed again
+  delete document.documentElement.dataset.swapping;
   document.title = document.title.replace(/ · [^·]*$/, fresh.title.match(/ · [^·]*$/)?.[0] ?? "");
 }
 

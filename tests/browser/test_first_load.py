@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from browser.desk import Desk, People
+from contract.box import Box
+
+pytestmark = pytest.mark.usefixtures("plain")
+Sit = Callable[..., Desk]
+
+
+def test_the_first_painted_frame_wears_the_brand(sit: Sit, box: Box) -> None:
+    """On a cold load no frame shows the product's own colours before the tenant's."""
+    box.applied("branding", {"title": "Sol y Mar", "colors": {"primary": "#ff0000", "sidebar": "#00ff00"}})
+    desk = sit(People.agent)
+    session = desk.context.new_cdp_session(desk.page)
+    session.send("Network.enable")
+    session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    slow = {"offline": False, "latency": 60, "downloadThroughput": 60_000, "uploadThroughput": 60_000}
+    session.send("Network.emulateNetworkConditions", slow)
+    frames: list[bytes] = []
+
+    def keep(event: dict[str, Any]) -> None:
+        frames.append(base64.b64decode(event["data"]))
+        session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
+
+    session.on("Page.screencastFrame", keep)
+    session.send("Page.startScreencast", {"format": "png", "everyNthFrame": 1})
+    desk.page.goto("about:blank")
+    frames.clear()
+    desk.go("/customers")
+    desk.page.wait_for_timeout(300)
+    session.send("Page.stopScreencast")
+    assert frames
+    seen = [_pixel(desk, frame, 20, 500) for frame in frames]
+    blank = [255, 255, 255]
+    assert [0, 255, 0] in seen
+    assert all(pixel in ([0, 255, 0], blank) for pixel in seen), seen
+
+
+def _pixel(desk: Desk, frame: bytes, x: int, y: int) -> list[int]:
+    """The colour of a point in a frame, read by the browser itself."""
+    data = "data:image/png;base64," + base64.b64encode(frame).decode()
+    return list(
+        desk.page.evaluate(
+            """async ([data, x, y]) => {
+                const image = new Image();
+                image.src = data;
+                await image.decode();
+                const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+                canvas.drawImage(image, 0, 0);
+                const scale = image.width / innerWidth;
+                return [...canvas.getImageData(Math.round(x * scale), Math.round(y * scale), 1, 1).data].slice(0, 3);
+            }""",
+            [data, x, y],
+        )
+    )
+
+
+def test_the_first_load_is_light(sit: Sit, record_property: Callable[[str, object], None]) -> None:
+    """Page, theme, stylesheet, scripts and icons weigh less than 100 KB together on a cold load."""
+    desk = sit(People.agent)
+    desk.go("/customers")
+    weights = desk.page.evaluate(
+        """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+            .filter((one) => !one.name.endsWith("/events")).map((one) => [one.name, one.transferSize])"""
+    )
+    assert len(weights) >= 6, weights
+    total = sum(size for _, size in weights)
+    record_property("first load", f"{total} bytes in {len(weights)} requests")
+    assert total < 100_000, weights
+
+
+def test_assets_are_kept_by_the_browser(sit: Sit) -> None:
+    """Stylesheets, scripts and the theme are fetched once; the next page takes them from the browser's own cache."""
+    desk = sit(People.agent)
+    desk.go("/customers")
+    desk.go("/account")
+    again = desk.page.evaluate(
+        """() => performance.getEntriesByType("resource")
+            .filter((one) => /static|theme/.test(one.name)).map((one) => one.transferSize)"""
+    )
+    assert again
+    assert sum(again) == 0, again
+
+
+def test_the_users_own_scheme_is_there_at_the_first_paint(sit: Sit) -> None:
+    """A choice of dark is kept in a cookie, so that the server already writes it into the page."""
+    desk = sit(People.agent)
+    desk.go("/account")
+    desk.page.get_by_role("button", name="Dark").click()
+    expect(desk.page.locator("html")).to_have_attribute("data-scheme", "dark")
+    assert 'data-scheme="dark"' in desk.go("/").text()
+    desk.go("/account")
+    desk.page.get_by_role("button", name="Like the system").click()
+    assert "data-scheme" not in desk.go("/").text()
+
+
+def test_a_dark_brand_makes_dark_the_default(sit: Sit, box: Box) -> None:
+    """A pushed dark background turns pages dark for those who did not choose."""
+    box.applied("branding", {"title": "Night", "colors": {"background": "#101418"}})
+    desk = sit(who=None)
+    assert 'data-scheme="dark"' in desk.go("/login").text()

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from playwright.sync_api import expect
+
+from browser.desk import Desk, People
+from contract.box import Box
+
+Sit = Callable[..., Desk]
+
+
+class Inbox:
+    """What the mail server took; addresses of ``refused.example`` are not let through."""
+
+    def __init__(self) -> None:
+        self.letters: list[EmailMessage] = []
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802 -- aiosmtpd's name
+        if address.endswith("@refused.example"):
+            return "550 5.1.1 No such user here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- aiosmtpd's name
+        letter = message_from_bytes(envelope.content, policy=default)
+        assert isinstance(letter, EmailMessage)
+        self.letters.append(letter)
+        return "250 OK"
+
+
+@pytest.fixture
+def inbox(mail_port: int) -> Iterator[Inbox]:
+    """A real mail server."""
+    taken = Inbox()
+    controller = Controller(taken, hostname="127.0.0.1", port=mail_port)
+    controller.start()
+    yield taken
+    controller.stop()
+
+
+@pytest.fixture
+def smtp(box: Box, plain: None, mail_port: int) -> dict[str, Any]:
+    """The tenant sends through the tests' mail server."""
+    section = {
+        "host": "127.0.0.1",
+        "port": mail_port,
+        "security": "none",
+        "from_email": "crm@nordwind.example",
+        "from_name": "Nordwind Büro",
+        "timeout_seconds": 3,
+    }
+    box.applied("smtp", section)
+    return section
+
+
+def text_of(letter: EmailMessage, kind: str) -> str:
+    part = letter.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+def link_in(letter: EmailMessage) -> str:
+    found = re.search(r"http\S+/password/\S+", text_of(letter, "plain"))
+    assert found is not None
+    return found.group()
+
+
+def test_the_test_mail_arrives(sit: Sit, inbox: Inbox, smtp: dict[str, Any]) -> None:
+    """Each step shows as it is done; the letter comes from the tenant's own sender, in its brand, as text and HTML."""
+    desk = sit(People.admin)
+    page = desk.page
+    desk.go("/mail")
+    expect(page.get_by_text("Nordwind Büro <crm@nordwind.example>")).to_be_visible()
+    page.get_by_role("button", name="Send test mail").click()
+    expect(page.get_by_text("It works.")).to_be_visible()
+    expect(page.locator(".steps li.ok")).to_have_text(["Address found", "Connected", "Accepted"])
+    [letter] = inbox.letters
+    assert letter["From"] == "Nordwind Büro <crm@nordwind.example>"
+    assert letter["To"] == People.admin.email
+    assert "Nordwind Reisen" in text_of(letter, "plain")
+    assert "#0b5fff" in text_of(letter, "html")
+
+
+def test_what_is_wrong_is_told_apart(sit: Sit, box: Box, smtp: dict[str, Any]) -> None:
+    """A name without an address, a refused connection and a server that is gone are three different sentences."""
+    desk = sit(People.admin)
+    page = desk.page
+    for members, step, told in (
+        ({"host": "no-such-host.invalid"}, "Address found", "The server's name has no address."),
+        ({}, "Connected", "The server refused the connection."),
+    ):
+        box.applied("smtp", {**smtp, **members})
+        desk.go("/mail")
+        page.get_by_role("button", name="Send test mail").click()
+        expect(page.get_by_text(told)).to_be_visible()
+        expect(page.locator(".steps li.bad")).to_have_text(step)
+
+
+def test_without_a_script_the_form_answers_too(sit: Sit, inbox: Inbox, smtp: dict[str, Any]) -> None:
+    """Where scripts do not run, the page comes back with the result."""
+    desk = sit(People.admin, java_script_enabled=False)
+    desk.go("/mail")
+    desk.page.get_by_role("button", name="Send test mail").click()
+    expect(desk.page.get_by_text("It works.")).to_be_visible()
+    assert len(inbox.letters) == 1
+
+
+def test_invitation_and_reset_by_letter(sit: Sit, inbox: Inbox, smtp: dict[str, Any]) -> None:
+    """An invited user chooses a password by the letter's link, forgets it, and sets another one by the next letter."""
+    admin = sit(People.admin)
+    admin.go("/users/invite")
+    admin.page.get_by_label("Mail address").fill("karl@nordwind.example")
+    admin.page.get_by_label("Name").fill("Karl <b>Oltmann</b>")
+    admin.page.get_by_role("button", name="Invite").click()
+    expect(admin.page.locator(".toast")).to_contain_text("on its way to karl@nordwind.example")
+    [letter] = inbox.letters
+    assert letter["Subject"] == "Silke Wulff invites you to Nordwind Reisen"
+    assert "&lt;b&gt;Oltmann" in text_of(letter, "html")
+
+    guest = sit(who=None)
+    page = guest.page
+    for number, password in enumerate(("two red buoys", "nine grey gulls")):
+        page.goto(link_in(inbox.letters[number]))
+        page.get_by_label("New password").fill(password)
+        page.get_by_label("The same again").fill(password)
+        page.get_by_role("button", name="Set password").click()
+        expect(page.get_by_text("The password is set.")).to_be_visible()
+        if number == 0:
+            page.get_by_role("link", name="Forgot it?").click()
+            page.get_by_label("Mail address").fill("karl@nordwind.example")
+            page.get_by_role("button", name="Send the link").click()
+            expect(page.get_by_text("Look into your mail.")).to_be_visible()
+            page.wait_for_timeout(50)
+            for _ in range(40):
+                if len(inbox.letters) == 2:
+                    break
+                page.wait_for_timeout(50)
+    page.fill("#email", "karl@nordwind.example")
+    page.fill("#password", "nine grey gulls")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Karl")
+
+
+def test_an_unknown_address_gets_no_letter_and_the_same_answer(sit: Sit, inbox: Inbox, smtp: dict[str, Any]) -> None:
+    """Who asks for a reset does not learn who has an account."""
+    guest = sit(who=None)
+    guest.go("/forgot")
+    guest.page.get_by_label("Mail address").fill("nobody@nordwind.example")
+    guest.page.get_by_role("button", name="Send the link").click()
+    expect(guest.page.get_by_text("Look into your mail.")).to_be_visible()
+    guest.page.wait_for_timeout(200)
+    assert inbox.letters == []
+
+
+def test_a_rejected_recipient_leaves_the_link_to_the_admin(sit: Sit, inbox: Inbox, smtp: dict[str, Any]) -> None:
+    """A letter that is not let through is told with its reason, and the admin gets the link."""
+    admin = sit(People.admin)
+    admin.go("/users/invite")
+    admin.page.get_by_label("Mail address").fill("gone@refused.example")
+    admin.page.get_by_role("button", name="Invite").click()
+    expect(admin.page.get_by_text("The server rejected the recipient.")).to_be_visible()
+    expect(admin.page.locator("#link")).to_contain_text("/password/")
+
+
+def test_the_api_tells_the_test_mail_too(sit: Sit, box: Box, inbox: Inbox, smtp: dict[str, Any]) -> None:
+    """POST settings/smtp/test sends to the signed-in user's own address; a token may not."""
+    desk = sit(People.admin)
+    desk.go("/mail")
+    token = desk.page.locator("input[name=csrf]").first.input_value()
+    answer = desk.page.evaluate(
+        """async ([url, token]) => {
+            const answer = await fetch(url, {method: "POST", headers: {"X-CSRF-Token": token}});
+            return {status: answer.status, body: await answer.json()};
+        }""",
+        [f"{desk.root}/api/v1/settings/smtp/test", token],
+    )
+    told = {"delivered": True, "to": People.admin.email, "steps": ["found", "connected", "accepted"], "trouble": None}
+    assert answer == {"status": 200, "body": told}
+    assert len(inbox.letters) == 1
+    refused = box.client.post(f"{box.base()}/settings/smtp/test", headers=box.bearer())
+    assert refused.status_code == 403
