@@ -13,13 +13,11 @@ from crm_core.manager.client import Client, ClientLeft
 from crm_core.manager.relay import Relay, Request
 from crm_core.manager.roster import Roster
 from crm_core.manager.upstream import log
-from crm_core.model.keys import within
 from crm_core.server.paths import refused
-from crm_core.server.source import UNIX, peer_of, source_of
+from crm_core.server.source import UNIX, is_operator, source_of
 
 _INSTANCES: Final = "/i/"
 _OWN: Final = {"/healthz": {"status": "ok"}, "/readyz": {"status": "ready"}}
-_FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 
 
 class Manager:
@@ -89,12 +87,8 @@ class Manager:
         await self._relay.carry(request, instance.order(), client, send)
 
     def _is_operator(self, scope: Any) -> bool:
-        """Whether the client is an operator; who comes through a proxy that is not trusted never is."""
         settings = self._roster.settings
-        forwarded = any(name in _FORWARDED for name, _ in scope["headers"])
-        if forwarded and not within(peer_of(scope), settings.trusted_proxies):
-            return False
-        return within(source_of(scope, settings.trusted_proxies), settings.operators)
+        return is_operator(scope, proxies=settings.trusted_proxies, operators=settings.operators)
 
     async def _refuse(self, scope: Any, error: CrmError, send: Any) -> None:
         request_id = self._new_request_id()

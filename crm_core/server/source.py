@@ -11,6 +11,7 @@ from crm_core.model.keys import Network, within
 UNIX: Final = "unix"
 """The source of a request that came through a unix socket."""
 
+_FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{1,45}")
 
 
@@ -34,6 +35,18 @@ def source_of(scope: Any, proxies: Sequence[Network]) -> str | None:
         if not within(source, proxies):
             return source
     return source
+
+
+def is_operator(scope: Any, *, proxies: Sequence[Network], operators: Sequence[Network]) -> bool:
+    """Whether a request comes from one of ``operators``.
+
+    One that was forwarded by a proxy that nobody trusts does not: the proxy's own address, loopback as a rule, would
+    pass the whole world for an operator.
+    """
+    forwarded = any(name in _FORWARDED for name, _ in scope["headers"])
+    if forwarded and not within(peer_of(scope), proxies):
+        return False
+    return within(source_of(scope, proxies), operators)
 
 
 def _bare(hop: str) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from quart import Response
+from quart import Response, request
 
 from crm_core import errors
 from crm_core.errors import NotFound
-from crm_core.model.keys import within
+from crm_core.server.source import is_operator
 from crm_core.services import Services
 from crm_core.web.answers import answer
-from crm_core.web.exchange import exchange
 from crm_core.web.operations import Operation, Reply
 from crm_core.web.reading import parameters
 
@@ -106,7 +105,8 @@ def operations(services: Services) -> list[Operation]:
 
 def _operators_only(services: Services) -> None:
     """Raise NotFound for anyone else: what is not for them is not there."""
-    if not within(exchange().source, services.settings.operators):
+    settings = services.settings
+    if not is_operator(request.scope, proxies=settings.trusted_proxies, operators=settings.operators):
         raise NotFound("There is nothing at this address.")
 
 

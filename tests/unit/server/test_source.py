@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from crm_core.model.keys import Network
-from crm_core.server.source import source_of
+from crm_core.server.source import is_operator, source_of
 
 PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), "unix")
 
@@ -49,3 +49,22 @@ def test_without_proxies_the_peer_is_the_source() -> None:
     """Nobody's word is taken where nobody is trusted."""
     assert source_of(scope(None, "198.51.100.7"), ()) == "unix"
     assert source_of(scope("::1", "198.51.100.7"), ()) == "::1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "allowed"),
+    [
+        ("127.0.0.1", (), True),
+        ("192.0.2.1", (), False),
+        ("127.0.0.1", ("127.0.0.1",), False),
+        ("10.0.0.1", ("127.0.0.1",), True),
+        ("10.0.0.1", ("127.0.0.1, 192.0.2.1",), False),
+        ("10.0.0.1", ("nonsense",), False),
+        (None, (), False),
+        (None, ("127.0.0.1",), True),
+    ],
+)
+def test_operators(peer: str | None, forwarded: tuple[str, ...], allowed: bool) -> None:
+    """Who comes through a proxy that is not trusted is no operator, whatever the proxy's own address."""
+    networks = (ip_network("127.0.0.0/8"),)
+    assert is_operator(scope(peer, *forwarded), proxies=PROXIES, operators=networks) is allowed
