@@ -19,9 +19,16 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.signature import SignatureScheme
 from crm_core.plugin.storage import StorageBackend
 
-# Names that routes of the API have taken.
-RESERVED_PAYLOAD_TYPES = frozenset({"health", "log", "history"})
-RESERVED_RECORD_TYPES = frozenset({"sync", "bootstrap", "auth", "settings", "events", "users"})
+# Names that routes below sync, and members of bootstrap, have taken.
+RESERVED_PAYLOAD_TYPES = frozenset(
+    {"health", "history", "instance", "last_sync", "limits", "log", "modules", "role", "sections", "subscription"}
+    | {"tenant", "user"}
+)
+# Names that routes of the API, and pages of the workspace, have taken.
+RESERVED_RECORD_TYPES = frozenset(
+    {"account", "api", "auth", "bootstrap", "events", "forgot", "frame", "login", "logout", "mail", "password"}
+    | {"picture", "settings", "subscription", "sync", "users"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
