@@ -3,9 +3,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 from crm_core import errors
 from crm_core.errors import CrmError
+from crm_core.mail.trouble import Kind
 from doc_pages import ROOT, page, section
 
 PAGE = page("docs/errors.md")
@@ -59,3 +61,9 @@ def test_every_piece_of_evidence_is_told() -> None:
                 kind = getattr(errors, node.func.id)
                 if isinstance(kind, type) and issubclass(kind, CrmError):
                     assert all(f"`{name}`" in PAGE for name in given), (path.name, node.func.id, given)
+
+
+def test_every_trouble_with_mail_is_explained() -> None:
+    """The page's last table has each kind of trouble that a test mail may tell."""
+    table = section(PAGE, "Why a mail was not delivered")
+    assert sorted(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) == sorted(get_args(Kind))

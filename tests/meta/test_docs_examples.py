@@ -11,6 +11,7 @@ import pytest
 from doc_pages import BIN, blocks, checkout, environment, free_port, page, pages, run_page
 
 RUN_ELSEWHERE = {
+    "docs/bootstrap.md": "tests/meta/test_docs_bootstrap.py",
     "docs/access.md": "tests/meta/test_docs_access.py",
     "docs/client.md": "tests/integration/test_kit_docs.py",
     "docs/keys.md": "tests/integration/test_kit_docs.py",
