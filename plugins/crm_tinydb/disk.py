@@ -121,12 +121,10 @@ class RealDisk:
 
 def write_all(disk: Disk, handle: int, data: bytes) -> None:
     """Append all of ``data``, however little the disk takes at a time."""
-    view = memoryview(data)
-    while view:
-        taken = disk.write(handle, bytes(view) if len(view) < len(data) else data)
+    while (taken := disk.write(handle, data)) < len(data):
         if taken <= 0:
             raise OSError(5, "the disk took nothing")
-        view = view[taken:]
+        data = data[taken:]
 
 
 def write_file(disk: Disk, path: Path, data: bytes) -> None:

@@ -125,13 +125,15 @@ class Flights:
 
     def _arrive(self) -> None:
         """Show a slice of what has landed, and the rest after others have had their turn."""
-        count, writes = 0, 0
-        while count < len(self._in_air) and writes < SLICE:
-            writes += self._in_air[count].writes
-            count += 1
+        landed, self._in_air = self._in_air, []
+        writes = 0
+        for number, queued in enumerate(landed, 1):
             self._queue.popleft()
-        self._show(self._in_air[:count])
-        self._in_air = self._in_air[count:]
+            writes += queued.writes
+            if writes >= SLICE:
+                landed, self._in_air = landed[:number], landed[number:]
+                break
+        self._show(landed)
         if self._in_air:
             self._meanwhile()
             self._loop.call_soon(self._arrive)
@@ -139,10 +141,10 @@ class Flights:
             self._tell_landed()
 
     def _tell_landed(self) -> None:
-        for waiter in self._landing:
+        waiting, self._landing = self._landing, []
+        for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
-        self._landing.clear()
         if self._queue:
             self._soon()
 
