@@ -41,8 +41,7 @@ def backup(name: str, file: Path, config: Path) -> None:
     copy of that key too, and elsewhere.
     """
     target = file.absolute()
-    for _ in stream(config, "store.backup", tenant=name, target=str(target)):
-        pass
+    (_,) = stream(config, "store.backup", tenant=name, target=str(target))
     click.echo(f"{name}: copied to {file} ({_size(target)})")
 
 
@@ -52,7 +51,7 @@ def backup(name: str, file: Path, config: Path) -> None:
 @config_option
 def restore(name: str, file: Path, config: Path) -> None:
     """Make the tenant NAME from a backup; a tenant of that name must not exist."""
-    done = perform(config, "store.restore", tenant=name, source=str(file.absolute()))
+    (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
     click.echo(f"{name}: restored from {file} at revision {done['revision']}")
     _hint_at_roster(config, name, there=done["in_roster"])
 

@@ -28,18 +28,23 @@ async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[
         yield {"tenant": tenant, "refused": refused}
 
 
-async def backup(services: Services, tenant: str, target: str) -> dict[str, Any]:
-    """Copy a tenant into a new file (0600) while writes go on. ``target``: an absolute path."""
+async def backup(services: Services, tenant: str, target: str) -> AsyncIterator[dict[str, Any]]:
+    """Copy a tenant into a new file (0600) while writes go on; one item. ``target``: an absolute path."""
     await services.backend.backup(tenant, Path(target))
-    return {"tenant": tenant, "file": target}
+    return _only({"tenant": tenant, "file": target})
 
 
-async def restore(services: Services, tenant: str, source: str) -> dict[str, Any]:
-    """Make a tenant from a backup; one that exists is refused. ``source``: an absolute path."""
+async def restore(services: Services, tenant: str, source: str) -> AsyncIterator[dict[str, Any]]:
+    """Make a tenant from a backup; one that exists is refused; one item. ``source``: an absolute path."""
     await services.backend.restore(tenant, Path(source))
     services.views.forget(tenant)
     revision = (await services.backend.view(tenant, None)).revision
-    return {"tenant": tenant, "revision": revision, "in_roster": tenant in _rostered(services)}
+    return _only({"tenant": tenant, "revision": revision, "in_roster": tenant in _rostered(services)})
+
+
+async def _only(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """A stream of one: who asks for a stream waits for as long as it takes."""
+    yield item
 
 
 async def move(services: Services, tenant: str, name: str) -> dict[str, Any]:
