@@ -139,3 +139,11 @@ def test_the_source_is_the_rightmost_address_that_is_no_trusted_proxy(box: Box, 
             "signature_missing",
         )
         assert proxied.entry(told["request_id"])["source_ip"] == source
+
+
+@pytest.mark.parametrize("path", ["/i/eu1/t/northwind", "/i/eu1/t/n%C3%A4h"])
+def test_an_address_without_its_last_slash_leads_to_the_one_with_it(box: Box, path: str) -> None:
+    """The way there names no scheme or host: behind a proxy that ends TLS they would be the wrong ones."""
+    answer = box.client.get(path)
+    assert answer.status_code == 308
+    assert answer.headers["location"] == f"{path}/"

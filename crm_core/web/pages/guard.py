@@ -56,7 +56,14 @@ def blueprint(site: Site, routes: Iterable[PageRoute]) -> Blueprint:
             methods=[one.method],
             provide_automatic_options=False,
         )
+    made.add_url_rule(route(TENANT), endpoint="dashboard_address", view_func=_to_dashboard, methods=["GET"])
     return made
+
+
+async def _to_dashboard(**_path: str) -> Response:
+    """An address that lacks its last slash. Told without scheme and host, of which only proxies may know."""
+    raw_path: bytes = request.scope["raw_path"]  # our server always tells it
+    return Response(b"", 308, headers={"Location": raw_path.decode("ascii") + "/", "Cache-Control": "no-store"})
 
 
 def _guarded(site: Site, one: PageRoute) -> View:
