@@ -27,7 +27,7 @@ def command(ctx: click.Context, config: Path) -> None:
 
 
 def _run(config: Path) -> None:
-    from crm_core.cli.serve import set_up_logging
+    from crm_core.cli.log_lines import set_up_logging
     from crm_core.errors import SetupError
     from crm_core.model.ids import Ids
     from crm_core.server.serve import run

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 import click
 import structlog
 
 from crm_core.cli.frame import config_option
+from crm_core.cli.log_lines import set_up_logging
 
 
 @click.command("serve")
@@ -25,19 +25,6 @@ def command(config: Path) -> None:
 
     set_up_logging()
     run(_serve(config))
-
-
-def set_up_logging() -> None:
-    """JSON lines on standard error; no traces, which may hold what a request held."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 async def _serve(config: Path) -> None:
