@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from crm_core.model.currencies import CURRENCIES
 from crm_core.model.fields import bare, convert, is_struct, metas
 from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.plugin.unit import IndexValue
@@ -68,6 +69,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
             value = {"true": True, "false": False}.get(text, text)
         elif self.kind == "integer" and text.removeprefix("-").isdecimal() and len(text) < 20:
             value = int(text)
+        elif self.kind == "currency" and text not in CURRENCIES:
+            raise ValueError("This must be an ISO 4217 code such as EUR.")
         one = [value] if self.kind == "texts" else value
         found, findings = convert(one, self.type)
         if findings:

@@ -149,6 +149,9 @@ class Shape:
     def sought(self, name: str, text: str) -> IndexValue:
         """The value that a filter asks for. Raises ValueError with a sentence."""
         if name == EXTERNAL_ID:
+            findings = convert(text, ExternalId)[1] if text else ()
+            if findings:
+                raise ValueError(findings[0].message)
             return text or None
         return self.record_type.member(name).sought(text)
 

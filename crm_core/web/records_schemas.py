@@ -41,6 +41,7 @@ WRITE_ERRORS: Final[tuple[type[CrmError], ...]] = (
     errors.PluginFailed,
     errors.StorageFull,
 )
+_ID: Final = {"id": {"type": "string", "format": "uuid"}}
 _IF_MATCH: Final = Parameter(
     name="If-Match",
     description="The ETag that the record must still have, or `*`; else 412 `revision_mismatch`.",
@@ -146,6 +147,7 @@ def detail_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
     return {
         **_named(shape, "get", f"Read a {_one(shape)}."),
         **_reader(shape),
+        "path_schemas": _ID,
         "parameters": (_IF_NONE_MATCH,),
         "replies": {
             200: Reply(description="The record.", schema=types.record, headers=("ETag",)),
@@ -178,6 +180,7 @@ def update_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
     return {
         **_named(shape, "update", f"Change a {_one(shape)} by a JSON merge patch (RFC 7396)."),
         **_writer(shape, "update"),
+        "path_schemas": _ID,
         "parameters": (_IF_MATCH,),
         "body": Body(schema=types.patch, media_types=MERGE_PATCH),
         "replies": {200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))},
@@ -259,7 +262,7 @@ def _list_parameters(shape: Shape) -> tuple[Parameter, ...]:
         Parameter(
             name="q",
             description=f"Words that must each begin a word of {searched or 'nothing'}.",
-            schema={"type": "string", "maxLength": MAX_SEARCH},
+            schema={"type": "string", "maxLength": MAX_SEARCH, "pattern": r"^[^\x00]*$"},
         ),
         Parameter(
             name="updated_since",

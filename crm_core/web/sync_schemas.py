@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -11,7 +11,7 @@ from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.diff import Change
 from crm_core.model.envelope import MAX_VERSION
-from crm_core.model.log import LogEntry
+from crm_core.model.log import LogEntry, SignatureResult, Status
 from crm_core.plugin.registry import Registry
 from crm_core.sync.apply import Applied, Receipt
 from crm_core.sync.ledger import Repeat
@@ -161,7 +161,7 @@ def _envelope(registry: Registry, name: str) -> dict[str, Any]:
             "version": {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
             "mode": {"enum": ["apply", "preview"]},
             "strategy": {"enum": ["replace", "merge"]},
-            "issued_at": {"type": "string", "format": "date-time"},
+            "issued_at": {"type": "string", "format": "date-time", "pattern": "Z$"},
             "source": {"type": "string", "maxLength": 200},
             "data": data,
         },
@@ -186,8 +186,12 @@ LOG: Final[Mapping[str, Any]] = {
     "key": "sync.view",
     "parameters": (
         *(
+            Parameter(name=name, description=f"Only entries with this {name}.", schema={"enum": list(get_args(type_))})
+            for name, type_ in (("status", Status), ("signature_result", SignatureResult))
+        ),
+        *(
             Parameter(name=name, description=f"Only entries with this {name}.")
-            for name in ("status", "payload_type", "signature_result", "error_code", "source_ip", "request_id", "nonce")
+            for name in ("payload_type", "error_code", "source_ip", "request_id", "nonce")
         ),
         Parameter(
             name="since",
@@ -214,6 +218,7 @@ LOG: Final[Mapping[str, Any]] = {
 ENTRY: Final[Mapping[str, Any]] = {
     "name": "syncLogEntry",
     "summary": "One entry of the sync log.",
+    "path_schemas": {"id": {"type": "string", "format": "uuid"}},
     "tag": "sync",
     "scope": "sync:read",
     "key": "sync.view",

@@ -71,6 +71,7 @@ CREATE: Final[Mapping[str, Any]] = {
 DETAIL: Final[Mapping[str, Any]] = {
     "name": "get_user",
     "summary": "Read a user.",
+    "path_schemas": {"id": {"type": "string", "format": "uuid"}},
     "tag": "users",
     "key": MANAGE,
     "parameters": (
@@ -87,6 +88,7 @@ DETAIL: Final[Mapping[str, Any]] = {
 UPDATE: Final[Mapping[str, Any]] = {
     "name": "update_user",
     "summary": "Change a user.",
+    "path_schemas": {"id": {"type": "string", "format": "uuid"}},
     "description": ("A JSON merge patch (RFC 7396). A new password, and being disabled, end all sign-ins of the user."),
     "tag": "users",
     "key": MANAGE,
