@@ -144,7 +144,7 @@ def write_file(disk: Disk, path: Path, data: bytes) -> None:
     disk.sync_folder(path.parent)
 
 
-def set_aside(disk: Disk, path: Path) -> Path:
+def move_aside(disk: Disk, path: Path) -> Path:
     """Move a file that cannot be trusted out of the way under a name that nothing else has."""
     number = 1
     while disk.exists(aside := path.with_name(f"{path.name}.damaged-{number}")):

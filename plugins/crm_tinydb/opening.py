@@ -12,10 +12,10 @@ from pathlib import Path
 
 from crm_core.model.log import Head
 from crm_tinydb.change import Change
-from crm_tinydb.disk import Disk, set_aside, write_file
+from crm_tinydb.disk import Disk, move_aside, write_file
 from crm_tinydb.folded import Folded, read_folded, store_name
 from crm_tinydb.journal import KIND, Journal, journal_name, replay
-from crm_tinydb.lines import Damaged, read_header
+from crm_tinydb.lines import Damaged, header_line, read_header
 from crm_tinydb.log import Log
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.ring import Ring
@@ -50,7 +50,14 @@ class Opened:
         with contextlib.suppress(OSError):  # where even this fails the file stays, and is found again
             quarantine(self.disk, self.folder, self.reasons)
             if self.disk.exists(path):
-                set_aside(self.disk, path)
+                move_aside(self.disk, path)
+
+    def set_aside(self, path: Path) -> bool:
+        """Whether a file that is missing was moved aside as damaged: that was told, and is told no more.
+
+        Once the admin has removed the marker the tenant goes on without it.
+        """
+        return any(name.startswith(f"{path.name}.damaged-") for name in self.disk.names(path.parent))
 
 
 def quarantine(disk: Disk, folder: Path, reasons: list[str]) -> None:
@@ -96,6 +103,8 @@ def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
         _segments(opened)
     _journals(opened, whole=folded is not None)
     _ring(opened)
+    if opened.journal is None and not opened.reasons:
+        opened.reasons.append("nothing in its folder can be read; restore a backup")
     opened.marked = disk.exists(folder / MARKER)
     return opened
 
@@ -103,7 +112,10 @@ def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
 def _identity(opened: Opened) -> None:
     path = opened.folder / IDENTITY
     if not opened.disk.exists(path):
-        opened.damaged(path, "is missing")
+        if not opened.set_aside(path):
+            opened.damaged(path, "is missing")
+        elif not opened.reasons:
+            write_file(opened.disk, path, IDENTITY_TEXT)
     elif opened.disk.read(path) != IDENTITY_TEXT:
         opened.damaged(path, "is not what this version writes")
 
@@ -111,7 +123,11 @@ def _identity(opened: Opened) -> None:
 def _newest(opened: Opened) -> Folded | None:
     found = stores(opened.disk, opened.folder)
     if not any(path.parent == opened.folder for path in found.values()):
-        opened.damaged(opened.folder / store_name(max(found, default=0)), "is missing")
+        names = opened.disk.names(opened.folder)
+        if not any(
+            _STORE.match(name) and ".damaged-" in name for name in names
+        ):  # one that was moved aside has been told
+            opened.damaged(opened.folder / store_name(max(found, default=0)), "is missing")
     for generation in sorted(found, reverse=True):
         try:
             folded = read_folded(opened.disk.read(found[generation]))
@@ -125,10 +141,15 @@ def _newest(opened: Opened) -> Folded | None:
 
 def _segments(opened: Opened) -> None:
     budget = CHECKED_AT_OPEN
+    kept = []
     for segment in reversed(opened.log.segments):
         path = segment_path(opened.disk, opened.folder, segment.name)
+        missing = not opened.disk.exists(path)
+        if missing and opened.set_aside(opened.folder / segment.name):
+            continue
+        kept.append(segment)
         try:
-            if not opened.disk.exists(path):
+            if missing:
                 raise Damaged("is missing")  # noqa: TRY301 -- told like any other damage
             if budget > 0:
                 segment_bytes(opened.disk, opened.folder, segment)
@@ -138,6 +159,7 @@ def _segments(opened: Opened) -> None:
         except Damaged as error:
             if not any(segment.name in reason for reason in opened.reasons):
                 opened.damaged(path, error.reason)
+    opened.log.segments = tuple(reversed(kept))
 
 
 def _journals(opened: Opened, *, whole: bool) -> None:
@@ -172,6 +194,8 @@ def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool
     base, changes = state.seq, list[Change]()
     data = b""
     whole = True
+    if not disk.exists(path) and opened.set_aside(path) and not opened.reasons:
+        write_file(disk, path, header_line(KIND, generation, base))
     try:
         if not disk.exists(path):
             raise Damaged("is missing")  # noqa: TRY301 -- told like any other damage
@@ -183,7 +207,8 @@ def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool
                 write_file(disk, path, data[:good])
     except Damaged as error:
         whole, good = False, error.good
-        opened.damaged(path, error.reason)
+        if disk.exists(path) or not opened.set_aside(path):
+            opened.damaged(path, error.reason)
         if good:
             with contextlib.suppress(OSError):
                 write_file(disk, path, data[:good])

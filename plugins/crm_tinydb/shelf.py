@@ -135,7 +135,8 @@ class Shelf:
             lambda: [name for name in closed if self.disk.exists(self.home / name / MARKER)]
         )
         found = {name: StoreState("quarantined", _MARKED) for name in marked}
-        found |= {name: held.store_state() for name, held in self._open.items()}
+        held = {name: self.at_hand(name) for name in list(self._open)}
+        found |= {name: tenant.store_state() for name, tenant in held.items() if tenant is not None}
         return {name: state for name, state in sorted(found.items()) if state.mode != "ok"}
 
     def _make_room(self) -> None:

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,24 @@ def crm(environ: dict[str, str], tmp_path: Path) -> Run:
     return run
 
 
+@contextmanager
+def server(environ: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """A server on the instance, which ends by SIGTERM with exit 0: its address and pid."""
+    with subprocess.Popen([CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline().decode()
+        try:
+            yield next(word for word in line.split() if word.startswith("http")), process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+
 @pytest.fixture
-def serving(crm: Run, environ: dict[str, str], tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """A server on the instance: its address and pid."""
-    with subprocess.Popen([CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        assert server.stdout is not None
-        line = server.stdout.readline().decode()
-        yield next(word for word in line.split() if word.startswith("http")), server.pid
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(20) == 0
+def serving(crm: Run, environ: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """A server that runs during the test."""
+    with server(environ) as running:
+        yield running
 
 
 def told(done: Done) -> Any:
@@ -149,21 +158,28 @@ def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:
 
 
 def test_quarantine_shows_while_serving(crm: Run, environ: dict[str, str], tmp_path: Path) -> None:
-    """The server serves, /readyz names the tenant whose file was damaged, and the others go on."""
+    """The tenant whose file was damaged goes on reading, is degraded in health, and named by /readyz; others go on."""
     assert crm("tenant", "create", "contoso").returncode == 0
+    options = ("--tenant", "contoso", "--scope", "sync:health", "--scope", "customers:read")
+    token = told(crm("token", "create", *options, "--json"))["token"]
+    assert crm("tenant", "fold", "contoso").returncode == 0
     (folded,) = (tmp_path / "tenants" / "contoso").glob("store-*.json")
     folded.write_bytes(folded.read_bytes()[:-7])
-    with subprocess.Popen([CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        assert server.stdout is not None
-        line = server.stdout.readline().decode()
-        address = next(word for word in line.split() if word.startswith("http"))
-        httpx.get(f"{address}/i/eu1/t/contoso/api/v1/bootstrap/public")
-        deadline = time.monotonic() + 10
-        while not (ready := httpx.get(f"{address}/readyz").json())["tenants"] and time.monotonic() < deadline:
-            time.sleep(0.05)
-        (ill,) = ready["tenants"]
+    with server(environ) as (address, _):
+        bearer = {"Authorization": f"Bearer {token}"}
+        health = httpx.get(f"{address}/i/eu1/t/contoso/api/v1/sync/health", headers=bearer)
+        assert health.status_code == 200, health.text
+        assert health.json()["status"] == "degraded"
+        assert folded.name in " ".join(health.json()["reasons"])
+        assert httpx.get(f"{address}/i/eu1/t/contoso/api/v1/customers", headers=bearer).status_code == 200
+        ready = httpx.get(f"{address}/readyz")
+        assert ready.status_code == 200
+        (ill,) = ready.json()["tenants"]
         assert (ill["tenant"], ill["state"]) == ("contoso", "quarantined")
-        assert httpx.get(f"{address}/readyz").status_code == 200
+        refused = crm("token", "create", *options)
+        assert (refused.returncode, "storage_unavailable" in refused.stderr) == (1, True)
         assert made(crm, address, 1)
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(20) == 0
+        (folder,) = (tmp_path / "tenants").glob("contoso")
+        (folder / "quarantine").unlink()
+        assert httpx.get(f"{address}/readyz").json()["tenants"] == []
+        assert crm("token", "create", *options).returncode == 0

@@ -11,7 +11,7 @@ from zlib import crc32
 import pytest
 
 from crm_core.errors import StorageFull, StorageUnavailable
-from crm_core.plugin.storage import Claim, Committed, EntryQuery, StorageContext, Unit
+from crm_core.plugin.storage import Claim, Committed, EntryQuery, StorageContext, StoreState, Unit
 from crm_core.testing.disk import FakeDisk, Kept
 from crm_core.testing.storage import entry, put
 from crm_tinydb.storage import TinyDBBackend
@@ -314,6 +314,25 @@ async def test_damaged_file(kind: str, damage: Callable[[bytes], bytes], stores:
         assert (await after.state("south")).mode == "ok"
         assert isinstance(await after.commit("south", unit((await after.view("south", None)).seq + 1)), Committed)
         await after.close()
+    await accepted(disk, stores, lost_log=kind == "segment")
+
+
+async def accepted(disk: FakeDisk, stores: list[TinyDBBackend], *, lost_log: bool) -> None:
+    """Without its marker the tenant goes on with what is left, writes, folds, opens again, and keeps the evidence."""
+    folder = HOME / "north"
+    aside = [name for name in disk.names(folder) if ".damaged-" in name]
+    disk.remove(folder / "quarantine")
+    store = await opened(disk, stores)
+    assert await store.state("north") == StoreState()
+    seq = (await store.view("north", None)).seq
+    assert isinstance(await store.commit("north", unit(seq + 1)), Committed)
+    await store.fold("north")
+    assert isinstance(await store.commit("north", unit(seq + 2)), Committed)
+    again = await opened(disk.power_cut(), stores)
+    assert await again.state("north") == StoreState()
+    assert (await again.view("north", None)).seq == seq + 2
+    assert ((await again.verify("north")).problems == ()) is not lost_log
+    assert aside == [name for name in disk.names(folder) if ".damaged-" in name]
 
 
 @pytest.mark.parametrize("kind", FILES)
