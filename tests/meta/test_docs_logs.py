@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import ast
+import re
+
+from doc_pages import ROOT, page, section
+
+_EVENT = re.compile(r"[a-z][a-z_]+")
+
+
+def _events() -> set[str]:
+    """The names of events that the core logs: the first argument of a logging call, where it is one word."""
+    found = set()
+    for path in (ROOT / "crm_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                first = node.args[0]
+                levels = ("debug", "info", "warning", "error", "critical")
+                if node.func.attr in levels and isinstance(first, ast.Constant) and _EVENT.fullmatch(str(first.value)):
+                    found.add(first.value)
+    return found
+
+
+def test_every_event_of_the_log_is_explained() -> None:
+    """The table of operating.md has each event that a server may log, and none that it does not."""
+    rows = re.findall(r"^\| (`.+?`) \|", section(page("docs/operating.md"), "Logs"), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)} == _events()
