@@ -32,11 +32,12 @@ contract: setup ## run the contract's tests through the manager and through ngin
 	@for front in manager nginx; do PYTHONPATH=tests $(BIN)/python -m pytest -q -p fronts.through --front $$front tests/contract || exit 1; done
 
 .PHONY: check
-check: setup ## lint, types, direction of imports
+check: setup ## lint, types, direction of imports, docs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q -m 'not slow' tests/meta/test_docs_*.py
 
 .PHONY: bench
 bench: setup ## run the benchmarks, or NAME="writes reads.get"; exit 1 below a floor
