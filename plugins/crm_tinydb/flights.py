@@ -199,3 +199,11 @@ class Flights:
         """Probe no more."""
         if self._probe is not None:
             self._probe.cancel()
+
+    def end(self) -> None:
+        """Nothing flies any more: forget the tenant, whose memory must not wait for the garbage collector."""
+        self._show = self._drop = self._meanwhile = _nothing
+
+
+def _nothing(*_: object) -> None:
+    """What an ended queue calls."""

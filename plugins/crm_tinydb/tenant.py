@@ -178,3 +178,4 @@ class Tenant:
                     self.gone = True
                     if self.flights.journal is not None:
                         await self.run(self.flights.journal.close)
+        self.flights.end()

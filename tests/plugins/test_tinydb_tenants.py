@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
+import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -108,6 +110,25 @@ async def test_least_used_tenants_are_closed() -> None:
         assert "t3" in store.shelf._open
         read = await asyncio.gather(*(store.get(f"t{number}", "notes", f"d{number}") for number in range(20)))
         assert all(each.document is not None for each in read)
+
+
+async def test_closed_tenants_are_freed_at_once() -> None:
+    """The memory of a closed tenant is free without the garbage collector, which does not see large tenants."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with opened(new_disk(), max_open=1) as store:
+            for name in ("a", "b"):
+                await store.create(name)
+            await store.commit("a", unit(1))
+            await store.fold("a")
+            await store.entries("a", EntryQuery())
+            held = weakref.ref(store.shelf.at_hand("a"))
+            await store.get("b", "notes", "d1")
+            await asyncio.sleep(0.05)
+            assert held() is None
+    finally:
+        gc.enable()
 
 
 async def test_busy_tenants_are_not_closed() -> None:
