@@ -10,11 +10,10 @@ import pytest
 from crm_core.plugin import specs
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import RESERVED_PAYLOAD_TYPES, RESERVED_RECORD_TYPES, build_registry
-from doc_pages import ROOT, blocks, environment, free_port, page, run_page, section
+from doc_pages import environment, free_port, page, run_page, section
+from doc_plugins import NAME, files, installed_package, lone_files
 
-NAME = "docs/plugins.md"
 PAGE = page(NAME)
-EXAMPLE = ROOT / "docs/examples/sqlite_storage.py"
 BEFORE = """
 export CRM_SECRET_KEY="$(crm keys generate)"
 crm init --instance eu1 --tenant northwind > /dev/null
@@ -41,21 +40,10 @@ crm plugins
 """
 
 
-def _files() -> dict[str, str]:
-    """The page's example files by name."""
-    return {block.mark.removeprefix("file: "): block.text for block in blocks(NAME, "python", "toml")}
-
-
 @pytest.fixture
 def lone(tmp_path: Path) -> Path:
-    """A folder with the page's lone plugin files, the backend too."""
-    folder = tmp_path / "lone"
-    folder.mkdir()
-    for name, text in _files().items():
-        if name.endswith(".py") and not name.startswith("test_"):
-            (folder / name).write_text(text)
-    (folder / EXAMPLE.name).write_text(EXAMPLE.read_text())
-    return folder
+    """A folder with the page's lone plugin files."""
+    return lone_files(tmp_path / "lone")
 
 
 def test_every_hook_stands_in_the_table_with_its_arguments() -> None:
@@ -107,7 +95,7 @@ def test_the_lone_files_work_in_a_running_server(tmp_path: Path, lone: Path) -> 
 @pytest.mark.timeout(300)
 def test_the_suites_hold_for_the_examples(tmp_path: Path, lone: Path) -> None:
     """The page's tests, in a folder of their own, pass: the scheme and the backend keep their promises."""
-    for name, text in _files().items():
+    for name, text in files().items():
         if name.startswith("test_"):
             (tmp_path / name).write_text(text)
     (tmp_path / "pytest.ini").write_text(
@@ -129,23 +117,7 @@ def test_the_suites_hold_for_the_examples(tmp_path: Path, lone: Path) -> None:
 @pytest.mark.timeout(300)
 def test_the_package_is_found_once_it_is_installed(tmp_path: Path) -> None:
     """The page's pyproject makes a wheel; installed somewhere, its plugin is found by its entry point."""
-    files, source, site = _files(), tmp_path / "acme-telephony", tmp_path / "site"
-    package = source / "acme_telephony"
-    package.mkdir(parents=True)
-    (source / "pyproject.toml").write_text(files["pyproject.toml"])
-    text = files["telephony.py"]
-    at = text.index("@hookimpl")
-    (package / "__init__.py").write_text("")
-    (package / "payload.py").write_text(text[:at].replace("from crm_core.plugin import hookimpl\n", ""))
-    (package / "hooks.py").write_text(
-        "from crm_core.plugin import hookimpl\nfrom acme_telephony.payload import TelephonyType\n\n\n"
-        + text[at:].replace(" -> list[PayloadType]", "")
-    )
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    options = ["--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, "wheel", *options, "--wheel-dir", tmp_path, source], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    subprocess.run([*pip, "install", *options, "--target", site, wheel], check=True, capture_output=True)
+    site = installed_package(tmp_path)
     done = subprocess.run(
         ["crm", "plugins"],
         cwd=tmp_path,
