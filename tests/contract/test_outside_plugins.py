@@ -8,7 +8,7 @@ import pytest
 
 from contract.box import BRANDING, Box, good, pointers, problem
 from contract.conftest import Boxes
-from doc_plugins import files, installed_package
+from doc_plugins import BACKEND, files, installed_package
 
 KEY = "not-a-real-key"
 TELEPHONY: dict[str, Any] = {"provider": "acme", "account": "northwind", "api_key": KEY}
@@ -72,3 +72,28 @@ def test_it_takes_part_in_combined_health_history_and_openapi(box: Box) -> None:
     plugins = {one["name"]: one for one in good(box.client.get("/-/plugins"))}
     brought = [one for one in plugins.values() if "telephony" in one["brings"]]
     assert [one["state"] for one in brought] == ["active"]
+
+
+def test_an_instance_runs_on_a_backend_from_outside(boxes: Boxes) -> None:
+    """Pushes, replays, records, the chain, backups and a restart work on the example backend as on any other."""
+    box = boxes(
+        settings={"plugins": {"folders": ["lone"]}, "storage": {"backend": "sqlite"}},
+        files={"lone/sqlite_storage.py": BACKEND.read_text()},
+    )
+    raw = box.body("branding", BRANDING)
+    headers = box.sign("branding", raw)
+    good(box.client.post(f"{box.base()}/sync/branding", content=raw, headers=headers))
+    problem(box.client.post(f"{box.base()}/sync/branding", content=raw, headers=headers), 409, "replayed_nonce")
+    writer = box.bearer("customers:read", "customers:write")
+    made = box.client.post(f"{box.base()}/customers", json={"name": "Ada"}, headers=writer)
+    assert made.status_code == 201
+    assert box.stop() == 0
+    box.start()
+    assert box.public()["branding"]["title"] == BRANDING["title"]
+    listed = good(box.client.get(f"{box.base()}/customers?q=ad&total=true", headers=writer))
+    assert (listed["total"], listed["items"][0]["name"]) == (1, "Ada")
+    assert "the chain of 1 entries holds" in box.crm("log", "verify", "--tenant", "northwind")
+    copy = box.folder / "copy"
+    box.crm("tenant", "backup", "northwind", str(copy))
+    box.crm("tenant", "restore", "southwind", str(copy))
+    assert "southwind" in box.crm("tenant", "list")
