@@ -94,6 +94,7 @@ class Desk:
     def shot(self, name: str) -> None:
         """Keep a picture of the whole page, for people to look at."""
         SHOTS.mkdir(exist_ok=True)
+        self.page.evaluate("scrollTo(0, 0)")  # what is fixed would be drawn where one has scrolled to
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
     def close(self) -> None:

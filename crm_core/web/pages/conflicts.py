@@ -12,6 +12,7 @@ from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.fields import Values, leaves
 from crm_core.web.pages.merging import Difference, undecided
+from crm_core.web.pages.people import within
 from crm_core.web.pages.shown import Mark, Shower
 from crm_core.web.pages.visit import Visit
 
@@ -50,12 +51,11 @@ async def conflict_of(
     who = await visit.people.actor(record["updated_by"])
     both = [one.name for one in found if one.side == "both"]
     left, at = len(undecided(found)), visit.formats.moment(record["updated_at"])
-    others = "You" if who == "You" else who
-    when = f" ({at.short})" if at else ""
+    when = f"That was {at.short}. " if at else ""
     return Conflict(
-        title=f"{others} saved this {record_type.SINGULAR.lower()} while you were editing",
-        text=f"{_counted(both)}{when} Nothing is saved yet.",
-        who="you elsewhere" if who == "You" else who,
+        title=f"{who} saved this {record_type.SINGULAR.lower()} while you were editing",
+        text=f"{when}{_counted(both)} Nothing of yours is saved yet.",
+        who=within(who),
         revision=record["revision"],
         mark=Mark("warn", "alert", f"{left} to decide") if left else None,
         rows=tuple([row async for row in _rows(visit, record_type, found)]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from babel import Locale, UnknownLocaleError
 from babel.numbers import format_currency, format_decimal
 
-from crm_core.model.times import heard
+from crm_core.model.times import heard, told
 
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
@@ -108,8 +108,9 @@ class Formats:
             return None
         at = heard(text) if isinstance(text, str) else text
         local = at.astimezone(self.manner.zone)
-        iso = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Moment(iso, self._short(local), f"{self.manner.day(local.date())}, {local:%H:%M:%S}")
+        iso = text if isinstance(text, str) else told(at)
+        full = f"{self.manner.day(local.date())}, {local.hour:02d}:{local.minute:02d}:{local.second:02d}"
+        return Moment(iso, self._short(local), full)
 
     def clock(self, text: str) -> str:
         """The time of day."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from markupsafe import Markup
 from quart import request
 
 from crm_core.model.modules import ModuleState
@@ -104,6 +105,14 @@ class DoorFrame:
     csrf: str
 
 
+class Shell(NamedTuple):
+    """As HTML: the sidebar, the brand of the narrow top bar, and the footer."""
+
+    side: Markup
+    top: Markup
+    foot: Markup
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What stands around a page of the workspace. ``modules``: the names of those that the user sees."""
@@ -114,10 +123,8 @@ class Frame:
     scheme: str
     csrf: str
     stream: str
-    current: str
-    menu: tuple[MenuGroup, ...]
     modules: tuple[str, ...]
-    user: Self
+    shell: Shell
     notices: tuple[Notice, ...]
     said: Said | None
 
@@ -132,23 +139,38 @@ def scheme_of(look: Look) -> str:
 
 async def frame_of(visit: Visit, current: str, said: Said | None) -> Frame:
     """The frame of a signed-in user's page."""
-    services, look, caller = visit.services, visit.look, visit.caller
+    services, look, caller, scheme = visit.services, visit.look, visit.caller, scheme_of(visit.look)
     assert caller.session is not None
-    role = visit.workspace.roles.get(caller.role)
-    shown = [state for state in visit.workspace.modules.states.values() if _is_shown(state, visit.keys)]
+    keys = visit.keys
+    shown = [state for state in visit.workspace.modules.states.values() if _is_shown(state, keys)]
+    types, tenant = services.registry.record_types, visit.tenant
+    names = [state.module.name for state in shown]
+    counts = tuple([await services.backend.count(tenant, collection_of(name)) for name in names if name in types])
+    key = (caller.role, caller.assignment, caller.name, current, scheme, counts)
     return Frame(
         root=visit.root,
         brand=look.brand,
         theme=look.theme,
-        scheme=scheme_of(look),
-        csrf=services.sessions.confirmation(visit.tenant, caller.session),
+        scheme=scheme,
+        csrf=services.sessions.confirmation(tenant, caller.session),
         stream=f"{visit.root}/api/v1/events",
-        current=current,
-        menu=await _menu(visit, shown),
-        modules=tuple(state.module.name for state in shown),
-        user=Self(caller.name, role.title if role else "No role"),
+        modules=tuple(names),
+        shell=visit.site.shells.get(
+            visit.workspace, key, lambda: _shell(visit, shown, counts, current=current, scheme=scheme)
+        ),
         notices=tuple(_notices(visit)),
         said=said,
+    )
+
+
+def _shell(visit: Visit, shown: list[ModuleState], counts: tuple[int, ...], *, current: str, scheme: str) -> Shell:
+    role, macros, brand = visit.workspace.roles.get(visit.caller.role), visit.site.renderer.shell, visit.look.brand
+    user = Self(visit.caller.name, role.title if role else "No role")
+    menu = _menu(visit, shown, counts)
+    return Shell(
+        side=macros.side(visit.root, brand, scheme, menu, current, user),
+        top=macros.top(brand, scheme),
+        foot=macros.foot(brand),
     )
 
 
@@ -162,15 +184,12 @@ def _is_shown(state: ModuleState, keys: frozenset[str]) -> bool:
     return state.reason is None and f"{state.module.name}.view" in keys
 
 
-async def _menu(visit: Visit, shown: list[ModuleState]) -> tuple[MenuGroup, ...]:
+def _menu(visit: Visit, shown: list[ModuleState], counts: tuple[int, ...]) -> tuple[MenuGroup, ...]:
     root, keys, types = visit.root, visit.keys, visit.services.registry.record_types
-    modules = [MenuItem("dashboard", "Dashboard", f"{root}/", "home")]
+    modules, numbers = [MenuItem("dashboard", "Dashboard", f"{root}/", "home")], iter(counts)
     for state in shown:
         name = state.module.name
-        count = None
-        if name in types:
-            number = await visit.services.backend.count(visit.tenant, collection_of(name))
-            count = visit.look.manner.number(number)
+        count = visit.look.manner.number(next(numbers)) if name in types else None
         modules.append(MenuItem(name, state.title, f"{root}/{name}", icon_of(state), count))
     admin = [
         MenuItem(name, title, f"{root}/{name}", icon)

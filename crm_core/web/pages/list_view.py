@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from crm_core.web.pages.fields import Option
-from crm_core.web.pages.shown import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +18,6 @@ class Column:
     css: str
     href: str = ""
     sorted: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A record of the list; ``sub`` holds what narrow screens have no columns for."""
-
-    href: str
-    cells: tuple[Cell, ...]
-    sub: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +49,8 @@ class Paging:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListView:
-    """A list for its page."""
+class ListHead:
+    """What stands around the rows of a list."""
 
     module: str
     title: str
@@ -77,8 +70,24 @@ class ListView:
     matches: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    range: str
-    paging: Paging
     empty_title: str
     empty_text: str
+
+
+class ListParts(NamedTuple):
+    """The same as HTML: what stands above, the head of the table, and what stands there instead of no rows."""
+
+    above: Markup
+    head: Markup
+    nothing: Markup
+
+
+class ListView(NamedTuple):
+    """A list for its page."""
+
+    module: str
+    title: str
+    parts: ListParts
+    rows: Markup
+    range: str
+    paging: Paging

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import msgspec
+from markupsafe import Markup
 from quart import Response, request
 
 from crm_core.errors import NotFound
@@ -19,9 +18,9 @@ from crm_core.records.selection import known_parameters
 from crm_core.records.service import Records
 from crm_core.web.pages.fields import Option
 from crm_core.web.pages.frame import icon_of
-from crm_core.web.pages.list_view import Chip, Column, Filter, ListView, Paging, Row
+from crm_core.web.pages.list_view import Chip, Column, Filter, ListHead, ListParts, ListView, Paging
 from crm_core.web.pages.modules import module_page
-from crm_core.web.pages.shown import OWNED_LABELS, Cell, Shower, is_person
+from crm_core.web.pages.shown import OWNED_LABELS, Shower, is_person
 from crm_core.web.pages.visit import Visit
 
 LIMIT: Final = 25
@@ -79,15 +78,40 @@ class _Lists:
         self._shape = visit.services.records.shapes[self._name]
         self._asked = _asked(self._shape, request.args)
         self._sort = self._asked.get("sort", "-updated_at")
+        self._shower = Shower(visit, record_type)
+        self._columns = self._members()
+        classes = ((name, self._css(name)) for name in self._columns)
+        self._shown = [(name, visit.site.renderer.parts.cell(css), "p1" in css.split()) for name, css in classes]
 
     async def view(self) -> ListView:
-        visit, kind, module = self._visit, self._type, self._visit.workspace.modules.states[self._name]
+        visit, name = self._visit, self._name
         listing, at = await self._page()
-        rows = [await self._row(msgspec.json.decode(document.body)) for document in listing.documents]
-        total = visit.look.manner.number(listing.total or 0)
-        may_create = visit.may(f"{self._name}.create", writes=True)
-        chips = tuple(self._chips())
+        kept = visit.site.rows
+        rows = [await kept.html(self._shower, self._shown, document) for document in listing.documents]
+        may_create, may_export = visit.may(f"{name}.create", writes=True), visit.may(f"{name}.export")
+        total = listing.total or 0
+        parts = visit.site.lists.get(
+            visit.workspace,
+            (name, tuple(self._asked.items()), may_create, may_export, total),
+            lambda: self._parts(total, may_create=may_create, may_export=may_export),
+        )
         return ListView(
+            module=name,
+            title=visit.workspace.modules.states[name].title,
+            parts=parts,
+            rows=Markup("\n").join(rows),
+            range=f"{at + 1} to {at + len(rows)} of {visit.look.manner.number(total)}" if rows else "",
+            paging=self._paging(listing, at),
+        )
+
+    def _parts(self, total: int, *, may_create: bool, may_export: bool) -> ListParts:
+        head, macros = self._head(total, may_create=may_create, may_export=may_export), self._visit.site.renderer.lists
+        return ListParts(macros.above(head), macros.head(head), macros.nothing(head))
+
+    def _head(self, count: int, *, may_create: bool, may_export: bool) -> ListHead:
+        visit, kind, module = self._visit, self._type, self._visit.workspace.modules.states[self._name]
+        total, chips = visit.look.manner.number(count), tuple(self._chips())
+        return ListHead(
             module=self._name,
             title=module.title,
             sub=self._sum(total, filtered=bool(chips)),
@@ -95,7 +119,7 @@ class _Lists:
             path=f"{self._path}?view=list" if kind.LANES else self._path,
             here=self._here(),
             board=f"{self._path}/board" if kind.LANES else "",
-            export=f"{self._path}/export.csv?{urlencode(self._asked)}" if visit.may(f"{self._name}.export") else "",
+            export=f"{self._path}/export.csv?{urlencode(self._asked)}" if may_export else "",
             create=f"{self._path}/new" if may_create else "",
             create_text=f"New {kind.SINGULAR.lower()}",
             search_hint=self._search_hint(),
@@ -103,12 +127,9 @@ class _Lists:
             sort=self._asked.get("sort", ""),
             filters=tuple(self._filters()),
             chips=chips,
-            matches=f"{total} match" + ("es" if listing.total == 1 else ""),
+            matches=f"{total} match" + ("es" if count == 1 else ""),
             caption=f"{module.title}, {self._order()}",
-            columns=tuple(self._columns()),
-            rows=tuple(rows),
-            range=f"{at + 1} to {at + len(rows)} of {total}" if rows else "",
-            paging=self._paging(listing, at),
+            columns=tuple(self._heads()),
             empty_title=f"No {kind.SINGULAR.lower()} matches" if chips else f"No {module.title.lower()} yet",
             empty_text="Remove a filter, or try fewer words." if chips else self._first(module.title, may=may_create),
         )
@@ -144,9 +165,9 @@ class _Lists:
         member = self._type.member(name)
         return "p2" if is_person(member) else _NARROW.get(member.kind, "p2")
 
-    def _columns(self) -> Iterator[Column]:
+    def _heads(self) -> Iterator[Column]:
         sortable = {*self._shape.sortable, *ALWAYS_SORTABLE}
-        for name in ("name", *self._members()):
+        for name in ("name", *self._columns):
             label = OWNED_LABELS.get(name) or self._type.member(name).label
             css = "head-cell" if name == "name" else self._css(name).replace("muted", "").replace("cut", "").strip()
             if name not in sortable:
@@ -156,18 +177,6 @@ class _Lists:
             down = here and self._sort.startswith("-")
             target = name if down or (not here and not name.endswith("_at")) else f"-{name}"
             yield Column(label, css, self._here(sort=target), ("descending" if down else "ascending") if here else "")
-
-    async def _row(self, record: dict[str, Any]) -> Row:
-        shower = Shower(self._visit, self._type)
-        cells = [Cell(label="Name", text=record["name"])]
-        sub = []
-        for name in self._members():
-            cell = await shower.cell(name, record)
-            css = self._css(name)
-            cells.append(replace(cell, css=css))
-            if "p1" in css.split() and cell.text:
-                sub.append(cell.text)
-        return Row(f"{self._path}/{record['id']}", tuple(cells), " · ".join(sub[:3]))
 
     def _filters(self) -> Iterator[Filter]:
         for name in self._type.FILTERABLE:

@@ -17,6 +17,12 @@ PERSON_MEMBERS: Final = ("owner", "assignee")
 
 _MOST: Final = 200
 _GONE: Final = "Somebody who is gone"
+_NOBODYS: Final = ("An ", "The ", "Token ", "Somebody ", "You")
+
+
+def within(name: str) -> str:
+    """A name inside a sentence: what is no one's own name begins small there."""
+    return name[0].lower() + name[1:] if name.startswith(_NOBODYS) else name
 
 
 class People:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from quart import Response
 
+_KEPT: Final = 4096  # of each kind of part
 HTML: Final = "text/html; charset=utf-8"
 POLICY: Final = (
     "default-src 'self'; img-src 'self' https: data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
+
+
+class Parts:
+    """Parts of pages as HTML, by the templates' own macros; the same part is made once and kept."""
+
+    def __init__(self, macros: Any) -> None:
+        self.badge: Callable[[Any], Markup] = lru_cache(_KEPT)(macros.badge)
+        self.who: Callable[[str], Markup] = lru_cache(_KEPT)(macros.who)
+        self.when: Callable[[Any], Markup] = lru_cache(_KEPT)(macros.when)
+        self.tags: Callable[[tuple[str, ...]], Markup] = lru_cache(_KEPT)(macros.tags)
+        self.cell: Callable[[str], Markup] = lru_cache(_KEPT)(macros.cell)
+        self.row: Callable[[str, str, str, Any], Markup] = macros.row
+        self.icon: Callable[[str], Markup] = lru_cache(_KEPT)(macros.icon)
 
 
 class Renderer:
@@ -29,6 +45,10 @@ class Renderer:
         )
         self._templates.globals["assets"] = assets
         self._templates.filters |= {"initials": initials, "breakable": breakable}
+        self.parts = Parts(self._templates.get_template("parts.html").module)
+        self._templates.globals |= {name: getattr(self.parts, name) for name in ("badge", "who", "when", "icon")}
+        self.shell: Any = self._templates.get_template("shell.html").module
+        self.lists: Any = self._templates.get_template("list_parts.html").module
 
     def text(self, template: str, **values: Any) -> str:
         """A template filled in."""

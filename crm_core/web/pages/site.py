@@ -9,8 +9,12 @@ from crm_core.access.throttle import Buckets
 from crm_core.mail import Mailer
 from crm_core.services import Services
 from crm_core.web.pages.assets import Assets
+from crm_core.web.pages.frame import Shell
+from crm_core.web.pages.kept import Kept
+from crm_core.web.pages.list_view import ListParts
 from crm_core.web.pages.look import Looks
 from crm_core.web.pages.rendering import Renderer
+from crm_core.web.pages.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,9 @@ class Site:
     assets: Assets
     renderer: Renderer
     looks: Looks
+    rows: Rows
+    shells: Kept[Shell] = field(default_factory=Kept)
+    lists: Kept[ListParts] = field(default_factory=Kept)
     mailer: Mailer
     letters: Buckets = field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
@@ -38,10 +45,12 @@ def site_of(services: Services) -> Site:
     instance = services.settings.instance
     assets = Assets()
     smtp = services.options.get("smtp")
+    renderer = Renderer(f"/i/{instance}/static/{assets.version}")
     return Site(
         services=services,
         assets=assets,
-        renderer=Renderer(f"/i/{instance}/static/{assets.version}"),
+        renderer=renderer,
         looks=Looks(instance),
+        rows=Rows(renderer),
         mailer=Mailer(allow_inside=bool(getattr(smtp, "allow_private_hosts", False))),
     )

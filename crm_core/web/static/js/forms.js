@@ -6,7 +6,8 @@ export function watchForms() {
   document.addEventListener("submit", submitted);
   document.addEventListener("change", (event) => {
     if ("submit" in event.target.dataset) event.target.form.requestSubmit();
-    check(event.target);
+    // Later: a sentence that appears between press and release would move the button away from under the pointer.
+    setTimeout(() => check(event.target), 250);
   });
   document.addEventListener("input", dirty);
   addEventListener("beforeunload", (event) => {
