@@ -13,9 +13,10 @@ from typing import Any, Self, TypeVar
 
 import click
 
-from crm_core.errors import CrmError, SetupError
+from crm_core.errors import CrmError, SetupError, UnknownTenant
 
 F = TypeVar("F", bound=Callable[..., Any])
+_NO_TENANT = "There is no such tenant here; crm tenant list shows those there are."
 
 
 def config_option(command: F) -> F:
@@ -54,7 +55,8 @@ class Boundary:
                 click.echo(problem, err=True)
             raise SystemExit(1)
         if isinstance(error, CrmError):
-            click.echo(f"{error.detail} ({error.code})", err=True)
+            detail = _NO_TENANT if isinstance(error, UnknownTenant) else error.detail
+            click.echo(f"{detail} ({error.code})", err=True)
             for finding in error.errors:
                 click.echo(f"  {finding.pointer or '/'}: {finding.message}", err=True)
             raise SystemExit(1)
