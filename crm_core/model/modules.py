@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from crm_core.model.catalog import Catalog, Module
@@ -34,13 +35,18 @@ class ModuleState:
         return "available" if self.reason is None else "unavailable"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TenantModules:
     """All modules of the catalog, in menu order, the keys granted to the tenant and the keys it may use."""
 
     states: Mapping[str, ModuleState]
     granted: frozenset[str]
     allowed: frozenset[str]
+
+    @cached_property
+    def words(self) -> Mapping[str, str]:
+        """Every module with the word for its state on the wire."""
+        return {name: state.state for name, state in self.states.items()}
 
 
 def derive_modules(catalog: Catalog, entitlements: Entitlements) -> TenantModules:

@@ -185,7 +185,7 @@ async def unit_of(
         for name, section in made.items()
         if name in before.sections
         for revision in before.sections[name].history
-        if revision not in section.history
+        if revision < section.history[0]  # the oldest go first
     ]
     kept = [_applied(section, planned).put() for section in made.values()]
     return Unit(
@@ -227,6 +227,8 @@ async def _given_back(
     backend: StorageBackend, before: Workspace, after: Workspace, forgotten: list[tuple[str, int]]
 ) -> tuple[tuple[str, str], ...]:
     """The payload hashes that are remembered no longer: those of revisions that no section's history holds."""
+    if not forgotten:
+        return ()
     held = {revision for section in after.sections.values() for revision in section.history}
     given: list[tuple[str, str]] = []
     for name, revision in forgotten:

@@ -87,7 +87,7 @@ class Workspace:
 
     def module_states(self) -> dict[str, str]:
         """Every module of the catalog with ``available`` or ``unavailable``."""
-        return {name: state.state for name, state in self.modules.states.items()}
+        return dict(self.modules.words)
 
 
 def read_sections(documents: Iterable[Document]) -> dict[str, Section]:
