@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sortedcontainers import SortedList
-
 from crm_core.plugin.unit import IndexValue
+from crm_tinydb.ordered import Ordered, Slot
 
 Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...]]  # revision, body, index names, index values
 Ranked = tuple[int, int | str]
-Slot = tuple[int, int | str, str]  # rank, value, id
 Moved = tuple[str, Row | None, Row | None]  # id, the row before and after
 LAST = "\U0010ffff"
 
@@ -56,14 +54,30 @@ class Index:
 
     def __init__(self, name: str) -> None:
         self.name, self.seen = name, 0
-        self.ordered: SortedList[Slot] = SortedList()
+        self.ordered = Ordered()
 
     def build(self, rows: Mapping[str, Row]) -> None:
         """Take all rows at once."""
+        self.ordered = Ordered(self._slots(rows.items()))
+
+    def follow(self, moves: Sequence[Moved]) -> None:
+        """Take the moves that are new to it."""
+        fresh: list[tuple[str, Row]] = []  # rows that were not there before, until one is met that was
+        for id_, old, new in moves[self.seen :]:
+            if old is None and new is not None:
+                fresh.append((id_, new))
+            elif old is not None:
+                self.ordered.add(self._slots(fresh))
+                fresh = []
+                self._replace(id_, old, new)
+        self.ordered.add(self._slots(fresh))
+        self.seen = len(moves)
+
+    def _slots(self, rows: Iterable[tuple[str, Row]]) -> list[Slot]:
         found: list[Slot] = []
         shape: tuple[str, ...] | None = None
         at: int | None = None
-        for id_, (_, _, names, values) in rows.items():
+        for id_, (_, _, names, values) in rows:
             if names is not shape:  # rows of one shape follow one another: look the name up once for all of them
                 shape, at = names, names.index(self.name) if self.name in names else None
             value = None if at is None else values[at]
@@ -71,35 +85,27 @@ class Index:
                 found.append((3, value, id_))
             else:
                 found += slots(value, id_)
-        self.ordered = SortedList(found)
+        return found
 
-    def follow(self, moves: Sequence[Moved]) -> None:
-        """Take the moves that are new to it."""
-        name, add, remove = self.name, self.ordered.add, self.ordered.remove
-        for id_, old, new in moves[self.seen :]:
-            before = None if old is None else value_of(old, name)
-            value = None if new is None else value_of(new, name)
-            if old is not None:
-                if new is not None and before == value and type(before) is type(value):
-                    continue
-                for slot in slots(before, id_):
-                    remove(slot)
-            if isinstance(value, str):  # most are; the rest takes the longer way to the same place
-                add((3, value, id_))
-            elif new is not None:
-                for slot in slots(value, id_):
-                    add(slot)
-        self.seen = len(moves)
+    def _replace(self, id_: str, old: Row, new: Row | None) -> None:
+        before = value_of(old, self.name)
+        value = None if new is None else value_of(new, self.name)
+        if new is not None and before == value and type(before) is type(value):
+            return
+        for slot in slots(before, id_):
+            self.ordered.remove(slot)
+        if new is not None:
+            self.ordered.add(slots(value, id_))
 
     def holders(self, value: IndexValue) -> Iterator[str]:
         """The ids that hold a value, lowest first."""
-        rank, key = ranked(value)
-        return (slot[2] for slot in self.ordered.irange((rank, key, ""), (rank, key, LAST)))
+        wanted = ranked(value)
+        return (slot[2] for slot in self.ordered.between((*wanted, ""), (*wanted, LAST)))
 
     def ids(self, low: Ranked, high: Ranked) -> list[str]:
         """The ids from one value to another; an id comes once for each of its slots."""
-        return [slot[2] for slot in self.ordered.irange((*low, ""), (*high, LAST))]
+        return [slot[2] for slot in self.ordered.between((*low, ""), (*high, LAST))]
 
     def count(self, low: Ranked, high: Ranked) -> int:
         """How many slots lie from one value to another."""
-        return self.ordered.bisect_right((*high, LAST)) - self.ordered.bisect_left((*low, ""))
+        return self.ordered.count((*low, ""), (*high, LAST))

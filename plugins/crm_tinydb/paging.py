@@ -11,7 +11,8 @@ from typing import TypeVar
 from crm_core.plugin.query import Page, PageQuery
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.collection import Collection
-from crm_tinydb.index import LAST, Index, Ranked, Row, Slot, plain, ranked, value_of
+from crm_tinydb.index import LAST, Index, Ranked, Row, plain, ranked, value_of
+from crm_tinydb.ordered import Slot
 
 T = TypeVar("T")
 Test = Callable[[Row], bool]
@@ -154,8 +155,8 @@ def _onward(collection: Collection, query: PageQuery, last: Slot | None) -> Iter
     if index is None:
         return iter(())
     if query.descending:
-        return index.ordered.irange(None, last, inclusive=(True, False), reverse=True)
-    return index.ordered.irange(last, None, inclusive=(False, True))
+        return index.ordered.down(last)
+    return index.ordered.up(last)
 
 
 def _sorted(collection: Collection, query: PageQuery, ids: list[str]) -> list[Slot]:

@@ -1,0 +1,81 @@
+"""Slots in order, in chunks: adding, removing and finding look at one chunk, however many slots there are."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+
+Slot = tuple[int, int | str, str]  # rank, value, id: no two are alike
+CHUNK = 512  # slots; a chunk of twice as many is cut in two
+
+
+class Ordered:
+    """A sorted set of slots. What iterates over it must be done, or begin anew, before it changes."""
+
+    def __init__(self, slots: Iterable[Slot] = ()) -> None:
+        ordered = sorted(slots)
+        self._chunks = [ordered[at : at + CHUNK] for at in range(0, len(ordered), CHUNK)] or [[]]
+        self._bounds = [chunk[0] for chunk in self._chunks[1:]]  # between each two chunks: what is less lies before it
+
+    def add(self, slots: Iterable[Slot]) -> None:
+        """Take more slots."""
+        chunks, bounds = self._chunks, self._bounds
+        for slot in slots:
+            at = bisect_right(bounds, slot)
+            chunk = chunks[at]
+            insort(chunk, slot)
+            if len(chunk) >= 2 * CHUNK:
+                rest = chunk[CHUNK:]
+                del chunk[CHUNK:]
+                chunks.insert(at + 1, rest)
+                bounds.insert(at, rest[0])
+
+    def remove(self, slot: Slot) -> None:
+        """Forget a slot. Raises ValueError where it is not here."""
+        at = bisect_right(self._bounds, slot)
+        chunk = self._chunks[at]
+        place = bisect_left(chunk, slot)
+        if place == len(chunk) or chunk[place] != slot:
+            raise ValueError(f"{slot!r} is not in the index")
+        del chunk[place]
+        if not chunk and self._bounds:
+            del self._chunks[at]
+            del self._bounds[max(at - 1, 0)]
+
+    def count(self, low: Slot, high: Slot) -> int:
+        """How many slots lie from ``low`` to ``high``, both included."""
+        if low > high:
+            return 0
+        first, start = self._place(low)
+        last = bisect_right(self._bounds, high)
+        end = bisect_right(self._chunks[last], high)
+        return sum(map(len, self._chunks[first:last])) + end - start
+
+    def between(self, low: Slot, high: Slot) -> Iterator[Slot]:
+        """The slots from ``low`` to ``high``, both included."""
+        first, start = self._place(low)
+        return islice(self._from(first, start), self.count(low, high))
+
+    def up(self, after: Slot | None) -> Iterator[Slot]:
+        """The slots after one, or all, upwards."""
+        if after is None:
+            return chain.from_iterable(self._chunks)
+        at = bisect_right(self._bounds, after)
+        return self._from(at, bisect_right(self._chunks[at], after))
+
+    def down(self, before: Slot | None) -> Iterator[Slot]:
+        """The slots before one, or all, downwards."""
+        if before is None:
+            return chain.from_iterable(map(reversed, reversed(self._chunks)))
+        at, place = self._place(before)
+        rest = map(reversed, reversed(self._chunks[:at]))
+        return chain(reversed(self._chunks[at][:place]), chain.from_iterable(rest))
+
+    def _place(self, slot: Slot) -> tuple[int, int]:
+        """Chunk and place of the first slot that is not less."""
+        at = bisect_right(self._bounds, slot)
+        return at, bisect_left(self._chunks[at], slot)
+
+    def _from(self, at: int, place: int) -> Iterator[Slot]:
+        return chain(islice(self._chunks[at], place, None), chain.from_iterable(islice(self._chunks, at + 1, None)))
