@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import rfc8785
+
+from crm_core.model.diff import pointer_to
+
+_MOST_EXACT: Final = 2**53 - 1
 
 
 def canonical(value: Any) -> bytes:
     """The RFC 8785 form. Integers beyond 2^53 - 1 have none and raise ValueError."""
     return rfc8785.dumps(value)
+
+
+def without_form(value: Any, pointer: str = "") -> Iterator[str]:
+    """The RFC 6901 pointers of all integers that have no canonical form: readers of doubles would change them."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from without_form(item, pointer + pointer_to(name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from without_form(item, pointer + pointer_to(index))
+    elif isinstance(value, int) and abs(value) > _MOST_EXACT:
+        yield pointer
 
 
 def sha256_of(value: Any) -> str:

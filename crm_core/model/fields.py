@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from crm_core.errors import Finding
 
+MOST_FINDINGS = 1000
+
 
 def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tuple[Finding, ...]]:
     """``data`` as a ``type_``, or None with everything that is wrong with it.
 
     Nothing is coerced: ``"5"`` is no number. ``pointer`` is put before each finding's own RFC 6901 pointer. Codes:
-    ``unknown_member``, ``missing_member``, ``wrong_type``, ``invalid_value``. A message never repeats a value, only
-    what is expected: ``Meta(description=...)`` where the type has one.
+    ``unknown_member``, ``missing_member``, ``wrong_type``, ``invalid_value``, and ``more_errors`` in place of all that
+    come after the first thousand: to list them would take seconds. A message never repeats a value, only what is
+    expected: ``Meta(description=...)`` where the type has one.
     """
     try:
         return msgspec.convert(data, type_, strict=True), ()
     except msgspec.ValidationError:
-        found = tuple(_walk(data, type_, pointer))
+        found = tuple(islice(_walk(data, type_, pointer), MOST_FINDINGS + 1))
+    if len(found) > MOST_FINDINGS:
+        more = Finding(pointer, "more_errors", f"There is more that does not fit; mend the first {MOST_FINDINGS}.")
+        return None, (*found[:MOST_FINDINGS], more)
     return None, found or (Finding(pointer, "invalid_value", "This value does not fit; see the documentation."),)
 
 
@@ -71,20 +78,27 @@ def is_struct(type_: Any) -> bool:
 
 
 def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
-    inner = bare(type_)
-    found: list[Finding] = []
+    """What is wrong inside a value, or with it as a whole; what converts is not looked into."""
+    wrong = _wrong(value, type_)
+    if wrong is None:
+        return
+    inner, inside = bare(type_), False
+    for finding in _inside(value, inner, pointer):
+        inside = True
+        yield finding
+    if not inside:
+        yield _finding(wrong, type_, pointer)
+
+
+def _inside(value: Any, inner: Any, pointer: str) -> Iterator[Finding]:
     if is_struct(inner) and isinstance(value, dict):
-        found.extend(_members(value, inner, pointer))
+        yield from _members(value, inner, pointer)
     elif get_origin(inner) is dict and isinstance(value, dict):
-        found.extend(_entries(value, inner, pointer))
+        yield from _entries(value, inner, pointer)
     elif get_origin(inner) in (list, tuple) and isinstance(value, list):
         item_type = get_args(inner)[0]
         for index, item in enumerate(value):
-            found.extend(_walk(item, item_type, pointer + step(index)))
-    if found:
-        yield from found
-    else:
-        yield from _whole(value, type_, pointer)
+            yield from _walk(item, item_type, pointer + step(index))
 
 
 def _members(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str) -> Iterator[Finding]:
@@ -103,17 +117,24 @@ def _members(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str) 
 def _entries(value: dict[str, Any], type_: Any, pointer: str) -> Iterator[Finding]:
     key_type, item_type = get_args(type_)
     for name, item in value.items():
-        yield from _whole(name, key_type, pointer + step(name))
+        wrong = _wrong(name, key_type)
+        if wrong is not None:
+            yield _finding(wrong, key_type, pointer + step(name))
         yield from _walk(item, item_type, pointer + step(name))
 
 
-def _whole(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
+def _wrong(value: Any, type_: Any) -> str | None:
+    """The converter's own words about a value; None where it converts."""
     try:
         msgspec.convert(value, type_, strict=True)
     except msgspec.ValidationError as error:
-        wrong = str(error).split(" - at ")[0]
-        code = "wrong_type" if ", got `" in wrong else "invalid_value"
-        yield Finding(pointer, code, _expected(wrong, type_))
+        return str(error).split(" - at ")[0]
+    return None
+
+
+def _finding(wrong: str, type_: Any, pointer: str) -> Finding:
+    code = "wrong_type" if ", got `" in wrong else "invalid_value"
+    return Finding(pointer, code, _expected(wrong, type_))
 
 
 def _expected(wrong: str, type_: Any) -> str:

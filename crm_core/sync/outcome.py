@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from crm_core.errors import Finding
+from crm_core.model.canonical import without_form
 from crm_core.model.diff import Change, differences, pointer_to
 from crm_core.model.fields import convert, without_nulls
 from crm_core.model.patch import merge_patch
@@ -90,7 +91,7 @@ def outcome_of(
         typed=typed,
         fresh=fresh,
         kept=kept,
-        findings=tuple(_asked_anew(prefix, member, _moved(member, base, wanted)) for member in required),
+        findings=tuple(_told(prefix, wanted, base, required)),
         required=tuple(member.path[-1] for member in required),
     )
 
@@ -165,6 +166,16 @@ def _moved(member: SecretMember, before: Mapping[str, Any], after: Mapping[str, 
 def _asked_anew(prefix: str, member: SecretMember, moved: list[str]) -> Finding:
     told = f"{', '.join(moved)} changed, so the stored secret is not kept; send it anew."
     return Finding(prefix + pointer_to(*member.path), f"{member.path[-1]}_required", told)
+
+
+def _told(
+    prefix: str, wanted: dict[str, Any], base: Mapping[str, Any], required: Iterable[SecretMember]
+) -> Iterator[Finding]:
+    """Numbers without a canonical form, by whose hash a section is told, and the secrets that are asked for anew."""
+    for pointer in without_form(wanted):
+        yield Finding(prefix + pointer, "invalid_value", "This number is beyond 2^53 - 1; send it as text.")
+    for member in required:
+        yield _asked_anew(prefix, member, _moved(member, base, wanted))
 
 
 def _marked(data: Mapping[str, Any], pointers: Iterable[str], mark: Any) -> dict[str, Any]:

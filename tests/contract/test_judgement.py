@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -103,6 +104,16 @@ def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
         "/data/no~0such~1member",
     } == pointers(told)
     assert all(error["message"] and error["code"] for error in told["errors"])
+
+
+def test_no_more_than_a_thousand_faults_are_listed_and_one_tenant_holds_up_no_other(box: Box) -> None:
+    """The rest is told as more; a push of nothing but faults takes no longer than it must."""
+    data = {"footer": {"links": [{}] * 60_000}}
+    start = time.perf_counter()
+    told = problem(box.push("branding", data, envelope={"version": 20_001}), 422, "invalid_payload")
+    assert time.perf_counter() - start < 1
+    assert len(told["errors"]) == 1001
+    assert told["errors"][-1]["code"] == "more_errors"
 
 
 def test_the_version_comes_before_the_schema(box: Box) -> None:

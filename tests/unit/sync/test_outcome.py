@@ -160,6 +160,12 @@ def pointer_spoken_of(patch: Any, pointer: str) -> bool:
     return last in patch
 
 
+def test_a_number_that_not_every_reader_keeps_exact_is_refused() -> None:
+    """Or the hash that health tells could not be made."""
+    outcome = made({"free": {"a/b": 2**53, "e": -(2**53) + 1}}, None, "replace")
+    assert [finding.pointer for finding in outcome.findings] == ["/data/free/a~1b"]
+
+
 @given(parts(nulls=True), parts(nulls=False))
 def test_a_replace_depends_on_nothing_that_was(part: Any, other: Any) -> None:
     """Null counts as absent; the same push makes the same section whatever it replaces."""

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_core.model.canonical import canonical, without_form
+from crm_core.model.log import LogEntry, hashed_text
+
+texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**54), 2**54) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+)
+
+
+@given(values)
+def test_what_has_no_canonical_form_is_found_before_it_is_asked_for(value: Any) -> None:
+    """Exactly the values in which no integer is found have one."""
+    if list(without_form(value)):
+        with pytest.raises(ValueError):  # noqa: PT011 -- that there is none is all that counts
+            canonical(value)
+    else:
+        canonical(value)
+
+
+@given(texts, texts, st.integers(0, 2**53 - 1))
+def test_the_text_that_the_chain_hashes_is_the_canonical_form(message: str, source: str, seq: int) -> None:
+    """Whatever stands in an entry: a reader recomputes it with any RFC 8785 library."""
+    entry = LogEntry(
+        id="i",
+        received_at="t",
+        instance="e",
+        tenant="n",
+        status="rejected",
+        signature_result="valid",
+        request_id="r",
+        seq=seq,
+        error_message=message,
+        source_ip=source,
+    )
+    hashes = ("prev_hash", "entry_hash")
+    members = {name: getattr(entry, name) for name in entry.__struct_fields__ if name not in hashes}
+    assert hashed_text(entry) == canonical(members)
