@@ -137,3 +137,17 @@ def test_everything_is_as_it_was_after_a_kill(line: Line) -> None:
     assert replay["original"]["request_id"] == told["request_id"]
     assert problem(line.push("branding", raw=body), 409, "duplicate_payload")["original"]["version"] == 70
     problem(line.push("branding", {"title": "x"}, envelope={"version": 70}), 409, "stale_version")
+
+
+def test_a_payload_is_known_as_long_as_the_history_of_its_section(boxes: Boxes) -> None:
+    """With a history of two, the third push forgets the first one's payload and revision, and no more."""
+    box = boxes(settings={"sync": {"history_keep": 2}})
+    bodies = [box.body("branding", {"title": f"H{n}"}, version=n) for n in (1, 2, 3)]
+    revisions = [box.applied("branding", None, raw=body)["revision"] for body in bodies]
+    problem(box.push("branding", raw=bodies[0]), 409, "stale_version")
+    problem(box.push("branding", raw=bodies[1]), 409, "duplicate_payload")
+    items = box.get("sync/history/branding").json()["items"]
+    assert [item["revision"] for item in items] == revisions[:0:-1]
+    restore = f"{box.base()}/sync/history/branding/{{}}/restore"
+    problem(box.client.post(restore.format(revisions[0]), headers=box.bearer()), 404, "not_found")
+    assert box.client.post(restore.format(revisions[1]), headers=box.bearer()).status_code == 200
