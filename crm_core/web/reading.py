@@ -14,18 +14,23 @@ from crm_core.model.strict_json import loads
 
 async def read_body(limit: int) -> bytes:
     """The raw body. Raises PayloadTooLarge as soon as it is over ``limit`` bytes; the rest is not read."""
-    refusal = PayloadTooLarge(f"The body is over {limit} bytes; send less at once.", limit=limit)
-    length = request.content_length
-    if length is not None and length > limit:
-        raise refusal
+    announced = fields("content-length")
+    if announced and announced[0].isdigit() and int(announced[0]) > limit:
+        raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
     async for part in request.body:
         size += len(part)
         if size > limit:
-            raise refusal
+            raise _too_large(limit)
         parts.append(part)
     return b"".join(parts)
+
+
+def fields(name: str) -> list[str]:
+    """Every value of a header field; ``name`` in lower case."""
+    wanted = name.encode()
+    return [value.decode("latin-1").strip(" \t") for field, value in request.scope["headers"] if field == wanted]
 
 
 async def read_json(limit: int, media_types: Collection[str] = ("application/json",)) -> Any:
@@ -36,8 +41,9 @@ async def read_json(limit: int, media_types: Collection[str] = ("application/jso
 
 def require_media_type(media_types: Collection[str]) -> None:
     """Raise UnsupportedMediaType unless the body is of one of the types, in UTF-8 and not compressed."""
-    kind = request.headers.get("Content-Type") or ""
-    if kind in media_types and "Content-Encoding" not in request.headers:
+    kind = "".join(fields("content-type")[:1])
+    encoding = fields("content-encoding")
+    if kind in media_types and not encoding:
         return
     sent, _, parameters = kind.partition(";")
     charset = [value for name, value in _parameters(parameters) if name == "charset"]
@@ -46,15 +52,18 @@ def require_media_type(media_types: Collection[str]) -> None:
         raise UnsupportedMediaType(f"Send the body as {known}.")
     if any(value.lower() not in ("utf-8", "utf8") for value in charset) or len(charset) > 1:
         raise UnsupportedMediaType(f"Send {known} in UTF-8.")
-    if (request.headers.get("Content-Encoding") or "identity").strip().lower() != "identity":
+    if any(each.lower() != "identity" for each in encoding if each):
         raise UnsupportedMediaType("Send the body without a content encoding.")
 
 
 def parameters(known: Collection[str]) -> dict[str, str]:
     """The query's parameters. Raises UnknownParameter, and InvalidParameter for one that stands twice or is no text."""
+    query: bytes = request.scope["query_string"]
     found: dict[str, str] = {}
+    if not query:
+        return found
     try:
-        pairs = parse_qsl(request.query_string.decode("ascii"), keep_blank_values=True, errors="strict")
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
         raise InvalidParameter("The query cannot be read; percent-encode UTF-8.") from None
     for name, value in pairs:
@@ -85,3 +94,7 @@ def _parameters(text: str) -> list[tuple[str, str]]:
         if equals:
             found.append((name.strip().lower(), value.strip().strip('"')))
     return found
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is over {limit} bytes; send less at once.", limit=limit)

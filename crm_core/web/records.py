@@ -23,7 +23,7 @@ from crm_core.web.callers import caller_of
 from crm_core.web.exchange import exchange
 from crm_core.web.operations import BASE, Operation
 from crm_core.web.problems import problem
-from crm_core.web.reading import parameters, read_body, require_media_type
+from crm_core.web.reading import fields, parameters, read_body, require_media_type
 from crm_core.web.streams import CSV, NDJSON
 
 RECORD_LIMIT: Final = 256 * 1024
@@ -144,7 +144,7 @@ def _once(call: Call, raw: bytes) -> Once | None:
 
 def _field(name: str) -> str | None:
     """A header field that may stand once. Raises InvalidParameter."""
-    found = request.headers.getlist(name)
+    found = fields(name.lower())
     if len(found) > 1:
         raise InvalidParameter(f"The header field {name} stands twice; send it once.", parameter=name)
     return found[0] if found else None
