@@ -99,7 +99,7 @@ class Shape:
         findings = list(self._strangers(patch))
         writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
         current = current or {}
-        merged: dict[str, Any] = merge_patch(_without_nulls(current), writable)
+        merged: dict[str, Any] = merge_patch(_kept(current, self._known), writable)
         references = tuple(
             (step(each.member), each.record_type, value)
             for each in self.record_type.REFERENCES
@@ -191,11 +191,12 @@ def _unknown(patch: Mapping[str, Any], known: Known, pointer: str = "") -> Itera
             yield from _unknown(value, inner, pointer + step(name))
 
 
-def _without_nulls(members: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(members: Mapping[str, Any], known: Known) -> dict[str, Any]:
+    """A stored record's members without nulls, and without those that its type no longer has."""
     return {
-        name: _without_nulls(value) if isinstance(value, dict) else value
+        name: value if (inner := known[name]) is None else _kept(value, inner)
         for name, value in members.items()
-        if value is not None
+        if value is not None and name in known
     }
 
 

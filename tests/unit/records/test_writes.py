@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from crm_core.errors import (
@@ -15,6 +16,7 @@ from crm_core.errors import (
     RevisionMismatch,
     SubscriptionSuspended,
 )
+from crm_core.plugin.storage import Put, Unit
 from crm_core.records.shape import etag
 from records_world import EVERYTHING, READER, World, read
 
@@ -281,3 +283,15 @@ async def test_a_record_is_one_durable_unit(world: World) -> None:
     made = await world.create(external_id="x-1")
     assert (await world.backend.view("north", None)).seq == seq + 1
     assert made["id"] in await world.ids(external_id="x-1")
+
+
+async def test_a_record_of_an_older_type_follows_when_it_is_written(world: World) -> None:
+    """Members that came since are there after an empty patch, those that went are gone, and the indexes are new."""
+    made = await world.create(address={"city": "London"})
+    older = {name: value for name, value in made.items() if name not in ("owner", "tags")}
+    older |= {"fax": "123", "address": {"city": "London", "planet": "Earth"}}
+    put = Put("records:customers", made["id"], msgspec.json.encode({**older, "revision": 2}), {"created_at": "2026"})
+    await world.backend.commit("north", Unit(now=1, puts=(put,)))
+    assert await world.ids(email="", q="ada") == []
+    assert await update(world, made["id"], {}) == {**made, "revision": 3}
+    assert await world.ids(email="", q="ada") == [made["id"]]
