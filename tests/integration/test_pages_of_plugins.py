@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contract.box import TENANT, Box, roster_key
+
+VISITS = '''
+"""Visits to customers, as a lone plugin."""
+from typing import Literal
+import msgspec
+from crm_core.model.record_members import Amount, Currency, Day, Line, Notes, RecordId
+from crm_core.plugin import hookimpl
+from crm_core.plugin.record_type import RecordType, Reference
+
+
+class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    name: Line
+    customer_id: RecordId | None = None
+    day: Day | None = None
+    state: Literal["planned", "done", "called_off"] = "planned"
+    fee: Amount | None = None
+    currency: Currency | None = None
+    owner: Line | None = None
+    done: bool = False
+    notes: Notes | None = None
+
+
+class Visits(RecordType):
+    NAME = "visits"
+    TITLE = "Visits"
+    SINGULAR = "Visit"
+    RECORD = Visit
+    SORTABLE = ("name", "day")
+    FILTERABLE = ("customer_id", "state", "owner", "done")
+    SEARCHED = ("name",)
+    REFERENCES = (Reference("customer_id", "customers"),)
+    COLUMNS = ("name", "customer_id", "day", "state")
+    LANES = "state"
+
+
+@hookimpl
+def crm_register_record_types():
+    return [Visits()]
+'''
+EMAIL, PASSWORD = "jana@nordwind.example", "seven sailing boats"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "visits.py").write_text(VISITS)
+    settings = {"plugins": {"folders": [str(folder)]}}
+    made = Box(tmp_path / "home", tenants={TENANT: {"keys": [roster_key()]}}, settings=settings)
+    made.create_tenants().start()
+    try:
+        yield made
+    finally:
+        assert made.stop() == 0
+
+
+class Visitor:
+    """A signed-in browser without a browser."""
+
+    def __init__(self, box: Box) -> None:
+        self.origin = str(box.client.base_url).rstrip("/")
+        self.root = f"/i/eu1/t/{TENANT}"
+        self.client = httpx.Client(base_url=self.origin, follow_redirects=True)
+        self.post("/login", "/login", email=EMAIL, password=PASSWORD, next="")
+
+    def get(self, path: str) -> str:
+        answer = self.client.get(self.root + path)
+        assert answer.status_code == 200, (path, answer.status_code)
+        return answer.text
+
+    def post(self, form: str, action: str, **fields: str) -> str:
+        """Send a form of a page; what the page that follows says."""
+        token = re.findall(r'name="csrf" value="([^"]+)"', self.get(form))
+        sent = {"csrf": token[-1], **fields}
+        answer = self.client.post(self.root + action, data=sent, headers={"Origin": self.origin})
+        assert answer.status_code == 200, (action, answer.status_code, answer.text[-800:])
+        return answer.text
+
+
+def test_a_plugins_record_type_has_pages_without_writing_any(box: Box) -> None:
+    """List, board, form, detail, dashboard, menu, search and what it refers to: all follow from its description."""
+    words = ("user", "create", "--tenant", TENANT, "--email", EMAIL, "--role", "super_admin", "--password-stdin")
+    box.crm(*words, stdin=PASSWORD + "
+")
+    box.applied("features", {"plan": {"code": "a", "name": "A", "features": ["customers.*", "visits.*"]}})
+    desk = Visitor(box)
+    assert f'href="{desk.root}/visits"' in desk.get("/")
+    customer = re.findall(r"/customers/([0-9a-f-]{36})", desk.post("/customers/new", "/customers/new", name="Ada"))[0]
+    form = desk.get("/visits/new")
+    for field in ("name", "customer_id", "day", "state", "fee", "notes"):
+        assert f'name="{field}"' in form
+    assert 'type="date"' in form
+    fields = {"name": "Look at boats", "customer_id": customer, "day": "2026-12-01", "state": "planned"}
+    page = desk.post("/visits/new", "/visits/new", **fields, owner=EMAIL, fee="80.00", currency="EUR")
+    assert "Look at boats" in page
+    assert "€80" in page
+    assert f'href="{desk.root}/customers/{customer}"' in page
+    board = desk.get("/visits/board")
+    assert re.findall(r'data-lane="([a-z_]+)"', board) == ["planned", "done", "called_off"]
+    assert "Look at boats" in board
+    listed = desk.get("/visits?view=list&q=boats")
+    assert ">Customer<" in listed
+    assert "Ada" in listed
+    assert "Look at boats" in desk.get(f"/customers/{customer}")
+    dashboard = desk.get("/")
+    assert "My visits" in dashboard
+    assert "Visits by state" in dashboard

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+import pytest
+from werkzeug.datastructures import MultiDict
+
+from crm_core.errors import Finding
+from crm_core.model.record_members import Amount, Currency, Custom, Day, EmailAddress, Line, Notes, RecordId, Tags
+from crm_core.plugin.record_type import RecordType, Reference
+from crm_core.web.pages.fields import Choices, Option, blank, errors_of, form_of, patch_of, read, values_of
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True):
+    city: Line | None = None
+    country: Line | None = None
+
+
+class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    name: Line
+    email: EmailAddress | None = None
+    kind: Literal["call", "on_site"] = "call"
+    mood: Literal["good", "bad"] | None = None
+    customer_id: RecordId | None = None
+    on: Day | None = None
+    fee: Amount | None = None
+    currency: Currency | None = None
+    people: int | None = None
+    done: bool = False
+    tags: Tags = []
+    place: Place | None = None
+    owner: Line | None = None
+    notes: Notes | None = None
+    custom: Custom = {}
+
+
+class Visits(RecordType):
+    NAME = "visits"
+    TITLE = "Visits"
+    SINGULAR = "Visit"
+    RECORD = Visit
+    REFERENCES = (Reference("customer_id", "customers"),)
+
+
+VISITS = Visits()
+NOBODY = Choices({}, ())
+RECORD: dict[str, Any] = {
+    "name": "First", "email": "a@b.example", "kind": "on_site", "mood": None, "customer_id": None, "on": "2026-11-24",
+    "fee": "12.50", "currency": "EUR", "people": 3, "done": True, "tags": ["a", "b"], "place": {"city": "Kiel"},
+    "owner": None, "notes": "one\ntwo", "custom": {"n": 5, "t": "x", "yes": True},
+}  # fmt: skip
+
+
+def sent(values: dict[str, str], **over: str) -> MultiDict[str, str]:
+    """The form that a browser sends for these values."""
+    form: MultiDict[str, str] = MultiDict({name: value.replace("\n", "\r\n") for name, value in values.items()})
+    form.poplist("custom")
+    for name, value in (msgspec.json.decode(values["custom"]) if values["custom"] else {}).items():
+        form.add("custom.key", name)
+        form.add("custom.value", value)
+    for name, value in over.items():
+        form[name] = value
+    return form
+
+
+def test_a_form_sent_back_unchanged_changes_nothing() -> None:
+    """What a form shows and what it sends back are the same, so that nothing is written by opening it."""
+    shown = values_of(VISITS, RECORD)
+    assert patch_of(VISITS, read(VISITS, sent(shown)), shown, RECORD) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "patch"),
+    [
+        ("name", " Second ", {"name": "Second"}),
+        ("email", "", {"email": None}),
+        ("people", "12", {"people": 12}),
+        ("people", "many", {"people": "many"}),
+        ("done", "", {"done": False}),
+        ("tags", "a, c,, d ", {"tags": ["a", "c", "d"]}),
+        ("fee", "1 250,75", {"fee": "1250.75"}),
+        ("currency", "usd", {"currency": "USD"}),
+        ("place.city", "Bonn", {"place": {"city": "Bonn"}}),
+        ("place.city", "", {"place": {"city": None}}),
+        ("notes", "three", {"notes": "three"}),
+    ],
+)
+def test_a_changed_field_is_a_merge_patch(field: str, text: str, patch: dict[str, Any]) -> None:
+    """Each kind of member turns its text into the JSON that it means; what is no value goes on to be refused."""
+    shown = values_of(VISITS, RECORD)
+    assert patch_of(VISITS, read(VISITS, sent(shown, **{field: text})), shown, RECORD) == patch
+
+
+def test_free_members_keep_their_types() -> None:
+    """An untouched number stays a number, a changed one is text, a blanked name takes its member away."""
+    shown = values_of(VISITS, RECORD)
+    form = sent(shown)
+    form.setlist("custom.key", ["n", "t", "", "new"])
+    form.setlist("custom.value", ["5", "y", "gone", "1"])
+    patch = patch_of(VISITS, read(VISITS, form), shown, RECORD)
+    assert patch == {"custom": {"n": 5, "t": "y", "new": "1", "yes": None}}
+
+
+def test_controls_follow_the_kinds() -> None:
+    """Every kind of member gets its control; an optional choice can be none, one with a default begins with it."""
+    choices = Choices({"customer_id": (Option("1", "Ada"),)}, ("a@b.example",))
+    fields, groups = form_of(VISITS, blank(VISITS), choices, {})
+    kinds = {field.name: field.kind for field in fields}
+    assert kinds == {
+        "name": "text", "email": "email", "kind": "select", "mood": "select", "customer_id": "select", "on": "date",
+        "fee": "text", "currency": "text", "people": "text", "done": "check", "tags": "text", "owner": "text",
+        "notes": "area", "custom": "pairs",
+    }  # fmt: skip
+    by_name = {field.name: field for field in fields}
+    assert by_name["kind"].value == "call"
+    assert [option.text for option in by_name["mood"].options] == ["None", "Good", "Bad"]
+    assert [option.text for option in by_name["customer_id"].options] == ["None", "Ada"]
+    assert by_name["owner"].suggestions == ("a@b.example",)
+    assert by_name["name"].required
+    assert [field.name for field in groups[0].fields] == ["place.city", "place.country"]
+
+
+def test_errors_stand_at_their_fields() -> None:
+    """Findings inside objects, lists and free members come to the field they are about; strangers to none."""
+    found = [("/email", "bad mail"), ("/place/city", "bad city"), ("/tags/1", "bad tag"), ("/custom/n", "bad n")]
+    found.append(("/x", "?"))
+    told = errors_of(VISITS, [Finding(pointer, "invalid_value", words) for pointer, words in found])
+    assert told == {"email": "bad mail", "place.city": "bad city", "tags": "bad tag", "custom": "bad n", "": "?"}
+    fields, groups = form_of(VISITS, values_of(VISITS, RECORD), NOBODY, told)
+    assert {field.name: field.error for field in fields if field.error} == {
+        "email": "bad mail", "tags": "bad tag", "custom": "bad n",
+    }  # fmt: skip
+    assert groups[0].fields[0].error == "bad city"

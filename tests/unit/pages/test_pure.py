@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_core import errors
+from crm_core.errors import CrmError
+from crm_core.model.log import LogEntry
+from crm_core.web.pages.attempts import status_of
+from crm_core.web.pages.charts import PERIODS, chart_of, ticks_for
+from crm_core.web.pages.checks import checks_of
+from crm_core.web.pages.diffs import diff_of, lines_of
+from crm_core.web.pages.formats import Formats, Manner
+from crm_core.web.pages.mending import mending_of
+from crm_core.web.pages.merging import differences, merged, undecided
+from crm_core.web.pages.requests import script
+
+NOW = datetime(2026, 11, 24, 8, 42, tzinfo=UTC)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def entry(**members: Any) -> LogEntry:
+    known = {
+        "id": "1", "received_at": "2026-11-24T08:31:05.000Z", "instance": "eu1", "tenant": "northwind",
+        "status": "rejected", "signature_result": "valid", "request_id": "r",
+    }  # fmt: skip
+    return LogEntry(**{**known, **members})
+
+
+@given(values, values)
+def test_a_diff_holds_every_line_of_both_sides(before: Any, after: Any) -> None:
+    """Unfolded lines and folds together are exactly the two texts, in order; equal values have no change."""
+    diff = diff_of(before, after, ("a", "b"))
+    old, new, folded = [], [], 0
+    for line in diff.lines:
+        folded += line.folded
+        if line.old is not None:
+            old.append("".join(piece.text for piece in line.old.pieces))
+            assert line.old.number == len(old) + folded
+        if line.new is not None:
+            new.append("".join(piece.text for piece in line.new.pieces))
+    assert len(old) + folded == len(lines_of(before))
+    assert len(new) + folded == len(lines_of(after))
+    assert any(line.changed for line in diff.lines) is (lines_of(before) != lines_of(after))
+
+
+def test_a_diff_marks_the_words_that_differ() -> None:
+    """Of a changed line only the part that differs is marked."""
+    [_, line, _] = diff_of({"title": "Old name"}, {"title": "New name"}, ("a", "b")).lines
+    assert line.old is not None
+    assert [piece.text for piece in line.old.pieces if piece.marked] == ["Old"]
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 4, 5, 7, 8, 19, 100, 101, 12_345])
+def test_ticks_are_round_few_and_high_enough(most: int) -> None:
+    """At most five lines from zero up, evenly spaced, the highest at or above the highest bar."""
+    ticks = ticks_for(most)
+    assert ticks[0] == 0
+    assert ticks[-1] >= most
+    assert 2 <= len(ticks) <= 5
+    assert len({one - other for one, other in zip(ticks[1:], ticks, strict=False)}) == 1
+
+
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
+def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> None:
+    """The bars of a period hold all of its attempts, the newest in the last bar; previews are none."""
+    ages = [timedelta(), period.span / 2, period.span * 0.9]
+    entries = [
+        entry(received_at=(NOW - age).strftime("%Y-%m-%dT%H:%M:%S.000Z"), status=status, count=2)
+        for age in ages
+        for status in ("applied", "rejected", "failed", "previewed")
+    ]
+    chart = chart_of(entries, period, NOW, Manner({"timezone": zone}), cut=False)
+    assert {total.name: total.count for total in chart.totals} == {"applied": 6, "rejected": 6, "failed": 6}
+    assert [part.name for part in chart.bars[-1].parts] == ["applied", "rejected", "failed"]
+    assert all(part.y >= 12 and part.y + part.height <= 148 for bar in chart.bars for part in bar.parts)
+    assert len(chart.rows) == 3
+
+
+def test_an_empty_chart_says_so() -> None:
+    """Without attempts the chart is a sentence, and its scale still stands."""
+    chart = chart_of([], PERIODS[0], NOW, Manner({}), cut=False)
+    assert chart.summary == "No attempt in this time."
+    assert len(chart.bars) == 24
+
+
+ERRORS = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, CrmError)]
+PUSH_ERRORS = [one for one in ERRORS if issubclass(one, errors.PushError) and one is not errors.PushError]
+SERVER_ERRORS = [errors.PluginFailed, errors.InternalError, errors.StorageUnavailable, errors.StorageFull]
+ELSEWHERE = {"misdirected_instance", "unknown_tenant"}  # of no tenant's log
+CODES = sorted({one.code for one in [*PUSH_ERRORS, *SERVER_ERRORS]} - ELSEWHERE)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_refusal_of_a_push_has_its_sentence_and_steps(code: str) -> None:
+    """Whatever code an attempt ended with, its page says what it is and what to do."""
+    mending = mending_of(entry(error_code=code))
+    assert mending is not None
+    assert mending.title != "This push was refused"
+    assert mending.steps
+
+
+@pytest.mark.parametrize("code", [*CODES, "password_required", "rate_limited"])
+def test_checks_of_an_attempt(code: str) -> None:
+    """Sixteen checks in order: passed ones, at most one that failed, and nothing reached behind it."""
+    words = [check.word for check in checks_of(entry(error_code=code, seq=5), "eu1")]
+    assert len(words) == 16
+    if code in ("plugin_failed", "internal_error"):
+        assert words == ["Passed"] * 9 + ["Not reached"] * 7
+    else:
+        failed = words.index("Failed")
+        assert words == ["Passed"] * failed + ["Failed"] + ["Not reached"] * (15 - failed)
+
+
+def test_an_applied_push_passed_every_check() -> None:
+    """An applied push has passed all sixteen."""
+    assert {check.word for check in checks_of(entry(status="applied", revision=5, seq=1), "eu1")} == {"Passed"}
+
+
+BASE = {"phone": "1", "owner": "a", "tags": "x", "notes": ""}
+
+
+def test_merging_keeps_what_only_one_side_changed() -> None:
+    """One-sided changes are merged, two-sided ones asked for, equal ones are none."""
+    mine, theirs = {**BASE, "phone": "2", "notes": "mine"}, {**BASE, "phone": "3", "tags": "x, y"}
+    found = differences(BASE, mine, theirs, {})
+    assert {one.name: one.side for one in found} == {"phone": "both", "notes": "mine", "tags": "theirs"}
+    assert undecided(found) == ["phone"]
+    assert undecided(differences(BASE, mine, theirs, {"phone": "mine"})) == []
+    assert merged(BASE, mine, theirs) == {"phone": "2", "owner": "a", "tags": "x, y", "notes": "mine"}
+
+
+forms = st.fixed_dictionaries(dict.fromkeys(BASE, st.sampled_from("abc")))
+
+
+@given(forms, forms)
+def test_no_change_is_lost_in_merging(mine: dict[str, str], theirs: dict[str, str]) -> None:
+    """A field that one side changed ends as that side has it; one that both changed is always asked for."""
+    base = dict.fromkeys(BASE, "a")
+    asked = set(undecided(differences(base, mine, theirs, {})))
+    for name, value in merged(base, mine, theirs).items():
+        if name not in asked:
+            assert value == (theirs[name] if mine[name] == base[name] else mine[name])
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({"locale": "en-GB", "currency": "EUR"}, ("€1,284.50", "€1,284", "24 Nov 2026")),
+        ({"locale": "de-DE", "date_format": "DD.MM.YYYY"}, ("1.284,50\xa0€", "1.284\xa0€", "24.11.2026")),
+        ({"locale": "en-US", "currency": "USD", "date_format": "%m/%d/%Y"}, ("$1,284.50", "$1,284", "11/24/2026")),
+        ({"locale": "xx-Nowhere", "timezone": "Mars/Olympus"}, ("€1,284.50", "€1,284", "24 Nov 2026")),
+    ],
+)  # fmt: skip
+def test_money_and_dates_are_written_as_the_tenant_writes_them(section: dict[str, str], told: tuple[str, ...]) -> None:
+    """Amounts by locale, with cents only where there are some; dates by the pattern."""
+    manner = Manner(section)
+    assert (manner.money("1284.50", None), manner.money("1284.00", None), manner.day(NOW.date())) == told
+
+
+@pytest.mark.parametrize(
+    ("ago", "told"),
+    [
+        (timedelta(seconds=20), "just now"),
+        (timedelta(minutes=12), "12 min ago"),
+        (timedelta(hours=5), "03:42"),
+        (timedelta(hours=20), "Yesterday, 12:42"),
+        (timedelta(days=6), "18 Nov"),
+        (timedelta(days=400), "20 Oct 2025"),
+        (-timedelta(days=5), "29 Nov"),
+    ],
+)
+def test_moments_are_relative_for_an_hour(ago: timedelta, told: str) -> None:
+    """Relative for an hour, then the clock, then the date, the year only where it is another."""
+    moment = Formats(Manner({}), NOW).moment(NOW - ago)
+    assert moment is not None
+    assert moment.short == told
+
+
+def test_the_request_script_signs_what_the_receiver_verifies() -> None:
+    """Run by a shell, the script sends the exact body with the signature of the native scheme."""
+    body = {"tenant": "nw", "type": "branding", "version": 3, "data": {"title": "It's us"}}
+    made = script(url="https://crm.example/push", instance="eu1", tenant="nw", key_version=2, body=body)
+    shell = 'curl() { for one in "$@"; do printf "%s\\n" "$one"; done; }\n' + made
+    key = bytes(range(1, 33))
+    environ = {"CRM_KEY_HEX": key.hex(), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", shell], env=environ, capture_output=True, text=True, check=True)
+    words = done.stdout.splitlines()
+    headers = dict(word.split(": ", 1) for word in words if ": " in word and word[0] != "{")
+    sent = words[-1]
+    assert json.loads(sent) == body
+    text = ["crm-sync-v1", "eu1", "nw", "branding", "2", headers["Sync-Timestamp"], headers["Sync-Nonce"]]
+    text.append(hashlib.sha256(sent.encode()).hexdigest())
+    mac = hmac.new(key, "\n".join(text).encode(), "sha256").hexdigest()
+    assert headers["Sync-Signature"] == f"v1={mac}"
+
+
+def test_every_error_class_has_a_status() -> None:
+    """The attempt's page can name the status of every refusal."""
+    for one in PUSH_ERRORS:
+        assert status_of(entry(error_code=one.code)) == one.status
