@@ -90,8 +90,7 @@ class Visitor:
 def test_a_plugins_record_type_has_pages_without_writing_any(box: Box) -> None:
     """List, board, form, detail, dashboard, menu, search and what it refers to: all follow from its description."""
     words = ("user", "create", "--tenant", TENANT, "--email", EMAIL, "--role", "super_admin", "--password-stdin")
-    box.crm(*words, stdin=PASSWORD + "
-")
+    box.crm(*words, stdin=PASSWORD + "\n")
     box.applied("features", {"plan": {"code": "a", "name": "A", "features": ["customers.*", "visits.*"]}})
     desk = Visitor(box)
     assert f'href="{desk.root}/visits"' in desk.get("/")
