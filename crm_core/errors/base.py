@@ -35,6 +35,7 @@ class CrmError(Exception):
     status: ClassVar[int] = 500
     code: str = "internal_error"
     title: ClassVar[str] = "Internal error"
+    usual_wait: ClassVar[int | None] = None  # seconds to tell in Retry-After where whoever raises knows no better
 
     def __init_subclass__(cls, *, status: int | None = None, code: str | None = None, title: str | None = None) -> None:
         """Take what the wire shows from the class line; a class without it only groups others."""
@@ -53,7 +54,7 @@ class CrmError(Exception):
         super().__init__(detail or self.title)
         self.detail = detail or self.title + "."
         self.errors: tuple[Finding, ...] = tuple(errors)
-        self.retry_after = retry_after
+        self.retry_after = self.usual_wait if retry_after is None else retry_after
         self.evidence: Mapping[str, Any] = evidence
 
 

@@ -20,9 +20,13 @@ class InternalError(ServerError, status=500, code="internal_error", title="Inter
 class StorageUnavailable(ServerError, status=503, code="storage_unavailable", title="Storage unavailable"):
     """The tenant's storage cannot take writes now."""
 
+    usual_wait = 30
+
 
 class StorageFull(ServerError, status=507, code="storage_full", title="Storage full"):
     """There is no space for the write."""
+
+    usual_wait = 60
 
 
 class InstanceUnavailable(ServerError, status=502, code="instance_unavailable", title="Instance unavailable"):

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound
 
-from crm_core.errors import Finding, InvalidPayload, RateLimited, StaleVersion, Unauthenticated
+from crm_core.errors import (
+    Finding,
+    InvalidPayload,
+    RateLimited,
+    StaleVersion,
+    StorageFull,
+    StorageUnavailable,
+    Unauthenticated,
+)
 from crm_core.web.problems import document, headers_of, origin, understood
 
 
@@ -27,6 +35,9 @@ def test_headers_go_with_their_errors() -> None:
     """No cache keeps an error; 401 names the scheme, 429 the wait, 405 the methods."""
     assert headers_of(Unauthenticated()) == {"Cache-Control": "no-store", "WWW-Authenticate": "Bearer"}
     assert headers_of(RateLimited(retry_after=7))["Retry-After"] == "7"
+    assert headers_of(StorageFull(retry_after=7))["Retry-After"] == "7"
+    assert int(headers_of(StorageFull())["Retry-After"]) > 0
+    assert int(headers_of(StorageUnavailable())["Retry-After"]) > 0
     assert headers_of(understood(MethodNotAllowed(valid_methods=["POST", "GET"])))["Allow"] == "GET, POST"
 
 

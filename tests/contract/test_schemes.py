@@ -1,0 +1,126 @@
+"""The other two signature schemes over the wire, signed here by hand."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from contract.box import BRANDING, Box, good, key_of, pointers, problem, roster_key
+from contract.conftest import Boxes
+
+
+@pytest.fixture(scope="module")
+def box(boxes: Boxes) -> Box:
+    """An instance whose tenant has two active keys, and one whose only key is over."""
+    expired = roster_key("expired", 1, not_after="2020-01-01T00:00:00Z")
+    return boxes(tenants={"northwind": {"keys": [roster_key(), roster_key(version=3)]}, "expired": {"keys": [expired]}})
+
+
+def webhook(body: bytes, number: str, *, key: bytes, stamp: int | None = None, extra: str = "") -> dict[str, str]:
+    """The headers of Standard Webhooks 1.0."""
+    stamp = int(time.time()) if stamp is None else stamp
+    mac = hmac.new(key, f"{number}.{stamp}.".encode() + body, hashlib.sha256).digest()
+    signature = f"{extra}v1,{base64.b64encode(mac).decode()}"
+    fields = {"webhook-id": number, "webhook-timestamp": str(stamp), "webhook-signature": signature}
+    return {"Content-Type": "application/json", **fields}
+
+
+def message(
+    path: str, body: bytes, nonce: str, *, method: str = "POST", key_id: str = "northwind:2", covered: str | None = None
+) -> dict[str, str]:
+    """The headers of an HTTP message signature (RFC 9421) with hmac-sha256."""
+    digest = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    covered = covered or '"@method" "@path" "content-digest"'
+    values = {"@method": method, "@path": path, "content-digest": digest}
+    parameters = f'({covered});created={int(time.time())};nonce="{nonce}";keyid="{key_id}"'
+    lines = [f'"{name}": {value}' for name, value in values.items() if f'"{name}"' in covered]
+    base = "\n".join([*lines, f'"@signature-params": {parameters}'])
+    mac = hmac.new(key_of(), base.encode(), hashlib.sha256).digest()
+    return {
+        "Content-Type": "application/json",
+        "Content-Digest": digest,
+        "Signature-Input": f"sig={parameters}",
+        "Signature": f"sig=:{base64.b64encode(mac).decode()}:",
+    }
+
+
+def post(box: Box, body: bytes, headers: dict[str, str], tenant: str = "northwind") -> httpx.Response:
+    """A push of branding with these headers."""
+    return box.client.post(f"{box.base(tenant)}/sync/branding", content=body, headers=headers)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_standard_webhook_is_applied_and_the_key_that_matched_is_logged(box: Box, version: int) -> None:
+    """It names none: each active one is tried; unknown entries are passed over; the id is the nonce."""
+    body = box.body("branding", BRANDING)
+    headers = webhook(body, f"msg_{version}", key=key_of(version=version), extra="v1a,AAAA v1,%%% ")
+    told = good(post(box, body, headers))
+    entry = box.entry(told["request_id"])
+    assert (entry["scheme"], entry["key_version"], entry["nonce"]) == ("standard-webhooks", version, f"msg_{version}")
+    problem(post(box, body, headers), 409, "replayed_nonce")
+
+
+def test_a_standard_webhook_must_name_the_instance(box: Box) -> None:
+    """It does not sign the address, so the same body would be good elsewhere."""
+    body = box.body("branding", BRANDING, instance=None)
+    told = problem(post(box, body, webhook(body, "msg_i", key=key_of())), 400, "invalid_envelope")
+    assert pointers(told) == {"/instance"}
+    body = box.body("branding", BRANDING, instance="us9")
+    problem(post(box, body, webhook(body, "msg_j", key=key_of())), 403, "tenant_mismatch")
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "code"),
+    [
+        ({"number": "with.dot"}, 400, "signature_malformed"),
+        ({"number": "with space"}, 400, "signature_malformed"),
+        ({"number": "n" * 257}, 400, "signature_malformed"),
+        ({"stamp": 1_600_000_000}, 401, "timestamp_out_of_window"),
+        ({"key": b"x" * 32}, 401, "signature_invalid"),
+    ],
+)
+def test_a_standard_webhook_that_is_not_right_is_refused(box: Box, how: Any, status: int, code: str) -> None:
+    """By the same table."""
+    body = box.body("branding", BRANDING)
+    problem(post(box, body, webhook(body, **{"number": "msg_x", "key": key_of(), **how})), status, code)
+
+
+def test_without_an_active_key_no_webhook_is_tried(box: Box) -> None:
+    """key_inactive, as for a scheme that names its key."""
+    body = box.body("branding", BRANDING, "expired")
+    told = problem(post(box, body, webhook(body, "m", key=key_of("expired", 1)), "expired"), 401, "key_inactive")
+    assert box.entry(told["request_id"], "expired")["signature_result"] == "inactive_key"
+
+
+def test_a_message_signature_is_applied_once(box: Box) -> None:
+    """RFC 9421 over method, path and digest."""
+    body, path = box.body("branding", BRANDING), f"{box.base()}/sync/branding"
+    headers = message(path, body, "n-1.with.dots")
+    told = good(post(box, body, headers))
+    assert box.entry(told["request_id"])["scheme"] == "rfc9421"
+    problem(post(box, body, headers), 409, "replayed_nonce")
+    other = box.body("branding", {"title": "other"})
+    problem(post(box, other, message(path, body, "n-2")), 401, "signature_invalid")
+    told = problem(
+        post(box, body, message(path, body, "n-3", covered='"@method" "@path"')), 401, "signature_incomplete"
+    )
+    assert box.entry(told["request_id"])["signature_result"] == "invalid"
+    problem(post(box, body, message(path, body, "n-4", key_id="contoso:2")), 401, "key_unknown")
+    problem(post(box, body, {**message(path, body, "n-5"), "Signature": "sig=nothing"}), 400, "signature_malformed")
+
+
+def test_health_may_be_signed_by_either(box: Box) -> None:
+    """Over the empty body."""
+    path = f"{box.base()}/sync/health"
+    for headers in (
+        webhook(b"", "health-1", key=key_of()),
+        message(path, b"", "health-2", method="GET"),
+    ):
+        assert good(box.client.get(path, headers=headers))["expected_key"] == "northwind:3"
+        problem(box.client.get(path, headers=headers), 409, "replayed_nonce")
