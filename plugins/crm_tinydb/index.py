@@ -92,10 +92,11 @@ class Index:
         value = None if new is None else value_of(new, self.name)
         if new is not None and before == value and type(before) is type(value):
             return
-        for slot in slots(before, id_):
+        gone = set(slots(before, id_))
+        come = set() if new is None else set(slots(value, id_))
+        for slot in gone - come:  # of a text's words most stay
             self.ordered.remove(slot)
-        if new is not None:
-            self.ordered.add(slots(value, id_))
+        self.ordered.add(come - gone)
 
     def holders(self, value: IndexValue) -> Iterator[str]:
         """The ids that hold a value, lowest first."""
