@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from browser.api import Api
-from browser.desk import Desk, People
+from browser.desk import SHOTS, Desk, People
 from browser.pictures import picture
 from contract.box import Box
 
 Sit = Callable[..., Desk]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 WIDE = 1280
 SIZES = ((WIDE, 900), (390, 844))
 PAGES = {
@@ -174,6 +177,17 @@ def test_states_of_pages(sit: Sit, api: Api, box: Box, filled: dict[str, str]) -
     wrong += desk.serious()
     desk.shot("menu-390-light")
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["dashboard", "deals-board", "sync", "attempt"])
+def test_pictures_of_the_docs(sit: Sit, filled: dict[str, str], name: str) -> None:
+    """The pages that docs/workspace.md shows can be pictured; CRM_PICTURES=1 writes the pictures anew."""
+    desk = sit(reduced_motion="reduce", viewport={"width": 1280, "height": 800}, device_scale_factor=0.75)
+    desk.go(PAGES[name].format(**filled))
+    folder = PICTURES if os.environ.get("CRM_PICTURES") else SHOTS
+    folder.mkdir(exist_ok=True)
+    desk.page.screenshot(path=folder / f"workspace-{name}.png")
+    assert (PICTURES / f"workspace-{name}.png").stat().st_size < 150_000
 
 
 def test_a_bare_workspace(sit: Sit) -> None:
