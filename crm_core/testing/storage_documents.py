@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from crm_core.errors import UnknownTenant
+from crm_core.errors import StorageUnavailable, UnknownTenant
 from crm_core.plugin.storage import (
     Committed,
     Conflict,
@@ -197,6 +197,16 @@ class DocumentCases:
         assert (await storage.store.find("north", "notes", "k", "before")).document is not None
         page = await storage.store.page("north", PageQuery(collection="notes", sort="k"))
         assert all(isinstance(document.body, bytes) for document in page.documents)
+
+    async def test_what_cannot_be_stored(self, storage: StorageHarness) -> None:
+        """A unit that cannot be written is refused whole, and leaves nothing behind that a later one trips over."""
+        wrong = [Put("notes", "a", b"{}", {"k": "\ud800"}), Put("notes", "\udfff", b"{}")]  # no text that UTF-8 has
+        for each in wrong:
+            with pytest.raises((ValueError, StorageUnavailable)):
+                await storage.store.commit("north", Unit(now=NOW, puts=(put("b"), each)))
+        assert (await storage.put(put("a"))).seq == 1
+        store = await storage.reopen()
+        assert await store.count("north", "notes") == 1
 
     async def test_tenants_are_apart(self, storage: StorageHarness) -> None:
         """What one tenant holds no other sees."""

@@ -16,7 +16,7 @@ from crm_core.plugin.unit import (
     Unit,
     WorkspaceAt,
 )
-from crm_tinydb.change import Change, Claimed, Written, one_line
+from crm_tinydb.change import Change, Claimed, Written, one_line, storable
 from crm_tinydb.index import Ranked, ranked
 from crm_tinydb.state import Holding, State
 
@@ -152,38 +152,41 @@ class Ahead:
         grown = sum(there - (self.document(collection, id_) > 0) for id_, there in after.items())
         return self.count(collection) + grown
 
-    def take(self, unit: Unit) -> Change:
-        """Queue a unit that passed: fill in seq, revisions and the links of the chain. Raises ValueError."""
-        seq = self.seq + 1
+    def next(self, unit: Unit) -> Change:
+        """The change that a unit which passed will make: seq, revisions and links filled in. Raises ValueError."""
         if any(p.collection.startswith("_") for p in unit.puts):
             raise ValueError("collections whose names begin with _ are the store's own")
         puts = [
-            Written(p.collection, p.id, self.document(p.collection, p.id) + 1, dict(p.indexes), one_line(p.body))
+            Written(p.collection, p.id, self.document(p.collection, p.id) + 1, storable(p.indexes), one_line(p.body))
             for p in unit.puts
         ]
         claims = [Claimed(c.kind, c.key, one_line(c.evidence), c.expires, c.stamp) for c in unit.claims]
-        head, entries = self._linked(unit.entries)
-        change = Change(
-            seq=seq,
+        return Change(
+            seq=self.seq + 1,
             now=unit.now,
             revision=self.revision + unit.revises,
             puts=tuple(puts),
             deletes=tuple([(d.collection, d.id) for d in unit.deletes]),
             claims=tuple(claims),
             releases=unit.releases,
-            entries=entries,
+            entries=self._linked(unit.entries),
         )
-        self._note(change)
-        self.seq, self.revision, self.head = seq, change.revision, head
-        return change
 
-    def _linked(self, entries: tuple[LogEntry, ...]) -> tuple[Head, tuple[LogEntry, ...]]:
+    def take(self, change: Change) -> None:
+        """The next change is queued: whatever is tested from now on is tested against it too."""
+        self._note(change)
+        self.seq, self.revision = change.seq, change.revision
+        if change.entries:
+            newest = change.entries[-1]
+            self.head = Head(newest.seq or 0, newest.entry_hash or "")
+
+    def _linked(self, entries: tuple[LogEntry, ...]) -> tuple[LogEntry, ...]:
         head, linked = self.head, []
         for entry in entries:
             joined = link(entry, head)
             head = Head(joined.seq or 0, joined.entry_hash or "")
             linked.append(joined)
-        return head, tuple(linked)
+        return tuple(linked)
 
     def _note(self, change: Change) -> None:
         seq = change.seq

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from crm_core.model.log import LogEntry
@@ -51,3 +53,16 @@ def one_line(text: bytes) -> msgspec.Raw:
     if b"\n" in text or b"\r" in text:
         text = text.replace(b"\n", b" ").replace(b"\r", b" ")
     return msgspec.Raw(text)
+
+
+def storable(indexes: Mapping[str, IndexValue]) -> dict[str, IndexValue]:
+    """A copy of index values, each of a kind that can be read back. Raises ValueError."""
+    for name, value in indexes.items():
+        if isinstance(value, str) or value is None:  # most are
+            continue
+        if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
+            continue
+        if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+            continue
+        raise ValueError(f"{value!r} cannot be the value of the index {name}")
+    return dict(indexes)

@@ -109,10 +109,12 @@ class Tenant:
 
     def _enqueue(self, unit: Unit) -> asyncio.Future[Committed]:
         ahead = self._ahead
-        change = ahead.take(unit)
+        change = ahead.next(unit)
+        line = sealed(encode(change))  # what cannot be written must fail here, before it counts
+        ahead.take(change)
         answer: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         committed = Committed(change.seq, change.revision, ahead.head, tuple([put.revision for put in change.puts]))
-        self.flights.add(Queued(change, sealed(encode(change)), unit.notices, answer, committed))
+        self.flights.add(Queued(change, line, unit.notices, answer, committed))
         return answer
 
     def _show(self, units: list[Queued]) -> None:

@@ -64,7 +64,12 @@ class Workers:
         while self._done:
             then, told, failure = self._done.popleft()
             self._under_way -= 1
-            then(told, failure)
+            try:
+                then(told, failure)
+            except Exception as error:  # noqa: BLE001 -- it must not keep the others from hearing of theirs
+                self._loop.call_exception_handler(
+                    {"message": "what follows a call of the disk failed", "exception": error}
+                )
 
     def close(self) -> None:
         """End the threads once they have done what is under way."""

@@ -9,7 +9,17 @@ from threading import Event
 import pytest
 
 from crm_core.errors import StorageFull, StorageUnavailable
-from crm_core.plugin.storage import Claim, Committed, Conflict, CountBelow, Delete, IndexFree, StorageContext, Unit
+from crm_core.plugin.storage import (
+    Claim,
+    Committed,
+    Conflict,
+    CountBelow,
+    Delete,
+    IndexFree,
+    Put,
+    StorageContext,
+    Unit,
+)
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import put
 from crm_tinydb.storage import TinyDBBackend
@@ -152,3 +162,24 @@ async def test_no_space_needs_no_space(store: TinyDBBackend, disk: SlowDisk) -> 
     before = len(disk.calls)
     assert isinstance(await store.commit("north", claiming("k", 2)), Committed)
     assert not [call for call in disk.calls[before:] if call.startswith("replace")]
+
+
+async def test_what_could_not_be_read_back_is_refused(store: TinyDBBackend, disk: SlowDisk) -> None:
+    """Bodies that are no JSON and index values of a foreign kind never reach the journal, which could not be opened."""
+    wrong = [
+        Put("notes", "a", b"{not json"),
+        Put("notes", "a", b"{}", {"k": 1.5}),  # type: ignore[dict-item]
+        Put("notes", "a", b"{}", {"k": ("x", 1)}),  # type: ignore[dict-item]
+        Put("notes", "a", b"{}", {"k": 1 << 63}),
+        Put("_claims", "a", b"{}"),
+    ]
+    for each in wrong:
+        with pytest.raises(ValueError, match=r"."):
+            await store.commit("north", Unit(now=1, puts=(put("b"), each)))
+    line = Put("notes", "b", b'{"a":\n1}\n')
+    assert isinstance(await store.commit("north", Unit(now=1, puts=(line,))), Committed)
+    again = TinyDBBackend(disk.power_cut())
+    await again.open(StorageContext(HOME))
+    assert (await again.state("north")).mode == "ok"
+    assert await again.count("north", "notes") == 1
+    await again.close()
