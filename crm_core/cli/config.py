@@ -51,7 +51,10 @@ def problems_of(config: Path) -> list[str]:
         settings = None  # told below with the rest
     host = load_plugins(settings)
     problems = [f"plugin {plugin.name}: {plugin.error}" for plugin in host.broken]
-    registry = build_registry(host)
+    try:
+        registry = build_registry(host)
+    except SetupError as clash:  # without knowing what plugins bring, the files cannot be judged
+        return [*problems, *clash.problems]
     return problems + check_files(
         config,
         sections=registry.sections,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,7 +110,10 @@ def test_at_start_a_mistake_is_an_exit_and_other_commands_go_on(box: Box) -> Non
     """A server needs the roster; a token needs none."""
     box.create_tenants()
     (box.config / "keys.yaml").write_text(TEN)
-    assert "keys.yaml:4:5:" in box.crm("serve", code=1)
+    serve = [Path(sys.executable).parent / "crm", "serve", "--config", box.config]
+    done = subprocess.run(serve, env=box.environ, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "keys.yaml:4:5:" in done.stderr
     assert box.bearer("sync:read")
     box.crm("tenant", "list")
     box.crm("log", "list", "--tenant", "northwind")

@@ -209,6 +209,17 @@ def test_serve_does_not_start_with_a_broken_plugin_and_names_it(
         assert "Traceback" not in told
 
 
+def test_config_check_tells_broken_plugins_beside_clashes(tmp_path: Path) -> None:
+    """All of them at once."""
+    files = {
+        f"lone/{name}.py": IMPORTS + text for name, text in {"one": TALK, "two": TALK, "three": "raise OSError"}.items()
+    }
+    box = Box(tmp_path / "instance", settings={"plugins": {"folders": ["lone"]}}, files=files)
+    told = box.crm("config", "check", code=1)
+    assert "plugin two:" in told
+    assert "plugin three:" in told
+
+
 def test_a_broken_plugin_that_is_disabled_stops_nothing(tmp_path: Path) -> None:
     """It is listed as disabled, and was not even imported."""
     files = {"lone/raises.py": "raise OSError('no phone')"}
