@@ -82,11 +82,9 @@ def _operations(services: Services, shape: Shape) -> list[Operation]:
 
     async def batch(tenant: str) -> Response:
         call = await calling(tenant)
-        atomic = parameters(("atomic",)).get("atomic", "false")
-        if atomic not in ("true", "false"):
-            raise InvalidParameter("atomic is true or false.", parameter="atomic")
+        atomic = _flag("atomic")
         data, raw = await _sent(BATCH_LIMIT)
-        asked = Batch(data=data, atomic=atomic == "true", request_id=exchange().request_id, asked=_once(call, raw))
+        asked = Batch(data=data, atomic=atomic, request_id=exchange().request_id, asked=_once(call, raw))
         return await _answered(shape, records.batches.run(call, asked))
 
     base, one = f"{BASE}/{shape.name}", f"{BASE}/{shape.name}/{{id}}"
@@ -135,6 +133,14 @@ async def _exported(services: Services, call: Call, asked: dict[str, str], kind:
     made = Response(body, 200, content_type=f"{kind}; charset=utf-8" if kind == CSV else kind)
     made.headers["Cache-Control"] = "no-store"
     return made
+
+
+def _flag(name: str) -> bool:
+    """The one parameter that there may be, as a truth. Raises InvalidParameter."""
+    told = parameters((name,)).get(name, "false")
+    if told not in ("true", "false"):
+        raise InvalidParameter(f"{name} is true or false.", parameter=name)
+    return told == "true"
 
 
 def _once(call: Call, raw: bytes) -> Once | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 
@@ -114,8 +114,6 @@ def told(shape: Shape) -> Told:
 
 
 def _many(item: Any) -> Any:
-    from typing import Annotated
-
     return Annotated[list[item], msgspec.Meta(max_length=MAX_ITEMS)]
 
 
