@@ -54,17 +54,22 @@ async def attempt(visit: Visit, id: str) -> Response:  # noqa: A002 -- the wire'
     """The page of an attempt."""
     entry = await visit.services.log.one(visit.tenant, id)
     older, _ = await visit.services.log.page(visit.tenant, {"until": entry.received_at}, limit=1, cursor=None)
+    before = f"{visit.root}/sync/attempts/{older[0].id}" if older else ""
+    return await visit.page("attempt.html", "sync", _view(visit, entry, before))
+
+
+def _view(visit: Visit, entry: LogEntry, older: str) -> AttemptView:
     checks = tuple(checks_of(entry, visit.services.settings.instance))
     version = f" version {entry.payload_version}" if entry.payload_version is not None else ""
     mark = mark_of_outcome(entry.status)
-    view = AttemptView(
+    return AttemptView(
         title=f"{(entry.payload_type or 'Push').capitalize()}{version}, {_VERBS[entry.status]}",
         sub=_sub(entry),
         request_id=entry.request_id,
         at=visit.formats.moment(entry.received_at),
         mark=mark,
         tone="bad" if entry.status == "failed" else "warn",
-        older=f"{visit.root}/sync/attempts/{older[0].id}" if older else "",
+        older=older,
         mend=mending_of(entry),
         code=entry.error_code or "",
         message=entry.error_message or "",
@@ -76,7 +81,6 @@ async def attempt(visit: Visit, id: str) -> Response:  # noqa: A002 -- the wire'
         entry=tuple(_entry(entry)),
         chain=_chain(entry),
     )
-    return await visit.page("attempt.html", "sync", view)
 
 
 def status_of(entry: LogEntry) -> int:

@@ -9,7 +9,15 @@ from typing import Any, Final
 import msgspec
 from quart import Response, request
 
-from crm_core.errors import CrmError, InvalidRecord, RecordError, RevisionMismatch
+from crm_core.errors import (
+    CrmError,
+    InvalidRecord,
+    LimitReached,
+    RecordError,
+    RevisionMismatch,
+    ServerError,
+    SubscriptionSuspended,
+)
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.shape import etag
@@ -23,6 +31,8 @@ from crm_core.web.pages.visit import Visit
 
 _UNPROCESSABLE: Final = 422
 _CONFLICT: Final = 409
+_KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError)
+"""Refusals that come back with the form, so that nothing typed is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +72,7 @@ async def created(visit: Visit, module: str) -> Response:
     try:
         data = patch_of(record_type, values, None, {})
         written = await records.writes.create(records.call(visit.tenant, visit.caller, module), data, None)
-    except RecordError as error:
+    except _KEEPING as error:
         return await _form(visit, record_type, values, error=error)
     return visit.go(f"/{module}/{written.id}", f"{record_type.SINGULAR} created")
 
@@ -78,23 +88,60 @@ async def editing(visit: Visit, module: str, id: str) -> Response:  # noqa: A002
 async def edited(visit: Visit, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
     """Change a record by the form: where somebody else changed it meanwhile, both are shown and nothing is saved."""
     record_type = record_type_of(visit, module)
-    form = await request.form
-    mine, base = read(record_type, form), _base(form.get("base", ""), record_type)
-    picks = {name: form.get(f"pick.{name}", "") for name in mine}
-    mine |= {name: base[name] for name, picked in picks.items() if picked == "theirs"}
+    sent = Sent.of(record_type, await request.form)
     document = await _document(visit, module, id)
     record = msgspec.json.decode(document.body)
     theirs = values_of(record_type, record)
-    open_ones = [name for name in form.get("decide", "").split() if not picks.get(name)]
-    if open_ones or (form.get("revision") != str(document.revision) and theirs != base):
-        was = _base(form.get("was", ""), record_type) if form.get("revision") == str(document.revision) else base
-        return await _disputed(visit, record_type, record, was=was, mine=mine, picks=picks)
+    if sent.is_disputed(document.revision, theirs):
+        return await _disputed(visit, record_type, record, sent)
     try:
-        return await _saved(visit, record_type, document, mine, theirs)
-    except RecordError as error:
-        if isinstance(error, RevisionMismatch):  # somebody was quicker by a moment
-            return await edited(visit, module, id)
-        return await _form(visit, record_type, mine, record=record, error=error)
+        return await _saved(visit, record_type, document, sent.mine, theirs)
+    except RevisionMismatch:  # somebody was quicker by a moment
+        return await edited(visit, module, id)
+    except _KEEPING as error:
+        return await _form(visit, record_type, sent.mine, record=record, error=error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What the form of a record says. ``base``: what its page was made of; ``was``: what a dispute began with.
+
+    ``picks``: ``mine`` or ``theirs`` by field; ``open``: fields that were to be chosen for and were not.
+    """
+
+    mine: Values
+    base: Values
+    was: Values
+    picks: Mapping[str, str]
+    open: tuple[str, ...]
+    revision: str
+
+    @classmethod
+    def of(cls, record_type: RecordType, form: Any) -> Sent:
+        """The form as it was sent; a field for which theirs was picked holds theirs."""
+        mine, base = read(record_type, form), _unpacked(form.get("base", ""), record_type)
+        picks = {name: form.get(f"pick.{name}", "") for name in mine}
+        mine |= {name: base[name] for name, picked in picks.items() if picked == "theirs"}
+        wanted = form.get("decide", "").split()
+        return cls(
+            mine=mine,
+            base=base,
+            was=_unpacked(form.get("was", ""), record_type) if wanted else base,
+            picks=picks,
+            open=tuple(name for name in wanted if not picks.get(name)),
+            revision=form.get("revision", ""),
+        )
+
+    def is_disputed(self, revision: int, theirs: Values) -> bool:
+        """Whether there is something to choose before anything is saved."""
+        return bool(self.open) or self._is_old(revision, theirs)
+
+    def began_with(self, revision: int, theirs: Values) -> Values:
+        """What both sides started from."""
+        return self.base if self._is_old(revision, theirs) else self.was
+
+    def _is_old(self, revision: int, theirs: Values) -> bool:
+        return self.revision != str(revision) and theirs != self.base
 
 
 async def _saved(visit: Visit, record_type: RecordType, document: Document, mine: Values, theirs: Values) -> Response:
@@ -107,23 +154,16 @@ async def _saved(visit: Visit, record_type: RecordType, document: Document, mine
     return visit.go(f"/{module}/{document.id}", said)
 
 
-async def _disputed(
-    visit: Visit,
-    record_type: RecordType,
-    record: Mapping[str, Any],
-    *,
-    was: Values,
-    mine: Values,
-    picks: Mapping[str, str],
-) -> Response:
+async def _disputed(visit: Visit, record_type: RecordType, record: Mapping[str, Any], sent: Sent) -> Response:
     theirs = values_of(record_type, record)
-    found = differences(was, mine, theirs, picks)
+    was = sent.began_with(record["revision"], theirs)
+    found = differences(was, sent.mine, theirs, sent.picks)
     conflict = await conflict_of(visit, record_type, record, was, found)
     problem = None
-    if any(picks.values()) and (left := undecided(found)):
+    if sent.open and (left := undecided(found)):
         told = f"Pick one value for each of {len(left)} more field{'s' if len(left) > 1 else ''}."
         problem = Notice(tone="bad", icon="alert", title="Nothing is saved yet.", text=told)
-    values = merged(was, mine, theirs)
+    values = merged(was, sent.mine, theirs)
     return await _form(visit, record_type, values, record=record, conflict=conflict, problem=problem)
 
 
@@ -178,7 +218,7 @@ async def _document(visit: Visit, module: str, record_id: str) -> Document:
     return await records.reads.detail(records.call(visit.tenant, visit.caller, module), record_id)
 
 
-def _base(text: str, record_type: RecordType) -> Values:
+def _unpacked(text: str, record_type: RecordType) -> Values:
     """The values that the user started from, as the form brought them back; anything else is as good as blank."""
     try:
         found = msgspec.json.decode(text, type=dict[str, str])

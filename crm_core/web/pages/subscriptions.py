@@ -51,12 +51,16 @@ class SubscriptionView:
 
 async def subscription(visit: Visit) -> Response:
     """The subscription page."""
+    return await visit.page("subscription.html", "subscription", await _view(visit))
+
+
+async def _view(visit: Visit) -> SubscriptionView:
     workspace = visit.workspace
     said = workspace.entitlements.subscription
     tone, icon, title, lines = _told(said.state if said else "active")
     plan = workspace.entitlements.plan or workspace.catalog.default_plan
     pushed = workspace.sections.get("features")
-    view = SubscriptionView(
+    return SubscriptionView(
         tone=tone,
         icon=icon,
         title=title,
@@ -67,7 +71,6 @@ async def subscription(visit: Visit) -> Response:
         modules=tuple(_modules(visit)),
         limits=tuple([limit async for limit in _limits(visit)]),
     )
-    return await visit.page("subscription.html", "subscription", view)
 
 
 def _told(state: str) -> tuple[str, str, str, tuple[str, ...]]:
