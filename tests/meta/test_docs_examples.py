@@ -18,7 +18,7 @@ RUN_ELSEWHERE = {
     "docs/manager.md": "tests/meta/test_docs_manager.py",
     "docs/signing.md": "tests/plugins/test_signing_docs.py",
     "docs/cli.md": "tests/meta/test_docs_cli.py",
-    "docs/plugins.md": "tests/meta/test_docs_plugins.py",
+    "docs/plugins.md": "tests/doc_plugins.py",
     "docs/protocol.md": "tests/meta/test_docs_protocol.py",
     "docs/records.md": "tests/meta/test_docs_records.py",
     "docs/storage.md": "tests/meta/test_docs_storage.py",
