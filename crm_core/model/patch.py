@@ -14,5 +14,5 @@ def merge_patch(target: Any, patch: Any) -> Any:
         if value is None:
             merged.pop(name, None)
         else:
-            merged[name] = merge_patch(merged.get(name), value)
+            merged[name] = merge_patch(merged.get(name), value) if isinstance(value, dict) else value
     return merged

@@ -22,9 +22,8 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     """A JSON answer; bytes go out as they are. Not cached unless ``headers`` says so."""
     content = body if isinstance(body, bytes) else _encode(body)
     made = Response(content, status, content_type=JSON)
-    made.headers["Cache-Control"] = "no-store"
-    for name, value in (headers or {}).items():
-        made.headers[name] = value
+    for name, value in {"Cache-Control": "no-store", **(headers or {})}.items():
+        made.headers.add(name, value)  # it has none of them yet, so none is looked for
     return made
 
 
@@ -40,9 +39,8 @@ def tagged(body: bytes, etag: str, headers: Mapping[str, str]) -> Response:
         del made.headers["Content-Type"]
     else:
         made = Response(body, 200, content_type=JSON)
-    made.headers["ETag"] = etag
-    for name, value in headers.items():
-        made.headers[name] = value
+    for name, value in {"ETag": etag, **headers}.items():
+        made.headers.add(name, value)
     return made
 
 

@@ -116,15 +116,15 @@ async def _answered(shape: Shape, writing: Any) -> Response:
         made = problem(replayed.error)
         made.headers["Idempotent-Replayed"] = "true"
         return made
-    made = answer(written.body, written.status)
+    headers = {}
     if written.id:
-        made.headers["ETag"] = etag(written.revision, written.body)
+        headers["ETag"] = etag(written.revision, written.body)
     if written.status == 201:
         base = request.path[: request.path.index("/api/v1/")]
-        made.headers["Location"] = f"{base}/api/v1/{shape.name}/{written.id}"
+        headers["Location"] = f"{base}/api/v1/{shape.name}/{written.id}"
     if written.replayed:
-        made.headers["Idempotent-Replayed"] = "true"
-    return made
+        headers["Idempotent-Replayed"] = "true"
+    return answer(written.body, written.status, headers)
 
 
 async def _exported(services: Services, call: Call, asked: dict[str, str], kind: str) -> Response:
