@@ -6,6 +6,8 @@ Rows and slots are plain tuples of texts, numbers and bytes, which the garbage c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any
 
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.ordered import Ordered, Slot
@@ -58,7 +60,16 @@ class Index:
 
     def build(self, rows: Mapping[str, Row]) -> None:
         """Take all rows at once."""
-        self.ordered = Ordered(self._slots(rows.items()))
+        self.ordered = Ordered(self._texts(rows) or self._slots(rows.items()))
+
+    def _texts(self, rows: Mapping[str, Row]) -> list[Slot]:
+        """The slots where all rows are of one shape and hold a text, as most do: several times as fast. Else none."""
+        shape = next(iter(rows.values()))[2] if rows else ()
+        if self.name not in shape or any(row[2] is not shape for row in rows.values()):
+            return []
+        at = shape.index(self.name)
+        values: list[Any] = [row[3][at] for row in rows.values()]
+        return list(zip(repeat(3), values, rows)) if set(map(type, values)) == {str} else []
 
     def follow(self, moves: Sequence[Moved]) -> None:
         """Take the moves that are new to it."""
