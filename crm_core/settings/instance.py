@@ -36,6 +36,7 @@ LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"
 MEMBERS = (
     "instance",
     "listen",
+    "public_url",
     "tenants_dir",
     "storage",
     "sync",
@@ -45,6 +46,9 @@ MEMBERS = (
     "plugins",
 )
 _PLUGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_ORIGIN = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class PluginSettings:
 class InstanceSettings:
     """All of instance.yaml. ``secret_keys``: the first makes what is new, all read what is old.
 
+    ``public_url``: the origin by which browsers reach the instance, for links in letters.
     ``options_nodes``: the members that belong to plugins, not yet read; see ``options.read_options``.
     """
 
@@ -110,6 +115,7 @@ class InstanceSettings:
     secret_keys: tuple[bytes, ...] = field(repr=False)
     storage: StorageSettings
     listen: Listen = field(default_factory=Listen)
+    public_url: str | None = None
     sync: SyncSettings = field(default_factory=SyncSettings)
     trusted_proxies: tuple[Network, ...] = ()
     operators: tuple[Network, ...] = LOOPBACK
@@ -134,6 +140,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     keys = members.required("secret_key", one_or_many(secrets.plain_or_key), "env:CRM_SECRET_KEY")
     tenants_dir = members.get("tenants_dir", lambda value: _folder(value, folder), _absolute(folder, "../tenants"))
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen())
+    public_url = members.get("public_url", matching(_ORIGIN, "an origin such as https://crm.example.com"), None)
     storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
     sync = members.get("sync", _sync, SyncSettings())
     proxies = members.get("trusted_proxies", unique(network, "network"), ())
@@ -147,6 +154,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
         tenants_dir=tenants_dir,
         secret_keys=keys,
         listen=listen,
+        public_url=public_url,
         storage=storage,
         sync=sync,
         trusted_proxies=proxies,

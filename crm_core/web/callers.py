@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from quart import Response, request
@@ -15,6 +16,7 @@ from crm_core.services import Services
 
 COOKIE: Final = "crm_session"
 CSRF_HEADER: Final = "X-CSRF-Token"
+_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 _REFUSAL: Final = "Send a credential that is good here: Authorization: Bearer crm_... (crm token create makes one)."
 
@@ -66,6 +68,17 @@ def forget_sign_in(response: Response, services: Services, tenant: str) -> None:
 def own_origin(services: Services) -> str:
     """The origin by which the browser knows us (RFC 6454)."""
     return f"{_scheme(services)}://{request.headers.get('Host', '')}"
+
+
+def lasting_origin(services: Services) -> str | None:
+    """The origin for links that somebody else will follow; None where nobody can vouch for one.
+
+    The Host header is the sender's word. Were it believed, anybody could have a letter with a good password link sent
+    to a user that leads to a site of their own, and take the account over when it is followed.
+    """
+    if services.settings.public_url is not None:
+        return services.settings.public_url
+    return own_origin(services) if _LOOPBACK.fullmatch(request.headers.get("Host", "")) else None
 
 
 def _place(services: Services, tenant: str) -> dict[str, Any]:

@@ -154,19 +154,21 @@ async def _send(visit: Visit, held: Held) -> Response:
     if not sender.can_send:
         return await _handed(visit, held, "This workspace has no mail server yet, so no letter was sent.")
     user = held.user
+    url = visit.lasting_address(f"/password/{await _link(visit, held, by=None)}")
+    if url is None:
+        why = "This instance does not know its own web address: its operator sets public_url in instance.yaml."
+        return await _handed(visit, held, f"No letter was sent. {why}")
     try:
-        url = await _url(visit, held, by=None)
         await sender.send(_letter(visit, sender, held, url), user.email)
     except MailTrouble as trouble:
         return await _handed(visit, held, f"The letter was not delivered. {trouble.what} {trouble.mend}")
     return visit.go(f"/users/{user.id}", f"A letter is on its way to {user.email}")
 
 
-async def _url(visit: Visit, held: Held, *, by: Caller | None) -> str:
-    """The address of the link; ``by``: who sees it besides the user. Raises PermissionDenied."""
+async def _link(visit: Visit, held: Held, *, by: Caller | None) -> str:
+    """The secret part of the link; ``by``: who sees it besides the user. Raises PermissionDenied."""
     lifetime = INVITATION if held.user.password is None else RESET
-    link = await visit.services.signin.link(visit.tenant, held.user.id, lifetime, by=by)
-    return visit.address(f"/password/{link}")
+    return await visit.services.signin.link(visit.tenant, held.user.id, lifetime, by=by)
 
 
 def _letter(visit: Visit, sender: Sender, held: Held, url: str) -> Letter:
@@ -177,7 +179,8 @@ def _letter(visit: Visit, sender: Sender, held: Held, url: str) -> Letter:
 
 
 async def _handed(visit: Visit, held: Held, why: str) -> Response:
-    url = await _url(visit, held, by=visit.caller)
+    path = f"/password/{await _link(visit, held, by=visit.caller)}"
+    url = visit.lasting_address(path) or visit.address(path)
     days = f"{INVITATION.days} days" if held.user.password is None else f"{int(RESET.total_seconds() // 3600)} hours"
     text = f"Hand it to {held.user.name or held.user.email} yourself. It works once, for {days}."
     notice = Notice(tone="warn", icon="mail", title="Hand this link over.", text=why)

@@ -13,7 +13,7 @@ from quart import Response, request
 
 from crm_core.errors import CsrfFailed
 from crm_core.services import Services
-from crm_core.web.callers import own_origin
+from crm_core.web.callers import lasting_origin, own_origin
 from crm_core.web.pages.frame import DoorFrame, scheme_of
 from crm_core.web.pages.letters import Sender
 from crm_core.web.pages.look import Look
@@ -82,6 +82,7 @@ class Door:
         if self.services.signed.read("door", confirmation) != (self.tenant, request.cookies.get(COOKIE, "")):
             raise CsrfFailed("This form was open for too long; load the page anew.")
 
-    def address(self, path: str) -> str:
-        """The full address of a page, for letters."""
-        return own_origin(self.services) + self.root + quote(path, safe="/")
+    def lasting_address(self, path: str) -> str | None:
+        """The full address of a page, for letters; None where the site's own address is not known."""
+        origin = lasting_origin(self.services)
+        return None if origin is None else origin + self.root + quote(path, safe="/")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
 from quart import Response, request
 
 from crm_core.access.passwords import LONGEST, SHORTEST
@@ -21,16 +22,23 @@ from crm_core.web.pages.frame import Notice
 from crm_core.web.pages.letters import Sender
 from crm_core.web.pages.visit import Visit
 
+_log = structlog.get_logger("crm.mail")
 _NOTICES: Final[Mapping[str, Notice]] = {
     "out": Notice(tone="ok", icon="check", title="You are signed out."),
     "password": Notice(tone="ok", icon="check", title="The password is set.", text="Sign in with it."),
 }
 
-_NO_LETTER: Final = Notice(
+_NO_SERVER: Final = Notice(
     tone="warn",
     icon="mail",
     title="No letter was sent.",
     text="This workspace has no mail server yet. Your admin can give you a link.",
+)
+_NO_ADDRESS: Final = Notice(
+    tone="warn",
+    icon="mail",
+    title="No letter was sent.",
+    text="This workspace does not know its own web address yet. Your admin can give you a link.",
 )
 _SENT: Final = Notice(
     tone="ok",
@@ -112,7 +120,10 @@ async def forgot(door: Door) -> Response:
     email = (await request.form).get("email", "").strip()[:254]
     sender = door.sender
     if not sender.can_send:
-        return door.page("forgot.html", ForgotView(form=False, notice=_NO_LETTER))
+        return door.page("forgot.html", ForgotView(form=False, notice=_NO_SERVER))
+    if door.lasting_address("/") is None:
+        _log.warning("letter_without_address", tenant=door.tenant, mend="set public_url in instance.yaml")
+        return door.page("forgot.html", ForgotView(form=False, notice=_NO_ADDRESS))
     sender.later(_send_reset(door, sender, email))
     return door.page("forgot.html", ForgotView(form=False, notice=_SENT))
 
@@ -122,7 +133,8 @@ async def _send_reset(door: Door, sender: Sender, email: str) -> None:
     if held is None or held.user.disabled:
         return
     link = await door.services.signin.link(door.tenant, held.user.id, RESET, by=None)
-    url = door.address(f"/password/{link}")
+    url = door.lasting_address(f"/password/{link}")
+    assert url is not None  # asked before
     name, hours = held.user.name or held.user.email, int(RESET.total_seconds() // 3600)
     await sender.send(reset(sender.brand, name=name, url=url, hours=hours), held.user.email)
 

@@ -12,7 +12,7 @@ from quart import Response, request
 from crm_core.errors import AccessError
 from crm_core.model.caller import Caller
 from crm_core.services import Services
-from crm_core.web.callers import own_origin
+from crm_core.web.callers import lasting_origin, own_origin
 from crm_core.web.pages.formats import Formats
 from crm_core.web.pages.frame import Frame, Said, Undo, frame_of
 from crm_core.web.pages.letters import Sender
@@ -95,8 +95,13 @@ class Visit:
         return made
 
     def address(self, path: str) -> str:
-        """The full address of a page, for letters."""
+        """The full address of a page, for the one who asks; for letters there is ``lasting_address``."""
         return own_origin(self.services) + self.root + quote(path, safe="/")
+
+    def lasting_address(self, path: str) -> str | None:
+        """The full address of a page, for letters; None where the site's own address is not known."""
+        origin = lasting_origin(self.services)
+        return None if origin is None else origin + self.root + quote(path, safe="/")
 
     def _said(self) -> Said | None:
         parts = self.services.signed.read("said", request.cookies.get(SAID, ""))

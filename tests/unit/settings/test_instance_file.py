@@ -32,6 +32,7 @@ def test_defaults(instance: Any, tmp_path: Path) -> None:
     """Two members are enough; the rest is as the documentation says."""
     settings = instance(LEAST)
     assert settings.listen == Listen("127.0.0.1", 8000)
+    assert settings.public_url is None
     assert settings.tenants_dir == tmp_path.parent / "tenants"
     assert settings.storage.backend == "tinydb"
     assert (settings.sync.enabled, settings.sync.skew_seconds, settings.sync.history_keep) == (True, 300, 50)
@@ -47,6 +48,7 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
         """
         instance: eu1
         listen: unix:run/eu1.sock
+        public_url: https://crm.example.com:8443
         tenants_dir: /srv/tenants
         storage: {backend: postgresql, dsn: env:DB, pool: 4}
         sync: {enabled: false, skew_seconds: 60, log_keep_days: 30}
@@ -57,6 +59,7 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
         """
     )
     assert settings.listen == Listen(unix=tmp_path / "run/eu1.sock")
+    assert settings.public_url == "https://crm.example.com:8443"
     assert settings.tenants_dir == Path("/srv/tenants")
     assert settings.storage.options == {"dsn": "postgresql://u:hush@db/crm", "pool": 4}
     assert settings.sync.future_skew_seconds == 60
@@ -76,6 +79,8 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
         ("listen: 8000", "no address"),
         ("listen: ::1:8000", "no address"),
         ("listen: localhost:70000", "no address"),
+        ("public_url: crm.example.com", "https://crm.example.com"),
+        ("public_url: https://crm.example.com/crm", "https://crm.example.com"),
         ("listen: 'unix:'", "unix: must be followed"),
         ("sync: {skew: 5}", "did you mean `skew_seconds`?"),
         ("sync: {skew_seconds: 0}", "from 1 to 86400"),
