@@ -6,7 +6,9 @@ do beyond plain data is refused: duplicate members, anchors, aliases, tags, seve
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,11 +68,18 @@ class Mapping:
 Node = Scalar | Items | Mapping
 
 
+def unwaiting(path: str, flags: int) -> int:
+    """Open a file without waiting for anybody: a named pipe that nobody writes to would hold its reader for good."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def read_text(path: Path) -> str:
     """The text of a file, without a BOM. Raises Wrong: not there, not readable, too large, not UTF-8."""
     start = Place(path.name, 1, 1)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=unwaiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Wrong.at(start, "this is no regular file; put a file of text in its place")
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         raise Wrong.at(start, f"the file is not there; looked for it at {path}, `crm init` writes one") from None

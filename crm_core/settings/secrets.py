@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from crm_core.settings.document import Node, Scalar
+from crm_core.settings.document import Node, Scalar, unwaiting
 from crm_core.settings.places import Wrong
 
 SHORTEST = 32  # bytes of a key
@@ -110,8 +110,8 @@ class Secrets:
             raise _Unreadable("file: must be followed by a path, such as file:/run/secrets/key")
         path = self._folder / where
         try:
-            with path.open("rb") as file:
-                raw = file.read(_LARGEST_FILE + 1)
+            with open(path, "rb", opener=unwaiting) as file:
+                raw = file.read(_LARGEST_FILE + 1) or b""  # a pipe that holds nothing yet reads as None
         except OSError as error:
             raise _Unreadable(
                 f"the file {path} cannot be read ({error.strerror}); check path and permissions"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,25 @@ def test_an_edit_comes_into_force(configure: Any, tmp_path: Path) -> None:
     assert list(configuration.roster.tenants) == ["northwind"]
     assert configuration.generation == 2
     assert configuration.loaded_at > before
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_in_a_files_place_does_not_hold_the_others_up(configure: Any, tmp_path: Path) -> None:
+    """A named pipe, which nobody may ever write to, is told as a mistake, and the next good edit loads."""
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(GOOD)
+    configuration = configure()
+    keys.unlink()
+    os.mkfifo(keys)
+    assert not configuration.poll()
+    assert configuration.roster_error == "keys.yaml:1:1: this is no regular file; put a file of text in its place"
+    keys.unlink()
+    os.mkfifo(tmp_path / "pipe")
+    keys.write_text(GOOD.replace("env:K", "file:pipe"))
+    assert not configuration.poll()
+    keys.write_text(GOOD + "# good again\n")
+    assert configuration.poll()
+    assert configuration.roster_error is None
 
 
 def test_an_edit_that_does_not_load_changes_nothing(configure: Any, tmp_path: Path) -> None:
