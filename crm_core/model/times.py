@@ -11,8 +11,11 @@ def told(moment: datetime) -> str:
 
 
 def heard(text: str) -> datetime:
-    """The moment of an RFC 3339 text. Raises ValueError where it is none or names no zone."""
+    """The moment of an RFC 3339 text. Raises ValueError where it is none, names no zone, or is none in UTC."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("the time names no zone; end it with Z for UTC")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is before the year 1 or after the year 9999 in UTC") from None
