@@ -53,7 +53,7 @@ def _operations(services: Services, shape: Shape) -> list[Operation]:
         page = await records.reads.list(call, asked)
         made = answer(page.body)
         if page.next_cursor is not None:
-            made.headers["Link"] = f'<{request.path}?{urlencode({**asked, "cursor": page.next_cursor})}>; rel="next"'
+            made.headers["Link"] = f'<{_following(asked, page.next_cursor)}>; rel="next"'
         return made
 
     async def detail(tenant: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -133,6 +133,14 @@ async def _exported(services: Services, call: Call, asked: dict[str, str], kind:
     made = Response(body, 200, content_type=f"{kind}; charset=utf-8" if kind == CSV else kind)
     made.headers["Cache-Control"] = "no-store"
     return made
+
+
+def _following(asked: dict[str, str], cursor: str) -> str:
+    """The address of the next page: this one's with the cursor in it."""
+    if "cursor" in asked:
+        return f"{request.path}?{urlencode({**asked, 'cursor': cursor})}"
+    query = request.scope["query_string"].decode("ascii").replace(">", "%3E")
+    return f"{request.path}?{query}{'&' if query else ''}cursor={cursor}"
 
 
 def _flag(name: str) -> bool:

@@ -16,7 +16,7 @@ from benchmarks.serving import CONNECTIONS, Product, product, raw, stock
 SMALL, LARGE = 1_000, 50_000
 BATCH = 500
 SECONDS = 1.5
-WRITES = 60  # of each connection in a round
+WRITES = 180  # of each connection in a round
 STATUSES = ("lead", "active", "inactive")
 SCOPES = ("customers:read", "customers:write")
 
@@ -107,7 +107,7 @@ def measurements(folder: Path) -> Iterator[Measurement]:
         small = Tenant(served, "small", SMALL)
         body = small.created().partition(b"\r\n\r\n")[2]
         getting = load.Job(plain, [[raw("GET", "/hello")]] * CONNECTIONS, SECONDS)
-        posting = [[raw("POST", "/read", {"Content-Type": "application/json"}, body)] * WRITES * 3] * CONNECTIONS
+        posting = [[raw("POST", "/read", {"Content-Type": "application/json"}, body)] * WRITES * 2] * CONNECTIONS
 
         def get() -> float:
             return load.run(getting).only(200).rate

@@ -112,6 +112,10 @@ async def test_a_cursor_is_good_for_its_own_list_only(live: Instance, api: httpx
     cursor = first.json()["next_cursor"]
     following = await api.get(live.url + first.links["next"]["url"])
     assert [item["name"] for item in following.json()["items"]] == ["n1"]
+    searched = (await api.get("customers?q=n%3E&limit=1")).links["next"]["url"]
+    second = await api.get(live.url + searched)
+    third = await api.get(live.url + second.links["next"]["url"])
+    assert [page.json()["items"][0]["name"] for page in (second, third)] == ["n1", "n2"]
     right = {"limit": "2", "sort": "name", "status": "lead", "cursor": cursor}
     assert len((await api.get("customers", params=right)).json()["items"]) == 2
     wrong = [
