@@ -18,6 +18,7 @@ Kind = Literal[
     "busy",
     "not_installed",
     "no_server",
+    "sealed",
 ]
 
 _LONGEST: Final = 300
@@ -39,6 +40,10 @@ _WHAT: Final[dict[Kind, tuple[str, str]]] = {
     "content": ("The server rejected the message itself.", "Its own words say why; its spam filter is a usual cause."),
     "protocol": ("The server broke off or spoke no SMTP.", "Check that host and port are those of a mail server."),
     "no_server": ("This workspace has no mail server yet.", "Have the platform push host and sender in smtp."),
+    "sealed": (
+        "The stored password of the mail server cannot be opened: this instance's secret key has changed.",
+        "Have the platform push the smtp section anew, with its password.",
+    ),
     "not_installed": (
         "This server has nothing to send mail with.",
         "An operator installs it: pip install 'crm-core[smtp]'.",

@@ -79,3 +79,17 @@ def test_the_links_of_letters_start_with_the_public_url(boxes: Boxes, inbox: tup
     until(lambda: bool(taken.texts), lambda: box.log_text()[-1000:])
     assert "evil" not in taken.texts[0]
     assert f"https://crm.example.com{PAGES}/password/" in taken.texts[0]
+
+
+def test_a_secret_key_that_is_gone_ends_letters_and_no_page(boxes: Boxes) -> None:
+    """Where the mail password cannot be opened any more, the page says that no letter was sent; the log says why."""
+    box = boxes()
+    section = {"host": "mail.example.com", "username": "crm", "password": "hush-hush", "from_email": "a@b.example"}
+    assert box.push("smtp", section).status_code == 200
+    box.stop()
+    box.environ["CRM_SECRET_KEY"] = "another key of at least 32 bytes"
+    box.start()
+    assert "No letter was sent." in forgot(box, f"127.0.0.1:{box.port}")
+    assert "mail_password_sealed" in box.log_text()
+    assert "internal_error" not in box.log_text()
+    assert "hush-hush" not in box.log_text()

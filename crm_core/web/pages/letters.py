@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import structlog
 
-from crm_core.mail import Letter, MailBrand, MailServer, MailTrouble, Step, mail_server, written
+from crm_core.errors import InternalError
+from crm_core.mail import Kind, Letter, MailBrand, MailServer, MailTrouble, Step, mail_server, written
 from crm_core.sync.apply import SEALED_FOR
 from crm_core.web.pages.look import Look
 from crm_core.web.pages.site import Site
@@ -21,11 +22,13 @@ _log = structlog.get_logger("crm.mail")
 class Sender:
     """Sends letters of one tenant."""
 
-    def __init__(self, site: Site, tenant: str, look: Look, server: MailServer | None) -> None:
+    def __init__(self, site: Site, tenant: str, look: Look, server: MailServer | Kind) -> None:
+        """``server``: or why there is none."""
         self._site = site
         self._tenant = tenant
         self._look = look
-        self.server = server
+        self.server = server if isinstance(server, MailServer) else None
+        self._lacks: Kind = "no_server" if isinstance(server, MailServer) else server
 
     @classmethod
     def within(cls, site: Site, workspace: Workspace) -> Sender:
@@ -60,7 +63,7 @@ class Sender:
     async def steps(self, letter: Letter, to: str) -> AsyncIterator[Step]:
         """Send a letter and tell each step. Raises MailTrouble."""
         if self.server is None:
-            raise MailTrouble("no_server")
+            raise MailTrouble(self._lacks)
         self._slow_down(to)
         message = written(letter, self.brand, self.server, to=to, at=self._site.services.now())
         try:
@@ -89,10 +92,15 @@ class Sender:
         self._site.letters.add(name, now)
 
 
-def server_of(site: Site, workspace: Workspace) -> MailServer | None:
-    """The mail server of a workspace with its password opened; None where nothing can be sent."""
+def server_of(site: Site, workspace: Workspace) -> MailServer | Kind:
+    """The mail server of a workspace with its password opened; or why nothing can be sent."""
     section = workspace.sections.get(SECTION)
     if section is None:
-        return None
+        return "no_server"
     sealed = section.sealed.get("/password")
-    return mail_server(section.data, None if sealed is None else site.services.sealer.open(SEALED_FOR, sealed))
+    try:
+        password = None if sealed is None else site.services.sealer.open(SEALED_FOR, sealed)
+    except InternalError as error:  # sealed with a secret key that was taken out: pages go on without letters
+        _log.warning("mail_password_sealed", tenant=workspace.tenant, mend=error.detail)
+        return "sealed"
+    return mail_server(section.data, password) or "no_server"
