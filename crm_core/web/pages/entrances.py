@@ -14,6 +14,7 @@ from crm_core.access.signin import RESET
 from crm_core.access.user import Held
 from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
 from crm_core.mail import reset
+from crm_core.server.paths import refused
 from crm_core.web.callers import forget_sign_in, keep_signed_in, visitor
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.door import Door
@@ -200,5 +201,7 @@ def _refused(error: CrmError) -> Notice:
 
 def _inside(door: Door, wanted: str) -> str:
     """An address of this tenant's pages, or nothing: nobody is sent elsewhere after signing in."""
-    fits = wanted.startswith(f"{door.root}/") and "\\" not in wanted and wanted.isprintable()
+    path = wanted.partition("?")[0].partition("#")[0]
+    # Browsers take dot segments out: such an address would start here and lead anywhere on this host.
+    fits = wanted.startswith(f"{door.root}/") and wanted.isprintable() and refused(path.encode()) is None
     return wanted if fits and "/login" not in wanted and "/logout" not in wanted else ""
