@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-_RUN = ("=", "+", "-", "@", "\t", "\r", "\n")  # what spreadsheets take for the start of a formula, or trim to one
+# What spreadsheets take for the start of a formula, or trim to one; some take the full-width forms for the same.
+_RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def cell(value: Any) -> str:

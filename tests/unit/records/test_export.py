@@ -31,6 +31,7 @@ async def sheet(world: World, **parameters: str) -> list[dict[str, Any]]:
         ("+49 30 1", "'+49 30 1"),
         ("-5", "'-5"),
         ("@SUM(A1)", "'@SUM(A1)"),
+        ("\uff1d1+1", "'\uff1d1+1"),
         ("\t=1", "'\t=1"),
         ("\r=1", "'\r=1"),
         ("\n=1", "'\n=1"),
