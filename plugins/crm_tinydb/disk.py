@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import Protocol
 
 
 class Disk(Protocol):
-    """The calls a store makes. ``OSError`` is the only failure; ``write`` may write less than it was given."""
+    """The calls a store makes. ``OSError`` is the only failure; ``write`` may write less than it was given.
+
+    A file that was removed takes no more writes.
+    """
 
     def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
         """Open for appending; with ``create`` make a new, empty file (mode 0600), replacing what is there.
@@ -73,7 +77,11 @@ class RealDisk:
         return os.open(path, flags, 0o600)
 
     def write(self, handle: int, data: bytes) -> int:
-        return os.write(handle, data)
+        taken = os.write(handle, data)
+        if not os.fstat(handle).st_nlink:
+            # The kernel takes bytes for a file that somebody has removed, and no restart would find them.
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return taken
 
     def sync(self, handle: int) -> None:
         os.fdatasync(handle)

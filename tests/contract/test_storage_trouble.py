@@ -64,3 +64,19 @@ def test_a_damaged_tenant_takes_no_writes_and_the_others_go_on(boxes: Boxes) -> 
     assert [one["tenant"] for one in ready.json()["tenants"]] == ["northwind"]
     assert box.public() == {"branding": BRANDING}
     assert good(box.push("branding", BRANDING, tenant="contoso"))["status"] == "applied"
+
+
+def test_nothing_is_answered_as_written_to_a_file_that_somebody_removed(boxes: Boxes) -> None:
+    """A journal removed under the running server takes no more writes: 503, reads go on, and what it is shows."""
+    box = boxes()
+    good(box.push("branding", BRANDING))
+    box.bearer()
+    for path in (box.folder / "tenants" / "northwind").glob("journal-*.log"):
+        path.unlink()
+    body = box.body("branding", {"title": "Never"})
+    problem(box.push("branding", raw=body), 503, "storage_unavailable")
+    problem(box.push("branding", raw=body), 503, "storage_unavailable")
+    problem(box.push("branding", raw=body, headers={"Sync-Signature": None}), 401, "signature_missing")
+    assert box.health()["status"] == "degraded"
+    [troubled] = box.client.get("/readyz").json()["tenants"]
+    assert (troubled["tenant"], troubled["state"]) == ("northwind", "read_only")
