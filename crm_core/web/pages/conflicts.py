@@ -10,7 +10,7 @@ import msgspec
 
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.pages.fields import Values, leaves
+from crm_core.web.pages.fields import Values, entries_of, leaves
 from crm_core.web.pages.merging import Difference, undecided
 from crm_core.web.pages.people import within
 from crm_core.web.pages.shown import Mark, Shower
@@ -93,7 +93,7 @@ async def _said(shower: Shower, member: Member, text: str) -> str:
     if member.kind == "flag":
         return "Yes" if text == "true" else "No"
     if member.kind == "entries" and text:
-        return "\n".join(f"{name}: {value}" for name, value in msgspec.json.decode(text).items())
+        return "\n".join(f"{name}: {value}" for name, value in entries_of(text).items())
     return dict(member.choices).get(text, text)
 
 

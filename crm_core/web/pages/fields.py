@@ -251,8 +251,16 @@ def _entries(text: str, kept: Mapping[str, Any]) -> dict[str, Any]:
     return patch
 
 
+def entries_of(value: str) -> dict[str, str]:
+    """The members of a free object as forms hold them; none where an address or a forged form holds something else."""
+    try:
+        return msgspec.json.decode(value or "{}", type=dict[str, str])
+    except msgspec.DecodeError:
+        return {}
+
+
 def _pairs(value: str) -> tuple[Pair, ...]:
-    kept = tuple(Pair(name, text) for name, text in msgspec.json.decode(value or "{}").items())
+    kept = tuple(Pair(name, text) for name, text in entries_of(value).items())
     return (*kept, *(Pair("", "") for _ in range(_BLANK_PAIRS)))
 
 
