@@ -71,7 +71,6 @@ class Visitor:
         self.origin = str(box.client.base_url).rstrip("/")
         self.root = f"/i/eu1/t/{TENANT}"
         self.client = httpx.Client(base_url=self.origin, follow_redirects=True)
-        self.post("/login", "/login", email=EMAIL, password=PASSWORD, next="")
 
     def get(self, path: str) -> str:
         answer = self.client.get(self.root + path)
@@ -87,12 +86,19 @@ class Visitor:
         return answer.text
 
 
-def test_a_plugins_record_type_has_pages_without_writing_any(box: Box) -> None:
-    """List, board, form, detail, dashboard, menu, search and what it refers to: all follow from its description."""
+@pytest.fixture
+def desk(box: Box) -> Iterator[Visitor]:
     words = ("user", "create", "--tenant", TENANT, "--email", EMAIL, "--role", "super_admin", "--password-stdin")
     box.crm(*words, stdin=PASSWORD + "\n")
     box.applied("features", {"plan": {"code": "a", "name": "A", "features": ["customers.*", "visits.*"]}})
-    desk = Visitor(box)
+    visitor = Visitor(box)
+    with visitor.client:
+        visitor.post("/login", "/login", email=EMAIL, password=PASSWORD, next="")
+        yield visitor
+
+
+def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> None:
+    """List, board, form, detail, dashboard, menu, search and what it refers to: all follow from its description."""
     assert f'href="{desk.root}/visits"' in desk.get("/")
     customer = re.findall(r"/customers/([0-9a-f-]{36})", desk.post("/customers/new", "/customers/new", name="Ada"))[0]
     form = desk.get("/visits/new")

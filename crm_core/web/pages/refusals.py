@@ -35,6 +35,8 @@ _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "limit_reached": ("The plan's limit is reached", "lock"),
     "csrf_failed": ("This page was open for too long", "clock"),
     "not_found": ("There is nothing here", "search"),
+    "invalid_parameter": ("This address asks for something that is not there", "search"),
+    "unknown_parameter": ("This address asks for something that is not there", "search"),
     "invalid_cursor": ("This page of the list is out of date", "clock"),
     "storage_unavailable": ("The workspace cannot be written at the moment", "alert"),
     "storage_full": ("The workspace is full", "alert"),
