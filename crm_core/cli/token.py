@@ -12,6 +12,10 @@ import click
 from crm_core.cli.frame import config_option, json_option, perform, print_json, tenant_option
 
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
+_SCOPES_HELP: Final = (
+    "What the token may do: RECORD_TYPE:read (view and export) or RECORD_TYPE:write (create and update), such as "
+    "customers:read, or sync:health, sync:read, sync:admin. Give it once or more."
+)
 _LENGTH: Final = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 
 
@@ -37,7 +41,7 @@ def command() -> None:
 
 @command.command("create")
 @tenant_option
-@click.option("--scope", "scopes", multiple=True, required=True, help="What the token may do; give it once or more.")
+@click.option("--scope", "scopes", multiple=True, required=True, help=_SCOPES_HELP)
 @click.option("--name", default="", help="What it is for, such as the system that uses it.")
 @click.option("--expires", callback=_seconds, metavar="90d", help="When it ends by itself; never, if not given.")
 @config_option

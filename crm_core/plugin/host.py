@@ -69,8 +69,10 @@ class PluginHost:
                 self.register(module, name, version)
 
     def load_folder(self, folder: Path) -> None:
-        """Load every lone ``.py`` file of a folder, by name."""
+        """Load every lone ``.py`` file of a folder, by name; a plugin's own tests may lie beside it."""
         for path in sorted(folder.glob("*.py")):
+            if path.name.startswith("test_") or path.name == "conftest.py":
+                continue
             if self._passed_over(path.stem, ""):
                 continue
             try:

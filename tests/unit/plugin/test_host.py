@@ -54,6 +54,18 @@ def test_a_lone_file_walks_the_same_road(tmp_path: Path) -> None:
     assert list(host.call("crm_register_record_types")) == [("visits", "visits")]
 
 
+def test_tests_beside_a_lone_file_are_no_plugins(tmp_path: Path) -> None:
+    """A plugin's own tests in its folder are not imported; they would stop the start as plugins without hooks."""
+    for name in ("test_visits.py", "conftest.py"):
+        (tmp_path / name).write_text("raise RuntimeError")
+    (tmp_path / "testing.py").write_text(
+        "from crm_core.plugin import hookimpl\n@hookimpl\ndef crm_register_record_types():\n    return []\n"
+    )
+    host = PluginHost()
+    host.load_folder(tmp_path)
+    assert [(one.name, one.state) for one in host.plugins] == [("testing", "active")]
+
+
 def test_a_plugin_that_raises_at_import_is_named_and_stops_no_other(tmp_path: Path) -> None:
     """Its error is kept for the operator; the next plugin loads."""
     (tmp_path / "a_bad.py").write_text("raise RuntimeError('no licence')")
