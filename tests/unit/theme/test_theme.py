@@ -51,6 +51,7 @@ def test_misses_finds_what_is_unreadable() -> None:
     }
 
 
+@settings(deadline=None)
 @given(colors)
 def test_brand_fills_are_worn_as_pushed(color: str) -> None:
     """In light pages the pushed primary and sidebar are used to the digit."""
@@ -58,12 +59,14 @@ def test_brand_fills_are_worn_as_pushed(color: str) -> None:
     assert (tokens["primary"], tokens["side"]) == (color, color)
 
 
+@settings(deadline=None)
 @given(colors)
 def test_text_on_any_fill(color: str) -> None:
     """There is always a text colour with 4.5:1 on a fill."""
     assert contrast(on(color), color) >= 4.5
 
 
+@settings(deadline=None)
 @given(colors, colors)
 def test_reach_keeps_what_is_good(color: str, ground: str) -> None:
     """A colour that has the ratio stays itself; another one ends with it wherever one ground allows it."""
@@ -73,6 +76,7 @@ def test_reach_keeps_what_is_good(color: str, ground: str) -> None:
     assert contrast(found, ground) >= 3.0
 
 
+@settings(deadline=None)
 @given(colors)
 def test_oklch_returns(color: str) -> None:
     """A colour taken to OKLCH and back is the same colour."""
