@@ -21,6 +21,7 @@ import httpx
 import yaml
 
 from crm_core.client import Client, Outcome, Target, native_signer
+from crm_core.control.lock import FolderBusy, FolderLock
 from crm_core.demo.filling import fill
 
 INSTANCE: Final = "eu1"
@@ -69,6 +70,7 @@ class Demo:
     def prepare(self) -> None:
         """Write the config files, the tenant and its first user where they are missing."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._refuse_second()
         if not (self.folder / "ready").exists():
             self.run("init", "--instance", INSTANCE)
             self.kept("secret_key", 32)
@@ -84,6 +86,16 @@ class Demo:
             (self.folder / "ready").touch()
         self._set("listen", f"127.0.0.1:{self.port}")
 
+    def _refuse_second(self) -> None:
+        """Say so where this demo runs already: its files are left as they are."""
+        try:
+            FolderLock(self.folder / "tenants").acquire().release()
+        except FolderBusy as busy:
+            told = (self.config / "instance.yaml").read_text() if self.config.exists() else ""
+            where = next((line for line in told.splitlines() if line.startswith("listen:")), "listen: ?")
+            address = where.removeprefix("listen: ")
+            raise SystemExit(f"This demo runs already (pid {busy.pid}, {address}): stop it, or go on there.") from None
+
     def _set(self, member: str, value: str) -> None:
         """Give a member of instance.yaml another value; the comments stay."""
         instance = self.config / "instance.yaml"
@@ -94,25 +106,31 @@ class Demo:
     @contextlib.contextmanager
     def served(self) -> Iterator[subprocess.Popen[bytes]]:
         """The server, ready for requests; it ends with the block."""
-        log = (self.folder / "server.log").open("ab")
-        with log, subprocess.Popen([*self.crm, "serve"], env=self.environ, stdout=log, stderr=log) as server:  # noqa: S603
+        path = self.folder / "server.log"
+        begins = path.stat().st_size if path.exists() else 0
+        with (
+            path.open("ab") as log,
+            subprocess.Popen(  # noqa: S603 -- our own command
+                [*self.crm, "serve"], env=self.environ, stdout=log, stderr=log
+            ) as server,
+        ):
             try:
-                self._await_ready(server)
+                self._await_ready(server, path, begins)
                 yield server
             finally:
                 server.send_signal(signal.SIGTERM)
 
-    def _await_ready(self, server: subprocess.Popen[bytes]) -> None:
+    def _await_ready(self, server: subprocess.Popen[bytes], log: Path, begins: int) -> None:
+        """Wait for the server's own word: another program may answer on the port."""
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
+            said = log.read_bytes()[begins:].decode(errors="replace")
+            if f"crm {INSTANCE} serves" in said:
+                return
             if server.poll() is not None:
-                tail = (self.folder / "server.log").read_text(errors="replace")[-800:]
-                raise SystemExit(f"The server did not start; PORT=8001 make run takes another port.\n{tail}")
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"http://127.0.0.1:{self.port}/readyz").is_success:
-                    return
+                raise SystemExit(f"The server did not start; make run PORT=8001 takes another port.\n{said[-800:]}")
             time.sleep(0.1)
-        raise SystemExit(f"The server was not ready within {_READY_SECONDS:.0f} seconds; see {self.folder}/server.log.")
+        raise SystemExit(f"The server was not ready within {_READY_SECONDS:.0f} seconds; see {log}.")
 
     def platform(self) -> Client:
         """A client that signs with the tenant's key, as the platform does."""
@@ -135,10 +153,10 @@ def main() -> None:
     say("Making the demo instance ...")
     demo.prepare()
     with demo.served() as server:
+        signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGTERM))
         if push_all(demo, data):
             fill(demo.url, demo.run, data["records"])
         farewell(demo)
-        signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGTERM))
         with contextlib.suppress(KeyboardInterrupt):
             server.wait()
 
@@ -196,6 +214,8 @@ Push as the platform would, and watch the open page change:
 What an app sees of it:
 
   curl -s {demo.url}/api/v1/bootstrap/public
+
+Every other crm command finds this instance after:  export CRM_CONFIG={demo.config}
 
 Ctrl-C stops the server; the next make run goes on with the same data, which lies in {os.path.relpath(demo.folder)}."""
     )

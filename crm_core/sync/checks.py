@@ -39,6 +39,7 @@ from crm_core.settings import SyncSettings
 from crm_core.sync.arrival import Arrival, Attempt
 
 PAYLOAD_CLAIM: Final = "payload"
+_MILLISECONDS: Final = 10**11  # as seconds, some year after 5000
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +176,8 @@ def out_of_window(presented: Presented, settings: SyncSettings, now: datetime) -
     side = "behind" if skew > 0 else "ahead of"
     return TimestampOutOfWindow(
         f"The request's clock is {abs(skew)} seconds {side} this server's; up to {settings.skew_seconds} are allowed, "
-        f"{settings.future_skew_seconds} ahead.",
+        f"{settings.future_skew_seconds} ahead."
+        + (" It looks like milliseconds; send whole seconds." if presented.timestamp > _MILLISECONDS else ""),
         server_time=told(now),
         skew_seconds=settings.skew_seconds,
         skew=skew,

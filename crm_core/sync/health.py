@@ -62,6 +62,7 @@ class Health:
         recent = await self._backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
         tally = await self._backend.tally(tenant, told(now - _DAY))
         status, reasons = self._judged(roster, workspace, state, recent, now)
+        reasons += await self._mismatches(tenant, roster, recent)
         active = roster.active(now)
         return {
             "status": status,
@@ -94,7 +95,8 @@ class Health:
         if not self._settings.enabled:
             return "disabled", ["The receiver is off for the whole instance: sync.enabled is false in instance.yaml."]
         if not roster.enabled:
-            return "disabled", ["The receiver is off for this tenant: keys.yaml has no entry, or it says disabled."]
+            off = "The receiver is off for this tenant: keys.yaml has no entry, or it says disabled."
+            return "disabled", [off, *self._refused_edit()]
         degraded = [*self._troubles(roster, state, recent, now)]
         stale = list(_staleness(roster, workspace, now))
         return ("degraded" if degraded else "stale" if stale else "ok"), degraded + stale
@@ -104,9 +106,7 @@ class Health:
     ) -> Iterable[str]:
         if not roster.active(now):
             yield "No key is active now: every push is refused. Add a key to keys.yaml, or mend the dates of one."
-        if self._configured.roster_error is not None:
-            first = self._configured.roster_error.splitlines()[0]
-            yield f"The newest edit of keys.yaml is not in force, the one before it is: {first}"
+        yield from self._refused_edit()
         if state.mode != "ok":
             yield state.reason
         if len(recent) == _LAST and all(entry.status in ("rejected", "failed") for entry in recent):
@@ -114,6 +114,29 @@ class Health:
             yield f"The last {_LAST} verified pushes all failed ({codes}); the sync log says why."
         if recent and heard(recent[0].received_at) > now + _STEPPED:
             yield "This server's clock is behind what it wrote itself: it has stepped back. Check its time service."
+
+    def _refused_edit(self) -> Iterable[str]:
+        if self._configured.roster_error is not None:
+            told_as = " ".join(self._configured.roster_error.splitlines())
+            yield f"The newest edit of keys.yaml is not in force, the one before it is: {told_as}"
+
+    async def _mismatches(self, tenant: str, roster: TenantRoster, recent: tuple[LogEntry, ...]) -> list[str]:
+        """A sentence where signatures under a key of ours keep failing: both sides may hold different secrets.
+
+        It changes no status: whoever sends forged pushes must not be able to turn a healthy tenant red.
+        """
+        query = EntryQuery(equals=(("signature_result", "invalid"),), verified=False, limit=_LAST)
+        failed = await self._backend.entries(tenant, query)
+        if len(failed) < _LAST or (recent and recent[0].id > failed[-1].id):
+            return []
+        versions = {entry.key_version for entry in failed}
+        keys = ", ".join(f"{tenant}:{version}" for version in sorted(roster.keys) if version in versions)
+        told_as = (
+            f"The newest {_LAST} attempts had signatures that do not fit {keys or 'any active key'}, and none was "
+            "verified since: if they are the platform's, compare the key's fingerprint on both sides; crm explain "
+            "finds the cause."
+        )
+        return [told_as]
 
     async def _last(self, tenant: str, status: str) -> LogEntry | None:
         found = await self._backend.entries(tenant, EntryQuery(equals=(("status", status),), verified=True, limit=1))

@@ -35,3 +35,9 @@ class HealthNonces:
             "status": "health",
             "version": None,
         }
+
+    def give_back(self, attempt: Attempt) -> None:
+        """Forget the nonce of a request that could not be answered: the very same one may come again."""
+        assert attempt.key is not None
+        assert attempt.presented is not None
+        self._used.pop((attempt.arrival.tenant, attempt.key.version, attempt.presented.nonce), None)

@@ -130,6 +130,10 @@ class Receiver:
             raise self._ledger.unverified(attempt, error) from error.__cause__
         return attempt
 
+    def unanswered_health(self, attempt: Attempt) -> None:
+        """A verified health request got no answer for a fault of ours: its nonce is not used."""
+        self._health_nonces.give_back(attempt)
+
     def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
         """Checks 4 to 7: the key that signed the request."""
         scheme, presented = checks.presented_signature(attempt, self._registry, roster)  # 4

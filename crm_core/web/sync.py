@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from quart import Response, request
 
-from crm_core.errors import InvalidParameter, NotAcceptable
+from crm_core.errors import InvalidParameter, NotAcceptable, ServerError
 from crm_core.services import Services
 from crm_core.sync import log as sync_log
 from crm_core.sync.arrival import Arrival
@@ -65,7 +65,11 @@ def operations(services: Services) -> list[Operation]:
         signed = {name for scheme in services.registry.schemes.values() for name in scheme.HEADERS}
         if not signed.isdisjoint(name.decode("latin-1") for name, _ in request.scope["headers"]):
             attempt = await services.receiver.verify_health(arrival_of(services, tenant, "health"))
-            return answer(await services.health.told(tenant, attempt.key))
+            try:
+                return answer(await services.health.told(tenant, attempt.key))
+            except ServerError:
+                services.receiver.unanswered_health(attempt)
+                raise
         require_plain_address()
         await _require(services, tenant, scope="sync:health", key="sync.view")
         return answer(await services.health.told(tenant))

@@ -26,6 +26,7 @@ def box(boxes: Boxes) -> Box:
         "silent": {"keys": [roster_key("silent", 1)], "expect_every": "1h"},
         "prompt": {"keys": [roster_key("prompt", 1)], "expect_every": "1s"},
         "failing": {"keys": [roster_key("failing", 1)]},
+        "mistaken": {"keys": [roster_key("mistaken", 1)]},
         "states": {
             "schemes": ["crm-sync-v1"],
             "keys": [
@@ -186,6 +187,19 @@ def test_the_last_five_verified_attempts_failed_is_degraded(box: Box) -> None:
     assert health["counts"]["24h"] == {"applied": 0, "rejected": 5, "failed": 0, "unverified": 1}
     box.applied("branding", {}, **push)
     assert box.health("failing")["status"] == "ok"
+
+
+def test_a_secret_that_differs_on_both_sides_is_told_and_changes_no_status(box: Box) -> None:
+    """Forged pushes must not turn a tenant red, and an admin must see that signatures do not fit."""
+    for _ in range(5):
+        problem(
+            box.push("branding", BRANDING, tenant="mistaken", key=b"x" * 32, key_version=1), 401, "signature_invalid"
+        )
+    health = box.health("mistaken")
+    assert health["status"] == "ok"
+    assert "do not fit mistaken:1" in health["reasons"][0]
+    good(box.push("branding", BRANDING, tenant="mistaken", key_version=1))
+    assert box.health("mistaken")["reasons"] == []
 
 
 def test_a_push_that_is_overdue_makes_it_stale(box: Box) -> None:

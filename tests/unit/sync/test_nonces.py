@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from crm_core.errors import ReplayedNonce
+from crm_core.model.keys import Key
+from crm_core.plugin.signature import Presented
+from crm_core.sync.arrival import Attempt
+from crm_core.sync.nonces import HealthNonces
+from sync_world import World
+
+
+def attempt(world: World, nonce: str) -> Attempt:
+    """A verified health request."""
+    arrival = world.arrival({}, kind="health")
+    made = Attempt(arrival, "eu1", arrival.received_at)
+    made.key = Key(1, b"k" * 32)
+    made.presented = Presented(timestamp=0, nonce=nonce, key_version=1)
+    return made
+
+
+def test_a_nonce_is_used_once_and_can_be_given_back(world: World) -> None:
+    """A request that got no answer for a fault of ours may come again; one that got it may not."""
+    nonces = HealthNonces()
+    nonces.use(attempt(world, "first"))
+    with pytest.raises(ReplayedNonce) as refusal:
+        nonces.use(attempt(world, "first"))
+    assert refusal.value.evidence["original"]["status"] == "health"
+    nonces.give_back(attempt(world, "first"))
+    nonces.use(attempt(world, "first"))
+    with pytest.raises(ReplayedNonce):
+        nonces.use(attempt(world, "first"))
