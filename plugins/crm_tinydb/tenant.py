@@ -12,6 +12,7 @@ from crm_core.plugin.unit import Committed, Conflict, Unit
 from crm_tinydb.ahead import Ahead
 from crm_tinydb.change import encode
 from crm_tinydb.flights import Flights, Queued, refusal
+from crm_tinydb.journal import NO_SPACE
 from crm_tinydb.lines import sealed
 from crm_tinydb.notices import Notices
 from crm_tinydb.opening import Opened, quarantine
@@ -74,7 +75,8 @@ class Tenant:
         if self.reasons:
             return StoreState("quarantined", f"The tenant is read-only: {'; '.join(self.reasons)}.")
         if (failure := self.flights.failure) is not None:
-            return StoreState("read_only", f"Writing failed ({failure.strerror or failure}).")
+            mend = ": free some space; writes come back by themselves" if failure.errno in NO_SPACE else ""
+            return StoreState("read_only", f"Writing failed ({failure.strerror or failure}){mend}.")
         return StoreState()
 
     def check_readable(self) -> None:
@@ -130,7 +132,7 @@ class Tenant:
 
     def distrust(self, reason: str) -> None:
         """Damage was met while reading: no writes until an admin has looked."""
-        if reason not in self.reasons:
+        if reason not in self.reasons and not self.gone:  # else another tenant's files may lie in the folder
             self.reasons.append(reason)
             reasons = list(self.reasons)
 
