@@ -50,7 +50,10 @@ def backup(name: str, file: Path, config: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @config_option
 def restore(name: str, file: Path, config: Path) -> None:
-    """Make the tenant NAME from a backup; a tenant of that name must not exist."""
+    """Make the tenant NAME from a backup.
+
+    Where there is a tenant of that name, move its folder away first; a running server need not be stopped.
+    """
     (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
     click.echo(f"{name}: restored from {file} at revision {done['revision']}")
     _hint_at_roster(config, name, there=done["in_roster"])
@@ -149,7 +152,8 @@ def _hint_at_roster(config: Path, name: str, *, there: bool) -> None:
     """A store without an entry in the roster takes no pushes: say so."""
     if not there:
         told = f"{config / 'keys.yaml'} has no entry for {name}, so it takes no pushes"
-        click.echo(f"{told}: put the entry it had under this name.", err=True)
+        mend = f"give its entry this name, or give it a fresh key: crm keys rotate {name}"
+        click.echo(f"{told}: {mend}.", err=True)
 
 
 def _size(path: Path) -> str:

@@ -35,7 +35,7 @@ async def backup(services: Services, tenant: str, target: str) -> AsyncIterator[
 
 
 async def restore(services: Services, tenant: str, source: str) -> AsyncIterator[dict[str, Any]]:
-    """Make a tenant from a backup; one that exists is refused; one item. ``source``: an absolute path."""
+    """Make a tenant from a backup; one whose folder is there is refused; one item. ``source``: an absolute path."""
     await services.backend.restore(tenant, Path(source))
     services.views.forget(tenant)
     revision = (await services.backend.view(tenant, None)).revision

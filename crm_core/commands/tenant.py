@@ -14,6 +14,7 @@ async def create(services: Services, tenant: str) -> dict[str, Any]:
     if not is_name(tenant):
         raise SetupError([f"{tenant!a} cannot name a tenant: use 1 to 63 of a-z, 0-9 and -, no - at either end"])
     await services.backend.create(tenant)
+    services.views.forget(tenant)  # the folder of an earlier one may have been moved away
     return {"tenant": tenant}
 
 

@@ -23,13 +23,17 @@ def _nothing() -> None:
 
 
 def create(disk: Disk, home: Path, name: str) -> None:
-    """Make an empty tenant. Raises OSError."""
-    _build(disk, home, name, Folded(summary_of(snapshot(State()), 1, Head(), ()), State()))
+    """Lay out the files of an empty tenant. Raises OSError."""
+    _lay_out(disk, home, name, Folded(summary_of(snapshot(State()), 1, Head(), ()), State()))
 
 
-def _build(disk: Disk, home: Path, name: str, content: Folded) -> None:
-    """Lay a tenant's files out under a hidden name, then give the folder its own."""
-    fresh = home / f".new-{name}"
+def fresh_name(name: str) -> str:
+    """The hidden name under which a tenant's folder is laid out, until it is moved to its own."""
+    return f".new-{name}"
+
+
+def _lay_out(disk: Disk, home: Path, name: str, content: Folded) -> None:
+    fresh = home / fresh_name(name)
     discard(disk, fresh)
     disk.make_folder(fresh)
     segments = fold_entries(disk, fresh, (), content.log)
@@ -40,8 +44,6 @@ def _build(disk: Disk, home: Path, name: str, content: Folded) -> None:
     if content.ring:
         write_file(disk, fresh / RING, header_line(RING_KIND, 1) + b"".join(map(entry_line, content.ring)))
     write_file(disk, fresh / IDENTITY, IDENTITY_TEXT)
-    disk.replace(fresh, home / name)
-    disk.sync_folder(home)
 
 
 def discard(disk: Disk, folder: Path) -> None:
@@ -77,11 +79,11 @@ def backup(  # noqa: PLR0917 -- a thread gets plain values
 
 
 def restore(disk: Disk, home: Path, name: str, source: Path) -> None:
-    """Make a tenant from a backup. Raises SetupError."""
+    """Lay out the files of a tenant as a backup has them. Raises SetupError."""
     try:
         content = read_folded(disk.read(source))
         _check_log(content)
-        _build(disk, home, name, content)
+        _lay_out(disk, home, name, content)
     except Damaged as error:
         raise SetupError([f"{source} is not a whole backup: it {error.reason}"]) from None
     except OSError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.model.log import LogEntry
 from crm_core.plugin.query import StoreState
-from crm_tinydb.copies import discard, move
+from crm_tinydb.copies import discard, fresh_name, move
 from crm_tinydb.disk import Disk
 from crm_tinydb.folding import fold
 from crm_tinydb.lines import Damaged
@@ -26,6 +26,7 @@ LARGE = 5_000  # documents of a tenant that the garbage collector is spared
 WORKERS = 8  # folds, openings and readings of the log, which must not keep commits waiting
 FLUSH_AFTER = 0.4  # seconds until unverified attempts go to the disk
 _MARKED = "The tenant is read-only: its files were found damaged; crm doctor says how."
+_GONE = "The tenant's folder is gone: put it back, or restore a backup (crm tenant restore)."
 
 
 class Shelf:
@@ -103,7 +104,7 @@ class Shelf:
         if name not in self.names:
             raise UnknownTenant
         if name in self._moving:
-            raise StorageUnavailable("The tenant is being renamed; repeat in a moment.", retry_after=1)
+            raise StorageUnavailable("The tenant's folder is being put in place; repeat in a moment.", retry_after=1)
         task = self._opening.get(name)
         if task is None:
             task = self._opening[name] = asyncio.create_task(self._load(name))
@@ -123,18 +124,23 @@ class Shelf:
                 gc.collect(1)
                 gc.freeze()
         except OSError as error:
-            reason = error.strerror or "the disk failed"
-            raise StorageUnavailable(f"The tenant's files cannot be read ({reason}).", retry_after=5) from None
+            reason = f"The tenant's files cannot be read ({error.strerror or 'the disk failed'})."
+            there = self.disk.exists(self.home / name)
+            raise StorageUnavailable(reason if there else _GONE, retry_after=5) from None
         finally:
             del self._opening[name]
 
     async def troubled(self) -> dict[str, StoreState]:
-        """The tenants that take no writes: open ones as they are, the others by the marker in their folder."""
-        closed = [name for name in self.names if name not in self._open]
-        marked = await self._workers.run(
-            lambda: [name for name in closed if self.disk.exists(self.home / name / MARKER)]
-        )
-        found = {name: StoreState("quarantined", _MARKED) for name in marked}
+        """The tenants that take no writes: open ones as they are, the others by what can be seen from outside."""
+        closed = [name for name in self.names if name not in self._open and name not in self._moving]
+
+        def look() -> dict[str, StoreState]:
+            marked = {name for name in closed if self.disk.exists(self.home / name / MARKER)}
+            gone = {name for name in closed if not self.disk.exists(self.home / name)}
+            found = dict.fromkeys(marked, StoreState("quarantined", _MARKED))
+            return found | dict.fromkeys(gone, StoreState("read_only", _GONE))
+
+        found = await self._workers.run(look)
         held = {name: self.at_hand(name) for name in list(self._open)}
         found |= {name: tenant.store_state() for name, tenant in held.items() if tenant is not None}
         return {name: state for name, state in sorted(found.items()) if state.mode != "ok"}
@@ -212,21 +218,39 @@ class Shelf:
         finally:
             self._flusher = None
 
-    async def make(self, name: str, work: Callable[[], None]) -> None:
-        """Add a tenant by work in a thread. Raises SetupError where the name is taken or unusable."""
+    async def make(self, name: str, lay_out: Callable[[], None]) -> None:
+        """Add a tenant, whose files a thread lays out under its ``fresh_name``.
+
+        One of that name whose folder is gone is let go, but only once the new files lie there: until then its memory
+        may be all that is left of it. Raises SetupError where the name is taken or unusable.
+        """
         async with self._changing:
             self._check_free(name)
             try:
-                await self._workers.run(work)
+                await self._workers.run(lay_out)
+                self._moving.add(name)  # nobody opens a folder that appears under their hands
+                await self._let_go(name)
+                await self._workers.run(lambda: move(self.disk, self.home, fresh_name(name), name))
             except OSError as error:
                 raise SetupError([f"tenant {name} cannot be made in {self.home}: {error.strerror}"]) from None
+            finally:
+                self._moving.discard(name)
             self.names.add(name)
+
+    async def _let_go(self, name: str) -> None:
+        """Close a tenant, if it is open or about to be."""
+        if name in self._opening:
+            await asyncio.wait({self._opening[name]})
+        if name in self._open:
+            self._put_away(name)
+        if name in self._closing:
+            await asyncio.wait({self._closing[name]})
 
     def _check_free(self, name: str) -> None:
         if not NAME.fullmatch(name):
             raise SetupError([f"{name!r} cannot be a tenant's name: use a-z, 0-9 and inner hyphens, at most 63"])
-        if name in self.names or self.disk.exists(self.home / name):
-            raise SetupError([f"tenant {name} exists already"])
+        if self.disk.exists(self.home / name):
+            raise SetupError([f"tenant {name} exists already: name another, or move its folder away first"])
 
     async def rename(self, old: str, new: str) -> None:
         """Close a tenant and move its folder. Raises UnknownTenant, SetupError."""
@@ -234,19 +258,15 @@ class Shelf:
             if old not in self.names:
                 raise UnknownTenant
             self._check_free(new)
-            self._moving.add(old)
+            self._moving |= {old, new}
             try:
-                if old in self._opening:
-                    await asyncio.wait({self._opening[old]})
-                if old in self._open:
-                    self._put_away(old)
-                if old in self._closing:
-                    await asyncio.wait({self._closing[old]})
+                for name in (old, new):
+                    await self._let_go(name)
                 await self._workers.run(lambda: move(self.disk, self.home, old, new))
             except OSError as error:
                 raise SetupError([f"tenant {old} cannot be renamed: {error.strerror}"]) from None
             finally:
-                self._moving.discard(old)
+                self._moving -= {old, new}
             self.names.discard(old)
             self.names.add(new)
 

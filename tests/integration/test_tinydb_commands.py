@@ -120,12 +120,15 @@ def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
     made(crm, address, 2)
     assert crm("tenant", "backup", "northwind", "copy").returncode == 0
     live = crm("tenant", "restore", "northwind", "copy")
-    assert (live.returncode, "exists already" in live.stderr) == (1, True)
+    assert (live.returncode, "move its folder away first" in live.stderr) == (1, True)
     restored = crm("tenant", "restore", "contoso", "copy")
     assert restored.returncode == 0
     assert "no entry for contoso" in restored.stderr
+    assert "crm keys rotate contoso" in restored.stderr
+    assert crm("keys", "rotate", "contoso").returncode == 0
+    assert crm("tenant", "restore", "litware", "copy").returncode == 0
     assert crm("tenant", "move", "contoso", "fabrikam").returncode == 0
-    assert [one["tenant"] for one in told(crm("tenant", "list", "--json"))] == ["fabrikam", "northwind"]
+    assert [one["tenant"] for one in told(crm("tenant", "list", "--json"))] == ["fabrikam", "litware", "northwind"]
     assert httpx.get(f"{address}/i/eu1/t/contoso/api/v1/bootstrap/public").status_code == 404
     assert httpx.get(f"{address}/i/eu1/t/fabrikam/api/v1/bootstrap/public").status_code == 200
     taken = crm("tenant", "move", "fabrikam", "northwind")
@@ -133,6 +136,28 @@ def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
     assert crm("tenant", "move", "nobody", "somebody").returncode == 1
     cut = crm("tenant", "restore", "third", "config/keys.yaml")
     assert (cut.returncode, "not a whole backup" in cut.stderr) == (1, True)
+
+
+def test_restore_and_create_where_the_folder_was_moved_away(crm: Run, serving: tuple[str, int], tmp_path: Path) -> None:
+    """The running server takes a restored tenant, and an empty one, in the place of the one that is gone."""
+    address, _ = serving
+    folder = tmp_path / "tenants" / "northwind"
+    made(crm, address, 2)
+    assert crm("tenant", "backup", "northwind", "copy").returncode == 0
+    (folder / "quarantine").write_text("a segment is damaged\nRemove this file.\n")
+    folder.rename(tmp_path / "away")
+    restored = crm("tenant", "restore", "northwind", "copy")
+    assert (restored.returncode, restored.stderr) == (0, "")
+    assert httpx.get(f"{address}/readyz").json()["status"] == "ready"
+    assert crm("token", "create", "--tenant", "northwind", "--scope", "customers:read").returncode == 0
+    assert crm("doctor", "northwind").returncode == 0
+    assert crm("tenant", "fold", "northwind").returncode == 0
+    (folded,) = folder.glob("store-*.json")
+    assert stored(folded) == {"Ada 0", "Ada 1"}
+    folder.rename(tmp_path / "away-2")
+    assert crm("tenant", "create", "northwind").returncode == 0
+    assert told(crm("tenant", "show", "northwind", "--json"))["revision"] == 0
+    assert made(crm, address, 1)
 
 
 def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:

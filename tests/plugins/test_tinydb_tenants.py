@@ -166,6 +166,65 @@ async def test_rename_while_writing() -> None:
         assert await store.count("east", "notes") == committed
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_restoring_a_tenant_whose_folder_was_moved_away(tmp_path: Path, is_open: bool) -> None:
+    """The running store restores into the name once the folder is gone; before, it refuses and names the way out."""
+    store, folder, copy = TinyDBBackend(), tmp_path / "tenants" / "north", tmp_path / "copy"
+    await store.open(StorageContext(tmp_path / "tenants", {"max_open": 1}))
+    await store.create("north")
+    await store.commit("north", unit(1))
+    await store.backup("north", copy)
+    await store.commit("north", unit(2))
+    with pytest.raises(SetupError, match="move its folder away first"):
+        await store.restore("north", copy)
+    if not is_open:
+        await store.create("other")
+        await store.count("other", "notes")
+    folder.rename(tmp_path / "away")
+    if not is_open:
+        assert (await store.troubled())["north"].reason.startswith("The tenant's folder is gone")
+        assert "crm tenant restore" in (await store.state("north")).reason
+    with pytest.raises(SetupError, match="not a whole backup"):
+        await store.restore("north", tmp_path / "away" / "identity")
+    if is_open:
+        assert await store.count("north", "notes") == 2  # a backup that is none costs nothing
+    await store.restore("north", copy)
+    assert await store.count("north", "notes") == 1
+    assert isinstance(await store.commit("north", unit(3)), Committed)
+    assert (await store.troubled(), await store.check("north")) == ({}, ())
+    await store.close()
+    await store.open(StorageContext(tmp_path / "tenants"))
+    assert await store.count("north", "notes") == 2
+    folder.rename(tmp_path / "twice")
+    await store.create("north")
+    assert await store.count("north", "notes") == 0
+    folder.rename(tmp_path / "thrice")
+    await store.create("east")
+    await store.commit("east", unit(4))
+    await store.rename("east", "north")
+    assert ("east" in await store.tenants(), await store.count("north", "notes")) == (False, 1)
+    await store.close()
+
+
+async def test_nobody_opens_a_folder_that_is_being_put_in_place(tmp_path: Path) -> None:
+    """Readers and writers meanwhile hear that it is under way, or get the old or the new state, and damage nothing."""
+    store, copy = TinyDBBackend(), tmp_path / "copy"
+    await store.open(StorageContext(tmp_path / "tenants"))
+    await store.create("north")
+    await store.commit("north", unit(1))
+    await store.backup("north", copy)
+    for turn in range(20):
+        (tmp_path / "tenants" / "north").rename(tmp_path / f"away-{turn}")
+        restoring = asyncio.create_task(store.restore("north", copy))
+        while not restoring.done():
+            with contextlib.suppress(StorageUnavailable):
+                assert await store.count("north", "notes") == 1
+            await asyncio.sleep(0)
+        await restoring
+        assert (await store.check("north"), await store.count("north", "notes")) == ((), 1)
+    await store.close()
+
+
 async def test_options_are_checked() -> None:
     """An option that does not exist and a limit that is none are refused with a sentence."""
     for options in ({"max_open": 0}, {"max_open": True}, {"max_open": "9"}, {"maxopen": 9}):
