@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from crm_core.errors import Finding
 
 MOST_FINDINGS = 1000
+
+# The converter's words for a type, a least or most, or a length; what it got instead is in the code.
+_TOLD: Final = re.compile(r"Expected `(?P<kinds>[a-z |]+)`(?P<length> of length)?(?: (?P<side>>=|<=) (?P<limit>\S+))?")
+_WORDS: Final = {
+    "str": ("text",),
+    "int": ("a whole number",),
+    "float": ("a number",),
+    "bool": ("true", "false"),
+    "null": ("null",),
+    "object": ("an object",),
+    "array": ("a list",),
+}
+_COUNTED: Final = {"str": "character", "array": "item", "object": "member"}
 
 
 def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tuple[Finding, ...]]:
@@ -138,7 +152,7 @@ def _finding(wrong: str, type_: Any, pointer: str) -> Finding:
 
 
 def _expected(wrong: str, type_: Any) -> str:
-    """What to send instead. The converter's own words name types and limits, but for literals they name the value."""
+    """What to send instead. The converter knows types and limits, but of literals it names the value."""
     inner = bare(type_)
     for meta in metas(type_):
         if meta.description:
@@ -146,5 +160,20 @@ def _expected(wrong: str, type_: Any) -> str:
     if get_origin(inner) is Literal:
         return f"This must be one of {', '.join(str(each) for each in get_args(inner))}."
     if wrong.startswith("Expected "):
-        return wrong.replace("`", "") + "."
+        return _in_words(wrong) or wrong.replace("`", "") + "."
     return "This value does not fit."
+
+
+def _in_words(wrong: str) -> str | None:
+    """The converter's words in those of JSON, such as ``text of at least 10 characters``; None for its rarer ones."""
+    found = _TOLD.fullmatch(wrong.partition(", got `")[0])
+    kinds = sorted(found["kinds"].split(" | "), key="null".__eq__) if found else []
+    if found is None or not all(kind in _WORDS for kind in kinds):
+        return None
+    words = [word for kind in kinds for word in _WORDS[kind]]
+    told = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    if found["limit"]:
+        told += f" of at {'least' if found['side'] == '>=' else 'most'} {found['limit']}"
+    if found["length"]:
+        told += f" {_COUNTED[kinds[0]]}" + ("" if found["limit"] == "1" else "s")
+    return f"This must be {told}."

@@ -88,6 +88,30 @@ def test_messages_do_not_repeat_values() -> None:
     assert not any("hunter2" in finding.message for finding in findings)
 
 
+@pytest.mark.parametrize(
+    ("data", "type_", "told"),
+    [
+        ("short", Annotated[str, Meta(min_length=10)], "This must be text of at least 10 characters."),
+        ("long", Annotated[str, Meta(max_length=1)], "This must be text of at most 1 character."),
+        ([1], Annotated[list[int], Meta(min_length=2)], "This must be a list of at least 2 items."),
+        ({}, Annotated[dict[str, int], Meta(min_length=1)], "This must be an object of at least 1 member."),
+        (0, Annotated[int, Meta(ge=1)], "This must be a whole number of at least 1."),
+        (0.75, Annotated[float, Meta(le=0.5)], "This must be a number of at most 0.5."),
+        ("x", Inner, "This must be an object."),
+        ("x", int | None, "This must be a whole number or null."),
+        ("x", bool | None, "This must be true, false or null."),
+        (1, str | UnsetType, "This must be text."),
+        ([], int | str | None, "This must be a whole number, text or null."),
+        ("b", Annotated[str, Meta(pattern=r"\Aa\Z")], r"Expected str matching regex '\\Aa\\Z'."),
+        (3, Annotated[int, Meta(multiple_of=2)], "Expected int that's a multiple of 2."),
+    ],
+)
+def test_messages_speak_of_json_and_not_of_python(data: object, type_: object, told: str) -> None:
+    """Who sends a payload reads of texts, lists and whole numbers, with their limits."""
+    (finding,) = convert(data, type_)[1]
+    assert finding.message == told
+
+
 def test_nulls_count_as_absent_in_objects_only() -> None:
     """Null members go at every depth, null items stay."""
     assert without_nulls({"a": None, "b": {"c": None, "d": [None, {"e": None}]}}) == {"b": {"d": [None, {}]}}
