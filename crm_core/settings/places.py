@@ -67,7 +67,14 @@ def listed(names: Iterable[str]) -> str:
 def hint(text: str, names: Iterable[str]) -> str:
     """The mend for a name that is not one of ``names``: the nearest, or the few there are."""
     known = sorted(names)
-    near = difflib.get_close_matches(text, known, n=1) or [name for name in known if text and name.startswith(text)]
-    if near:
-        return f"did you mean `{near[0]}`?"
+    near = meant(text, known)
+    if near is not None:
+        return f"did you mean `{near}`?"
     return f"known here: {listed(known)}" if known else "remove it"
+
+
+def meant(text: str, names: Iterable[str]) -> str | None:
+    """Which of some names a slip of the pen stands for; None where none is near."""
+    known = sorted(names)
+    near = difflib.get_close_matches(text, known, n=1) or [name for name in known if text and name.startswith(text)]
+    return near[0] if near else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 from crm_core.model.keys import Network
 from crm_core.settings.document import Items, Mapping, Member, Node, Scalar, parse, read_text
-from crm_core.settings.places import Place, Problem, Wrong, hint, setup_error, shown
+from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -51,6 +52,7 @@ class Members:
         self.node = mapping(node, what)
         self.problems: list[Problem] = []
         self._asked: set[str] = set()
+        self._missing: dict[str, Problem] = {}
 
     def find(self, name: str) -> Member | None:
         """The member as it stands in the file; None where it is absent or null."""
@@ -74,7 +76,7 @@ class Members:
     def required(self, name: str, read: Read[T], like: str) -> T | None:
         """A member that must be there, written ``like`` this; None only where ``done`` will raise."""
         if self.find(name) is None:
-            self.problems.append(Problem(self.node.place, f"`{name}` is missing; add `{name}: {like}`"))
+            self._missing[name] = Problem(self.node.place, f"`{name}` is missing; add `{name}: {like}`")
         return self.get(name, read, None)
 
     def rest(self) -> tuple[Member, ...]:
@@ -87,9 +89,12 @@ class Members:
 
     def done(self, *, others: bool = False) -> None:
         """Raise what was wrong; members nobody asked for are wrong unless ``others`` may stand here."""
-        if not others:
-            for member in self.rest():
+        for member in self.rest():
+            slip = self._missing.pop(meant(member.name, self._asked) or "", None)  # told as the slip, not as missing
+            if slip is not None or not others:
                 self.wrong(member.place, f"unknown member {shown(member.name)}; {hint(member.name, self._asked)}")
+        self.problems.extend(self._missing.values())
+        self._missing.clear()
         if self.problems:
             raise Wrong(self.problems)
 
@@ -241,10 +246,8 @@ def network(node: Node) -> Network:
     written = text(node)
     if written == "unix":
         return "unix"
-    try:
+    with suppress(ValueError):
         return ip_network(written)
-    except ValueError:
-        pass
     try:
         wide = ip_network(written, strict=False)
     except ValueError:
@@ -261,9 +264,7 @@ def host_port(node: Node) -> tuple[str, int]:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or _INTEGER.fullmatch(port) is None or not 0 <= int(port) <= 65535:
         raise Wrong.at(node.place, told)
-    if ":" in bare and (bare == host or not _is_address(bare)):
-        raise Wrong.at(node.place, told)
-    if re.fullmatch(r"[A-Za-z0-9.:%_-]+", bare) is None:
+    if (":" in bare and (bare == host or not _is_address(bare))) or re.fullmatch(r"[A-Za-z0-9.:%_-]+", bare) is None:
         raise Wrong.at(node.place, told)
     return bare, int(port)
 

@@ -138,6 +138,12 @@ def test_instances(write: Any, tmp_path: Path) -> None:
     ]
 
 
+def test_a_required_member_written_wrongly_is_told_as_the_slip(write: Any, problems: Any) -> None:
+    """Also where members of plugins may stand, which nobody here knows."""
+    told = problems(load_instance, write("instance.yaml", "instance: eu1\nsecret_kee: env:S\n"), environ={})
+    assert told == ["instance.yaml:2:1: unknown member `secret_kee`; did you mean `secret_key`?"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

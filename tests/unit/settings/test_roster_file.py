@@ -130,6 +130,12 @@ def test_form(roster: Any, problems: Any, text: str, place: str, words: str) -> 
     assert any(line.startswith(place) and words in line for line in told), told
 
 
+def test_a_required_member_written_wrongly_is_a_slip_and_not_missing(roster: Any, problems: Any) -> None:
+    """The one problem told is the name that was meant, in the place of the slip."""
+    told = problems(roster, "tenants:\n  a:\n    keys:\n      - verison: 1\n        secret: env:GOOD\n", GOOD=KEY)
+    assert told == ["keys.yaml:4:9: unknown member `verison`; did you mean `version`?"]
+
+
 def test_tab_anchor_and_tag_together(roster: Any, problems: Any) -> None:
     """A tab does not hide an anchor and a tag in the same file."""
     told = problems(roster, "tenants:\n\ta: &x {}\n\tb: !t {}\n")
