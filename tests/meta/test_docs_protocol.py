@@ -26,14 +26,13 @@ BEFORE = """
 export CRM_SECRET_KEY="$(crm keys generate)"
 crm init --instance eu1 --tenant northwind > /dev/null
 sed -i "s/127.0.0.1:8000/127.0.0.1:$PORT/" config/instance.yaml
-KEY=$("$PYTHON" -c "$READ_KEY" < config/keys.yaml)
+B64=$(sed -n 's/.*base64:\\([A-Za-z0-9+/=]*\\).*/\\1/p' config/keys.yaml | tail -n 1)
 SERVER=http://127.0.0.1:$PORT
 crm serve > serve.out 2> serve.err & server=$!
 trap 'kill "$server"; wait "$server"' EXIT
 for _ in $(seq 200); do grep -q serves serve.out && break; kill -0 "$server"; sleep 0.1; done
 export SERVER TOKEN=$(crm token create --tenant northwind --scope sync:read --scope sync:health --scope sync:admin)
 """
-READ_KEY = "import re,sys,base64; print(base64.b64decode(re.search(r'base64:(\\S+=)\\n*$', sys.stdin.read())[1]).hex())"
 
 
 @pytest.mark.slow
@@ -50,8 +49,6 @@ def test_the_examples_integrate_from_nothing(tmp_path: Path) -> None:
         before=BEFORE,
         after=after,
         PORT=str(port),
-        PYTHON=sys.executable,
-        READ_KEY=READ_KEY,
     )
     assert '"status":"applied"' in told
     assert '"pointer":"/branding/title","from":null,"to":"Nordwind"' in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -100,6 +101,21 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         assert made.stop() == 0
 
 
+@pytest.mark.parametrize("name", ["signing", "keys", "protocol"])
+def test_the_shell_turns_a_base64_secret_into_the_digits_that_openssl_wants(name: str) -> None:
+    """The line of each page that names it gives the key's bytes, in one line however long the key is."""
+    (line,) = re.findall(r"\$\(printf %s \"\$B64\".*?'\)", page(f"docs/{name}.md"))
+    key = bytes(range(200, 256))
+    done = subprocess.run(
+        ["bash", "-euc", f"printf %s {line}"],
+        env={**os.environ, "B64": base64.b64encode(key).decode()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == key.hex()
+
+
 @pytest.mark.parametrize("language", NATIVE)
 def test_the_native_programs_make_the_published_vector(language: str, recorder: Any, tmp_path: Path) -> None:
     """With the vector's body, time and nonce each program sends the vector's headers and those very bytes."""
@@ -126,19 +142,24 @@ def test_the_native_programs_push_to_a_live_server(language: str, box: Box, tmp_
     assert '"status":"applied"' in told
 
 
-@pytest.mark.system("node")
+@pytest.mark.parametrize("language", ["python", pytest.param("js", marks=_needs("node"))])
 @pytest.mark.parametrize("heading", OTHERS)
-def test_the_other_node_programs_push_to_a_live_server(heading: str, box: Box, tmp_path: Path) -> None:
-    """The Node programs of the other schemes are applied too."""
-    program = snippet(heading, "js").replace('"version":7', f'"version":{next(box.versions)}')
-    assert '"status":"applied"' in run("js", program, tmp_path, f"http://127.0.0.1:{box.port}")
+def test_the_other_programs_push_to_a_live_server(heading: str, language: str, box: Box, tmp_path: Path) -> None:
+    """The Python and Node programs of the other schemes are applied too."""
+    program = snippet(heading, language).replace('"version":7', f'"version":{next(box.versions)}')
+    assert '"status":"applied"' in run(language, program, tmp_path, f"http://127.0.0.1:{box.port}")
 
 
 @pytest.mark.parametrize(("heading", "scheme"), OTHERS.items())
-def test_the_other_python_examples_sign_what_is_accepted(heading: str, scheme: type[SignatureScheme]) -> None:
-    """Each Python example, run as it stands, makes a push that verifies."""
+def test_the_other_python_examples_sign_what_is_accepted(
+    heading: str, scheme: type[SignatureScheme], recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each Python example, run as it stands, makes a push that verifies, and sends those very bytes."""
+    monkeypatch.setenv("CRM_URL", recorder.url)
     made: dict[str, Any] = {}
     exec(snippet(heading, "python"), made)
+    ((path, _, sent),) = recorder.got
+    assert (path, sent) == ("/i/eu1/t/northwind/api/v1/sync/branding", made["body"])
     plain, headers = push_request(made["body"]), made["headers"]
     assert accepts(scheme(), with_headers(plain, headers), KEY)
     assert not accepts(scheme(), with_headers(plain, headers), OTHER_KEY)
