@@ -11,6 +11,7 @@ import structlog
 
 from crm_core.cli.frame import config_option
 from crm_core.cli.log_lines import set_up_logging
+from crm_core.cli.troubles import tell_troubles
 
 
 @click.command("serve")
@@ -64,6 +65,8 @@ async def _serve(config: Path) -> None:
 
         watching = asyncio.create_task(configuration.run(services.stop, told=told))
         stack.push_async_callback(_finished, watching, services.stop)
+        telling = asyncio.create_task(tell_troubles(backend, services.stop))
+        stack.push_async_callback(_finished, telling, services.stop)
 
         def ready(address: str) -> None:
             click.echo(f"crm {settings.instance} serves {address} (pid {os.getpid()})")

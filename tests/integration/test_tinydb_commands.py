@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,11 @@ def crm(environ: dict[str, str], tmp_path: Path) -> Run:
 @contextmanager
 def server(environ: dict[str, str]) -> Iterator[tuple[str, int]]:
     """A server on the instance, which ends by SIGTERM with exit 0: its address and pid."""
-    with subprocess.Popen([CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    log = Path(environ["CRM_CONFIG"]).with_name("log")
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen([CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=stderr) as process,
+    ):
         assert process.stdout is not None
         line = process.stdout.readline().decode()
         try:
@@ -58,6 +63,20 @@ def serving(crm: Run, environ: dict[str, str]) -> Iterator[tuple[str, int]]:
     """A server that runs during the test."""
     with server(environ) as running:
         yield running
+
+
+def logged(folder: Path, event: str) -> list[dict[str, Any]]:
+    """The lines of the server's log with an event."""
+    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def eventually(holds: Callable[[], object]) -> bool:
+    """Whether it comes true within ten seconds."""
+    end = time.monotonic() + 10
+    while not (true := holds()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return bool(true)
 
 
 def told(done: Done) -> Any:
@@ -201,6 +220,7 @@ def test_quarantine_shows_while_serving(crm: Run, environ: dict[str, str], tmp_p
         assert ready.status_code == 200
         (ill,) = ready.json()["tenants"]
         assert (ill["tenant"], ill["state"]) == ("contoso", "quarantined")
+        assert eventually(lambda: logged(tmp_path, "tenant_troubled"))
         refused = crm("token", "create", *options)
         assert (refused.returncode, "storage_unavailable" in refused.stderr) == (1, True)
         assert made(crm, address, 1)
@@ -208,3 +228,7 @@ def test_quarantine_shows_while_serving(crm: Run, environ: dict[str, str], tmp_p
         (folder / "quarantine").unlink()
         assert httpx.get(f"{address}/readyz").json()["tenants"] == []
         assert crm("token", "create", *options).returncode == 0
+        assert eventually(lambda: logged(tmp_path, "tenant_recovered"))
+        troubled = logged(tmp_path, "tenant_troubled")
+        assert {(line["tenant"], line["mode"]) for line in troubled} == {("contoso", "quarantined")}
+        assert any(folded.name in line["reason"] for line in troubled)
