@@ -93,6 +93,7 @@ def install(folder: Path, environ: Mapping[str, str]) -> Installation:
             f"plugin {plugin.name}: {plugin.error} Mend it, or list it under plugins.disabled in instance.yaml."
             for plugin in host.broken
         )
+    settings.plugins.require([plugin.name for plugin in host.plugins])
     registry = build_registry(host)
     settings.storage.require(registry.backends)
     options = read_options(settings, option_types(registry))

@@ -51,6 +51,11 @@ def problems_of(config: Path) -> list[str]:
         settings = None  # told below with the rest
     host = load_plugins(settings)
     problems = [f"plugin {plugin.name}: {plugin.error}" for plugin in host.broken]
+    if settings is not None:
+        try:
+            settings.plugins.require([plugin.name for plugin in host.plugins])
+        except SetupError as unknown:
+            problems += unknown.problems
     try:
         registry = build_registry(host)
     except SetupError as clash:  # without knowing what plugins bring, the files cannot be judged

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from crm_core.model.keys import Network
 from crm_core.settings.document import Items, Member, Node, Scalar
 from crm_core.settings.examples import BUILT_IN
-from crm_core.settings.places import Place, Problem, Wrong, hint, setup_error, shown
+from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown
 from crm_core.settings.reading import (
     Members,
     boolean,
@@ -100,6 +100,18 @@ class PluginSettings:
 
     disabled: frozenset[str] = frozenset()
     folders: tuple[Path, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+
+    def require(self, found: Collection[str]) -> None:
+        """Raise SetupError where a name under ``disabled`` is none of the plugins that there are."""
+        problems = []
+        for plugin in self.disabled.difference(found):
+            near = meant(plugin, found)
+            mend = f"did you mean `{near}`?" if near else "take it out; `crm plugins` lists those that there are"
+            place = self.places.get(plugin, Place("instance.yaml", 1, 1))
+            problems.append(Problem(place, f"there is no plugin {shown(plugin)}; {mend}"))
+        if problems:
+            raise setup_error(problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +275,17 @@ def _sync(node: Node) -> SyncSettings:
 
 def _plugins(node: Node, folder: Path) -> PluginSettings:
     members = Members(node)
-    disabled = members.get("disabled", many(matching(_PLUGIN, "the name of a plugin, as `crm plugins` tells it")), ())
+    places: dict[str, Place] = {}
+
+    def read_disabled(item: Node) -> str:
+        written = matching(_PLUGIN, "the name of a plugin, as `crm plugins` tells it")(item)
+        places.setdefault(written, item.place)
+        return written
+
+    disabled = members.get("disabled", many(read_disabled), ())
     folders = members.get("folders", many(lambda value: _existing(value, folder)), ())
     members.done()
-    return PluginSettings(frozenset(disabled), folders)
+    return PluginSettings(frozenset(disabled), folders, places)
 
 
 def _existing(node: Node, folder: Path) -> Path:

@@ -96,6 +96,16 @@ def test_mistakes(instance: Any, problems: Any, line: str, words: str) -> None:
     assert words in told
 
 
+def test_a_disabled_plugin_must_exist(instance: Any, problems: Any) -> None:
+    """A name that no plugin has is told with its place, and with the name that was meant."""
+    plugins = instance(LEAST + "plugins: {disabled: [crm_deal, crm_lamp, other]}\n").plugins
+    assert problems(plugins.require, ["crm_deals", "crm_lamp"]) == [
+        "instance.yaml:3:22: there is no plugin `crm_deal`; did you mean `crm_deals`?",
+        "instance.yaml:3:42: there is no plugin `other`; take it out; `crm plugins` lists those that there are",
+    ]
+    plugins.require(["crm_deal", "crm_lamp", "other"])
+
+
 def test_what_must_be_there(instance: Any, problems: Any) -> None:
     """The code and the secret key are asked for, each with an example."""
     told = problems(instance, "listen: 127.0.0.1:0\n")
