@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
+from crm_core.errors import Finding
 from crm_core.model.fields import convert
-from crm_core.model.record_members import Amount, Currency, Day, EmailAddress, ExternalId, Phone
+from crm_core.model.record_members import Amount, Currency, Day, EmailAddress, ExternalId, Line, Phone, Tags
 from crm_core.plugin.record_type import RecordType
 from crm_core.testing.record_type import SOME_ID, RecordTypeSuite
 from crm_customers.record_type import Customers
@@ -130,3 +132,48 @@ def test_the_suite_tells_a_loose_type() -> None:
     ):
         with pytest.raises(AssertionError):
             case()
+
+
+class Contact(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    name: Line
+    email: EmailAddress | None = None
+    phone: Phone | None = None
+    tags: Tags = []
+
+
+class Contacts(RecordType):
+    NAME = "contacts"
+    TITLE = "Contacts"
+    SINGULAR = "Contact"
+    RECORD = Contact
+
+    def check(self, record: Contact) -> Iterable[Finding]:
+        """One of two optional members must be there."""
+        if record.email is None and record.phone is None:
+            yield Finding("/email", "missing_member", "Say how to reach them.")
+
+
+class TestContacts(RecordTypeSuite):
+    """A type whose check asks for more than its required members passes the whole suite."""
+
+    record_type_class = Contacts
+    valid: ClassVar[dict[str, Any]] = {"name": "Ada", "email": "ada@example.com", "phone": "+49 30 1", "tags": ["a"]}
+    smallest: ClassVar[dict[str, Any]] = {"name": "A", "phone": "1"}
+
+
+def test_a_refused_record_is_told_with_its_findings() -> None:
+    """An author reads what the type's own check said, not that something is not ()."""
+
+    class Suite(RecordTypeSuite):
+        record_type_class = Contacts
+        valid: ClassVar[dict[str, Any]] = {"name": "Ada"}
+
+    with pytest.raises(AssertionError, match=r"/email: Say how to reach them\."):
+        Suite().test_a_record_holds_all_its_members()
+
+
+def test_assertions_of_the_suites_show_their_values() -> None:
+    """Pytest rewrites them as those of a test file: what was compared stands in the failure."""
+    suite = TestContacts()
+    with pytest.raises(AssertionError, match=r"assert set\(\) == \{''\}|where set\(\)"):
+        suite.test_a_record_is_an_object(suite.valid)
