@@ -80,7 +80,8 @@ def move(name: str, new: str, config: Path) -> None:
 def doctor(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """Look for trouble: config files, permissions, and every file and log chain of the tenants named, or of all.
 
-    Exit 1 where anything is wrong. Nothing is changed.
+    Exit 1 where anything is wrong. What is whole is only read. Where no server runs, tenants are opened as a server
+    would open them: a damaged file is moved aside, never deleted, and the tenant takes no writes until you have looked.
     """
     from crm_core.cli.config import problems_of
 
@@ -94,6 +95,7 @@ def doctor(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa
         found["tenants"][one["tenant"]] = one["problems"]
         if not as_json:
             _tell(one["tenant"], one["problems"])
+            _tell_mend(one["tenant"], one["mode"])
     if as_json:
         print_json(found)
     if wrong:
@@ -137,6 +139,12 @@ def _tell(what: str, problems: list[str]) -> None:
         click.echo(f"{what}: all is well")
     for problem in problems:
         click.echo(f"{what}: {problem}")
+
+
+def _tell_mend(tenant: str, mode: str) -> None:
+    if mode == "quarantined":
+        restore = f"move its folder away, then crm tenant restore {tenant} FILE"
+        click.echo(f"{tenant}: takes no writes; {restore}, or accept what is left (docs/storage.md says how)")
 
 
 def _open_to_others(config: Path) -> list[str]:

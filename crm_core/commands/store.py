@@ -56,7 +56,7 @@ async def move(services: Services, tenant: str, name: str) -> dict[str, Any]:
 
 
 async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
-    """Read every file of the named tenants, all where none is named: an item with the problems of each."""
+    """Read every file of the named tenants, all where none is named: an item with mode and problems of each."""
     known = await services.backend.tenants()
     if missing := [tenant for tenant in tenants if tenant not in known]:
         raise SetupError([f"there is no tenant {tenant}" for tenant in missing])
@@ -69,10 +69,11 @@ async def _checked(services: Services, tenants: list[str], without: list[str]) -
             problems = await services.backend.check(tenant)
         except CrmError as error:
             problems = (error.detail,)
-        yield {"tenant": tenant, "problems": list(problems), "of": len(tenants)}
+        mode = (await services.backend.state(tenant)).mode
+        yield {"tenant": tenant, "mode": mode, "problems": list(problems), "of": len(tenants)}
     for tenant in without:
         problem = f"keys.yaml has an entry for it, but it has no store: crm tenant create {tenant}, or remove the entry"
-        yield {"tenant": tenant, "problems": [problem], "of": len(tenants)}
+        yield {"tenant": tenant, "mode": "missing", "problems": [problem], "of": len(tenants)}
 
 
 def _rostered(services: Services) -> set[str]:

@@ -194,6 +194,11 @@ def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:
     assert found["tenants"]["northwind"] == []
     assert any(journal.name in problem for problem in found["tenants"]["contoso"])
     assert any("chmod 0600" in problem for problem in found["config"])
+    (aside,) = journal.parent.glob("*.damaged-*")
+    assert (aside.name, (journal.parent / "quarantine").exists()) == (f"{journal.name}.damaged-1", True)
+    mends = [line for line in crm("doctor").stdout.splitlines() if "crm tenant restore" in line]
+    assert [line.partition(":")[0] for line in mends] == ["contoso"]
+    assert "move its folder away" in mends[0]
     assert crm("doctor", "northwind").returncode == 0
     assert "there is no tenant nobody" in crm("doctor", "nobody").stderr
     listed = {one["tenant"]: one["mode"] for one in told(crm("tenant", "list", "--json"))}
