@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from crm_core.errors import SetupError
 from crm_core.model.log import GENESIS, Head
 from crm_core.plugin.storage import EntryQuery, StorageContext, Unit
 from crm_core.testing.disk import FakeDisk
@@ -129,6 +130,35 @@ async def test_edited_log_shows(store: TinyDBBackend, disk: FakeDisk) -> None:
     assert (await cut.verify("north", head)).problems != ()
     await cut.close()
     await store.open(StorageContext(HOME))
+
+
+async def test_an_accepted_gap_is_shown_for_ever_and_can_be_backed_up(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """With a segment lost and accepted, writes go on and verify names the gap; so it does in a restored backup."""
+    await logged(store, 1, 5)
+    await store.fold("north")
+    await logged(store, 6, 5)
+    await store.close()
+    folder = HOME / "north"
+    (segment,) = (name for name in disk.names(folder) if name.endswith(".seg"))
+    disk.edit(folder / segment, lambda data: data[:-9])
+    await store.open(StorageContext(HOME))
+    assert (await store.state("north")).mode == "quarantined"
+    disk.remove(folder / "quarantine")
+    await logged(store, 11, 1)
+    await store.backup("north", HOME / "copy")
+    await store.restore("south", HOME / "copy")
+    await store.fold("north")
+    await store.fold("south")
+    await logged(store, 12, 1)
+    for name in ("north", "south"):
+        assert (await store.state(name)).mode == "ok"
+        assert [problem.partition(":")[0] for problem in (await store.verify(name)).problems] == [
+            "entry 6 follows entry 0"
+        ]
+    assert [problem for problem in await store.check("north") if f"{segment}.damaged-1" in problem]
+    disk.edit(HOME / "copy", lambda data: data.replace(b'"nonce-8"', b'"nonce-X"'))
+    with pytest.raises(SetupError, match="not a whole backup"):
+        await store.restore("east", HOME / "copy")
 
 
 async def test_pages_during_folds(store: TinyDBBackend) -> None:
