@@ -94,10 +94,11 @@ def _check_log(content: Folded) -> None:
     """Raise Damaged where the log was edited. A gap may be: of a lost segment that was accepted; verify names it."""
     head = content.summary.anchor
     for entry in content.log:
-        follows = entry.seq == head.seq + 1 and entry.prev_hash == head.hash
-        if not (follows or (entry.seq or 0) > head.seq + 1) or not holds(entry):
-            raise Damaged(f"has a log whose chain breaks at entry {entry.seq}")
-        head = Head(entry.seq, entry.entry_hash or "")
+        seq = entry.seq or 0
+        follows = seq == head.seq + 1 and entry.prev_hash == head.hash
+        if not (follows or seq > head.seq + 1) or not holds(entry):
+            raise Damaged(f"has a log whose chain breaks at entry {seq}")
+        head = Head(seq, entry.entry_hash or "")
     if head != content.summary.head:
         raise Damaged("lacks the end of its log")
 
