@@ -77,7 +77,9 @@ def rotate(
         roster = _outline(path, registry)
         name = _one_tenant(roster, tenant or named)
         now = datetime.now(UTC).replace(microsecond=0)
-        rotation = Rotation(name, roster.tenants.get(name), secret or fresh_secret(), overlap, now)
+        entry = roster.tenants.get(name)
+        used = 0 if entry and entry.keys else _highest_used(config, name)
+        rotation = Rotation(name, entry, secret or fresh_secret(), overlap, now, used)
         if not force:
             rotation.refuse_open_overlap()
         done.append(rotation)
@@ -153,13 +155,24 @@ def keys(tenant: str | None, named: str | None, config: Path, as_json: bool) -> 
         click.echo("There is no key; crm keys rotate TENANT makes one.", err=True)
 
 
-def _uses(config: Path, tenants: list[str]) -> dict[str, Any] | None:
-    """By tenant and key version; None where the stores cannot be asked, which is said."""
+def _asked(config: Path, what: str, name: str, **arguments: Any) -> dict[str, Any] | None:
+    """What a command on the stores returns; None where they cannot be asked, which is said: ``what`` is not known."""
     try:
-        return perform(config, "keys.uses", tenants=tenants)
+        return perform(config, name, **arguments)
     except (SetupError, CrmError) as error:
-        click.echo(f"last use is not known: {str(error).splitlines()[0]}", err=True)
+        click.echo(f"{what} is not known: {str(error).splitlines()[0]}", err=True)
         return None
+
+
+def _uses(config: Path, tenants: list[str]) -> dict[str, Any] | None:
+    """By tenant and key version."""
+    return _asked(config, "last use", "keys.uses", tenants=tenants)
+
+
+def _highest_used(config: Path, tenant: str) -> int:
+    """The highest key version in the kept sync log, for a roster that knows none any more; 0 where there is none."""
+    uses = _asked(config, "which key versions were used", "keys.uses", tenants=[tenant]) or {}
+    return max(map(int, uses.get(tenant, ())), default=0)
 
 
 def _use(uses: dict[str, Any] | None, tenant: str, key: Key) -> dict[str, Any]:
@@ -197,11 +210,11 @@ def _line(row: dict[str, Any]) -> str:
 @command.command("check")
 @config_option
 def check(config: Path) -> None:
-    """Say what is wrong in keys.yaml, and which keys end soon; exit 1 where anything is wrong."""
+    """Say what is wrong in keys.yaml, which keys end soon and which tenants have none; exit 1 where it is wrong."""
     path, registry = config / "keys.yaml", _registry(config)
     roster = _loaded(path, registry)
     now = datetime.now(UTC)
-    for line in _worries(roster, path, now):
+    for line in (*_worries(roster, path, now), *_without_entry(config, roster)):
         click.echo(line, err=True)
     idle = [name for name, entry in sorted(roster.tenants.items()) if entry.enabled and not entry.active(now)]
     for name in idle:
@@ -223,6 +236,14 @@ def _worries(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
         if len(active) == 1 and active[0].not_after is not None and active[0].not_after < now + _SOON:
             end = wire(active[0].not_after)
             yield f"{name}: its only active key, version {active[0].version}, ends {end}; rotate it before"
+
+
+def _without_entry(config: Path, roster: Roster) -> Iterator[str]:
+    """A line for each tenant that keys.yaml does not name; some instances mean it so, and push nothing to it."""
+    found = _asked(config, "which tenants have no entry", "tenant.list") or {"tenants": []}
+    for name in (one["tenant"] for one in found["tenants"]):
+        if name not in roster.tenants:
+            yield f"{name} has no entry in keys.yaml, so its receiver is disabled; crm keys rotate {name} makes a key"
 
 
 def _registry(config: Path) -> Registry:

@@ -36,18 +36,23 @@ class Ending:
 
 @dataclass(frozen=True)
 class Rotation:
-    """A tenant's next key. ``entry`` None: keys.yaml has none; ``overlap`` None: the earlier keys are revoked."""
+    """A tenant's next key. ``entry`` None: keys.yaml has none; ``overlap`` None: the earlier keys are revoked.
+
+    ``used``: the highest version that the tenant's sync log tells. A number that served before would make the two keys
+    one in log and history.
+    """
 
     tenant: str
     entry: TenantRoster | None
     secret: str
     overlap: timedelta | None
     now: datetime
+    used: int = 0
 
     @property
     def version(self) -> int:
         """The new key's."""
-        return max(self.entry.keys, default=0) + 1 if self.entry else 1
+        return max(self.used, *(self.entry.keys if self.entry else ()), 0) + 1
 
     def refuse_open_overlap(self) -> None:
         """Raise SetupError where the tenant is between two keys already."""

@@ -128,3 +128,12 @@ def test_history_says_what_it_cannot_do(box: Box) -> None:
     assert "There is no section 'colour'" in box.crm("history", "colour", "--tenant", "northwind", code=1)
     assert "has no revision 9" in box.crm("restore", "branding", "9", "--tenant", "northwind", code=1)
     assert "unknown_tenant" in box.crm("history", "smtp", "--tenant", "acme", code=1)
+
+
+def test_a_first_key_is_numbered_above_those_that_the_log_knows(box: Box) -> None:
+    """Where the entry was taken away, version 1 would be a second time the number of a key that is gone."""
+    box.applied("branding", BRANDING)
+    box.roster.clear()
+    box.write_roster()
+    told = box.crm("keys", "rotate", "northwind")
+    assert "northwind: added key version 3 to " in told

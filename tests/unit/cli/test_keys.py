@@ -202,6 +202,27 @@ def test_list_works_without_a_store(config: Path, crm: Crm, monkeypatch: pytest.
     assert "last use is not known: instance.yaml:" in made.err
 
 
+def test_check_names_the_tenants_without_an_entry(config: Path, crm: Crm) -> None:
+    """A tenant that exists and that keys.yaml does not name takes no pushes: that is said, and is no mistake."""
+    assert crm("tenant", "create", "acme").code == 0
+    (config / "keys.yaml").write_text("tenants: {}\n")
+    checked = crm("keys", "check")
+    assert (checked.code, checked.err.splitlines()[-1]) == (
+        0,
+        "acme has no entry in keys.yaml, so its receiver is disabled; crm keys rotate acme makes a key",
+    )
+    assert crm("keys", "rotate", "acme").code == 0
+    assert "acme has no entry" not in crm("keys", "check").err
+
+
+def test_check_works_without_a_store(config: Path, crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the stores cannot be asked the roster is checked all the same."""
+    monkeypatch.delenv("CRM_SECRET_KEY")
+    checked = crm("keys", "check")
+    assert checked.code == 0
+    assert "which tenants have no entry is not known: instance.yaml:" in checked.err
+
+
 def test_check_names_what_ends_soon_and_who_is_left_without(config: Path, crm: Crm) -> None:
     """An only key that ends this week is a warning, none at all exit 1; and a roster that others read is told."""
     write(config, key(1, not_after=moment(days=3)))
