@@ -112,7 +112,7 @@ class PluginHost:
                 items = list(implementation.function(**wanted) or ())
                 if not all(isinstance(item, expected) for item in items):
                     raise TypeError(f"{hook} returns an iterable of {expected.__name__}")  # noqa: TRY301 -- as if it raised
-            except Exception as error:
+            except Exception as error:  # foreign code may raise anything; it is named
                 raise PluginFailed(
                     f"The plugin {implementation.plugin_name} failed in {hook}; the server's log holds the cause.",
                     plugin=implementation.plugin_name,

@@ -167,7 +167,7 @@ class Shape:
     def _checked(self, record: Any) -> list[Finding]:
         try:
             return list(self.record_type.check(record))
-        except Exception as error:
+        except Exception as error:  # foreign code may raise anything; it is named
             # Foreign code: a check that raises must not let a record through, nor pass for the caller's mistake.
             raise PluginFailed(
                 f"The record type {self.name} failed to check a record; the server's log holds the cause.",

@@ -127,7 +127,7 @@ def _failing_closed(scheme: SignatureScheme, what: str, registry: Registry) -> I
         yield
     except CrmError:
         raise
-    except Exception as error:
+    except Exception as error:  # foreign code may raise anything; it is named
         raise registry.failed("signature scheme", scheme.NAME, what) from error
 
 

@@ -60,7 +60,7 @@ def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) 
     carries = payload_type.SECTION is None
     try:
         split = dict(payload_type.split(envelope.data))
-    except Exception as error:
+    except Exception as error:  # foreign code may raise anything; it is named
         raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "split") from error
     return tuple(
         PartShape(name, "/data" + pointer_to(name) if carries else "/data", part)
@@ -225,7 +225,7 @@ def _validated(outcome: Outcome, context: PayloadContext, registry: Registry) ->
         if outcome.typed is not None:
             return list(payload_type.validate(outcome.typed, context))
         return [] if left is None else [left.before(one) for one in payload_type.validate(left.typed, context)]
-    except Exception as error:
+    except Exception as error:  # foreign code may raise anything; it is named
         raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "validate") from error
 
 
@@ -235,5 +235,5 @@ def _named(outcomes: Iterable[Outcome], registry: Registry) -> Iterator[NamedMod
         try:
             for pointer, name in payload_type.modules(outcome.typed):
                 yield NamedModule(outcome.prefix + pointer, name)
-        except Exception as error:
+        except Exception as error:  # foreign code may raise anything; it is named
             raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "modules") from error

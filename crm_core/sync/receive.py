@@ -101,7 +101,7 @@ class Receiver:
             return await self._repeated(attempt, roster, error)
         except CrmError as error:
             raise self._ledger.unverified(attempt, error) from error.__cause__
-        except Exception:
+        except Exception:  # whatever broke, the attempt is logged
             # Whatever broke, the attempt is logged; web/problems tells and logs the cause.
             self._ledger.unverified(attempt, InternalError())
             raise
@@ -114,7 +114,7 @@ class Receiver:
         except ServerError as error:
             await self._ledger.fail(attempt, error)
             raise
-        except Exception as error:
+        except Exception as error:  # whatever broke, the attempt is logged
             if not isinstance(error, CrmError):  # as above
                 await self._ledger.fail(attempt, InternalError())
             raise

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from quart import Response, request
 
 from crm_core import errors
-from crm_core.errors import NotFound
+from crm_core.errors import CrmError, NotFound
 from crm_core.server.source import is_operator
 from crm_core.services import Services
 from crm_core.web.answers import answer
-from crm_core.web.operations import Operation, Reply
+from crm_core.web.operations import Handler, Operation, Reply
 from crm_core.web.reading import parameters
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_ERRORS: Final[Mapping[str, tuple[type[CrmError], ...]]] = {
+    "metrics": (errors.NotFound,),
+    "plugins": (errors.NotFound, errors.UnknownParameter, errors.InvalidParameter),
+}
 
 
 def operations(services: Services) -> list[Operation]:
@@ -56,51 +63,29 @@ def operations(services: Services) -> list[Operation]:
             ]
         )
 
-    json = Reply(description="Fine.", schema={"type": "object"})
+    table = {"type": "array", "items": {"type": "object"}}
     return [
-        Operation(
-            method="GET",
-            path="/healthz",
-            name="healthz",
-            summary="Is the process alive?",
-            tag="operators",
-            handler=healthz,
-            open_to_all=True,
-            replies={200: json},
-        ),
-        Operation(
-            method="GET",
-            path="/readyz",
-            name="readyz",
-            summary="Does it serve, and which tenants have trouble?",
-            tag="operators",
-            handler=readyz,
-            open_to_all=True,
-            replies={200: json},
-        ),
-        Operation(
-            method="GET",
-            path="/metrics",
-            name="metrics",
-            summary="Metrics for Prometheus, for operators' addresses.",
-            tag="operators",
-            handler=metrics,
-            open_to_all=True,
-            replies={200: Reply(description="Metrics.", schema={"type": "string"}, media_types=("text/plain",))},
-            errors=(errors.NotFound,),
-        ),
-        Operation(
-            method="GET",
-            path="/-/plugins",
-            name="plugins",
-            summary="The plugins, for operators' addresses.",
-            tag="operators",
-            handler=plugins,
-            open_to_all=True,
-            replies={200: Reply(description="Every plugin.", schema={"type": "array", "items": {"type": "object"}})},
-            errors=(errors.NotFound, errors.UnknownParameter, errors.InvalidParameter),
-        ),
+        _open("/healthz", "healthz", "Is the process alive?", healthz, {"type": "object"}),
+        _open("/readyz", "readyz", "Does it serve, and which tenants have trouble?", readyz, {"type": "object"}),
+        _open("/metrics", "metrics", "Metrics for Prometheus, for operators' addresses.", metrics, {"type": "string"}),
+        _open("/-/plugins", "plugins", "The plugins, for operators' addresses.", plugins, table),
     ]
+
+
+def _open(path: str, name: str, summary: str, handler: Handler, schema: Mapping[str, Any]) -> Operation:
+    """An operation that asks for no credential; what is for operators is not there for others."""
+    media_type = "text/plain" if schema["type"] == "string" else "application/json"
+    return Operation(
+        method="GET",
+        path=path,
+        name=name,
+        summary=summary,
+        tag="operators",
+        handler=handler,
+        open_to_all=True,
+        replies={200: Reply(description="The state as it is.", schema=schema, media_types=(media_type,))},
+        errors=_ERRORS.get(name, ()),
+    )
 
 
 def _operators_only(services: Services) -> None:

@@ -57,6 +57,11 @@ def arrival_of(services: Services, tenant: str, payload_type: str) -> Arrival:
 
 def operations(services: Services) -> list[Operation]:
     """Every operation of sync."""
+    return [*_of_platforms(services), *_of_readers(services)]
+
+
+def _of_platforms(services: Services) -> list[Operation]:
+    """What signed requests ask for: the push, and health."""
 
     async def push(tenant: str, payload_type: str) -> Response:
         return answer(await services.receiver.receive(arrival_of(services, tenant, payload_type)))
@@ -73,6 +78,15 @@ def operations(services: Services) -> list[Operation]:
         require_plain_address()
         await _require(services, tenant, scope="sync:health", key="sync.view")
         return answer(await services.health.told(tenant))
+
+    return [
+        Operation(method="POST", path=f"{BASE}/sync/{{payload_type}}", handler=push, **schemas.push(services.registry)),
+        Operation(method="GET", path=f"{BASE}/sync/health", handler=health, **schemas.HEALTH),
+    ]
+
+
+def _of_readers(services: Services) -> list[Operation]:
+    """What tokens and users ask for: the log, history, restore."""
 
     async def log(tenant: str) -> Response:
         await _require(services, tenant, scope="sync:read", key="sync.view")
@@ -116,18 +130,12 @@ def operations(services: Services) -> list[Operation]:
         )
         return answer(receipt)
 
+    history_path = f"{BASE}/sync/history/{{section}}"
     return [
-        Operation(method="POST", path=f"{BASE}/sync/{{payload_type}}", handler=push, **schemas.push(services.registry)),
-        Operation(method="GET", path=f"{BASE}/sync/health", handler=health, **schemas.HEALTH),
         Operation(method="GET", path=f"{BASE}/sync/log", handler=log, **schemas.LOG),
         Operation(method="GET", path=f"{BASE}/sync/log/{{id}}", handler=entry, **schemas.ENTRY),
-        Operation(method="GET", path=f"{BASE}/sync/history/{{section}}", handler=history, **schemas.HISTORY),
-        Operation(
-            method="POST",
-            path=f"{BASE}/sync/history/{{section}}/{{revision}}/restore",
-            handler=restore,
-            **schemas.RESTORE,
-        ),
+        Operation(method="GET", path=history_path, handler=history, **schemas.HISTORY),
+        Operation(method="POST", path=f"{history_path}/{{revision}}/restore", handler=restore, **schemas.RESTORE),
     ]
 
 

@@ -140,7 +140,7 @@ def _entitlements(payload_type: PayloadType, section: Section) -> Entitlements |
     try:
         bare = without_secrets(section.data, secret_members(payload_type.SECTION))
         return payload_type.entitlements(msgspec.convert(bare, payload_type.SECTION))
-    except Exception as error:
+    except Exception as error:  # foreign code may raise anything; it is named
         # A section that its own type cannot read must not silently give other rights than it says.
         raise PluginFailed(
             f"The payload type {payload_type.NAME} cannot read its stored section; the server's log holds the cause.",

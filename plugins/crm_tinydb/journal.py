@@ -49,7 +49,7 @@ class Journal:
             self._handle = self.disk.open(self.path, durable=True)
         try:
             write_all(self.disk, self._handle, data)
-        except Exception as error:
+        except Exception as error:  # whatever failed, it is taken back
             self._suspect |= not isinstance(error, OSError) or error.errno not in NO_SPACE
             # What was refused must not come back after a restart. Best effort: mend() is what makes it certain.
             with contextlib.suppress(OSError):
