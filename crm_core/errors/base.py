@@ -57,6 +57,21 @@ class CrmError(Exception):
         self.retry_after = self.usual_wait if retry_after is None else retry_after
         self.evidence: Mapping[str, Any] = evidence
 
+    def told(self, request_id: str) -> dict[str, Any]:
+        """The members of the problem (RFC 9457) that tells of the error."""
+        members: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "request_id": request_id,
+            **self.evidence,
+        }
+        if self.errors:
+            members["errors"] = [finding.told() for finding in self.errors]
+        return members
+
 
 class SetupError(Exception):
     """Files or plugins that cannot be used; each problem is one line an admin can act on."""

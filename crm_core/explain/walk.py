@@ -284,4 +284,4 @@ def _key(key: Key) -> str:
 
 
 async def _no_body() -> bytes:
-    raise NotImplementedError  # the body is in the capture
+    raise LookupError("the body is in the capture")

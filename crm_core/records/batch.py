@@ -190,21 +190,6 @@ def _told(outcomes: list[Outcome], request_id: str) -> bytes:
 
 def _result(outcome: Outcome, request_id: str) -> Mapping[str, Any]:
     if isinstance(outcome, CrmError):
-        return {"status": outcome.status, "problem": _problem(outcome, request_id)}
+        return {"status": outcome.status, "problem": outcome.told(request_id)}
     written = outcome.written if isinstance(outcome, Step) else outcome
     return {"status": written.status, "id": written.id, "revision": written.revision}
-
-
-def _problem(error: CrmError, request_id: str) -> Mapping[str, Any]:
-    told: dict[str, Any] = {
-        "type": "about:blank",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "code": error.code,
-        "request_id": request_id,
-        **error.evidence,
-    }
-    if error.errors:
-        told["errors"] = [finding.told() for finding in error.errors]
-    return told

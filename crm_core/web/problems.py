@@ -20,18 +20,7 @@ _UNAUTHORIZED: Final = 401
 
 def document(error: CrmError, request_id: str) -> dict[str, Any]:
     """The members of a problem."""
-    told: dict[str, Any] = {
-        "type": "about:blank",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "code": error.code,
-        "request_id": request_id,
-        **error.evidence,
-    }
-    if error.errors:
-        told["errors"] = [finding.told() for finding in error.errors]
-    return told
+    return error.told(request_id)
 
 
 def headers_of(error: CrmError) -> dict[str, str]:

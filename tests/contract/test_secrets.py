@@ -60,7 +60,8 @@ def test_a_merge_that_moves_the_server_asks_for_the_password_anew(box: Box, chan
 
 def test_the_same_values_sent_again_keep_the_password(box: Box) -> None:
     """What counts is whether they change, not whether they are sent."""
-    box.applied("smtp", {name: SMTP[name] for name in ("host", "port", "security", "username")}, envelope=MERGE)
+    told = box.applied("smtp", {name: SMTP[name] for name in ("host", "port", "security", "username")}, envelope=MERGE)
+    assert told["changes"] == []
 
 
 def test_a_merge_may_remove_the_password(box: Box) -> None:
@@ -160,7 +161,8 @@ def test_encoded_words_are_refused(box: Box) -> None:
 def test_private_hosts_are_taken_where_the_instance_allows_them(boxes: Boxes) -> None:
     """smtp.allow_private_hosts."""
     box = boxes(settings={"smtp": {"allow_private_hosts": True}})
-    box.applied("smtp", {**SMTP, "host": "127.0.0.1", "port": 2525})
+    told = box.applied("smtp", {**SMTP, "host": "127.0.0.1", "port": 2525})
+    assert {"pointer": "/smtp/host", "from": None, "to": "127.0.0.1"} in told["changes"]
 
 
 def test_a_pushed_password_is_seen_nowhere(boxes: Boxes) -> None:
