@@ -8,11 +8,12 @@ from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
-from crm_core.errors import Finding
+from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.shown import is_person, told
+from crm_core.web.pages.typed_numbers import plain_decimal, plain_number, two_readings
 
 Values = dict[str, str]
 """What a form says, by the name of its field: ``email``, ``address.city``. Lists are one text, entries JSON."""
@@ -92,6 +93,11 @@ def leaves(record_type: RecordType) -> Iterable[tuple[str, Member]]:
             yield member.name, member
 
 
+def is_optional(member: Member) -> bool:
+    """Whether the member may be blank."""
+    return type(None) in get_args(member.type)
+
+
 def values_of(record_type: RecordType, record: Mapping[str, Any]) -> Values:
     """A record as its form shows it."""
     found: Values = {}
@@ -126,12 +132,20 @@ def read(record_type: RecordType, form: Any) -> Values:
 
 
 def patch_of(record_type: RecordType, values: Values, base: Values | None, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The merge patch (RFC 7396) of what differs from ``base``; of everything that is not blank without one."""
+    """The merge patch (RFC 7396) of what differs from ``base``; of everything that is not blank without one.
+
+    Raises:
+        InvalidRecord: a number can be read in two ways.
+    """
+    changed = [
+        (name, member, values[name])
+        for name, member in leaves(record_type)
+        if values[name] != (base[name] if base is not None else "")
+    ]
+    if ambiguous := [found for name, member, text in changed for found in _ambiguous(name, member, text)]:
+        raise InvalidRecord("A number can be read in two ways.", errors=ambiguous)
     patch: dict[str, Any] = {}
-    for name, member in leaves(record_type):
-        text = values[name]
-        if text == (base[name] if base is not None else ""):
-            continue
+    for name, member, text in changed:
         outer, _, inner = name.partition(".")
         if inner:
             patch.setdefault(outer, {})[inner] = meant(member, text)
@@ -173,7 +187,7 @@ def _field(name: str, member: Member, values: Values, choices: Choices, errors: 
     value = values.get(name, "")
     kind = _KINDS.get(member.kind, "text")
     options = tuple(Option(*choice) for choice in member.choices)
-    if member.kind == "choice" and type(None) in get_args(member.type):
+    if member.kind == "choice" and is_optional(member):
         options = (Option("", "None"), *options)
     if member.kind == "reference":
         kind, options = "select", choices.references.get(name, ())
@@ -227,19 +241,17 @@ def meant(member: Member, text: str) -> Any:
     if member.kind == "integer" and plain.removeprefix("-").isdecimal():
         return int(plain)
     if member.kind == "number":
-        return _number(plain)
+        return plain_number(plain)
     if member.kind == "decimal":
-        return plain.replace(" ", "").replace(",", ".") if plain.count(",") == 1 and "." not in plain else plain
+        return plain_decimal(plain)
     if member.kind == "currency":
         return plain.upper()
     return text if member.kind == "paragraphs" else plain
 
 
-def _number(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _ambiguous(name: str, member: Member, text: str) -> Iterable[Finding]:
+    if member.kind in ("decimal", "number") and (sentence := two_readings(member.label, text)):
+        yield Finding("/" + name.replace(".", "/"), "invalid_value", sentence)
 
 
 def _entries(text: str, kept: Mapping[str, Any]) -> dict[str, Any]:

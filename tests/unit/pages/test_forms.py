@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from crm_core.errors import Finding
+from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.record_members import Amount, Currency, Custom, Day, EmailAddress, Line, Notes, RecordId, Tags
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.fields import Choices, Option, blank, errors_of, form_of, patch_of, read, values_of
@@ -27,6 +27,7 @@ class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     fee: Amount | None = None
     currency: Currency | None = None
     people: int | None = None
+    score: float | None = None
     done: bool = False
     tags: Tags = []
     place: Place | None = None
@@ -47,8 +48,8 @@ VISITS = Visits()
 NOBODY = Choices({}, ())
 RECORD: dict[str, Any] = {
     "name": "First", "email": "a@b.example", "kind": "on_site", "mood": None, "customer_id": None, "on": "2026-11-24",
-    "fee": "12.50", "currency": "EUR", "people": 3, "done": True, "tags": ["a", "b"], "place": {"city": "Kiel"},
-    "owner": None, "notes": "one\ntwo", "custom": {"n": 5, "t": "x", "yes": True},
+    "fee": "12.50", "currency": "EUR", "people": 3, "score": 1.5, "done": True, "tags": ["a", "b"],
+    "place": {"city": "Kiel"}, "owner": None, "notes": "one\ntwo", "custom": {"n": 5, "t": "x", "yes": True},
 }  # fmt: skip
 
 
@@ -80,6 +81,14 @@ def test_a_form_sent_back_unchanged_changes_nothing() -> None:
         ("done", "", {"done": False}),
         ("tags", "a, c,, d ", {"tags": ["a", "c", "d"]}),
         ("fee", "1 250,75", {"fee": "1250.75"}),
+        ("fee", "1\N{NARROW NO-BREAK SPACE}250,75", {"fee": "1250.75"}),
+        ("fee", "0,500", {"fee": "0.500"}),
+        ("fee", "12,5000", {"fee": "12.5000"}),
+        ("fee", "1,250.75", {"fee": "1,250.75"}),
+        ("score", "2,25", {"score": 2.25}),
+        ("score", "nan", {"score": "nan"}),
+        ("score", "1_000", {"score": "1_000"}),
+        ("score", "9" * 400, {"score": "9" * 400}),
         ("currency", "usd", {"currency": "USD"}),
         ("place.city", "Bonn", {"place": {"city": "Bonn"}}),
         ("place.city", "", {"place": {"city": None}}),
@@ -90,6 +99,30 @@ def test_a_changed_field_is_a_merge_patch(field: str, text: str, patch: dict[str
     """Each kind of member turns its text into the JSON that it means; what is no value goes on to be refused."""
     shown = values_of(VISITS, RECORD)
     assert patch_of(VISITS, read(VISITS, sent(shown, **{field: text})), shown, RECORD) == patch
+
+
+@pytest.mark.parametrize("field", ["fee", "score"])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("12,500", "write 12500 or 12.50; 12,500 can be read in two ways."),
+        ("12.500", "write 12500 or 12.50; 12.500 can be read in two ways."),
+        (" 1 234,567 ", "write 1234567 or 1234.5670; 1 234,567 can be read in two ways."),
+    ],
+)
+def test_an_ambiguous_number_is_refused(field: str, text: str, sentence: str) -> None:
+    """One separator before three digits may group thousands or begin decimals, so a person decides."""
+    shown = values_of(VISITS, RECORD)
+    with pytest.raises(InvalidRecord) as refused:
+        patch_of(VISITS, read(VISITS, sent(shown, **{field: text})), shown, RECORD)
+    assert errors_of(VISITS, refused.value.errors) == {field: f"{field.capitalize()}: {sentence}"}
+
+
+def test_a_stored_amount_of_three_decimals_is_kept() -> None:
+    """An amount that a form shows and the user left alone is not refused for how it reads."""
+    record = {**RECORD, "fee": "12.500"}
+    shown = values_of(VISITS, record)
+    assert patch_of(VISITS, read(VISITS, sent(shown, name="Second")), shown, record) == {"name": "Second"}
 
 
 def test_free_members_keep_their_types() -> None:
@@ -109,8 +142,8 @@ def test_controls_follow_the_kinds() -> None:
     kinds = {field.name: field.kind for field in fields}
     assert kinds == {
         "name": "text", "email": "email", "kind": "select", "mood": "select", "customer_id": "select", "on": "date",
-        "fee": "text", "currency": "text", "people": "text", "done": "check", "tags": "text", "owner": "text",
-        "notes": "area", "custom": "pairs",
+        "fee": "text", "currency": "text", "people": "text", "score": "text", "done": "check", "tags": "text",
+        "owner": "text", "notes": "area", "custom": "pairs",
     }  # fmt: skip
     by_name = {field.name: field for field in fields}
     assert by_name["kind"].value == "call"
