@@ -23,6 +23,7 @@ class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     customer_id: RecordId | None = None
     day: Day | None = None
     state: Literal["planned", "done", "called_off"] = "planned"
+    mood: Literal["good", "bad"] | None = None
     fee: Amount | None = None
     currency: Currency | None = None
     owner: Line | None = None
@@ -77,13 +78,18 @@ class Visitor:
         assert answer.status_code == 200, (path, answer.status_code)
         return answer.text
 
-    def post(self, form: str, action: str, **fields: str) -> str:
+    def post(self, form: str, action: str, status: int = 200, **fields: str) -> str:
         """Send a form of a page; what the page that follows says."""
         token = re.findall(r'name="csrf" value="([^"]+)"', self.get(form))
         sent = {"csrf": token[-1], **fields}
         answer = self.client.post(self.root + action, data=sent, headers={"Origin": self.origin})
-        assert answer.status_code == 200, (action, answer.status_code, answer.text[-800:])
+        assert answer.status_code == status, (action, answer.status_code, answer.text[-800:])
         return answer.text
+
+    def visit(self, **fields: str) -> str:
+        """The id of a new visit."""
+        page = self.post("/visits/new", "/visits/new", name="Look at boats", state="planned", **fields)
+        return re.findall(r"/visits/([0-9a-f-]{36})", page)[0]
 
 
 @pytest.fixture
@@ -120,3 +126,39 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
     dashboard = desk.get("/")
     assert "My visits" in dashboard
     assert "Visits by state" in dashboard
+
+
+@pytest.mark.parametrize("amount", ["12,500", "12.500"])
+def test_an_ambiguous_amount_is_refused_with_what_was_typed(desk: Visitor, amount: str) -> None:
+    """Creating and editing: the form comes back with the sentence and every typed value, and nothing is saved."""
+    sentence = f"Fee: write 12500 or 12.50; {amount} can be read in two ways."
+    page = desk.post("/visits/new", "/visits/new", 422, name="Row to Bornholm", state="planned", fee=amount)
+    assert sentence in page
+    assert 'value="Row to Bornholm"' in page
+    assert f'value="{amount}"' in page
+    assert "Row to Bornholm" not in desk.get("/visits?view=list")
+    path = f"/visits/{desk.visit(fee='80.00', currency='EUR')}"
+    form = {"revision": "1", "name": "Sail to Bornholm", "state": "planned", "fee": amount, "currency": "EUR"}
+    page = desk.post(f"{path}/edit", f"{path}/edit", 422, **form)
+    assert sentence in page
+    assert 'value="Sail to Bornholm"' in page
+    page = desk.get(path)
+    assert "€80" in page
+    assert "Sail to Bornholm" not in page
+
+
+def test_an_optional_choice_is_blanked_and_the_page_says_so(desk: Visitor) -> None:
+    """A choice that may be blank is set to nothing, and the user lands on the page with the message."""
+    path = f"/visits/{desk.visit(mood='good')}"
+    page = desk.post(path, f"{path}/set", member="mood", value="", revision="1", back=desk.root + path)
+    assert "Look at boats: no mood" in page
+    assert ">Good<" not in page
+
+
+@pytest.mark.parametrize(("member", "value"), [("mood", "angry"), ("state", ""), ("state", "sunk")])
+def test_a_refused_choice_changes_nothing(desk: Visitor, member: str, value: str) -> None:
+    """A value that the member does not have is answered 422, and the record stays at its revision."""
+    path = f"/visits/{desk.visit(mood='good')}"
+    refused = desk.post(path, f"{path}/set", 422, member=member, value=value, revision="1", back=desk.root + path)
+    assert f"Unknown {member}" in refused
+    assert 'name="revision" value="1"' in desk.get(f"{path}/edit")

@@ -121,7 +121,7 @@ _MENDINGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "stale_version": (
         "The version is not newer than what is in force",
         (
-            "Push a version above the one that health tells as min_version.",
+            "Push with the version that health shows as min_version, or a higher one.",
             "After a slip of the platform, an operator can run crm tenant reset-version.",
         ),
     ),

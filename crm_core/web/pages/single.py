@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from quart import Response, request
 
 from crm_core.errors import InvalidRecord, NotFound, RevisionMismatch
 from crm_core.plugin.member import Member
-from crm_core.plugin.storage import Document
 from crm_core.records.shape import etag
 from crm_core.web.pages.details import record_type_of
-from crm_core.web.pages.fields import meant, values_of
+from crm_core.web.pages.fields import is_optional, meant, values_of
 from crm_core.web.pages.frame import Undo
 from crm_core.web.pages.visit import Visit
 
@@ -28,19 +29,27 @@ async def set_one(visit: Visit, module: str, id: str) -> Response:  # noqa: A002
     document = await records.reads.detail(call, id)
     if form.get("revision") != str(document.revision):
         raise RevisionMismatch("Somebody changed this record meanwhile, so it was left as it is. Look at it again.")
-    patch = {member.name: meant(member, form.get("value", ""))}
-    written = await records.writes.update(call, id, patch, etag(document.revision, document.body))
-    was = values_of(record_type, msgspec.json.decode(document.body))[member.name]
+    record, value = msgspec.json.decode(document.body), meant(member, form.get("value", ""))
+    message = _message(member, record["name"], value)
+    written = await records.writes.update(call, id, {member.name: value}, etag(document.revision, document.body))
+    was = values_of(record_type, record)[member.name]
     back = form.get("back") or f"{visit.root}/"
     undo = Undo(action=request.path, member=member.name, value=was, revision=written.revision, back=back)
-    return visit.go(back, _told(member, document, form.get("value", "")), undo)
+    return visit.go(back, message, undo)
 
 
-def _told(member: Member, document: Document, value: str) -> str:
-    name = msgspec.json.decode(document.body)["name"]
+def _message(member: Member, name: str, value: Any) -> str:
+    """What was done, for the page that follows; made before the write, so that a refusal leaves the record alone.
+
+    Raises:
+        InvalidRecord: the member has no such choice.
+    """
+    label = member.label.lower()
     if member.kind == "flag":
-        return f"{name}: {member.label.lower()}" if value == "true" else f"{name}: not {member.label.lower()}"
-    label = dict(member.choices).get(value)
-    if label is None:
-        raise InvalidRecord(f"There is no {member.label.lower()} {value[:60]!a}.")
-    return f"{name}: moved to {label}"
+        return f"{name}: {label}" if value else f"{name}: not {label}"
+    if value is None and is_optional(member):
+        return f"{name}: no {label}"
+    choice = dict(member.choices).get(value)
+    if choice is None:
+        raise InvalidRecord(f"Unknown {label} {(value or '')[:60]!a}. Reload the page and choose again.")
+    return f"{name}: moved to {choice}"

@@ -114,6 +114,13 @@ def test_every_refusal_of_a_push_has_its_sentence_and_steps(code: str) -> None:
     assert mending.steps
 
 
+def test_a_stale_version_is_sent_again_with_min_version() -> None:
+    """The step names the lowest version that is accepted, which is min_version itself."""
+    mending = mending_of(entry(error_code="stale_version"))
+    assert mending is not None
+    assert mending.steps[0] == "Push with the version that health shows as min_version, or a higher one."
+
+
 @pytest.mark.parametrize("code", [*CODES, "password_required", "rate_limited"])
 def test_checks_of_an_attempt(code: str) -> None:
     """Sixteen checks in order: passed ones, at most one that failed, and nothing reached behind it."""
