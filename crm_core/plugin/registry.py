@@ -24,10 +24,10 @@ RESERVED_PAYLOAD_TYPES = frozenset(
     {"health", "history", "instance", "last_sync", "limits", "log", "modules", "role", "sections", "subscription"}
     | {"tenant", "user"}
 )
-# Names that routes of the API, and pages of the workspace, have taken.
+# Names that routes and operations of the API (get_user), and pages of the workspace, have taken.
 RESERVED_RECORD_TYPES = frozenset(
     {"account", "api", "auth", "bootstrap", "events", "forgot", "frame", "login", "logout", "mail", "password"}
-    | {"picture", "settings", "subscription", "sync", "users"}
+    | {"picture", "settings", "subscription", "sync", "user", "users"}
 )
 
 

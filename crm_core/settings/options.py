@@ -30,6 +30,10 @@ def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.St
             told = f"unknown member {shown(name)}; {hint(name, [*MEMBERS, *types])}"
             problems.append(Problem(member.place, told))
     for name, kind in types.items():
+        if name in MEMBERS:
+            told = f"the core owns the member {shown(name)}; give the payload type with these options another NAME"
+            problems.append(Problem(Place("instance.yaml", 1, 1), told))
+            continue
         try:
             options[name] = _read(settings.options_nodes.get(name), name, kind)
         except Wrong as wrong:

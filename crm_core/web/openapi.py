@@ -57,8 +57,7 @@ def document(operations: Iterable[Operation], *, instance: str) -> dict[str, Any
     """The document of an instance."""
     operations = tuple(operations)
     types = list(dict.fromkeys(type_ for operation in operations for type_ in _types(operation)))
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
-    known = dict(zip(types, schemas, strict=True))
+    known, components = _described(types)
     paths = {
         path: {operation.method.lower(): _operation(operation, known) for operation in same}
         for path, same in by_path(operations).items()
@@ -74,7 +73,7 @@ def document(operations: Iterable[Operation], *, instance: str) -> dict[str, Any
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
         "components": {
-            "schemas": {**components, "Problem": _PROBLEM_SCHEMA},
+            "schemas": components,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API token or an access token."},
                 "session": {"type": "apiKey", "in": "cookie", "name": "crm_session", "description": "A browser's."},
@@ -89,6 +88,49 @@ def document(operations: Iterable[Operation], *, instance: str) -> dict[str, Any
     }
     portable: dict[str, Any] = _portable(made)
     return portable
+
+
+def _described(types: Iterable[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """The schema of each type, and the named schemas that these refer to.
+
+    Types are described one by one, as classes of two plugins may share a name: equal schemas are one, others numbered.
+    """
+    known: dict[Any, Any] = {}
+    components: dict[str, Any] = {"Problem": _PROBLEM_SCHEMA}
+    for type_ in types:
+        (schema,), named = msgspec.json.schema_components([type_], ref_template=_REF)
+        names = _free_names(named, components)
+        components |= {names[name]: _referring(body, names) for name, body in named.items()}
+        known[type_] = _referring(schema, names)
+    return known, components
+
+
+def _free_names(named: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, str]:
+    """The name of each schema in the document: its own unless another schema has it."""
+    names, numbers = {name: name for name in named}, dict.fromkeys(named, 1)
+    while clashing := [
+        name
+        for name, body in named.items()
+        if list(names.values()).count(names[name]) > 1
+        or taken.get(names[name], refers := _referring(body, names)) != refers
+    ]:
+        for name in clashing:
+            numbers[name] += 1
+            names[name] = f"{name}_{numbers[name]}"
+    return names
+
+
+def _referring(schema: Any, names: Mapping[str, str]) -> Any:
+    """A schema whose references lead to the names that schemas have in the document."""
+    if isinstance(schema, list):
+        return [_referring(value, names) for value in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    refs = {_REF.format(name=name): _REF.format(name=new) for name, new in names.items()}
+    return {
+        key: refs.get(value, value) if key == "$ref" and isinstance(value, str) else _referring(value, names)
+        for key, value in schema.items()
+    }
 
 
 def _types(operation: Operation) -> Iterator[Any]:

@@ -24,6 +24,7 @@ from crm_core.web.exchange import exchange
 from crm_core.web.operations import BASE, Operation
 from crm_core.web.problems import problem
 from crm_core.web.reading import fields, parameters, read_body, require_media_type
+from crm_core.web.records_types import documented_types
 from crm_core.web.streams import CSV, NDJSON
 
 RECORD_LIMIT: Final = 256 * 1024
@@ -38,7 +39,7 @@ def operations(services: Services) -> list[Operation]:
 
 
 def _operations(services: Services, shape: Shape) -> list[Operation]:
-    records, types = services.records, schemas.told(shape)
+    records, types = services.records, documented_types(shape)
     known = known_parameters(shape)
 
     async def calling(tenant: str) -> Call:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -12,11 +12,11 @@ from crm_core.errors import CrmError
 from crm_core.model.fields import bare
 from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
-from crm_core.plugin.record_type import OWNED_LAST
 from crm_core.records.batch import MAX_ITEMS
 from crm_core.records.selection import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH
-from crm_core.records.shape import EXTERNAL_ID, Shape, Stamps
+from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.operations import Body, Parameter, Reply
+from crm_core.web.records_types import BatchResults, DocumentedTypes
 from crm_core.web.streams import CSV, NDJSON
 
 MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
@@ -58,66 +58,7 @@ _KEY: Final = Parameter(
 )
 
 
-class Told(msgspec.Struct, frozen=True):
-    """The documented types of a record type: the whole record, what creates one, what changes one, lists, batches."""
-
-    record: type[msgspec.Struct]
-    input: type[msgspec.Struct]
-    patch: type[msgspec.Struct]
-    page: type[msgspec.Struct]
-    batch: type[msgspec.Struct]
-
-
-class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of an item: ``id`` and ``revision``, or the problem that refused it."""
-
-    status: int
-    id: str | None = None
-    revision: int | None = None
-    problem: dict[str, Any] | None = None
-
-
-class BatchResults(msgspec.Struct, frozen=True):
-    """A result for each item, in the order of the items."""
-
-    results: list[BatchResult]
-
-
-def told(shape: Shape) -> Told:
-    """The documented types of a record type."""
-    kind = shape.record_type
-    name = kind.RECORD.__name__
-    fields = [(member.name, member.type, member.required) for member in kind.members]
-    stamps = {field.name: field.type for field in msgspec.structs.fields(Stamps)}
-    record = msgspec.defstruct(
-        name if name.endswith("Record") else f"{name}Record",
-        [
-            ("id", str),
-            (EXTERNAL_ID, str | None),
-            *((member, type_) for member, type_, _ in fields),
-            *((owned, stamps[owned]) for owned in OWNED_LAST),
-        ],
-    )
-    unset = msgspec.UNSET
-    open_fields = [(member, type_ | None | msgspec.UnsetType, unset) for member, type_, needed in fields if not needed]
-    external = (EXTERNAL_ID, ExternalId | None | msgspec.UnsetType, unset)
-    needed = [(member, type_) for member, type_, needed in fields if needed]
-    patched = [(member, type_ | msgspec.UnsetType, unset) for member, type_ in needed]
-    made = msgspec.defstruct(f"{name}Input", [*needed, external, *open_fields], forbid_unknown_fields=True)
-    patch = msgspec.defstruct(f"{name}Patch", [external, *patched, *open_fields], forbid_unknown_fields=True)
-    page = msgspec.defstruct(
-        f"{name}Page",
-        [("items", list[record]), ("next_cursor", str | None), ("total", int | None)],  # type: ignore[valid-type]
-    )
-    batch = msgspec.defstruct(f"{name}Batch", [("items", _many(patch))], forbid_unknown_fields=True)
-    return Told(record, made, patch, page, batch)
-
-
-def _many(item: Any) -> Any:
-    return Annotated[list[item], msgspec.Meta(max_length=MAX_ITEMS)]
-
-
-def list_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
+def list_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
     """The list, and the export of the whole selection."""
     title = shape.record_type.TITLE.lower()
     return {
@@ -140,7 +81,7 @@ def list_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
     }
 
 
-def detail_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
+def detail_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
     """The detail."""
     return {
         **_named(shape, "get", f"Read a {_one(shape)}."),
@@ -155,7 +96,7 @@ def detail_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
     }
 
 
-def create_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
+def create_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
     """The create."""
     return {
         **_named(shape, "create", f"Create a {_one(shape)}."),
@@ -173,7 +114,7 @@ def create_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
     }
 
 
-def update_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
+def update_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
     """The update."""
     return {
         **_named(shape, "update", f"Change a {_one(shape)} by a JSON merge patch (RFC 7396)."),
@@ -186,7 +127,7 @@ def update_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
     }
 
 
-def put_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
+def put_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
     """The put by external id."""
     changed = Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))
     created = Reply(description="Created and durable.", schema=types.record, headers=("ETag", "Location"))
@@ -202,7 +143,7 @@ def put_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
     }
 
 
-def batch_operation(shape: Shape, types: Told) -> Mapping[str, Any]:
+def batch_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
     """The batch."""
     return {
         **_named(shape, "batch", f"Create or change up to {MAX_ITEMS} {shape.record_type.TITLE.lower()} at once."),

@@ -77,7 +77,7 @@ def test_names_of_routes_are_reserved_for_payload_types(name: str) -> None:
     assert f"{name} is a reserved name" in refused(x=(TYPES, [payload_type(name)]))
 
 
-@pytest.mark.parametrize("name", ["sync", "bootstrap", "auth", "settings", "events", "users"])
+@pytest.mark.parametrize("name", ["sync", "bootstrap", "auth", "settings", "events", "user", "users"])
 def test_names_of_routes_are_reserved_for_record_types(name: str) -> None:
     """A record type cannot shadow a route of the API."""
     assert f"{name} is a reserved name" in refused(x=("crm_register_record_types", [record_type(name)]))

@@ -133,6 +133,13 @@ def test_mistakes_in_options(instance: Any, problems: Any) -> None:
     assert "did you mean `lamp`?" in told[2]
 
 
+def test_options_of_a_plugin_never_read_a_member_of_the_core(instance: Any, problems: Any) -> None:
+    """The two would share one member of the file; the payload type is to be renamed."""
+    told = problems(read_options, instance(LEAST), {"storage": Lamp})
+    assert len(told) == 1
+    assert "the core owns the member `storage`" in told[0]
+
+
 def test_instances(write: Any, tmp_path: Path) -> None:
     """The manager's file names the upstreams of each instance in their order, and which of them are drained."""
     text = 'instances: {eu1: {upstreams: ["http://127.0.0.1:8000/", "unix:eu1.sock"], drained: ["unix:eu1.sock"]}}'
