@@ -27,10 +27,10 @@ from crm_core.access.throttle import LoginThrottle
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
 from crm_core.errors import SetupError
-from crm_core.metrics import Metrics
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
 from crm_core.model.keys import Roster
+from crm_core.model.log import LogEntry
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.plugin.storage import StorageBackend, StorageContext
@@ -221,16 +221,22 @@ def _sync(
     now: Now,
     ids: Ids,
 ) -> dict[str, Any]:
-    """The use cases of sync, and the metrics that count it."""
+    """The use cases of sync, and who observes its attempts."""
     settings, registry = installation.settings, installation.registry
-    metrics, cursors = Metrics(registry.payload_types), Cursors(settings.secret_keys)
+    observers: list[Callable[[LogEntry], None]] = []
+    cursors = Cursors(settings.secret_keys)
+
+    def observe(entry: LogEntry) -> None:
+        for each in observers:
+            each(entry)
+
     ledger = Ledger(
         backend=backend,
         settings=settings.sync,
         limit=UnverifiedLimit(settings.sync.unverified_per_minute, now, ids.new),
         now=now,
         ids=ids,
-        observe=metrics.attempt,
+        observe=observe,
     )
     shared: dict[str, Any] = {
         "instance": settings.instance,
@@ -256,19 +262,21 @@ def _sync(
         "receiver": Receiver(**shared, **judging, ledger=ledger, count_records=count_records),
         "log": SyncLog(backend, cursors),
         "health": Health(**shared, configured=configured),
-        "history": History(**shared, **judging, cursors=cursors, observe=metrics.attempt),
-        "metrics": metrics,
+        "history": History(**shared, **judging, cursors=cursors, observe=observe),
+        "observers": observers,
         "started_at": now(),
     }
 
 
 def application(services: Services) -> Asgi:
     """The ASGI application around the use cases. Only now is the web loaded: commands do without it."""
+    from crm_core.metrics import Metrics
     from crm_core.web import auth, bootstrap, docs, events, mail, operators, records, sync, users
     from crm_core.web.app import create_app
     from crm_core.web.pages import pages, site_of
 
-    site = site_of(services)
+    site, metrics = site_of(services), Metrics(services.registry.payload_types)
+    services.observers.append(metrics.attempt)
     operations = [
         *sync.operations(services),
         *records.operations(services),
@@ -277,6 +285,7 @@ def application(services: Services) -> Asgi:
         *events.operations(services),
         *bootstrap.operations(services),
         *mail.operations(services, site),
-        *operators.operations(services),
+        *operators.operations(services, metrics),
     ]
-    return create_app(services, [*operations, *docs.operations(services, operations)], pages(site))
+    documented = [*operations, *docs.operations(services, operations)]
+    return create_app(services, documented, pages(site), counted=metrics.request)

@@ -19,10 +19,10 @@ from crm_core.access.signin import SignIn
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
 from crm_core.errors import CrmError
-from crm_core.metrics import Metrics
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
 from crm_core.model.keys import Roster
+from crm_core.model.log import LogEntry
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
@@ -94,6 +94,6 @@ class Services:
     log: SyncLog
     health: Health
     history: History
-    metrics: Metrics
+    observers: list[Callable[[LogEntry], None]]  # of sync attempts
     started_at: datetime
     stop: asyncio.Event = field(default_factory=asyncio.Event)

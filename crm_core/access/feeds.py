@@ -11,13 +11,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
-import structlog
-
 from crm_core.access.callers import Callers
 from crm_core.errors import CrmError, RateLimited, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.plugin.query import Told
 from crm_core.plugin.storage import StorageBackend
+from crm_core.server_log import ServerLog
 from crm_core.workspace import Views, Workspace, keys_of
 
 MAX_STREAMS: Final = 200  # of a tenant
@@ -29,7 +28,7 @@ _SYNC_EVENTS: Final = frozenset({"sync.applied", "modules.changed"})
 _RECORD_EVENT: Final = "record.changed"
 _PULSE: Final = b": still here\n\n"
 
-_log = structlog.get_logger("crm.access")
+_log = ServerLog("crm.access")
 
 
 def frame(event: str, seq: int, data: bytes) -> bytes:

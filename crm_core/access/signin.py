@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-import structlog
-
 from crm_core.access.passwords import Passwords
 from crm_core.access.sessions import Kind, Session, Sessions
 from crm_core.access.signed import SignedTexts
@@ -15,11 +13,12 @@ from crm_core.access.user import Held
 from crm_core.access.users import Users, require_super
 from crm_core.errors import InvalidCredentials, LoginThrottled, NotFound, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
+from crm_core.server_log import ServerLog
 
 INVITATION: Final = timedelta(days=7)
 RESET: Final = timedelta(hours=2)
 
-_log = structlog.get_logger("crm.access")
+_log = ServerLog("crm.access")
 _WRONG: Final = "The e-mail address or the password is wrong."
 _SPENT: Final = "This link was used, has expired, or is not whole; ask for a new one."
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -71,6 +73,17 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Pause the garbage collector while parts are loaded: it would search them again and again, and find no garbage."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def perform(config: Path, name: str, /, **arguments: Any) -> dict[str, Any]:
     """Do a command of ``crm_core.commands`` and return its result: by the running server, or here where none runs.
 
@@ -88,11 +101,12 @@ def stream(config: Path, name: str, /, **arguments: Any) -> Iterator[dict[str, A
 
 
 def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool) -> Iterator[dict[str, Any]]:
-    from crm_core.compose import install
-    from crm_core.control import client
-    from crm_core.control.lock import FolderBusy, FolderLock
+    with without_collector():
+        from crm_core.compose import install
+        from crm_core.control import client
+        from crm_core.control.lock import FolderBusy, FolderLock
 
-    installation = install(config, os.environ)
+        installation = install(config, os.environ)
     folder = installation.settings.tenants_dir
     if not installation.registry.backends[installation.settings.storage.backend].EXCLUSIVE:
         yield from _here(installation, name, arguments)

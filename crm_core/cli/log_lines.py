@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import sys
+from datetime import UTC, datetime
 from typing import Final
-
-import structlog
 
 _OURS: Final = "crm_core"
 _LONGEST: Final = 300
@@ -14,28 +13,32 @@ _LONGEST: Final = 300
 
 def set_up_logging() -> None:
     """JSON lines on standard error; no traces, which may hold what a request held."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("crm").setLevel(logging.INFO)
 
 
-class _Lines(logging.Handler):
-    """What libraries log, in the same form.
+class _Lines(logging.Formatter):
+    """Events with their members, and what libraries log in the same form.
 
-    Their words may hold what a request held, and so may what they fill in: of them only the first line is told, as it
-    stands in their code, with the type of the error.
+    The words of libraries may hold what a request held, and so may what they fill in: of them only the first line is
+    told, as it stands in their code, with the type of the error.
     """
 
-    def emit(self, record: logging.LogRecord) -> None:
-        words = record.getMessage() if record.name.startswith(_OURS) else str(record.msg)
-        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        log = structlog.get_logger("crm.library")
-        known = {"logger": record.name} | ({"error": error} if error else {})
-        log.log(record.levelno, words.partition("\n")[0][:_LONGEST], **known)
+    def format(self, record: logging.LogRecord) -> str:
+        members = getattr(record, "members", None)
+        event = record.getMessage() if members is not None else _first_line(record)
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+        named = {"event": event, "level": record.levelname.lower(), "timestamp": moment}
+        return json.dumps({**(_origin(record) if members is None else members), **named}, default=repr)
+
+
+def _origin(record: logging.LogRecord) -> dict[str, str]:
+    error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+    return {"logger": record.name} | ({"error": error} if error else {})
+
+
+def _first_line(record: logging.LogRecord) -> str:
+    words = record.getMessage() if record.name.startswith(_OURS) else str(record.msg)
+    return words.partition("\n")[0][:_LONGEST]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
-import structlog
 
-from crm_core.cli.frame import config_option
+from crm_core.cli.frame import config_option, without_collector
 from crm_core.cli.log_lines import set_up_logging
 from crm_core.cli.troubles import tell_troubles
+from crm_core.server_log import ServerLog
 
 
 @click.command("serve")
@@ -22,22 +23,22 @@ def command(config: Path) -> None:
     Prints one line with its address once it accepts requests. SIGHUP loads keys.yaml, modules.yaml and roles.yaml at
     once; edits of them are picked up within two seconds anyway.
     """
-    from crm_core.server.serve import run
+    with without_collector():
+        from crm_core.server.serve import run
 
     set_up_logging()
     run(_serve(config))
 
 
 async def _serve(config: Path) -> None:
-    from contextlib import AsyncExitStack
+    with without_collector():
+        from crm_core.commands import perform, tenant
+        from crm_core.compose import application, clock, compose, install, opened, watched
+        from crm_core.control.lock import FolderLock
+        from crm_core.control.server import ControlServer
+        from crm_core.server.serve import serve
 
-    from crm_core.commands import perform, tenant
-    from crm_core.compose import application, clock, compose, install, opened, watched
-    from crm_core.control.lock import FolderLock
-    from crm_core.control.server import ControlServer
-    from crm_core.server.serve import serve
-
-    installation = install(config, os.environ)
+        installation = install(config, os.environ)
     settings = installation.settings
     exclusive = installation.registry.backends[settings.storage.backend].EXCLUSIVE
     async with AsyncExitStack() as stack:
@@ -52,7 +53,7 @@ async def _serve(config: Path) -> None:
             control = ControlServer(settings.tenants_dir, lambda name, arguments: perform(services, name, arguments))
             await control.start()
             stack.push_async_callback(control.close)
-        log = structlog.get_logger("crm.serve")
+        log = ServerLog("crm.serve")
 
         for line in (await tenant.unstored(services))["warnings"]:
             log.warning("tenant_missing", problem=line)
@@ -71,8 +72,10 @@ async def _serve(config: Path) -> None:
         def ready(address: str) -> None:
             click.echo(f"crm {settings.instance} serves {address} (pid {os.getpid()})")
 
+        with without_collector():
+            app = application(services)
         await serve(
-            application(services),
+            app,
             listen=str(settings.listen),
             ready=ready,
             on_stop=services.stop.set,

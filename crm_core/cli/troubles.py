@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-import structlog
-
 from crm_core.errors import CrmError
 from crm_core.plugin.query import StoreState
 from crm_core.plugin.storage import StorageBackend
+from crm_core.server_log import ServerLog
 
 POLL_SECONDS: Final = 2.0
 
-_log = structlog.get_logger("crm.serve")
+_log = ServerLog("crm.serve")
 
 
 async def tell_troubles(backend: StorageBackend, stop: asyncio.Event, seconds: float = POLL_SECONDS) -> None:

@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 import aiohttp
-import structlog
 from yarl import URL
 
 from crm_core.manager.limits import MOST_IN_FLIGHT, Patience
 from crm_core.model import times
+from crm_core.server_log import ServerLog
 from crm_core.settings import Upstream as Address
 
-log: Final = structlog.get_logger("crm.manager")
+log: Final = ServerLog("crm.manager")
 
 _HEAD_LIMIT: Final = 64 * 1024
 _BUFFER: Final = 64 * 1024

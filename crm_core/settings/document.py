@@ -22,7 +22,8 @@ LARGEST_FILE = 4 * 1024 * 1024  # bytes; a roster of ten thousand tenants
 DEEPEST = 24  # levels of members within members
 
 _LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-_CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # slow to compile
 _TAB_INDENT = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
 
 
@@ -97,7 +98,7 @@ def read_text(path: Path) -> str:
 
 def parse(text: str, file: str) -> tuple[Node, list[Problem]]:
     """The tree of a YAML text, with the problems of its form. Raises Wrong where no tree can be made of it."""
-    control = _CONTROL.search(text)
+    control = _ASCII_CONTROL.search(text) if text.isascii() else re.search(_CONTROL, text)
     if control is not None:
         raise Wrong.at(_place(file, text, control.start()), "a control character stands here; remove it")
     tabs = [

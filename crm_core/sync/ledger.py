@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import structlog
 
 from crm_core.errors import CrmError, RateLimited, ServerError, StorageFull, StorageUnavailable
 from crm_core.model.ids import Ids
@@ -19,13 +18,14 @@ from crm_core.model.keys import TenantRoster
 from crm_core.model.log import LogEntry, Status
 from crm_core.model.times import told
 from crm_core.plugin.storage import Claim, Committed, OutcomeUnknown, StorageBackend, Unit
+from crm_core.server_log import ServerLog
 from crm_core.settings import SyncSettings
 from crm_core.sync import checks, judge
 from crm_core.sync.arrival import Attempt
 from crm_core.sync.checks import PAYLOAD_CLAIM, Original
 from crm_core.sync.limits import Over, UnverifiedLimit
 
-_log = structlog.get_logger("crm.sync")
+_log = ServerLog("crm.sync")
 
 
 class Repeat(msgspec.Struct, frozen=True, kw_only=True):

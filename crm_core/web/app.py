@@ -18,7 +18,13 @@ from crm_core.web.problems import problem, understood
 _LONGEST_NAME: Final = 64  # of what the address says, in the log
 
 
-def create_app(services: Services, operations: Iterable[Operation], pages: Iterable[Blueprint] = ()) -> Asgi:
+def create_app(
+    services: Services,
+    operations: Iterable[Operation],
+    pages: Iterable[Blueprint],
+    *,
+    counted: Callable[[str, int, float], None],
+) -> Asgi:
     """The ASGI application of an instance."""
     app = Quart("crm_core", static_folder=None)
     app.asgi_http_class = Connection
@@ -42,7 +48,7 @@ def create_app(services: Services, operations: Iterable[Operation], pages: Itera
         now=services.now,
         new_id=services.ids.new,
         proxies=services.settings.trusted_proxies,
-        counted=services.metrics.request,
+        counted=counted,
     )
 
 

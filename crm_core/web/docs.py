@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
 from quart import Response
 
 from crm_core.services import Services
@@ -20,14 +20,28 @@ _CACHE: Final = {"Cache-Control": "no-cache"}
 _STYLE: Final = Path(__file__).parent / "static" / "docs.css"
 
 
-def operations(services: Services, documented: Iterable[Operation]) -> list[Operation]:
-    """The document of these operations and its own, as JSON and as a page."""
+def operations(services: Services, documented: Sequence[Operation]) -> list[Operation]:
+    """The document of these operations and its own, as JSON and as a page, each made at its first request."""
+    sheet = _STYLE.read_bytes()
+
+    @cache
+    def made() -> dict[str, Any]:
+        return document([*documented, *own], instance=services.settings.instance)
+
+    @cache
+    def body() -> tuple[bytes, str]:
+        content = encoded(made())
+        return content, etag_of(content)
+
+    @cache
+    def html() -> str:
+        return _drawn(made())
 
     async def openapi() -> Response:
-        return tagged(body, etag, _CACHE)
+        return tagged(*body(), _CACHE)
 
     async def page() -> Response:
-        return Response(html, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _POLICY})
+        return Response(html(), content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _POLICY})
 
     async def style() -> Response:
         return Response(sheet, content_type="text/css; charset=utf-8", headers=_CACHE)
@@ -37,10 +51,6 @@ def operations(services: Services, documented: Iterable[Operation]) -> list[Oper
         _open("/docs", "docs", "This document as a page.", page, "text/html"),
         _open("/docs.css", "docsStyle", "The style of that page.", style, "text/css"),
     ]
-    told = document([*documented, *own], instance=services.settings.instance)
-    body = encoded(told)
-    etag = etag_of(body)
-    html, sheet = _drawn(told), _STYLE.read_bytes()
     return own
 
 
@@ -59,6 +69,8 @@ def _open(path: str, name: str, summary: str, handler: Any, media_type: str) -> 
 
 
 def _drawn(told: dict[str, Any]) -> str:
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

@@ -9,6 +9,7 @@ from quart import Response, request
 
 from crm_core import errors
 from crm_core.errors import CrmError, NotFound
+from crm_core.metrics import Metrics
 from crm_core.server.source import is_operator
 from crm_core.services import Services
 from crm_core.web.answers import answer
@@ -22,7 +23,7 @@ _ERRORS: Final[Mapping[str, tuple[type[CrmError], ...]]] = {
 }
 
 
-def operations(services: Services) -> list[Operation]:
+def operations(services: Services, counts: Metrics) -> list[Operation]:
     """Liveness, readiness, metrics, plugins."""
 
     async def healthz() -> Response:
@@ -39,11 +40,11 @@ def operations(services: Services) -> list[Operation]:
     async def metrics() -> Response:
         _operators_only(services)
         troubled = await _troubled(services)
-        services.metrics.tenants.set(len(await services.backend.tenants()))
-        services.metrics.tenants_troubled.set(len(troubled))
-        services.metrics.config_errors.set(len(services.configured.errors()))
-        services.metrics.event_streams.set(services.feeds.open_streams)
-        return Response(services.metrics.text(), content_type=_TEXT)
+        counts.tenants.set(len(await services.backend.tenants()))
+        counts.tenants_troubled.set(len(troubled))
+        counts.config_errors.set(len(services.configured.errors()))
+        counts.event_streams.set(services.feeds.open_streams)
+        return Response(counts.text(), content_type=_TEXT)
 
     async def plugins() -> Response:
         _operators_only(services)

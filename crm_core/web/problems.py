@@ -6,15 +6,15 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-import structlog
 from quart import Response
 from werkzeug.exceptions import HTTPException
 
 from crm_core.errors import CrmError, InternalError, MalformedRequest, MethodNotAllowed, NotFound, PluginFailed
+from crm_core.server_log import ServerLog
 from crm_core.web.exchange import exchange
 
 PROBLEM: Final = "application/problem+json"
-_log = structlog.get_logger("crm.web")
+_log = ServerLog("crm.web")
 _UNAUTHORIZED: Final = 401
 
 

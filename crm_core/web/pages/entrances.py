@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from quart import Response, request
 
 from crm_core.access.passwords import LONGEST, SHORTEST
@@ -15,6 +14,7 @@ from crm_core.access.user import Held
 from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
 from crm_core.mail import reset
 from crm_core.server.paths import refused
+from crm_core.server_log import ServerLog
 from crm_core.web.callers import forget_sign_in, keep_signed_in, visitor
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.door import Door
@@ -23,7 +23,7 @@ from crm_core.web.pages.frame import Notice
 from crm_core.web.pages.letters import Sender
 from crm_core.web.pages.visit import Visit
 
-_log = structlog.get_logger("crm.mail")
+_log = ServerLog("crm.mail")
 _NOTICES: Final[Mapping[str, Notice]] = {
     "out": Notice(tone="ok", icon="check", title="You are signed out."),
     "password": Notice(tone="ok", icon="check", title="The password is set.", text="Sign in with it."),

@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
 
-import structlog
-
 from crm_core.errors import InternalError
 from crm_core.mail import Kind, Letter, MailBrand, MailServer, MailTrouble, Step, mail_server, written
+from crm_core.server_log import ServerLog
 from crm_core.sync.apply import SEALED_FOR
 from crm_core.web.pages.look import Look
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
 
 SECTION: Final = "smtp"
-_log = structlog.get_logger("crm.mail")
+_log = ServerLog("crm.mail")
 
 
 class Sender:

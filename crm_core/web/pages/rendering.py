@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -32,10 +32,17 @@ class Parts:
 
 
 class Renderer:
-    """The templates, with ``assets`` (the address of the static files) known to all of them."""
+    """The templates, with ``assets`` (the address of the static files) known to all of them.
+
+    They are compiled for the first page: an instance that shows none starts without them.
+    """
 
     def __init__(self, assets: str) -> None:
-        self._templates = Environment(
+        self._assets = assets
+
+    @cached_property
+    def _environment(self) -> Environment:
+        made = Environment(
             loader=PackageLoader("crm_core.web"),
             autoescape=True,
             undefined=StrictUndefined,
@@ -43,12 +50,30 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.globals["assets"] = assets
-        self._templates.filters |= {"initials": initials, "breakable": breakable}
-        self.parts = Parts(self._templates.get_template("parts.html").module)
-        self._templates.globals |= {name: getattr(self.parts, name) for name in ("badge", "who", "when", "icon")}
-        self.shell: Any = self._templates.get_template("shell.html").module
-        self.lists: Any = self._templates.get_template("list_parts.html").module
+        made.globals["assets"] = self._assets
+        made.filters |= {"initials": initials, "breakable": breakable}
+        return made
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The parts of pages."""
+        return Parts(self._environment.get_template("parts.html").module)
+
+    @cached_property
+    def _templates(self) -> Environment:
+        """The environment, with the parts known to all templates."""
+        self._environment.globals |= {name: getattr(self.parts, name) for name in ("badge", "who", "when", "icon")}
+        return self._environment
+
+    @cached_property
+    def shell(self) -> Any:
+        """The macros around each page."""
+        return self._templates.get_template("shell.html").module
+
+    @cached_property
+    def lists(self) -> Any:
+        """The macros of lists."""
+        return self._templates.get_template("list_parts.html").module
 
     def text(self, template: str, **values: Any) -> str:
         """A template filled in."""

@@ -6,11 +6,11 @@ import sys
 
 SCRIPT = """
 import asyncio, logging
-import structlog
 from crm_core.cli.log_lines import set_up_logging
+from crm_core.server_log import ServerLog
 
 set_up_logging()
-structlog.get_logger("crm.web").warning("config_refused", problem="keys.yaml:1:1: wrong")
+ServerLog("crm.web").warning("config_refused", problem="keys.yaml:1:1: wrong")
 logging.getLogger("crm_core.server").warning("the drain's time is over: %d requests are cut off", 3)
 logging.getLogger("uvicorn").info("chatter")
 

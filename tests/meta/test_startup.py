@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contract.box import Box
+
+HEAVY = {
+    "aiohttp", "aiosmtplib", "babel", "flask", "httpx", "hypercorn", "jinja2", "prometheus_client", "quart", "rich",
+    "uvicorn", "uvloop", "werkzeug",
+}  # fmt: skip
+"""Libraries that serve, draw pages or speak to other hosts: loading them costs more than most commands do."""
+SCRIPT = """
+import sys
+from crm_core.cli.main import main
+try:
+    main()
+finally:
+    print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
+    return Box(tmp_path_factory.mktemp("startup") / "instance").create_tenants()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tenant", "list"),
+        ("tenant", "show", "northwind"),
+        ("token", "list", "--tenant", "northwind"),
+        ("user", "list", "--tenant", "northwind"),
+        ("log", "list", "--tenant", "northwind"),
+        ("keys", "list"),
+        ("config", "check"),
+        ("plugins",),
+    ],
+    ids=" ".join,
+)
+def test_a_command_does_not_load_what_only_servers_need(box: Box, words: tuple[str, ...]) -> None:
+    """No web framework, templates, metrics or HTTP client is imported by a command that does without them."""
+    command = [sys.executable, "-c", SCRIPT, *words, "--config", str(box.config)]
+    done = subprocess.run(command, env=box.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stderr.splitlines()[-1].split()) & HEAVY == set()
+
+
+def test_the_server_starts_without_what_it_may_never_need(tmp_path: Path) -> None:
+    """Ready to serve, it has loaded no mail client, no HTTP client and nothing of the manager."""
+    box = Box(tmp_path / "instance", environ={"PYTHONPROFILEIMPORTTIME": "1"}).create_tenants().start()
+    box.stop()
+    lines = [line.rpartition("|") for line in box.log_text().splitlines() if line.startswith("import time:")]
+    loaded = {name.strip().partition(".")[0] for _, _, name in lines}
+    assert loaded & {"aiohttp", "aiosmtplib", "httpx", "rich"} == set()
+    assert "quart" in loaded
