@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from itsdangerous import BadSignature, Signer
+from cachetools import LRUCache
+from itsdangerous import BadSignature
 
 from crm_core.access.scopes import checked_scopes
 from crm_core.access.storing import commit
@@ -29,13 +30,15 @@ from crm_core.plugin.storage import (
     StorageBackend,
     Unit,
 )
+from crm_core.workspace.signer import ExactSigner
 
 TOKENS = "tokens"
 PREFIX = "crm_"
 MAX_TOKENS = 1000  # of a tenant, ended ones included
 _DIGEST = "digest"
 _RANDOM_BYTES = 24
-_KEPT = 10_000  # callers at hand; past it all are read anew
+_LENGTH = len(PREFIX) + 32 + 1 + 43  # 24 random bytes and a SHA-256 signature in base64url
+_CACHED = 10_000  # callers; past it the longest unused goes
 _REFUSAL = "Send a token that is good here: Authorization: Bearer crm_... (crm token create makes one)."
 
 
@@ -88,8 +91,8 @@ class Tokens:
         self._record_types = record_types
         self._random_bytes = random_bytes
         # itsdangerous signs with the last key of its list.
-        self._signer = Signer(list(reversed(tuple(secret_keys))), salt="crm.token", digest_method=hashlib.sha256)
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._signer = ExactSigner(list(reversed(tuple(secret_keys))), salt="crm.token")
+        self._known: LRUCache[tuple[str, str], _Known] = LRUCache(_CACHED)
 
     async def create(
         self, tenant: str, *, scopes: Iterable[str], name: str = "", expires_at: datetime | None = None
@@ -121,6 +124,8 @@ class Tokens:
 
     async def caller(self, tenant: str, text: str) -> Caller:
         """Who sent the token. Raises Unauthenticated: never made, of another tenant, expired and revoked look alike."""
+        if len(text) != _LENGTH or not text.isascii():
+            raise Unauthenticated(_REFUSAL)
         digest = _digest(text)
         known = self._known.get((tenant, digest))
         if known is None:
@@ -171,7 +176,7 @@ class Tokens:
             if text.startswith(PREFIX):
                 self._signer.unsign(text.removeprefix(PREFIX))
                 return
-        except (BadSignature, UnicodeEncodeError):
+        except BadSignature:
             pass
         raise Unauthenticated(_REFUSAL)
 
@@ -179,8 +184,6 @@ class Tokens:
         token = _read(document)
         expires = None if token.expires_at is None else heard(token.expires_at)
         known = _Known(document.revision, document.body, expires, _caller(token, document.revision))
-        if len(self._known) >= _KEPT:
-            self._known.clear()
         self._known[place] = known
         return known
 
@@ -192,7 +195,7 @@ class Tokens:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(document: Document) -> Token:

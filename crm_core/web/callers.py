@@ -35,7 +35,7 @@ async def caller_of(services: Services, tenant: str) -> Caller:
     scheme, _, text = sent[0].partition(" ")
     if len(sent) > 1 or scheme.lower() != "bearer":
         raise Unauthenticated(_REFUSAL)
-    return await services.callers.bearer(tenant, text.strip())
+    return await services.callers.bearer(tenant, text.strip(" "))
 
 
 async def visitor(services: Services, tenant: str) -> Caller:

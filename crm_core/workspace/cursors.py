@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from itsdangerous import BadSignature, Signer
+from itsdangerous import BadSignature
 
 from crm_core.errors import InvalidCursor
+from crm_core.workspace.signer import ExactSigner
 
 _LONGEST = 4096
 
@@ -20,11 +21,11 @@ class Cursors:
 
     def __init__(self, secret_keys: Iterable[bytes]) -> None:
         # itsdangerous signs with the last key of the list and tries all when reading.
-        self._signer = Signer(list(reversed(tuple(secret_keys))), salt="crm cursor", digest_method=hashlib.sha256)
+        self._signer = ExactSigner(list(reversed(tuple(secret_keys))), salt="crm cursor")
 
     def make(self, context: str, position: Any) -> str:
         """A cursor at a position (plain JSON) of the list that ``context`` names: tenant, filters, sort."""
-        text = urlsafe_b64encode(msgspec.json.encode((context, position))).rstrip(b"=")
+        text = urlsafe_b64encode(msgspec.json.encode((_digest(context), position))).rstrip(b"=")
         return self._signer.sign(text).decode()
 
     def read(self, context: str, cursor: str) -> Any:
@@ -34,6 +35,11 @@ class Cursors:
             made_for, position = msgspec.json.decode(urlsafe_b64decode(text + b"=" * (-len(text) % 4)))
         except (BadSignature, ValueError):
             made_for, position = "", None
-        if made_for != context:
+        if made_for != _digest(context):
             raise InvalidCursor("This cursor is not of this list: send it with the filters and sort it came with.")
         return position
+
+
+def _digest(context: str) -> str:
+    """A context in few characters: filters may be long, and a cursor must fit into a URL."""
+    return hashlib.sha256(context.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -122,6 +122,20 @@ async def test_credentials_that_are_none_are_refused(live: Instance) -> None:
             problem(answer, 401, "unauthenticated")
 
 
+async def test_only_spaces_stand_around_a_credential(live: Instance) -> None:
+    """A good token with other white space or signs around it is no credential (RFC 6750, section 2.1)."""
+    token = (await live.token()).encode()
+    async with live.client() as client:
+        assert (await client.get("customers", headers={"Authorization": b"Bearer  " + token})).status_code == 200
+        for header in (
+            b"Bearer \xa0" + token,
+            b"Bearer \x85" + token,
+            b"Bearer " + token + b"!",
+            b"Bearer " + token + b"=",
+        ):
+            problem(await client.get("customers", headers={"Authorization": header}), 401, "unauthenticated")
+
+
 async def test_two_authorization_headers_are_no_credential(live: Instance) -> None:
     """A good token beside another one is refused: nobody can tell which was meant."""
     token = await live.token()

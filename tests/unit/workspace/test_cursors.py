@@ -46,10 +46,28 @@ def test_an_edited_cursor_is_refused(data: st.DataObject) -> None:
     """Any one character."""
     cursors = Cursors(KEYS)
     made = cursors.make("list", ["a", 1])
-    at = data.draw(st.integers(0, len(made) - 2))  # the last character holds bits that base64 does not use
+    at = data.draw(st.integers(0, len(made) - 1))
     other = data.draw(st.sampled_from([letter for letter in "ABCabc019-_." if letter != made[at]]))
     with pytest.raises(InvalidCursor):
         cursors.read("list", made[:at] + other + made[at + 1 :])
+
+
+@pytest.mark.parametrize("spelling", ["{0}!", "{0}=", "{0}=!!", "{0} ", "{0}\n", "{0}\u00ff", " {0}", "{1}"])
+def test_a_cursor_has_one_spelling(spelling: str) -> None:
+    """Characters that base64 skips, padding and unused bits make another text, and that is refused."""
+    cursors = Cursors(KEYS)
+    made = cursors.make("list", ["a", 1])
+    twin = chr(ord(made[-1]) + 1)  # differs in the two bits that base64 does not use
+    with pytest.raises(InvalidCursor):
+        cursors.read("list", spelling.format(made, made[:-1] + twin))
+
+
+def test_a_cursor_of_a_long_filter_can_be_read() -> None:
+    """It does not grow with the filters of its list."""
+    cursors = Cursors(KEYS)
+    made = cursors.make("filter" * 2000, 1)
+    assert len(made) < 200
+    assert cursors.read("filter" * 2000, made) == 1
 
 
 def test_cursors_outlive_a_rotation_of_the_secret_key() -> None:
