@@ -12,12 +12,19 @@ help: ## list the targets
 .PHONY: setup
 setup: .venv/.installed ## make .venv with the crm command in it
 
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it with make setup PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "This Python cannot make environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Making .venv with everything in it; this takes about a minute ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+.PHONY: constraints
+constraints: ## write constraints.txt again, with the newest releases that pyproject.toml allows
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" \
+	  && "$$folder/bin/pip" install --quiet --disable-pip-version-check --editable '.[dev]' \
+	  && "$$folder/bin/pip" freeze --disable-pip-version-check --all --exclude-editable --exclude pip >"$$folder/found" \
+	  && { sed '/^[^#]/,$$d' constraints.txt; cat "$$folder/found"; } >"$$folder/new" && cp "$$folder/new" constraints.txt
 
 .PHONY: run
 run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another port) and push to it

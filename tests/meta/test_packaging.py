@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from crm_core.plugin import specs
 from crm_core.plugin.host import PluginHost
@@ -9,6 +15,7 @@ from crm_core.plugin.registry import build_registry
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONSTRAINTS = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 FOLDERS = sorted(path.parent.name for path in (ROOT / "plugins").glob("crm_*/__init__.py"))
 
 
@@ -46,3 +53,33 @@ def test_the_core_names_no_plugin() -> None:
         if any(name in path.read_text() for name in names)
     ]
     assert naming == []
+
+
+def required() -> dict[str, Requirement]:
+    """What pyproject.toml requires, with all extras, by name."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    lines = [*PROJECT["project"]["dependencies"], *(line for lines in extras for line in lines)]
+    found = {canonicalize_name(one.name): one for one in map(Requirement, lines)}
+    del found[canonicalize_name(PROJECT["project"]["name"])]
+    return dict(found)
+
+
+def test_constraints_are_exact_versions_and_nothing_else() -> None:
+    """No index, folder or option: the file says the same on every machine."""
+    assert [line for line in CONSTRAINTS if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
+
+
+def test_each_dependency_is_constrained_within_its_range() -> None:
+    """``make setup`` installs one known release of each; after a change, ``make constraints`` writes them again."""
+    pinned = {canonicalize_name(name): version for name, version in (line.split("==") for line in CONSTRAINTS)}
+    assert sorted(set(required()) - set(pinned)) == []
+    assert [name for name, one in required().items() if pinned[name] not in one.specifier] == []
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "httptools", "quart", "tinydb", "uvicorn"])
+def test_a_library_whose_internals_we_use_ends_before_its_next_minor(name: str) -> None:
+    """Private members may go in any minor release, so one is used only after ``test_internals`` passed with it."""
+    (pinned,) = [line.split("==")[1] for line in CONSTRAINTS if canonicalize_name(line.split("==")[0]) == name]
+    major, minor = Version(pinned).release[:2]
+    assert f"{major}.{minor + 1}" not in required()[name].specifier
+    assert f"{major + 1}.0" not in required()[name].specifier
