@@ -47,6 +47,11 @@ check: setup ## lint, types, direction of imports, docs
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q -m 'not slow' tests/meta/test_docs_*.py
 
+.PHONY: docs
+docs: setup ## build the documentation as a site that needs no network, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "Open site/index.html in a browser."
+
 .PHONY: bench
 bench: setup ## run the benchmarks, or NAME="writes reads.get"; exit 1 below a floor
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(NAME)

@@ -87,7 +87,7 @@ def test_make_test_and_make_check_are_there() -> None:
 @pytest.mark.parametrize("path", [path for path in pages() if path.name not in ("README.md", "quickstart.md")])
 def test_each_example_is_run_or_says_why_not(path: Path) -> None:
     """A shell or Python block of a page is run by the page's test, or says in a comment above it that it is not run."""
-    name = f"docs/{path.name}"
+    name = str(path.relative_to(BIN.parents[1]))
     found = blocks(name, "bash", "python", "sh")
     if name in RUN_ELSEWHERE:
         assert path.name in page(RUN_ELSEWHERE[name])
