@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from quart import Blueprint, Quart, Response
+from quart.routing import QuartRule
 
 from crm_core.errors import CrmError, MisdirectedInstance, UnknownTenant
 from crm_core.services import Services
@@ -18,6 +19,17 @@ from crm_core.web.problems import problem, understood
 _LONGEST_NAME: Final = 64  # of what the address says, in the log
 
 
+class _MatchedOnly(QuartRule):
+    """A rule that only matches: no address is built from routes, and preparing that costs most of a rule's making."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: ARG002, FBT001, FBT002 -- werkzeug's signature
+        return _not_built
+
+
+def _not_built(*_: object, **__: object) -> tuple[str, str]:
+    raise NotImplementedError("addresses are written where they are used; routes build none")
+
+
 def create_app(
     services: Services,
     operations: Iterable[Operation],
@@ -28,6 +40,7 @@ def create_app(
     """The ASGI application of an instance."""
     app = Quart("crm_core", static_folder=None)
     app.asgi_http_class = Connection
+    app.url_rule_class = _MatchedOnly
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = None  # each operation has its own limit
     app.config["BODY_TIMEOUT"] = None  # the server's deadline holds
