@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import crm_core
 from crm_core.plugin import specs
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import build_registry
@@ -53,6 +54,13 @@ def test_the_core_names_no_plugin() -> None:
         if any(name in path.read_text() for name in names)
     ]
     assert naming == []
+
+
+def test_the_version_is_one() -> None:
+    """What ``crm --version`` and the OpenAPI document say is what is packaged, and the changelog has it."""
+    version = PROJECT["project"]["version"]
+    assert crm_core.__version__ == version
+    assert f"\n## {version} - " in (ROOT / "CHANGELOG.md").read_text()
 
 
 def required() -> dict[str, Requirement]:
