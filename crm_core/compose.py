@@ -176,7 +176,8 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
     views = Views(backend, configured, registry.sections)
     passwords, signed = Passwords(), SignedTexts(settings.secret_keys, now)
     tokens = Tokens(backend, settings.secret_keys, now, ids, registry.record_types)
-    users = Users(backend, views, passwords, now, ids)
+    throttle = LoginThrottle(now)
+    users = Users(backend, views, passwords, throttle, now=now, ids=ids)
     sessions = Sessions(backend, signed, now, ids)
     callers, stop = Callers(tokens, sessions), asyncio.Event()
     return Services(
@@ -194,7 +195,7 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         tokens=tokens,
         users=users,
         sessions=sessions,
-        signin=SignIn(users, sessions, passwords, LoginThrottle(now), signed),
+        signin=SignIn(users, sessions, passwords, throttle, signed),
         signed=signed,
         callers=callers,
         feeds=Feeds(backend, views, callers, stop),

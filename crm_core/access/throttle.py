@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address, ip_network
 
+from crm_core.access.user import folded
 from crm_core.errors import LoginThrottled
+from crm_core.model.sources import counted_as
 
 _KEPT = 20_000  # buckets of each kind; past it the longest untouched goes
-_V6_PREFIX = 64  # one customer's network
 _MOST_WAITING = 200  # attempts under way
 _TOO_MANY = "Too many attempts to sign in failed for this account or from this address; wait, then try again."
 
@@ -85,7 +85,7 @@ class LoginThrottle:
     @asynccontextmanager
     async def attempt(self, tenant: str, email: str, source: str | None) -> AsyncIterator[Attempt]:
         """Hold an attempt to both limits, and count it unless it succeeded. Raises LoginThrottled with the wait."""
-        account, network = _account(tenant, email), _network(source)
+        account, network = _account(tenant, email), counted_as(source)
         async with self._turn(account):
             wait = max(self._accounts.wait(account, self._at()), self._sources.wait(network, self._at()))
             if wait > 0:
@@ -102,6 +102,10 @@ class LoginThrottle:
                     self._accounts.empty(account)
                 elif not attempt.withdrawn:
                     self._accounts.add(account, self._at())
+
+    def unlock(self, tenant: str, email: str) -> None:
+        """Forget the failures of an account; those of the addresses that they came from still count."""
+        self._accounts.empty(_account(tenant, email))
 
     @asynccontextmanager
     async def _turn(self, account: str) -> AsyncIterator[None]:
@@ -124,14 +128,5 @@ class LoginThrottle:
 
 
 def _account(tenant: str, email: str) -> str:
-    return f"{tenant}/{email.lower()[:254]}"
-
-
-def _network(source: str | None) -> str:
-    try:
-        address = ip_address(source or "")
-    except ValueError:
-        return source or "unknown"
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, _V6_PREFIX), strict=False))
-    return str(address)
+    """An account as sign-in finds it: spellings of an address that lead to one user share their failures."""
+    return f"{tenant}/{folded(email)[:254]}"

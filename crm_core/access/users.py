@@ -10,6 +10,7 @@ import msgspec
 
 from crm_core.access.passwords import Passwords
 from crm_core.access.storing import commit
+from crm_core.access.throttle import LoginThrottle
 from crm_core.access.user import USERS, Held, User, UserInput, folded, read_input, read_user
 from crm_core.errors import (
     Finding,
@@ -48,11 +49,19 @@ class Users:
     """The users of all tenants. ``by`` is who asks; None is an operator on the machine."""
 
     def __init__(
-        self, backend: StorageBackend, views: Views, passwords: Passwords, now: Callable[[], datetime], ids: Ids
+        self,
+        backend: StorageBackend,
+        views: Views,
+        passwords: Passwords,
+        throttle: LoginThrottle,
+        *,
+        now: Callable[[], datetime],
+        ids: Ids,
     ) -> None:
         self._backend = backend
         self._views = views
         self._passwords = passwords
+        self._throttle = throttle
         self._now = now
         self._ids = ids
 
@@ -152,13 +161,19 @@ class Users:
     async def replace(self, tenant: str, held: Held, user: User) -> Held | None:
         """Put a user in the place of the held one; None where that has changed, or what the change rests on.
 
+        A new password ends the account's lock-out: those who failed did not know this one.
+
         Raises InvalidRecord where the address is taken or nobody would be left to rule.
         """
         expect: list[Expectation] = [DocumentAt(USERS, user.id, held.revision)]
         if held.user.rules and not user.rules:
             expect.append(await self._another_ruler(tenant, user))
         outcome = await self._commit(tenant, user, expect)
-        return None if isinstance(outcome, Conflict) else Held(user, outcome.documents[0])
+        if isinstance(outcome, Conflict):
+            return None
+        if user.password != held.user.password:
+            self._throttle.unlock(tenant, user.email)
+        return Held(user, outcome.documents[0])
 
     async def _changed(self, tenant: str, user: User, patch: Any, by: Caller | None) -> User:
         """The user after the patch; the very same where nothing changes."""

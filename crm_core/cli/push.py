@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from crm_core.cli.sender import Sender, sender, sender_options
 from crm_core.client import Client, ClientError, Outcome, Pause, Refused, Retries, Strategy
 from crm_core.errors import Finding, SetupError
 from crm_core.model.envelope import MAX_VERSION
+from crm_core.model.sources import within
+from crm_core.settings.instance import LOOPBACK
 
 _RETRIES = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
 
@@ -100,10 +101,7 @@ def _transport(by: Sender) -> httpx.BaseTransport | None:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return host == "localhost" or within(host, LOOPBACK)
 
 
 def _tell_pause(pause: Pause) -> None:

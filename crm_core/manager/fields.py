@@ -8,7 +8,7 @@ from typing import Any, Final
 from multidict import CIMultiDict
 
 from crm_core.errors import MalformedRequest
-from crm_core.model.keys import Network, within
+from crm_core.model.sources import Network, within
 from crm_core.server.source import peer_of
 
 Fields = Iterable[tuple[bytes, bytes]]

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal
 
+from crm_core.model.sources import Network, within
+
 KeyState = Literal["staged", "active", "expired", "revoked"]
-Network = IPv4Network | IPv6Network | Literal["unix"]
-"""Where a request may come from; ``unix`` names the peers of a unix socket."""
-
-
-def within(source: str | None, networks: Iterable[Network]) -> bool:
-    """Whether a source is in one of the networks.
-
-    ``source`` is an address as text, ``unix`` for a socket peer, or None where it is not known (which is nowhere).
-    An IPv4 address written as IPv6 (``::ffff:10.0.0.1``, RFC 4291 section 2.5.5.2) counts as the IPv4 address.
-    """
-    if source is None:
-        return False
-    if source == "unix":
-        return any(network == "unix" for network in networks)
-    address = _address(source)
-    return address is not None and any(network != "unix" and address in network for network in networks)
-
-
-def _address(source: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(source)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +45,7 @@ class Key:
         return self.types is None or section in self.types
 
     def comes_from(self, source: str | None) -> bool:
-        """Whether the key may be used from this source (see ``within``)."""
+        """Whether the key may be used from this source (see ``sources.within``)."""
         return self.sources is None or within(source, self.sources)
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from crm_core.model.keys import Network, within
+from crm_core.model.sources import Network, plain_address, within
 
 UNIX: Final = "unix"
 """The source of a request that came through a unix socket."""
 
 _FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
-_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{1,45}")
 
 
 def peer_of(scope: Any) -> str:
     """The address at the other end of the connection, or ``unix``; ``scope`` is an ASGI scope."""
     client = scope.get("client")
-    return str(client[0]) if client else UNIX
+    return plain_address(str(client[0])) or str(client[0]) if client else UNIX
 
 
 def source_of(scope: Any, proxies: Sequence[Network]) -> str | None:
@@ -55,4 +53,4 @@ def _bare(hop: str) -> str | None:
         hop = hop[1:].partition("]")[0]
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
-    return hop if _ADDRESS.fullmatch(hop) else None
+    return plain_address(hop)

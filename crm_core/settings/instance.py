@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
-from crm_core.model.keys import Network
+from crm_core.model.sources import Network
 from crm_core.settings.document import Items, Member, Node, Scalar
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crm_core.model.keys import Network
+from crm_core.model.sources import Network
 from crm_core.settings.document import Items, Member, Node
 from crm_core.settings.instance import LOOPBACK, Listen, read_listen
 from crm_core.settings.places import Place, Problem, Wrong, setup_error, shown

@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
-from crm_core.model.keys import Network
+from crm_core.model.sources import Network, plain_network
 from crm_core.settings.document import Items, Mapping, Member, Node, Scalar, parse, read_text
 from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown
 
@@ -247,9 +247,9 @@ def network(node: Node) -> Network:
     if written == "unix":
         return "unix"
     with suppress(ValueError):
-        return ip_network(written)
+        return plain_network(written)
     try:
-        wide = ip_network(written, strict=False)
+        wide = plain_network(written, strict=False)
     except ValueError:
         told = f'{shown(written)} is no network; write one such as 10.0.0.0/8 or "::1/128", or unix for socket peers'
         raise Wrong.at(node.place, told) from None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
+
+from crm_core.model.sources import counted_as
 
 _WINDOW: Final = 60
 _SOURCES: Final = 10_000  # sources counted apart within one window; the rest share one count
@@ -39,7 +40,7 @@ class UnverifiedLimit:
         window = int(seconds // _WINDOW)
         if window != self._window:
             self._window, self._counts, self._over = window, {}, {}
-        name = _group(source)
+        name = counted_as(source)
         if name not in self._counts and len(self._counts) >= _SOURCES:
             name = _SHARED
         self._counts[name] = self._counts.get(name, 0) + 1
@@ -48,16 +49,3 @@ class UnverifiedLimit:
         entry_id, count = self._over.get((name, tenant)) or (self._new_id(), 0)
         self._over[name, tenant] = entry_id, count + 1
         return Over(entry_id, count + 1, int((window + 1) * _WINDOW - seconds) + 1)
-
-
-def _group(source: str | None) -> str:
-    """The source, or for IPv6 its /64: whoever has one address there has all of them."""
-    if source is None or ":" not in source:
-        return source or "unknown"
-    try:
-        address = ip_address(source)
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network(f"{address}/64", strict=False))

@@ -10,6 +10,7 @@ import msgspec
 from crm_core.errors import InvalidParameter, NotFound
 from crm_core.model.ids import is_id
 from crm_core.model.log import LogEntry, SignatureResult, Status
+from crm_core.model.sources import plain_address
 from crm_core.model.times import heard, told
 from crm_core.plugin.storage import EntryQuery, StorageBackend
 from crm_core.workspace.cursors import Cursors
@@ -81,7 +82,9 @@ def query_of(filters: Mapping[str, str]) -> EntryQuery:
         choices = _CHOICES.get(name)
         if choices is not None and value not in choices:
             raise InvalidParameter(f"{name} is one of {', '.join(choices)}.", parameter=name)
-        if name not in ("since", "until"):
+        if name == "source_ip":
+            equals.append((name, plain_address(value) or value))
+        elif name not in ("since", "until"):
             equals.append((name, value))
     return EntryQuery(
         equals=tuple(equals), since=_moment("since", filters.get("since")), until=_moment("until", filters.get("until"))

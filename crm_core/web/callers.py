@@ -10,7 +10,7 @@ from quart import Response, request
 from crm_core.access.sessions import BROWSER_LIFETIME, Session
 from crm_core.errors import CsrfFailed, Unauthenticated
 from crm_core.model.caller import Caller
-from crm_core.model.keys import within
+from crm_core.model.sources import within
 from crm_core.server.source import peer_of
 from crm_core.services import Services
 

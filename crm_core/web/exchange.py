@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from quart import request
 
-from crm_core.model.keys import Network
+from crm_core.model.sources import Network
 from crm_core.server.source import source_of
 
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from crm_core.errors import CrmError, MalformedPath
-from crm_core.model.keys import Network
+from crm_core.model.sources import Network
 from crm_core.server.paths import refused
 from crm_core.web.exchange import SCOPE_KEY, begin
 from crm_core.web.problems import PROBLEM, document, headers_of

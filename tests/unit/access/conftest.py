@@ -117,7 +117,8 @@ def access(backend: StorageBackend, clock: Clock, ids: Ids, tmp_path: Path) -> A
     files = Files(1, catalog, load_roles(tmp_path / "roles.yaml", catalog=catalog))
     views = Views(backend, files, {"features": FeaturesType()})
     passwords, signed = Passwords(), SignedTexts(KEYS, clock)
-    users = Users(backend, views, passwords, clock, ids)
+    throttle = LoginThrottle(clock)
+    users = Users(backend, views, passwords, throttle, now=clock, ids=ids)
     sessions = Sessions(backend, signed, clock, ids)
     tokens = Tokens(backend, KEYS, clock, ids, ("customers", "deals", "tasks"))
     return Access(
@@ -127,7 +128,7 @@ def access(backend: StorageBackend, clock: Clock, ids: Ids, tmp_path: Path) -> A
         views=views,
         users=users,
         sessions=sessions,
-        signin=SignIn(users, sessions, passwords, LoginThrottle(clock), signed),
+        signin=SignIn(users, sessions, passwords, throttle, signed),
         tokens=tokens,
         callers=Callers(tokens, sessions),
     )

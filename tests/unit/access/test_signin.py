@@ -108,6 +108,47 @@ async def test_a_source_is_throttled_over_all_accounts(clock: Any) -> None:
     await failed(throttle, "b@x.de", "2001:db8::ffff")
 
 
+async def test_addresses_of_ipv4_written_as_ipv6_count_alone(clock: Any) -> None:
+    """A hundred failures of one stop that one, in either spelling, and no other."""
+    throttle = LoginThrottle(clock)
+    for number in range(100):
+        await failed(throttle, f"a{number}@x.de", "::ffff:192.0.2.1")
+    for source in ("::ffff:192.0.2.1", "192.0.2.1"):
+        with pytest.raises(LoginThrottled):
+            await failed(throttle, "b@x.de", source)
+    await failed(throttle, "b@x.de", "::ffff:192.0.2.2")
+
+
+async def test_spellings_of_an_address_share_their_failures(access: Any, signs_in: Any) -> None:
+    """Space around it and its case lead to the same user, and so to the same ten failures."""
+    await access.user()
+    for number in range(10):
+        await refused(signs_in(" " * number + "Ada@example.com" + "\t" * number, "wrong"))
+    with pytest.raises(LoginThrottled):
+        await signs_in(" ada@example.com ")
+
+
+@pytest.mark.parametrize("how", ["admin", "link", "command"])
+async def test_a_new_password_ends_the_lock_out(access: Any, signs_in: Any, how: str) -> None:
+    """Set by an admin, by a link or on the machine; another change of the user, or of another user, does not end it."""
+    held, other = await access.user(), await access.user("bob@example.com")
+    for number in range(10):
+        await refused(signs_in(password="wrong", source=f"198.51.100.{number}"))
+    await access.users.update("north", held.user.id, {"name": "Ada"}, None)
+    await access.users.update("north", other.user.id, {"password": "another long one"}, None)
+    with pytest.raises(LoginThrottled):
+        await signs_in()
+    held = await access.users.get("north", held.user.id)
+    if how == "admin":
+        await access.users.update("north", held.user.id, {"password": "another long one"}, None)
+    elif how == "link":
+        text = await access.signin.link("north", held.user.id, RESET, by=None)
+        await access.signin.choose("north", text, "another long one")
+    else:
+        await access.users.set_password("north", held, "another long one", "operator")
+    await signs_in(password="another long one")
+
+
 async def test_success_takes_its_attempt_back(clock: Any) -> None:
     """Sign-ins that succeed never add up to a throttle, neither for the account nor for a shared address."""
     throttle = LoginThrottle(clock)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.model.keys import Key, Roster, TenantRoster, within
+from crm_core.model.keys import Key, Roster, TenantRoster
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -51,30 +51,6 @@ def test_a_tenant_without_an_entry_is_disabled() -> None:
     entry = Roster({}).of("northwind")
     assert not entry.enabled
     assert not entry.keys
-
-
-@pytest.mark.parametrize(
-    ("source", "allowed"),
-    [
-        ("10.1.2.3", True),
-        ("::ffff:10.1.2.3", True),
-        ("11.0.0.1", False),
-        ("::1", True),
-        ("::2", False),
-        ("unix", False),
-        ("garbage", False),
-        (None, False),
-    ],
-)
-def test_sources(source: str | None, allowed: Any) -> None:
-    """A source counts by its address, an IPv4 address written as IPv6 too; an unknown one is nowhere."""
-    assert within(source, (ip_network("10.0.0.0/8"), ip_network("::1/128"))) is allowed
-
-
-def test_socket_peers_are_named_unix() -> None:
-    """Peers of a unix socket are allowed by the word unix alone."""
-    assert within("unix", ("unix",))
-    assert not within("10.0.0.1", ("unix",))
 
 
 def test_a_key_is_narrowed_by_section_and_source() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.model.keys import Network
+from crm_core.model.sources import Network
 from crm_core.server.source import is_operator, source_of
 
 PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), "unix")
@@ -31,6 +31,11 @@ def scope(peer: str | None, *forwarded: str) -> dict[str, Any]:
         ("10.0.0.1", ("[2001:db8::1]:443",), "2001:db8::1"),
         ("10.0.0.1", ("198.51.100.7:443",), "198.51.100.7"),
         ("10.0.0.1", ("198.51.100.7, unknown",), None),
+        ("10.0.0.1", ("198.51.100.7, 1.2.3",), None),
+        ("10.0.0.1", ("::ffff:198.51.100.7, ::ffff:10.0.0.2",), "198.51.100.7"),
+        ("::ffff:10.0.0.1", ("2001:DB8::0:1",), "2001:db8::1"),
+        ("::ffff:192.0.2.1", (), "192.0.2.1"),
+        ("fe80::1%eth0", (), "fe80::1"),
         ("10.0.0.1", ("unix",), None),
         ("10.0.0.1", (" , ",), "10.0.0.1"),
         ("10.0.0.1", ("\xff\xfe",), None),

@@ -96,6 +96,14 @@ def test_mistakes(instance: Any, problems: Any, line: str, words: str) -> None:
     assert words in told
 
 
+def test_networks_of_ipv4_written_as_ipv6(instance: Any) -> None:
+    """They admit the IPv4 addresses that they name."""
+    line = 'trusted_proxies: ["::ffff:10.0.0.0/104"]\noperators: ["::ffff:192.0.2.1"]\n'
+    settings = instance(LEAST + line)
+    assert settings.trusted_proxies == (ip_network("10.0.0.0/8"),)
+    assert settings.operators == (ip_network("192.0.2.1/32"),)
+
+
 def test_a_disabled_plugin_must_exist(instance: Any, problems: Any) -> None:
     """A name that no plugin has is told with its place, and with the name that was meant."""
     plugins = instance(LEAST + "plugins: {disabled: [crm_deal, crm_lamp, other]}\n").plugins
