@@ -28,6 +28,7 @@ from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
 from crm_core.errors import SetupError
 from crm_core.model.catalog import Catalog, Roles
+from crm_core.model.frozen import frozen
 from crm_core.model.ids import Ids
 from crm_core.model.keys import Roster
 from crm_core.model.log import LogEntry
@@ -160,7 +161,7 @@ async def opened(installation: Installation) -> StorageBackend:
     await backend.open(
         StorageContext(
             tenants_dir=settings.tenants_dir,
-            options=settings.storage.options,
+            options=frozen(settings.storage.options),
             log_keep_days=settings.sync.log_keep_days,
             log_max_unverified=settings.sync.log_max_unverified,
         )

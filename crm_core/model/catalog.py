@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from crm_core.model.entitlements import PlanGrant
+from crm_core.model.frozen import frozen
 
 Plan = PlanGrant
 
@@ -45,6 +46,10 @@ class Catalog:
     modules: Mapping[str, Module]
     default_plan: Plan
     policy: SyncPolicy = SyncPolicy()
+
+    def __post_init__(self) -> None:
+        """Freeze the modules: plugins receive the catalog itself."""
+        object.__setattr__(self, "modules", frozen(self.modules))
 
     @cached_property
     def keys(self) -> frozenset[str]:

@@ -41,13 +41,16 @@ def secret(*, bound_to: tuple[str, ...] = (), **meta: Any) -> msgspec.Meta:
 
 
 class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a payload type may look at: the catalog, the names of roles, its options, and the parts in force."""
+    """What a payload type may look at: the catalog, the names of roles, its options, and the current sections.
+
+    All of it is read-only or a copy. ``current``: the data of each section, secrets as ``{"set": true}``.
+    """
 
     catalog: Catalog
     roles: frozenset[str]
     options: Any
     limits: frozenset[str]  # names that a limit may carry: the record types, and users
-    current: Mapping[str, Mapping[str, Any]] = {}  # section -> data as in force, secrets as {"set": true}
+    current: Mapping[str, Mapping[str, Any]] = {}
 
 
 class PayloadType(ABC):

@@ -98,7 +98,10 @@ class RecordType(ABC):
         raise KeyError(name)
 
     def check(self, record: Any) -> Iterable[Finding]:
-        """Findings on a whole record (an instance of RECORD) that its type cannot say; pointers are into the record."""
+        """Findings on a whole record (an instance of RECORD) that its type cannot say; pointers are into the record.
+
+        The record is a copy: what is stored is what was sent.
+        """
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Every hook, on one page. Hooks are synchronous and get facts, never the application.
+"""Every hook, on one page. Hooks are synchronous and get facts, never the application, and can change none of them.
 
 A hook that is "not mine" returns None or nothing; "mine and wrong" is an exception. A plugin that raises in a push
 makes the answer ``plugin_failed``: nothing is used and nothing changes.

@@ -16,6 +16,7 @@ import msgspec
 
 from crm_core.errors import Finding, PluginFailed
 from crm_core.model.fields import convert, step
+from crm_core.model.frozen import frozen
 from crm_core.model.ids import is_id
 from crm_core.model.patch import merge_patch
 from crm_core.model.record_members import ExternalId
@@ -113,7 +114,7 @@ class Shape:
         findings += [finding for finding in wrong if finding.pointer not in told]
         if record is None:
             return Judged(None, tuple(findings), references)
-        findings += self._checked(record)
+        findings += self._checked(merged)
         return Judged(Content(external_id, record), tuple(findings), references)
 
     def body(self, id: str, content: Content, stamps: Stamps) -> bytes:  # noqa: A002 -- the wire's word
@@ -164,7 +165,11 @@ class Shape:
         writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
         yield from _unknown(writable, self._known)
 
-    def _checked(self, record: Any) -> list[Finding]:
+    def _checked(self, merged: dict[str, Any]) -> list[Finding]:
+        """What the type finds, on a record of its own: a ``check`` that changes its record changes nothing stored."""
+        if type(self.record_type).check is RecordType.check:
+            return []
+        record = msgspec.convert(frozen(merged), self.record_type.RECORD)
         try:
             return list(self.record_type.check(record))
         except Exception as error:  # foreign code may raise anything; it is named

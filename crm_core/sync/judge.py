@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -20,6 +21,7 @@ from crm_core.errors import (
 )
 from crm_core.model.diff import pointer_to
 from crm_core.model.envelope import Envelope, read_envelope
+from crm_core.model.frozen import frozen
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.secret_members import secret_members, value_at
 from crm_core.model.strict_json import loads
@@ -59,11 +61,11 @@ def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) 
     """The sections that a push speaks of; a part that is null counts as absent. Raises PluginFailed."""
     carries = payload_type.SECTION is None
     try:
-        split = dict(payload_type.split(envelope.data))
+        split = dict(payload_type.split(frozen(envelope.data)))
     except Exception as error:  # foreign code may raise anything; it is named
         raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "split") from error
     return tuple(
-        PartShape(name, "/data" + pointer_to(name) if carries else "/data", part)
+        PartShape(name, "/data" + pointer_to(name) if carries else "/data", frozen(part))
         for name, part in split.items()
         if part is not None or not carries
     )
@@ -157,7 +159,7 @@ def contexts_of(
         roles=frozenset(workspace.roles),
         options=None,
         limits=frozenset(registry.record_types) | _CORE_LIMITS,
-        current={name: one.data for name, one in workspace.sections.items()},
+        current=frozen({name: one.data for name, one in workspace.sections.items()}),
     )
     return {outcome.name: msgspec.structs.replace(shared, options=options.get(outcome.name)) for outcome in outcomes}
 
@@ -201,8 +203,8 @@ def validators_content(
     """Check 15: what validator hooks find, all together; the warnings. Raises InvalidPayload, PluginFailed."""
     found: list[Finding] = []
     for outcome in outcomes:
-        context = contexts[outcome.name]
-        answers = host.call("crm_validate_payload", Finding, section=outcome.name, part=outcome.data, context=context)
+        part, context = outcome.data, _own(contexts[outcome.name])
+        answers = host.call("crm_validate_payload", Finding, section=outcome.name, part=part, context=context)
         found += [finding.under(outcome.prefix) for _, finding in answers]
     refused = [finding for finding in found if not finding.warning]
     if refused:
@@ -218,12 +220,17 @@ def _findings(outcomes: Iterable[Outcome]) -> Iterator[Finding]:
         yield from outcome.findings
 
 
+def _own(context: PayloadContext) -> PayloadContext:
+    """The context with a copy of the options: their type is a plugin's, and may allow changes."""
+    return msgspec.structs.replace(context, options=copy.deepcopy(context.options))
+
+
 def _validated(outcome: Outcome, context: PayloadContext, registry: Registry) -> list[Finding]:
     """What a payload type finds on a part, or on what remains of it where it does not fit as a whole."""
-    payload_type, left = registry.sections[outcome.name], outcome.remains
+    payload_type, left, context = registry.sections[outcome.name], outcome.remains, _own(context)
     try:
         if outcome.typed is not None:
-            return list(payload_type.validate(outcome.typed, context))
+            return list(payload_type.validate(outcome.typed(), context))
         return [] if left is None else [left.before(one) for one in payload_type.validate(left.typed, context)]
     except Exception as error:  # foreign code may raise anything; it is named
         raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "validate") from error
@@ -232,8 +239,9 @@ def _validated(outcome: Outcome, context: PayloadContext, registry: Registry) ->
 def _named(outcomes: Iterable[Outcome], registry: Registry) -> Iterator[NamedModule]:
     for outcome in outcomes:
         payload_type = registry.sections[outcome.name]
+        assert outcome.typed is not None
         try:
-            for pointer, name in payload_type.modules(outcome.typed):
+            for pointer, name in payload_type.modules(outcome.typed()):
                 yield NamedModule(outcome.prefix + pointer, name)
         except Exception as error:  # foreign code may raise anything; it is named
             raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "modules") from error

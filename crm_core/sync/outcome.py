@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,6 +12,7 @@ from crm_core.errors import Finding
 from crm_core.model.canonical import without_form
 from crm_core.model.diff import Change, differences, pointer_to
 from crm_core.model.fields import convert, without_nulls
+from crm_core.model.frozen import frozen
 from crm_core.model.patch import merge_patch
 from crm_core.model.secret_members import (
     SecretMember,
@@ -32,7 +33,8 @@ _KEPT, _FRESH = object(), object()  # a secret while sections are compared: one 
 class Outcome:
     """A section as a push would leave it.
 
-    ``data`` shows secrets as set; ``typed`` is an instance of the section's type (None while ``findings`` refuse).
+    ``data`` shows secrets as set; ``typed`` makes an instance of the section's type, another at each call, so that a
+    plugin that changes the one it received changes nothing else (None while ``findings`` refuse).
     ``fresh`` holds new secrets in the clear and ``kept`` sealed ones, both by pointer into the section. ``required``
     names the secrets that are asked for anew. ``remains``: what fits of a part that as a whole does not.
     """
@@ -41,7 +43,7 @@ class Outcome:
     prefix: str
     before: Section | None
     data: Mapping[str, Any]
-    typed: Any
+    typed: Callable[[], Any] | None
     fresh: Mapping[str, str]
     kept: Mapping[str, str]
     findings: tuple[Finding, ...]
@@ -70,9 +72,9 @@ def outcome_of(
     """The outcome of one part of a push, with everything that its type finds wrong with it."""
     members = secret_members(payload_type.SECTION)
     base = without_secrets(before.data, members) if before is not None else {}
-    wanted = without_nulls(merge_patch(base, part) if strategy == "merge" else part)
-    typed, findings = convert(wanted, payload_type.SECTION)
-    if typed is None:
+    wanted = frozen(without_nulls(merge_patch(base, part) if strategy == "merge" else part))
+    fits, findings = convert(wanted, payload_type.SECTION)
+    if fits is None:
         return _unfit(name, prefix, before, wanted, payload_type, findings)
     kept: dict[str, str] = {}
     required: list[SecretMember] = []
@@ -87,8 +89,8 @@ def outcome_of(
         name=name,
         prefix=prefix,
         before=before,
-        data=_marked(redacted(wanted, members), kept, _SET),
-        typed=typed,
+        data=frozen(_marked(redacted(wanted, members), kept, _SET)),
+        typed=_maker(wanted, payload_type.SECTION),
         fresh=fresh,
         kept=kept,
         findings=tuple(_told(prefix, wanted, base, required)),
@@ -99,10 +101,10 @@ def outcome_of(
 def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType) -> Outcome:
     """The outcome of an earlier revision's data: secrets in force stay, unless they would go to another place."""
     members = secret_members(payload_type.SECTION)
-    wanted = without_secrets(data, members)
+    wanted = frozen(without_secrets(data, members))
     prefix = pointer_to(before.name)
-    typed, findings = convert(wanted, payload_type.SECTION)
-    if typed is None:
+    fits, findings = convert(wanted, payload_type.SECTION)
+    if fits is None:
         return _unfit(before.name, prefix, before, wanted, payload_type, findings)
     base = without_secrets(before.data, members)
     held = [(member, pointer) for member in members if (pointer := pointer_to(*member.path)) in before.sealed]
@@ -112,13 +114,18 @@ def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType
         name=before.name,
         prefix=prefix,
         before=before,
-        data=_marked(wanted, kept, _SET),
-        typed=typed,
+        data=frozen(_marked(wanted, kept, _SET)),
+        typed=_maker(wanted, payload_type.SECTION),
         fresh={},
         kept=kept,
         findings=tuple(_asked_anew(prefix, member, _moved(member, base, wanted)) for member in required),
         required=tuple(member.path[-1] for member in required),
     )
+
+
+def _maker(wanted: Any, section: type[msgspec.Struct] | None) -> Callable[[], Any]:
+    """Makes instances of a frozen part that fits; what one shares with another cannot be changed."""
+    return lambda: msgspec.convert(wanted, section)
 
 
 def _unfit(  # noqa: PLR0917 -- the parts of an outcome in their order

@@ -13,6 +13,7 @@ from crm_core.errors import PluginFailed
 from crm_core.model.canonical import sha256_of
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.entitlements import Entitlements
+from crm_core.model.frozen import frozen
 from crm_core.model.modules import TenantModules, derive_modules
 from crm_core.model.secret_members import secret_members, without_secrets
 from crm_core.plugin.payload import PayloadType
@@ -41,6 +42,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     key_version: int | None = None
     actor: str = ""
     history: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Freeze the data: plugins receive it as it is."""
+        msgspec.structs.force_setattr(self, "data", frozen(self.data))
 
     def floor(self, revoked: Container[int]) -> int:
         """The highest version applied under any key that is not revoked; 0 where there is none."""

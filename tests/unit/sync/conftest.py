@@ -22,10 +22,15 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
     config = tmp_path / "config"
     config.mkdir()
 
-    async def make(*, skew: int = 300, secrets: tuple[str, ...] = (SECRET,)) -> World:
+    async def make(*, skew: int = 300, secrets: tuple[str, ...] = (SECRET,), plugin: str = "") -> World:
         while backends:
             await backends.pop().close()
         (config / "instance.yaml").write_text(SETTINGS.format(secrets=list(secrets), skew=skew))
+        if plugin:
+            (tmp_path / "lone").mkdir()
+            (tmp_path / "lone" / "lone.py").write_text(plugin)
+            with (config / "instance.yaml").open("a") as file:
+                file.write("plugins: {folders: [../lone]}\n")
         (config / "keys.yaml").write_text(ROSTER.format(key=KEY.hex()))
         installation = install(config, {})
         backend = Faulty()
