@@ -196,7 +196,7 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         tokens=tokens,
         users=users,
         sessions=sessions,
-        signin=SignIn(users, sessions, passwords, throttle, signed),
+        signin=SignIn(users, views, sessions, passwords=passwords, throttle=throttle, signed=signed),
         signed=signed,
         callers=callers,
         feeds=Feeds(backend, views, callers, stop),

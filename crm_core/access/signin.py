@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from crm_core.access.delegation import powers_of, require_may_manage
 from crm_core.access.passwords import Passwords
 from crm_core.access.sessions import Kind, Session, Sessions
 from crm_core.access.signed import SignedTexts
 from crm_core.access.throttle import Attempt, LoginThrottle
 from crm_core.access.user import Held
-from crm_core.access.users import Users, require_super
+from crm_core.access.users import Users
 from crm_core.errors import InvalidCredentials, LoginThrottled, NotFound, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.server_log import ServerLog
+from crm_core.workspace import Views
 
 INVITATION: Final = timedelta(days=7)
 RESET: Final = timedelta(hours=2)
@@ -27,9 +29,17 @@ class SignIn:
     """What people do with passwords. Every refusal of a sign-in is the same and takes the same time."""
 
     def __init__(
-        self, users: Users, sessions: Sessions, passwords: Passwords, throttle: LoginThrottle, signed: SignedTexts
+        self,
+        users: Users,
+        views: Views,
+        sessions: Sessions,
+        *,
+        passwords: Passwords,
+        throttle: LoginThrottle,
+        signed: SignedTexts,
     ) -> None:
         self._users = users
+        self._views = views
         self._sessions = sessions
         self._passwords = passwords
         self._throttle = throttle
@@ -64,24 +74,31 @@ class SignIn:
     async def link(self, tenant: str, user_id: str, lifetime: timedelta, *, by: Caller | None) -> str:
         """The secret part of a link by which this user may choose a password once.
 
-        It is good until it is used, another password was set, the user was disabled, or ``lifetime`` is over. ``by``:
-        who gets to see it; None where it goes to the user's own address. Raises NotFound, and PermissionDenied where
-        somebody else would get hold of a super admin's.
+        It is good until it is used, another password was set, the user was disabled or got a role with more of the
+        core's keys, or ``lifetime`` is over. ``by``: the caller who requests it for the user; None for the user's own
+        request, whose link goes to the user's address and is shown to no one else. Raises NotFound, and
+        PermissionDenied if the caller may not set this user's password.
         """
         held = await self._users.get(tenant, user_id)
-        require_super(by, held.user.role)
-        return self._signed.make("password", tenant, user_id, held.user.epoch, lifetime=lifetime)
+        roles = (await self._views.of(tenant)).roles
+        require_may_manage(held.user.role, by, roles)
+        powers = sorted(powers_of(held.user.role, roles))
+        return self._signed.make("password", tenant, user_id, held.user.epoch, *powers, lifetime=lifetime)
 
     async def linked(self, tenant: str, text: str) -> Held:
         """The user whom a link is for. Raises Unauthenticated where it is not good any more."""
         parts = self._signed.read("password", text)
         if parts is None or parts[0] != tenant:
             raise Unauthenticated(_SPENT)
+        _, user_id, epoch, *powers = parts
         try:
-            held = await self._users.get(tenant, parts[1])
+            held = await self._users.get(tenant, user_id)
         except NotFound:
             raise Unauthenticated(_SPENT) from None
-        if held.user.disabled or held.user.epoch != parts[2]:
+        # A link that was shown while the user could do less must not open the account that can do more.
+        roles = (await self._views.of(tenant)).roles
+        grown = not powers_of(held.user.role, roles) <= frozenset(powers)
+        if held.user.disabled or held.user.epoch != epoch or grown:
             raise Unauthenticated(_SPENT)
         return held
 

@@ -51,6 +51,17 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         """Whether this user can sign in as super admin."""
         return self.role == SUPER_ADMIN and not self.disabled and self.password is not None
 
+    def writable(self) -> dict[str, Any]:
+        """The members that a merge patch (RFC 7396) changes; what is null is left out."""
+        members = {
+            "email": self.email,
+            "name": self.name,
+            "role": self.role,
+            "assignment": None if self.assignment is None else list(self.assignment),
+            "disabled": self.disabled,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
     def put(self) -> Put:
         """The user as the store takes it, with all that users are found, filtered and sorted by."""
         indexes: dict[str, IndexValue] = {

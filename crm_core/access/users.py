@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from crm_core.access.delegation import named_role, require_may_change, require_may_manage
 from crm_core.access.passwords import Passwords
 from crm_core.access.storing import commit
 from crm_core.access.throttle import LoginThrottle
@@ -17,14 +18,12 @@ from crm_core.errors import (
     InvalidRecord,
     LimitReached,
     NotFound,
-    PermissionDenied,
     RevisionMismatch,
     StorageUnavailable,
 )
 from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
 from crm_core.model.patch import merge_patch
-from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.model.times import told
 from crm_core.plugin.query import Page, PageQuery
 from crm_core.plugin.storage import (
@@ -37,7 +36,7 @@ from crm_core.plugin.storage import (
     StorageBackend,
     Unit,
 )
-from crm_core.workspace import Views
+from crm_core.workspace import Views, Workspace
 
 OPERATOR = "operator"
 """How records name somebody who works on the machine itself, with ``crm user``."""
@@ -83,12 +82,12 @@ class Users:
         return [read_user(document) for document in page.documents], page
 
     async def create(self, tenant: str, data: Any, by: Caller | None) -> Held:
-        """Make a user from decoded JSON. Raises InvalidRecord, PermissionDenied, LimitReached."""
+        """Make a user from decoded JSON. Raises PermissionDenied, InvalidRecord, LimitReached."""
         workspace = await self._views.of(tenant)
+        require_may_manage(named_role(data), by, workspace.roles)
         wanted, findings = read_input(data, None, workspace.catalog, workspace.roles)
         if wanted is None:
             raise _invalid(findings)
-        require_super(by, wanted.role)
         password = None if wanted.password is None else await self._passwords.hash(wanted.password)
         moment, actor = told(self._now()), _actor(by)
         user = User(
@@ -124,14 +123,16 @@ class Users:
     ) -> Held:
         """Change a user by a JSON merge patch; with ``revision``, only while it is at that one.
 
-        Raises NotFound, RevisionMismatch, InvalidRecord, PermissionDenied.
+        Raises NotFound, PermissionDenied, RevisionMismatch, InvalidRecord.
         """
         for _ in range(_ATTEMPTS):
             held = await self.get(tenant, id)
+            workspace = await self._views.of(tenant)
+            merged = merge_patch(held.user.writable(), patch)
+            require_may_change(held.user, merged, by, workspace.roles)
             if revision is not None and revision != held.revision:
                 raise RevisionMismatch("The user was changed in the meantime; read it again.")
-            require_super(by, held.user.role)
-            user = await self._changed(tenant, held.user, patch, by)
+            user = await self._changed(workspace, held.user, merged, by)
             if user is held.user:
                 return held
             outcome = await self.replace(tenant, held, user)
@@ -175,21 +176,11 @@ class Users:
             self._throttle.unlock(tenant, user.email)
         return Held(user, outcome.documents[0])
 
-    async def _changed(self, tenant: str, user: User, patch: Any, by: Caller | None) -> User:
+    async def _changed(self, workspace: Workspace, user: User, merged: Any, by: Caller | None) -> User:
         """The user after the patch; the very same where nothing changes."""
-        workspace = await self._views.of(tenant)
-        writable: dict[str, Any] = {
-            "email": user.email,
-            "name": user.name,
-            "role": user.role,
-            "assignment": None if user.assignment is None else list(user.assignment),
-            "disabled": user.disabled,
-        }
-        merged = merge_patch({name: value for name, value in writable.items() if value is not None}, patch)
         wanted, findings = read_input(merged, user, workspace.catalog, workspace.roles)
         if wanted is None:
             raise _invalid(findings)
-        require_super(by, wanted.role)
         changed = _applied(user, wanted)
         if wanted.password is not None:
             password = await self._passwords.hash(wanted.password)
@@ -228,12 +219,6 @@ def _applied(user: User, wanted: UserInput) -> User:
         disabled=wanted.disabled,
         epoch=user.epoch + (wanted.disabled and not user.disabled),
     )
-
-
-def require_super(by: Caller | None, role: str) -> None:
-    """Only a super admin makes, changes or becomes one."""
-    if role == SUPER_ADMIN and by is not None and by.role != SUPER_ADMIN:
-        raise PermissionDenied("Only a super admin may make or change a super admin.")
 
 
 def _actor(by: Caller | None) -> str:

@@ -61,7 +61,10 @@ LIST: Final[Mapping[str, Any]] = {
 CREATE: Final[Mapping[str, Any]] = {
     "name": "create_user",
     "summary": "Create a user.",
-    "description": "Without a password the user cannot sign in until one is chosen by an invitation.",
+    "description": (
+        "Without a password the user cannot sign in until one is chosen by an invitation. A role with a core key that "
+        "the caller lacks is 403 `permission_denied`."
+    ),
     "tag": "users",
     "key": MANAGE,
     "body": Body(schema=UserInput, example={"email": "ada@example.com", "role": "agent"}),
@@ -89,7 +92,11 @@ UPDATE: Final[Mapping[str, Any]] = {
     "name": "update_user",
     "summary": "Change a user.",
     "path_schemas": {"id": {"type": "string", "format": "uuid"}},
-    "description": ("A JSON merge patch (RFC 7396). A new password, and being disabled, end all sign-ins of the user."),
+    "description": (
+        "A JSON merge patch (RFC 7396). A new password, and being disabled, end all sign-ins of the user. A user or a "
+        "role with a core key that the caller lacks, and the caller's own role, assignment and `disabled`, are 403 "
+        "`permission_denied`."
+    ),
     "tag": "users",
     "key": MANAGE,
     "parameters": (

@@ -116,6 +116,7 @@ def _rights(visit: Visit) -> Iterator[Rights]:
 
 
 _CORE: Final = {
+    "records.erase": "Erase records",
     "sync.restore": "Restore revisions",
     "sync.view": "See the sync console",
     "smtp.test": "Send test mails",

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from quart import Response, request
 
+from crm_core.access.delegation import may_manage
 from crm_core.access.signin import INVITATION, RESET
-from crm_core.access.user import USERS, Held, words
+from crm_core.access.user import USERS, Held, User, words
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied, RevisionMismatch
 from crm_core.mail import Letter, MailTrouble, invitation, reset
-from crm_core.model.caller import Caller
-from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.plugin.query import PageQuery
 from crm_core.web.pages.details import Link
 from crm_core.web.pages.fields import Field, Option
@@ -37,14 +36,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The user whose rights are shown."""
+    """The user whose rights are shown. ``locked``: why the viewer cannot change the user; empty if they can."""
 
     href: str
     name: str
     note: str
     role: str
     revision: int
-    is_self: bool
+    locked: str
     disabled: bool
     narrowed: bool
     foot: str
@@ -137,8 +136,6 @@ async def disabled_set(visit: Visit, id: str) -> Response:  # noqa: A002 -- the 
 async def _changed(visit: Visit, user_id: str, patch: Mapping[str, Any], said: str) -> Response:
     revision = (await request.form).get("revision", "")
     number = int(revision) if revision.isdecimal() and len(revision) < 10 else -1
-    if user_id == visit.caller.id and "assignment" not in patch:
-        raise PermissionDenied("Nobody changes their own role or access; ask another admin.")
     try:
         await visit.services.users.update(visit.tenant, user_id, dict(patch), visit.caller, revision=number)
     except (InvalidRecord, RevisionMismatch) as error:
@@ -149,26 +146,26 @@ async def _changed(visit: Visit, user_id: str, patch: Mapping[str, Any], said: s
 
 
 async def _send(visit: Visit, held: Held) -> Response:
-    """Send the link by letter; where none can be sent, show it to the admin."""
-    sender = visit.sender
+    """Send the link by letter; where none can be sent, show it to the admin. Raises PermissionDenied."""
+    link, sender = await _link(visit, held), visit.sender
     if not sender.can_send:
-        return await _handed(visit, held, "This workspace has no mail server yet, so no letter was sent.")
+        return await _handed(visit, held, link, "This workspace has no mail server yet, so no letter was sent.")
     user = held.user
-    url = visit.lasting_address(f"/password/{await _link(visit, held, by=None)}")
+    url = visit.lasting_address(f"/password/{link}")
     if url is None:
         why = "This instance does not know its own web address: its operator sets public_url in instance.yaml."
-        return await _handed(visit, held, f"No letter was sent. {why}")
+        return await _handed(visit, held, link, f"No letter was sent. {why}")
     try:
         await sender.send(_letter(visit, sender, held, url), user.email)
     except MailTrouble as trouble:
-        return await _handed(visit, held, f"The letter was not delivered. {trouble.what} {trouble.mend}")
+        return await _handed(visit, held, link, f"The letter was not delivered. {trouble.what} {trouble.mend}")
     return visit.go(f"/users/{user.id}", f"A letter is on its way to {user.email}")
 
 
-async def _link(visit: Visit, held: Held, *, by: Caller | None) -> str:
-    """The secret part of the link; ``by``: who sees it besides the user. Raises PermissionDenied."""
+async def _link(visit: Visit, held: Held) -> str:
+    """The secret part of the link. Raises PermissionDenied."""
     lifetime = INVITATION if held.user.password is None else RESET
-    return await visit.services.signin.link(visit.tenant, held.user.id, lifetime, by=by)
+    return await visit.services.signin.link(visit.tenant, held.user.id, lifetime, by=visit.caller)
 
 
 def _letter(visit: Visit, sender: Sender, held: Held, url: str) -> Letter:
@@ -178,8 +175,8 @@ def _letter(visit: Visit, sender: Sender, held: Held, url: str) -> Letter:
     return reset(sender.brand, name=name, url=url, hours=int(RESET.total_seconds() // 3600))
 
 
-async def _handed(visit: Visit, held: Held, why: str) -> Response:
-    path = f"/password/{await _link(visit, held, by=visit.caller)}"
+async def _handed(visit: Visit, held: Held, link: str, why: str) -> Response:
+    path = f"/password/{link}"
     url = visit.lasting_address(path) or visit.address(path)
     days = f"{INVITATION.days} days" if held.user.password is None else f"{int(RESET.total_seconds() // 3600)} hours"
     text = f"Hand it to {held.user.name or held.user.email} yourself. It works once, for {days}."
@@ -230,6 +227,7 @@ def _person(visit: Visit, held: Held, chosen: Held) -> Person:
 
 def _chosen(visit: Visit, held: Held) -> Chosen:
     user = held.user
+    locked = _locked(visit, user)
     at, is_new = visit.formats.moment(user.updated_at), user.password is None
     return Chosen(
         href=f"{visit.root}/users/{user.id}",
@@ -237,18 +235,26 @@ def _chosen(visit: Visit, held: Held) -> Chosen:
         note=user.email + (f" · last changed {at.short}" if at else ""),
         role=user.role,
         revision=held.revision,
-        is_self=user.id == visit.caller.id,
+        locked=locked,
         disabled=user.disabled,
         narrowed=user.assignment is not None,
-        foot="What you take away is gone from the next click on.",
+        foot=locked or "Changes apply from the user's next click.",
         reset_text="Send the invitation again" if is_new else "Send a password link",
     )
 
 
+def _locked(visit: Visit, user: User) -> str:
+    if user.id == visit.caller.id:
+        return "You cannot change your own role or access. Ask another admin."
+    if may_manage(user.role, visit.caller, visit.workspace.roles):
+        return ""
+    return "This user's role has administration rights that yours lacks. Ask an admin whose role includes them."
+
+
 def _roles(visit: Visit, current: str) -> Iterator[Option]:
-    """The roles that one may give; only a super admin makes another one."""
+    """The roles that the user can give, and the current one."""
     for name, role in visit.workspace.roles.items():
-        if name != SUPER_ADMIN or SUPER_ADMIN in (visit.caller.role, current):
+        if name == current or may_manage(name, visit.caller, visit.workspace.roles):
             yield Option(name, role.title)
 
 

@@ -128,7 +128,7 @@ def access(backend: StorageBackend, clock: Clock, ids: Ids, tmp_path: Path) -> A
         views=views,
         users=users,
         sessions=sessions,
-        signin=SignIn(users, sessions, passwords, throttle, signed),
+        signin=SignIn(users, views, sessions, passwords=passwords, throttle=throttle, signed=signed),
         tokens=tokens,
         callers=Callers(tokens, sessions),
     )

@@ -149,3 +149,16 @@ def test_scopes_are_pairs_of_actions(scope: str, actions: set[str]) -> None:
     """A token's scope covers its two actions of its module, within what is allowed."""
     assert token_keys([scope], CATALOG.keys) == {f"deals.{action}" for action in actions}
     assert token_keys([scope], frozenset()) == frozenset()
+
+
+@pytest.mark.parametrize("assignment", [None, ("users.*",), ("*.manage",)])
+def test_a_module_named_like_a_core_key_gives_none_of_the_cores_keys(assignment: tuple[str, ...] | None) -> None:
+    """A catalog module ``users`` with an action ``manage`` makes no one an admin, by role, plan or overlay."""
+    allowed = frozenset({"users.view", "users.manage"})
+    roles = Roles({"all": Role("all", "All", ("*",)), "admin": ROLES["admin"]}, CORE)
+    overlays = {"all": RoleOverlay(grant=("users.*", "*.manage"))}
+    found = {
+        role: user_keys(role, roles=roles, allowed=allowed, overlays=overlays, assignment=assignment) for role in roles
+    }
+    assert "users.manage" not in found["all"]
+    assert found["admin"] >= CORE

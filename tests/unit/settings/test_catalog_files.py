@@ -92,7 +92,7 @@ def test_the_built_in_roles(tmp_path: Path, catalog: Any) -> None:
     """The core's own keys are held by the two admin roles alone."""
     roles = load_roles(tmp_path / "roles.yaml", catalog=catalog(""))
     assert list(roles) == ["super_admin", "admin", "manager", "agent", "viewer"]
-    assert len(roles.core_keys) == 4
+    assert len(roles.core_keys) == 5
     assert [name for name, role in roles.items() if roles.core_keys & set(role.grant)] == ["super_admin", "admin"]
     assert roles["viewer"].grant == ("*.view",)
 

@@ -1,0 +1,70 @@
+"""The rule of delegation: callers neither give nor take over a right of the core that they lack.
+
+Users and links follow it whether the API, a page or a command asks. ``by`` is the caller; None is an operator on the
+machine, who may do everything. A role is judged by what it grants, not by today's plan, and keys of modules are free
+to give for everyone who manages users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from crm_core.access.user import User
+from crm_core.errors import PermissionDenied
+from crm_core.model.caller import Caller
+from crm_core.model.catalog import Roles
+from crm_core.model.permissions import SUPER_ADMIN, core_keys_of
+
+_OWN: Final[Mapping[str, Any]] = {"role": None, "assignment": None, "disabled": False}
+
+
+def powers_of(role: str, roles: Roles) -> frozenset[str]:
+    """What a role can do beyond modules: its core keys and, for super admins, ``super_admin`` itself.
+
+    The latter makes a super admin more than a role that grants every core key.
+    """
+    core = core_keys_of(role, roles)
+    return core | {SUPER_ADMIN} if role == SUPER_ADMIN else core
+
+
+def may_manage(role: str, by: Caller | None, roles: Roles) -> bool:
+    """Whether the caller may give this role, and change users who have it."""
+    return by is None or powers_of(role, roles) <= powers_of(by.role, roles)
+
+
+def require_may_manage(role: str, by: Caller | None, roles: Roles) -> None:
+    """Raise PermissionDenied unless the caller may give this role and change users who have it."""
+    if may_manage(role, by, roles):
+        return
+    if role == SUPER_ADMIN:
+        raise PermissionDenied("Only a super admin can make or change a super admin. Ask one.")
+    lacking = sorted(powers_of(role, roles) - powers_of(by.role if by else "", roles))
+    raise PermissionDenied(
+        f"The role {roles[role].title} includes {', '.join(lacking)}, which your role lacks. "
+        "Ask an admin whose role includes it.",
+        feature=lacking[0],
+    )
+
+
+def require_may_change(user: User, after: Any, by: Caller | None, roles: Roles) -> None:
+    """Raise PermissionDenied unless the caller may make this change.
+
+    ``after``: the user's writable members with the patch applied, not validated yet, so that a refusal says nothing
+    about the input.
+    """
+    require_may_manage(user.role, by, roles)
+    if not isinstance(after, Mapping):
+        return
+    require_may_manage(named_role(after), by, roles)
+    if by is None or by.id != user.id:
+        return
+    before = user.writable()
+    if any(after.get(name, absent) != before.get(name, absent) for name, absent in _OWN.items()):
+        raise PermissionDenied("You cannot change your own role or access. Ask another admin.")
+
+
+def named_role(data: Any) -> str:
+    """The role that input names; empty if it names none, which validation then refuses."""
+    role = data.get("role") if isinstance(data, Mapping) else None
+    return role if isinstance(role, str) else ""
