@@ -11,6 +11,7 @@ import msgspec
 
 from crm_core.errors import SetupError
 from crm_core.model.log import Head
+from crm_core.model.texts import plain_integer
 from crm_core.plugin.storage import EntryQuery
 from crm_core.services import Services
 from crm_core.sync.log import query_of, shown
@@ -71,9 +72,10 @@ async def verify(services: Services, tenant: str, head: str | None) -> dict[str,
 
 def _head(text: str) -> Head:
     seq, _, digest = text.partition(":")
-    if not seq.isdecimal() or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+    number = plain_integer(seq, least=0, most=2**63)
+    if number is None or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise SetupError(["--head takes SEQ:HASH, as log_head in answers and in health: 57:ab12... (64 hex digits)"])
-    return Head(int(seq), digest)
+    return Head(number, digest)
 
 
 COMMANDS = {"list": listed, "tail": tail, "export": export, "verify": verify}

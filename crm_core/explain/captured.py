@@ -9,6 +9,7 @@ import msgspec
 
 from crm_core.explain.curl import is_curl, read_curl
 from crm_core.explain.form import Captured, Unreadable, split_target
+from crm_core.model.texts import plain_integer
 
 _REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8192})(?: HTTP/[0-9.]+)?")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):[ \t]*(.*?)[ \t]*")
@@ -60,9 +61,9 @@ def _header(line: str) -> tuple[str, str]:
 def _of_length(body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[bytes, tuple[str, ...]]:
     """The body as Content-Length says. An editor adds a line end when a capture is saved."""
     told = [value for name, value in headers if name == "content-length"]
-    if not told or not told[0].isdecimal():
+    length = plain_integer(told[0], least=0, most=2**63) if told else None
+    if length is None:
         return body, ()
-    length = int(told[0])
     if len(body) > length and body[length:].strip(b"\r\n") == b"":
         return body[:length], (f"The line end behind the {length} bytes that Content-Length tells was left out.",)
     if len(body) != length:

@@ -1,4 +1,4 @@
-"""Kinds of text that sections and records share: lines, paragraphs, mail addresses, https URLs."""
+"""Kinds of text that sections and records share: lines, paragraphs, email addresses, https URLs, whole numbers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ Paragraphs = Annotated[
 Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL, description="an e-mail address such as info@example.com")]
 
 URL_LENGTH = 2048
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\x9f\s<>\"\\^`{|}]")
 
 
@@ -42,3 +43,12 @@ def https_trouble(url: str) -> str | None:
     if "@" in parts.netloc:
         return "The URL must not hold a user name or password; leave out what stands before the @."
     return None
+
+
+def plain_integer(text: str, *, least: int, most: int) -> int | None:
+    """The whole number from ``least`` to ``most`` that ASCII digits write; None for every other text.
+
+    ``int`` alone also reads spaces, underscores and the digits of other scripts, and raises past 4,300 digits.
+    """
+    number = int(text) if _INTEGER.fullmatch(text) else None
+    return number if number is not None and least <= number <= most else None

@@ -12,6 +12,7 @@ import msgspec
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.fields import bare, convert, is_struct, metas
 from crm_core.model.record_members import AMOUNT_DECIMALS
+from crm_core.model.texts import plain_integer
 from crm_core.plugin.unit import IndexValue
 
 Kind = Literal[
@@ -67,8 +68,9 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         value: Any = text
         if self.kind == "flag":
             value = {"true": True, "false": False}.get(text, text)
-        elif self.kind == "integer" and text.removeprefix("-").isdecimal() and len(text) < 20:
-            value = int(text)
+        elif self.kind == "integer":
+            number = plain_integer(text, least=-(2**63), most=2**63 - 1)
+            value = text if number is None else number
         elif self.kind == "currency" and text not in CURRENCIES:
             raise ValueError("This must be an ISO 4217 code such as EUR.")
         one = [value] if self.kind == "texts" else value

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from crm_core.errors import InvalidParameter
+from crm_core.model.texts import plain_integer
 from crm_core.model.times import heard, told
 from crm_core.plugin.query import PageQuery
 from crm_core.plugin.record_type import LIST_PARAMETERS
@@ -105,9 +106,10 @@ def _context(tenant: str, shape: Shape, chosen: list[tuple[str, str]]) -> str:
 def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT):
+    number = plain_integer(text, least=1, most=MAX_LIMIT)
+    if number is None:
         raise InvalidParameter(f"limit is a whole number from 1 to {MAX_LIMIT}.", parameter="limit")
-    return int(text)
+    return number
 
 
 def _sort(shape: Shape, text: str) -> str:

@@ -10,12 +10,13 @@ from quart import request
 
 from crm_core.errors import InvalidParameter, PayloadTooLarge, UnknownParameter, UnsupportedMediaType
 from crm_core.model.strict_json import loads
+from crm_core.model.texts import plain_integer
 
 
 async def read_body(limit: int) -> bytes:
     """The raw body. Raises PayloadTooLarge as soon as it is over ``limit`` bytes; the rest is not read."""
-    announced = fields("content-length")
-    if announced and announced[0].isdigit() and int(announced[0]) > limit:
+    announced = plain_integer("".join(fields("content-length")[:1]), least=0, most=2**63)
+    if announced is not None and announced > limit:
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
@@ -82,9 +83,10 @@ def whole_number(name: str, text: str | None, *, default: int, least: int = 1, m
     """A parameter as a whole number. Raises InvalidParameter."""
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+    number = plain_integer(text, least=least, most=most)
+    if number is None:
         raise InvalidParameter(f"{name} is a whole number from {least} to {most}.", parameter=name)
-    return int(text)
+    return number
 
 
 def _parameters(text: str) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.user import USERS, Held, User, words
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied, RevisionMismatch
 from crm_core.mail import Letter, MailTrouble, invitation, reset
+from crm_core.model.texts import plain_integer
 from crm_core.plugin.query import PageQuery
 from crm_core.web.pages.details import Link
 from crm_core.web.pages.fields import Field, Option
@@ -134,10 +135,9 @@ async def disabled_set(visit: Visit, id: str) -> Response:  # noqa: A002 -- the 
 
 
 async def _changed(visit: Visit, user_id: str, patch: Mapping[str, Any], said: str) -> Response:
-    revision = (await request.form).get("revision", "")
-    number = int(revision) if revision.isdecimal() and len(revision) < 10 else -1
+    number = plain_integer((await request.form).get("revision", ""), least=1, most=2**53)
     try:
-        await visit.services.users.update(visit.tenant, user_id, dict(patch), visit.caller, revision=number)
+        await visit.services.users.update(visit.tenant, user_id, dict(patch), visit.caller, revision=number or -1)
     except (InvalidRecord, RevisionMismatch) as error:
         told = error.errors[0].message if error.errors else error.detail
         notice = Notice(tone="bad", icon="alert", title="Nothing was changed.", text=told)

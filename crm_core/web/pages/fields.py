@@ -10,6 +10,7 @@ import msgspec
 
 from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.record_members import AMOUNT_DECIMALS
+from crm_core.model.texts import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.shown import is_person, told
@@ -238,8 +239,9 @@ def meant(member: Member, text: str) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     if not plain:
         return None
-    if member.kind == "integer" and plain.removeprefix("-").isdecimal():
-        return int(plain)
+    if member.kind == "integer":
+        number = plain_integer(plain, least=-(2**63), most=2**63 - 1)
+        return plain if number is None else number
     if member.kind == "number":
         return plain_number(plain)
     if member.kind == "decimal":

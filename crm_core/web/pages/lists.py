@@ -10,6 +10,7 @@ from markupsafe import Markup
 from quart import Response, request
 
 from crm_core.errors import NotFound
+from crm_core.model.texts import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, RecordType
 from crm_core.records.export import as_csv
@@ -139,9 +140,9 @@ class _Lists:
         asked = {**self._asked, "sort": self._sort, "limit": str(LIMIT), "total": "true"}
         if cursor := request.args.get("cursor"):
             asked["cursor"] = cursor
-        at = request.args.get("at", "0")
+        at = plain_integer(request.args.get("at", ""), least=0, most=10**8) if cursor else None
         listing = await records.reads.list(records.call(visit.tenant, visit.caller, self._name), asked)
-        return listing, int(at) if at.isdecimal() and len(at) < 9 and cursor else 0
+        return listing, at or 0
 
     def _here(self, **changes: str | None) -> str:
         """The address of this list with some parameters changed, from its first page."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from quart import Response, request
 
 from crm_core.errors import CrmError, NotFound
+from crm_core.model.texts import plain_integer
 from crm_core.sync.apply import Applied
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.details import Link
@@ -208,6 +209,7 @@ def _refused(error: CrmError) -> Notice:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    number = plain_integer(text, least=0, most=10**9)
+    if number is None:
         raise NotFound("There is no such revision.")
-    return int(text)
+    return number

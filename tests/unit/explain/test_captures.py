@@ -48,6 +48,13 @@ def test_content_length_tells_what_an_editor_added(length: int, body: bytes, kep
     assert bool(note) is bool(captured.notes)
 
 
+def test_a_length_without_end_is_no_length() -> None:
+    """Thousands of digits are passed over like any other Content-Length that is none."""
+    for length in ("9" * 5000, "\u00b2", "-1"):
+        captured = read(f"POST {PATH} HTTP/1.1\nContent-Length: {length}\n\n{{}}".encode())
+        assert captured.body == b"{}"
+
+
 def test_headers_alone_need_an_address(tmp_path: object) -> None:
     """Headers without a request line go to --url; the prefix that curl -v writes is passed over."""
     captured = read("> Sync-Nonce: n\n> X: y\n>\n", url=f"https://crm.example{PATH}", body=b"{}")

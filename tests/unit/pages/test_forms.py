@@ -8,8 +8,9 @@ from werkzeug.datastructures import MultiDict
 
 from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.record_members import Amount, Currency, Custom, Day, EmailAddress, Line, Notes, RecordId, Tags
+from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType, Reference
-from crm_core.web.pages.fields import Choices, Option, blank, errors_of, form_of, patch_of, read, values_of
+from crm_core.web.pages.fields import Choices, Option, blank, errors_of, form_of, meant, patch_of, read, values_of
 
 
 class Place(msgspec.Struct, forbid_unknown_fields=True):
@@ -116,6 +117,14 @@ def test_an_ambiguous_number_is_refused(field: str, text: str, sentence: str) ->
     with pytest.raises(InvalidRecord) as refused:
         patch_of(VISITS, read(VISITS, sent(shown, **{field: text})), shown, RECORD)
     assert errors_of(VISITS, refused.value.errors) == {field: f"{field.capitalize()}: {sentence}"}
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "\u0663", "--3"])
+def test_what_is_no_whole_number_goes_on_as_text(text: str) -> None:
+    """The type of the member refuses it at its field; it is no fault of the server."""
+    guests = Member(name="guests", attribute="guests", label="Guests", kind="integer", type=int)
+    assert meant(guests, text) == text
+    assert meant(guests, "-3") == -3
 
 
 def test_a_stored_amount_of_three_decimals_is_kept() -> None:

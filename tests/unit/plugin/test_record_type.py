@@ -97,7 +97,16 @@ def test_a_filter_is_read_by_the_members_type(name: str, text: str, sought: Any)
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("kind", "visit"), ("cost", "1e3"), ("day", "24.11.2026"), ("guests", "seven"), ("done", "1"), ("tags", "a\nb")],
+    [
+        ("kind", "visit"),
+        ("cost", "1e3"),
+        ("day", "24.11.2026"),
+        ("guests", "seven"),
+        ("guests", "\u0667"),
+        ("guests", "9" * 5000),
+        ("done", "1"),
+        ("tags", "a\nb"),
+    ],
 )
 def test_a_filter_that_no_value_could_match_is_told(name: str, text: str) -> None:
     """With the sentence that says what the values are."""
