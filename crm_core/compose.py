@@ -176,7 +176,7 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
     sealer = Sealer(settings.secret_keys)
     views = Views(backend, configured, registry.sections)
     passwords, signed = Passwords(), SignedTexts(settings.secret_keys, now)
-    tokens = Tokens(backend, settings.secret_keys, now, ids, registry.record_types)
+    tokens = Tokens(backend, views, settings.secret_keys, now=now, ids=ids, record_types=registry.record_types)
     throttle = LoginThrottle(now)
     users = Users(backend, views, passwords, throttle, now=now, ids=ids)
     sessions = Sessions(backend, signed, now, ids)

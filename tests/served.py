@@ -57,7 +57,7 @@ class Instance:
 
     async def token(self, *scopes: str, tenant: str = "northwind") -> str:
         """A token with these scopes; all scopes of records unless told."""
-        return (await self.services.tokens.create(tenant, scopes=scopes or SCOPES))[0]
+        return (await self.services.tokens.create(tenant, scopes=scopes or SCOPES, by=None))[0]
 
     async def user(self, role: str, tenant: str = "northwind", assignment: Iterable[str] | None = None) -> str:
         """The access token of a user of this role, just signed in."""

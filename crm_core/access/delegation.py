@@ -1,15 +1,16 @@
 """The rule of delegation: callers neither give nor take over a right of the core that they lack.
 
-Users and links follow it whether the API, a page or a command asks. ``by`` is the caller; None is an operator on the
-machine, who may do everything. A role is judged by what it grants, not by today's plan, and keys of modules are free
-to give for everyone who manages users.
+Users, links and tokens follow it whether the API, a page or a command asks. ``by`` is the caller; None is an operator
+on the machine, who may do everything. A role is judged by what it grants, not by today's plan, and keys of modules are
+free to give for everyone who manages users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from crm_core.access.scopes import core_key_for
 from crm_core.access.user import User
 from crm_core.errors import PermissionDenied
 from crm_core.model.caller import Caller
@@ -62,6 +63,17 @@ def require_may_change(user: User, after: Any, by: Caller | None, roles: Roles) 
     before = user.writable()
     if any(after.get(name, absent) != before.get(name, absent) for name, absent in _OWN.items()):
         raise PermissionDenied("You cannot change your own role or access. Ask another admin.")
+
+
+def require_may_give(scopes: Iterable[str], by: Caller, roles: Roles) -> None:
+    """Raise PermissionDenied unless the caller may make, and revoke, a token with these scopes."""
+    for scope in scopes:
+        key = core_key_for(scope)
+        if key is not None and key not in powers_of(by.role, roles):
+            raise PermissionDenied(
+                f"The scope {scope} needs {key}, which your role lacks. Ask an admin whose role includes it.",
+                feature=key,
+            )
 
 
 def named_role(data: Any) -> str:

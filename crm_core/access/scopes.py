@@ -8,12 +8,18 @@ from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.permissions import SCOPE_ACTIONS
 from crm_core.settings.places import hint
 
-SYNC_SCOPES = ("sync:health", "sync:read", "sync:admin")
+_CORE_KEYS = {"sync:health": "sync.view", "sync:read": "sync.view", "sync:admin": "sync.restore"}
+SYNC_SCOPES = tuple(_CORE_KEYS)
 
 
 def known_scopes(record_types: Iterable[str]) -> tuple[str, ...]:
     """Every scope there is where these record types are known."""
     return (*SYNC_SCOPES, *(f"{name}:{access}" for name in sorted(record_types) for access in SCOPE_ACTIONS))
+
+
+def core_key_for(scope: str) -> str | None:
+    """The core key that a user needs for what a scope covers; None if the keys of modules cover it."""
+    return "records.erase" if scope.endswith(":erase") else _CORE_KEYS.get(scope)
 
 
 def checked_scopes(scopes: Iterable[str], record_types: Collection[str]) -> tuple[str, ...]:

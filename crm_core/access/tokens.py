@@ -13,6 +13,7 @@ import msgspec
 from cachetools import LRUCache
 from itsdangerous import BadSignature
 
+from crm_core.access.delegation import require_may_give
 from crm_core.access.scopes import checked_scopes
 from crm_core.access.storing import commit
 from crm_core.errors import Finding, InvalidRecord, LimitReached, NotFound, RevisionMismatch, Unauthenticated
@@ -30,6 +31,7 @@ from crm_core.plugin.storage import (
     StorageBackend,
     Unit,
 )
+from crm_core.workspace import Views
 from crm_core.workspace.signer import ExactSigner
 
 TOKENS = "tokens"
@@ -78,14 +80,16 @@ class Tokens:
     def __init__(
         self,
         backend: StorageBackend,
+        views: Views,
         secret_keys: Iterable[bytes],
+        *,
         now: Callable[[], datetime],
         ids: Ids,
         record_types: Collection[str],
-        *,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._backend = backend
+        self._views = views
         self._now = now
         self._ids = ids
         self._record_types = record_types
@@ -95,13 +99,22 @@ class Tokens:
         self._known: LRUCache[tuple[str, str], _Known] = LRUCache(_CACHED)
 
     async def create(
-        self, tenant: str, *, scopes: Iterable[str], name: str = "", expires_at: datetime | None = None
+        self,
+        tenant: str,
+        *,
+        scopes: Iterable[str],
+        by: Caller | None,
+        name: str = "",
+        expires_at: datetime | None = None,
     ) -> tuple[str, Token]:
-        """Make a token; its text is returned here and never again.
+        """Make a token; its text is returned here and never again. ``by``: the user; None is an operator.
 
-        Raises InvalidRecord (unknown scope, a past expiry, a bad name), LimitReached, UnknownTenant.
+        Raises PermissionDenied (a scope for a core key that the user lacks), InvalidRecord (unknown scope, a past
+        expiry, a bad name), LimitReached, UnknownTenant.
         """
-        now = self._now()
+        scopes, now = tuple(scopes), self._now()
+        if by is not None:
+            require_may_give(scopes, by, (await self._views.of(tenant)).roles)
         token = Token(
             id=self._ids.new(),
             name=_checked_name(name),
@@ -151,12 +164,17 @@ class Tokens:
         """All tokens, ended ones too, the oldest first."""
         return [_read(document) async for document in self._backend.documents(tenant, TOKENS)]
 
-    async def revoke(self, tenant: str, id: str) -> Token:  # noqa: A002 -- the wire's word
-        """End a token at once; one that is revoked already stays so. Raises NotFound, RevisionMismatch."""
+    async def revoke(self, tenant: str, id: str, *, by: Caller | None) -> Token:  # noqa: A002 -- the wire's word
+        """End a token at once; one that is revoked already stays so. ``by``: the user; None is an operator.
+
+        Raises NotFound, PermissionDenied (the user could not have made it), RevisionMismatch.
+        """
         document = (await self._backend.get(tenant, TOKENS, id)).document
         if document is None:
             raise NotFound("There is no token with this id; crm token list shows those there are.")
         token = _read(document)
+        if by is not None:
+            require_may_give(token.scopes, by, (await self._views.of(tenant)).roles)
         if token.revoked_at is not None:
             return token
         now = self._now()

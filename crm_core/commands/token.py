@@ -15,7 +15,7 @@ async def create(
 ) -> dict[str, Any]:
     """Make a token, told this once; ``expires_in`` in seconds, None: never."""
     expires_at = None if expires_in is None else services.now() + timedelta(seconds=expires_in)
-    text, token = await services.tokens.create(tenant, scopes=scopes, name=name, expires_at=expires_at)
+    text, token = await services.tokens.create(tenant, scopes=scopes, by=None, name=name, expires_at=expires_at)
     return {"token": text, "id": token.id, "scopes": list(token.scopes), "expires_at": token.expires_at}
 
 
@@ -28,7 +28,7 @@ async def listed(services: Services, tenant: str) -> dict[str, Any]:
 
 async def revoke(services: Services, tenant: str, token_id: str) -> dict[str, Any]:
     """End a token at once."""
-    token = await services.tokens.revoke(tenant, token_id)
+    token = await services.tokens.revoke(tenant, token_id, by=None)
     return {"id": token.id, "revoked_at": token.revoked_at}
 
 

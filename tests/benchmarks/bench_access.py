@@ -10,6 +10,7 @@ import timeit
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Self
 
 from benchmarks.frame import Measurement, Side
@@ -22,7 +23,7 @@ from crm_core.model.ids import Ids
 from crm_core.model.modules import derive_modules
 from crm_core.plugin.storage import StorageContext
 from crm_core.settings import load_catalog, load_roles
-from crm_core.workspace import Workspace, keys_of
+from crm_core.workspace import Views, Workspace, keys_of
 from crm_tinydb.storage import TinyDBBackend
 
 CALLS, BATCH = 20_000, 500
@@ -64,8 +65,11 @@ def tokens(folder: Path, runner: asyncio.Runner) -> tuple[Side, Side]:
     store = TinyDBBackend()
     runner.run(store.open(StorageContext(folder)))
     runner.run(store.create("north"))
-    made = Tokens(store, (b"k" * 32,), now, Ids(now), ("customers",))
-    text, _ = runner.run(made.create("north", scopes=["customers:read"]))
+    catalog = load_catalog(Path("modules.yaml"), record_types=())
+    files = SimpleNamespace(generation=1, catalog=catalog, roles=load_roles(Path("roles.yaml"), catalog=catalog))
+    views = Views(store, files, {})
+    made = Tokens(store, views, (b"k" * 32,), now=now, ids=Ids(now), record_types=("customers",))
+    text, _ = runner.run(made.create("north", scopes=["customers:read"], by=None))
 
     async def batch(tries: Callable[[], Awaitable[object]]) -> float:
         began = time.perf_counter()

@@ -120,7 +120,7 @@ def access(backend: StorageBackend, clock: Clock, ids: Ids, tmp_path: Path) -> A
     throttle = LoginThrottle(clock)
     users = Users(backend, views, passwords, throttle, now=clock, ids=ids)
     sessions = Sessions(backend, signed, clock, ids)
-    tokens = Tokens(backend, KEYS, clock, ids, ("customers", "deals", "tasks"))
+    tokens = Tokens(backend, views, KEYS, now=clock, ids=ids, record_types=("customers", "deals", "tasks"))
     return Access(
         backend=backend,
         clock=clock,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.access.delegation import may_manage, named_role, powers_of, require_may_manage
+from crm_core.access.delegation import may_manage, named_role, powers_of, require_may_give, require_may_manage
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.errors import InvalidRecord, PermissionDenied, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
@@ -187,3 +187,41 @@ async def test_a_link_of_an_earlier_version_opens_no_account_with_core_keys(team
     assert (await team.signin.linked("north", made[0])).user.id == agent.user.id
     with pytest.raises(Unauthenticated):
         await team.signin.linked("north", made[1])
+
+
+@pytest.mark.parametrize(
+    ("scope", "may"),
+    [
+        ("customers:read", {"super_admin", "admin", "lead", "clerk"}),
+        ("customers:write", {"super_admin", "admin", "lead", "clerk"}),
+        ("sync:health", {"super_admin", "admin", "lead"}),
+        ("sync:read", {"super_admin", "admin", "lead"}),
+        ("sync:admin", {"super_admin", "admin"}),
+        ("customers:erase", {"super_admin", "admin"}),
+    ],
+)
+def test_a_scope_is_given_by_callers_who_have_its_core_key(scope: str, may: set[str], roles: Roles) -> None:
+    """What a token may do beyond modules, the user who gives it may do too."""
+    for role in ("super_admin", "admin", "lead", "clerk"):
+        if role in may:
+            require_may_give(["customers:read", scope], user(role), roles)
+        else:
+            with pytest.raises(PermissionDenied) as caught:
+                require_may_give(["customers:read", scope], user(role), roles)
+            assert caught.value.evidence["feature"] in roles.core_keys
+
+
+async def test_a_token_is_made_and_revoked_by_callers_who_could_give_it(team: Any) -> None:
+    """A clerk neither makes nor ends a token with a scope for a core key, and what they tried leaves no token."""
+    clerk = await team.caller(await team.user("clerk@example.com", "clerk"))
+    lead = await team.caller(await team.user("lead@example.com", "lead"))
+    with pytest.raises(PermissionDenied):
+        await team.tokens.create("north", scopes=["sync:read", "no:scope"], by=clerk)
+    assert await team.tokens.list("north") == []
+    _, token = await team.tokens.create("north", scopes=["sync:read"], by=lead)
+    with pytest.raises(PermissionDenied):
+        await team.tokens.revoke("north", token.id, by=clerk)
+    assert [one.revoked_at for one in await team.tokens.list("north")] == [None]
+    await team.tokens.revoke("north", token.id, by=lead)
+    _, plain = await team.tokens.create("north", scopes=["customers:read"], by=clerk)
+    await team.tokens.revoke("north", plain.id, by=clerk)

@@ -95,7 +95,7 @@ async def by_token(access: Any) -> Any:
     """A caller with scopes."""
 
     async def made(*scopes: str) -> Caller:
-        text, _ = await access.tokens.create("north", scopes=scopes)
+        text, _ = await access.tokens.create("north", scopes=scopes, by=None)
         caller: Caller = await access.callers.bearer("north", text)
         return caller
 
@@ -131,7 +131,7 @@ async def test_each_hears_what_it_may_see(access: Any, listening: Any, changes: 
 
 async def test_another_tenant_hears_nothing(access: Any, feeds: Feeds, changes: Any) -> None:
     """What is committed in one tenant is told in that one alone."""
-    text, _ = await access.tokens.create("south", scopes=["customers:read"])
+    text, _ = await access.tokens.create("south", scopes=["customers:read"], by=None)
     async with aclosing(feeds.listen("south", await access.callers.bearer("south", text), None)) as frames:
         reader = Reader(frames)
         await reader.next()
@@ -171,7 +171,7 @@ async def test_streams_end_with_the_credential(access: Any, listening: Any, how:
     """Logout, disabling, a new password, revocation and expiry end the open streams of that credential alone."""
     held = await access.user()
     bystander = await access.caller(await access.user("bob@example.com"))
-    text, token = await access.tokens.create("north", scopes=["sync:read"])
+    text, token = await access.tokens.create("north", scopes=["sync:read"], by=None)
     caller = (
         await access.caller(held) if how not in ("revoked", "expired") else await access.callers.bearer("north", text)
     )
@@ -183,7 +183,7 @@ async def test_streams_end_with_the_credential(access: Any, listening: Any, how:
         elif how == "password":
             await access.users.update("north", held.user.id, {"password": "another long one"}, None)
         elif how == "revoked":
-            await access.tokens.revoke("north", token.id)
+            await access.tokens.revoke("north", token.id, by=None)
         else:
             access.clock.forward(days=40)
             await access.backend.commit("north", Unit(now=0))

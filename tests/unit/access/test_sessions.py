@@ -110,10 +110,10 @@ async def test_what_ends_a_sign_in_ends_all_its_texts(access: Any, how: str) -> 
 
 async def test_a_token_is_still_a_caller_until_it_ends(access: Any) -> None:
     """An open connection of an API token is told apart from one whose token was revoked."""
-    text, token = await access.tokens.create("north", scopes=["sync:read"])
+    text, token = await access.tokens.create("north", scopes=["sync:read"], by=None)
     caller = await access.callers.bearer("north", text)
     assert await access.callers.still("north", caller) == caller
-    await access.tokens.revoke("north", token.id)
+    await access.tokens.revoke("north", token.id, by=None)
     await dead(access.callers.still("north", caller))
 
 

@@ -78,7 +78,7 @@ async def test_credentials_have_one_spelling(access: Any) -> None:
     grant, cookie = access.sessions.grant("north", session), access.sessions.cookie("north", session)
     csrf = access.sessions.confirmation("north", session.id)
     link = await access.signin.link("north", held.user.id, HOUR, by=None)
-    token, _ = await access.tokens.create("north", scopes=["sync:read"])
+    token, _ = await access.tokens.create("north", scopes=["sync:read"], by=None)
     for other in respelled(grant.access_token):
         await refused(access.callers.bearer("north", other))
     for other in respelled(token):

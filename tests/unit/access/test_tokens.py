@@ -18,8 +18,18 @@ Make = Callable[..., Tokens]
 
 
 @pytest.fixture
-def make(backend: StorageBackend, clock: Any, ids: Ids) -> Make:
-    return lambda *keys: Tokens(backend, keys or (NEW, OLD), clock, ids, RECORD_TYPES)
+def make(access: Any) -> Make:
+    def made(*keys: bytes) -> Tokens:
+        return Tokens(
+            access.backend,
+            access.views,
+            keys or (NEW, OLD),
+            now=access.clock,
+            ids=Ids(access.clock),
+            record_types=RECORD_TYPES,
+        )
+
+    return made
 
 
 async def refused(tokens: Tokens, text: str, tenant: str = "north") -> str:
@@ -31,7 +41,7 @@ async def refused(tokens: Tokens, text: str, tenant: str = "north") -> str:
 async def test_a_token_says_who_it_is_and_what_it_covers(make: Make) -> None:
     """The text that was told once makes a caller with the token's name and scopes, in its own tenant."""
     tokens = make()
-    text, token = await tokens.create("north", scopes=["customers:read", "sync:health"], name="ERP")
+    text, token = await tokens.create("north", scopes=["customers:read", "sync:health"], by=None, name="ERP")
     caller = await tokens.caller("north", text)
     assert text.startswith("crm_")
     assert (caller.kind, caller.id, caller.name) == ("token", token.id, "ERP")
@@ -42,14 +52,14 @@ async def test_a_token_says_who_it_is_and_what_it_covers(make: Make) -> None:
 async def test_bad_tokens_look_alike(make: Make, clock: Any) -> None:
     """Unknown, foreign, revoked, expired, edited and senseless tokens get the same refusal."""
     tokens = make()
-    text, token = await tokens.create("north", scopes=["customers:read"])
-    short, _ = await tokens.create("north", scopes=["customers:read"], expires_at=clock() + timedelta(days=1))
+    text, token = await tokens.create("north", scopes=["customers:read"], by=None)
+    short, _ = await tokens.create("north", scopes=["customers:read"], by=None, expires_at=clock() + timedelta(days=1))
     await tokens.caller("north", short)
-    await tokens.revoke("north", token.id)
+    await tokens.revoke("north", token.id, by=None)
     clock.forward(days=1)
     senseless = ("", "crm_", "crm_x.y", "nothing", text[:-1], text + "x", "crm_\udcff", "crm_ü.ü", text.upper())
     said = {await refused(tokens, one) for one in (text, short, *senseless)}
-    fresh, _ = await tokens.create("south", scopes=["customers:read"])
+    fresh, _ = await tokens.create("south", scopes=["customers:read"], by=None)
     said.add(await refused(tokens, fresh, "north"))
     assert len(said) == 1
 
@@ -57,20 +67,20 @@ async def test_bad_tokens_look_alike(make: Make, clock: Any) -> None:
 async def test_a_revoked_token_stops_at_once_everywhere(make: Make) -> None:
     """A second process on the same store, with the caller at hand, refuses a token that the first one revoked."""
     tokens, other = make(), make()
-    text, token = await tokens.create("north", scopes=["customers:read"])
+    text, token = await tokens.create("north", scopes=["customers:read"], by=None)
     await other.caller("north", text)
-    revoked = await tokens.revoke("north", token.id)
+    revoked = await tokens.revoke("north", token.id, by=None)
     assert revoked.revoked_at is not None
-    assert await tokens.revoke("north", token.id) == revoked
+    assert await tokens.revoke("north", token.id, by=None) == revoked
     await refused(other, text)
     assert [one.revoked_at for one in await tokens.list("north")] == [revoked.revoked_at]
     with pytest.raises(NotFound):
-        await tokens.revoke("south", token.id)
+        await tokens.revoke("south", token.id, by=None)
 
 
 async def test_the_text_is_nowhere_in_the_store(make: Make, backend: StorageBackend) -> None:
     """Neither the documents nor the files of the tenant hold the text or its random part."""
-    text, _ = await make().create("north", scopes=["customers:read"])
+    text, _ = await make().create("north", scopes=["customers:read"], by=None)
     bodies = b"".join([one.body async for one in backend.documents("north", TOKENS)])
     random = text.removeprefix("crm_").rpartition(".")[0].encode()
     assert random not in bodies
@@ -82,7 +92,7 @@ async def test_the_text_is_nowhere_in_the_store(make: Make, backend: StorageBack
 
 async def test_secret_keys_rotate(make: Make) -> None:
     """A token outlives the arrival of a new secret key and ends when the key that made it is taken out."""
-    text, _ = await make(OLD).create("north", scopes=["customers:read"])
+    text, _ = await make(OLD).create("north", scopes=["customers:read"], by=None)
     await make(NEW, OLD).caller("north", text)
     await refused(make(NEW), text)
 
@@ -100,7 +110,7 @@ async def test_secret_keys_rotate(make: Make) -> None:
 async def test_unknown_scopes_are_named_with_a_hint(make: Make, scopes: list[str], hint: str) -> None:
     """A scope that there is not is refused with the nearest one that there is."""
     with pytest.raises(InvalidRecord) as caught:
-        await make().create("north", scopes=scopes)
+        await make().create("north", scopes=scopes, by=None)
     assert hint in caught.value.errors[0].message
 
 
@@ -110,19 +120,19 @@ async def test_names_and_expiries_are_checked(make: Make, clock: Any, more: dict
     if "expires_at" in more:
         more = {"expires_at": clock()}
     with pytest.raises(InvalidRecord):
-        await make().create("north", scopes=["customers:read"], **more)
+        await make().create("north", scopes=["customers:read"], by=None, **more)
 
 
 async def test_their_number_is_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the limit an ended token makes room, and where all still work the next is refused."""
     monkeypatch.setattr(tokens_module, "MAX_TOKENS", 2)
     tokens = make()
-    text, first = await tokens.create("north", scopes=["customers:read"])
-    second, _ = await tokens.create("north", scopes=["customers:read"])
+    text, first = await tokens.create("north", scopes=["customers:read"], by=None)
+    second, _ = await tokens.create("north", scopes=["customers:read"], by=None)
     with pytest.raises(LimitReached):
-        await tokens.create("north", scopes=["customers:read"])
-    await tokens.revoke("north", first.id)
-    await tokens.create("north", scopes=["customers:read"])
+        await tokens.create("north", scopes=["customers:read"], by=None)
+    await tokens.revoke("north", first.id, by=None)
+    await tokens.create("north", scopes=["customers:read"], by=None)
     assert first.id not in [one.id for one in await tokens.list("north")]
     await refused(tokens, text)
     await tokens.caller("north", second)
