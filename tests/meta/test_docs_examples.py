@@ -22,6 +22,7 @@ RUN_ELSEWHERE = {
     "docs/protocol.md": "tests/meta/test_docs_protocol.py",
     "docs/records.md": "tests/meta/test_docs_records.py",
     "docs/storage.md": "tests/meta/test_docs_storage.py",
+    "docs/tutorial.md": "tests/meta/test_docs_tutorial.py",
 }
 
 
