@@ -194,7 +194,10 @@ class StorageBackend(ABC):
         """What is wrong with the tenant's files or rows, in sentences; empty when all is well."""
 
     async def migrate(self) -> tuple[str, ...]:
-        """Bring everything stored into the form of this version; what was done, in sentences, or nothing."""
+        """Bring everything stored into the form of this version; what was done, in sentences, or nothing.
+
+        Raises SetupError naming each tenant whose store a newer version wrote to, and its format; it stays untouched.
+        """
         return ()
 
     @abstractmethod

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+from crm_core.errors import StorageUnavailable
 from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.model.log import LogEntry
 from crm_core.model.times import heard, told
@@ -53,8 +54,18 @@ class Health:
         self._views = views
         self._now = now
 
+    async def answered(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
+        """``told``; for a tenant whose store cannot be read what is known without it, and why."""
+        try:
+            return await self.told(tenant, key)
+        except StorageUnavailable as error:
+            return self._without_store(tenant, error.detail)
+
     async def told(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
-        """Everything there is to say. ``key``: that of a signed request; where it is narrowed, only its sections."""
+        """Everything there is to say. ``key``: that of a signed request; where it is narrowed, only its sections.
+
+        Raises StorageUnavailable.
+        """
         now = self._now()
         roster = self._configured.roster.of(tenant)
         workspace, view = await self._views.standing(tenant)
@@ -63,10 +74,36 @@ class Health:
         tally = await self._backend.tally(tenant, told(now - _DAY))
         status, reasons = self._judged(roster, workspace, state, recent, now)
         reasons += await self._mismatches(tenant, roster, recent)
-        active = roster.active(now)
         return {
             "status": status,
             "reasons": reasons,
+            **self._configuration(tenant, roster, now, tally),
+            "sections": _sections(workspace, roster, key),
+            "last_success": _attempt_shown(await self._last(tenant, "applied")),
+            "last_failure": _attempt_shown(await self._last_failure(tenant)),
+            "counts": {"24h": {name: tally.statuses.get(name, 0) for name in _COUNTED}},
+            "log_head": {"seq": view.head.seq, "hash": view.head.hash},
+        }
+
+    def _without_store(self, tenant: str, reason: str) -> dict[str, Any]:
+        """The same members, null where only the store knows; ``sections`` is empty."""
+        now = self._now()
+        roster = self._configured.roster.of(tenant)
+        off = self._off(roster)
+        return {
+            "status": "disabled" if off else "degraded",
+            "reasons": [*off, reason] if off else [*self._of_roster(roster, now), reason],
+            **self._configuration(tenant, roster, now, None),
+            "sections": {},
+            "last_success": None,
+            "last_failure": None,
+            "counts": {"24h": dict.fromkeys(_COUNTED)},
+            "log_head": None,
+        }
+
+    def _configuration(self, tenant: str, roster: TenantRoster, now: datetime, tally: Tally | None) -> dict[str, Any]:
+        active = roster.active(now)
+        return {
             "enabled": self._settings.enabled and roster.enabled,
             "instance": self._instance,
             "tenant": tenant,
@@ -74,15 +111,19 @@ class Health:
             "accepted_keys": [_key_shown(one, now, tally) for _, one in sorted(roster.keys.items(), reverse=True)],
             "schemes": sorted(self._registry.schemes if roster.schemes is None else roster.schemes),
             "payload_types": list(self._registry.payload_types),
-            "sections": _sections(workspace, roster, key),
             "skew_seconds": self._settings.skew_seconds,
             "server_time": told(now),
-            "last_success": _attempt_shown(await self._last(tenant, "applied")),
-            "last_failure": _attempt_shown(await self._last_failure(tenant)),
-            "counts": {"24h": {name: tally.statuses.get(name, 0) for name in _COUNTED}},
-            "log_head": {"seq": view.head.seq, "hash": view.head.hash},
             "roster": {"loaded_at": told(self._configured.loaded_at), "error": self._configured.roster_error},
         }
+
+    def _off(self, roster: TenantRoster) -> list[str]:
+        """Why the receiver is off; empty if it is on."""
+        if not self._settings.enabled:
+            return ["The receiver is off for the whole instance: sync.enabled is false in instance.yaml."]
+        if not roster.enabled:
+            off = "The receiver is off for this tenant: keys.yaml has no entry, or it says disabled."
+            return [off, *self._refused_edit()]
+        return []
 
     def _judged(
         self,
@@ -92,11 +133,8 @@ class Health:
         recent: tuple[LogEntry, ...],
         now: datetime,
     ) -> tuple[str, list[str]]:
-        if not self._settings.enabled:
-            return "disabled", ["The receiver is off for the whole instance: sync.enabled is false in instance.yaml."]
-        if not roster.enabled:
-            off = "The receiver is off for this tenant: keys.yaml has no entry, or it says disabled."
-            return "disabled", [off, *self._refused_edit()]
+        if off := self._off(roster):
+            return "disabled", off
         degraded = [*self._troubles(roster, state, recent, now)]
         stale = list(_staleness(roster, workspace, now))
         return ("degraded" if degraded else "stale" if stale else "ok"), degraded + stale
@@ -104,9 +142,7 @@ class Health:
     def _troubles(
         self, roster: TenantRoster, state: StoreState, recent: tuple[LogEntry, ...], now: datetime
     ) -> Iterable[str]:
-        if not roster.active(now):
-            yield "No key is active now: every push is refused. Add a key to keys.yaml, or mend the dates of one."
-        yield from self._refused_edit()
+        yield from self._of_roster(roster, now)
         if state.mode != "ok":
             yield state.reason
         if len(recent) == _LAST and all(entry.status in ("rejected", "failed") for entry in recent):
@@ -114,6 +150,11 @@ class Health:
             yield f"The last {_LAST} verified pushes all failed ({codes}); the sync log says why."
         if recent and heard(recent[0].received_at) > now + _STEPPED:
             yield "This server's clock is behind what it wrote itself: it has stepped back. Check its time service."
+
+    def _of_roster(self, roster: TenantRoster, now: datetime) -> Iterable[str]:
+        if not roster.active(now):
+            yield "No key is active now: every push is refused. Add a key to keys.yaml, or fix the dates of one."
+        yield from self._refused_edit()
 
     def _refused_edit(self) -> Iterable[str]:
         if self._configured.roster_error is not None:
@@ -170,8 +211,10 @@ def _span(span: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-def _key_shown(key: Key, now: datetime, tally: Tally) -> dict[str, Any]:
-    use = tally.keys.get(key.version)
+def _key_shown(key: Key, now: datetime, tally: Tally | None) -> dict[str, Any]:
+    """A key's state and its uses, which are null without a tally."""
+    use = tally.keys.get(key.version) if tally else None
+    unused = 0 if tally else None
     return {
         "key_version": key.version,
         "state": key.state(now),
@@ -180,7 +223,7 @@ def _key_shown(key: Key, now: datetime, tally: Tally) -> dict[str, Any]:
         "fingerprint": key.fingerprint,
         "types": sorted(key.types) if key.types is not None else None,
         "last_used_at": use.last_used_at if use else None,
-        "uses": use.uses if use else 0,
+        "uses": use.uses if use else unused,
     }
 
 

@@ -130,6 +130,10 @@ class FakeDisk:
         self._fault("read")
         return bytes(self._file(path).data)
 
+    def read_start(self, path: Path, count: int) -> bytes:
+        """The first bytes of a file."""
+        return self.read(path)[:count]
+
     def size(self, path: Path) -> int:
         """Length in bytes."""
         return len(self._file(path).data)

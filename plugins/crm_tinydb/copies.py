@@ -9,9 +9,9 @@ from crm_core.model.log import Head, LogEntry, holds
 from crm_tinydb.disk import Disk, drop, write_file
 from crm_tinydb.folded import Folded, Snapshot, read_folded, snapshot, store_name, summary_of, tables, write_folded
 from crm_tinydb.folding import breathe
+from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT
 from crm_tinydb.journal import KIND, journal_name
-from crm_tinydb.lines import Damaged, header_line
-from crm_tinydb.opening import IDENTITY, IDENTITY_TEXT
+from crm_tinydb.lines import Damaged, NewerFormat, header_line
 from crm_tinydb.ring import KIND as RING_KIND
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.segments import Segment, entry_line, fold_entries, segment_entries
@@ -84,6 +84,8 @@ def restore(disk: Disk, home: Path, name: str, source: Path) -> None:
         content = read_folded(disk.read(source))
         _check_log(content)
         _lay_out(disk, home, name, content)
+    except NewerFormat as error:
+        raise SetupError([f"{source} {error.reason}: restore it with the version that wrote it"]) from None
     except Damaged as error:
         raise SetupError([f"{source} is not a whole backup: it {error.reason}"]) from None
     except OSError as error:

@@ -39,6 +39,9 @@ class Disk(Protocol):
     def read(self, path: Path) -> bytes:
         """All of a file."""
 
+    def read_start(self, path: Path, count: int) -> bytes:
+        """The first ``count`` bytes of a file, or all of a shorter one."""
+
     def size(self, path: Path) -> int:
         """Length of a file in bytes."""
 
@@ -94,6 +97,10 @@ class RealDisk:
 
     def read(self, path: Path) -> bytes:
         return path.read_bytes()
+
+    def read_start(self, path: Path, count: int) -> bytes:
+        with path.open("rb") as file:
+            return file.read(count)
 
     def size(self, path: Path) -> int:
         return path.stat().st_size

@@ -19,7 +19,7 @@ from crm_tinydb.collection import Collection
 from crm_tinydb.disk import Disk, drop, write_all
 from crm_tinydb.folded_text import check_whole, ending
 from crm_tinydb.index import Row
-from crm_tinydb.lines import FORMAT, Damaged
+from crm_tinydb.lines import FORMAT, Damaged, check_format
 from crm_tinydb.segments import Segment
 from crm_tinydb.state import Holding, State
 
@@ -245,8 +245,7 @@ def _lines(data: bytes) -> Iterator[bytes]:
 
 def _summary(text: bytes) -> Summary:
     raw: dict[str, Any] = msgspec.json.decode(text)
-    if raw.get("format") != FORMAT:
-        raise Damaged(f"has format {raw.get('format')}, this version reads format {FORMAT}")
+    check_format(raw.get("format"))
     return msgspec.convert(raw, Summary, str_keys=True)
 
 

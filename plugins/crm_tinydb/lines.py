@@ -24,6 +24,13 @@ class Damaged(Exception):
         self.good = good  # how many bytes from the start can be trusted
 
 
+class NewerFormat(Damaged):
+    """A file that a newer version wrote. It is not damaged: opening a tenant refuses it before it changes anything."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"has format {number}, this version reads format {FORMAT}")
+
+
 class Header(msgspec.Struct, frozen=True):
     """The first line of a file. ``base``: the seq of the unit or entry that came before the file's first."""
 
@@ -51,6 +58,14 @@ def opened(line: bytes) -> bytes | None:
     return text if b"%08x" % crc32(text) == line[:8] else None
 
 
+def check_format(number: object) -> None:
+    """Raise NewerFormat for a format above this version's, Damaged for one that no version wrote."""
+    if isinstance(number, int) and number > FORMAT:
+        raise NewerFormat(number)
+    if number != FORMAT:
+        raise Damaged(f"has format {number}, which no version wrote")
+
+
 def read_header(data: bytes, kind: str) -> tuple[Header, int]:
     """The header and where the next line begins. Raises Damaged."""
     if not data:
@@ -63,8 +78,7 @@ def read_header(data: bytes, kind: str) -> tuple[Header, int]:
         header = msgspec.json.decode(text, type=Header)
     except msgspec.MsgspecError:
         raise Damaged("has a first line of another kind") from None
-    if header.format != FORMAT:
-        raise Damaged(f"has format {header.format}, this version reads format {FORMAT}")
+    check_format(header.format)
     if header.kind != kind:
         raise Damaged(f"is a {header.kind}, not a {kind}")
     return header, end + 1

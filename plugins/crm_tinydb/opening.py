@@ -14,6 +14,7 @@ from crm_core.model.log import Head
 from crm_tinydb.change import Change
 from crm_tinydb.disk import Disk, move_aside, write_file
 from crm_tinydb.folded import Folded, read_folded, store_name
+from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT, refuse_newer
 from crm_tinydb.journal import KIND, Journal, journal_name, replay
 from crm_tinydb.lines import Damaged, header_line, read_header
 from crm_tinydb.log import Log
@@ -22,8 +23,6 @@ from crm_tinydb.ring import Ring
 from crm_tinydb.segments import PREVIOUS, segment_bytes, segment_path
 from crm_tinydb.state import State
 
-IDENTITY = "identity"
-IDENTITY_TEXT = b"crm tenant store, format 1\n"
 MARKER = "quarantine"
 CHECKED_AT_OPEN = 1 << 24  # bytes of segments read at open; the rest is checked when it is read
 
@@ -89,7 +88,13 @@ def journals(disk: Disk, folder: Path) -> dict[int, Path]:
 
 
 def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
-    """Read a tenant's files. Raises OSError where they cannot be read at all; damage is told in ``reasons``."""
+    """Read a tenant's files; damage is named in ``reasons``.
+
+    Raises:
+        OSError: The files cannot be read at all.
+        NewerStore: A newer version wrote one of them. Nothing in the folder has been changed.
+    """
+    refuse_newer(disk, folder)
     opened = Opened(folder, disk, bound)
     if disk.exists(folder / MARKER):
         text = disk.read(folder / MARKER).decode("utf-8", "replace")
@@ -231,11 +236,3 @@ def _ring(opened: Opened) -> None:
     if good < len(data) and not opened.reasons:
         opened.torn += 1
         write_file(opened.disk, path, data[:good])
-
-
-def lay_out(disk: Disk, folder: Path, first: bytes, journal: bytes) -> None:
-    """Write the files of generation 1 into a folder under construction. Raises OSError."""
-    disk.make_folder(folder)
-    write_file(disk, folder / store_name(1), first)
-    write_file(disk, folder / journal_name(1), journal)
-    write_file(disk, folder / IDENTITY, IDENTITY_TEXT)

@@ -15,6 +15,7 @@ from crm_core.plugin.query import StoreState
 from crm_tinydb.copies import discard, fresh_name, move
 from crm_tinydb.disk import Disk
 from crm_tinydb.folding import fold
+from crm_tinydb.formats import NewerStore, newer_files, newer_identities
 from crm_tinydb.lines import Damaged
 from crm_tinydb.opening import MARKER, open_tenant
 from crm_tinydb.tenant import FOLD_AT, Tenant
@@ -42,6 +43,7 @@ class Shelf:
         self._closing: dict[str, asyncio.Task[None]] = {}
         self._changing = asyncio.Lock()  # one tenant is made or renamed at a time
         self._moving: set[str] = set()
+        self._newer: set[str] = set()  # tenants that were last seen with a file of a newer format
         self._notes: dict[str, dict[str, LogEntry]] = {}  # attempts on tenants that are not open
         self._flusher: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -61,14 +63,13 @@ class Shelf:
 
         names = await self._workers.run(look)
         self.names = {n for n in names if NAME.fullmatch(n) and self._is_folder(n)}
+        self._newer = await self._workers.run(lambda: newer_identities(self.disk, self.home, self.names))
 
     def _is_folder(self, name: str) -> bool:
         try:
             self.disk.names(self.home / name)
-        except NotADirectoryError:
-            return False
-        except OSError:
-            return True
+        except OSError as error:
+            return not isinstance(error, NotADirectoryError)
         return True
 
     def at_hand(self, name: str) -> Tenant | None:
@@ -117,12 +118,16 @@ class Shelf:
             for entry in self._notes.pop(name, {}).values():
                 tenant.log.ring.add(entry)
             self._open[name] = tenant
+            self._newer.discard(name)
             self._make_room()
             if sum(len(held.rows) for held in tenant.state.collections.values()) >= LARGE:
                 # What stays for long must not be walked through by each full collection: with 50,000 records that
                 # is some 10 ms in which nobody is answered. Counting references frees it all the same.
                 gc.collect(1)
                 gc.freeze()
+        except NewerStore as error:
+            self._newer.add(name)
+            raise StorageUnavailable(str(error), retry_after=60) from None
         except OSError as error:
             reason = f"The tenant's files cannot be read ({error.strerror or 'the disk failed'})."
             there = self.disk.exists(self.home / name)
@@ -133,12 +138,15 @@ class Shelf:
     async def troubled(self) -> dict[str, StoreState]:
         """The tenants that take no writes: open ones as they are, the others by what can be seen from outside."""
         closed = [name for name in self.names if name not in self._open and name not in self._moving]
+        suspects = self._newer.intersection(closed)
 
         def look() -> dict[str, StoreState]:
             marked = {name for name in closed if self.disk.exists(self.home / name / MARKER)}
             gone = {name for name in closed if not self.disk.exists(self.home / name)}
             found = dict.fromkeys(marked, StoreState("quarantined", _MARKED))
-            return found | dict.fromkeys(gone, StoreState("read_only", _GONE))
+            found |= dict.fromkeys(gone, StoreState("read_only", _GONE))
+            newer = newer_files(self.disk, self.home, suspects)
+            return found | {name: StoreState("read_only", str(NewerStore(why))) for name, why in newer.items()}
 
         found = await self._workers.run(look)
         held = {name: self.at_hand(name) for name in list(self._open)}

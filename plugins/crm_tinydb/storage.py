@@ -35,6 +35,7 @@ from crm_tinydb.doctor import examine
 from crm_tinydb.flights import refusal
 from crm_tinydb.folded import snapshot
 from crm_tinydb.folding import fold
+from crm_tinydb.formats import newer_files
 from crm_tinydb.lines import Damaged
 from crm_tinydb.log import read_chain, read_page, read_tally, walked
 from crm_tinydb.opening import journals
@@ -230,6 +231,13 @@ class TinyDBBackend(StorageBackend):
 
     async def rename(self, tenant: str, name: str) -> None:
         await self.shelf.rename(tenant, name)
+
+    async def migrate(self) -> tuple[str, ...]:
+        refuse = "start the version that wrote it, or restore a backup of this one"
+        names = sorted(self.shelf.names)
+        if newer := await asyncio.to_thread(newer_files, self._disk, self.shelf.home, names):
+            raise SetupError([f"tenant {tenant}: {why}; {refuse}" for tenant, why in newer.items()])
+        return ()
 
     async def check(self, tenant: str) -> tuple[str, ...]:
         held = await self.shelf.get(tenant)

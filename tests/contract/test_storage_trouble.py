@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
+from zlib import crc32
 
 from contract.box import BRANDING, Box, good, problem, roster_key
 from contract.conftest import Boxes
@@ -64,6 +65,65 @@ def test_a_damaged_tenant_takes_no_writes_and_the_others_go_on(boxes: Boxes) -> 
     assert [one["tenant"] for one in ready.json()["tenants"]] == ["northwind"]
     assert box.public() == {"branding": BRANDING}
     assert good(box.push("branding", BRANDING, tenant="contoso"))["status"] == "applied"
+
+
+def upgrade(folder: Path) -> str:
+    """Let a tenant's journal be of format 2, as a newer version would write it; what a refusal says of it."""
+    (path,) = folder.glob("journal-*.log")
+    line, _, rest = path.read_bytes().partition(b"\n")
+    text = line[9:].replace(b'"format":1', b'"format":2')
+    path.write_bytes(b"%08x %b\n%b" % (crc32(text), text, rest))
+    return f"{path.name} has format 2, this version reads format 1"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a tenant's folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_tenant_that_a_newer_version_wrote_to_is_refused_untouched(boxes: Boxes) -> None:
+    """503 for reads and writes, its signed health and the commands name the format, others go on, no file changes."""
+    box: Box = boxes(tenants={name: {"keys": [roster_key(name)]} for name in ("northwind", "contoso")})
+    box.applied("branding", BRANDING)
+    bearer = box.bearer("customers:read", "customers:write")
+    box.stop()
+    folder = box.folder / "tenants/northwind"
+    said = upgrade(folder)
+    before = content(folder)
+    for words in (("migrate",), ("doctor", "northwind")):  # without a server
+        printed = box.crm(*words, code=1)
+        assert "northwind: " in printed
+        assert said in printed
+    box.crm("doctor", "contoso")
+    box.start()
+    assert said in problem(box.push("branding", BRANDING), 503, "storage_unavailable")["detail"]
+    customers = f"{box.base()}/customers"
+    assert said in problem(box.client.get(customers, headers=bearer), 503, "storage_unavailable")["detail"]
+    problem(box.client.post(customers, json={"name": "Ada"}, headers=bearer), 503, "storage_unavailable")
+    signed = good(box.client.get(f"{box.base()}/sync/health", headers=box.sign("health", b"")))
+    assert (signed["status"], signed["expected_key"]) == ("degraded", "northwind:2")
+    assert said in " ".join(signed["reasons"])
+    assert (signed["sections"], signed["log_head"], signed["counts"]["24h"]["applied"]) == ({}, None, None)
+    for words in (("migrate",), ("doctor", "northwind")):
+        assert said in box.crm(*words, code=1)
+    assert [one["tenant"] for one in box.client.get("/readyz").json()["tenants"]] == ["northwind"]
+    assert good(box.push("branding", BRANDING, tenant="contoso"))["status"] == "applied"
+    box.stop()
+    assert content(folder) == before
+
+
+def test_health_answers_for_a_tenant_with_no_readable_state(boxes: Boxes) -> None:
+    """Where not one good generation is left, signed health says so; reads and writes are 503."""
+    box = boxes()
+    good(box.push("branding", BRANDING))
+    box.stop()
+    for path in (box.folder / "tenants/northwind").glob("*-*"):
+        path.write_bytes(b"")
+    box.start()
+    problem(box.push("branding", BRANDING), 503, "storage_unavailable")
+    signed = good(box.client.get(f"{box.base()}/sync/health", headers=box.sign("health", b"")))
+    assert signed["status"] == "degraded"
+    assert "is empty" in " ".join(signed["reasons"])
 
 
 def test_nothing_is_answered_as_written_to_a_file_that_somebody_removed(boxes: Boxes) -> None:

@@ -1,0 +1,163 @@
+"""Stores that a newer version has written to: they are refused as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from crm_core.errors import SetupError, StorageUnavailable
+from crm_core.plugin.storage import Committed, EntryQuery, StorageContext, Unit
+from crm_core.testing.disk import FakeDisk
+from crm_core.testing.storage import entry, put
+from crm_tinydb.storage import TinyDBBackend
+
+HOME = Path("/fake/tenants")
+NORTH = HOME / "north"
+FILES = {
+    "store": r"store-\d+\.json",
+    "journal": r"journal-\d+\.log",
+    "segment": r"log-.*\.seg",
+    "ring": r"unverified\.log",
+    "identity": "identity",
+}
+
+
+def unit(number: int) -> Unit:
+    return Unit(now=1_800_000_000, puts=(put("one", {"n": number}),), entries=(entry(number),), revises=True)
+
+
+def newer(data: bytes) -> bytes:
+    """The same file with format 2. A folded file then has another checksum than format 1 has, as format 2 may."""
+    if b'"_store"' in data:
+        return data.replace(b'"format":1', b'"format":2', 1)
+    if data.startswith(b"crm"):
+        return data.replace(b"format 1", b"format 2")
+    line, _, rest = data.partition(b"\n")
+    text = line[9:].replace(b'"format":1', b'"format":2')
+    return b"%08x %b\n" % (crc32(text), text) + rest
+
+
+def content(disk: FakeDisk, folder: Path = NORTH) -> dict[str, bytes]:
+    """Every file of the tenant, those of the generation before included."""
+    return {
+        path.name: disk.read(path)
+        for place in (folder, folder / "previous")
+        for path in (place / name for name in disk.names(place))
+        if path.name != "previous"
+    }
+
+
+@pytest.fixture
+async def disk() -> FakeDisk:
+    """Two tenants with files of every kind."""
+    disk = FakeDisk()
+    disk.make_folder(HOME)
+    store = await opened(disk)
+    for tenant in ("north", "south"):
+        await store.create(tenant)
+        for number in (1, 2):
+            await store.commit(tenant, unit(number))
+            await store.fold(tenant)
+        store.note(tenant, entry(90, signature_result="invalid"))
+        await store.commit(tenant, unit(3))
+    await store.close()
+    return disk
+
+
+@pytest.fixture
+async def store(disk: FakeDisk) -> AsyncIterator[TinyDBBackend]:
+    """A store on those tenants that has opened neither."""
+    store = await opened(disk)
+    yield store
+    await store.close()
+
+
+async def opened(disk: FakeDisk) -> TinyDBBackend:
+    store = TinyDBBackend(disk)
+    await store.open(StorageContext(HOME, log_max_unverified=50))
+    return store
+
+
+def upgrade(disk: FakeDisk, kind: str, place: Path = NORTH) -> str:
+    """Let one file be of format 2; its name."""
+    name = next(name for name in disk.names(place) if re.fullmatch(FILES[kind], name))
+    disk.edit(place / name, newer)
+    return name
+
+
+@pytest.mark.parametrize("kind", FILES)
+async def test_one_newer_file_refuses_the_tenant_untouched(kind: str, disk: FakeDisk, store: TinyDBBackend) -> None:
+    """Reads and writes are refused naming file and format, nothing in the folder changes, and others go on."""
+    name = upgrade(disk, kind)
+    before = content(disk)
+    said = f"{name} has format 2, this version reads format 1"
+    for attempt in (
+        store.view("north", None),
+        store.get("north", "notes", "one"),
+        store.entries("north", EntryQuery()),
+        store.commit("north", unit(4)),
+        store.fold("north"),
+        store.verify("north"),
+        store.check("north"),
+        store.backup("north", HOME.parent / "copy"),
+    ):
+        with pytest.raises(StorageUnavailable, match=said):
+            await attempt
+    store.note("north", entry(91, signature_result="invalid"))
+    state = await store.state("north")
+    assert (state.mode, said in state.reason) == ("read_only", True)
+    assert said in (await store.troubled())["north"].reason
+    with pytest.raises(SetupError, match=f"^tenant north: {said}"):
+        await store.migrate()
+    assert isinstance(await store.commit("south", unit(4)), Committed)
+    await store.close()
+    assert content(disk) == before
+
+
+async def test_newer_file_of_the_generation_before_is_seen(disk: FakeDisk, store: TinyDBBackend) -> None:
+    """A file among the previous ones counts as well: opening may need it."""
+    name = upgrade(disk, "store", NORTH / "previous")
+    with pytest.raises(StorageUnavailable, match=f"{name} has format 2"):
+        await store.view("north", None)
+
+
+async def test_newer_identity_shows_before_anyone_asks_for_the_tenant(disk: FakeDisk) -> None:
+    """A store that has just been opened names the tenant among those in trouble, without opening it."""
+    upgrade(disk, "identity")
+    store = await opened(disk)
+    assert list(await store.troubled()) == ["north"]
+    await store.close()
+
+
+async def test_tenant_comes_back_with_its_files(disk: FakeDisk, store: TinyDBBackend) -> None:
+    """Once the newer file has given way the next request opens the tenant: nothing was moved, so nothing is lost."""
+    before = content(disk)
+    name = upgrade(disk, "journal")
+    with pytest.raises(StorageUnavailable):
+        await store.view("north", None)
+    disk.edit(NORTH / name, lambda _: before[name])
+    assert (await store.view("north", None)).seq == 3
+    assert await store.troubled() == {}
+    assert await store.migrate() == ()
+
+
+async def test_header_that_does_not_fit_its_checksum_names_no_format(disk: FakeDisk, store: TinyDBBackend) -> None:
+    """A flipped bit in a header is damage, not a newer format: the tenant stays readable."""
+    name = next(name for name in disk.names(NORTH) if re.fullmatch(FILES["journal"], name))
+    disk.edit(NORTH / name, lambda data: data.replace(b'"format":1', b'"format":3'))
+    assert (await store.state("north")).mode == "quarantined"
+    assert (await store.view("north", None)).seq == 2
+
+
+async def test_backup_of_a_newer_format_is_refused(disk: FakeDisk, store: TinyDBBackend) -> None:
+    """The refusal names the format and does not call the file damaged."""
+    source = HOME.parent / "copy"
+    await store.backup("south", source)
+    disk.edit(source, newer)
+    with pytest.raises(SetupError, match="has format 2, this version reads format 1: restore it with the version that"):
+        await store.restore("west", source)
+    assert await store.tenants() == ["north", "south"]
