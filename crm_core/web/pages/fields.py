@@ -14,7 +14,7 @@ from crm_core.model.texts import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.shown import is_person, told
-from crm_core.web.pages.typed_numbers import plain_decimal, plain_number, two_readings
+from crm_core.web.pages.typed_values import plain_decimal, plain_number, separate_texts, two_readings
 
 Values = dict[str, str]
 """What a form says, by the name of its field: ``email``, ``address.city``. Lists are one text, entries JSON."""
@@ -152,6 +152,8 @@ def patch_of(record_type: RecordType, values: Values, base: Values | None, recor
             patch.setdefault(outer, {})[inner] = meant(member, text)
         elif member.kind == "entries":
             patch[name] = _entries(text, record.get(name) or {})
+        elif member.kind == "texts":
+            patch[name] = separate_texts(text, record.get(name) or ())
         else:
             patch[name] = meant(member, text)
     return patch
@@ -236,7 +238,7 @@ def meant(member: Member, text: str) -> Any:
     if member.kind == "flag":
         return plain == "true"
     if member.kind == "texts":
-        return [part.strip() for part in text.split(",") if part.strip()]
+        return separate_texts(text, ())
     if not plain:
         return None
     if member.kind == "integer":

@@ -87,6 +87,7 @@ def test_a_form_sent_back_unchanged_changes_nothing() -> None:
         ("fee", "12,5000", {"fee": "12.5000"}),
         ("fee", "1,250.75", {"fee": "1,250.75"}),
         ("score", "2,25", {"score": 2.25}),
+        ("score", "1e-07", {"score": 1e-07}),
         ("score", "nan", {"score": "nan"}),
         ("score", "1_000", {"score": "1_000"}),
         ("score", "9" * 400, {"score": "9" * 400}),
@@ -132,6 +133,23 @@ def test_a_stored_amount_of_three_decimals_is_kept() -> None:
     record = {**RECORD, "fee": "12.500"}
     shown = values_of(VISITS, record)
     assert patch_of(VISITS, read(VISITS, sent(shown, name="Second")), shown, record) == {"name": "Second"}
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("Kiel, Am Hafen, vip, new", ["Kiel, Am Hafen", "vip", "new"]),
+        ("new,Kiel,Am Hafen", ["new", "Kiel, Am Hafen"]),
+        ("Kiel, vip", ["Kiel", "vip"]),
+        ("Am Hafen, Kiel", ["Am Hafen", "Kiel"]),
+        ("", []),
+    ],
+)
+def test_a_stored_text_with_a_comma_stays_whole(text: str, tags: list[str]) -> None:
+    """Changing one of several texts does not split another one, which an API client wrote with a comma in it."""
+    record = {**RECORD, "tags": ["Kiel, Am Hafen", "vip"]}
+    shown = values_of(VISITS, record)
+    assert patch_of(VISITS, read(VISITS, sent(shown, tags=text)), shown, record) == {"tags": tags}
 
 
 def test_free_members_keep_their_types() -> None:

@@ -1,13 +1,14 @@
-"""Numbers as people type them: which sign begins the decimals, and which texts can be read in two ways."""
+"""Values as people type them: which sign begins the decimals, what has two readings, where a text of several ends."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _AMBIGUOUS: Final = re.compile(r"([+-]?[1-9][0-9]*)[.,]([0-9]{3})")
-_PLAIN: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+_PLAIN: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def plain_decimal(text: str) -> str:
@@ -39,6 +40,19 @@ def two_readings(label: str, text: str) -> str | None:
     whole, rest = found.groups()
     decimal = f"{whole}.{rest[:2]}" if rest.endswith("0") else f"{whole}.{rest}0"
     return f"{label}: write {whole}{rest} or {decimal}; {typed} can be read in two ways."
+
+
+def separate_texts(text: str, stored: Iterable[str]) -> list[str]:
+    """The texts between commas; one of ``stored`` that contains commas itself stays whole."""
+    parts = [part.strip() for part in text.split(",")]
+    whole = {tuple(part.strip() for part in one.split(",")): one for one in stored if "," in one}
+    sizes = sorted({len(one) for one in whole}, reverse=True)
+    found: list[str] = []
+    while parts:
+        size = next((size for size in sizes if tuple(parts[:size]) in whole), 1)
+        found.append(whole.get(tuple(parts[:size]), parts[0]))
+        del parts[:size]
+    return [one for one in found if one]
 
 
 def _ungrouped(text: str) -> str:
