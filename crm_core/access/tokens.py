@@ -17,7 +17,7 @@ from crm_core.access.delegation import require_may_give
 from crm_core.access.scopes import checked_scopes
 from crm_core.access.storing import commit
 from crm_core.errors import Finding, InvalidRecord, LimitReached, NotFound, RevisionMismatch, Unauthenticated
-from crm_core.model.caller import Caller
+from crm_core.model.caller import OPERATOR, Caller, actor_of
 from crm_core.model.ids import Ids
 from crm_core.model.times import heard, told
 from crm_core.plugin.storage import (
@@ -51,6 +51,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     scopes: tuple[str, ...]
     created_at: str
+    created_by: str = OPERATOR  # tokens of versions that did not store it were all made on the machine
     expires_at: str | None = None
     revoked_at: str | None = None
 
@@ -120,6 +121,7 @@ class Tokens:
             name=_checked_name(name),
             scopes=checked_scopes(scopes, self._record_types),
             created_at=told(now),
+            created_by=actor_of(by),
             expires_at=_checked_expiry(expires_at, now),
         )
         secret = base64.urlsafe_b64encode(self._random_bytes(_RANDOM_BYTES))

@@ -21,7 +21,7 @@ from crm_core.errors import (
     RevisionMismatch,
     StorageUnavailable,
 )
-from crm_core.model.caller import Caller
+from crm_core.model.caller import Caller, actor_of
 from crm_core.model.ids import Ids
 from crm_core.model.patch import merge_patch
 from crm_core.model.times import told
@@ -37,9 +37,6 @@ from crm_core.plugin.storage import (
     Unit,
 )
 from crm_core.workspace import Views, Workspace
-
-OPERATOR = "operator"
-"""How records name somebody who works on the machine itself, with ``crm user``."""
 
 _ATTEMPTS = 20
 
@@ -89,7 +86,7 @@ class Users:
         if wanted is None:
             raise _invalid(findings)
         password = None if wanted.password is None else await self._passwords.hash(wanted.password)
-        moment, actor = told(self._now()), _actor(by)
+        moment, actor = told(self._now()), actor_of(by)
         user = User(
             id=self._ids.new(),
             email=wanted.email,
@@ -187,7 +184,7 @@ class Users:
             changed = msgspec.structs.replace(changed, password=password, epoch=user.epoch + 1)
         if changed == user:
             return user
-        return msgspec.structs.replace(changed, updated_at=told(self._now()), updated_by=_actor(by))
+        return msgspec.structs.replace(changed, updated_at=told(self._now()), updated_by=actor_of(by))
 
     async def _another_ruler(self, tenant: str, user: User) -> Expectation:
         """That some other super admin is still there as found now: two cannot put each other out at one moment."""
@@ -219,10 +216,6 @@ def _applied(user: User, wanted: UserInput) -> User:
         disabled=wanted.disabled,
         epoch=user.epoch + (wanted.disabled and not user.disabled),
     )
-
-
-def _actor(by: Caller | None) -> str:
-    return OPERATOR if by is None else by.actor
 
 
 def _invalid(findings: list[Finding]) -> InvalidRecord:

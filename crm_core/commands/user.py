@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from crm_core.access.user import USERS, Held
-from crm_core.access.users import OPERATOR
 from crm_core.errors import NotFound, StorageUnavailable
+from crm_core.model.caller import OPERATOR
 from crm_core.plugin.query import PageQuery
 from crm_core.services import Services
 

@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+OPERATOR = "operator"
+"""How records name an operator on the machine itself, who works with the ``crm`` command."""
+
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """A caller whose credential was good. Tokens have ``scopes``; users have ``role``, ``email``, ``assignment``.
@@ -28,3 +31,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def actor(self) -> str:
         """How logs and records name the caller: ``token:{id}`` or ``user:{id}``."""
         return f"{self.kind}:{self.id}"
+
+
+def actor_of(by: Caller | None) -> str:
+    """How logs and records name the caller; None is an operator on the machine."""
+    return OPERATOR if by is None else by.actor

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from crm_core.access import tokens as tokens_module
 from crm_core.access.tokens import TOKENS, Tokens
 from crm_core.errors import InvalidRecord, LimitReached, NotFound, Unauthenticated
 from crm_core.model.ids import Ids
-from crm_core.plugin.storage import StorageBackend
+from crm_core.plugin.storage import Put, StorageBackend, Unit
 
 NEW, OLD = b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!"
 RECORD_TYPES = ("customers", "deals")
@@ -136,3 +137,16 @@ async def test_their_number_is_bounded(make: Make, monkeypatch: pytest.MonkeyPat
     assert first.id not in [one.id for one in await tokens.list("north")]
     await refused(tokens, text)
     await tokens.caller("north", second)
+
+
+async def test_a_token_names_who_made_it(make: Make, access: Any) -> None:
+    """The operator's are named so, also those stored without it by earlier versions; a user's name the user."""
+    tokens, admin = make(), await access.caller(await access.user(role="admin"))
+    _, first = await tokens.create("north", scopes=["sync:read"], by=None)
+    _, second = await tokens.create("north", scopes=["sync:read"], by=admin)
+    assert [one.created_by for one in await tokens.list("north")] == ["operator", f"user:{admin.id}"]
+    earlier = msgspec.to_builtins(second) | {"id": "0"}
+    del earlier["created_by"]
+    unit = Unit(now=0, puts=(Put(TOKENS, "0", msgspec.json.encode(earlier)),))
+    await access.backend.commit("north", unit)
+    assert {one.id: one.created_by for one in await tokens.list("north")}["0"] == first.created_by
