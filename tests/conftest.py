@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 
 import pytest
+from hypothesis import settings
 
 PACKAGES = {
     "chromium": "chromium",
@@ -17,16 +19,44 @@ PACKAGES = {
 """The system programs that tests ask for by ``@pytest.mark.system(name)``, and Debian's packages of them."""
 
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+# An example that is slow on a busy machine is no failure.
+settings.register_profile("crm", deadline=None)
+settings.load_profile("crm")
 _missing = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Orders in which every test must pass as well."""
+    parser.addoption("--reverse", action="store_true", help="run the tests from the last to the first")
+    parser.addoption("--random-order", type=int, metavar="SEED", help="shuffle the modules, and the tests in each")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_missing] = {}
+    # The processes that tests start share compiled files: else each of hundreds compiles the whole product.
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(config.rootpath / ".pytest_cache" / "compiled")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Browser tests last: the browser's driver keeps an event loop running, beside which no asynchronous test runs."""
+    if config.getoption("reverse"):
+        items.reverse()
+    if (seed := config.getoption("random_order")) is not None:
+        items[:] = _shuffled(items, random.Random(seed))
     items.sort(key=lambda item: "browser" in item.path.parts)
+
+
+def _shuffled(items: list[pytest.Item], source: random.Random) -> list[pytest.Item]:
+    """Modules stay together, as what they share is started once."""
+    modules: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.path, []).append(item)
+    groups = list(modules.values())
+    source.shuffle(groups)
+    for group in groups:
+        source.shuffle(group)
+    return [item for group in groups for item in group]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -77,7 +77,7 @@ def damaged(name: str, data: bytes) -> tuple[str, Picture | None]:
     return asyncio.run(picture(disk))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_flipped_bit_is_told(data: st.DataObject) -> None:
     """Any flipped bit of any file puts the tenant in quarantine, where it shows a state it once had, or nothing.
@@ -97,7 +97,7 @@ def test_any_flipped_bit_is_told(data: st.DataObject) -> None:
     assert shown is None or once_was(shown, whole)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_cut_shows_a_state_that_was(data: st.DataObject) -> None:
     """Wherever a file is cut, the tenant shows a state it once had; only the end of a .log may be cut unseen."""

@@ -162,4 +162,4 @@ class Twin(RuleBasedStateMachine):
 
 
 TestTwin = Twin.TestCase
-TestTwin.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestTwin.settings = settings(max_examples=50, stateful_step_count=30)

@@ -244,7 +244,7 @@ layouts = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(layout=layouts)
 def test_edits_hold_in_generated_layouts(tmp_path_factory: pytest.TempPathFactory, layout: tuple[object, ...]) -> None:
     """Whatever the indents, comments and line ends, the roster that is read is the old one plus the edits."""

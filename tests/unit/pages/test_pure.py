@@ -39,7 +39,7 @@ def entry(**members: Any) -> LogEntry:
     return LogEntry(**{**known, **members})
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine, not a slow strategy
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine, not a slow strategy
 @given(values, values)
 def test_a_diff_holds_every_line_of_both_sides(before: Any, after: Any) -> None:
     """Unfolded lines and folds together are exactly the two texts, in order; equal values have no change."""
@@ -154,7 +154,6 @@ def test_merging_keeps_what_only_one_side_changed() -> None:
 forms = st.fixed_dictionaries(dict.fromkeys(BASE, st.sampled_from("abc")))
 
 
-@settings(deadline=None)
 @given(forms, forms)
 def test_no_change_is_lost_in_merging(mine: dict[str, str], theirs: dict[str, str]) -> None:
     """A field that one side changed ends as that side has it; one that both changed is always asked for."""

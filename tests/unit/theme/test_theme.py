@@ -25,7 +25,7 @@ def test_vectors(brand: str, mode: str) -> None:
     assert derive(VECTORS[brand]["colors"], mode) == VECTORS[brand][mode]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(brands, st.sampled_from(["light", "dark"]))
 def test_any_brand_is_readable(brand: dict[str, str], mode: str) -> None:
     """Whatever colours are pushed, no promised pair falls under its ratio."""
@@ -51,7 +51,6 @@ def test_misses_finds_what_is_unreadable() -> None:
     }
 
 
-@settings(deadline=None)
 @given(colors)
 def test_brand_fills_are_worn_as_pushed(color: str) -> None:
     """In light pages the pushed primary and sidebar are used to the digit."""
@@ -59,14 +58,12 @@ def test_brand_fills_are_worn_as_pushed(color: str) -> None:
     assert (tokens["primary"], tokens["side"]) == (color, color)
 
 
-@settings(deadline=None)
 @given(colors)
 def test_text_on_any_fill(color: str) -> None:
     """There is always a text colour with 4.5:1 on a fill."""
     assert contrast(on(color), color) >= 4.5
 
 
-@settings(deadline=None)
 @given(colors, colors)
 def test_reach_keeps_what_is_good(color: str, ground: str) -> None:
     """A colour that has the ratio stays itself; another one ends with it wherever one ground allows it."""
@@ -76,7 +73,6 @@ def test_reach_keeps_what_is_good(color: str, ground: str) -> None:
     assert contrast(found, ground) >= 3.0
 
 
-@settings(deadline=None)
 @given(colors)
 def test_oklch_returns(color: str) -> None:
     """A colour taken to OKLCH and back is the same colour."""
