@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 PORT ?= 8000
+SEED ?= $(shell date +%s)
 BIN := .venv/bin
 
 .PHONY: help
@@ -34,6 +35,16 @@ run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another por
 test: setup ## run every test; as root with apt, system programs that are missing are installed first
 	@sh tests/system.sh
 	@$(BIN)/python -m pytest -q
+
+.PHONY: coverage
+coverage: setup ## run every test and print what was executed, in the processes that tests start too; ONLY=tests/unit
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q $(ONLY); ended=$$?; $(BIN)/coverage combine --quiet && $(BIN)/coverage report; exit $$ended
+
+.PHONY: orders
+orders: setup ## run the contract's tests in reverse and in random order, or SEED=7
+	@$(BIN)/python -m pytest -q --reverse tests/contract
+	@$(BIN)/python -m pytest -q --random-order $(SEED) tests/contract
 
 .PHONY: contract
 contract: setup ## run the contract's tests through the manager and through nginx

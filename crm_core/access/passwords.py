@@ -32,11 +32,15 @@ _WAITING = 64
 _NICENESS = 10
 
 
-class Passwords:
-    """Hashes and verifies off the loop. The cost is OWASP's first choice: 19 MiB, two passes, one lane."""
+OWASP = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+"""The cost that is OWASP's first choice: 19 MiB, two passes, one lane."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+class Passwords:
+    """Hashes and verifies off the loop, by default at OWASP's cost."""
+
+    def __init__(self, hasher: PasswordHasher = OWASP) -> None:
+        self._hasher = hasher
         self._nobody = ""
         self._pool = ThreadPoolExecutor(_THREADS, "passwords", self._begin)
         self._under_way = 0

@@ -16,6 +16,7 @@ from typing import Self
 from benchmarks.frame import Measurement, Side
 from benchmarks.load import Job, run
 from benchmarks.serving import Product, product, raw
+from crm_core.access.passwords import Passwords
 from crm_core.access.tokens import Tokens
 from crm_core.model.caller import Caller
 from crm_core.model.entitlements import Entitlements
@@ -139,6 +140,17 @@ def getting(served: Product, *, storm: bool) -> Side:
     return side
 
 
+def verifying(runner: asyncio.Runner, passwords: Passwords, kept: str | None) -> Side:
+    """Seconds to find that a password is wrong; ``kept`` None: because no one has the address."""
+
+    def side() -> float:
+        began = time.perf_counter()
+        assert not runner.run(passwords.verify(kept, "wrong"))
+        return time.perf_counter() - began
+
+    return side
+
+
 def measurements(folder: Path) -> Iterator[Measurement]:
     """Rights, tokens, and reads in a storm of sign-ins."""
     yield Measurement(
@@ -153,6 +165,12 @@ def measurements(folder: Path) -> Iterator[Measurement]:
         yield Measurement(
             name="access.token", what="from a token to its caller, beyond the store's look-up", unit=" us",
             a=caller, b=find, compare="difference", most=2, goal=1,
+        )  # fmt: skip
+        passwords = Passwords()
+        kept = runner.run(passwords.hash(PASSWORD))
+        yield Measurement(
+            name="access.unknown", what="refusing an unknown user against a wrong password", unit="x", least=0.83,
+            most=1.2, rounds=15, a=verifying(runner, passwords, None), b=verifying(runner, passwords, kept),
         )  # fmt: skip
     with product(folder, ["north"]) as served:
         for number in range(5):

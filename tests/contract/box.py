@@ -112,6 +112,12 @@ class Box:
         self.client = httpx.Client(base_url=self.said().split()[3].decode(), timeout=30)
         return self
 
+    def spent(self) -> float:
+        """Seconds of processor time that the server has taken, its threads counted; others' work is not in it."""
+        assert self.process is not None
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
     def said(self) -> bytes:
         """What the server has printed."""
         return (self.folder / "server.out").read_bytes()

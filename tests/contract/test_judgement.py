@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -107,11 +106,11 @@ def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
 
 
 def test_no_more_than_a_thousand_faults_are_listed_and_one_tenant_holds_up_no_other(box: Box) -> None:
-    """The rest is told as more; a push of nothing but faults takes no longer than it must."""
+    """The rest is told as more; a push of nothing but faults costs less than four seconds of processor time."""
     data = {"footer": {"links": [{}] * 60_000}}
-    start = time.perf_counter()
+    before = box.spent()
     told = problem(box.push("branding", data, envelope={"version": 20_001}), 422, "invalid_payload")
-    assert time.perf_counter() - start < 1
+    assert box.spent() - before < 4
     assert len(told["errors"]) == 1001
     assert told["errors"][-1]["code"] == "more_errors"
 

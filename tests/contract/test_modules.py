@@ -203,3 +203,5 @@ def test_an_edited_catalog_is_seen_by_the_next_request(box: Box) -> None:
     (box.config / "modules.yaml").write_text(CATALOG.replace("requires: [deals]", "requires: [tasks]"))
     box.reload(lambda: reasons(box)["fleet"] == "requires:tasks")
     assert box.get("bootstrap").headers["etag"] != etag
+    (box.config / "modules.yaml").write_text(CATALOG)
+    box.reload(lambda: reasons(box)["fleet"] is None)

@@ -22,7 +22,7 @@ def test_a_repeat_of_an_applied_push_is_answered_with_its_original(box: Box) -> 
     """It changes nothing, is logged beside the chain, and counts against no limit."""
     body, nonce = box.body("branding", BRANDING), "again-" + "n" * 20
     first = box.applied("branding", None, raw=body, nonce=nonce)
-    head = box.health()["log_head"]
+    after = box.health()
     for _ in range(5):
         told = good(box.push("branding", raw=body, nonce=nonce))
         assert told["status"] == "already_applied"
@@ -31,9 +31,9 @@ def test_a_repeat_of_an_applied_push_is_answered_with_its_original(box: Box) -> 
         entry = box.entry(told["request_id"])
         assert (entry["seq"], entry["prev_hash"], entry["status"]) == (None, None, "applied")
     health = box.health()
-    assert health["log_head"] == head
+    assert health["log_head"] == after["log_head"]
     assert health["sections"]["branding"]["revision"] == first["revision"]
-    assert health["counts"]["24h"]["applied"] == 1
+    assert health["counts"]["24h"]["applied"] == after["counts"]["24h"]["applied"]
 
 
 def test_only_the_same_body_of_an_applied_push_is_a_repeat(box: Box) -> None:

@@ -85,8 +85,10 @@ def test_a_password_among_other_faults_is_told_with_them(box: Box) -> None:
 
 def test_the_redacted_form_is_no_password(box: Box) -> None:
     """Who sends back what was shown is told so; nothing is overwritten by it."""
+    before = box.health()["sections"]["smtp"]
     told = problem(box.push("smtp", {"password": {"set": True}}, envelope=MERGE), 422, "invalid_payload")
     assert pointers(told) == {"/data/password"}
+    assert box.health()["sections"]["smtp"] == before
 
 
 def test_a_combined_merge_keeps_it_likewise(box: Box) -> None:

@@ -158,16 +158,15 @@ async def test_a_head_that_never_ends_is_timed_out(server: Running, parts: list[
 async def test_dripping_does_not_extend_the_deadline(server: Running) -> None:
     """A byte now and then does not keep a head open."""
     reader, writer = await server.open()
-    begun = asyncio.get_running_loop().time()
 
     async def drip() -> None:
-        for byte in HEAD * 3:
+        for byte in HEAD * 100:
             writer.write(bytes([byte]))
             await asyncio.sleep(0.02)
 
     dripping = asyncio.create_task(drip())
     assert problems(await reader.read())["code"] == "request_timeout"
-    assert asyncio.get_running_loop().time() - begun < 1.5
+    assert not dripping.done()
     dripping.cancel()
     writer.close()
 

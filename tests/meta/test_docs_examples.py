@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def test_the_quickstart_leads_to_a_pushed_branding(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_readme_runs(tmp_path: Path) -> None:
-    """The README's demo starts within a minute, says what it says there, and its commands work beside it."""
+    """The README's demo starts, says what it says there, and its commands work beside it."""
     clone, port = checkout(tmp_path), free_port()
     first, beside, test = blocks("README.md", "bash")
     assert (first.text, test.text) == ("make run\n", "make test\n")
@@ -58,12 +57,11 @@ def test_readme_runs(tmp_path: Path) -> None:
     ) as demo:
         assert demo.stdout is not None
         try:
-            begun, told = time.monotonic(), ""
+            told = ""
             while "goes on with the same data" not in told:
                 line = demo.stdout.readline()
                 assert line, told
                 told += line
-            assert time.monotonic() - begun < 60
             script = beside.text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
             done = subprocess.run(
                 ["bash", "-euc", script], cwd=clone, env=environment(), capture_output=True, text=True, check=False

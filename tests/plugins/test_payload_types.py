@@ -307,11 +307,11 @@ def test_a_password_without_encryption_is_a_warning(judge: Judge) -> None:
 
 def test_an_endless_host_is_refused_fast(judge: Judge) -> None:
     """The pattern of hosts does not run away on a quarter of a megabyte."""
-    started = time.perf_counter()
+    started = time.thread_time()
     assert judge("smtp", {"host": ":" * 250_000 + "x"}) == {"/host": "invalid_value"}
     assert judge("smtp", {"host": "a." * 125_000 + "!"}) == {"/host": "invalid_value"}
     assert judge("workspace", {"locale": "en" + "-abcde" * 40_000 + "!"}) == {"/locale": "invalid_value"}
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_a_whole_workspace_section_is_taken(judge: Judge) -> None:

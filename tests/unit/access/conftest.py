@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from crm_core.access.callers import Callers
 from crm_core.access.passwords import Passwords
@@ -28,6 +29,8 @@ from crm_tinydb.storage import TinyDBBackend
 
 KEYS = (b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!")
 PASSWORD = "correct horse battery"
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""A hash that costs nothing, where a test asks for something else than its strength."""
 
 
 class Clock:
@@ -65,6 +68,7 @@ class Access:
     signin: SignIn
     tokens: Tokens
     callers: Callers
+    passwords: Passwords
 
     async def user(self, email: str = "ada@example.com", role: str = "admin", **more: Any) -> Held:
         """A user with the password of these tests."""
@@ -116,7 +120,7 @@ def access(backend: StorageBackend, clock: Clock, ids: Ids, tmp_path: Path) -> A
     catalog = load_catalog(tmp_path / "modules.yaml", record_types=())
     files = Files(1, catalog, load_roles(tmp_path / "roles.yaml", catalog=catalog))
     views = Views(backend, files, {"features": FeaturesType()})
-    passwords, signed = Passwords(), SignedTexts(KEYS, clock)
+    passwords, signed = Passwords(QUICK), SignedTexts(KEYS, clock)
     throttle = LoginThrottle(clock)
     users = Users(backend, views, passwords, throttle, now=clock, ids=ids)
     sessions = Sessions(backend, signed, clock, ids)
@@ -131,6 +135,7 @@ def access(backend: StorageBackend, clock: Clock, ids: Ids, tmp_path: Path) -> A
         signin=SignIn(users, views, sessions, passwords=passwords, throttle=throttle, signed=signed),
         tokens=tokens,
         callers=Callers(tokens, sessions),
+        passwords=passwords,
     )
 
 

@@ -152,11 +152,11 @@ def test_good_lines_and_addresses_pass() -> None:
 
 
 def test_long_nonsense_is_refused_fast() -> None:
-    """No pattern takes long over a quarter of a megabyte."""
-    started = time.perf_counter()
+    """No pattern takes a second of processor time over a quarter of a megabyte."""
+    started = time.thread_time()
     for text in ("a@" * 120_000, "a" * 250_000, "<" * 250_000):
         assert convert(text, Email)[1]
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize(
