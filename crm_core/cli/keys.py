@@ -13,7 +13,7 @@ import click
 
 from crm_core.cli.frame import config_option, json_option, perform, print_json
 from crm_core.cli.roster_edit import edit_roster, set_member
-from crm_core.cli.rotation import Rotation, fresh_secret, wire
+from crm_core.cli.rotation import Rotation, fresh_secret, limits, wire
 from crm_core.errors import CrmError, SetupError
 from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.plugin.registry import Registry
@@ -67,8 +67,8 @@ def rotate(
     """Give TENANT (needed where keys.yaml has several) a new key, the next version.
 
     The keys before it stay active until the overlap ends, so that the platform can switch without losing a push. With
-    --overlap revoke they end now and count as leaked: versions pushed with them no longer count. Whatever else stands
-    in keys.yaml stays as it is.
+    --overlap revoke they end now and count as leaked: versions pushed with them no longer count. The new key has the
+    limits (types, sources, schemes) of the newest one. All else in keys.yaml stays as it is.
     """
     path, registry = config / "keys.yaml", _registry(config)
     done: list[Rotation] = []
@@ -88,6 +88,10 @@ def rotate(
     edit_roster(path, change, check=_as_readable(path, registry))
     (rotation,) = done
     click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; hand its secret to the platform")
+    narrowed = limits(rotation.follows) if rotation.follows is not None else {}
+    if rotation.follows is not None and narrowed:
+        words = "; ".join(f"{name}: {', '.join(values)}" for name, values in narrowed.items())
+        click.echo(f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({words})")
     for ending in rotation.endings():
         click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
 
@@ -190,6 +194,8 @@ def _told(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
         "not_before": wire(key.not_before) if key.not_before else None,
         "not_after": wire(key.not_after) if key.not_after else None,
         "fingerprint": key.fingerprint if known else None,
+        "kind": key.kind,
+        "schemes": sorted(key.schemes) if key.schemes is not None else None,
         "types": sorted(key.types) if key.types is not None else None,
         "sources": [str(one) for one in key.sources] if key.sources is not None else None,
     }
@@ -203,7 +209,7 @@ def _line(row: dict[str, Any]) -> str:
     if row["uses"] is not None:
         parts.append(f"used {row['uses']} times, last {row['last_used_at']}" if row["uses"] else "not used yet")
     parts.append(row["fingerprint"] or "its secret cannot be read here")
-    parts += [f"{member}: {', '.join(row[member])}" for member in ("types", "sources") if row[member]]
+    parts += [f"{member}: {', '.join(row[member])}" for member in ("types", "sources", "schemes") if row[member]]
     return "  ".join(parts)
 
 

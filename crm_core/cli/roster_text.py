@@ -19,7 +19,11 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML 1.1 reads them as others
 
 
-def with_tenant(text: str, tenant: str, key: Mapping[str, str]) -> str:
+KeyText = Mapping[str, str | tuple[str, ...]]
+"""The members of a key to write; tuples become lists."""
+
+
+def with_tenant(text: str, tenant: str, key: KeyText) -> str:
     """The text with an entry for a tenant that has none, holding one key."""
     name = _written_name(tenant)
     entry = [f"{name}:", "  keys:", *("    " + line for line in _item(key))]
@@ -33,7 +37,7 @@ def with_tenant(text: str, tenant: str, key: Mapping[str, str]) -> str:
     return _with_child(text, tenants, entry, f"{name}: {{keys: [{_flow(key)}]}}", brackets="{}", parent=root)
 
 
-def with_key(text: str, tenant: str, key: Mapping[str, str]) -> str:
+def with_key(text: str, tenant: str, key: KeyText) -> str:
     """The text with a further key, the last of the tenant's. Raises LookupError where the tenant has no entry."""
     tenants, entry = _entry(text, tenant)
     keys = _value(entry, "keys")
@@ -133,15 +137,17 @@ def _column(node: yaml.Node, text: str) -> int:
     return before.rindex("-") - (max(before.rfind("\n"), before.rfind("\r")) + 1)
 
 
-def _item(key: Mapping[str, str]) -> list[str]:
+def _item(key: KeyText) -> list[str]:
     return [f"{'  ' if at else '- '}{name}: {_written(value)}" for at, (name, value) in enumerate(key.items())]
 
 
-def _flow(key: Mapping[str, str]) -> str:
+def _flow(key: KeyText) -> str:
     return "{" + ", ".join(f"{name}: {_written(value)}" for name, value in key.items()) + "}"
 
 
-def _written(value: str) -> str:
+def _written(value: str | tuple[str, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written_name, value))}]"
     return value if _PLAIN.fullmatch(value) else json.dumps(value)
 
 

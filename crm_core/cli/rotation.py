@@ -11,7 +11,7 @@ from typing import Literal
 
 from crm_core.cli.roster_text import with_key, with_member, with_tenant
 from crm_core.errors import SetupError
-from crm_core.model.keys import TenantRoster
+from crm_core.model.keys import Key, TenantRoster
 
 _KEY_BYTES = 32
 
@@ -54,6 +54,13 @@ class Rotation:
         """The new key's."""
         return max(self.used, *(self.entry.keys if self.entry else ()), 0) + 1
 
+    @property
+    def follows(self) -> Key | None:
+        """The key whose limits the new one gets: the newest that is not over, else the newest; None for a first key."""
+        keys = tuple(self.entry.keys.values()) if self.entry else ()
+        going = tuple(key for key in keys if key.state(self.now) in ("active", "staged"))
+        return max(going or keys, key=lambda key: key.version, default=None)
+
     def refuse_open_overlap(self) -> None:
         """Raise SetupError where the tenant is between two keys already."""
         keys = self.entry.keys.values() if self.entry else ()
@@ -81,11 +88,19 @@ class Rotation:
 
     def made(self, text: str) -> str:
         """The roster's text with the new key, and the earlier ones ended."""
-        key = {"version": str(self.version), "secret": self.secret}
+        key: dict[str, str | tuple[str, ...]] = {"version": str(self.version), "secret": self.secret}
+        if self.follows is not None:
+            key |= limits(self.follows)
         text = with_tenant(text, self.tenant, key) if self.entry is None else with_key(text, self.tenant, key)
         for ending in self.endings():
             text = with_member(text, self.tenant, ending.version, ending.member, ending.value)
         return text
+
+
+def limits(key: Key) -> dict[str, tuple[str, ...]]:
+    """What narrows a key, by the name of its member in keys.yaml."""
+    narrowed = {"types": key.types, "sources": key.sources, "schemes": key.schemes}
+    return {name: tuple(sorted(map(str, values))) for name, values in narrowed.items() if values is not None}
 
 
 def wire(moment: datetime) -> str:

@@ -7,7 +7,7 @@ needed, so a platform can use the same commands from its own machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,7 +18,7 @@ import click
 
 from crm_core.client import Address, Signer, Target, Unsigned, native_signer
 from crm_core.errors import SetupError
-from crm_core.model.keys import Key, Roster, TenantRoster
+from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
 from crm_core.model.native import NATIVE
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.signature import SignatureScheme, SignedRequest
@@ -64,12 +64,12 @@ def sender(
     address, unix = (url, None) if url is not None else folder.address()
     target = _target(folder, address, tenant)
     if secret is not None:
-        key = _given_key(folder, target.tenant, secret, key_version)
         entry = TenantRoster()
+        keys: tuple[Key, ...] = (_given_key(folder, target.tenant, secret, key_version),)
     else:
         entry = folder.entry(target.tenant)
-        key = _roster_key(entry, target.tenant, key_version)
-    return Sender(target, _signer(folder, scheme or _usual_scheme(entry), key), unix)
+        keys = _roster_keys(entry, target.tenant, key_version)
+    return Sender(target, _signer(folder, *_fitting(folder, entry, keys, scheme)), unix)
 
 
 def _target(folder: _Folder, url: str, tenant: str | None) -> Target:
@@ -92,35 +92,48 @@ def _given_key(folder: _Folder, tenant: str, reference: str, version: int | None
         raise SetupError([f"--secret: {error}"]) from None
     if version is None and folder.has_roster():
         keys = folder.roster.tenants.get(tenant, TenantRoster()).keys
-        version = next((key.version for key in keys.values() if key.secret == secret), None)
-    return Key(version=version or 1, secret=secret)
+        found = next((key for key in keys.values() if key.kind == "secret" and key.material == secret), None)
+        if found is not None:
+            return found
+    return Key(version=version or 1, material=secret)
 
 
-def _roster_key(entry: TenantRoster, tenant: str, version: int | None) -> Key:
+def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple[Key, ...]:
+    """The key of a version, or the active ones, the newest first. Raises SetupError."""
     if version is not None:
         if version not in entry.keys:
             known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
             raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
-        return entry.keys[version]
+        return (entry.keys[version],)
     active = entry.active(datetime.now(UTC))
     if not active:
         raise SetupError(
             [f"{tenant} has no active key in keys.yaml; crm keys list says why, crm keys rotate makes one"]
         )
-    return active[0]
+    return active
 
 
-def _usual_scheme(entry: TenantRoster) -> str:
-    return NATIVE if entry.schemes is None or NATIVE in entry.schemes else min(entry.schemes)
+def _fitting(folder: _Folder, entry: TenantRoster, keys: tuple[Key, ...], scheme: str | None) -> tuple[str, Key]:
+    """The first key that can sign here, and the scheme to sign with: the native one where nothing speaks against it.
+
+    A key of another kind than ``secret`` cannot: the platform alone has its private half. Raises SetupError.
+    """
+    for key in keys:
+        if key.kind != "secret":
+            continue
+        for name in (scheme,) if scheme is not None else folder.schemes(entry):
+            if key.serves(name, folder.kinds(name)):
+                return name, key
+    versions = ", ".join(str(key.version) for key in keys)
+    allowed = ", ".join(sorted({name for key in keys for name in key.schemes or ()})) or "none that takes a secret"
+    what = f"the scheme {scheme}" if scheme is not None else "any scheme that keys.yaml accepts"
+    raise SetupError([f"no key (version {versions}) may sign with {what}; schemes of these keys: {allowed}"])
 
 
 def _signer(folder: _Folder, name: str, key: Key) -> Signer:
     if name == NATIVE:
-        return native_signer(key.secret, key.version)
-    schemes = folder.registry.schemes
-    if name not in schemes:
-        raise click.UsageError(f"there is no signature scheme {name}; there are {', '.join(schemes)}")
-    return scheme_signer(schemes[name], key)
+        return native_signer(key.material, key.version)
+    return scheme_signer(folder.registry.schemes[name], key)
 
 
 def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
@@ -140,7 +153,7 @@ def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
         )
         return {
             name.lower(): value
-            for name, value in scheme.sign(arrived, key.secret, key.version, timestamp, nonce).items()
+            for name, value in scheme.sign(arrived, key.material, key.version, timestamp, nonce).items()
         }
 
     return sign
@@ -175,6 +188,21 @@ class _Folder:
             schemes=self.registry.schemes,
             environ=os.environ,
         )
+
+    def schemes(self, entry: TenantRoster) -> Iterator[str]:
+        """The schemes that a tenant accepts, the native one first."""
+        if entry.schemes is None or NATIVE in entry.schemes:
+            yield NATIVE
+        yield from sorted((set(self.registry.schemes) if entry.schemes is None else entry.schemes) - {NATIVE})
+
+    def kinds(self, scheme: str) -> tuple[KeyKind, ...]:
+        """The kinds of keys that a scheme verifies; the native one's are known without a plugin. Raises UsageError."""
+        if scheme == NATIVE:
+            return ("secret",)
+        schemes = self.registry.schemes
+        if scheme not in schemes:
+            raise click.UsageError(f"there is no signature scheme {scheme}; there are {', '.join(schemes)}")
+        return schemes[scheme].KEY_KINDS
 
     def has_roster(self) -> bool:
         return (self._path / "keys.yaml").exists()

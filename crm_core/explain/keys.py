@@ -20,18 +20,18 @@ _DECODE = "Decode the secret first: what follows hex: is hexadecimal, what follo
 def other_secrets(roster: Roster, tenant: str, keys: tuple[Key, ...], now: datetime) -> Iterator[tuple[Mistake, bytes]]:
     """Bytes that may have been the key; ``keys`` are those that the request could mean."""
     for key in keys:
-        yield from _misread(key.secret)
+        yield from _misread(key.material)
     named = {key.version for key in keys}
     for name, entry in roster.tenants.items():
-        for key in entry.keys.values():
+        for key in (one for one in entry.keys.values() if one.kind == "secret"):
             if name == tenant and key.version not in named:
                 words = f"It was signed with key version {key.version}, which is {key.state(now)}."
                 meant = ", ".join(str(version) for version in sorted(named)) or "another"
                 mend = f"Name the version that signs; the request was checked with {meant}."
-                yield Mistake(WRONG_VERSION, words, mend), key.secret
+                yield Mistake(WRONG_VERSION, words, mend), key.material
             elif name != tenant:
                 words = f"It was signed with key version {key.version} of the tenant {name}."
-                yield Mistake(WRONG_TENANT_KEY, words, f"Sign with a key of {tenant}."), key.secret
+                yield Mistake(WRONG_TENANT_KEY, words, f"Sign with a key of {tenant}."), key.material
 
 
 def _misread(secret: bytes) -> Iterator[tuple[Mistake, bytes]]:

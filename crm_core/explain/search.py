@@ -29,7 +29,7 @@ Guessed = tuple[tuple[Mistake, ...], bytes]
 
 
 class Search(msgspec.Struct, frozen=True):
-    """One request's signature. ``keys``: those that it could mean, whatever their state."""
+    """One request's signature. ``keys``: those that it could mean, in any state, of a kind that the scheme verifies."""
 
     scheme: SignatureScheme
     request: SignedRequest
@@ -38,11 +38,12 @@ class Search(msgspec.Struct, frozen=True):
 
     def mistakes(self, roster: Roster, names: Names, now: datetime) -> tuple[Mistake, ...] | None:
         """The fewest mistakes that explain the signature; none at all where it is right, None where nothing fits."""
-        secrets: list[Guessed] = [((), key.secret) for key in self.keys]
-        others = other_secrets(roster, self.request.tenant, self.keys, now)
+        keys = tuple(key for key in self.keys if key.kind == "secret")
+        secrets: list[Guessed] = [((), key.material) for key in keys]
+        others = other_secrets(roster, self.request.tenant, keys, now)
         secrets += [((mistake,), secret) for mistake, secret in islice(others, _MOST_SECRETS)]
         texts = list(self._texts(names))
-        plain_secrets, plain_texts = secrets[: len(self.keys)], texts[:1]
+        plain_secrets, plain_texts = secrets[: len(keys)], texts[:1]
         paired = (texts[:_MOST_PAIRED], secrets[:_MOST_PAIRED])
         for some in ((plain_texts, plain_secrets), (texts, plain_secrets), (plain_texts, secrets), paired):
             found = self._first(*some)
@@ -58,7 +59,7 @@ class Search(msgspec.Struct, frozen=True):
         """For a scheme that signs a digest of the body: the mistakes under which the digest is right."""
         for mistake, body in other_bodies(self.request.body):
             request = msgspec.structs.replace(self.request, body=body)
-            if any(self.scheme.matches(request, self.presented, key.secret) for key in self.keys):
+            if any(self.scheme.matches(request, self.presented, key.material) for key in self.keys):
                 yield mistake
 
     def _texts(self, names: Names) -> Iterator[Guessed]:

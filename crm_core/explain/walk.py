@@ -152,8 +152,9 @@ class _Walk:
             self._unknown(6, "signature matches", "no signature that can be read")
             self._unknown(7, "time within the window", "no signature that can be read")
             return
-        self._check(5, "key known and active", lambda: _keys(checks.active_keys(presented, self._entry, self._moment)))
-        meant = self._meant(presented)
+        active = partial(checks.active_keys, scheme, presented, self._entry, self._moment)
+        self._check(5, "key known and active", lambda: _keys(active()))
+        meant = tuple(key for key in self._meant(presented) if key.kind in scheme.KEY_KINDS)
         self._search = Search(scheme, attempt.request(), presented, meant)
         if not meant:
             self._unknown(6, "signature matches", "no key to check it with")
@@ -265,6 +266,8 @@ def _readable(scheme: SignatureScheme, attempt: Attempt) -> Presented | None:
         return scheme.read(request)
     except CrmError:
         pass
+    if "secret" not in scheme.KEY_KINDS:
+        return None  # nothing can be signed without the platform's private key
     right = {name.lower(): value for name, value in scheme.sign(request, bytes(32), 1, 0, "0" * 16).items()}
     for bad in scheme.HEADERS:
         headers = tuple((name, right[bad] if name == bad else value) for name, value in request.headers)

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from crm_core.model.sources import Network, within
 
+KeyKind = Literal["secret", "public"]
+"""What the bytes of a key are: a secret that both sides have, or the public half of the platform's own key."""
+
 KeyState = Literal["staged", "active", "expired", "revoked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a tenant. ``types`` (sections) and ``sources`` are None where the roster does not narrow them."""
+    """One key of a tenant. ``material``: its bytes, which ``kind`` says how to use.
+
+    ``types`` (sections), ``sources`` and ``schemes`` are None if the roster does not narrow them.
+    """
 
     version: int
-    secret: bytes = field(repr=False)
+    material: bytes = field(repr=False)
     not_before: datetime | None = None
     not_after: datetime | None = None
     revoked: bool = False
     types: frozenset[str] | None = None
     sources: tuple[Network, ...] | None = None
+    schemes: frozenset[str] | None = None
+    kind: KeyKind = "secret"
 
     @property
     def fingerprint(self) -> str:
         """``sha256:`` and the first 16 hex digits of SHA-256 over the key's bytes: safe to show and to compare."""
-        return "sha256:" + hashlib.sha256(self.secret).hexdigest()[:16]
+        return "sha256:" + hashlib.sha256(self.material).hexdigest()[:16]
 
     def state(self, now: datetime) -> KeyState:
         """What the key is at ``now`` (aware). ``not_before`` is its first active moment, ``not_after`` its last."""
@@ -39,6 +47,10 @@ class Key:
         if self.not_after is not None and now > self.not_after:
             return "expired"
         return "active"
+
+    def serves(self, scheme: str, kinds: Collection[KeyKind]) -> bool:
+        """Whether a scheme that verifies keys of these kinds may use the key."""
+        return self.kind in kinds and (self.schemes is None or scheme in self.schemes)
 
     def admits(self, section: str) -> bool:
         """Whether the key may push this section."""

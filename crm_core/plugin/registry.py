@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from crm_core.errors import CrmError, PluginFailed, SetupError
+from crm_core.model.keys import KeyKind
 from crm_core.model.names import is_section_name
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
@@ -69,6 +70,7 @@ def build_registry(host: PluginHost) -> Registry:
     record_types = shelf.gather("crm_register_record_types", "record type", RecordType, RESERVED_RECORD_TYPES)
     backends = shelf.gather("crm_register_storage_backends", "storage backend", StorageBackend)
     shelf.refuse_shared_headers(schemes.values())
+    shelf.refuse_unknown_kinds(schemes.values())
     if shelf.problems:
         raise SetupError(shelf.problems)
     return Registry(
@@ -122,6 +124,18 @@ class _Shelf:
                         f"plugin {owner}: the header {header} of {scheme.NAME} belongs to {taken[header]} already."
                     )
                 taken.setdefault(header, scheme.NAME)
+
+    def refuse_unknown_kinds(self, schemes: Iterable[SignatureScheme]) -> None:
+        """A scheme that names its kinds of keys wrongly could be handed any key, or none."""
+        kinds = get_args(KeyKind)
+        for scheme in schemes:
+            named: Any = scheme.KEY_KINDS
+            if not isinstance(named, tuple) or not named or not all(kind in kinds for kind in named):
+                owner = self.owners["signature scheme", scheme.NAME]
+                self.problems.append(
+                    f"plugin {owner}: KEY_KINDS of {scheme.NAME} is a tuple of {' or '.join(kinds)}; "
+                    f"{named!r:.80} is not."
+                )
 
     @staticmethod
     def _unfit(item: Any, kind: str, expected: type[Any], reserved: frozenset[str]) -> str | None:

@@ -32,6 +32,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from crm_core.errors import SignatureMalformed, SignatureMissing
+from crm_core.model.keys import Key, KeyKind
 
 NATIVE_CLOCK_DIGITS = 15  # enough for every year a datetime can hold, few enough to be cheap to read
 
@@ -93,11 +94,14 @@ class SignatureScheme(ABC):
     """A way to sign. ``HEADERS`` (lower-case): any of them present means this scheme.
 
     ``SIGNS_INSTANCE``: the signature covers the instance code; where not, the envelope must name it.
+    ``KEY_KINDS``: the kinds of keys that it verifies with; ``matches`` receives no key of another kind. A scheme that
+    computes a MAC must stay with ``secret``: anyone who knows a public key could compute it too.
     """
 
     NAME: ClassVar[str]
     HEADERS: ClassVar[tuple[str, ...]]
     SIGNS_INSTANCE: ClassVar[bool]
+    KEY_KINDS: ClassVar[tuple[KeyKind, ...]] = ("secret",)
 
     @abstractmethod
     def read(self, request: SignedRequest) -> Presented:
@@ -115,6 +119,10 @@ class SignatureScheme(ABC):
         self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
     ) -> Mapping[str, str]:
         """The headers that make the request a signed one; what ``matches`` accepts."""
+
+    def may_use(self, key: Key) -> bool:
+        """Whether the key is of a kind that the scheme verifies with, and not narrowed to other schemes."""
+        return key.serves(self.NAME, self.KEY_KINDS)
 
     def signed_text(self, request: SignedRequest, presented: Presented) -> bytes:
         """The exact bytes the signature must cover, for explaining a mismatch."""

@@ -105,18 +105,20 @@ class _RosterReader:
             )
         revoked = members.get("revoked", boolean, False)
         types = members.get("types", many(one_of(self._sections, "section"), least=1), None)
+        schemes = members.get("schemes", many(one_of(self._schemes, "signature scheme"), least=1), None)
         sources = members.get("sources", unique(network, "network"), None)
         members.done()
         assert version is not None
         assert secret is not None
         return Key(
             version=version,
-            secret=secret,
+            material=secret,
             not_before=not_before,
             not_after=not_after,
             revoked=revoked,
             types=None if types is None else frozenset(types),
             sources=sources,
+            schemes=None if schemes is None else frozenset(schemes),
         )
 
     def _unused_secret(self, node: Node) -> bytes:

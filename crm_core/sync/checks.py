@@ -131,16 +131,24 @@ def _failing_closed(scheme: SignatureScheme, what: str, registry: Registry) -> I
         raise registry.failed("signature scheme", scheme.NAME, what) from error
 
 
-def active_keys(presented: Presented, roster: TenantRoster, now: datetime) -> tuple[Key, ...]:
-    """Check 5: the key that is named, or all that could be meant. Raises KeyUnknown, KeyInactive."""
+def active_keys(scheme: SignatureScheme, presented: Presented, roster: TenantRoster, now: datetime) -> tuple[Key, ...]:
+    """Check 5: the key that is named, or all that could be meant, as far as the scheme may use them.
+
+    Raises KeyUnknown, KeyInactive, SchemeNotAccepted.
+    """
     if presented.key_version is None:
         active = roster.active(now)
-        if not active:
-            raise KeyInactive("No key of this tenant is active now.")
-        return active
+        usable = tuple(key for key in active if scheme.may_use(key))
+        if usable:
+            return usable
+        if active and not any(scheme.may_use(key) for key in roster.keys.values()):
+            raise SchemeNotAccepted(f"No key of this tenant may be used with the scheme {scheme.NAME}.")
+        raise KeyInactive("No key of this tenant is active now.")
     key = roster.keys.get(presented.key_version)
     if key is None:
         raise KeyUnknown(f"This tenant has no key of version {presented.key_version}.")
+    if not scheme.may_use(key):
+        raise SchemeNotAccepted(f"The key of version {key.version} may not be used with the scheme {scheme.NAME}.")
     state = key.state(now)
     if state != "active":
         raise KeyInactive(f"The key of version {key.version} is {state}.", key_state=state)
@@ -153,7 +161,7 @@ def matching_key(
     """Check 6: every key is tried, whichever matches. Raises SignatureInvalid, SignatureIncomplete, PluginFailed."""
     request = attempt.request()
     with _failing_closed(scheme, "matches", registry):
-        matched = [key for key in keys if scheme.matches(request, presented, key.secret)]
+        matched = [key for key in keys if scheme.matches(request, presented, key.material)]
     if not matched:
         raise SignatureInvalid(
             "The signature was not made with this key over these bytes; crm explain finds the cause."

@@ -221,6 +221,8 @@ def _key_shown(key: Key, now: datetime, tally: Tally | None) -> dict[str, Any]:
         "not_before": told(key.not_before) if key.not_before else None,
         "not_after": told(key.not_after) if key.not_after else None,
         "fingerprint": key.fingerprint,
+        "kind": key.kind,
+        "schemes": sorted(key.schemes) if key.schemes is not None else None,
         "types": sorted(key.types) if key.types is not None else None,
         "last_used_at": use.last_used_at if use else None,
         "uses": use.uses if use else unused,

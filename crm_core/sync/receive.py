@@ -137,7 +137,7 @@ class Receiver:
     def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
         """Checks 4 to 7: the key that signed the request."""
         scheme, presented = checks.presented_signature(attempt, self._registry, roster)  # 4
-        keys = checks.active_keys(presented, roster, self._now())  # 5
+        keys = checks.active_keys(scheme, presented, roster, self._now())  # 5
         key = checks.matching_key(attempt, scheme, presented, keys, self._registry)  # 6
         checks.timely(presented, self._settings, self._now())  # 7
         return key

@@ -90,6 +90,8 @@ def test_accepted_keys_lists_every_key_with_its_state(box: Box) -> None:
         "not_before": None,
         "not_after": None,
         "fingerprint": "sha256:" + hashlib.sha256(key_of("states", 2)).hexdigest()[:16],
+        "kind": "secret",
+        "schemes": None,
         "types": ["branding", "smtp"],
         "last_used_at": None,
         "uses": 0,

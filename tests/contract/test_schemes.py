@@ -124,3 +124,37 @@ def test_health_may_be_signed_by_either(box: Box) -> None:
     ):
         assert good(box.client.get(path, headers=headers))["expected_key"] == "northwind:3"
         problem(box.client.get(path, headers=headers), 409, "replayed_nonce")
+
+
+@pytest.fixture(scope="module")
+def narrowed(boxes: Boxes) -> Box:
+    """An instance whose tenants have keys for one scheme each."""
+    hooks = roster_key("northwind", 2, schemes=["standard-webhooks"])
+    messages = roster_key("northwind", 3, schemes=["rfc9421"])
+    native = roster_key("contoso", 2, schemes=["crm-sync-v1"])
+    return boxes(tenants={"northwind": {"keys": [hooks, messages]}, "contoso": {"keys": [native]}})
+
+
+def test_a_key_serves_the_schemes_that_it_is_narrowed_to(narrowed: Box) -> None:
+    """Any other is 401 before the signature is looked at; the log has it as unchecked, health says which."""
+    told = problem(narrowed.push("branding", BRANDING), 401, "scheme_not_accepted")
+    entry = narrowed.entry(told["request_id"])
+    assert (entry["signature_result"], entry["key_version"]) == ("unchecked", 2)
+    body, path = narrowed.body("branding", BRANDING), f"{narrowed.base()}/sync/branding"
+    problem(post(narrowed, body, message(path, body, "narrow-1")), 401, "scheme_not_accepted")
+    good(post(narrowed, body, webhook(body, "narrow-2", key=key_of())))
+    accepted = narrowed.health()["accepted_keys"]
+    assert [(key["key_version"], key["kind"], key["schemes"]) for key in accepted] == [
+        (3, "secret", ["rfc9421"]),
+        (2, "secret", ["standard-webhooks"]),
+    ]
+
+
+def test_a_scheme_that_names_no_key_tries_those_that_it_may_use(narrowed: Box) -> None:
+    """A signature by another of the tenant's keys does not count; where there is none at all, the scheme is refused."""
+    body = narrowed.body("branding", {"title": "other"})
+    problem(post(narrowed, body, webhook(body, "narrow-3", key=key_of(version=3))), 401, "signature_invalid")
+    body = narrowed.body("branding", BRANDING, "contoso")
+    headers = webhook(body, "narrow-4", key=key_of("contoso", 2))
+    problem(post(narrowed, body, headers, "contoso"), 401, "scheme_not_accepted")
+    narrowed.applied("branding", BRANDING, tenant="contoso", key_version=2)

@@ -166,9 +166,10 @@ def _key(visit: Visit, health: Mapping[str, Any], key: Mapping[str, Any]) -> Key
     else:
         mark = Mark("bad", "x", "Revoked") if key["state"] == "revoked" else Mark("warn", "clock", "Expired")
     types = "All" if key["types"] is None else ", ".join(key["types"])
+    schemes = ", ".join(key["schemes"] or ())
     return KeyRow(
         name=name,
-        sub=f"Used {used.short}" if used else "Never used",
+        sub=(f"Used {used.short}" if used else "Never used") + (f" · {schemes} only" if schemes else ""),
         mark=mark,
         fingerprint=key["fingerprint"],
         types=types,

@@ -16,7 +16,7 @@ SECRET = "hex:" + bytes(range(1, 33)).hex()
 
 
 def keys_of(config: Path, tenant: str = "northwind") -> Mapping[int, Key]:
-    roster = load_roster(config / "keys.yaml", sections=["branding"], schemes=["crm-sync-v1"], environ={})
+    roster = load_roster(config / "keys.yaml", sections=["branding"], schemes=["crm-sync-v1", "rfc9421"], environ={})
     return roster.tenants[tenant].keys
 
 
@@ -55,10 +55,10 @@ def test_rotate_adds_the_next_version_and_ends_the_old_one(config: Path, crm: Cr
     assert end is not None
     assert timedelta(minutes=119) < end - datetime.now(UTC) <= timedelta(hours=2)
     assert keys[3].state(datetime.now(UTC)) == "active"
-    assert len(keys[3].secret) == 32
+    assert len(keys[3].material) == 32
     after = (config / "keys.yaml").read_text()
     assert [line for line in after.splitlines() if line in before.splitlines()] == before.splitlines()
-    assert keys[3].secret.hex() not in made.out + made.err
+    assert keys[3].material.hex() not in made.out + made.err
 
 
 def test_rotate_without_an_overlap_revokes(config: Path, crm: Crm) -> None:
@@ -98,7 +98,7 @@ def test_rotate_gives_a_tenant_its_first_key(config: Path, crm: Crm) -> None:
     """A tenant without an entry gets one, with version 1 and the secret asked for."""
     made = crm("keys", "rotate", "acme", "--secret", "hex:" + "ab" * 32)
     assert made.code == 0, made.err
-    assert keys_of(config, "acme")[1].secret == bytes.fromhex("ab" * 32)
+    assert keys_of(config, "acme")[1].material == bytes.fromhex("ab" * 32)
 
 
 def test_rotate_refuses_a_secret_that_serves_already(config: Path, crm: Crm) -> None:
@@ -171,7 +171,7 @@ def test_list_shows_states_dates_and_limits(config: Path, crm: Crm) -> None:
         config,
         key(1, not_after=gone)
         + key(2, revoked="true")
-        + key(3, types="[branding]", sources="[10.0.0.0/8, unix]")
+        + key(3, types="[branding]", sources="[10.0.0.0/8, unix]", schemes="[crm-sync-v1]")
         + key(4, not_before=later),
     )
     lines = crm("keys", "list").out.splitlines()
@@ -184,9 +184,11 @@ def test_list_shows_states_dates_and_limits(config: Path, crm: Crm) -> None:
     assert f"from {later}" in lines[0]
     assert "types: branding" in lines[1]
     assert "sources: 10.0.0.0/8, unix" in lines[1]
+    assert "schemes: crm-sync-v1" in lines[1]
     assert f"until {gone}" in lines[3]
     (told,) = [row for row in json.loads(crm("keys", "list", "northwind", "--json").out) if row["key_version"] == 3]
     assert told["fingerprint"].startswith("sha256:")
+    assert (told["kind"], told["schemes"]) == ("secret", ["crm-sync-v1"])
     assert f"{3:064x}" not in json.dumps(told)
     assert (told["uses"], told["last_used_at"]) == (0, None)
     (config / "keys.yaml").write_text("tenants: {}\n")
@@ -239,3 +241,34 @@ def test_check_names_what_ends_soon_and_who_is_left_without(config: Path, crm: C
     write(config, key(1) + key(1))
     checked = crm("keys", "check")
     assert (checked.code, "version 1 stands in line" in checked.err) == (1, True)
+
+
+@pytest.mark.parametrize("flow", [False, True], ids=["block", "flow"])
+def test_rotate_gives_the_new_key_the_limits_of_the_one_before(config: Path, crm: Crm, flow: bool) -> None:
+    """A platform may do with its next key what it could with the last, and no more."""
+    narrow = {"types": "[branding]", "sources": '[10.0.0.0/8, "2001:db8::/32", unix]', "schemes": "[crm-sync-v1]"}
+    if flow:
+        members = ", ".join(f"{name}: {value}" for name, value in narrow.items())
+        text = f"{{tenants: {{northwind: {{keys: [{{version: 1, secret: hex:{1:064x}, {members}}}]}}}}}}\n"
+        (config / "keys.yaml").write_text(text)
+    else:
+        write(config, key(1, **narrow))
+    made = crm("keys", "rotate", "northwind")
+    assert made.code == 0, made.err
+    assert "it has the limits of key version 1 (types: branding; sources: 10.0.0.0/8, 2001:db8::/32, unix" in made.out
+    old, new = keys_of(config)[1], keys_of(config)[2]
+    assert (new.types, new.schemes, set(new.sources or ())) == (old.types, old.schemes, set(old.sources or ()))
+    assert new.not_after is None
+
+
+def test_rotate_follows_the_newest_key_that_is_not_over(config: Path, crm: Crm) -> None:
+    """Limits of a key that ended say nothing about the tenant's key of today; without any other they count."""
+    write(config, key(1) + key(2, revoked="true", types="[branding]"))
+    assert crm("keys", "rotate", "northwind").code == 0
+    assert keys_of(config)[3].types is None
+    write(config, key(1) + key(2, types="[branding]"))
+    assert crm("keys", "rotate", "northwind", "--overlap", "revoke", "--force").code == 0
+    assert keys_of(config)[3].types == {"branding"}
+    write(config, key(1, revoked="true", types="[branding]"))
+    assert crm("keys", "rotate", "northwind").code == 0
+    assert keys_of(config)[2].types == {"branding"}

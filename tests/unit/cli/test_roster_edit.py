@@ -62,7 +62,7 @@ def test_a_tenant_is_added_below_the_last_and_nothing_else_moves(roster: Path) -
     text = roster.read_text()
     entry = f"  acme:\n    keys:\n      - version: 1\n        secret: {SECRETS[9]}\n"
     assert text == FULL.replace("# the end\n", entry + "# the end\n")
-    assert read(roster).tenants["acme"].keys[1].secret == bytes.fromhex(SECRETS[9][4:])
+    assert read(roster).tenants["acme"].keys[1].material == bytes.fromhex(SECRETS[9][4:])
 
 
 def test_a_tenant_with_an_entry_is_left_alone(roster: Path) -> None:

@@ -209,3 +209,45 @@ def test_a_tenant_that_takes_other_schemes_only_is_signed_for_in_one_of_them(con
     roster = (config / "keys.yaml").read_text().replace("    keys:", "    schemes: [standard-webhooks]\n    keys:")
     (config / "keys.yaml").write_text(roster)
     assert "webhook-id" in headers_of(crm("sign", "health").out)
+
+
+NARROWED = f"""tenants:
+  northwind:
+    keys:
+      - {{version: 1, secret: "hex:{1:064x}"}}
+      - {{version: 2, secret: "hex:{2:064x}", schemes: [standard-webhooks]}}
+      - {{version: 3, secret: "hex:{3:064x}", schemes: [rfc9421], revoked: true}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "header", "version"),
+    [
+        ((), "webhook-id", None),
+        (("--scheme", "crm-sync-v1"), "sync-key-version", "1"),
+        (("--scheme", "rfc9421"), "signature-input", "northwind:1"),
+        (("--key-version", "1"), "sync-key-version", "1"),
+        (("--key-version", "3"), "signature-input", "northwind:3"),
+        (("--secret", f"hex:{2:064x}"), "webhook-id", None),
+        (("--secret", f"hex:{9:064x}"), "sync-key-version", "1"),
+    ],
+)
+def test_the_newest_key_that_can_sign_is_taken(
+    config: Path, crm: Crm, words: tuple[str, ...], header: str, version: str | None
+) -> None:
+    """With the scheme that is named, or one that the key may be used with."""
+    (config / "keys.yaml").write_text(NARROWED)
+    made = crm("sign", "health", *words)
+    assert made.code == 0, made.err
+    assert header in headers_of(made.out)
+    assert version is None or version in headers_of(made.out)[header]
+
+
+def test_a_key_that_may_not_sign_so_is_refused(config: Path, crm: Crm) -> None:
+    """Nothing is sent that the receiver would refuse, and the schemes of the key are named."""
+    (config / "keys.yaml").write_text(NARROWED)
+    made = crm("sign", "health", "--key-version", "2", "--scheme", "crm-sync-v1")
+    assert made.code == 1
+    assert "no key (version 2) may sign with the scheme crm-sync-v1; schemes of these keys: standard-webhooks" in (
+        " ".join(made.err.split())
+    )

@@ -205,6 +205,7 @@ def test_the_limits_of_a_key_are_looked_at(
         (None, ["receiver_disabled", "key_unknown"]),
         (TenantRoster(enabled=False, keys={2: Key(2, bytes(range(1, 33)))}), ["receiver_disabled"]),
         (TenantRoster(keys={2: Key(2, bytes(range(1, 33)), revoked=True)}), ["key_inactive"]),
+        (TenantRoster(keys={2: Key(2, bytes(range(1, 33)), schemes=frozenset({"rfc9421"}))}), ["scheme_not_accepted"]),
         (TenantRoster(schemes=frozenset({"rfc9421"}), keys={2: Key(2, bytes(range(1, 33)))}), ["scheme_not_accepted"]),
     ],
 )
@@ -214,3 +215,14 @@ def test_what_the_roster_does_not_allow_is_told(
     """A tenant without an entry, a receiver that is off, an ended key, a scheme that is not taken."""
     roster = Roster({} if entry is None else {"northwind": entry})
     assert failed(explained("good.http", registry, roster=roster)) == codes
+
+
+def test_a_public_key_is_never_tried_as_a_secret(registry: Registry) -> None:
+    """A signature that was made with the bytes of a public key is a forgery, not a slip to explain."""
+    tenants = {
+        name: TenantRoster(keys={2: Key(2, bytes(range(1, 33)), kind="public")}) for name in ("northwind", "contoso")
+    }
+    explanation = explained("good.http", registry, roster=Roster(tenants))
+    assert failed(explanation) == ["scheme_not_accepted"]
+    assert explanation.key is None
+    assert [cause.code for cause in explanation.causes] == ["body_changed"]

@@ -61,3 +61,22 @@ def test_a_key_is_narrowed_by_section_and_source() -> None:
     assert narrow.admits("alpha")
     assert not narrow.admits("beta")
     assert not narrow.comes_from("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("members", "kinds", "serves"),
+    [
+        ({}, ("secret",), True),
+        ({}, ("public",), False),
+        ({"kind": "public"}, ("secret",), False),
+        ({"kind": "public"}, ("secret", "public"), True),
+        ({"schemes": frozenset({"one"})}, ("secret",), True),
+        ({"schemes": frozenset({"other"})}, ("secret",), False),
+        ({"schemes": frozenset({"one"}), "kind": "public"}, ("secret",), False),
+    ],
+)
+def test_a_key_serves_schemes_of_its_kind_that_it_is_not_narrowed_from(
+    members: dict[str, Any], kinds: tuple[Any, ...], serves: bool
+) -> None:
+    """The kind is never overruled: a public key is no secret, also for a scheme that the roster names."""
+    assert Key(1, bytes(32), **members).serves("one", kinds) is serves

@@ -13,6 +13,7 @@ from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.registry import Registry, build_registry
+from crm_core.plugin.signature import SignatureScheme
 
 
 class Visit(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,3 +109,12 @@ def test_a_registration_that_raises_is_told_with_its_cause() -> None:
     said = refused(broken=(TYPES, 7))
     assert "broken failed in crm_register_payload_types" in said
     assert "TypeError" in said
+
+
+@pytest.mark.parametrize("kinds", ["public", (), ("public", "privat"), ["secret"], None])
+def test_a_scheme_that_names_its_kinds_of_keys_wrongly_is_refused(kinds: Any) -> None:
+    """It could be handed any key, or none, so it does not start; a text is no tuple of kinds."""
+    members = {"NAME": "made", "HEADERS": ("x-made",), "SIGNS_INSTANCE": True, "KEY_KINDS": kinds}
+    made = type("Made", (SignatureScheme,), {**members, **dict.fromkeys(("read", "matches", "sign"))})()
+    said = refused(x=("crm_register_signature_schemes", [made]))
+    assert "plugin x: KEY_KINDS of made is a tuple of secret or public" in said

@@ -39,6 +39,7 @@ def test_a_full_entry(roster: Any) -> None:
                 revoked: true
                 types: [alpha]
                 sources: [10.0.0.0/8, "::1/128", unix]
+                schemes: [standard-webhooks]
           contoso:
         """,
         NW=KEY,
@@ -47,12 +48,13 @@ def test_a_full_entry(roster: Any) -> None:
     key = entry.keys[2]
     assert (entry.enabled, entry.schemes, entry.repeats) == (False, {"crm-sync-v1"}, "accept")
     assert entry.expect_every == timedelta(days=1)
-    assert key.secret == KEY.encode()
+    assert key.material == KEY.encode()
     assert key.not_before == datetime(2026, 11, 1, tzinfo=UTC)
     assert key.not_after == datetime(2027, 2, 1, 0, 0, 0, 500_000, tzinfo=UTC)
     assert key.revoked
     assert key.types == {"alpha"}
     assert key.sources == (ip_network("10.0.0.0/8"), ip_network("::1/128"), "unix")
+    assert (key.schemes, key.kind) == ({"standard-webhooks"}, "secret")
     assert loaded.tenants["contoso"].enabled
     assert not loaded.tenants["contoso"].keys
 
@@ -158,6 +160,8 @@ def test_tab_anchor_and_tag_together(roster: Any, problems: Any) -> None:
         (", sources: [everywhere]", "no network"),
         (", sources: [unix, unix]", "twice"),
         (", types: alpha", "a list must stand here"),
+        (", schemes: [crm-sync-v2]", "did you mean `crm-sync-v1`?"),
+        (", schemes: []", "at least 1"),
     ],
 )
 def test_key_members(roster: Any, problems: Any, extra: str, words: str) -> None:
@@ -199,13 +203,13 @@ B64 = base64.b64encode(RAW).decode()
 )
 def test_references(roster: Any, secret: str, environ: dict[str, str], key: bytes) -> None:
     """Every form of reference yields the bytes it stands for, and what env: holds is read by the same rules."""
-    assert roster(one(secret), **environ).tenants["northwind"].keys[1].secret == key
+    assert roster(one(secret), **environ).tenants["northwind"].keys[1].material == key
 
 
 def test_file_reference(roster: Any, tmp_path: Path) -> None:
     """A file is found from the roster's folder, and one final newline is not part of the key."""
     (tmp_path / "nw").write_bytes(KEY.encode() + b"\n")
-    assert roster(one("file:nw")).tenants["northwind"].keys[1].secret == KEY.encode()
+    assert roster(one("file:nw")).tenants["northwind"].keys[1].material == KEY.encode()
 
 
 @pytest.mark.parametrize(
