@@ -48,9 +48,9 @@ from crm_core.settings import (
     read_options,
 )
 from crm_core.settings.plugins import load_plugins
-from crm_core.sync.health import Health
+from crm_core.sync.attempt_log import AttemptLog
+from crm_core.sync.health import HealthReports
 from crm_core.sync.history import History
-from crm_core.sync.ledger import Ledger
 from crm_core.sync.limits import UnverifiedLimit
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
@@ -232,7 +232,7 @@ def _sync(
         for each in observers:
             each(entry)
 
-    ledger = Ledger(
+    attempt_log = AttemptLog(
         backend=backend,
         settings=settings.sync,
         limit=UnverifiedLimit(settings.sync.unverified_per_minute, now, ids.new),
@@ -260,10 +260,10 @@ def _sync(
         return await backend.count(tenant, collection_of(module)) if module in registry.record_types else 0
 
     return {
-        "astray": ledger.astray,
-        "receiver": Receiver(**shared, **judging, ledger=ledger, count_records=count_records),
+        "astray": attempt_log.astray,
+        "receiver": Receiver(**shared, **judging, attempt_log=attempt_log, count_records=count_records),
         "log": SyncLog(backend, cursors),
-        "health": Health(**shared, configured=configured),
+        "health": HealthReports(**shared, configured=configured),
         "history": History(**shared, **judging, cursors=cursors, observe=observe),
         "observers": observers,
         "started_at": now(),
@@ -273,7 +273,7 @@ def _sync(
 def application(services: Services) -> Asgi:
     """The ASGI application around the use cases. Only now is the web loaded: commands do without it."""
     from crm_core.metrics import Metrics
-    from crm_core.web import auth, bootstrap, docs, events, mail, operators, records, sync, users
+    from crm_core.web.api import auth, bootstrap, docs, events, mail, operators, records, sync, users
     from crm_core.web.app import create_app
     from crm_core.web.pages import pages, site_of
 

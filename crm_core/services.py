@@ -28,7 +28,7 @@ from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.records.service import Records
 from crm_core.settings import InstanceSettings
-from crm_core.sync.health import Health
+from crm_core.sync.health import HealthReports
 from crm_core.sync.history import History
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
@@ -92,7 +92,7 @@ class Services:
     receiver: Receiver
     astray: Callable[..., CrmError]  # of a push for no tenant here
     log: SyncLog
-    health: Health
+    health: HealthReports
     history: History
     observers: list[Callable[[LogEntry], None]]  # of sync attempts
     started_at: datetime

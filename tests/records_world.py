@@ -14,7 +14,7 @@ from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import Committed, Unit
-from crm_core.records.deciding import Call
+from crm_core.records.guarded_store import Call
 from crm_core.records.service import Records
 from crm_core.settings.catalog import load_catalog
 from crm_core.settings.roles import load_roles

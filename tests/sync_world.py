@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from crm_core.model.native import signature, signed_text
+from crm_core.model.signed_text import signature, signed_text
 from crm_core.plugin.storage import Committed, Conflict, Unit
 from crm_core.services import Services
-from crm_core.sync.arrival import Arrival
+from crm_core.sync.push_request import PushRequest
 from crm_tinydb.storage import TinyDBBackend
 
 KEY = bytes(range(32))
@@ -60,7 +60,9 @@ class World:
     clock: Clock
     serial: count[int]
 
-    def arrival(self, data: Any = None, *, kind: str = "branding", raw: bytes | None = None, **members: Any) -> Arrival:
+    def push(
+        self, data: Any = None, *, kind: str = "branding", raw: bytes | None = None, **members: Any
+    ) -> PushRequest:
         """A push signed now; ``raw`` stands in for the body."""
         number = next(self.serial)
         envelope = {"tenant": "northwind", "type": kind, "version": number, "data": data, **members}
@@ -86,7 +88,7 @@ class World:
         async def read_body() -> bytes:
             return body
 
-        return Arrival(
+        return PushRequest(
             tenant="northwind",
             payload_type=kind,
             request_id=f"request-{number}",

@@ -14,7 +14,7 @@ from typing import Final
 from crm_core.access.callers import Callers
 from crm_core.errors import CrmError, RateLimited, Unauthenticated
 from crm_core.model.caller import Caller
-from crm_core.plugin.query import Told
+from crm_core.plugin.query import StoredNotice
 from crm_core.plugin.storage import StorageBackend
 from crm_core.server_log import ServerLog
 from crm_core.workspace import Views, Workspace, keys_of
@@ -36,7 +36,7 @@ def frame(event: str, seq: int, data: bytes) -> bytes:
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, event.encode(), data)
 
 
-def sees(workspace: Workspace, caller: Caller, told: Told) -> bool:
+def sees(workspace: Workspace, caller: Caller, told: StoredNotice) -> bool:
     """Whether a caller may hear of this."""
     if told.notice.event == _RECORD_EVENT:
         return f"{told.notice.subject}.view" in keys_of(workspace, caller)
@@ -206,7 +206,12 @@ class Feeds:
             await asyncio.wait({stopping}, timeout=_GATHER)
 
     async def _tell(
-        self, tenant: str, streams: set[_Stream], workspace: Workspace, notices: tuple[Told, ...] | None, seq: int
+        self,
+        tenant: str,
+        streams: set[_Stream],
+        workspace: Workspace,
+        notices: tuple[StoredNotice, ...] | None,
+        seq: int,
     ) -> None:
         made = [(one, _framed(one)) for one in notices or ()]
         for stream in tuple(streams):
@@ -229,11 +234,11 @@ class Feeds:
             stream.hopeful = hopeful
 
 
-def _framed(told: Told) -> bytes:
+def _framed(told: StoredNotice) -> bytes:
     return frame(told.notice.event, told.seq, told.notice.data)
 
 
-def _reached(notices: tuple[Told, ...], seq: int) -> tuple[int, bool]:
+def _reached(notices: tuple[StoredNotice, ...], seq: int) -> tuple[int, bool]:
     """Up to which seq everything is known, and whether that is all there was; ``seq`` is of before they were read."""
     if len(notices) >= _SHEET:
         return notices[-1].seq, False

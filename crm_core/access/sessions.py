@@ -14,11 +14,11 @@ import msgspec
 
 from crm_core.access.signed import SignedTexts
 from crm_core.access.storing import commit
-from crm_core.access.user import USERS, Held, read_user
+from crm_core.access.user import USERS, StoredUser, read_user
 from crm_core.errors import TokenReused, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
-from crm_core.model.times import heard, told
+from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.query import PageQuery
 from crm_core.plugin.storage import Committed, Delete, Document, DocumentAt, Put, StorageBackend, Unit
 
@@ -72,7 +72,7 @@ class Sessions:
         self._now = now
         self._ids = ids
 
-    async def open(self, tenant: str, held: Held, kind: Kind) -> Session:
+    async def open(self, tenant: str, held: StoredUser, kind: Kind) -> Session:
         """A new sign-in of a user whose password was right."""
         now = self._now()
         lifetime = BROWSER_LIFETIME if kind == "browser" else REFRESH_LIFETIME
@@ -81,8 +81,8 @@ class Sessions:
             user=held.user.id,
             epoch=held.user.epoch,
             kind=kind,
-            created_at=told(now),
-            expires_at=told(now + lifetime),
+            created_at=to_wire(now),
+            expires_at=to_wire(now + lifetime),
         )
         gone = await self._sweep(tenant, held, now)
         unit = Unit(now=int(now.timestamp()), puts=(session.put(),), deletes=gone)
@@ -141,7 +141,9 @@ class Sessions:
             await self._user(tenant, session)
             now = self._now()
             if number == session.refreshed:
-                after = msgspec.structs.replace(session, refreshed=number + 1, expires_at=told(now + REFRESH_LIFETIME))
+                after = msgspec.structs.replace(
+                    session, refreshed=number + 1, expires_at=to_wire(now + REFRESH_LIFETIME)
+                )
             else:
                 after = msgspec.structs.replace(session, reused=True)
             expect = (DocumentAt(SESSIONS, session_id, document.revision),)
@@ -171,25 +173,25 @@ class Sessions:
 
     def _good(self, document: Document) -> Session:
         session = _read(document)
-        if session.reused or heard(session.expires_at) <= self._now():
+        if session.reused or from_wire(session.expires_at) <= self._now():
             raise Unauthenticated(_REFUSAL)
         return session
 
-    async def _user(self, tenant: str, session: Session) -> Held:
+    async def _user(self, tenant: str, session: Session) -> StoredUser:
         document = (await self._backend.get(tenant, USERS, session.user)).document
         held = None if document is None else read_user(document)
         if held is None or held.user.disabled or held.user.epoch != session.epoch:
             raise Unauthenticated(_REFUSAL)
         return held
 
-    async def _sweep(self, tenant: str, held: Held, now: datetime) -> tuple[Delete, ...]:
+    async def _sweep(self, tenant: str, held: StoredUser, now: datetime) -> tuple[Delete, ...]:
         """The user's sessions to forget now: of the oldest those that are over, or the very oldest of too many."""
         query = PageQuery(
             collection=SESSIONS, sort="created_at", filters=(("user", held.user.id),), limit=_SWEPT, total=True
         )
         page = await self._backend.page(tenant, query)
         oldest = [_read(document) for document in page.documents]
-        over = [one.id for one in oldest if one.epoch != held.user.epoch or heard(one.expires_at) <= now]
+        over = [one.id for one in oldest if one.epoch != held.user.epoch or from_wire(one.expires_at) <= now]
         if not over and (page.total or 0) >= MAX_SESSIONS:
             over = [oldest[0].id]
         return tuple(Delete(SESSIONS, session_id) for session_id in over)

@@ -9,8 +9,8 @@ from crm_core.access.delegation import powers_of, require_may_manage
 from crm_core.access.passwords import Passwords
 from crm_core.access.sessions import Kind, Session, Sessions
 from crm_core.access.signed import SignedTexts
-from crm_core.access.throttle import Attempt, LoginThrottle
-from crm_core.access.user import Held
+from crm_core.access.throttle import LoginThrottle, SignInAttempt
+from crm_core.access.user import StoredUser
 from crm_core.access.users import Users
 from crm_core.errors import InvalidCredentials, LoginThrottled, NotFound, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
@@ -59,7 +59,9 @@ class SignIn:
         _log.info("signed_in", tenant=tenant, source=source, user=held.user.id, kind=kind)
         return session
 
-    async def change_password(self, tenant: str, caller: Caller, old: str, new: str, *, source: str | None) -> Held:
+    async def change_password(
+        self, tenant: str, caller: Caller, old: str, new: str, *, source: str | None
+    ) -> StoredUser:
         """A new password for somebody who knows the old one; every sign-in of theirs ends, this one too.
 
         Raises InvalidCredentials, LoginThrottled, InvalidRecord, RevisionMismatch.
@@ -85,7 +87,7 @@ class SignIn:
         powers = sorted(powers_of(held.user.role, roles))
         return self._signed.make("password", tenant, user_id, held.user.epoch, *powers, lifetime=lifetime)
 
-    async def linked(self, tenant: str, text: str) -> Held:
+    async def linked(self, tenant: str, text: str) -> StoredUser:
         """The user whom a link is for. Raises Unauthenticated where it is not good any more."""
         parts = self._signed.read("password", text)
         if parts is None or parts[0] != tenant:
@@ -102,7 +104,7 @@ class SignIn:
             raise Unauthenticated(_SPENT)
         return held
 
-    async def choose(self, tenant: str, text: str, password: str) -> Held:
+    async def choose(self, tenant: str, text: str, password: str) -> StoredUser:
         """Set the password by a link, which is used up by that. Raises Unauthenticated, InvalidRecord."""
         held = await self.linked(tenant, text)
         try:
@@ -111,14 +113,14 @@ class SignIn:
             await self.linked(tenant, text)  # used at the same moment: say so
             raise
 
-    async def _verified(self, attempt: Attempt, kept: str | None, password: str) -> bool:
+    async def _verified(self, attempt: SignInAttempt, kept: str | None, password: str) -> bool:
         try:
             return await self._passwords.verify(kept, password)
         except LoginThrottled:  # too many at this moment: nobody's failure
             attempt.withdrawn = True
             raise
 
-    async def _set(self, tenant: str, held: Held, password: str) -> Held:
+    async def _set(self, tenant: str, held: StoredUser, password: str) -> StoredUser:
         after = await self._users.set_password(tenant, held, password, f"user:{held.user.id}")
         if after is None:
             raise RevisionMismatch("The user was changed at this very moment; repeat the request.")

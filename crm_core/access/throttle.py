@@ -52,7 +52,7 @@ class Buckets:
         return max(0.0, level - max(0.0, at - since) / self._seconds)
 
 
-class Attempt:
+class SignInAttempt:
     """A sign-in under way; whoever looks at the password says what came of it."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class LoginThrottle:
         self._waiting = 0
 
     @asynccontextmanager
-    async def attempt(self, tenant: str, email: str, source: str | None) -> AsyncIterator[Attempt]:
+    async def attempt(self, tenant: str, email: str, source: str | None) -> AsyncIterator[SignInAttempt]:
         """Hold an attempt to both limits, and count it unless it succeeded. Raises LoginThrottled with the wait."""
         account, network = _account(tenant, email), counted_as(source)
         async with self._turn(account):
@@ -92,7 +92,7 @@ class LoginThrottle:
                 raise LoginThrottled(_TOO_MANY, retry_after=math.ceil(wait))
             # Of a source many are under way at once, so each counts from its start.
             self._sources.add(network, self._at())
-            attempt = Attempt()
+            attempt = SignInAttempt()
             try:
                 yield attempt
             finally:

@@ -19,7 +19,7 @@ from crm_core.access.storing import commit
 from crm_core.errors import Finding, InvalidRecord, LimitReached, NotFound, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import OPERATOR, Caller, actor_of
 from crm_core.model.ids import Ids
-from crm_core.model.times import heard, told
+from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.storage import (
     Conflict,
     CountBelow,
@@ -44,7 +44,7 @@ _CACHED = 10_000  # callers; past it the longest unused goes
 _REFUSAL = "Send a token that is good here: Authorization: Bearer crm_... (crm token create makes one)."
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True):
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token as kept; nothing in it leads to its text. Times are RFC 3339; ``expires_at`` None: never."""
 
     id: str
@@ -59,7 +59,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         """What became of it."""
         if self.revoked_at is not None:
             return "revoked"
-        return "expired" if self.expires_at is not None and heard(self.expires_at) <= now else "active"
+        return "expired" if self.expires_at is not None and from_wire(self.expires_at) <= now else "active"
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ class Tokens:
         by: Caller | None,
         name: str = "",
         expires_at: datetime | None = None,
-    ) -> tuple[str, Token]:
+    ) -> tuple[str, ApiToken]:
         """Make a token; its text is returned here and never again. ``by``: the user; None is an operator.
 
         Raises PermissionDenied (a scope for a core key that the user lacks), InvalidRecord (unknown scope, a past
@@ -116,11 +116,11 @@ class Tokens:
         scopes, now = tuple(scopes), self._now()
         if by is not None:
             require_may_give(scopes, by, (await self._views.of(tenant)).roles)
-        token = Token(
+        token = ApiToken(
             id=self._ids.new(),
             name=_checked_name(name),
             scopes=checked_scopes(scopes, self._record_types),
-            created_at=told(now),
+            created_at=to_wire(now),
             created_by=actor_of(by),
             expires_at=_checked_expiry(expires_at, now),
         )
@@ -162,11 +162,11 @@ class Tokens:
             raise Unauthenticated(_REFUSAL)
         return _caller(_read(document), document.revision)
 
-    async def list(self, tenant: str) -> list[Token]:
+    async def list(self, tenant: str) -> list[ApiToken]:
         """All tokens, ended ones too, the oldest first."""
         return [_read(document) async for document in self._backend.documents(tenant, TOKENS)]
 
-    async def revoke(self, tenant: str, id: str, *, by: Caller | None) -> Token:  # noqa: A002 -- the wire's word
+    async def revoke(self, tenant: str, id: str, *, by: Caller | None) -> ApiToken:  # noqa: A002 -- the wire's word
         """End a token at once; one that is revoked already stays so. ``by``: the user; None is an operator.
 
         Raises NotFound, PermissionDenied (the user could not have made it), RevisionMismatch.
@@ -180,7 +180,7 @@ class Tokens:
         if token.revoked_at is not None:
             return token
         now = self._now()
-        token = msgspec.structs.replace(token, revoked_at=told(now))
+        token = msgspec.structs.replace(token, revoked_at=to_wire(now))
         unit = Unit(
             now=int(now.timestamp()),
             expect=(DocumentAt(TOKENS, id, document.revision),),
@@ -202,7 +202,7 @@ class Tokens:
 
     def _keep(self, place: tuple[str, str], document: Document) -> _Known:
         token = _read(document)
-        expires = None if token.expires_at is None else heard(token.expires_at)
+        expires = None if token.expires_at is None else from_wire(token.expires_at)
         known = _Known(document.revision, document.body, expires, _caller(token, document.revision))
         self._known[place] = known
         return known
@@ -218,11 +218,11 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read(document: Document) -> Token:
-    return msgspec.json.decode(document.body, type=Token)
+def _read(document: Document) -> ApiToken:
+    return msgspec.json.decode(document.body, type=ApiToken)
 
 
-def _caller(token: Token, revision: int) -> Caller:
+def _caller(token: ApiToken, revision: int) -> Caller:
     return Caller(kind="token", id=token.id, name=token.name, revision=revision, scopes=frozenset(token.scopes))
 
 
@@ -239,4 +239,4 @@ def _checked_expiry(expires_at: datetime | None, now: datetime) -> str | None:
     if expires_at <= now:
         message = "The expiry is in the past; name a moment to come."
         raise InvalidRecord(message, errors=[Finding("/expires_at", "invalid_value", message)])
-    return told(expires_at)
+    return to_wire(expires_at)

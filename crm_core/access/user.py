@@ -14,7 +14,7 @@ from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.fields import convert, step
 from crm_core.model.permissions import SUPER_ADMIN
-from crm_core.model.texts import Email, Line
+from crm_core.model.text_types import Email, Line
 from crm_core.plugin.storage import Document, IndexValue, Put
 from crm_core.settings.places import hint
 
@@ -76,7 +76,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return Put(USERS, self.id, msgspec.json.encode(self), indexes)
 
 
-class Held(msgspec.Struct, frozen=True):
+class StoredUser(msgspec.Struct, frozen=True):
     """A user and the revision it was read or written at."""
 
     user: User
@@ -170,9 +170,9 @@ class UserPage(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None
 
 
-def read_user(document: Document) -> Held:
+def read_user(document: Document) -> StoredUser:
     """A user from its document."""
-    return Held(msgspec.json.decode(document.body, type=User), document.revision)
+    return StoredUser(msgspec.json.decode(document.body, type=User), document.revision)
 
 
 def folded(email: str) -> str:

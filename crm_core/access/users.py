@@ -12,7 +12,7 @@ from crm_core.access.delegation import named_role, require_may_change, require_m
 from crm_core.access.passwords import Passwords
 from crm_core.access.storing import commit
 from crm_core.access.throttle import LoginThrottle
-from crm_core.access.user import USERS, Held, User, UserInput, folded, read_input, read_user
+from crm_core.access.user import USERS, StoredUser, User, UserInput, folded, read_input, read_user
 from crm_core.errors import (
     Finding,
     InvalidRecord,
@@ -24,7 +24,7 @@ from crm_core.errors import (
 from crm_core.model.caller import Caller, actor_of
 from crm_core.model.ids import Ids
 from crm_core.model.patch import merge_patch
-from crm_core.model.times import told
+from crm_core.model.times import to_wire
 from crm_core.plugin.query import Page, PageQuery
 from crm_core.plugin.storage import (
     Committed,
@@ -61,24 +61,24 @@ class Users:
         self._now = now
         self._ids = ids
 
-    async def get(self, tenant: str, id: str) -> Held:  # noqa: A002 -- the wire's word
+    async def get(self, tenant: str, id: str) -> StoredUser:  # noqa: A002 -- the wire's word
         """One user. Raises NotFound."""
         document = (await self._backend.get(tenant, USERS, id)).document
         if document is None:
             raise NotFound("There is no user with this id.")
         return read_user(document)
 
-    async def by_email(self, tenant: str, email: str) -> Held | None:
+    async def by_email(self, tenant: str, email: str) -> StoredUser | None:
         """The user with this address, whatever its case."""
         document = (await self._backend.find(tenant, USERS, "email", folded(email))).document
         return None if document is None else read_user(document)
 
-    async def page(self, tenant: str, query: PageQuery) -> tuple[list[Held], Page]:
+    async def page(self, tenant: str, query: PageQuery) -> tuple[list[StoredUser], Page]:
         """A page of users; the query is on their collection."""
         page = await self._backend.page(tenant, query)
         return [read_user(document) for document in page.documents], page
 
-    async def create(self, tenant: str, data: Any, by: Caller | None) -> Held:
+    async def create(self, tenant: str, data: Any, by: Caller | None) -> StoredUser:
         """Make a user from decoded JSON. Raises PermissionDenied, InvalidRecord, LimitReached."""
         workspace = await self._views.of(tenant)
         require_may_manage(named_role(data), by, workspace.roles)
@@ -86,7 +86,7 @@ class Users:
         if wanted is None:
             raise _invalid(findings)
         password = None if wanted.password is None else await self._passwords.hash(wanted.password)
-        moment, actor = told(self._now()), actor_of(by)
+        moment, actor = to_wire(self._now()), actor_of(by)
         user = User(
             id=self._ids.new(),
             email=wanted.email,
@@ -107,7 +107,7 @@ class Users:
         outcome = await self._commit(tenant, user, expect)
         if isinstance(outcome, Conflict):
             raise LimitReached(f"The plan allows {limit} users, and there are as many.", limit=limit)
-        return Held(user, outcome.documents[0])
+        return StoredUser(user, outcome.documents[0])
 
     async def update(
         self,
@@ -117,7 +117,7 @@ class Users:
         by: Caller | None,
         *,
         revision: int | None = None,
-    ) -> Held:
+    ) -> StoredUser:
         """Change a user by a JSON merge patch; with ``revision``, only while it is at that one.
 
         Raises NotFound, PermissionDenied, RevisionMismatch, InvalidRecord.
@@ -137,7 +137,7 @@ class Users:
                 return outcome
         raise _busy()
 
-    async def set_password(self, tenant: str, held: Held, password: str, actor: str) -> Held | None:
+    async def set_password(self, tenant: str, held: StoredUser, password: str, actor: str) -> StoredUser | None:
         """Give a user a new password, which ends all sign-ins; None where the user has changed since ``held``.
 
         Raises InvalidRecord.
@@ -151,12 +151,12 @@ class Users:
             held.user,
             password=await self._passwords.hash(password),
             epoch=held.user.epoch + 1,
-            updated_at=told(self._now()),
+            updated_at=to_wire(self._now()),
             updated_by=actor,
         )
         return await self.replace(tenant, held, user)
 
-    async def replace(self, tenant: str, held: Held, user: User) -> Held | None:
+    async def replace(self, tenant: str, held: StoredUser, user: User) -> StoredUser | None:
         """Put a user in the place of the held one; None where that has changed, or what the change rests on.
 
         A new password ends the account's lock-out: those who failed did not know this one.
@@ -171,7 +171,7 @@ class Users:
             return None
         if user.password != held.user.password:
             self._throttle.unlock(tenant, user.email)
-        return Held(user, outcome.documents[0])
+        return StoredUser(user, outcome.documents[0])
 
     async def _changed(self, workspace: Workspace, user: User, merged: Any, by: Caller | None) -> User:
         """The user after the patch; the very same where nothing changes."""
@@ -184,7 +184,7 @@ class Users:
             changed = msgspec.structs.replace(changed, password=password, epoch=user.epoch + 1)
         if changed == user:
             return user
-        return msgspec.structs.replace(changed, updated_at=told(self._now()), updated_by=actor_of(by))
+        return msgspec.structs.replace(changed, updated_at=to_wire(self._now()), updated_by=actor_of(by))
 
     async def _another_ruler(self, tenant: str, user: User) -> Expectation:
         """That some other super admin is still there as found now: two cannot put each other out at one moment."""

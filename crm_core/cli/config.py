@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from crm_core.cli.frame import config_option, perform
+from crm_core.cli.running import config_option, perform
 from crm_core.errors import SetupError
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, print_json
 from crm_core.cli.payload_file import read_bytes
+from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.errors import SetupError
-from crm_core.explain import Captured, Explanation, Rules, Step, Unreadable, explain, read_capture
+from crm_core.explain import Captured, ExplainedCheck, Explanation, Rules, Unreadable, explain, read_capture
 from crm_core.explain.visible import LEGEND, visible
-from crm_core.model.times import heard
+from crm_core.model.times import from_wire
 
 _SIGNS = {"passed": ("ok", "green"), "failed": ("FAILED", "red"), "unknown": ("?", "yellow")}
 _MOST_SHOWN = 4000  # bytes of the signed text
@@ -24,7 +24,7 @@ def _moment(_ctx: click.Context, _parameter: click.Parameter, text: str | None) 
     if text is None:
         return None
     try:
-        return datetime.fromtimestamp(int(text), UTC) if text.isdecimal() else heard(text)
+        return datetime.fromtimestamp(int(text), UTC) if text.isdecimal() else from_wire(text)
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter("write a time such as 2026-11-24T02:00:00Z, or Unix seconds") from None
 
@@ -114,7 +114,7 @@ def _show(explanation: Explanation) -> None:
         click.echo("\nNothing speaks against this request.")
 
 
-def _line(step: Step) -> str:
+def _line(step: ExplainedCheck) -> str:
     sign, colour = _SIGNS[step.verdict]
     code = f"{step.code}: " if step.code else ""
     told = f"  {code}{step.told}" if step.told else ""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from crm_core.cli.diff import show_changes
-from crm_core.cli.frame import config_option, json_option, perform, print_json, tenant_option
+from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
 
 
 @click.command("history")

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, perform, print_json
 from crm_core.cli.roster_edit import edit_roster, set_member
 from crm_core.cli.rotation import Rotation, fresh_secret, limits, wire
+from crm_core.cli.running import config_option, json_option, perform, print_json
 from crm_core.errors import CrmError, SetupError
 from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.plugin.registry import Registry

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, perform, print_json, stream, tenant_option
+from crm_core.cli.running import config_option, json_option, perform, print_json, stream, tenant_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLOURS: Final = {"applied": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from crm_core import __version__
-from crm_core.cli.frame import Boundary
+from crm_core.cli.running import Boundary
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "init": ("crm_core.cli.init", "Write commented config files for a new instance."),

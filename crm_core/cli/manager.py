@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from crm_core.cli.frame import config_option
+from crm_core.cli.running import config_option
 
 _FILE = "instances.yaml"
 

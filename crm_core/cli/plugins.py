@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, print_json
+from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.errors import SetupError
 
 

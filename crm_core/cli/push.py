@@ -11,9 +11,9 @@ import click
 import httpx
 
 from crm_core.cli.diff import show_changes
-from crm_core.cli.frame import config_option, json_option, print_json
 from crm_core.cli.payload_file import read_data
-from crm_core.cli.sender import Sender, sender, sender_options
+from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.target import SigningTarget, sender, sender_options
 from crm_core.client import Client, ClientError, Outcome, Pause, Refused, Retries, Strategy
 from crm_core.errors import Finding, SetupError
 from crm_core.model.envelope import MAX_VERSION
@@ -68,7 +68,7 @@ def command(
 
 
 def _pushed(
-    by: Sender,
+    by: SigningTarget,
     payload_type: str,
     data: Mapping[str, Any],
     *,
@@ -92,7 +92,7 @@ def _pushed(
             raise SetupError([str(error)]) from None
 
 
-def _transport(by: Sender) -> httpx.BaseTransport | None:
+def _transport(by: SigningTarget) -> httpx.BaseTransport | None:
     """The way to the receiver: its socket, or none of the proxies in the environment where it is this machine."""
     if by.unix is not None:
         return httpx.HTTPTransport(uds=str(by.unix))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from crm_core.cli.frame import config_option, without_collector
 from crm_core.cli.log_lines import set_up_logging
-from crm_core.cli.troubles import tell_troubles
+from crm_core.cli.running import config_option, without_collector
+from crm_core.cli.store_alerts import tell_troubles
 from crm_core.server_log import ServerLog
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, print_json
 from crm_core.cli.payload_file import read_bytes, read_data
-from crm_core.cli.sender import Sender, sender, sender_options
+from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.target import SigningTarget, sender, sender_options
 from crm_core.client import Strategy, Unsigned, envelope, fresh_nonce, health_of, push_to
 from crm_core.client.signing import HEALTH
 from crm_core.errors import CrmError, SetupError
@@ -82,7 +82,7 @@ def command(
 
 
 def _body(
-    by: Sender,
+    by: SigningTarget,
     payload_type: str,
     file: str | None,
     *,
@@ -100,7 +100,7 @@ def _body(
     return envelope(by.target, payload_type, read_data(file), version=version, strategy=strategy, preview=preview)
 
 
-def _curl(by: Sender, request: Unsigned, headers: dict[str, str], file: str | None) -> str:
+def _curl(by: SigningTarget, request: Unsigned, headers: dict[str, str], file: str | None) -> str:
     """A command for a POSIX shell. A body from a file is read from there, any other stands in the command."""
     words = ["curl", "-sS", by.target.origin + request.path]
     if by.unix is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, perform, print_json, stream
+from crm_core.cli.running import config_option, json_option, perform, print_json, stream
 from crm_core.errors import CrmError, SetupError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, perform, print_json
+from crm_core.cli.running import config_option, json_option, perform, print_json
 from crm_core.cli.store import COMMANDS as STORE_COMMANDS
 
 

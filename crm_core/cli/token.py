@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, perform, print_json, tenant_option
+from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
 
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _SCOPES_HELP: Final = (

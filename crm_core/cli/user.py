@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from crm_core.cli.frame import config_option, json_option, perform, print_json, tenant_option
+from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
 
 _LONGEST_LINE: Final = 4096
 password_option = click.option(

@@ -21,13 +21,12 @@ from crm_core.client.answers import (
     SectionHealth,
     Unanswered,
 )
-from crm_core.client.exchange import Pause, Platform, Request, Retries, Strategy, envelope
+from crm_core.client.exchange import Pause, Platform, Retries, SignedRequest, Strategy, envelope
 from crm_core.client.signing import Signer, Unsigned, health_of, native_signer, push_to
-from crm_core.client.target import Address, Target
+from crm_core.client.target import ReceiverUrl, Target
 from crm_core.client.transport import AsyncClient, Client, fresh_nonce
 
 __all__ = [
-    "Address",
     "AsyncClient",
     "Client",
     "ClientError",
@@ -36,10 +35,11 @@ __all__ = [
     "Outcome",
     "Pause",
     "Platform",
+    "ReceiverUrl",
     "Refused",
-    "Request",
     "Retries",
     "SectionHealth",
+    "SignedRequest",
     "Signer",
     "Strategy",
     "Target",

@@ -1,7 +1,7 @@
 """Requests and how their answers are judged, without a network: generators that a transport drives.
 
-A generator yields a ``Request``, to be sent, and is sent the ``Answer`` or ``Lost``; or it yields a ``Pause``, to be
-slept through. Its return value is the outcome. A push is sent again only as the very same bytes under the same nonce,
+A generator yields a ``SignedRequest`` to send, and is sent the ``Answer`` or ``Lost``; or it yields a ``Pause`` to
+sleep through. Its return value is the outcome. A push is sent again only as the very same bytes under the same nonce,
 so however often it arrives, it is applied once.
 """
 
@@ -25,7 +25,7 @@ _ALREADY = ("replayed_nonce", "duplicate_payload")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-class Request(msgspec.Struct, frozen=True):
+class SignedRequest(msgspec.Struct, frozen=True):
     """A signed request, ready to be sent as it is."""
 
     method: str
@@ -48,7 +48,7 @@ class Pause(msgspec.Struct, frozen=True):
     why: str
 
 
-Steps = Generator[Request | Pause, Answer | Lost | None, T]
+Steps = Generator[SignedRequest | Pause, Answer | Lost | None, T]
 
 
 class Retries(msgspec.Struct, frozen=True):
@@ -101,12 +101,12 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
             raise Refused(answer.status, told)
         return _read(told, Health)
 
-    def signed(self, request: Unsigned) -> Request:
+    def signed(self, request: Unsigned) -> SignedRequest:
         """The request with a fresh timestamp and nonce, signed."""
         headers = {**dict(request.headers), **self.signer(request, int(self.clock()), self.nonce())}
-        return Request(request.method, self.target.origin + request.path, headers, request.body)
+        return SignedRequest(request.method, self.target.origin + request.path, headers, request.body)
 
-    def _exchange(self, request: Request) -> Steps[Answer]:
+    def _exchange(self, request: SignedRequest) -> Steps[Answer]:
         """Send until something answers for good; the same bytes each time. Raises Unanswered."""
         pauses = self.retries.pauses()
         while True:

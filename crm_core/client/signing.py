@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from crm_core.client.target import Target
-from crm_core.model.native import signature, signed_text
+from crm_core.model.signed_text import signature, signed_text
 
 HEALTH = "health"  # what a signed health request names as its payload type
 

@@ -15,7 +15,7 @@ _PATH = re.compile(
 )
 
 
-class Address(msgspec.Struct, frozen=True):
+class ReceiverUrl(msgspec.Struct, frozen=True):
     """What an address of a receiver names; None is what it leaves out."""
 
     origin: str
@@ -23,7 +23,7 @@ class Address(msgspec.Struct, frozen=True):
     tenant: str | None
 
     @classmethod
-    def read(cls, url: str) -> Address:
+    def read(cls, url: str) -> ReceiverUrl:
         """Read ``https://host[:port][/i/INSTANCE[/t/TENANT]]``. Raises ValueError with a sentence."""
         try:
             parts = urlsplit(url)
@@ -58,7 +58,7 @@ class Target(msgspec.Struct, frozen=True):
         What the address leaves out comes from ``instance`` and ``tenant``. Raises ValueError with a sentence: it is
         no address of a receiver, or names another instance or tenant than those given.
         """
-        return Address.read(url).target(instance=instance, tenant=tenant)
+        return ReceiverUrl.read(url).target(instance=instance, tenant=tenant)
 
     @property
     def authority(self) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from crm_core.errors import SetupError
 from crm_core.model.log import Head
-from crm_core.model.texts import plain_integer
+from crm_core.model.text_types import plain_integer
 from crm_core.plugin.storage import EntryQuery
 from crm_core.services import Services
 from crm_core.sync.log import query_of, shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crm_core.access.user import USERS, Held
+from crm_core.access.user import USERS, StoredUser
 from crm_core.errors import NotFound, StorageUnavailable
 from crm_core.model.caller import OPERATOR
 from crm_core.plugin.query import PageQuery
@@ -45,7 +45,7 @@ async def change(services: Services, tenant: str, email: str, patch: dict[str, A
     return (await services.users.update(tenant, held.user.id, patch, None)).told()
 
 
-async def _known(services: Services, tenant: str, email: str) -> Held:
+async def _known(services: Services, tenant: str, email: str) -> StoredUser:
     held = await services.users.by_email(tenant, email)
     if held is None:
         raise NotFound(f"{tenant} has no user {email[:254]!a}; crm user list shows those there are.")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core.control.wire import LINE_LIMIT, Answer, Request, line, raised, short_address
+from crm_core.control.wire import LINE_LIMIT, ControlAnswer, ControlRequest, line, raised, short_address
 from crm_core.errors import SetupError
 
 _CONNECT_SECONDS: Final = 5.0
@@ -51,8 +51,8 @@ def stream(
 
 def _asked(
     folder: Path, command: str, arguments: dict[str, Any], timeout: float | None
-) -> Generator[Answer, None, None]:
-    request = line(Request(command, arguments))
+) -> Generator[ControlAnswer, None, None]:
+    request = line(ControlRequest(command, arguments))
     with _connected(folder) as peer:
         peer.settimeout(timeout)
         try:
@@ -71,11 +71,11 @@ def _asked(
             raise ControlUnreachable([f"the server of {folder} broke off: {error.strerror}"]) from error
 
 
-def _answer(encoded: bytes) -> Answer:
+def _answer(encoded: bytes) -> ControlAnswer:
     try:
         if not encoded.endswith(b"\n"):
             raise ControlUnreachable(["the server broke off in the middle of its answer: see its log"])
-        return msgspec.json.decode(encoded, type=Answer)
+        return msgspec.json.decode(encoded, type=ControlAnswer)
     except msgspec.MsgspecError:
         raise ControlUnreachable(["the server gave an answer this version does not read: are both the same?"]) from None
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core.control.wire import LINE_LIMIT, SOCKET_NAME, Answer, Request, line, short_address, told
+from crm_core.control.wire import LINE_LIMIT, SOCKET_NAME, ControlAnswer, ControlRequest, line, short_address, told
 from crm_core.errors import CrmError, InternalError, SetupError
 
 Result = dict[str, Any] | AsyncIterator[dict[str, Any]]
@@ -96,18 +96,18 @@ class ControlServer:
                 return
             result = await self._done(request)
             if isinstance(result, dict):
-                answer = line(Answer(result=result))
+                answer = line(ControlAnswer(result=result))
             else:
                 self._calls.discard(task)
                 self._streams.add(task)
                 await _pour(_shielded(result), reader, writer)
-                answer = line(Answer(result={}))
+                answer = line(ControlAnswer(result={}))
         except (CrmError, SetupError) as error:
-            answer = line(Answer(error=told(error)))
+            answer = line(ControlAnswer(error=told(error)))
         writer.write(answer)
         await writer.drain()
 
-    async def _done(self, request: Request) -> Result:
+    async def _done(self, request: ControlRequest) -> Result:
         try:
             return await self._run(request.command, request.arguments)
         except (CrmError, SetupError):
@@ -134,7 +134,7 @@ def _broken(error: Exception) -> InternalError:
     return InternalError("The command failed: see the server's log.")
 
 
-async def _request(reader: asyncio.StreamReader) -> Request | None:
+async def _request(reader: asyncio.StreamReader) -> ControlRequest | None:
     try:
         async with asyncio.timeout(_ASK_SECONDS):
             encoded = await reader.readline()
@@ -143,7 +143,7 @@ async def _request(reader: asyncio.StreamReader) -> Request | None:
     if not encoded:
         return None
     try:
-        return msgspec.json.decode(encoded, type=Request)
+        return msgspec.json.decode(encoded, type=ControlRequest)
     except msgspec.MsgspecError as error:
         raise SetupError([f"a call this version does not read: {error}"]) from None
 
@@ -164,7 +164,7 @@ async def _pour(
                 item = upcoming.result()
             except StopAsyncIteration:
                 return
-            writer.write(line(Answer(item=item)))
+            writer.write(line(ControlAnswer(item=item)))
             await writer.drain()
     finally:
         waiting = [future for future in (gone, upcoming) if future is not None and not future.done()]

@@ -18,14 +18,14 @@ LINE_LIMIT: Final = 8 * 1024 * 1024
 SOCKET_NAME: Final = ".control.sock"
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ControlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a command asks the running server to do."""
 
     command: str
     arguments: dict[str, Any]
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+class ControlError(msgspec.Struct, frozen=True, omit_defaults=True):
     """An error on its way: of a setup (``problems``), or one that the wire knows by its code."""
 
     problems: tuple[str, ...] = ()
@@ -36,25 +36,25 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     evidence: dict[str, Any] = {}
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class ControlAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of an answer: ``item`` lines of a stream, then exactly one ``result`` or ``error``."""
 
     item: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
-    error: Told | None = None
+    error: ControlError | None = None
 
 
-def told(error: CrmError | SetupError) -> Told:
+def told(error: CrmError | SetupError) -> ControlError:
     """The form in which an error travels."""
     if isinstance(error, SetupError):
-        return Told(problems=error.problems)
+        return ControlError(problems=error.problems)
     evidence = dict(error.evidence)
-    return Told(
+    return ControlError(
         code=error.code, detail=error.detail, errors=error.errors, retry_after=error.retry_after, evidence=evidence
     )
 
 
-def raised(message: Told) -> CrmError | SetupError:
+def raised(message: ControlError) -> CrmError | SetupError:
     """The error a message tells of, of the class that has its code; an unknown code makes a plain CrmError."""
     if message.problems:
         return SetupError(message.problems)
@@ -71,7 +71,7 @@ def _kinds(base: type[CrmError]) -> Iterable[type[CrmError]]:
             yield from _kinds(kind)
 
 
-def line(message: Request | Answer) -> bytes:
+def line(message: ControlRequest | ControlAnswer) -> bytes:
     """A message as its line; SetupError when it is longer than the other side reads."""
     encoded = msgspec.json.encode(message, enc_hook=str) + b"\n"
     if len(encoded) > LINE_LIMIT:

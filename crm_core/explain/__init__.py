@@ -7,8 +7,8 @@ that makes a signature fit: ``bodies``, ``keys`` and ``texts`` list the mistakes
 from __future__ import annotations
 
 from crm_core.explain.captured import read_capture
-from crm_core.explain.explanation import Cause, Explanation, Rules, Step
+from crm_core.explain.explanation import Cause, ExplainedCheck, Explanation, Rules
 from crm_core.explain.form import Captured, Unreadable
 from crm_core.explain.walk import explain
 
-__all__ = ["Captured", "Cause", "Explanation", "Rules", "Step", "Unreadable", "explain", "read_capture"]
+__all__ = ["Captured", "Cause", "ExplainedCheck", "Explanation", "Rules", "Unreadable", "explain", "read_capture"]

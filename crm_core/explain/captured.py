@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.explain.curl import is_curl, read_curl
 from crm_core.explain.form import Captured, Unreadable, split_target
-from crm_core.model.texts import plain_integer
+from crm_core.model.text_types import plain_integer
 
 _REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8192})(?: HTTP/[0-9.]+)?")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):[ \t]*(.*?)[ \t]*")

@@ -26,7 +26,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     instances: tuple[str, ...] = ()
 
 
-class Step(msgspec.Struct, frozen=True):
+class ExplainedCheck(msgspec.Struct, frozen=True):
     """One check: its number in the order of the protocol, how it ended and why."""
 
     number: int
@@ -39,7 +39,7 @@ class Step(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a captured request. ``signed_text`` is what its signature should have been made over."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ExplainedCheck, ...]
     causes: tuple[Cause, ...]
     notes: tuple[str, ...]
     scheme: str | None

@@ -17,14 +17,14 @@ import msgspec
 
 from crm_core.errors import CrmError, MisdirectedInstance, PayloadTooLarge, SignatureMalformed
 from crm_core.explain.addresses import FIRST_MILLISECONDS, MILLISECONDS, WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, Names
-from crm_core.explain.explanation import Cause, Explanation, Rules, Step
+from crm_core.explain.explanation import Cause, ExplainedCheck, Explanation, Rules
 from crm_core.explain.form import Captured
 from crm_core.explain.search import Search
 from crm_core.model.keys import NO_ENTRY, Key, TenantRoster
 from crm_core.model.names import NAME_PATTERN
 from crm_core.plugin.signature import Presented, SignatureScheme
-from crm_core.sync import checks, judge
-from crm_core.sync.arrival import Arrival, Attempt
+from crm_core.sync import content_checks, signature_checks
+from crm_core.sync.push_request import Attempt, PushRequest
 
 BODY_CHANGED = "body_changed"
 _COMPARE = "Compare the body's SHA-256 and the key's fingerprint with what the sender has."
@@ -55,7 +55,7 @@ class _Walk:
         instance, tenant, payload_type = found.groups()
         self._captured, self._rules, self._at, self._now, self._source = captured, rules, at, now, source
         self._entry: TenantRoster = rules.roster.tenants.get(tenant, NO_ENTRY)
-        self._arrival = Arrival(
+        self._push = PushRequest(
             tenant=tenant,
             payload_type=payload_type,
             request_id="",
@@ -69,17 +69,19 @@ class _Walk:
             headers=captured.headers,
             read_body=_no_body,
         )
-        self._attempt = Attempt(self._arrival, instance, at or now, body=captured.body)
+        self._attempt = Attempt(self._push, instance, at or now, body=captured.body)
         self._search: Search | None = None
-        self._steps: list[Step] = []
+        self._steps: list[ExplainedCheck] = []
         self._causes: list[Cause] = []
 
     def explanation(self) -> Explanation:
         """Every check in its order."""
-        health = self._arrival.payload_type == _HEALTH
+        health = self._push.payload_type == _HEALTH
         self._check(1, "instance, tenant and type", self._address)
         if not health:
-            self._check(2, "receiver enabled", lambda: checks.receiver_enabled(self._rules.settings, self._entry))
+            self._check(
+                2, "receiver enabled", lambda: signature_checks.receiver_enabled(self._rules.settings, self._entry)
+            )
             self._check(3, "media type and size", self._body)
         self._signature()
         self._limits()
@@ -96,8 +98,8 @@ class _Walk:
             causes=tuple(dict.fromkeys(self._causes)),
             notes=self._captured.notes,
             scheme=attempt.scheme.NAME if attempt.scheme else None,
-            tenant=self._arrival.tenant,
-            key=f"{self._arrival.tenant}:{key.version} ({key.fingerprint})" if key else None,
+            tenant=self._push.tenant,
+            key=f"{self._push.tenant}:{key.version} ({key.fingerprint})" if key else None,
             signed_text=self._search.right_text() if self._search else None,
             body_bytes=len(attempt.body),
             body_sha256=hashlib.sha256(attempt.body).hexdigest(),
@@ -108,13 +110,13 @@ class _Walk:
         try:
             told = call()
         except CrmError as error:
-            self._steps.append(Step(number, title, "failed", error.code, error.detail))
+            self._steps.append(ExplainedCheck(number, title, "failed", error.code, error.detail))
             return error
-        self._steps.append(Step(number, title, "passed", told=told if isinstance(told, str) else ""))
+        self._steps.append(ExplainedCheck(number, title, "passed", told=told if isinstance(told, str) else ""))
         return None
 
     def _unknown(self, number: int, title: str, told: str) -> None:
-        self._steps.append(Step(number, title, "unknown", told=told))
+        self._steps.append(ExplainedCheck(number, title, "unknown", told=told))
 
     def _address(self) -> None:
         """Check 1; whether the tenant has a store is not looked at."""
@@ -123,19 +125,19 @@ class _Walk:
             words = f"The address names the instance {asked!a}; this one is {ours}."
             self._causes.append(Cause(WRONG_INSTANCE, words, "Push to the instance that serves the tenant."))
             raise MisdirectedInstance(words)
-        if self._arrival.tenant not in self._rules.roster.tenants:
-            words = f"The address names the tenant {self._arrival.tenant!a}, of whom keys.yaml knows nothing."
+        if self._push.tenant not in self._rules.roster.tenants:
+            words = f"The address names the tenant {self._push.tenant!a}, of whom keys.yaml knows nothing."
             self._causes.append(Cause(WRONG_TENANT, words, "Push to a tenant of this instance."))
-        if self._arrival.payload_type != _HEALTH:
+        if self._push.payload_type != _HEALTH:
             try:
-                checks.known_type(self._arrival.payload_type, self._rules.registry.payload_types)
+                signature_checks.known_type(self._push.payload_type, self._rules.registry.payload_types)
             except CrmError as error:
                 self._causes.append(Cause(WRONG_TYPE, error.detail, "Push a payload type that is known."))
                 raise
 
     def _body(self) -> None:
         """Check 3."""
-        checks.media_type(self._arrival)
+        signature_checks.media_type(self._push)
         most = self._rules.settings.max_payload_bytes
         if len(self._attempt.body) > most:
             raise PayloadTooLarge(f"The body has {len(self._attempt.body)} bytes; up to {most} are taken.")
@@ -143,7 +145,7 @@ class _Walk:
     def _signature(self) -> None:
         """Checks 4 to 7."""
         attempt, registry = self._attempt, self._rules.registry
-        reading = partial(checks.presented_signature, attempt, registry, self._entry)
+        reading = partial(signature_checks.presented_signature, attempt, registry, self._entry)
         refusal = self._check(4, "signature headers", reading)
         scheme = attempt.scheme
         presented = attempt.presented or (_readable(scheme, attempt) if scheme else None)
@@ -152,14 +154,14 @@ class _Walk:
             self._unknown(6, "signature matches", "no signature that can be read")
             self._unknown(7, "time within the window", "no signature that can be read")
             return
-        active = partial(checks.active_keys, scheme, presented, self._entry, self._moment)
+        active = partial(signature_checks.active_keys, scheme, presented, self._entry, self._moment)
         self._check(5, "key known and active", lambda: _keys(active()))
         meant = tuple(key for key in self._meant(presented) if key.kind in scheme.KEY_KINDS)
         self._search = Search(scheme, attempt.request(), presented, meant)
         if not meant:
             self._unknown(6, "signature matches", "no key to check it with")
         elif not isinstance(refusal, SignatureMalformed):
-            matching = partial(checks.matching_key, attempt, scheme, presented, meant, registry)
+            matching = partial(signature_checks.matching_key, attempt, scheme, presented, meant, registry)
             self._check(6, "signature matches", lambda: _key(matching()))
         else:
             self._unknown(6, "signature matches", "its form must be right first")
@@ -195,7 +197,7 @@ class _Walk:
 
     def _left_over(self, search: Search) -> Cause:
         """What is left when no known mistake fits."""
-        proxies = [name for name in _PROXY_HEADERS if self._arrival.all(name)]
+        proxies = [name for name in _PROXY_HEADERS if self._push.all(name)]
         by = f" The header {proxies[0]} says that a proxy was in between." if proxies else ""
         keys = ", ".join(f"version {key.version} {key.fingerprint}" for key in search.keys) or "none"
         words = (
@@ -206,7 +208,7 @@ class _Walk:
 
     def _names(self) -> Names:
         rules = self._rules
-        host = self._arrival.authority.partition(":")[0].partition(".")[0]
+        host = self._push.authority.partition(":")[0].partition(".")[0]
         types = tuple(rules.registry.payload_types)
         return Names(
             instances=(rules.instance, *rules.instances, host),
@@ -216,7 +218,7 @@ class _Walk:
         )
 
     def _time(self, presented: Presented) -> None:
-        """Check 7. Without the time of arrival an old request may have been in time then."""
+        """Check 7. Without the time of push an old request may have been in time then."""
         title, settings = "time within the window", self._rules.settings
         skew = int(self._moment.timestamp()) - presented.timestamp
         if presented.timestamp >= FIRST_MILLISECONDS:
@@ -230,7 +232,7 @@ class _Walk:
             side = "behind" if skew > 0 else "ahead of"
             words = f"The sender's clock is {abs(skew)} seconds {side} the receiver's, or the request lay that long."
             self._causes.append(Cause("clock_skew", words, "Set the clocks by NTP; sign right before sending."))
-        self._check(7, title, lambda: checks.timely(presented, settings, self._moment))
+        self._check(7, title, lambda: signature_checks.timely(presented, settings, self._moment))
 
     def _limits(self) -> None:
         """Check 8."""
@@ -244,19 +246,19 @@ class _Walk:
             self._check(8, title, lambda: self._allowed(key))
 
     def _allowed(self, key: Key) -> None:
-        checks.source_allowed(key, self._source)
+        signature_checks.source_allowed(key, self._source)
         types = self._rules.registry.payload_types
-        if self._arrival.payload_type in types:
-            checks.type_allowed(key, types[self._arrival.payload_type])
+        if self._push.payload_type in types:
+            signature_checks.type_allowed(key, types[self._push.payload_type])
 
     def _envelope(self) -> None:
         """Check 10."""
         registry = self._rules.registry
-        payload_type = checks.known_type(self._arrival.payload_type, registry.payload_types)
-        envelope = judge.readable_push(self._attempt, payload_type)
-        parts = judge.parts_of(envelope, payload_type, registry)
+        payload_type = signature_checks.known_type(self._push.payload_type, registry.payload_types)
+        envelope = content_checks.readable_push(self._attempt, payload_type)
+        parts = content_checks.parts_of(envelope, payload_type, registry)
         if self._attempt.key is not None:
-            judge.sections_allowed(self._attempt.key, parts, registry.sections)
+            content_checks.sections_allowed(self._attempt.key, parts, registry.sections)
 
 
 def _readable(scheme: SignatureScheme, attempt: Attempt) -> Presented | None:

@@ -7,14 +7,14 @@ whoever sends it.
 
 from __future__ import annotations
 
-from crm_core.mail.letters import Letter, MailBrand, invitation, reset, trial, written
+from crm_core.mail.emails import Email, MailBrand, invitation, reset, trial, written
 from crm_core.mail.mailer import Mailer
 from crm_core.mail.server import MailServer, Step, mail_server
 from crm_core.mail.trouble import Kind, MailTrouble
 
 __all__ = [
+    "Email",
     "Kind",
-    "Letter",
     "MailBrand",
     "MailServer",
     "MailTrouble",

@@ -9,9 +9,9 @@ from typing import Any, Final
 from crm_core.errors import CrmError, MalformedPath, MethodNotAllowed, MisdirectedInstance, NotFound
 from crm_core.manager import fields
 from crm_core.manager.answers import tell, tell_error
-from crm_core.manager.client import Client, ClientLeft
-from crm_core.manager.relay import Relay, Request
-from crm_core.manager.roster import Roster
+from crm_core.manager.client import ClientLeft, Downstream
+from crm_core.manager.relay import Relay, RelayedRequest
+from crm_core.manager.roster import InstanceRoster
 from crm_core.manager.upstream import log
 from crm_core.server.paths import refused
 from crm_core.server.source import UNIX, is_operator, source_of
@@ -23,7 +23,7 @@ _OWN: Final = {"/healthz": {"status": "ok"}, "/readyz": {"status": "ready"}}
 class Manager:
     """Serves ``/i/{instance}/...`` from that instance's upstreams, and answers a few addresses by itself."""
 
-    def __init__(self, roster: Roster, relay: Relay, new_request_id: Callable[[], str]) -> None:
+    def __init__(self, roster: InstanceRoster, relay: Relay, new_request_id: Callable[[], str]) -> None:
         self._roster = roster
         self._relay = relay
         self._new_request_id = new_request_id
@@ -33,7 +33,7 @@ class Manager:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        client = Client(receive)
+        client = Downstream(receive)
         try:
             await self._serve(scope, client, send)
         except CrmError as error:
@@ -53,7 +53,7 @@ class Manager:
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _serve(self, scope: Any, client: Client, send: Any) -> None:
+    async def _serve(self, scope: Any, client: Downstream, send: Any) -> None:
         reason = refused(scope["raw_path"])
         if reason is not None:
             raise MalformedPath(reason)
@@ -69,7 +69,7 @@ class Manager:
         else:
             raise NotFound("There is nothing at this address. Instances are at /i/{instance}/.")
 
-    async def _carry(self, scope: Any, client: Client, send: Any, code: str) -> None:
+    async def _carry(self, scope: Any, client: Downstream, send: Any, code: str) -> None:
         instance = self._roster.routes.find(code)
         if instance is None:
             raise MisdirectedInstance("No instance of this code is served here.")
@@ -83,7 +83,7 @@ class Manager:
             length = fields.value_of(scope["headers"], b"content-length")
             if length is not None:
                 headers["content-length"] = length.decode("ascii")
-        request = Request(scope["method"], _target(scope), headers, body)
+        request = RelayedRequest(scope["method"], _target(scope), headers, body)
         await self._relay.carry(request, instance.order(), client, send)
 
     def _is_operator(self, scope: Any) -> bool:

@@ -13,7 +13,7 @@ class ClientLeft(Exception):
     """The client closed its connection before its request was whole."""
 
 
-class Client:
+class Downstream:
     """Made in the task that serves the request, which is cancelled when the client leaves; ``left`` then tells why.
 
     Most answers come before anybody could care: whether the client is still there is looked at a little later.

@@ -19,7 +19,7 @@ from crm_core.errors import (
     NotFound,
 )
 from crm_core.manager.limits import MOST_IN_FLIGHT, RETRY_SECONDS, Patience
-from crm_core.settings import InstancesSettings, Upstream
+from crm_core.settings import InstancesSettings, UpstreamAddress
 
 _TEMPLATE: Final = Path(__file__).parent / "templates" / "nginx.conf"
 _ERRORS: Final[tuple[tuple[str, CrmError], ...]] = (
@@ -54,7 +54,7 @@ def rendered(settings: InstancesSettings) -> str:
     return text
 
 
-def _server(upstream: Upstream) -> dict[str, Any]:
+def _server(upstream: UpstreamAddress) -> dict[str, Any]:
     return {"address": str(upstream).removeprefix("http://"), "drained": upstream.drained}
 
 

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from crm_core.errors import CrmError, InstanceTimeout, InstanceUnavailable
 from crm_core.manager import fields
-from crm_core.manager.client import Client
+from crm_core.manager.client import Downstream
 from crm_core.manager.limits import RETRY_SECONDS, Patience
 from crm_core.manager.upstream import Upstream, log, reason_of
 
@@ -22,7 +22,7 @@ _UNREACHED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutErro
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RelayedRequest:
     """What goes to an upstream."""
 
     method: str
@@ -50,7 +50,9 @@ class Relay:
         for task in self._streams:
             task.cancel()
 
-    async def carry(self, request: Request, upstreams: Iterable[Upstream], client: Client, send: Any) -> None:
+    async def carry(
+        self, request: RelayedRequest, upstreams: Iterable[Upstream], client: Downstream, send: Any
+    ) -> None:
         """Carry a request to the first upstream that takes it. Raises InstanceUnavailable or InstanceTimeout.
 
         The next upstream is tried where nothing of the request can have reached the one before, or where it is safe.
@@ -75,7 +77,7 @@ class Relay:
             retry_after=RETRY_SECONDS,
         )
 
-    async def _ask(self, upstream: Upstream, request: Request) -> aiohttp.ClientResponse:
+    async def _ask(self, upstream: Upstream, request: RelayedRequest) -> aiohttp.ClientResponse:
         """The answer, its head complete. Raises _Passed where another upstream may be tried, else CrmError."""
         try:
             async with asyncio.timeout(self._patience.answer):
@@ -95,7 +97,7 @@ class Relay:
         upstream.works()
         return answer
 
-    async def _return(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Client, send: Any) -> None:
+    async def _return(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Any) -> None:
         headers = fields.of_answer(answer.status, answer.raw_headers)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if (fields.value_of(headers, b"content-type") or b"").startswith(_EVENTS):
@@ -103,7 +105,7 @@ class Relay:
         else:
             await self._pass(answer, upstream, send)
 
-    async def _stream(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Client, send: Any) -> None:
+    async def _stream(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Any) -> None:
         """Carry events, which may be rare; an end by ``end_streams`` is told as the stream's."""
         task = asyncio.current_task()
         assert task is not None

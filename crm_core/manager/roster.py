@@ -17,7 +17,7 @@ from crm_core.settings import InstancesSettings, Watched, load_instances
 from crm_core.settings.reload import POLL_SECONDS
 
 
-class Roster:
+class InstanceRoster:
     """The settings in force and the routes made of them. Raises SetupError where the file does not load at first."""
 
     def __init__(self, path: Path, patience: Patience, now: Callable[[], datetime]) -> None:
@@ -53,7 +53,7 @@ class Roster:
             error = f"listen: still {self._listen}; a change takes a restart"
         return {
             "instances": self.routes.told(),
-            "roster": {"loaded_at": times.told(self._file.loaded_at), "error": error},
+            "roster": {"loaded_at": times.to_wire(self._file.loaded_at), "error": error},
         }
 
     async def _poll(self) -> None:

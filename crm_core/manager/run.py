@@ -11,7 +11,7 @@ from pathlib import Path
 from crm_core.manager.app import Manager
 from crm_core.manager.limits import Patience
 from crm_core.manager.relay import Relay
-from crm_core.manager.roster import Roster
+from crm_core.manager.roster import InstanceRoster
 from crm_core.server.connection import Deadlines
 from crm_core.server.serve import serve
 
@@ -32,7 +32,7 @@ async def manage(
     """
     _open_files()
     patience = patience or Patience()
-    roster = Roster(path, patience, now)
+    roster = InstanceRoster(path, patience, now)
     relay = Relay(patience)
     await serve(
         Manager(roster, relay, new_request_id),

@@ -16,7 +16,7 @@ from yarl import URL
 from crm_core.manager.limits import MOST_IN_FLIGHT, Patience
 from crm_core.model import times
 from crm_core.server_log import ServerLog
-from crm_core.settings import Upstream as Address
+from crm_core.settings import UpstreamAddress as Address
 
 log: Final = ServerLog("crm.manager")
 
@@ -102,9 +102,9 @@ class Upstream:
         return {
             "upstream": str(self.address),
             "state": "drained" if self.drained else self.state,
-            "since": times.told(self.since),
+            "since": times.to_wire(self.since),
             "in_flight": self.in_flight,
-            "last_error": {"at": times.told(failure.at), "what": failure.what} if failure else None,
+            "last_error": {"at": times.to_wire(failure.at), "what": failure.what} if failure else None,
         }
 
     def _turn(self, state: State) -> None:

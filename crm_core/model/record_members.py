@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from crm_core.model.currencies import CURRENCIES
-from crm_core.model.texts import PARAGRAPHS, Email, Line
+from crm_core.model.text_types import PARAGRAPHS, Email, Line
 
 __all__ = [
     "AMOUNT_DECIMALS",

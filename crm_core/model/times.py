@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def told(moment: datetime) -> str:
+def to_wire(moment: datetime) -> str:
     """The text of an aware moment, such as ``2026-11-24T02:00:00.000Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def heard(text: str) -> datetime:
+def from_wire(text: str) -> datetime:
     """The moment of an RFC 3339 text. Raises ValueError where it is none, names no zone, or is none in UTC."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

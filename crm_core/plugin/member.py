@@ -12,7 +12,7 @@ import msgspec
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.fields import bare, convert, is_struct, metas
 from crm_core.model.record_members import AMOUNT_DECIMALS
-from crm_core.model.texts import plain_integer
+from crm_core.model.text_types import plain_integer
 from crm_core.plugin.unit import IndexValue
 
 Kind = Literal[

@@ -90,7 +90,7 @@ class Tally(msgspec.Struct, frozen=True):
     keys: Mapping[int, KeyUse]
 
 
-class Told(msgspec.Struct, frozen=True):
+class StoredNotice(msgspec.Struct, frozen=True):
     """A notice with the seq of its unit."""
 
     seq: int

@@ -64,7 +64,7 @@ class Registry:
 
 def build_registry(host: PluginHost) -> Registry:
     """Ask every plugin what it brings. Raises SetupError that lists every clash."""
-    shelf = _Shelf(host)
+    shelf = _Collector(host)
     payload_types = shelf.gather("crm_register_payload_types", "payload type", PayloadType, RESERVED_PAYLOAD_TYPES)
     schemes = shelf.gather("crm_register_signature_schemes", "signature scheme", SignatureScheme)
     record_types = shelf.gather("crm_register_record_types", "record type", RecordType, RESERVED_RECORD_TYPES)
@@ -82,7 +82,7 @@ def build_registry(host: PluginHost) -> Registry:
     )
 
 
-class _Shelf:
+class _Collector:
     """Collects what plugins bring, and everything that is wrong with it."""
 
     def __init__(self, host: PluginHost) -> None:

@@ -21,7 +21,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from crm_core.model.log import Head, LogEntry
-from crm_core.plugin.query import ChainReport, EntryQuery, KeyUse, Page, PageQuery, Read, StoreState, Tally, Told, View
+from crm_core.plugin.query import (
+    ChainReport,
+    EntryQuery,
+    KeyUse,
+    Page,
+    PageQuery,
+    Read,
+    StoredNotice,
+    StoreState,
+    Tally,
+    View,
+)
 from crm_core.plugin.unit import (
     Claim,
     Committed,
@@ -63,8 +74,8 @@ __all__ = [
     "StorageBackend",
     "StorageContext",
     "StoreState",
+    "StoredNotice",
     "Tally",
-    "Told",
     "Unit",
     "View",
     "WorkspaceAt",
@@ -158,7 +169,7 @@ class StorageBackend(ABC):
         """Walk the whole kept chain as it lies on disk; with ``head``, also that this link is in it unchanged."""
 
     @abstractmethod
-    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[Told, ...] | None:
+    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
         """The notices of units after ``after``, oldest first; None where that is too long ago to know them all."""
 
     @abstractmethod

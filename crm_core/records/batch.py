@@ -11,16 +11,16 @@ import msgspec
 from crm_core.errors import CrmError, Finding, InvalidRecord
 from crm_core.model.fields import step as pointer_step
 from crm_core.plugin.storage import Committed, Conflict, Unit, WorkspaceAt
-from crm_core.records.deciding import ATTEMPTS, Call, Ground, busy, limit_of, limit_reached, notices, room
-from crm_core.records.once import Idempotency, Once, Written, claim_of
+from crm_core.records.guarded_store import ATTEMPTS, Call, GuardedStore, busy, limit_of, limit_reached, notices, room
+from crm_core.records.idempotency import Idempotency, Once, WriteAnswer, claim_of
 from crm_core.records.shape import EXTERNAL_ID
-from crm_core.records.writing import DONE, Step, Writes, unchanged
+from crm_core.records.writing import DONE, RecordWrite, Writes, unchanged
 from crm_core.workspace import Workspace, require
 
 MAX_ITEMS = 500
 _BREATHER = 50  # items between which others get their turn
 
-Outcome = Step | Written | CrmError
+Outcome = RecordWrite | WriteAnswer | CrmError
 """What becomes of an item: something to write, nothing to write, or a refusal."""
 
 
@@ -36,12 +36,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Batches:
     """Batches of all record types."""
 
-    def __init__(self, ground: Ground, writes: Writes, idempotency: Idempotency) -> None:
+    def __init__(self, ground: GuardedStore, writes: Writes, idempotency: Idempotency) -> None:
         self._ground = ground
         self._writes = writes
         self._idempotency = idempotency
 
-    async def run(self, call: Call, batch: Batch) -> Written:
+    async def run(self, call: Call, batch: Batch) -> WriteAnswer:
         """Do a batch; the answer's body is ``{"results": [...]}``.
 
         Raises AccessError, InvalidRecord (the batch as such; any item where it is atomic), LimitReached, Replayed.
@@ -50,7 +50,7 @@ class Batches:
         items = _items(batch.data)
         return await self._idempotency.run(call.tenant, batch.asked, lambda: self._run(call, batch, items))
 
-    async def _run(self, call: Call, batch: Batch, items: list[Any]) -> Written:
+    async def _run(self, call: Call, batch: Batch, items: list[Any]) -> WriteAnswer:
         for _ in range(ATTEMPTS):
             workspace = await self._ground.allowed_either(call)
             outcomes = await self._outcomes(call, workspace, items)
@@ -58,7 +58,7 @@ class Batches:
                 continue
             if batch.atomic:
                 _refuse_any(outcomes)
-            written = Written(DONE, _told(outcomes, batch.request_id))
+            written = WriteAnswer(DONE, _told(outcomes, batch.request_id))
             outcome = await self._commit(call, workspace, outcomes, batch.asked, written)
             if not isinstance(outcome, Conflict):
                 return written
@@ -76,7 +76,7 @@ class Batches:
             try:
                 _refuse_repeat(seen, at, item)
                 outcome = await self._outcome(call, workspace, item)
-                if isinstance(outcome, Step) and outcome.creates and left is not None:
+                if isinstance(outcome, RecordWrite) and outcome.creates and left is not None:
                     if left <= 0:
                         outcome = limit_reached(call, workspace)
                     left -= 1
@@ -111,9 +111,9 @@ class Batches:
         workspace: Workspace,
         outcomes: list[Outcome],
         asked: Once | None,
-        written: Written,
+        written: WriteAnswer,
     ) -> Committed | Conflict | None:
-        steps = [outcome for outcome in outcomes if isinstance(outcome, Step)]
+        steps = [outcome for outcome in outcomes if isinstance(outcome, RecordWrite)]
         now = int(self._ground.now().timestamp())
         claims = claim_of(asked, now, written)
         if not steps and not claims:
@@ -191,5 +191,5 @@ def _told(outcomes: list[Outcome], request_id: str) -> bytes:
 def _result(outcome: Outcome, request_id: str) -> Mapping[str, Any]:
     if isinstance(outcome, CrmError):
         return {"status": outcome.status, "problem": outcome.told(request_id)}
-    written = outcome.written if isinstance(outcome, Step) else outcome
+    written = outcome.written if isinstance(outcome, RecordWrite) else outcome
     return {"status": written.status, "id": written.id, "revision": written.revision}

@@ -8,8 +8,8 @@ import msgspec
 
 from crm_core.errors import NotFound
 from crm_core.plugin.storage import Document, Page
-from crm_core.records.deciding import Call, Ground
-from crm_core.records.selection import Place, Selection, read_paging, read_selection, refuse_paging
+from crm_core.records.guarded_store import Call, GuardedStore
+from crm_core.records.list_query import Place, Selection, read_paging, read_selection, refuse_paging
 from crm_core.workspace.cursors import Cursors
 
 EXPORT_PAGE = 200  # records read at once, so that an export keeps nobody waiting
@@ -32,7 +32,7 @@ class Listing(msgspec.Struct, frozen=True):
 class Reads:
     """Reads of all record types. A row read after the guard's view of the workspace has aged is decided on anew."""
 
-    def __init__(self, ground: Ground, cursors: Cursors) -> None:
+    def __init__(self, ground: GuardedStore, cursors: Cursors) -> None:
         self._ground = ground
         self._cursors = cursors
 

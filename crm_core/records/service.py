@@ -10,8 +10,8 @@ from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.records.batch import Batches
-from crm_core.records.deciding import Call, Ground
-from crm_core.records.once import Idempotency
+from crm_core.records.guarded_store import Call, GuardedStore
+from crm_core.records.idempotency import Idempotency
 from crm_core.records.reading import Reads
 from crm_core.records.shape import Shape
 from crm_core.records.writing import Writes
@@ -32,7 +32,7 @@ class Records:
         now: Callable[[], datetime],
         ids: Ids,
     ) -> None:
-        ground = Ground(backend, views, now)
+        ground = GuardedStore(backend, views, now)
         idempotency = Idempotency(backend, lambda: int(now().timestamp()))
         self.shapes: Mapping[str, Shape] = {
             name: Shape(record_type, registry.owners["record type", name])

@@ -23,7 +23,7 @@ from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import IndexValue, Put
-from crm_core.records.words import index_words
+from crm_core.records.search_words import index_words
 
 WORDS = "words"
 EXTERNAL_ID = "external_id"

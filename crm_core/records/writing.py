@@ -8,7 +8,7 @@ import msgspec
 
 from crm_core.errors import Finding, InvalidRecord, NotFound, RevisionMismatch
 from crm_core.model.ids import Ids
-from crm_core.model.times import told
+from crm_core.model.times import to_wire
 from crm_core.plugin.storage import (
     Conflict,
     Document,
@@ -19,24 +19,24 @@ from crm_core.plugin.storage import (
     Unit,
     WorkspaceAt,
 )
-from crm_core.records.deciding import (
+from crm_core.records.guarded_store import (
     ATTEMPTS,
     Call,
-    Ground,
+    GuardedStore,
     busy,
     external_id_taken,
     limit_reached,
     notices,
     room,
 )
-from crm_core.records.once import Idempotency, Once, Written, claim_of
+from crm_core.records.idempotency import Idempotency, Once, WriteAnswer, claim_of
 from crm_core.records.shape import EXTERNAL_ID, Content, Shape, Stamps, Stored, etag
 from crm_core.workspace import Workspace
 
 CREATED, DONE = 201, 200
 
 
-class Step(msgspec.Struct, frozen=True):
+class RecordWrite(msgspec.Struct, frozen=True):
     """A write of one record as it goes into a unit: the put and what it must find."""
 
     put: Put
@@ -45,27 +45,27 @@ class Step(msgspec.Struct, frozen=True):
     creates: bool
 
     @property
-    def written(self) -> Written:
+    def written(self) -> WriteAnswer:
         """The answer once it is durable."""
-        return Written(CREATED if self.creates else DONE, self.put.body, self.put.id, self.revision)
+        return WriteAnswer(CREATED if self.creates else DONE, self.put.body, self.put.id, self.revision)
 
 
 class Writes:
     """Writes of all record types."""
 
-    def __init__(self, ground: Ground, ids: Ids, idempotency: Idempotency) -> None:
+    def __init__(self, ground: GuardedStore, ids: Ids, idempotency: Idempotency) -> None:
         self._ground = ground
         self._ids = ids
         self._idempotency = idempotency
 
-    async def create(self, call: Call, data: Any, asked: Once | None) -> Written:
+    async def create(self, call: Call, data: Any, asked: Once | None) -> WriteAnswer:
         """Make a record. Raises AccessError, InvalidRecord, ExternalIdTaken, LimitReached, Replayed."""
         if asked is None:
             return await self._create(call, data, None)
         await self._ground.allowed(call, "create", writes=True)
         return await self._idempotency.run(call.tenant, asked, lambda: self._create(call, data, asked))
 
-    async def _create(self, call: Call, data: Any, asked: Once | None) -> Written:
+    async def _create(self, call: Call, data: Any, asked: Once | None) -> WriteAnswer:
         content: Content | None = None
         for _ in range(ATTEMPTS):
             workspace = await self._ground.allowed(call, "create", writes=True)
@@ -84,7 +84,7 @@ class Writes:
         id: str,  # noqa: A002 -- the wire's word
         patch: Any,
         if_match: str | None,
-    ) -> Written:
+    ) -> WriteAnswer:
         """Change a record by a merge patch; one that changes nothing writes nothing.
 
         Raises AccessError, NotFound, RevisionMismatch, InvalidRecord, ExternalIdTaken.
@@ -109,7 +109,7 @@ class Writes:
                 raise external_id_taken(content.external_id)
         raise busy()
 
-    async def put(self, call: Call, external_id: str, data: Any, if_match: str | None) -> Written:
+    async def put(self, call: Call, external_id: str, data: Any, if_match: str | None) -> WriteAnswer:
         """Create or change the record with the caller's own id; members left out stay. Raises as create and update."""
         for _ in range(ATTEMPTS):
             workspace = await self._ground.allowed_either(call)
@@ -127,34 +127,36 @@ class Writes:
                 return step.written
         raise busy()
 
-    async def _put_step(self, call: Call, data: Any, found: Document | None) -> Step | None:
+    async def _put_step(self, call: Call, data: Any, found: Document | None) -> RecordWrite | None:
         if found is None:
             return self.creation(call, await self._ground.judged(call, data))
         stored = call.shape.opened(found.body)
         return self.change(call, await self._ground.judged(call, data, stored.writable), stored)
 
-    def creation(self, call: Call, content: Content) -> Step:
+    def creation(self, call: Call, content: Content) -> RecordWrite:
         """The step that makes a record."""
-        id_, now = self._ids.new(), told(self._ground.now())
+        id_, now = self._ids.new(), to_wire(self._ground.now())
         put = call.shape.put(id_, content, Stamps(now, now, call.caller.actor, call.caller.actor, 1))
         expect = (DocumentAt(call.shape.collection, id_, 0), *_free(call.shape, content, id_))
-        return Step(put, expect, 1, creates=True)
+        return RecordWrite(put, expect, 1, creates=True)
 
-    def change(self, call: Call, content: Content, stored: Stored) -> Step | None:
+    def change(self, call: Call, content: Content, stored: Stored) -> RecordWrite | None:
         """The step that changes a record; None where nothing would change."""
         before = stored.stamps
         if call.shape.body(stored.id, content, before) == stored.body:
             return None
         # A clock that stepped back must not hide the change from those who ask what was updated since.
-        now = max(told(self._ground.now()), before.updated_at)
+        now = max(to_wire(self._ground.now()), before.updated_at)
         stamps = Stamps(before.created_at, now, before.created_by, call.caller.actor, before.revision + 1)
         put = call.shape.put(stored.id, content, stamps)
         expect: tuple[Expectation, ...] = (DocumentAt(call.shape.collection, stored.id, before.revision),)
         if content.external_id != stored.writable[EXTERNAL_ID]:
             expect += _free(call.shape, content, stored.id)
-        return Step(put, expect, stamps.revision, creates=False)
+        return RecordWrite(put, expect, stamps.revision, creates=False)
 
-    async def _commit(self, call: Call, workspace: Workspace, step: Step, asked: Once | None = None) -> Conflict | None:
+    async def _commit(
+        self, call: Call, workspace: Workspace, step: RecordWrite, asked: Once | None = None
+    ) -> Conflict | None:
         """Make a step durable. Raises LimitReached; a conflict that another attempt may solve is returned."""
         now = int(self._ground.now().timestamp())
         unit = Unit(
@@ -189,9 +191,9 @@ def require_match(if_match: str | None, document: Document | None) -> None:
     raise RevisionMismatch("There is no such record, so no ETag of it can match.", current=None)
 
 
-def unchanged(document: Document) -> Written:
+def unchanged(document: Document) -> WriteAnswer:
     """The answer where there was nothing to do."""
-    return Written(DONE, document.body, document.id, document.revision)
+    return WriteAnswer(DONE, document.body, document.id, document.revision)
 
 
 def _free(shape: Shape, content: Content, id_: str) -> tuple[Expectation, ...]:

@@ -40,7 +40,7 @@ class _Phase(Enum):
     BODY = "in a body"
 
 
-class Connection(HttpToolsProtocol):
+class ServerConnection(HttpToolsProtocol):
     """What uvicorn lacks: a refused or late request is told as a problem and ends the connection.
 
     A timer is armed only for a message that did not arrive whole in one piece, so the common request costs none.

@@ -18,7 +18,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from crm_core.errors import SetupError
-from crm_core.server.connection import Connection, Deadlines
+from crm_core.server.connection import Deadlines, ServerConnection
 from crm_core.server.cycle import log
 from crm_core.server.lifespan import Lifespan
 from crm_core.server.listen import Listener, bound
@@ -119,10 +119,10 @@ class _Signals:
 
 def _connections(
     app: Any, state: ServerState, lifespan: Lifespan, deadlines: Deadlines, new_request_id: Callable[[], str]
-) -> Callable[[], Connection]:
+) -> Callable[[], ServerConnection]:
     config = Config(
         app,
-        http=Connection,
+        http=ServerConnection,
         ws="none",
         interface="asgi3",
         log_config=None,
@@ -133,11 +133,11 @@ def _connections(
     config.timeout_keep_alive = deadlines.idle  # type: ignore[assignment]  # its declared int goes to call_later alone
     config.load()
     _set_date(state)
-    return lambda: Connection(config, state, lifespan.state, deadlines, new_request_id)
+    return lambda: ServerConnection(config, state, lifespan.state, deadlines, new_request_id)
 
 
 async def _listen(
-    servers: list[asyncio.AbstractServer], listener: Listener, connection: Callable[[], Connection]
+    servers: list[asyncio.AbstractServer], listener: Listener, connection: Callable[[], ServerConnection]
 ) -> None:
     loop = asyncio.get_running_loop()
     try:

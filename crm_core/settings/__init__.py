@@ -19,7 +19,7 @@ from crm_core.settings.instance import (
     load_instance,
     load_instance_outline,
 )
-from crm_core.settings.instances import InstancesSettings, Upstream, load_instances
+from crm_core.settings.instances import InstancesSettings, UpstreamAddress, load_instances
 from crm_core.settings.options import read_options
 from crm_core.settings.reload import Configuration, Watched
 from crm_core.settings.roles import load_roles
@@ -35,7 +35,7 @@ __all__ = [
     "Secrets",
     "StorageSettings",
     "SyncSettings",
-    "Upstream",
+    "UpstreamAddress",
     "Watched",
     "check",
     "example",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, Plan, SyncPolicy
-from crm_core.settings.document import Items, Member, Node, Scalar
+from crm_core.settings.document import Items, MappingMember, Node, Scalar
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import Place, Problem, Wrong, hint, shown
@@ -35,7 +35,7 @@ def load_catalog(path: Path, *, record_types: Iterable[str]) -> Catalog:
 def _catalog(node: Node, below: Catalog, record_types: Iterable[str]) -> Catalog:
     members = Members(node)
 
-    def read_module(member: Member) -> Module:
+    def read_module(member: MappingMember) -> Module:
         try:
             return _module(member, below)
         except Wrong as wrong:
@@ -56,7 +56,7 @@ def _catalog(node: Node, below: Catalog, record_types: Iterable[str]) -> Catalog
     return Catalog(modules, plan, policy)
 
 
-def _module(member: Member, below: Catalog) -> Module:
+def _module(member: MappingMember, below: Catalog) -> Module:
     members = Members(member.value, "the module's members")
     name = member.name
     if MODULE.fullmatch(name) is None:
@@ -75,7 +75,7 @@ def _module(member: Member, below: Catalog) -> Module:
     return module
 
 
-def _salvaged(member: Member) -> Module:
+def _salvaged(member: MappingMember) -> Module:
     """A module that did not load, so that naming it elsewhere in the file is not one more mistake."""
     stands = Members(member.value).find("features") if isinstance(member.value, MappingNode) else None
     items = stands.value.items if stands is not None and isinstance(stands.value, Items) else ()

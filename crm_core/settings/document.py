@@ -50,7 +50,7 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class MappingMember:
     """A name and its value; ``place`` is the name's."""
 
     place: Place
@@ -63,7 +63,7 @@ class Mapping:
     """Names with values, in the order of the file; a name that stands twice is there twice."""
 
     place: Place
-    members: tuple[Member, ...]
+    members: tuple[MappingMember, ...]
 
 
 Node = Scalar | Items | Mapping
@@ -152,8 +152,8 @@ class _TreeReader:
             return Scalar(place, event.value, plain=not event.style)
         return Scalar(place, "")  # an alias, told already
 
-    def members(self, events: Iterator[Any], depth: int) -> tuple[Member, ...]:
-        members: list[Member] = []
+    def members(self, events: Iterator[Any], depth: int) -> tuple[MappingMember, ...]:
+        members: list[MappingMember] = []
         first: dict[str, Place] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             name = self.node(event, events, depth + 1)
@@ -165,7 +165,7 @@ class _TreeReader:
                 told = f"{shown(name.text)} stands here a second time, first in line {first[name.text].line}; keep one"
                 self.wrong(event, told)
             first.setdefault(name.text, name.place)
-            members.append(Member(name.place, name.text, value))
+            members.append(MappingMember(name.place, name.text, value))
         return tuple(members)
 
     def refuse_extras(self, event: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from crm_core.model.sources import Network
-from crm_core.settings.document import Items, Member, Node, Scalar
+from crm_core.settings.document import Items, MappingMember, Node, Scalar
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown
 from crm_core.settings.reading import (
@@ -132,7 +132,7 @@ class InstanceSettings:
     trusted_proxies: tuple[Network, ...] = ()
     operators: tuple[Network, ...] = LOOPBACK
     plugins: PluginSettings = field(default_factory=PluginSettings)
-    options_nodes: Mapping[str, Member] = field(default_factory=dict, repr=False)
+    options_nodes: Mapping[str, MappingMember] = field(default_factory=dict, repr=False)
 
 
 def load_instance(path: Path, *, environ: Mapping[str, str]) -> InstanceSettings:

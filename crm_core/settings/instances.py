@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crm_core.model.sources import Network
-from crm_core.settings.document import Items, Member, Node
+from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.instance import LOOPBACK, Listen, read_listen
 from crm_core.settings.places import Place, Problem, Wrong, setup_error, shown
 from crm_core.settings.reading import Members, check_name, each, many, network, read_file, text, unique
@@ -20,7 +20,7 @@ _LIKE = 'write one such as "http://127.0.0.1:8000" or "unix:/run/crm/eu1.sock"'
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class UpstreamAddress:
     """A process that serves an instance: an origin (``http://127.0.0.1:8000``, no final slash), or a unix socket.
 
     One that is ``drained`` gets no new requests.
@@ -43,7 +43,7 @@ class InstancesSettings:
     """
 
     listen: Listen
-    instances: Mapping[str, tuple[Upstream, ...]]
+    instances: Mapping[str, tuple[UpstreamAddress, ...]]
     trusted_proxies: tuple[Network, ...] = ()
     operators: tuple[Network, ...] = field(default=LOOPBACK)
 
@@ -56,7 +56,7 @@ def load_instances(path: Path) -> InstancesSettings:
     return read_file(path, lambda node: _instances(node, path.parent))
 
 
-class _Reader:
+class _InstancesReader:
     """Reads instances one by one and remembers where each upstream stands: a process serves one instance."""
 
     def __init__(self, folder: Path, listen: Listen) -> None:
@@ -64,7 +64,7 @@ class _Reader:
         self.listen = listen
         self.places: dict[str, Place] = {}
 
-    def instance(self, member: Member) -> tuple[Upstream, ...]:
+    def instance(self, member: MappingMember) -> tuple[UpstreamAddress, ...]:
         check_name(member.name, member.place)
         members = Members(member.value, "the instance's members")
         upstreams = members.required("upstreams", many(self.upstream, least=1), '["http://127.0.0.1:8000"]')
@@ -78,7 +78,7 @@ class _Reader:
         assert upstreams is not None
         return tuple(replace(one, drained=one in drained) for one in upstreams)
 
-    def upstream(self, node: Node) -> Upstream:
+    def upstream(self, node: Node) -> UpstreamAddress:
         upstream = self.address(node)
         first = self.places.setdefault(str(upstream), node.place)
         if first is not node.place:
@@ -88,16 +88,16 @@ class _Reader:
             raise Wrong.at(node.place, "the manager itself listens here; write the address of the instance")
         return upstream
 
-    def address(self, node: Node) -> Upstream:
+    def address(self, node: Node) -> UpstreamAddress:
         written = text(node)
         if written.startswith("unix:"):
-            return Upstream(unix=read_listen(node, self.folder).unix)
+            return UpstreamAddress(unix=read_listen(node, self.folder).unix)
         if written.startswith("https://"):
             raise Wrong.at(node.place, "instances speak http; put what ends TLS in front of the manager")
         origin = _ORIGIN.fullmatch(written)
         if origin is None or int(origin[2] or 0) > _LARGEST_PORT:
             raise Wrong.at(node.place, f"{shown(written)} is no upstream; {_LIKE}")
-        return Upstream(url=origin[1])
+        return UpstreamAddress(url=origin[1])
 
 
 def _instances(node: Node, folder: Path) -> InstancesSettings:
@@ -105,7 +105,7 @@ def _instances(node: Node, folder: Path) -> InstancesSettings:
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen(port=8080))
     proxies = members.get("trusted_proxies", unique(network, "network"), ())
     operators = members.get("operators", unique(network, "network"), LOOPBACK)
-    reader = _Reader(folder, listen)
+    reader = _InstancesReader(folder, listen)
     instances = members.required(
         "instances",
         lambda value: each(value, reader.instance, "instances"),

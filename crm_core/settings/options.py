@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.settings.document import Items, Member, Node
+from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
 from crm_core.settings.places import Place, Problem, Wrong, hint, setup_error, shown
@@ -43,7 +43,7 @@ def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.St
     return options
 
 
-def _read(member: Member | None, name: str, kind: type[msgspec.Struct]) -> msgspec.Struct:
+def _read(member: MappingMember | None, name: str, kind: type[msgspec.Struct]) -> msgspec.Struct:
     place = member.place if member is not None else Place("instance.yaml", 1, 1)
     empty = MappingNode(place, ())
     members = Members(empty if member is None else member.value, f"the options of {shown(name)}")

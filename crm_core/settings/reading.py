@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from crm_core.model.sources import Network, plain_network
-from crm_core.settings.document import Items, Mapping, Member, Node, Scalar, parse, read_text
+from crm_core.settings.document import Items, Mapping, MappingMember, Node, Scalar, parse, read_text
 from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Members:
         self._asked: set[str] = set()
         self._missing: dict[str, Problem] = {}
 
-    def find(self, name: str) -> Member | None:
+    def find(self, name: str) -> MappingMember | None:
         """The member as it stands in the file; None where it is absent or null."""
         self._asked.add(name)
         for member in self.node.members:
@@ -79,7 +79,7 @@ class Members:
             self._missing[name] = Problem(self.node.place, f"`{name}` is missing; add `{name}: {like}`")
         return self.get(name, read, None)
 
-    def rest(self) -> tuple[Member, ...]:
+    def rest(self) -> tuple[MappingMember, ...]:
         """The members nobody asked for."""
         return tuple(member for member in self.node.members if member.name not in self._asked)
 
@@ -108,7 +108,7 @@ def mapping(node: Node, what: str = "members") -> Mapping:
     return node
 
 
-def each(node: Node, read: Callable[[Member], T], what: str) -> dict[str, T]:
+def each(node: Node, read: Callable[[MappingMember], T], what: str) -> dict[str, T]:
     """A mapping whose names are free: ``read`` takes each member with its name."""
     values: dict[str, T] = {}
     problems: list[Problem] = []

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from crm_core.model.catalog import Catalog, Role, Roles
-from crm_core.settings.document import Member, Node
+from crm_core.settings.document import MappingMember, Node
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import Wrong, hint, shown
 from crm_core.settings.reading import Members, each, many, read_file, text
@@ -37,7 +37,7 @@ def _roles(node: Node, catalog: Catalog | None, below: Roles) -> Roles:
     return Roles({**below.roles, **roles}, core_keys)
 
 
-def _role(member: Member, catalog: Catalog | None, core_keys: frozenset[str], below: Roles) -> Role:
+def _role(member: MappingMember, catalog: Catalog | None, core_keys: frozenset[str], below: Roles) -> Role:
     members = Members(member.value, "the role's members")
     base = below.get(member.name)
     if ROLE.fullmatch(member.name) is None:

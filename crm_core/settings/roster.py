@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from crm_core.model.keys import Key, Roster, TenantRoster
-from crm_core.settings.document import Member, Node
+from crm_core.settings.document import MappingMember, Node
 from crm_core.settings.places import Place, Wrong
 from crm_core.settings.reading import (
     Members,
@@ -57,7 +57,7 @@ class _RosterReader:
         members.done()
         return Roster(tenants)
 
-    def _tenant(self, member: Member) -> TenantRoster:
+    def _tenant(self, member: MappingMember) -> TenantRoster:
         members = Members(member.value, "the tenant's members")
         try:
             check_name(member.name, member.place)

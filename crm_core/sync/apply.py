@@ -22,8 +22,8 @@ from crm_core.plugin.storage import (
     Unit,
     WorkspaceAt,
 )
-from crm_core.sync.checks import PAYLOAD_CLAIM
-from crm_core.sync.outcome import Outcome
+from crm_core.sync.outcome import SectionOutcome
+from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from crm_core.workspace import Sealer, Section, Workspace
 from crm_core.workspace.snapshot import derive_workspace
 
@@ -87,7 +87,13 @@ def history_id(section: str, revision: int) -> str:
 
 
 def sections_after(
-    outcomes: Iterable[Outcome], workspace: Workspace, intent: Intent, sealer: Sealer, *, keep: int, revoked: set[int]
+    outcomes: Iterable[SectionOutcome],
+    workspace: Workspace,
+    intent: Intent,
+    sealer: Sealer,
+    *,
+    keep: int,
+    revoked: set[int],
 ) -> dict[str, Section]:
     """The sections that the outcomes leave, at the next revision. What a revoked key applied no longer counts."""
     revision = workspace.revision + 1
@@ -119,7 +125,7 @@ def sections_after(
 class Plan:
     """What applying would do: the workspace before and after, and the sections that are made."""
 
-    outcomes: list[Outcome]
+    outcomes: list[SectionOutcome]
     intent: Intent
     before: Workspace
     after: Workspace
@@ -150,7 +156,7 @@ class Plan:
 
 
 def plan(
-    outcomes: list[Outcome],
+    outcomes: list[SectionOutcome],
     before: Workspace,
     intent: Intent,
     *,

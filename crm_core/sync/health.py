@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from crm_core.errors import StorageUnavailable
 from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.model.log import LogEntry
-from crm_core.model.times import heard, told
+from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.query import StoreState, Tally
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import EntryQuery, StorageBackend
@@ -32,7 +32,7 @@ class RosterState(Protocol):
     def roster_error(self) -> str | None: ...  # noqa: D102 -- the class says it
 
 
-class Health:
+class HealthReports:
     """The sync health of the tenants of one instance."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Health:
         self._now = now
 
     async def answered(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
-        """``told``; for a tenant whose store cannot be read what is known without it, and why."""
+        """``to_wire``; for a tenant whose store cannot be read what is known without it, and why."""
         try:
             return await self.told(tenant, key)
         except StorageUnavailable as error:
@@ -71,7 +71,7 @@ class Health:
         workspace, view = await self._views.standing(tenant)
         state = await self._backend.state(tenant)
         recent = await self._backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
-        tally = await self._backend.tally(tenant, told(now - _DAY))
+        tally = await self._backend.tally(tenant, to_wire(now - _DAY))
         status, reasons = self._judged(roster, workspace, state, recent, now)
         reasons += await self._mismatches(tenant, roster, recent)
         return {
@@ -112,8 +112,8 @@ class Health:
             "schemes": sorted(self._registry.schemes if roster.schemes is None else roster.schemes),
             "payload_types": list(self._registry.payload_types),
             "skew_seconds": self._settings.skew_seconds,
-            "server_time": told(now),
-            "roster": {"loaded_at": told(self._configured.loaded_at), "error": self._configured.roster_error},
+            "server_time": to_wire(now),
+            "roster": {"loaded_at": to_wire(self._configured.loaded_at), "error": self._configured.roster_error},
         }
 
     def _off(self, roster: TenantRoster) -> list[str]:
@@ -148,7 +148,7 @@ class Health:
         if len(recent) == _LAST and all(entry.status in ("rejected", "failed") for entry in recent):
             codes = ", ".join(dict.fromkeys(entry.error_code or "unknown" for entry in recent))
             yield f"The last {_LAST} verified pushes all failed ({codes}); the sync log says why."
-        if recent and heard(recent[0].received_at) > now + _STEPPED:
+        if recent and from_wire(recent[0].received_at) > now + _STEPPED:
             yield "This server's clock is behind what it wrote itself: it has stepped back. Check its time service."
 
     def _of_roster(self, roster: TenantRoster, now: datetime) -> Iterable[str]:
@@ -197,8 +197,8 @@ def _staleness(roster: TenantRoster, workspace: Workspace, now: datetime) -> Ite
     last = workspace.last_applied
     if last is None:
         yield f"A push is expected every {_span(roster.expect_every)}, and none has come yet."
-    elif now - heard(last.applied_at) > roster.expect_every:
-        age = _span(now - heard(last.applied_at))
+    elif now - from_wire(last.applied_at) > roster.expect_every:
+        age = _span(now - from_wire(last.applied_at))
         yield f"A push is expected every {_span(roster.expect_every)}; the last was applied {age} ago."
 
 
@@ -218,8 +218,8 @@ def _key_shown(key: Key, now: datetime, tally: Tally | None) -> dict[str, Any]:
     return {
         "key_version": key.version,
         "state": key.state(now),
-        "not_before": told(key.not_before) if key.not_before else None,
-        "not_after": told(key.not_after) if key.not_after else None,
+        "not_before": to_wire(key.not_before) if key.not_before else None,
+        "not_after": to_wire(key.not_after) if key.not_after else None,
         "fingerprint": key.fingerprint,
         "kind": key.kind,
         "schemes": sorted(key.schemes) if key.schemes is not None else None,

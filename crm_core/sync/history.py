@@ -12,14 +12,14 @@ from crm_core.errors import Finding, NotFound, StorageUnavailable
 from crm_core.model.ids import Ids
 from crm_core.model.keys import TenantRoster
 from crm_core.model.log import LogEntry, Status
-from crm_core.model.times import told
+from crm_core.model.times import to_wire
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import Committed, PageQuery, StorageBackend, Unit, WorkspaceAt
 from crm_core.settings import SyncSettings
-from crm_core.sync import judge
+from crm_core.sync import content_checks
 from crm_core.sync.apply import HISTORY, Applied, Intent, Plan, Receipt, history_id, plan, unit_of
-from crm_core.sync.outcome import Outcome, restored
+from crm_core.sync.outcome import SectionOutcome, restored
 from crm_core.workspace import Sealer, Views, Workspace
 from crm_core.workspace.cursors import Cursors
 
@@ -116,7 +116,7 @@ class History:
                     payload_type=section,
                     version=wanted.version,
                     request_id=request_id,
-                    applied_at=told(now),
+                    applied_at=to_wire(now),
                     actor=actor,
                     key_version=None,
                 ),
@@ -160,15 +160,15 @@ class History:
             known = ", ".join(self._registry.sections)
             raise NotFound(f"There is no section {section[:64]!a} here; known are {known}.")
 
-    def _judged(self, workspace: Workspace, wanted: Applied) -> tuple[Outcome, list[Finding]]:
+    def _judged(self, workspace: Workspace, wanted: Applied) -> tuple[SectionOutcome, list[Finding]]:
         """Checks 13 to 15 of an earlier revision against the workspace as it is."""
         before = workspace.sections.get(wanted.section)
         assert before is not None  # a section with history is there
         outcome = restored(before, wanted.data, self._registry.sections[wanted.section])
-        contexts = judge.contexts_of([outcome], workspace, self._registry, self._options)
-        warnings = judge.schema_fits([outcome], contexts, self._registry)
-        judge.modules_permitted([outcome], workspace, self._registry, self._host)
-        warnings += judge.validators_content([outcome], contexts, self._host)
+        contexts = content_checks.contexts_of([outcome], workspace, self._registry, self._options)
+        warnings = content_checks.schema_fits([outcome], contexts, self._registry)
+        content_checks.modules_permitted([outcome], workspace, self._registry, self._host)
+        warnings += content_checks.validators_content([outcome], contexts, self._host)
         return outcome, warnings
 
     def _entry(self, planned: Plan, status: Status, client_request_id: str | None, source: str | None) -> LogEntry:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from crm_core.errors import ReplayedNonce
-from crm_core.model.times import told
-from crm_core.sync.arrival import Attempt
+from crm_core.model.times import to_wire
+from crm_core.sync.push_request import Attempt
 
 _KEPT: Final = 50_000  # past it the oldest is forgotten: to read health twice does no harm
 
@@ -19,10 +19,10 @@ class HealthNonces:
 
     def use(self, attempt: Attempt) -> None:
         """Use the nonce of a verified health request. Raises ReplayedNonce."""
-        arrival, key, presented = attempt.arrival, attempt.key, attempt.presented
+        push, key, presented = attempt.push, attempt.key, attempt.presented
         assert key is not None
         assert presented is not None
-        place = (arrival.tenant, key.version, presented.nonce)
+        place = (push.tenant, key.version, presented.nonce)
         original = self._used.get(place)
         if original is not None:
             told_as = f"This nonce was used by request {original['request_id']} already; sign anew with a fresh one."
@@ -30,8 +30,8 @@ class HealthNonces:
         if len(self._used) >= _KEPT:
             del self._used[next(iter(self._used))]
         self._used[place] = {
-            "request_id": arrival.request_id,
-            "received_at": told(arrival.received_at),
+            "request_id": push.request_id,
+            "received_at": to_wire(push.received_at),
             "status": "health",
             "version": None,
         }
@@ -40,4 +40,4 @@ class HealthNonces:
         """Forget the nonce of a request that could not be answered: the very same one may come again."""
         assert attempt.key is not None
         assert attempt.presented is not None
-        self._used.pop((attempt.arrival.tenant, attempt.key.version, attempt.presented.nonce), None)
+        self._used.pop((attempt.push.tenant, attempt.key.version, attempt.presented.nonce), None)

@@ -22,7 +22,7 @@ from crm_core.model.secret_members import (
     without_secrets,
 )
 from crm_core.plugin.payload import PayloadType
-from crm_core.sync.partial import Remains, remains
+from crm_core.sync.salvage import Remains, remains
 from crm_core.workspace import Section
 
 _SET: Final = {"set": True}
@@ -30,7 +30,7 @@ _KEPT, _FRESH = object(), object()  # a secret while sections are compared: one 
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SectionOutcome:
     """A section as a push would leave it.
 
     ``data`` shows secrets as set; ``typed`` makes an instance of the section's type, another at each call, so that a
@@ -68,7 +68,7 @@ def outcome_of(
     strategy: Literal["replace", "merge"],
     payload_type: PayloadType,
     before: Section | None,
-) -> Outcome:
+) -> SectionOutcome:
     """The outcome of one part of a push, with everything that its type finds wrong with it."""
     members = secret_members(payload_type.SECTION)
     base = without_secrets(before.data, members) if before is not None else {}
@@ -85,7 +85,7 @@ def outcome_of(
             else:
                 required.append(member)
     fresh = {pointer_to(*m.path): value for m in members if (value := value_at(wanted, m.path)) is not None}
-    return Outcome(
+    return SectionOutcome(
         name=name,
         prefix=prefix,
         before=before,
@@ -98,7 +98,7 @@ def outcome_of(
     )
 
 
-def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType) -> Outcome:
+def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType) -> SectionOutcome:
     """The outcome of an earlier revision's data: secrets in force stay, unless they would go to another place."""
     members = secret_members(payload_type.SECTION)
     wanted = frozen(without_secrets(data, members))
@@ -110,7 +110,7 @@ def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType
     held = [(member, pointer) for member in members if (pointer := pointer_to(*member.path)) in before.sealed]
     kept = {pointer: before.sealed[pointer] for member, pointer in held if not _moved(member, base, wanted)}
     required = [member for member, pointer in held if pointer not in kept]
-    return Outcome(
+    return SectionOutcome(
         name=before.name,
         prefix=prefix,
         before=before,
@@ -135,12 +135,12 @@ def _unfit(  # noqa: PLR0917 -- the parts of an outcome in their order
     wanted: Any,
     payload_type: PayloadType,
     findings: tuple[Finding, ...],
-) -> Outcome:
+) -> SectionOutcome:
     """The outcome of a part that does not fit its section; what fits of it is kept to be judged too."""
     assert payload_type.SECTION is not None
     left = remains(wanted, payload_type.SECTION, findings)
     told = tuple(finding.under(prefix) for finding in findings)
-    return Outcome(name, prefix, before, {}, None, {}, {}, told, (), left)
+    return SectionOutcome(name, prefix, before, {}, None, {}, {}, told, (), left)
 
 
 def _left_out(

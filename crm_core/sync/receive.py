@@ -26,19 +26,19 @@ from crm_core.model.ids import Ids
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.log import Status
 from crm_core.model.secret_members import secret_members
-from crm_core.model.times import told
+from crm_core.model.times import to_wire
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import Claim, StorageBackend, Unit
 from crm_core.settings import SyncSettings
-from crm_core.sync import checks, judge
+from crm_core.sync import content_checks, signature_checks
 from crm_core.sync.apply import Intent, Plan, Receipt, plan, taken_away, unit_of
-from crm_core.sync.arrival import Arrival, Attempt
-from crm_core.sync.checks import PAYLOAD_CLAIM
-from crm_core.sync.ledger import Ledger, Repeat
+from crm_core.sync.attempt_log import AttemptLog, Repeat
 from crm_core.sync.nonces import HealthNonces
-from crm_core.sync.outcome import Outcome, PartShape
+from crm_core.sync.outcome import PartShape, SectionOutcome
+from crm_core.sync.push_request import Attempt, PushRequest
+from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from crm_core.workspace import Sealer, Views, Workspace
 
 _TURNS: Final = 100  # how often a push is judged anew because another one came first
@@ -62,7 +62,7 @@ class Receiver:
         backend: StorageBackend,
         views: Views,
         sealer: Sealer,
-        ledger: Ledger,
+        attempt_log: AttemptLog,
         count_records: CountRecords,
         now: Callable[[], datetime],
         ids: Ids,
@@ -76,58 +76,58 @@ class Receiver:
         self._backend = backend
         self._views = views
         self._sealer = sealer
-        self._ledger = ledger
+        self._attempt_log = attempt_log
         self._count_records = count_records
         self._now = now
         self._ids = ids
         self._health_nonces = HealthNonces()
 
-    async def receive(self, arrival: Arrival) -> Receipt | Repeat:
+    async def receive(self, push: PushRequest) -> Receipt | Repeat:
         """Check, apply and log a push. Raises the refusal of the check that failed."""
-        attempt = Attempt(arrival, self._instance, arrival.received_at)
-        roster = self._roster(arrival.tenant)
+        attempt = Attempt(push, self._instance, push.received_at)
+        roster = self._roster(push.tenant)
         try:
-            payload_type = checks.known_type(arrival.payload_type, self._registry.payload_types)  # 1
+            payload_type = signature_checks.known_type(push.payload_type, self._registry.payload_types)  # 1
             attempt.hash_shown = _holds_no_secret(payload_type)
-            checks.receiver_enabled(self._settings, roster)  # 2
-            await checks.acceptable_body(attempt, arrival)  # 3
+            signature_checks.receiver_enabled(self._settings, roster)  # 2
+            await signature_checks.acceptable_body(attempt, push)  # 3
             attempt.started_at = self._now()
             attempt.fingerprints = tuple(self._sealer.fingerprints(attempt.body))
             key = self._signed_by(attempt, roster)  # 4 to 7
-            checks.source_allowed(key, arrival.source)  # 8
-            checks.type_allowed(key, payload_type)
-            await checks.unused_nonce(self._backend, attempt)  # 9
+            signature_checks.source_allowed(key, push.source)  # 8
+            signature_checks.type_allowed(key, payload_type)
+            await signature_checks.unused_nonce(self._backend, attempt)  # 9
         except ReplayedNonce as error:
             return await self._repeated(attempt, roster, error)
         except CrmError as error:
-            raise self._ledger.unverified(attempt, error) from error.__cause__
+            raise self._attempt_log.unverified(attempt, error) from error.__cause__
         except Exception:  # whatever broke, the attempt is logged
             # Whatever broke, the attempt is logged; web/problems tells and logs the cause.
-            self._ledger.unverified(attempt, InternalError())
+            self._attempt_log.unverified(attempt, InternalError())
             raise
         try:
             return await self._verified(attempt, payload_type, key, roster)  # 10 to 16
         except ReplayedNonce as error:  # its twin was committed first
             return await self._repeated(attempt, roster, error)
         except TimestampOutOfWindow as error:  # the store has forgotten nonces of its time: it may be a replay
-            raise self._ledger.unverified(attempt, error) from None
+            raise self._attempt_log.unverified(attempt, error) from None
         except ServerError as error:
-            await self._ledger.fail(attempt, error)
+            await self._attempt_log.fail(attempt, error)
             raise
         except Exception as error:  # whatever broke, the attempt is logged
             if not isinstance(error, CrmError):  # as above
-                await self._ledger.fail(attempt, InternalError())
+                await self._attempt_log.fail(attempt, InternalError())
             raise
 
-    async def verify_health(self, arrival: Arrival) -> Attempt:
+    async def verify_health(self, push: PushRequest) -> Attempt:
         """Checks 4 to 9 for a signed health request: no body, no receiver that must be on, no type."""
-        attempt = Attempt(arrival, self._instance, arrival.received_at)
+        attempt = Attempt(push, self._instance, push.received_at)
         try:
-            key = self._signed_by(attempt, self._roster(arrival.tenant))
-            checks.source_allowed(key, arrival.source)
+            key = self._signed_by(attempt, self._roster(push.tenant))
+            signature_checks.source_allowed(key, push.source)
             self._health_nonces.use(attempt)
         except CrmError as error:
-            raise self._ledger.unverified(attempt, error) from error.__cause__
+            raise self._attempt_log.unverified(attempt, error) from error.__cause__
         return attempt
 
     def unanswered_health(self, attempt: Attempt) -> None:
@@ -136,48 +136,48 @@ class Receiver:
 
     def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
         """Checks 4 to 7: the key that signed the request."""
-        scheme, presented = checks.presented_signature(attempt, self._registry, roster)  # 4
-        keys = checks.active_keys(scheme, presented, roster, self._now())  # 5
-        key = checks.matching_key(attempt, scheme, presented, keys, self._registry)  # 6
-        checks.timely(presented, self._settings, self._now())  # 7
+        scheme, presented = signature_checks.presented_signature(attempt, self._registry, roster)  # 4
+        keys = signature_checks.active_keys(scheme, presented, roster, self._now())  # 5
+        key = signature_checks.matching_key(attempt, scheme, presented, keys, self._registry)  # 6
+        signature_checks.timely(presented, self._settings, self._now())  # 7
         return key
 
     async def _repeated(self, attempt: Attempt, roster: TenantRoster, error: ReplayedNonce) -> Repeat:
         """Answer a repeat where the roster accepts it. Raises its refusal where not."""
-        repeat = await self._ledger.accepted_repeat(attempt, roster)
+        repeat = await self._attempt_log.accepted_repeat(attempt, roster)
         if repeat is None:
-            raise self._ledger.unverified(attempt, error) from None
+            raise self._attempt_log.unverified(attempt, error) from None
         return repeat
 
     async def _verified(self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster) -> Receipt:
         """Checks 10 to 16. A refusal is durable, its nonce used, before it is told."""
         try:
             attempt.hash_shown = False
-            envelope = judge.readable_push(attempt, payload_type)  # 10
-            parts = judge.parts_of(envelope, payload_type, self._registry)
-            attempt.hash_shown = not judge.holds_secrets(parts, self._registry.sections)
-            judge.sections_allowed(key, parts, self._registry.sections)
+            envelope = content_checks.readable_push(attempt, payload_type)  # 10
+            parts = content_checks.parts_of(envelope, payload_type, self._registry)
+            attempt.hash_shown = not content_checks.holds_secrets(parts, self._registry.sections)
+            content_checks.sections_allowed(key, parts, self._registry.sections)
             return await self._decide(attempt, envelope, parts, roster)  # 11 to 16
         except (ServerError, ReplayedNonce, TimestampOutOfWindow):
             raise
         except CrmError as error:
-            await self._ledger.refuse(attempt, error)
+            await self._attempt_log.refuse(attempt, error)
             raise
 
     async def _decide(
         self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster
     ) -> Receipt:
         """Checks 11 to 16, judged anew whenever another push was applied in the meantime."""
-        tenant, registry = attempt.arrival.tenant, self._registry
+        tenant, registry = attempt.push.tenant, self._registry
         for _ in range(_TURNS):
             workspace = await self._views.of(tenant)
-            await judge.new_payload(self._backend, tenant, attempt.fingerprints)  # 11
-            judge.version_above_floor(envelope, parts, workspace, roster)  # 12
-            outcomes = judge.outcomes_of(envelope, parts, workspace, registry.sections)
-            contexts = judge.contexts_of(outcomes, workspace, registry, self._options)
-            warnings = judge.schema_fits(outcomes, contexts, registry)  # 13
-            judge.modules_permitted(outcomes, workspace, registry, self._host)  # 14
-            warnings += judge.validators_content(outcomes, contexts, self._host)  # 15
+            await content_checks.new_payload(self._backend, tenant, attempt.fingerprints)  # 11
+            content_checks.version_above_floor(envelope, parts, workspace, roster)  # 12
+            outcomes = content_checks.outcomes_of(envelope, parts, workspace, registry.sections)
+            contexts = content_checks.contexts_of(outcomes, workspace, registry, self._options)
+            warnings = content_checks.schema_fits(outcomes, contexts, registry)  # 13
+            content_checks.modules_permitted(outcomes, workspace, registry, self._host)  # 14
+            warnings += content_checks.validators_content(outcomes, contexts, self._host)  # 15
             revoked = {key.version for key in roster.keys.values() if key.revoked}
             receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, revoked=revoked)  # 16
             if receipt is not None:
@@ -189,7 +189,7 @@ class Receiver:
         attempt: Attempt,
         envelope: Envelope,
         workspace: Workspace,
-        outcomes: list[Outcome],
+        outcomes: list[SectionOutcome],
         warnings: list[Finding],
         *,
         revoked: set[int],
@@ -209,13 +209,13 @@ class Receiver:
         status: Status = "applied" if applies else "previewed"
         revision = planned.after.revision if applies else None
         entry = attempt.entry(self._ids.new(), status, now, revision=revision, changes_count=len(planned.changes))
-        nonce, seconds = self._ledger.nonce(attempt, status), int(now.timestamp())
+        nonce, seconds = self._attempt_log.nonce(attempt, status), int(now.timestamp())
         if applies:
             claims = (nonce, Claim(PAYLOAD_CLAIM, planned.intent.fingerprint, nonce.evidence))
             unit = await unit_of(self._backend, planned, claims=claims, entry=entry, now=seconds)
         else:
             unit = Unit(now=seconds, claims=(nonce,), entries=(entry,))
-        committed = await self._ledger.write(attempt, unit)
+        committed = await self._attempt_log.write(attempt, unit)
         if committed is None:
             return None
         if applies and committed.revision == planned.after.revision:
@@ -228,8 +228,8 @@ class Receiver:
         return Intent(
             payload_type=envelope.type,
             version=envelope.version,
-            request_id=attempt.arrival.request_id,
-            applied_at=told(now),
+            request_id=attempt.push.request_id,
+            applied_at=to_wire(now),
             actor=f"key:{key.version}",
             key_version=key.version,
             fingerprint=attempt.fingerprints[0],

@@ -10,7 +10,7 @@ from quart.routing import QuartRule
 
 from crm_core.errors import CrmError, MisdirectedInstance, UnknownTenant
 from crm_core.services import Services
-from crm_core.web.connection import Connection
+from crm_core.web.connection import RequestConnection
 from crm_core.web.exchange import exchange
 from crm_core.web.front import Asgi, Front
 from crm_core.web.operations import TENANT, Operation, route
@@ -39,7 +39,7 @@ def create_app(
 ) -> Asgi:
     """The ASGI application of an instance."""
     app = Quart("crm_core", static_folder=None)
-    app.asgi_http_class = Connection
+    app.asgi_http_class = RequestConnection
     app.url_rule_class = _MatchedOnly
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = None  # each operation has its own limit

@@ -13,7 +13,7 @@ from quart.wrappers.response import DataBody
 from crm_core.server.cycle import WHOLE
 
 
-class Connection(ASGIHTTPConnection):
+class RequestConnection(ASGIHTTPConnection):
     """Quart's, less its two tasks and its timer where a request has arrived whole and its answer is at hand.
 
     A client that leaves meanwhile stops nothing: what was begun is short, and done whole. Bodies that are still on

@@ -10,7 +10,7 @@ from quart import request
 
 from crm_core.errors import InvalidParameter, PayloadTooLarge, UnknownParameter, UnsupportedMediaType
 from crm_core.model.strict_json import loads
-from crm_core.model.texts import plain_integer
+from crm_core.model.text_types import plain_integer
 
 
 async def read_body(limit: int) -> bytes:

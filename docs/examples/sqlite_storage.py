@@ -23,7 +23,7 @@ import msgspec
 
 from crm_core.errors import SetupError, StorageFull, StorageUnavailable, UnknownTenant
 from crm_core.model.log import Head, LogEntry, holds, link
-from crm_core.model.times import heard, told
+from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin import hookimpl
 from crm_core.plugin.query import (
     ChainReport,
@@ -32,9 +32,9 @@ from crm_core.plugin.query import (
     Page,
     PageQuery,
     Read,
+    StoredNotice,
     StoreState,
     Tally,
-    Told,
     View,
 )
 from crm_core.plugin.storage import StorageBackend, StorageContext
@@ -292,12 +292,12 @@ class SQLiteBackend(StorageBackend):
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
         return await self._do(tenant, lambda one: verify(one, head))
 
-    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[Told, ...] | None:
-        def work(one: Tenant) -> tuple[Told, ...] | None:
+    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
+        def work(one: Tenant) -> tuple[StoredNotice, ...] | None:
             if after < one.state()[0] - NOTICES_KEPT:
                 return None
             found = one.db.execute("SELECT * FROM notices WHERE seq > ? ORDER BY seq, rowid LIMIT ?", (after, limit))
-            return tuple(Told(seq, Notice(event, subject, data)) for seq, event, subject, data in found)
+            return tuple(StoredNotice(seq, Notice(event, subject, data)) for seq, event, subject, data in found)
 
         return await self._do(tenant, work)
 
@@ -587,7 +587,7 @@ def forget_old(db: sqlite3.Connection, days: int) -> None:
     """Drop entries that are older than ``days`` before the newest; 0 keeps all."""
     newest = db.execute("SELECT max(received_at) FROM log").fetchone()[0]
     if days and newest:
-        oldest = told(heard(newest) - timedelta(days=days))
+        oldest = to_wire(from_wire(newest) - timedelta(days=days))
         db.execute("DELETE FROM log WHERE received_at < ?", (oldest,))
 
 

@@ -10,7 +10,7 @@ from crm_branding.contrast import contrast
 from crm_branding.pictures import picture_trouble
 from crm_branding.section import Branding, Colors
 from crm_core.errors import Finding
-from crm_core.model.texts import https_trouble
+from crm_core.model.text_types import https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
 
 # What stands on what, and the least ratio under WCAG AA: 4.5 for text, 3 for what is no text.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from crm_core.model.texts import Email, Line, Paragraphs
+from crm_core.model.text_types import Email, Line, Paragraphs
 
 Url = Annotated[str, Meta(max_length=2048, description="an https URL of up to 2,048 characters")]
 # Room for 64 KiB in base64; the picture's own size is checked once it is decoded.
@@ -31,7 +31,7 @@ class Sidebar(Struct, frozen=True, forbid_unknown_fields=True):
     caption: Line | UnsetType = UNSET
 
 
-class Link(Struct, frozen=True, forbid_unknown_fields=True):
+class FooterLink(Struct, frozen=True, forbid_unknown_fields=True):
     """A link of the footer."""
 
     label: Line
@@ -42,7 +42,7 @@ class Footer(Struct, frozen=True, forbid_unknown_fields=True):
     """Text and links of the footer."""
 
     text: Paragraphs | UnsetType = UNSET
-    links: Annotated[list[Link], Meta(max_length=50)] | UnsetType = UNSET
+    links: Annotated[list[FooterLink], Meta(max_length=50)] | UnsetType = UNSET
 
 
 class Support(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from crm_core.model.texts import Line
+from crm_core.model.text_types import Line
 
 ModuleName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,100}\Z", description="the name of a module")]
 FeatureKey = Annotated[

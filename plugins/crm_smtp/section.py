@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from crm_core.model.texts import Email, Line
+from crm_core.model.text_types import Email, Line
 from crm_core.plugin.payload import secret
 
 Host = Annotated[

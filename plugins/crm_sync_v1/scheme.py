@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crm_core.errors import SignatureMalformed
-from crm_core.model.native import NATIVE, signature, signed_text
+from crm_core.model.signed_text import NATIVE, signature, signed_text
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
 
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")

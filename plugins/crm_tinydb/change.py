@@ -10,7 +10,7 @@ from crm_core.model.log import LogEntry
 from crm_core.plugin.unit import IndexValue
 
 
-class Written(msgspec.Struct, frozen=True, array_like=True):
+class WrittenDocument(msgspec.Struct, frozen=True, array_like=True):
     """A document as it is after the unit."""
 
     collection: str
@@ -30,20 +30,20 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True):
     stamp: int | None = None
 
 
-class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A unit that passed its expectations: applying changes in the order of ``seq`` rebuilds the state."""
 
     seq: int
     now: int
     revision: int
-    puts: tuple[Written, ...] = ()
+    puts: tuple[WrittenDocument, ...] = ()
     deletes: tuple[tuple[str, str], ...] = ()
     claims: tuple[Claimed, ...] = ()
     releases: tuple[tuple[str, str], ...] = ()
     entries: tuple[LogEntry, ...] = ()
 
 
-decoder = msgspec.json.Decoder(Change)
+decoder = msgspec.json.Decoder(JournalEntry)
 encode = msgspec.json.Encoder().encode
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from tinydb.table import Table
 
 from crm_core.plugin.unit import Document, IndexValue
-from crm_tinydb.editing import Edit, Editing, Held, differences, opened_row
+from crm_tinydb.editing import Edit, Editing, InMemoryStorage, differences, opened_row
 from crm_tinydb.index import Index, Moved, Row
 
 BEHIND = 64  # moves that indexes may be behind: a reader makes up for them in less than a millisecond
@@ -23,7 +23,7 @@ class Collection(Table):
     document_id_class = str  # type: ignore[assignment]  # ids are our own: TinyDB hands removed ones out again
 
     def __init__(self, name: str, editing: Editing | None = None) -> None:
-        super().__init__(Held(), name, cache_size=0)
+        super().__init__(InMemoryStorage(), name, cache_size=0)
         self._editing = editing
         self.rows: dict[str, Row] = {}
         self._indexes: dict[str, Index] = {}

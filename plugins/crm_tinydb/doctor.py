@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crm_tinydb.disk import Disk
 from crm_tinydb.folded import read_folded
-from crm_tinydb.lines import Damaged
+from crm_tinydb.framing import Damaged
 from crm_tinydb.opening import stores
 from crm_tinydb.segments import PREVIOUS, Segment, segment_bytes
 

@@ -10,15 +10,15 @@ import msgspec
 from tinydb import Storage
 
 from crm_core.plugin.unit import Delete, IndexValue, Put
+from crm_tinydb.checksum import check_whole
 from crm_tinydb.disk import RealDisk
-from crm_tinydb.folded_text import check_whole
 
 Rows = dict[str, Mapping[str, object]]
 Edit = Callable[[dict[Any, Any]], None]
 Editing = Callable[[list[Put], list[Delete]], None]
 
 
-class Held(Storage):
+class InMemoryStorage(Storage):
     """The storage behind tables whose rows are in memory: there is no file that TinyDB may write."""
 
     def read(self) -> dict[str, dict[str, Any]] | None:

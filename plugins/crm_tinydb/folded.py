@@ -15,11 +15,11 @@ import msgspec
 
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.unit import IndexValue
+from crm_tinydb.checksum import check_whole, ending
 from crm_tinydb.collection import Collection
 from crm_tinydb.disk import Disk, drop, write_all
-from crm_tinydb.folded_text import check_whole, ending
+from crm_tinydb.framing import FORMAT, Damaged, check_format
 from crm_tinydb.index import Row
-from crm_tinydb.lines import FORMAT, Damaged, check_format
 from crm_tinydb.segments import Segment
 from crm_tinydb.state import Holding, State
 

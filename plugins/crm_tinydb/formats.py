@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from crm_tinydb.checksum import stated_format
 from crm_tinydb.disk import Disk
-from crm_tinydb.folded_text import stated_format
-from crm_tinydb.lines import FORMAT, NewerFormat, opened
+from crm_tinydb.framing import FORMAT, NewerFormat, opened
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.segments import PREVIOUS
 

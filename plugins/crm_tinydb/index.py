@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import Any
 
 from crm_core.plugin.unit import IndexValue
-from crm_tinydb.ordered import Ordered, Slot
+from crm_tinydb.sorted_slots import Ordered, Slot
 
 Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...]]  # revision, body, index names, index values
 Ranked = tuple[int, int | str]

@@ -6,9 +6,9 @@ import contextlib
 import errno
 from pathlib import Path
 
-from crm_tinydb.change import Change, decoder
+from crm_tinydb.change import JournalEntry, decoder
 from crm_tinydb.disk import Disk, drop, write_all, write_file
-from crm_tinydb.lines import Damaged, decoded, header_line, read_header, read_lines
+from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_lines
 from crm_tinydb.state import State
 
 KIND = "journal"
@@ -100,7 +100,7 @@ def probe(disk: Disk, path: Path) -> None:
         drop(disk, path)
 
 
-def replay(data: bytes, state: State, entries: list[Change]) -> tuple[int, int]:
+def replay(data: bytes, state: State, entries: list[JournalEntry]) -> tuple[int, int]:
     """Apply a journal's lines; returns its base and how many bytes are good. Raises Damaged with ``good``.
 
     Changes that carry log entries are appended to ``entries``.
@@ -110,7 +110,7 @@ def replay(data: bytes, state: State, entries: list[Change]) -> tuple[int, int]:
         raise Damaged(f"begins after unit {header.base}, the files before it end with unit {state.seq}")
     for text, after in read_lines(data, end):
         try:
-            change: Change = decoded(text, decoder)
+            change: JournalEntry = decoded(text, decoder)
         except Damaged as error:
             raise Damaged(error.reason, end) from None
         if change.seq != state.seq + 1:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from crm_core.model.log import Head, LogEntry, holds
 from crm_core.plugin.query import ChainReport, EntryQuery, KeyUse, Tally
-from crm_tinydb.change import Change, decoder
+from crm_tinydb.change import JournalEntry, decoder
 from crm_tinydb.disk import Disk
-from crm_tinydb.lines import Damaged, decoded, read_header, read_lines
+from crm_tinydb.framing import Damaged, decoded, read_header, read_lines
 from crm_tinydb.ring import Ring
 from crm_tinydb.segments import (
     Segment,
@@ -130,7 +130,7 @@ def read_chain(
         try:
             _, start = read_header(data, "journal")
             for text, _ in read_lines(data, start):
-                change: Change = decoded(text, decoder)
+                change: JournalEntry = decoded(text, decoder)
                 yield from (entry for entry in change.entries if (entry.seq or 0) > last)
         except Damaged as error:
             problems.append(f"{path.name} {error.reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from crm_core.plugin.query import Told
+from crm_core.plugin.query import StoredNotice
 from crm_core.plugin.unit import Notice
 
 KEPT = 4096  # notices
@@ -16,7 +16,7 @@ class Notices:
 
     def __init__(self, seq: int) -> None:
         self.seq = self._known_from = seq
-        self._told: deque[Told] = deque()
+        self._told: deque[StoredNotice] = deque()
         self._waiting: set[asyncio.Future[None]] = set()
 
     @property
@@ -28,7 +28,7 @@ class Notices:
         """Take a unit's notices; also a unit without any wakes those who wait."""
         self.seq = seq
         for notice in notices:
-            self._told.append(Told(seq, notice))
+            self._told.append(StoredNotice(seq, notice))
             if len(self._told) > KEPT:
                 self._known_from = self._told.popleft().seq
         if self._waiting:
@@ -51,7 +51,7 @@ class Notices:
             finally:
                 self._waiting.discard(waiter)
 
-    def after(self, after: int, limit: int) -> tuple[Told, ...] | None:
+    def after(self, after: int, limit: int) -> tuple[StoredNotice, ...] | None:
         """Notices of later units; None where some are no longer, or not yet, known."""
         if after < self._known_from or after > self.seq:
             return None

@@ -11,12 +11,12 @@ import re
 from pathlib import Path
 
 from crm_core.model.log import Head
-from crm_tinydb.change import Change
+from crm_tinydb.change import JournalEntry
 from crm_tinydb.disk import Disk, move_aside, write_file
 from crm_tinydb.folded import Folded, read_folded, store_name
 from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT, refuse_newer
+from crm_tinydb.framing import Damaged, header_line, read_header
 from crm_tinydb.journal import KIND, Journal, journal_name, replay
-from crm_tinydb.lines import Damaged, header_line, read_header
 from crm_tinydb.log import Log
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.ring import Ring
@@ -196,7 +196,7 @@ def _from_the_start(opened: Opened, path: Path | None) -> bool:
 
 def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool:
     state, disk = opened.state, opened.disk
-    base, changes = state.seq, list[Change]()
+    base, changes = state.seq, list[JournalEntry]()
     data = b""
     whole = True
     if not disk.exists(path) and opened.set_aside(path) and not opened.reasons:

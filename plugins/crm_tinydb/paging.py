@@ -12,7 +12,7 @@ from crm_core.plugin.query import Page, PageQuery
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.collection import Collection
 from crm_tinydb.index import LAST, Index, Ranked, Row, plain, ranked, value_of
-from crm_tinydb.ordered import Slot
+from crm_tinydb.sorted_slots import Slot
 
 T = TypeVar("T")
 Test = Callable[[Row], bool]

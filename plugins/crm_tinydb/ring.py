@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.model.log import LogEntry
 from crm_tinydb.disk import Disk, write_all, write_file
-from crm_tinydb.lines import Damaged, decoded, header_line, read_header, read_lines
+from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_lines
 from crm_tinydb.segments import entry_decoder, entry_line
 
 KIND = "ring"

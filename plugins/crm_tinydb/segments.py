@@ -14,7 +14,7 @@ import msgspec
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.query import EntryQuery, KeyUse
 from crm_tinydb.disk import Disk, write_file
-from crm_tinydb.lines import Damaged, decoded, header_line, read_header, read_lines, sealed
+from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_lines, sealed
 
 KIND = "log segment"
 PREVIOUS = "previous"  # the folder of the last good generation

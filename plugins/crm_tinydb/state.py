@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from crm_core.model.log import Head
-from crm_tinydb.change import Change
+from crm_tinydb.change import JournalEntry
 from crm_tinydb.collection import Collection
 
 Holding = tuple[bytes, int | None, int | None]  # evidence, expires, stamp
@@ -41,7 +41,7 @@ class State:
         self._expiring = [(held[1], kind, key) for (kind, key), held in claims.items() if held[1] is not None]
         heapify(self._expiring)
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: JournalEntry) -> None:
         """Take one change. The same changes in the same order always lead to the same state."""
         for name, id_ in change.deletes:
             if name in self.collections:

@@ -23,25 +23,25 @@ from crm_core.plugin.storage import (
     Read,
     StorageBackend,
     StorageContext,
+    StoredNotice,
     StoreState,
     Tally,
-    Told,
     Unit,
     View,
 )
-from crm_tinydb import copies
+from crm_tinydb import backup
 from crm_tinydb.disk import Disk, RealDisk
 from crm_tinydb.doctor import examine
-from crm_tinydb.flights import refusal
 from crm_tinydb.folded import snapshot
 from crm_tinydb.folding import fold
 from crm_tinydb.formats import newer_files
-from crm_tinydb.lines import Damaged
+from crm_tinydb.framing import Damaged
+from crm_tinydb.group_commit import refusal
 from crm_tinydb.log import read_chain, read_page, read_tally, walked
+from crm_tinydb.open_tenants import OpenTenants
 from crm_tinydb.opening import journals
 from crm_tinydb.paging import page, paged
 from crm_tinydb.segments import Segment
-from crm_tinydb.shelf import Shelf
 from crm_tinydb.tenant import Tenant
 
 SECTIONS = "sections"
@@ -56,11 +56,11 @@ class TinyDBBackend(StorageBackend):
 
     def __init__(self, disk: Disk | None = None) -> None:
         self._disk: Disk = disk or RealDisk()
-        self._shelf: Shelf | None = None
+        self._shelf: OpenTenants | None = None
         self._keep_days = 0
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> OpenTenants:
         """The open tenants."""
         if self._shelf is None:
             raise StorageUnavailable("The storage is not open.")
@@ -74,7 +74,7 @@ class TinyDBBackend(StorageBackend):
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise SetupError(["storage: max_open must be a whole number from 1"])
         self._keep_days = context.log_keep_days
-        shelf = Shelf(self._disk, context.tenants_dir, limit, context.log_max_unverified, context.log_keep_days)
+        shelf = OpenTenants(self._disk, context.tenants_dir, limit, context.log_max_unverified, context.log_keep_days)
         try:
             await shelf.scan()
         except OSError as error:
@@ -93,7 +93,7 @@ class TinyDBBackend(StorageBackend):
         return tenant in self.shelf.names
 
     async def create(self, tenant: str) -> None:
-        await self.shelf.make(tenant, lambda: copies.create(self._disk, self.shelf.home, tenant))
+        await self.shelf.make(tenant, lambda: backup.create(self._disk, self.shelf.home, tenant))
 
     async def _readable(self, tenant: str) -> Tenant:
         held = self.shelf.at_hand(tenant) or await self.shelf.get(tenant)
@@ -188,7 +188,7 @@ class TinyDBBackend(StorageBackend):
 
             return await _reading(held.run(walk))
 
-    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[Told, ...] | None:
+    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
         return (await self._readable(tenant)).told.after(after, limit)
 
     async def wait(self, tenant: str, after: int) -> None:
@@ -224,10 +224,10 @@ class TinyDBBackend(StorageBackend):
             log = held.log
             frozen, anchor, segments = snapshot(held.state), log.anchor, log.segments
             tail, ring = tuple(log.tail), tuple(log.ring.entries.values())
-            await held.run(lambda: copies.backup(held.disk, held.folder, target, frozen, anchor, segments, tail, ring))
+            await held.run(lambda: backup.backup(held.disk, held.folder, target, frozen, anchor, segments, tail, ring))
 
     async def restore(self, tenant: str, source: Path) -> None:
-        await self.shelf.make(tenant, lambda: copies.restore(self._disk, self.shelf.home, tenant, source))
+        await self.shelf.make(tenant, lambda: backup.restore(self._disk, self.shelf.home, tenant, source))
 
     async def rename(self, tenant: str, name: str) -> None:
         await self.shelf.rename(tenant, name)

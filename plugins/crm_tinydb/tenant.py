@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from crm_core.errors import StorageUnavailable
 from crm_core.plugin.query import StoreState
 from crm_core.plugin.unit import Committed, Conflict, Unit
-from crm_tinydb.ahead import Ahead
 from crm_tinydb.change import encode
-from crm_tinydb.flights import Flights, Queued, refusal
+from crm_tinydb.framing import sealed
+from crm_tinydb.group_commit import GroupCommit, Queued, refusal
 from crm_tinydb.journal import NO_SPACE
-from crm_tinydb.lines import sealed
 from crm_tinydb.notices import Notices
 from crm_tinydb.opening import Opened, quarantine
+from crm_tinydb.pending_state import PendingState
 from crm_tinydb.workers import Workers
 
 FOLD_AT = 4 << 20  # bytes of journal
@@ -45,8 +45,8 @@ class Tenant:
         self.folding = False
         self.users = 0
         self.gone = False  # closed: another object may hold the folder now
-        self._ahead = Ahead(self.state)
-        self.flights = Flights(
+        self._ahead = PendingState(self.state)
+        self.flights = GroupCommit(
             opened.journal,
             workers=workers,
             appenders=appenders,
@@ -94,7 +94,7 @@ class Tenant:
             self._check_writable()
         while (conflict := self._ahead.conflict(unit)) is not None:
             if flights.queued:
-                conflict = Ahead(self.state).conflict(unit)
+                conflict = PendingState(self.state).conflict(unit)
             if conflict is not None:
                 return conflict
             # It conflicts with what is still on its way to the disk, which may refuse it: to answer now could name a

@@ -11,14 +11,14 @@ from msgspec import UNSET
 from crm_core.errors import Finding
 from crm_core.model.currencies import CURRENCIES
 from crm_core.plugin.payload import PayloadContext, PayloadType
-from crm_workspace.section import Workspace
+from crm_workspace.section import WorkspaceSection
 
 
 class WorkspaceType(PayloadType):
     """Locale, time zone, currency, dates and business hours."""
 
     NAME = "workspace"
-    SECTION = Workspace
+    SECTION = WorkspaceSection
     SHOWN = "members"
 
     @cached_property
@@ -26,7 +26,7 @@ class WorkspaceType(PayloadType):
         # Reads some 600 file names; once is enough.
         return frozenset(available_timezones())
 
-    def validate(self, part: Workspace, context: PayloadContext) -> Iterable[Finding]:  # noqa: ARG002 - the interface's
+    def validate(self, part: WorkspaceSection, context: PayloadContext) -> Iterable[Finding]:  # noqa: ARG002 - the interface's
         """Time zones and currencies that there are none of, and hours that end before they begin."""
         if part.timezone is not UNSET and part.timezone not in self._zones:
             told = "There is no such time zone; use an IANA name such as Europe/Berlin."
@@ -37,7 +37,7 @@ class WorkspaceType(PayloadType):
         yield from _hours(part)
 
 
-def _hours(part: Workspace) -> Iterator[Finding]:
+def _hours(part: WorkspaceSection) -> Iterator[Finding]:
     if part.business_hours is UNSET:
         return
     for day, stretches in part.business_hours.items():

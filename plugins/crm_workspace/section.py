@@ -33,7 +33,7 @@ class Hours(Struct, frozen=True, forbid_unknown_fields=True, rename={"opens": "f
     closes: Clock
 
 
-class Workspace(Struct, frozen=True, forbid_unknown_fields=True):
+class WorkspaceSection(Struct, frozen=True, forbid_unknown_fields=True):
     """The workspace section."""
 
     locale: Locale | UnsetType = UNSET

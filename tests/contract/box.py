@@ -256,7 +256,7 @@ class _Bounded(type(crm)):  # type: ignore[misc]  # the group's own class
         super().__init__("crm")
 
     def invoke(self, ctx: Any) -> Any:
-        from crm_core.cli.frame import Boundary
+        from crm_core.cli.running import Boundary
 
         with Boundary():
             return super().invoke(ctx)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.web.bootstrap import Bootstrap, LastSync, ModuleShown
+from crm_core.web.api.bootstrap import Bootstrap, LastSync, ModuleShown
 from doc_pages import blocks, free_port, page, run_page
 
 NAME = "docs/bootstrap.md"

@@ -12,7 +12,7 @@ from crm_core.manager.limits import MOST_IN_FLIGHT, Patience
 from crm_core.manager.upstream import Upstream
 from crm_core.server.connection import Deadlines
 from crm_core.server.head import HEAD_LIMIT, HEADERS_LIMIT
-from crm_core.settings import Upstream as Address
+from crm_core.settings import UpstreamAddress as Address
 from doc_pages import free_port, page, run_page, section
 
 NAME = "docs/manager.md"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import crm_core.web
 from crm_core.plugin.registry import RESERVED_PAYLOAD_TYPES, RESERVED_RECORD_TYPES
-from crm_core.web.bootstrap import Bootstrap
+from crm_core.web.api.bootstrap import Bootstrap
 from crm_core.web.pages.routes import ROUTES
 
 SECTIONS_IN_BOOTSTRAP = {"branding", "features", "workspace"}  # members that are told by these very sections

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_tinydb.index import Index, slots
-from crm_tinydb.ordered import Ordered, Slot
+from crm_tinydb.sorted_slots import Ordered, Slot
 
 SLOTS = st.tuples(st.integers(0, 3), st.sampled_from(["a", "b", "c"]), st.integers(0, 40).map("{:02d}".format))
 Change = tuple[str, Slot]
@@ -21,7 +21,7 @@ Change = tuple[str, Slot]
 )
 def test_like_a_sorted_list(first: list[Slot], changes: list[Change], low: Slot, high: Slot) -> None:
     """Whatever is added and removed, counts and walks are those of a plain sorted list, over many small chunks."""
-    with patch("crm_tinydb.ordered.CHUNK", 4):
+    with patch("crm_tinydb.sorted_slots.CHUNK", 4):
         ordered, plain = Ordered(first), set(first)
         for what, slot in changes:
             if what == "add" and slot not in plain:

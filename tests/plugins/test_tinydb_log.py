@@ -111,7 +111,7 @@ async def test_edited_log_shows(store: TinyDBBackend, disk: FakeDisk) -> None:
     await store.close()
 
     def edited(data: bytes) -> bytes:
-        from crm_tinydb.lines import sealed
+        from crm_tinydb.framing import sealed
 
         lines = data.split(b"\n")
         lines[1] = sealed(lines[1][9:].replace(b'"nonce-3"', b'"nonce-X"'))[:-1]

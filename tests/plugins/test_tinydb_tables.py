@@ -11,7 +11,7 @@ from crm_core.plugin.storage import Claim, Delete, Put, StorageContext, Unit
 from crm_core.testing.storage import entry, put
 from crm_tinydb.collection import Collection
 from crm_tinydb.editing import FoldedStorage
-from crm_tinydb.lines import Damaged
+from crm_tinydb.framing import Damaged
 from crm_tinydb.storage import TinyDBBackend
 
 

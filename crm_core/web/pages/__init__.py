@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from quart import Blueprint
 
-from crm_core.web.pages.errors import not_found_pages
 from crm_core.web.pages.files import static_files
 from crm_core.web.pages.guard import blueprint
+from crm_core.web.pages.not_found import not_found_pages
 from crm_core.web.pages.routes import ROUTES
 from crm_core.web.pages.site import Site, site_of
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from quart import Blueprint, Response, request
 
 from crm_core.errors import MisdirectedInstance, NotFound
-from crm_core.web.pages.door import Door
+from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.site import Site
-from crm_core.web.pages.visit import Visit
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _PICTURE_POLICY = "default-src 'none'; sandbox"
@@ -36,17 +36,17 @@ def static_files(site: Site) -> Blueprint:
     return made
 
 
-async def theme(door: Door, revision: str) -> Response:
+async def theme(context: AnonymousContext, revision: str) -> Response:
     """The stylesheet of the brand; only the address that pages name now is kept for ever."""
-    made = Response(door.look.sheet, 200, content_type="text/css; charset=utf-8")
-    current = door.look.theme == request.full_path and revision == str(door.look.revision)
+    made = Response(context.look.sheet, 200, content_type="text/css; charset=utf-8")
+    current = context.look.theme == request.full_path and revision == str(context.look.revision)
     made.headers["Cache-Control"] = _FOR_EVER if current else "no-store"
     return made
 
 
-async def picture(door: Door, name: str) -> Response:
+async def picture(context: AnonymousContext, name: str) -> Response:
     """A picture that branding holds itself."""
-    found = door.look.pictures.get(name)
+    found = context.look.pictures.get(name)
     if found is None:
         raise NotFound("There is no such picture.")
     made = Response(found.content, 200, content_type=found.media_type)
@@ -55,6 +55,6 @@ async def picture(door: Door, name: str) -> Response:
     return made
 
 
-async def frame(visit: Visit) -> Response:
+async def frame(context: PageContext) -> Response:
     """A page with nothing in it: open pages take brand, menu and notices from here when a push has changed them."""
-    return await visit.page("frame.html", request.args.get("current", "")[:64], None)
+    return await context.page("frame.html", request.args.get("current", "")[:64], None)

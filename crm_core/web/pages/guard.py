@@ -13,10 +13,10 @@ from crm_core.errors import CrmError, CsrfFailed, NotFound, PayloadTooLarge, Una
 from crm_core.web.app import require_tenant
 from crm_core.web.callers import forget_sign_in, require_confirmed, visitor
 from crm_core.web.operations import TENANT, route
-from crm_core.web.pages.door import Door
-from crm_core.web.pages.refusals import refusal, refusal_at_door
+from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.refusals import anonymous_refusal, refusal
 from crm_core.web.pages.site import Site
-from crm_core.web.pages.visit import Visit
 from crm_core.workspace import require, require_scope
 
 MOST_FORM: Final = 512 * 1024  # a record of 256 KiB as a form is larger than as JSON
@@ -70,57 +70,57 @@ def _guarded(site: Site, one: PageRoute) -> View:
     async def view(instance: str, tenant: str, **path: Any) -> Response:
         await require_tenant(site.services, instance, tenant)
         if one.key == OPEN:
-            return await _at_door(site, tenant, one, path)
+            return await _anonymous(site, tenant, one, path)
         try:
-            visit = await _visit(site, tenant)
+            context = await _context(site, tenant)
         except Unauthenticated:
             return _to_login(site, tenant)
         try:
-            _admit(visit, one, path)
+            _admit(context, one, path)
             if one.method == "POST":
-                await _confirm(visit)
-            return await one.view(visit, **path)
+                await _confirm(context)
+            return await one.view(context, **path)
         except CrmError as error:
-            return await refusal(visit, error)
+            return await refusal(context, error)
 
     return view
 
 
-async def _at_door(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Response:
+async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Response:
     workspace = await site.services.views.of(tenant)
-    door = Door(site=site, tenant=tenant, workspace=workspace, look=site.looks.of(workspace))
+    context = AnonymousContext(site=site, tenant=tenant, workspace=workspace, look=site.looks.of(workspace))
     try:
         if one.method == "POST":
             _require_small()
-            door.require_confirmed((await request.form).get("csrf", ""))
-        return await one.view(door, **path)
+            context.require_confirmed((await request.form).get("csrf", ""))
+        return await one.view(context, **path)
     except CrmError as error:
-        return refusal_at_door(door, error)
+        return anonymous_refusal(context, error)
 
 
-async def _visit(site: Site, tenant: str) -> Visit:
+async def _context(site: Site, tenant: str) -> PageContext:
     caller = await visitor(site.services, tenant)
     workspace = await site.services.views.of(tenant)
-    return Visit(site=site, tenant=tenant, caller=caller, workspace=workspace, look=site.looks.of(workspace))
+    return PageContext(site=site, tenant=tenant, caller=caller, workspace=workspace, look=site.looks.of(workspace))
 
 
-def _admit(visit: Visit, one: PageRoute, path: dict[str, Any]) -> None:
+def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:
     """Raise the refusal where the user may not see the page; what is no module is not found."""
     if one.key == SIGNED_IN:
         return
     key = one.key.format(**path)
-    if key in visit.workspace.roles.core_keys:
-        require_scope(visit.workspace, visit.caller, scope=None, key=key)
+    if key in context.workspace.roles.core_keys:
+        require_scope(context.workspace, context.caller, scope=None, key=key)
         return
-    if key.partition(".")[0] not in visit.workspace.modules.states:
+    if key.partition(".")[0] not in context.workspace.modules.states:
         raise NotFound("There is no such page.")
-    require(visit.workspace, visit.caller, key, writes=one.writes)
+    require(context.workspace, context.caller, key, writes=one.writes)
 
 
-async def _confirm(visit: Visit) -> None:
+async def _confirm(context: PageContext) -> None:
     _require_small()
     form = await request.form
-    require_confirmed(visit.services, visit.tenant, visit.caller, form.get("csrf", ""))
+    require_confirmed(context.services, context.tenant, context.caller, form.get("csrf", ""))
 
 
 def _require_small() -> None:

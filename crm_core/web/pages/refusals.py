@@ -12,12 +12,12 @@ from crm_core.errors import CrmError, ModuleUnavailable, ServerError
 from crm_core.web.exchange import exchange
 
 if TYPE_CHECKING:
-    from crm_core.web.pages.door import Door
-    from crm_core.web.pages.visit import Visit
+    from crm_core.web.pages.anonymous_context import AnonymousContext
+    from crm_core.web.pages.page_context import PageContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RefusalView:
     """A refusal for its page."""
 
     title: str
@@ -49,20 +49,20 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 
 
-async def refusal(visit: Visit, error: CrmError) -> Response:
+async def refusal(context: PageContext, error: CrmError) -> Response:
     """The page of a refusal, with its own status."""
-    return await visit.page("refusal.html", "", described(error), error.status)
+    return await context.page("refusal.html", "", described(error), error.status)
 
 
-def refusal_at_door(door: Door, error: CrmError) -> Response:
+def anonymous_refusal(context: AnonymousContext, error: CrmError) -> Response:
     """The page of a refusal for somebody who is not signed in."""
-    return door.page("refusal_door.html", described(error), error.status)
+    return context.page("anonymous_refusal.html", described(error), error.status)
 
 
-def described(error: CrmError) -> Refusal:
+def described(error: CrmError) -> RefusalView:
     """What a refusal's page says."""
     title, icon = _TITLES.get(error.code, (error.title, "alert" if isinstance(error, ServerError) else "info"))
-    return Refusal(title=title, text=_text(error), icon=icon, code=error.code, request_id=exchange().request_id)
+    return RefusalView(title=title, text=_text(error), icon=icon, code=error.code, request_id=exchange().request_id)
 
 
 def _text(error: CrmError) -> str:

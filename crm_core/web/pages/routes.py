@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from crm_core.web.pages import (
-    accounts,
-    attempts,
-    boards,
-    colleagues,
-    consoles,
-    dashboards,
-    details,
-    edits,
-    entrances,
-    files,
-    lists,
-    mails,
-    sections,
-    single,
-    subscriptions,
-)
+from crm_core.web.pages import files
 from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
+from crm_core.web.pages.home import dashboard
+from crm_core.web.pages.mail import settings as mail_settings
+from crm_core.web.pages.records import boards, details, edits, lists, quick_edit
+from crm_core.web.pages.sync import attempts, console, section_history
+from crm_core.web.pages.users import account, signing_in, subscription, user_admin
 
 _SEE, _CREATE, _UPDATE, _EXPORT = "{module}.view", "{module}.create", "{module}.update", "{module}.export"
 
@@ -37,38 +26,38 @@ def _post(path: str, name: str, view: View, key: str) -> PageRoute:
 
 
 ROUTES: Final = (
-    _get("/login", "login_page", entrances.login_page, OPEN),
-    _post("/login", "login_form", entrances.login, OPEN),
-    _get("/forgot", "forgot_page", entrances.forgot_page, OPEN),
-    _post("/forgot", "forgot_form", entrances.forgot, OPEN),
-    _get("/password/{link}", "password_page", entrances.password_page, OPEN),
-    _post("/password/{link}", "password_form", entrances.password, OPEN),
+    _get("/login", "login_page", signing_in.login_page, OPEN),
+    _post("/login", "login_form", signing_in.login, OPEN),
+    _get("/forgot", "forgot_page", signing_in.forgot_page, OPEN),
+    _post("/forgot", "forgot_form", signing_in.forgot, OPEN),
+    _get("/password/{link}", "password_page", signing_in.password_page, OPEN),
+    _post("/password/{link}", "password_form", signing_in.password, OPEN),
     _get("/theme-{revision}.css", "theme", files.theme, OPEN),
     _get("/picture/{name}", "picture", files.picture, OPEN),
-    _post("/logout", "logout_form", entrances.logout, SIGNED_IN),
-    _get("/", "dashboard_page", dashboards.dashboard, SIGNED_IN),
+    _post("/logout", "logout_form", signing_in.logout, SIGNED_IN),
+    _get("/", "dashboard_page", dashboard.dashboard, SIGNED_IN),
     _get("/frame", "frame", files.frame, SIGNED_IN),
-    _get("/account", "account_page", accounts.account, SIGNED_IN),
-    _post("/account/appearance", "appearance_form", accounts.appearance, SIGNED_IN),
-    _post("/account/password", "change_password_form", accounts.change_password, SIGNED_IN),
-    _get("/subscription", "subscription_page", subscriptions.subscription, SIGNED_IN),
-    _get("/sync", "sync_page", consoles.console, "sync.view"),
-    _post("/sync/try", "sync_try_form", consoles.tried, "sync.view"),
-    _get("/sync/log.csv", "sync_log_export", consoles.exported, "sync.view"),
+    _get("/account", "account_page", account.account, SIGNED_IN),
+    _post("/account/appearance", "appearance_form", account.appearance, SIGNED_IN),
+    _post("/account/password", "change_password_form", account.change_password, SIGNED_IN),
+    _get("/subscription", "subscription_page", subscription.subscription, SIGNED_IN),
+    _get("/sync", "sync_page", console.console, "sync.view"),
+    _post("/sync/try", "sync_try_form", console.tried, "sync.view"),
+    _get("/sync/log.csv", "sync_log_export", console.exported, "sync.view"),
     _get("/sync/attempts/{id}", "sync_attempt_page", attempts.attempt, "sync.view"),
-    _get("/sync/sections/{section}", "sync_section_page", sections.section, "sync.view"),
-    _post("/sync/sections/{section}/preview", "sync_preview_form", sections.previewed, "sync.restore"),
-    _post("/sync/sections/{section}/restore", "sync_restore_form", sections.restored, "sync.restore"),
-    _get("/mail", "mail_page", mails.mail, "smtp.test"),
-    _post("/mail/test", "mail_test_form", mails.tested, "smtp.test"),
-    _get("/users", "users_page", colleagues.users, "users.manage"),
-    _get("/users/invite", "invite_page", colleagues.inviting, "users.manage"),
-    _post("/users/invite", "invite_form", colleagues.invited, "users.manage"),
-    _get("/users/{id}", "user_page", colleagues.users, "users.manage"),
-    _post("/users/{id}/role", "user_role_form", colleagues.role_set, "users.manage"),
-    _post("/users/{id}/assignment", "user_assignment_form", colleagues.assigned, "users.manage"),
-    _post("/users/{id}/reset", "user_reset_form", colleagues.reset_sent, "users.manage"),
-    _post("/users/{id}/disabled", "user_disabled_form", colleagues.disabled_set, "users.manage"),
+    _get("/sync/sections/{section}", "sync_section_page", section_history.section, "sync.view"),
+    _post("/sync/sections/{section}/preview", "sync_preview_form", section_history.previewed, "sync.restore"),
+    _post("/sync/sections/{section}/restore", "sync_restore_form", section_history.restored, "sync.restore"),
+    _get("/mail", "mail_page", mail_settings.mail, "smtp.test"),
+    _post("/mail/test", "mail_test_form", mail_settings.tested, "smtp.test"),
+    _get("/users", "users_page", user_admin.users, "users.manage"),
+    _get("/users/invite", "invite_page", user_admin.inviting, "users.manage"),
+    _post("/users/invite", "invite_form", user_admin.invited, "users.manage"),
+    _get("/users/{id}", "user_page", user_admin.users, "users.manage"),
+    _post("/users/{id}/role", "user_role_form", user_admin.role_set, "users.manage"),
+    _post("/users/{id}/assignment", "user_assignment_form", user_admin.assigned, "users.manage"),
+    _post("/users/{id}/reset", "user_reset_form", user_admin.reset_sent, "users.manage"),
+    _post("/users/{id}/disabled", "user_disabled_form", user_admin.disabled_set, "users.manage"),
     _get("/{module}", "module_page", lists.listed, _SEE),
     _get("/{module}/export.csv", "module_export", lists.exported, _EXPORT),
     _get("/{module}/board", "module_board", boards.board, _SEE),
@@ -77,5 +66,5 @@ ROUTES: Final = (
     _get("/{module}/{id}", "record_page", details.detail, _SEE),
     _get("/{module}/{id}/edit", "record_edit_page", edits.editing, _UPDATE),
     _post("/{module}/{id}/edit", "record_edit_form", edits.edited, _UPDATE),
-    _post("/{module}/{id}/set", "record_set_form", single.set_one, _UPDATE),
+    _post("/{module}/{id}/set", "record_set_form", quick_edit.set_one, _UPDATE),
 )

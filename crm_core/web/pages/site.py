@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from crm_core.access.throttle import Buckets
 from crm_core.mail import Mailer
 from crm_core.services import Services
-from crm_core.web.pages.assets import Assets
-from crm_core.web.pages.frame import Shell
-from crm_core.web.pages.kept import Kept
-from crm_core.web.pages.list_view import ListParts
-from crm_core.web.pages.look import Looks
-from crm_core.web.pages.rendering import Renderer
-from crm_core.web.pages.rows import Rows
+from crm_core.web.pages.layout.assets import Assets
+from crm_core.web.pages.layout.branding import BrandingCache
+from crm_core.web.pages.layout.fragment_cache import FragmentCache
+from crm_core.web.pages.layout.frame import Shell
+from crm_core.web.pages.layout.rendering import Renderer
+from crm_core.web.pages.records.list_view import ListParts
+from crm_core.web.pages.records.row_cache import RowCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,10 @@ class Site:
     services: Services
     assets: Assets
     renderer: Renderer
-    looks: Looks
-    rows: Rows
-    shells: Kept[Shell] = field(default_factory=Kept)
-    lists: Kept[ListParts] = field(default_factory=Kept)
+    looks: BrandingCache
+    rows: RowCache
+    shells: FragmentCache[Shell] = field(default_factory=FragmentCache)
+    lists: FragmentCache[ListParts] = field(default_factory=FragmentCache)
     mailer: Mailer
     letters: Buckets = field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
@@ -50,7 +50,7 @@ def site_of(services: Services) -> Site:
         services=services,
         assets=assets,
         renderer=renderer,
-        looks=Looks(instance),
-        rows=Rows(renderer),
+        looks=BrandingCache(instance),
+        rows=RowCache(renderer),
         mailer=Mailer(allow_inside=bool(getattr(smtp, "allow_private_hosts", False))),
     )

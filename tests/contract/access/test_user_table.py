@@ -16,7 +16,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # when run as a program
 
-from crm_core.access.user import Held
+from crm_core.access.user import StoredUser
 from served import ALL, Instance, instance
 
 TABLE = Path(__file__).with_name("users.txt")
@@ -80,7 +80,7 @@ def requests() -> Iterator[Request]:
         yield Request("page /users/invite", "", role, form={"email": "new-{number}@example.com", "role": role})
 
 
-async def made(live: Instance, role: str) -> Held:
+async def made(live: Instance, role: str) -> StoredUser:
     """A new user of this role."""
     data = {"email": f"u{next(live.versions)}@example.com", "role": role}
     return await live.services.users.create("northwind", data, None)
@@ -114,7 +114,7 @@ def filled(members: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 async def sent(
-    live: Instance, client: httpx.AsyncClient, caller: Held, target: Held | None, body: dict[str, Any]
+    live: Instance, client: httpx.AsyncClient, caller: StoredUser, target: StoredUser | None, body: dict[str, Any]
 ) -> httpx.Response:
     """The answer of the API."""
     sessions = live.services.sessions
@@ -125,7 +125,7 @@ async def sent(
 
 
 async def posted(
-    live: Instance, client: httpx.AsyncClient, caller: Held, path: str, form: dict[str, str]
+    live: Instance, client: httpx.AsyncClient, caller: StoredUser, path: str, form: dict[str, str]
 ) -> httpx.Response:
     """The answer of a page to its form, sent directly."""
     sessions = live.services.sessions

@@ -16,7 +16,7 @@ from crm_core.access.signed import SignedTexts
 from crm_core.access.signin import SignIn
 from crm_core.access.throttle import LoginThrottle
 from crm_core.access.tokens import Tokens
-from crm_core.access.user import Held
+from crm_core.access.user import StoredUser
 from crm_core.access.users import Users
 from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
@@ -70,11 +70,11 @@ class Access:
     callers: Callers
     passwords: Passwords
 
-    async def user(self, email: str = "ada@example.com", role: str = "admin", **more: Any) -> Held:
+    async def user(self, email: str = "ada@example.com", role: str = "admin", **more: Any) -> StoredUser:
         """A user with the password of these tests."""
         return await self.users.create("north", {"email": email, "role": role, "password": PASSWORD} | more, None)
 
-    async def caller(self, held: Held) -> Caller:
+    async def caller(self, held: StoredUser) -> Caller:
         """The user, signed in."""
         return held.caller((await self.sessions.open("north", held, "api")).id)
 

@@ -243,7 +243,7 @@ async def test_a_link_sets_a_password_once(access: Any, signs_in: Any) -> None:
     outcomes = await asyncio.gather(
         *(access.signin.choose("north", text, PASSWORD) for _ in range(3)), return_exceptions=True
     )
-    assert sorted(type(one).__name__ for one in outcomes) == ["Held", "Unauthenticated", "Unauthenticated"]
+    assert sorted(type(one).__name__ for one in outcomes) == ["StoredUser", "Unauthenticated", "Unauthenticated"]
     await signs_in("new@example.com")
     for spent in (text, "", "a.b"):
         with pytest.raises(Unauthenticated):

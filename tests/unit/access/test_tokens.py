@@ -92,7 +92,7 @@ async def test_the_text_is_nowhere_in_the_store(make: Make, backend: StorageBack
 
 
 async def test_secret_keys_rotate(make: Make) -> None:
-    """A token outlives the arrival of a new secret key and ends when the key that made it is taken out."""
+    """A token outlives the push of a new secret key and ends when the key that made it is taken out."""
     text, _ = await make(OLD).create("north", scopes=["customers:read"], by=None)
     await make(NEW, OLD).caller("north", text)
     await refused(make(NEW), text)

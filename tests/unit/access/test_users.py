@@ -72,7 +72,7 @@ async def test_an_address_is_there_once_whatever_its_case(access: Any) -> None:
         "/email": "taken"
     }
     both = await asyncio.gather(*(access.user("eve@example.com") for _ in range(2)), return_exceptions=True)
-    assert sorted(type(one).__name__ for one in both) == ["Held", "InvalidRecord"]
+    assert sorted(type(one).__name__ for one in both) == ["InvalidRecord", "StoredUser"]
     assert (await access.users.by_email("north", " EVE@example.com")).user.email == "eve@example.com"
     assert await access.users.by_email("south", "eve@example.com") is None
 
@@ -102,7 +102,7 @@ async def test_if_match_holds_a_change_to_a_revision(access: Any) -> None:
     assert after.revision == 9
     guarded = [access.users.update("north", held.user.id, {"name": name}, None, revision=9) for name in ("A", "B")]
     outcomes = await asyncio.gather(*guarded, return_exceptions=True)
-    assert sorted(type(one).__name__ for one in outcomes) == ["Held", "RevisionMismatch"]
+    assert sorted(type(one).__name__ for one in outcomes) == ["RevisionMismatch", "StoredUser"]
 
 
 async def test_only_a_super_admin_makes_or_changes_one(access: Any) -> None:
@@ -136,7 +136,7 @@ async def test_the_last_super_admin_stays(access: Any) -> None:
     both = await asyncio.gather(
         *(update("north", one, {"disabled": True}, None) for one in ids), return_exceptions=True
     )
-    assert sorted(type(one).__name__ for one in both) == ["Held", "InvalidRecord"]
+    assert sorted(type(one).__name__ for one in both) == ["InvalidRecord", "StoredUser"]
 
 
 async def test_limits_stop_creates_and_nothing_else(access: Any) -> None:

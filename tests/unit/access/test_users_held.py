@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.access.user import Held
+from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError
 from crm_core.model.caller import Caller
 from crm_core.model.permissions import SUPER_ADMIN
@@ -15,7 +15,7 @@ ROLES = ("super_admin", "admin", "agent")
 ADDRESSES = tuple(f"{name}@example.com" for name in "abcdef")
 
 
-async def everybody(access: Any) -> list[Held]:
+async def everybody(access: Any) -> list[StoredUser]:
     """All users as they are now."""
     ids = [document.id async for document in access.backend.documents("north", "users")]
     return [await access.users.get("north", id_) for id_ in ids]
@@ -27,7 +27,9 @@ async def staffed(access: Any) -> None:
         await access.user(f"u{number}@example.com", ROLES[number % 3])
 
 
-async def changed(access: Any, random: Random, people: list[Held]) -> tuple[Caller | None, Held, Held | CrmError]:
+async def changed(
+    access: Any, random: Random, people: list[StoredUser]
+) -> tuple[Caller | None, StoredUser, StoredUser | CrmError]:
     """Somebody (None: the operator) changes somebody: who, the user before and the outcome."""
     by = random.choice([None, *(one.caller("s") for one in people)])
     before, patch = random.choice(people), {}

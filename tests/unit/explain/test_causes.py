@@ -172,7 +172,7 @@ def test_what_curl_does_to_a_body_is_noted(registry: Registry) -> None:
 
 
 def test_an_old_capture_may_have_been_in_time(registry: Registry) -> None:
-    """Without the time of arrival an old timestamp is no fault; one in the future is."""
+    """Without the time of push an old timestamp is no fault; one in the future is."""
     old = explained("good.http", registry, at=None)
     assert not old.refused
     assert "100000 seconds old" in next(step.told for step in old.steps if step.number == 7)

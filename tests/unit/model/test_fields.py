@@ -11,7 +11,7 @@ from msgspec import convert as plain_convert
 from crm_core.model.fields import convert, without_nulls
 from crm_core.model.hosts import is_inside, is_inside_host
 from crm_core.model.secret_members import SecretMember, redacted, secret_members
-from crm_core.model.texts import Email, Line, https_trouble
+from crm_core.model.text_types import Email, Line, https_trouble
 from crm_core.plugin.payload import secret
 
 

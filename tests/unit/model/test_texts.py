@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_core.model.texts import plain_integer
+from crm_core.model.text_types import plain_integer
 
 
 @pytest.mark.parametrize(

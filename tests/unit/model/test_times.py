@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crm_core.model.times import heard
+from crm_core.model.times import from_wire
 
 
 def test_a_time_is_heard_in_utc() -> None:
     """An offset is taken off."""
-    assert heard("2026-11-24T03:00:00+01:00") == datetime(2026, 11, 24, 2, tzinfo=UTC)
+    assert from_wire("2026-11-24T03:00:00+01:00") == datetime(2026, 11, 24, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ def test_a_time_is_heard_in_utc() -> None:
 def test_what_is_no_moment_is_a_value_error(text: str) -> None:
     """Without a zone, no time at all, or outside of the years that there are: one error for all of them."""
     with pytest.raises(ValueError):  # noqa: PT011 -- whatever it says, it is one that callers know
-        heard(text)
+        from_wire(text)

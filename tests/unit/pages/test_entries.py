@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_core.web.pages.fields import entries_of
+from crm_core.web.pages.records.forms import entries_of
 
 
 @pytest.mark.parametrize(

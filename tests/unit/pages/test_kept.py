@@ -4,7 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from crm_core.web.pages.kept import Kept
+from crm_core.web.pages.layout.fragment_cache import FragmentCache
 
 
 class Room:
@@ -15,7 +15,7 @@ class Room:
 
 def test_a_part_is_made_once_while_its_workspace_is_the_same() -> None:
     """Another key, or the workspace after a change, makes it again."""
-    kept: Kept[Any] = Kept()
+    kept: FragmentCache[Any] = FragmentCache()
     first, second = Room(), Room()
     made: list[str] = []
 
@@ -29,7 +29,7 @@ def test_a_part_is_made_once_while_its_workspace_is_the_same() -> None:
 
 def test_long_parts_do_not_fill_the_memory() -> None:
     """Their characters together are bounded, and not only their number."""
-    kept: Kept[Any] = Kept(100_000)
+    kept: FragmentCache[Any] = FragmentCache(100_000)
     room: Any = Room()
     for number in range(50):
         kept.get(room, number, lambda: (Markup("x" * 10_000), Markup("y" * 10_000)))

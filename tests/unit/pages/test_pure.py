@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry
-from crm_core.web.pages.attempts import status_of
-from crm_core.web.pages.charts import PERIODS, chart_of, ticks_for
-from crm_core.web.pages.checks import checks_of
-from crm_core.web.pages.diffs import diff_of, lines_of
-from crm_core.web.pages.formats import Formats, Manner
-from crm_core.web.pages.mending import mending_of
-from crm_core.web.pages.merging import differences, merged, undecided
-from crm_core.web.pages.requests import script
+from crm_core.web.pages.layout.formats import Formats, Manner
+from crm_core.web.pages.records.merging import differences, merged, undecided
+from crm_core.web.pages.sync.attempts import status_of
+from crm_core.web.pages.sync.charts import PERIODS, chart_of, ticks_for
+from crm_core.web.pages.sync.check_titles import checks_of
+from crm_core.web.pages.sync.diffs import diff_of, lines_of
+from crm_core.web.pages.sync.push_script import script
+from crm_core.web.pages.sync.remedies import mending_of
 
 NOW = datetime(2026, 11, 24, 8, 42, tzinfo=UTC)
 values = st.recursive(

@@ -9,7 +9,7 @@ import pytest
 from crm_core.errors import CrmError, KeyInactive, KeyUnknown, SchemeNotAccepted
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
-from crm_core.sync.checks import active_keys
+from crm_core.sync.signature_checks import active_keys
 from crm_sync_v1.scheme import NativeScheme
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)

@@ -72,7 +72,7 @@ def test_the_table_of_sources_is_bounded() -> None:
 
 async def test_a_health_request_is_answered_once(world: World) -> None:
     """The second time it names the first; nothing is written for it."""
-    push = world.arrival(raw=b"", kind="health")
+    push = world.push(raw=b"", kind="health")
     await world.services.receiver.verify_health(push)
     with pytest.raises(ReplayedNonce) as refused:
         await world.services.receiver.verify_health(push)

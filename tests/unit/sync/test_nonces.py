@@ -5,15 +5,15 @@ import pytest
 from crm_core.errors import ReplayedNonce
 from crm_core.model.keys import Key
 from crm_core.plugin.signature import Presented
-from crm_core.sync.arrival import Attempt
 from crm_core.sync.nonces import HealthNonces
+from crm_core.sync.push_request import Attempt
 from sync_world import World
 
 
 def attempt(world: World, nonce: str) -> Attempt:
     """A verified health request."""
-    arrival = world.arrival({}, kind="health")
-    made = Attempt(arrival, "eu1", arrival.received_at)
+    push = world.push({}, kind="health")
+    made = Attempt(push, "eu1", push.received_at)
     made.key = Key(1, b"k" * 32)
     made.presented = Presented(timestamp=0, nonce=nonce, key_version=1)
     return made

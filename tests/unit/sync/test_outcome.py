@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from crm_core.model.patch import merge_patch
 from crm_core.plugin.payload import PayloadType, secret
-from crm_core.sync.outcome import Outcome, outcome_of
+from crm_core.sync.outcome import SectionOutcome, outcome_of
 from crm_core.workspace import Section
 
 
@@ -60,7 +60,7 @@ def parts(*, nulls: bool) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-def stored(outcome: Outcome) -> Section:
+def stored(outcome: SectionOutcome) -> Section:
     """The section as it would be kept; sealing is a prefix here."""
     sealed = {**outcome.kept, **dict.fromkeys(outcome.fresh, "sealed")}
     return Section(
@@ -75,7 +75,7 @@ def stored(outcome: Outcome) -> Section:
     )
 
 
-def made(part: Any, before: Section | None, strategy: Any) -> Outcome:
+def made(part: Any, before: Section | None, strategy: Any) -> SectionOutcome:
     return outcome_of("talk", part, prefix="/data", strategy=strategy, payload_type=TALK, before=before)
 
 

@@ -26,7 +26,7 @@ Worlds = Callable[..., Awaitable[World]]
 @pytest.mark.parametrize("fault", [StorageFull("full", retry_after=5), StorageUnavailable("away", retry_after=5)])
 async def test_a_store_that_cannot_write_uses_nothing_up(world: World, fault: CrmError) -> None:
     """The fault is told, the attempt noted as failed, and the very same request is applied once the store can."""
-    push = world.arrival({"title": "T"})
+    push = world.push({"title": "T"})
     world.backend.before = fault
     with pytest.raises(type(fault)):
         await world.services.receiver.receive(push)
@@ -38,7 +38,7 @@ async def test_a_store_that_cannot_write_uses_nothing_up(world: World, fault: Cr
 
 async def test_a_refusal_that_cannot_be_written_is_our_fault(world: World) -> None:
     """It is durable before it is told, or it is not told at all."""
-    push = world.arrival({"title": 5})
+    push = world.push({"title": 5})
     world.backend.before = StorageFull("full")
     with pytest.raises(StorageFull):
         await world.services.receiver.receive(push)
@@ -51,14 +51,14 @@ async def test_a_refusal_that_cannot_be_written_is_our_fault(world: World) -> No
 async def test_an_answer_that_was_lost_on_its_way_from_the_store_is_looked_up(world: World) -> None:
     """The commit was made: the push is answered as applied."""
     world.backend.after = OutcomeUnknown()
-    receipt: Any = await world.services.receiver.receive(world.arrival({"title": "T"}))
+    receipt: Any = await world.services.receiver.receive(world.push({"title": "T"}))
     assert (receipt.status, receipt.revision) == ("applied", 1)
     assert receipt.log_head["seq"] == 1
 
 
 async def test_a_commit_that_was_lost_on_its_way_to_the_store_may_be_sent_again(world: World) -> None:
     """Nothing is there to be looked up: 503, and the same request is applied."""
-    push = world.arrival({"title": "T"})
+    push = world.push({"title": "T"})
     world.backend.before = OutcomeUnknown()
     with pytest.raises(StorageUnavailable):
         await world.services.receiver.receive(push)
@@ -68,7 +68,7 @@ async def test_a_commit_that_was_lost_on_its_way_to_the_store_may_be_sent_again(
 
 async def test_what_nobody_foresaw_is_logged_as_failed(world: World) -> None:
     """The exception goes on to whoever answers; the attempt stands in the log and has used nothing."""
-    push = world.arrival({"title": "T"})
+    push = world.push({"title": "T"})
     world.backend.before = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         await world.services.receiver.receive(push)
@@ -81,7 +81,7 @@ async def test_what_nobody_foresaw_is_logged_as_failed(world: World) -> None:
 @pytest.mark.parametrize("moved", [0, 299, 300])
 async def test_a_nonce_is_remembered_as_long_as_its_time_is_accepted(world: World, moved: int) -> None:
     """To the last second."""
-    push = world.arrival({"title": "T"})
+    push = world.push({"title": "T"})
     await world.services.receiver.receive(push)
     world.clock.forward(moved)
     with pytest.raises(ReplayedNonce):
@@ -90,7 +90,7 @@ async def test_a_nonce_is_remembered_as_long_as_its_time_is_accepted(world: Worl
 
 async def test_past_the_window_it_is_its_time_that_refuses(world: World) -> None:
     """One second later."""
-    push = world.arrival({"title": "T"})
+    push = world.push({"title": "T"})
     await world.services.receiver.receive(push)
     world.clock.forward(301)
     with pytest.raises(TimestampOutOfWindow):
@@ -100,10 +100,10 @@ async def test_past_the_window_it_is_its_time_that_refuses(world: World) -> None
 async def test_a_wider_window_takes_no_nonce_that_may_have_been_forgotten(worlds: Worlds) -> None:
     """A restart with a larger skew, or a clock that steps back, opens no door to old requests."""
     world = await worlds(skew=60)
-    push = world.arrival({"title": "T"}, mode="preview")
+    push = world.push({"title": "T"}, mode="preview")
     await world.services.receiver.receive(push)
     world.clock.forward(120)
-    other = world.arrival({"title": "U"}, mode="preview")
+    other = world.push({"title": "U"}, mode="preview")
     await world.services.receiver.receive(other)
     world = await worlds(skew=3600)
     with pytest.raises((TimestampOutOfWindow, ReplayedNonce)):
@@ -115,10 +115,10 @@ async def test_a_wider_window_takes_no_nonce_that_may_have_been_forgotten(worlds
 
 async def test_a_clock_that_steps_back_accepts_no_replay(world: World) -> None:
     """The nonce was forgotten when its time was over; the clock says it is not."""
-    push = world.arrival({"title": "T"}, mode="preview")
+    push = world.push({"title": "T"}, mode="preview")
     await world.services.receiver.receive(push)
     world.clock.forward(400)
-    await world.services.receiver.receive(world.arrival({"title": "U"}, mode="preview"))
+    await world.services.receiver.receive(world.push({"title": "U"}, mode="preview"))
     world.clock.forward(-300)
     with pytest.raises((TimestampOutOfWindow, ReplayedNonce)):
         await world.services.receiver.receive(push)
@@ -126,7 +126,7 @@ async def test_a_clock_that_steps_back_accepts_no_replay(world: World) -> None:
 
 async def test_a_clock_that_stepped_back_shows_in_health(world: World) -> None:
     """What was written lies ahead of now."""
-    await world.services.receiver.receive(world.arrival({"title": "T"}))
+    await world.services.receiver.receive(world.push({"title": "T"}))
     assert (await world.services.health.told("northwind"))["status"] == "ok"
     world.clock.forward(-60)
     health = await world.services.health.told("northwind")
@@ -136,23 +136,23 @@ async def test_a_clock_that_stepped_back_shows_in_health(world: World) -> None:
 
 async def test_an_applied_payload_is_known_as_long_as_its_history(world: World) -> None:
     """However much later, under a fresh nonce and time."""
-    push = world.arrival({"title": "T"})
+    push = world.push({"title": "T"})
     await world.services.receiver.receive(push)
     world.clock.forward(10_000_000)
     with pytest.raises(DuplicatePayload):
-        await world.services.receiver.receive(world.arrival(raw=await push.read_body()))
+        await world.services.receiver.receive(world.push(raw=await push.read_body()))
 
 
 async def test_secrets_and_payloads_are_known_under_a_rotated_key(worlds: Worlds) -> None:
     """The first secret key is used for what is new, the others still open what is there."""
     world = await worlds()
     smtp = {"host": "smtp.example.com", "port": 587, "security": "tls", "username": "u", "password": "hunter2-hunter2"}
-    push = world.arrival(smtp, kind="smtp")
+    push = world.push(smtp, kind="smtp")
     await world.services.receiver.receive(push)
     world = await worlds(secrets=("base64:" + "bmV3ZXIx" * 8, SECRET))
     with pytest.raises(DuplicatePayload):
-        await world.services.receiver.receive(world.arrival(raw=await push.read_body(), kind="smtp"))
-    merge = world.arrival({"from_name": "N"}, kind="smtp", strategy="merge", version=99)
+        await world.services.receiver.receive(world.push(raw=await push.read_body(), kind="smtp"))
+    merge = world.push({"from_name": "N"}, kind="smtp", strategy="merge", version=99)
     receipt: Any = await world.services.receiver.receive(merge)
     assert [change.pointer for change in receipt.changes] == ["/smtp/from_name"]
     section = (await world.services.views.of("northwind")).sections["smtp"]

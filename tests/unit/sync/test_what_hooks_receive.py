@@ -104,12 +104,12 @@ async def test_no_plugin_changes_what_it_receives(worlds: Worlds) -> None:
     """Neither what is current nor the push itself: what is stored, shown and derived is what the platform sent."""
     world = await worlds(plugin=WRITER)
     receive = world.services.receiver.receive
-    await receive(world.arrival({"title": "T"}))
+    await receive(world.push({"title": "T"}))
     catalog = world.services.configured.catalog
     modules = dict(catalog.modules)
     for number in ("1", "2"):
         data = {**TALK, "word": number}
-        receipt: Any = await receive(world.arrival(data, kind="talk"))
+        receipt: Any = await receive(world.push(data, kind="talk"))
         assert {change.pointer for change in receipt.changes} <= {"/talk/word", "/talk/free/inner", "/talk/names"}
         workspace = await world.services.views.of("northwind")
         assert {name: one.data for name, one in workspace.sections.items()} == {
@@ -125,9 +125,9 @@ async def test_no_plugin_changes_what_it_receives(worlds: Worlds) -> None:
 async def test_a_plugin_that_writes_is_named(worlds: Worlds) -> None:
     """Its author sees the mistake: the push fails, nothing changes and nothing is used."""
     world = await worlds(plugin=LOUD)
-    await world.services.receiver.receive(world.arrival({"title": "T"}))
+    await world.services.receiver.receive(world.push({"title": "T"}))
     with pytest.raises(PluginFailed) as failed:
-        await world.services.receiver.receive(world.arrival({"title": "U"}))
+        await world.services.receiver.receive(world.push({"title": "U"}))
     assert "lone" in str(failed.value.detail)
     assert "change a copy" in str(failed.value.__cause__)
     workspace = await world.services.views.of("northwind")

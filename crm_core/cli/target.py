@@ -1,0 +1,230 @@
+"""Who sends a push, and where to: what the options leave out comes from the config folder.
+
+With ``--url``, ``--tenant`` (or an address that names both), ``--secret`` and ``--key-version`` no config folder is
+needed, so a platform can use the same commands from its own machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from crm_core.client import ReceiverUrl, Signer, Target, Unsigned, native_signer
+from crm_core.errors import SetupError
+from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
+from crm_core.model.signed_text import NATIVE
+from crm_core.plugin.registry import Registry
+from crm_core.plugin.signature import SignatureScheme, SignedRequest
+from crm_core.settings import InstanceSettings, Secrets
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def sender_options(command: F) -> F:
+    """``--url --tenant --scheme --key-version --secret``, as arguments of these names."""
+    options = (
+        click.option("--url", help="The receiver, such as https://host/i/eu1/t/northwind. [default: instance.yaml's]"),
+        click.option("--tenant", help="The tenant. [default: the address's, or the only one in keys.yaml]"),
+        click.option("--scheme", help=f"How to sign. [default: {NATIVE}, where the tenant takes it]"),
+        click.option("--key-version", type=click.IntRange(1), help="The key. [default: the newest active one]"),
+        click.option("--secret", metavar="REF", help="The key's secret, such as env:NAME. [default: keys.yaml's]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class SigningTarget:
+    """A target, and the function that signs for it; ``unix``: the socket to connect to."""
+
+    target: Target
+    signer: Signer
+    unix: Path | None = None
+
+
+def sender(
+    config: Path,
+    *,
+    url: str | None,
+    tenant: str | None,
+    scheme: str | None,
+    key_version: int | None,
+    secret: str | None,
+) -> SigningTarget:
+    """The sender that the options mean. Raises SetupError, click.UsageError."""
+    folder = _ConfigFolder(config)
+    address, unix = (url, None) if url is not None else folder.address()
+    target = _target(folder, address, tenant)
+    if secret is not None:
+        entry = TenantRoster()
+        keys: tuple[Key, ...] = (_given_key(folder, target.tenant, secret, key_version),)
+    else:
+        entry = folder.entry(target.tenant)
+        keys = _roster_keys(entry, target.tenant, key_version)
+    return SigningTarget(target, _signer(folder, *_fitting(folder, entry, keys, scheme)), unix)
+
+
+def _target(folder: _ConfigFolder, url: str, tenant: str | None) -> Target:
+    """The target of an address; the instance and the tenant that it leaves out come from the folder."""
+    try:
+        address = ReceiverUrl.read(url)
+        return address.target(
+            instance=None if address.instance else folder.settings.instance,
+            tenant=tenant or (None if address.tenant else folder.only_tenant()),
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _given_key(folder: _ConfigFolder, tenant: str, reference: str, version: int | None) -> Key:
+    """The key behind ``--secret``; without a version, the roster's key that holds the same secret, else version 1."""
+    try:
+        secret = Secrets(os.environ, Path()).reference(reference)
+    except ValueError as error:
+        raise SetupError([f"--secret: {error}"]) from None
+    if version is None and folder.has_roster():
+        keys = folder.roster.tenants.get(tenant, TenantRoster()).keys
+        found = next((key for key in keys.values() if key.kind == "secret" and key.material == secret), None)
+        if found is not None:
+            return found
+    return Key(version=version or 1, material=secret)
+
+
+def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple[Key, ...]:
+    """The key of a version, or the active ones, the newest first. Raises SetupError."""
+    if version is not None:
+        if version not in entry.keys:
+            known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
+            raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
+        return (entry.keys[version],)
+    active = entry.active(datetime.now(UTC))
+    if not active:
+        raise SetupError(
+            [f"{tenant} has no active key in keys.yaml; crm keys list says why, crm keys rotate makes one"]
+        )
+    return active
+
+
+def _fitting(folder: _ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], scheme: str | None) -> tuple[str, Key]:
+    """The first key that can sign here, and the scheme to sign with: the native one where nothing speaks against it.
+
+    A key of another kind than ``secret`` cannot: the platform alone has its private half. Raises SetupError.
+    """
+    for key in keys:
+        if key.kind != "secret":
+            continue
+        for name in (scheme,) if scheme is not None else folder.schemes(entry):
+            if key.serves(name, folder.kinds(name)):
+                return name, key
+    versions = ", ".join(str(key.version) for key in keys)
+    allowed = ", ".join(sorted({name for key in keys for name in key.schemes or ()})) or "none that takes a secret"
+    what = f"the scheme {scheme}" if scheme is not None else "any scheme that keys.yaml accepts"
+    raise SetupError([f"no key (version {versions}) may sign with {what}; schemes of these keys: {allowed}"])
+
+
+def _signer(folder: _ConfigFolder, name: str, key: Key) -> Signer:
+    if name == NATIVE:
+        return native_signer(key.material, key.version)
+    return scheme_signer(folder.registry.schemes[name], key)
+
+
+def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
+    """A signer for the client, of a plugin's scheme."""
+
+    def sign(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
+        arrived = SignedRequest(
+            method=request.method,
+            path=request.path,
+            query=None,
+            authority=request.authority,
+            headers=request.headers,
+            body=request.body,
+            instance=request.instance,
+            tenant=request.tenant,
+            payload_type=request.payload_type,
+        )
+        return {
+            name.lower(): value
+            for name, value in scheme.sign(arrived, key.material, key.version, timestamp, nonce).items()
+        }
+
+    return sign
+
+
+class _ConfigFolder:
+    """The config folder, each file of it read when it is first needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @cached_property
+    def settings(self) -> InstanceSettings:
+        from crm_core.settings import load_instance_outline
+
+        return load_instance_outline(self._path / "instance.yaml")
+
+    @cached_property
+    def registry(self) -> Registry:
+        from crm_core.plugin.registry import build_registry
+        from crm_core.settings.plugins import load_plugins
+
+        return build_registry(load_plugins(self.settings if (self._path / "instance.yaml").exists() else None))
+
+    @cached_property
+    def roster(self) -> Roster:
+        from crm_core.settings import load_roster
+
+        return load_roster(
+            self._path / "keys.yaml",
+            sections=self.registry.sections,
+            schemes=self.registry.schemes,
+            environ=os.environ,
+        )
+
+    def schemes(self, entry: TenantRoster) -> Iterator[str]:
+        """The schemes that a tenant accepts, the native one first."""
+        if entry.schemes is None or NATIVE in entry.schemes:
+            yield NATIVE
+        yield from sorted((set(self.registry.schemes) if entry.schemes is None else entry.schemes) - {NATIVE})
+
+    def kinds(self, scheme: str) -> tuple[KeyKind, ...]:
+        """The kinds of keys that a scheme verifies; the native one's are known without a plugin. Raises UsageError."""
+        if scheme == NATIVE:
+            return ("secret",)
+        schemes = self.registry.schemes
+        if scheme not in schemes:
+            raise click.UsageError(f"there is no signature scheme {scheme}; there are {', '.join(schemes)}")
+        return schemes[scheme].KEY_KINDS
+
+    def has_roster(self) -> bool:
+        return (self._path / "keys.yaml").exists()
+
+    def entry(self, tenant: str) -> TenantRoster:
+        if tenant not in self.roster.tenants:
+            raise SetupError([f"keys.yaml has no entry for {tenant}; crm tenant create adds one, or give --secret"])
+        return self.roster.tenants[tenant]
+
+    def only_tenant(self) -> str:
+        tenants = sorted(self.roster.tenants)
+        if len(tenants) != 1:
+            some = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")
+            raise click.UsageError(f"name a tenant with --tenant; keys.yaml has {some or 'none'}")
+        return tenants[0]
+
+    def address(self) -> tuple[str, Path | None]:
+        """Where the instance of this folder listens, as an origin, and its unix socket where it has one."""
+        listen = self.settings.listen
+        if listen.unix is not None:
+            return "http://localhost", listen.unix
+        if listen.port == 0:
+            raise click.UsageError("instance.yaml listens on any free port; name the address with --url")
+        here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - read
+        return f"http://{f'[{here}]' if ':' in here else here}:{listen.port}", None

@@ -1,0 +1,133 @@
+"""What reads and writes of records share: the guard's decision, and units told apart when their ground has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import msgspec
+
+from crm_core.errors import CrmError, ExternalIdTaken, Finding, InvalidRecord, LimitReached, StorageUnavailable
+from crm_core.model.caller import Caller
+from crm_core.plugin.storage import (
+    Committed,
+    Conflict,
+    CountBelow,
+    Expectation,
+    Notice,
+    OutcomeUnknown,
+    StorageBackend,
+    Unit,
+)
+from crm_core.records.idempotency import Taken
+from crm_core.records.shape import Content, Shape, collection_of
+from crm_core.workspace import Views, Workspace, keys_of, require
+
+CHANGED = "record.changed"
+ATTEMPTS = 100  # of a unit whose ground moves: each conflict means that another one got through
+
+
+class Call(msgspec.Struct, frozen=True):
+    """An operation on records: in which tenant, by whom, on which type."""
+
+    tenant: str
+    caller: Caller
+    shape: Shape
+
+
+class GuardedStore:
+    """Store, workspaces and clock, and what is decided on them."""
+
+    def __init__(self, backend: StorageBackend, views: Views, now: Callable[[], datetime]) -> None:
+        self.backend = backend
+        self.now = now
+        self._views = views
+
+    async def allowed(self, call: Call, *actions: str, writes: bool = False) -> Workspace:
+        """The workspace in which the caller may do all of the actions. Raises AccessError."""
+        workspace = await self._views.of(call.tenant)
+        for action in actions:
+            require(workspace, call.caller, f"{call.shape.name}.{action}", writes=writes)
+        return workspace
+
+    async def allowed_either(self, call: Call) -> Workspace:
+        """The workspace in which the caller may create or update. Raises AccessError."""
+        workspace = await self._views.of(call.tenant)
+        create, update = f"{call.shape.name}.create", f"{call.shape.name}.update"
+        may = create if create in keys_of(workspace, call.caller) else update
+        require(workspace, call.caller, may, writes=True)
+        return workspace
+
+    async def judged(self, call: Call, patch: object, current: dict[str, object] | None = None) -> Content:
+        """The content that a patch leads to, its references followed. Raises InvalidRecord, PluginFailed."""
+        judged = call.shape.judge(patch, current)
+        findings = list(judged.findings)
+        for pointer, record_type, id_ in judged.references:
+            if (await self.backend.get(call.tenant, collection_of(record_type), id_)).document is None:
+                told = f"There is no record with this id in {record_type}; create it first."
+                findings.append(Finding(pointer, "dangling_reference", told))
+        if findings or judged.content is None:
+            raise InvalidRecord("The record does not fit its type; `errors` names every place.", errors=findings)
+        return judged.content
+
+    async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
+        """Commit. A connection that broke is asked what became of the unit. Raises Taken, StorageUnavailable."""
+        try:
+            outcome = await self.backend.commit(tenant, unit)
+        except OutcomeUnknown:
+            return await self._ascertained(tenant, unit)
+        if isinstance(outcome, Conflict) and outcome.what == "claim":
+            raise Taken(outcome.evidence)
+        return outcome
+
+    async def _ascertained(self, tenant: str, unit: Unit) -> Committed:
+        """A unit is there if its claim is, or else its first document: neither text is ever made twice."""
+        view = await self.backend.view(tenant, None)
+        if unit.claims:
+            claim = unit.claims[0]
+            there = await self.backend.claim(tenant, claim.kind, claim.key) == claim.evidence
+        else:
+            put = unit.puts[0]
+            document = (await self.backend.get(tenant, put.collection, put.id)).document
+            there = document is not None and document.body == put.body
+        if not there:
+            raise StorageUnavailable(
+                "The connection to the storage broke; read the record, then repeat.", retry_after=1
+            )
+        return Committed(view.seq, view.revision, view.head)
+
+
+def limit_of(call: Call, workspace: Workspace) -> int | None:
+    """How many records of the type the tenant may have; None: as many as it likes."""
+    return workspace.entitlements.limits.get(call.shape.name)
+
+
+def room(call: Call, workspace: Workspace) -> tuple[Expectation, ...]:
+    """What a unit that creates must expect of the collection's size."""
+    limit = limit_of(call, workspace)
+    return () if limit is None else (CountBelow(call.shape.collection, limit),)
+
+
+def limit_reached(call: Call, workspace: Workspace) -> LimitReached:
+    """The refusal where there is no room."""
+    limit, name = limit_of(call, workspace), call.shape.name
+    return LimitReached(f"The plan holds {limit} {name}, and they are used up.", limit=limit, record_type=name)
+
+
+def external_id_taken(external_id: str | None, pointer: str = "/external_id") -> ExternalIdTaken:
+    """The refusal where another record of the type has the external id."""
+    told = f"Another record of this type has the external id {external_id}; use PUT to update that one."
+    return ExternalIdTaken(told, errors=[Finding(pointer, "external_id_taken", told)])
+
+
+def busy() -> CrmError:
+    """The refusal after too many conflicts in a row."""
+    return StorageUnavailable("Too many others write here at this moment; repeat the request.", retry_after=1)
+
+
+def notices(shape: Shape, changed: Iterable[tuple[str, int]]) -> tuple[Notice, ...]:
+    """What event streams tell of changed records, given as id and revision."""
+    return tuple(
+        Notice(CHANGED, shape.name, msgspec.json.encode({"type": shape.name, "id": id_, "revision": revision}))
+        for id_, revision in changed
+    )

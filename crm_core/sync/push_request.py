@@ -1,0 +1,151 @@
+"""A push as it arrived, and all that becomes known of it on its way through the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from crm_core.errors import (
+    AmbiguousSignature,
+    CrmError,
+    KeyInactive,
+    KeyUnknown,
+    SchemeNotAccepted,
+    SignatureIncomplete,
+    SignatureInvalid,
+    SignatureMalformed,
+    SignatureMissing,
+)
+from crm_core.model.envelope import Envelope
+from crm_core.model.keys import Key
+from crm_core.model.log import LogEntry, SignatureResult, Status
+from crm_core.model.times import to_wire
+from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
+
+_LONGEST_NAME: Final = 64
+
+
+class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a tenant that exists. ``read_body`` reads it once and raises PayloadTooLarge, told while reading.
+
+    ``headers``: (lower-case name, value) in order. ``path`` and ``query`` (None: no ``?``) are raw.
+    """
+
+    tenant: str
+    payload_type: str
+    request_id: str
+    client_request_id: str | None
+    source: str | None
+    received_at: datetime
+    method: str
+    path: str
+    query: str | None
+    authority: str
+    headers: tuple[tuple[str, str], ...]
+    read_body: Callable[[], Awaitable[bytes]]
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a header, in order."""
+        return tuple(value for header, value in self.headers if header == name)
+
+    def signed(self, instance: str, body: bytes) -> SignedRequest:
+        """The request as signature schemes see it."""
+        return SignedRequest(
+            method=self.method,
+            path=self.path,
+            query=self.query,
+            authority=self.authority,
+            headers=self.headers,
+            body=body,
+            instance=instance,
+            tenant=self.tenant,
+            payload_type=self.payload_type,
+        )
+
+
+_RESULTS: Final[dict[type[CrmError], SignatureResult]] = {
+    SignatureMissing: "missing",
+    SignatureMalformed: "malformed",
+    AmbiguousSignature: "malformed",
+    SchemeNotAccepted: "unchecked",
+    KeyUnknown: "unknown_key",
+    KeyInactive: "inactive_key",
+    SignatureInvalid: "invalid",
+    SignatureIncomplete: "invalid",
+}
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt: what the checks have found so far, and from that its entry in the log.
+
+    ``hash_shown``: False as long as the payload may hold secrets, whose hash would let them be guessed offline.
+    """
+
+    push: PushRequest
+    instance: str
+    started_at: datetime  # the last byte of the body, or the push where none was read
+    body: bytes = b""
+    body_read: bool = False
+    sha256: str = ""
+    fingerprints: tuple[str, ...] = ()  # keyed hashes of the body, the newest key's first
+    hash_shown: bool = False
+    scheme: SignatureScheme | None = None
+    presented: Presented | None = None
+    key: Key | None = None
+    verified_signature: bool = False
+    envelope: Envelope | None = None
+
+    def request(self) -> SignedRequest:
+        """The request as signature schemes see it."""
+        return self.push.signed(self.instance, self.body)
+
+    def signature_result(self, error: CrmError | None) -> SignatureResult:
+        """How far the signature was found good."""
+        if self.verified_signature:
+            return "valid"
+        return _RESULTS.get(type(error), "unchecked") if error is not None else "unchecked"
+
+    def entry(
+        self,
+        entry_id: str,
+        status: Status,
+        now: datetime,
+        *,
+        error: CrmError | None = None,
+        told_as: str | None = None,
+        revision: int | None = None,
+        changes_count: int | None = None,
+    ) -> LogEntry:
+        """The attempt as the log shows it; ``told_as`` stands in for the error's own sentence."""
+        push, presented, envelope = self.push, self.presented, self.envelope
+        key_version = self.key.version if self.key else presented.key_version if presented else None
+        return LogEntry(
+            id=entry_id,
+            received_at=to_wire(push.received_at),
+            instance=self.instance,
+            tenant=push.tenant,
+            payload_type=push.payload_type[:_LONGEST_NAME],  # an unknown one may be of any length
+            payload_version=envelope.version if envelope else None,
+            mode=envelope.mode if envelope else None,
+            scheme=self.scheme.NAME if self.scheme else None,
+            key_version=key_version,
+            signature_result=self.signature_result(error),
+            status=status,
+            error_code=error.code if error else None,
+            error_message=told_as or (error.detail if error else None),
+            request_id=push.request_id,
+            client_request_id=push.client_request_id,
+            source_ip=push.source,
+            nonce=presented.nonce if presented else None,
+            payload_sha256=self.sha256 if self.hash_shown and self.body_read else None,
+            payload_bytes=len(self.body) if self.body_read else None,
+            duration_ms=max(0, int((now - self.started_at).total_seconds() * 1000)),
+            revision=revision,
+            changes_count=changes_count,
+            actor=f"key:{self.key.version}" if self.key and self.verified_signature else None,
+        )

@@ -1,0 +1,233 @@
+"""Checks 1 to 9: whether an attempt comes from the tenant's platform, and for the first time. Each raises its refusal.
+
+None of them looks at anything the sender controls to decide whether to verify.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from crm_core.errors import (
+    AmbiguousSignature,
+    CrmError,
+    KeyInactive,
+    KeyUnknown,
+    ReceiverDisabled,
+    ReplayedNonce,
+    SchemeNotAccepted,
+    SignatureInvalid,
+    SignatureMissing,
+    SourceNotAllowed,
+    TimestampOutOfWindow,
+    TypeNotAllowed,
+    UnknownPayloadType,
+    UnsupportedMediaType,
+)
+from crm_core.model.keys import Key, TenantRoster
+from crm_core.model.times import to_wire
+from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.registry import Registry
+from crm_core.plugin.signature import Presented, SignatureScheme
+from crm_core.plugin.storage import StorageBackend
+from crm_core.settings import SyncSettings
+from crm_core.sync.push_request import Attempt, PushRequest
+
+PAYLOAD_CLAIM: Final = "payload"
+_MILLISECONDS: Final = 10**11  # as seconds, some year after 5000
+
+
+class Original(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of the request that used a nonce or applied a payload; ``body`` is its keyed fingerprint."""
+
+    request_id: str
+    received_at: str
+    status: str
+    version: int | None
+    body: str = ""
+
+    def shown(self) -> dict[str, object]:
+        """The form the wire shows."""
+        return {
+            "request_id": self.request_id,
+            "received_at": self.received_at,
+            "status": self.status,
+            "version": self.version,
+        }
+
+
+def known_type(name: str, types: Mapping[str, PayloadType]) -> PayloadType:
+    """Check 1, after instance and tenant. Raises UnknownPayloadType."""
+    if name not in types:
+        raise UnknownPayloadType(f"There is no payload type {name[:64]!a} here; known are {', '.join(types)}.")
+    return types[name]
+
+
+def receiver_enabled(settings: SyncSettings, roster: TenantRoster) -> None:
+    """Check 2. Raises ReceiverDisabled."""
+    if not settings.enabled:
+        raise ReceiverDisabled("This instance takes no pushes: sync.enabled is false in instance.yaml.")
+    if not roster.enabled:
+        raise ReceiverDisabled("This tenant takes no pushes: its entry in keys.yaml is missing or says sync: disabled.")
+
+
+async def acceptable_body(attempt: Attempt, push: PushRequest) -> None:
+    """Check 3: media type, encoding, and the size while reading. Raises UnsupportedMediaType, PayloadTooLarge."""
+    media_type(push)
+    attempt.body = await push.read_body()
+    attempt.body_read = True
+    attempt.sha256 = hashlib.sha256(attempt.body).hexdigest()
+
+
+def media_type(push: PushRequest) -> None:
+    """JSON in UTF-8, neither compressed nor ambiguous. Raises UnsupportedMediaType."""
+    sent, encodings = push.all("content-type"), push.all("content-encoding")
+    kind, _, rest = sent[0].partition(";") if len(sent) == 1 else ("", "", "")
+    members = [member.strip() for member in rest.split(";") if member.strip()]
+    charsets = [member.partition("=")[2].strip('"').lower() for member in members if member.lower()[:8] == "charset="]
+    plain = kind.strip().lower() == "application/json" and len(charsets) <= 1
+    if not plain or any(charset not in ("utf-8", "utf8") for charset in charsets):
+        raise UnsupportedMediaType("Send Content-Type: application/json, in UTF-8.")
+    if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
+        raise UnsupportedMediaType("Send the body without a content encoding.")
+
+
+def presented_signature(
+    attempt: Attempt, registry: Registry, roster: TenantRoster
+) -> tuple[SignatureScheme, Presented]:
+    """Check 4: the headers tell the scheme.
+
+    Raises SignatureMissing, SignatureMalformed, AmbiguousSignature, SchemeNotAccepted, PluginFailed.
+    """
+    present = {name for name, _ in attempt.push.headers}
+    found = [scheme for scheme in registry.schemes.values() if present.intersection(scheme.HEADERS)]
+    if not found:
+        raise SignatureMissing("The request is not signed; send the headers of one signature scheme.")
+    if len(found) > 1:
+        told_names = " and ".join(scheme.NAME for scheme in found)
+        raise AmbiguousSignature(f"The request has headers of {told_names}; send those of one scheme.")
+    attempt.scheme = scheme = found[0]
+    if roster.schemes is not None and scheme.NAME not in roster.schemes:
+        allowed = ", ".join(sorted(roster.schemes))
+        raise SchemeNotAccepted(f"The scheme {scheme.NAME} is not accepted for this tenant; use {allowed}.")
+    with _failing_closed(scheme, "read", registry):
+        attempt.presented = presented = scheme.read(attempt.request())
+    return scheme, presented
+
+
+@contextmanager
+def _failing_closed(scheme: SignatureScheme, what: str, registry: Registry) -> Iterator[None]:
+    """A scheme refuses by errors of ours; whatever else it raises, nothing is verified and its plugin is named."""
+    try:
+        yield
+    except CrmError:
+        raise
+    except Exception as error:  # foreign code may raise anything; it is named
+        raise registry.failed("signature scheme", scheme.NAME, what) from error
+
+
+def active_keys(scheme: SignatureScheme, presented: Presented, roster: TenantRoster, now: datetime) -> tuple[Key, ...]:
+    """Check 5: the key that is named, or all that could be meant, as far as the scheme may use them.
+
+    Raises KeyUnknown, KeyInactive, SchemeNotAccepted.
+    """
+    if presented.key_version is None:
+        active = roster.active(now)
+        usable = tuple(key for key in active if scheme.may_use(key))
+        if usable:
+            return usable
+        if active and not any(scheme.may_use(key) for key in roster.keys.values()):
+            raise SchemeNotAccepted(f"No key of this tenant may be used with the scheme {scheme.NAME}.")
+        raise KeyInactive("No key of this tenant is active now.")
+    key = roster.keys.get(presented.key_version)
+    if key is None:
+        raise KeyUnknown(f"This tenant has no key of version {presented.key_version}.")
+    if not scheme.may_use(key):
+        raise SchemeNotAccepted(f"The key of version {key.version} may not be used with the scheme {scheme.NAME}.")
+    state = key.state(now)
+    if state != "active":
+        raise KeyInactive(f"The key of version {key.version} is {state}.", key_state=state)
+    return (key,)
+
+
+def matching_key(
+    attempt: Attempt, scheme: SignatureScheme, presented: Presented, keys: Collection[Key], registry: Registry
+) -> Key:
+    """Check 6: every key is tried, whichever matches. Raises SignatureInvalid, SignatureIncomplete, PluginFailed."""
+    request = attempt.request()
+    with _failing_closed(scheme, "matches", registry):
+        matched = [key for key in keys if scheme.matches(request, presented, key.material)]
+    if not matched:
+        raise SignatureInvalid(
+            "The signature was not made with this key over these bytes; crm explain finds the cause."
+        )
+    attempt.key, attempt.verified_signature = matched[0], True
+    return matched[0]
+
+
+def timely(presented: Presented, settings: SyncSettings, now: datetime) -> None:
+    """Check 7: neither too old nor too far ahead; the limits pass. Raises TimestampOutOfWindow."""
+    skew = int(now.timestamp()) - presented.timestamp
+    expired = presented.expires is not None and now.timestamp() > presented.expires
+    if skew > settings.skew_seconds or -skew > settings.future_skew_seconds or expired:
+        raise out_of_window(presented, settings, now)
+
+
+def out_of_window(presented: Presented, settings: SyncSettings, now: datetime) -> TimestampOutOfWindow:
+    """The refusal of a timestamp, with both clocks."""
+    skew = int(now.timestamp()) - presented.timestamp
+    side = "behind" if skew > 0 else "ahead of"
+    return TimestampOutOfWindow(
+        f"The request's clock is {abs(skew)} seconds {side} this server's; up to {settings.skew_seconds} are allowed, "
+        f"{settings.future_skew_seconds} ahead."
+        + (" It looks like milliseconds; send whole seconds." if presented.timestamp > _MILLISECONDS else ""),
+        server_time=to_wire(now),
+        skew_seconds=settings.skew_seconds,
+        skew=skew,
+    )
+
+
+def source_allowed(key: Key, source: str | None) -> None:
+    """Check 8, first half. Raises SourceNotAllowed."""
+    if not key.comes_from(source):
+        raise SourceNotAllowed(f"The key of version {key.version} may not be used from this address.")
+
+
+def type_allowed(key: Key, payload_type: PayloadType) -> None:
+    """Check 8, second half; what carries other types' parts is judged by them at check 10. Raises TypeNotAllowed."""
+    if payload_type.SECTION is not None and not key.admits(payload_type.NAME):
+        raise section_not_allowed(key, payload_type.NAME)
+
+
+def section_not_allowed(key: Key, section: str) -> TypeNotAllowed:
+    """The refusal of a section that a key may not push."""
+    allowed = ", ".join(sorted(key.types or ()))
+    return TypeNotAllowed(f"The key of version {key.version} may not push {section}; it may push {allowed}.")
+
+
+def nonce_claim(key: Key) -> str:
+    """The kind of claim that a key's nonces are."""
+    return f"nonce:{key.version}"
+
+
+async def unused_nonce(backend: StorageBackend, attempt: Attempt) -> None:
+    """Check 9. Raises ReplayedNonce with the first use."""
+    assert attempt.key is not None
+    assert attempt.presented is not None
+    evidence = await backend.claim(attempt.push.tenant, nonce_claim(attempt.key), attempt.presented.nonce)
+    if evidence is not None:
+        raise replayed(evidence)
+
+
+def replayed(evidence: bytes) -> ReplayedNonce:
+    """The refusal of a nonce that was used, with its first use."""
+    original = msgspec.json.decode(evidence, type=Original)
+    return ReplayedNonce(
+        f"This nonce was used by request {original.request_id} already; sign anew with a fresh one.",
+        original=original.shown(),
+    )

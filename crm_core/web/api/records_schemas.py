@@ -1,0 +1,235 @@
+"""What the documentation says about the operations of a record type: made from the type, like its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, get_args
+
+import msgspec
+
+from crm_core import errors
+from crm_core.errors import CrmError
+from crm_core.model.fields import bare
+from crm_core.model.record_members import ExternalId
+from crm_core.plugin.member import Member
+from crm_core.records.batch import MAX_ITEMS
+from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH
+from crm_core.records.shape import EXTERNAL_ID, Shape
+from crm_core.web.operations import Body, Parameter, Reply
+from crm_core.web.records_types import BatchResults, DocumentedTypes
+from crm_core.web.streams import CSV, NDJSON
+
+MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
+READ_ERRORS: Final[tuple[type[CrmError], ...]] = (
+    errors.Unauthenticated,
+    errors.InsufficientScope,
+    errors.ModuleUnavailable,
+    errors.FeatureUnavailable,
+    errors.PermissionDenied,
+    errors.UnknownParameter,
+    errors.InvalidParameter,
+    errors.StorageUnavailable,
+)
+WRITE_ERRORS: Final[tuple[type[CrmError], ...]] = (
+    *READ_ERRORS,
+    errors.CsrfFailed,
+    errors.SubscriptionSuspended,
+    errors.MalformedJson,
+    errors.UnsupportedMediaType,
+    errors.PayloadTooLarge,
+    errors.InvalidRecord,
+    errors.PluginFailed,
+    errors.StorageFull,
+)
+_ID: Final = {"id": {"type": "string", "format": "uuid"}}
+_IF_MATCH: Final = Parameter(
+    name="If-Match",
+    description="The ETag that the record must still have, or `*`; else 412 `revision_mismatch`.",
+    where="header",
+)
+_IF_NONE_MATCH: Final = Parameter(
+    name="If-None-Match", description="An ETag that the caller has: 304 where it is current.", where="header"
+)
+_KEY: Final = Parameter(
+    name="Idempotency-Key",
+    description="Repeats with the same key and body within 24 hours get the first answer and change nothing.",
+    schema={"type": "string", "pattern": "^[!-~]{1,255}$"},
+    where="header",
+)
+
+
+def list_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+    """The list, and the export of the whole selection."""
+    title = shape.record_type.TITLE.lower()
+    return {
+        **_named(shape, "list", f"List {title}."),
+        **_reader(shape),
+        "description": (
+            f"Also as {NDJSON} or {CSV}: then the whole selection is streamed, `limit`, `cursor` and `total` do not "
+            f"apply, and `{shape.name}.export` is needed besides."
+        ),
+        "parameters": (*_list_parameters(shape), *(_filter(shape, name) for name in shape.filterable)),
+        "replies": {
+            200: Reply(
+                description="A page, or the whole selection.",
+                schema=types.page,
+                media_types=("application/json", NDJSON, CSV),
+                headers=("Link",),
+            )
+        },
+        "errors": (*READ_ERRORS, errors.InvalidCursor, errors.NotAcceptable),
+    }
+
+
+def detail_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+    """The detail."""
+    return {
+        **_named(shape, "get", f"Read a {_one(shape)}."),
+        **_reader(shape),
+        "path_schemas": _ID,
+        "parameters": (_IF_NONE_MATCH,),
+        "replies": {
+            200: Reply(description="The record.", schema=types.record, headers=("ETag",)),
+            304: Reply(description="The caller has it already.", headers=("ETag",)),
+        },
+        "errors": (*READ_ERRORS, errors.NotFound),
+    }
+
+
+def create_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+    """The create."""
+    return {
+        **_named(shape, "create", f"Create a {_one(shape)}."),
+        **_writer(shape, "create"),
+        "parameters": (_KEY,),
+        "body": Body(schema=types.input),
+        "replies": {
+            201: Reply(
+                description="Created and durable.",
+                schema=types.record,
+                headers=("ETag", "Location", "Idempotent-Replayed"),
+            )
+        },
+        "errors": (*WRITE_ERRORS, errors.ExternalIdTaken, errors.IdempotencyConflict, errors.LimitReached),
+    }
+
+
+def update_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+    """The update."""
+    return {
+        **_named(shape, "update", f"Change a {_one(shape)} by a JSON merge patch (RFC 7396)."),
+        **_writer(shape, "update"),
+        "path_schemas": _ID,
+        "parameters": (_IF_MATCH,),
+        "body": Body(schema=types.patch, media_types=MERGE_PATCH),
+        "replies": {200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))},
+        "errors": (*WRITE_ERRORS, errors.NotFound, errors.RevisionMismatch, errors.ExternalIdTaken),
+    }
+
+
+def put_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+    """The put by external id."""
+    changed = Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))
+    created = Reply(description="Created and durable.", schema=types.record, headers=("ETag", "Location"))
+    return {
+        **_named(shape, "put", f"Create or change the {_one(shape)} with the caller's own id."),
+        **_writer(shape, "update"),
+        "description": f"Members left out stay. Creating needs `{shape.name}.create`, changing `{shape.name}.update`.",
+        "path_schemas": {EXTERNAL_ID: msgspec.json.schema(ExternalId)},
+        "parameters": (_IF_MATCH,),
+        "body": Body(schema=types.patch),
+        "replies": {200: changed, 201: created},
+        "errors": (*WRITE_ERRORS, errors.RevisionMismatch, errors.LimitReached),
+    }
+
+
+def batch_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+    """The batch."""
+    return {
+        **_named(shape, "batch", f"Create or change up to {MAX_ITEMS} {shape.record_type.TITLE.lower()} at once."),
+        **_writer(shape, "update"),
+        "description": (
+            "An item's `external_id` decides between create and change; one without is created. Each item gets its "
+            f"own result. Creating needs `{shape.name}.create`, changing `{shape.name}.update`."
+        ),
+        "parameters": (
+            Parameter(
+                name="atomic",
+                description="true: all items or none; pointers are such as /items/3/name.",
+                schema={"enum": ["true", "false"]},
+            ),
+            _KEY,
+        ),
+        "body": Body(schema=types.batch),
+        "replies": {
+            200: Reply(description="What became of each.", schema=BatchResults, headers=("Idempotent-Replayed",))
+        },
+        "errors": (*WRITE_ERRORS, errors.ExternalIdTaken, errors.IdempotencyConflict, errors.LimitReached),
+    }
+
+
+def _named(shape: Shape, verb: str, summary: str) -> Mapping[str, Any]:
+    return {"name": f"{verb}_{shape.name}", "summary": summary, "tag": shape.record_type.TITLE}
+
+
+def _reader(shape: Shape) -> Mapping[str, Any]:
+    return {"scope": f"{shape.name}:read", "key": f"{shape.name}.view"}
+
+
+def _writer(shape: Shape, action: str) -> Mapping[str, Any]:
+    return {"scope": f"{shape.name}:write", "key": f"{shape.name}.{action}"}
+
+
+def _one(shape: Shape) -> str:
+    return shape.record_type.SINGULAR.lower()
+
+
+def _list_parameters(shape: Shape) -> tuple[Parameter, ...]:
+    searched = ", ".join(shape.record_type.SEARCHED)
+    return (
+        Parameter(
+            name="limit",
+            description=f"Records of a page; {DEFAULT_LIMIT} unless given.",
+            schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+        ),
+        Parameter(name="cursor", description="The next_cursor of the page before, with the same filters and sort."),
+        Parameter(
+            name="sort",
+            description="Order; `-` for descending. Ties stand in the order of ids, null before all else.",
+            schema={"enum": [sign + name for name in shape.sortable for sign in ("", "-")]},
+        ),
+        Parameter(
+            name="q",
+            description=f"Words that must each begin a word of {searched or 'nothing'}.",
+            schema={"type": "string", "maxLength": MAX_SEARCH, "pattern": r"^[^\x00]*$"},
+        ),
+        Parameter(
+            name="updated_since",
+            description="Only records updated at or after this time.",
+            schema={"type": "string", "format": "date-time"},
+        ),
+        Parameter(
+            name="total",
+            description="true: also count the whole selection.",
+            schema={"enum": ["true", "false"]},
+        ),
+    )
+
+
+def _filter(shape: Shape, name: str) -> Parameter:
+    empty = "Only records with this value; empty: those without one."
+    if name == EXTERNAL_ID:
+        return Parameter(name=name, description=empty, schema=_or_empty(msgspec.json.schema(ExternalId)))
+    member = shape.record_type.member(name)
+    return Parameter(name=name, description=empty, schema=_or_empty(_sought_schema(member)))
+
+
+def _sought_schema(member: Member) -> dict[str, Any]:
+    inner = bare(member.type)
+    type_ = get_args(inner)[0] if member.kind == "texts" else member.type
+    schema = msgspec.json.schema(type_)
+    return {"enum": ["true", "false"]} if member.kind == "flag" else schema
+
+
+def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"const": ""}]}

@@ -1,0 +1,258 @@
+"""What the documentation says about the operations of sync: who may call them, what goes in, what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, get_args
+
+import msgspec
+
+from crm_core import errors
+from crm_core.errors import CrmError
+from crm_core.model.diff import Change
+from crm_core.model.envelope import MAX_VERSION
+from crm_core.model.log import LogEntry, SignatureResult, Status
+from crm_core.plugin.registry import Registry
+from crm_core.sync.apply import Applied, Receipt
+from crm_core.sync.attempt_log import Repeat
+from crm_core.web.operations import Body, Parameter, Reply
+
+ENTRY_MEMBERS: Final = tuple(LogEntry.__struct_fields__)
+
+_LIMIT: Final = Parameter(
+    name="limit",
+    description="Items of a page, 1 to 500; 50 unless given.",
+    schema={"type": "integer", "minimum": 1, "maximum": 500},
+)
+_CURSOR: Final = Parameter(name="cursor", description="The next_cursor of the page before.")
+_READER_ERRORS: Final[tuple[type[CrmError], ...]] = (
+    errors.Unauthenticated,
+    errors.InsufficientScope,
+    errors.PermissionDenied,
+    errors.InvalidParameter,
+    errors.UnknownParameter,
+    errors.StorageUnavailable,
+)
+PUSH_ERRORS: Final[tuple[type[CrmError], ...]] = (
+    errors.UnknownPayloadType,
+    errors.ReceiverDisabled,
+    errors.UnsupportedMediaType,
+    errors.PayloadTooLarge,
+    errors.SignatureMissing,
+    errors.SignatureMalformed,
+    errors.AmbiguousSignature,
+    errors.SchemeNotAccepted,
+    errors.KeyUnknown,
+    errors.KeyInactive,
+    errors.SignatureInvalid,
+    errors.SignatureIncomplete,
+    errors.TimestampOutOfWindow,
+    errors.SourceNotAllowed,
+    errors.TypeNotAllowed,
+    errors.ReplayedNonce,
+    errors.MalformedJson,
+    errors.InvalidEnvelope,
+    errors.TenantMismatch,
+    errors.TypeMismatch,
+    errors.DuplicatePayload,
+    errors.StaleVersion,
+    errors.InvalidPayload,
+    errors.ModuleBlocked,
+    errors.ModuleUnsupported,
+    errors.RateLimited,
+    errors.PluginFailed,
+    errors.InvalidParameter,
+    errors.StorageUnavailable,
+    errors.StorageFull,
+)
+_HEALTH_ERRORS: Final[tuple[type[CrmError], ...]] = (
+    errors.Unauthenticated,
+    errors.InsufficientScope,
+    errors.PermissionDenied,
+    errors.SignatureMissing,
+    errors.SignatureMalformed,
+    errors.AmbiguousSignature,
+    errors.SchemeNotAccepted,
+    errors.KeyUnknown,
+    errors.KeyInactive,
+    errors.SignatureInvalid,
+    errors.SignatureIncomplete,
+    errors.TimestampOutOfWindow,
+    errors.SourceNotAllowed,
+    errors.ReplayedNonce,
+    errors.RateLimited,
+    errors.UnknownParameter,
+    errors.InvalidParameter,
+    errors.StorageUnavailable,
+)
+
+
+class HistoryItem(msgspec.Struct, frozen=True):
+    """An applied revision of a section, as the history shows it."""
+
+    section: str
+    revision: int
+    version: int
+    applied_at: str
+    key_version: int | None
+    actor: str
+    request_id: str
+    changes: tuple[Change, ...]
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """A page of a section's history, newest first."""
+
+    items: list[HistoryItem]
+    next_cursor: str | None
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    """A page of the sync log, newest first."""
+
+    items: list[LogEntry]
+    next_cursor: str | None
+
+
+def history_item(applied: Applied) -> HistoryItem:
+    """A kept revision as the wire shows it."""
+    return HistoryItem(**{name: getattr(applied, name) for name in HistoryItem.__struct_fields__})
+
+
+def push(registry: Registry) -> Mapping[str, Any]:
+    """The push: one envelope for each payload type, told apart by ``type``."""
+    return {
+        "name": "push",
+        "summary": "Push a signed payload.",
+        "description": (
+            "Verified, validated, applied all-or-nothing, durable before the answer and logged whatever its fate. "
+            "Any one signature scheme may sign it; docs/signing.md shows each."
+        ),
+        "tag": "sync",
+        "signed": True,
+        "path_schemas": {"payload_type": {"type": "string", "enum": list(registry.payload_types)}},
+        "body": Body(schema={"oneOf": [_envelope(registry, name) for name in registry.payload_types]}),
+        "replies": {
+            200: Reply(
+                description="Applied, previewed, or (where the roster accepts repeats) applied already.",
+                schema={"anyOf": [Receipt, Repeat]},
+            )
+        },
+        "errors": PUSH_ERRORS,
+    }
+
+
+def _envelope(registry: Registry, name: str) -> dict[str, Any]:
+    payload_type = registry.payload_types[name]
+    if payload_type.SECTION is not None:
+        data: Any = payload_type.SECTION
+    else:
+        parts = {section: one.SECTION for section, one in registry.sections.items()}
+        data = {"type": "object", "properties": parts, "additionalProperties": False, "minProperties": 1}
+    return {
+        "title": f"Push of {name}",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["tenant", "type", "version", "data"],
+        "properties": {
+            "tenant": {"type": "string"},
+            "instance": {"type": "string"},
+            "type": {"const": name},
+            "version": {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
+            "mode": {"enum": ["apply", "preview"]},
+            "strategy": {"enum": ["replace", "merge"]},
+            "issued_at": {"type": "string", "format": "date-time", "pattern": "Z$"},
+            "source": {"type": "string", "maxLength": 200},
+            "data": data,
+        },
+    }
+
+
+HEALTH: Final[Mapping[str, Any]] = {
+    "name": "syncHealth",
+    "summary": "Is the receiver on, which key does it expect, what is in force?",
+    "tag": "sync",
+    "scope": "sync:health",
+    "key": "sync.view",
+    "signed": True,
+    "replies": {200: Reply(description="The state of sync.", schema={"type": "object"})},
+    "errors": _HEALTH_ERRORS,
+}
+LOG: Final[Mapping[str, Any]] = {
+    "name": "syncLog",
+    "summary": "The sync log, newest first.",
+    "tag": "sync",
+    "scope": "sync:read",
+    "key": "sync.view",
+    "parameters": (
+        *(
+            Parameter(name=name, description=f"Only entries with this {name}.", schema={"enum": list(get_args(type_))})
+            for name, type_ in (("status", Status), ("signature_result", SignatureResult))
+        ),
+        *(
+            Parameter(name=name, description=f"Only entries with this {name}.")
+            for name in ("payload_type", "error_code", "source_ip", "request_id", "nonce")
+        ),
+        Parameter(
+            name="since",
+            description="Only entries received at or after this time.",
+            schema={"type": "string", "format": "date-time"},
+        ),
+        Parameter(
+            name="until",
+            description="Only entries received before this time.",
+            schema={"type": "string", "format": "date-time"},
+        ),
+        _LIMIT,
+        _CURSOR,
+    ),
+    "replies": {
+        200: Reply(
+            description="A page of the log; as application/x-ndjson or text/csv the whole selection.",
+            schema=LogPage,
+            media_types=("application/json", "application/x-ndjson", "text/csv"),
+        )
+    },
+    "errors": (*_READER_ERRORS, errors.InvalidCursor, errors.NotAcceptable),
+}
+ENTRY: Final[Mapping[str, Any]] = {
+    "name": "syncLogEntry",
+    "summary": "One entry of the sync log.",
+    "path_schemas": {"id": {"type": "string", "format": "uuid"}},
+    "tag": "sync",
+    "scope": "sync:read",
+    "key": "sync.view",
+    "replies": {200: Reply(description="The entry.", schema=LogEntry)},
+    "errors": (*_READER_ERRORS, errors.NotFound),
+}
+HISTORY: Final[Mapping[str, Any]] = {
+    "name": "sectionHistory",
+    "summary": "The applied revisions of a section with what each changed, newest first.",
+    "tag": "sync",
+    "scope": "sync:read",
+    "key": "sync.view",
+    "parameters": (_LIMIT, _CURSOR),
+    "replies": {200: Reply(description="A page of the history.", schema=HistoryPage)},
+    "errors": (*_READER_ERRORS, errors.InvalidCursor, errors.NotFound),
+}
+RESTORE: Final[Mapping[str, Any]] = {
+    "name": "restoreRevision",
+    "summary": "Make an earlier revision of a section the current one, as a new revision.",
+    "tag": "sync",
+    "scope": "sync:admin",
+    "key": "sync.restore",
+    "path_schemas": {"revision": {"type": "integer", "minimum": 1}},
+    "parameters": (
+        Parameter(name="preview", description="true: only say what would change.", schema={"enum": ["true", "false"]}),
+    ),
+    "replies": {200: Reply(description="Restored, or previewed.", schema=Receipt)},
+    "errors": (
+        *_READER_ERRORS,
+        errors.NotFound,
+        errors.InvalidPayload,
+        errors.ModuleBlocked,
+        errors.ModuleUnsupported,
+        errors.PluginFailed,
+        errors.StorageFull,
+    ),
+}

@@ -1,0 +1,216 @@
+"""The first page: counts, what is mine to do, boards in a glance, recent changes, the last sync."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from quart import Response
+
+from crm_core.model.times import to_wire
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.home.tasks import Todo, todo_members, todos_of
+from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.boards import MOST_SUMMED, lane_of, sum_of
+from crm_core.web.pages.records.cells import CellRenderer, Mark
+from crm_core.web.pages.records.details import PageLink
+
+_RECENT: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many records of a type there are."""
+
+    title: str
+    value: str
+    note: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneMeter:
+    """A lane in a glance; ``share`` is of the fullest, in per cent."""
+
+    title: str
+    count: str
+    sum: str
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardGlance:
+    """A board in a glance."""
+
+    title: str
+    member: str
+    href: str
+    lanes: tuple[LaneMeter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecentChange:
+    """A record that somebody wrote."""
+
+    who: str
+    verb: str
+    href: str
+    name: str
+    about: str
+    at: Moment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact with its name; ``code``: shown as code."""
+
+    name: str
+    text: str
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSyncCard:
+    """What was applied last, in a sentence and facts."""
+
+    sentence: str
+    at: Moment | None
+    mark: Mark | None
+    facts: tuple[Fact, ...]
+    href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DashboardView:
+    """The dashboard for its page."""
+
+    greeting: str
+    today: str
+    creates: tuple[PageLink, ...]
+    counts: tuple[Count, ...]
+    todos: tuple[Todo, ...]
+    boards: tuple[BoardGlance, ...]
+    sync: LastSyncCard
+    recent: tuple[RecentChange, ...]
+
+
+async def dashboard(context: PageContext) -> Response:
+    """The first page after signing in."""
+    types = list(_visible(context))
+    name = context.caller.name.split("@")[0].split()[0]
+    view = DashboardView(
+        greeting=f"{context.formats.greeting()}, {name}",
+        today=context.formats.today(),
+        creates=tuple(_creates(context, types))[:2],
+        counts=tuple([await _count(context, one) for one in types]),
+        todos=tuple([await todos_of(context, one) for one in types if todo_members(one)]),
+        boards=tuple([await _glance(context, one, one.LANES) for one in types if one.LANES]),
+        sync=await _last_sync(context),
+        recent=tuple([change async for change in _recent(context, types)]),
+    )
+    return await context.page("dashboard.html", "dashboard", view)
+
+
+def _visible(context: PageContext) -> Iterator[RecordType]:
+    """The record types that the user sees, in the order of the menu."""
+    types = context.services.registry.record_types
+    for name in context.workspace.modules.states:
+        if name in types and context.may(f"{name}.view"):
+            yield types[name]
+
+
+def _creates(context: PageContext, types: list[RecordType]) -> Iterator[PageLink]:
+    for one in types:
+        if context.may(f"{one.NAME}.create", writes=True):
+            yield PageLink(f"{context.root}/{one.NAME}/new", f"New {one.SINGULAR.lower()}")
+
+
+async def _count(context: PageContext, record_type: RecordType) -> Count:
+    week_ago = to_wire(context.services.now() - timedelta(days=7))
+    call = context.services.records.call(context.tenant, context.caller, record_type.NAME)
+    reads = context.services.records.reads
+    everything = await reads.list(call, {"limit": "1", "total": "true"})
+    changed = await reads.list(call, {"limit": "1", "total": "true", "updated_since": week_ago})
+    number = context.look.manner.number
+    return Count(
+        context.workspace.modules.states[record_type.NAME].title,
+        number(everything.total or 0),
+        f"{number(changed.total or 0)} changed in 7 days",
+        f"{context.root}/{record_type.NAME}",
+    )
+
+
+async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> BoardGlance:
+    member = record_type.member(lanes)
+    found = [(title, *await lane_of(context, record_type, lanes, value)) for value, title in member.choices]
+    most = max((total for _, _, total in found), default=0) or 1
+    meters = tuple(
+        LaneMeter(
+            title,
+            context.look.manner.number(total),
+            sum_of(context, record_type, records) if total <= MOST_SUMMED else "",
+            round(100 * total / most),
+        )
+        for title, records, total in found
+    )
+    title = context.workspace.modules.states[record_type.NAME].title
+    return BoardGlance(title, member.label.lower(), f"{context.root}/{record_type.NAME}/board", meters)
+
+
+async def _recent(context: PageContext, types: list[RecordType]) -> AsyncIterator[RecentChange]:
+    found: list[tuple[RecordType, dict[str, Any]]] = []
+    for one in types:
+        call = context.services.records.call(context.tenant, context.caller, one.NAME)
+        listing = await context.services.records.reads.list(call, {"limit": str(_RECENT), "sort": "-updated_at"})
+        found += [(one, msgspec.json.decode(document.body)) for document in listing.documents]
+    found.sort(key=lambda pair: pair[1]["updated_at"], reverse=True)
+    for record_type, record in found[:_RECENT]:
+        who = await context.people.actor(record["updated_by"])
+        href = f"{context.root}/{record_type.NAME}/{record['id']}"
+        verb = "created" if record["revision"] == 1 else "changed"
+        about = await _about(context, record_type, record)
+        yield RecentChange(who, verb, href, record["name"], about, context.formats.moment(record["updated_at"]))
+
+
+async def _about(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> str:
+    """What kind of record it is, and its state where it has one."""
+    state = next((member.name for member in record_type.members if member.kind == "choice"), None)
+    singular = record_type.SINGULAR.lower()
+    if state is None or record.get(state) is None:
+        return singular
+    return f"{singular}, {(await CellRenderer(context, record_type).cell(state, record)).text.lower()}"
+
+
+async def _last_sync(context: PageContext) -> LastSyncCard:
+    last = context.workspace.last_applied
+    href = f"{context.root}/sync" if "sync.view" in context.keys else ""
+    if last is None:
+        sentence = "The platform has not pushed anything yet; the workspace runs on this instance's own settings."
+        return LastSyncCard(sentence=sentence, at=None, mark=None, facts=(), href=href)
+    facts = [Fact("Revision", context.look.manner.number(last.revision)), Fact("Request", last.request_id, code=True)]
+    if last.key_version is not None:
+        facts.insert(1, Fact("Key", f"{context.tenant}:{last.key_version}", code=True))
+    mark = None
+    if href:
+        health = await context.services.health.told(context.tenant)
+        mark = SYNC_MARKS[health["status"]]
+    name = last.payload_type.capitalize()
+    return LastSyncCard(
+        sentence=f"{name} version {last.version} was applied",
+        at=context.formats.moment(last.applied_at),
+        mark=mark,
+        facts=tuple(facts),
+        href=href,
+    )
+
+
+SYNC_MARKS: Final = {
+    "ok": Mark("ok", "check", "Ok"),
+    "degraded": Mark("bad", "alert", "Degraded"),
+    "stale": Mark("warn", "clock", "Stale"),
+    "disabled": Mark("idle", "pause", "Disabled"),
+}

@@ -1,0 +1,105 @@
+"""What is mine to do: records of any type that has a flag ``done``, a colleague and a day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.formats import Formats
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.cells import CellRenderer, Mark, is_person
+
+DONE: Final = "done"
+_SHOWN: Final = 6
+
+
+class TodoMembers(NamedTuple):
+    """The members that make a record a thing to do; ``day`` is empty where it has none."""
+
+    person: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TodoItem:
+    """A thing to do."""
+
+    href: str
+    name: str
+    revision: int
+    about: str
+    done: bool
+    due: Mark | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """My things to do of one type."""
+
+    title: str
+    href: str
+    may_update: bool
+    items: tuple[TodoItem, ...]
+
+
+def todo_members(record_type: RecordType) -> TodoMembers | None:
+    """How a type's records are things to do; None where they are not."""
+    filterable = record_type.FILTERABLE
+    person = next((one.name for one in record_type.members if is_person(one) and one.name in filterable), None)
+    is_todo = any(one.name == DONE and one.kind == "flag" for one in record_type.members) and DONE in filterable
+    if person is None or not is_todo:
+        return None
+    day = next((one.name for one in record_type.members if one.kind == "date" and one.name in record_type.SORTABLE), "")
+    return TodoMembers(person, day)
+
+
+async def todos_of(context: PageContext, record_type: RecordType) -> Todo:
+    """My open records of a type, the one due first at the head; those without a day come last."""
+    members = todo_members(record_type)
+    assert members is not None
+    reads, caller = context.services.records.reads, context.caller
+    call = context.services.records.call(context.tenant, caller, record_type.NAME)
+    found: dict[str, dict[str, Any]] = {}
+    for me in dict.fromkeys((caller.email, caller.name)):
+        asked = {DONE: "false", members.person: me, "limit": "50", "sort": members.day or "-updated_at"}
+        for document in (await reads.list(call, asked)).documents:
+            found[document.id] = msgspec.json.decode(document.body)
+    mine = sorted(found.values(), key=lambda record: (record.get(members.day) or "9", record["created_at"]))
+    shower = CellRenderer(context, record_type)
+    path = f"{context.root}/{record_type.NAME}"
+    return Todo(
+        title=context.workspace.modules.states[record_type.NAME].title.lower(),
+        href=f"{path}?{DONE}=false",
+        may_update=context.may(f"{record_type.NAME}.update", writes=True),
+        items=tuple([await _item(context, shower, record_type, record, members) for record in mine[:_SHOWN]]),
+    )
+
+
+async def _item(
+    context: PageContext, shower: CellRenderer, record_type: RecordType, record: Mapping[str, Any], members: TodoMembers
+) -> TodoItem:
+    about = ""
+    for reference in record_type.REFERENCES:
+        if not about and record.get(reference.member):
+            about = (await shower.cell(reference.member, record)).text
+    day = record.get(members.day)
+    return TodoItem(
+        href=f"{context.root}/{record_type.NAME}/{record['id']}",
+        name=record["name"],
+        revision=record["revision"],
+        about=about,
+        done=record[DONE],
+        due=_due(context.formats, day) if day else None,
+    )
+
+
+def _due(formats: Formats, day: str) -> Mark:
+    due, today = date.fromisoformat(day), formats.now.date()
+    if due < today:
+        return Mark("bad", "clock", f"Since {formats.day(due).short}")
+    return Mark("warn", "clock", "Today") if due == today else Mark("idle", "clock", formats.day(due).short)

@@ -1,0 +1,1 @@
+"""The frame around pages and what all pages share: branding, formats, rendering, caches."""

@@ -1,0 +1,130 @@
+"""What a tenant's pages look like: brand, theme and manner of writing, kept while the workspace is the same."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from crm_core.web.pages.layout.formats import Manner
+from crm_core.web.theme import derive, prefers_dark, theme_sheet
+from crm_core.workspace import Workspace
+
+_KEPT: Final = 1024
+PRODUCT: Final = "CRM"
+
+
+class Picture(NamedTuple):
+    """A picture that branding holds itself."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class FooterLink:
+    """A link of the footer."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """The texts and pictures of branding; pictures are addresses, empty where there are none."""
+
+    title: str
+    logo: str
+    logo_dark: str
+    favicon: str
+    side_image: str
+    caption: str
+    footer_text: str
+    footer_links: tuple[FooterLink, ...]
+    support_email: str
+    support_url: str
+    support_phone: str
+    login_message: str
+
+
+class TenantBranding:
+    """Everything that a page takes from the sections of its workspace."""
+
+    def __init__(self, root: str, workspace: Workspace) -> None:
+        section = workspace.sections.get("branding")
+        data: Mapping[str, Any] = section.data if section else {}
+        self._root = root
+        self.colors: Mapping[str, str] = data.get("colors") or {}
+        self.revision = section.revision if section else 0
+        self.pictures: dict[str, Picture] = {}
+        self.brand = self._brand(data, workspace.tenant)
+        self.scheme = "dark" if prefers_dark(self.colors) else ""
+        said = workspace.sections.get("workspace")
+        self.manner = Manner(said.data if said else {})
+
+    @cached_property
+    def theme(self) -> str:
+        """The address of the theme: the revision, and the colours' hash, which a restored backup may have changed."""
+        digest = hashlib.sha256(repr(sorted(self.colors.items())).encode()).hexdigest()[:8]
+        return f"{self._root}/theme-{self.revision}.css?c={digest}"
+
+    @cached_property
+    def sheet(self) -> bytes:
+        """The stylesheet of the brand."""
+        return theme_sheet(self.colors).encode()
+
+    @cached_property
+    def light(self) -> dict[str, str]:
+        """The tokens of light pages, for letters and for the console."""
+        return derive(self.colors, "light")
+
+    def _brand(self, data: Mapping[str, Any], tenant: str) -> Brand:
+        sidebar, footer, support = (data.get(name) or {} for name in ("sidebar", "footer", "support"))
+        return Brand(
+            title=data.get("title") or tenant.replace("-", " ").title(),
+            logo=self._picture(data.get("logo_url")),
+            logo_dark=self._picture(data.get("logo_dark_url")),
+            favicon=self._picture(data.get("favicon_url")),
+            side_image=self._picture(sidebar.get("image_url")),
+            caption=sidebar.get("caption") or "",
+            footer_text=footer.get("text") or "",
+            footer_links=tuple(FooterLink(link["label"], link["url"]) for link in footer.get("links") or ()),
+            support_email=support.get("email") or "",
+            support_url=support.get("url") or "",
+            support_phone=support.get("phone") or "",
+            login_message=data.get("login_message") or "",
+        )
+
+    def _picture(self, url: str | None) -> str:
+        """The address of a picture; one that branding holds itself is served from here, once, and not in every page."""
+        if not url or not url.startswith("data:"):
+            return url or ""
+        head, _, body = url.partition(",")
+        name = hashlib.sha256(url.encode()).hexdigest()[:16]
+        media_type = head.removeprefix("data:").partition(";")[0]
+        self.pictures[name] = Picture(base64.b64decode(body), media_type)
+        return f"{self._root}/picture/{name}"
+
+
+class BrandingCache:
+    """The looks of the active tenants of one instance."""
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+        self._held: OrderedDict[str, tuple[Workspace, TenantBranding]] = OrderedDict()
+
+    def of(self, workspace: Workspace) -> TenantBranding:
+        """The look of a workspace as it is now."""
+        held = self._held.get(workspace.tenant)
+        if held is None or held[0] is not workspace:
+            root = f"/i/{self._instance}/t/{workspace.tenant}"
+            held = (workspace, TenantBranding(root, workspace))
+            self._held[workspace.tenant] = held
+        self._held.move_to_end(workspace.tenant)
+        while len(self._held) > _KEPT:
+            self._held.popitem(last=False)
+        return held[1]

@@ -1,0 +1,169 @@
+"""Times, dates, numbers and money as the tenant writes them: zone, date pattern, locale and currency of its section."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale, UnknownLocaleError
+from babel.numbers import format_currency, format_decimal
+
+from crm_core.model.times import from_wire, to_wire
+
+_MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_TOKEN: Final = re.compile(r"[Yy]{4}|[Yy]{2}|M{1,4}|[Dd]{1,4}|%[A-Za-z]")
+_PARTS: Final[Mapping[str, Callable[[date], str]]] = {
+    "yyyy": lambda day: f"{day.year:04d}",
+    "yy": lambda day: f"{day.year % 100:02d}",
+    "MMMM": lambda day: _MONTHS[day.month - 1],
+    "MMM": lambda day: _MONTHS[day.month - 1][:3],
+    "MM": lambda day: f"{day.month:02d}",
+    "M": lambda day: str(day.month),
+    "dddd": lambda day: _DAYS[day.weekday()],
+    "ddd": lambda day: _DAYS[day.weekday()][:3],
+    "dd": lambda day: f"{day.day:02d}",
+    "d": lambda day: str(day.day),
+}
+_PERCENT: Final = {
+    "%Y": "yyyy",
+    "%y": "yy",
+    "%B": "MMMM",
+    "%b": "MMM",
+    "%m": "MM",
+    "%A": "dddd",
+    "%a": "ddd",
+    "%d": "dd",
+}
+
+
+class Moment(NamedTuple):
+    """A moment for readers: ``iso`` for machines, ``short`` for a row, ``full`` to hover over."""
+
+    iso: str
+    short: str
+    full: str
+
+
+class Manner:
+    """How a tenant writes: made of the workspace section, good as long as that is."""
+
+    def __init__(self, section: Mapping[str, Any]) -> None:
+        self.zone = _zone(section.get("timezone"))
+        self.currency = str(section.get("currency") or "EUR")
+        self.locale = _locale(section.get("locale"))
+        self._pattern = section.get("date_format")
+        self._money: dict[tuple[str, str], str] = {}
+
+    def day(self, day: date, *, year: bool = True) -> str:
+        """A date by the tenant's pattern; without one such as ``24 Nov 2026``, the year only where it is wanted."""
+        if self._pattern:
+            return _TOKEN.sub(lambda found: _part(found.group(), day), self._pattern)
+        return f"{day.day} {_MONTHS[day.month - 1][:3]}{f' {day.year}' if year else ''}"
+
+    def number(self, number: int) -> str:
+        """A whole number with its groups."""
+        return str(format_decimal(number, locale=self.locale))
+
+    def money(self, amount: Decimal | str, currency: str | None) -> str:
+        """An amount with its currency; cents only where there are some."""
+        key = (str(amount), currency or self.currency)
+        found = self._money.get(key)
+        if found is None:
+            found = self._formatted(*key)
+            if len(self._money) < 10_000:
+                self._money[key] = found
+        return found
+
+    def _formatted(self, amount: str, currency: str) -> str:
+        try:
+            value = Decimal(amount)
+        except InvalidOperation:
+            return amount
+        pattern = self._whole_pattern() if value == value.to_integral_value() else None
+        return str(format_currency(value, currency, pattern, locale=self.locale, currency_digits=False))
+
+    def _whole_pattern(self) -> str:
+        """The locale's own pattern of money, less its decimals."""
+        return re.sub(r"([.,])0+(?=[^#0]*(;|$))", "", self.locale.currency_formats["standard"].pattern)
+
+
+class Formats:
+    """A tenant's manner at one moment: what is relative is relative to ``now``."""
+
+    def __init__(self, manner: Manner, now: datetime) -> None:
+        self.manner = manner
+        self.now = now.astimezone(manner.zone)
+
+    def moment(self, text: str | datetime | None) -> Moment | None:
+        """A time of the wire for readers: relative for an hour, then the clock, then the date."""
+        if text is None:
+            return None
+        at = from_wire(text) if isinstance(text, str) else text
+        local = at.astimezone(self.manner.zone)
+        iso = text if isinstance(text, str) else to_wire(at)
+        full = f"{self.manner.day(local.date())}, {local.hour:02d}:{local.minute:02d}:{local.second:02d}"
+        return Moment(iso, self._short(local), full)
+
+    def clock(self, text: str) -> str:
+        """The time of day."""
+        return f"{from_wire(text).astimezone(self.manner.zone):%H:%M:%S}"
+
+    def date_unless_today(self, text: str) -> str:
+        """The date of a moment, empty where it is today's."""
+        local = from_wire(text).astimezone(self.manner.zone).date()
+        return "" if local == self.now.date() else self._date(local)
+
+    def day(self, text: str | date) -> Moment:
+        """A date of a record for readers."""
+        day = date.fromisoformat(text) if isinstance(text, str) else text
+        return Moment(day.isoformat(), self._date(day), self.manner.day(day))
+
+    def today(self) -> str:
+        """Today in full."""
+        return f"{_DAYS[self.now.weekday()]}, {self.now.day} {_MONTHS[self.now.month - 1]} {self.now.year}"
+
+    def greeting(self) -> str:
+        """What one says at this time of day."""
+        return "Good morning" if self.now.hour < 12 else "Good afternoon" if self.now.hour < 18 else "Good evening"
+
+    def _date(self, day: date) -> str:
+        return self.manner.day(day, year=day.year != self.now.year)
+
+    def _short(self, local: datetime) -> str:
+        age = self.now - local
+        if timedelta(seconds=-5) < age < timedelta(minutes=1):
+            return "just now"
+        if timedelta() < age < timedelta(hours=1):
+            return f"{int(age.total_seconds() // 60)} min ago"
+        days = (self.now.date() - local.date()).days
+        if days == 0:
+            return f"{local:%H:%M}"
+        return f"Yesterday, {local:%H:%M}" if days == 1 else self._date(local.date())
+
+
+def _part(token: str, day: date) -> str:
+    name = _PERCENT.get(token, token.replace("Y", "y").replace("D", "d"))
+    found = _PARTS.get(name)
+    return found(day) if found else token
+
+
+def _zone(name: str | None) -> ZoneInfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def _locale(tag: str | None) -> Locale:
+    try:
+        return Locale.parse((tag or "en").replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return Locale("en")

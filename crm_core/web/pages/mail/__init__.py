@@ -1,0 +1,1 @@
+"""Mail settings, and emails that pages send."""

@@ -1,0 +1,35 @@
+"""Addresses below a tenant that lead nowhere: a page for people, a problem for everybody else."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from quart import Blueprint, Response, request
+
+from crm_core.errors import CrmError, NotFound
+from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.refusals import anonymous_refusal
+from crm_core.web.pages.site import Site
+from crm_core.web.problems import problem, understood
+
+_PAGES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(?!api/)")
+
+
+def not_found_pages(site: Site) -> Blueprint:
+    """What answers where no route does."""
+    made = Blueprint("not_found", __name__)
+
+    @made.app_errorhandler(404)
+    async def not_found(error: Exception) -> Response:
+        found = _PAGES.match(request.path)
+        if found is None or request.method != "GET" or "text/html" not in request.headers.get("Accept", ""):
+            return problem(understood(error))
+        try:
+            workspace = await site.services.views.of(found.group(1))
+        except CrmError as unknown:
+            return problem(unknown)
+        context = AnonymousContext(site=site, tenant=found.group(1), workspace=workspace, look=site.looks.of(workspace))
+        return anonymous_refusal(context, NotFound("There is no page at this address."))
+
+    return made

@@ -1,0 +1,1 @@
+"""Pages of records: lists, boards, details, forms and conflicts."""

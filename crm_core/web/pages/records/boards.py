@@ -1,0 +1,180 @@
+"""The board of a record type that has lanes: a lane for each value, with count and sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from quart import Response, request
+
+from crm_core.errors import NotFound
+from crm_core.plugin.member import Member
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.cells import CellRenderer, Mark, currency_in, is_person
+from crm_core.web.pages.records.details import record_type_of
+
+MOST_SUMMED: Final = 200  # records of a lane; past it no sum is told, rather than a wrong one
+_SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A record on the board."""
+
+    id: str
+    href: str
+    name: str
+    revision: int
+    about: str
+    mark: Mark | None
+    sum: str
+    day: Moment | None
+    person: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A lane; ``more`` leads to all of its records where the board does not show them."""
+
+    value: str
+    title: str
+    count: str
+    sum: str
+    cards: tuple[Card, ...]
+    more: str
+    empty: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardView:
+    """A board for its page."""
+
+    module: str
+    title: str
+    sub: str
+    member: str
+    lane_member: str
+    here: str
+    list: str
+    create: str
+    create_text: str
+    search_hint: str
+    q: str
+    may_move: bool
+    lanes: tuple[Lane, ...]
+
+
+async def board(context: PageContext, module: str) -> Response:
+    """The board of a module."""
+    record_type = record_type_of(context, module)
+    if record_type.LANES is None:
+        raise NotFound("This module has no board.")
+    return await context.page("board.html", module, await _view(context, record_type, record_type.LANES))
+
+
+async def _view(context: PageContext, record_type: RecordType, lanes: str) -> BoardView:
+    module, path = record_type.NAME, f"{context.root}/{record_type.NAME}"
+    member, state = record_type.member(lanes), context.workspace.modules.states[module]
+    found = [await _lane(context, record_type, member, value, title) for value, title in member.choices]
+    labels = " or ".join(record_type.member(name).label.lower() for name in record_type.SEARCHED)
+    total = sum(count for _, count in found)
+    return BoardView(
+        module=module,
+        title=state.title,
+        sub=f"{context.look.manner.number(total)} in all",
+        member=member.label.lower(),
+        lane_member=lanes,
+        here=f"{path}/board",
+        list=f"{path}?view=list",
+        create=f"{path}/new" if context.may(f"{module}.create", writes=True) else "",
+        create_text=f"New {record_type.SINGULAR.lower()}",
+        search_hint=labels.capitalize() or "Search",
+        q=request.args.get("q", "")[:200],
+        may_move=context.may(f"{module}.update", writes=True),
+        lanes=tuple(lane for lane, _ in found),
+    )
+
+
+async def _lane(
+    context: PageContext, record_type: RecordType, member: Member, value: str, title: str
+) -> tuple[Lane, int]:
+    records, total = await lane_of(context, record_type, member.name, value, request.args.get("q", "")[:200])
+    shower = CellRenderer(context, record_type)
+    cards = [await _card(context, shower, record_type, record) for record in records[:_SHOWN]]
+    query = urlencode({"view": "list", member.name: value})
+    plural = context.workspace.modules.states[record_type.NAME].title.lower()
+    lane = Lane(
+        value=value,
+        title=title,
+        count=context.look.manner.number(total),
+        sum=sum_of(context, record_type, records) if total <= MOST_SUMMED else "",
+        cards=tuple(cards),
+        more=f"{context.root}/{record_type.NAME}?{query}" if total > len(cards) else "",
+        empty=f"No {plural} here. Move one to this lane.",
+    )
+    return lane, total
+
+
+async def lane_of(
+    context: PageContext, record_type: RecordType, member: str, value: str, words: str = ""
+) -> tuple[list[dict[str, Any]], int]:
+    """The newest records of a lane, as many as can be summed, and how many there are."""
+    call = context.services.records.call(context.tenant, context.caller, record_type.NAME)
+    asked = {member: value, "limit": str(MOST_SUMMED), "total": "true", "sort": "-updated_at"}
+    if words:
+        asked["q"] = words
+    listing = await context.services.records.reads.list(call, asked)
+    return [msgspec.json.decode(document.body) for document in listing.documents], listing.total or 0
+
+
+def sum_of(context: PageContext, record_type: RecordType, records: Iterable[Mapping[str, Any]]) -> str:
+    """The amounts of records, added up by currency; empty for a type without amounts."""
+    amount = next((member.name for member in record_type.members if member.kind == "decimal"), None)
+    if amount is None:
+        return ""
+    sums: dict[str, Decimal] = {}
+    for record in records:
+        if record[amount] is not None:
+            currency = currency_in(record_type, record) or context.look.manner.currency
+            sums[currency] = sums.get(currency, Decimal()) + Decimal(record[amount])
+    money = context.look.manner.money
+    return " + ".join(money(total, currency) for currency, total in sorted(sums.items())) or money("0", None)
+
+
+async def _card(context: PageContext, shower: CellRenderer, record_type: RecordType, record: Mapping[str, Any]) -> Card:
+    about = person = total = ""
+    day: str | None = None
+    for member in _of_card(record_type):
+        value = record.get(member.name)
+        if value is None:
+            continue
+        if member.kind == "reference" and not about:
+            about = (await shower.cell(member.name, record)).text
+        elif member.kind == "date" and day is None:
+            day = value
+        elif member.kind == "decimal" and not total:
+            total = context.look.manner.money(value, currency_in(record_type, record))
+        elif is_person(member):
+            person = await context.people.addressed(value)
+    return Card(
+        id=record["id"],
+        href=f"{context.root}/{record_type.NAME}/{record['id']}",
+        name=record["name"],
+        revision=record["revision"],
+        about=about,
+        mark=None,
+        sum=total,
+        day=context.formats.day(date.fromisoformat(day)) if day else None,
+        person=person,
+    )
+
+
+def _of_card(record_type: RecordType) -> Iterator[Member]:
+    return (one for one in record_type.members if one.kind in ("reference", "date", "decimal") or is_person(one))

@@ -1,0 +1,201 @@
+"""Values of records as readers see them: by the kind of each member, never by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+from markupsafe import Markup, escape
+
+from crm_core.plugin.member import Member
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.shape import collection_of
+from crm_core.web.pages.layout.names import PERSON_MEMBERS
+
+if TYPE_CHECKING:
+    from crm_core.web.pages.page_context import PageContext
+
+
+class Mark(NamedTuple):
+    """A state: its tone, icon and word, always all three."""
+
+    tone: str
+    icon: str
+    text: str
+
+
+class Cell(NamedTuple):
+    """A value with its label: as text, and as the HTML that shows it, with everything in it escaped."""
+
+    label: str
+    text: str
+    html: Markup
+    mark: Mark | None = None
+    tags: tuple[str, ...] = ()
+
+
+_MARKS: Final[Mapping[str, tuple[str, str]]] = {
+    "active": ("ok", "check"),
+    "won": ("ok", "check"),
+    "done": ("ok", "check"),
+    "lead": ("info", "bolt"),
+    "new": ("info", "bolt"),
+    "qualified": ("info", "eye"),
+    "proposal": ("warn", "mail"),
+    "pending": ("warn", "clock"),
+    "inactive": ("idle", "pause"),
+    "lost": ("idle", "x"),
+    "closed": ("idle", "lock"),
+}
+"""Tones of words that CRMs use for states; any other word is calm."""
+
+NOTHING: Final = Markup('<span class="muted">\u2013</span>')
+_LINES: Final = Markup('<span class="text" dir="auto">{}</span>')
+_EMPTY: Final[tuple[Any, ...]] = ([], {})
+_YES, _NO = Mark("ok", "check", "Yes"), Mark("idle", "minus", "No")
+
+OWNED_LABELS: Final[Mapping[str, str]] = {
+    "id": "Id",
+    "external_id": "External id",
+    "created_at": "Created",
+    "updated_at": "Updated",
+    "created_by": "Created by",
+    "updated_by": "Changed by",
+    "revision": "Revision",
+}
+
+
+def mark_of(member: Member, value: str) -> Mark:
+    """The state that a choice's value is."""
+    tone, icon = _MARKS.get(value, ("idle", "minus"))
+    return Mark(tone, icon, dict(member.choices).get(value, value))
+
+
+def is_person(member: Member) -> bool:
+    """Whether a member holds a colleague."""
+    return member.kind == "text" and member.name in PERSON_MEMBERS
+
+
+class CellRenderer:
+    """Turns the values of records of one type into cells; names of referenced records are looked up once each."""
+
+    def __init__(self, context: PageContext, record_type: RecordType) -> None:
+        self.context = context
+        self.record_type = record_type
+        self._parts = context.site.renderer.parts
+        self._names: dict[tuple[str, str], str | None] = {}
+        self._members = {member.name: member for member in record_type.members}
+        self._people = {member.name for member in record_type.members if is_person(member)}
+
+    async def cell(self, name: str, record: Mapping[str, Any]) -> Cell:
+        """The value of a member, or of one of those that the core owns."""
+        value = record.get(name)
+        member = self._members.get(name)
+        if member is None:
+            return await self._owned(name, value)
+        if value is None or value in _EMPTY:
+            return Cell(member.label, "", NOTHING)
+        if member.kind == "choice":
+            mark = mark_of(member, value)
+            return Cell(member.label, mark.text, self._parts.badge(mark), mark)
+        if name in self._people:
+            person = await self.context.people.addressed(value)
+            return Cell(member.label, person, self._parts.who(person))
+        if member.kind == "reference":
+            return await self._reference(member, value)
+        return self._plain(member, value, record)
+
+    def _plain(self, member: Member, value: Any, record: Mapping[str, Any]) -> Cell:
+        if member.kind == "flag":
+            mark = _YES if value else _NO
+            return Cell(member.label, mark.text, self._parts.badge(mark))
+        if member.kind == "texts":
+            return Cell(member.label, ", ".join(value), self._parts.tags(tuple(value)), None, tuple(value))
+        if member.kind == "date":
+            day = self.context.formats.day(value)
+            return Cell(member.label, day.short, self._parts.when(day))
+        text, href = self._text(member, value, record), _link(member, value)
+        if href:
+            return Cell(member.label, text, link(href, text))
+        return Cell(member.label, text, _LINES.format(text) if "\n" in text else escape(text))
+
+    def asks(self, record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Whose names the cells of these members hold: a record type and an id, or no type and a mail address."""
+        for name in names:
+            member, value = self._members.get(name), record.get(name)
+            if member is not None and value:
+                if member.reference is not None:
+                    yield member.reference, value
+                elif name in self._people:
+                    yield "", value
+
+    async def named(self, record_type: str, value: str) -> str | None:
+        """The name that was asked for."""
+        return await self.name_of(record_type, value) if record_type else await self.context.people.addressed(value)
+
+    async def name_of(self, record_type: str, record_id: str) -> str | None:
+        """The name of a record; None where there is none, or the user may not see it."""
+        key = (record_type, record_id)
+        if key not in self._names:
+            self._names[key] = await self._named(record_type, record_id)
+        return self._names[key]
+
+    async def _named(self, record_type: str, record_id: str) -> str | None:
+        context = self.context
+        if not context.may(f"{record_type}.view"):
+            return None
+        read = await context.services.backend.get(context.tenant, collection_of(record_type), record_id)
+        return None if read.document is None else str(msgspec.json.decode(read.document.body)["name"])
+
+    async def _owned(self, name: str, value: Any) -> Cell:
+        label = OWNED_LABELS[name]
+        if name.endswith("_at"):
+            moment = self.context.formats.moment(value)
+            return Cell(label, moment.short, self._parts.when(moment)) if moment else Cell(label, "", NOTHING)
+        text = await self.context.people.actor(value) if name.endswith("_by") else "" if value is None else str(value)
+        return Cell(label, text, escape(text) if text else NOTHING)
+
+    async def _reference(self, member: Member, value: str) -> Cell:
+        assert member.reference is not None
+        name = await self.name_of(member.reference, value)
+        if name is None:
+            return Cell(member.label, "Not visible to you", Markup('<span class="muted">Not visible to you</span>'))
+        return Cell(member.label, name, link(f"{self.context.root}/{member.reference}/{value}", name))
+
+    def _text(self, member: Member, value: Any, record: Mapping[str, Any]) -> str:
+        if member.kind == "decimal":
+            return self.context.look.manner.money(value, currency_in(self.record_type, record))
+        if member.kind == "object":
+            return "\n".join(str(inner) for inner in value.values() if inner is not None)
+        if member.kind == "entries":
+            return "\n".join(f"{name}: {told(inner)}" for name, inner in value.items())
+        if member.kind == "integer":
+            return self.context.look.manner.number(value)
+        return str(value)
+
+
+def currency_in(record_type: RecordType, record: Mapping[str, Any]) -> str | None:
+    """The currency that a record names for its amounts."""
+    for member in record_type.members:
+        if member.kind == "currency":
+            found: str | None = record.get(member.name)
+            return found
+    return None
+
+
+def link(href: str, text: str) -> Markup:
+    """A link; built by hand, since pages hold many and a format of Markup costs five times as much."""
+    return Markup(f'<a href="{escape(href)}" dir="auto">{escape(text)}</a>')  # noqa: S704 -- both parts are escaped
+
+
+def told(value: Any) -> str:
+    """A value of a free member as text."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _link(member: Member, value: Any) -> str:
+    """Where a contact detail leads; what it holds was checked when it was written."""
+    if member.kind == "email":
+        return f"mailto:{value}"
+    return f"tel:{''.join(c for c in value if c in '+0123456789')}" if member.kind == "phone" else ""

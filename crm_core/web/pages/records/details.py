@@ -1,0 +1,201 @@
+"""The page of one record: what it says, what refers to it, who wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from quart import Response
+
+from crm_core.errors import NotFound
+from crm_core.plugin.record_type import RecordType, Reference
+from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.frame import icon_of
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.cells import Cell, CellRenderer, Mark, currency_in, mark_of
+
+_SHOWN: Final = 5  # records of each type that refer to this one
+
+
+@dataclass(frozen=True, slots=True)
+class PageLink:
+    """A way on."""
+
+    href: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Related:
+    """A record that refers to this one."""
+
+    href: str
+    name: str
+    about: str
+    mark: Mark | None
+    sum: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelatedGroup:
+    """The records of one type that refer to this one by one member."""
+
+    title: str
+    icon: str
+    create: str
+    items: tuple[Related, ...]
+    more: str
+    more_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something in a record's life."""
+
+    who: str
+    verb: str
+    at: Moment | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordView:
+    """A record for its page."""
+
+    module: str
+    title: str
+    list: str
+    id: str
+    name: str
+    revision: int
+    mark: Mark | None
+    tags: tuple[str, ...]
+    creates: tuple[PageLink, ...]
+    edit: str
+    facts: tuple[Cell, ...]
+    related: tuple[RelatedGroup, ...]
+    life: tuple[Event, ...]
+
+
+async def detail(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """The page of a record."""
+    record_type = record_type_of(context, module)
+    record = await record_of(context, module, id)
+    return await context.page("record.html", module, await _view(context, record_type, record))
+
+
+def record_type_of(context: PageContext, module: str) -> RecordType:
+    """The record type of a module. Raises NotFound."""
+    found = context.services.registry.record_types.get(module)
+    if found is None:
+        raise NotFound("There is no such page.")
+    return found
+
+
+async def record_of(context: PageContext, module: str, record_id: str) -> dict[str, Any]:
+    """A record. Raises NotFound, AccessError."""
+    records = context.services.records
+    document = await records.reads.detail(records.call(context.tenant, context.caller, module), record_id)
+    found: dict[str, Any] = msgspec.json.decode(document.body)
+    return found
+
+
+async def _view(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> RecordView:
+    module, path = record_type.NAME, f"{context.root}/{record_type.NAME}"
+    shower = CellRenderer(context, record_type)
+    facts = [await shower.cell(name, record) for name in _facts(record_type)]
+    tags = next((cell.tags for cell in facts if cell.tags), ())
+    may_update = context.may(f"{module}.update", writes=True)
+    related = [group async for group in _related(context, record_type, record)]
+    return RecordView(
+        module=module,
+        title=context.workspace.modules.states[module].title,
+        list=path,
+        id=record["id"],
+        name=record["name"],
+        revision=record["revision"],
+        mark=next((cell.mark for cell in facts if cell.mark), None),
+        tags=tags,
+        creates=tuple(_creates(context, record_type, record)),
+        edit=f"{path}/{record['id']}/edit" if may_update else "",
+        facts=tuple(facts),
+        related=tuple(related),
+        life=tuple([event async for event in _life(context, record)]),
+    )
+
+
+def _facts(record_type: RecordType) -> Iterator[str]:
+    for member in record_type.members:
+        if member.name != "name" and not (member.kind == "currency" and _has_amount(record_type)):
+            yield member.name
+    yield "external_id"
+
+
+def _has_amount(record_type: RecordType) -> bool:
+    return any(member.kind == "decimal" for member in record_type.members)
+
+
+def referrers(context: PageContext, record_type: RecordType) -> Iterator[tuple[RecordType, Reference]]:
+    """The types whose records refer to records of this one, where the user may see them."""
+    for other in context.services.registry.record_types.values():
+        for reference in other.REFERENCES:
+            fits = reference.record_type == record_type.NAME and reference.member in other.FILTERABLE
+            if fits and context.may(f"{other.NAME}.view"):
+                yield other, reference
+
+
+def _creates(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Iterator[PageLink]:
+    for other, reference in referrers(context, record_type):
+        if context.may(f"{other.NAME}.create", writes=True):
+            href = f"{context.root}/{other.NAME}/new?{reference.member}={record['id']}"
+            yield PageLink(href, f"New {other.SINGULAR.lower()}")
+
+
+async def _related(
+    context: PageContext, record_type: RecordType, record: dict[str, Any]
+) -> AsyncIterator[RelatedGroup]:
+    for other, reference in referrers(context, record_type):
+        state = context.workspace.modules.states[other.NAME]
+        call = context.services.records.call(context.tenant, context.caller, other.NAME)
+        asked = {reference.member: record["id"], "limit": str(_SHOWN), "sort": "-updated_at", "total": "true"}
+        listing = await context.services.records.reads.list(call, asked)
+        found = [msgspec.json.decode(document.body) for document in listing.documents]
+        path, total = f"{context.root}/{other.NAME}", listing.total or 0
+        filtered = f"{path}?view=list&{reference.member}={record['id']}"
+        may_create = context.may(f"{other.NAME}.create", writes=True)
+        yield RelatedGroup(
+            title=state.title,
+            icon=icon_of(state),
+            create=f"{path}/new?{reference.member}={record['id']}" if may_create else "",
+            items=tuple(related(context, other, one) for one in found),
+            more=filtered if total > len(found) else "",
+            more_text=f"All {context.look.manner.number(total)}",
+        )
+
+
+def related(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Related:
+    """A record in a line: its name, day, state and amount."""
+    about, mark, total = "", None, ""
+    for member in record_type.members:
+        value = record.get(member.name)
+        if value is None:
+            continue
+        if member.kind == "date" and not about:
+            about = f"{member.label} {context.formats.day(value).short}"
+        elif member.kind == "choice" and mark is None:
+            mark = mark_of(member, value)
+        elif member.kind == "flag" and value:
+            mark = Mark("ok", "check", member.label)
+        elif member.kind == "decimal" and not total:
+            total = context.look.manner.money(value, currency_in(record_type, record))
+    href = f"{context.root}/{record_type.NAME}/{record['id']}"
+    return Related(href=href, name=record["name"], about=about, mark=mark, sum=total)
+
+
+async def _life(context: PageContext, record: dict[str, Any]) -> AsyncIterator[Event]:
+    people, formats = context.people, context.formats
+    if record["revision"] > 1:
+        changed = f"wrote revision {record['revision']}"
+        yield Event(await people.actor(record["updated_by"]), changed, formats.moment(record["updated_at"]))
+    yield Event(await people.actor(record["created_by"]), "created it", formats.moment(record["created_at"]))

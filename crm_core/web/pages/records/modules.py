@@ -1,0 +1,43 @@
+"""The page of a module that keeps no records of its own: what it is, and what the user may do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from quart import Response
+
+from crm_core.web.pages.layout.frame import icon_of
+from crm_core.web.pages.page_context import PageContext
+
+_ACTIONS: Final = {"view": "See", "create": "Create", "update": "Change", "export": "Export", "edit": "Edit"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleView:
+    """A module for its page."""
+
+    module: str
+    title: str
+    icon: str
+    rights: str
+
+
+async def module_page(context: PageContext, module: str) -> Response:
+    """The page of a module without records."""
+    state = context.workspace.modules.states[module]
+    rights = [action_told(key) for key in state.module.features if key in context.keys]
+    view = ModuleView(module=module, title=state.title, icon=icon_of(state), rights=listed_told(rights))
+    return await context.page("module.html", module, view)
+
+
+def action_told(key: str) -> str:
+    """The action of a feature key as a word."""
+    action = key.partition(".")[2]
+    return _ACTIONS.get(action, action.replace("_", " ").capitalize())
+
+
+def listed_told(words: list[str]) -> str:
+    """Words as one phrase: ``See, create and change``."""
+    lower = [word if at == 0 else word.lower() for at, word in enumerate(words)]
+    return f"{', '.join(lower[:-1])} and {lower[-1]}" if len(lower) > 1 else "".join(lower)

@@ -1,0 +1,55 @@
+"""Setting one member of a record: a card moved to another lane, a task ticked off; each can be undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from quart import Response, request
+
+from crm_core.errors import InvalidRecord, NotFound, RevisionMismatch
+from crm_core.plugin.member import Member
+from crm_core.records.shape import etag
+from crm_core.web.pages.layout.frame import Undo
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.details import record_type_of
+from crm_core.web.pages.records.forms import is_optional, meant, values_of
+
+_SETTABLE = frozenset({"choice", "flag"})
+
+
+async def set_one(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Set the member that the form names, unless the record has changed since the page was made."""
+    form = await request.form
+    record_type, records = record_type_of(context, module), context.services.records
+    member = next((one for one in record_type.members if one.name == form.get("member")), None)
+    if member is None or member.kind not in _SETTABLE:
+        raise NotFound("There is no such member to set.")
+    call = records.call(context.tenant, context.caller, module)
+    document = await records.reads.detail(call, id)
+    if form.get("revision") != str(document.revision):
+        raise RevisionMismatch("Somebody changed this record meanwhile, so it was left as it is. Look at it again.")
+    record, value = msgspec.json.decode(document.body), meant(member, form.get("value", ""))
+    message = _message(member, record["name"], value)
+    written = await records.writes.update(call, id, {member.name: value}, etag(document.revision, document.body))
+    was = values_of(record_type, record)[member.name]
+    back = form.get("back") or f"{context.root}/"
+    undo = Undo(action=request.path, member=member.name, value=was, revision=written.revision, back=back)
+    return context.go(back, message, undo)
+
+
+def _message(member: Member, name: str, value: Any) -> str:
+    """What was done, for the page that follows; made before the write, so that a refusal leaves the record alone.
+
+    Raises:
+        InvalidRecord: the member has no such choice.
+    """
+    label = member.label.lower()
+    if member.kind == "flag":
+        return f"{name}: {label}" if value else f"{name}: not {label}"
+    if value is None and is_optional(member):
+        return f"{name}: no {label}"
+    choice = dict(member.choices).get(value)
+    if choice is None:
+        raise InvalidRecord(f"Unknown {label} {(value or '')[:60]!a}. Reload the page and choose again.")
+    return f"{name}: moved to {choice}"

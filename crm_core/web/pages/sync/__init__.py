@@ -1,0 +1,1 @@
+"""The sync console: attempts, the log, sections and their history."""

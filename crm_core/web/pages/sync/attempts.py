@@ -1,0 +1,153 @@
+"""The page of one attempt: what is to be mended first, then the sixteen checks, then everything that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from quart import Response
+
+from crm_core import errors
+from crm_core.errors import CrmError
+from crm_core.model.log import LogEntry, holds
+from crm_core.web.pages.home.dashboard import Fact
+from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.cells import Mark
+from crm_core.web.pages.sync.check_titles import Check, checks_of, failed_check
+from crm_core.web.pages.sync.console import mark_of_outcome, told_of
+from crm_core.web.pages.sync.remedies import Mending, mending_of
+
+_STATUSES: Final = {
+    one.code: one.status
+    for one in vars(errors).values()
+    if isinstance(one, type) and issubclass(one, CrmError) and isinstance(one.code, str)
+}
+_VERBS: Final = {"applied": "applied", "previewed": "previewed", "rejected": "refused", "failed": "failed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    """An attempt for its page."""
+
+    title: str
+    sub: str
+    request_id: str
+    at: Moment | None
+    mark: Mark
+    tone: str
+    older: str
+    mend: Mending | None
+    code: str
+    message: str
+    checks: tuple[Check, ...]
+    checks_sum: str
+    request: tuple[Fact, ...]
+    answer: tuple[Fact, ...]
+    answer_mark: Mark
+    entry: tuple[Fact, ...]
+    chain: Mark
+
+
+async def attempt(context: PageContext, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """The page of an attempt."""
+    entry = await context.services.log.one(context.tenant, id)
+    older, _ = await context.services.log.page(context.tenant, {"until": entry.received_at}, limit=1, cursor=None)
+    before = f"{context.root}/sync/attempts/{older[0].id}" if older else ""
+    return await context.page("attempt.html", "sync", _view(context, entry, before))
+
+
+def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
+    checks = tuple(checks_of(entry, context.services.settings.instance))
+    version = f" version {entry.payload_version}" if entry.payload_version is not None else ""
+    mark = mark_of_outcome(entry.status)
+    return AttemptView(
+        title=f"{(entry.payload_type or 'Push').capitalize()}{version}, {_VERBS[entry.status]}",
+        sub=_sub(entry),
+        request_id=entry.request_id,
+        at=context.formats.moment(entry.received_at),
+        mark=mark,
+        tone="bad" if entry.status == "failed" else "warn",
+        older=older,
+        mend=mending_of(entry),
+        code=entry.error_code or "",
+        message=entry.error_message or "",
+        checks=checks,
+        checks_sum=_sum(entry, checks),
+        request=tuple(_request(context, entry)),
+        answer=tuple(_answer(entry)),
+        answer_mark=Mark(mark.tone, mark.icon, str(status_of(entry))),
+        entry=tuple(_entry(entry)),
+        chain=_chain(entry),
+    )
+
+
+def status_of(entry: LogEntry) -> int:
+    """The status that the attempt was answered with."""
+    if entry.error_code is None:
+        return 200
+    return _STATUSES.get(entry.error_code, 422)
+
+
+def _sub(entry: LogEntry) -> str:
+    parts = [f" from {entry.source_ip}" if entry.source_ip else "", f"answered {status_of(entry)}"]
+    if entry.duration_ms is not None:
+        parts[1] += f" after {entry.duration_ms} ms"
+    parts.append(told_of(entry).lower() if entry.error_code is None else "nothing changed")
+    if entry.count > 1:
+        parts.append(f"stands for {entry.count} attempts")
+    return " · ".join(parts)
+
+
+def _sum(entry: LogEntry, checks: tuple[Check, ...]) -> str:
+    passed, failed = sum(check.word == "Passed" for check in checks), failed_check(entry)
+    if entry.error_code is None and not entry.scheme:
+        return "Restored here: nobody pushed, so checks 1 to 12 do not apply"
+    if failed is None:
+        return "All 16 passed" if entry.error_code is None else f"{passed} passed; then this side failed"
+    left = len(checks) - passed - 1
+    return f"{passed} passed, number {failed} failed, {left} were not reached"
+
+
+def _request(context: PageContext, entry: LogEntry) -> Iterator[Fact]:
+    yield Fact("Request id", entry.request_id, code=True)
+    for name, value, code in (
+        ("Sender's id", entry.client_request_id, True),
+        ("Scheme", entry.scheme, False),
+        ("Key", f"{context.tenant}:{entry.key_version}" if entry.key_version is not None else None, True),
+        ("Signature", entry.signature_result.replace("_", " ").capitalize(), False),
+        ("Nonce", entry.nonce, True),
+        ("Mode", entry.mode, False),
+        ("By", entry.actor, True),
+        ("Size", f"{entry.payload_bytes:,} bytes" if entry.payload_bytes is not None else None, False),
+        ("Body hash", entry.payload_sha256, True),
+    ):
+        if value:
+            yield Fact(name, value, code=code)
+
+
+def _answer(entry: LogEntry) -> Iterator[Fact]:
+    if entry.error_code:
+        yield Fact("Code", entry.error_code, code=True)
+        yield Fact("Detail", entry.error_message or "The code says it all.")
+        return
+    yield Fact("Status", entry.status)
+    if entry.revision is not None:
+        yield Fact("Revision", str(entry.revision))
+    yield Fact("Changes", str(entry.changes_count or 0))
+
+
+def _entry(entry: LogEntry) -> Iterator[Fact]:
+    if entry.entry_hash is None:
+        yield Fact("Kept", "Beside the chain: it was not verified")
+        return
+    yield Fact("Number", str(entry.seq))
+    yield Fact("Previous", entry.prev_hash or "", code=True)
+    yield Fact("This entry", entry.entry_hash, code=True)
+
+
+def _chain(entry: LogEntry) -> Mark:
+    if entry.entry_hash is None:
+        return Mark("idle", "minus", "Not in the chain")
+    return Mark("ok", "check", "Hash holds") if holds(entry) else Mark("bad", "x", "Hash broken")

@@ -1,0 +1,188 @@
+"""Attempts over time as a chart: bars in per cent of the width and text in pixels, so that one drawing fits all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from crm_core.model.log import LogEntry
+from crm_core.model.times import from_wire
+from crm_core.web.pages.layout.formats import Manner
+
+SHOWN: Final = ("applied", "rejected", "failed")
+_LEFT, _TOP, _BASE = 4.0, 12, 148  # per cent, pixels, pixels
+_MOST_TICKS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of time and the buckets it is told in; ``every`` so many buckets have a label."""
+
+    name: str
+    text: str
+    span: timedelta
+    bucket: timedelta
+    every: int
+    unit: str
+
+
+PERIODS: Final = (
+    Period("24h", "24 h", timedelta(hours=24), timedelta(hours=1), 3, "Hour"),
+    Period("7d", "7 days", timedelta(days=7), timedelta(hours=6), 4, "Six hours"),
+    Period("30d", "30 days", timedelta(days=30), timedelta(days=1), 5, "Day"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The sum of one outcome."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A line of the grid."""
+
+    y: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class BarPart:
+    """One outcome in a bar."""
+
+    name: str
+    x: float
+    y: int
+    width: float
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A bucket: its parts from the base up, and what is told of it."""
+
+    x: float
+    middle: float
+    told: str
+    label: str
+    odd: bool
+    parts: tuple[BarPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A bucket in the table."""
+
+    name: str
+    applied: int
+    rejected: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A chart and its table; only buckets with something in them stand in the table."""
+
+    title: str
+    summary: str
+    unit: str
+    step: float
+    totals: tuple[Total, ...]
+    ticks: tuple[Tick, ...]
+    bars: tuple[Bar, ...]
+    rows: tuple[Line, ...]
+
+
+def chart_of(entries: Iterable[LogEntry], period: Period, now: datetime, manner: Manner, *, cut: bool) -> Chart:
+    """The chart of the attempts of a period. ``cut``: there are more than were read."""
+    start, buckets = _buckets(period, now, manner)
+    counts = [dict.fromkeys(SHOWN, 0) for _ in range(buckets)]
+    for entry in entries:
+        at = int((from_wire(entry.received_at) - start) / period.bucket)
+        if 0 <= at < buckets and entry.status in SHOWN:
+            counts[at][entry.status] += entry.count
+    names = [_name(start + period.bucket * at, period, manner) for at in range(buckets)]
+    totals = tuple(Total(name, sum(count[name] for count in counts)) for name in SHOWN)
+    ticks = ticks_for(max(sum(count.values()) for count in counts))
+    step = (100 - _LEFT) / buckets
+    return Chart(
+        title=f"Sync attempts, last {period.text.replace('24 h', '24 hours')}",
+        summary=_summary(counts, names, totals, cut=cut),
+        unit=period.unit,
+        step=round(step, 3),
+        totals=totals,
+        ticks=tuple(Tick(_y(tick, ticks[-1]), str(tick)) for tick in ticks),
+        bars=tuple(
+            _bar(at, counts[at], names[at], step=step, top=ticks[-1], every=period.every) for at in range(buckets)
+        ),
+        rows=tuple(
+            Line(names[at][0], *counts[at].values()) for at in reversed(range(buckets)) if any(counts[at].values())
+        ),
+    )
+
+
+def ticks_for(most: int) -> list[int]:
+    """Round numbers from 0 to at least ``most``, five at the most."""
+    size = 1
+    for size in (factor * 10**power for power in range(12) for factor in (1, 2, 5)):
+        if size * (_MOST_TICKS - 1) >= most:
+            break
+    count = max(1, -(-most // size))
+    return [size * at for at in range(count + 1)]
+
+
+def _buckets(period: Period, now: datetime, manner: Manner) -> tuple[datetime, int]:
+    """Where the first bucket begins, in the tenant's own hours and days, and how many there are."""
+    local = now.astimezone(manner.zone)
+    hours = int(period.bucket.total_seconds() // 3600)
+    end = local.replace(minute=0, second=0, microsecond=0, hour=local.hour - local.hour % hours) + period.bucket
+    count = int(period.span / period.bucket)
+    return end - period.bucket * count, count
+
+
+def _name(at: datetime, period: Period, manner: Manner) -> tuple[str, str]:
+    """A bucket's name in full, and as a label."""
+    day = manner.day(at.date(), year=False)
+    if period.bucket >= timedelta(days=1):
+        return day, day
+    clock = f"{at:%H:%M}"
+    return f"{day}, {clock}", clock if period.span <= timedelta(days=1) else day
+
+
+def _y(value: int, top: int) -> int:
+    return _BASE - round((_BASE - _TOP) * value / max(top, 1))
+
+
+def _bar(at: int, counts: dict[str, int], names: tuple[str, str], *, step: float, top: int, every: int) -> Bar:
+    x, parts, below = _LEFT + at * step, [], 0
+    for name in SHOWN:
+        if counts[name]:
+            low, high = _y(below, top), _y(below + counts[name], top)
+            parts.append(BarPart(name, round(x + step * 0.2, 3), high, round(step * 0.6, 3), max(low - high - 1, 1)))
+            below += counts[name]
+    labelled = at % every == 0
+    return Bar(
+        x=round(x, 3),
+        middle=round(x + step / 2, 3),
+        told=f"{names[0]}: " + ", ".join(f"{counts[name]} {name}" for name in SHOWN),
+        label=names[1] if labelled else "",
+        odd=labelled and at // every % 2 == 1,
+        parts=tuple(parts),
+    )
+
+
+def _summary(
+    counts: Sequence[dict[str, int]], names: Sequence[tuple[str, str]], totals: Sequence[Total], *, cut: bool
+) -> str:
+    sums = [sum(count.values()) for count in counts]
+    if not any(sums):
+        return "No attempt in this time."
+    told = ", ".join(f"{total.count} {total.name}" for total in totals)
+    most = sums.index(max(sums))
+    more = " Only the newest attempts are drawn." if cut else ""
+    return f"{told}. The most came at {names[most][0]}: {sums[most]}.{more}"

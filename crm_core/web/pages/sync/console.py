@@ -1,0 +1,262 @@
+"""The sync console: in ten seconds, whether sync works and, if not, why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from quart import Response, request
+
+from crm_core.model.log import LogEntry, holds
+from crm_core.model.times import to_wire
+from crm_core.sync.log import FILTERS, shown
+from crm_core.web.pages.home.dashboard import Fact
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.cells import Mark
+from crm_core.web.pages.records.forms import Option
+from crm_core.web.pages.records.list_view import PageLinks
+from crm_core.web.pages.sync.charts import PERIODS, Chart, Period, chart_of
+from crm_core.web.pages.sync.console_view import (
+    AttemptRow,
+    Console,
+    KeyRow,
+    PeriodLink,
+    PluginRow,
+    RosterView,
+    SectionRow,
+    Status,
+)
+from crm_core.web.pages.sync.push_template import template_of
+from crm_core.web.pages.sync.remedies import mending_of
+from crm_core.web.streams import CSV, csv_lines
+
+_SHOWN: Final = 15
+_MOST_DRAWN: Final = 5000
+_OUTCOMES: Final[Mapping[str, Mark]] = {
+    "applied": Mark("ok", "check", "Applied"),
+    "previewed": Mark("info", "eye", "Previewed"),
+    "rejected": Mark("warn", "lock", "Rejected"),
+    "failed": Mark("bad", "x", "Failed"),
+}
+_STATUS: Final = {
+    "ok": ("ok", "check", "Ok: pushes are accepted"),
+    "degraded": ("bad", "alert", "Degraded: something needs mending"),
+    "stale": ("warn", "clock", "Stale: a push is overdue"),
+    "disabled": ("idle", "pause", "Disabled: pushes are refused"),
+}
+
+
+async def console(context: PageContext) -> Response:
+    """The sync console."""
+    return await _page(context, {})
+
+
+async def tried(context: PageContext) -> Response:
+    """The sync console with the request that the form describes; nothing is sent."""
+    form = await request.form
+    return await _page(context, {name: form.get(name, "") for name in ("type", "mode", "data")})
+
+
+async def exported(context: PageContext) -> Response:
+    """The whole log as CSV, streamed."""
+
+    async def rows() -> AsyncIterator[dict[str, Any]]:
+        async for entry in context.services.log.every(context.tenant, {}):
+            yield shown(entry)
+
+    made = Response(csv_lines(rows(), LogEntry.__struct_fields__), 200, content_type=f"{CSV}; charset=utf-8")
+    made.headers["Content-Disposition"] = 'attachment; filename="sync-log.csv"'
+    made.headers["Cache-Control"] = "no-store"
+    return made
+
+
+def mark_of_outcome(status: str) -> Mark:
+    """An outcome with its tone and icon."""
+    return _OUTCOMES[status]
+
+
+async def _page(context: PageContext, wanted: Mapping[str, str]) -> Response:
+    health = await context.services.health.told(context.tenant)
+    picked = {name: request.args.get(name, "") for name in ("status", "payload_type", "id")}
+    entries, following = await _entries(context, picked)
+    period = next((one for one in PERIODS if one.name == request.args.get("period")), PERIODS[0])
+    filtered = any(picked.values())
+    view = Console(
+        instance=context.services.settings.instance,
+        tenant=context.tenant,
+        export=f"{context.root}/sync/log.csv",
+        status=_status(context, health),
+        facts=tuple(_facts(context, health)),
+        periods=tuple(PeriodLink(f"?period={one.name}#activity", one.text, one is period) for one in PERIODS),
+        chart=await _chart(context, period),
+        roster=RosterView(context.formats.moment(health["roster"]["loaded_at"])),
+        keys=tuple(_key(context, health, key) for key in health["accepted_keys"]),
+        outcomes=(Option("", "Any outcome"), *(Option(name, mark.text) for name, mark in _OUTCOMES.items())),
+        types=(Option("", "Any type"), *(Option(name, name) for name in context.services.registry.payload_types)),
+        picked=picked,
+        filtered=filtered,
+        attempts=tuple(_attempt(context, entry) for entry in entries),
+        log_note=_note(entries),
+        paging=_paging(picked, following),
+        sections=tuple(_section(context, name, one) for name, one in health["sections"].items()),
+        plugins=tuple(_plugins(context)),
+        template=template_of(context, health, wanted),
+    )
+    return await context.page("sync.html", "sync", view)
+
+
+def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
+    tone, icon, title = _STATUS[health["status"]]
+    lines = list(health["reasons"])
+    success, failure, href = health["last_success"], health["last_failure"], ""
+    if success is not None and health["status"] != "degraded":
+        at, name = context.formats.moment(success["at"]), str(success["type"]).capitalize()
+        lines.insert(0, f"{name} version {success['version']} was applied {at.short if at else ''}.")
+    elif success is None:
+        lines.append("Nothing was applied yet; the workspace runs on this instance's own settings.")
+    newest = max((one["at"] for one in (success, failure) if one is not None), default="")
+    if failure is not None and failure["at"] == newest:
+        lines.append(f"The newest verified push was refused: {failure['error_message'] or failure['error_code']}")
+        href = f"{context.root}/sync?id={failure['request_id']}#attempts"
+    unverified = health["counts"]["24h"]["unverified"]
+    if unverified:
+        lines.append(f"{unverified} attempt{'s' if unverified > 1 else ''} in 24 hours could not be verified.")
+    return Status(tone=tone, icon=icon, title=title, lines=tuple(lines), href=href)
+
+
+def _facts(context: PageContext, health: Mapping[str, Any]) -> Iterator[Fact]:
+    sync = context.services.settings.sync
+    behind, ahead = sync.skew_seconds, sync.future_skew_seconds
+    window = f"{behind} s either way" if ahead == behind else f"{behind} s behind, {ahead} s ahead"
+    yield Fact("Receiver", "Enabled" if health["enabled"] else "Disabled")
+    yield Fact("Expected key", health["expected_key"] or "None is active", code=health["expected_key"] is not None)
+    yield Fact("Schemes", ", ".join(health["schemes"]))
+    yield Fact("Clock window", window)
+    zone = context.look.manner.zone.key.rpartition("/")[2].replace("_", " ")
+    yield Fact("Server time", f"{context.formats.clock(health['server_time'])} {zone}")
+    yield Fact("Log head", f"{health['log_head']['seq']}:{health['log_head']['hash'][:12]}", code=True)
+
+
+async def _chart(context: PageContext, period: Period) -> Chart:
+    now = context.services.now()
+    since = to_wire(now - period.span)
+    entries = [entry async for entry in _newest(context.services.log.every(context.tenant, {"since": since}))]
+    return chart_of(entries, period, now, context.look.manner, cut=len(entries) == _MOST_DRAWN)
+
+
+async def _newest(entries: AsyncIterator[LogEntry]) -> AsyncIterator[LogEntry]:
+    """As many of the newest entries as are drawn at most."""
+    left = _MOST_DRAWN
+    async for entry in entries:
+        yield entry
+        left -= 1
+        if not left:
+            return
+
+
+def _key(context: PageContext, health: Mapping[str, Any], key: Mapping[str, Any]) -> KeyRow:
+    name, formats = f"{context.tenant}:{key['key_version']}", context.formats
+    starts, ends, used = (formats.moment(key[member]) for member in ("not_before", "not_after", "last_used_at"))
+    if key["state"] == "active":
+        text = "Active, expected" if name == health["expected_key"] else "Active"
+        mark = Mark("ok", "check", text)
+    elif key["state"] == "staged":
+        mark = Mark("info", "clock", f"Starts {starts.short}" if starts else "Staged")
+    else:
+        mark = Mark("bad", "x", "Revoked") if key["state"] == "revoked" else Mark("warn", "clock", "Expired")
+    types = "All" if key["types"] is None else ", ".join(key["types"])
+    schemes = ", ".join(key["schemes"] or ())
+    return KeyRow(
+        name=name,
+        sub=(f"Used {used.short}" if used else "Never used") + (f" · {schemes} only" if schemes else ""),
+        mark=mark,
+        fingerprint=key["fingerprint"],
+        types=types,
+        used=used,
+        uses=context.look.manner.number(key["uses"]),
+        expires=ends,
+    )
+
+
+async def _entries(context: PageContext, picked: Mapping[str, str]) -> tuple[tuple[LogEntry, ...], str | None]:
+    """A page of the log; an id may be a request's or a nonce."""
+    filters = {name: value for name, value in picked.items() if value and name in FILTERS}
+    cursor = request.args.get("cursor")
+    if not picked["id"]:
+        return await context.services.log.page(context.tenant, filters, limit=_SHOWN, cursor=cursor)
+    for name in ("request_id", "nonce"):
+        found = await context.services.log.page(
+            context.tenant, {**filters, name: picked["id"]}, limit=_SHOWN, cursor=None
+        )
+        if found[0]:
+            break
+    return found
+
+
+def _attempt(context: PageContext, entry: LogEntry) -> AttemptRow:
+    at = context.formats.moment(entry.received_at)
+    assert at is not None
+    return AttemptRow(
+        href=f"{context.root}/sync/attempts/{entry.id}",
+        at=at,
+        clock=context.formats.clock(entry.received_at),
+        day=context.formats.date_unless_today(entry.received_at),
+        mark=mark_of_outcome(entry.status),
+        payload=entry.payload_type or "unknown",
+        version=f"v{entry.payload_version}" if entry.payload_version is not None else "",
+        code=entry.error_code or "",
+        count=entry.count,
+        told=told_of(entry),
+        key=f"{context.tenant}:{entry.key_version}" if entry.key_version is not None else "",
+        source=entry.source_ip or "",
+        took=f"{entry.duration_ms} ms" if entry.duration_ms is not None else "",
+    )
+
+
+def told_of(entry: LogEntry) -> str:
+    """What happened, in a few words."""
+    count = entry.changes_count or 0
+    changes = f"{count} change{'' if count == 1 else 's'}"
+    if entry.status == "applied":
+        return f"Revision {entry.revision}, {changes}" + ("" if entry.scheme else ", restored")
+    if entry.status == "previewed":
+        return f"{changes}, nothing written"
+    mending = mending_of(entry)
+    return mending.title if mending else ""
+
+
+def _note(entries: tuple[LogEntry, ...]) -> str:
+    linked = [entry for entry in entries if entry.entry_hash is not None]
+    if not linked:
+        return f"{len(entries)} newest"
+    sound = all(map(holds, linked))
+    word = "Their hashes hold." if sound else "A hash of theirs does not hold: run crm log verify."
+    return f"{len(entries)} shown, {len(linked)} of them verified. {word}"
+
+
+def _paging(picked: Mapping[str, str], following: str | None) -> PageLinks:
+    kept = {name: value for name, value in picked.items() if value}
+    older = f"?{urlencode({**kept, 'cursor': following})}#attempts" if following else ""
+    newest = f"?{urlencode(kept)}#attempts" if request.args.get("cursor") else ""
+    return PageLinks(previous=newest, next=older, back="Newest", forth="Older")
+
+
+def _section(context: PageContext, name: str, section: Mapping[str, Any]) -> SectionRow:
+    return SectionRow(
+        name=name,
+        version=section["version"],
+        revision=section["revision"],
+        sha256=section["sha256"],
+        applied=context.formats.moment(section["applied_at"]),
+        href=f"{context.root}/sync/sections/{name}",
+    )
+
+
+def _plugins(context: PageContext) -> Iterator[PluginRow]:
+    brought = context.services.registry.brought()
+    for plugin in context.services.host.plugins:
+        broken = bool(plugin.error)
+        mark = Mark("bad", "x", plugin.state.capitalize()) if broken else Mark("ok", "check", plugin.state.capitalize())
+        names = ", ".join(f"{kind} {name}" for kind, name in brought.get(plugin.name, ())) or "hooks"
+        yield PluginRow(plugin.name, plugin.version, names, mark, plugin.error or "")

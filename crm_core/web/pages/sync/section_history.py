@@ -1,0 +1,220 @@
+"""The history of a section: revisions side by side with what is in force, a try of a restore, and the restore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from quart import Response, request
+
+from crm_core.errors import CrmError, NotFound
+from crm_core.model.text_types import plain_integer
+from crm_core.sync.apply import Applied
+from crm_core.web.exchange import exchange
+from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.frame import PageNotice
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.details import PageLink
+from crm_core.web.pages.records.forms import Option
+from crm_core.web.pages.sync.diffs import Diff, diff_of
+from crm_core.workspace import Section
+
+_SHOWN: Final = 50
+_COLORS: Final = {"primary": "primary-text", "accent": "accent-text", "sidebar": "side", "text": "text"}
+"""The pushed colours of branding and the token in which each is read as text or worn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swatch:
+    """A colour as pushed and as it is read."""
+
+    name: str
+    pushed: str
+    worn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionRow:
+    """A kept revision."""
+
+    revision: int
+    version: int
+    at: Moment | None
+    by: str
+    request: str
+    changes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionView:
+    """The history of a section for its page. ``against``: the revision that is compared, 0 where there is none."""
+
+    section: str
+    sub: str
+    crumbs: tuple[PageLink, ...]
+    notice: PageNotice | None
+    swatches: tuple[Swatch, ...]
+    heading: str
+    note: str
+    revisions: tuple[Option, ...]
+    against: str
+    current: int
+    version: int
+    may_restore: bool
+    restore_text: str
+    diff: Diff | None
+    rows: tuple[RevisionRow, ...]
+
+
+async def section(context: PageContext, section: str) -> Response:
+    """The history of a section."""
+    return await _page(context, section, request.args.get("against", ""))
+
+
+async def previewed(context: PageContext, section: str) -> Response:
+    """Try a restore: every check of its data is made, nothing is written."""
+    wanted = (await request.form).get("revision", "")
+    try:
+        receipt = await _restore(context, section, wanted, preview=True)
+    except CrmError as error:
+        return await _page(context, section, wanted, _refused(error), error.status)
+    count, warnings = len(receipt.changes), [one["message"] for one in receipt.warnings]
+    told = f"{count} place{'' if count == 1 else 's'} would change. {' '.join(warnings)}"
+    notice = PageNotice(tone="info", icon="eye", title=f"Revision {wanted} can be restored.", text=told.strip())
+    return await _page(context, section, wanted, notice)
+
+
+async def restored(context: PageContext, section: str) -> Response:
+    """Make an earlier revision the current one, as a new revision."""
+    wanted = (await request.form).get("revision", "")
+    try:
+        receipt = await _restore(context, section, wanted, preview=False)
+    except CrmError as error:
+        return await _page(context, section, wanted, _refused(error), error.status)
+    return context.go(f"/sync/sections/{section}", f"Revision {wanted} restored as revision {receipt.revision}")
+
+
+async def _restore(context: PageContext, name: str, wanted: str, *, preview: bool) -> Any:
+    known = exchange()
+    return await context.services.history.restore(
+        context.tenant,
+        name,
+        _number(wanted),
+        actor=context.caller.actor,
+        request_id=known.request_id,
+        client_request_id=known.client_request_id,
+        source=known.source,
+        preview=preview,
+    )
+
+
+async def _page(
+    context: PageContext, name: str, against: str, notice: PageNotice | None = None, status: int = 200
+) -> Response:
+    revisions, _ = await context.services.history.page(context.tenant, name, limit=_SHOWN, cursor=None)
+    workspace = await context.services.views.of(context.tenant)
+    current = workspace.sections.get(name)
+    earlier = [one for one in revisions if current is not None and one.revision != current.revision]
+    chosen = _chosen(earlier, against)
+    may_restore = chosen is not None and "sync.restore" in context.keys
+    rows = [await _row(context, one) for one in revisions]
+    view = SectionView(
+        section=name,
+        sub=f"Version {current.version}, revision {current.revision}" if current else "Nothing was pushed yet",
+        crumbs=(
+            PageLink(f"{context.root}/sync", "Sync console"),
+            PageLink(f"{context.root}/sync#sections", "Sections"),
+        ),
+        notice=notice,
+        swatches=tuple(_swatches(context, current)) if name == "branding" else (),
+        heading=_heading(name, current, chosen),
+        note=_note(current, chosen),
+        revisions=tuple(Option(str(one.revision), _option(context, one)) for one in earlier),
+        against=str(chosen.revision) if chosen else "",
+        current=current.revision if current else 0,
+        version=current.version if current else 0,
+        may_restore=may_restore,
+        restore_text=_warning(context, name, chosen, current),
+        diff=_diff(context, current, chosen),
+        rows=tuple(rows),
+    )
+    return await context.page("section.html", "sync", view, status)
+
+
+def _chosen(earlier: list[Applied], against: str) -> Applied | None:
+    """The revision that the address names, or the one before the current."""
+    named = next((one for one in earlier if str(one.revision) == against), None)
+    return named or (earlier[0] if earlier else None)
+
+
+def _diff(context: PageContext, current: Section | None, chosen: Applied | None) -> Diff | None:
+    if current is None:
+        return None
+    now = f"Revision {current.revision} · version {current.version} · now in force"
+    if chosen is None:
+        return diff_of(current.data, current.data, (now, now))
+    before = f"Revision {chosen.revision} · version {chosen.version} · {_moment(context, chosen)}"
+    return diff_of(chosen.data, current.data, (before, now))
+
+
+def _heading(name: str, current: Section | None, chosen: Applied | None) -> str:
+    if current is None:
+        return "No revision"
+    title = name.capitalize()
+    return f"{title}: revision {chosen.revision} against {current.revision}" if chosen else f"{title} in force"
+
+
+def _note(current: Section | None, chosen: Applied | None) -> str:
+    if current is None:
+        return "Every push that is applied shows here"
+    return "What would come back, and what would go" if chosen else "There is no earlier revision to compare it with"
+
+
+def _warning(context: PageContext, name: str, chosen: Applied | None, current: Section | None) -> str:
+    if chosen is None or current is None:
+        return ""
+    return (
+        f"{name.capitalize()} goes back to {_moment(context, chosen)} for everybody, at once. This is written as a new "
+        f"revision, so you can return to {current.revision} the same way. Secrets in force stay."
+    )
+
+
+def _option(context: PageContext, one: Applied) -> str:
+    return f"Revision {one.revision}, {_moment(context, one)}"
+
+
+def _moment(context: PageContext, one: Applied) -> str:
+    at = context.formats.moment(one.applied_at)
+    return at.full if at else ""
+
+
+async def _row(context: PageContext, one: Applied) -> RevisionRow:
+    by = f"{context.tenant}:{one.key_version}" if one.key_version is not None else await context.people.actor(one.actor)
+    return RevisionRow(
+        revision=one.revision,
+        version=one.version,
+        at=context.formats.moment(one.applied_at),
+        by=by,
+        request=one.request_id,
+        changes=len(one.changes),
+    )
+
+
+def _swatches(context: PageContext, current: Section | None) -> Iterator[Swatch]:
+    colors: Mapping[str, str] = (current.data.get("colors") or {}) if current else {}
+    for name, token in _COLORS.items():
+        if name in colors:
+            yield Swatch(name.capitalize(), colors[name].lower(), context.look.light[token])
+
+
+def _refused(error: CrmError) -> PageNotice:
+    told = " ".join(finding.message for finding in error.errors) or error.detail
+    return PageNotice(tone="bad", icon="alert", title="This revision cannot be restored.", text=told)
+
+
+def _number(text: str) -> int:
+    number = plain_integer(text, least=0, most=10**9)
+    if number is None:
+        raise NotFound("There is no such revision.")
+    return number

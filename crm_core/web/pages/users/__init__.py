@@ -1,0 +1,1 @@
+"""Signing in, the account, users and their rights."""

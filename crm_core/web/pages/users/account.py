@@ -1,0 +1,128 @@
+"""The user's own page: who one is, how pages look, the password; and what the subscription brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from quart import Response, request
+
+from crm_core.access.passwords import SHORTEST
+from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
+from crm_core.web.callers import keep_signed_in, own_origin
+from crm_core.web.exchange import exchange
+from crm_core.web.pages.layout.frame import SCHEME, SCHEMES, PageNotice
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.forms import Field, Option
+from crm_core.web.pages.records.modules import action_told, listed_told
+from crm_core.web.pages.users.signing_in import password_field
+
+_YEAR: Final = 365 * 24 * 3600
+_CHOICES: Final = (Option("system", "Like the system"), Option("light", "Light"), Option("dark", "Dark"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the user may do in one module."""
+
+    title: str
+    actions: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """The account for its page."""
+
+    sub: str
+    name: str
+    email: str
+    role: str
+    notice: PageNotice | None
+    schemes: tuple[Option, ...]
+    scheme: str
+    fields: tuple[Field, ...]
+    rights: tuple[Rights, ...]
+
+
+async def account(context: PageContext) -> Response:
+    """The account page."""
+    return await context.page("account.html", "account", _view(context))
+
+
+async def appearance(context: PageContext) -> Response:
+    """Keep how pages look, in this browser."""
+    chosen = (await request.form).get("scheme", "")
+    made = context.go("/account", "Appearance changed")
+    secure = own_origin(context.services).startswith("https:")
+    value = chosen if chosen in SCHEMES else "system"
+    made.set_cookie(SCHEME, value, max_age=_YEAR, path=context.root, httponly=True, samesite="Lax", secure=secure)
+    return made
+
+
+async def change_password(context: PageContext) -> Response:
+    """Change the password: every sign-in of the user ends, and this browser gets a new one."""
+    form = await request.form
+    old, new, source = form.get("old", ""), form.get("password", ""), exchange().source
+    if new != form.get("again", ""):
+        return await _refused(context, {"again": "The two do not match; type the new password twice."})
+    try:
+        held = await context.services.signin.change_password(context.tenant, context.caller, old, new, source=source)
+    except InvalidCredentials as error:
+        return await _refused(context, {"old": error.detail})
+    except (InvalidRecord, LoginThrottled, RevisionMismatch) as error:
+        return await _refused(context, {"password": _first(error)})
+    session = await context.services.sessions.open(context.tenant, held, "browser")
+    made = context.go("/account", "Password changed; every other sign-in has ended")
+    keep_signed_in(made, context.services, context.tenant, session)
+    return made
+
+
+async def _refused(context: PageContext, errors: dict[str, str]) -> Response:
+    notice = PageNotice(tone="bad", icon="alert", title="The password was not changed.", text="The form says why.")
+    return await context.page("account.html", "account", _view(context, notice, errors), 422)
+
+
+def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[str, str] | None = None) -> AccountView:
+    caller, wrong = context.caller, errors or {}
+    role = context.workspace.roles.get(caller.role)
+    hint = f"At least {SHORTEST} characters; a few words in a row are good"
+    chosen = request.cookies.get(SCHEME, "")
+    return AccountView(
+        sub="You, in this workspace",
+        name=caller.name,
+        email=caller.email,
+        role=role.title if role else "No role",
+        notice=notice,
+        schemes=_CHOICES,
+        scheme=chosen if chosen in SCHEMES else "system",
+        fields=(
+            password_field("old", "Present password", auto="current-password", error=wrong.get("old", "")),
+            password_field("password", "New password", auto="new-password", hint=hint, error=wrong.get("password", "")),
+            password_field("again", "The new one again", auto="new-password", error=wrong.get("again", "")),
+        ),
+        rights=tuple(_rights(context)),
+    )
+
+
+def _rights(context: PageContext) -> Iterator[Rights]:
+    for state in context.workspace.modules.states.values():
+        actions = [action_told(key) for key in state.module.features if key in context.keys]
+        if actions:
+            yield Rights(state.title, listed_told(actions))
+    core = sorted(context.workspace.roles.core_keys & context.keys)
+    if core:
+        yield Rights("Administration", listed_told([_CORE.get(key, key) for key in core]))
+
+
+_CORE: Final = {
+    "records.erase": "Erase records",
+    "sync.restore": "Restore revisions",
+    "sync.view": "See the sync console",
+    "smtp.test": "Send test mails",
+    "users.manage": "Manage users",
+}
+
+
+def _first(error: CrmError) -> str:
+    return error.errors[0].message if error.errors else error.detail

@@ -1,0 +1,126 @@
+"""The grid of a user's rights: for each feature what plan, role and assignment say, the outcome, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crm_core.access.user import User
+from crm_core.model.caller import Caller
+from crm_core.model.modules import ModuleState
+from crm_core.model.patterns import expand
+from crm_core.web.pages.records.cells import Mark
+from crm_core.web.pages.records.modules import action_told
+from crm_core.web.pages.refusals import reason_told
+from crm_core.workspace import Workspace, keys_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """A feature key. ``open``: plan and role allow it, so that the assignment decides."""
+
+    key: str
+    title: str
+    in_plan: bool
+    in_role: bool
+    assigned: bool
+    open: bool
+    mark: Mark
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RightGroup:
+    """The rights of one module."""
+
+    title: str
+    why: str
+    rights: tuple[Right, ...]
+
+
+def grid_of(workspace: Workspace, user: User) -> tuple[RightGroup, ...]:
+    """The grid of a user."""
+    open_keys = of_role(workspace, user)
+    return tuple(
+        RightGroup(
+            state.title,
+            _why_module(workspace, state),
+            tuple(_right(workspace, user, state, key, open_keys) for key in state.module.features),
+        )
+        for state in workspace.modules.states.values()
+    )
+
+
+def of_role(workspace: Workspace, user: User) -> frozenset[str]:
+    """The feature keys that plan and role give the user, before any assignment."""
+    caller = Caller(kind="user", id=user.id, name=user.email, revision=0, role=user.role, email=user.email)
+    return keys_of(workspace, caller) - workspace.roles.core_keys
+
+
+def assignment_of(workspace: Workspace, user: User, checked: Iterable[str]) -> list[str] | None:
+    """The assignment that the boxes mean: None where all are checked, so that what the role gains later counts too.
+
+    Patterns that touch none of the open keys stay: they wait for a plan or a role that brings them.
+    """
+    open_keys = of_role(workspace, user)
+    wanted = sorted(open_keys.intersection(checked))
+    if len(wanted) == len(open_keys):
+        return None
+    kept = [pattern for pattern in user.assignment or () if not expand((pattern,), open_keys)]
+    return [*wanted, *kept]
+
+
+def narrowed(workspace: Workspace, user: User) -> int:
+    """How many features the assignment takes away."""
+    if user.assignment is None:
+        return 0
+    open_keys = of_role(workspace, user)
+    return len(open_keys - expand(user.assignment, open_keys))
+
+
+def _right(workspace: Workspace, user: User, state: ModuleState, key: str, open_keys: frozenset[str]) -> Right:
+    in_plan = key in workspace.modules.allowed
+    is_open = key in open_keys
+    assigned = is_open and (user.assignment is None or key in expand(user.assignment, open_keys))
+    mark, why = _outcome(workspace, user, state, key, is_open=is_open, assigned=assigned)
+    return Right(
+        key=key,
+        title=f"{action_told(key)} {state.title.lower()}",
+        in_plan=in_plan,
+        in_role=is_open,
+        assigned=assigned,
+        open=is_open,
+        mark=mark,
+        why=why,
+    )
+
+
+def _outcome(
+    workspace: Workspace, user: User, state: ModuleState, key: str, *, is_open: bool, assigned: bool
+) -> tuple[Mark, str]:
+    first, role = (user.name or user.email).split()[0], workspace.roles.get(user.role)
+    plan = (workspace.entitlements.plan or workspace.catalog.default_plan).name
+    if is_open:
+        if assigned:
+            return Mark("ok", "check", "Allowed"), ""
+        return Mark("warn", "minus", "Taken away"), f"Taken away from {first} by an assignment."
+    if state.module.name in workspace.catalog.blocked and key not in workspace.modules.allowed:
+        return Mark("idle", "lock", "Blocked"), "This instance's policy blocks it. No push can switch it on."
+    if workspace.entitlements.overrides.get(key) is False:
+        return Mark("idle", "lock", "Taken away"), "An override of the platform takes it from everybody."
+    if key not in workspace.modules.granted:
+        return Mark("idle", "lock", "Not in plan"), f"The plan {plan} does not include it."
+    if state.reason is not None:
+        return Mark("idle", "lock", "Module off"), reason_told(state.reason)
+    title = role.title if role else user.role
+    return Mark("idle", "minus", "Not in role"), f"The role {title} does not grant it. Give {first} another role."
+
+
+def _why_module(workspace: Workspace, state: ModuleState) -> str:
+    plan = (workspace.entitlements.plan or workspace.catalog.default_plan).name
+    if state.module.name in workspace.catalog.blocked and state.reason is not None:
+        return "Blocked by this instance's policy"
+    if state.reason is not None:
+        return reason_told(state.reason).rstrip(".")
+    added = [key for key in state.module.features if workspace.entitlements.overrides.get(key) is True]
+    return f"Included in {plan}" + (", with an override of the platform" if added else "")

@@ -1,0 +1,104 @@
+"""What the platform granted: the plan, the subscription's state, modules and limits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from quart import Response
+
+from crm_core.records.shape import collection_of
+from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.cells import Mark
+from crm_core.web.pages.records.modules import action_told, listed_told
+from crm_core.web.pages.refusals import reason_told
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRow:
+    """A module as the plan brings it."""
+
+    title: str
+    why: str
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much of a limit is used; ``share`` in per cent."""
+
+    title: str
+    used: str
+    most: str
+    share: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionView:
+    """The subscription for its page."""
+
+    tone: str
+    icon: str
+    title: str
+    lines: tuple[str, ...]
+    plan: str
+    ends: Moment | None
+    pushed: Moment | None
+    modules: tuple[ModuleRow, ...]
+    limits: tuple[Limit, ...]
+
+
+async def subscription(context: PageContext) -> Response:
+    """The subscription page."""
+    return await context.page("subscription.html", "subscription", await _view(context))
+
+
+async def _view(context: PageContext) -> SubscriptionView:
+    workspace = context.workspace
+    said = workspace.entitlements.subscription
+    tone, icon, title, lines = _told(said.state if said else "active")
+    plan = workspace.entitlements.plan or workspace.catalog.default_plan
+    pushed = workspace.sections.get("features")
+    return SubscriptionView(
+        tone=tone,
+        icon=icon,
+        title=title,
+        lines=lines,
+        plan=plan.name,
+        ends=context.formats.moment(said.ends_at) if said else None,
+        pushed=context.formats.moment(pushed.applied_at) if pushed else None,
+        modules=tuple(_modules(context)),
+        limits=tuple([limit async for limit in _limits(context)]),
+    )
+
+
+def _told(state: str) -> tuple[str, str, str, tuple[str, ...]]:
+    if state == "trial":
+        return "ok", "clock", "Trial: everything of the plan works", ("Who runs the platform can turn it into a plan.",)
+    if state == "past_due":
+        return "warn", "clock", "Past due: a payment is missing", ("Everything still works. Pay to keep it so.",)
+    if state == "suspended":
+        lines = ("Records can be read and exported, not created or changed.", "Who runs the platform can lift this.")
+        return "idle", "pause", "Suspended: records are read-only", lines
+    return "ok", "check", "Active: everything of the plan works", ("Nothing needs to be done.",)
+
+
+def _modules(context: PageContext) -> Iterator[ModuleRow]:
+    for state in context.workspace.modules.states.values():
+        if state.reason is None:
+            actions = [action_told(key) for key in state.module.features if key in context.workspace.modules.allowed]
+            yield ModuleRow(state.title, listed_told(actions), Mark("ok", "check", "Included"))
+        else:
+            yield ModuleRow(state.title, reason_told(state.reason), Mark("idle", "lock", "Not available"))
+
+
+async def _limits(context: PageContext) -> AsyncIterator[Limit]:
+    number = context.look.manner.number
+    for name, most in sorted(context.workspace.entitlements.limits.items()):
+        collection = name if name == "users" else collection_of(name)
+        used = await context.services.backend.count(context.tenant, collection)
+        state = context.workspace.modules.states.get(name)
+        title = state.title if state else name.capitalize()
+        share = 100 if most == 0 else min(100, round(100 * used / most))
+        yield Limit(title, number(used), number(most), share)

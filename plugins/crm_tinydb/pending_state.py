@@ -1,0 +1,216 @@
+"""What is queued but not yet durable, and the test of a unit against durable and queued state together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crm_core.model.log import Head, LogEntry, link
+from crm_core.plugin.unit import (
+    Claim,
+    Conflict,
+    CountBelow,
+    DocumentAt,
+    Expectation,
+    IndexFree,
+    IndexValue,
+    Unit,
+    WorkspaceAt,
+)
+from crm_tinydb.change import Claimed, JournalEntry, WrittenDocument, one_line, storable
+from crm_tinydb.index import Ranked, ranked
+from crm_tinydb.state import Holding, State
+
+Key = tuple[str, str]
+
+
+class PendingState:
+    """The state that all queued units lead to, kept as differences from the durable one."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        # For each index that an expectation has ever asked about: queued value -> ids and the seq that wrote it.
+        self._values: dict[str, dict[str, dict[Ranked, dict[str, int]]]] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing is queued, or what was queued has failed."""
+        self.seq, self.revision, self.head = self._state.seq, self._state.revision, self._state.head
+        self._documents: dict[Key, tuple[int, WrittenDocument | None]] = {}  # the seq that wrote it; None: deleted
+        self._sizes: dict[str, int] = {}  # of the collections that something is queued for
+        self._claims: dict[Key, tuple[int, Holding | None]] = {}
+        for indexes in self._values.values():
+            for held in indexes.values():
+                held.clear()
+
+    def settled(self, changes: Sequence[JournalEntry]) -> None:
+        """Queued changes became durable: forget what they said, unless later ones say more."""
+        if changes and changes[-1].seq == self.seq:
+            self.clear()
+            return
+        for change in changes:
+            self._settle(change)
+
+    def _settle(self, change: JournalEntry) -> None:
+        seq = change.seq
+        for put in change.puts:
+            self._settle_document((put.collection, put.id), seq)
+            for index, held in self._values.get(put.collection, {}).items():
+                for key in _keys(put, index):
+                    ids = held.get(key)
+                    if ids is not None and ids.get(put.id) == seq:
+                        del ids[put.id]
+                        if not ids:
+                            del held[key]
+        for place in change.deletes:
+            self._settle_document(place, seq)
+        for place in (*((claim.kind, claim.key) for claim in change.claims), *change.releases):
+            if self._claims.get(place, (0, None))[0] == seq:
+                del self._claims[place]
+
+    def _settle_document(self, place: Key, seq: int) -> None:
+        if self._documents.get(place, (0, None))[0] == seq:
+            del self._documents[place]
+
+    def document(self, collection: str, id_: str) -> int:
+        """A document's revision, 0 where there is none."""
+        queued = self._documents.get((collection, id_))
+        if queued is not None:
+            return 0 if queued[1] is None else queued[1].revision
+        row = self._state.collection(collection).rows.get(id_)
+        return 0 if row is None else row[0]
+
+    def count(self, collection: str) -> int:
+        """How many documents a collection holds once all that is queued is in."""
+        size = self._sizes.get(collection)
+        return len(self._state.collection(collection).rows) if size is None else size
+
+    def conflict(self, unit: Unit) -> Conflict | None:
+        """The first thing that does not hold: claims, then expectations."""
+        seen: dict[Key, Claim] = {}
+        for claim in unit.claims:
+            refusal = self._claim(claim, unit, seen)
+            if refusal is not None:
+                return refusal
+            seen[claim.kind, claim.key] = claim
+        for expectation in unit.expect:
+            what = self._unmet(expectation, unit)
+            if what is not None:
+                return Conflict(what, expectation=expectation)  # type: ignore[arg-type]
+        return None
+
+    def _claim(self, claim: Claim, unit: Unit, seen: dict[Key, Claim]) -> Conflict | None:
+        place = (claim.kind, claim.key)
+        if place in seen:
+            return Conflict("claim", claim=claim, evidence=seen[place].evidence)
+        highest = self._state.forgotten.get(claim.kind)
+        held = None
+        if place not in unit.releases:
+            held = self._claims[place][1] if place in self._claims else self._state.claims.get(place)
+        if held is not None:
+            evidence, expires, stamp = held
+            if expires is None or unit.now <= expires:
+                return Conflict("claim", claim=claim, evidence=evidence)
+            if stamp is not None:
+                highest = stamp if highest is None else max(highest, stamp)
+        if claim.stamp is not None and highest is not None and claim.stamp <= highest:
+            return Conflict("forgotten", claim=claim)
+        return None
+
+    def _unmet(self, expectation: Expectation, unit: Unit) -> str | None:
+        match expectation:
+            case WorkspaceAt(revision):
+                return None if self.revision == revision else "workspace"
+            case DocumentAt(collection, id_, revision):
+                return None if self.document(collection, id_) == revision else "document"
+            case IndexFree(collection, index, value, id_):
+                return None if self._free(collection, index, value, id_) else "index"
+            case CountBelow(collection, limit):
+                return None if self._grown(collection, unit) <= limit else "count"
+
+    def _free(self, collection: str, index: str, value: IndexValue, id_: str) -> bool:
+        for other in self._queued_values(collection, index).get(ranked(value), ()):
+            written = self._documents.get((collection, other), (0, None))[1]
+            if other != id_ and written is not None and ranked(value) in _keys(written, index):
+                return False
+        holders = self._state.collection(collection).holders(index, value)
+        return all(other == id_ or (collection, other) in self._documents for other in holders)
+
+    def _queued_values(self, collection: str, index: str) -> dict[Ranked, dict[str, int]]:
+        indexes = self._values.setdefault(collection, {})
+        held = indexes.get(index)
+        if held is None:
+            held = indexes[index] = {}
+            for seq, written in self._documents.values():
+                if written is not None and written.collection == collection:
+                    for key in _keys(written, index):
+                        held.setdefault(key, {})[written.id] = seq
+        return held
+
+    def _grown(self, collection: str, unit: Unit) -> int:
+        after = {d.id: False for d in unit.deletes if d.collection == collection}
+        after |= {p.id: True for p in unit.puts if p.collection == collection}
+        grown = sum(there - (self.document(collection, id_) > 0) for id_, there in after.items())
+        return self.count(collection) + grown
+
+    def next(self, unit: Unit) -> JournalEntry:
+        """The change that a unit which passed will make: seq, revisions and links filled in. Raises ValueError."""
+        if any(p.collection.startswith("_") for p in unit.puts):
+            raise ValueError("collections whose names begin with _ are the store's own")
+        puts = [
+            WrittenDocument(
+                p.collection, p.id, self.document(p.collection, p.id) + 1, storable(p.indexes), one_line(p.body)
+            )
+            for p in unit.puts
+        ]
+        claims = [Claimed(c.kind, c.key, one_line(c.evidence), c.expires, c.stamp) for c in unit.claims]
+        return JournalEntry(
+            seq=self.seq + 1,
+            now=unit.now,
+            revision=self.revision + unit.revises,
+            puts=tuple(puts),
+            deletes=tuple([(d.collection, d.id) for d in unit.deletes]),
+            claims=tuple(claims),
+            releases=unit.releases,
+            entries=self._linked(unit.entries),
+        )
+
+    def take(self, change: JournalEntry) -> None:
+        """The next change is queued: whatever is tested from now on is tested against it too."""
+        self._note(change)
+        self.seq, self.revision = change.seq, change.revision
+        if change.entries:
+            newest = change.entries[-1]
+            self.head = Head(newest.seq or 0, newest.entry_hash or "")
+
+    def _linked(self, entries: tuple[LogEntry, ...]) -> tuple[LogEntry, ...]:
+        head, linked = self.head, []
+        for entry in entries:
+            joined = link(entry, head)
+            head = Head(joined.seq or 0, joined.entry_hash or "")
+            linked.append(joined)
+        return tuple(linked)
+
+    def _note(self, change: JournalEntry) -> None:
+        seq = change.seq
+        for place in change.deletes:
+            self._sizes[place[0]] = self.count(place[0]) - (self.document(*place) > 0)
+            self._documents[place] = (seq, None)
+        for put in change.puts:
+            place = (put.collection, put.id)
+            queued = self._documents.get(place)
+            if put.revision == 1 if queued is None else queued[1] is None:  # it was not there before
+                self._sizes[put.collection] = self.count(put.collection) + 1
+            self._documents[place] = (seq, put)
+            if put.collection in self._values:
+                for index, held in self._values[put.collection].items():
+                    for key in _keys(put, index):
+                        held.setdefault(key, {})[put.id] = seq
+        for place in change.releases:
+            self._claims[place] = (seq, None)
+        for claim in change.claims:
+            self._claims[claim.kind, claim.key] = (seq, (bytes(claim.evidence), claim.expires, claim.stamp))
+
+
+def _keys(written: WrittenDocument, index: str) -> tuple[Ranked, ...]:
+    value = written.indexes.get(index)
+    return tuple((3, each) for each in value) if isinstance(value, tuple) else (ranked(value),)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from crm_core.errors import ExternalIdTaken, IdempotencyConflict, InvalidParameter, InvalidRecord, StorageUnavailable
+from crm_core.records.batch import Batch
+from crm_core.records.idempotency import Once, Replayed, WriteAnswer, once
+from records_world import READER, TOKEN, World
+
+PATH = "/i/eu1/t/north/api/v1/customers"
+
+
+def asked(key: str = "k", sent: bytes = b"body") -> Once:
+    made = once(key, TOKEN, PATH, sent)
+    assert made is not None
+    return made
+
+
+async def create(world: World, data: Any, wanted: Once | None = None) -> WriteAnswer:
+    return await world.records.writes.create(world.call(), data, wanted or asked())
+
+
+def test_a_key_is_of_caller_path_and_text() -> None:
+    """Two requests are one only where all three agree; what was sent is told apart beside it."""
+    assert once(None, TOKEN, PATH, b"") is None
+    first = asked()
+    assert asked().key == first.key
+    assert asked(sent=b"other").key == first.key
+    assert asked(sent=b"other").digest != first.digest
+    others = [once("k", READER, PATH, b""), once("k", TOKEN, PATH + "/batch", b""), asked("K")]
+    assert all(other is not None and other.key != first.key for other in others)
+    for unusable in ("", "a b", "ä", "x" * 256):
+        with pytest.raises(InvalidParameter):
+            asked(unusable)
+
+
+async def test_the_first_answer_is_given_again(world: World) -> None:
+    """One record, one commit; another body with the key is a conflict."""
+    first = await create(world, {"name": "Ada"})
+    again = await create(world, {"name": "Ada"})
+    assert (again.body, again.status, again.id, again.revision) == (first.body, 201, first.id, 1)
+    assert (first.replayed, again.replayed) == (False, True)
+    with pytest.raises(IdempotencyConflict):
+        await create(world, {"name": "Bob"}, asked(sent=b"other"))
+    assert len(await world.ids()) == 1
+
+
+async def test_an_answer_is_held_for_a_day(world: World) -> None:
+    """After 24 hours the key is free again."""
+    first = await create(world, {"name": "Ada"})
+    world.clock.forward(hours=23, minutes=59)
+    assert (await create(world, {"name": "Ada"})).id == first.id
+    world.clock.forward(minutes=2)
+    assert (await create(world, {"name": "Ada"})).id != first.id
+
+
+async def test_a_refusal_of_the_record_is_an_answer_too(world: World) -> None:
+    """It is given again even where the cause has gone, until the key is free."""
+    await world.create(external_id="x-1")
+    with pytest.raises(ExternalIdTaken):
+        await create(world, {"name": "Ada", "external_id": "x-1"})
+    await world.records.writes.update(world.call(), (await world.ids())[0], {"external_id": None}, None)
+    with pytest.raises(Replayed) as replayed:
+        await create(world, {"name": "Ada", "external_id": "x-1"})
+    assert isinstance(replayed.value.error, ExternalIdTaken)
+    assert replayed.value.error.errors[0].pointer == "/external_id"
+
+
+async def test_a_failure_of_ours_is_not_kept(world: World) -> None:
+    """After a 5xx the same request may come again and is done."""
+    hold = world.backend.commit
+
+    async def failing(*_: Any) -> Any:
+        world.backend.commit = hold  # type: ignore[method-assign]  # once
+        raise StorageUnavailable("No.")
+
+    world.backend.commit = failing  # type: ignore[method-assign]  # the disk fails once
+    with pytest.raises(StorageUnavailable):
+        await create(world, {"name": "Ada"})
+    assert (await create(world, {"name": "Ada"})).replayed is False
+
+
+async def test_a_repeat_waits_for_the_first(world: World) -> None:
+    """Twenty at once: one is done, nineteen hear of it; nobody's place in the queue is left behind."""
+    answers = await asyncio.gather(*(create(world, {"name": "Ada"}) for _ in range(20)))
+    assert len({answer.body for answer in answers}) == 1
+    assert sum(answer.replayed for answer in answers) == 19
+
+
+async def test_another_process_that_was_first_is_heard(world: World) -> None:
+    """Two processes on one store do not know each other's queue; the claim in the commit decides."""
+    other = world.opened(b"a secret key of the instance")
+    both = [world.records, other]
+    answers = await asyncio.gather(
+        *(both[n % 2].writes.create(world.call(), {"name": "Ada"}, asked()) for n in range(10))
+    )
+    assert len({answer.id for answer in answers}) == 1
+    refused = await asyncio.gather(
+        *(both[n % 2].writes.create(world.call(), {"name": ""}, asked("bad")) for n in range(4)), return_exceptions=True
+    )
+    assert all(isinstance(one, InvalidRecord | Replayed) for one in refused)
+
+
+async def test_a_first_request_that_gave_up_still_counts(world: World) -> None:
+    """A client that went away while its record was on the way to the disk gets that record when it comes back."""
+    hold, begun = world.backend.commit, asyncio.Event()
+
+    async def watched(tenant: str, unit: Any) -> Any:
+        world.backend.commit = hold  # type: ignore[method-assign]  # once
+        begun.set()
+        return await hold(tenant, unit)
+
+    world.backend.commit = watched  # type: ignore[method-assign]  # tells when the unit is on its way
+    first = asyncio.create_task(create(world, {"name": "Ada"}))
+    await begun.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await create(world, {"name": "Ada"})).replayed is True
+    assert len(await world.ids()) == 1
+
+
+async def test_a_batch_is_done_once(world: World) -> None:
+    """Its results come again as they were, also those of refused items, and also where nothing was written."""
+
+    async def run(items: list[Any], key: str) -> WriteAnswer:
+        wanted = asked(key, repr(items).encode())
+        batch = Batch(data={"items": items}, atomic=False, request_id="r1", asked=wanted)
+        return await world.records.batches.run(world.call(), batch)
+
+    first = await run([{"name": "Ada"}, {"name": ""}], "k")
+    assert (await run([{"name": "Ada"}, {"name": ""}], "k")).body == first.body
+    assert len(await world.ids()) == 1
+    assert (await run([{"name": ""}], "bad")).replayed is False
+    assert (await run([{"name": ""}], "bad")).replayed is True

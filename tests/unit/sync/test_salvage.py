@@ -1,0 +1,81 @@
+"""What remains of a part that does not fit, and where its findings lie in the part as sent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
+
+from crm_core.errors import Finding
+from crm_core.model.fields import convert
+from crm_core.sync.salvage import Remains, remains
+
+
+class Link(msgspec.Struct, forbid_unknown_fields=True):
+    url: Annotated[str, msgspec.Meta(max_length=9)]
+    label: str | UnsetType = UNSET
+
+
+class Part(msgspec.Struct, forbid_unknown_fields=True):
+    links: list[Link] | UnsetType = UNSET
+    by_name: dict[str, Link] | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+
+
+def left(part: Any) -> Remains | None:
+    typed, findings = convert(part, Part)
+    assert typed is None
+    return remains(part, Part, findings)
+
+
+def test_a_wrong_member_leaves_the_others() -> None:
+    """It alone is taken out."""
+    found = left({"title": 5, "links": [{"url": "u"}], "nonsense": 1})
+    assert found is not None
+    assert found.typed == Part(links=[Link(url="u")])
+
+
+def test_an_object_without_what_it_needs_goes_as_a_whole() -> None:
+    """And so does one that lacks it once its wrong member is out; the positions of the rest are those of the part."""
+    found = left({"links": [{"label": "a"}, {"url": "1"}, {"url": 2}, {"url": "3"}]})
+    assert found is not None
+    assert found.typed == Part(links=[Link(url="1"), Link(url="3")])
+    pointers = [found.before(Finding(f"/links/{n}/url", "c", "m")).pointer for n in (0, 1)]
+    assert pointers == ["/links/1/url", "/links/3/url"]
+
+
+def test_nothing_remains_of_what_is_no_object() -> None:
+    """There is nothing to judge."""
+    assert left([1]) is None
+    assert left("x") is None
+
+
+links = st.fixed_dictionaries(
+    {}, optional={"url": st.sampled_from(["ok", 5, "far too long"]), "label": st.sampled_from(["l", None])}
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "links": st.lists(links | st.just(7), max_size=5),
+            "by_name": st.dictionaries(st.sampled_from(["a/b", "c"]), links, max_size=2),
+            "title": st.sampled_from(["t", 5]),
+            "more": st.just(1),
+        },
+    )
+)
+def test_every_url_that_remains_is_one_of_the_part_and_found_where_it_stands(part: Any) -> None:
+    """A finding on what remains leads to that very value in the part as sent."""
+    typed, findings = convert(part, Part)
+    if typed is not None:
+        return
+    found = remains(part, Part, findings)
+    assert found is not None
+    for at, link in enumerate(found.typed.links or ()):
+        _, name, position, member = found.before(Finding(f"/links/{at}/url", "c", "m")).pointer.split("/")
+        assert part[name][int(position)][member] == link.url
