@@ -10,17 +10,8 @@ from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.record_members import Amount, Currency, Custom, Day, EmailAddress, Line, Notes, RecordId, Tags
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType, Reference
-from crm_core.web.pages.records.forms import (
-    Choices,
-    Option,
-    blank,
-    errors_of,
-    form_of,
-    meant,
-    patch_of,
-    read,
-    values_of,
-)
+from crm_core.web.pages.layout.parts import Option
+from crm_core.web.pages.records.forms import Choices, blank, errors_of, form_of, meant, patch_of, read, values_of
 
 
 class Place(msgspec.Struct, forbid_unknown_fields=True):

@@ -14,10 +14,10 @@ from crm_core.model.times import to_wire
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.home.tasks import Todo, todo_members, todos_of
 from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.parts import Fact, Mark, PageLink
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.boards import MOST_SUMMED, lane_of, sum_of
-from crm_core.web.pages.records.cells import CellRenderer, Mark
-from crm_core.web.pages.records.details import PageLink
+from crm_core.web.pages.records.cells import CellRenderer
 
 _RECENT: Final = 6
 
@@ -62,15 +62,6 @@ class RecentChange:
     name: str
     about: str
     at: Moment | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A fact with its name; ``code``: shown as code."""
-
-    name: str
-    text: str
-    code: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ import msgspec
 
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
+from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer, Mark, is_person
+from crm_core.web.pages.records.cells import CellRenderer, is_person
 
 DONE: Final = "done"
 _SHOWN: Final = 6

@@ -12,6 +12,7 @@ from quart import request
 from crm_core.model.modules import ModuleState
 from crm_core.records.shape import collection_of
 from crm_core.web.pages.layout.branding import Brand, TenantBranding
+from crm_core.web.pages.layout.parts import PageNotice
 
 if TYPE_CHECKING:
     from crm_core.web.pages.page_context import PageContext
@@ -34,18 +35,6 @@ _OURS: Final = frozenset(
     {"alert", "board", "bolt", "box", "card", "chart", "check", "clock", "eye", "globe", "history", "home", "info"}
     | {"lock", "mail", "page", "people", "search", "shield", "sync", "tasks", "user"}
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageNotice:
-    """Something to say at the head of a page; ``href`` and ``link`` lead on."""
-
-    tone: str
-    icon: str
-    title: str
-    text: str = ""
-    href: str = ""
-    link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,9 @@ import msgspec
 from quart import Response, request
 
 from crm_core.mail import MailTrouble, Step, trial
-from crm_core.web.pages.home.dashboard import Fact
+from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.mail.sender import SECTION, EmailSender
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Mark
 from crm_core.web.streams import NDJSON
 
 _STEPS: Final[Mapping[str, str]] = {

@@ -16,8 +16,9 @@ from crm_core.errors import NotFound
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer, Mark, currency_in, is_person
+from crm_core.web.pages.records.cells import CellRenderer, currency_in, is_person
 from crm_core.web.pages.records.details import record_type_of
 
 MOST_SUMMED: Final = 200  # records of a lane; past it no sum is told, rather than a wrong one

@@ -12,17 +12,10 @@ from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.shape import collection_of
 from crm_core.web.pages.layout.names import PERSON_MEMBERS
+from crm_core.web.pages.layout.parts import Mark
 
 if TYPE_CHECKING:
     from crm_core.web.pages.page_context import PageContext
-
-
-class Mark(NamedTuple):
-    """A state: its tone, icon and word, always all three."""
-
-    tone: str
-    icon: str
-    text: str
 
 
 class Cell(NamedTuple):

@@ -8,9 +8,10 @@ import msgspec
 
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CellRenderer, is_person
-from crm_core.web.pages.records.forms import Choices, Option, Values
+from crm_core.web.pages.records.forms import Choices, Values
 
 _MOST: Final = 200
 

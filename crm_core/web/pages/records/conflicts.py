@@ -11,8 +11,9 @@ import msgspec
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.names import within
+from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer, Mark
+from crm_core.web.pages.records.cells import CellRenderer
 from crm_core.web.pages.records.forms import Values, entries_of, leaves
 from crm_core.web.pages.records.merging import Difference, undecided
 

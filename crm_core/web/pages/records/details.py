@@ -13,18 +13,11 @@ from crm_core.errors import NotFound
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.frame import icon_of
+from crm_core.web.pages.layout.parts import Mark, PageLink
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Cell, CellRenderer, Mark, currency_in, mark_of
+from crm_core.web.pages.records.cells import Cell, CellRenderer, currency_in, mark_of
 
 _SHOWN: Final = 5  # records of each type that refer to this one
-
-
-@dataclass(frozen=True, slots=True)
-class PageLink:
-    """A way on."""
-
-    href: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,11 @@ from crm_core.errors import (
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.shape import etag
-from crm_core.web.pages.layout.frame import PageNotice
+from crm_core.web.pages.layout.parts import PageLink, PageNotice
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.choices import choices_of
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
-from crm_core.web.pages.records.details import PageLink, record_type_of
+from crm_core.web.pages.records.details import record_type_of
 from crm_core.web.pages.records.forms import (
     Field,
     Group,

@@ -13,6 +13,7 @@ from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.cells import is_person, told
 from crm_core.web.pages.typed_values import plain_decimal, plain_number, separate_texts, two_readings
 
@@ -29,13 +30,6 @@ _KINDS: Final[Mapping[str, str]] = {
     "entries": "pairs",
 }
 _BLANK_PAIRS: Final = 2
-
-
-class Option(NamedTuple):
-    """An option of a select."""
-
-    value: str
-    text: str
 
 
 class Pair(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from crm_core.web.pages.records.forms import Option
+from crm_core.web.pages.layout.parts import Option, PageLinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,6 @@ class Chip:
 
     text: str
     href: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageLinks:
-    """Ways to the neighbouring pages, empty where there are none."""
-
-    previous: str
-    next: str
-    back: str = "Previous"
-    forth: str = "Next"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,10 @@ from crm_core.records.list_query import known_parameters
 from crm_core.records.reading import Listing
 from crm_core.records.service import Records
 from crm_core.web.pages.layout.frame import icon_of
+from crm_core.web.pages.layout.parts import Option, PageLinks
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import OWNED_LABELS, CellRenderer, is_person
-from crm_core.web.pages.records.forms import Option
-from crm_core.web.pages.records.list_view import Chip, Column, Filter, ListHead, ListParts, ListView, PageLinks
+from crm_core.web.pages.records.list_view import Chip, Column, Filter, ListHead, ListParts, ListView
 from crm_core.web.pages.records.modules import module_page
 
 LIMIT: Final = 25

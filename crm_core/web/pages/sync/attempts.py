@@ -11,10 +11,9 @@ from quart import Response
 from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry, holds
-from crm_core.web.pages.home.dashboard import Fact
 from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Mark
 from crm_core.web.pages.sync.check_titles import Check, checks_of, failed_check
 from crm_core.web.pages.sync.console import mark_of_outcome, told_of
 from crm_core.web.pages.sync.remedies import Mending, mending_of

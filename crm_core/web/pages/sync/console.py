@@ -11,11 +11,8 @@ from quart import Response, request
 from crm_core.model.log import LogEntry, holds
 from crm_core.model.times import to_wire
 from crm_core.sync.log import FILTERS, shown
-from crm_core.web.pages.home.dashboard import Fact
+from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Mark
-from crm_core.web.pages.records.forms import Option
-from crm_core.web.pages.records.list_view import PageLinks
 from crm_core.web.pages.sync.charts import PERIODS, Chart, Period, chart_of
 from crm_core.web.pages.sync.console_view import (
     AttemptRow,

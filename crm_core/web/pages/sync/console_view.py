@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from crm_core.web.pages.home.dashboard import Fact
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.records.cells import Mark
-from crm_core.web.pages.records.forms import Option
-from crm_core.web.pages.records.list_view import PageLinks
+from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
 from crm_core.web.pages.sync.charts import Chart
 from crm_core.web.pages.sync.push_script import Template
 

@@ -13,10 +13,8 @@ from crm_core.model.text_types import plain_integer
 from crm_core.sync.apply import Applied
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.frame import PageNotice
+from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.details import PageLink
-from crm_core.web.pages.records.forms import Option
 from crm_core.web.pages.sync.diffs import Diff, diff_of
 from crm_core.workspace import Section
 

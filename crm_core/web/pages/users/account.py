@@ -12,9 +12,10 @@ from crm_core.access.passwords import SHORTEST
 from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
 from crm_core.web.callers import keep_signed_in, own_origin
 from crm_core.web.exchange import exchange
-from crm_core.web.pages.layout.frame import SCHEME, SCHEMES, PageNotice
+from crm_core.web.pages.layout.frame import SCHEME, SCHEMES
+from crm_core.web.pages.layout.parts import Option, PageNotice
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import Field, Option
+from crm_core.web.pages.records.forms import Field
 from crm_core.web.pages.records.modules import action_told, listed_told
 from crm_core.web.pages.users.signing_in import password_field
 

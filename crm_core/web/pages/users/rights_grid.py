@@ -9,7 +9,7 @@ from crm_core.access.user import User
 from crm_core.model.caller import Caller
 from crm_core.model.modules import ModuleState
 from crm_core.model.patterns import expand
-from crm_core.web.pages.records.cells import Mark
+from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.records.modules import action_told
 from crm_core.web.pages.refusals import reason_told
 from crm_core.workspace import Workspace, keys_of

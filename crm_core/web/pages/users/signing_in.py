@@ -18,7 +18,7 @@ from crm_core.server_log import ServerLog
 from crm_core.web.callers import forget_sign_in, keep_signed_in, visitor
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.anonymous_context import AnonymousContext
-from crm_core.web.pages.layout.frame import PageNotice
+from crm_core.web.pages.layout.parts import PageNotice
 from crm_core.web.pages.mail.sender import EmailSender
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field

@@ -9,8 +9,8 @@ from quart import Response
 
 from crm_core.records.shape import collection_of
 from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Mark
 from crm_core.web.pages.records.modules import action_told, listed_told
 from crm_core.web.pages.refusals import reason_told
 

@@ -15,11 +15,10 @@ from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDen
 from crm_core.mail import Email, MailTrouble, invitation, reset
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.query import PageQuery
-from crm_core.web.pages.layout.frame import PageNotice
+from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice
 from crm_core.web.pages.mail.sender import EmailSender
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.details import PageLink
-from crm_core.web.pages.records.forms import Field, Option
+from crm_core.web.pages.records.forms import Field
 from crm_core.web.pages.users.rights_grid import RightGroup, assignment_of, grid_of, narrowed
 
 _SHOWN: Final = 100
