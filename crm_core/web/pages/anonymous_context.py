@@ -16,7 +16,6 @@ from crm_core.services import Services
 from crm_core.web.callers import lasting_origin, own_origin
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
-from crm_core.web.pages.mail.sender import EmailSender
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
 
@@ -48,11 +47,6 @@ class AnonymousContext:
     def root(self) -> str:
         """The address of the tenant's pages, without a slash at its end."""
         return self.site.root(self.tenant)
-
-    @property
-    def sender(self) -> EmailSender:
-        """Who sends the tenant's letters."""
-        return EmailSender.within(self.site, self.workspace)
 
     def page(self, template: str, view: Any, status: int = 200) -> Response:
         """A page in the tenant's brand."""

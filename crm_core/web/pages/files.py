@@ -6,6 +6,7 @@ from quart import Blueprint, Response, request
 
 from crm_core.errors import MisdirectedInstance, NotFound
 from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.site import Site
 
@@ -57,4 +58,4 @@ async def picture(context: AnonymousContext, name: str) -> Response:
 
 async def frame(context: PageContext) -> Response:
     """A page with nothing in it: open pages take brand, menu and notices from here when a push has changed them."""
-    return await context.page("frame.html", request.args.get("current", "")[:64], None)
+    return await page(context, "frame.html", request.args.get("current", "")[:64], None)

@@ -10,6 +10,7 @@ from quart import Response
 
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError
 from crm_core.web.exchange import exchange
+from crm_core.web.pages.page_answers import page
 
 if TYPE_CHECKING:
     from crm_core.web.pages.anonymous_context import AnonymousContext
@@ -51,7 +52,7 @@ _REASONS: Final[Mapping[str, str]] = {
 
 async def refusal(context: PageContext, error: CrmError) -> Response:
     """The page of a refusal, with its own status."""
-    return await context.page("refusal.html", "", described(error), error.status)
+    return await page(context, "refusal.html", "", described(error), error.status)
 
 
 def anonymous_refusal(context: AnonymousContext, error: CrmError) -> Response:

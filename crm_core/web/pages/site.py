@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from cachetools import LRUCache
+
 from crm_core.access.throttle import Buckets
 from crm_core.mail import Mailer
 from crm_core.services import Services
 from crm_core.web.pages.layout.assets import Assets
 from crm_core.web.pages.layout.branding import BrandingCache
-from crm_core.web.pages.layout.fragment_cache import FragmentCache
-from crm_core.web.pages.layout.frame import Shell
+from crm_core.web.pages.layout.fragment_cache import CachedRow, FragmentCache, row_cache
 from crm_core.web.pages.layout.rendering import Renderer
-from crm_core.web.pages.records.list_view import ListParts
-from crm_core.web.pages.records.row_cache import RowCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +27,8 @@ class Site:
     assets: Assets
     renderer: Renderer
     looks: BrandingCache
-    rows: RowCache
-    shells: FragmentCache[Shell] = field(default_factory=FragmentCache)
-    lists: FragmentCache[ListParts] = field(default_factory=FragmentCache)
+    rows: LRUCache[tuple[str, str, str], CachedRow] = field(default_factory=row_cache)
+    fragments: FragmentCache = field(default_factory=FragmentCache)
     mailer: Mailer
     letters: Buckets = field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
@@ -51,6 +49,5 @@ def site_of(services: Services) -> Site:
         assets=assets,
         renderer=renderer,
         looks=BrandingCache(instance),
-        rows=RowCache(renderer),
         mailer=Mailer(allow_inside=bool(getattr(smtp, "allow_private_hosts", False))),
     )

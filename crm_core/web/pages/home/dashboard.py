@@ -15,6 +15,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.home.tasks import Todo, todo_members, todos_of
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark, PageLink
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.boards import MOST_SUMMED, lane_of, sum_of
 from crm_core.web.pages.records.cells import CellRenderer
@@ -103,7 +104,7 @@ async def dashboard(context: PageContext) -> Response:
         sync=await _last_sync(context),
         recent=tuple([change async for change in _recent(context, types)]),
     )
-    return await context.page("dashboard.html", "dashboard", view)
+    return await page(context, "dashboard.html", "dashboard", view)
 
 
 def _visible(context: PageContext) -> Iterator[RecordType]:

@@ -1,33 +1,56 @@
-"""Parts of pages that many see alike: made once, and kept while the workspace is the same."""
+"""Fragments of pages that many users see alike: made once, and cached while what they are made of is the same."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Final, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar, cast
 
 from cachetools import LRUCache
 from markupsafe import Markup
 
+from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.workspace import Workspace
 
 T = TypeVar("T", bound=tuple[Markup, ...])
-_CHARACTERS: Final = 16 * 1024 * 1024  # of all parts together: a search may be long, and stands in its part many times
+_CHARACTERS: Final = 16 * 1024 * 1024  # of all fragments: a search may be long, and appears many times in its fragment
 _OVERHEAD: Final = 1024  # of each entry
+_ROWS: Final = 4096
 
 
-class FragmentCache(Generic[T]):
-    """Parts of all tenants, by what tells them apart; the longest unused goes first."""
+class FragmentCache:
+    """Fragments of all tenants by a key that names all that they depend on besides the workspace."""
 
     def __init__(self, characters: int = _CHARACTERS) -> None:
-        self._held: LRUCache[Hashable, tuple[Workspace, T]] = LRUCache(characters, getsizeof=_size)
+        self._fragments: LRUCache[Hashable, tuple[Workspace, tuple[Markup, ...]]] = LRUCache(
+            characters, getsizeof=_size
+        )
 
-    def get(self, workspace: Workspace, key: Hashable, make: Callable[[], T]) -> T:
-        """The part that ``key`` names in this workspace; ``key`` holds all that it rests on besides the workspace."""
-        held = self._held.get((workspace.tenant, key))
-        if held is None or held[0] is not workspace:
-            held = self._held[workspace.tenant, key] = (workspace, make())
-        return held[1]
+    def get(self, workspace: Workspace, kind: type[T], key: Hashable, make: Callable[[], T]) -> T:
+        """The fragment of this type, made now unless it is cached for this very workspace."""
+        name = (workspace.tenant, kind, key)
+        cached = self._fragments.get(name)
+        if cached is None or cached[0] is not workspace:
+            cached = self._fragments[name] = (workspace, make())
+        return cast("T", cached[1])
 
 
-def _size(held: tuple[Workspace, tuple[Markup, ...]]) -> int:
-    return _OVERHEAD + sum(map(len, held[1]))
+def _size(entry: tuple[Workspace, tuple[Markup, ...]]) -> int:
+    return _OVERHEAD + sum(map(len, entry[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class CachedRow:
+    """A row and all that it depends on: the record's text, the branding, the minute, and the names of others."""
+
+    body: bytes
+    branding: TenantBranding
+    minute: int
+    asked: tuple[tuple[str, str], ...]
+    names: tuple[str | None, ...]
+    html: Markup
+
+
+def row_cache() -> LRUCache[tuple[str, str, str], CachedRow]:
+    """Rows of lists by tenant, record type and id of the record."""
+    return LRUCache(_ROWS)

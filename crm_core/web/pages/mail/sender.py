@@ -10,7 +10,9 @@ from crm_core.errors import InternalError
 from crm_core.mail import Email, Kind, MailBrand, MailServer, MailTrouble, Step, mail_server, written
 from crm_core.server_log import ServerLog
 from crm_core.sync.apply import SEALED_FOR
+from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.layout.branding import TenantBranding
+from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
 
@@ -28,11 +30,6 @@ class EmailSender:
         self._look = look
         self.server = server if isinstance(server, MailServer) else None
         self._lacks: Kind = "no_server" if isinstance(server, MailServer) else server
-
-    @classmethod
-    def within(cls, site: Site, workspace: Workspace) -> EmailSender:
-        """The sender of a workspace."""
-        return cls(site, workspace.tenant, site.looks.of(workspace), server_of(site, workspace))
 
     @property
     def can_send(self) -> bool:
@@ -89,6 +86,16 @@ class EmailSender:
         if self._site.letters.wait(name, now) > 0:
             raise MailTrouble("busy")
         self._site.letters.add(name, now)
+
+
+def sender_of(context: PageContext | AnonymousContext) -> EmailSender:
+    """The sender of the emails of the workspace that a request is for."""
+    return sender_within(context.site, context.workspace)
+
+
+def sender_within(site: Site, workspace: Workspace) -> EmailSender:
+    """The sender of the emails of a workspace."""
+    return EmailSender(site, workspace.tenant, site.looks.of(workspace), server_of(site, workspace))
 
 
 def server_of(site: Site, workspace: Workspace) -> MailServer | Kind:

@@ -11,7 +11,8 @@ from quart import Response, request
 
 from crm_core.mail import MailTrouble, Step, trial
 from crm_core.web.pages.layout.parts import Fact, Mark
-from crm_core.web.pages.mail.sender import SECTION, EmailSender
+from crm_core.web.pages.mail.sender import SECTION, EmailSender, sender_of
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.streams import NDJSON
 
@@ -52,12 +53,12 @@ class MailView:
 
 async def mail(context: PageContext) -> Response:
     """The mail settings."""
-    return await context.page("mail.html", "mail", _view(context, context.sender, None))
+    return await page(context, "mail.html", "mail", _view(context, sender_of(context), None))
 
 
 async def tested(context: PageContext) -> Response:
     """Send a test mail to the user's own address; a script gets each step as it is done, a form the result."""
-    sender = context.sender
+    sender = sender_of(context)
     if request.headers.get("Accept") == NDJSON:
         made = Response(_told(context, sender), 200, content_type=NDJSON)
         made.headers["Cache-Control"] = "no-store"
@@ -66,7 +67,7 @@ async def tested(context: PageContext) -> Response:
     result = None
     async for step in _results(context, sender):
         result = step
-    return await context.page("mail.html", "mail", _view(context, sender, result))
+    return await page(context, "mail.html", "mail", _view(context, sender, result))
 
 
 async def _told(context: PageContext, sender: EmailSender) -> AsyncIterator[bytes]:

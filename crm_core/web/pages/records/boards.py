@@ -17,6 +17,7 @@ from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CellRenderer, currency_in, is_person
 from crm_core.web.pages.records.details import record_type_of
@@ -77,7 +78,7 @@ async def board(context: PageContext, module: str) -> Response:
     record_type = record_type_of(context, module)
     if record_type.LANES is None:
         raise NotFound("This module has no board.")
-    return await context.page("board.html", module, await _view(context, record_type, record_type.LANES))
+    return await page(context, "board.html", module, await _view(context, record_type, record_type.LANES))
 
 
 async def _view(context: PageContext, record_type: RecordType, lanes: str) -> BoardView:

@@ -14,6 +14,7 @@ from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.frame import icon_of
 from crm_core.web.pages.layout.parts import Mark, PageLink
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, currency_in, mark_of
 
@@ -75,7 +76,7 @@ async def detail(context: PageContext, module: str, id: str) -> Response:  # noq
     """The page of a record."""
     record_type = record_type_of(context, module)
     record = await record_of(context, module, id)
-    return await context.page("record.html", module, await _view(context, record_type, record))
+    return await page(context, "record.html", module, await _view(context, record_type, record))
 
 
 def record_type_of(context: PageContext, module: str) -> RecordType:

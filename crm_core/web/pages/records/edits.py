@@ -22,6 +22,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.shape import etag
 from crm_core.web.pages.layout.parts import PageLink, PageNotice
+from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.choices import choices_of
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
@@ -85,7 +86,7 @@ async def created(context: PageContext, module: str) -> Response:
         written = await records.writes.create(records.call(context.tenant, context.caller, module), data, None)
     except _KEEPING as error:
         return await _form(context, record_type, values, error=error)
-    return context.go(f"/{module}/{written.id}", f"{record_type.SINGULAR} created")
+    return redirect(context, f"/{module}/{written.id}", f"{record_type.SINGULAR} created")
 
 
 async def editing(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -164,7 +165,7 @@ async def _saved(
     written = await records.writes.update(call, document.id, patch, etag(document.revision, document.body))
     changed = written.revision != document.revision
     said = f"Saved as revision {written.revision}" if changed else "Nothing was changed"
-    return context.go(f"/{module}/{document.id}", said)
+    return redirect(context, f"/{module}/{document.id}", said)
 
 
 async def _disputed(context: PageContext, record_type: RecordType, record: Mapping[str, Any], sent: Sent) -> Response:
@@ -215,7 +216,7 @@ async def _form(
         conflict=conflict,
     )
     status = error.status if error else _UNPROCESSABLE if problem else _CONFLICT if conflict else 200
-    return await context.page("edit.html", module, view, status)
+    return await page(context, "edit.html", module, view, status)
 
 
 def _problem(error: CrmError, errors: Mapping[str, str]) -> PageNotice:

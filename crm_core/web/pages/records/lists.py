@@ -19,10 +19,12 @@ from crm_core.records.reading import Listing
 from crm_core.records.service import Records
 from crm_core.web.pages.layout.frame import icon_of
 from crm_core.web.pages.layout.parts import Option, PageLinks
+from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import OWNED_LABELS, CellRenderer, is_person
 from crm_core.web.pages.records.list_view import Chip, Column, Filter, ListHead, ListParts, ListView
 from crm_core.web.pages.records.modules import module_page
+from crm_core.web.pages.records.row_cache import row_html
 
 LIMIT: Final = 25
 _TRAIL: Final = 6  # pages that one can go back
@@ -47,8 +49,8 @@ async def listed(context: PageContext, module: str) -> Response:
     if record_type is None:
         return await module_page(context, module)
     if record_type.LANES and request.args.get("view") != "list" and not set(request.args) - {"q"}:
-        return context.go(f"/{module}/board" + (f"?{urlencode(request.args)}" if request.args else ""))
-    return await context.page("records.html", module, await _Lists(context, record_type).view())
+        return redirect(context, f"/{module}/board" + (f"?{urlencode(request.args)}" if request.args else ""))
+    return await page(context, "records.html", module, await _Lists(context, record_type).view())
 
 
 async def exported(context: PageContext, module: str) -> Response:
@@ -87,12 +89,12 @@ class _Lists:
     async def view(self) -> ListView:
         context, name = self._visit, self._name
         listing, at = await self._page()
-        kept = context.site.rows
-        rows = [await kept.html(self._shower, self._shown, document) for document in listing.documents]
+        rows = [await row_html(self._shower, self._shown, document) for document in listing.documents]
         may_create, may_export = context.may(f"{name}.create", writes=True), context.may(f"{name}.export")
         total = listing.total or 0
-        parts = context.site.lists.get(
+        parts = context.site.fragments.get(
             context.workspace,
+            ListParts,
             (name, tuple(self._asked.items()), may_create, may_export, total),
             lambda: self._parts(total, may_create=may_create, may_export=may_export),
         )

@@ -8,6 +8,7 @@ from typing import Final
 from quart import Response
 
 from crm_core.web.pages.layout.frame import icon_of
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 
 _ACTIONS: Final = {"view": "See", "create": "Create", "update": "Change", "export": "Export", "edit": "Edit"}
@@ -28,7 +29,7 @@ async def module_page(context: PageContext, module: str) -> Response:
     state = context.workspace.modules.states[module]
     rights = [action_told(key) for key in state.module.features if key in context.keys]
     view = ModuleView(module=module, title=state.title, icon=icon_of(state), rights=listed_told(rights))
-    return await context.page("module.html", module, view)
+    return await page(context, "module.html", module, view)
 
 
 def action_told(key: str) -> str:

@@ -11,6 +11,7 @@ from crm_core.errors import InvalidRecord, NotFound, RevisionMismatch
 from crm_core.plugin.member import Member
 from crm_core.records.shape import etag
 from crm_core.web.pages.layout.frame import Undo
+from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.details import record_type_of
 from crm_core.web.pages.records.forms import is_optional, meant, values_of
@@ -35,7 +36,7 @@ async def set_one(context: PageContext, module: str, id: str) -> Response:  # no
     was = values_of(record_type, record)[member.name]
     back = form.get("back") or f"{context.root}/"
     undo = Undo(action=request.path, member=member.name, value=was, revision=written.revision, back=back)
-    return context.go(back, message, undo)
+    return redirect(context, back, message, undo)
 
 
 def _message(member: Member, name: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry, holds
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.check_titles import Check, checks_of, failed_check
 from crm_core.web.pages.sync.console import mark_of_outcome, told_of
@@ -54,7 +55,7 @@ async def attempt(context: PageContext, id: str) -> Response:  # noqa: A002 -- t
     entry = await context.services.log.one(context.tenant, id)
     older, _ = await context.services.log.page(context.tenant, {"until": entry.received_at}, limit=1, cursor=None)
     before = f"{context.root}/sync/attempts/{older[0].id}" if older else ""
-    return await context.page("attempt.html", "sync", _view(context, entry, before))
+    return await page(context, "attempt.html", "sync", _view(context, entry, before))
 
 
 def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:

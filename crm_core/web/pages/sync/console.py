@@ -12,6 +12,7 @@ from crm_core.model.log import LogEntry, holds
 from crm_core.model.times import to_wire
 from crm_core.sync.log import FILTERS, shown
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.charts import PERIODS, Chart, Period, chart_of
 from crm_core.web.pages.sync.console_view import (
@@ -100,7 +101,7 @@ async def _page(context: PageContext, wanted: Mapping[str, str]) -> Response:
         plugins=tuple(_plugins(context)),
         template=template_of(context, health, wanted),
     )
-    return await context.page("sync.html", "sync", view)
+    return await page(context, "sync.html", "sync", view)
 
 
 def _status(context: PageContext, health: Mapping[str, Any]) -> Status:

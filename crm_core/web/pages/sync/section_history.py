@@ -14,6 +14,7 @@ from crm_core.sync.apply import Applied
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice
+from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.diffs import Diff, diff_of
 from crm_core.workspace import Section
@@ -90,7 +91,7 @@ async def restored(context: PageContext, section: str) -> Response:
         receipt = await _restore(context, section, wanted, preview=False)
     except CrmError as error:
         return await _page(context, section, wanted, _refused(error), error.status)
-    return context.go(f"/sync/sections/{section}", f"Revision {wanted} restored as revision {receipt.revision}")
+    return redirect(context, f"/sync/sections/{section}", f"Revision {wanted} restored as revision {receipt.revision}")
 
 
 async def _restore(context: PageContext, name: str, wanted: str, *, preview: bool) -> Any:
@@ -137,7 +138,7 @@ async def _page(
         diff=_diff(context, current, chosen),
         rows=tuple(rows),
     )
-    return await context.page("section.html", "sync", view, status)
+    return await page(context, "section.html", "sync", view, status)
 
 
 def _chosen(earlier: list[Applied], against: str) -> Applied | None:

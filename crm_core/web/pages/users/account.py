@@ -14,6 +14,7 @@ from crm_core.web.callers import keep_signed_in, own_origin
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES
 from crm_core.web.pages.layout.parts import Option, PageNotice
+from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
 from crm_core.web.pages.records.modules import action_told, listed_told
@@ -48,13 +49,13 @@ class AccountView:
 
 async def account(context: PageContext) -> Response:
     """The account page."""
-    return await context.page("account.html", "account", _view(context))
+    return await page(context, "account.html", "account", _view(context))
 
 
 async def appearance(context: PageContext) -> Response:
     """Keep how pages look, in this browser."""
     chosen = (await request.form).get("scheme", "")
-    made = context.go("/account", "Appearance changed")
+    made = redirect(context, "/account", "Appearance changed")
     secure = own_origin(context.services).startswith("https:")
     value = chosen if chosen in SCHEMES else "system"
     made.set_cookie(SCHEME, value, max_age=_YEAR, path=context.root, httponly=True, samesite="Lax", secure=secure)
@@ -74,14 +75,14 @@ async def change_password(context: PageContext) -> Response:
     except (InvalidRecord, LoginThrottled, RevisionMismatch) as error:
         return await _refused(context, {"password": _first(error)})
     session = await context.services.sessions.open(context.tenant, held, "browser")
-    made = context.go("/account", "Password changed; every other sign-in has ended")
+    made = redirect(context, "/account", "Password changed; every other sign-in has ended")
     keep_signed_in(made, context.services, context.tenant, session)
     return made
 
 
 async def _refused(context: PageContext, errors: dict[str, str]) -> Response:
     notice = PageNotice(tone="bad", icon="alert", title="The password was not changed.", text="The form says why.")
-    return await context.page("account.html", "account", _view(context, notice, errors), 422)
+    return await page(context, "account.html", "account", _view(context, notice, errors), 422)
 
 
 def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[str, str] | None = None) -> AccountView:

@@ -19,7 +19,8 @@ from crm_core.web.callers import forget_sign_in, keep_signed_in, visitor
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.layout.parts import PageNotice
-from crm_core.web.pages.mail.sender import EmailSender
+from crm_core.web.pages.mail.sender import EmailSender, sender_of
+from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
 
@@ -106,7 +107,7 @@ async def logout(context: PageContext) -> Response:
     """Sign out: the session ends, and its open streams with it."""
     assert context.caller.session is not None
     await context.services.sessions.end(context.tenant, context.caller.session)
-    made = context.go("/login?said=out")
+    made = redirect(context, "/login?said=out")
     forget_sign_in(made, context.services, context.tenant)
     return made
 
@@ -119,7 +120,7 @@ async def forgot_page(context: AnonymousContext) -> Response:
 async def forgot(context: AnonymousContext) -> Response:
     """Send the letter where the address is known; the answer is the same either way."""
     email = (await request.form).get("email", "").strip()[:254]
-    sender = context.sender
+    sender = sender_of(context)
     if not sender.can_send:
         return context.page("forgot.html", ForgotView(form=False, notice=_NO_SERVER))
     if context.lasting_address("/") is None:

@@ -10,6 +10,7 @@ from quart import Response
 from crm_core.records.shape import collection_of
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.modules import action_told, listed_told
 from crm_core.web.pages.refusals import reason_told
@@ -51,7 +52,7 @@ class SubscriptionView:
 
 async def subscription(context: PageContext) -> Response:
     """The subscription page."""
-    return await context.page("subscription.html", "subscription", await _view(context))
+    return await page(context, "subscription.html", "subscription", await _view(context))
 
 
 async def _view(context: PageContext) -> SubscriptionView:

@@ -16,7 +16,8 @@ from crm_core.mail import Email, MailTrouble, invitation, reset
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.query import PageQuery
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice
-from crm_core.web.pages.mail.sender import EmailSender
+from crm_core.web.pages.mail.sender import EmailSender, sender_of
+from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
 from crm_core.web.pages.users.rights_grid import RightGroup, assignment_of, grid_of, narrowed
@@ -143,12 +144,12 @@ async def _changed(context: PageContext, user_id: str, patch: Mapping[str, Any],
         return await _page(
             context, await context.services.users.get(context.tenant, user_id), notice, status=error.status
         )
-    return context.go(f"/users/{user_id}", said)
+    return redirect(context, f"/users/{user_id}", said)
 
 
 async def _send(context: PageContext, held: StoredUser) -> Response:
     """Send the link by letter; where none can be sent, show it to the admin. Raises PermissionDenied."""
-    link, sender = await _link(context, held), context.sender
+    link, sender = await _link(context, held), sender_of(context)
     if not sender.can_send:
         return await _handed(context, held, link, "This workspace has no mail server yet, so no letter was sent.")
     user = held.user
@@ -160,7 +161,7 @@ async def _send(context: PageContext, held: StoredUser) -> Response:
         await sender.send(_letter(context, sender, held, url), user.email)
     except MailTrouble as trouble:
         return await _handed(context, held, link, f"The letter was not delivered. {trouble.what} {trouble.mend}")
-    return context.go(f"/users/{user.id}", f"A letter is on its way to {user.email}")
+    return redirect(context, f"/users/{user.id}", f"A letter is on its way to {user.email}")
 
 
 async def _link(context: PageContext, held: StoredUser) -> str:
@@ -195,8 +196,8 @@ async def _page(
 ) -> Response:
     q = request.args.get("q", "")[:200]
     query = PageQuery(collection=USERS, sort="name", words=words(q), limit=_SHOWN, total=True)
-    found, page = await context.services.users.page(context.tenant, query)
-    total, limit = page.total or 0, context.workspace.entitlements.limits.get(USERS)
+    found, users = await context.services.users.page(context.tenant, query)
+    total, limit = users.total or 0, context.workspace.entitlements.limits.get(USERS)
     plan = (context.workspace.entitlements.plan or context.workspace.catalog.default_plan).name
     number = context.look.manner.number
     room = f" of {number(limit)} in the plan {plan}" if limit is not None else " in all"
@@ -211,7 +212,7 @@ async def _page(
         notice=notice,
         link=link,
     )
-    return await context.page("users.html", "users", view, status)
+    return await page(context, "users.html", "users", view, status)
 
 
 def _person(context: PageContext, held: StoredUser, chosen: StoredUser) -> Person:
@@ -283,7 +284,7 @@ async def _invite(context: PageContext, form: Mapping[str, str], error: CrmError
             error=wrong.get("role", ""),
         ),
     )  # fmt: skip
-    sender = context.sender
+    sender = sender_of(context)
     problem = None
     if error is not None:
         problem = PageNotice(tone="bad", icon="alert", title=f"{error.title}.", text="" if wrong else error.detail)
@@ -296,4 +297,4 @@ async def _invite(context: PageContext, form: Mapping[str, str], error: CrmError
         fields=fields,
         foot=by_mail if sender.can_send else by_hand,
     )
-    return await context.page("invite.html", "users", view, error.status if error else 200)
+    return await page(context, "invite.html", "users", view, error.status if error else 200)

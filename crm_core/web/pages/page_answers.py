@@ -1,0 +1,49 @@
+"""How a signed-in user's request is answered: with a page of the workspace, or with the way to another one."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from datetime import timedelta
+from typing import Any, Final
+
+from quart import Response, request
+
+from crm_core.web.callers import own_origin
+from crm_core.web.pages.layout.frame import Confirmation, Undo
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.page_frame import frame_of
+
+_COOKIE: Final = "crm_said"
+_LIFETIME: Final = timedelta(minutes=1)
+
+
+async def page(context: PageContext, template: str, current: str, view: Any, status: int = 200) -> Response:
+    """A page of the workspace; ``current`` names the menu item it belongs to."""
+    confirmation = _confirmation(context)
+    frame = await frame_of(context, current, confirmation)
+    made = context.site.renderer.page(template, status, frame=frame, view=view)
+    if confirmation is not None:
+        made.delete_cookie(_COOKIE, path=context.root)
+    return made
+
+
+def redirect(context: PageContext, path: str, confirmation: str | None = None, undo: Undo | None = None) -> Response:
+    """Send the browser to a page, which then shows the confirmation of what was done."""
+    made = Response("", 303)
+    made.headers["Location"] = path if path.startswith(f"{context.root}/") else context.root + path
+    made.headers["Cache-Control"] = "no-store"
+    if confirmation is not None:
+        parts = astuple(undo) if undo else ()
+        text = context.services.signed.make("said", context.tenant, confirmation, *parts, lifetime=_LIFETIME)
+        secure = own_origin(context.services).startswith("https:")
+        made.set_cookie(_COOKIE, text, max_age=60, path=context.root, httponly=True, samesite="Lax", secure=secure)
+    return made
+
+
+def _confirmation(context: PageContext) -> Confirmation | None:
+    parts = context.services.signed.read("said", request.cookies.get(_COOKIE, ""))
+    if parts is None or parts[0] != context.tenant:
+        return None
+    action, member, value, revision, back = parts[2:] if len(parts) > 2 else ("", "", "", 0, "")
+    undo = Undo(action=action, member=member, value=value, revision=revision, back=back) if action else None
+    return Confirmation(text=parts[1], undo=undo)
