@@ -56,7 +56,8 @@ check: setup ## lint, types, direction of imports, docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q -m 'not slow' tests/meta/test_docs_*.py
+	@$(BIN)/python -m pytest -q -m 'not slow' tests/meta/test_docs_*.py tests/meta/test_language.py tests/meta/test_import_circles.py
+	@find crm_core plugins -name '*.py' | xargs cat | wc -l | awk '{print "lines of crm_core and plugins: " $$1}'
 
 .PHONY: docs
 docs: setup ## build the documentation as a site that needs no network, in site/
