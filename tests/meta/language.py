@@ -95,4 +95,4 @@ def places(word: str) -> Iterator[str]:
 
 if __name__ == "__main__":
     for word, by_kind in counts({**NEVER, **FALLING}).items():
-        print(f"{sum(by_kind.values()):5}  {word}  {dict(by_kind)}", file=sys.stdout)
+        sys.stdout.write(f"{sum(by_kind.values()):5}  {word}  {dict(by_kind)}\n")
