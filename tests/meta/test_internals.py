@@ -72,9 +72,9 @@ INTERNALS: Final[Mapping[str, str]] = {
 
 MEMBERS: Final = [(where, name) for where, names in INTERNALS.items() for name in names.split()]
 SUBCLASSES: Final = {
-    ("crm_core/server/connection.py", "Connection"): "uvicorn HttpToolsProtocol",
+    ("crm_core/server/connection.py", "ServerConnection"): "uvicorn HttpToolsProtocol",
     ("crm_core/server/cycle.py", "Cycle"): "uvicorn RequestResponseCycle",
-    ("crm_core/web/connection.py", "Connection"): "quart ASGIHTTPConnection",
+    ("crm_core/web/connection.py", "RequestConnection"): "quart ASGIHTTPConnection",
     ("plugins/crm_tinydb/collection.py", "Collection"): "tinydb Table",
 }
 """Our classes that extend one of a library, and where the members of that are listed."""
