@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from crm_core.cli.diff import show_changes
-from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
+from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option, warn_of_quarantine
 
 
 @click.command("history")
@@ -20,6 +20,7 @@ from crm_core.cli.running import config_option, json_option, perform, print_json
 def command(section: str, tenant: str, limit: int, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
     """List the applied revisions of SECTION, newest first, each with what it changed."""
     items = perform(config, "history.list", tenant=tenant, section=section, limit=limit)["items"]
+    warn_of_quarantine(config, tenant)
     if as_json:
         print_json(items)
         return

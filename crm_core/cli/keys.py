@@ -169,20 +169,26 @@ def _asked(config: Path, what: str, name: str, **arguments: Any) -> dict[str, An
 
 
 def _uses(config: Path, tenants: list[str]) -> dict[str, Any] | None:
-    """By tenant and key version."""
-    return _asked(config, "last use", "keys.uses", tenants=tenants)
+    """By tenant and key version; None for a tenant whose log cannot say, which is reported."""
+    uses = _asked(config, "last use", "keys.uses", tenants=tenants)
+    for tenant in sorted(name for name, use in (uses or {}).items() if use is None):
+        click.echo(f"{tenant}: last use is not known, as its log is not whole; see crm doctor {tenant}", err=True)
+    return uses
 
 
 def _highest_used(config: Path, tenant: str) -> int:
     """The highest key version in the kept sync log, for a roster that knows none any more; 0 where there is none."""
     uses = _asked(config, "which key versions were used", "keys.uses", tenants=[tenant]) or {}
-    return max(map(int, uses.get(tenant, ())), default=0)
+    if uses.get(tenant, {}) is None:
+        click.echo(f"{tenant}: its log is not whole, so a key version may have been used before", err=True)
+    return max(map(int, uses.get(tenant) or ()), default=0)
 
 
 def _use(uses: dict[str, Any] | None, tenant: str, key: Key) -> dict[str, Any]:
-    if uses is None:
+    of_tenant = None if uses is None else uses.get(tenant, {})
+    if of_tenant is None:
         return {"last_used_at": None, "uses": None}
-    use: dict[str, Any] = uses.get(tenant, {}).get(str(key.version), {"last_used_at": None, "uses": 0})
+    use: dict[str, Any] = of_tenant.get(str(key.version), {"last_used_at": None, "uses": 0})
     return use
 
 

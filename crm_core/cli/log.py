@@ -10,7 +10,15 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from crm_core.cli.running import config_option, json_option, perform, print_json, stream, tenant_option
+from crm_core.cli.running import (
+    config_option,
+    json_option,
+    perform,
+    print_json,
+    stream,
+    tenant_option,
+    warn_of_quarantine,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLOURS: Final = {"applied": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}
@@ -52,6 +60,7 @@ def command() -> None:
 def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str | None) -> None:  # noqa: FBT001 -- click
     """List the newest entries, newest first."""
     items = perform(config, "log.list", tenant=tenant, filters=_given(options), limit=limit)["items"]
+    warn_of_quarantine(config, tenant)
     if as_json:
         print_json(items)
         return
@@ -122,6 +131,7 @@ def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
         else:
             out.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
     out.flush()
+    warn_of_quarantine(config, tenant)
 
 
 def line(entry: dict[str, Any]) -> str:

@@ -100,6 +100,13 @@ def stream(config: Path, name: str, /, **arguments: Any) -> Iterator[dict[str, A
     return _items(config, name, arguments, streams=True)
 
 
+def warn_of_quarantine(config: Path, tenant: str) -> None:
+    """Say on standard error that what a command reads of a tenant in quarantine is only what is left."""
+    state = perform(config, "tenant.state", tenant=tenant)
+    if state["mode"] == "quarantined":
+        click.echo(f"{tenant} is in quarantine, and this is only what is left. {state['reason']}", err=True)
+
+
 def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool) -> Iterator[dict[str, Any]]:
     with without_collector():
         from crm_core.compose import install

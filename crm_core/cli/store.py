@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crm_core.cli.running import config_option, json_option, perform, print_json, stream
+from crm_core.cli.running import config_option, json_option, perform, print_json, stream, warn_of_quarantine
 from crm_core.errors import CrmError, SetupError
 
 
@@ -43,6 +43,7 @@ def backup(name: str, file: Path, config: Path) -> None:
     target = file.absolute()
     (_,) = stream(config, "store.backup", tenant=name, target=str(target))
     click.echo(f"{name}: copied to {file} ({_size(target)})")
+    warn_of_quarantine(config, name)
 
 
 @click.command("restore")

@@ -62,6 +62,8 @@ def show(name: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- cli
         print_json(told)
         return
     click.echo(f"{told['tenant']}: revision {told['revision']}, store {told['mode']}")
+    if told["reason"]:
+        click.echo(f"  {told['reason']}")
     for section, one in told["sections"].items():
         click.echo(f"  {section}: version {one['version']}, revision {one['revision']}, applied {one['applied_at']}")
     if not told["sections"]:

@@ -6,22 +6,28 @@ from typing import Any
 
 import msgspec
 
+from crm_core.errors import StorageUnavailable
 from crm_core.model.times import to_wire
 from crm_core.services import Services
 
 
 async def uses(services: Services, tenants: list[str]) -> dict[str, Any]:
-    """When each key was last used and how often, by tenant and key version; tenants without a store are left out."""
+    """When each key was last used and how often, by tenant and key version; tenants without a store are left out.
+
+    None for a tenant whose log is not whole or cannot be read: a key that seems unused may have been used.
+    """
     existing = set(await services.backend.tenants())
-    since = to_wire(services.now())
-    return {
-        tenant: {
-            str(version): msgspec.to_builtins(use)
-            for version, use in (await services.backend.tally(tenant, since)).keys.items()
-        }
-        for tenant in tenants
-        if tenant in existing
-    }
+    return {tenant: await _uses(services, tenant) for tenant in tenants if tenant in existing}
+
+
+async def _uses(services: Services, tenant: str) -> dict[str, Any] | None:
+    if (await services.backend.state(tenant)).mode == "quarantined":
+        return None
+    try:
+        tally = await services.backend.tally(tenant, to_wire(services.now()))
+    except StorageUnavailable:
+        return None
+    return {str(version): msgspec.to_builtins(use) for version, use in tally.keys.items()}
 
 
 COMMANDS = {"uses": uses}

@@ -59,14 +59,19 @@ async def _every(services: Services, tenant: str, filters: dict[str, str]) -> As
 
 
 async def verify(services: Services, tenant: str, head: str | None) -> dict[str, Any]:
-    """Walk the chain as it lies in the store; with ``head`` (SEQ:HASH), also that this link is in it unchanged."""
+    """Walk the chain as stored; with ``head`` (SEQ:HASH), also check that this link is in it unchanged.
+
+    A tenant in quarantine never verifies: what is left may be whole, and what was moved aside is not looked at.
+    """
     report = await services.backend.verify(tenant, None if head is None else _head(head))
+    state = await services.backend.state(tenant)
+    lost = [f"{tenant} is in quarantine. {state.reason}"] if state.mode == "quarantined" else []
     return {
         "tenant": tenant,
         "entries": report.entries,
         "anchor": {"seq": report.anchor.seq, "hash": report.anchor.hash},
         "head": {"seq": report.head.seq, "hash": report.head.hash},
-        "problems": list(report.problems),
+        "problems": [*lost, *report.problems],
     }
 
 

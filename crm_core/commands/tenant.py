@@ -20,11 +20,7 @@ async def create(services: Services, tenant: str) -> dict[str, Any]:
 
 async def names(services: Services) -> dict[str, Any]:
     """Every tenant with its revision and the state of its store."""
-    found = []
-    for tenant in await services.backend.tenants():
-        state = await services.backend.state(tenant)
-        found.append({"tenant": tenant, "mode": state.mode, "reason": state.reason})
-    return {"tenants": found}
+    return {"tenants": [await state(services, tenant) for tenant in await services.backend.tenants()]}
 
 
 async def unstored(services: Services) -> dict[str, Any]:
@@ -42,12 +38,12 @@ async def unstored(services: Services) -> dict[str, Any]:
 async def show(services: Services, tenant: str) -> dict[str, Any]:
     """One tenant: revision, sections with version, modules, counts."""
     workspace, view = await services.views.standing(tenant)
-    state = await services.backend.state(tenant)
+    found = await services.backend.state(tenant)
     return {
         "tenant": tenant,
         "revision": workspace.revision,
-        "mode": state.mode,
-        "reason": state.reason,
+        "mode": found.mode,
+        "reason": found.reason,
         "sections": {
             name: {
                 "version": section.version,
@@ -62,9 +58,22 @@ async def show(services: Services, tenant: str) -> dict[str, Any]:
     }
 
 
+async def state(services: Services, tenant: str) -> dict[str, Any]:
+    """Whether a tenant's store takes writes, and if not, why."""
+    found = await services.backend.state(tenant)
+    return {"tenant": tenant, "mode": found.mode, "reason": found.reason}
+
+
 async def reset_version(services: Services, tenant: str, section: str) -> dict[str, Any]:
     """Forget the floor of a section's versions, for a platform's own slip."""
     return {"tenant": tenant, "section": section, "was": await services.history.reset_version(tenant, section)}
 
 
-COMMANDS = {"create": create, "list": names, "unstored": unstored, "show": show, "reset-version": reset_version}
+COMMANDS = {
+    "create": create,
+    "list": names,
+    "unstored": unstored,
+    "show": show,
+    "state": state,
+    "reset-version": reset_version,
+}

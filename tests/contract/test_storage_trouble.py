@@ -67,6 +67,35 @@ def test_a_damaged_tenant_takes_no_writes_and_the_others_go_on(boxes: Boxes) -> 
     assert good(box.push("branding", BRANDING, tenant="contoso"))["status"] == "applied"
 
 
+def test_no_command_takes_what_is_left_in_quarantine_for_the_whole(boxes: Boxes) -> None:
+    """The log does not verify, and what reads it, copies it or counts keys in it says that something is missing."""
+    box: Box = boxes(tenants={name: {"keys": [roster_key(name)]} for name in ("northwind", "contoso")})
+    for tenant in ("northwind", "contoso"):
+        box.applied("branding", BRANDING, tenant=tenant)
+    box.stop()
+    (journal,) = (box.folder / "tenants/northwind").glob("journal-*.log")
+    journal.write_bytes(journal.read_bytes().replace(b'"applied"', b'"rejected"'))
+    missing = "northwind is in quarantine"
+    printed = box.crm("log", "verify", "--tenant", "northwind", code=1)
+    assert missing in printed
+    assert "holds" not in printed
+    assert f'"{missing}' in box.crm("log", "verify", "--tenant", "northwind", "--json", code=1)
+    for words in (
+        ("log", "list", "--tenant", "northwind"),
+        ("log", "export", "--tenant", "northwind"),
+        ("history", "branding", "--tenant", "northwind"),
+        ("tenant", "backup", "northwind", str(box.folder / "copy")),
+    ):
+        assert missing in box.crm(*words)
+    assert "read-only: journal-" in box.crm("tenant", "show", "northwind")
+    listed = box.crm("keys", "list")
+    assert "northwind: last use is not known" in listed
+    uses = {line.split()[0]: "used" in line for line in listed.splitlines() if "sha256:" in line}
+    assert uses == {"northwind": False, "contoso": True}
+    assert "holds" in box.crm("log", "verify", "--tenant", "contoso")
+    assert "quarantine" not in box.crm("log", "list", "--tenant", "contoso")
+
+
 def upgrade(folder: Path) -> str:
     """Let a tenant's journal be of format 2, as a newer version would write it; what a refusal says of it."""
     (path,) = folder.glob("journal-*.log")
