@@ -21,13 +21,13 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     assert 'data: {"type":"customers"' in told
 
 
-def test_the_figures_on_the_page_are_those_in_force() -> None:
+def test_the_figures_on_the_page_are_those_of_the_code() -> None:
     """Lifetimes, limits and names on the page are the ones that the code has."""
     text = page(NAME)
-    assert f"good for {ACCESS_LIFETIME.seconds // 60} minutes" in text
+    assert f"valid for {ACCESS_LIFETIME.seconds // 60} minutes" in text
     assert f"not used for {REFRESH_LIFETIME.days} days" in text
     assert BROWSER_LIFETIME.days == 7
-    assert "good for seven days" in text
+    assert "valid for seven days" in text
     assert f"up to {MAX_SESSIONS} sign-ins" in text
     assert f"up to {MAX_TOKENS:,} tokens" in text
     assert f"`{COOKIE}`" in text

@@ -48,10 +48,10 @@ def test_the_tables_are_those_of_the_record_types() -> None:
         assert all(f"`{value}`" in row for member in record_type.members for value, _ in member.choices)
 
 
-def test_the_figures_on_the_page_are_those_in_force() -> None:
+def test_the_figures_on_the_page_are_those_of_the_code() -> None:
     """Limits and lifetimes on the page are the ones that the code has."""
     text = page(NAME)
     assert f"up to {MAX_ITEMS}" in text
     assert f"For {HELD_SECONDS // 3600} hours" in text
-    assert f"1 to {MAX_LIMIT}, {DEFAULT_LIMIT} unless given" in text
+    assert f"1 to {MAX_LIMIT}; default {DEFAULT_LIMIT}" in text
     assert f"may be {RECORD_LIMIT >> 10} KiB, a batch's {BATCH_LIMIT >> 20} MiB" in text
