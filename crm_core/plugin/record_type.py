@@ -44,6 +44,8 @@ OWNED = (*OWNED_FIRST, *OWNED_LAST)
 
 ALWAYS_SORTABLE = ("created_at", "updated_at")
 LIST_PARAMETERS = frozenset({"limit", "cursor", "sort", "q", "updated_since", "total"})
+PAGE_PARAMETERS = frozenset({"view"})  # of lists on pages alone
+FORM_NAMES = frozenset({"csrf"})  # fields that every form of a page has
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -135,7 +137,7 @@ def _faults(cls: type[RecordType]) -> Iterator[str]:
     for name in cls.COLUMNS:
         if name not in members and name not in OWNED:
             yield f"COLUMNS names {name}, which is no member"
-    for name in LIST_PARAMETERS.intersection(cls.FILTERABLE):
+    for name in (LIST_PARAMETERS | PAGE_PARAMETERS).intersection(cls.FILTERABLE):
         yield f"FILTERABLE names {name}, which is a parameter of every list"
 
 
@@ -146,6 +148,8 @@ def _ill_named(members: Mapping[str, Member]) -> Iterator[str]:
     for member in members.values():
         if member.name in OWNED:
             yield f"the core owns the member {member.name}; call it something else"
+        elif member.name in FORM_NAMES or ":" in member.name:
+            yield f"the forms of pages use the name {member.name}; call the member something else"
 
 
 def _unsafe(type_: Any, path: str) -> Iterator[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -29,6 +30,9 @@ class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     owner: Line | None = None
     done: bool = False
     notes: Notes | None = None
+    base: Line | None = None
+    was: Line | None = None
+    decide: Line | None = None
 
 
 class Visits(RecordType):
@@ -162,3 +166,21 @@ def test_a_refused_choice_changes_nothing(desk: Visitor, member: str, value: str
     refused = desk.post(path, f"{path}/set", 422, member=member, value=value, revision="1", back=desk.root + path)
     assert f"Unknown {member}" in refused
     assert 'name="revision" value="1"' in desk.get(f"{path}/edit")
+
+
+def test_members_may_have_the_names_of_the_forms_own_fields(desk: Visitor) -> None:
+    """What the user typed is saved, not what the form keeps for itself; a conflict is shown and decided as any."""
+    path = f"/visits/{desk.visit(base='Kiel', was='Husum', decide='Sylt')}"
+    hidden = re.compile(r'name="(form:[a-z]+|revision)" value="([^"]*)"')
+    fields = {name: unescape(text) for name, text in hidden.findall(desk.get(f"{path}/edit"))}
+    fields |= {"name": "Look at boats", "state": "planned"}
+    mine = {"base": "Bremen", "was": "Husum", "decide": "Sylt"}
+    page = desk.post(f"{path}/edit", f"{path}/edit", **fields, **mine)
+    assert "Bremen" in page
+    disputed = desk.post(f"{path}/edit", f"{path}/edit", 409, **fields, **{**mine, "base": "Lübeck"})
+    assert 'name="form:pick:base" value="mine"' in disputed
+    fields |= {name: unescape(text) for name, text in hidden.findall(disputed)}
+    page = desk.post(
+        f"{path}/edit", f"{path}/edit", **fields, **{**mine, "base": "Lübeck"}, **{"form:pick:base": "mine"}
+    )
+    assert "Lübeck" in page

@@ -129,6 +129,16 @@ def test_a_filter_that_no_value_could_match_is_told(name: str, text: str) -> Non
         ({"COLUMNS": ("name", "nonsense")}, "COLUMNS names nonsense"),
         ({"REFERENCES": (Reference("owner", "users"),)}, "REFERENCES names owner, which is no member"),
         ({"RECORD": record(q=str), "FILTERABLE": ("q",)}, "FILTERABLE names q, which is a parameter of every list"),
+        ({"RECORD": record(view=str), "FILTERABLE": ("view",)}, "FILTERABLE names view, which is a parameter of every"),
+        ({"RECORD": record(csrf=str)}, "the forms of pages use the name csrf"),
+        (
+            {
+                "RECORD": msgspec.defstruct(
+                    "Colon", [("name", Line), ("a", str)], rename={"a": "a:b"}, forbid_unknown_fields=True
+                )
+            },
+            "the forms of pages use the name a:b",
+        ),
         ({"RECORD": record(odd=dict[str, Line | list[str]])}, "cannot hold both in one union"),
     ],
 )

@@ -118,7 +118,8 @@ async def edited(context: PageContext, module: str, id: str) -> Response:  # noq
 class Sent:
     """What the form of a record says. ``base``: what its page was made of; ``was``: what a dispute began with.
 
-    ``picks``: ``mine`` or ``theirs`` by field; ``open``: fields that were to be chosen for and were not.
+    ``picks``: ``mine`` or ``theirs`` by field; ``open``: fields that were to be chosen for and were not. The names of
+    the form's own fields contain a colon, as no member's does.
     """
 
     mine: Values
@@ -131,14 +132,14 @@ class Sent:
     @classmethod
     def of(cls, record_type: RecordType, form: Any) -> Sent:
         """The form as it was sent; a field for which theirs was picked holds theirs."""
-        mine, base = read(record_type, form), _unpacked(form.get("base", ""), record_type)
-        picks = {name: form.get(f"pick.{name}", "") for name in mine}
+        mine, base = read(record_type, form), _unpacked(form.get("form:base", ""), record_type)
+        picks = {name: form.get(f"form:pick:{name}", "") for name in mine}
         mine |= {name: base[name] for name, picked in picks.items() if picked == "theirs"}
-        wanted = form.get("decide", "").split()
+        wanted = form.get("form:decide", "").split()
         return cls(
             mine=mine,
             base=base,
-            was=_unpacked(form.get("was", ""), record_type) if wanted else base,
+            was=_unpacked(form.get("form:was", ""), record_type) if wanted else base,
             picks=picks,
             open=tuple(name for name in wanted if not picks.get(name)),
             revision=form.get("revision", ""),
