@@ -26,7 +26,7 @@ def test_no_record_type_hides_behind_a_page() -> None:
 
 def test_no_record_type_has_an_operation_of_the_core() -> None:
     """Operations of records are named after their type (get_visits); the core's own cannot be among them."""
-    sources = [path.read_text() for path in Path(crm_core.web.__path__[0]).glob("*.py")]
+    sources = [path.read_text() for path in Path(crm_core.web.__path__[0]).rglob("*.py")]
     pattern = re.compile(r'name"?[:=] ?"(?:list|get|create|update|put|batch)_([a-z_-]+)"')
     taken = {name for source in sources for name in pattern.findall(source)}
     assert "user" in taken
