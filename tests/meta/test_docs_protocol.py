@@ -97,7 +97,7 @@ def test_the_table_of_checks_has_the_codes_of_the_errors_page_in_its_order() -> 
 
 def test_every_member_of_answer_and_log_is_explained() -> None:
     """The tables of the page name each member of a receipt, of a log entry, and each filter."""
-    answer, log = section(PAGE, "The answer"), section(PAGE, "The sync log")
+    answer, log = section(PAGE, "The response"), section(PAGE, "The sync log")
     assert [name for name in Receipt.__struct_fields__ if f"`{name}`" not in answer] == []
     assert [name for name in LogEntry.__struct_fields__ if f"`{name}`" not in log] == []
     assert [name for name in FILTERS if f"`{name}`" not in log] == []
