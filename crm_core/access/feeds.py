@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from itertools import groupby
 from typing import Final
 
 from crm_core.access.callers import Callers
+from crm_core.access.event_ids import Place
 from crm_core.errors import CrmError, RateLimited, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.plugin.query import StoredNotice
@@ -31,9 +33,9 @@ _PULSE: Final = b": still here\n\n"
 _log = ServerLog("crm.access")
 
 
-def frame(event: str, seq: int, data: bytes) -> bytes:
+def frame(event: str, place: Place, data: bytes) -> bytes:
     """An event on the wire (WHATWG HTML, section 9.2.5, server-sent events); ``data`` is JSON on one line."""
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, event.encode(), data)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(place).encode(), event.encode(), data)
 
 
 def sees(workspace: Workspace, caller: Caller, told: StoredNotice) -> bool:
@@ -59,17 +61,17 @@ class _Stream:
         self.caller = caller
         self.hopeful = False  # whether there was something to hear of when it was last looked
         self.spoken_at = at
-        self._frames: deque[tuple[int | None, bytes]] = deque()
+        self._frames: deque[tuple[Place | None, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._ended = False
 
-    def give(self, seq: int | None, content: bytes, at: float) -> None:
-        """Hand a frame over; ``seq`` None for what is no event."""
+    def give(self, place: Place | None, content: bytes, at: float) -> None:
+        """Hand a frame over; ``place`` is None for a comment."""
         self.spoken_at = at
         if len(self._frames) >= _BACKLOG:
             self.end()  # the client comes back with its last id and goes on from there
         elif not self._ended:
-            self._frames.append((seq, content))
+            self._frames.append((place, content))
             self._arrived.set()
 
     def end(self) -> None:
@@ -78,12 +80,12 @@ class _Stream:
         self._frames.clear()
         self._arrived.set()
 
-    async def after(self, seq: int) -> AsyncIterator[bytes]:
-        """Frames as they come, of events after ``seq``."""
+    async def after(self, place: Place) -> AsyncIterator[bytes]:
+        """Frames as they come, of events after ``place``."""
         while not self._ended:
             while self._frames:
                 at, content = self._frames.popleft()
-                if at is None or at > seq:
+                if at is None or at > place:
                     yield content
             self._arrived.clear()
             if not self._ended:
@@ -114,8 +116,8 @@ class Feeds:
         """How many streams are open."""
         return sum(len(channel.streams) for channel in self._channels.values())
 
-    async def listen(self, tenant: str, caller: Caller, after: int | None) -> AsyncGenerator[bytes, None]:
-        """The frames of a new stream: ready, what was missed since the seq ``after``, then what comes.
+    async def listen(self, tenant: str, caller: Caller, after: Place | None) -> AsyncGenerator[bytes, None]:
+        """The frames of a new stream: ready, the events missed since ``after``, then new ones.
 
         Ends when the caller may hear no more, falls too far behind, or we shut down. Raises RateLimited, before the
         first frame, where the tenant has too many.
@@ -127,13 +129,13 @@ class Feeds:
             if channel.pump is None:
                 channel.position = view.seq
                 channel.pump = asyncio.create_task(self._pump(tenant, channel))
-            until = view.seq if after is None else after
+            until = Place(view.seq) if after is None else after
             # The pump may have gone on while this one asked where things stand.
-            behind = after is not None or channel.position > until
+            behind = after is not None or Place(channel.position) > until
             yield b"retry: 2000\n" + frame("ready", until, b"{}")
             if behind:
-                async for seq, missed in self._missed(tenant, caller, until):
-                    until = seq
+                async for place, missed in self._missed(tenant, caller, until):
+                    until = place
                     yield missed
             async for content in stream.after(until):
                 yield content
@@ -161,17 +163,20 @@ class Feeds:
         if self._channels.get(tenant) is channel:
             del self._channels[tenant]
 
-    async def _missed(self, tenant: str, caller: Caller, after: int) -> AsyncIterator[tuple[int, bytes]]:
-        """What was committed since ``after``, and up to which seq that is; ``reset`` where nobody knows any more."""
+    async def _missed(self, tenant: str, caller: Caller, after: Place) -> AsyncIterator[tuple[Place, bytes]]:
+        """The events since ``after``, and the place that they reach; ``reset`` if they are not known, or no longer."""
         whole = False
         while not whole:
             workspace, view = await self._views.standing(tenant)
-            notices = await self._backend.notices(tenant, after, _SHEET)
-            if notices is None:
-                yield view.seq, frame("reset", view.seq, b"{}")
+            notices = await self._backend.notices(tenant, after.whole, _SHEET)
+            unborn = after.whole < after.seq and after.seq > view.seq
+            if notices is None or unborn:
+                yield Place(view.seq), frame("reset", Place(view.seq), b"{}")
                 return
-            after, whole = _reached(notices, view.seq)
-            yield after, b"".join(_framed(one) for one in notices if sees(workspace, caller, one))
+            seq, whole = _reached(notices, view.seq)
+            fresh = [(place, one) for place, one in _placed(notices) if place > after and sees(workspace, caller, one)]
+            after = Place(seq)
+            yield after, b"".join(_framed(place, one) for place, one in fresh)
 
     async def _pump(self, tenant: str, channel: _Channel) -> None:
         """Deliver until the last stream is gone. Whatever fails ends the streams: their clients come back."""
@@ -213,7 +218,7 @@ class Feeds:
         notices: tuple[StoredNotice, ...] | None,
         seq: int,
     ) -> None:
-        made = [(one, _framed(one)) for one in notices or ()]
+        made = [(place, one, _framed(place, one)) for place, one in _placed(notices or ())]
         for stream in tuple(streams):
             try:
                 caller = stream.caller = await self._callers.still(tenant, stream.caller)
@@ -222,10 +227,10 @@ class Feeds:
                 continue
             at = _moment()
             if notices is None:
-                stream.give(seq, frame("reset", seq, b"{}"), at)
-            for one, content in made:
+                stream.give(Place(seq), frame("reset", Place(seq), b"{}"), at)
+            for place, one, content in made:
                 if sees(workspace, caller, one):
-                    stream.give(one.seq, content, at)
+                    stream.give(place, content, at)
             if at - stream.spoken_at >= HEARTBEAT - _GATHER:
                 stream.give(None, _PULSE, at)
             hopeful = sees_anything(workspace, caller)
@@ -234,8 +239,15 @@ class Feeds:
             stream.hopeful = hopeful
 
 
-def _framed(told: StoredNotice) -> bytes:
-    return frame(told.notice.event, told.seq, told.notice.data)
+def _placed(notices: tuple[StoredNotice, ...]) -> Iterator[tuple[Place, StoredNotice]]:
+    """Each notice with its place; a backend returns all notices of a commit together, in their order."""
+    for seq, group in groupby(notices, key=lambda one: one.seq):
+        for number, one in enumerate(group, 1):
+            yield Place(seq, number), one
+
+
+def _framed(place: Place, told: StoredNotice) -> bytes:
+    return frame(told.notice.event, place, told.notice.data)
 
 
 def _reached(notices: tuple[StoredNotice, ...], seq: int) -> tuple[int, bool]:

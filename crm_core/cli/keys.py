@@ -188,8 +188,7 @@ def _use(uses: dict[str, Any] | None, tenant: str, key: Key) -> dict[str, Any]:
     of_tenant = None if uses is None else uses.get(tenant, {})
     if of_tenant is None:
         return {"last_used_at": None, "uses": None}
-    use: dict[str, Any] = of_tenant.get(str(key.version), {"last_used_at": None, "uses": 0})
-    return use
+    return dict(of_tenant.get(str(key.version), {"last_used_at": None, "uses": 0}))
 
 
 def _told(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
@@ -230,13 +229,11 @@ def check(config: Path) -> None:
         click.echo(line, err=True)
     idle = [name for name, entry in sorted(roster.tenants.items()) if entry.enabled and not entry.active(now)]
     for name in idle:
-        click.echo(
-            f"{name} has no active key, so nothing can be pushed to it; crm keys rotate {name} makes one", err=True
-        )
+        refused = f"{name} has no active key, so nothing can be pushed to it"
+        click.echo(f"{refused}; crm keys rotate {name} makes one", err=True)
     if idle:
         raise SystemExit(1)
-    count = sum(len(entry.keys) for entry in roster.tenants.values())
-    click.echo(f"{path}: {len(roster.tenants)} tenants, {count} keys")
+    click.echo(f"{path}: {len(roster.tenants)} tenants, {sum(len(one.keys) for one in roster.tenants.values())} keys")
 
 
 def _worries(roster: Roster, path: Path, now: datetime) -> Iterator[str]:

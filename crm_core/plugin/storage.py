@@ -170,7 +170,10 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
-        """The notices of units after ``after``, oldest first; None where that is too long ago to know them all."""
+        """The notices of units after ``after``, oldest first; None where that is too long ago to know them all.
+
+        A unit's notices come together and in its order, also past ``limit``: an event's id counts them.
+        """
 
     @abstractmethod
     async def wait(self, tenant: str, after: int) -> None:

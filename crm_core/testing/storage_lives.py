@@ -158,6 +158,15 @@ class LifeCases:
         assert first is not None
         assert [each.seq for each in first] == [1]
 
+    async def test_notices_of_a_unit_come_together(self, storage: StorageHarness) -> None:
+        """A limit never splits the notices of a unit, which keep their order: a reader counts them."""
+        for number in (1, 2):
+            notices = tuple(Notice("e", "s", b"%d" % (number * 10 + at)) for at in range(5))
+            await storage.commit(Unit(now=NOW, notices=notices))
+        found = await storage.store.notices("north", 0, 6)
+        assert found is not None
+        assert [each.notice.data for each in found] == [b"%d" % at for at in (*range(10, 15), *range(20, 25))]
+
     async def test_refused_unit_tells_nobody(self, storage: StorageHarness) -> None:
         """A unit in conflict sends no notice."""
         await storage.commit(Unit(now=NOW, claims=(Claim("k", "a", b"1"),)))

@@ -296,7 +296,12 @@ class SQLiteBackend(StorageBackend):
         def work(one: Tenant) -> tuple[StoredNotice, ...] | None:
             if after < one.state()[0] - NOTICES_KEPT:
                 return None
-            found = one.db.execute("SELECT * FROM notices WHERE seq > ? ORDER BY seq, rowid LIMIT ?", (after, limit))
+            # The last unit is read whole, even past the limit.
+            query = (
+                "SELECT * FROM notices WHERE seq > ?1 AND seq <= (SELECT max(seq) FROM "
+                "(SELECT seq FROM notices WHERE seq > ?1 ORDER BY seq LIMIT ?2)) ORDER BY seq, rowid"
+            )
+            found = one.db.execute(query, (after, limit))
             return tuple(StoredNotice(seq, Notice(event, subject, data)) for seq, event, subject, data in found)
 
         return await self._do(tenant, work)

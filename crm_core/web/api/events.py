@@ -8,6 +8,7 @@ from typing import Final
 
 from quart import Response, request
 
+from crm_core.access.event_ids import Place
 from crm_core.errors import RateLimited, StorageUnavailable, Unauthenticated, UnknownParameter
 from crm_core.services import Services
 from crm_core.web.callers import caller_of
@@ -15,7 +16,7 @@ from crm_core.web.operations import BASE, Operation, Parameter, Reply
 from crm_core.web.reading import parameters
 
 EVENT_STREAM: Final = "text/event-stream"
-_LONGEST: Final = 15  # digits of a seq
+_UNKNOWN: Final = Place(10**15)  # past every commit
 _HEADERS: Final = {
     "Content-Type": EVENT_STREAM,
     "Cache-Control": "no-store",
@@ -43,9 +44,10 @@ def operations(services: Services) -> list[Operation]:
             name="events",
             summary="Follow what changes",
             description="Server-sent events: `ready` first, then `sync.applied` and `modules.changed` (users, and "
-            "tokens with `sync:read`) and `record.changed` (types that the caller may read). `id` counts on; a client "
-            "that comes back with `Last-Event-ID` gets what it missed, or `reset` where that is too long ago: then it "
-            "reads anew what it shows. The stream ends when the caller signs out, is disabled, or may hear no more.",
+            "tokens with `sync:read`) and `record.changed` (types that the caller may read). Each event has an `id` of "
+            "its own. A client that returns with `Last-Event-ID` resumes exactly after that event, or gets `reset` if "
+            "that is too long ago: then it reads again what it shows. The stream ends when the caller signs out, is "
+            "disabled, or may hear no more.",
             tag="events",
             handler=events,
             scope="any",
@@ -66,9 +68,7 @@ async def _from_first(first: bytes, frames: AsyncGenerator[bytes, None]) -> Asyn
             yield frame
 
 
-def _last_id() -> int | None:
-    """Where the client left off; an id that we never told is answered with ``reset``, like one of long ago."""
+def _last_id() -> Place | None:
+    """Where the client left off; an id that no event has is answered with ``reset``, as one of long ago."""
     sent = request.headers.get("Last-Event-ID", "").strip()
-    if not sent:
-        return None
-    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) <= _LONGEST else 10**_LONGEST
+    return (Place.parse(sent) or _UNKNOWN) if sent else None

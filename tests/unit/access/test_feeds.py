@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from crm_core.access import feeds as feeds_module
+from crm_core.access.event_ids import Place
 from crm_core.access.feeds import Feeds
 from crm_core.errors import RateLimited
 from crm_core.model.caller import Caller
@@ -22,9 +23,9 @@ class Reader:
 
     def __init__(self, frames: Any) -> None:
         self._frames = frames
-        self._held: list[tuple[int, str, Any]] = []
+        self._held: list[tuple[Place, str, Any]] = []
 
-    async def next(self) -> tuple[int, str, Any]:
+    async def next(self) -> tuple[Place, str, Any]:
         """The next event as id, name, data; heartbeats are passed over."""
         async with asyncio.timeout(SOON):
             while not self._held:
@@ -46,7 +47,8 @@ class Reader:
         for block in text.split("\n\n"):
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             if "event" in fields:
-                self._held.append((int(fields["id"]), fields["event"], msgspec.json.decode(fields["data"])))
+                place = Place.parse(fields["id"]) or Place(-1)
+                self._held.append((place, fields["event"], msgspec.json.decode(fields["data"])))
 
 
 @pytest.fixture
@@ -63,11 +65,12 @@ def listening(feeds: Feeds) -> Any:
     """Open a stream and read its first event."""
 
     @asynccontextmanager
-    async def listening(caller: Caller, after: int | None = None) -> AsyncIterator[Reader]:
+    async def listening(caller: Caller, after: Place | None = None) -> AsyncIterator[Reader]:
         async with aclosing(feeds.listen("north", caller, after)) as frames:
             reader = Reader(frames)
             at, event, _ = await reader.next()
-            assert (event, after in (None, at)) == ("ready", True)
+            assert event == "ready"
+            assert after in (None, at)
             yield reader
 
     return listening
@@ -75,9 +78,9 @@ def listening(feeds: Feeds) -> Any:
 
 @pytest.fixture
 def changes(access: Any) -> Any:
-    """Commit a change of a record of a type, or of the workspace; the seq of it."""
+    """Commit a change of a record of a type, or of the workspace; the place of its first event."""
 
-    async def committed(subject: str, number: int = 0) -> int:
+    async def committed(subject: str, number: int = 0) -> Place:
         if subject == "sync":
             notices = (
                 Notice("sync.applied", "sync", b'{"n":%d}' % number),
@@ -85,7 +88,7 @@ def changes(access: Any) -> Any:
             )
         else:
             notices = (Notice("record.changed", subject, b'{"n":%d}' % number),)
-        return int((await access.backend.commit("north", Unit(now=0, notices=notices))).seq)
+        return Place((await access.backend.commit("north", Unit(now=0, notices=notices))).seq, 1)
 
     return committed
 
@@ -118,11 +121,11 @@ async def test_each_hears_what_it_may_see(access: Any, listening: Any, changes: 
         assert [(await person.next())[:2] for _ in range(3)] == [
             (seqs[1], "record.changed"),
             (seqs[2], "sync.applied"),
-            (seqs[2], "modules.changed"),
+            (Place(seqs[2].seq, 2), "modules.changed"),
         ]
         assert [(await watcher.next())[:2] for _ in range(2)] == [
             (seqs[2], "sync.applied"),
-            (seqs[2], "modules.changed"),
+            (Place(seqs[2].seq, 2), "modules.changed"),
         ]
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
@@ -156,12 +159,63 @@ async def test_a_client_goes_on_where_it_left_off(listening: Any, changes: Any, 
     assert told == [n for n in range(2, 701) if n % 7 or n == 700]
 
 
-@pytest.mark.parametrize("after", [10**15, -1])
-async def test_too_long_ago_is_told_as_reset(listening: Any, changes: Any, by_token: Any, after: int) -> None:
+async def test_a_batch_that_is_cut_anywhere_arrives_once(access: Any, listening: Any, by_token: Any) -> None:
+    """Of 200 events of one commit, cut after any of them, the rest and the next commit arrive, each once, in order."""
+    caller = await by_token("customers:read")
+    before = (await access.backend.view("north", None)).seq
+    batch = tuple(Notice("record.changed", "customers", b'{"n":%d}' % number) for number in range(200))
+    await access.backend.commit("north", Unit(now=0, notices=batch))
+    await access.backend.commit("north", Unit(now=0, notices=(Notice("record.changed", "customers", b'{"n":200}'),)))
+    async with listening(caller, Place(before)) as reader:
+        whole = [await reader.next() for _ in range(201)]
+    assert [data["n"] for _, _, data in whole] == list(range(201))
+    assert len({place for place, _, _ in whole}) == 201
+    for number, (place, _, _) in enumerate(whole[:-1]):
+        async with listening(caller, place) as reader:
+            assert [await reader.next() for _ in range(200 - number)] == whole[number + 1 :]
+
+
+async def test_events_of_a_commit_that_others_see_keep_their_ids(access: Any, listening: Any, by_token: Any) -> None:
+    """An id counts every event of its commit: a caller who sees some of them resumes after the last that it saw."""
+    notices = tuple(
+        Notice("record.changed", subject, b'{"n":%d}' % number)
+        for number, subject in enumerate(("customers", "deals", "customers", "deals", "customers"))
+    )
+    caller = await by_token("customers:read")
+    async with listening(caller) as reader:
+        seq = (await access.backend.commit("north", Unit(now=0, notices=notices))).seq
+        seen = [await reader.next() for _ in range(3)]
+    assert [(place, data["n"]) for place, _, data in seen] == [(Place(seq, at), at - 1) for at in (1, 3, 5)]
+    async with listening(caller, Place(seq, 3)) as reader:
+        assert await reader.next() == seen[2]
+
+
+async def test_an_id_without_a_number_is_after_the_whole_commit(listening: Any, changes: Any, by_token: Any) -> None:
+    """The ids of ready and reset, and those of earlier versions, name a commit alone."""
+    caller = await by_token("sync:read")
+    first = await changes("sync", 1)
+    second = await changes("sync", 2)
+    parsed = Place.parse(str(first.seq))
+    async with listening(caller, parsed) as reader:
+        assert (await reader.next())[0] == second
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.", ".1", "1.2.3", "-1", "1 ", chr(0x661), "1" * 16, "1." + "1" * 10])
+def test_other_texts_are_no_ids(text: str) -> None:
+    """Only an id as it is written names a place."""
+    assert Place.parse(text) is None
+    assert [str(Place.parse(one)) for one in ("57", "57.2")] == ["57", "57.2"]
+
+
+@pytest.mark.parametrize("ahead", [None, Place(10**14), Place(1), Place(1, 1), Place(2, 7)])
+async def test_too_long_ago_is_told_as_reset(listening: Any, changes: Any, by_token: Any, ahead: Place | None) -> None:
     """An id that nobody can continue from gets reset at the present seq, and the stream goes on from there."""
-    seq = await changes("customers", 1)
-    async with listening(await by_token("customers:read"), after) as reader:
-        assert (await reader.next())[:2] == (seq + 1, "reset")
+    await changes("customers", 1)
+    caller = await by_token("customers:read")
+    seq = (await changes("customers", 1)).seq
+    after = Place(-1) if ahead is None else Place(seq + ahead.seq, ahead.number)
+    async with listening(caller, after) as reader:
+        assert (await reader.next())[:2] == (Place(seq), "reset")
         last = await changes("customers", 2)
         assert (await reader.next()) == (last, "record.changed", {"n": 2})
 
