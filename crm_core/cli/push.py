@@ -58,11 +58,11 @@ def command(
         sender(config, **sent), payload_type, data, version=version, strategy=strategy, preview=preview, as_json=as_json
     )
     if as_json:
-        print_json(outcome.told)
+        print_json(outcome.document)
         return
     click.echo(_headline(outcome, payload_type))
     if outcome.status != "already_applied":
-        show_changes(outcome.told["changes"])
+        show_changes(outcome.document["changes"])
     for warning in outcome.warnings:
         click.echo(click.style(f"  warning {_finding(warning)}", fg="yellow"), err=True)
 
@@ -84,7 +84,7 @@ def _pushed(
             return verb(payload_type, data, version=version, strategy=strategy)
         except Refused as refused:
             if as_json:
-                print_json(refused.told)
+                print_json(refused.document)
             else:
                 _tell_refusal(refused)
             raise SystemExit(1) from None
@@ -113,8 +113,8 @@ def _tell_refusal(refused: Refused) -> None:
     for finding in refused.findings:
         click.echo(f"  {_finding(finding)}", err=True)
     for name in ("skew", "server_time", "current", "original"):
-        if name in refused.told:
-            click.echo(f"  {name}: {json.dumps(refused.told[name], ensure_ascii=False)}", err=True)
+        if name in refused.document:
+            click.echo(f"  {name}: {json.dumps(refused.document[name], ensure_ascii=False)}", err=True)
     if refused.request_id is not None:
         click.echo(f"  request id: {refused.request_id}", err=True)
     if refused.code.startswith(("signature_", "key_", "timestamp_")):

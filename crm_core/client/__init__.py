@@ -1,4 +1,4 @@
-"""For platforms: sign, push, preview and ask for health, plain or on an event loop.
+"""For platforms: sign, push, preview and read health, plain or on an event loop.
 
 ::
 
@@ -6,8 +6,8 @@
     with Client(target, native_signer(key, key_version=2)) as client:
         outcome = client.push("branding", {"title": "Nordwind"})
 
-``exchange`` knows what to send and how to judge what comes back, ``transport`` brings it over the network. Needs
-nothing of the server: neither its framework nor its stores nor its plugins.
+``exchange`` knows what to send and how to read the answers, ``transport`` does the network. Imports nothing of the
+server: neither its framework nor its stores nor its plugins.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a receiver answers, as values, and what can go wrong, as errors."""
+"""A receiver's answers as values, and failures as errors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A push that is done, or a preview of one.
+    """The result of a push or a preview. ``document`` is the whole answer.
 
-    ``already_applied``: an earlier copy of this very push was applied, and what it changed is not told again.
-    ``revision`` and ``applied_at`` are null in a preview. ``told`` is the whole answer.
+    ``already_applied``: an earlier copy of this push was applied; its changes are not repeated.
+    ``revision`` and ``applied_at`` are null in a preview.
     """
 
     status: Literal["applied", "previewed", "already_applied"]
@@ -34,11 +34,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     modules: Mapping[str, str] = {}
     warnings: tuple[Finding, ...] = ()
-    told: Mapping[str, Any] = {}
+    document: Mapping[str, Any] = {}
 
 
 class SectionHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One section as health tells it. ``min_version``: the lowest version that the next push may have."""
+    """A section in a health answer. ``min_version``: the lowest version that the next push may have."""
 
     version: int | None = None
     min_version: int = 1
@@ -47,7 +47,7 @@ class SectionHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant's sync health; ``told`` is the whole answer."""
+    """A tenant's sync health; ``document`` is the whole answer."""
 
     status: Literal["ok", "degraded", "stale", "disabled"]
     reasons: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     payload_types: tuple[str, ...] = ()
     sections: Mapping[str, SectionHealth] = {}
     skew_seconds: int | None = None
-    told: Mapping[str, Any] = {}
+    document: Mapping[str, Any] = {}
 
     def min_version(self, payload_type: str, data: Mapping[str, Any]) -> int:
         """The lowest version a push may have: its section's, or the highest of the sections that its data names."""
@@ -65,39 +65,38 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientError(Exception):
-    """A push, preview or health request that came to nothing; the text is a sentence."""
+    """A push, preview or health request failed; the text is a sentence."""
 
 
 class Refused(ClientError):
-    """The receiver says no, and will say no to the same request again."""
+    """The receiver refused the request, and would refuse the same one again. ``document`` is the whole problem."""
 
-    def __init__(self, status: int, told: Mapping[str, Any]) -> None:
+    def __init__(self, status: int, document: Mapping[str, Any]) -> None:
         self.status = status
-        self.code = str(told.get("code", ""))
-        self.detail = str(told.get("detail") or told.get("title") or "")
-        self.request_id: str | None = told.get("request_id")
-        self.told = told
+        self.code = str(document.get("code", ""))
+        self.detail = str(document.get("detail") or document.get("title") or "")
+        self.request_id: str | None = document.get("request_id")
+        self.document = document
         super().__init__(f"{status} {self.code}: {self.detail}")
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Every error of the input, where the receiver listed them."""
-        listed = self.told.get("errors")
+        """Every error of the input, if the receiver listed them."""
+        listed = self.document.get("errors")
         return tuple(_finding(one) for one in listed) if isinstance(listed, list) else ()
 
 
 class Unanswered(ClientError):
-    """No final answer: the connection failed, or the receiver could not work, each time.
+    """No final answer after every attempt: lost connections, or faults of the receiver.
 
-    Whether a push was applied is not known after a lost connection. Pushing the same data under the same version
-    again is safe: it is applied once.
+    The push may have been applied. Pushing the same data under the same version again is safe: it is applied once.
     """
 
 
 class NotAReceiver(ClientError):
-    """Something answers at this address, but not as a receiver does: a redirect, a page, another program."""
+    """Something else answers at this address: a redirect, a page, another program."""
 
 
 def _finding(one: Any) -> Finding:
-    told = one if isinstance(one, dict) else {}
-    return Finding(str(told.get("pointer", "")), str(told.get("code", "")), str(told.get("message", "")))
+    members = one if isinstance(one, dict) else {}
+    return Finding(str(members.get("pointer", "")), str(members.get("code", "")), str(members.get("message", "")))

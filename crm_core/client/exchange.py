@@ -35,7 +35,7 @@ class SignedRequest(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """No answer came; ``why`` says it in words. ``final``: trying again cannot help."""
+    """No answer came; ``why`` is the reason as a text. ``final``: trying again cannot help."""
 
     why: str
     final: bool = False
@@ -52,7 +52,7 @@ Steps = Generator[SignedRequest | Pause, Answer | Lost | None, T]
 
 
 class Retries(msgspec.Struct, frozen=True):
-    """How often a request is sent, and how long to wait in between: doubling, or what Retry-After asks for."""
+    """How often a request is sent, and the pauses in between: doubling, at least what Retry-After says."""
 
     attempts: int = 5
     first_pause: float = 0.5
@@ -89,17 +89,17 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         unsigned = push_to(self.target, payload_type, body)
         answer = yield from self._exchange(self.signed(unsigned))
         if preview and _repeated(answer, "previewed"):
-            # It was previewed, but the answer with the diff got lost. A preview changes nothing: ask anew.
+            # It was previewed, but the answer with the diff got lost. A preview changes nothing: sign it again.
             answer = yield from self._exchange(self.signed(unsigned))
         return _outcome(answer, "previewed" if preview else "applied")
 
     def health(self) -> Steps[Health]:
         """The tenant's health, by signature."""
         answer = yield from self._exchange(self.signed(health_of(self.target)))
-        told = _told(answer)
+        document = _document(answer)
         if answer.status != 200:
-            raise Refused(answer.status, told)
-        return _read(told, Health)
+            raise Refused(answer.status, document)
+        return _read(document, Health)
 
     def signed(self, request: Unsigned) -> SignedRequest:
         """The request with a fresh timestamp and nonce, signed."""
@@ -107,7 +107,7 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         return SignedRequest(request.method, self.target.origin + request.path, headers, request.body)
 
     def _exchange(self, request: SignedRequest) -> Steps[Answer]:
-        """Send until something answers for good; the same bytes each time. Raises Unanswered."""
+        """Send the same bytes until there is a final answer. Raises Unanswered."""
         pauses = self.retries.pauses()
         while True:
             answer = yield request
@@ -126,9 +126,10 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
 def envelope(
     target: Target, payload_type: str, data: Mapping[str, Any], *, version: int, strategy: Strategy, preview: bool
 ) -> bytes:
-    """The body of a push. The same arguments give the same bytes, so a repeat is known as one.
+    """The body of a push. The same arguments give the same bytes, so a repeat is recognised.
 
-    Raises ValueError: the data holds what JSON cannot (NaN, half a surrogate pair).
+    Raises:
+        ValueError: the data contains something that JSON cannot express (NaN, half a surrogate pair).
     """
     members: dict[str, Any] = {
         "tenant": target.tenant,
@@ -145,60 +146,64 @@ def envelope(
 
 
 def _outcome(answer: Answer, done: str) -> Outcome:
-    """What the answer to a push says. A refusal of a repeat of what is done is no failure. Raises Refused."""
-    told = _told(answer)
+    """The outcome of a push. The refused repeat of a push that was applied is a success. Raises Refused."""
+    document = _document(answer)
     if answer.status == 200:
-        return _read(_original(told) | told, Outcome)
+        return _read(_original(document) | document, Outcome)
     if not _repeated(answer, done):
-        raise Refused(answer.status, told)
-    return _read(told | _original(told) | {"status": "already_applied" if done == "applied" else done}, Outcome)
+        raise Refused(answer.status, document)
+    status = "already_applied" if done == "applied" else done
+    return _read(document | _original(document) | {"status": status}, Outcome)
 
 
 def _repeated(answer: Answer, done: str) -> bool:
     """Whether this refuses a repeat of a request that ended as ``done``."""
     if answer.status != 409:
         return False
-    told = _told(answer)
-    return told.get("code") in _ALREADY and _original(told).get("status") == done
+    document = _document(answer)
+    return document.get("code") in _ALREADY and _original(document).get("status") == done
 
 
-def _original(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What a refused, or accepted, repeat tells of the first request."""
-    original = told.get("original")
+def _original(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The first request, as the answer to a repeat shows it."""
+    original = document.get("original")
     return original if isinstance(original, dict) else {}
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _document(answer: Answer) -> dict[str, Any]:
     """The JSON object of an answer. Raises NotAReceiver."""
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if answer.status == 200 or kind == _PROBLEM:
         try:
-            told = msgspec.json.decode(answer.body)
+            document = msgspec.json.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            told = None
-        if isinstance(told, dict):
-            return told
+            document = None
+        if isinstance(document, dict):
+            return document
     where = answer.headers.get("location")
     leads = f", which leads to {where}" if where else ""
-    raise NotAReceiver(f"The answer is no receiver's: status {answer.status}, {kind or 'no type'}{leads}.")
+    raise NotAReceiver(
+        f"This address is not a receiver: it answered with status {answer.status}, {kind or 'no type'}{leads}. "
+        "Check the URL."
+    )
 
 
-def _read(told: dict[str, Any], kind: type[T]) -> T:
+def _read(document: dict[str, Any], kind: type[T]) -> T:
     try:
-        return msgspec.convert(told | {"told": told}, kind)
+        return msgspec.convert(document | {"document": document}, kind)
     except msgspec.ValidationError as error:
-        raise NotAReceiver(f"The answer is no receiver's: {error}.") from None
+        raise NotAReceiver(f"This address is not a receiver: {error}. Check the URL.") from None
 
 
 def _why(answer: Answer) -> str:
     try:
-        told = _told(answer)
+        document = _document(answer)
     except NotAReceiver:
         return f"status {answer.status}"
-    return f"{answer.status} {told.get('code')}: {told.get('detail')}"
+    return f"{answer.status} {document.get('code')}: {document.get('detail')}"
 
 
 def _retry_after(answer: Answer) -> float:
-    """Seconds; 0 where nothing, or a date, is told (RFC 9110, 10.2.3; receivers tell seconds)."""
+    """Seconds; 0 if the header is absent or a date (RFC 9110, 10.2.3; receivers send seconds)."""
     text = answer.headers.get("retry-after", "")
     return float(text) if _SECONDS.fullmatch(text) else 0.0

@@ -1,6 +1,6 @@
-"""How a request gets its signature: a signer is a function, so any scheme fits.
+"""Signers: functions that make the signature headers of a request.
 
-The native scheme stands here. Another one is a function of your own, for example over a library's signer::
+This module has the signer of the native scheme. For another scheme write your own, for example with a library::
 
     def signer(request: Unsigned, timestamp: int, nonce: str) -> dict[str, str]:
         return {"x-stamp": str(timestamp), "x-nonce": nonce, "x-mac": mac(request.body, timestamp, nonce)}
@@ -15,11 +15,11 @@ import msgspec
 from crm_core.client.target import Target
 from crm_core.model.signed_text import signature, signed_text
 
-HEALTH = "health"  # what a signed health request names as its payload type
+HEALTH = "health"  # the payload type that a signed health request names
 
 
 class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that is to be signed. ``body``: the very bytes that will be sent; header names are in lower case."""
+    """A request to sign. ``body``: the exact bytes that will be sent; header names are in lower case."""
 
     method: str
     path: str

@@ -16,7 +16,7 @@ _PATH = re.compile(
 
 
 class ReceiverUrl(msgspec.Struct, frozen=True):
-    """What an address of a receiver names; None is what it leaves out."""
+    """The parts of a receiver's URL; None is a part that it leaves out."""
 
     origin: str
     instance: str | None
@@ -29,18 +29,18 @@ class ReceiverUrl(msgspec.Struct, frozen=True):
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise ValueError(f"{url!r} is no address; {_LIKE}") from None
+            raise ValueError(f"{url!r} is not a URL; {_LIKE}") from None
         if parts.username is not None or parts.password is not None:
-            raise ValueError("The address holds a user or a password; pushes are signed, leave them out.")
+            raise ValueError("The URL contains a user name or password. Remove them: pushes are signed.")
         path = _PATH.fullmatch(parts.path)
         if parts.scheme not in ("http", "https") or not parts.hostname or path is None or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no receiver's address; {_LIKE}")
+            raise ValueError(f"{url!r} is not a receiver's URL; {_LIKE}")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         origin = f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
         return cls(origin, path["instance"], path["tenant"])
 
     def target(self, *, instance: str | None = None, tenant: str | None = None) -> Target:
-        """The target, where what the address leaves out is given. Raises ValueError with a sentence."""
+        """The target; the arguments fill in what the URL leaves out. Raises ValueError with a sentence."""
         return Target(self.origin, _agreed("instance", self.instance, instance), _agreed("tenant", self.tenant, tenant))
 
 
@@ -53,31 +53,35 @@ class Target(msgspec.Struct, frozen=True):
 
     @classmethod
     def at(cls, url: str, *, instance: str | None = None, tenant: str | None = None) -> Target:
-        """The target at an address such as ``https://crm.example/i/eu1/t/northwind``.
+        """The target at a URL such as ``https://crm.example/i/eu1/t/northwind``.
 
-        What the address leaves out comes from ``instance`` and ``tenant``. Raises ValueError with a sentence: it is
-        no address of a receiver, or names another instance or tenant than those given.
+        The arguments fill in what the URL leaves out.
+
+        Raises:
+            ValueError: this is not a receiver's URL, or it names another instance or tenant than those given.
         """
         return ReceiverUrl.read(url).target(instance=instance, tenant=tenant)
 
     @property
     def authority(self) -> str:
-        """What stands in the Host header."""
+        """The value of the Host header."""
         return self.origin.partition("://")[2]
 
     def path(self, payload_type: str) -> str:
-        """The path that a push of this type, or ``health``, goes to. Raises ValueError: no payload type's name."""
+        """The path for a push of this type, or for ``health``. Raises ValueError: not a payload type's name."""
         if not is_section_name(payload_type):
-            raise ValueError(f"{payload_type!r} is no name of a payload type; it is a-z, 0-9, _ and -, from a letter")
+            raise ValueError(
+                f"{payload_type!r} is not a payload type's name: use a-z, 0-9, _ and -, starting with a-z."
+            )
         return f"/i/{self.instance}/t/{self.tenant}/api/v1/sync/{payload_type}"
 
 
 def _agreed(what: str, in_url: str | None, given: str | None) -> str:
     if in_url is not None and given is not None and in_url != given:
-        raise ValueError(f"The address names the {what} {in_url}, and {given} is asked for; drop one of the two.")
+        raise ValueError(f"The URL names the {what} {in_url}, but {given} is given too. Use one of the two.")
     name = in_url or given
     if name is None:
-        raise ValueError(f"The {what} is missing; name it, or write the address as https://host/i/INSTANCE/t/TENANT.")
+        raise ValueError(f"The {what} is missing. Give it, or write the URL as https://host/i/INSTANCE/t/TENANT.")
     if not is_name(name):
-        raise ValueError(f"{name!r} is no name of a {what}; it is a-z, 0-9 and -, from a letter or digit.")
+        raise ValueError(f"{name!r} is not a valid {what}: use a-z, 0-9 and -, starting and ending with a-z or 0-9.")
     return name

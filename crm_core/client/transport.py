@@ -1,4 +1,4 @@
-"""The clients: one drives the exchange over httpx, the other over httpx on an event loop."""
+"""The clients: they drive the exchange over httpx, plain and on an event loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMEOUT = httpx.Timeout(40.0, connect=10.0)  # a receiver takes up to 30 s for 
 
 
 def fresh_nonce() -> str:
-    """192 random bits, in letters that every scheme takes."""
+    """192 random bits, in characters that every scheme accepts."""
     return secrets.token_urlsafe(24)
 
 
@@ -30,7 +30,7 @@ _RETRIES = Retries()
 
 
 def _quiet(_pause: Pause) -> None:
-    """Nobody watches."""
+    """Report nothing."""
 
 
 def _platform(target: Target, signer: Signer, retries: Retries) -> Platform:
@@ -40,7 +40,7 @@ def _platform(target: Target, signer: Signer, retries: Retries) -> Platform:
 class Client:
     """Pushes to one tenant.
 
-    ``transport``: another way to connect, such as ``httpx.HTTPTransport(uds=path)``; ``watch`` is told of each pause.
+    ``transport``: another way to connect, such as ``httpx.HTTPTransport(uds=path)``; ``watch`` receives each pause.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Client:
     def preview(
         self, payload_type: str, data: Mapping[str, Any], *, version: int | None = None, strategy: Strategy = "replace"
     ) -> Outcome:
-        """Ask what a push would change. Raises ClientError, ValueError."""
+        """Show what a push would change. Raises ClientError, ValueError."""
         return self._run(self.platform.push(payload_type, data, version=version, strategy=strategy, preview=True))
 
     def health(self) -> Health:
-        """Ask how the receiver is and what it expects. Raises ClientError."""
+        """The tenant's sync health. Raises ClientError."""
         return self._run(self.platform.health())
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Client:
 
 
 class AsyncClient:
-    """As ``Client``, on an event loop."""
+    """``Client`` on an event loop."""
 
     def __init__(
         self,
@@ -127,12 +127,12 @@ class AsyncClient:
     async def preview(
         self, payload_type: str, data: Mapping[str, Any], *, version: int | None = None, strategy: Strategy = "replace"
     ) -> Outcome:
-        """Ask what a push would change. Raises ClientError, ValueError."""
+        """Show what a push would change. Raises ClientError, ValueError."""
         steps = self.platform.push(payload_type, data, version=version, strategy=strategy, preview=True)
         return await self._run(steps)
 
     async def health(self) -> Health:
-        """Ask how the receiver is and what it expects. Raises ClientError."""
+        """The tenant's sync health. Raises ClientError."""
         return await self._run(self.platform.health())
 
     async def close(self) -> None:
@@ -180,7 +180,7 @@ def _answer(response: httpx.Response) -> Answer:
 
 
 def _lost(error: httpx.TransportError) -> Lost:
-    """A failed connection in words; a certificate that is not trusted will not be in a second either."""
+    """A failed connection; an untrusted certificate is final, since a retry cannot make it trusted."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__

@@ -183,7 +183,7 @@ async def test_the_async_client_does_the_same(target: Target) -> None:
         with pytest.raises(Refused) as caught:
             await client.push("workspace", {"locale": "en-US"}, version=1)
     assert caught.value.code == "stale_version"
-    assert caught.value.told["current"] == {"workspace": outcome.version}
+    assert caught.value.document["current"] == {"workspace": outcome.version}
 
 
 def test_a_server_that_is_gone_is_told_in_words() -> None:

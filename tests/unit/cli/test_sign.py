@@ -104,10 +104,10 @@ def test_the_roster_tells_the_version_of_a_secret(config: Path, crm: Crm) -> Non
     [
         (("branding",), 2, "name the FILE"),
         (("branding", "-"), 2, "--version is needed"),
-        (("Branding", "-", "--version", "1"), 2, "no name of a payload type"),
+        (("Branding", "-", "--version", "1"), 2, "not a payload type's name"),
         (("health", "--scheme", "ed25519"), 2, "there is no signature scheme ed25519"),
         (("health", "--nonce", "has.dot", "--scheme", "standard-webhooks"), 2, "without space and dot"),
-        (("health", "--url", "ftp://x"), 2, "no receiver's address"),
+        (("health", "--url", "ftp://x"), 2, "not a receiver's URL"),
         (("health", "--tenant", "acme"), 1, "keys.yaml has no entry for acme"),
         (("health", "--key-version", "9"), 1, "no key version 9 for northwind; it has 2"),
         (("health", "--secret", "plain-text-secret"), 1, "--secret: the secret has no prefix"),

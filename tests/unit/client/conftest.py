@@ -13,8 +13,8 @@ from crm_core.client import Target
 
 
 @dataclass
-class Told:
-    """An answer that a receiver is to give; ``drop``: it closes the connection instead."""
+class Planned:
+    """An answer that the receiver will give; ``drop``: it closes the connection instead."""
 
     status: int = 200
     body: Any = None
@@ -34,10 +34,10 @@ class Got:
 
 
 class Receiver:
-    """A receiver on a real socket that gives the answers it was told, in order, and keeps what it got."""
+    """A receiver on a real socket that gives its planned answers in order and records the requests."""
 
     def __init__(self) -> None:
-        self.answers: list[Told] = []
+        self.answers: list[Planned] = []
         self.got: list[Got] = []
         receiver = self
 
@@ -46,13 +46,17 @@ class Receiver:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.got.append(Got(self.command, self.path, headers, body))
-                told = receiver.answers.pop(0)
-                if told.drop:
+                planned = receiver.answers.pop(0)
+                if planned.drop:
                     self.connection.close()
                     return
-                raw = told.body if isinstance(told.body, bytes) else json.dumps(told.body).encode()
-                self.send_response(told.status)
-                for name, value in {"content-type": told.kind, "content-length": str(len(raw)), **told.headers}.items():
+                raw = planned.body if isinstance(planned.body, bytes) else json.dumps(planned.body).encode()
+                self.send_response(planned.status)
+                for name, value in {
+                    "content-type": planned.kind,
+                    "content-length": str(len(raw)),
+                    **planned.headers,
+                }.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(raw)
@@ -83,8 +87,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def problem() -> Callable[..., Told]:
-    def make(status: int, code: str, headers: dict[str, str] | None = None, **more: Any) -> Told:
+def problem() -> Callable[..., Planned]:
+    def make(status: int, code: str, headers: dict[str, str] | None = None, **more: Any) -> Planned:
         body = {
             "type": "about:blank",
             "title": code,
@@ -93,14 +97,14 @@ def problem() -> Callable[..., Told]:
             "code": code,
             **more,
         }
-        return Told(status, body, headers or {}, "application/problem+json")
+        return Planned(status, body, headers or {}, "application/problem+json")
 
     return make
 
 
 @pytest.fixture
-def told() -> Callable[..., Told]:
-    def make(body: Any = None, **more: Any) -> Told:
-        return Told(body=body, **more)
+def planned() -> Callable[..., Planned]:
+    def make(body: Any = None, **more: Any) -> Planned:
+        return Planned(body=body, **more)
 
     return make

@@ -70,9 +70,9 @@ def push(request: pytest.FixtureRequest, receiver: Any) -> Callable[..., Any]:
     return call
 
 
-async def test_a_push_is_signed_sent_and_read(receiver: Any, push: Any, told: Any) -> None:
+async def test_a_push_is_signed_sent_and_read(receiver: Any, push: Any, planned: Any) -> None:
     """The body is the envelope, the signature is over its very bytes, and the answer comes back as a value."""
-    receiver.answers = [told(APPLIED)]
+    receiver.answers = [planned(APPLIED)]
     outcome = await push(version=7)
     (got,) = receiver.got
     assert (got.method, got.path) == ("POST", "/i/eu1/t/northwind/api/v1/sync/branding")
@@ -90,12 +90,12 @@ async def test_a_push_is_signed_sent_and_read(receiver: Any, push: Any, told: An
     assert (outcome.status, outcome.version, outcome.revision) == ("applied", 7, 57)
     assert (outcome.changes[0].pointer, outcome.changes[0].after) == ("/branding/title", "Nordwind")
     assert outcome.warnings[0].code == "contrast"
-    assert outcome.told == APPLIED
+    assert outcome.document == APPLIED
 
 
-async def test_a_preview_says_so_in_the_signed_body(receiver: Any, push: Any, told: Any) -> None:
-    """Mode and strategy stand in the body, where the signature covers them."""
-    receiver.answers = [told({**APPLIED, "status": "previewed", "revision": None, "applied_at": None})]
+async def test_a_preview_says_so_in_the_signed_body(receiver: Any, push: Any, planned: Any) -> None:
+    """Mode and strategy are in the body, where the signature covers them."""
+    receiver.answers = [planned({**APPLIED, "status": "previewed", "revision": None, "applied_at": None})]
     outcome = await push("preview", version=7, strategy="merge")
     body = json.loads(receiver.got[0].body)
     assert (body["mode"], body["strategy"]) == ("preview", "merge")
@@ -106,11 +106,11 @@ async def test_a_preview_says_so_in_the_signed_body(receiver: Any, push: Any, to
     ("payload_type", "data", "version"),
     [("branding", {}, 7), ("combined", {"features": {}, "branding": {}}, 12), ("smtp", {"host": "x"}, 1)],
 )
-async def test_without_a_version_health_tells_it(
-    receiver: Any, push: Any, told: Any, *, payload_type: str, data: Mapping[str, Any], version: int
+async def test_without_a_version_health_decides(
+    receiver: Any, push: Any, planned: Any, *, payload_type: str, data: Mapping[str, Any], version: int
 ) -> None:
-    """The lowest version that health allows is taken; for several sections the highest of theirs."""
-    receiver.answers = [told(HEALTH), told(APPLIED)]
+    """A push gets the lowest version that health allows; for several sections, the highest of theirs."""
+    receiver.answers = [planned(HEALTH), planned(APPLIED)]
     await push("push", payload_type, data)
     health, pushed = receiver.got
     assert (health.method, health.path, health.body) == ("GET", "/i/eu1/t/northwind/api/v1/sync/health", b"")
@@ -118,21 +118,21 @@ async def test_without_a_version_health_tells_it(
     assert health.headers["sync-nonce"] != pushed.headers["sync-nonce"]
 
 
-async def test_health_is_a_value(receiver: Any, push: Any, told: Any) -> None:
-    """Health tells the expected key and the sections, and keeps the whole answer."""
-    receiver.answers = [told(HEALTH)]
+async def test_health_is_a_value(receiver: Any, push: Any, planned: Any) -> None:
+    """Health has the expected key, the sections and the whole answer."""
+    receiver.answers = [planned(HEALTH)]
     health = await push("health")
     assert (health.status, health.expected_key, health.sections["features"].min_version) == ("ok", "northwind:2", 12)
-    assert health.told == HEALTH
+    assert health.document == HEALTH
 
 
-async def test_a_retry_is_the_very_same_request(receiver: Any, push: Any, told: Any, problem: Any) -> None:
-    """After 5xx, 429 and a lost connection the same bytes go out under the same nonce and signature."""
+async def test_a_retry_is_the_very_same_request(receiver: Any, push: Any, planned: Any, problem: Any) -> None:
+    """After 5xx, 429 and a lost connection the same bytes are sent with the same nonce and signature."""
     receiver.answers = [
         problem(503, "storage_unavailable"),
         problem(429, "rate_limited", {"retry-after": "1"}),
-        told(drop=True),
-        told(APPLIED),
+        planned(drop=True),
+        planned(APPLIED),
     ]
     pauses: list[Pause] = []
     outcome = await push(version=7, pauses=pauses)
@@ -145,25 +145,27 @@ async def test_a_retry_is_the_very_same_request(receiver: Any, push: Any, told: 
 
 @pytest.mark.parametrize("code", ["replayed_nonce", "duplicate_payload"])
 async def test_a_push_whose_answer_got_lost_is_done(
-    receiver: Any, push: Any, told: Any, problem: Any, code: str
+    receiver: Any, push: Any, planned: Any, problem: Any, code: str
 ) -> None:
-    """A 409 whose original was applied is no failure: it was this very push."""
-    receiver.answers = [told(drop=True), problem(409, code, original=ORIGINAL)]
+    """A 409 whose original was applied is a success: it was this push."""
+    receiver.answers = [planned(drop=True), problem(409, code, original=ORIGINAL)]
     outcome = await push(version=7)
     assert (outcome.status, outcome.version, outcome.request_id) == ("already_applied", 7, "r-0")
 
 
-async def test_a_receiver_may_accept_repeats(receiver: Any, push: Any, told: Any) -> None:
-    """A tenant whose roster accepts repeats answers 200; that is the same outcome."""
-    receiver.answers = [told({"status": "already_applied", "original": ORIGINAL})]
+async def test_a_receiver_may_accept_repeats(receiver: Any, push: Any, planned: Any) -> None:
+    """If the roster accepts repeats, the answer is 200 and the outcome is the same."""
+    receiver.answers = [planned({"status": "already_applied", "original": ORIGINAL})]
     outcome = await push(version=7)
     assert (outcome.status, outcome.version, outcome.request_id) == ("already_applied", 7, "r-0")
 
 
-async def test_a_preview_whose_answer_got_lost_is_asked_anew(receiver: Any, push: Any, told: Any, problem: Any) -> None:
-    """The diff is the point of a preview, and it changes nothing, so it is signed afresh to get it."""
+async def test_a_preview_whose_answer_got_lost_is_signed_again(
+    receiver: Any, push: Any, planned: Any, problem: Any
+) -> None:
+    """A preview changes nothing and its purpose is the diff, so it is signed again to get it."""
     previewed = problem(409, "replayed_nonce", original={**ORIGINAL, "status": "previewed"})
-    receiver.answers = [told(drop=True), previewed, told({**APPLIED, "status": "previewed"})]
+    receiver.answers = [planned(drop=True), previewed, planned({**APPLIED, "status": "previewed"})]
     outcome = await push("preview", version=7)
     assert outcome.changes
     nonces = [got.headers["sync-nonce"] for got in receiver.got]
@@ -196,7 +198,7 @@ async def test_a_refusal_is_not_tried_again(receiver: Any, push: Any, problem: A
 
 
 async def test_trying_again_ends(receiver: Any, push: Any, problem: Any) -> None:
-    """After its attempts a client gives up, and a longer wait than it may is not waited for."""
+    """A client gives up after its attempts, and immediately if the pause would be too long."""
     receiver.answers = [problem(503, "storage_unavailable")] * 4
     with pytest.raises(Unanswered, match="503 storage_unavailable"):
         await push(version=7)
@@ -207,44 +209,44 @@ async def test_trying_again_ends(receiver: Any, push: Any, problem: Any) -> None
 
 
 async def test_a_receiver_that_is_not_there(receiver: Any, push: Any) -> None:
-    """A refused connection is tried again and then told in words, with the address."""
+    """A refused connection is tried again; then the error names the URL."""
     receiver.stop()
     with pytest.raises(Unanswered, match=rf"^{receiver.origin}/i/eu1/.*no answer"):
         await push(version=7)
 
 
-async def test_what_is_no_receiver_is_told_apart(receiver: Any, push: Any, told: Any) -> None:
-    """A redirect, a page, broken JSON and JSON of another shape are no answers of a receiver, and not followed."""
+async def test_an_answer_that_is_not_a_receivers(receiver: Any, push: Any, planned: Any) -> None:
+    """A redirect, a page, broken JSON and JSON of another shape are errors, and no redirect is followed."""
     elsewhere = {"location": "https://login.example/"}
     receiver.answers = [
-        told(b"", status=302, headers=elsewhere),
-        told(b"<h1>Hello</h1>", kind="text/html"),
-        told(b"<h1>No</h1>", status=404, kind="text/html"),
-        told(b"\xff"),
-        told([]),
-        told({"status": "fine"}),
+        planned(b"", status=302, headers=elsewhere),
+        planned(b"<h1>Hello</h1>", kind="text/html"),
+        planned(b"<h1>No</h1>", status=404, kind="text/html"),
+        planned(b"\xff"),
+        planned([]),
+        planned({"status": "fine"}),
     ]
     for words in ("302.*leads to https://login", "200", "404, text/html", "200", "200", "status"):
         with pytest.raises(NotAReceiver, match=words):
             await push(version=7)
 
 
-async def test_data_that_json_cannot_hold_is_named(push: Any) -> None:
-    """NaN and half characters are refused before anything is sent."""
+async def test_data_that_json_cannot_express(push: Any) -> None:
+    """NaN and lone surrogates are refused before anything is sent."""
     for value in (float("nan"), "\ud800"):
         with pytest.raises(ValueError, match=r"JSON|surrogates"):
             await push("push", "branding", {"title": value}, version=7)
 
 
-async def test_another_scheme_is_a_function(receiver: Any, told: Any) -> None:
-    """A signer gets the request with its very bytes and gives the headers."""
+async def test_another_scheme_is_a_function(receiver: Any, planned: Any) -> None:
+    """A signer receives the request with the bytes to send and returns the headers."""
     seen: list[Unsigned] = []
 
     def signer(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
         seen.append(request)
         return {"x-stamp": str(timestamp), "x-nonce": nonce}
 
-    receiver.answers = [told(APPLIED)]
+    receiver.answers = [planned(APPLIED)]
     async with AsyncClient(receiver.target, signer) as client:
         outcome = await client.push("branding", {}, version=7)
     assert isinstance(outcome, Outcome)
@@ -265,7 +267,7 @@ async def test_another_scheme_is_a_function(receiver: Any, told: Any) -> None:
     ],
 )
 def test_an_address_may_name_instance_and_tenant(url: str, instance: str | None, tenant: str | None) -> None:
-    """What the address leaves out is given beside it."""
+    """Arguments fill in what the URL leaves out."""
     target = Target.at(url, instance=instance, tenant=tenant)
     assert target == Target("https://crm.example", "eu1", "northwind")
     assert Target.at("http://[::1]:8000/i/eu1/t/a").origin == "http://[::1]:8000"
@@ -274,35 +276,35 @@ def test_an_address_may_name_instance_and_tenant(url: str, instance: str | None,
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("crm.example", "no receiver's address"),
-        ("ftp://crm.example/i/eu1/t/northwind", "no receiver's address"),
-        ("https://crm.example/x/i/eu1/t/northwind", "no receiver's address"),
-        ("https://crm.example/i/eu1/t/northwind?a=b", "no receiver's address"),
-        ("https://crm.example:99999/", "no address"),
-        ("https://user:secret@crm.example/i/eu1/t/northwind", "leave them out"),
+        ("crm.example", "not a receiver's URL"),
+        ("ftp://crm.example/i/eu1/t/northwind", "not a receiver's URL"),
+        ("https://crm.example/x/i/eu1/t/northwind", "not a receiver's URL"),
+        ("https://crm.example/i/eu1/t/northwind?a=b", "not a receiver's URL"),
+        ("https://crm.example:99999/", "not a URL"),
+        ("https://user:secret@crm.example/i/eu1/t/northwind", "Remove them"),
         ("https://crm.example/i/eu1", "tenant is missing"),
         ("https://crm.example", "instance is missing"),
-        ("https://crm.example/i/us2/t/northwind", "drop one"),
+        ("https://crm.example/i/us2/t/northwind", "one of the two"),
     ],
 )
 def test_an_address_that_cannot_be_is_explained(url: str, words: str) -> None:
-    """Each wrong address gets a sentence, and no password in it is repeated."""
-    instance = "eu1" if words == "drop one" else None
+    """Each wrong URL gets its own message, which repeats no password."""
+    instance = "eu1" if words == "one of the two" else None
     with pytest.raises(ValueError, match=words) as caught:
         Target.at(url, instance=instance)
     assert "secret" not in str(caught.value)
 
 
 def test_the_client_needs_nothing_of_the_server() -> None:
-    """Importing the client loads neither the web framework nor a store nor the plugin machinery."""
+    """Importing the client loads neither the web framework nor a store nor the plugin system."""
     code = "import sys, crm_core.client; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert not {"quart", "tinydb", "pluggy", "yaml", "uvicorn"} & set(done.stdout.split())
     assert "httpx" in done.stdout.split()
 
 
-def test_a_self_made_certificate_is_refused_at_once(tmp_path: Path) -> None:
-    """A certificate that nobody vouches for is told without waiting through the retries."""
+def test_an_untrusted_certificate_is_not_retried(tmp_path: Path) -> None:
+    """A certificate that no trusted authority signed is reported without retries."""
     import ssl
     import threading
     from http.server import BaseHTTPRequestHandler, HTTPServer
