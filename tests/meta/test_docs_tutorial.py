@@ -24,7 +24,7 @@ crm tenant show northwind
 def folder(tmp_path: Path) -> Path:
     """An empty folder with an environment that sees this project's packages and installs into itself, and the files.
 
-    It stands for the block that installs from the network.
+    It replaces the block that installs from the network.
     """
     acme = tmp_path / "acme"
     venv = acme / ".venv"
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.timeout(300)
 def test_the_tutorial_leads_to_an_installed_plugin_that_is_pushed_to(folder: Path) -> None:
     """Every command, in order, with the page's files: tests pass, the wheel is found, pushes do what the page says."""
-    told = run_page(
+    output = run_page(
         NAME,
         folder,
         free_port(),
@@ -57,12 +57,12 @@ def test_the_tutorial_leads_to_an_installed_plugin_that_is_pushed_to(folder: Pat
     )
     for block in blocks(NAME, "text")[1:]:
         for line in block.text.splitlines():
-            assert line in told
-    assert "passed" in told
-    assert "/data/carrier: This instance ships by post, pickup only. (invalid_value)" in told
-    assert "an amount such as 49.00" in told
-    assert "(api_key_required)" in told
-    assert "{'carrier': 'post', 'account': 'northwind', 'free_from': '49.00', 'api_key': {'set': True}}" in told
-    assert told.count("rejected   shipping v3") == told.count("applied    shipping v") == 2
-    assert "the secret is in no file" in told
-    assert "northwind: revision 2, store ok\n  shipping: version 2" in told, "it opens without the plugin too"
+            assert line in output
+    assert "passed" in output
+    assert "/data/carrier: This instance ships by post, pickup only. (invalid_value)" in output
+    assert "an amount such as 49.00" in output
+    assert "(api_key_required)" in output
+    assert "{'carrier': 'post', 'account': 'northwind', 'free_from': '49.00', 'api_key': {'set': True}}" in output
+    assert output.count("rejected   shipping v3") == output.count("applied    shipping v") == 2
+    assert "the secret is in no file" in output
+    assert "northwind: revision 2, store ok\n  shipping: version 2" in output, "it opens without the plugin too"
