@@ -36,7 +36,6 @@ from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.records.service import Records
-from crm_core.records.shape import collection_of
 from crm_core.services import Configured, Services
 from crm_core.settings import (
     Configuration,
@@ -181,6 +180,9 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
     users = Users(backend, views, passwords, throttle, now=now, ids=ids)
     sessions = Sessions(backend, signed, now, ids)
     callers, stop = Callers(tokens, sessions), asyncio.Event()
+    records = Records(
+        backend=backend, views=views, registry=registry, secret_keys=settings.secret_keys, now=now, ids=ids
+    )
     return Services(
         folder=installation.folder,
         settings=settings,
@@ -201,15 +203,8 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         callers=callers,
         feeds=Feeds(backend, views, callers, stop),
         stop=stop,
-        records=Records(
-            backend=backend,
-            views=views,
-            registry=registry,
-            secret_keys=settings.secret_keys,
-            now=now,
-            ids=ids,
-        ),
-        **_sync(installation, backend, configured, views=views, sealer=sealer, now=now, ids=ids),
+        records=records,
+        **_sync(installation, backend, configured, records, views=views, sealer=sealer, now=now, ids=ids),
     )
 
 
@@ -217,6 +212,7 @@ def _sync(
     installation: Installation,
     backend: StorageBackend,
     configured: Configured,
+    records: Records,
     *,
     views: Views,
     sealer: Sealer,
@@ -256,12 +252,9 @@ def _sync(
         "ids": ids,
     }
 
-    async def count_records(tenant: str, module: str) -> int:
-        return await backend.count(tenant, collection_of(module)) if module in registry.record_types else 0
-
     return {
         "astray": attempt_log.astray,
-        "receiver": Receiver(**shared, **judging, attempt_log=attempt_log, count_records=count_records),
+        "receiver": Receiver(**shared, **judging, attempt_log=attempt_log, count_records=records.count),
         "log": SyncLog(backend, cursors),
         "health": HealthReports(**shared, configured=configured),
         "history": History(**shared, **judging, cursors=cursors, observe=observe),

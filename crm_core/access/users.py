@@ -78,6 +78,10 @@ class Users:
         page = await self._backend.page(tenant, query)
         return [read_user(document) for document in page.documents], page
 
+    async def count(self, tenant: str) -> int:
+        """How many users a tenant has."""
+        return await self._backend.count(tenant, USERS)
+
     async def create(self, tenant: str, data: Any, by: Caller | None) -> StoredUser:
         """Make a user from decoded JSON. Raises PermissionDenied, InvalidRecord, LimitReached."""
         workspace = await self._views.of(tenant)

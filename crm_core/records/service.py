@@ -13,7 +13,7 @@ from crm_core.records.batch import Batches
 from crm_core.records.guarded_store import Call, GuardedStore
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.reading import Reads
-from crm_core.records.shape import Shape
+from crm_core.records.shape import Shape, collection_of
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
 from crm_core.workspace.cursors import Cursors
@@ -32,6 +32,7 @@ class Records:
         now: Callable[[], datetime],
         ids: Ids,
     ) -> None:
+        self._backend = backend
         ground = GuardedStore(backend, views, now)
         idempotency = Idempotency(backend, lambda: int(now().timestamp()))
         self.shapes: Mapping[str, Shape] = {
@@ -45,3 +46,7 @@ class Records:
     def call(self, tenant: str, caller: Caller, record_type: str) -> Call:
         """An operation on a record type. Raises KeyError where there is no such type."""
         return Call(tenant, caller, self.shapes[record_type])
+
+    async def count(self, tenant: str, record_type: str) -> int:
+        """How many records of a type a tenant has; 0 if no plugin brings the type."""
+        return await self._backend.count(tenant, collection_of(record_type)) if record_type in self.shapes else 0

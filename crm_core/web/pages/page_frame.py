@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crm_core.model.modules import ModuleState
-from crm_core.records.shape import collection_of
 from crm_core.web.pages.layout.frame import Confirmation, Frame, MenuGroup, MenuItem, Self, Shell, icon_of, scheme_of
 from crm_core.web.pages.layout.parts import PageNotice
 from crm_core.web.pages.page_context import PageContext
@@ -19,7 +18,7 @@ async def frame_of(context: PageContext, current: str, said: Confirmation | None
     shown = [state for state in context.workspace.modules.states.values() if _is_shown(state, keys)]
     types, tenant = services.registry.record_types, context.tenant
     names = [state.module.name for state in shown]
-    counts = tuple([await services.backend.count(tenant, collection_of(name)) for name in names if name in types])
+    counts = tuple([await services.records.count(tenant, name) for name in names if name in types])
     key = (caller.role, caller.assignment, caller.name, current, scheme, counts)
     return Frame(
         root=context.root,

@@ -178,3 +178,11 @@ async def test_users_are_found_by_words_and_sorted(access: Any) -> None:
     assert await found(words=("ad",)) == ["ada@x.de"]
     assert await found(filters=(("role", "agent"),), descending=True) == ["cy@x.de", "bob@y.de"]
     assert await found(sort="name", descending=True, limit=1) == ["cy@x.de"]
+
+
+async def test_users_are_counted_by_tenant(access: Any) -> None:
+    """The count is of one tenant's users, disabled ones included."""
+    await access.user()
+    await access.user(email="grace@example.com", disabled=True)
+    assert await access.users.count("north") == 2
+    assert await access.users.count("south") == 0

@@ -164,3 +164,13 @@ async def test_tenants_do_not_see_each_other(world: World) -> None:
         await world.records.reads.detail(world.call(tenant="south"), made["id"])
     page = await world.records.reads.list(world.call("customers", TOKEN, "south"), {})
     assert page.documents == ()
+
+
+async def test_records_are_counted_by_tenant_and_type(world: World) -> None:
+    """The count is of one type in one tenant; a type that no plugin brings counts 0."""
+    await world.create()
+    await world.create()
+    assert await world.records.count("north", "customers") == 2
+    assert await world.records.count("north", "deals") == 0
+    assert await world.records.count("south", "customers") == 0
+    assert await world.records.count("north", "website") == 0

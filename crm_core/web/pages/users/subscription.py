@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from quart import Response
 
-from crm_core.records.shape import collection_of
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_answers import page
@@ -95,10 +94,9 @@ def _modules(context: PageContext) -> Iterator[ModuleRow]:
 
 
 async def _limits(context: PageContext) -> AsyncIterator[Limit]:
-    number = context.look.manner.number
+    number, users, records = context.look.manner.number, context.services.users, context.services.records
     for name, most in sorted(context.workspace.entitlements.limits.items()):
-        collection = name if name == "users" else collection_of(name)
-        used = await context.services.backend.count(context.tenant, collection)
+        used = await (users.count(context.tenant) if name == "users" else records.count(context.tenant, name))
         state = context.workspace.modules.states.get(name)
         title = state.title if state else name.capitalize()
         share = 100 if most == 0 else min(100, round(100 * used / most))
