@@ -30,7 +30,7 @@ class AnonymousContext:
     site: Site
     tenant: str
     workspace: Workspace
-    look: TenantBranding
+    branding: TenantBranding
     nonce: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,9 +52,9 @@ class AnonymousContext:
         """A page in the tenant's brand."""
         frame = AnonymousFrame(
             root=self.root,
-            brand=self.look.brand,
-            theme=self.look.theme,
-            scheme=scheme_of(self.look),
+            brand=self.branding.brand,
+            theme=self.branding.theme,
+            scheme=scheme_of(self.branding),
             csrf=self.services.signed.make("door", self.tenant, self.nonce, lifetime=_LIFETIME),
         )
         made = self.site.renderer.page(template, status, frame=frame, view=view)

@@ -39,15 +39,15 @@ def static_files(site: Site) -> Blueprint:
 
 async def theme(context: AnonymousContext, revision: str) -> Response:
     """The stylesheet of the brand; only the address that pages name now is kept for ever."""
-    made = Response(context.look.sheet, 200, content_type="text/css; charset=utf-8")
-    current = context.look.theme == request.full_path and revision == str(context.look.revision)
+    made = Response(context.branding.sheet, 200, content_type="text/css; charset=utf-8")
+    current = context.branding.theme == request.full_path and revision == str(context.branding.revision)
     made.headers["Cache-Control"] = _FOR_EVER if current else "no-store"
     return made
 
 
 async def picture(context: AnonymousContext, name: str) -> Response:
     """A picture that branding holds itself."""
-    found = context.look.pictures.get(name)
+    found = context.branding.pictures.get(name)
     if found is None:
         raise NotFound("There is no such picture.")
     made = Response(found.content, 200, content_type=found.media_type)

@@ -88,7 +88,9 @@ def _guarded(site: Site, one: PageRoute) -> View:
 
 async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Response:
     workspace = await site.services.views.of(tenant)
-    context = AnonymousContext(site=site, tenant=tenant, workspace=workspace, look=site.looks.of(workspace))
+    context = AnonymousContext(
+        site=site, tenant=tenant, workspace=workspace, branding=site.branding_cache.of(workspace)
+    )
     try:
         if one.method == "POST":
             _require_small()
@@ -101,7 +103,9 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
 async def _context(site: Site, tenant: str) -> PageContext:
     caller = await visitor(site.services, tenant)
     workspace = await site.services.views.of(tenant)
-    return PageContext(site=site, tenant=tenant, caller=caller, workspace=workspace, look=site.looks.of(workspace))
+    return PageContext(
+        site=site, tenant=tenant, caller=caller, workspace=workspace, branding=site.branding_cache.of(workspace)
+    )
 
 
 def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:

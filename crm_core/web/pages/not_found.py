@@ -29,7 +29,9 @@ def not_found_pages(site: Site) -> Blueprint:
             workspace = await site.services.views.of(found.group(1))
         except CrmError as unknown:
             return problem(unknown)
-        context = AnonymousContext(site=site, tenant=found.group(1), workspace=workspace, look=site.looks.of(workspace))
+        context = AnonymousContext(
+            site=site, tenant=found.group(1), workspace=workspace, branding=site.branding_cache.of(workspace)
+        )
         return anonymous_refusal(context, NotFound("There is no page at this address."))
 
     return made

@@ -11,7 +11,7 @@ from crm_core.services import Services
 from crm_core.web.callers import lasting_origin, own_origin
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.layout.formats import Formats
-from crm_core.web.pages.layout.names import People
+from crm_core.web.pages.layout.names import Names
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace, keys_of, require
 
@@ -24,13 +24,13 @@ class PageContext:
     tenant: str
     caller: Caller
     workspace: Workspace
-    look: TenantBranding
-    people: People = field(init=False)
+    branding: TenantBranding
+    names: Names = field(init=False)
     formats: Formats = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "people", People(self.site.services, self.tenant, self.caller))
-        object.__setattr__(self, "formats", Formats(self.look.manner, self.site.services.now()))
+        object.__setattr__(self, "names", Names(self.site.services, self.tenant, self.caller))
+        object.__setattr__(self, "formats", Formats(self.branding.regional, self.site.services.now()))
 
     @property
     def services(self) -> Services:

@@ -10,9 +10,9 @@ from crm_core.web.pages.layout.parts import PageNotice
 from crm_core.web.pages.page_context import PageContext
 
 
-async def frame_of(context: PageContext, current: str, said: Confirmation | None) -> Frame:
+async def frame_of(context: PageContext, current: str, confirmation: Confirmation | None) -> Frame:
     """The frame of a signed-in user's page."""
-    services, look, caller, scheme = context.services, context.look, context.caller, scheme_of(context.look)
+    services, branding, caller, scheme = context.services, context.branding, context.caller, scheme_of(context.branding)
     assert caller.session is not None
     keys = context.keys
     shown = [state for state in context.workspace.modules.states.values() if _is_shown(state, keys)]
@@ -22,8 +22,8 @@ async def frame_of(context: PageContext, current: str, said: Confirmation | None
     key = (caller.role, caller.assignment, caller.name, current, scheme, counts)
     return Frame(
         root=context.root,
-        brand=look.brand,
-        theme=look.theme,
+        brand=branding.brand,
+        theme=branding.theme,
         scheme=scheme,
         csrf=services.sessions.confirmation(tenant, caller.session),
         stream=f"{context.root}/api/v1/events",
@@ -32,7 +32,7 @@ async def frame_of(context: PageContext, current: str, said: Confirmation | None
             context.workspace, Shell, key, lambda: _shell(context, shown, counts, current=current, scheme=scheme)
         ),
         notices=tuple(_notices(context)),
-        said=said,
+        confirmation=confirmation,
     )
 
 
@@ -42,7 +42,7 @@ def _shell(
     role, macros, brand = (
         context.workspace.roles.get(context.caller.role),
         context.site.renderer.shell,
-        context.look.brand,
+        context.branding.brand,
     )
     user = Self(context.caller.name, role.title if role else "No role")
     menu = _menu(context, shown, counts)
@@ -62,7 +62,7 @@ def _menu(context: PageContext, shown: list[ModuleState], counts: tuple[int, ...
     modules, numbers = [MenuItem("dashboard", "Dashboard", f"{root}/", "home")], iter(counts)
     for state in shown:
         name = state.module.name
-        count = context.look.manner.number(next(numbers)) if name in types else None
+        count = context.formats.number(next(numbers)) if name in types else None
         modules.append(MenuItem(name, state.title, f"{root}/{name}", icon_of(state), count))
     admin = [
         MenuItem(name, title, f"{root}/{name}", icon)

@@ -68,7 +68,7 @@ def described(error: CrmError) -> RefusalView:
 
 def _text(error: CrmError) -> str:
     if isinstance(error, ModuleUnavailable):
-        return reason_told(str(error.evidence.get("reason"))) + " What you kept in it is not lost."
+        return reason_text(str(error.evidence.get("reason"))) + " What you kept in it is not lost."
     if error.code == "csrf_failed":
         return "Go back, load the page again and repeat what you did. Nothing was changed."
     if error.code == "invalid_cursor":
@@ -76,7 +76,7 @@ def _text(error: CrmError) -> str:
     return error.detail
 
 
-def reason_told(reason: str) -> str:
+def reason_text(reason: str) -> str:
     """Why a module is not available, in a sentence."""
     kind, _, needed = reason.partition(":")
     if kind == "requires":

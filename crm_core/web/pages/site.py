@@ -18,20 +18,20 @@ from crm_core.web.pages.layout.rendering import Renderer
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Use cases, templates, static files and looks.
+    """Use cases, templates, static files and caches.
 
-    ``letters`` slows down who asks for mail again and again; ``under_way`` holds the letters that nobody waits for.
+    ``email_limits`` limits how often emails to one address are sent; ``sending``: emails sent in the background.
     """
 
     services: Services
     assets: Assets
     renderer: Renderer
-    looks: BrandingCache
+    branding_cache: BrandingCache
     rows: LRUCache[tuple[str, str, str], CachedRow] = field(default_factory=row_cache)
     fragments: FragmentCache = field(default_factory=FragmentCache)
     mailer: Mailer
-    letters: Buckets = field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
-    under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    email_limits: Buckets = field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
+    sending: set[asyncio.Task[None]] = field(default_factory=set)
 
     def root(self, tenant: str) -> str:
         """The address of a tenant's pages, without a slash at its end."""
@@ -48,6 +48,6 @@ def site_of(services: Services) -> Site:
         services=services,
         assets=assets,
         renderer=renderer,
-        looks=BrandingCache(instance),
+        branding_cache=BrandingCache(instance),
         mailer=Mailer(allow_inside=bool(getattr(smtp, "allow_private_hosts", False))),
     )

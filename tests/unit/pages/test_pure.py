@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry
-from crm_core.web.pages.layout.formats import Formats, Manner
+from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 from crm_core.web.pages.records.merging import differences, merged, undecided
 from crm_core.web.pages.sync.attempts import status_of
 from crm_core.web.pages.sync.charts import PERIODS, chart_of, ticks_for
@@ -84,7 +84,7 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
         for age in ages
         for status in ("applied", "rejected", "failed", "previewed")
     ]
-    chart = chart_of(entries, period, NOW, Manner({"timezone": zone}), cut=False)
+    chart = chart_of(entries, period, NOW, RegionalFormat({"timezone": zone}), cut=False)
     assert {total.name: total.count for total in chart.totals} == {"applied": 6, "rejected": 6, "failed": 6}
     assert [part.name for part in chart.bars[-1].parts] == ["applied", "rejected", "failed"]
     assert all(part.y >= 12 and part.y + part.height <= 148 for bar in chart.bars for part in bar.parts)
@@ -93,7 +93,7 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
 
 def test_an_empty_chart_says_so() -> None:
     """Without attempts the chart is a sentence, and its scale still stands."""
-    chart = chart_of([], PERIODS[0], NOW, Manner({}), cut=False)
+    chart = chart_of([], PERIODS[0], NOW, RegionalFormat({}), cut=False)
     assert chart.summary == "No attempt in this time."
     assert len(chart.bars) == 24
 
@@ -175,8 +175,8 @@ def test_no_change_is_lost_in_merging(mine: dict[str, str], theirs: dict[str, st
 )  # fmt: skip
 def test_money_and_dates_are_written_as_the_tenant_writes_them(section: dict[str, str], told: tuple[str, ...]) -> None:
     """Amounts by locale, with cents only where there are some; dates by the pattern."""
-    manner = Manner(section)
-    assert (manner.money("1284.50", None), manner.money("1284.00", None), manner.day(NOW.date())) == told
+    regional = RegionalFormat(section)
+    assert (regional.money("1284.50", None), regional.money("1284.00", None), regional.day(NOW.date())) == told
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_money_and_dates_are_written_as_the_tenant_writes_them(section: dict[str
 )
 def test_moments_are_relative_for_an_hour(ago: timedelta, told: str) -> None:
     """Relative for an hour, then the clock, then the date, the year only where it is another."""
-    moment = Formats(Manner({}), NOW).moment(NOW - ago)
+    moment = Formats(RegionalFormat({}), NOW).moment(NOW - ago)
     assert moment is not None
     assert moment.short == told
 

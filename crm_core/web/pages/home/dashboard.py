@@ -127,7 +127,7 @@ async def _count(context: PageContext, record_type: RecordType) -> Count:
     reads = context.services.records.reads
     everything = await reads.list(call, {"limit": "1", "total": "true"})
     changed = await reads.list(call, {"limit": "1", "total": "true", "updated_since": week_ago})
-    number = context.look.manner.number
+    number = context.formats.number
     return Count(
         context.workspace.modules.states[record_type.NAME].title,
         number(everything.total or 0),
@@ -143,7 +143,7 @@ async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> 
     meters = tuple(
         LaneMeter(
             title,
-            context.look.manner.number(total),
+            context.formats.number(total),
             sum_of(context, record_type, records) if total <= MOST_SUMMED else "",
             round(100 * total / most),
         )
@@ -161,7 +161,7 @@ async def _recent(context: PageContext, types: list[RecordType]) -> AsyncIterato
         found += [(one, msgspec.json.decode(document.body)) for document in listing.documents]
     found.sort(key=lambda pair: pair[1]["updated_at"], reverse=True)
     for record_type, record in found[:_RECENT]:
-        who = await context.people.actor(record["updated_by"])
+        who = await context.names.actor(record["updated_by"])
         href = f"{context.root}/{record_type.NAME}/{record['id']}"
         verb = "created" if record["revision"] == 1 else "changed"
         about = await _about(context, record_type, record)
@@ -183,7 +183,7 @@ async def _last_sync(context: PageContext) -> LastSyncCard:
     if last is None:
         sentence = "The platform has not pushed anything yet; the workspace runs on this instance's own settings."
         return LastSyncCard(sentence=sentence, at=None, mark=None, facts=(), href=href)
-    facts = [Fact("Revision", context.look.manner.number(last.revision)), Fact("Request", last.request_id, code=True)]
+    facts = [Fact("Revision", context.formats.number(last.revision)), Fact("Request", last.request_id, code=True)]
     if last.key_version is not None:
         facts.insert(1, Fact("Key", f"{context.tenant}:{last.key_version}", code=True))
     mark = None

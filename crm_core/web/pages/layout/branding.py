@@ -1,4 +1,4 @@
-"""What a tenant's pages look like: brand, theme and manner of writing, kept while the workspace is the same."""
+"""What a tenant's pages look like: brand, theme and regional format, cached while the workspace is the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from crm_core.web.pages.layout.formats import Manner
+from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.theme import derive, prefers_dark, theme_sheet
 from crm_core.workspace import Workspace
 
@@ -64,7 +64,7 @@ class TenantBranding:
         self.brand = self._brand(data, workspace.tenant)
         self.scheme = "dark" if prefers_dark(self.colors) else ""
         said = workspace.sections.get("workspace")
-        self.manner = Manner(said.data if said else {})
+        self.regional = RegionalFormat(said.data if said else {})
 
     @cached_property
     def theme(self) -> str:

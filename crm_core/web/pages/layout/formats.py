@@ -52,8 +52,8 @@ class Moment(NamedTuple):
     full: str
 
 
-class Manner:
-    """How a tenant writes: made of the workspace section, good as long as that is."""
+class RegionalFormat:
+    """How a tenant writes times, numbers and money, from its section ``workspace``."""
 
     def __init__(self, section: Mapping[str, Any]) -> None:
         self.zone = _zone(section.get("timezone"))
@@ -96,35 +96,37 @@ class Manner:
 
 
 class Formats:
-    """A tenant's manner at one moment: what is relative is relative to ``now``."""
+    """A tenant's regional format at one moment: relative times are relative to ``now``."""
 
-    def __init__(self, manner: Manner, now: datetime) -> None:
-        self.manner = manner
-        self.now = now.astimezone(manner.zone)
+    def __init__(self, regional: RegionalFormat, now: datetime) -> None:
+        self.regional = regional
+        self.now = now.astimezone(regional.zone)
+        self.number = regional.number
+        self.money = regional.money
 
     def moment(self, text: str | datetime | None) -> Moment | None:
         """A time of the wire for readers: relative for an hour, then the clock, then the date."""
         if text is None:
             return None
         at = from_wire(text) if isinstance(text, str) else text
-        local = at.astimezone(self.manner.zone)
+        local = at.astimezone(self.regional.zone)
         iso = text if isinstance(text, str) else to_wire(at)
-        full = f"{self.manner.day(local.date())}, {local.hour:02d}:{local.minute:02d}:{local.second:02d}"
+        full = f"{self.regional.day(local.date())}, {local.hour:02d}:{local.minute:02d}:{local.second:02d}"
         return Moment(iso, self._short(local), full)
 
     def clock(self, text: str) -> str:
         """The time of day."""
-        return f"{from_wire(text).astimezone(self.manner.zone):%H:%M:%S}"
+        return f"{from_wire(text).astimezone(self.regional.zone):%H:%M:%S}"
 
     def date_unless_today(self, text: str) -> str:
         """The date of a moment, empty where it is today's."""
-        local = from_wire(text).astimezone(self.manner.zone).date()
+        local = from_wire(text).astimezone(self.regional.zone).date()
         return "" if local == self.now.date() else self._date(local)
 
     def day(self, text: str | date) -> Moment:
         """A date of a record for readers."""
         day = date.fromisoformat(text) if isinstance(text, str) else text
-        return Moment(day.isoformat(), self._date(day), self.manner.day(day))
+        return Moment(day.isoformat(), self._date(day), self.regional.day(day))
 
     def today(self) -> str:
         """Today in full."""
@@ -135,7 +137,7 @@ class Formats:
         return "Good morning" if self.now.hour < 12 else "Good afternoon" if self.now.hour < 18 else "Good evening"
 
     def _date(self, day: date) -> str:
-        return self.manner.day(day, year=day.year != self.now.year)
+        return self.regional.day(day, year=day.year != self.now.year)
 
     def _short(self, local: datetime) -> str:
         age = self.now - local

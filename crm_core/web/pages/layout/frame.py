@@ -111,15 +111,15 @@ class Frame:
     modules: tuple[str, ...]
     shell: Shell
     notices: tuple[PageNotice, ...]
-    said: Confirmation | None
+    confirmation: Confirmation | None
 
 
-def scheme_of(look: TenantBranding) -> str:
+def scheme_of(branding: TenantBranding) -> str:
     """``light`` or ``dark`` where the user chose, or else the tenant's background is dark; empty for the system's."""
     chosen = request.cookies.get(SCHEME, "")
     if chosen in SCHEMES:
         return chosen
-    return "" if chosen == "system" else look.scheme
+    return "" if chosen == "system" else branding.scheme
 
 
 def icon_of(state: ModuleState) -> str:

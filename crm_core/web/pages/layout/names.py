@@ -25,7 +25,7 @@ def within(name: str) -> str:
     return name[0].lower() + name[1:] if name.startswith(_NOBODYS) else name
 
 
-class People:
+class Names:
     """Looks names up, each once in a request."""
 
     def __init__(self, services: Services, tenant: str, caller: Caller) -> None:
@@ -41,14 +41,14 @@ class People:
             self._actors[actor] = await self._found(actor)
         return self._actors[actor]
 
-    async def addressed(self, text: str) -> str:
+    async def colleague(self, text: str) -> str:
         """The name of the colleague with this mail address; other text as it is."""
         if text not in self._addresses:
             held = await self._services.users.by_email(self._tenant, text) if "@" in text else None
             self._addresses[text] = text if held is None else held.user.name or held.user.email
         return self._addresses[text]
 
-    async def addresses(self) -> list[str]:
+    async def colleague_emails(self) -> list[str]:
         """The mail addresses of the colleagues, to choose from."""
         query = PageQuery(collection="users", sort="name", filters=(("disabled", False),), limit=_MOST)
         users, _ = await self._services.users.page(self._tenant, query)

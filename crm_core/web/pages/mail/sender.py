@@ -23,11 +23,11 @@ _log = ServerLog("crm.mail")
 class EmailSender:
     """Sends letters of one tenant."""
 
-    def __init__(self, site: Site, tenant: str, look: TenantBranding, server: MailServer | Kind) -> None:
+    def __init__(self, site: Site, tenant: str, branding: TenantBranding, server: MailServer | Kind) -> None:
         """``server``: or why there is none."""
         self._site = site
         self._tenant = tenant
-        self._look = look
+        self._branding = branding
         self.server = server if isinstance(server, MailServer) else None
         self._lacks: Kind = "no_server" if isinstance(server, MailServer) else server
 
@@ -39,7 +39,7 @@ class EmailSender:
     @property
     def brand(self) -> MailBrand:
         """What letters wear: the light theme, and a logo that any reader can load."""
-        tokens, brand = self._look.light, self._look.brand
+        tokens, brand = self._branding.light, self._branding.brand
         return MailBrand(
             title=brand.title,
             primary=tokens["primary"],
@@ -72,8 +72,8 @@ class EmailSender:
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Send without keeping anybody waiting: how long it takes must not tell whether the address is known."""
         task = asyncio.create_task(self._quietly(work))
-        self._site.under_way.add(task)
-        task.add_done_callback(self._site.under_way.discard)
+        self._site.sending.add(task)
+        task.add_done_callback(self._site.sending.discard)
 
     async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -83,9 +83,9 @@ class EmailSender:
 
     def _slow_down(self, to: str) -> None:
         name, now = f"{self._tenant} {to.lower()}", self._site.services.now().timestamp()
-        if self._site.letters.wait(name, now) > 0:
+        if self._site.email_limits.wait(name, now) > 0:
             raise MailTrouble("busy")
-        self._site.letters.add(name, now)
+        self._site.email_limits.add(name, now)
 
 
 def sender_of(context: PageContext | AnonymousContext) -> EmailSender:
@@ -95,7 +95,7 @@ def sender_of(context: PageContext | AnonymousContext) -> EmailSender:
 
 def sender_within(site: Site, workspace: Workspace) -> EmailSender:
     """The sender of the emails of a workspace."""
-    return EmailSender(site, workspace.tenant, site.looks.of(workspace), server_of(site, workspace))
+    return EmailSender(site, workspace.tenant, site.branding_cache.of(workspace), server_of(site, workspace))
 
 
 def server_of(site: Site, workspace: Workspace) -> MailServer | Kind:

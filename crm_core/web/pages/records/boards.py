@@ -90,7 +90,7 @@ async def _view(context: PageContext, record_type: RecordType, lanes: str) -> Bo
     return BoardView(
         module=module,
         title=state.title,
-        sub=f"{context.look.manner.number(total)} in all",
+        sub=f"{context.formats.number(total)} in all",
         member=member.label.lower(),
         lane_member=lanes,
         here=f"{path}/board",
@@ -115,7 +115,7 @@ async def _lane(
     lane = Lane(
         value=value,
         title=title,
-        count=context.look.manner.number(total),
+        count=context.formats.number(total),
         sum=sum_of(context, record_type, records) if total <= MOST_SUMMED else "",
         cards=tuple(cards),
         more=f"{context.root}/{record_type.NAME}?{query}" if total > len(cards) else "",
@@ -144,9 +144,9 @@ def sum_of(context: PageContext, record_type: RecordType, records: Iterable[Mapp
     sums: dict[str, Decimal] = {}
     for record in records:
         if record[amount] is not None:
-            currency = currency_in(record_type, record) or context.look.manner.currency
+            currency = currency_in(record_type, record) or context.branding.regional.currency
             sums[currency] = sums.get(currency, Decimal()) + Decimal(record[amount])
-    money = context.look.manner.money
+    money = context.formats.money
     return " + ".join(money(total, currency) for currency, total in sorted(sums.items())) or money("0", None)
 
 
@@ -162,9 +162,9 @@ async def _card(context: PageContext, shower: CellRenderer, record_type: RecordT
         elif member.kind == "date" and day is None:
             day = value
         elif member.kind == "decimal" and not total:
-            total = context.look.manner.money(value, currency_in(record_type, record))
+            total = context.formats.money(value, currency_in(record_type, record))
         elif is_person(member):
-            person = await context.people.addressed(value)
+            person = await context.names.colleague(value)
     return Card(
         id=record["id"],
         href=f"{context.root}/{record_type.NAME}/{record['id']}",

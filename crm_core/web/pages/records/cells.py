@@ -93,7 +93,7 @@ class CellRenderer:
             mark = mark_of(member, value)
             return Cell(member.label, mark.text, self._parts.badge(mark), mark)
         if name in self._people:
-            person = await self.context.people.addressed(value)
+            person = await self.context.names.colleague(value)
             return Cell(member.label, person, self._parts.who(person))
         if member.kind == "reference":
             return await self._reference(member, value)
@@ -125,7 +125,7 @@ class CellRenderer:
 
     async def named(self, record_type: str, value: str) -> str | None:
         """The name that was asked for."""
-        return await self.name_of(record_type, value) if record_type else await self.context.people.addressed(value)
+        return await self.name_of(record_type, value) if record_type else await self.context.names.colleague(value)
 
     async def name_of(self, record_type: str, record_id: str) -> str | None:
         """The name of a record; None where there is none, or the user may not see it."""
@@ -146,7 +146,7 @@ class CellRenderer:
         if name.endswith("_at"):
             moment = self.context.formats.moment(value)
             return Cell(label, moment.short, self._parts.when(moment)) if moment else Cell(label, "", NOTHING)
-        text = await self.context.people.actor(value) if name.endswith("_by") else "" if value is None else str(value)
+        text = await self.context.names.actor(value) if name.endswith("_by") else "" if value is None else str(value)
         return Cell(label, text, escape(text) if text else NOTHING)
 
     async def _reference(self, member: Member, value: str) -> Cell:
@@ -158,13 +158,13 @@ class CellRenderer:
 
     def _text(self, member: Member, value: Any, record: Mapping[str, Any]) -> str:
         if member.kind == "decimal":
-            return self.context.look.manner.money(value, currency_in(self.record_type, record))
+            return self.context.formats.money(value, currency_in(self.record_type, record))
         if member.kind == "object":
             return "\n".join(str(inner) for inner in value.values() if inner is not None)
         if member.kind == "entries":
             return "\n".join(f"{name}: {told(inner)}" for name, inner in value.items())
         if member.kind == "integer":
-            return self.context.look.manner.number(value)
+            return self.context.formats.number(value)
         return str(value)
 
 

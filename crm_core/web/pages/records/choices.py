@@ -22,7 +22,7 @@ async def choices_of(context: PageContext, record_type: RecordType, values: Valu
     for member in record_type.members:
         if member.reference is not None:
             references[member.name] = await _records(context, record_type, member, values.get(member.name, ""))
-    people = await context.people.addresses() if any(map(is_person, record_type.members)) else []
+    people = await context.names.colleague_emails() if any(map(is_person, record_type.members)) else []
     return Choices(references, tuple(people))
 
 

@@ -49,7 +49,7 @@ async def conflict_of(
     context: PageContext, record_type: RecordType, record: Mapping[str, Any], was: Values, found: list[Difference]
 ) -> EditConflict:
     """The conflict for the page."""
-    who = await context.people.actor(record["updated_by"])
+    who = await context.names.actor(record["updated_by"])
     both = [one.name for one in found if one.side == "both"]
     left, at = len(undecided(found)), context.formats.moment(record["updated_at"])
     when = f"That was {at.short}. " if at else ""

@@ -164,7 +164,7 @@ async def _related(
             create=f"{path}/new?{reference.member}={record['id']}" if may_create else "",
             items=tuple(related(context, other, one) for one in found),
             more=filtered if total > len(found) else "",
-            more_text=f"All {context.look.manner.number(total)}",
+            more_text=f"All {context.formats.number(total)}",
         )
 
 
@@ -182,14 +182,14 @@ def related(context: PageContext, record_type: RecordType, record: dict[str, Any
         elif member.kind == "flag" and value:
             mark = Mark("ok", "check", member.label)
         elif member.kind == "decimal" and not total:
-            total = context.look.manner.money(value, currency_in(record_type, record))
+            total = context.formats.money(value, currency_in(record_type, record))
     href = f"{context.root}/{record_type.NAME}/{record['id']}"
     return Related(href=href, name=record["name"], about=about, mark=mark, sum=total)
 
 
 async def _life(context: PageContext, record: dict[str, Any]) -> AsyncIterator[Event]:
-    people, formats = context.people, context.formats
+    names, formats = context.names, context.formats
     if record["revision"] > 1:
         changed = f"wrote revision {record['revision']}"
-        yield Event(await people.actor(record["updated_by"]), changed, formats.moment(record["updated_at"]))
-    yield Event(await people.actor(record["created_by"]), "created it", formats.moment(record["created_at"]))
+        yield Event(await names.actor(record["updated_by"]), changed, formats.moment(record["updated_at"]))
+    yield Event(await names.actor(record["created_by"]), "created it", formats.moment(record["created_at"]))

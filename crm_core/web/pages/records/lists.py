@@ -103,7 +103,7 @@ class _Lists:
             title=context.workspace.modules.states[name].title,
             parts=parts,
             rows=Markup("\n").join(rows),
-            range=f"{at + 1} to {at + len(rows)} of {context.look.manner.number(total)}" if rows else "",
+            range=f"{at + 1} to {at + len(rows)} of {context.formats.number(total)}" if rows else "",
             paging=self._paging(listing, at),
         )
 
@@ -113,7 +113,7 @@ class _Lists:
 
     def _head(self, count: int, *, may_create: bool, may_export: bool) -> ListHead:
         context, kind, module = self._visit, self._type, self._visit.workspace.modules.states[self._name]
-        total, chips = context.look.manner.number(count), tuple(self._chips())
+        total, chips = context.formats.number(count), tuple(self._chips())
         return ListHead(
             module=self._name,
             title=module.title,
@@ -229,7 +229,7 @@ class _Lists:
     def _sum(self, total: str, *, filtered: bool) -> str:
         limit = self._visit.workspace.entitlements.limits.get(self._name)
         plan = self._visit.workspace.entitlements.plan or self._visit.workspace.catalog.default_plan
-        room = f" · {self._visit.look.manner.number(limit)} in the plan {plan.name}" if limit is not None else ""
+        room = f" · {self._visit.formats.number(limit)} in the plan {plan.name}" if limit is not None else ""
         return f"{total} match{room}" if filtered else f"{total} in all{room}"
 
     def _search_hint(self) -> str:

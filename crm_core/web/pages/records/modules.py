@@ -27,18 +27,18 @@ class ModuleView:
 async def module_page(context: PageContext, module: str) -> Response:
     """The page of a module without records."""
     state = context.workspace.modules.states[module]
-    rights = [action_told(key) for key in state.module.features if key in context.keys]
-    view = ModuleView(module=module, title=state.title, icon=icon_of(state), rights=listed_told(rights))
+    rights = [action_label(key) for key in state.module.features if key in context.keys]
+    view = ModuleView(module=module, title=state.title, icon=icon_of(state), rights=as_phrase(rights))
     return await page(context, "module.html", module, view)
 
 
-def action_told(key: str) -> str:
+def action_label(key: str) -> str:
     """The action of a feature key as a word."""
     action = key.partition(".")[2]
     return _ACTIONS.get(action, action.replace("_", " ").capitalize())
 
 
-def listed_told(words: list[str]) -> str:
+def as_phrase(words: list[str]) -> str:
     """Words as one phrase: ``See, create and change``."""
     lower = [word if at == 0 else word.lower() for at, word in enumerate(words)]
     return f"{', '.join(lower[:-1])} and {lower[-1]}" if len(lower) > 1 else "".join(lower)

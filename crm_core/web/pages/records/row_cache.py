@@ -24,7 +24,7 @@ async def row_html(cells: CellRenderer, columns: list[Column], document: Documen
     if (
         cached is not None
         and cached.body == document.body
-        and cached.branding is context.look
+        and cached.branding is context.branding
         and cached.minute == minute
         and tuple([await cells.named(*asked) for asked in cached.asked]) == cached.names
     ):
@@ -33,7 +33,7 @@ async def row_html(cells: CellRenderer, columns: list[Column], document: Documen
     asked = tuple(cells.asks(record, [name for name, _, _ in columns]))
     names = tuple([await cells.named(*one) for one in asked])
     html = await _made(cells, columns, record)
-    context.site.rows[key] = CachedRow(document.body, context.look, minute, asked, names, html)
+    context.site.rows[key] = CachedRow(document.body, context.branding, minute, asked, names, html)
     return html
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire
-from crm_core.web.pages.layout.formats import Manner
+from crm_core.web.pages.layout.formats import RegionalFormat
 
 SHOWN: Final = ("applied", "rejected", "failed")
 _LEFT, _TOP, _BASE = 4.0, 12, 148  # per cent, pixels, pixels
@@ -98,15 +98,17 @@ class Chart:
     rows: tuple[Line, ...]
 
 
-def chart_of(entries: Iterable[LogEntry], period: Period, now: datetime, manner: Manner, *, cut: bool) -> Chart:
+def chart_of(
+    entries: Iterable[LogEntry], period: Period, now: datetime, regional: RegionalFormat, *, cut: bool
+) -> Chart:
     """The chart of the attempts of a period. ``cut``: there are more than were read."""
-    start, buckets = _buckets(period, now, manner)
+    start, buckets = _buckets(period, now, regional)
     counts = [dict.fromkeys(SHOWN, 0) for _ in range(buckets)]
     for entry in entries:
         at = int((from_wire(entry.received_at) - start) / period.bucket)
         if 0 <= at < buckets and entry.status in SHOWN:
             counts[at][entry.status] += entry.count
-    names = [_name(start + period.bucket * at, period, manner) for at in range(buckets)]
+    names = [_name(start + period.bucket * at, period, regional) for at in range(buckets)]
     totals = tuple(Total(name, sum(count[name] for count in counts)) for name in SHOWN)
     ticks = ticks_for(max(sum(count.values()) for count in counts))
     step = (100 - _LEFT) / buckets
@@ -136,18 +138,18 @@ def ticks_for(most: int) -> list[int]:
     return [size * at for at in range(count + 1)]
 
 
-def _buckets(period: Period, now: datetime, manner: Manner) -> tuple[datetime, int]:
+def _buckets(period: Period, now: datetime, regional: RegionalFormat) -> tuple[datetime, int]:
     """Where the first bucket begins, in the tenant's own hours and days, and how many there are."""
-    local = now.astimezone(manner.zone)
+    local = now.astimezone(regional.zone)
     hours = int(period.bucket.total_seconds() // 3600)
     end = local.replace(minute=0, second=0, microsecond=0, hour=local.hour - local.hour % hours) + period.bucket
     count = int(period.span / period.bucket)
     return end - period.bucket * count, count
 
 
-def _name(at: datetime, period: Period, manner: Manner) -> tuple[str, str]:
+def _name(at: datetime, period: Period, regional: RegionalFormat) -> tuple[str, str]:
     """A bucket's name in full, and as a label."""
-    day = manner.day(at.date(), year=False)
+    day = regional.day(at.date(), year=False)
     if period.bucket >= timedelta(days=1):
         return day, day
     clock = f"{at:%H:%M}"

@@ -131,7 +131,7 @@ def _facts(context: PageContext, health: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("Expected key", health["expected_key"] or "None is active", code=health["expected_key"] is not None)
     yield Fact("Schemes", ", ".join(health["schemes"]))
     yield Fact("Clock window", window)
-    zone = context.look.manner.zone.key.rpartition("/")[2].replace("_", " ")
+    zone = context.branding.regional.zone.key.rpartition("/")[2].replace("_", " ")
     yield Fact("Server time", f"{context.formats.clock(health['server_time'])} {zone}")
     yield Fact("Log head", f"{health['log_head']['seq']}:{health['log_head']['hash'][:12]}", code=True)
 
@@ -140,7 +140,7 @@ async def _chart(context: PageContext, period: Period) -> Chart:
     now = context.services.now()
     since = to_wire(now - period.span)
     entries = [entry async for entry in _newest(context.services.log.every(context.tenant, {"since": since}))]
-    return chart_of(entries, period, now, context.look.manner, cut=len(entries) == _MOST_DRAWN)
+    return chart_of(entries, period, now, context.branding.regional, cut=len(entries) == _MOST_DRAWN)
 
 
 async def _newest(entries: AsyncIterator[LogEntry]) -> AsyncIterator[LogEntry]:
@@ -172,7 +172,7 @@ def _key(context: PageContext, health: Mapping[str, Any], key: Mapping[str, Any]
         fingerprint=key["fingerprint"],
         types=types,
         used=used,
-        uses=context.look.manner.number(key["uses"]),
+        uses=context.formats.number(key["uses"]),
         expires=ends,
     )
 

@@ -189,7 +189,7 @@ def _moment(context: PageContext, one: Applied) -> str:
 
 
 async def _row(context: PageContext, one: Applied) -> RevisionRow:
-    by = f"{context.tenant}:{one.key_version}" if one.key_version is not None else await context.people.actor(one.actor)
+    by = f"{context.tenant}:{one.key_version}" if one.key_version is not None else await context.names.actor(one.actor)
     return RevisionRow(
         revision=one.revision,
         version=one.version,
@@ -204,7 +204,7 @@ def _swatches(context: PageContext, current: Section | None) -> Iterator[Swatch]
     colors: Mapping[str, str] = (current.data.get("colors") or {}) if current else {}
     for name, token in _COLORS.items():
         if name in colors:
-            yield Swatch(name.capitalize(), colors[name].lower(), context.look.light[token])
+            yield Swatch(name.capitalize(), colors[name].lower(), context.branding.light[token])
 
 
 def _refused(error: CrmError) -> PageNotice:

@@ -17,7 +17,7 @@ from crm_core.web.pages.layout.parts import Option, PageNotice
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
-from crm_core.web.pages.records.modules import action_told, listed_told
+from crm_core.web.pages.records.modules import action_label, as_phrase
 from crm_core.web.pages.users.signing_in import password_field
 
 _YEAR: Final = 365 * 24 * 3600
@@ -109,12 +109,12 @@ def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[s
 
 def _rights(context: PageContext) -> Iterator[Rights]:
     for state in context.workspace.modules.states.values():
-        actions = [action_told(key) for key in state.module.features if key in context.keys]
+        actions = [action_label(key) for key in state.module.features if key in context.keys]
         if actions:
-            yield Rights(state.title, listed_told(actions))
+            yield Rights(state.title, as_phrase(actions))
     core = sorted(context.workspace.roles.core_keys & context.keys)
     if core:
-        yield Rights("Administration", listed_told([_CORE.get(key, key) for key in core]))
+        yield Rights("Administration", as_phrase([_CORE.get(key, key) for key in core]))
 
 
 _CORE: Final = {

@@ -10,8 +10,8 @@ from crm_core.model.caller import Caller
 from crm_core.model.modules import ModuleState
 from crm_core.model.patterns import expand
 from crm_core.web.pages.layout.parts import Mark
-from crm_core.web.pages.records.modules import action_told
-from crm_core.web.pages.refusals import reason_told
+from crm_core.web.pages.records.modules import action_label
+from crm_core.web.pages.refusals import reason_text
 from crm_core.workspace import Workspace, keys_of
 
 
@@ -85,7 +85,7 @@ def _right(workspace: Workspace, user: User, state: ModuleState, key: str, open_
     mark, why = _outcome(workspace, user, state, key, is_open=is_open, assigned=assigned)
     return Right(
         key=key,
-        title=f"{action_told(key)} {state.title.lower()}",
+        title=f"{action_label(key)} {state.title.lower()}",
         in_plan=in_plan,
         in_role=is_open,
         assigned=assigned,
@@ -111,7 +111,7 @@ def _outcome(
     if key not in workspace.modules.granted:
         return Mark("idle", "lock", "Not in plan"), f"The plan {plan} does not include it."
     if state.reason is not None:
-        return Mark("idle", "lock", "Module off"), reason_told(state.reason)
+        return Mark("idle", "lock", "Module off"), reason_text(state.reason)
     title = role.title if role else user.role
     return Mark("idle", "minus", "Not in role"), f"The role {title} does not grant it. Give {first} another role."
 
@@ -121,6 +121,6 @@ def _why_module(workspace: Workspace, state: ModuleState) -> str:
     if state.module.name in workspace.catalog.blocked and state.reason is not None:
         return "Blocked by this instance's policy"
     if state.reason is not None:
-        return reason_told(state.reason).rstrip(".")
+        return reason_text(state.reason).rstrip(".")
     added = [key for key in state.module.features if workspace.entitlements.overrides.get(key) is True]
     return f"Included in {plan}" + (", with an override of the platform" if added else "")

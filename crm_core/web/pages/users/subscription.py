@@ -11,8 +11,8 @@ from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.modules import action_told, listed_told
-from crm_core.web.pages.refusals import reason_told
+from crm_core.web.pages.records.modules import action_label, as_phrase
+from crm_core.web.pages.refusals import reason_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,14 @@ def _told(state: str) -> tuple[str, str, str, tuple[str, ...]]:
 def _modules(context: PageContext) -> Iterator[ModuleRow]:
     for state in context.workspace.modules.states.values():
         if state.reason is None:
-            actions = [action_told(key) for key in state.module.features if key in context.workspace.modules.allowed]
-            yield ModuleRow(state.title, listed_told(actions), Mark("ok", "check", "Included"))
+            actions = [action_label(key) for key in state.module.features if key in context.workspace.modules.allowed]
+            yield ModuleRow(state.title, as_phrase(actions), Mark("ok", "check", "Included"))
         else:
-            yield ModuleRow(state.title, reason_told(state.reason), Mark("idle", "lock", "Not available"))
+            yield ModuleRow(state.title, reason_text(state.reason), Mark("idle", "lock", "Not available"))
 
 
 async def _limits(context: PageContext) -> AsyncIterator[Limit]:
-    number, users, records = context.look.manner.number, context.services.users, context.services.records
+    number, users, records = context.formats.number, context.services.users, context.services.records
     for name, most in sorted(context.workspace.entitlements.limits.items()):
         used = await (users.count(context.tenant) if name == "users" else records.count(context.tenant, name))
         state = context.workspace.modules.states.get(name)

@@ -199,7 +199,7 @@ async def _page(
     found, users = await context.services.users.page(context.tenant, query)
     total, limit = users.total or 0, context.workspace.entitlements.limits.get(USERS)
     plan = (context.workspace.entitlements.plan or context.workspace.catalog.default_plan).name
-    number = context.look.manner.number
+    number = context.formats.number
     room = f" of {number(limit)} in the plan {plan}" if limit is not None else " in all"
     view = UsersView(
         sub=f"{number(total)} match" if q else f"{number(total)}{room}",
