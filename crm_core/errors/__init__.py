@@ -21,7 +21,7 @@
     └── ServerError                   ours: nothing was changed and nothing was used up
           PluginFailed, InternalError, StorageUnavailable, StorageFull, InstanceUnavailable, InstanceTimeout
 
-``SetupError`` stands apart: it is about files and plugins at start, is told to an admin and never travels.
+``SetupError`` is no CrmError: it reports files and plugins to an admin at start, and never reaches a client.
 
 Only ``web/problems.py`` (and the manager's twin) turns these into HTTP answers. Evidence must be safe to
 show: no secret ever goes into an error.

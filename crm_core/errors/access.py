@@ -17,7 +17,7 @@ class CsrfFailed(AccessError, status=403, code="csrf_failed", title="Request not
     """A session cookie without its confirmation, or from another origin."""
 
 
-class InvalidCredentials(AccessError, status=401, code="invalid_credentials", title="E-mail or password is wrong"):
+class InvalidCredentials(AccessError, status=401, code="invalid_credentials", title="Email or password is wrong"):
     """One answer for a wrong password and an unknown user."""
 
 

@@ -11,7 +11,7 @@ import msgspec
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing wrong with, or worth knowing about, an input.
 
-    ``pointer`` is an RFC 6901 pointer, ``code`` stable, ``message`` a sentence that says how to mend it.
+    ``pointer`` is an RFC 6901 pointer, ``code`` stable, ``message`` a sentence that says how to fix it.
     A ``warning`` refuses nothing.
     """
 
@@ -20,25 +20,25 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     warning: bool = False
 
-    def told(self) -> dict[str, str]:
-        """The form the wire shows."""
+    def to_wire(self) -> dict[str, str]:
+        """The finding as the wire shows it."""
         return {"pointer": self.pointer, "code": self.code, "message": self.message}
 
     def under(self, prefix: str) -> Finding:
-        """The same finding seen from a document that holds this one at ``prefix``."""
+        """The same finding with a pointer into a document that contains this one at ``prefix``."""
         return Finding(prefix + self.pointer, self.code, self.message, self.warning)
 
 
 class CrmError(Exception):
-    """Base of everything the outside can be told; ``evidence`` becomes further members of the problem."""
+    """Base of every error that callers can see; ``evidence`` becomes further members of the problem."""
 
     status: ClassVar[int] = 500
     code: str = "internal_error"
     title: ClassVar[str] = "Internal error"
-    usual_wait: ClassVar[int | None] = None  # seconds to tell in Retry-After where whoever raises knows no better
+    usual_wait: ClassVar[int | None] = None  # seconds for Retry-After if the code that raises names none
 
     def __init_subclass__(cls, *, status: int | None = None, code: str | None = None, title: str | None = None) -> None:
-        """Take what the wire shows from the class line; a class without it only groups others."""
+        """Read status, code and title from the class line; a class without them only groups others."""
         super().__init_subclass__()
         if status is not None and code is not None and title is not None:
             cls.status, cls.code, cls.title = status, code, title
@@ -57,8 +57,8 @@ class CrmError(Exception):
         self.retry_after = self.usual_wait if retry_after is None else retry_after
         self.evidence: Mapping[str, Any] = evidence
 
-    def told(self, request_id: str) -> dict[str, Any]:
-        """The members of the problem (RFC 9457) that tells of the error."""
+    def problem(self, request_id: str) -> dict[str, Any]:
+        """The members of the problem document (RFC 9457)."""
         members: dict[str, Any] = {
             "type": "about:blank",
             "title": self.title,
@@ -69,7 +69,7 @@ class CrmError(Exception):
             **self.evidence,
         }
         if self.errors:
-            members["errors"] = [finding.told() for finding in self.errors]
+            members["errors"] = [finding.to_wire() for finding in self.errors]
         return members
 
 

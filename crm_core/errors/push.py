@@ -36,7 +36,7 @@ class SignatureMalformed(PushError, status=400, code="signature_malformed", titl
 
 
 class AmbiguousSignature(PushError, status=400, code="ambiguous_signature", title="More than one signature scheme"):
-    """Headers of two schemes at once."""
+    """Headers of two schemes in one request."""
 
 
 class SchemeNotAccepted(PushError, status=401, code="scheme_not_accepted", title="Signature scheme not accepted"):
@@ -112,7 +112,7 @@ class ModuleUnsupported(PushError, status=422, code="module_unsupported", title=
 
 
 class SecretRequired(InvalidPayload, status=422, code="secret_required", title="Secret required"):
-    """A secret is asked for anew because what it is bound to has changed; the code is ``{member}_required``."""
+    """A secret is required again: members it is bound to have changed; the code is ``{member}_required``."""
 
     def __init__(self, member: str, detail: str = "", *, errors: Iterable[Finding] = ()) -> None:
         super().__init__(detail, errors=errors)

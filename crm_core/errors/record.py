@@ -23,5 +23,5 @@ class IdempotencyConflict(
     """The Idempotency-Key was used for another body."""
 
 
-class RevisionMismatch(RecordError, status=412, code="revision_mismatch", title="Changed by somebody else"):
+class RevisionMismatch(RecordError, status=412, code="revision_mismatch", title="Changed by someone else"):
     """If-Match names a revision that is no longer current."""

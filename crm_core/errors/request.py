@@ -18,15 +18,15 @@ class MethodNotAllowed(RequestError, status=405, code="method_not_allowed", titl
 
 
 class NotAcceptable(RequestError, status=406, code="not_acceptable", title="Not acceptable"):
-    """None of the media types asked for can be made here."""
+    """None of the requested media types can be produced."""
 
 
 class MalformedPath(RequestError, status=400, code="malformed_path", title="Malformed path"):
-    """The path holds something that proxies read differently: refused before routing."""
+    """The path contains something that proxies read differently: refused before routing."""
 
 
 class MalformedRequest(RequestError, status=400, code="malformed_request", title="Malformed request"):
-    """What came is not HTTP/1.1, or could be read as two different requests (RFC 9112, section 11.2)."""
+    """The bytes received are not HTTP/1.1, or could be read as two different requests (RFC 9112, section 11.2)."""
 
 
 class HeadTooLarge(RequestError, status=431, code="head_too_large", title="Request head too large"):
@@ -50,7 +50,7 @@ class InvalidCursor(RequestError, status=400, code="invalid_cursor", title="Inva
 
 
 class PayloadTooLarge(RequestError, status=413, code="payload_too_large", title="Payload too large"):
-    """The body is over its limit; told while reading."""
+    """The body is over its limit; refused while it is read."""
 
 
 class UnsupportedMediaType(RequestError, status=415, code="unsupported_media_type", title="Unsupported media type"):

@@ -14,7 +14,7 @@ class PluginFailed(ServerError, status=500, code="plugin_failed", title="A plugi
 
 
 class InternalError(ServerError, status=500, code="internal_error", title="Internal error"):
-    """Something of ours broke; the request id leads to the log."""
+    """The server failed; the request id leads to the log entry."""
 
 
 class StorageUnavailable(ServerError, status=503, code="storage_unavailable", title="Storage unavailable"):

@@ -190,6 +190,6 @@ def _told(outcomes: list[Outcome], request_id: str) -> bytes:
 
 def _result(outcome: Outcome, request_id: str) -> Mapping[str, Any]:
     if isinstance(outcome, CrmError):
-        return {"status": outcome.status, "problem": outcome.told(request_id)}
+        return {"status": outcome.status, "problem": outcome.problem(request_id)}
     written = outcome.written if isinstance(outcome, RecordWrite) else outcome
     return {"status": written.status, "id": written.id, "revision": written.revision}

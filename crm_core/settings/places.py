@@ -22,7 +22,7 @@ class Place:
     line: int
     column: int
 
-    def told(self, text: str) -> str:
+    def describe(self, text: str) -> str:
         """The text with its position in front."""
         return f"{self.file}:{self.line}:{self.column}: {text}"
 
@@ -40,7 +40,7 @@ class Wrong(Exception):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(problem.place.told(problem.text) for problem in self.problems))
+        super().__init__("; ".join(problem.place.describe(problem.text) for problem in self.problems))
 
     @classmethod
     def at(cls, place: Place, text: str) -> Wrong:
@@ -50,7 +50,7 @@ class Wrong(Exception):
 
 def setup_error(problems: Iterable[Problem]) -> SetupError:
     """All problems in the order of the files' lines, each told once."""
-    return SetupError(problem.place.told(problem.text) for problem in sorted(set(problems)))
+    return SetupError(problem.place.describe(problem.text) for problem in sorted(set(problems)))
 
 
 def shown(text: str) -> str:

@@ -150,7 +150,7 @@ class Plan:
             revision=self.after.revision if applied else None,
             changes=self.changes,
             modules=self.after.module_states(),
-            warnings=[finding.told() for finding in warnings],
+            warnings=[finding.to_wire() for finding in warnings],
             log_head={"seq": head.seq, "hash": head.hash},
         )
 

@@ -20,7 +20,7 @@ _UNAUTHORIZED: Final = 401
 
 def document(error: CrmError, request_id: str) -> dict[str, Any]:
     """The members of a problem."""
-    return error.told(request_id)
+    return error.problem(request_id)
 
 
 def headers_of(error: CrmError) -> dict[str, str]:

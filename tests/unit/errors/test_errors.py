@@ -37,4 +37,4 @@ def test_a_missing_secret_is_named_in_the_code(member: str) -> None:
 def test_a_finding_moves_under_a_prefix() -> None:
     """A finding on a part points into the whole body once it is moved there."""
     moved = Finding("/title", "type", "Use text.").under("/data")
-    assert moved.told() == {"pointer": "/data/title", "code": "type", "message": "Use text."}
+    assert moved.to_wire() == {"pointer": "/data/title", "code": "type", "message": "Use text."}
