@@ -1,28 +1,27 @@
-"""Mail through a tenant's own server: letters in the tenant's brand, delivery step by step, and what went wrong.
+"""Email through a tenant's own server: messages in the tenant's brand, delivery step by step, and its errors.
 
-``server`` is the server as synced, ``letters`` writes, ``mailer`` delivers: by ``resolve`` to checked addresses only,
-and by ``delivery`` in the server's own language. Nothing here is kept: a letter that cannot be delivered is told to
-whoever sends it.
+``server`` is the server as synced, ``emails`` writes messages, ``mailer`` delivers them: ``resolve`` finds checked
+addresses, ``delivery`` speaks SMTP. Nothing is queued: an email that cannot be delivered is an error to its sender.
 """
 
 from __future__ import annotations
 
-from crm_core.mail.emails import Email, MailBrand, invitation, reset, trial, written
+from crm_core.mail.emails import Email, MailBrand, delivery_test, invitation, password_reset, to_message
+from crm_core.mail.errors import DeliveryError, Kind
 from crm_core.mail.mailer import Mailer
 from crm_core.mail.server import MailServer, Step, mail_server
-from crm_core.mail.trouble import Kind, MailTrouble
 
 __all__ = [
+    "DeliveryError",
     "Email",
     "Kind",
     "MailBrand",
     "MailServer",
-    "MailTrouble",
     "Mailer",
     "Step",
+    "delivery_test",
     "invitation",
     "mail_server",
-    "reset",
-    "trial",
-    "written",
+    "password_reset",
+    "to_message",
 ]

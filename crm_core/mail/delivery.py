@@ -1,4 +1,4 @@
-"""The conversation with a mail server over a connection that is open already, and what each failure in it means."""
+"""The SMTP conversation over an open connection, and which error each failure is."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
+from crm_core.mail.errors import DeliveryError, Kind
 from crm_core.mail.server import MailServer, Step
-from crm_core.mail.trouble import Kind, MailTrouble
 
 
 async def conversation(
     connection: socket.socket, server: MailServer, message: EmailMessage, tls: ssl.SSLContext
 ) -> AsyncIterator[Step]:
-    """Greet, encrypt, sign in, hand over; each step is told once it is done. Raises MailTrouble."""
+    """Greet, encrypt, sign in, hand over; yield each step when it is done. Raises DeliveryError."""
     client = SMTP(
         hostname=server.host.rstrip("."),
         sock=connection,
@@ -60,23 +60,23 @@ async def _greet(client: SMTP, server: MailServer) -> None:
     except (SMTPException, OSError) as error:
         cause = error.__cause__ or error
         if server.security == "tls" and isinstance(cause, ssl.SSLError):
-            raise MailTrouble("tls", str(cause)) from error
-        raise _trouble(error, "protocol") from error
+            raise DeliveryError("tls", str(cause)) from error
+        raise _error(error, "protocol") from error
 
 
 async def _encrypt(client: SMTP) -> None:
     try:
         await client.starttls()
     except (SMTPException, OSError) as error:
-        raise _trouble(error, "tls") from error
+        raise _error(error, "tls") from error
 
 
 async def _sign_in(client: SMTP, username: str, password: str) -> None:
     try:
         await client.login(username, password)
     except (SMTPException, OSError) as error:
-        # A server that offers no way to sign in raises without a response of its own.
-        raise _trouble(error, "authentication") from error
+        # If the server offers no way to sign in, aiosmtplib raises without a response.
+        raise _error(error, "authentication") from error
 
 
 async def _hand_over(client: SMTP, message: EmailMessage) -> None:
@@ -84,9 +84,9 @@ async def _hand_over(client: SMTP, message: EmailMessage) -> None:
         await client.send_message(message)
         await client.quit()
     except SMTPRecipientsRefused as error:
-        raise _trouble(error.recipients[0], "recipient") from error
+        raise _error(error.recipients[0], "recipient") from error
     except (SMTPException, OSError) as error:
-        raise _trouble(error, _refusal(error)) from error
+        raise _error(error, _refusal(error)) from error
 
 
 def _refusal(error: Exception) -> Kind:
@@ -97,11 +97,11 @@ def _refusal(error: Exception) -> Kind:
     return "content" if isinstance(error, SMTPResponseException) else "protocol"
 
 
-def _trouble(error: Exception, kind: Kind) -> MailTrouble:
+def _error(error: Exception, kind: Kind) -> DeliveryError:
     if isinstance(error, SMTPTimeoutError | TimeoutError):
-        return MailTrouble("timeout")
+        return DeliveryError("timeout")
     if isinstance(error, SMTPAuthenticationError):
         kind = "authentication"
     if isinstance(error, SMTPResponseException):
-        return MailTrouble(kind, f"{error.code} {error.message}")
-    return MailTrouble(kind, str(error))
+        return DeliveryError(kind, f"{error.code} {error.message}")
+    return DeliveryError(kind, str(error))

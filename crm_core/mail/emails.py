@@ -1,4 +1,4 @@
-"""Letters in the tenant's brand, as text and as HTML: the test, the invitation, the password reset."""
+"""Emails in the tenant's brand, as text and as HTML: the delivery test, the invitation, the password reset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crm_core.mail.server import MailServer
 
 
 class MailBrand(msgspec.Struct, frozen=True, kw_only=True):
-    """What a letter wears: colours as ``#rrggbb``, readable on each other, and a logo only from an https URL."""
+    """The brand of an email: colours as ``#rrggbb``, readable on each other, and a logo only from an https URL."""
 
     title: str
     primary: str
@@ -29,7 +29,7 @@ class MailBrand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Email(msgspec.Struct, frozen=True, kw_only=True):
-    """What a letter says. ``action``: label and URL of the one thing to do."""
+    """The text of an email. ``action``: label and URL of its button."""
 
     subject: str
     greeting: str
@@ -38,14 +38,12 @@ class Email(msgspec.Struct, frozen=True, kw_only=True):
     closing: tuple[str, ...] = ()
 
 
-def trial(brand: MailBrand, name: str) -> Email:
-    """The test mail."""
+def delivery_test(brand: MailBrand, name: str) -> Email:
+    """The test email."""
     return Email(
-        subject=f"Test mail from {brand.title}",
+        subject=f"Test email from {brand.title}",
         greeting=f"Hello {name},",
-        paragraphs=(
-            "this is the test mail that you asked for. The mail server of this workspace found its way to you.",
-        ),
+        paragraphs=("this is the test email that you requested. Your workspace can send email.",),
     )
 
 
@@ -54,33 +52,33 @@ def invitation(brand: MailBrand, *, name: str, by: str, url: str, days: int) -> 
     return Email(
         subject=f"{by} invites you to {brand.title}",
         greeting=f"Hello {name},",
-        paragraphs=(f"{by} made an account for you in the workspace of {brand.title}. Choose a password to sign in.",),
+        paragraphs=(f"{by} created an account for you in {brand.title}. Choose a password to sign in.",),
         action=("Choose a password", url),
         closing=(
-            f"The link is good for {days} days and works once.",
-            "If you did not expect this letter, leave it: without the link nothing happens.",
+            f"The link expires in {days} days and works once.",
+            "If you did not expect this email, you can ignore it.",
         ),
     )
 
 
-def reset(brand: MailBrand, *, name: str, url: str, hours: int) -> Email:
-    """The link by which somebody sets a new password."""
+def password_reset(brand: MailBrand, *, name: str, url: str, hours: int) -> Email:
+    """The link to set a new password."""
     return Email(
-        subject=f"A new password for {brand.title}",
+        subject=f"Set a new password for {brand.title}",
         greeting=f"Hello {name},",
-        paragraphs=("somebody, most likely you, asked for a new password. Set it with this link.",),
+        paragraphs=("we received a request to reset your password. Use this link to set a new one.",),
         action=("Set a new password", url),
         closing=(
-            f"The link is good for {hours} hours and works once.",
-            "If it was not you, leave this letter: your password stays as it is.",
+            f"The link expires in {hours} hours and works once.",
+            "If you did not request this, you can ignore this email: your password does not change.",
         ),
     )
 
 
-def written(letter: Email, brand: MailBrand, server: MailServer, *, to: str, at: datetime) -> EmailMessage:
-    """The letter as a message from the tenant's own sender to one recipient."""
+def to_message(email: Email, brand: MailBrand, server: MailServer, *, to: str, at: datetime) -> EmailMessage:
+    """The email as a message from the tenant's own sender to one recipient."""
     message = EmailMessage(policy=SMTP_POLICY)
-    message["Subject"] = _line(letter.subject)
+    message["Subject"] = _line(email.subject)
     message["From"] = _address(server.from_name or brand.title, server.from_email)
     message["To"] = _address("", to)
     if server.reply_to:
@@ -88,8 +86,8 @@ def written(letter: Email, brand: MailBrand, server: MailServer, *, to: str, at:
     message["Date"] = format_datetime(at)
     message["Message-ID"] = make_msgid(domain=server.from_email.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
-    message.set_content(_pages().get_template("letter.txt").render(letter=letter, brand=brand))
-    message.add_alternative(_pages().get_template("letter.html").render(letter=letter, brand=brand), subtype="html")
+    message.set_content(_templates().get_template("email.txt").render(email=email, brand=brand))
+    message.add_alternative(_templates().get_template("email.html").render(email=email, brand=brand), subtype="html")
     return message
 
 
@@ -98,12 +96,12 @@ def _address(name: str, address: str) -> Address:
 
 
 def _line(text: str) -> str:
-    """One line: what a header holds must not be able to begin another."""
+    """One line: a header's value must not be able to begin another header."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 @cache
-def _pages() -> Environment:
+def _templates() -> Environment:
     return Environment(
         loader=PackageLoader("crm_core.mail"),
         autoescape=select_autoescape(("html",)),

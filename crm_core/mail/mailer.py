@@ -1,4 +1,4 @@
-"""Delivers letters through whatever server it is given, a few at a time, each step told as it is done."""
+"""Delivers emails through a tenant's server, a few at a time, and reports each step."""
 
 from __future__ import annotations
 
@@ -8,50 +8,45 @@ from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from typing import Final
 
+from crm_core.mail.errors import DeliveryError
 from crm_core.mail.resolve import connected, endpoints
 from crm_core.mail.server import MailServer, Step
-from crm_core.mail.trouble import MailTrouble
 
-_AT_ONCE: Final = 8
-_WAITING: Final = 32
+_CONNECTIONS: Final = 8
+_PENDING: Final = 32  # with those that wait for a connection
 
 
 class Mailer:
-    """Hands messages over; at most a few connections are open at once.
+    """Delivers messages over a limited number of connections.
 
     Args:
-        allow_inside: whether servers inside the network may be connected to.
-        tls: whom to trust; None is the system's own list of authorities.
+        allow_inside: whether servers inside the network are allowed.
+        tls: the authorities to trust; None for the system's list.
     """
 
     def __init__(self, *, allow_inside: bool, tls: ssl.SSLContext | None = None) -> None:
         self._allow_inside = allow_inside
         self._tls = tls
-        self._room = asyncio.Semaphore(_AT_ONCE)
-        self._under_way = 0
-
-    async def deliver(self, server: MailServer, message: EmailMessage) -> None:
-        """Deliver a message. Raises MailTrouble."""
-        async for _ in self.steps(server, message):
-            pass
+        self._connections = asyncio.Semaphore(_CONNECTIONS)
+        self._pending = 0
 
     async def steps(self, server: MailServer, message: EmailMessage) -> AsyncIterator[Step]:
-        """Deliver a message and tell each step once it is done. Raises MailTrouble."""
-        if self._under_way >= _WAITING:
-            raise MailTrouble("busy")
-        self._under_way += 1
+        """Deliver a message; yield each step when it is done. Raises DeliveryError."""
+        if self._pending >= _PENDING:
+            raise DeliveryError("busy")
+        self._pending += 1
         try:
-            async with self._room:
+            async with self._connections:
                 async for step in self._steps(server, message):
                     yield step
         finally:
-            self._under_way -= 1
+            self._pending -= 1
 
     async def _steps(self, server: MailServer, message: EmailMessage) -> AsyncIterator[Step]:
         try:
-            from crm_core.mail.delivery import conversation  # the extra `smtp` brings what it needs
+            from crm_core.mail.delivery import conversation  # needs the extra `smtp`
         except ImportError:
-            raise MailTrouble("not_installed") from None
+            raise DeliveryError("not_installed") from None
         found = await endpoints(server.host, server.port, allow_inside=self._allow_inside, timeout=server.timeout)
         yield "found"
         connection = await connected(found, server.timeout)

@@ -6,17 +6,16 @@ import asyncio
 import socket
 from ipaddress import ip_address
 
-from crm_core.mail.trouble import MailTrouble
+from crm_core.mail.errors import DeliveryError
 from crm_core.model.hosts import is_inside, literal_address
 
 Endpoint = tuple[socket.AddressFamily, tuple[str, int]]
 
 
 async def endpoints(host: str, port: int, *, allow_inside: bool, timeout: float) -> list[Endpoint]:
-    """Where the server can be reached. Raises MailTrouble (dns, inside, timeout).
+    """The checked addresses of a server. Raises DeliveryError (dns, inside).
 
-    Connecting to what is returned, and never to the name again, is what keeps a name that changes between check and
-    connection from reaching into the network.
+    Connect to these and never to the name again: it could resolve to an inside address the next time.
     """
     literal = literal_address(host)
     name = str(literal) if literal is not None else host
@@ -25,22 +24,22 @@ async def endpoints(host: str, port: int, *, allow_inside: bool, timeout: float)
         async with asyncio.timeout(timeout):
             found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     except (socket.gaierror, UnicodeError) as error:
-        raise MailTrouble("dns", getattr(error, "strerror", "") or "") from None
+        raise DeliveryError("dns", getattr(error, "strerror", "") or "") from None
     except TimeoutError:
-        raise MailTrouble("dns", "The name server did not answer in time.") from None
+        raise DeliveryError("dns", "The name server did not answer in time.") from None
     addresses = [(family, str(where[0])) for family, _, _, _, where in found]
     if not addresses:
-        raise MailTrouble("dns")
-    # One inside address among public ones is enough to refuse: the choice must not be the name server's.
+        raise DeliveryError("dns")
+    # One inside address among public ones is enough to refuse: the name server must not have the choice.
     if not allow_inside and any(is_inside(ip_address(address.partition("%")[0])) for _, address in addresses):
-        raise MailTrouble("inside")
+        raise DeliveryError("inside")
     return [(family, (address, port)) for family, address in addresses]
 
 
 async def connected(found: list[Endpoint], timeout: float) -> socket.socket:
-    """A connection to the first address that takes one. Raises MailTrouble (refused, timeout)."""
+    """A connection to the first address that accepts one. Raises DeliveryError (refused, timeout)."""
     loop = asyncio.get_running_loop()
-    trouble = MailTrouble("refused")
+    failure = DeliveryError("refused")
     for family, address in found:
         connection = socket.socket(family, socket.SOCK_STREAM)
         connection.setblocking(False)  # noqa: FBT003 -- the socket module's own signature
@@ -49,8 +48,8 @@ async def connected(found: list[Endpoint], timeout: float) -> socket.socket:
                 await loop.sock_connect(connection, address)
             return connection
         except TimeoutError:
-            trouble = MailTrouble("timeout")
+            failure = DeliveryError("timeout")
         except OSError as error:
-            trouble = MailTrouble("refused", error.strerror or "")
+            failure = DeliveryError("refused", error.strerror or "")
         connection.close()
-    raise trouble
+    raise failure

@@ -1,4 +1,4 @@
-"""The mail server of a tenant, as the smtp section says."""
+"""A tenant's mail server, from the smtp section."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 
 Security = Literal["starttls", "tls", "none"]
 Step = Literal["found", "connected", "encrypted", "signed_in", "accepted"]
-"""What a delivery goes through, in this order; without encryption or user name it has fewer."""
+"""The steps of a delivery in order; without encryption or a user name there are fewer."""
 
 _PORTS: Final[Mapping[str, int]] = {"starttls": 587, "tls": 465, "none": 25}
 _TIMEOUT: Final = 15
 
 
 class MailServer(msgspec.Struct, frozen=True, kw_only=True):
-    """Where mail goes and in whose name; the timeout is in seconds and holds for each step."""
+    """Server, sign-in and sender; the timeout is in seconds, for each step."""
 
     host: str
     port: int
@@ -30,23 +30,18 @@ class MailServer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps that a delivery through this server has."""
+        """The steps of a delivery through this server."""
         encrypted: tuple[Step, ...] = () if self.security == "none" else ("encrypted",)
         signed_in: tuple[Step, ...] = ("signed_in",) if self.username and self.password else ()
         return ("found", "connected", *encrypted, *signed_in, "accepted")
 
     def __repr__(self) -> str:
-        """The password stays out of logs and traces."""
+        """Keep the password out of logs and traces."""
         return f"MailServer({self.host}:{self.port}, {self.security})"
 
 
 def mail_server(section: Mapping[str, Any], password: str | None) -> MailServer | None:
-    """The server that a section names; None where host or sender are missing, so that nothing can be sent.
-
-    Args:
-        section: the data of the smtp section, with its secrets shown as set.
-        password: the opened password.
-    """
+    """The server of an smtp section and its opened password; None if host or sender is missing."""
     security: Security = section.get("security") or "starttls"
     username = section.get("username")
     sender = section.get("from_email") or (username if username and "@" in username else None)

@@ -94,8 +94,8 @@ def test_what_is_wrong_is_told_apart(sit: Sit, box: Box, smtp: dict[str, Any]) -
     desk = sit(People.admin)
     page = desk.page
     for members, step, told in (
-        ({"host": "no-such-host.invalid"}, "Address found", "The server's name has no address."),
-        ({}, "Connected", "The server refused the connection."),
+        ({"host": "no-such-host.invalid"}, "Address found", "The mail server's name has no address."),
+        ({}, "Connected", "The mail server refused the connection."),
     ):
         box.applied("smtp", {**smtp, **members})
         desk.go("/mail")
@@ -166,7 +166,7 @@ def test_a_rejected_recipient_leaves_the_link_to_the_admin(sit: Sit, inbox: Inbo
     admin.go("/users/invite")
     admin.page.get_by_label("Mail address").fill("gone@refused.example")
     admin.page.get_by_role("button", name="Invite").click()
-    expect(admin.page.get_by_text("The server rejected the recipient.")).to_be_visible()
+    expect(admin.page.get_by_text("The mail server rejected the recipient.")).to_be_visible()
     expect(admin.page.locator("#link")).to_contain_text("/password/")
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 from crm_core import errors
 from crm_core.errors import CrmError
-from crm_core.mail.trouble import Kind
+from crm_core.mail.errors import Kind
 from doc_pages import ROOT, page, section
 
 PAGE = page("docs/errors.md")

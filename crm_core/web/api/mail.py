@@ -15,7 +15,7 @@ from crm_core.errors import (
     Unauthenticated,
     UnknownParameter,
 )
-from crm_core.mail import MailTrouble, Step, trial
+from crm_core.mail import DeliveryError, Step, delivery_test
 from crm_core.services import Services
 from crm_core.web.answers import answer
 from crm_core.web.callers import caller_of
@@ -56,10 +56,10 @@ def operations(services: Services, site: Site) -> list[Operation]:
         require_scope(workspace, caller, scope=None, key=KEY)
         sender, steps = sender_within(site, workspace), list[Step]()
         try:
-            async for step in sender.steps(trial(sender.brand, caller.name), caller.email):
+            async for step in sender.steps(delivery_test(sender.brand, caller.name), caller.email):
                 steps.append(step)
-        except MailTrouble as trouble:
-            told = Trouble(trouble.kind, trouble.what, trouble.mend, trouble.said)
+        except DeliveryError as trouble:
+            told = Trouble(trouble.kind, trouble.what, trouble.fix, trouble.response)
             return answer(TestMail(delivered=False, to=caller.email, steps=steps, trouble=told))
         return answer(TestMail(delivered=True, to=caller.email, steps=steps, trouble=None))
 

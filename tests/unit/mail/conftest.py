@@ -21,7 +21,7 @@ from crm_core.mail import MailServer
 
 
 class Inbox:
-    """A server's handler that keeps what it takes and refuses what it is told to."""
+    """A server's handler that stores what it accepts and refuses what a test sets."""
 
     def __init__(self) -> None:
         self.envelopes: list[Any] = []
@@ -50,7 +50,7 @@ class Inbox:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of our own for localhost and 127.0.0.1, with its key, in one PEM file."""
+    """A self-signed certificate for localhost and 127.0.0.1, with its key, in one PEM file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])

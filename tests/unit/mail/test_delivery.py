@@ -11,43 +11,43 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from crm_core.mail import MailBrand, Mailer, MailServer, MailTrouble, mail_server, trial, written
+from crm_core.mail import DeliveryError, MailBrand, Mailer, MailServer, delivery_test, mail_server, to_message
 
 BRAND = MailBrand(
     title="Northwind", primary="#0b5fff", on_primary="#ffffff", text="#111111", muted="#555555", background="#f6f8fb"
 )
 Serve = Callable[..., Awaitable[MailServer]]
-Inbox = Any  # what the fixture keeps
+Inbox = Any  # the class in conftest.py
 LOGIN = ("crm@northwind.example", "right horse")
 
 
-def letter(server: MailServer) -> EmailMessage:
-    return written(trial(BRAND, "Jana"), BRAND, server, to="jana@northwind.example", at=datetime.now(UTC))
+def message_for(server: MailServer) -> EmailMessage:
+    return to_message(delivery_test(BRAND, "Jana"), BRAND, server, to="jana@northwind.example", at=datetime.now(UTC))
 
 
 async def steps_of(mailer: Mailer, server: MailServer) -> list[str]:
-    return [step async for step in mailer.steps(server, letter(server))]
+    return [step async for step in mailer.steps(server, message_for(server))]
 
 
-async def trouble_of(mailer: Mailer, server: MailServer) -> tuple[list[str], MailTrouble]:
-    told: list[str] = []
+async def failure_of(mailer: Mailer, server: MailServer) -> tuple[list[str], DeliveryError]:
+    done: list[str] = []
     try:
-        async for step in mailer.steps(server, letter(server)):
-            told.append(step)  # noqa: PERF401 -- what was told before the failure counts
-    except MailTrouble as trouble:
-        return told, trouble
-    pytest.fail("the letter was delivered")
+        async for step in mailer.steps(server, message_for(server)):
+            done.append(step)  # noqa: PERF401 -- the steps before the failure count
+    except DeliveryError as error:
+        return done, error
+    pytest.fail("the email was delivered")
 
 
 @pytest.mark.parametrize("security", ["none", "starttls", "tls"])
 async def test_delivered(serve: Serve, inbox: Inbox, trusting: ssl.SSLContext, security: str) -> None:
-    """A letter arrives whichever way the connection is encrypted, and each step is told in its order."""
+    """An email arrives with every kind of encryption, and each step is reported in order."""
     server = await serve(security, login=LOGIN)
     assert await steps_of(Mailer(allow_inside=True, tls=trusting), server) == list(server.steps)
     [envelope] = inbox.envelopes
     assert envelope.rcpt_tos == ["jana@northwind.example"]
     assert envelope.mail_from == "crm@northwind.example"
-    assert b"Test mail from Northwind" in envelope.content
+    assert b"Test email from Northwind" in envelope.content
 
 
 async def test_without_signing_in(serve: Serve, inbox: Inbox, trusting: ssl.SSLContext) -> None:
@@ -57,36 +57,36 @@ async def test_without_signing_in(serve: Serve, inbox: Inbox, trusting: ssl.SSLC
 
 
 async def test_unknown_name(serve: Serve) -> None:
-    """A name without an address is told as that, before anything is connected to."""
+    """A name without an address fails as `dns`, before any step."""
     server = replace(await serve("none"), host="no-such-host.invalid")
-    told, trouble = await trouble_of(Mailer(allow_inside=True), server)
-    assert (told, trouble.kind) == ([], "dns")
+    done, error = await failure_of(Mailer(allow_inside=True), server)
+    assert (done, error.kind) == ([], "dns")
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.1", "localhost", "0x7f000001", "2130706433", "::1", "::ffff:127.0.0.1"]
 )
 async def test_inside_addresses_are_not_connected_to(serve: Serve, inbox: Inbox, host: str) -> None:
-    """However an address inside is spelled, and whatever name resolves to one, no connection is made."""
+    """An inside address in any spelling, or a name that resolves to one, is not connected to."""
     server = replace(await serve("none"), host=host)
-    told, trouble = await trouble_of(Mailer(allow_inside=False), server)
-    assert (told, trouble.kind, inbox.envelopes) == ([], "inside", [])
+    done, error = await failure_of(Mailer(allow_inside=False), server)
+    assert (done, error.kind, inbox.envelopes) == ([], "inside", [])
 
 
 async def test_refused(serve: Serve) -> None:
-    """A port that nobody listens on is a refused connection."""
+    """A port without a listener fails as `refused`."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         server = replace(await serve("none"), port=taken.getsockname()[1])
-        told, trouble = await trouble_of(Mailer(allow_inside=True), server)
-    assert (told, trouble.kind) == (["found"], "refused")
+        done, error = await failure_of(Mailer(allow_inside=True), server)
+    assert (done, error.kind) == (["found"], "refused")
 
 
 async def test_untrusted_certificate(serve: Serve) -> None:
-    """A certificate of an unknown authority ends the delivery as a matter of TLS, before any password is sent."""
+    """A certificate of an unknown authority fails as `tls`, before any password is sent."""
     for security in ("starttls", "tls"):
-        told, trouble = await trouble_of(Mailer(allow_inside=True), await serve(security, login=LOGIN))
-        assert (told, trouble.kind) == (["found", "connected"], "tls"), security
+        done, error = await failure_of(Mailer(allow_inside=True), await serve(security, login=LOGIN))
+        assert (done, error.kind) == (["found", "connected"], "tls"), security
 
 
 async def test_certificate_of_another_name(serve: Serve, trusting: ssl.SSLContext) -> None:
@@ -94,46 +94,46 @@ async def test_certificate_of_another_name(serve: Serve, trusting: ssl.SSLContex
     server = replace(await serve("tls"), host="127.0.0.2")
     with socket.socket() as probe:
         reachable = probe.connect_ex(("127.0.0.2", server.port)) == 0
-    _, trouble = await trouble_of(Mailer(allow_inside=True, tls=trusting), server)
-    assert trouble.kind == ("tls" if reachable else "refused")
+    _, error = await failure_of(Mailer(allow_inside=True, tls=trusting), server)
+    assert error.kind == ("tls" if reachable else "refused")
 
 
-async def test_no_tls_where_it_is_asked_for(serve: Serve, trusting: ssl.SSLContext) -> None:
-    """A server that offers no STARTTLS, or speaks plainly on a TLS port, gets no letter."""
+async def test_encryption_is_required_where_configured(serve: Serve, trusting: ssl.SSLContext) -> None:
+    """A server without STARTTLS, or without TLS on a TLS port, gets no email."""
     plain = await serve("none", login=LOGIN)
     for security in ("starttls", "tls"):
-        _, trouble = await trouble_of(Mailer(allow_inside=True, tls=trusting), replace(plain, security=security))
-        assert trouble.kind == "tls", security
+        _, error = await failure_of(Mailer(allow_inside=True, tls=trusting), replace(plain, security=security))
+        assert error.kind == "tls", security
 
 
 async def test_wrong_password(serve: Serve, trusting: ssl.SSLContext) -> None:
-    """A refused sign-in is told as such, with the server's words and without the password."""
+    """A refused sign-in fails as `authentication`, with the server's response and without the password."""
     server = replace(await serve("starttls", login=LOGIN), password="wrong horse")
-    told, trouble = await trouble_of(Mailer(allow_inside=True, tls=trusting), server)
-    assert (told, trouble.kind) == (["found", "connected", "encrypted"], "authentication")
-    assert "535" in trouble.said
-    assert "horse" not in f"{trouble} {trouble.said} {server!r}"
+    done, error = await failure_of(Mailer(allow_inside=True, tls=trusting), server)
+    assert (done, error.kind) == (["found", "connected", "encrypted"], "authentication")
+    assert "535" in error.response
+    assert "horse" not in f"{error} {error.response} {server!r}"
 
 
 async def test_signing_in_is_missing(serve: Serve) -> None:
-    """A server that asks for a sign-in that the section does not have is a matter of authentication."""
+    """A server that requires a sign-in fails with its response if the section has no user name."""
     server = replace(await serve("none", login=LOGIN), username=None, password=None)
-    _, trouble = await trouble_of(Mailer(allow_inside=True), server)
-    assert trouble.kind in ("authentication", "sender")
-    assert "530" in trouble.said
+    _, error = await failure_of(Mailer(allow_inside=True), server)
+    assert error.kind in ("authentication", "sender")
+    assert "530" in error.response
 
 
 @pytest.mark.parametrize("kind", ["recipient", "sender", "content"])
-async def test_rejections_are_told_apart(serve: Serve, inbox: Inbox, kind: str) -> None:
-    """A rejected recipient, sender and message are three different things, each with the server's own words."""
+async def test_rejections_differ_by_kind(serve: Serve, inbox: Inbox, kind: str) -> None:
+    """A rejected recipient, sender and message are three kinds of failure, each with the server's response."""
     setattr(inbox, f"refuse_{kind}", True)
-    told, trouble = await trouble_of(Mailer(allow_inside=True), await serve("none"))
-    assert (told, trouble.kind) == (["found", "connected"], kind)
-    assert trouble.said.startswith("55")
+    done, error = await failure_of(Mailer(allow_inside=True), await serve("none"))
+    assert (done, error.kind) == (["found", "connected"], kind)
+    assert error.response.startswith("55")
 
 
 class Stranger(asyncio.Protocol):
-    """A server that says one thing, or nothing, and listens to nothing."""
+    """A server that sends one line, or nothing, and reads nothing."""
 
     def __init__(self, words: bytes) -> None:
         self._words = words
@@ -147,33 +147,26 @@ class Stranger(asyncio.Protocol):
 
 @pytest.mark.parametrize(("words", "kind"), [(b"", "timeout"), (b"SSH-2.0-OpenSSH_9.9\x07 <script>\r\n", "protocol")])
 async def test_no_mail_server(words: bytes, kind: str) -> None:
-    """A server that keeps silent ends in a timeout; one that speaks something else is no mail server."""
+    """A silent server fails as `timeout`, one of another protocol as `protocol`."""
     loop = asyncio.get_running_loop()
     async with await loop.create_server(lambda: Stranger(words), "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         server = mail_server({"host": "127.0.0.1", "port": port, "security": "none", "from_email": "a@b.example"}, None)
         assert server is not None
-        _, trouble = await trouble_of(Mailer(allow_inside=True), replace(server, timeout=1))
-    assert trouble.kind == kind
-    assert trouble.said.isprintable()
+        _, error = await failure_of(Mailer(allow_inside=True), replace(server, timeout=1))
+    assert error.kind == kind
+    assert error.response.isprintable()
 
 
 async def test_one_inside_address_is_enough_to_refuse(
     serve: Serve, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name with a public and an inside address is not connected to at all."""
+    """A name with a public and an inside address is not connected to."""
     server = replace(await serve("none"), host="both.example")
 
     async def both(*_: object, **__: object) -> list[tuple[object, ...]]:
         return [(socket.AF_INET, 1, 6, "", (address, server.port)) for address in ("93.184.216.34", "127.0.0.1")]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
-    told, trouble = await trouble_of(Mailer(allow_inside=False), server)
-    assert (told, trouble.kind, inbox.envelopes) == ([], "inside", [])
-
-
-async def test_context_is_strict_by_default() -> None:
-    """What is trusted by default checks host names and certificates."""
-    context = ssl.create_default_context()
-    assert context.check_hostname
-    assert context.verify_mode is ssl.CERT_REQUIRED
+    done, error = await failure_of(Mailer(allow_inside=False), server)
+    assert (done, error.kind, inbox.envelopes) == ([], "inside", [])

@@ -7,7 +7,7 @@ from email.policy import default
 
 import pytest
 
-from crm_core.mail import MailBrand, MailServer, invitation, mail_server, reset, trial, written
+from crm_core.mail import MailBrand, MailServer, delivery_test, invitation, mail_server, password_reset, to_message
 
 AT = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 BRAND = MailBrand(
@@ -36,18 +36,18 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
 
 
 def test_headers_are_the_tenants_own() -> None:
-    """Sender, name and reply address are those of the section, whatever characters they hold."""
-    message = sent(written(trial(BRAND, "Jana"), BRAND, SERVER, to="jana@nw.example", at=AT))
+    """Sender, name and reply address come from the section, with any characters."""
+    message = sent(to_message(delivery_test(BRAND, "Jana"), BRAND, SERVER, to="jana@nw.example", at=AT))
     assert message["From"] == '"Nordwind, Büro" <crm@nw.example>'
     assert (message["To"], message["Reply-To"]) == ("jana@nw.example", "team@nw.example")
-    assert message["Subject"] == "Test mail from Nordwind & <Söhne>"
+    assert message["Subject"] == "Test email from Nordwind & <Söhne>"
     assert message["Auto-Submitted"] == "auto-generated"
 
 
 def test_invitation_says_it_twice() -> None:
-    """The link stands in the text and in the HTML, and names and titles are text there, never markup."""
-    letter = invitation(BRAND, name="<b>Inga</b>", by="Jana", url=URL, days=7)
-    plain, html = bodies(sent(written(letter, BRAND, SERVER, to="inga@nw.example", at=AT)))
+    """The link is in the text and in the HTML, and names and titles are text there, never markup."""
+    email = invitation(BRAND, name="<b>Inga</b>", by="Jana", url=URL, days=7)
+    plain, html = bodies(sent(to_message(email, BRAND, SERVER, to="inga@nw.example", at=AT)))
     assert URL in plain
     assert f'href="{URL}"' in html
     assert "<b>Inga" not in html
@@ -57,9 +57,9 @@ def test_invitation_says_it_twice() -> None:
 
 
 def test_reset_wears_the_brand() -> None:
-    """The HTML wears the brand's colours; the text has its title and footer."""
+    """The HTML has the brand's colours; the text has its footer."""
     plain, html = bodies(
-        sent(written(reset(BRAND, name="Inga", url=URL, hours=2), BRAND, SERVER, to="i@nw.example", at=AT))
+        sent(to_message(password_reset(BRAND, name="Inga", url=URL, hours=2), BRAND, SERVER, to="i@nw.example", at=AT))
     )
     assert "#0b5fff" in html
     assert "Nordwind GmbH,\nHamburg" in plain.replace("\r\n", "\n")
@@ -73,7 +73,7 @@ def test_no_value_begins_another_header(bad: str) -> None:
         title=bad, primary="#000000", on_primary="#ffffff", text="#000000", muted="#555555", background="#ffffff"
     )
     message = sent(
-        written(invitation(brand, name=bad, by=bad, url=URL, days=7), brand, SERVER, to="i@nw.example", at=AT)
+        to_message(invitation(brand, name=bad, by=bad, url=URL, days=7), brand, SERVER, to="i@nw.example", at=AT)
     )
     assert message["Bcc"] is None
     assert len(message.get_all("Subject", [])) == 1
@@ -88,7 +88,7 @@ def test_no_value_begins_another_header(bad: str) -> None:
     ],
 )
 def test_server_of_a_section(section: dict[str, object], port: int, sender: str) -> None:
-    """What a section leaves out takes the usual value of its kind of encryption."""
+    """The port defaults to that of the encryption, the sender to the user name."""
     server = mail_server(section, None)
     assert server is not None
     assert (server.port, server.from_email) == (port, sender)
@@ -98,10 +98,10 @@ def test_server_of_a_section(section: dict[str, object], port: int, sender: str)
     "section", [{}, {"host": "m.example"}, {"from_email": "a@b.example"}, {"host": "m", "username": "u"}]
 )
 def test_no_server_without_host_and_sender(section: dict[str, object]) -> None:
-    """Where host or sender are missing, nothing can be sent."""
+    """Without a host or a sender there is no server."""
     assert mail_server(section, None) is None
 
 
 def test_the_password_is_in_no_repr() -> None:
-    """A server in a log line or a trace shows no password."""
+    """The repr of a server, as in a trace, has no password."""
     assert "secret-word" not in repr(SERVER)

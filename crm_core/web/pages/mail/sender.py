@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
 
 from crm_core.errors import InternalError
-from crm_core.mail import Email, Kind, MailBrand, MailServer, MailTrouble, Step, mail_server, written
+from crm_core.mail import DeliveryError, Email, Kind, MailBrand, MailServer, Step, mail_server, to_message
 from crm_core.server_log import ServerLog
 from crm_core.sync.apply import SEALED_FOR
 from crm_core.web.pages.anonymous_context import AnonymousContext
@@ -52,20 +52,20 @@ class EmailSender:
         )
 
     async def send(self, letter: Email, to: str) -> None:
-        """Send a letter. Raises MailTrouble."""
+        """Send a letter. Raises DeliveryError."""
         async for _ in self.steps(letter, to):
             pass
 
     async def steps(self, letter: Email, to: str) -> AsyncIterator[Step]:
-        """Send a letter and tell each step. Raises MailTrouble."""
+        """Send a letter and tell each step. Raises DeliveryError."""
         if self.server is None:
-            raise MailTrouble(self._lacks)
+            raise DeliveryError(self._lacks)
         self._slow_down(to)
-        message = written(letter, self.brand, self.server, to=to, at=self._site.services.now())
+        message = to_message(letter, self.brand, self.server, to=to, at=self._site.services.now())
         try:
             async for step in self._site.mailer.steps(self.server, message):
                 yield step
-        except MailTrouble as trouble:
+        except DeliveryError as trouble:
             _log.warning("letter_not_delivered", tenant=self._tenant, trouble=trouble.kind)
             raise
 
@@ -78,13 +78,13 @@ class EmailSender:
     async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except MailTrouble:
+        except DeliveryError:
             return  # logged where it was raised; the one who asked was told nothing either way
 
     def _slow_down(self, to: str) -> None:
         name, now = f"{self._tenant} {to.lower()}", self._site.services.now().timestamp()
         if self._site.email_limits.wait(name, now) > 0:
-            raise MailTrouble("busy")
+            raise DeliveryError("busy")
         self._site.email_limits.add(name, now)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from quart import Response, request
 
-from crm_core.mail import MailTrouble, Step, trial
+from crm_core.mail import DeliveryError, Step, delivery_test
 from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.mail.sender import SECTION, EmailSender, sender_of
 from crm_core.web.pages.page_answers import page
@@ -82,11 +82,11 @@ async def _results(context: PageContext, sender: EmailSender) -> AsyncIterator[R
     planned = sender.server.steps if sender.server else ()
     yield _under_way(planned, done)
     try:
-        async for step in sender.steps(trial(sender.brand, context.caller.name), context.caller.email):
+        async for step in sender.steps(delivery_test(sender.brand, context.caller.name), context.caller.email):
             done.append(step)
             if step != "accepted":
                 yield _under_way(planned, done)
-    except MailTrouble as trouble:
+    except DeliveryError as trouble:
         yield _failed(planned, done, trouble)
         return
     marks = tuple(Mark("ok", "check", _STEPS[step]) for step in planned)
@@ -104,13 +104,13 @@ def _under_way(planned: tuple[Step, ...], done: list[Step]) -> Result:
     return Result(steps=tuple(marks), tone="", icon="", title="", text="", said="")
 
 
-def _failed(planned: tuple[Step, ...], done: list[Step], trouble: MailTrouble) -> Result:
+def _failed(planned: tuple[Step, ...], done: list[Step], trouble: DeliveryError) -> Result:
     marks = []
     for at, step in enumerate(planned):
         tone, icon = ("ok", "check") if at < len(done) else ("bad", "x") if at == len(done) else ("", "minus")
         marks.append(Mark(tone, icon, _STEPS[step]))
     return Result(
-        steps=tuple(marks), tone="bad", icon="alert", title=trouble.what, text=trouble.mend, said=trouble.said
+        steps=tuple(marks), tone="bad", icon="alert", title=trouble.what, text=trouble.fix, said=trouble.response
     )
 
 

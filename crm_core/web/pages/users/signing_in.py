@@ -12,7 +12,7 @@ from crm_core.access.passwords import LONGEST, SHORTEST
 from crm_core.access.signin import RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
-from crm_core.mail import reset
+from crm_core.mail import password_reset
 from crm_core.server.paths import refused
 from crm_core.server_log import ServerLog
 from crm_core.web.callers import forget_sign_in, keep_signed_in, visitor
@@ -138,7 +138,7 @@ async def _send_reset(context: AnonymousContext, sender: EmailSender, email: str
     url = context.lasting_address(f"/password/{link}")
     assert url is not None  # asked before
     name, hours = held.user.name or held.user.email, int(RESET.total_seconds() // 3600)
-    await sender.send(reset(sender.brand, name=name, url=url, hours=hours), held.user.email)
+    await sender.send(password_reset(sender.brand, name=name, url=url, hours=hours), held.user.email)
 
 
 async def password_page(context: AnonymousContext, link: str) -> Response:

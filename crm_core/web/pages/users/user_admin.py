@@ -12,7 +12,7 @@ from crm_core.access.delegation import may_manage
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.user import USERS, StoredUser, User, words
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied, RevisionMismatch
-from crm_core.mail import Email, MailTrouble, invitation, reset
+from crm_core.mail import DeliveryError, Email, invitation, password_reset
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.query import PageQuery
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice
@@ -159,8 +159,8 @@ async def _send(context: PageContext, held: StoredUser) -> Response:
         return await _handed(context, held, link, f"No letter was sent. {why}")
     try:
         await sender.send(_letter(context, sender, held, url), user.email)
-    except MailTrouble as trouble:
-        return await _handed(context, held, link, f"The letter was not delivered. {trouble.what} {trouble.mend}")
+    except DeliveryError as trouble:
+        return await _handed(context, held, link, f"The letter was not delivered. {trouble.what} {trouble.fix}")
     return redirect(context, f"/users/{user.id}", f"A letter is on its way to {user.email}")
 
 
@@ -174,7 +174,7 @@ def _letter(context: PageContext, sender: EmailSender, held: StoredUser, url: st
     name = held.user.name or held.user.email
     if held.user.password is None:
         return invitation(sender.brand, name=name, by=context.caller.name, url=url, days=INVITATION.days)
-    return reset(sender.brand, name=name, url=url, hours=int(RESET.total_seconds() // 3600))
+    return password_reset(sender.brand, name=name, url=url, hours=int(RESET.total_seconds() // 3600))
 
 
 async def _handed(context: PageContext, held: StoredUser, link: str, why: str) -> Response:

@@ -1,0 +1,68 @@
+"""Why an email was not delivered, by kind, so that an admin knows which setting to check."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Kind = Literal[
+    "dns",
+    "inside",
+    "refused",
+    "timeout",
+    "tls",
+    "authentication",
+    "sender",
+    "recipient",
+    "content",
+    "protocol",
+    "busy",
+    "not_installed",
+    "no_server",
+    "sealed",
+]
+
+_LONGEST: Final = 300
+_TEXTS: Final[dict[Kind, tuple[str, str]]] = {
+    "dns": ("The mail server's name has no address.", "Check host in the smtp section, and its DNS entry."),
+    "inside": (
+        "The mail server's address is inside this network, where connections are not allowed.",
+        "Push a public host, or ask your operator to set smtp.allow_private_hosts.",
+    ),
+    "refused": ("The mail server refused the connection.", "Check port in the smtp section, and the firewall."),
+    "timeout": ("The mail server did not respond in time.", "Check host and port, or push a longer timeout_seconds."),
+    "tls": (
+        "The connection could not be encrypted.",
+        "Check security in the smtp section (tls is for port 465, starttls for 587), and the server's certificate.",
+    ),
+    "authentication": ("The mail server did not accept the user name or password.", "Push both again."),
+    "sender": ("The mail server does not accept this sender.", "Check from_email: it must belong to the user name."),
+    "recipient": (
+        "The mail server rejected the recipient.",
+        "Check the email address; the server may not relay to it.",
+    ),
+    "content": ("The mail server rejected the email itself.", "Read its response; often it is a spam filter."),
+    "protocol": (
+        "The connection broke off, or the other end is not a mail server.",
+        "Check host and port in the smtp section.",
+    ),
+    "no_server": ("This workspace has no mail server yet.", "Have the platform push host and sender in smtp."),
+    "sealed": (
+        "The stored password of the mail server cannot be opened: this instance's secret key has changed.",
+        "Have the platform push the smtp section again, with its password.",
+    ),
+    "not_installed": (
+        "This instance cannot send email.",
+        "Your operator can install what is missing: pip install 'crm-core[smtp]'.",
+    ),
+    "busy": ("Too many emails are being sent.", "Try again in a minute."),
+}
+
+
+class DeliveryError(Exception):
+    """An email was not delivered: what is wrong, how to fix it, and the server's response (no secret, printable)."""
+
+    def __init__(self, kind: Kind, response: str = "") -> None:
+        self.kind: Kind = kind
+        self.what, self.fix = _TEXTS[kind]
+        self.response = "".join(c if c.isprintable() else " " for c in response)[:_LONGEST].strip()
+        super().__init__(self.what)
