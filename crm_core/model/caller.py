@@ -14,7 +14,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """A caller whose credential was good. Tokens have ``scopes``; users have ``role``, ``email``, ``assignment``.
 
     ``session``: the id of the sign-in that a user's credential belongs to, None for tokens.
-    ``revision``: of the stored token or user, so that what is derived from it can be kept until it changes.
+    ``revision``: of the stored token or user, so that what is derived from it can be cached until it changes.
     """
 
     kind: Literal["token", "user"]

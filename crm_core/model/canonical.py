@@ -1,4 +1,4 @@
-"""The canonical form of JSON values (RFC 8785) and its hash: equal values have equal bytes, whoever wrote them."""
+"""The canonical form of JSON values (RFC 8785) and its hash: equal values have equal bytes."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class SyncPolicy:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every module there is, in menu order, with the plan that holds where no push brought one."""
+    """Every module there is, in menu order, with the plan that applies until a push brings one."""
 
     modules: Mapping[str, Module]
     default_plan: Plan
@@ -67,7 +67,7 @@ class Catalog:
 class Role:
     """A local role: feature keys, ``M.*``, ``*.action``, or ``*`` for every feature key.
 
-    Patterns speak of modules only. The core's own keys (``Roles.core_keys``) are held where ``grant`` spells them out.
+    Patterns speak of modules only. The core's own keys (``Roles.core_keys``) are granted only if ``grant`` names them.
     """
 
     name: str

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Change(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
-    """One place that differs; null stands for absent on either side."""
+    """One place that differs; null means absent on either side."""
 
     pointer: str
     before: Any

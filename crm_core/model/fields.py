@@ -1,4 +1,4 @@
-"""Typed data from decoded JSON, with every error at once and a pointer to each."""
+"""Typed data from decoded JSON, with all errors together and a pointer to each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from crm_core.errors import Finding
 MOST_FINDINGS = 1000
 
 # The converter's words for a type, a least or most, or a length; what it got instead is in the code.
-_TOLD: Final = re.compile(r"Expected `(?P<kinds>[a-z |]+)`(?P<length> of length)?(?: (?P<side>>=|<=) (?P<limit>\S+))?")
+_EXPECTED: Final = re.compile(
+    r"Expected `(?P<kinds>[a-z |]+)`(?P<length> of length)?(?: (?P<side>>=|<=) (?P<limit>\S+))?"
+)
 _WORDS: Final = {
     "str": ("text",),
     "int": ("a whole number",),
@@ -41,7 +43,7 @@ def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tu
     except msgspec.ValidationError:
         found = tuple(islice(_walk(data, type_, pointer), MOST_FINDINGS + 1))
     if len(found) > MOST_FINDINGS:
-        more = Finding(pointer, "more_errors", f"There is more that does not fit; mend the first {MOST_FINDINGS}.")
+        more = Finding(pointer, "more_errors", f"More errors follow. Fix the first {MOST_FINDINGS}.")
         return None, (*found[:MOST_FINDINGS], more)
     return None, found or (Finding(pointer, "invalid_value", "This value does not fit; see the documentation."),)
 
@@ -67,10 +69,10 @@ def bare(type_: Any) -> Any:
         if origin is Annotated:
             type_ = get_args(type_)[0]
         elif origin in (Union, types.UnionType):
-            kept = [arg for arg in get_args(type_) if arg not in (msgspec.UnsetType, types.NoneType)]
-            if len(kept) != 1:
+            members = [arg for arg in get_args(type_) if arg not in (msgspec.UnsetType, types.NoneType)]
+            if len(members) != 1:
                 return type_
-            type_ = kept[0]
+            type_ = members[0]
         else:
             return type_
 
@@ -92,7 +94,7 @@ def is_struct(type_: Any) -> bool:
 
 
 def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
-    """What is wrong inside a value, or with it as a whole; what converts is not looked into."""
+    """The errors inside a value, or in it as a whole; parts that convert are not inspected."""
     wrong = _wrong(value, type_)
     if wrong is None:
         return
@@ -122,7 +124,7 @@ def _members(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str) 
         if name in fields:
             yield from _walk(item, fields[name].type, pointer + step(name))
         elif struct.__struct_config__.forbid_unknown_fields:
-            yield Finding(pointer + step(name), "unknown_member", f"There is no such member; known are {known}.")
+            yield Finding(pointer + step(name), "unknown_member", f"Unknown member. Known members: {known}.")
     for name, field in fields.items():
         if field.required and name not in value:
             yield Finding(pointer + step(name), "missing_member", f"`{name}` is missing; add it.")
@@ -138,7 +140,7 @@ def _entries(value: dict[str, Any], type_: Any, pointer: str) -> Iterator[Findin
 
 
 def _wrong(value: Any, type_: Any) -> str | None:
-    """The converter's own words about a value; None where it converts."""
+    """The converter's message about a value; None if it converts."""
     try:
         msgspec.convert(value, type_, strict=True)
     except msgspec.ValidationError as error:
@@ -166,14 +168,14 @@ def _expected(wrong: str, type_: Any) -> str:
 
 def _in_words(wrong: str) -> str | None:
     """The converter's words in those of JSON, such as ``text of at least 10 characters``; None for its rarer ones."""
-    found = _TOLD.fullmatch(wrong.partition(", got `")[0])
+    found = _EXPECTED.fullmatch(wrong.partition(", got `")[0])
     kinds = sorted(found["kinds"].split(" | "), key="null".__eq__) if found else []
     if found is None or not all(kind in _WORDS for kind in kinds):
         return None
     words = [word for kind in kinds for word in _WORDS[kind]]
-    told = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    text = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
     if found["limit"]:
-        told += f" of at {'least' if found['side'] == '>=' else 'most'} {found['limit']}"
+        text += f" of at {'least' if found['side'] == '>=' else 'most'} {found['limit']}"
     if found["length"]:
-        told += f" {_COUNTED[kinds[0]]}" + ("" if found["limit"] == "1" else "s")
-    return f"This must be {told}."
+        text += f" {_COUNTED[kinds[0]]}" + ("" if found["limit"] == "1" else "s")
+    return f"This must be {text}."

@@ -1,4 +1,4 @@
-"""Which mail hosts lie inside: private, loopback, link-local and the like, in every spelling."""
+"""Which mail hosts are internal: private, loopback, link-local and the like, in every spelling."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_inside(address: Address) -> bool:
 
 
 def is_inside_host(host: str) -> bool:
-    """Whether a host, by its spelling alone, lies inside. Other names are judged by what they resolve to."""
+    """Whether a host, by its spelling alone, is internal. Other names are judged by what they resolve to."""
     address = literal_address(host)
     if address is not None:
         return is_inside(address)

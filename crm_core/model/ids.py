@@ -1,4 +1,4 @@
-"""Ids of everything that is kept: UUID version 7 (RFC 9562, section 5.7), in the order they were made."""
+"""Ids of everything that is stored: UUID version 7 (RFC 9562, section 5.7), in the order they were made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOW_BITS = 62
 class Ids:
     """Makes ids that sort by time, also within a millisecond and when the clock steps back.
 
-    They are told apart, not kept secret: ``random`` is a generator of the process, seeded by the system once.
+    They identify and are no secret: ``random`` is a generator of the process, seeded by the system once.
     """
 
     def __init__(self, now: Callable[[], datetime], random: Random | None = None) -> None:

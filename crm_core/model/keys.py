@@ -11,7 +11,7 @@ from typing import Literal
 from crm_core.model.sources import Network, within
 
 KeyKind = Literal["secret", "public"]
-"""What the bytes of a key are: a secret that both sides have, or the public half of the platform's own key."""
+"""The kinds of key: a secret that both sides have, or the public half of the platform's own key."""
 
 KeyState = Literal["staged", "active", "expired", "revoked"]
 

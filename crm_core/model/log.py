@@ -1,4 +1,4 @@
-"""The sync log's entry and its chain: each verified entry holds the hash of the one before.
+"""The sync log's entry and its chain: each verified entry contains the hash of the one before.
 
 ``entry_hash`` is the lower-case hex SHA-256 of ``prev_hash``, LF and the RFC 8785 JSON of the entry without its
 two hashes. All members are text, integers or null, so the sorted compact form is the RFC 8785 form.
@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-GENESIS = "0" * 64  # what the first entry of a chain holds as prev_hash
+GENESIS = "0" * 64  # prev_hash of the first entry of a chain
 
 Status = Literal["applied", "previewed", "rejected", "failed"]
 SignatureResult = Literal["valid", "missing", "malformed", "unknown_key", "inactive_key", "invalid", "unchecked"]
@@ -73,7 +73,7 @@ def link(entry: LogEntry, head: Head) -> LogEntry:
     return msgspec.structs.replace(numbered, prev_hash=head.hash, entry_hash=digest)
 
 
-def holds(entry: LogEntry) -> bool:
+def is_intact(entry: LogEntry) -> bool:
     """Whether an entry's own hash is the hash of what it says."""
     if entry.prev_hash is None or entry.entry_hash is None:
         return False

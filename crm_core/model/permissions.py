@@ -1,4 +1,4 @@
-"""What a caller may do: pure functions from the tenant's allowed keys, the roles, the overlay and the assignment."""
+"""The rights of a caller: pure functions from the tenant's allowed keys, the roles, the overlay and the assignment."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def token_keys(scopes: Iterable[str], allowed: frozenset[str]) -> frozenset[str]
 
 
 def scope_for(key: str) -> str | None:
-    """The scope that covers a feature key; None where no token can have it."""
+    """The scope that covers a feature key; None if no token can have it."""
     module, _, action = key.partition(".")
     access = _ACCESS.get(action)
     return None if access is None else f"{module}:{access}"

@@ -14,7 +14,7 @@ from crm_core.model.fields import bare, is_struct, metas
 
 @dataclass(frozen=True, slots=True)
 class SecretMember:
-    """A secret: the names that lead to it, and the members beside it that say where it goes."""
+    """A secret: the names that lead to it, and the sibling members that say where it goes."""
 
     path: tuple[str, ...]
     bound_to: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ def secret_members(struct_type: type[msgspec.Struct] | None) -> tuple[SecretMemb
 
 
 def redacted(data: Mapping[str, Any], members: Iterable[SecretMember]) -> dict[str, Any]:
-    """``data`` with ``{"set": true}`` in place of each secret that it holds; the original is left alone."""
+    """``data`` with ``{"set": true}`` in place of each secret in it; the original is left alone."""
     shown = dict(data)
     for member in members:
         shown = _replaced(shown, member.path, {"set": True})
@@ -35,7 +35,7 @@ def redacted(data: Mapping[str, Any], members: Iterable[SecretMember]) -> dict[s
 
 
 def without_secrets(data: Mapping[str, Any], members: Iterable[SecretMember]) -> dict[str, Any]:
-    """``data`` less each secret, set or shown as set; the original is left alone."""
+    """``data`` without its secrets, set or shown as set; the original is left alone."""
     left = dict(data)
     for member in members:
         left = _replaced(left, member.path, None)
@@ -43,7 +43,7 @@ def without_secrets(data: Mapping[str, Any], members: Iterable[SecretMember]) ->
 
 
 def value_at(data: Any, path: Iterable[str]) -> Any:
-    """What stands at the end of a path of member names; None where the path leads nowhere."""
+    """The value at the end of a path of member names; None if the path leads nowhere."""
     for name in path:
         data = data.get(name) if isinstance(data, Mapping) else None
     return data
@@ -52,11 +52,11 @@ def value_at(data: Any, path: Iterable[str]) -> Any:
 def _replaced(data: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
     """``data`` with another value at the end of the path, if there is one; None leaves the member out."""
     name, rest = path[0], path[1:]
-    held = data.get(name)
-    if held is None:
+    found = data.get(name)
+    if found is None:
         return data
     if rest:
-        return {**data, name: _replaced(held, rest, value)} if isinstance(held, dict) else data
+        return {**data, name: _replaced(found, rest, value)} if isinstance(found, dict) else data
     if value is None:
         return {other: item for other, item in data.items() if other != name}
     return {**data, name: value}

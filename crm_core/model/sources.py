@@ -19,7 +19,7 @@ _V6_PREFIX: Final = 64  # one customer's network: who has one address there has 
 def within(source: str | None, networks: Iterable[Network]) -> bool:
     """Whether a source is in one of the networks.
 
-    ``source`` is an address as text, ``unix`` for a socket peer, or None where it is not known (which is nowhere).
+    ``source`` is an address as text, ``unix`` for a socket peer, or None if it is unknown (in no network).
     """
     if source is None:
         return False

@@ -1,8 +1,7 @@
 """The strict JSON door: bytes that two parsers could read differently do not get in.
 
-Refused besides what RFC 8259 refuses: duplicate members, NaN and Infinity, numbers a double cannot hold, nesting over
-32, a byte order mark, lone surrogates and U+0000 (RFC 7493, I-JSON). Linear in the size of the input, whatever it
-holds.
+Refused besides what RFC 8259 refuses: duplicate members, NaN and Infinity, numbers beyond a double, nesting over
+32, a byte order mark, lone surrogates and U+0000 (RFC 7493, I-JSON). Linear in the size of any input.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def loads(raw: bytes) -> Any:
-    """The value that the bytes hold. Raises MalformedJson with a sentence that says where and why."""
+    """The value of the bytes. Raises MalformedJson with a sentence that says where and why."""
     try:
         decoder = _careful if _LARGE_NUMBER.search(raw) else _plain
         value = decoder.decode(raw.decode())
@@ -38,9 +37,9 @@ def loads(raw: bytes) -> Any:
     if not _shallow(value):
         raise _too_deep()
     if rb"\u0000" in raw and _ESCAPED_NUL.search(raw):
-        raise MalformedJson("A text holds U+0000, which cannot be stored; leave it out.")
+        raise MalformedJson("A text contains U+0000, which cannot be stored; leave it out.")
     if _ESCAPED_SURROGATE.search(raw) and not _encodable(value):
-        raise MalformedJson("A text holds half a surrogate pair, which is no character; send both halves or none.")
+        raise MalformedJson("A text contains half a surrogate pair, which is no character; send both halves or none.")
     return value
 
 
@@ -53,7 +52,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise MalformedJson(f"The member {twice[:80]!a} stands twice in one object; send it once.")
+        raise MalformedJson(f"The member {twice[:80]!a} appears twice in one object; send it once.")
     return members
 
 

@@ -20,7 +20,7 @@ Line = Annotated[
 Paragraphs = Annotated[
     str, Meta(max_length=2000, pattern=PARAGRAPHS, description="text of up to 2,000 characters, no control characters")
 ]
-Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL, description="an e-mail address such as info@example.com")]
+Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL, description="an email address such as info@example.com")]
 
 URL_LENGTH = 2048
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
@@ -28,11 +28,11 @@ _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\x9f\s<>\"\\^`{|}]")
 
 
 def https_trouble(url: str) -> str | None:
-    """What is wrong with an https URL as a sentence, None if nothing (RFC 3986, no userinfo)."""
+    """Why a text is no https URL, as a sentence; None if nothing (RFC 3986, no userinfo)."""
     if len(url) > URL_LENGTH:
         return f"The URL is longer than {URL_LENGTH} characters; shorten it."
     if _NOT_IN_URLS.search(url):
-        return "The URL holds a character that URLs may not hold; percent-encode it."
+        return "The URL contains a character that is not allowed in URLs; percent-encode it."
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -41,7 +41,7 @@ def https_trouble(url: str) -> str | None:
     if parts.scheme != "https" or not host:
         return "The URL must begin with https:// and a host name."
     if "@" in parts.netloc:
-        return "The URL must not hold a user name or password; leave out what stands before the @."
+        return "The URL must not contain a user name or password; leave out the part before the @."
     return None
 
 

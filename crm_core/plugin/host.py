@@ -1,7 +1,7 @@
-"""Finding plugins and calling their hooks: a typed front over pluggy's manager, made anew by whoever needs one.
+"""Finding plugins and calling their hooks: a typed front over pluggy's manager, one for each process or test.
 
 Installed plugins arrive through the entry-point group ``crm``, lone files through the folders of instance.yaml; both
-walk the same ``register``. One that cannot be used is kept as a Plugin with its error, so that it can be named, and
+walk the same ``register``. One that cannot be used is listed as a Plugin with its error, so that it can be named, and
 takes no part. Nothing here knows what the hooks return: that is the registry.
 """
 
@@ -46,7 +46,7 @@ class PluginHost:
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
-        """Every plugin found, by name, whatever its state."""
+        """Every plugin found, by name, in any state."""
         return tuple(self._plugins[name] for name in sorted(self._plugins))
 
     @property
@@ -69,7 +69,7 @@ class PluginHost:
                 self.register(module, name, version)
 
     def load_folder(self, folder: Path) -> None:
-        """Load every lone ``.py`` file of a folder, by name; a plugin's own tests may lie beside it."""
+        """Load every lone ``.py`` file of a folder, by name; tests are skipped."""
         for path in sorted(folder.glob("*.py")):
             if path.name.startswith("test_") or path.name == "conftest.py":
                 continue
@@ -114,7 +114,7 @@ class PluginHost:
                     raise TypeError(f"{hook} returns an iterable of {expected.__name__}")  # noqa: TRY301 -- as if it raised
             except Exception as error:  # foreign code may raise anything; it is named
                 raise PluginFailed(
-                    f"The plugin {implementation.plugin_name} failed in {hook}; the server's log holds the cause.",
+                    f"The plugin {implementation.plugin_name} failed in {hook}; the server's log has the cause.",
                     plugin=implementation.plugin_name,
                 ) from error
             yield from ((implementation.plugin_name, item) for item in items)

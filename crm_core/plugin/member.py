@@ -34,7 +34,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a record.
 
     ``choices``: value and label of each value there is, for kind ``choice``. ``reference``: the record type whose id
-    the member holds. ``members``: those of an ``object``. ``max_length``: of a text, in characters.
+    the member contains. ``members``: those of an ``object``. ``max_length``: of a text, in characters.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...] = ()
 
     def indexed(self, value: Any) -> IndexValue:
-        """What a value is found, filtered and sorted by: decimals as whole numbers, dates as their text."""
+        """The value as it is indexed: decimals as whole numbers, dates as their text."""
         if value is None or isinstance(value, bool | int):
             return value
         if self.kind == "texts":
@@ -59,7 +59,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return value.isoformat() if isinstance(value, date) else str(value)
 
     def sought(self, text: str) -> IndexValue:
-        """The value that a filter asks for, as it is indexed; an empty text asks for null.
+        """The index value of a filter; an empty text means null.
 
         Raises ValueError with the sentence that says what the member's values are.
         """

@@ -33,7 +33,7 @@ __all__ = ["Entitlements", "Finding", "PayloadContext", "PayloadType", "secret"]
 def secret(*, bound_to: tuple[str, ...] = (), **meta: Any) -> msgspec.Meta:
     """Mark a text member as secret: sealed at rest, shown as ``{"set": true}``, in no log.
 
-    ``bound_to``: members beside it that say where the secret goes. A merge that leaves the secret out while one of them
+    ``bound_to``: sibling members that say where the secret goes. A merge that leaves the secret out while one of them
     changes is refused with ``{member}_required``, or the secret would follow to a new place. Other keywords are
     msgspec.Meta's.
     """
@@ -41,7 +41,7 @@ def secret(*, bound_to: tuple[str, ...] = (), **meta: Any) -> msgspec.Meta:
 
 
 class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a payload type may look at: the catalog, the names of roles, its options, and the current sections.
+    """The facts that a payload type gets: the catalog, the names of roles, its options, and the current sections.
 
     All of it is read-only or a copy. ``current``: the data of each section, secrets as ``{"set": true}``.
     """
@@ -54,7 +54,7 @@ class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PayloadType(ABC):
-    """A payload type. ``SECTION`` is the type of its section's data; None where it only carries other types' parts.
+    """A payload type. ``SECTION`` is the type of its section's data; None if it only carries other types' parts.
 
     ``SHOWN``: who sees the section in bootstrap: ``public`` (anyone), ``members`` (callers of the tenant), ``never``.
     ``OPTIONS``: the type of the member of instance.yaml named as the payload type, if it has one.
@@ -79,5 +79,5 @@ class PayloadType(ABC):
         return ()
 
     def entitlements(self, part: Any) -> Entitlements | None:
-        """What the section says about modules and rights; None where it says nothing about them."""
+        """The section's effect on modules and rights; None if it has none."""
         return None

@@ -10,7 +10,7 @@ from crm_core.model.catalog import Catalog
 
 
 class NamedModule(msgspec.Struct, frozen=True):
-    """A module or feature key that a push names: where it stands, and how it is spelt there."""
+    """A module or feature key that a push names: where it appears, and how it is written there."""
 
     pointer: str
     name: str
@@ -25,7 +25,7 @@ class ModuleRefusal(msgspec.Struct, frozen=True):
 
 
 class PolicyContext(msgspec.Struct, frozen=True):
-    """What a policy may look at."""
+    """The facts that a policy gets."""
 
     tenant: str
     catalog: Catalog

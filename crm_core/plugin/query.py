@@ -1,4 +1,4 @@
-"""What a store is asked, and what it answers."""
+"""Queries to a store and its answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crm_core.plugin.unit import Document, IndexValue, Notice
 
 
 class View(msgspec.Struct, frozen=True):
-    """The workspace as stored: ``documents`` is None where the caller's ``seen`` revision is still current."""
+    """The workspace as stored: ``documents`` is None if the caller's ``seen`` revision is still current."""
 
     revision: int
     seq: int
@@ -30,7 +30,7 @@ class Read(msgspec.Struct, frozen=True):
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a collection in the order of one index, ties by id in the same direction.
 
-    ``filters``: equality on indexes (on any value where the index holds a tuple). ``words``: folded prefixes that must
+    ``filters``: equality on indexes (on any value if the index has a tuple). ``words``: folded prefixes that must
     each begin one of the values of the tuple index ``search``. ``since``: only documents whose value in that
     index is at or after the given one. ``after``: (sort value, id) of the last row of the page before.
     """
@@ -73,17 +73,17 @@ class EntryQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyUse(msgspec.Struct, frozen=True):
-    """How often a key version stands in the kept, verified log, and when last."""
+    """How often a key version appears in the retained, verified log, and when last."""
 
     uses: int
     last_used_at: str
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """Counts over the kept log.
+    """Counts over the retained log.
 
-    ``statuses``: verified attempts received since the moment asked for, by status, and
-    ``unverified`` (the sum of their counts); ``keys``: by key version, over all that is kept.
+    ``statuses``: verified attempts received since the requested moment, by status, and
+    ``unverified`` (the sum of their counts); ``keys``: by key version, over the whole retained log.
     """
 
     statuses: Mapping[str, int]
@@ -105,7 +105,7 @@ class StoreState(msgspec.Struct, frozen=True):
 
 
 class ChainReport(msgspec.Struct, frozen=True):
-    """Result of walking a tenant's chain from its anchor: ``problems`` in sentences, empty when it holds."""
+    """Result of walking a tenant's chain from its anchor: ``problems`` in sentences, empty if the chain is intact."""
 
     anchor: Head
     head: Head

@@ -49,16 +49,16 @@ FORM_NAMES = frozenset({"csrf"})  # fields that every form of a page has
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A member that holds the id of a record of another type."""
+    """A member that contains the id of a record of another type."""
 
     member: str
     record_type: str
 
 
 class RecordType(ABC):
-    """A record type. ``RECORD`` holds the writable members except ``external_id``; unset is null, lists [], objects {}.
+    """A record type. ``RECORD`` has the writable members except ``external_id``; unset is null, lists [], objects {}.
 
-    ``RECORD`` has a required text ``name``, by which pages and references tell a record; other members have a default,
+    ``RECORD`` has a required text ``name``, which names a record in pages and references; other members have a default,
     or are required as well. ``SORTABLE`` and ``FILTERABLE`` name members besides ``created_at``, ``updated_at`` and
     ``external_id``; a filter on a list member matches any of its values. ``SEARCHED`` are the members whose words ``q``
     looks in. ``LABELS``: titles for pages by ``member``, ``object.member`` or ``member.choice`` where the name alone
@@ -144,7 +144,7 @@ def _faults(cls: type[RecordType]) -> Iterator[str]:
 def _ill_named(members: Mapping[str, Member]) -> Iterator[str]:
     name = members.get("name")
     if name is None or not name.required or name.kind != "text":
-        yield "RECORD needs `name: Line`, by which a record is told"
+        yield "RECORD needs `name: Line`, which names a record"
     for member in members.values():
         if member.name in OWNED:
             yield f"the core owns the member {member.name}; call it something else"
@@ -153,7 +153,7 @@ def _ill_named(members: Mapping[str, Member]) -> Iterator[str]:
 
 
 def _unsafe(type_: Any, path: str) -> Iterator[str]:
-    """Unions that msgspec (0.22) reads past its own memory for: a text with a pattern beside a list, dict or Struct."""
+    """Unions that crash msgspec (0.22): a text with a pattern in one union with a list, dict or Struct."""
     if is_struct(type_):
         for field in msgspec.structs.fields(type_):
             yield from _unsafe(field.type, f"{path}.{field.encode_name}")
@@ -163,7 +163,7 @@ def _unsafe(type_: Any, path: str) -> Iterator[str]:
         patterned = any(meta.pattern is not None for each in arguments for meta in metas(each))
         nests = any(get_origin(bare(each)) in (list, dict, tuple) or is_struct(bare(each)) for each in arguments)
         if patterned and nests:
-            yield f"{path} may be a text with a pattern or a list or object; msgspec cannot hold both in one union"
+            yield f"{path} may be a text with a pattern or a list or object; msgspec cannot have both in one union"
     for each in arguments:
         if not isinstance(each, msgspec.Meta):
             yield from _unsafe(each, path)

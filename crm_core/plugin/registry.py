@@ -1,6 +1,6 @@
-"""What the plugins of a process brought: payload types, schemes, backends and record types by name.
+"""Everything the plugins of a process registered: payload types, schemes, backends and record types by name.
 
-Built once at start. A name that two plugins bring, one that is reserved and one that does not fit its form are told all
+Built once at start. A name that two plugins bring, one that is reserved and one of the wrong form are reported
 together, each with its owners, and nothing starts.
 """
 
@@ -44,18 +44,18 @@ class Registry:
 
     @cached_property
     def sections(self) -> Mapping[str, PayloadType]:
-        """The payload types that have a section of their own."""
+        """The payload types that have a section."""
         return {name: one for name, one in self.payload_types.items() if one.SECTION is not None}
 
     def failed(self, kind: str, name: str, what: str) -> PluginFailed:
         """The error to raise where foreign code raised: it names the plugin that brought the code."""
         owner = self.owners.get((kind, name), name)
         return PluginFailed(
-            f"The plugin {owner} failed in {what} of the {kind} {name}; the server's log holds the cause.", plugin=owner
+            f"The plugin {owner} failed in {what} of the {kind} {name}; the server's log has the cause.", plugin=owner
         )
 
     def brought(self) -> dict[str, list[tuple[str, str]]]:
-        """What each plugin brought, as (kind, name), by plugin."""
+        """The items of each plugin, as (kind, name)."""
         found: dict[str, list[tuple[str, str]]] = {}
         for item, plugin in self.owners.items():
             found.setdefault(plugin, []).append(item)
@@ -63,22 +63,22 @@ class Registry:
 
 
 def build_registry(host: PluginHost) -> Registry:
-    """Ask every plugin what it brings. Raises SetupError that lists every clash."""
-    shelf = _Collector(host)
-    payload_types = shelf.gather("crm_register_payload_types", "payload type", PayloadType, RESERVED_PAYLOAD_TYPES)
-    schemes = shelf.gather("crm_register_signature_schemes", "signature scheme", SignatureScheme)
-    record_types = shelf.gather("crm_register_record_types", "record type", RecordType, RESERVED_RECORD_TYPES)
-    backends = shelf.gather("crm_register_storage_backends", "storage backend", StorageBackend)
-    shelf.refuse_shared_headers(schemes.values())
-    shelf.refuse_unknown_kinds(schemes.values())
-    if shelf.problems:
-        raise SetupError(shelf.problems)
+    """Collect the items of every plugin. Raises SetupError that lists every clash."""
+    collector = _Collector(host)
+    payload_types = collector.gather("crm_register_payload_types", "payload type", PayloadType, RESERVED_PAYLOAD_TYPES)
+    schemes = collector.gather("crm_register_signature_schemes", "signature scheme", SignatureScheme)
+    record_types = collector.gather("crm_register_record_types", "record type", RecordType, RESERVED_RECORD_TYPES)
+    backends = collector.gather("crm_register_storage_backends", "storage backend", StorageBackend)
+    collector.refuse_shared_headers(schemes.values())
+    collector.refuse_unknown_kinds(schemes.values())
+    if collector.problems:
+        raise SetupError(collector.problems)
     return Registry(
         payload_types=payload_types,
         schemes=schemes,
         backends=backends,
         record_types=record_types,
-        owners=shelf.owners,
+        owners=collector.owners,
     )
 
 
@@ -105,7 +105,7 @@ class _Collector:
             problem = self._unfit(item, kind, expected, reserved)
             if problem is None and item.NAME in found:
                 first = self.owners[kind, item.NAME]
-                problem = f"the {kind} {item.NAME} is brought by {first} already; disable one of the two plugins"
+                problem = f"the {kind} {item.NAME} is registered by {first} already; disable one of the two plugins"
             if problem is not None:
                 self.problems.append(f"plugin {owner}: {problem}.")
                 continue
@@ -114,7 +114,7 @@ class _Collector:
         return dict(sorted(found.items()))
 
     def refuse_shared_headers(self, schemes: Iterable[SignatureScheme]) -> None:
-        """Two schemes with one header could not be told apart."""
+        """Refuse two schemes that share a header: a request could mean either."""
         taken: dict[str, str] = {}
         for scheme in schemes:
             for header in scheme.HEADERS:

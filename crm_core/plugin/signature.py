@@ -20,7 +20,7 @@ A complete scheme::
         def sign(self, request, key, key_version, timestamp, nonce): ...
 
 The core finds the scheme by its headers, picks the keys, compares clocks and remembers nonces. A scheme is total:
-whatever bytes stand in the headers, it returns or raises one of the errors named here.
+for any bytes in the headers it returns or raises one of the errors named here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import msgspec
 from crm_core.errors import SignatureMalformed, SignatureMissing
 from crm_core.model.keys import Key, KeyKind
 
-NATIVE_CLOCK_DIGITS = 15  # enough for every year a datetime can hold, few enough to be cheap to read
+NATIVE_CLOCK_DIGITS = 15  # enough for every year of a datetime, few enough to be cheap to read
 
 
 class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,12 +64,12 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
         if not found:
             raise SignatureMissing(f"The header {name} is missing; send every header of one signature scheme.")
         if len(found) > 1:
-            raise SignatureMalformed(f"The header {name} stands {len(found)} times; send it once.")
+            raise SignatureMalformed(f"The header {name} appears {len(found)} times; send it once.")
         return found[0]
 
 
 class Presented(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request says about its signature.
+    """The claims of a request about its signature.
 
     ``key_version`` None: the scheme names no key, each active one is tried. ``timestamp`` and ``expires`` are Unix
     seconds; ``evidence`` is the scheme's own and goes back to ``matches``.
@@ -105,7 +105,7 @@ class SignatureScheme(ABC):
 
     @abstractmethod
     def read(self, request: SignedRequest) -> Presented:
-        """What the headers say. Raises SignatureMissing, SignatureMalformed, KeyUnknown (it names another tenant)."""
+        """Read the headers. Raises SignatureMissing, SignatureMalformed, KeyUnknown (it names another tenant)."""
 
     @abstractmethod
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:

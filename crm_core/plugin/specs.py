@@ -52,7 +52,7 @@ def crm_validate_payload(  # type: ignore[empty-body]
     """Runs per section of a push, after its own type has found it valid, before anything changes.
 
     ``part`` is the section as it would be, secrets as ``{"set": true}``; pointers are into the part. Findings of all
-    plugins are told together; those with ``warning`` refuse nothing. None or nothing: no objection.
+    plugins are reported together; those with ``warning`` refuse nothing. None or nothing: no objection.
     """
 
 

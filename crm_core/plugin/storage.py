@@ -1,4 +1,4 @@
-"""What a storage backend keeps and promises: documents, claims, log entries and the workspace's revision.
+"""The interface of a storage backend, and its promises: documents, claims, log entries and the workspace's revision.
 
 A backend knows no payload type, user or customer: the core hands it frozen **units** and reads plain values back.
 Every backend passes ``crm_core.testing.storage``; in short it promises that a unit is
@@ -83,7 +83,7 @@ __all__ = [
 
 
 class StorageContext(msgspec.Struct, frozen=True):
-    """What a backend is opened with. ``options``: the ``storage`` member of instance.yaml without ``backend``."""
+    """The settings of a backend. ``options``: the ``storage`` member of instance.yaml without ``backend``."""
 
     tenants_dir: Path
     options: Mapping[str, Any] = {}
@@ -94,7 +94,7 @@ class StorageContext(msgspec.Struct, frozen=True):
 class StorageBackend(ABC):
     """A storage backend. One object serves all tenants of an instance; it is opened once, on the serving loop.
 
-    ``EXCLUSIVE``: only one process may have the tenants folder open; the core then holds its lock.
+    ``EXCLUSIVE``: only one process may have the tenants folder open; the core then takes its lock.
     Every call on an unknown tenant raises ``UnknownTenant``.
     """
 
@@ -119,7 +119,7 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def create(self, tenant: str) -> None:
-        """Make an empty tenant, durable. Raises SetupError where it exists."""
+        """Make an empty tenant, durable. Raises SetupError if it exists."""
 
     @abstractmethod
     async def view(self, tenant: str, seen: int | None) -> View:
@@ -139,19 +139,19 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def count(self, tenant: str, collection: str) -> int:
-        """How many documents a collection holds."""
+        """The number of documents in a collection."""
 
     @abstractmethod
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
-        """The evidence of a claim, None where nobody has it."""
+        """The evidence of a claim, None if it is free."""
 
     @abstractmethod
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
-        """Make a unit durable, or say what did not hold. Raises StorageUnavailable, StorageFull, OutcomeUnknown."""
+        """Make a unit durable, or return the conflict. Raises StorageUnavailable, StorageFull, OutcomeUnknown."""
 
     @abstractmethod
     def note(self, tenant: str, entry: LogEntry) -> None:
-        """Write an unverified attempt beside the chain: readable at once, durable within a second, never raises.
+        """Write an unverified attempt next to the chain: readable immediately, durable within a second, never raises.
 
         An entry whose id is already there replaces it.
         """
@@ -162,15 +162,15 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def tally(self, tenant: str, since: str) -> Tally:
-        """Counts over the kept log; ``since`` bounds the statuses."""
+        """Counts over the retained log; ``since`` bounds the statuses."""
 
     @abstractmethod
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
-        """Walk the whole kept chain as it lies on disk; with ``head``, also that this link is in it unchanged."""
+        """Walk the whole retained chain as stored; with ``head``, also that this link is in it unchanged."""
 
     @abstractmethod
     async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
-        """The notices of units after ``after``, oldest first; None where that is too long ago to know them all.
+        """The notices of units after ``after``, oldest first; None if that is too long ago to know them all.
 
         A unit's notices come together and in its order, also past ``limit``: an event's id counts them.
         """
@@ -189,7 +189,7 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def fold(self, tenant: str) -> None:
-        """Bring the tenant's files into their resting form now; nothing to do is fine."""
+        """Fold the tenant's files now, if there is anything to fold."""
 
     @abstractmethod
     async def backup(self, tenant: str, target: Path) -> None:
@@ -197,15 +197,15 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def restore(self, tenant: str, source: Path) -> None:
-        """Make a tenant from a backup. Raises SetupError where the tenant exists or the file is not whole."""
+        """Make a tenant from a backup. Raises SetupError if the tenant exists or the file is not whole."""
 
     @abstractmethod
     async def rename(self, tenant: str, name: str) -> None:
-        """Give a tenant another name. Raises SetupError where that name is taken."""
+        """Give a tenant another name. Raises SetupError if that name is taken."""
 
     @abstractmethod
     async def check(self, tenant: str) -> tuple[str, ...]:
-        """What is wrong with the tenant's files or rows, in sentences; empty when all is well."""
+        """The faults of the tenant's files or rows, in sentences; empty if there are none."""
 
     async def migrate(self) -> tuple[str, ...]:
         """Bring everything stored into the form of this version; what was done, in sentences, or nothing.

@@ -1,4 +1,4 @@
-"""What a store is told: units and all that stands in them, frozen values without callbacks, clocks or plugin code."""
+"""Units and their parts, the changes that a store makes: frozen values without callbacks, clocks or plugin code."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 from crm_core.model.log import Head, LogEntry
 
 IndexValue = str | int | bool | None | tuple[str, ...]
-"""What a document is found, filtered and sorted by. A tuple matches a filter on any of its values and holds the
-folded words of a search index. Order: null, then false, true, then integers, then texts by code point."""
+"""A value by which documents are found, filtered and sorted. A tuple matches a filter on any of its values and
+contains the folded words of a search index. Order: null, then false, true, then integers, then texts by code point."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Write a document; ``indexes`` carries every value that queries on the collection may ask for."""
+    """Write a document; ``indexes`` carries every value that queries on the collection may name."""
 
     collection: str
     id: str
@@ -33,7 +33,7 @@ class Put(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Forget a document; one that is not there is no error."""
+    """Delete a document. Deleting one that does not exist is no error."""
 
     collection: str
     id: str
@@ -70,7 +70,7 @@ class DocumentAt(msgspec.Struct, frozen=True, tag=True):
 
 
 class IndexFree(msgspec.Struct, frozen=True, tag=True):
-    """Expect no document of the collection, other than ``id``, to hold this value in this index."""
+    """Expect no document of the collection, other than ``id``, to have this value in this index."""
 
     collection: str
     index: str
@@ -79,7 +79,7 @@ class IndexFree(msgspec.Struct, frozen=True, tag=True):
 
 
 class CountBelow(msgspec.Struct, frozen=True, tag=True):
-    """Expect the collection to hold at most ``limit`` documents once the unit is in."""
+    """Expect the collection to have at most ``limit`` documents once the unit is in."""
 
     collection: str
     limit: int
@@ -89,7 +89,7 @@ Expectation = WorkspaceAt | DocumentAt | IndexFree | CountBelow
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Something event streams tell.
+    """An event for event streams.
 
     ``event`` names it, ``subject`` says what it is about (a record type, or ``sync``, ``modules``), ``data`` is JSON.
     """
@@ -131,9 +131,9 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """Nothing was changed. ``what`` names the first thing that did not hold, in the order claims, expectations.
+    """Nothing was changed. ``what`` names the first condition that failed, in the order claims, expectations.
 
-    ``claim`` and ``forgotten`` come with the claim; ``claim`` with the evidence of whoever has it;
+    ``claim`` and ``forgotten`` come with the claim; ``claim`` with the evidence of its first use;
     ``workspace``, ``document``, ``index`` and ``count`` with the expectation.
     """
 

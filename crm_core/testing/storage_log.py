@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
-from crm_core.model.log import GENESIS, Head, holds
+from crm_core.model.log import GENESIS, Head, is_intact
 from crm_core.plugin.storage import EntryQuery, Unit
 from crm_core.testing.storage_harness import NOW, StorageHarness, entry
 
@@ -25,7 +25,7 @@ class LogCases:
         listed = (await storage.store.entries("north", EntryQuery()))[::-1]
         assert [each.seq for each in listed] == [1, 2, 3, 4, 5]
         assert listed[0].prev_hash == GENESIS
-        assert all(holds(each) for each in listed)
+        assert all(is_intact(each) for each in listed)
         assert all(after.prev_hash == before.entry_hash for before, after in pairwise(listed))
         assert done.head == Head(5, listed[-1].entry_hash or "")
         assert (await storage.store.view("north", None)).head == done.head

@@ -1,7 +1,7 @@
 """A tenant's workspace as one immutable value: its sections, and what follows from them.
 
 ``snapshot`` is the value, ``views`` keeps it until revision or configuration move, ``rights`` says what a caller may do
-in it, ``sealing`` keeps the secrets of its sections. Sync, records, access and web stand on this; nothing here writes.
+in it, ``sealing`` keeps the secrets of its sections. Sync, records, access and web build on this; nothing here writes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a caller may do in a workspace, and the refusal that says why not."""
+"""The rights of a caller in a workspace, and the refusal that says why not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crm_core.model.caller import Caller
 from crm_core.model.permissions import SUPER_ADMIN, narrowed, scope_for, token_keys, user_keys
 from crm_core.workspace.snapshot import Workspace
 
-_KEPT = 256  # differing roles with assignments, and scopes, whose keys a workspace has at hand
+_MOST_CACHED = 256  # differing roles with assignments, and scopes, whose keys a workspace caches
 
 
 def keys_of(workspace: Workspace, caller: Caller) -> frozenset[str]:
@@ -26,12 +26,12 @@ def keys_of(workspace: Workspace, caller: Caller) -> frozenset[str]:
     They are worked out once for all callers alike: they follow from scopes, or from role and assignment, alone.
     """
     alike: Hashable = caller.scopes if caller.kind == "token" else (caller.role, caller.assignment)
-    kept = workspace.rights
-    keys = kept.get(alike)
+    cached = workspace.rights
+    keys = cached.get(alike)
     if keys is None:
-        if len(kept) >= _KEPT:
-            kept.clear()
-        keys = kept[alike] = _worked_out(workspace, caller)
+        if len(cached) >= _MOST_CACHED:
+            cached.clear()
+        keys = cached[alike] = _worked_out(workspace, caller)
     return keys
 
 
@@ -39,7 +39,7 @@ def _worked_out(workspace: Workspace, caller: Caller) -> frozenset[str]:
     if caller.kind == "token":
         return token_keys(caller.scopes, workspace.modules.allowed)
     if caller.assignment is not None and caller.role != SUPER_ADMIN:
-        # What the role gives is the same for many, so only the assignment is left to be worked out.
+        # The keys of the role are the same for many users, so only the assignment is left to be worked out.
         of_role = keys_of(workspace, msgspec.structs.replace(caller, assignment=None))
         return narrowed(of_role, caller.assignment, workspace.roles)
     allowed, blocked = workspace.modules.allowed, workspace.catalog.blocked

@@ -1,4 +1,4 @@
-"""Secrets at rest: sealed with a key of their own that is derived from the instance's secret keys.
+"""Secrets at rest: sealed with a key that is derived from the instance's secret keys.
 
 Each value has its own random salt, so a sealed value moves with its tenant's files (backup, another name) and no two
 share a key. Fernet with a key by HKDF-SHA256 (RFC 5869); the first secret key seals, all of them open.
@@ -36,14 +36,14 @@ class Sealer:
         return base64.urlsafe_b64encode(salt).decode() + "." + sealed.decode()
 
     def open(self, purpose: str, sealed: str) -> str:
-        """The text again. Raises InternalError where no secret key of the instance opens it."""
+        """The text again. Raises InternalError if no secret key of the instance opens it."""
         salt, _, token = sealed.partition(".")
         try:
             return self._box(purpose, base64.urlsafe_b64decode(salt)).decrypt(token.encode()).decode()
         except (InvalidToken, ValueError):
             raise InternalError(
                 "A stored secret cannot be opened: the instance's secret_key has changed. Put the old one back "
-                "as a further item of the list, or have the secret pushed anew."
+                "as a further item of the list, or push the secret again."
             ) from None
 
     def fingerprints(self, content: bytes) -> list[str]:

@@ -23,11 +23,11 @@ SECTIONS = "sections"  # the collection of section documents; storage backends h
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A section as stored. ``data`` shows secrets as ``{"set": true}``; ``sealed`` holds them by RFC 6901 pointer.
+    """A section as stored. ``data`` shows secrets as ``{"set": true}``; ``sealed`` has them by RFC 6901 pointer.
 
     ``versions``: the highest version applied by key version, for the floor. ``revision``, ``applied_at``,
     ``request_id``, ``payload_type``, ``key_version`` and ``actor`` are of the push or restore that made it what it is;
-    ``history`` lists the revisions that are kept, oldest first.
+    ``history`` lists the retained revisions, oldest first.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "data", frozen(self.data))
 
     def floor(self, revoked: Container[int]) -> int:
-        """The highest version applied under any key that is not revoked; 0 where there is none."""
+        """The highest version applied under any key that is not revoked; 0 if there is none."""
         return max((version for key, version in self.versions.items() if key not in revoked), default=0)
 
     @property
     def sha256(self) -> str:
-        """The hash of the section as it is told, by which a platform sees drift without pushing."""
+        """The hash of the section as it is shown, so that a platform sees drift without pushing."""
         return sha256_of(self.data)
 
     def put(self) -> Put:
@@ -111,7 +111,7 @@ def derive_workspace(
     roles: Roles,
     before: Workspace | None = None,
 ) -> Workspace:
-    """The workspace that sections, catalog and roles make. Raises PluginFailed where a type cannot read its section.
+    """The workspace that sections, catalog and roles make. Raises PluginFailed if a type cannot read its section.
 
     ``before``: one of the same tenant, whose modules stay where nothing that they follow from has changed.
     """
@@ -148,6 +148,6 @@ def _entitlements(payload_type: PayloadType, section: Section) -> Entitlements |
     except Exception as error:  # foreign code may raise anything; it is named
         # A section that its own type cannot read must not silently give other rights than it says.
         raise PluginFailed(
-            f"The payload type {payload_type.NAME} cannot read its stored section; the server's log holds the cause.",
+            f"The payload type {payload_type.NAME} cannot read its stored section; the server's log has the cause.",
             plugin=payload_type.NAME,
         ) from error

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from crm_core.errors import SetupError, StorageFull, StorageUnavailable, UnknownTenant
-from crm_core.model.log import Head, LogEntry, holds, link
+from crm_core.model.log import Head, LogEntry, is_intact, link
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin import hookimpl
 from crm_core.plugin.query import (
@@ -575,7 +575,7 @@ def verify(tenant: Tenant, head: Head | None) -> ChainReport:
         here = Head(entry.seq or 0, entry.entry_hash or "")
         before = before or Head(here.seq - 1, entry.prev_hash or "")
         first = first or before
-        if not holds(entry):
+        if not is_intact(entry):
             problems.append(f"the entry {here.seq} was edited: its hash is another one")
         if here.seq != before.seq + 1 or entry.prev_hash != before.hash:
             problems.append(f"the entry {here.seq} does not follow the one before it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crm_core.errors import SetupError
-from crm_core.model.log import Head, LogEntry, holds
+from crm_core.model.log import Head, LogEntry, is_intact
 from crm_tinydb.disk import Disk, drop, write_file
 from crm_tinydb.folded import Folded, Snapshot, read_folded, snapshot, store_name, summary_of, tables, write_folded
 from crm_tinydb.folding import breathe
@@ -98,7 +98,7 @@ def _check_log(content: Folded) -> None:
     for entry in content.log:
         seq = entry.seq or 0
         follows = seq == head.seq + 1 and entry.prev_hash == head.hash
-        if not (follows or seq > head.seq + 1) or not holds(entry):
+        if not (follows or seq > head.seq + 1) or not is_intact(entry):
             raise Damaged(f"has a log whose chain breaks at entry {seq}")
         head = Head(seq, entry.entry_hash or "")
     if head != content.summary.head:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import nlargest
 from pathlib import Path
 
-from crm_core.model.log import Head, LogEntry, holds
+from crm_core.model.log import Head, LogEntry, is_intact
 from crm_core.plugin.query import ChainReport, EntryQuery, KeyUse, Tally
 from crm_tinydb.change import JournalEntry, decoder
 from crm_tinydb.disk import Disk
@@ -150,7 +150,7 @@ def walked(
             problems.append(f"entry {entry.seq} follows entry {head.seq}: entries are missing or out of order")
         elif entry.prev_hash != head.hash:
             problems.append(f"entry {entry.seq} does not continue the hash of entry {head.seq}")
-        if not holds(entry):
+        if not is_intact(entry):
             problems.append(f"entry {entry.seq} was changed: its hash is not the hash of what it says")
         head = Head(entry.seq or 0, entry.entry_hash or "")
         met = met or head == asked

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 NEVER: dict[str, str] = {
     r"\b(?:told|tells?|untold)\b": "say, report, show, return; a message, a text",
     r"\b(?:whoever|whatever|wherever|nobody|somebody)\b": "the role; no one; regardless of",
-    r"\bletters?\b(?! of the alphabet)": "email",
+    r"(?<!from a )\bletters?\b(?!,? (?:of the alphabet|digits|and digits|or digits))": "email",
     r"\banew\b": "again",
     r"\bin force\b": "in effect, current, active",
     r"\b(?:mend|mends|mended|mending)\b": "fix",

@@ -8,7 +8,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core.model.log import GENESIS, Head, LogEntry, hashed_text, holds, link
+from crm_core.model.log import GENESIS, Head, LogEntry, hashed_text, is_intact, link
 
 
 def made(**members: object) -> LogEntry:
@@ -52,10 +52,10 @@ def test_the_fast_form_is_the_rfc_form(text: str, number: int) -> None:
 def test_an_edited_entry_shows(change: dict[str, object]) -> None:
     """A member changed after the fact no longer fits the entry's own hash."""
     entry = link(made(), Head())
-    assert holds(entry)
-    assert not holds(msgspec.structs.replace(entry, **change))
+    assert is_intact(entry)
+    assert not is_intact(msgspec.structs.replace(entry, **change))
 
 
-def test_an_unverified_entry_holds_nothing() -> None:
+def test_an_unverified_entry_is_not_intact() -> None:
     """An entry beside the chain has no hash to hold."""
-    assert not holds(made())
+    assert not is_intact(made())

@@ -139,7 +139,7 @@ def test_a_filter_that_no_value_could_match_is_told(name: str, text: str) -> Non
             },
             "the forms of pages use the name a:b",
         ),
-        ({"RECORD": record(odd=dict[str, Line | list[str]])}, "cannot hold both in one union"),
+        ({"RECORD": record(odd=dict[str, Line | list[str]])}, "cannot have both in one union"),
     ],
 )
 def test_a_type_that_does_not_fit_is_told_where_it_is_defined(members: dict[str, Any], fault: str) -> None:

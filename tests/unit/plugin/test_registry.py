@@ -69,7 +69,7 @@ def test_two_plugins_of_one_payload_type_are_both_named() -> None:
     said = refused(one=(TYPES, [payload_type("telephony")]), two=(TYPES, [payload_type("telephony")]))
     assert "one" in said
     assert "two" in said
-    assert "telephony is brought by" in said
+    assert "telephony is registered by" in said
 
 
 @pytest.mark.parametrize("name", ["health", "log", "history"])

@@ -169,7 +169,7 @@ def test_the_cores_own_keys_come_from_roles_alone() -> None:
 
 def test_what_is_kept_for_callers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many assignments come by, a workspace remembers only so many."""
-    monkeypatch.setattr(rights, "_KEPT", 8)
+    monkeypatch.setattr(rights, "_MOST_CACHED", 8)
     at = workspace(Entitlements())
     for number in range(50):
         keys_of(at, user("agent", ("customers.*",) * number))

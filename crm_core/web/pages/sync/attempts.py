@@ -10,7 +10,7 @@ from quart import Response
 
 from crm_core import errors
 from crm_core.errors import CrmError
-from crm_core.model.log import LogEntry, holds
+from crm_core.model.log import LogEntry, is_intact
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.page_answers import page
@@ -150,4 +150,4 @@ def _entry(entry: LogEntry) -> Iterator[Fact]:
 def _chain(entry: LogEntry) -> Mark:
     if entry.entry_hash is None:
         return Mark("idle", "minus", "Not in the chain")
-    return Mark("ok", "check", "Hash holds") if holds(entry) else Mark("bad", "x", "Hash broken")
+    return Mark("ok", "check", "Hash holds") if is_intact(entry) else Mark("bad", "x", "Hash broken")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from quart import Response, request
 
-from crm_core.model.log import LogEntry, holds
+from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
 from crm_core.sync.log import FILTERS, shown
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
@@ -228,7 +228,7 @@ def _note(entries: tuple[LogEntry, ...]) -> str:
     linked = [entry for entry in entries if entry.entry_hash is not None]
     if not linked:
         return f"{len(entries)} newest"
-    sound = all(map(holds, linked))
+    sound = all(map(is_intact, linked))
     word = "Their hashes hold." if sound else "A hash of theirs does not hold: run crm log verify."
     return f"{len(entries)} shown, {len(linked)} of them verified. {word}"
 
