@@ -81,6 +81,8 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         case.body = GIVEN["login"]
     elif isinstance(case.body, dict):
         refer(case.body)
+        if case.method == "POST" and case.body.get("external_id") is not None:
+            case.body["external_id"] = secrets.token_hex(8)  # no two records have one
         for item in case.body.get("items", ()) if isinstance(case.body.get("items"), list) else ():
             if isinstance(item, dict):
                 refer(item)
@@ -89,6 +91,8 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
     for header in ("If-Match", "If-None-Match"):
         if case.headers and header in case.headers:
             del case.headers[header]
+    if case.headers and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = secrets.token_hex(8)
 
 
 def refer(record: dict[str, Any]) -> None:

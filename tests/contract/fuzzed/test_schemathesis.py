@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from served import ALL, KEY, Instance, instance
 HERE = Path(__file__).parent
 BASE = "/i/{instance}/t/{tenant}/api/v1"
 TYPES = ("customers", "deals", "tasks")
+PARTS = {"records": "/(customers|deals|tasks)", "the rest": "^(?!.*/(customers|deals|tasks))"}
+"""Patterns of paths; each path is in one part."""
 ONCE = 360  # tokens that are used up by the requests they go with
 
 
@@ -62,25 +65,27 @@ async def passing(live: Instance) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_the_api_is_as_its_document_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS.keys())
+async def test_the_api_is_as_its_document_says(tmp_path: Path, part: str) -> None:
     """Schemathesis finds no failure with all its checks, no 5xx, and reaches a 2xx of every operation but events."""
     async with instance(tmp_path) as live:
         prepared = tmp_path / "given.json"
         prepared.write_text(json.dumps(await given(live)))
-        told = await run(live, prepared)
+        told = await run(live, prepared, part)
         assert told[0] == 0, told[1][-20_000:]
         async with live.client() as client:
             paths = (await client.get(f"{live.url}/openapi.json")).json()["paths"]
     seen = [line.split(" ", 1) for line in (tmp_path / "seen.txt").read_text().splitlines()]
     assert not [line for line in seen if line[0].startswith("5")]
     reached = {label for status, label in seen if status.startswith("2")}
-    served = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
+    served = {f"{method.upper()} {path}" for path, item in paths.items() if re.search(part, path) for method in item}
     # Streams do not end, and the document itself was read before all else.
-    assert served - reached == {f"GET {BASE}/events", "GET /openapi.json"}
+    assert served - reached <= {f"GET {BASE}/events", "GET /openapi.json"}
+    assert served
 
 
-async def run(live: Instance, prepared: Path) -> tuple[int, str]:
-    """Exit code and output of a run of schemathesis."""
+async def run(live: Instance, prepared: Path, part: str) -> tuple[int, str]:
+    """Exit code and output of a run of schemathesis over the paths of a part."""
     words = [
         "--config-file",
         HERE / "schemathesis.toml",
@@ -89,6 +94,8 @@ async def run(live: Instance, prepared: Path) -> tuple[int, str]:
         "--checks",
         "all",
         "--no-color",
+        "--include-path-regex",
+        part,
     ]
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("schemathesis"),
