@@ -162,6 +162,11 @@ class Tokens:
             raise Unauthenticated(_REFUSAL)
         return _caller(_read(document), document.revision)
 
+    async def name_of(self, tenant: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
+        """The name of a token, ended ones too; None if there is no such token."""
+        document = (await self._backend.get(tenant, TOKENS, id)).document
+        return None if document is None else _read(document).name
+
     async def list(self, tenant: str) -> list[ApiToken]:
         """All tokens, ended ones too, the oldest first."""
         return [_read(document) async for document in self._backend.documents(tenant, TOKENS)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
+import msgspec
+
 from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
@@ -50,3 +52,8 @@ class Records:
     async def count(self, tenant: str, record_type: str) -> int:
         """How many records of a type a tenant has; 0 if no plugin brings the type."""
         return await self._backend.count(tenant, collection_of(record_type)) if record_type in self.shapes else 0
+
+    async def name_of(self, tenant: str, record_type: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
+        """The name of a record, None if there is none; the right to view it is for the caller to check."""
+        document = (await self._backend.get(tenant, collection_of(record_type), id)).document
+        return None if document is None else str(msgspec.json.decode(document.body)["name"])

@@ -79,7 +79,7 @@ def test_the_test_mail_arrives(sit: Sit, inbox: Inbox, smtp: dict[str, Any]) -> 
     page = desk.page
     desk.go("/mail")
     expect(page.get_by_text("Nordwind Büro <crm@nordwind.example>")).to_be_visible()
-    page.get_by_role("button", name="Send test mail").click()
+    page.get_by_role("button", name="Send test email").click()
     expect(page.get_by_text("It works.")).to_be_visible()
     expect(page.locator(".steps li.ok")).to_have_text(["Address found", "Connected", "Accepted"])
     [letter] = inbox.letters
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_told_apart(sit: Sit, box: Box, smtp: dict[str, Any]) -
     ):
         box.applied("smtp", {**smtp, **members})
         desk.go("/mail")
-        page.get_by_role("button", name="Send test mail").click()
+        page.get_by_role("button", name="Send test email").click()
         expect(page.get_by_text(told)).to_be_visible()
         expect(page.locator(".steps li.bad")).to_have_text(step)
 
@@ -108,7 +108,7 @@ def test_without_a_script_the_form_answers_too(sit: Sit, inbox: Inbox, smtp: dic
     """Where scripts do not run, the page comes back with the result."""
     desk = sit(People.admin, java_script_enabled=False)
     desk.go("/mail")
-    desk.page.get_by_role("button", name="Send test mail").click()
+    desk.page.get_by_role("button", name="Send test email").click()
     expect(desk.page.get_by_text("It works.")).to_be_visible()
     assert len(inbox.letters) == 1
 
@@ -134,9 +134,9 @@ def test_invitation_and_reset_by_letter(sit: Sit, inbox: Inbox, smtp: dict[str, 
         page.get_by_role("button", name="Set password").click()
         expect(page.get_by_text("The password is set.")).to_be_visible()
         if number == 0:
-            page.get_by_role("link", name="Forgot it?").click()
-            page.get_by_label("Mail address").fill("karl@nordwind.example")
-            page.get_by_role("button", name="Send the link").click()
+            page.get_by_role("link", name="Forgot password?").click()
+            page.get_by_label("Email").fill("karl@nordwind.example")
+            page.get_by_role("button", name="Send link").click()
             expect(page.get_by_text("Look into your mail.")).to_be_visible()
             page.wait_for_timeout(50)
             for _ in range(40):
@@ -153,8 +153,8 @@ def test_an_unknown_address_gets_no_letter_and_the_same_answer(sit: Sit, inbox: 
     """Who asks for a reset does not learn who has an account."""
     guest = sit(who=None)
     guest.go("/forgot")
-    guest.page.get_by_label("Mail address").fill("nobody@nordwind.example")
-    guest.page.get_by_role("button", name="Send the link").click()
+    guest.page.get_by_label("Email").fill("nobody@nordwind.example")
+    guest.page.get_by_role("button", name="Send link").click()
     expect(guest.page.get_by_text("Look into your mail.")).to_be_visible()
     guest.page.wait_for_timeout(200)
     assert inbox.letters == []

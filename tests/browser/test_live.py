@@ -75,7 +75,7 @@ def test_a_module_taken_away_under_an_open_page(sit: Sit, box: Box) -> None:
     page.wait_for_url(f"{desk.root}/")
     desk.go("/deals/board", status=403)
     expect(page.get_by_role("heading", level=1)).to_have_text("This module is not part of your workspace")
-    expect(page.get_by_text("The plan of this workspace does not include it.")).to_be_visible()
+    expect(page.get_by_text("Your plan does not include it.")).to_be_visible()
     desk.go("/")
     desk.live()
     box.applied("features", {"plan": ALL})
@@ -108,11 +108,11 @@ def test_a_suspended_subscription_shows_at_once(sit: Sit, box: Box) -> None:
     desk.go("/")
     desk.live()
     box.applied("features", {"plan": ALL, "subscription": {"state": "suspended"}})
-    expect(page.get_by_text("The subscription is suspended.")).to_be_visible()
+    expect(page.get_by_text("Your subscription is suspended.")).to_be_visible()
     desk.go("/customers")
     expect(page.get_by_role("link", name="New customer")).to_have_count(0)
     desk.go("/customers/new", status=403)
-    expect(page.get_by_role("heading", level=1)).to_have_text("The subscription is suspended")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your subscription is suspended")
 
 
 def test_the_console_follows_refused_pushes_too(sit: Sit, box: Box) -> None:

@@ -185,5 +185,5 @@ def test_a_disabled_user_is_out_at_once(sit: Sit, plain: None) -> None:
     expect(viewer.page.get_by_role("alert")).to_contain_text("You are signed out")
     viewer.go("/account")
     expect(viewer.page).to_have_url(re.compile("/login"))
-    admin.page.get_by_role("button", name=re.compile("sign in again")).click()
+    admin.page.get_by_role("button", name=re.compile("^Enable")).click()
     expect(admin.page.locator(".toast")).to_contain_text("can sign in again")

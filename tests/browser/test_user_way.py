@@ -32,7 +32,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     page.get_by_label("E-mail").fill("not an address")
     page.get_by_label("Notes").fill("Rows twice a week")
     page.get_by_role("button", name="Create customer").click()
-    expect(page.get_by_text("fields need a look")).to_be_visible()
+    expect(page.get_by_text("Check 2 fields.")).to_be_visible()
     assert page.get_by_label("Notes").input_value() == "Rows twice a week"
     assert page.evaluate("document.activeElement.id") == "f-name"
     page.get_by_label("Name (required)").fill("Wannsee Sculling Club")
@@ -68,7 +68,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     api.put("tasks", "t1", name="Call about the option", assignee=People.agent.email, due_on="2026-01-02")
     desk.go("/")
     mine = page.get_by_role("checkbox", name="Done: Call about the option")
-    expect(page.locator("[data-live=todo-1]")).to_contain_text("Since 2 Jan")
+    expect(page.locator("[data-live=tasks-1]")).to_contain_text("Overdue since 2 Jan")
     mine.check()
     expect(mine).to_have_count(0)
 
@@ -102,7 +102,7 @@ def test_conflict_shows_both_and_keeps_mine(sit: Sit, api: Api) -> None:
     page.get_by_label("Phone").fill("+49 2")
     page.get_by_label("Company").fill("Mine alone")
     api.put("customers", "club", phone="+49 3", tags=["group", "vip"])
-    expect(page.get_by_text("Somebody saved this record while you were editing")).to_be_visible()
+    expect(page.get_by_text("Someone saved this record while you were editing")).to_be_visible()
     assert page.get_by_label("Phone").input_value() == "+49 2"
     page.get_by_role("button", name="Save").click()
 
@@ -154,7 +154,7 @@ def test_what_one_may_not_is_not_offered_and_refused_by_address(sit: Sit, api: A
         "/mail",
     ):
         desk.go(path, status=403)
-        expect(page.get_by_role("heading", level=1)).to_have_text("You may not do this")
+        expect(page.get_by_role("heading", level=1)).to_have_text("You do not have permission")
     page.get_by_role("link", name="Go to the dashboard").click()
     page.wait_for_url(f"{desk.root}/")
 

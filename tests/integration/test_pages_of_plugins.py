@@ -135,7 +135,7 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
 @pytest.mark.parametrize("amount", ["12,500", "12.500"])
 def test_an_ambiguous_amount_is_refused_with_what_was_typed(desk: Visitor, amount: str) -> None:
     """Creating and editing: the form comes back with the sentence and every typed value, and nothing is saved."""
-    sentence = f"Fee: write 12500 or 12.50; {amount} can be read in two ways."
+    sentence = f"Fee: {amount} is ambiguous. Write 12500 or 12.50."
     page = desk.post("/visits/new", "/visits/new", 422, name="Row to Bornholm", state="planned", fee=amount)
     assert sentence in page
     assert 'value="Row to Bornholm"' in page

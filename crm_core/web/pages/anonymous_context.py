@@ -72,9 +72,9 @@ class AnonymousContext:
     def require_confirmed(self, confirmation: str) -> None:
         """Raise CsrfFailed unless the form is one of ours, in the browser that loaded it."""
         if request.headers.get("Origin") != own_origin(self.services):
-            raise CsrfFailed("The Origin header must name this very site; a page of another site may not do this.")
+            raise CsrfFailed("This form was sent from another site. Open the page on this site and try again.")
         if self.services.signed.read("door", confirmation) != (self.tenant, request.cookies.get(COOKIE, "")):
-            raise CsrfFailed("This form was open for too long; load the page anew.")
+            raise CsrfFailed("This form has expired. Reload the page.")
 
     def lasting_address(self, path: str) -> str | None:
         """The full address of a page, for letters; None where the site's own address is not known."""

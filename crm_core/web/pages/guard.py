@@ -130,9 +130,9 @@ async def _confirm(context: PageContext) -> None:
 def _require_small() -> None:
     length = request.content_length
     if length is None or length > MOST_FORM:
-        raise PayloadTooLarge(f"The form is over {MOST_FORM} bytes; shorten it.", limit=MOST_FORM)
+        raise PayloadTooLarge(f"The form is larger than {MOST_FORM} bytes. Shorten it.", limit=MOST_FORM)
     if request.mimetype != "application/x-www-form-urlencoded":
-        raise CsrfFailed("Send the page's own form.")
+        raise CsrfFailed("Send the page's own form, as application/x-www-form-urlencoded.")
 
 
 def _to_login(site: Site, tenant: str) -> Response:

@@ -69,7 +69,7 @@ def _menu(context: PageContext, shown: list[ModuleState], counts: tuple[int, ...
         for name, title, icon, key in (
             ("sync", "Sync console", "sync", "sync.view"),
             ("users", "Users", "shield", "users.manage"),
-            ("mail", "Mail settings", "mail", "smtp.test"),
+            ("mail", "Email settings", "mail", "smtp.test"),
         )
         if key in keys
     ]
@@ -90,12 +90,12 @@ def _notices(context: PageContext) -> Iterator[PageNotice]:
     until = f" on {ends.short}" if ends else ""
     href, link = f"{context.root}/subscription", "Subscription"
     if said.state == "trial":
-        text = f"It ends{until}." if ends else "The platform says when it ends."
+        text = f"It ends{until}." if ends else "Your platform operator can say when it ends."
         yield PageNotice(tone="info", icon="info", title="This is a trial.", text=text, href=href, link=link)
     elif said.state == "past_due":
-        text = f"Without it the workspace may be suspended{until}."
+        text = f"Without it, the workspace may be suspended{until}."
         yield PageNotice(tone="warn", icon="clock", title="A payment is due.", text=text, href=href, link=link)
     else:
-        text = "Records can be read, not written. Who runs the platform can lift this."
-        title = "The subscription is suspended."
+        text = "You can read records but not change them. Your platform operator can lift this."
+        title = "Your subscription is suspended."
         yield PageNotice(tone="bad", icon="pause", title=title, text=text, href=href, link=link)

@@ -30,23 +30,23 @@ class RefusalView:
 
 _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "module_unavailable": ("This module is not part of your workspace", "lock"),
-    "feature_unavailable": ("The plan does not include this", "lock"),
-    "permission_denied": ("You may not do this", "lock"),
-    "subscription_suspended": ("The subscription is suspended", "pause"),
-    "limit_reached": ("The plan's limit is reached", "lock"),
-    "csrf_failed": ("This page was open for too long", "clock"),
-    "not_found": ("There is nothing here", "search"),
-    "invalid_parameter": ("This address asks for something that is not there", "search"),
-    "unknown_parameter": ("This address asks for something that is not there", "search"),
-    "invalid_cursor": ("This page of the list is out of date", "clock"),
-    "storage_unavailable": ("The workspace cannot be written at the moment", "alert"),
-    "storage_full": ("The workspace is full", "alert"),
+    "feature_unavailable": ("Your plan does not include this", "lock"),
+    "permission_denied": ("You do not have permission", "lock"),
+    "subscription_suspended": ("Your subscription is suspended", "pause"),
+    "limit_reached": ("You have reached a limit of your plan", "lock"),
+    "csrf_failed": ("This form has expired", "clock"),
+    "not_found": ("Not found", "search"),
+    "invalid_parameter": ("This address is not valid", "search"),
+    "unknown_parameter": ("This address is not valid", "search"),
+    "invalid_cursor": ("This page of the list has expired", "clock"),
+    "storage_unavailable": ("Changes cannot be saved at the moment", "alert"),
+    "storage_full": ("The storage is full", "alert"),
     "payload_too_large": ("This form is too long", "alert"),
 }
 _REASONS: Final[Mapping[str, str]] = {
-    "disabled": "The platform switched it off.",
-    "not_in_plan": "The plan of this workspace does not include it.",
-    "not_in_catalog": "This instance does not know it.",
+    "disabled": "Your platform operator has disabled it.",
+    "not_in_plan": "Your plan does not include it.",
+    "not_in_catalog": "This instance does not have it.",
 }
 
 
@@ -68,11 +68,11 @@ def described(error: CrmError) -> RefusalView:
 
 def _text(error: CrmError) -> str:
     if isinstance(error, ModuleUnavailable):
-        return reason_text(str(error.evidence.get("reason"))) + " What you kept in it is not lost."
+        return reason_text(str(error.evidence.get("reason"))) + " Its data is not lost."
     if error.code == "csrf_failed":
-        return "Go back, load the page again and repeat what you did. Nothing was changed."
+        return "Nothing was changed. Go back, reload the page and try again."
     if error.code == "invalid_cursor":
-        return "Open the list again; it starts with its first page."
+        return "Open the list again from its first page."
     return error.detail
 
 
@@ -81,4 +81,4 @@ def reason_text(reason: str) -> str:
     kind, _, needed = reason.partition(":")
     if kind == "requires":
         return f"It needs {needed}, which is not available."
-    return _REASONS.get(kind, "It is not available at present.")
+    return _REASONS.get(kind, "It is currently not available.")

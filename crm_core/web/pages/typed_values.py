@@ -39,7 +39,7 @@ def two_readings(label: str, text: str) -> str | None:
         return None
     whole, rest = found.groups()
     decimal = f"{whole}.{rest[:2]}" if rest.endswith("0") else f"{whole}.{rest}0"
-    return f"{label}: write {whole}{rest} or {decimal}; {typed} can be read in two ways."
+    return f"{label}: {typed} is ambiguous. Write {whole}{rest} or {decimal}."
 
 
 def separate_texts(text: str, stored: Iterable[str]) -> list[str]:

@@ -159,7 +159,7 @@ async def test_pages_offer_what_the_viewer_may_do(tmp_path: Path) -> None:
 
         async def page(path: str) -> tuple[str, set[str], set[str]]:
             text = (await client.get(f"{live.url}/i/eu1/t/northwind/users{path}", headers=headers)).text
-            buttons = set(re.findall(r"Set role|>Save<|Send the invitation|Disable|Give everything", text))
+            buttons = set(re.findall(r"Set role|>Save<|Send the invitation|Disable|Grant all features", text))
             return text, set(re.findall(r'<option value="([a-z_]+)"', text)), buttons
 
         for one, reason in ((admin, "rights that yours lacks"), (clerk, "your own role or access")):

@@ -150,3 +150,12 @@ async def test_a_token_names_who_made_it(make: Make, access: Any) -> None:
     unit = Unit(now=0, puts=(Put(TOKENS, "0", msgspec.json.encode(earlier)),))
     await access.backend.commit("north", unit)
     assert {one.id: one.created_by for one in await tokens.list("north")}["0"] == first.created_by
+
+
+async def test_an_ended_token_still_has_its_name(make: Make) -> None:
+    """Pages name the author of a change after the token was revoked; in another tenant it has no name."""
+    tokens = make()
+    _, token = await tokens.create("north", scopes=["customers:read"], by=None, name="ERP")
+    await tokens.revoke("north", token.id, by=None)
+    assert await tokens.name_of("north", token.id) == "ERP"
+    assert await tokens.name_of("south", token.id) is None

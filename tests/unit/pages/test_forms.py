@@ -108,9 +108,9 @@ def test_a_changed_field_is_a_merge_patch(field: str, text: str, patch: dict[str
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("12,500", "write 12500 or 12.50; 12,500 can be read in two ways."),
-        ("12.500", "write 12500 or 12.50; 12.500 can be read in two ways."),
-        (" 1 234,567 ", "write 1234567 or 1234.5670; 1 234,567 can be read in two ways."),
+        ("12,500", "12,500 is ambiguous. Write 12500 or 12.50."),
+        ("12.500", "12.500 is ambiguous. Write 12500 or 12.50."),
+        (" 1 234,567 ", "1 234,567 is ambiguous. Write 1234567 or 1234.5670."),
     ],
 )
 def test_an_ambiguous_number_is_refused(field: str, text: str, sentence: str) -> None:

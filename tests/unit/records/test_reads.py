@@ -174,3 +174,11 @@ async def test_records_are_counted_by_tenant_and_type(world: World) -> None:
     assert await world.records.count("north", "deals") == 0
     assert await world.records.count("south", "customers") == 0
     assert await world.records.count("north", "website") == 0
+
+
+async def test_a_record_is_named_by_tenant_type_and_id(world: World) -> None:
+    """The name is of one record in one tenant; None if there is no such record."""
+    made = await world.create(name="Ada")
+    assert await world.records.name_of("north", "customers", made["id"]) == "Ada"
+    assert await world.records.name_of("north", "deals", made["id"]) is None
+    assert await world.records.name_of("south", "customers", made["id"]) is None

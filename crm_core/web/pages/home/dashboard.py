@@ -12,7 +12,7 @@ from quart import Response
 
 from crm_core.model.times import to_wire
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.pages.home.tasks import Todo, todo_members, todos_of
+from crm_core.web.pages.home.tasks import TaskList, task_members, tasks_of
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark, PageLink
 from crm_core.web.pages.page_answers import page
@@ -84,7 +84,7 @@ class DashboardView:
     today: str
     creates: tuple[PageLink, ...]
     counts: tuple[Count, ...]
-    todos: tuple[Todo, ...]
+    tasks: tuple[TaskList, ...]
     boards: tuple[BoardGlance, ...]
     sync: LastSyncCard
     recent: tuple[RecentChange, ...]
@@ -99,7 +99,7 @@ async def dashboard(context: PageContext) -> Response:
         today=context.formats.today(),
         creates=tuple(_creates(context, types))[:2],
         counts=tuple([await _count(context, one) for one in types]),
-        todos=tuple([await todos_of(context, one) for one in types if todo_members(one)]),
+        tasks=tuple([await tasks_of(context, one) for one in types if task_members(one)]),
         boards=tuple([await _glance(context, one, one.LANES) for one in types if one.LANES]),
         sync=await _last_sync(context),
         recent=tuple([change async for change in _recent(context, types)]),
@@ -131,7 +131,7 @@ async def _count(context: PageContext, record_type: RecordType) -> Count:
     return Count(
         context.workspace.modules.states[record_type.NAME].title,
         number(everything.total or 0),
-        f"{number(changed.total or 0)} changed in 7 days",
+        f"{number(changed.total or 0)} changed in the last 7 days",
         f"{context.root}/{record_type.NAME}",
     )
 
@@ -181,7 +181,7 @@ async def _last_sync(context: PageContext) -> LastSyncCard:
     last = context.workspace.last_applied
     href = f"{context.root}/sync" if "sync.view" in context.keys else ""
     if last is None:
-        sentence = "The platform has not pushed anything yet; the workspace runs on this instance's own settings."
+        sentence = "Nothing has been synced yet. The workspace uses the default settings."
         return LastSyncCard(sentence=sentence, at=None, mark=None, facts=(), href=href)
     facts = [Fact("Revision", context.formats.number(last.revision)), Fact("Request", last.request_id, code=True)]
     if last.key_version is not None:

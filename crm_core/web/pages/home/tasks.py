@@ -19,7 +19,7 @@ DONE: Final = "done"
 _SHOWN: Final = 6
 
 
-class TodoMembers(NamedTuple):
+class TaskMembers(NamedTuple):
     """The members that make a record a thing to do; ``day`` is empty where it has none."""
 
     person: str
@@ -27,7 +27,7 @@ class TodoMembers(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TodoItem:
+class Task:
     """A thing to do."""
 
     href: str
@@ -39,29 +39,29 @@ class TodoItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Todo:
+class TaskList:
     """My things to do of one type."""
 
     title: str
     href: str
     may_update: bool
-    items: tuple[TodoItem, ...]
+    items: tuple[Task, ...]
 
 
-def todo_members(record_type: RecordType) -> TodoMembers | None:
+def task_members(record_type: RecordType) -> TaskMembers | None:
     """How a type's records are things to do; None where they are not."""
     filterable = record_type.FILTERABLE
     person = next((one.name for one in record_type.members if is_person(one) and one.name in filterable), None)
-    is_todo = any(one.name == DONE and one.kind == "flag" for one in record_type.members) and DONE in filterable
-    if person is None or not is_todo:
+    is_task = any(one.name == DONE and one.kind == "flag" for one in record_type.members) and DONE in filterable
+    if person is None or not is_task:
         return None
     day = next((one.name for one in record_type.members if one.kind == "date" and one.name in record_type.SORTABLE), "")
-    return TodoMembers(person, day)
+    return TaskMembers(person, day)
 
 
-async def todos_of(context: PageContext, record_type: RecordType) -> Todo:
+async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
     """My open records of a type, the one due first at the head; those without a day come last."""
-    members = todo_members(record_type)
+    members = task_members(record_type)
     assert members is not None
     reads, caller = context.services.records.reads, context.caller
     call = context.services.records.call(context.tenant, caller, record_type.NAME)
@@ -73,7 +73,7 @@ async def todos_of(context: PageContext, record_type: RecordType) -> Todo:
     mine = sorted(found.values(), key=lambda record: (record.get(members.day) or "9", record["created_at"]))
     shower = CellRenderer(context, record_type)
     path = f"{context.root}/{record_type.NAME}"
-    return Todo(
+    return TaskList(
         title=context.workspace.modules.states[record_type.NAME].title.lower(),
         href=f"{path}?{DONE}=false",
         may_update=context.may(f"{record_type.NAME}.update", writes=True),
@@ -82,14 +82,14 @@ async def todos_of(context: PageContext, record_type: RecordType) -> Todo:
 
 
 async def _item(
-    context: PageContext, shower: CellRenderer, record_type: RecordType, record: Mapping[str, Any], members: TodoMembers
-) -> TodoItem:
+    context: PageContext, shower: CellRenderer, record_type: RecordType, record: Mapping[str, Any], members: TaskMembers
+) -> Task:
     about = ""
     for reference in record_type.REFERENCES:
         if not about and record.get(reference.member):
             about = (await shower.cell(reference.member, record)).text
     day = record.get(members.day)
-    return TodoItem(
+    return Task(
         href=f"{context.root}/{record_type.NAME}/{record['id']}",
         name=record["name"],
         revision=record["revision"],
@@ -102,5 +102,5 @@ async def _item(
 def _due(formats: Formats, day: str) -> Mark:
     due, today = date.fromisoformat(day), formats.now.date()
     if due < today:
-        return Mark("bad", "clock", f"Since {formats.day(due).short}")
+        return Mark("bad", "clock", f"Overdue since {formats.day(due).short}")
     return Mark("warn", "clock", "Today") if due == today else Mark("idle", "clock", formats.day(due).short)

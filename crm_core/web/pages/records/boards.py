@@ -90,7 +90,7 @@ async def _view(context: PageContext, record_type: RecordType, lanes: str) -> Bo
     return BoardView(
         module=module,
         title=state.title,
-        sub=f"{context.formats.number(total)} in all",
+        sub=f"{context.formats.number(total)} in total",
         member=member.label.lower(),
         lane_member=lanes,
         here=f"{path}/board",
@@ -119,7 +119,7 @@ async def _lane(
         sum=sum_of(context, record_type, records) if total <= MOST_SUMMED else "",
         cards=tuple(cards),
         more=f"{context.root}/{record_type.NAME}?{query}" if total > len(cards) else "",
-        empty=f"No {plural} here. Move one to this lane.",
+        empty=f"No {plural} in this lane",
     )
     return lane, total
 

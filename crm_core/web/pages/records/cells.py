@@ -10,7 +10,6 @@ from markupsafe import Markup, escape
 
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
-from crm_core.records.shape import collection_of
 from crm_core.web.pages.layout.names import PERSON_MEMBERS
 from crm_core.web.pages.layout.parts import Mark
 
@@ -49,8 +48,8 @@ _EMPTY: Final[tuple[Any, ...]] = ([], {})
 _YES, _NO = Mark("ok", "check", "Yes"), Mark("idle", "minus", "No")
 
 OWNED_LABELS: Final[Mapping[str, str]] = {
-    "id": "Id",
-    "external_id": "External id",
+    "id": "ID",
+    "external_id": "External ID",
     "created_at": "Created",
     "updated_at": "Updated",
     "created_by": "Created by",
@@ -135,11 +134,9 @@ class CellRenderer:
         return self._names[key]
 
     async def _named(self, record_type: str, record_id: str) -> str | None:
-        context = self.context
-        if not context.may(f"{record_type}.view"):
+        if not self.context.may(f"{record_type}.view"):
             return None
-        read = await context.services.backend.get(context.tenant, collection_of(record_type), record_id)
-        return None if read.document is None else str(msgspec.json.decode(read.document.body)["name"])
+        return await self.context.services.records.name_of(self.context.tenant, record_type, record_id)
 
     async def _owned(self, name: str, value: Any) -> Cell:
         label = OWNED_LABELS[name]

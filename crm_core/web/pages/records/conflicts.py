@@ -55,7 +55,7 @@ async def conflict_of(
     when = f"That was {at.short}. " if at else ""
     return EditConflict(
         title=f"{who} saved this {record_type.SINGULAR.lower()} while you were editing",
-        text=f"{when}{_counted(both)} Nothing of yours is saved yet.",
+        text=f"{when}{_counted(both)} Your changes are not saved yet.",
         who=within(who),
         revision=record["revision"],
         mark=Mark("warn", "alert", f"{left} to decide") if left else None,
@@ -67,8 +67,8 @@ async def conflict_of(
 
 def _counted(both: list[str]) -> str:
     if not both:
-        return "You changed different fields: both changes are kept below."
-    return f"You both changed {len(both)} field{'s' if len(both) > 1 else ''}: pick one value for each."
+        return "You changed different fields, so both changes are merged below."
+    return f"You both changed {len(both)} field{'s' if len(both) > 1 else ''}. Choose a version of each."
 
 
 async def _rows(context: PageContext, record_type: RecordType, found: Iterable[Difference]) -> Any:

@@ -69,7 +69,7 @@ class RecordView:
     edit: str
     facts: tuple[Cell, ...]
     related: tuple[RelatedGroup, ...]
-    life: tuple[Event, ...]
+    events: tuple[Event, ...]
 
 
 async def detail(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -115,7 +115,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         edit=f"{path}/{record['id']}/edit" if may_update else "",
         facts=tuple(facts),
         related=tuple(related),
-        life=tuple([event async for event in _life(context, record)]),
+        events=tuple([event async for event in _events(context, record)]),
     )
 
 
@@ -187,9 +187,9 @@ def related(context: PageContext, record_type: RecordType, record: dict[str, Any
     return Related(href=href, name=record["name"], about=about, mark=mark, sum=total)
 
 
-async def _life(context: PageContext, record: dict[str, Any]) -> AsyncIterator[Event]:
+async def _events(context: PageContext, record: dict[str, Any]) -> AsyncIterator[Event]:
     names, formats = context.names, context.formats
     if record["revision"] > 1:
-        changed = f"wrote revision {record['revision']}"
+        changed = f"changed it (revision {record['revision']})"
         yield Event(await names.actor(record["updated_by"]), changed, formats.moment(record["updated_at"]))
     yield Event(await names.actor(record["created_by"]), "created it", formats.moment(record["created_at"]))

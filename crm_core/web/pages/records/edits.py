@@ -176,7 +176,7 @@ async def _disputed(context: PageContext, record_type: RecordType, record: Mappi
     conflict = await conflict_of(context, record_type, record, was, found)
     problem = None
     if sent.open and (left := undecided(found)):
-        told = f"Pick one value for each of {len(left)} more field{'s' if len(left) > 1 else ''}."
+        told = f"Choose a version of {len(left)} more field{'s' if len(left) > 1 else ''}."
         problem = PageNotice(tone="bad", icon="alert", title="Nothing is saved yet.", text=told)
     values = merged(was, sent.mine, theirs)
     return await _form(context, record_type, values, record=record, conflict=conflict, problem=problem)
@@ -210,7 +210,7 @@ async def _form(
         action=f"{here}/edit" if record else f"{path}/new",
         cancel=here,
         submit="Save" if record else f"Create {singular}",
-        foot=f"Saving writes revision {record['revision'] + 1}." if record else "",
+        foot=f"Saving creates revision {record['revision'] + 1}." if record else "",
         fields=tuple(fields),
         groups=tuple(groups),
         problem=problem or (_problem(error, errors) if error else None),
@@ -224,8 +224,8 @@ def _problem(error: CrmError, errors: Mapping[str, str]) -> PageNotice:
     count = len([name for name in errors if name])
     if not isinstance(error, InvalidRecord) or not count:
         return PageNotice(tone="bad", icon="alert", title=f"{error.title}.", text=errors.get("", error.detail))
-    title = f"{count} field{' needs' if count == 1 else 's need'} a look."
-    return PageNotice(tone="bad", icon="alert", title=title, text="Nothing is saved yet; what you typed is kept.")
+    title = f"Check {count} field{'' if count == 1 else 's'}."
+    return PageNotice(tone="bad", icon="alert", title=title, text="Nothing is saved yet. Your input is still here.")
 
 
 async def _document(context: PageContext, module: str, record_id: str) -> Document:

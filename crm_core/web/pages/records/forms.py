@@ -138,7 +138,7 @@ def patch_of(record_type: RecordType, values: Values, base: Values | None, recor
         if values[name] != (base[name] if base is not None else "")
     ]
     if ambiguous := [found for name, member, text in changed for found in _ambiguous(name, member, text)]:
-        raise InvalidRecord("A number can be read in two ways.", errors=ambiguous)
+        raise InvalidRecord("A number is ambiguous.", errors=ambiguous)
     patch: dict[str, Any] = {}
     for name, member, text in changed:
         outer, _, inner = name.partition(".")
@@ -208,12 +208,12 @@ def _field(name: str, member: Member, values: Values, choices: Choices, errors: 
 
 def _hint(member: Member) -> str:
     if member.kind == "texts":
-        return "Separate several with commas"
+        return "Separate values with commas"
     if member.kind == "entries":
-        return "Names on the left, values on the right; blank a name to take it away"
+        return "Names on the left, values on the right. Clear a name to remove it."
     if member.kind == "decimal":
-        return f"Such as 1250.00, up to {AMOUNT_DECIMALS} places behind the point"
-    return "Three letters, such as EUR" if member.kind == "currency" else ""
+        return f"For example 1250.00, with up to {AMOUNT_DECIMALS} decimals"
+    return "Three letters, for example EUR" if member.kind == "currency" else ""
 
 
 def _as_text(member: Member, value: Any) -> str:

@@ -133,8 +133,10 @@ class _Lists:
             matches=f"{total} match" + ("es" if count == 1 else ""),
             caption=f"{module.title}, {self._order()}",
             columns=tuple(self._heads()),
-            empty_title=f"No {kind.SINGULAR.lower()} matches" if chips else f"No {module.title.lower()} yet",
-            empty_text="Remove a filter, or try fewer words." if chips else self._first(module.title, may=may_create),
+            empty_title=f"No {module.title.lower()} match" if chips else f"No {module.title.lower()} yet",
+            empty_text="Remove a filter or search for fewer words."
+            if chips
+            else self._first(module.title, may=may_create),
         )
 
     async def _page(self) -> tuple[Listing, int]:
@@ -229,8 +231,8 @@ class _Lists:
     def _sum(self, total: str, *, filtered: bool) -> str:
         limit = self._visit.workspace.entitlements.limits.get(self._name)
         plan = self._visit.workspace.entitlements.plan or self._visit.workspace.catalog.default_plan
-        room = f" · {self._visit.formats.number(limit)} in the plan {plan.name}" if limit is not None else ""
-        return f"{total} match{room}" if filtered else f"{total} in all{room}"
+        room = f" · {self._visit.formats.number(limit)} in plan {plan.name}" if limit is not None else ""
+        return f"{total} match{room}" if filtered else f"{total} in total{room}"
 
     def _search_hint(self) -> str:
         labels = [self._type.member(name).label.lower() for name in self._type.SEARCHED]
@@ -245,5 +247,5 @@ class _Lists:
 
     def _first(self, title: str, *, may: bool) -> str:
         if may:
-            return f"Make the first one here, or let another system write {title.lower()} over the API."
-        return "Whoever may create them makes the first one."
+            return f"Create the first one here, or let another system create {title.lower()} through the API."
+        return f"You do not have permission to create {title.lower()}."

@@ -25,11 +25,11 @@ async def set_one(context: PageContext, module: str, id: str) -> Response:  # no
     record_type, records = record_type_of(context, module), context.services.records
     member = next((one for one in record_type.members if one.name == form.get("member")), None)
     if member is None or member.kind not in _SETTABLE:
-        raise NotFound("There is no such member to set.")
+        raise NotFound("This field cannot be set here.")
     call = records.call(context.tenant, context.caller, module)
     document = await records.reads.detail(call, id)
     if form.get("revision") != str(document.revision):
-        raise RevisionMismatch("Somebody changed this record meanwhile, so it was left as it is. Look at it again.")
+        raise RevisionMismatch("Someone else changed this record, so nothing was changed now. Check it and try again.")
     record, value = msgspec.json.decode(document.body), meant(member, form.get("value", ""))
     message = _message(member, record["name"], value)
     written = await records.writes.update(call, id, {member.name: value}, etag(document.revision, document.body))

@@ -1,4 +1,4 @@
-// Dragging cards between lanes: the second way; each card's Move button is the first.
+// Dragging cards between lanes, as an alternative to each card's Move button.
 import { post } from "./forms.js";
 
 let dragged = null;

@@ -1,4 +1,4 @@
-// Forms: one click sends once, unsaved text is not lost unasked, the first wrong field has the focus.
+// Forms: one click sends once, leaving with unsaved text asks first, the first invalid field has the focus.
 import { fetchPage, swapParts } from "./swap.js";
 import { show, strong, icon, toast } from "./parts.js";
 
@@ -35,25 +35,25 @@ function submitted(event) {
   if (button?.dataset.busy) busy(button);
 }
 
-// Sends a form and takes from the answering page what changed, and what it says was done.
+// Sends a form, swaps in the changed parts of the page in the response, and shows its confirmation.
 export async function post(form, button = null) {
   const data = new URLSearchParams(new FormData(form));
   if (button?.name) data.set(button.name, button.value);
   form.closest("[popover]")?.hidePopover();
   try {
     const { ok, page } = await fetchPage(form.action, { method: "POST", body: data });
-    const said = page.querySelector(".toasts [data-toast]");
+    const confirmation = page.querySelector(".toasts [data-toast]");
     if (ok && page.querySelector("[data-live]")) {
       swapParts(page, { asked: true });
-      if (said) show(document.importNode(said, true));
+      if (confirmation) show(document.importNode(confirmation, true));
       return true;
     }
-    refused(page.querySelector(".empty h1, h1")?.textContent ?? "That did not work", page.querySelector(".empty p")?.textContent ?? "");
+    refused(page.querySelector(".empty h1, h1")?.textContent ?? "Something went wrong", page.querySelector(".empty p")?.textContent ?? "");
   } catch {
-    refused("That did not reach the server", "Nothing was changed. Try it again when you are connected.");
+    refused("The server could not be reached", "Check your connection and try again.");
   }
   const { ok, page } = await fetchPage(location.href).catch(() => ({ ok: false }));
-  if (ok) swapParts(page, { asked: true }); // back to what is true
+  if (ok) swapParts(page, { asked: true }); // back to the stored state
   return false;
 }
 
@@ -63,9 +63,9 @@ function refused(title, text) {
   banner.className = "banner bad";
   banner.dataset.refused = "";
   banner.setAttribute("role", "alert");
-  const said = strong(title + ".");
-  said.append(` ${text}`);
-  banner.append(icon("alert"), said);
+  const message = strong(title + ".");
+  message.append(` ${text}`);
+  banner.append(icon("alert"), message);
   document.querySelector("main .page-head").after(banner);
 }
 
@@ -88,7 +88,7 @@ function dirty(event) {
   form.querySelector("[data-dirty-note]")?.removeAttribute("hidden");
 }
 
-// The browser's own checks on leaving a field; the server has the last word.
+// The browser's own checks when a field is left; the server checks again.
 function check(input) {
   const field = input.closest(".field");
   if (!field || !input.id || !input.matches(".in")) return;
@@ -99,17 +99,17 @@ function check(input) {
     field.querySelector(".err")?.remove();
   }
   if (!wrong) return;
-  const said = document.createElement("span");
-  said.className = "err";
-  said.dataset.own = "";
-  said.id = `${input.id}-own`;
-  said.append(icon("alert"), input.validationMessage);
-  field.append(said);
+  const message = document.createElement("span");
+  message.className = "err";
+  message.dataset.own = "";
+  message.id = `${input.id}-own`;
+  message.append(icon("alert"), input.validationMessage);
+  field.append(message);
   input.setAttribute("aria-invalid", "true");
-  input.setAttribute("aria-describedby", said.id);
+  input.setAttribute("aria-describedby", message.id);
 }
 
-// The test mail: the answer tells each step on a line of its own as it is done.
+// The test email: the response has a line for each step, sent when the step is done.
 async function steps(form, button) {
   const result = form.querySelector("[data-result]");
   try {
@@ -126,7 +126,7 @@ async function steps(form, button) {
       for (const line of lines) if (line) result.replaceChildren(...fragment(JSON.parse(line).html));
     }
   } catch {
-    toast("The test could not be made; load the page anew", "bad");
+    toast("The test could not run. Reload the page and try again.", "bad");
   }
   free(button);
 }

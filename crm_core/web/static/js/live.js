@@ -1,60 +1,60 @@
-// The open page follows what happens: brand and menu change in place, records and the console show what is new.
+// Keeps the open page up to date: brand and menu change in place, records and the console show what is new.
 import { fetchPage, freshRows, replace, swapFrame, swapParts } from "./swap.js";
 import { icon, strong, toast } from "./parts.js";
 
-const QUIET = 250; // milliseconds in which events gather into one change
+const QUIET = 250; // milliseconds in which events are collected into one change
 const ANNOUNCE = 5000;
-const LOOK = 10000; // the console also shows attempts that changed nothing, which no event tells
+const POLL = 10000; // the console also shows attempts that changed nothing, for which there is no event
 
 const main = () => document.getElementById("main");
 let pending = new Map();
 let timer = null;
-let lastSaid = 0;
+let lastAnnounced = 0;
 
 export function live() {
   const stream = document.body.dataset.stream;
-  if (!stream) return watchDoor();
-  if ("sync" in main().dataset) setInterval(look, LOOK);
+  if (!stream) return watchAnonymous();
+  if ("sync" in main().dataset) setInterval(poll, POLL);
   const channel = "BroadcastChannel" in self ? new BroadcastChannel(`crm ${stream}`) : null;
   if (channel) channel.onmessage = ({ data }) => receive(data);
-  const tell = (data) => { channel?.postMessage(data); receive(data); };
-  // One tab of a browser holds the stream for all of them: a browser opens only six connections to a server.
-  if (navigator.locks && channel) navigator.locks.request(`crm ${stream}`, () => listen(stream, tell));
-  else listen(stream, tell);
+  const send = (data) => { channel?.postMessage(data); receive(data); };
+  // One tab of a browser reads the stream for all of them: a browser opens only six connections to a server.
+  if (navigator.locks && channel) navigator.locks.request(`crm ${stream}`, () => listen(stream, send));
+  else listen(stream, send);
 }
 
-function listen(stream, tell) {
+function listen(stream, send) {
   return new Promise((done) => {
     const source = new EventSource(stream);
     let dropped = false;
-    source.addEventListener("ready", () => { tell({ kind: "ready", again: dropped }); dropped = false; });
-    source.addEventListener("reset", () => tell({ kind: "ready", again: true }));
+    source.addEventListener("ready", () => { send({ kind: "ready", again: dropped }); dropped = false; });
+    source.addEventListener("reset", () => send({ kind: "ready", again: true }));
     for (const kind of ["sync.applied", "modules.changed", "record.changed"]) {
-      source.addEventListener(kind, (event) => tell({ kind, ...JSON.parse(event.data) }));
+      source.addEventListener(kind, (event) => send({ kind, ...JSON.parse(event.data) }));
     }
     source.onerror = () => {
       dropped = true;
       const ended = source.readyState === EventSource.CLOSED;
-      tell({ kind: ended ? "ended" : "dropped" });
+      send({ kind: ended ? "ended" : "dropped" });
       if (ended) done();
     };
   });
 }
 
 function receive(event) {
-  if (event.kind === "dropped") return word("Not live, reconnecting", false);
+  if (event.kind === "dropped") return showState("Not live, reconnecting", false);
   if (event.kind === "ended") return ended();
   if (event.kind === "ready") {
-    word("Live", true);
+    showState("Live", true);
     if (!event.again) return;
   }
   pending.set(event.kind === "record.changed" ? `${event.type} ${event.id}` : event.kind, event);
   timer ??= setTimeout(change, QUIET);
 }
 
-async function look() {
+async function poll() {
   if (document.visibilityState !== "visible" || timer) return;
-  await takePage([]).catch(() => word("Not live, reconnecting", false));
+  await refreshPage([]).catch(() => showState("Not live, reconnecting", false));
 }
 
 async function change() {
@@ -64,16 +64,16 @@ async function change() {
   const again = events.some((event) => event.kind === "ready");
   const frame = again || events.some((event) => event.kind !== "record.changed");
   try {
-    if (frame) await takeFrame(events);
+    if (frame) await refreshFrame(events);
     const mine = events.filter((event) => event.kind === "record.changed" && isMine(event));
-    if (again || mine.length || (frame && follows())) await takePage(mine);
-    word(`Live, last change ${new Date().toLocaleTimeString([], { hour12: false })}`, true);
+    if (again || mine.length || (frame && follows())) await refreshPage(mine);
+    showState(`Live, last change ${new Date().toLocaleTimeString([], { hour12: false })}`, true);
   } catch {
-    word("Not live, reconnecting", false); // the next event, or the stream's own return, tries again
+    showState("Not live, reconnecting", false); // the next event, or the reconnected stream, tries again
   }
 }
 
-async function takeFrame(events) {
+async function refreshFrame(events) {
   const current = document.querySelector(".side [aria-current]")?.getAttribute("href")?.split("/").at(-1) || "dashboard";
   const { ok, redirected, page } = await fetchPage(`${document.body.dataset.root}/frame?current=${encodeURIComponent(current)}`);
   if (redirected) return ended();
@@ -81,19 +81,19 @@ async function takeFrame(events) {
   await swapFrame(page);
   const module = main().dataset.module;
   const gone = module && !page.body.dataset.modules.split(" ").includes(module);
-  if (gone) return takenAway();
+  if (gone) return moduleGone();
   const applied = events.filter((event) => event.kind === "sync.applied");
-  if (applied.length) say(applied.length === 1 ? `New ${applied[0].type} applied by the platform, revision ${applied[0].revision}` : `${applied.length} changes applied by the platform`);
+  if (applied.length) announce(applied.length === 1 ? `New ${applied[0].type} applied by the platform, revision ${applied[0].revision}` : `${applied.length} changes applied by the platform`);
 }
 
-async function takePage(events) {
+async function refreshPage(events) {
   if (main().querySelector(":scope > [data-gone]")) return;
-  if ("editing" in main().dataset) return events.forEach(editedMeanwhile);
+  if ("editing" in main().dataset) return events.forEach(editedByOthers);
   const { ok, page } = await fetchPage(location.href);
   if (!ok) return;
   const fresh = page.getElementById("main");
   if (fresh?.dataset.revision) main().dataset.revision = fresh.dataset.revision;
-  swapParts(page, { held: hold });
+  swapParts(page, { offer });
   swapCounts(page);
 }
 
@@ -110,20 +110,20 @@ function follows() {
 
 function swapCounts(page) {
   const fresh = page.querySelector("[data-swap='side']");
-  const held = document.querySelector("[data-swap='side']");
+  const side = document.querySelector("[data-swap='side']");
   fresh?.querySelectorAll(".count").forEach((count) => {
-    const link = held?.querySelector(`a[href="${CSS.escape(count.closest("a").getAttribute("href"))}"] .count`);
+    const link = side?.querySelector(`a[href="${CSS.escape(count.closest("a").getAttribute("href"))}"] .count`);
     if (link) link.textContent = count.textContent;
   });
 }
 
-// Rows never arrive above the row being read: a button says how many there are.
-function hold(mine, part) {
+// New rows do not appear above the row being read: a button offers them.
+function offer(mine, part) {
   const news = mine.parentElement.querySelector("[data-news]") ?? mine.closest("section")?.querySelector("[data-news]");
   if (!news) return replace(mine, part);
   const total = freshRows(mine, part);
-  if (!total) return replace(mine, part); // something went away: nothing jumps by that
-  news.querySelector("span").textContent = total === 1 ? "1 change: show it" : `${total} changes: show them`;
+  if (!total) return replace(mine, part); // rows were only removed, so nothing jumps
+  news.querySelector("span").textContent = total === 1 ? "Show 1 change" : `Show ${total} changes`;
   news.hidden = false;
   news.querySelector("button").onclick = () => {
     replace(mine, part);
@@ -132,10 +132,10 @@ function hold(mine, part) {
   };
 }
 
-function takenAway() {
+function moduleGone() {
   const name = document.title.split(" · ")[0];
   if (main().querySelector(":scope > [data-gone]")) return;
-  const banner = notice("info", "lock", "This module is no longer part of your workspace.", `The platform switched it off. What stands on this page (${name}) stays until you leave it; what was saved is kept.`);
+  const banner = notice("info", "lock", "This module is no longer part of your workspace.", `Your platform operator has disabled it. You can read this page (${name}) until you leave it. Saved data is not lost.`);
   banner.dataset.gone = "";
   banner.setAttribute("role", "alert");
   banner.append(link(`${document.body.dataset.root}/`, "Go to the dashboard"));
@@ -144,9 +144,9 @@ function takenAway() {
   banner.querySelector("a").focus();
 }
 
-function editedMeanwhile(event) {
+function editedByOthers(event) {
   if (event.revision <= Number(main().dataset.revision) || main().querySelector("[data-meanwhile]")) return;
-  const banner = notice("warn", "alert", "Somebody saved this record while you were editing.", "What you typed is kept. When you save, you choose for each field that both of you changed.");
+  const banner = notice("warn", "alert", "Someone saved this record while you were editing.", "Your input is still here. When you save, you choose a version for each field that you both changed.");
   banner.dataset.meanwhile = "";
   banner.setAttribute("role", "status");
   main().querySelector(".page-head").after(banner);
@@ -154,8 +154,8 @@ function editedMeanwhile(event) {
 
 function ended() {
   if (document.querySelector("[data-ended]")) return;
-  word("Not live: signed out", false);
-  const banner = notice("warn", "lock", "You are signed out.", "What you typed stays on this page.");
+  showState("Not live: signed out", false);
+  const banner = notice("warn", "lock", "You are signed out.", "Your input stays on this page.");
   banner.dataset.ended = "";
   banner.setAttribute("role", "alert");
   banner.append(link(`${document.body.dataset.root}/login?next=${encodeURIComponent(location.pathname + location.search)}`, "Sign in"));
@@ -165,9 +165,9 @@ function ended() {
 function notice(tone, name, title, text) {
   const banner = document.createElement("div");
   banner.className = `banner ${tone}`;
-  const said = strong(title);
-  said.append(` ${text}`);
-  banner.append(icon(name), said);
+  const message = strong(title);
+  message.append(` ${text}`);
+  banner.append(icon(name), message);
   return banner;
 }
 
@@ -181,7 +181,7 @@ function link(href, text) {
   return row;
 }
 
-function word(text, ok) {
+function showState(text, ok) {
   document.body.dataset.live = ok ? "on" : "off";
   const region = document.querySelector("[data-live-word]");
   if (!region) return;
@@ -190,14 +190,14 @@ function word(text, ok) {
 }
 
 // At most one announcement in five seconds.
-function say(text) {
-  if (Date.now() - lastSaid < ANNOUNCE) return;
-  lastSaid = Date.now();
+function announce(text) {
+  if (Date.now() - lastAnnounced < ANNOUNCE) return;
+  lastAnnounced = Date.now();
   toast(text);
 }
 
-// Before signing in there is no stream: the brand is looked at again whenever somebody comes back to the tab.
-function watchDoor() {
+// Before signing in there is no stream: the brand is checked again when the user returns to the tab.
+function watchAnonymous() {
   let etag = null;
   document.addEventListener("visibilitychange", async () => {
     if (document.visibilityState !== "visible") return;

@@ -14,7 +14,7 @@ export function watchParts() {
   watchSubnav();
 }
 
-// Says what was done elsewhere or just now. Errors that one must act on belong into the page.
+// Says what was just done, here or elsewhere. Errors that need an action belong in the page.
 export function toast(text, tone = "ok") {
   const made = document.createElement("div");
   made.className = `toast ${tone}`;
@@ -75,7 +75,7 @@ async function copy(button) {
     toast("Copied");
   } catch {
     getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
-    toast("Selected: copy it with the keyboard", "info");
+    toast("Text selected: copy it with your keyboard", "info");
   }
 }
 

@@ -1,45 +1,45 @@
-// Putting newly rendered parts of a page into the open one. Focus, scroll and typed text stay.
+// Puts newly rendered parts of a page into the open one. Focus, scroll position and typed text stay.
 
-// What stands around the page: brand, menu, notices, footer, the theme. Everything changes in one frame.
+// Swaps the frame of the page: brand, menu, notices, footer, theme. Everything changes in one frame of the screen.
 export async function swapFrame(fresh) {
   const sheet = await sheetOf(fresh);
   await Promise.all([...fresh.querySelectorAll("[data-swap] img")].map(decoded));
   await new Promise(requestAnimationFrame);
-  document.documentElement.dataset.swapping = ""; // colours change at once, not by the transitions of hovering
+  document.documentElement.dataset.swapping = ""; // colors change immediately, without the transitions of hovering
   if (sheet) document.adoptedStyleSheets = [sheet];
   for (const part of fresh.querySelectorAll("[data-swap]")) {
-    const held = document.querySelector(`[data-swap="${part.dataset.swap}"]`);
-    if (held && held.innerHTML !== part.innerHTML) keepingFocus(held, () => held.replaceChildren(...adopted(part)));
+    const old = document.querySelector(`[data-swap="${part.dataset.swap}"]`);
+    if (old && old.innerHTML !== part.innerHTML) keepingFocus(old, () => old.replaceChildren(...adopted(part)));
   }
   document.body.dataset.modules = fresh.body.dataset.modules ?? "";
   if (fresh.documentElement.dataset.scheme) document.documentElement.dataset.scheme = fresh.documentElement.dataset.scheme;
   else delete document.documentElement.dataset.scheme;
   document.getElementById("icon").href = fresh.getElementById("icon").getAttribute("href");
-  document.body.offsetHeight; // the new colours are in force before transitions are allowed again
+  document.body.offsetHeight; // the new colors are applied before transitions are allowed again
   delete document.documentElement.dataset.swapping;
   document.title = document.title.replace(/ · [^·]*$/, fresh.title.match(/ · [^·]*$/)?.[0] ?? "");
 }
 
-// Parts of the page itself. Parts that rows would jump in are held back behind a button.
-// ``asked``: the user did something and waits for it; otherwise a part that one is filling in is left alone.
-export function swapParts(fresh, { held = null, asked = false } = {}) {
+// Swaps the parts of the page itself. ``offer`` gets the parts in which rows would jump.
+// ``asked``: the user did something and waits for it; otherwise a part that is being filled in stays as it is.
+export function swapParts(fresh, { offer = null, asked = false } = {}) {
   for (const part of fresh.querySelectorAll("[data-live]")) {
     const mine = document.querySelector(`[data-live="${part.dataset.live}"]`);
     if (!mine || same(mine, part)) continue;
-    if (held && "hold" in mine.dataset) held(mine, part);
+    if (offer && "offer" in mine.dataset) offer(mine, part);
     else if (asked || !mine.querySelector("input:focus, select:focus, textarea:focus, :popover-open")) replace(mine, part);
   }
 }
 
-// Whether two renderings say the same: how long ago something was, and the form's token, change by themselves.
+// Whether two renderings are the same except for relative times and the form's token.
 export function same(mine, part) {
   return lasting(mine) === lasting(part);
 }
 
-// The rows of a part that are new or say something else than before.
+// How many rows of a part are new or changed.
 export function freshRows(mine, part) {
-  const held = new Set([...mine.querySelectorAll("tbody tr")].map(lasting));
-  return [...part.querySelectorAll("tbody tr")].filter((row) => !held.has(lasting(row))).length;
+  const known = new Set([...mine.querySelectorAll("tbody tr")].map(lasting));
+  return [...part.querySelectorAll("tbody tr")].filter((row) => !known.has(lasting(row))).length;
 }
 
 function lasting(part) {
@@ -66,13 +66,13 @@ function adopted(part) {
   return [...part.childNodes].map((node) => document.importNode(node, true));
 }
 
-function keepingFocus(held, change) {
-  const focused = held.contains(document.activeElement) ? document.activeElement : null;
+function keepingFocus(parent, change) {
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   const mark = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") ? `[href="${CSS.escape(focused.getAttribute("href"))}"]` : null);
-  const { scrollLeft, scrollTop } = held;
+  const { scrollLeft, scrollTop } = parent;
   change();
-  held.scrollTo(scrollLeft, scrollTop);
-  if (mark) held.querySelector(mark)?.focus({ preventScroll: true });
+  parent.scrollTo(scrollLeft, scrollTop);
+  if (mark) parent.querySelector(mark)?.focus({ preventScroll: true });
 }
 
 async function sheetOf(fresh) {
@@ -90,5 +90,5 @@ async function decoded(img) {
   const image = new Image();
   image.referrerPolicy = "no-referrer";
   image.src = img.getAttribute("src");
-  await Promise.race([image.decode().catch(() => {}), new Promise((done) => setTimeout(done, 400))]); // a missing picture keeps nothing back
+  await Promise.race([image.decode().catch(() => {}), new Promise((done) => setTimeout(done, 400))]); // a missing image delays nothing
 }
