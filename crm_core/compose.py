@@ -116,7 +116,7 @@ def watched(installation: Installation, now: Now) -> Configuration:
     )
 
 
-class OnDemand:
+class ConfigurationOnDemand:
     """The admin's files, each loaded when it is first asked for: a broken roster stops no command but its own."""
 
     generation = 1
@@ -153,7 +153,7 @@ class OnDemand:
         return ()
 
 
-async def opened(installation: Installation) -> StorageBackend:
+async def open_backend(installation: Installation) -> StorageBackend:
     """The store, open. The caller holds the folder's lock where the backend is exclusive. Raises SetupError."""
     settings = installation.settings
     backend = installation.registry.backends[settings.storage.backend]()

@@ -14,7 +14,7 @@ from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import Committed, Unit
-from crm_core.records.guarded_store import Call
+from crm_core.records.guarded_store import RecordAccess
 from crm_core.records.service import Records
 from crm_core.settings.catalog import load_catalog
 from crm_core.settings.roles import load_roles
@@ -75,8 +75,8 @@ class World:
             ids=Ids(self.clock),
         )
 
-    def call(self, record_type: str = "customers", caller: Caller = TOKEN, tenant: str = "north") -> Call:
-        return self.records.call(tenant, caller, record_type)
+    def access(self, record_type: str = "customers", caller: Caller = TOKEN, tenant: str = "north") -> RecordAccess:
+        return self.records.access(tenant, caller, record_type)
 
     async def features(self, data: dict[str, Any], tenant: str = "north") -> None:
         """What a push of features leaves behind."""
@@ -96,12 +96,12 @@ class World:
     async def create(self, record_type: str = "customers", **members: Any) -> dict[str, Any]:
         """A record that must be taken."""
         data = {"name": "Ada Lovelace", **members}
-        written = await self.records.writes.create(self.call(record_type), data, None)
+        written = await self.records.writes.create(self.access(record_type), data, None)
         return read(written.body)
 
     async def list(self, record_type: str = "customers", caller: Caller = TOKEN, **parameters: str) -> dict[str, Any]:
         """A page as the wire shows it."""
-        return read((await self.records.reads.list(self.call(record_type, caller), parameters)).body)
+        return read((await self.records.reads.list(self.access(record_type, caller), parameters)).body)
 
     async def ids(self, record_type: str = "customers", **parameters: str) -> list[str]:
         """The ids of all pages."""

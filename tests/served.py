@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from crm_core.compose import application, clock, compose, install, opened, watched
+from crm_core.compose import application, clock, compose, install, open_backend, watched
 from crm_core.model.caller import Caller
 from crm_core.server.serve import serve
 from crm_core.services import Services
@@ -114,7 +114,7 @@ async def instance(folder: Path, files: dict[str, str] | None = None) -> AsyncIt
     for name, text in (files or {}).items():
         (config / name).write_text(text)
     installation = install(config, os.environ)
-    backend = await opened(installation)
+    backend = await open_backend(installation)
     for tenant in ("northwind", "contoso"):
         await backend.create(tenant)
     services = compose(installation, backend, watched(installation, clock))

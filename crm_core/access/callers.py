@@ -20,8 +20,8 @@ class Callers:
             return await self._tokens.caller(tenant, text)
         return await self._sessions.by_access_token(tenant, text)
 
-    async def still(self, tenant: str, caller: Caller) -> Caller:
+    async def current(self, tenant: str, caller: Caller) -> Caller:
         """The caller as they are now. Raises Unauthenticated where the credential has ended."""
         if caller.session is None:
-            return await self._tokens.still(tenant, caller.id)
+            return await self._tokens.current(tenant, caller.id)
         return await self._sessions.caller(tenant, caller.session)

@@ -221,7 +221,7 @@ class Feeds:
         made = [(place, one, _framed(place, one)) for place, one in _placed(notices or ())]
         for stream in tuple(streams):
             try:
-                caller = stream.caller = await self._callers.still(tenant, stream.caller)
+                caller = stream.caller = await self._callers.current(tenant, stream.caller)
             except Unauthenticated:
                 stream.end()
                 continue

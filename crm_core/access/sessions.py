@@ -72,19 +72,19 @@ class Sessions:
         self._now = now
         self._ids = ids
 
-    async def open(self, tenant: str, held: StoredUser, kind: Kind) -> Session:
+    async def open(self, tenant: str, stored: StoredUser, kind: Kind) -> Session:
         """A new sign-in of a user whose password was right."""
         now = self._now()
         lifetime = BROWSER_LIFETIME if kind == "browser" else REFRESH_LIFETIME
         session = Session(
             id=self._ids.new(),
-            user=held.user.id,
-            epoch=held.user.epoch,
+            user=stored.user.id,
+            epoch=stored.user.epoch,
             kind=kind,
             created_at=to_wire(now),
             expires_at=to_wire(now + lifetime),
         )
-        gone = await self._sweep(tenant, held, now)
+        gone = await self._sweep(tenant, stored, now)
         unit = Unit(now=int(now.timestamp()), puts=(session.put(),), deletes=gone)
         await commit(self._backend, tenant, unit)  # it expects nothing, so nothing stands against it
         return session
@@ -103,11 +103,11 @@ class Sessions:
         """What the browser keeps of a session."""
         return self._signed.make("cookie", tenant, session.id, lifetime=BROWSER_LIFETIME)
 
-    def confirmation(self, tenant: str, session_id: str) -> str:
+    def csrf_token(self, tenant: str, session_id: str) -> str:
         """A CSRF token: what pages of the session's own know and other sites do not."""
         return self._signed.make("csrf", tenant, session_id, lifetime=BROWSER_LIFETIME)
 
-    def confirms(self, tenant: str, session_id: str, text: str) -> bool:
+    def is_csrf_token(self, tenant: str, session_id: str, text: str) -> bool:
         """Whether a text is a CSRF token of this session."""
         return self._signed.read("csrf", text) == (tenant, session_id)
 
@@ -179,19 +179,19 @@ class Sessions:
 
     async def _user(self, tenant: str, session: Session) -> StoredUser:
         document = (await self._backend.get(tenant, USERS, session.user)).document
-        held = None if document is None else read_user(document)
-        if held is None or held.user.disabled or held.user.epoch != session.epoch:
+        stored = None if document is None else read_user(document)
+        if stored is None or stored.user.disabled or stored.user.epoch != session.epoch:
             raise Unauthenticated(_REFUSAL)
-        return held
+        return stored
 
-    async def _sweep(self, tenant: str, held: StoredUser, now: datetime) -> tuple[Delete, ...]:
+    async def _sweep(self, tenant: str, stored: StoredUser, now: datetime) -> tuple[Delete, ...]:
         """The user's sessions to forget now: of the oldest those that are over, or the very oldest of too many."""
         query = PageQuery(
-            collection=SESSIONS, sort="created_at", filters=(("user", held.user.id),), limit=_SWEPT, total=True
+            collection=SESSIONS, sort="created_at", filters=(("user", stored.user.id),), limit=_SWEPT, total=True
         )
         page = await self._backend.page(tenant, query)
         oldest = [_read(document) for document in page.documents]
-        over = [one.id for one in oldest if one.epoch != held.user.epoch or from_wire(one.expires_at) <= now]
+        over = [one.id for one in oldest if one.epoch != stored.user.epoch or from_wire(one.expires_at) <= now]
         if not over and (page.total or 0) >= MAX_SESSIONS:
             over = [oldest[0].id]
         return tuple(Delete(SESSIONS, session_id) for session_id in over)

@@ -48,15 +48,15 @@ class SignIn:
     async def sign_in(self, tenant: str, email: str, password: str, *, source: str | None, kind: Kind) -> Session:
         """A new session. Raises InvalidCredentials (also for unknown and disabled users), LoginThrottled."""
         async with self._throttle.attempt(tenant, email, source) as attempt:
-            held = await self._users.by_email(tenant, email)
-            right = await self._verified(attempt, None if held is None else held.user.password, password)
-            attempt.succeeded = right and held is not None and not held.user.disabled
-        if held is None or not attempt.succeeded:
+            stored = await self._users.by_email(tenant, email)
+            right = await self._verified(attempt, None if stored is None else stored.user.password, password)
+            attempt.succeeded = right and stored is not None and not stored.user.disabled
+        if stored is None or not attempt.succeeded:
             _log.info("sign_in_refused", tenant=tenant, source=source)
             raise InvalidCredentials(_WRONG)
         # Where the password was changed meanwhile, the session is of an epoch that is over and good for nothing.
-        session = await self._sessions.open(tenant, held, kind)
-        _log.info("signed_in", tenant=tenant, source=source, user=held.user.id, kind=kind)
+        session = await self._sessions.open(tenant, stored, kind)
+        _log.info("signed_in", tenant=tenant, source=source, user=stored.user.id, kind=kind)
         return session
 
     async def change_password(
@@ -66,12 +66,12 @@ class SignIn:
 
         Raises InvalidCredentials, LoginThrottled, InvalidRecord, RevisionMismatch.
         """
-        held = await self._users.get(tenant, caller.id)
-        async with self._throttle.attempt(tenant, held.user.email, source) as attempt:
-            attempt.succeeded = await self._verified(attempt, held.user.password, old)
+        stored = await self._users.get(tenant, caller.id)
+        async with self._throttle.attempt(tenant, stored.user.email, source) as attempt:
+            attempt.succeeded = await self._verified(attempt, stored.user.password, old)
         if not attempt.succeeded:
             raise InvalidCredentials("The present password is wrong.")
-        return await self._set(tenant, held, new)
+        return await self._set(tenant, stored, new)
 
     async def link(self, tenant: str, user_id: str, lifetime: timedelta, *, by: Caller | None) -> str:
         """The secret part of a link by which this user may choose a password once.
@@ -81,36 +81,36 @@ class SignIn:
         request, whose link goes to the user's address and is shown to no one else. Raises NotFound, and
         PermissionDenied if the caller may not set this user's password.
         """
-        held = await self._users.get(tenant, user_id)
+        stored = await self._users.get(tenant, user_id)
         roles = (await self._views.of(tenant)).roles
-        require_may_manage(held.user.role, by, roles)
-        powers = sorted(powers_of(held.user.role, roles))
-        return self._signed.make("password", tenant, user_id, held.user.epoch, *powers, lifetime=lifetime)
+        require_may_manage(stored.user.role, by, roles)
+        powers = sorted(powers_of(stored.user.role, roles))
+        return self._signed.make("password", tenant, user_id, stored.user.epoch, *powers, lifetime=lifetime)
 
-    async def linked(self, tenant: str, text: str) -> StoredUser:
+    async def user_of_link(self, tenant: str, text: str) -> StoredUser:
         """The user whom a link is for. Raises Unauthenticated where it is not good any more."""
         parts = self._signed.read("password", text)
         if parts is None or parts[0] != tenant:
             raise Unauthenticated(_SPENT)
         _, user_id, epoch, *powers = parts
         try:
-            held = await self._users.get(tenant, user_id)
+            stored = await self._users.get(tenant, user_id)
         except NotFound:
             raise Unauthenticated(_SPENT) from None
         # A link that was shown while the user could do less must not open the account that can do more.
         roles = (await self._views.of(tenant)).roles
-        grown = not powers_of(held.user.role, roles) <= frozenset(powers)
-        if held.user.disabled or held.user.epoch != epoch or grown:
+        grown = not powers_of(stored.user.role, roles) <= frozenset(powers)
+        if stored.user.disabled or stored.user.epoch != epoch or grown:
             raise Unauthenticated(_SPENT)
-        return held
+        return stored
 
-    async def choose(self, tenant: str, text: str, password: str) -> StoredUser:
+    async def set_password_by_link(self, tenant: str, text: str, password: str) -> StoredUser:
         """Set the password by a link, which is used up by that. Raises Unauthenticated, InvalidRecord."""
-        held = await self.linked(tenant, text)
+        stored = await self.user_of_link(tenant, text)
         try:
-            return await self._set(tenant, held, password)
+            return await self._set(tenant, stored, password)
         except RevisionMismatch:
-            await self.linked(tenant, text)  # used at the same moment: say so
+            await self.user_of_link(tenant, text)  # used at the same moment: say so
             raise
 
     async def _verified(self, attempt: SignInAttempt, kept: str | None, password: str) -> bool:
@@ -120,8 +120,8 @@ class SignIn:
             attempt.withdrawn = True
             raise
 
-    async def _set(self, tenant: str, held: StoredUser, password: str) -> StoredUser:
-        after = await self._users.set_password(tenant, held, password, f"user:{held.user.id}")
+    async def _set(self, tenant: str, stored: StoredUser, password: str) -> StoredUser:
+        after = await self._users.set_password(tenant, stored, password, f"user:{stored.user.id}")
         if after is None:
             raise RevisionMismatch("The user was changed at this very moment; repeat the request.")
         return after

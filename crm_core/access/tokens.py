@@ -155,7 +155,7 @@ class Tokens:
             raise Unauthenticated(_REFUSAL)
         return known.caller
 
-    async def still(self, tenant: str, id: str) -> Caller:  # noqa: A002 -- the wire's word
+    async def current(self, tenant: str, id: str) -> Caller:  # noqa: A002 -- the wire's word
         """The caller of a token that was good before. Raises Unauthenticated where it has ended since."""
         document = (await self._backend.get(tenant, TOKENS, id)).document
         if document is None or _read(document).state(self._now()) != "active":

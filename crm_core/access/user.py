@@ -47,7 +47,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return f"User({self.id})"  # even hashed, a password stays out of logs and traces
 
     @property
-    def rules(self) -> bool:
+    def is_active_super_admin(self) -> bool:
         """Whether this user can sign in as super admin."""
         return self.role == SUPER_ADMIN and not self.disabled and self.password is not None
 
@@ -70,7 +70,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
             "created_at": self.created_at,
             "role": self.role,
             "disabled": self.disabled,
-            "rules": self.rules,
+            "rules": self.is_active_super_admin,
             "words": words(f"{self.name or ''} {self.email}"),
         }
         return Put(USERS, self.id, msgspec.json.encode(self), indexes)
@@ -82,7 +82,7 @@ class StoredUser(msgspec.Struct, frozen=True):
     user: User
     revision: int
 
-    def told(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, Any]:
         """The form that the wire shows."""
         user = self.user
         return {

@@ -127,53 +127,53 @@ class Users:
         Raises NotFound, PermissionDenied, RevisionMismatch, InvalidRecord.
         """
         for _ in range(_ATTEMPTS):
-            held = await self.get(tenant, id)
+            stored = await self.get(tenant, id)
             workspace = await self._views.of(tenant)
-            merged = merge_patch(held.user.writable(), patch)
-            require_may_change(held.user, merged, by, workspace.roles)
-            if revision is not None and revision != held.revision:
+            merged = merge_patch(stored.user.writable(), patch)
+            require_may_change(stored.user, merged, by, workspace.roles)
+            if revision is not None and revision != stored.revision:
                 raise RevisionMismatch("The user was changed in the meantime; read it again.")
-            user = await self._changed(workspace, held.user, merged, by)
-            if user is held.user:
-                return held
-            outcome = await self.replace(tenant, held, user)
+            user = await self._changed(workspace, stored.user, merged, by)
+            if user is stored.user:
+                return stored
+            outcome = await self.replace(tenant, stored, user)
             if outcome is not None:
                 return outcome
         raise _busy()
 
-    async def set_password(self, tenant: str, held: StoredUser, password: str, actor: str) -> StoredUser | None:
-        """Give a user a new password, which ends all sign-ins; None where the user has changed since ``held``.
+    async def set_password(self, tenant: str, stored: StoredUser, password: str, actor: str) -> StoredUser | None:
+        """Give a user a new password, which ends all sign-ins; None where the user has changed since ``stored``.
 
         Raises InvalidRecord.
         """
-        data = {"email": held.user.email, "role": held.user.role, "password": password}
+        data = {"email": stored.user.email, "role": stored.user.role, "password": password}
         workspace = await self._views.of(tenant)
-        wanted, findings = read_input(data, held.user, workspace.catalog, workspace.roles)
+        wanted, findings = read_input(data, stored.user, workspace.catalog, workspace.roles)
         if wanted is None:
             raise _invalid(findings)
         user = msgspec.structs.replace(
-            held.user,
+            stored.user,
             password=await self._passwords.hash(password),
-            epoch=held.user.epoch + 1,
+            epoch=stored.user.epoch + 1,
             updated_at=to_wire(self._now()),
             updated_by=actor,
         )
-        return await self.replace(tenant, held, user)
+        return await self.replace(tenant, stored, user)
 
-    async def replace(self, tenant: str, held: StoredUser, user: User) -> StoredUser | None:
-        """Put a user in the place of the held one; None where that has changed, or what the change rests on.
+    async def replace(self, tenant: str, stored: StoredUser, user: User) -> StoredUser | None:
+        """Put a user in the place of the stored one; None where that has changed, or what the change rests on.
 
         A new password ends the account's lock-out: those who failed did not know this one.
 
         Raises InvalidRecord where the address is taken or nobody would be left to rule.
         """
-        expect: list[Expectation] = [DocumentAt(USERS, user.id, held.revision)]
-        if held.user.rules and not user.rules:
-            expect.append(await self._another_ruler(tenant, user))
+        expect: list[Expectation] = [DocumentAt(USERS, user.id, stored.revision)]
+        if stored.user.is_active_super_admin and not user.is_active_super_admin:
+            expect.append(await self._another_super_admin(tenant, user))
         outcome = await self._commit(tenant, user, expect)
         if isinstance(outcome, Conflict):
             return None
-        if user.password != held.user.password:
+        if user.password != stored.user.password:
             self._throttle.unlock(tenant, user.email)
         return StoredUser(user, outcome.documents[0])
 
@@ -190,7 +190,7 @@ class Users:
             return user
         return msgspec.structs.replace(changed, updated_at=to_wire(self._now()), updated_by=actor_of(by))
 
-    async def _another_ruler(self, tenant: str, user: User) -> Expectation:
+    async def _another_super_admin(self, tenant: str, user: User) -> Expectation:
         """That some other super admin is still there as found now: two cannot put each other out at one moment."""
         query = PageQuery(collection=USERS, sort="created_at", filters=(("rules", True),), limit=2)
         for document in (await self._backend.page(tenant, query)).documents:

@@ -131,12 +131,12 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
 def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The items of a command done in this process, while the store is open."""
     from crm_core.commands import perform as command
-    from crm_core.compose import OnDemand, clock, compose, opened
+    from crm_core.compose import ConfigurationOnDemand, clock, compose, open_backend
 
     with asyncio.Runner() as runner:
-        backend = runner.run(opened(installation))
+        backend = runner.run(open_backend(installation))
         try:
-            services = compose(installation, backend, OnDemand(installation, clock))
+            services = compose(installation, backend, ConfigurationOnDemand(installation, clock))
             services.stop.set()  # nothing is served here, so no stream has more to wait for
             result = runner.run(command(services, name, arguments))
             if isinstance(result, dict):

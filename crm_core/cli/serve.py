@@ -33,7 +33,7 @@ def command(config: Path) -> None:
 async def _serve(config: Path) -> None:
     with without_collector():
         from crm_core.commands import perform, tenant
-        from crm_core.compose import application, clock, compose, install, opened, watched
+        from crm_core.compose import application, clock, compose, install, open_backend, watched
         from crm_core.control.lock import FolderLock
         from crm_core.control.server import ControlServer
         from crm_core.server.serve import serve
@@ -46,7 +46,7 @@ async def _serve(config: Path) -> None:
             lock = FolderLock(settings.tenants_dir).acquire()
             stack.callback(lock.release)
         configuration = watched(installation, clock)
-        backend = await opened(installation)
+        backend = await open_backend(installation)
         stack.push_async_callback(backend.close)
         services = compose(installation, backend, configuration)
         if exclusive:

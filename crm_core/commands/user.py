@@ -15,7 +15,7 @@ _PAGE = 200
 
 async def create(services: Services, tenant: str, user: dict[str, Any]) -> dict[str, Any]:
     """Make a user; ``user`` has the members that the API takes."""
-    return (await services.users.create(tenant, user, None)).told()
+    return (await services.users.create(tenant, user, None)).to_wire()
 
 
 async def listed(services: Services, tenant: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ async def listed(services: Services, tenant: str) -> dict[str, Any]:
     query = PageQuery(collection=USERS, sort="email", limit=_PAGE)
     while True:
         users, page = await services.users.page(tenant, query)
-        found += [held.told() for held in users]
+        found += [stored.to_wire() for stored in users]
         if page.next is None:
             return {"users": found}
         query = PageQuery(collection=USERS, sort="email", limit=_PAGE, after=page.next)
@@ -32,24 +32,24 @@ async def listed(services: Services, tenant: str) -> dict[str, Any]:
 
 async def passwd(services: Services, tenant: str, email: str, password: str) -> dict[str, Any]:
     """Give a user a new password; all their sign-ins end."""
-    held = await _known(services, tenant, email)
-    after = await services.users.set_password(tenant, held, password, OPERATOR)
+    stored = await _known(services, tenant, email)
+    after = await services.users.set_password(tenant, stored, password, OPERATOR)
     if after is None:
         raise StorageUnavailable("The user was changed at this very moment; repeat the command.")
-    return after.told()
+    return after.to_wire()
 
 
 async def change(services: Services, tenant: str, email: str, patch: dict[str, Any]) -> dict[str, Any]:
     """Change a user by a merge patch, as the API does."""
-    held = await _known(services, tenant, email)
-    return (await services.users.update(tenant, held.user.id, patch, None)).told()
+    stored = await _known(services, tenant, email)
+    return (await services.users.update(tenant, stored.user.id, patch, None)).to_wire()
 
 
 async def _known(services: Services, tenant: str, email: str) -> StoredUser:
-    held = await services.users.by_email(tenant, email)
-    if held is None:
+    stored = await services.users.by_email(tenant, email)
+    if stored is None:
         raise NotFound(f"{tenant} has no user {email[:254]!a}; crm user list shows those there are.")
-    return held
+    return stored
 
 
 COMMANDS = {"create": create, "list": listed, "passwd": passwd, "change": change}

@@ -11,8 +11,17 @@ import msgspec
 from crm_core.errors import CrmError, Finding, InvalidRecord
 from crm_core.model.fields import step as pointer_step
 from crm_core.plugin.storage import Committed, Conflict, Unit, WorkspaceAt
-from crm_core.records.guarded_store import ATTEMPTS, Call, GuardedStore, busy, limit_of, limit_reached, notices, room
-from crm_core.records.idempotency import Idempotency, Once, WriteAnswer, claim_of
+from crm_core.records.guarded_store import (
+    ATTEMPTS,
+    GuardedStore,
+    RecordAccess,
+    busy,
+    limit_of,
+    limit_reached,
+    notices,
+    room,
+)
+from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
 from crm_core.records.shape import EXTERNAL_ID
 from crm_core.records.writing import DONE, RecordWrite, Writes, unchanged
 from crm_core.workspace import Workspace, require
@@ -20,7 +29,7 @@ from crm_core.workspace import Workspace, require
 MAX_ITEMS = 500
 _BREATHER = 50  # items between which others get their turn
 
-Outcome = RecordWrite | WriteAnswer | CrmError
+Outcome = RecordWrite | WriteResult | CrmError
 """What becomes of an item: something to write, nothing to write, or a refusal."""
 
 
@@ -30,44 +39,46 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     data: Any
     atomic: bool
     request_id: str
-    asked: Once | None
+    idempotent: IdempotentRequest | None
 
 
 class Batches:
     """Batches of all record types."""
 
-    def __init__(self, ground: GuardedStore, writes: Writes, idempotency: Idempotency) -> None:
-        self._ground = ground
+    def __init__(self, store: GuardedStore, writes: Writes, idempotency: Idempotency) -> None:
+        self._store = store
         self._writes = writes
         self._idempotency = idempotency
 
-    async def run(self, call: Call, batch: Batch) -> WriteAnswer:
+    async def run(self, access: RecordAccess, batch: Batch) -> WriteResult:
         """Do a batch; the answer's body is ``{"results": [...]}``.
 
-        Raises AccessError, InvalidRecord (the batch as such; any item where it is atomic), LimitReached, Replayed.
+        Raises AccessError, InvalidRecord (the batch itself; any item if atomic), LimitReached, ReplayedRefusal.
         """
-        await self._ground.allowed_either(call)
+        await self._store.authorize_either(access)
         items = _items(batch.data)
-        return await self._idempotency.run(call.tenant, batch.asked, lambda: self._run(call, batch, items))
+        return await self._idempotency.run(access.tenant, batch.idempotent, lambda: self._run(access, batch, items))
 
-    async def _run(self, call: Call, batch: Batch, items: list[Any]) -> WriteAnswer:
+    async def _run(self, access: RecordAccess, batch: Batch, items: list[Any]) -> WriteResult:
         for _ in range(ATTEMPTS):
-            workspace = await self._ground.allowed_either(call)
-            outcomes = await self._outcomes(call, workspace, items)
+            workspace = await self._store.authorize_either(access)
+            outcomes = await self._outcomes(access, workspace, items)
             if outcomes is None:
                 continue
             if batch.atomic:
                 _refuse_any(outcomes)
-            written = WriteAnswer(DONE, _told(outcomes, batch.request_id))
-            outcome = await self._commit(call, workspace, outcomes, batch.asked, written)
+            written = WriteResult(DONE, _told(outcomes, batch.request_id))
+            outcome = await self._commit(access, workspace, outcomes, batch.idempotent, written)
             if not isinstance(outcome, Conflict):
                 return written
         raise busy()
 
-    async def _outcomes(self, call: Call, workspace: Workspace, items: list[Any]) -> list[Outcome] | None:
+    async def _outcomes(self, access: RecordAccess, workspace: Workspace, items: list[Any]) -> list[Outcome] | None:
         """What becomes of each item; None where the workspace has moved on meanwhile."""
-        limit = limit_of(call, workspace)
-        left = None if limit is None else limit - await self._ground.backend.count(call.tenant, call.shape.collection)
+        limit = limit_of(access, workspace)
+        left = (
+            None if limit is None else limit - await self._store.backend.count(access.tenant, access.shape.collection)
+        )
         outcomes: list[Outcome] = []
         seen: dict[str, int] = {}
         for at, item in enumerate(items):
@@ -75,10 +86,10 @@ class Batches:
                 await asyncio.sleep(0)
             try:
                 _refuse_repeat(seen, at, item)
-                outcome = await self._outcome(call, workspace, item)
+                outcome = await self._outcome(access, workspace, item)
                 if isinstance(outcome, RecordWrite) and outcome.creates and left is not None:
                     if left <= 0:
-                        outcome = limit_reached(call, workspace)
+                        outcome = limit_reached(access, workspace)
                     left -= 1
             except CrmError as error:
                 if error.status >= 500:
@@ -89,46 +100,46 @@ class Batches:
             outcomes.append(outcome)
         return outcomes
 
-    async def _outcome(self, call: Call, workspace: Workspace, item: Any) -> Outcome | None:
+    async def _outcome(self, access: RecordAccess, workspace: Workspace, item: Any) -> Outcome | None:
         external_id = item.get(EXTERNAL_ID) if isinstance(item, dict) else None
         document = None
         if isinstance(external_id, str):
-            read = await self._ground.backend.find(call.tenant, call.shape.collection, EXTERNAL_ID, external_id)
+            read = await self._store.backend.find(access.tenant, access.shape.collection, EXTERNAL_ID, external_id)
             if read.revision > workspace.revision:
                 return None
             document = read.document
         action = "create" if document is None else "update"
-        require(workspace, call.caller, f"{call.shape.name}.{action}", writes=True)
+        require(workspace, access.caller, f"{access.shape.name}.{action}", writes=True)
         if document is None:
-            return self._writes.creation(call, await self._ground.judged(call, item))
-        stored = call.shape.opened(document.body)
-        content = await self._ground.judged(call, item, stored.writable)
-        return self._writes.change(call, content, stored) or unchanged(document)
+            return self._writes.creation(access, await self._store.validate(access, item))
+        stored = access.shape.parse(document.body)
+        content = await self._store.validate(access, item, stored.writable)
+        return self._writes.change(access, content, stored) or unchanged(document)
 
     async def _commit(
         self,
-        call: Call,
+        access: RecordAccess,
         workspace: Workspace,
         outcomes: list[Outcome],
-        asked: Once | None,
-        written: WriteAnswer,
+        idempotent: IdempotentRequest | None,
+        written: WriteResult,
     ) -> Committed | Conflict | None:
-        steps = [outcome for outcome in outcomes if isinstance(outcome, RecordWrite)]
-        now = int(self._ground.now().timestamp())
-        claims = claim_of(asked, now, written)
-        if not steps and not claims:
+        writes = [outcome for outcome in outcomes if isinstance(outcome, RecordWrite)]
+        now = int(self._store.now().timestamp())
+        claims = claim_of(idempotent, now, written)
+        if not writes and not claims:
             return None
-        expect = [expectation for step in steps for expectation in step.expect]
-        if any(step.creates for step in steps):
-            expect += room(call, workspace)
+        expect = [expectation for write in writes for expectation in write.expect]
+        if any(write.creates for write in writes):
+            expect += room(access, workspace)
         unit = Unit(
             now=now,
             expect=(WorkspaceAt(workspace.revision), *expect),
             claims=claims,
-            puts=tuple(step.put for step in steps),
-            notices=notices(call.shape, [(step.put.id, step.revision) for step in steps]),
+            puts=tuple(write.put for write in writes),
+            notices=notices(access.shape, [(write.put.id, write.revision) for write in writes]),
         )
-        return await self._ground.commit(call.tenant, unit)
+        return await self._store.commit(access.tenant, unit)
 
 
 def _items(data: Any) -> list[Any]:

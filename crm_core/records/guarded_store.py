@@ -1,4 +1,4 @@
-"""What reads and writes of records share: the guard's decision, and units told apart when their ground has moved."""
+"""The store as reads and writes of records use it: behind the guard, with every outcome of a commit resolved."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from crm_core.plugin.storage import (
     StorageBackend,
     Unit,
 )
-from crm_core.records.idempotency import Taken
+from crm_core.records.idempotency import ClaimTaken
 from crm_core.records.shape import Content, Shape, collection_of
 from crm_core.workspace import Views, Workspace, keys_of, require
 
 CHANGED = "record.changed"
-ATTEMPTS = 100  # of a unit whose ground moves: each conflict means that another one got through
+ATTEMPTS = 100  # of a unit that conflicts: each conflict means that another one got through
 
 
-class Call(msgspec.Struct, frozen=True):
+class RecordAccess(msgspec.Struct, frozen=True):
     """An operation on records: in which tenant, by whom, on which type."""
 
     tenant: str
@@ -43,27 +43,27 @@ class GuardedStore:
         self.now = now
         self._views = views
 
-    async def allowed(self, call: Call, *actions: str, writes: bool = False) -> Workspace:
+    async def authorize(self, access: RecordAccess, *actions: str, writes: bool = False) -> Workspace:
         """The workspace in which the caller may do all of the actions. Raises AccessError."""
-        workspace = await self._views.of(call.tenant)
+        workspace = await self._views.of(access.tenant)
         for action in actions:
-            require(workspace, call.caller, f"{call.shape.name}.{action}", writes=writes)
+            require(workspace, access.caller, f"{access.shape.name}.{action}", writes=writes)
         return workspace
 
-    async def allowed_either(self, call: Call) -> Workspace:
+    async def authorize_either(self, access: RecordAccess) -> Workspace:
         """The workspace in which the caller may create or update. Raises AccessError."""
-        workspace = await self._views.of(call.tenant)
-        create, update = f"{call.shape.name}.create", f"{call.shape.name}.update"
-        may = create if create in keys_of(workspace, call.caller) else update
-        require(workspace, call.caller, may, writes=True)
+        workspace = await self._views.of(access.tenant)
+        create, update = f"{access.shape.name}.create", f"{access.shape.name}.update"
+        may = create if create in keys_of(workspace, access.caller) else update
+        require(workspace, access.caller, may, writes=True)
         return workspace
 
-    async def judged(self, call: Call, patch: object, current: dict[str, object] | None = None) -> Content:
+    async def validate(self, access: RecordAccess, patch: object, current: dict[str, object] | None = None) -> Content:
         """The content that a patch leads to, its references followed. Raises InvalidRecord, PluginFailed."""
-        judged = call.shape.judge(patch, current)
+        judged = access.shape.validate(patch, current)
         findings = list(judged.findings)
         for pointer, record_type, id_ in judged.references:
-            if (await self.backend.get(call.tenant, collection_of(record_type), id_)).document is None:
+            if (await self.backend.get(access.tenant, collection_of(record_type), id_)).document is None:
                 told = f"There is no record with this id in {record_type}; create it first."
                 findings.append(Finding(pointer, "dangling_reference", told))
         if findings or judged.content is None:
@@ -71,16 +71,16 @@ class GuardedStore:
         return judged.content
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
-        """Commit. A connection that broke is asked what became of the unit. Raises Taken, StorageUnavailable."""
+        """Commit. A connection that broke is asked what became of the unit. Raises ClaimTaken, StorageUnavailable."""
         try:
             outcome = await self.backend.commit(tenant, unit)
         except OutcomeUnknown:
-            return await self._ascertained(tenant, unit)
+            return await self._resolve(tenant, unit)
         if isinstance(outcome, Conflict) and outcome.what == "claim":
-            raise Taken(outcome.evidence)
+            raise ClaimTaken(outcome.evidence)
         return outcome
 
-    async def _ascertained(self, tenant: str, unit: Unit) -> Committed:
+    async def _resolve(self, tenant: str, unit: Unit) -> Committed:
         """A unit is there if its claim is, or else its first document: neither text is ever made twice."""
         view = await self.backend.view(tenant, None)
         if unit.claims:
@@ -97,20 +97,20 @@ class GuardedStore:
         return Committed(view.seq, view.revision, view.head)
 
 
-def limit_of(call: Call, workspace: Workspace) -> int | None:
+def limit_of(access: RecordAccess, workspace: Workspace) -> int | None:
     """How many records of the type the tenant may have; None: as many as it likes."""
-    return workspace.entitlements.limits.get(call.shape.name)
+    return workspace.entitlements.limits.get(access.shape.name)
 
 
-def room(call: Call, workspace: Workspace) -> tuple[Expectation, ...]:
+def room(access: RecordAccess, workspace: Workspace) -> tuple[Expectation, ...]:
     """What a unit that creates must expect of the collection's size."""
-    limit = limit_of(call, workspace)
-    return () if limit is None else (CountBelow(call.shape.collection, limit),)
+    limit = limit_of(access, workspace)
+    return () if limit is None else (CountBelow(access.shape.collection, limit),)
 
 
-def limit_reached(call: Call, workspace: Workspace) -> LimitReached:
+def limit_reached(access: RecordAccess, workspace: Workspace) -> LimitReached:
     """The refusal where there is no room."""
-    limit, name = limit_of(call, workspace), call.shape.name
+    limit, name = limit_of(access, workspace), access.shape.name
     return LimitReached(f"The plan holds {limit} {name}, and they are used up.", limit=limit, record_type=name)
 
 

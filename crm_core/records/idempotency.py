@@ -32,7 +32,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REFUSALS: tuple[type[CrmError], ...] = (InvalidRecord, ExternalIdTaken, LimitReached)
 
 
-class Once(msgspec.Struct, frozen=True):
+class IdempotentRequest(msgspec.Struct, frozen=True):
     """A request that is to be done once: ``key`` is of caller, path and key, ``digest`` of what was sent."""
 
     key: str
@@ -60,7 +60,7 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     refusal: StoredRefusal | None = None
 
 
-class WriteAnswer(msgspec.Struct, frozen=True):
+class WriteResult(msgspec.Struct, frozen=True):
     """The answer to a write: ``id`` and ``revision`` of the record, for batches empty. ``replayed``: given before."""
 
     status: int
@@ -70,7 +70,7 @@ class WriteAnswer(msgspec.Struct, frozen=True):
     replayed: bool = False
 
 
-class Taken(Exception):
+class ClaimTaken(Exception):
     """The unit's claim is another's; its evidence says what became of that request."""
 
     def __init__(self, evidence: bytes) -> None:
@@ -78,7 +78,7 @@ class Taken(Exception):
         self.evidence = evidence
 
 
-class Replayed(Exception):
+class ReplayedRefusal(Exception):
     """The first request with the key was refused; ``error`` is that refusal."""
 
     def __init__(self, error: CrmError) -> None:
@@ -86,29 +86,29 @@ class Replayed(Exception):
         self.error = error
 
 
-def once(key: str | None, caller: Caller, path: str, sent: bytes) -> Once | None:
+def idempotent_request(key: str | None, caller: Caller, path: str, sent: bytes) -> IdempotentRequest | None:
     """What an Idempotency-Key field asks for; None where there is none. ``sent``: query and body. InvalidParameter."""
     if key is None:
         return None
     if _KEY.fullmatch(key) is None:
         raise InvalidParameter("Idempotency-Key is 1 to 255 printable characters without spaces.")
     place = f"{caller.actor}\n{path}\n{key}"
-    return Once(hashlib.sha256(place.encode()).hexdigest(), hashlib.sha256(sent).hexdigest())
+    return IdempotentRequest(hashlib.sha256(place.encode()).hexdigest(), hashlib.sha256(sent).hexdigest())
 
 
-def claim_of(asked: Once | None, now: int, written: WriteAnswer) -> tuple[Claim, ...]:
+def claim_of(idempotent: IdempotentRequest | None, now: int, written: WriteResult) -> tuple[Claim, ...]:
     """The claim that goes into the unit which does what was asked for."""
-    if asked is None:
+    if idempotent is None:
         return ()
     evidence = Evidence(
-        digest=asked.digest,
+        digest=idempotent.digest,
         until=now + HELD_SECONDS,
         status=written.status,
         id=written.id,
         revision=written.revision,
         body=msgspec.Raw(written.body),
     )
-    return (Claim(KIND, asked.key, msgspec.json.encode(evidence), evidence.until),)
+    return (Claim(KIND, idempotent.key, msgspec.json.encode(evidence), evidence.until),)
 
 
 class Turns:
@@ -141,48 +141,50 @@ class Idempotency:
         self._now = now
         self._turns = Turns()
 
-    async def run(self, tenant: str, asked: Once | None, work: Callable[[], Awaitable[WriteAnswer]]) -> WriteAnswer:
+    async def run(
+        self, tenant: str, idempotent: IdempotentRequest | None, work: Callable[[], Awaitable[WriteResult]]
+    ) -> WriteResult:
         """The answer of ``work``, or that of the first request with the key.
 
         ``work`` commits with ``claim_of``. A refusal of what the record says is an answer too and is kept; one of the
-        caller, and a failure of ours, is not. Raises IdempotencyConflict, Replayed.
+        caller, and a failure of ours, is not. Raises IdempotencyConflict, ReplayedRefusal.
         """
-        if asked is None:
+        if idempotent is None:
             return await work()
-        async with self._turns.of((tenant, asked.key)):
-            kept = await self._backend.claim(tenant, KIND, asked.key)
+        async with self._turns.of((tenant, idempotent.key)):
+            kept = await self._backend.claim(tenant, KIND, idempotent.key)
             if kept is not None and (first := _read(kept)).until >= self._now():
-                return _again(first, asked)
+                return _again(first, idempotent)
             try:
                 return await work()
-            except Taken as taken:  # by another process on the same database
-                return _again(_read(taken.evidence), asked)
+            except ClaimTaken as taken:  # by another process on the same database
+                return _again(_read(taken.evidence), idempotent)
             except _REFUSALS as error:
-                await self._keep(tenant, asked, error)
+                await self._keep(tenant, idempotent, error)
                 raise
 
-    async def _keep(self, tenant: str, asked: Once, error: CrmError) -> None:
+    async def _keep(self, tenant: str, idempotent: IdempotentRequest, error: CrmError) -> None:
         now = self._now()
         refusal = StoredRefusal(error.code, error.detail, error.errors, dict(error.evidence))
-        evidence = Evidence(digest=asked.digest, until=now + HELD_SECONDS, refusal=refusal)
-        claim = Claim(KIND, asked.key, msgspec.json.encode(evidence), evidence.until)
+        evidence = Evidence(digest=idempotent.digest, until=now + HELD_SECONDS, refusal=refusal)
+        claim = Claim(KIND, idempotent.key, msgspec.json.encode(evidence), evidence.until)
         outcome = await self._backend.commit(tenant, Unit(now=now, claims=(claim,)))
         if isinstance(outcome, Conflict):
-            _again(_read(outcome.evidence), asked)
+            _again(_read(outcome.evidence), idempotent)
 
 
 def _read(evidence: bytes) -> Evidence:
     return msgspec.json.decode(evidence, type=Evidence)
 
 
-def _again(first: Evidence, asked: Once) -> WriteAnswer:
-    if first.digest != asked.digest:
+def _again(first: Evidence, idempotent: IdempotentRequest) -> WriteResult:
+    if first.digest != idempotent.digest:
         raise IdempotencyConflict(
             "This Idempotency-Key came with another request within the last 24 hours; make a new key for a new request."
         )
     if first.refusal is not None:
-        raise Replayed(_refused(first.refusal))
-    return WriteAnswer(first.status, bytes(first.body), first.id, first.revision, replayed=True)
+        raise ReplayedRefusal(_refused(first.refusal))
+    return WriteResult(first.status, bytes(first.body), first.id, first.revision, replayed=True)
 
 
 def _refused(refusal: StoredRefusal) -> CrmError:

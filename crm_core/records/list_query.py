@@ -19,7 +19,7 @@ from crm_core.workspace.cursors import Cursors
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
-Place = tuple[IndexValue, str]
+Position = tuple[IndexValue, str]
 """Sort value and id of the last row of a page."""
 
 MAX_SEARCH = 200  # characters of `q`
@@ -36,7 +36,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None
     context: str
 
-    def query(self, collection: str, *, limit: int, after: Place | None, total: bool = False) -> PageQuery:
+    def query(self, collection: str, *, limit: int, after: Position | None, total: bool = False) -> PageQuery:
         """A page of it as the store is asked."""
         return PageQuery(
             collection=collection,
@@ -56,7 +56,7 @@ class Paging(msgspec.Struct, frozen=True):
     """Which part of a selection."""
 
     limit: int = DEFAULT_LIMIT
-    after: Place | None = None
+    after: Position | None = None
     total: bool = False
 
 
@@ -122,7 +122,7 @@ def _sort(shape: Shape, text: str) -> str:
 
 def _filter(shape: Shape, name: str, text: str) -> tuple[str, IndexValue]:
     try:
-        return name, shape.sought(name, text)
+        return name, shape.filter_value(name, text)
     except ValueError as error:
         raise InvalidParameter(f"{name}: {error}", parameter=name) from None
 

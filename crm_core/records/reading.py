@@ -8,8 +8,8 @@ import msgspec
 
 from crm_core.errors import NotFound
 from crm_core.plugin.storage import Document, Page
-from crm_core.records.guarded_store import Call, GuardedStore
-from crm_core.records.list_query import Place, Selection, read_paging, read_selection, refuse_paging
+from crm_core.records.guarded_store import GuardedStore, RecordAccess
+from crm_core.records.list_query import Position, Selection, read_paging, read_selection, refuse_paging
 from crm_core.workspace.cursors import Cursors
 
 EXPORT_PAGE = 200  # records read at once, so that an export keeps nobody waiting
@@ -32,53 +32,55 @@ class Listing(msgspec.Struct, frozen=True):
 class Reads:
     """Reads of all record types. A row read after the guard's view of the workspace has aged is decided on anew."""
 
-    def __init__(self, ground: GuardedStore, cursors: Cursors) -> None:
-        self._ground = ground
+    def __init__(self, store: GuardedStore, cursors: Cursors) -> None:
+        self._store = store
         self._cursors = cursors
 
-    async def detail(self, call: Call, id: str) -> Document:  # noqa: A002 -- the wire's
+    async def detail(self, access: RecordAccess, id: str) -> Document:  # noqa: A002 -- the wire's
         """One record. Raises NotFound, alike for a missing id and another tenant's."""
         while True:
-            workspace = await self._ground.allowed(call, "view")
-            read = await self._ground.backend.get(call.tenant, call.shape.collection, id)
+            workspace = await self._store.authorize(access, "view")
+            read = await self._store.backend.get(access.tenant, access.shape.collection, id)
             if read.revision <= workspace.revision:
                 break
         if read.document is None:
             raise NotFound("There is no record with this id.")
         return read.document
 
-    async def list(self, call: Call, parameters: Mapping[str, str]) -> Listing:
+    async def list(self, access: RecordAccess, parameters: Mapping[str, str]) -> Listing:
         """A page. Raises InvalidParameter, InvalidCursor."""
-        workspace = await self._ground.allowed(call, "view")
-        selection = read_selection(call.shape, call.tenant, parameters)
+        workspace = await self._store.authorize(access, "view")
+        selection = read_selection(access.shape, access.tenant, parameters)
         paging = read_paging(parameters, selection, self._cursors)
-        query = selection.query(call.shape.collection, limit=paging.limit, after=paging.after, total=paging.total)
+        query = selection.query(access.shape.collection, limit=paging.limit, after=paging.after, total=paging.total)
         while True:
-            page = await self._ground.backend.page(call.tenant, query)
+            page = await self._store.backend.page(access.tenant, query)
             if page.revision <= workspace.revision:
                 break
-            workspace = await self._ground.allowed(call, "view")
+            workspace = await self._store.authorize(access, "view")
         following = None if page.next is None else self._cursors.make(selection.context, page.next)
         return Listing(page.documents, following, page.total)
 
-    async def export(self, call: Call, parameters: Mapping[str, str]) -> AsyncIterator[tuple[Document, ...]]:
+    async def export(self, access: RecordAccess, parameters: Mapping[str, str]) -> AsyncIterator[tuple[Document, ...]]:
         """The whole selection in pages. What can be refused is refused here; later the stream ends with the error."""
-        await self._ground.allowed(call, "view", "export")
+        await self._store.authorize(access, "view", "export")
         refuse_paging(parameters)
-        selection = read_selection(call.shape, call.tenant, parameters)
-        first = await self._exported(call, selection, None)
-        return self._pages(call, selection, first)
+        selection = read_selection(access.shape, access.tenant, parameters)
+        first = await self._exported(access, selection, None)
+        return self._pages(access, selection, first)
 
-    async def _pages(self, call: Call, selection: Selection, page: Page) -> AsyncIterator[tuple[Document, ...]]:
+    async def _pages(
+        self, access: RecordAccess, selection: Selection, page: Page
+    ) -> AsyncIterator[tuple[Document, ...]]:
         yield page.documents
         while page.next is not None:
-            page = await self._exported(call, selection, page.next)
+            page = await self._exported(access, selection, page.next)
             yield page.documents
 
-    async def _exported(self, call: Call, selection: Selection, after: Place | None) -> Page:
-        query = selection.query(call.shape.collection, limit=EXPORT_PAGE, after=after)
+    async def _exported(self, access: RecordAccess, selection: Selection, after: Position | None) -> Page:
+        query = selection.query(access.shape.collection, limit=EXPORT_PAGE, after=after)
         while True:
-            workspace = await self._ground.allowed(call, "view", "export")
-            page = await self._ground.backend.page(call.tenant, query)
+            workspace = await self._store.authorize(access, "view", "export")
+            page = await self._store.backend.page(access.tenant, query)
             if page.revision <= workspace.revision:
                 return page

@@ -12,7 +12,7 @@ from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.records.batch import Batches
-from crm_core.records.guarded_store import Call, GuardedStore
+from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.reading import Reads
 from crm_core.records.shape import Shape, collection_of
@@ -35,19 +35,19 @@ class Records:
         ids: Ids,
     ) -> None:
         self._backend = backend
-        ground = GuardedStore(backend, views, now)
+        store = GuardedStore(backend, views, now)
         idempotency = Idempotency(backend, lambda: int(now().timestamp()))
         self.shapes: Mapping[str, Shape] = {
             name: Shape(record_type, registry.owners["record type", name])
             for name, record_type in registry.record_types.items()
         }
-        self.reads = Reads(ground, Cursors(secret_keys))
-        self.writes = Writes(ground, ids, idempotency)
-        self.batches = Batches(ground, self.writes, idempotency)
+        self.reads = Reads(store, Cursors(secret_keys))
+        self.writes = Writes(store, ids, idempotency)
+        self.batches = Batches(store, self.writes, idempotency)
 
-    def call(self, tenant: str, caller: Caller, record_type: str) -> Call:
+    def access(self, tenant: str, caller: Caller, record_type: str) -> RecordAccess:
         """An operation on a record type. Raises KeyError where there is no such type."""
-        return Call(tenant, caller, self.shapes[record_type])
+        return RecordAccess(tenant, caller, self.shapes[record_type])
 
     async def count(self, tenant: str, record_type: str) -> int:
         """How many records of a type a tenant has; 0 if no plugin brings the type."""

@@ -47,7 +47,7 @@ class Content(msgspec.Struct, frozen=True):
     record: Any
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Validated(msgspec.Struct, frozen=True):
     """Input as far as the type can judge it. ``references``: pointer, record type and id of records that it names anew.
 
     ``content`` is None where the findings leave nothing to work with.
@@ -58,7 +58,7 @@ class Judged(msgspec.Struct, frozen=True):
     references: tuple[tuple[str, str, str], ...]
 
 
-class Stored(msgspec.Struct, frozen=True):
+class StoredRecord(msgspec.Struct, frozen=True):
     """A stored record taken apart: ``writable`` as JSON, ``external_id`` among it; ``body`` is its text."""
 
     id: str
@@ -93,11 +93,11 @@ class Shape:
         self._indexed = tuple(member for member in self._members if member.name in indexed)
         self._searched = tuple(record_type.member(name).attribute for name in record_type.SEARCHED)
 
-    def judge(self, patch: Any, current: Mapping[str, Any] | None = None) -> Judged:
+    def validate(self, patch: Any, current: Mapping[str, Any] | None = None) -> Validated:
         """What a record says after a merge patch (RFC 7396) on ``current``, or on nothing. Raises PluginFailed."""
         if not isinstance(patch, dict):
-            return Judged(None, (Finding("", "wrong_type", "Send the record as a JSON object."),), ())
-        findings = list(self._strangers(patch))
+            return Validated(None, (Finding("", "wrong_type", "Send the record as a JSON object."),), ())
+        findings = list(self._foreign_members(patch))
         writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
         current = current or {}
         merged: dict[str, Any] = merge_patch(_kept(current, self._known), writable)
@@ -113,9 +113,9 @@ class Shape:
         told = {finding.pointer for finding in findings}
         findings += [finding for finding in wrong if finding.pointer not in told]
         if record is None:
-            return Judged(None, tuple(findings), references)
-        findings += self._checked(merged)
-        return Judged(Content(external_id, record), tuple(findings), references)
+            return Validated(None, tuple(findings), references)
+        findings += self._check(merged)
+        return Validated(Content(external_id, record), tuple(findings), references)
 
     def body(self, id: str, content: Content, stamps: Stamps) -> bytes:  # noqa: A002 -- the wire's word
         """The text of a record."""
@@ -140,14 +140,14 @@ class Shape:
             indexes[WORDS] = index_words(_texts(getattr(record, name) for name in self._searched))
         return Put(self.collection, id, self.body(id, content, stamps), indexes)
 
-    def opened(self, body: bytes) -> Stored:
+    def parse(self, body: bytes) -> StoredRecord:
         """A stored record taken apart."""
         members: dict[str, Any] = msgspec.json.decode(body)
         id_ = members.pop("id")
         stamps = Stamps(*(members.pop(name) for name in OWNED_LAST))
-        return Stored(id_, body, members, stamps)
+        return StoredRecord(id_, body, members, stamps)
 
-    def sought(self, name: str, text: str) -> IndexValue:
+    def filter_value(self, name: str, text: str) -> IndexValue:
         """The value that a filter asks for. Raises ValueError with a sentence."""
         if name == EXTERNAL_ID:
             findings = convert(text, ExternalId)[1] if text else ()
@@ -156,7 +156,7 @@ class Shape:
             return text or None
         return self.record_type.member(name).sought(text)
 
-    def _strangers(self, patch: Mapping[str, Any]) -> Iterator[Finding]:
+    def _foreign_members(self, patch: Mapping[str, Any]) -> Iterator[Finding]:
         """Members that are the core's or nobody's, also where a null would only take them away."""
         for name in patch:
             if name in _READ_ONLY:
@@ -165,7 +165,7 @@ class Shape:
         writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
         yield from _unknown(writable, self._known)
 
-    def _checked(self, merged: dict[str, Any]) -> list[Finding]:
+    def _check(self, merged: dict[str, Any]) -> list[Finding]:
         """What the type finds, on a record of its own: a ``check`` that changes its record changes nothing stored."""
         if type(self.record_type).check is RecordType.check:
             return []

@@ -21,16 +21,16 @@ from crm_core.plugin.storage import (
 )
 from crm_core.records.guarded_store import (
     ATTEMPTS,
-    Call,
     GuardedStore,
+    RecordAccess,
     busy,
     external_id_taken,
     limit_reached,
     notices,
     room,
 )
-from crm_core.records.idempotency import Idempotency, Once, WriteAnswer, claim_of
-from crm_core.records.shape import EXTERNAL_ID, Content, Shape, Stamps, Stored, etag
+from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
+from crm_core.records.shape import EXTERNAL_ID, Content, Shape, Stamps, StoredRecord, etag
 from crm_core.workspace import Workspace
 
 CREATED, DONE = 201, 200
@@ -45,136 +45,140 @@ class RecordWrite(msgspec.Struct, frozen=True):
     creates: bool
 
     @property
-    def written(self) -> WriteAnswer:
+    def written(self) -> WriteResult:
         """The answer once it is durable."""
-        return WriteAnswer(CREATED if self.creates else DONE, self.put.body, self.put.id, self.revision)
+        return WriteResult(CREATED if self.creates else DONE, self.put.body, self.put.id, self.revision)
 
 
 class Writes:
     """Writes of all record types."""
 
-    def __init__(self, ground: GuardedStore, ids: Ids, idempotency: Idempotency) -> None:
-        self._ground = ground
+    def __init__(self, store: GuardedStore, ids: Ids, idempotency: Idempotency) -> None:
+        self._store = store
         self._ids = ids
         self._idempotency = idempotency
 
-    async def create(self, call: Call, data: Any, asked: Once | None) -> WriteAnswer:
-        """Make a record. Raises AccessError, InvalidRecord, ExternalIdTaken, LimitReached, Replayed."""
-        if asked is None:
-            return await self._create(call, data, None)
-        await self._ground.allowed(call, "create", writes=True)
-        return await self._idempotency.run(call.tenant, asked, lambda: self._create(call, data, asked))
+    async def create(self, access: RecordAccess, data: Any, idempotent: IdempotentRequest | None) -> WriteResult:
+        """Make a record. Raises AccessError, InvalidRecord, ExternalIdTaken, LimitReached, ReplayedRefusal."""
+        if idempotent is None:
+            return await self._create(access, data, None)
+        await self._store.authorize(access, "create", writes=True)
+        return await self._idempotency.run(access.tenant, idempotent, lambda: self._create(access, data, idempotent))
 
-    async def _create(self, call: Call, data: Any, asked: Once | None) -> WriteAnswer:
+    async def _create(self, access: RecordAccess, data: Any, idempotent: IdempotentRequest | None) -> WriteResult:
         content: Content | None = None
         for _ in range(ATTEMPTS):
-            workspace = await self._ground.allowed(call, "create", writes=True)
-            content = content or await self._ground.judged(call, data)
-            step = self.creation(call, content)
-            conflict = await self._commit(call, workspace, step, asked)
+            workspace = await self._store.authorize(access, "create", writes=True)
+            content = content or await self._store.validate(access, data)
+            write = self.creation(access, content)
+            conflict = await self._commit(access, workspace, write, idempotent)
             if conflict is None:
-                return step.written
+                return write.written
             if conflict.what == "index":
                 raise external_id_taken(content.external_id)
         raise busy()
 
     async def update(
         self,
-        call: Call,
+        access: RecordAccess,
         id: str,  # noqa: A002 -- the wire's word
         patch: Any,
         if_match: str | None,
-    ) -> WriteAnswer:
+    ) -> WriteResult:
         """Change a record by a merge patch; one that changes nothing writes nothing.
 
         Raises AccessError, NotFound, RevisionMismatch, InvalidRecord, ExternalIdTaken.
         """
         for _ in range(ATTEMPTS):
-            workspace = await self._ground.allowed(call, "update", writes=True)
-            read = await self._ground.backend.get(call.tenant, call.shape.collection, id)
+            workspace = await self._store.authorize(access, "update", writes=True)
+            read = await self._store.backend.get(access.tenant, access.shape.collection, id)
             if read.revision > workspace.revision:
                 continue
             if read.document is None:
                 raise NotFound("There is no record with this id.")
             require_match(if_match, read.document)
-            stored = call.shape.opened(read.document.body)
-            content = await self._ground.judged(call, patch, stored.writable)
-            step = self.change(call, content, stored)
-            if step is None:
+            stored = access.shape.parse(read.document.body)
+            content = await self._store.validate(access, patch, stored.writable)
+            write = self.change(access, content, stored)
+            if write is None:
                 return unchanged(read.document)
-            conflict = await self._commit(call, workspace, step)
+            conflict = await self._commit(access, workspace, write)
             if conflict is None:
-                return step.written
+                return write.written
             if conflict.what == "index":
                 raise external_id_taken(content.external_id)
         raise busy()
 
-    async def put(self, call: Call, external_id: str, data: Any, if_match: str | None) -> WriteAnswer:
+    async def put(self, access: RecordAccess, external_id: str, data: Any, if_match: str | None) -> WriteResult:
         """Create or change the record with the caller's own id; members left out stay. Raises as create and update."""
         for _ in range(ATTEMPTS):
-            workspace = await self._ground.allowed_either(call)
-            read = await self._ground.backend.find(call.tenant, call.shape.collection, EXTERNAL_ID, external_id)
+            workspace = await self._store.authorize_either(access)
+            read = await self._store.backend.find(access.tenant, access.shape.collection, EXTERNAL_ID, external_id)
             if read.revision > workspace.revision:
                 continue
             action = "create" if read.document is None else "update"
-            await self._ground.allowed(call, action, writes=True)
+            await self._store.authorize(access, action, writes=True)
             require_match(if_match, read.document)
-            step = await self._put_step(call, _named(data, external_id), read.document)
-            if step is None:
+            write = await self._planned_put(access, _named(data, external_id), read.document)
+            if write is None:
                 assert read.document is not None
                 return unchanged(read.document)
-            if await self._commit(call, workspace, step) is None:
-                return step.written
+            if await self._commit(access, workspace, write) is None:
+                return write.written
         raise busy()
 
-    async def _put_step(self, call: Call, data: Any, found: Document | None) -> RecordWrite | None:
+    async def _planned_put(self, access: RecordAccess, data: Any, found: Document | None) -> RecordWrite | None:
         if found is None:
-            return self.creation(call, await self._ground.judged(call, data))
-        stored = call.shape.opened(found.body)
-        return self.change(call, await self._ground.judged(call, data, stored.writable), stored)
+            return self.creation(access, await self._store.validate(access, data))
+        stored = access.shape.parse(found.body)
+        return self.change(access, await self._store.validate(access, data, stored.writable), stored)
 
-    def creation(self, call: Call, content: Content) -> RecordWrite:
-        """The step that makes a record."""
-        id_, now = self._ids.new(), to_wire(self._ground.now())
-        put = call.shape.put(id_, content, Stamps(now, now, call.caller.actor, call.caller.actor, 1))
-        expect = (DocumentAt(call.shape.collection, id_, 0), *_free(call.shape, content, id_))
+    def creation(self, access: RecordAccess, content: Content) -> RecordWrite:
+        """The write that creates a record."""
+        id_, now = self._ids.new(), to_wire(self._store.now())
+        put = access.shape.put(id_, content, Stamps(now, now, access.caller.actor, access.caller.actor, 1))
+        expect = (DocumentAt(access.shape.collection, id_, 0), *_free(access.shape, content, id_))
         return RecordWrite(put, expect, 1, creates=True)
 
-    def change(self, call: Call, content: Content, stored: Stored) -> RecordWrite | None:
-        """The step that changes a record; None where nothing would change."""
+    def change(self, access: RecordAccess, content: Content, stored: StoredRecord) -> RecordWrite | None:
+        """The write that changes a record; None where nothing would change."""
         before = stored.stamps
-        if call.shape.body(stored.id, content, before) == stored.body:
+        if access.shape.body(stored.id, content, before) == stored.body:
             return None
         # A clock that stepped back must not hide the change from those who ask what was updated since.
-        now = max(to_wire(self._ground.now()), before.updated_at)
-        stamps = Stamps(before.created_at, now, before.created_by, call.caller.actor, before.revision + 1)
-        put = call.shape.put(stored.id, content, stamps)
-        expect: tuple[Expectation, ...] = (DocumentAt(call.shape.collection, stored.id, before.revision),)
+        now = max(to_wire(self._store.now()), before.updated_at)
+        stamps = Stamps(before.created_at, now, before.created_by, access.caller.actor, before.revision + 1)
+        put = access.shape.put(stored.id, content, stamps)
+        expect: tuple[Expectation, ...] = (DocumentAt(access.shape.collection, stored.id, before.revision),)
         if content.external_id != stored.writable[EXTERNAL_ID]:
-            expect += _free(call.shape, content, stored.id)
+            expect += _free(access.shape, content, stored.id)
         return RecordWrite(put, expect, stamps.revision, creates=False)
 
     async def _commit(
-        self, call: Call, workspace: Workspace, step: RecordWrite, asked: Once | None = None
+        self,
+        access: RecordAccess,
+        workspace: Workspace,
+        write: RecordWrite,
+        idempotent: IdempotentRequest | None = None,
     ) -> Conflict | None:
-        """Make a step durable. Raises LimitReached; a conflict that another attempt may solve is returned."""
-        now = int(self._ground.now().timestamp())
+        """Make a write durable. Raises LimitReached; a conflict that another attempt may solve is returned."""
+        now = int(self._store.now().timestamp())
         unit = Unit(
             now=now,
             expect=(
                 WorkspaceAt(workspace.revision),
-                *step.expect,
-                *(room(call, workspace) if step.creates else ()),
+                *write.expect,
+                *(room(access, workspace) if write.creates else ()),
             ),
-            claims=claim_of(asked, now, step.written),
-            puts=(step.put,),
-            notices=notices(call.shape, [(step.put.id, step.revision)]),
+            claims=claim_of(idempotent, now, write.written),
+            puts=(write.put,),
+            notices=notices(access.shape, [(write.put.id, write.revision)]),
         )
-        outcome = await self._ground.commit(call.tenant, unit)
+        outcome = await self._store.commit(access.tenant, unit)
         if not isinstance(outcome, Conflict):
             return None
         if outcome.what == "count":
-            raise limit_reached(call, workspace)
+            raise limit_reached(access, workspace)
         return outcome
 
 
@@ -191,9 +195,9 @@ def require_match(if_match: str | None, document: Document | None) -> None:
     raise RevisionMismatch("There is no such record, so no ETag of it can match.", current=None)
 
 
-def unchanged(document: Document) -> WriteAnswer:
+def unchanged(document: Document) -> WriteResult:
     """The answer where there was nothing to do."""
-    return WriteAnswer(DONE, document.body, document.id, document.revision)
+    return WriteResult(DONE, document.body, document.id, document.revision)
 
 
 def _free(shape: Shape, content: Content, id_: str) -> tuple[Expectation, ...]:

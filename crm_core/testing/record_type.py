@@ -43,7 +43,7 @@ class RecordTypeSuite:
 
     def content(self, data: dict[str, Any], current: dict[str, Any] | None = None) -> Content:
         """What the type makes of input that it must take."""
-        judged = self.shape().judge(data, current)
+        judged = self.shape().validate(data, current)
         told = "; ".join(f"{finding.pointer}: {finding.message}" for finding in judged.findings)
         assert judged.content is not None, f"the record {data} must be taken, but: {told}"
         assert judged.findings == (), f"the record {data} must be taken, but: {told}"
@@ -51,7 +51,7 @@ class RecordTypeSuite:
 
     def pointers(self, data: Any) -> set[str]:
         """Where the type finds faults in input."""
-        return {finding.pointer for finding in self.shape().judge(data).findings}
+        return {finding.pointer for finding in self.shape().validate(data).findings}
 
     def stored(self, data: dict[str, Any]) -> dict[str, Any]:
         """A record as it is kept and shown."""
@@ -83,7 +83,7 @@ class RecordTypeSuite:
         """A patch of null brings every member that a record does not need back to its default."""
         shape, least = self.shape(), self.smallest
         optional = {member.name: None for member in shape.record_type.members if member.name not in least}
-        stored = shape.opened(shape.body(SOME_ID, self.content(self.valid), _STAMPS))
+        stored = shape.parse(shape.body(SOME_ID, self.content(self.valid), _STAMPS))
         content = self.content({**optional, **least}, stored.writable)
         emptied = msgspec.json.decode(shape.body(SOME_ID, content, _STAMPS))
         default = self.stored(least)
@@ -134,7 +134,7 @@ class RecordTypeSuite:
             if not value:
                 continue
             text = value[0] if member.kind == "texts" else str(value).lower() if member.kind == "flag" else str(value)
-            sought = shape.sought(name, text)
+            sought = shape.filter_value(name, text)
             assert sought == held or (isinstance(held, tuple) and sought in held)
 
     def test_searched_members_are_searched(self) -> None:
@@ -147,7 +147,7 @@ class RecordTypeSuite:
 
     def test_references_are_followed(self) -> None:
         """Each reference that a record makes is told, so that a dangling one is refused."""
-        judged = self.shape().judge(self.valid)
+        judged = self.shape().validate(self.valid)
         names = [each.member for each in self.record_type_class.REFERENCES if each.member in self.valid]
         assert [pointer for pointer, _, _ in judged.references] == [f"/{name}" for name in names]
 

@@ -50,7 +50,7 @@ def require_confirmed(services: Services, tenant: str, caller: Caller, confirmat
     """Raise CsrfFailed unless the request comes from a page of ours: a same-origin Origin and a CSRF token."""
     if request.headers.get("Origin") != own_origin(services):
         raise CsrfFailed("The Origin header must name this very site; a page of another site may not do this.")
-    if not services.sessions.confirms(tenant, caller.session or "", confirmation or ""):
+    if not services.sessions.is_csrf_token(tenant, caller.session or "", confirmation or ""):
         raise CsrfFailed(f"The {CSRF_HEADER} header must hold the token of this sign-in; load the page anew.")
 
 

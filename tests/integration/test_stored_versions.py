@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from contract.box import SMTP, Box, good, problem
-from crm_core.compose import application, compose, install, opened, watched
+from crm_core.compose import application, compose, install, open_backend, watched
 from crm_core.sync.apply import SEALED_FOR
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -171,7 +171,7 @@ async def test_secrets_and_stored_answers_are_read(tmp_path: Path, version: Path
     once = expected["once"]
     moment = datetime.fromisoformat(once["at"]) + timedelta(hours=1)
     installation = install(copied(version, tmp_path / "instance"), os.environ)
-    backend = await opened(installation)
+    backend = await open_backend(installation)
     services = compose(installation, backend, watched(installation, lambda: moment), lambda: moment)
     try:
         section = (await services.views.of(tenant)).sections["smtp"]

@@ -12,8 +12,8 @@ from crm_core.errors import InvalidParameter, NotAcceptable
 from crm_core.model.strict_json import loads
 from crm_core.records import export
 from crm_core.records.batch import Batch
-from crm_core.records.guarded_store import Call
-from crm_core.records.idempotency import Once, Replayed, WriteAnswer, once
+from crm_core.records.guarded_store import RecordAccess
+from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, WriteResult, idempotent_request
 from crm_core.records.list_query import known_parameters
 from crm_core.records.shape import Shape, etag
 from crm_core.services import Services
@@ -42,51 +42,51 @@ def _operations(services: Services, shape: Shape) -> list[Operation]:
     records, types = services.records, documented_types(shape)
     known = known_parameters(shape)
 
-    async def calling(tenant: str) -> Call:
-        return Call(tenant, await caller_of(services, tenant), shape)
+    async def accessing(tenant: str) -> RecordAccess:
+        return RecordAccess(tenant, await caller_of(services, tenant), shape)
 
     async def listed(tenant: str) -> Response:
-        call = await calling(tenant)
+        access = await accessing(tenant)
         asked = parameters(known)
         kind = _accepted()
         if kind != JSON:
-            return await _exported(services, call, asked, kind)
-        page = await records.reads.list(call, asked)
+            return await _exported(services, access, asked, kind)
+        page = await records.reads.list(access, asked)
         made = answer(page.body)
         if page.next_cursor is not None:
             made.headers["Link"] = f'<{_following(asked, page.next_cursor)}>; rel="next"'
         return made
 
     async def detail(tenant: str, id: str) -> Response:  # noqa: A002 -- the wire's word
-        call = await calling(tenant)
+        access = await accessing(tenant)
         parameters(())
-        document = await records.reads.detail(call, id)
+        document = await records.reads.detail(access, id)
         return tagged(document.body, etag(document.revision, document.body), _CACHING)
 
     async def create(tenant: str) -> Response:
-        call = await calling(tenant)
+        access = await accessing(tenant)
         parameters(())
         data, raw = await _sent(RECORD_LIMIT)
-        return await _answered(shape, records.writes.create(call, data, _once(call, raw)))
+        return await _answered(shape, records.writes.create(access, data, _idempotent(access, raw)))
 
     async def update(tenant: str, id: str) -> Response:  # noqa: A002 -- the wire's word
-        call = await calling(tenant)
+        access = await accessing(tenant)
         parameters(())
         data, _ = await _sent(RECORD_LIMIT, schemas.MERGE_PATCH)
-        return await _answered(shape, records.writes.update(call, id, data, _field("If-Match")))
+        return await _answered(shape, records.writes.update(access, id, data, _field("If-Match")))
 
     async def put(tenant: str, external_id: str) -> Response:
-        call = await calling(tenant)
+        access = await accessing(tenant)
         parameters(())
         data, _ = await _sent(RECORD_LIMIT)
-        return await _answered(shape, records.writes.put(call, external_id, data, _field("If-Match")))
+        return await _answered(shape, records.writes.put(access, external_id, data, _field("If-Match")))
 
     async def batch(tenant: str) -> Response:
-        call = await calling(tenant)
+        access = await accessing(tenant)
         atomic = _flag("atomic")
         data, raw = await _sent(BATCH_LIMIT)
-        asked = Batch(data=data, atomic=atomic, request_id=exchange().request_id, asked=_once(call, raw))
-        return await _answered(shape, records.batches.run(call, asked))
+        asked = Batch(data=data, atomic=atomic, request_id=exchange().request_id, idempotent=_idempotent(access, raw))
+        return await _answered(shape, records.batches.run(access, asked))
 
     base, one = f"{BASE}/{shape.name}", f"{BASE}/{shape.name}/{{id}}"
     own = f"{base}/external/{{external_id}}"
@@ -112,8 +112,8 @@ async def _sent(limit: int, media_types: tuple[str, ...] = (JSON,)) -> tuple[Any
 async def _answered(shape: Shape, writing: Any) -> Response:
     """The answer to a write: the record with its tag and, where it is new, its address."""
     try:
-        written: WriteAnswer = await writing
-    except Replayed as replayed:
+        written: WriteResult = await writing
+    except ReplayedRefusal as replayed:
         made = problem(replayed.error)
         made.headers["Idempotent-Replayed"] = "true"
         return made
@@ -128,9 +128,9 @@ async def _answered(shape: Shape, writing: Any) -> Response:
     return answer(written.body, written.status, headers)
 
 
-async def _exported(services: Services, call: Call, asked: dict[str, str], kind: str) -> Response:
-    pages = await services.records.reads.export(call, asked)
-    body = export.as_ndjson(pages) if kind == NDJSON else export.as_csv(call.shape, pages)
+async def _exported(services: Services, access: RecordAccess, asked: dict[str, str], kind: str) -> Response:
+    pages = await services.records.reads.export(access, asked)
+    body = export.as_ndjson(pages) if kind == NDJSON else export.as_csv(access.shape, pages)
     made = Response(body, 200, content_type=f"{kind}; charset=utf-8" if kind == CSV else kind)
     made.headers["Cache-Control"] = "no-store"
     return made
@@ -152,9 +152,9 @@ def _flag(name: str) -> bool:
     return told == "true"
 
 
-def _once(call: Call, raw: bytes) -> Once | None:
+def _idempotent(access: RecordAccess, raw: bytes) -> IdempotentRequest | None:
     query: bytes = request.scope["query_string"]
-    return once(_field("Idempotency-Key"), call.caller, request.path, b"%b\n%b" % (query, raw))
+    return idempotent_request(_field("Idempotency-Key"), access.caller, request.path, b"%b\n%b" % (query, raw))
 
 
 def _field(name: str) -> str | None:

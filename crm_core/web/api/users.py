@@ -37,28 +37,28 @@ def operations(services: Services) -> list[Operation]:
         query, bound = _query(cursors, tenant)
         users, page = await services.users.page(tenant, query)
         following = None if page.next is None else cursors.make(bound, page.next)
-        items = [held.told() for held in users]
+        items = [stored.to_wire() for stored in users]
         return answer({"items": items, "next_cursor": following, "total": page.total}, headers=_link(following))
 
     async def detail(tenant: str, id: str) -> Response:  # noqa: A002 -- the wire's word
         await _manager(services, tenant)
         parameters(())
-        held = await services.users.get(tenant, id)
-        return tagged(encoded(held.told()), _etag(held), _CACHING)
+        stored = await services.users.get(tenant, id)
+        return tagged(encoded(stored.to_wire()), _etag(stored), _CACHING)
 
     async def create(tenant: str) -> Response:
         caller = await _manager(services, tenant)
         parameters(())
-        held = await services.users.create(tenant, await read_json(_LIMIT), caller)
-        where = _address(services, tenant, held)
-        return answer(held.told(), 201, {"Location": where, "ETag": _etag(held)})
+        stored = await services.users.create(tenant, await read_json(_LIMIT), caller)
+        where = _address(services, tenant, stored)
+        return answer(stored.to_wire(), 201, {"Location": where, "ETag": _etag(stored)})
 
     async def update(tenant: str, id: str) -> Response:  # noqa: A002 -- the wire's word
         caller = await _manager(services, tenant)
         parameters(())
         patch = await read_json(_LIMIT, schemas.MERGE_PATCH)
-        held = await services.users.update(tenant, id, patch, caller, revision=_wanted_revision())
-        return answer(held.told(), headers={"ETag": _etag(held)})
+        stored = await services.users.update(tenant, id, patch, caller, revision=_wanted_revision())
+        return answer(stored.to_wire(), headers={"ETag": _etag(stored)})
 
     return [
         Operation(method="GET", path=f"{BASE}/users", handler=listed, **schemas.LIST),
@@ -120,13 +120,13 @@ def _wanted_revision() -> int | None:
     return int(found.group(1)) if found else -1
 
 
-def _etag(held: StoredUser) -> str:
-    return f'"{held.revision}"'
+def _etag(stored: StoredUser) -> str:
+    return f'"{stored.revision}"'
 
 
-def _address(services: Services, tenant: str, held: StoredUser) -> str:
+def _address(services: Services, tenant: str, stored: StoredUser) -> str:
     base = BASE.replace("{instance}", services.settings.instance).replace("{tenant}", tenant)
-    return f"{base}/users/{held.user.id}"
+    return f"{base}/users/{stored.user.id}"
 
 
 def _link(following: str | None) -> dict[str, str]:

@@ -25,7 +25,7 @@ async def frame_of(context: PageContext, current: str, confirmation: Confirmatio
         brand=branding.brand,
         theme=branding.theme,
         scheme=scheme,
-        csrf=services.sessions.confirmation(tenant, caller.session),
+        csrf=services.sessions.csrf_token(tenant, caller.session),
         stream=f"{context.root}/api/v1/events",
         modules=tuple(names),
         shell=context.site.fragments.get(

@@ -156,7 +156,7 @@ class Browser:
     def __init__(self, live: Instance, session: Any, tenant: str = "northwind") -> None:
         sessions = live.services.sessions
         self.cookie = {"Cookie": f"{COOKIE}={sessions.cookie(tenant, session)}"}
-        self.csrf = {CSRF_HEADER: sessions.confirmation(tenant, session.id)}
+        self.csrf = {CSRF_HEADER: sessions.csrf_token(tenant, session.id)}
         self.origin = {"Origin": live.url}
 
 

@@ -81,7 +81,7 @@ async def signed_in(
     held = await services.users.create("northwind", data, None)
     session = await services.sessions.open("northwind", held, "browser")
     client = httpx.AsyncClient(timeout=30, cookies={"crm_session": services.sessions.cookie("northwind", session)})
-    return client, features, "forged" if forged else services.sessions.confirmation("northwind", session.id)
+    return client, features, "forged" if forged else services.sessions.csrf_token("northwind", session.id)
 
 
 async def found(folder: Path) -> str:

@@ -133,7 +133,7 @@ async def posted(
     return await client.post(
         f"{live.url}/i/eu1/t/northwind{path}",
         data=filled(form, next(live.versions))
-        | {"csrf": sessions.confirmation("northwind", session.id), "revision": "1"},
+        | {"csrf": sessions.csrf_token("northwind", session.id), "revision": "1"},
         headers={"Origin": live.url, "Cookie": f"crm_session={sessions.cookie('northwind', session)}"},
     )
 

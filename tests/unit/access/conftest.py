@@ -74,9 +74,9 @@ class Access:
         """A user with the password of these tests."""
         return await self.users.create("north", {"email": email, "role": role, "password": PASSWORD} | more, None)
 
-    async def caller(self, held: StoredUser) -> Caller:
+    async def caller(self, stored: StoredUser) -> Caller:
         """The user, signed in."""
-        return held.caller((await self.sessions.open("north", held, "api")).id)
+        return stored.caller((await self.sessions.open("north", stored, "api")).id)
 
     async def push(self, data: dict[str, Any], tenant: str = "north") -> None:
         """Put a features section in force."""

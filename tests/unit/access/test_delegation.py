@@ -126,8 +126,8 @@ async def test_no_role_beyond_the_callers_is_given(team: Any) -> None:
 @pytest.mark.parametrize("role", ["super_admin", "admin", "clerk"])
 async def test_own_role_and_access_are_for_another_admin(team: Any, role: str) -> None:
     """Users change their own name and password, and send back what they are; role, assignment and disabled not."""
-    held = await team.user("me@example.com", role, assignment=["customers.*"])
-    me = await team.caller(held)
+    stored = await team.user("me@example.com", role, assignment=["customers.*"])
+    me = await team.caller(stored)
     for patch in ({"role": "agent"}, {"assignment": None}, {"assignment": []}, {"disabled": True}, {"assignment": 5}):
         with pytest.raises(PermissionDenied, match="your own"):
             await team.users.update("north", me.id, {"name": "X", **patch}, me)
@@ -160,9 +160,9 @@ async def test_a_link_is_for_callers_who_could_set_the_password(team: Any) -> No
     """Neither a reset nor an invitation link of a greater user is made for a caller, whether shown or sent."""
     clerk = await team.caller(await team.user("clerk@example.com", "clerk"))
     invited = await team.users.create("north", {"email": "new@example.com", "role": "admin"}, None)
-    for held in (await team.user("auditor@example.com", "auditor"), invited):
+    for stored in (await team.user("auditor@example.com", "auditor"), invited):
         with pytest.raises(PermissionDenied):
-            await team.signin.link("north", held.user.id, RESET, by=clerk)
+            await team.signin.link("north", stored.user.id, RESET, by=clerk)
     agent = await team.user("agent@example.com", "agent")
     assert await team.signin.link("north", agent.user.id, RESET, by=clerk)
 
@@ -170,23 +170,26 @@ async def test_a_link_is_for_callers_who_could_set_the_password(team: Any) -> No
 @pytest.mark.parametrize(("before", "after"), [("agent", "auditor"), ("deputy", "super_admin")])
 async def test_a_link_ends_when_its_user_gets_a_greater_role(team: Any, before: str, after: str) -> None:
     """A link that was shown while the user could do less does not open the account that can do more."""
-    held = await team.users.create("north", {"email": "new@example.com", "role": before}, None)
-    text = await team.signin.link("north", held.user.id, INVITATION, by=None)
-    await team.users.update("north", held.user.id, {"role": after}, None)
-    for work in (team.signin.linked("north", text), team.signin.choose("north", text, "a long password")):
+    stored = await team.users.create("north", {"email": "new@example.com", "role": before}, None)
+    text = await team.signin.link("north", stored.user.id, INVITATION, by=None)
+    await team.users.update("north", stored.user.id, {"role": after}, None)
+    for work in (
+        team.signin.user_of_link("north", text),
+        team.signin.set_password_by_link("north", text, "a long password"),
+    ):
         with pytest.raises(Unauthenticated):
             await work
-    await team.users.update("north", held.user.id, {"role": "viewer"}, None)
-    await team.signin.choose("north", text, "a long password")
+    await team.users.update("north", stored.user.id, {"role": "viewer"}, None)
+    await team.signin.set_password_by_link("north", text, "a long password")
 
 
 async def test_a_link_of_an_earlier_version_opens_no_account_with_core_keys(team: Any) -> None:
     """Links made before they were bound to a role are good for users without core keys alone."""
     agent, admin = await team.user("agent@example.com", "agent"), await team.user("admin@example.com", "admin")
     made = [team.signin._signed.make("password", "north", one.user.id, 0, lifetime=RESET) for one in (agent, admin)]
-    assert (await team.signin.linked("north", made[0])).user.id == agent.user.id
+    assert (await team.signin.user_of_link("north", made[0])).user.id == agent.user.id
     with pytest.raises(Unauthenticated):
-        await team.signin.linked("north", made[1])
+        await team.signin.user_of_link("north", made[1])
 
 
 @pytest.mark.parametrize(

@@ -223,19 +223,19 @@ async def test_too_long_ago_is_told_as_reset(listening: Any, changes: Any, by_to
 @pytest.mark.parametrize("how", ["logout", "disabled", "password", "revoked", "expired"])
 async def test_streams_end_with_the_credential(access: Any, listening: Any, how: str) -> None:
     """Logout, disabling, a new password, revocation and expiry end the open streams of that credential alone."""
-    held = await access.user()
+    stored = await access.user()
     bystander = await access.caller(await access.user("bob@example.com"))
     text, token = await access.tokens.create("north", scopes=["sync:read"], by=None)
     caller = (
-        await access.caller(held) if how not in ("revoked", "expired") else await access.callers.bearer("north", text)
+        await access.caller(stored) if how not in ("revoked", "expired") else await access.callers.bearer("north", text)
     )
     async with listening(caller) as stream, listening(bystander) as other:
         if how == "logout":
             await access.sessions.end("north", caller.session)
         elif how == "disabled":
-            await access.users.update("north", held.user.id, {"disabled": True}, None)
+            await access.users.update("north", stored.user.id, {"disabled": True}, None)
         elif how == "password":
-            await access.users.update("north", held.user.id, {"password": "another long one"}, None)
+            await access.users.update("north", stored.user.id, {"password": "another long one"}, None)
         elif how == "revoked":
             await access.tokens.revoke("north", token.id, by=None)
         else:

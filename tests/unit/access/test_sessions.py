@@ -17,13 +17,13 @@ async def dead(work: Any) -> None:
 
 async def test_an_access_token_stands_for_its_user_as_they_are_now(access: Any) -> None:
     """Role and assignment are read at every request; the token is good for fifteen minutes in its own tenant."""
-    held = await access.user(role="agent")
-    session = await access.sessions.open("north", held, "api")
+    stored = await access.user(role="agent")
+    session = await access.sessions.open("north", stored, "api")
     grant = access.sessions.grant("north", session)
     assert grant.expires_in == 900
-    await access.users.update("north", held.user.id, {"role": "manager", "assignment": ["deals.*"]}, None)
+    await access.users.update("north", stored.user.id, {"role": "manager", "assignment": ["deals.*"]}, None)
     caller = await access.callers.bearer("north", grant.access_token)
-    assert (caller.kind, caller.id, caller.role, caller.assignment) == ("user", held.user.id, "manager", ("deals.*",))
+    assert (caller.kind, caller.id, caller.role, caller.assignment) == ("user", stored.user.id, "manager", ("deals.*",))
     await dead(access.callers.bearer("south", grant.access_token))
     access.clock.forward(minutes=15)
     await dead(access.callers.bearer("north", grant.access_token))
@@ -34,15 +34,15 @@ async def test_each_text_is_good_for_one_purpose(access: Any) -> None:
     session = await access.sessions.open("north", await access.user(), "browser")
     grant = access.sessions.grant("north", session)
     cookie = access.sessions.cookie("north", session)
-    csrf = access.sessions.confirmation("north", session.id)
+    csrf = access.sessions.csrf_token("north", session.id)
     for text in (grant.refresh_token, cookie, csrf, "", "a.b", grant.access_token[:-1], "ü.ü", "\udcff"):
         await dead(access.callers.bearer("north", text))
     for text in (grant.access_token, grant.refresh_token, csrf):
         await dead(access.sessions.by_cookie("north", text))
     assert (await access.sessions.by_cookie("north", cookie)).session == session.id
-    assert access.sessions.confirms("north", session.id, csrf)
-    assert not access.sessions.confirms("north", "another", csrf)
-    assert not access.sessions.confirms("north", session.id, cookie)
+    assert access.sessions.is_csrf_token("north", session.id, csrf)
+    assert not access.sessions.is_csrf_token("north", "another", csrf)
+    assert not access.sessions.is_csrf_token("north", session.id, cookie)
 
 
 async def test_refreshing_rotates_and_a_reuse_ends_the_family(access: Any) -> None:
@@ -87,21 +87,21 @@ async def test_refresh_tokens_end_when_they_are_not_used(access: Any) -> None:
 @pytest.mark.parametrize("how", ["logout", "disabled", "password"])
 async def test_what_ends_a_sign_in_ends_all_its_texts(access: Any, how: str) -> None:
     """Logout ends one sign-in, disabling and a new password all of the user's, at once and for good."""
-    held = await access.user()
-    one, other = [await access.sessions.open("north", held, "browser") for _ in range(2)]
+    stored = await access.user()
+    one, other = [await access.sessions.open("north", stored, "browser") for _ in range(2)]
     grant, cookie = access.sessions.grant("north", one), access.sessions.cookie("north", one)
     caller = await access.callers.bearer("north", grant.access_token)
     if how == "logout":
         await access.sessions.end("north", one.id)
     elif how == "disabled":
-        await access.users.update("north", held.user.id, {"disabled": True}, None)
-        await access.users.update("north", held.user.id, {"disabled": False}, None)
+        await access.users.update("north", stored.user.id, {"disabled": True}, None)
+        await access.users.update("north", stored.user.id, {"disabled": False}, None)
     else:
-        await access.users.update("north", held.user.id, {"password": "another long one"}, None)
+        await access.users.update("north", stored.user.id, {"password": "another long one"}, None)
     await dead(access.callers.bearer("north", grant.access_token))
     await dead(access.sessions.by_cookie("north", cookie))
     await dead(access.sessions.refresh("north", grant.refresh_token))
-    await dead(access.callers.still("north", caller))
+    await dead(access.callers.current("north", caller))
     if how == "logout":
         await access.sessions.caller("north", other.id)
     else:
@@ -112,19 +112,19 @@ async def test_a_token_is_still_a_caller_until_it_ends(access: Any) -> None:
     """An open connection of an API token is told apart from one whose token was revoked."""
     text, token = await access.tokens.create("north", scopes=["sync:read"], by=None)
     caller = await access.callers.bearer("north", text)
-    assert await access.callers.still("north", caller) == caller
+    assert await access.callers.current("north", caller) == caller
     await access.tokens.revoke("north", token.id, by=None)
-    await dead(access.callers.still("north", caller))
+    await dead(access.callers.current("north", caller))
 
 
 async def test_sign_ins_are_bounded(access: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions that are over are forgotten as new ones open, and past the limit the oldest ends."""
     monkeypatch.setattr(sessions_module, "MAX_SESSIONS", 3)
-    held = await access.user()
-    opened = [await access.sessions.open("north", held, "browser") for _ in range(5)]
+    stored = await access.user()
+    opened = [await access.sessions.open("north", stored, "browser") for _ in range(5)]
     assert await access.backend.count("north", SESSIONS) == 3
     await dead(access.sessions.caller("north", opened[1].id))
     await access.sessions.caller("north", opened[2].id)
     access.clock.forward(days=7)
-    await access.sessions.open("north", held, "browser")
+    await access.sessions.open("north", stored, "browser")
     assert await access.backend.count("north", SESSIONS) == 1

@@ -73,11 +73,11 @@ def test_verified_texts_are_bounded_and_the_longest_unused_goes(clock: Any, monk
 
 async def test_credentials_have_one_spelling(access: Any) -> None:
     """Access tokens, refresh tokens, cookies, CSRF tokens, password links and API tokens alike."""
-    held = await access.user()
-    session = await access.sessions.open("north", held, "browser")
+    stored = await access.user()
+    session = await access.sessions.open("north", stored, "browser")
     grant, cookie = access.sessions.grant("north", session), access.sessions.cookie("north", session)
-    csrf = access.sessions.confirmation("north", session.id)
-    link = await access.signin.link("north", held.user.id, HOUR, by=None)
+    csrf = access.sessions.csrf_token("north", session.id)
+    link = await access.signin.link("north", stored.user.id, HOUR, by=None)
     token, _ = await access.tokens.create("north", scopes=["sync:read"], by=None)
     for other in respelled(grant.access_token):
         await refused(access.callers.bearer("north", other))
@@ -86,9 +86,9 @@ async def test_credentials_have_one_spelling(access: Any) -> None:
     for other in respelled(cookie):
         await refused(access.sessions.by_cookie("north", other))
     for other in respelled(link):
-        await refused(access.signin.linked("north", other))
+        await refused(access.signin.user_of_link("north", other))
     for other in respelled(grant.refresh_token):
         await refused(access.sessions.refresh("north", other))
-    assert not any(access.sessions.confirms("north", session.id, other) for other in respelled(csrf))
-    assert access.sessions.confirms("north", session.id, csrf)
+    assert not any(access.sessions.is_csrf_token("north", session.id, other) for other in respelled(csrf))
+    assert access.sessions.is_csrf_token("north", session.id, csrf)
     await access.sessions.refresh("north", grant.refresh_token)

@@ -37,9 +37,9 @@ async def refused(work: Any) -> str:
 
 async def test_a_right_password_opens_a_session(access: Any, signs_in: Any) -> None:
     """The address counts whatever its case; the session stands for the user."""
-    held = await access.user()
+    stored = await access.user()
     session = await signs_in("ADA@example.com")
-    assert (await access.sessions.caller("north", session.id)).id == held.user.id
+    assert (await access.sessions.caller("north", session.id)).id == stored.user.id
 
 
 async def test_one_answer_for_all_that_is_wrong(access: Any, signs_in: Any) -> None:
@@ -137,21 +137,21 @@ async def test_spellings_of_an_address_share_their_failures(access: Any, signs_i
 @pytest.mark.parametrize("how", ["admin", "link", "command"])
 async def test_a_new_password_ends_the_lock_out(access: Any, signs_in: Any, how: str) -> None:
     """Set by an admin, by a link or on the machine; another change of the user, or of another user, does not end it."""
-    held, other = await access.user(), await access.user("bob@example.com")
+    stored, other = await access.user(), await access.user("bob@example.com")
     for number in range(10):
         await refused(signs_in(password="wrong", source=f"198.51.100.{number}"))
-    await access.users.update("north", held.user.id, {"name": "Ada"}, None)
+    await access.users.update("north", stored.user.id, {"name": "Ada"}, None)
     await access.users.update("north", other.user.id, {"password": "another long one"}, None)
     with pytest.raises(LoginThrottled):
         await signs_in()
-    held = await access.users.get("north", held.user.id)
+    stored = await access.users.get("north", stored.user.id)
     if how == "admin":
-        await access.users.update("north", held.user.id, {"password": "another long one"}, None)
+        await access.users.update("north", stored.user.id, {"password": "another long one"}, None)
     elif how == "link":
-        text = await access.signin.link("north", held.user.id, RESET, by=None)
-        await access.signin.choose("north", text, "another long one")
+        text = await access.signin.link("north", stored.user.id, RESET, by=None)
+        await access.signin.set_password_by_link("north", text, "another long one")
     else:
-        await access.users.set_password("north", held, "another long one", "operator")
+        await access.users.set_password("north", stored, "another long one", "operator")
     await signs_in(password="another long one")
 
 
@@ -218,12 +218,12 @@ async def test_passwords_are_argon2id_and_their_threads_give_way() -> None:
 
 async def test_changing_ones_password_needs_the_old_one(access: Any, signs_in: Any) -> None:
     """The old password is asked for, the new one checked, and every sign-in ends."""
-    held = await access.user()
+    stored = await access.user()
     session = await signs_in()
     caller = await access.sessions.caller("north", session.id)
     change = access.signin.change_password
     await refused(change("north", caller, "wrong", "a new long one", source=None))
-    for poor in ("short", "x" * 257, held.user.email):
+    for poor in ("short", "x" * 257, stored.user.email):
         with pytest.raises(InvalidRecord):
             await change("north", caller, PASSWORD, poor, source=None)
     await change("north", caller, PASSWORD, "a new long one", source=None)
@@ -235,38 +235,38 @@ async def test_changing_ones_password_needs_the_old_one(access: Any, signs_in: A
 
 async def test_a_link_sets_a_password_once(access: Any, signs_in: Any) -> None:
     """An invited user chooses a password by the link; the link is good once, for one user and one tenant."""
-    held = await access.users.create("north", {"email": "new@example.com", "role": "agent"}, None)
-    text = await access.signin.link("north", held.user.id, INVITATION, by=None)
-    assert (await access.signin.linked("north", text)).user.email == "new@example.com"
+    stored = await access.users.create("north", {"email": "new@example.com", "role": "agent"}, None)
+    text = await access.signin.link("north", stored.user.id, INVITATION, by=None)
+    assert (await access.signin.user_of_link("north", text)).user.email == "new@example.com"
     with pytest.raises(InvalidRecord):
-        await access.signin.choose("north", text, "short")
+        await access.signin.set_password_by_link("north", text, "short")
     outcomes = await asyncio.gather(
-        *(access.signin.choose("north", text, PASSWORD) for _ in range(3)), return_exceptions=True
+        *(access.signin.set_password_by_link("north", text, PASSWORD) for _ in range(3)), return_exceptions=True
     )
     assert sorted(type(one).__name__ for one in outcomes) == ["StoredUser", "Unauthenticated", "Unauthenticated"]
     await signs_in("new@example.com")
     for spent in (text, "", "a.b"):
         with pytest.raises(Unauthenticated):
-            await access.signin.linked("north", spent)
+            await access.signin.user_of_link("north", spent)
     with pytest.raises(Unauthenticated):
-        await access.signin.linked("south", text)
+        await access.signin.user_of_link("south", text)
 
 
 async def test_links_end_with_time_disabling_and_another_password(access: Any) -> None:
     """A link is worth nothing after its time, once another link was used, and for a disabled user."""
-    held = await access.user()
-    late, other = [await access.signin.link("north", held.user.id, RESET, by=None) for _ in range(2)]
+    stored = await access.user()
+    late, other = [await access.signin.link("north", stored.user.id, RESET, by=None) for _ in range(2)]
     access.clock.forward(hours=2)
     with pytest.raises(Unauthenticated):
-        await access.signin.choose("north", late, PASSWORD)
-    first, other = [await access.signin.link("north", held.user.id, RESET, by=None) for _ in range(2)]
-    await access.signin.choose("north", first, PASSWORD)
+        await access.signin.set_password_by_link("north", late, PASSWORD)
+    first, other = [await access.signin.link("north", stored.user.id, RESET, by=None) for _ in range(2)]
+    await access.signin.set_password_by_link("north", first, PASSWORD)
     with pytest.raises(Unauthenticated):
-        await access.signin.choose("north", other, PASSWORD)
-    text = await access.signin.link("north", held.user.id, RESET, by=None)
-    await access.users.update("north", held.user.id, {"disabled": True}, None)
+        await access.signin.set_password_by_link("north", other, PASSWORD)
+    text = await access.signin.link("north", stored.user.id, RESET, by=None)
+    await access.users.update("north", stored.user.id, {"disabled": True}, None)
     with pytest.raises(Unauthenticated):
-        await access.signin.choose("north", text, PASSWORD)
+        await access.signin.set_password_by_link("north", text, PASSWORD)
 
 
 async def test_nobody_gets_hold_of_a_super_admins_link(access: Any) -> None:

@@ -87,8 +87,8 @@ async def test_the_text_is_nowhere_in_the_store(make: Make, backend: StorageBack
     assert random not in bodies
     folder = backend.shelf.home  # type: ignore[attr-defined]
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
-    assert any(b"customers:read" in held for held in files)
-    assert not any(random in held for held in files)
+    assert any(b"customers:read" in stored for stored in files)
+    assert not any(random in stored for stored in files)
 
 
 async def test_secret_keys_rotate(make: Make) -> None:

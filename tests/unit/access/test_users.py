@@ -21,9 +21,9 @@ async def faults(work: Any) -> dict[str, str]:
 
 async def test_a_user_is_told_with_exactly_the_members_of_the_contract(access: Any) -> None:
     """What the wire shows of a user holds neither password nor anything that is only kept."""
-    held = await access.user(name="Ada")
-    assert held.told() == {
-        "id": held.user.id,
+    stored = await access.user(name="Ada")
+    assert stored.to_wire() == {
+        "id": stored.user.id,
         "email": "ada@example.com",
         "name": "Ada",
         "role": "admin",
@@ -31,8 +31,8 @@ async def test_a_user_is_told_with_exactly_the_members_of_the_contract(access: A
         "disabled": False,
         "revision": 1,
     }
-    assert PASSWORD not in repr(held)
-    assert "argon2" not in repr(held)
+    assert PASSWORD not in repr(stored)
+    assert "argon2" not in repr(stored)
 
 
 async def test_every_fault_of_a_new_user_is_named_at_once(access: Any) -> None:
@@ -79,28 +79,28 @@ async def test_an_address_is_there_once_whatever_its_case(access: Any) -> None:
 
 async def test_a_merge_patch_changes_what_it_names(access: Any) -> None:
     """Members left out stay, null takes away, and a patch that changes nothing makes no revision."""
-    held = await access.user(name="Ada", assignment=["customers.*"])
-    first = await access.users.update("north", held.user.id, {"role": "agent", "name": None}, None)
-    assert first.told() | {"revision": 2} == held.told() | {"role": "agent", "name": None, "revision": 2}
+    stored = await access.user(name="Ada", assignment=["customers.*"])
+    first = await access.users.update("north", stored.user.id, {"role": "agent", "name": None}, None)
+    assert first.to_wire() | {"revision": 2} == stored.to_wire() | {"role": "agent", "name": None, "revision": 2}
     assert first.user.assignment == ("customers.*",)
-    assert (await access.users.update("north", held.user.id, {"role": "agent"}, None)).revision == first.revision
-    assert await faults(access.users.update("north", held.user.id, {"email": None}, None)) == {
+    assert (await access.users.update("north", stored.user.id, {"role": "agent"}, None)).revision == first.revision
+    assert await faults(access.users.update("north", stored.user.id, {"email": None}, None)) == {
         "/email": "missing_member"
     }
     with pytest.raises(NotFound):
-        await access.users.update("south", held.user.id, {"role": "agent"}, None)
+        await access.users.update("south", stored.user.id, {"role": "agent"}, None)
 
 
 async def test_if_match_holds_a_change_to_a_revision(access: Any) -> None:
     """A change on an older revision is refused; without one, changes at one moment all go through."""
-    held = await access.user()
+    stored = await access.user()
     with pytest.raises(RevisionMismatch):
-        await access.users.update("north", held.user.id, {"name": "X"}, None, revision=7)
+        await access.users.update("north", stored.user.id, {"name": "X"}, None, revision=7)
     names = [f"N{number}" for number in range(8)]
-    await asyncio.gather(*(access.users.update("north", held.user.id, {"name": name}, None) for name in names))
-    after = await access.users.get("north", held.user.id)
+    await asyncio.gather(*(access.users.update("north", stored.user.id, {"name": name}, None) for name in names))
+    after = await access.users.get("north", stored.user.id)
     assert after.revision == 9
-    guarded = [access.users.update("north", held.user.id, {"name": name}, None, revision=9) for name in ("A", "B")]
+    guarded = [access.users.update("north", stored.user.id, {"name": name}, None, revision=9) for name in ("A", "B")]
     outcomes = await asyncio.gather(*guarded, return_exceptions=True)
     assert sorted(type(one).__name__ for one in outcomes) == ["RevisionMismatch", "StoredUser"]
 
@@ -156,11 +156,11 @@ async def test_limits_stop_creates_and_nothing_else(access: Any) -> None:
 
 async def test_what_a_role_or_pattern_became_stops_no_other_change(access: Any) -> None:
     """A user whose role or assignment is not known any more can be renamed; giving such a role anew is refused."""
-    held = await access.user(role="agent", assignment=["deals.*"])
+    stored = await access.user(role="agent", assignment=["deals.*"])
     kept = {name: role for name, role in access.files.roles.roles.items() if name != "agent"}
     access.files.roles = type(access.files.roles)(kept, access.files.roles.core_keys)
     access.files.generation = 2
-    renamed = await access.users.update("north", held.user.id, {"name": "Ada"}, None)
+    renamed = await access.users.update("north", stored.user.id, {"name": "Ada"}, None)
     assert renamed.user.role == "agent"
     assert await faults(access.user("b@example.com", "agent")) == {"/role": "invalid_value"}
 
@@ -172,7 +172,7 @@ async def test_users_are_found_by_words_and_sorted(access: Any) -> None:
 
     async def found(**more: Any) -> list[str]:
         query = PageQuery(collection="users", **{"sort": "email"} | more)
-        return [held.user.email for held in (await access.users.page("north", query))[0]]
+        return [stored.user.email for stored in (await access.users.page("north", query))[0]]
 
     assert await found(words=("x",)) == ["ada@x.de", "cy@x.de"]
     assert await found(words=("ad",)) == ["ada@x.de"]

@@ -13,7 +13,7 @@ from records_world import World
 
 
 async def sheet(world: World, **parameters: str) -> list[dict[str, Any]]:
-    pages = await world.records.reads.export(world.call(), parameters)
+    pages = await world.records.reads.export(world.access(), parameters)
     text = b"".join([part async for part in as_csv(world.records.shapes["customers"], pages)]).decode()
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -62,13 +62,13 @@ async def test_a_sheet_has_a_column_for_each_member(world: World) -> None:
 async def test_an_empty_selection_is_a_head(world: World) -> None:
     """A sheet without records still names its columns; NDJSON without records is empty."""
     assert await sheet(world, status="active") == []
-    pages = await world.records.reads.export(world.call(), {})
+    pages = await world.records.reads.export(world.access(), {})
     assert [part async for part in as_ndjson(pages)] == []
 
 
 async def test_lines_are_the_records(world: World) -> None:
     """NDJSON holds each record as its detail shows it."""
     made = await world.create(name="Ada")
-    pages = await world.records.reads.export(world.call(), {})
+    pages = await world.records.reads.export(world.access(), {})
     text = b"".join([part async for part in as_ndjson(pages)])
     assert [json.loads(each) for each in text.splitlines()] == [made]

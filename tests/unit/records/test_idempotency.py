@@ -7,30 +7,34 @@ import pytest
 
 from crm_core.errors import ExternalIdTaken, IdempotencyConflict, InvalidParameter, InvalidRecord, StorageUnavailable
 from crm_core.records.batch import Batch
-from crm_core.records.idempotency import Once, Replayed, WriteAnswer, once
+from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, WriteResult, idempotent_request
 from records_world import READER, TOKEN, World
 
 PATH = "/i/eu1/t/north/api/v1/customers"
 
 
-def asked(key: str = "k", sent: bytes = b"body") -> Once:
-    made = once(key, TOKEN, PATH, sent)
+def asked(key: str = "k", sent: bytes = b"body") -> IdempotentRequest:
+    made = idempotent_request(key, TOKEN, PATH, sent)
     assert made is not None
     return made
 
 
-async def create(world: World, data: Any, wanted: Once | None = None) -> WriteAnswer:
-    return await world.records.writes.create(world.call(), data, wanted or asked())
+async def create(world: World, data: Any, wanted: IdempotentRequest | None = None) -> WriteResult:
+    return await world.records.writes.create(world.access(), data, wanted or asked())
 
 
 def test_a_key_is_of_caller_path_and_text() -> None:
     """Two requests are one only where all three agree; what was sent is told apart beside it."""
-    assert once(None, TOKEN, PATH, b"") is None
+    assert idempotent_request(None, TOKEN, PATH, b"") is None
     first = asked()
     assert asked().key == first.key
     assert asked(sent=b"other").key == first.key
     assert asked(sent=b"other").digest != first.digest
-    others = [once("k", READER, PATH, b""), once("k", TOKEN, PATH + "/batch", b""), asked("K")]
+    others = [
+        idempotent_request("k", READER, PATH, b""),
+        idempotent_request("k", TOKEN, PATH + "/batch", b""),
+        asked("K"),
+    ]
     assert all(other is not None and other.key != first.key for other in others)
     for unusable in ("", "a b", "ä", "x" * 256):
         with pytest.raises(InvalidParameter):
@@ -62,8 +66,8 @@ async def test_a_refusal_of_the_record_is_an_answer_too(world: World) -> None:
     await world.create(external_id="x-1")
     with pytest.raises(ExternalIdTaken):
         await create(world, {"name": "Ada", "external_id": "x-1"})
-    await world.records.writes.update(world.call(), (await world.ids())[0], {"external_id": None}, None)
-    with pytest.raises(Replayed) as replayed:
+    await world.records.writes.update(world.access(), (await world.ids())[0], {"external_id": None}, None)
+    with pytest.raises(ReplayedRefusal) as replayed:
         await create(world, {"name": "Ada", "external_id": "x-1"})
     assert isinstance(replayed.value.error, ExternalIdTaken)
     assert replayed.value.error.errors[0].pointer == "/external_id"
@@ -95,13 +99,14 @@ async def test_another_process_that_was_first_is_heard(world: World) -> None:
     other = world.opened(b"a secret key of the instance")
     both = [world.records, other]
     answers = await asyncio.gather(
-        *(both[n % 2].writes.create(world.call(), {"name": "Ada"}, asked()) for n in range(10))
+        *(both[n % 2].writes.create(world.access(), {"name": "Ada"}, asked()) for n in range(10))
     )
     assert len({answer.id for answer in answers}) == 1
     refused = await asyncio.gather(
-        *(both[n % 2].writes.create(world.call(), {"name": ""}, asked("bad")) for n in range(4)), return_exceptions=True
+        *(both[n % 2].writes.create(world.access(), {"name": ""}, asked("bad")) for n in range(4)),
+        return_exceptions=True,
     )
-    assert all(isinstance(one, InvalidRecord | Replayed) for one in refused)
+    assert all(isinstance(one, InvalidRecord | ReplayedRefusal) for one in refused)
 
 
 async def test_a_first_request_that_gave_up_still_counts(world: World) -> None:
@@ -126,10 +131,10 @@ async def test_a_first_request_that_gave_up_still_counts(world: World) -> None:
 async def test_a_batch_is_done_once(world: World) -> None:
     """Its results come again as they were, also those of refused items, and also where nothing was written."""
 
-    async def run(items: list[Any], key: str) -> WriteAnswer:
+    async def run(items: list[Any], key: str) -> WriteResult:
         wanted = asked(key, repr(items).encode())
-        batch = Batch(data={"items": items}, atomic=False, request_id="r1", asked=wanted)
-        return await world.records.batches.run(world.call(), batch)
+        batch = Batch(data={"items": items}, atomic=False, request_id="r1", idempotent=wanted)
+        return await world.records.batches.run(world.access(), batch)
 
     first = await run([{"name": "Ada"}, {"name": ""}], "k")
     assert (await run([{"name": "Ada"}, {"name": ""}], "k")).body == first.body

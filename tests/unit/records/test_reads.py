@@ -107,7 +107,7 @@ async def test_paging_while_others_write_neither_skips_nor_repeats(world: World,
                 await world.create(name=chance.choice("amsz") + str(number))
             else:
                 patch = {"name": chance.choice("amsz") + str(number), "status": chance.choice(["inactive", "lead"])}
-                await world.records.writes.update(world.call(), chance.choice(moving), patch, None)
+                await world.records.writes.update(world.access(), chance.choice(moving), patch, None)
 
     disturbing = asyncio.create_task(disturb())
     rounds = 0
@@ -142,14 +142,14 @@ async def test_a_read_that_a_push_overtook_is_decided_anew(world: World) -> None
 
     world.backend.get = overtaken  # type: ignore[method-assign]  # the push comes between decision and read
     with pytest.raises(ModuleUnavailable):
-        await world.records.reads.detail(world.call(), made["id"])
+        await world.records.reads.detail(world.access(), made["id"])
 
 
 async def test_an_export_ends_when_the_right_to_it_ends(world: World) -> None:
     """A push that takes the module away stops a stream that is under way."""
     for number in range(250):
         await world.create(name=f"n{number}")
-    pages = await world.records.reads.export(world.call(), {})
+    pages = await world.records.reads.export(world.access(), {})
     assert len(await anext(pages)) == 200
     await world.features({**EVERYTHING, "overrides": {"customers.export": False}})
     with pytest.raises(Exception, match=r"does not include customers\.export"):
@@ -161,8 +161,8 @@ async def test_tenants_do_not_see_each_other(world: World) -> None:
     made = await world.create()
     await world.features(EVERYTHING, "south")
     with pytest.raises(NotFound):
-        await world.records.reads.detail(world.call(tenant="south"), made["id"])
-    page = await world.records.reads.list(world.call("customers", TOKEN, "south"), {})
+        await world.records.reads.detail(world.access(tenant="south"), made["id"])
+    page = await world.records.reads.list(world.access("customers", TOKEN, "south"), {})
     assert page.documents == ()
 
 

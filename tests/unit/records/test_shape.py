@@ -34,6 +34,6 @@ class Writing(RecordType):
 def test_a_check_changes_nothing_that_is_stored() -> None:
     """It has a record of its own: nothing gets past the schema by it."""
     data: dict[str, Any] = {"name": "A", "tags": ["t"], "custom": {"c": "d"}}
-    judged = Shape(Writing(), "lone").judge(data)
+    judged = Shape(Writing(), "lone").validate(data)
     assert judged.content is not None
     assert msgspec.to_builtins(judged.content.record) == data == {"name": "A", "tags": ["t"], "custom": {"c": "d"}}

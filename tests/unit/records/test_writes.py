@@ -26,11 +26,11 @@ def pointers(error: pytest.ExceptionInfo[InvalidRecord]) -> dict[str, str]:
 
 
 async def update(world: World, id_: str, patch: Any, if_match: str | None = None) -> dict[str, Any]:
-    return read((await world.records.writes.update(world.call(), id_, patch, if_match)).body)
+    return read((await world.records.writes.update(world.access(), id_, patch, if_match)).body)
 
 
 async def put(world: World, external_id: str, data: Any, if_match: str | None = None) -> tuple[int, dict[str, Any]]:
-    written = await world.records.writes.put(world.call(), external_id, data, if_match)
+    written = await world.records.writes.put(world.access(), external_id, data, if_match)
     return written.status, read(written.body)
 
 
@@ -88,14 +88,14 @@ async def test_what_a_record_type_checks_itself_is_told_too(world: World) -> Non
 async def test_a_record_is_an_object(world: World, data: Any) -> None:
     """Anything else is refused at the root."""
     with pytest.raises(InvalidRecord) as refused:
-        await world.records.writes.create(world.call(), data, None)
+        await world.records.writes.create(world.access(), data, None)
     assert pointers(refused) == {"": "wrong_type"}
 
 
 async def test_a_reference_to_another_tenants_record_dangles(world: World) -> None:
     """Ids of other tenants do not exist."""
     await world.features(EVERYTHING, "south")
-    foreign = await world.records.writes.create(world.call(tenant="south"), {"name": "Foreign"}, None)
+    foreign = await world.records.writes.create(world.access(tenant="south"), {"name": "Foreign"}, None)
     with pytest.raises(InvalidRecord) as refused:
         await world.create("deals", customer_id=foreign.id)
     assert pointers(refused) == {"/customer_id": "dangling_reference"}
@@ -134,7 +134,7 @@ async def test_an_update_that_changes_nothing_writes_nothing(world: World) -> No
 async def test_an_update_of_a_missing_record_is_not_found(world: World) -> None:
     """So is one of another tenant's record."""
     await world.features(EVERYTHING, "south")
-    foreign = await world.records.writes.create(world.call(tenant="south"), {"name": "Foreign"}, None)
+    foreign = await world.records.writes.create(world.access(tenant="south"), {"name": "Foreign"}, None)
     for id_ in ("01900000-0000-7000-8000-000000000000", foreign.id, "nonsense"):
         with pytest.raises(NotFound):
             await update(world, id_, {"name": "B"})
@@ -150,14 +150,14 @@ async def test_updated_at_never_goes_back(world: World) -> None:
 @pytest.mark.parametrize("matching", ["{}", "*", '"other", {}'])
 async def test_if_match_lets_the_current_revision_through(world: World, matching: str) -> None:
     """The current tag, any tag, and a list that holds the current one match."""
-    written = await world.records.writes.create(world.call(), {"name": "Ada"}, None)
+    written = await world.records.writes.create(world.access(), {"name": "Ada"}, None)
     tag = etag(written.revision, written.body)
     assert (await update(world, written.id, {"name": "B"}, matching.format(tag)))["revision"] == 2
 
 
 async def test_if_match_refuses_an_old_revision(world: World) -> None:
     """So it does a weak tag, and the refusal names the current one."""
-    written = await world.records.writes.create(world.call(), {"name": "Ada"}, None)
+    written = await world.records.writes.create(world.access(), {"name": "Ada"}, None)
     tag = etag(written.revision, written.body)
     await update(world, written.id, {"name": "B"}, tag)
     for stale in (tag, f"W/{tag}", ""):
@@ -215,7 +215,7 @@ async def test_updates_at_once_lose_nothing(world: World) -> None:
     """Without If-Match each patch lands on what the others left."""
     made = await world.create()
     await asyncio.gather(*(update(world, made["id"], {"custom": {f"k{n}": n}}) for n in range(30)))
-    read_back = (await world.records.reads.detail(world.call(), made["id"])).body
+    read_back = (await world.records.reads.detail(world.access(), made["id"])).body
     assert read(read_back)["custom"] == {f"k{n}": n for n in range(30)}
     assert read(read_back)["revision"] == 31
 
@@ -240,7 +240,7 @@ async def test_creates_at_once_never_pass_a_limit(world: World) -> None:
 async def test_who_may_not_write_is_refused_before_the_record_is_looked_at(world: World) -> None:
     """Scope, module and subscription come before what the record says."""
     with pytest.raises(InsufficientScope):
-        await world.records.writes.create(world.call(caller=READER), {"name": ""}, None)
+        await world.records.writes.create(world.access(caller=READER), {"name": ""}, None)
     await world.features({"plan": {"code": "s", "name": "S", "features": ["customers.*"]}})
     with pytest.raises(ModuleUnavailable):
         await world.create("deals", name="")

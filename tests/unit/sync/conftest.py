@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_core.compose import OnDemand, compose, install
+from crm_core.compose import ConfigurationOnDemand, compose, install
 from crm_core.plugin.storage import StorageContext
 from sync_world import KEY, SECRET, Clock, Faulty, World
 
@@ -38,7 +38,7 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
         backends.append(backend)
         if not await backend.has("northwind"):
             await backend.create("northwind")
-        services = compose(installation, backend, OnDemand(installation, clock), clock)
+        services = compose(installation, backend, ConfigurationOnDemand(installation, clock), clock)
         return World(services, backend, clock, serial)
 
     yield make

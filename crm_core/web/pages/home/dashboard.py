@@ -123,10 +123,10 @@ def _creates(context: PageContext, types: list[RecordType]) -> Iterator[PageLink
 
 async def _count(context: PageContext, record_type: RecordType) -> Count:
     week_ago = to_wire(context.services.now() - timedelta(days=7))
-    call = context.services.records.call(context.tenant, context.caller, record_type.NAME)
+    access = context.services.records.access(context.tenant, context.caller, record_type.NAME)
     reads = context.services.records.reads
-    everything = await reads.list(call, {"limit": "1", "total": "true"})
-    changed = await reads.list(call, {"limit": "1", "total": "true", "updated_since": week_ago})
+    everything = await reads.list(access, {"limit": "1", "total": "true"})
+    changed = await reads.list(access, {"limit": "1", "total": "true", "updated_since": week_ago})
     number = context.formats.number
     return Count(
         context.workspace.modules.states[record_type.NAME].title,
@@ -156,8 +156,8 @@ async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> 
 async def _recent(context: PageContext, types: list[RecordType]) -> AsyncIterator[RecentChange]:
     found: list[tuple[RecordType, dict[str, Any]]] = []
     for one in types:
-        call = context.services.records.call(context.tenant, context.caller, one.NAME)
-        listing = await context.services.records.reads.list(call, {"limit": str(_RECENT), "sort": "-updated_at"})
+        access = context.services.records.access(context.tenant, context.caller, one.NAME)
+        listing = await context.services.records.reads.list(access, {"limit": str(_RECENT), "sort": "-updated_at"})
         found += [(one, msgspec.json.decode(document.body)) for document in listing.documents]
     found.sort(key=lambda pair: pair[1]["updated_at"], reverse=True)
     for record_type, record in found[:_RECENT]:

@@ -64,11 +64,11 @@ async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
     members = task_members(record_type)
     assert members is not None
     reads, caller = context.services.records.reads, context.caller
-    call = context.services.records.call(context.tenant, caller, record_type.NAME)
+    access = context.services.records.access(context.tenant, caller, record_type.NAME)
     found: dict[str, dict[str, Any]] = {}
     for me in dict.fromkeys((caller.email, caller.name)):
         asked = {DONE: "false", members.person: me, "limit": "50", "sort": members.day or "-updated_at"}
-        for document in (await reads.list(call, asked)).documents:
+        for document in (await reads.list(access, asked)).documents:
             found[document.id] = msgspec.json.decode(document.body)
     mine = sorted(found.values(), key=lambda record: (record.get(members.day) or "9", record["created_at"]))
     shower = CellRenderer(context, record_type)

@@ -128,11 +128,11 @@ async def lane_of(
     context: PageContext, record_type: RecordType, member: str, value: str, words: str = ""
 ) -> tuple[list[dict[str, Any]], int]:
     """The newest records of a lane, as many as can be summed, and how many there are."""
-    call = context.services.records.call(context.tenant, context.caller, record_type.NAME)
+    access = context.services.records.access(context.tenant, context.caller, record_type.NAME)
     asked = {member: value, "limit": str(MOST_SUMMED), "total": "true", "sort": "-updated_at"}
     if words:
         asked["q"] = words
-    listing = await context.services.records.reads.list(call, asked)
+    listing = await context.services.records.reads.list(access, asked)
     return [msgspec.json.decode(document.body) for document in listing.documents], listing.total or 0
 
 

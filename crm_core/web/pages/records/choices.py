@@ -32,8 +32,8 @@ async def _records(context: PageContext, record_type: RecordType, member: Member
     options: dict[str, str] = {}
     if context.may(f"{member.reference}.view"):
         records = context.services.records
-        call = records.call(context.tenant, context.caller, member.reference)
-        listing = await records.reads.list(call, {"limit": str(_MOST), "sort": "-updated_at"})
+        access = records.access(context.tenant, context.caller, member.reference)
+        listing = await records.reads.list(access, {"limit": str(_MOST), "sort": "-updated_at"})
         found = (msgspec.json.decode(document.body) for document in listing.documents)
         options = {record["id"]: record["name"] for record in found}
     if chosen and chosen not in options:

@@ -90,7 +90,7 @@ def record_type_of(context: PageContext, module: str) -> RecordType:
 async def record_of(context: PageContext, module: str, record_id: str) -> dict[str, Any]:
     """A record. Raises NotFound, AccessError."""
     records = context.services.records
-    document = await records.reads.detail(records.call(context.tenant, context.caller, module), record_id)
+    document = await records.reads.detail(records.access(context.tenant, context.caller, module), record_id)
     found: dict[str, Any] = msgspec.json.decode(document.body)
     return found
 
@@ -151,9 +151,9 @@ async def _related(
 ) -> AsyncIterator[RelatedGroup]:
     for other, reference in referrers(context, record_type):
         state = context.workspace.modules.states[other.NAME]
-        call = context.services.records.call(context.tenant, context.caller, other.NAME)
+        access = context.services.records.access(context.tenant, context.caller, other.NAME)
         asked = {reference.member: record["id"], "limit": str(_SHOWN), "sort": "-updated_at", "total": "true"}
-        listing = await context.services.records.reads.list(call, asked)
+        listing = await context.services.records.reads.list(access, asked)
         found = [msgspec.json.decode(document.body) for document in listing.documents]
         path, total = f"{context.root}/{other.NAME}", listing.total or 0
         filtered = f"{path}?view=list&{reference.member}={record['id']}"

@@ -83,7 +83,7 @@ async def created(context: PageContext, module: str) -> Response:
     records = context.services.records
     try:
         data = patch_of(record_type, values, None, {})
-        written = await records.writes.create(records.call(context.tenant, context.caller, module), data, None)
+        written = await records.writes.create(records.access(context.tenant, context.caller, module), data, None)
     except _KEEPING as error:
         return await _form(context, record_type, values, error=error)
     return redirect(context, f"/{module}/{written.id}", f"{record_type.SINGULAR} created")
@@ -162,8 +162,8 @@ async def _saved(
 ) -> Response:
     records, module = context.services.records, record_type.NAME
     patch = patch_of(record_type, mine, theirs, msgspec.json.decode(document.body))
-    call = records.call(context.tenant, context.caller, module)
-    written = await records.writes.update(call, document.id, patch, etag(document.revision, document.body))
+    access = records.access(context.tenant, context.caller, module)
+    written = await records.writes.update(access, document.id, patch, etag(document.revision, document.body))
     changed = written.revision != document.revision
     said = f"Saved as revision {written.revision}" if changed else "Nothing was changed"
     return redirect(context, f"/{module}/{document.id}", said)
@@ -230,7 +230,7 @@ def _problem(error: CrmError, errors: Mapping[str, str]) -> PageNotice:
 
 async def _document(context: PageContext, module: str, record_id: str) -> Document:
     records = context.services.records
-    return await records.reads.detail(records.call(context.tenant, context.caller, module), record_id)
+    return await records.reads.detail(records.access(context.tenant, context.caller, module), record_id)
 
 
 def _unpacked(text: str, record_type: RecordType) -> Values:

@@ -58,9 +58,9 @@ async def exported(context: PageContext, module: str) -> Response:
     records: Records = context.services.records
     if module not in records.shapes:
         raise NotFound("There is no such page.")
-    call = records.call(context.tenant, context.caller, module)
-    pages = await records.reads.export(call, _asked(records.shapes[module], request.args))
-    made = Response(as_csv(call.shape, pages), 200, content_type="text/csv; charset=utf-8")
+    access = records.access(context.tenant, context.caller, module)
+    pages = await records.reads.export(access, _asked(records.shapes[module], request.args))
+    made = Response(as_csv(access.shape, pages), 200, content_type="text/csv; charset=utf-8")
     made.headers["Content-Disposition"] = f'attachment; filename="{module}.csv"'
     made.headers["Cache-Control"] = "no-store"
     return made
@@ -145,7 +145,7 @@ class _Lists:
         if cursor := request.args.get("cursor"):
             asked["cursor"] = cursor
         at = plain_integer(request.args.get("at", ""), least=0, most=10**8) if cursor else None
-        listing = await records.reads.list(records.call(context.tenant, context.caller, self._name), asked)
+        listing = await records.reads.list(records.access(context.tenant, context.caller, self._name), asked)
         return listing, at or 0
 
     def _here(self, **changes: str | None) -> str:

@@ -26,13 +26,13 @@ async def set_one(context: PageContext, module: str, id: str) -> Response:  # no
     member = next((one for one in record_type.members if one.name == form.get("member")), None)
     if member is None or member.kind not in _SETTABLE:
         raise NotFound("This field cannot be set here.")
-    call = records.call(context.tenant, context.caller, module)
-    document = await records.reads.detail(call, id)
+    access = records.access(context.tenant, context.caller, module)
+    document = await records.reads.detail(access, id)
     if form.get("revision") != str(document.revision):
         raise RevisionMismatch("Someone else changed this record, so nothing was changed now. Check it and try again.")
     record, value = msgspec.json.decode(document.body), meant(member, form.get("value", ""))
     message = _message(member, record["name"], value)
-    written = await records.writes.update(call, id, {member.name: value}, etag(document.revision, document.body))
+    written = await records.writes.update(access, id, {member.name: value}, etag(document.revision, document.body))
     was = values_of(record_type, record)[member.name]
     back = form.get("back") or f"{context.root}/"
     undo = Undo(action=request.path, member=member.name, value=was, revision=written.revision, back=back)

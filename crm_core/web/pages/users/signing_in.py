@@ -144,7 +144,7 @@ async def _send_reset(context: AnonymousContext, sender: EmailSender, email: str
 async def password_page(context: AnonymousContext, link: str) -> Response:
     """The form that sets a password by a link."""
     try:
-        held = await context.services.signin.linked(context.tenant, link)
+        held = await context.services.signin.user_of_link(context.tenant, link)
     except Unauthenticated as error:
         return _spent(context, error)
     return context.page("password.html", _choosing(held, ""))
@@ -155,10 +155,10 @@ async def password(context: AnonymousContext, link: str) -> Response:
     form = await request.form
     chosen, again = form.get("password", ""), form.get("again", "")
     try:
-        held = await context.services.signin.linked(context.tenant, link)
+        held = await context.services.signin.user_of_link(context.tenant, link)
         problem = "The two do not match; type the password twice." if chosen != again else ""
         if not problem:
-            await context.services.signin.choose(context.tenant, link, chosen)
+            await context.services.signin.set_password_by_link(context.tenant, link, chosen)
             return context.go(f"{context.root}/login?said=password")
     except Unauthenticated as error:
         return _spent(context, error)
