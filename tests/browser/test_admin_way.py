@@ -14,23 +14,23 @@ Sit = Callable[..., Desk]
 
 
 def test_an_admins_whole_way(sit: Sit, box: Box) -> None:
-    """Invite somebody, narrow what they may do, see it work, restore a revision, look into a refused push."""
+    """An admin invites a user, narrows and restores the user's rights, and disables the user, which signs them out."""
     admin = sit(People.admin)
     page = admin.page
     admin.go("/users")
     page.get_by_role("link", name="Invite user").click()
-    page.get_by_label("Mail address").fill("inga@nordwind.example")
+    page.get_by_label("Email").fill("inga@nordwind.example")
     page.get_by_label("Name").fill("Inga Behrens")
     page.get_by_label("Role").select_option("agent")
     page.get_by_role("button", name="Invite").click()
-    expect(page.get_by_text("Hand this link over.")).to_be_visible()  # there is no mail server yet
+    expect(page.get_by_text("Pass this link on.")).to_be_visible()  # there is no mail server yet
     link = page.locator("#link").inner_text()
     expect(page.locator(".people")).to_contain_text("Inga Behrens")
 
     guest = sit(who=None)
     guest.page.goto(link)
     guest.page.get_by_label("New password").fill("four blue oars")
-    guest.page.get_by_label("The same again").fill("four blue oars")
+    guest.page.get_by_label("Repeat password").fill("four blue oars")
     guest.page.get_by_role("button", name="Set password").click()
     expect(guest.page.get_by_text("The password is set.")).to_be_visible()
     guest.page.fill("#email", "inga@nordwind.example")
@@ -39,14 +39,14 @@ def test_an_admins_whole_way(sit: Sit, box: Box) -> None:
     expect(guest.page.get_by_role("heading", level=1)).to_contain_text("Inga")
     guest.expected.add(410)
     guest.page.goto(link)
-    expect(guest.page.get_by_text("This link is not good any more.")).to_be_visible()
+    expect(guest.page.get_by_text("This link no longer works.")).to_be_visible()
     guest.go("/customers/new")
 
     page.get_by_role("link", name="Inga Behrens").click()
     page.get_by_role("checkbox", name="Create customers").uncheck()
     page.get_by_role("button", name="Save", exact=True).click()
     row = page.locator("tr", has_text="customers.create")
-    expect(row).to_contain_text("Taken away")
+    expect(row).to_contain_text("Removed")
     expect(page.get_by_role("checkbox", name="View website")).to_be_disabled()
     guest.go("/customers/new", status=403)
     page.get_by_role("button", name="Grant all features of the role").click()
@@ -61,8 +61,8 @@ def test_an_admins_whole_way(sit: Sit, box: Box) -> None:
     expect(guest.page).to_have_url(re.compile("/login"))
 
 
-def test_a_revision_is_compared_tried_and_restored(sit: Sit, box: Box) -> None:
-    """Two revisions stand side by side; a try writes nothing; a restore makes a new revision and changes the brand."""
+def test_a_revision_is_compared_previewed_and_restored(sit: Sit, box: Box) -> None:
+    """Two revisions show side by side; a preview writes nothing; a restore makes a new one and shows its brand."""
     box.applied("branding", {"title": "Before", "colors": {"primary": "#1a4fa3"}, "footer": {"text": "Hamburg"}})
     box.applied("branding", {"title": "After", "colors": {"primary": "#0b5fff"}, "footer": {"text": "Hamburg"}})
     admin = sit(People.admin)
@@ -83,8 +83,8 @@ def test_a_revision_is_compared_tried_and_restored(sit: Sit, box: Box) -> None:
     expect(page.locator(".side .brand")).to_contain_text("Before")
 
 
-def test_a_refused_push_says_what_to_mend(sit: Sit, box: Box) -> None:
-    """From the log to the attempt: the check that failed is named, with steps, and the others before and after it."""
+def test_a_refused_push_says_how_to_fix_it(sit: Sit, box: Box) -> None:
+    """The page of a refused attempt shows the failed check among all sixteen, and the steps to fix it."""
     assert box.push("branding", {"title": "Late"}, timestamp=1_700_000_000).status_code == 401
     admin = sit(People.admin)
     page = admin.page
@@ -97,8 +97,8 @@ def test_a_refused_push_says_what_to_mend(sit: Sit, box: Box) -> None:
     expect(page.get_by_text("Switch time synchronisation on")).to_be_visible()
 
 
-def test_the_request_template_holds_no_secret(sit: Sit, box: Box) -> None:
-    """The box shows a script that signs with a secret it does not hold; broken data is told at its field."""
+def test_the_request_template_has_no_secret(sit: Sit, box: Box) -> None:
+    """The script reads its secret from the environment; invalid data is an error at its field."""
     admin = sit(People.admin)
     page = admin.page
     admin.go("/sync")
@@ -114,19 +114,19 @@ def test_the_request_template_holds_no_secret(sit: Sit, box: Box) -> None:
 
 
 def test_the_password_change_ends_other_sign_ins(sit: Sit) -> None:
-    """A changed password signs every other browser out, and this one stays."""
+    """A password change signs every other browser out and keeps this one signed in."""
     mine, other = sit(People.manager, fresh=True), sit(People.manager, fresh=True)
     page = mine.page
     mine.go("/account")
-    page.get_by_label("Present password").fill("wrong")
+    page.get_by_label("Current password").fill("wrong")
     page.get_by_label("New password").fill("six green anchors")
-    page.get_by_label("The new one again").fill("six green anchors")
+    page.get_by_label("Repeat password").fill("six green anchors")
     page.get_by_role("button", name="Change password").click()
     expect(page.locator("#f-old-e")).to_contain_text("wrong")
     for before, after in ((PASSWORD, "six green anchors"), ("six green anchors", PASSWORD)):
-        page.get_by_label("Present password").fill(before)
+        page.get_by_label("Current password").fill(before)
         page.get_by_label("New password").fill(after)
-        page.get_by_label("The new one again").fill(after)
+        page.get_by_label("Repeat password").fill(after)
         page.get_by_role("button", name="Change password").click()
         expect(page.locator(".toast")).to_contain_text("Password changed")
     other.go("/account")

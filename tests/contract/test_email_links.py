@@ -16,7 +16,7 @@ ADA = "ada@northwind.example"
 
 
 class Inbox:
-    """The texts of the letters that a mail server took."""
+    """The texts of the emails that a mail server accepted."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -29,11 +29,11 @@ class Inbox:
 @pytest.fixture
 def inbox() -> Iterator[tuple[Inbox, int]]:
     """A real mail server and its port."""
-    taken = Inbox()
+    emails = Inbox()
     port = free_port()
-    controller = Controller(taken, hostname="127.0.0.1", port=port)
+    controller = Controller(emails, hostname="127.0.0.1", port=port)
     controller.start()
-    yield taken, port
+    yield emails, port
     controller.stop()
 
 
@@ -50,7 +50,7 @@ def ready(boxes: Boxes, port: int, **settings: Any) -> Box:
 
 
 def forgot(box: Box, host: str) -> str:
-    """The page that answers to a request for a reset, sent under this Host."""
+    """The page that responds to a reset request under this Host."""
     page = box.client.get(f"{PAGES}/forgot", headers={"Host": host})
     token = re.search(r'name="csrf" value="([^"]+)"', page.text)
     assert token is not None
@@ -58,38 +58,38 @@ def forgot(box: Box, host: str) -> str:
     return box.client.post(f"{PAGES}/forgot", headers=headers, data={"csrf": token[1], "email": ADA}).text
 
 
-def test_nobody_sends_a_letter_whose_link_leads_to_a_site_of_their_own(boxes: Boxes, inbox: tuple[Inbox, int]) -> None:
-    """Without public_url a foreign Host gets no letter sent, and one of this machine does."""
-    taken, port = inbox
+def test_no_email_has_a_link_to_a_foreign_host(boxes: Boxes, inbox: tuple[Inbox, int]) -> None:
+    """Without public_url a reset under a foreign Host sends no email, and one under this machine's address does."""
+    emails, port = inbox
     box = ready(boxes, port)
-    assert "No letter was sent." in forgot(box, "evil.example")
-    assert "No letter was sent." in forgot(box, "127.0.0.1.evil.example")
-    assert "Look into your mail." in forgot(box, f"127.0.0.1:{box.port}")
-    until(lambda: bool(taken.texts), lambda: box.log_text()[-1000:])
-    assert "evil" not in "".join(taken.texts)
-    assert f"http://127.0.0.1:{box.port}{PAGES}/password/" in taken.texts[0]
-    assert len(taken.texts) == 1
+    assert "No email was sent." in forgot(box, "evil.example")
+    assert "No email was sent." in forgot(box, "127.0.0.1.evil.example")
+    assert "Check your email." in forgot(box, f"127.0.0.1:{box.port}")
+    until(lambda: bool(emails.texts), lambda: box.log_text()[-1000:])
+    assert "evil" not in "".join(emails.texts)
+    assert f"http://127.0.0.1:{box.port}{PAGES}/password/" in emails.texts[0]
+    assert len(emails.texts) == 1
 
 
-def test_the_links_of_letters_start_with_the_public_url(boxes: Boxes, inbox: tuple[Inbox, int]) -> None:
-    """With public_url the Host of the request says nothing about where a link leads."""
-    taken, port = inbox
+def test_links_in_emails_start_with_the_public_url(boxes: Boxes, inbox: tuple[Inbox, int]) -> None:
+    """With public_url the Host of the request does not change the link."""
+    emails, port = inbox
     box = ready(boxes, port, public_url="https://crm.example.com")
-    assert "Look into your mail." in forgot(box, "evil.example")
-    until(lambda: bool(taken.texts), lambda: box.log_text()[-1000:])
-    assert "evil" not in taken.texts[0]
-    assert f"https://crm.example.com{PAGES}/password/" in taken.texts[0]
+    assert "Check your email." in forgot(box, "evil.example")
+    until(lambda: bool(emails.texts), lambda: box.log_text()[-1000:])
+    assert "evil" not in emails.texts[0]
+    assert f"https://crm.example.com{PAGES}/password/" in emails.texts[0]
 
 
-def test_a_secret_key_that_is_gone_ends_letters_and_no_page(boxes: Boxes) -> None:
-    """Where the mail password cannot be opened any more, the page says that no letter was sent; the log says why."""
+def test_pages_work_without_the_secret_key_of_the_mail_password(boxes: Boxes) -> None:
+    """If the mail password cannot be decrypted, the page says that no email was sent; the log says why."""
     box = boxes()
     section = {"host": "mail.example.com", "username": "crm", "password": "hush-hush", "from_email": "a@b.example"}
     assert box.push("smtp", section).status_code == 200
     box.stop()
     box.environ["CRM_SECRET_KEY"] = "another key of at least 32 bytes"
     box.start()
-    assert "No letter was sent." in forgot(box, f"127.0.0.1:{box.port}")
+    assert "No email was sent." in forgot(box, f"127.0.0.1:{box.port}")
     assert "mail_password_sealed" in box.log_text()
     assert "internal_error" not in box.log_text()
     assert "hush-hush" not in box.log_text()

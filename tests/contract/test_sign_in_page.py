@@ -9,20 +9,20 @@ from contract.box import TENANT, Box
 PAGES = f"/i/eu1/t/{TENANT}"
 
 
-def kept(box: Box, wanted: str) -> str:
-    """Where the sign-in form would lead when it was opened with this ``next``."""
-    page = box.client.get(f"{PAGES}/login", params={"next": wanted})
+def target_of(box: Box, next_page: str) -> str:
+    """The page to which the sign-in form redirects if it was opened with this ``next``."""
+    page = box.client.get(f"{PAGES}/login", params={"next": next_page})
     found = re.search(r'name="next" value="([^"]*)"', page.text)
     return found[1] if found else ""
 
 
-def test_the_form_leads_back_to_where_the_user_wanted_to_go(box: Box) -> None:
-    """A page of the tenant, its query too."""
-    assert kept(box, f"{PAGES}/customers?q=ada") == f"{PAGES}/customers?q=ada"
+def test_the_form_leads_back_to_the_requested_page(box: Box) -> None:
+    """The target is the page of the tenant with its query."""
+    assert target_of(box, f"{PAGES}/customers?q=ada") == f"{PAGES}/customers?q=ada"
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "next_page",
     [
         "//evil.example",
         "https://evil.example/",
@@ -37,18 +37,18 @@ def test_the_form_leads_back_to_where_the_user_wanted_to_go(box: Box) -> None:
         f"{PAGES}/\t/evil.example",
     ],
 )
-def test_nobody_is_sent_elsewhere(box: Box, wanted: str) -> None:
-    """Another site, another tenant, and what a browser would make either of are forgotten."""
-    assert not kept(box, wanted)
+def test_the_form_leads_to_no_other_site_or_tenant(box: Box, next_page: str) -> None:
+    """Another site, another tenant, and addresses that a browser resolves to either are dropped."""
+    assert not target_of(box, next_page)
 
 
 @pytest.mark.parametrize("more", ["!", "!" * 100_000, "=", "\u00fc"])
-def test_a_form_is_confirmed_by_its_own_text_alone(box: Box, more: str) -> None:
-    """The CSRF text with characters after it that base64 skips is another text, and is refused."""
+def test_a_csrf_text_has_one_spelling(box: Box, more: str) -> None:
+    """The CSRF text followed by characters that base64 skips is refused with 403."""
     page = box.client.get(f"{PAGES}/login")
     found = re.search(r'name="csrf" value="([^"]*)"', page.text)
     assert found is not None
-    form = {"csrf": found[1], "email": "nobody@example.com", "password": "wrong"}
+    form = {"csrf": found[1], "email": "unknown@example.com", "password": "wrong"}
     origin = {"Origin": str(box.client.base_url).rstrip("/")}
     assert box.client.post(f"{PAGES}/login", data=form, headers=origin).status_code == 401
     form["csrf"] += more

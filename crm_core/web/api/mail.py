@@ -20,7 +20,7 @@ from crm_core.services import Services
 from crm_core.web.answers import answer
 from crm_core.web.callers import caller_of
 from crm_core.web.operations import BASE, Operation, Reply
-from crm_core.web.pages.mail.sender import sender_within
+from crm_core.web.pages.mail.sender import sender_of
 from crm_core.web.pages.site import Site
 from crm_core.web.reading import parameters
 from crm_core.workspace import require_scope
@@ -54,7 +54,7 @@ def operations(services: Services, site: Site) -> list[Operation]:
         caller = await caller_of(services, tenant)
         workspace = await services.views.of(tenant)
         require_scope(workspace, caller, scope=None, key=KEY)
-        sender, steps = sender_within(site, workspace), list[Step]()
+        sender, steps = sender_of(site, workspace), list[Step]()
         try:
             async for step in sender.steps(delivery_test(sender.brand, caller.name), caller.email):
                 steps.append(step)

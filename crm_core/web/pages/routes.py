@@ -10,7 +10,7 @@ from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
 from crm_core.web.pages.records import boards, details, edits, lists, quick_edit
 from crm_core.web.pages.sync import attempts, console, section_history
-from crm_core.web.pages.users import account, signing_in, subscription, user_admin
+from crm_core.web.pages.users import account, invitations, signing_in, subscription, user_admin
 
 _SEE, _CREATE, _UPDATE, _EXPORT = "{module}.view", "{module}.create", "{module}.update", "{module}.export"
 
@@ -49,15 +49,15 @@ ROUTES: Final = (
     _post("/sync/sections/{section}/preview", "sync_preview_form", section_history.previewed, "sync.restore"),
     _post("/sync/sections/{section}/restore", "sync_restore_form", section_history.restored, "sync.restore"),
     _get("/mail", "mail_page", mail_settings.mail, "smtp.test"),
-    _post("/mail/test", "mail_test_form", mail_settings.tested, "smtp.test"),
+    _post("/mail/test", "mail_test_form", mail_settings.send_test, "smtp.test"),
     _get("/users", "users_page", user_admin.users, "users.manage"),
-    _get("/users/invite", "invite_page", user_admin.inviting, "users.manage"),
-    _post("/users/invite", "invite_form", user_admin.invited, "users.manage"),
+    _get("/users/invite", "invite_page", invitations.invite_form, "users.manage"),
+    _post("/users/invite", "invite_form", invitations.invite, "users.manage"),
     _get("/users/{id}", "user_page", user_admin.users, "users.manage"),
-    _post("/users/{id}/role", "user_role_form", user_admin.role_set, "users.manage"),
-    _post("/users/{id}/assignment", "user_assignment_form", user_admin.assigned, "users.manage"),
-    _post("/users/{id}/reset", "user_reset_form", user_admin.reset_sent, "users.manage"),
-    _post("/users/{id}/disabled", "user_disabled_form", user_admin.disabled_set, "users.manage"),
+    _post("/users/{id}/role", "user_role_form", user_admin.set_role, "users.manage"),
+    _post("/users/{id}/assignment", "user_assignment_form", user_admin.set_assignment, "users.manage"),
+    _post("/users/{id}/reset", "user_reset_form", invitations.send_link, "users.manage"),
+    _post("/users/{id}/disabled", "user_disabled_form", user_admin.set_disabled, "users.manage"),
     _get("/{module}", "module_page", lists.listed, _SEE),
     _get("/{module}/export.csv", "module_export", lists.exported, _EXPORT),
     _get("/{module}/board", "module_board", boards.board, _SEE),

@@ -1,18 +1,16 @@
-"""Letters from pages: through the tenant's own server, in its brand, slowed down for who asks again and again."""
+"""Emails sent from pages: through the tenant's own mail server, in its brand, with a limit per recipient."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable
+from typing import Final
 
 from crm_core.errors import InternalError
 from crm_core.mail import DeliveryError, Email, Kind, MailBrand, MailServer, Step, mail_server, to_message
 from crm_core.server_log import ServerLog
 from crm_core.sync.apply import SEALED_FOR
-from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.layout.branding import TenantBranding
-from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
 
@@ -21,10 +19,10 @@ _log = ServerLog("crm.mail")
 
 
 class EmailSender:
-    """Sends letters of one tenant."""
+    """Sends the emails of one tenant."""
 
     def __init__(self, site: Site, tenant: str, branding: TenantBranding, server: MailServer | Kind) -> None:
-        """``server``: or why there is none."""
+        """``server``: the tenant's mail server, or why there is none."""
         self._site = site
         self._tenant = tenant
         self._branding = branding
@@ -33,12 +31,12 @@ class EmailSender:
 
     @property
     def can_send(self) -> bool:
-        """Whether there is a server and a sender."""
+        """Whether there is a server and a sender address."""
         return self.server is not None
 
     @property
     def brand(self) -> MailBrand:
-        """What letters wear: the light theme, and a logo that any reader can load."""
+        """The brand of emails: the light theme, and the logo if it has a public URL."""
         tokens, brand = self._branding.light, self._branding.brand
         return MailBrand(
             title=brand.title,
@@ -51,62 +49,65 @@ class EmailSender:
             footer=brand.footer_text,
         )
 
-    async def send(self, letter: Email, to: str) -> None:
-        """Send a letter. Raises DeliveryError."""
-        async for _ in self.steps(letter, to):
+    async def send(self, email: Email, to: str) -> None:
+        """Send an email.
+
+        Raises:
+            DeliveryError: it was not delivered.
+        """
+        async for _ in self.steps(email, to):
             pass
 
-    async def steps(self, letter: Email, to: str) -> AsyncIterator[Step]:
-        """Send a letter and tell each step. Raises DeliveryError."""
+    async def steps(self, email: Email, to: str) -> AsyncIterator[Step]:
+        """Send an email and yield each completed step.
+
+        Raises:
+            DeliveryError: it was not delivered.
+        """
         if self.server is None:
             raise DeliveryError(self._lacks)
-        self._slow_down(to)
-        message = to_message(letter, self.brand, self.server, to=to, at=self._site.services.now())
+        self._throttle(to)
+        message = to_message(email, self.brand, self.server, to=to, at=self._site.services.now())
         try:
             async for step in self._site.mailer.steps(self.server, message):
                 yield step
-        except DeliveryError as trouble:
-            _log.warning("letter_not_delivered", tenant=self._tenant, trouble=trouble.kind)
+        except DeliveryError as error:
+            _log.warning("email_not_delivered", tenant=self._tenant, trouble=error.kind)
             raise
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Send without keeping anybody waiting: how long it takes must not tell whether the address is known."""
-        task = asyncio.create_task(self._quietly(work))
+    def send_later(self, sending: Awaitable[None]) -> None:
+        """Send in the background: the response time must not reveal whether the address is known."""
+        task = asyncio.create_task(self._without_errors(sending))
         self._site.sending.add(task)
         task.add_done_callback(self._site.sending.discard)
 
-    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _without_errors(self, sending: Awaitable[None]) -> None:
         try:
-            await work
+            await sending
         except DeliveryError:
-            return  # logged where it was raised; the one who asked was told nothing either way
+            return  # logged where it was raised; the response is sent already
 
-    def _slow_down(self, to: str) -> None:
+    def _throttle(self, to: str) -> None:
         name, now = f"{self._tenant} {to.lower()}", self._site.services.now().timestamp()
         if self._site.email_limits.wait(name, now) > 0:
             raise DeliveryError("busy")
         self._site.email_limits.add(name, now)
 
 
-def sender_of(context: PageContext | AnonymousContext) -> EmailSender:
-    """The sender of the emails of the workspace that a request is for."""
-    return sender_within(context.site, context.workspace)
+def sender_of(site: Site, workspace: Workspace) -> EmailSender:
+    """The sender of a workspace's emails."""
+    return EmailSender(site, workspace.tenant, site.branding_cache.of(workspace), _server_of(site, workspace))
 
 
-def sender_within(site: Site, workspace: Workspace) -> EmailSender:
-    """The sender of the emails of a workspace."""
-    return EmailSender(site, workspace.tenant, site.branding_cache.of(workspace), server_of(site, workspace))
-
-
-def server_of(site: Site, workspace: Workspace) -> MailServer | Kind:
-    """The mail server of a workspace with its password opened; or why nothing can be sent."""
+def _server_of(site: Site, workspace: Workspace) -> MailServer | Kind:
+    """The mail server of a workspace with its password decrypted; or why no email can be sent."""
     section = workspace.sections.get(SECTION)
     if section is None:
         return "no_server"
     sealed = section.sealed.get("/password")
     try:
         password = None if sealed is None else site.services.sealer.open(SEALED_FOR, sealed)
-    except InternalError as error:  # sealed with a secret key that was taken out: pages go on without letters
-        _log.warning("mail_password_sealed", tenant=workspace.tenant, mend=error.detail)
+    except InternalError as error:  # the secret key was removed; pages must still work
+        _log.warning("mail_password_sealed", tenant=workspace.tenant, fix=error.detail)
         return "sealed"
     return mail_server(section.data, password) or "no_server"

@@ -1,4 +1,4 @@
-"""Mail settings as the platform pushed them, and the test mail, told step by step."""
+"""The mail settings that the platform pushed, and a test email that reports each step."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _SECURITY: Final = {"starttls": "STARTTLS", "tls": "TLS", "none": "not encrypted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a test goes or went: the steps, and a sentence once it is over."""
+    """The state of a test: its steps, and once it has ended the outcome. ``reply``: the server's own words."""
 
     steps: tuple[Mark, ...]
-    tone: str
-    icon: str
-    title: str
-    text: str
-    said: str
+    tone: str = ""
+    icon: str = ""
+    title: str = ""
+    text: str = ""
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailView:
-    """Mail settings for their page."""
+    """The page of the mail settings."""
 
     sub: str
     note: str
@@ -53,24 +53,25 @@ class MailView:
 
 async def mail(context: PageContext) -> Response:
     """The mail settings."""
-    return await page(context, "mail.html", "mail", _view(context, sender_of(context), None))
+    sender = sender_of(context.site, context.workspace)
+    return await page(context, "mail.html", "mail", _view(context, sender, None))
 
 
-async def tested(context: PageContext) -> Response:
-    """Send a test mail to the user's own address; a script gets each step as it is done, a form the result."""
-    sender = sender_of(context)
+async def send_test(context: PageContext) -> Response:
+    """Send a test email to the user's own address; stream each step to a script, show a form the result."""
+    sender = sender_of(context.site, context.workspace)
     if request.headers.get("Accept") == NDJSON:
-        made = Response(_told(context, sender), 200, content_type=NDJSON)
-        made.headers["Cache-Control"] = "no-store"
-        made.headers["X-Accel-Buffering"] = "no"
-        return made
+        response = Response(_lines(context, sender), 200, content_type=NDJSON)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
     result = None
     async for step in _results(context, sender):
         result = step
     return await page(context, "mail.html", "mail", _view(context, sender, result))
 
 
-async def _told(context: PageContext, sender: EmailSender) -> AsyncIterator[bytes]:
+async def _lines(context: PageContext, sender: EmailSender) -> AsyncIterator[bytes]:
     async for result in _results(context, sender):
         html = context.site.renderer.text("mail_result.html", result=result)
         yield msgspec.json.encode({"html": html}) + b"\n"
@@ -78,47 +79,33 @@ async def _told(context: PageContext, sender: EmailSender) -> AsyncIterator[byte
 
 async def _results(context: PageContext, sender: EmailSender) -> AsyncIterator[Result]:
     """The state of the test after each step."""
-    done: list[Step] = []
-    planned = sender.server.steps if sender.server else ()
-    yield _under_way(planned, done)
+    planned, done = sender.server.steps if sender.server else (), 0
+    yield Result(steps=_marks(planned, done, "info", "sync"))
     try:
         async for step in sender.steps(delivery_test(sender.brand, context.caller.name), context.caller.email):
-            done.append(step)
+            done += 1
             if step != "accepted":
-                yield _under_way(planned, done)
-    except DeliveryError as trouble:
-        yield _failed(planned, done, trouble)
+                yield Result(steps=_marks(planned, done, "info", "sync"))
+    except DeliveryError as error:
+        marks = _marks(planned, done, "bad", "x")
+        yield Result(steps=marks, tone="bad", icon="alert", title=error.what, text=error.fix, reply=error.response)
         return
-    marks = tuple(Mark("ok", "check", _STEPS[step]) for step in planned)
-    text = f"The server took the letter to {context.caller.email}. Look into that mailbox."
-    yield Result(steps=marks, tone="ok", icon="check", title="It works.", text=text, said="")
+    marks = _marks(planned, done, "ok", "check")
+    text = f"The server accepted the email to {context.caller.email}. Check that mailbox."
+    yield Result(steps=marks, tone="ok", icon="check", title="It works.", text=text)
 
 
-def _under_way(planned: tuple[Step, ...], done: list[Step]) -> Result:
-    marks = []
-    for at, step in enumerate(planned):
-        if at < len(done):
-            marks.append(Mark("ok", "check", _STEPS[step]))
-        else:
-            marks.append(Mark("info", "sync", _STEPS[step]) if at == len(done) else Mark("", "minus", _STEPS[step]))
-    return Result(steps=tuple(marks), tone="", icon="", title="", text="", said="")
-
-
-def _failed(planned: tuple[Step, ...], done: list[Step], trouble: DeliveryError) -> Result:
-    marks = []
-    for at, step in enumerate(planned):
-        tone, icon = ("ok", "check") if at < len(done) else ("bad", "x") if at == len(done) else ("", "minus")
-        marks.append(Mark(tone, icon, _STEPS[step]))
-    return Result(
-        steps=tuple(marks), tone="bad", icon="alert", title=trouble.what, text=trouble.fix, said=trouble.response
-    )
+def _marks(planned: tuple[Step, ...], done: int, tone: str, icon: str) -> tuple[Mark, ...]:
+    """The steps: those done, the current one in this tone and icon, and those to come."""
+    styles = [("ok", "check")] * done + [(tone, icon)] + [("", "minus")] * len(planned)
+    return tuple(Mark(*style, _STEPS[step]) for step, style in zip(planned, styles, strict=False))
 
 
 def _view(context: PageContext, sender: EmailSender, result: Result | None) -> MailView:
     section = context.workspace.sections.get(SECTION)
-    note = f"Pushed by the platform as version {section.version}; it cannot be edited here" if section else ""
+    note = f"Pushed by the platform as version {section.version}. You cannot edit it here." if section else ""
     return MailView(
-        sub="The server that this workspace sends letters through",
+        sub="The server that sends the emails of this workspace",
         note=note,
         facts=tuple(_facts(section.data)) if section else (),
         to=context.caller.email,
@@ -130,14 +117,14 @@ def _view(context: PageContext, sender: EmailSender, result: Result | None) -> M
 
 def _facts(data: Mapping[str, Any]) -> Iterator[Fact]:
     host, port, security = data.get("host"), data.get("port"), data.get("security") or "starttls"
-    yield Fact("Server", f"{host}{f':{port}' if port else ''}" if host else "No host was pushed", code=bool(host))
+    yield Fact("Server", f"{host}{f':{port}' if port else ''}" if host else "Not set: push a host", code=bool(host))
     yield Fact("Encryption", _SECURITY[security])
     if data.get("username"):
         yield Fact("User", data["username"])
-    yield Fact("Password", "Set; it is never shown" if data.get("password") else "Not set")
+    yield Fact("Password", "Set, never shown" if data.get("password") else "Not set")
     name, address = data.get("from_name"), data.get("from_email")
-    yield Fact("From", f"{name} <{address}>" if name and address else address or name or "No sender was pushed")
+    yield Fact("From", f"{name} <{address}>" if name and address else address or name or "Not set: push a sender")
     if data.get("reply_to"):
-        yield Fact("Answers to", data["reply_to"])
+        yield Fact("Reply to", data["reply_to"])
     if data.get("timeout_seconds"):
-        yield Fact("Patience", f"{data['timeout_seconds']} seconds for each step")
+        yield Fact("Timeout", f"{data['timeout_seconds']} seconds per step")

@@ -1,4 +1,4 @@
-"""The user's own page: who one is, how pages look, the password; and what the subscription brings."""
+"""The user's own page: name and role, appearance, password, and what the user may do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Final
 
 from quart import Response, request
 
-from crm_core.access.passwords import SHORTEST
-from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
+from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
 from crm_core.web.callers import keep_signed_in, own_origin
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES
@@ -18,10 +17,10 @@ from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
 from crm_core.web.pages.records.modules import action_label, as_phrase
-from crm_core.web.pages.users.signing_in import password_field
+from crm_core.web.pages.users.signing_in import MISMATCH, first_message, new_password_fields, password_field
 
 _YEAR: Final = 365 * 24 * 3600
-_CHOICES: Final = (Option("system", "Like the system"), Option("light", "Light"), Option("dark", "Dark"))
+_CHOICES: Final = (Option("system", "Same as system"), Option("light", "Light"), Option("dark", "Dark"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Rights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
-    """The account for its page."""
+    """The account page."""
 
     sub: str
     name: str
@@ -48,47 +47,46 @@ class AccountView:
 
 
 async def account(context: PageContext) -> Response:
-    """The account page."""
+    """The user's own account."""
     return await page(context, "account.html", "account", _view(context))
 
 
 async def appearance(context: PageContext) -> Response:
-    """Keep how pages look, in this browser."""
+    """Store the color scheme in a cookie of this browser."""
     chosen = (await request.form).get("scheme", "")
-    made = redirect(context, "/account", "Appearance changed")
+    response = redirect(context, "/account", "Appearance changed")
     secure = own_origin(context.services).startswith("https:")
     value = chosen if chosen in SCHEMES else "system"
-    made.set_cookie(SCHEME, value, max_age=_YEAR, path=context.root, httponly=True, samesite="Lax", secure=secure)
-    return made
+    response.set_cookie(SCHEME, value, max_age=_YEAR, path=context.root, httponly=True, samesite="Lax", secure=secure)
+    return response
 
 
 async def change_password(context: PageContext) -> Response:
-    """Change the password: every sign-in of the user ends, and this browser gets a new one."""
+    """Change the password, end every session of the user, and open a new one for this browser."""
     form = await request.form
     old, new, source = form.get("old", ""), form.get("password", ""), exchange().source
     if new != form.get("again", ""):
-        return await _refused(context, {"again": "The two do not match; type the new password twice."})
+        return await _refused(context, {"again": MISMATCH})
     try:
-        held = await context.services.signin.change_password(context.tenant, context.caller, old, new, source=source)
+        stored = await context.services.signin.change_password(context.tenant, context.caller, old, new, source=source)
     except InvalidCredentials as error:
         return await _refused(context, {"old": error.detail})
     except (InvalidRecord, LoginThrottled, RevisionMismatch) as error:
-        return await _refused(context, {"password": _first(error)})
-    session = await context.services.sessions.open(context.tenant, held, "browser")
-    made = redirect(context, "/account", "Password changed; every other sign-in has ended")
-    keep_signed_in(made, context.services, context.tenant, session)
-    return made
+        return await _refused(context, {"password": first_message(error)})
+    session = await context.services.sessions.open(context.tenant, stored, "browser")
+    response = redirect(context, "/account", "Password changed. You are signed out everywhere else.")
+    keep_signed_in(response, context.services, context.tenant, session)
+    return response
 
 
 async def _refused(context: PageContext, errors: dict[str, str]) -> Response:
-    notice = PageNotice(tone="bad", icon="alert", title="The password was not changed.", text="The form says why.")
+    notice = PageNotice(tone="bad", icon="alert", title="The password was not changed.", text="See the form.")
     return await page(context, "account.html", "account", _view(context, notice, errors), 422)
 
 
 def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[str, str] | None = None) -> AccountView:
-    caller, wrong = context.caller, errors or {}
+    caller, errors = context.caller, errors or {}
     role = context.workspace.roles.get(caller.role)
-    hint = f"At least {SHORTEST} characters; a few words in a row are good"
     chosen = request.cookies.get(SCHEME, "")
     return AccountView(
         sub="You, in this workspace",
@@ -99,9 +97,8 @@ def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[s
         schemes=_CHOICES,
         scheme=chosen if chosen in SCHEMES else "system",
         fields=(
-            password_field("old", "Present password", auto="current-password", error=wrong.get("old", "")),
-            password_field("password", "New password", auto="new-password", hint=hint, error=wrong.get("password", "")),
-            password_field("again", "The new one again", auto="new-password", error=wrong.get("again", "")),
+            password_field("old", "Current password", auto="current-password", error=errors.get("old", "")),
+            *new_password_fields(errors.get("password", ""), errors.get("again", "")),
         ),
         rights=tuple(_rights(context)),
     )
@@ -121,10 +118,6 @@ _CORE: Final = {
     "records.erase": "Erase records",
     "sync.restore": "Restore revisions",
     "sync.view": "See the sync console",
-    "smtp.test": "Send test mails",
+    "smtp.test": "Send test emails",
     "users.manage": "Manage users",
 }
-
-
-def _first(error: CrmError) -> str:
-    return error.errors[0].message if error.errors else error.detail

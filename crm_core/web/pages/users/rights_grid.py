@@ -1,4 +1,4 @@
-"""The grid of a user's rights: for each feature what plan, role and assignment say, the outcome, and why."""
+"""The grid of a user's rights: per feature the plan, role and assignment, the outcome, and the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crm_core.workspace import Workspace, keys_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Right:
-    """A feature key. ``open``: plan and role allow it, so that the assignment decides."""
+    """A feature key. ``open``: plan and role allow it, so the assignment decides."""
 
     key: str
     title: str
@@ -39,7 +39,7 @@ class RightGroup:
 
 
 def grid_of(workspace: Workspace, user: User) -> tuple[RightGroup, ...]:
-    """The grid of a user."""
+    """The rights of a user, grouped by module."""
     open_keys = of_role(workspace, user)
     return tuple(
         RightGroup(
@@ -52,26 +52,26 @@ def grid_of(workspace: Workspace, user: User) -> tuple[RightGroup, ...]:
 
 
 def of_role(workspace: Workspace, user: User) -> frozenset[str]:
-    """The feature keys that plan and role give the user, before any assignment."""
+    """The feature keys that plan and role grant the user, before the assignment."""
     caller = Caller(kind="user", id=user.id, name=user.email, revision=0, role=user.role, email=user.email)
     return keys_of(workspace, caller) - workspace.roles.core_keys
 
 
 def assignment_of(workspace: Workspace, user: User, checked: Iterable[str]) -> list[str] | None:
-    """The assignment that the boxes mean: None where all are checked, so that what the role gains later counts too.
+    """The assignment for the checked boxes: None if all are checked, so that it includes what the role gains later.
 
-    Patterns that touch none of the open keys stay: they wait for a plan or a role that brings them.
+    Patterns that match no open key stay, for a later plan or role that grants them.
     """
     open_keys = of_role(workspace, user)
     wanted = sorted(open_keys.intersection(checked))
     if len(wanted) == len(open_keys):
         return None
-    kept = [pattern for pattern in user.assignment or () if not expand((pattern,), open_keys)]
-    return [*wanted, *kept]
+    dormant = [pattern for pattern in user.assignment or () if not expand((pattern,), open_keys)]
+    return [*wanted, *dormant]
 
 
 def narrowed(workspace: Workspace, user: User) -> int:
-    """How many features the assignment takes away."""
+    """How many features the assignment removes."""
     if user.assignment is None:
         return 0
     open_keys = of_role(workspace, user)
@@ -103,11 +103,11 @@ def _outcome(
     if is_open:
         if assigned:
             return Mark("ok", "check", "Allowed"), ""
-        return Mark("warn", "minus", "Taken away"), f"Taken away from {first} by an assignment."
+        return Mark("warn", "minus", "Removed"), f"An admin removed it from {first}."
     if state.module.name in workspace.catalog.blocked and key not in workspace.modules.allowed:
-        return Mark("idle", "lock", "Blocked"), "This instance's policy blocks it. No push can switch it on."
+        return Mark("idle", "lock", "Blocked"), "This instance's policy blocks it. No push can enable it."
     if workspace.entitlements.overrides.get(key) is False:
-        return Mark("idle", "lock", "Taken away"), "An override of the platform takes it from everybody."
+        return Mark("idle", "lock", "Removed"), "The platform removed it for all users."
     if key not in workspace.modules.granted:
         return Mark("idle", "lock", "Not in plan"), f"The plan {plan} does not include it."
     if state.reason is not None:
@@ -123,4 +123,4 @@ def _why_module(workspace: Workspace, state: ModuleState) -> str:
     if state.reason is not None:
         return reason_text(state.reason).rstrip(".")
     added = [key for key in state.module.features if workspace.entitlements.overrides.get(key) is True]
-    return f"Included in {plan}" + (", with an override of the platform" if added else "")
+    return f"Included in {plan}" + (", with an override by the platform" if added else "")

@@ -1,4 +1,4 @@
-"""Signing in and out, and passwords by letter: pages for those who are not signed in."""
+"""Signing in and out, and password links: pages for visitors who are not signed in."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
 
 _log = ServerLog("crm.mail")
+_RESET_HOURS: Final = int(RESET.total_seconds() // 3600)
+MISMATCH: Final = "The passwords do not match. Enter the new password twice."
 _NOTICES: Final[Mapping[str, PageNotice]] = {
     "out": PageNotice(tone="ok", icon="check", title="You are signed out."),
     "password": PageNotice(tone="ok", icon="check", title="The password is set.", text="Sign in with it."),
@@ -33,26 +35,26 @@ _NOTICES: Final[Mapping[str, PageNotice]] = {
 _NO_SERVER: Final = PageNotice(
     tone="warn",
     icon="mail",
-    title="No letter was sent.",
-    text="This workspace has no mail server yet. Your admin can give you a link.",
+    title="No email was sent.",
+    text="This workspace has no mail server yet. Ask your admin for a link.",
 )
 _NO_ADDRESS: Final = PageNotice(
     tone="warn",
     icon="mail",
-    title="No letter was sent.",
-    text="This workspace does not know its own web address yet. Your admin can give you a link.",
+    title="No email was sent.",
+    text="This workspace does not know its own web address yet. Ask your admin for a link.",
 )
 _SENT: Final = PageNotice(
     tone="ok",
     icon="mail",
-    title="Look into your mail.",
-    text="If the address is known here, a letter with a link is on its way. The link is good for 2 hours.",
+    title="Check your email.",
+    text=f"If we know this address, we have sent a link to it. The link expires in {_RESET_HOURS} hours.",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginView:
-    """The sign-in form. ``next``: where the user wanted to go."""
+    """The sign-in form. ``next``: the page to open afterwards, or empty."""
 
     email: str
     next: str
@@ -61,7 +63,7 @@ class LoginView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgotView:
-    """The form that asks for a letter; gone once it was sent."""
+    """The form that requests a link. ``form``: whether to show it; it is hidden once submitted."""
 
     form: bool
     notice: PageNotice | None
@@ -69,7 +71,7 @@ class ForgotView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordView:
-    """The form that sets a password; without fields the link is not good."""
+    """The form that sets a password; no fields if the link does not work."""
 
     title: str
     text: str
@@ -79,102 +81,107 @@ class PasswordView:
 
 
 async def login_page(context: AnonymousContext) -> Response:
-    """The sign-in form; who is signed in goes on to the dashboard."""
+    """The sign-in form; signed-in users are sent to the dashboard."""
     try:
         await visitor(context.services, context.tenant)
     except Unauthenticated:
-        said = _NOTICES.get(request.args.get("said", ""))
-        view = LoginView(email="", next=_inside(context, request.args.get("next", "")), notice=said)
+        notice = _NOTICES.get(request.args.get("said", ""))
+        view = LoginView(email="", next=_own_page(context, request.args.get("next", "")), notice=notice)
         return context.page("login.html", view)
     return context.go(f"{context.root}/")
 
 
 async def login(context: AnonymousContext) -> Response:
-    """Sign in: a new session, whatever cookie was there before."""
+    """Sign in: always a new session, regardless of an earlier cookie."""
     form = await request.form
-    email, wanted = form.get("email", "").strip()[:254], _inside(context, form.get("next", ""))
+    email, target = form.get("email", "").strip()[:254], _own_page(context, form.get("next", ""))
     password, source = form.get("password", "")[:1024], exchange().source
     try:
         session = await context.services.signin.sign_in(context.tenant, email, password, source=source, kind="browser")
     except (InvalidCredentials, LoginThrottled) as error:
-        return context.page("login.html", LoginView(email=email, next=wanted, notice=_refused(error)), error.status)
-    made = context.go(wanted or f"{context.root}/")
-    keep_signed_in(made, context.services, context.tenant, session)
-    return made
+        return context.page("login.html", LoginView(email=email, next=target, notice=_refused(error)), error.status)
+    response = context.go(target or f"{context.root}/")
+    keep_signed_in(response, context.services, context.tenant, session)
+    return response
 
 
 async def logout(context: PageContext) -> Response:
-    """Sign out: the session ends, and its open streams with it."""
+    """Sign out: end the session and its open streams."""
     assert context.caller.session is not None
     await context.services.sessions.end(context.tenant, context.caller.session)
-    made = redirect(context, "/login?said=out")
-    forget_sign_in(made, context.services, context.tenant)
-    return made
+    response = redirect(context, "/login?said=out")
+    forget_sign_in(response, context.services, context.tenant)
+    return response
 
 
 async def forgot_page(context: AnonymousContext) -> Response:
-    """The form that asks for a letter."""
+    """The form that requests a password link."""
     return context.page("forgot.html", ForgotView(form=True, notice=None))
 
 
 async def forgot(context: AnonymousContext) -> Response:
-    """Send the letter where the address is known; the answer is the same either way."""
+    """Email a password link if the address is known; the response is the same either way."""
     email = (await request.form).get("email", "").strip()[:254]
-    sender = sender_of(context)
+    sender = sender_of(context.site, context.workspace)
     if not sender.can_send:
         return context.page("forgot.html", ForgotView(form=False, notice=_NO_SERVER))
     if context.lasting_address("/") is None:
-        _log.warning("letter_without_address", tenant=context.tenant, mend="set public_url in instance.yaml")
+        _log.warning("email_without_public_url", tenant=context.tenant, fix="set public_url in instance.yaml")
         return context.page("forgot.html", ForgotView(form=False, notice=_NO_ADDRESS))
-    sender.later(_send_reset(context, sender, email))
+    sender.send_later(_send_reset(context, sender, email))
     return context.page("forgot.html", ForgotView(form=False, notice=_SENT))
 
 
 async def _send_reset(context: AnonymousContext, sender: EmailSender, email: str) -> None:
-    held = await context.services.users.by_email(context.tenant, email)
-    if held is None or held.user.disabled:
+    stored = await context.services.users.by_email(context.tenant, email)
+    if stored is None or stored.user.disabled:
         return
-    link = await context.services.signin.link(context.tenant, held.user.id, RESET, by=None)
+    user, brand = stored.user, sender.brand
+    link = await context.services.signin.link(context.tenant, user.id, RESET, by=None)
     url = context.lasting_address(f"/password/{link}")
-    assert url is not None  # asked before
-    name, hours = held.user.name or held.user.email, int(RESET.total_seconds() // 3600)
-    await sender.send(password_reset(sender.brand, name=name, url=url, hours=hours), held.user.email)
+    assert url is not None  # ``forgot`` has checked it
+    await sender.send(password_reset(brand, name=user.name or user.email, url=url, hours=_RESET_HOURS), user.email)
 
 
 async def password_page(context: AnonymousContext, link: str) -> Response:
-    """The form that sets a password by a link."""
+    """The form that sets a password through a link."""
     try:
-        held = await context.services.signin.user_of_link(context.tenant, link)
+        stored = await context.services.signin.user_of_link(context.tenant, link)
     except Unauthenticated as error:
-        return _spent(context, error)
-    return context.page("password.html", _choosing(held, ""))
+        return _dead_link(context, error)
+    return context.page("password.html", _password_view(stored, ""))
 
 
 async def password(context: AnonymousContext, link: str) -> Response:
-    """Set the password; the link is used up by that, and every sign-in of the user ends."""
+    """Set the password, which uses the link up and ends every session of the user."""
     form = await request.form
     chosen, again = form.get("password", ""), form.get("again", "")
     try:
-        held = await context.services.signin.user_of_link(context.tenant, link)
-        problem = "The two do not match; type the password twice." if chosen != again else ""
+        stored = await context.services.signin.user_of_link(context.tenant, link)
+        problem = MISMATCH if chosen != again else ""
         if not problem:
             await context.services.signin.set_password_by_link(context.tenant, link, chosen)
             return context.go(f"{context.root}/login?said=password")
     except Unauthenticated as error:
-        return _spent(context, error)
+        return _dead_link(context, error)
     except InvalidRecord as error:
-        problem = error.errors[0].message if error.errors else error.detail
-    return context.page("password.html", _choosing(held, problem), 422)
+        problem = first_message(error)
+    return context.page("password.html", _password_view(stored, problem), 422)
 
 
-def _choosing(held: StoredUser, problem: str) -> PasswordView:
-    hint = f"At least {SHORTEST} characters; a few words in a row are good"
-    fields = (
-        password_field("password", "New password", auto="new-password", hint=hint, error=problem),
-        password_field("again", "The same again", auto="new-password"),
+def _password_view(stored: StoredUser, problem: str) -> PasswordView:
+    title, email = "Welcome" if stored.user.password is None else "New password", stored.user.email
+    fields = new_password_fields(problem, "")
+    return PasswordView(title=title, text=f"For {email}", email=email, fields=fields, notice=None)
+
+
+def new_password_fields(error: str, repeat_error: str) -> tuple[Field, Field]:
+    """The two fields in which a new password is entered, with their errors."""
+    hint = f"At least {SHORTEST} characters; several words work well"
+    return (
+        password_field("password", "New password", auto="new-password", hint=hint, error=error),
+        password_field("again", "Repeat password", auto="new-password", error=repeat_error),
     )
-    title = "Welcome" if held.user.password is None else "New password"
-    return PasswordView(title=title, text=f"For {held.user.email}", email=held.user.email, fields=fields, notice=None)
 
 
 def password_field(name: str, label: str, *, auto: str, hint: str = "", error: str = "") -> Field:
@@ -184,11 +191,15 @@ def password_field(name: str, label: str, *, auto: str, hint: str = "", error: s
     )
 
 
-def _spent(context: AnonymousContext, error: CrmError) -> Response:
-    notice = PageNotice(tone="bad", icon="alert", title="This link is not good any more.", text=error.detail)
-    view = PasswordView(
-        title="Set a password", text="Links work once, and for a while.", email="", fields=(), notice=notice
-    )
+def first_message(error: CrmError) -> str:
+    """The message of an error's first finding, or the error's own."""
+    return error.errors[0].message if error.errors else error.detail
+
+
+def _dead_link(context: AnonymousContext, error: CrmError) -> Response:
+    notice = PageNotice(tone="bad", icon="alert", title="This link no longer works.", text=error.detail)
+    text = "Each link works once and expires."
+    view = PasswordView(title="Set a password", text=text, email="", fields=(), notice=notice)
     return context.page("password.html", view, 410)
 
 
@@ -196,13 +207,13 @@ def _refused(error: CrmError) -> PageNotice:
     if isinstance(error, LoginThrottled):
         wait = f" Wait {error.retry_after} seconds, then try again." if error.retry_after else ""
         return PageNotice(tone="bad", icon="alert", title="Too many attempts.", text=f"{error.detail}{wait}")
-    text = "Check both and try again, or ask for a new password."
-    return PageNotice(tone="bad", icon="alert", title="Mail address and password do not match.", text=text)
+    text = "Check both and try again, or reset your password."
+    return PageNotice(tone="bad", icon="alert", title="The email address or the password is wrong.", text=text)
 
 
-def _inside(context: AnonymousContext, wanted: str) -> str:
-    """An address of this tenant's pages, or nothing: nobody is sent elsewhere after signing in."""
-    path = wanted.partition("?")[0].partition("#")[0]
-    # Browsers take dot segments out: such an address would start here and lead anywhere on this host.
-    fits = wanted.startswith(f"{context.root}/") and wanted.isprintable() and refused(path.encode()) is None
-    return wanted if fits and "/login" not in wanted and "/logout" not in wanted else ""
+def _own_page(context: AnonymousContext, target: str) -> str:
+    """The target if it is a page of this tenant, else an empty text: signing in redirects to no other site."""
+    path = target.partition("?")[0].partition("#")[0]
+    # Browsers resolve dot segments: such an address would start here and lead anywhere on this host.
+    fits = target.startswith(f"{context.root}/") and target.isprintable() and refused(path.encode()) is None
+    return target if fits and "/login" not in target and "/logout" not in target else ""

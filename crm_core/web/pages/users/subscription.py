@@ -1,9 +1,10 @@
-"""What the platform granted: the plan, the subscription's state, modules and limits."""
+"""The subscription: plan, state, modules and limits."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from quart import Response
 
@@ -14,10 +15,33 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.modules import action_label, as_phrase
 from crm_core.web.pages.refusals import reason_text
 
+_STATES: Final = {
+    "active": ("ok", "check", "Active: the whole plan is available", ("No action is needed.",)),
+    "trial": (
+        "ok",
+        "clock",
+        "Trial: the whole plan is available",
+        ("Your platform operator can turn it into a plan.",),
+    ),
+    "past_due": (
+        "warn",
+        "clock",
+        "Past due: a payment is missing",
+        ("Everything still works. Pay to keep it that way.",),
+    ),
+    "suspended": (
+        "idle",
+        "pause",
+        "Suspended: records are read-only",
+        ("You can read and export records, not create or change them.", "Your platform operator can lift this."),
+    ),
+}
+"""Tone, icon, title and lines of each state of a subscription."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModuleRow:
-    """A module as the plan brings it."""
+    """A module, and whether the plan includes it."""
 
     title: str
     why: str
@@ -26,7 +50,7 @@ class ModuleRow:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much of a limit is used; ``share`` in per cent."""
+    """A limit and its use; ``share`` is a percentage."""
 
     title: str
     used: str
@@ -36,7 +60,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionView:
-    """The subscription for its page."""
+    """The subscription page."""
 
     tone: str
     icon: str
@@ -50,14 +74,14 @@ class SubscriptionView:
 
 
 async def subscription(context: PageContext) -> Response:
-    """The subscription page."""
+    """The subscription."""
     return await page(context, "subscription.html", "subscription", await _view(context))
 
 
 async def _view(context: PageContext) -> SubscriptionView:
     workspace = context.workspace
-    said = workspace.entitlements.subscription
-    tone, icon, title, lines = _told(said.state if said else "active")
+    subscription = workspace.entitlements.subscription
+    tone, icon, title, lines = _STATES[subscription.state if subscription else "active"]
     plan = workspace.entitlements.plan or workspace.catalog.default_plan
     pushed = workspace.sections.get("features")
     return SubscriptionView(
@@ -66,22 +90,11 @@ async def _view(context: PageContext) -> SubscriptionView:
         title=title,
         lines=lines,
         plan=plan.name,
-        ends=context.formats.moment(said.ends_at) if said else None,
+        ends=context.formats.moment(subscription.ends_at) if subscription else None,
         pushed=context.formats.moment(pushed.applied_at) if pushed else None,
         modules=tuple(_modules(context)),
         limits=tuple([limit async for limit in _limits(context)]),
     )
-
-
-def _told(state: str) -> tuple[str, str, str, tuple[str, ...]]:
-    if state == "trial":
-        return "ok", "clock", "Trial: everything of the plan works", ("Who runs the platform can turn it into a plan.",)
-    if state == "past_due":
-        return "warn", "clock", "Past due: a payment is missing", ("Everything still works. Pay to keep it so.",)
-    if state == "suspended":
-        lines = ("Records can be read and exported, not created or changed.", "Who runs the platform can lift this.")
-        return "idle", "pause", "Suspended: records are read-only", lines
-    return "ok", "check", "Active: everything of the plan works", ("Nothing needs to be done.",)
 
 
 def _modules(context: PageContext) -> Iterator[ModuleRow]:

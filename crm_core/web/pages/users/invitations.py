@@ -1,0 +1,122 @@
+"""Inviting users, and sending them links to set a password."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quart import Response, request
+
+from crm_core.access.signin import INVITATION, RESET
+from crm_core.access.user import StoredUser
+from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied
+from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_reset
+from crm_core.web.pages.layout.parts import PageLink, PageNotice
+from crm_core.web.pages.mail.sender import sender_of
+from crm_core.web.pages.page_answers import page, redirect
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.forms import Field
+from crm_core.web.pages.users.user_admin import PasswordLink, role_options, users_page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteView:
+    """The invitation form."""
+
+    sub: str
+    crumbs: tuple[PageLink, ...]
+    problem: PageNotice | None
+    fields: tuple[Field, ...]
+    foot: str
+
+
+async def invite_form(context: PageContext) -> Response:
+    """The invitation form."""
+    return await _form(context, {}, None)
+
+
+async def invite(context: PageContext) -> Response:
+    """Create a user without a password and send a link to choose one."""
+    form = {name: value.strip() for name, value in (await request.form).items()}
+    data = {name: form[name] for name in ("email", "name", "role") if form.get(name)}
+    try:
+        stored = await context.services.users.create(context.tenant, data, context.caller)
+    except (InvalidRecord, LimitReached, PermissionDenied) as error:
+        return await _form(context, form, error)
+    return await _send_link(context, stored)
+
+
+async def send_link(context: PageContext, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Send a user a link to reset the password, or to choose the first one."""
+    return await _send_link(context, await context.services.users.get(context.tenant, id))
+
+
+async def _form(context: PageContext, form: Mapping[str, str], error: CrmError | None) -> Response:
+    errors = {finding.pointer.removeprefix("/"): finding.message for finding in error.errors} if error else {}
+    fields = (
+        Field(
+            name="email", label="Email", kind="email", value=form.get("email", ""), required=True,
+            longest=254, error=errors.get("email", ""), auto="off",
+        ),
+        Field(
+            name="name", label="Name", value=form.get("name", ""), longest=200, error=errors.get("name", ""),
+            hint="As colleagues see it", auto="off",
+        ),
+        Field(
+            name="role", label="Role", kind="select", value=form.get("role") or "agent",
+            options=tuple(role_options(context, "")), error=errors.get("role", ""),
+        ),
+    )  # fmt: skip
+    problem = None
+    if error is not None:
+        problem = PageNotice(tone="bad", icon="alert", title=f"{error.title}.", text="" if errors else error.detail)
+    emailed = f"We email the user a link. It works once and expires in {INVITATION.days} days."
+    shown = "This workspace has no mail server yet. You get the link and pass it on yourself."
+    view = InviteView(
+        sub="The new user chooses a password through a link",
+        crumbs=(PageLink(f"{context.root}/users", "Users"),),
+        problem=problem,
+        fields=fields,
+        foot=emailed if sender_of(context.site, context.workspace).can_send else shown,
+    )
+    return await page(context, "invite.html", "users", view, error.status if error else 200)
+
+
+async def _send_link(context: PageContext, stored: StoredUser) -> Response:
+    """Email the link; if that is not possible, show it to the admin.
+
+    Raises:
+        PermissionDenied: the admin may not manage this user.
+    """
+    user, sender = stored.user, sender_of(context.site, context.workspace)
+    lifetime = INVITATION if user.password is None else RESET
+    link = await context.services.signin.link(context.tenant, user.id, lifetime, by=context.caller)
+    if not sender.can_send:
+        return await _show_link(context, stored, link, "No email was sent: this workspace has no mail server yet.")
+    url = context.lasting_address(f"/password/{link}")
+    if url is None:
+        reason = (
+            "No email was sent: this instance does not know its own web address. Ask your operator to set public_url."
+        )
+        return await _show_link(context, stored, link, reason)
+    try:
+        await sender.send(_email(context, sender.brand, stored, url), user.email)
+    except DeliveryError as error:
+        return await _show_link(context, stored, link, f"The email was not sent. {error.what} {error.fix}")
+    return redirect(context, f"/users/{user.id}", f"Email sent to {user.email}")
+
+
+def _email(context: PageContext, brand: MailBrand, stored: StoredUser, url: str) -> Email:
+    name = stored.user.name or stored.user.email
+    if stored.user.password is None:
+        return invitation(brand, name=name, by=context.caller.name, url=url, days=INVITATION.days)
+    return password_reset(brand, name=name, url=url, hours=int(RESET.total_seconds() // 3600))
+
+
+async def _show_link(context: PageContext, stored: StoredUser, link: str, reason: str) -> Response:
+    path, user = f"/password/{link}", stored.user
+    url = context.lasting_address(path) or context.address(path)
+    lifetime = f"{INVITATION.days} days" if user.password is None else f"{int(RESET.total_seconds() // 3600)} hours"
+    text = f"Send it to {user.name or user.email} yourself. It works once and expires in {lifetime}."
+    notice = PageNotice(tone="warn", icon="mail", title="Pass this link on.", text=reason)
+    return await users_page(context, stored, notice, link=PasswordLink("Link to choose a password", text, url))
