@@ -98,8 +98,8 @@ def _rules(config: Path) -> Rules:
 def _show(explanation: Explanation) -> None:
     for note in explanation.notes:
         click.echo(f"note: {note}")
-    for step in explanation.steps:
-        click.echo(_line(step))
+    for check in explanation.checks:
+        click.echo(_line(check))
     if explanation.signed_text is not None:
         click.echo(f"\nsigned text of {explanation.scheme} ({LEGEND}):")
         for line in visible(explanation.signed_text[:_MOST_SHOWN]):
@@ -109,16 +109,16 @@ def _show(explanation: Explanation) -> None:
     click.echo(f"\nbody as received: {explanation.body_bytes} bytes, SHA-256 {explanation.body_sha256}")
     for cause in explanation.causes:
         click.echo(click.style(f"\ncause: {cause.words}", bold=True))
-        click.echo(f"  {cause.mend}")
+        click.echo(f"  {cause.fix}")
     if not explanation.refused:
         click.echo("\nNothing speaks against this request.")
 
 
-def _line(step: ExplainedCheck) -> str:
-    sign, colour = _SIGNS[step.verdict]
-    code = f"{step.code}: " if step.code else ""
-    told = f"  {code}{step.told}" if step.told else ""
-    return f"{step.number:>2}  {click.style(f'{sign:<6}', fg=colour)}  {step.title}{told}"
+def _line(explained: ExplainedCheck) -> str:
+    check, (sign, colour) = explained.check, _SIGNS[explained.verdict]
+    code = f"{explained.code}: " if explained.code else ""
+    detail = f"  {code}{explained.detail}" if explained.detail else ""
+    return f"{check.number:>2}  {click.style(f'{sign:<6}', fg=colour)}  {check.title}{detail}"
 
 
 def _plain(explanation: Explanation) -> dict[str, Any]:
@@ -129,10 +129,16 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
         "scheme": explanation.scheme,
         "key": explanation.key,
         "checks": [
-            {"number": s.number, "title": s.title, "verdict": s.verdict, "code": s.code, "detail": s.told}
-            for s in explanation.steps
+            {
+                "number": one.check.number,
+                "title": one.check.title,
+                "verdict": one.verdict,
+                "code": one.code,
+                "detail": one.detail,
+            }
+            for one in explanation.checks
         ],
-        "causes": [{"code": c.code, "words": c.words, "mend": c.mend} for c in explanation.causes],
+        "causes": [{"code": c.code, "words": c.words, "mend": c.fix} for c in explanation.causes],
         "signed_text": text.decode(errors="backslashreplace") if text is not None else None,
         "body_bytes": explanation.body_bytes,
         "body_sha256": explanation.body_sha256,

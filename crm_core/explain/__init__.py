@@ -1,13 +1,14 @@
-"""Why a captured request was refused: it goes through the receiver's own checks, and a failed signature is searched.
+"""Why a captured request was refused: it goes through the receiver's own checks, and a wrong signature is searched.
 
-``captured`` and ``curl`` read what was captured, ``walk`` sends it through the checks, ``search`` looks for the mistake
-that makes a signature fit: ``bodies``, ``keys`` and ``texts`` list the mistakes there are.
+``captured`` and ``curl`` read the capture, ``walk`` sends it through the checks, ``search`` looks for the causes of a
+wrong signature: ``addresses``, ``bodies``, ``keys`` and ``texts`` list the possible ones.
 """
 
 from __future__ import annotations
 
 from crm_core.explain.captured import read_capture
-from crm_core.explain.explanation import Cause, ExplainedCheck, Explanation, Rules
+from crm_core.explain.cause import Cause
+from crm_core.explain.explanation import ExplainedCheck, Explanation, Rules
 from crm_core.explain.form import Captured, Unreadable
 from crm_core.explain.walk import explain
 

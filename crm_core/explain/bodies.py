@@ -1,4 +1,4 @@
-"""The ways in which the body that was signed differs from the body that was sent."""
+"""Ways in which the signed body may differ from the sent one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crm_core.errors import MalformedJson
-from crm_core.explain.mistake import Mistake
+from crm_core.explain.cause import Cause
 from crm_core.model.strict_json import loads
 
 RESERIALISED, TRAILING_NEWLINE, LINE_ENDS, WRONG_PART = (
@@ -26,7 +26,7 @@ _SPACINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("indented by tabs", {"indent": "\t"}),
 )
 _ORDERS = ((), ("members sorted",))
-_LETTERS = (("letters as they are", False), ("letters beyond ASCII as \\u....", True))
+_CHARACTERS = (("characters as they are", False), ("characters beyond ASCII as \\u....", True))
 _ESCAPES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("", ()),
     ("/ as \\/", (("/", "\\/"),)),
@@ -34,34 +34,34 @@ _ESCAPES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 )
 
 
-def other_bodies(body: bytes) -> Iterator[tuple[Mistake, bytes]]:
-    """Bodies that may have been signed in place of this one, each once, with the mistake that it would be."""
+def other_bodies(body: bytes) -> Iterator[tuple[Cause, bytes]]:
+    """Other bodies that may have been signed, without repetition, each with its cause."""
     seen = {body}
-    for mistake, other in (*_line_ends(body), *_rewritten(body)):
+    for cause, other in (*_line_ends(body), *_rewritten(body)):
         if other not in seen:
             seen.add(other)
-            yield mistake, other
+            yield cause, other
 
 
-def _line_ends(body: bytes) -> Iterator[tuple[Mistake, bytes]]:
-    added = Mistake(
+def _line_ends(body: bytes) -> Iterator[tuple[Cause, bytes]]:
+    added = Cause(
         TRAILING_NEWLINE,
-        "The body was signed with a line end behind it, and sent without.",
-        "Sign the very bytes that are sent: printf %s instead of echo, curl --data-binary instead of --data.",
+        "The body was signed with a line end after it, and sent without.",
+        "Sign the exact bytes that are sent: printf %s instead of echo, curl --data-binary instead of --data.",
     )
-    missing = Mistake(
+    missing = Cause(
         TRAILING_NEWLINE,
-        "The body was sent with a line end behind it that was not signed.",
-        "Sign the very bytes that are sent.",
+        "The body was sent with a line end after it that was not signed.",
+        "Sign the exact bytes that are sent.",
     )
-    changed = Mistake(
+    changed = Cause(
         LINE_ENDS,
         "The line ends of the body were changed between signing and sending (LF and CR LF).",
         "Read and send the body as bytes; curl --data drops line ends, --data-binary keeps them.",
     )
-    mark = Mistake(
+    mark = Cause(
         "byte_order_mark",
-        "A byte order mark stands in front of the body on one side only.",
+        "The body begins with a byte order mark on one side only.",
         "Write and sign the body as UTF-8 without a byte order mark.",
     )
     yield added, body + b"\n"
@@ -74,38 +74,38 @@ def _line_ends(body: bytes) -> Iterator[tuple[Mistake, bytes]]:
     yield mark, body.removeprefix(_BOM)
 
 
-def _rewritten(body: bytes) -> Iterator[tuple[Mistake, bytes]]:
+def _rewritten(body: bytes) -> Iterator[tuple[Cause, bytes]]:
     try:
         value = loads(body.removeprefix(_BOM))
     except MalformedJson:
         return
     for style, text in _written(value):
         yield (
-            Mistake(
+            Cause(
                 RESERIALISED,
-                f"The same JSON was signed in another writing ({style}): it was serialised once for signing and once "
+                f"The same JSON was signed in another form ({style}): it was serialised once for signing and once "
                 "more for sending.",
-                "Serialise once, keep the bytes, sign them and send them.",
+                "Serialise once, then sign and send the same bytes.",
             ),
             text,
         )
     if isinstance(value, dict) and isinstance(value.get("data"), dict):
-        part = Mistake(
+        part = Cause(
             WRONG_PART, "The data alone was signed, not the whole body.", "Sign the whole body: the envelope with data."
         )
         yield from ((part, text) for _, text in _written(value["data"]))
-    empty = Mistake(WRONG_PART, "An empty body was signed.", "Sign after the body is written, over its bytes.")
+    empty = Cause(WRONG_PART, "An empty body was signed.", "Write the body first, then sign its bytes.")
     yield empty, b""
 
 
 def _written(value: Any) -> Iterator[tuple[str, bytes]]:
-    """A JSON value as the usual libraries write it, with words for each style; with and without a final line end."""
-    for (spacing, how), order, (letters, ascii_only), (escape, pairs) in itertools.product(
-        _SPACINGS, _ORDERS, _LETTERS, _ESCAPES
+    """A JSON value as common libraries write it, each with a description; with and without a final line end."""
+    for (spacing, how), order, (characters, ascii_only), (escape, pairs) in itertools.product(
+        _SPACINGS, _ORDERS, _CHARACTERS, _ESCAPES
     ):
         text = json.dumps(value, ensure_ascii=ascii_only, sort_keys=bool(order), **how)
         for plain, escaped in pairs:
             text = text.replace(plain, escaped)
-        words = ", ".join([spacing, *order, letters, *([escape] if escape else [])])
+        words = ", ".join([spacing, *order, characters, *([escape] if escape else [])])
         yield words, text.encode()
-        yield f"{words}, with a line end behind it", text.encode() + b"\n"
+        yield f"{words}, with a line end after it", text.encode() + b"\n"

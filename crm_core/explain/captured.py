@@ -1,4 +1,4 @@
-"""A captured request, read from raw HTTP, from headers with a body beside them, or from a curl command."""
+"""A captured request, read from raw HTTP, from headers and a separate body, or from a curl command."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 def read_capture(raw: bytes, *, url: str | None, body: bytes | None, read_file: Callable[[str], bytes]) -> Captured:
     """The request in a capture.
 
-    ``url``: where it went, for headers without a request line; ``body``: the body, where it stands in another file;
-    ``read_file`` gives what a curl command sends from a file. Raises Unreadable with a sentence.
+    ``url``: where it went, for headers without a request line; ``body``: the body, if it is in another file;
+    ``read_file`` reads a file that a curl command sends. Raises Unreadable.
     """
     command = raw.decode(errors="surrogateescape")
     captured = read_curl(command, read_file) if is_curl(command) else _read_message(raw, url)
@@ -32,7 +32,7 @@ def read_capture(raw: bytes, *, url: str | None, body: bytes | None, read_file: 
 
 
 def _read_message(raw: bytes, url: str | None) -> Captured:
-    """A request line, headers, an empty line, the body; of what ``curl -v`` tells, the lines that it sent."""
+    """A request line, headers, an empty line, the body; of the output of ``curl -v``, the sent lines."""
     traced = _TRACED.findall(raw)
     end = None if traced else _END_OF_HEAD.search(raw)
     head, body = (raw[: end.start()], raw[end.end() :]) if end else (b"\n".join(traced) or raw, b"")
@@ -44,36 +44,36 @@ def _read_message(raw: bytes, url: str | None) -> Captured:
     elif first is not None:
         method, path, authority = first[1], *split_target(first[2])
     else:
-        raise Unreadable("The capture has no request line such as POST /i/eu1/... HTTP/1.1; add it, or give --url.")
+        raise Unreadable("The capture has no request line such as POST /i/eu1/... HTTP/1.1. Add it, or give --url.")
     hosts = [value for name, value in headers if name == "host"]
     chunked = any(name == "transfer-encoding" and value.lower() == "chunked" for name, value in headers)
-    kept, notes = (_joined(body), ()) if chunked else _of_length(body, headers)
-    return Captured(method, path, authority or (hosts[0] if hosts else ""), headers, kept, notes)
+    sent, notes = (_joined(body), ()) if chunked else _of_length(body, headers)
+    return Captured(method, path, authority or (hosts[0] if hosts else ""), headers, sent, notes)
 
 
 def _header(line: str) -> tuple[str, str]:
     found = _HEADER.fullmatch(line)
     if found is None:
-        raise Unreadable(f"The line {line[:60]!a} of the capture is no header; it must read Name: value.")
+        raise Unreadable(f"The line {line[:60]!a} of the capture is not a header. Write it as Name: value.")
     return found[1].lower(), found[2]
 
 
 def _of_length(body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[bytes, tuple[str, ...]]:
-    """The body as Content-Length says. An editor adds a line end when a capture is saved."""
-    told = [value for name, value in headers if name == "content-length"]
-    length = plain_integer(told[0], least=0, most=2**63) if told else None
+    """The body of the length that Content-Length says: an editor adds a line end when it saves a capture."""
+    lengths = [value for name, value in headers if name == "content-length"]
+    length = plain_integer(lengths[0], least=0, most=2**63) if lengths else None
     if length is None:
         return body, ()
     if len(body) > length and body[length:].strip(b"\r\n") == b"":
-        return body[:length], (f"The line end behind the {length} bytes that Content-Length tells was left out.",)
+        return body[:length], (f"The line end after the {length} bytes that Content-Length says is ignored.",)
     if len(body) != length:
-        note = f"Content-Length tells {length} bytes, the capture holds {len(body)}: it is not whole, or was changed."
+        note = f"Content-Length says {length} bytes, the capture has {len(body)}: it is incomplete or was changed."
         return body, (note,)
     return body, ()
 
 
 def _joined(body: bytes) -> bytes:
-    """A chunked body put together (RFC 9112, 7.1). Raises Unreadable."""
+    """A chunked body, assembled (RFC 9112, 7.1). Raises Unreadable."""
     parts, at = [], 0
     while (size := _CHUNK.match(body, at)) is not None and int(size[1], 16):
         length = int(size[1], 16)
@@ -81,5 +81,5 @@ def _joined(body: bytes) -> bytes:
         at = size.end() + length
         at += 2 if body.startswith(b"\r\n", at) else 1
     if size is None:
-        raise Unreadable("The capture says that its body is chunked, and it is not, or not whole.")
+        raise Unreadable("The headers say that the body is chunked, but it is not, or it is incomplete.")
     return b"".join(parts)

@@ -1,4 +1,4 @@
-"""What a curl command sends."""
+"""The request that a curl command sends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _START = re.compile(r"\s*(?:\$\s+)?curl\s")
 _JOINED_LINES = re.compile(r"\\\r?\n")
 _DATA = ("data", "data-ascii", "data-raw", "data-binary", "json")
 _SHORT = {"X": "request", "H": "header", "d": "data"}
-# Other options that take a value, which must not be mistaken for the address.
+# Other options with a value, which must not be mistaken for the URL.
 _TAKING = frozenset(
     {"user", "output", "max-time", "connect-timeout", "user-agent", "referer", "resolve", "cacert", "cert", "key"}
     | {"proxy", "write-out", "unix-socket", "retry", "retry-delay", "limit-rate", "cookie", "interface"}
@@ -26,11 +26,11 @@ def is_curl(text: str) -> bool:
 
 
 def read_curl(text: str, read_file: Callable[[str], bytes]) -> Captured:
-    """The request that a command makes; ``@file`` is read. Raises Unreadable."""
+    """The request of a command; ``@file`` is read. Raises Unreadable."""
     try:
         words = shlex.split(_JOINED_LINES.sub(" ", text.strip().removeprefix("$")))[1:]
     except ValueError as error:
-        raise Unreadable(f"The curl command cannot be split into words ({error}); check its quotes.") from None
+        raise Unreadable(f"The curl command cannot be split into words ({error}). Check its quotes.") from None
     address: str | None = None
     method: str | None = None
     headers: list[tuple[str, str]] = []
@@ -50,16 +50,16 @@ def read_curl(text: str, read_file: Callable[[str], bytes]) -> Captured:
                 if option == "json":
                     headers.append(("content-type", "application/json"))
     if address is None:
-        raise Unreadable("The curl command names no address.")
+        raise Unreadable("The curl command has no URL.")
     if re.search(r"\$\{?[A-Za-z_]", " ".join(value for _, value in [*headers, ("", address)])):
-        notes.append("The command holds $variables; capture what they stood for.")
+        notes.append("The command contains $variables; capture it with their values.")
     return _captured(address, method, headers, b"&".join(parts) if parts else None, notes)
 
 
 def _captured(
     address: str, method: str | None, headers: list[tuple[str, str]], body: bytes | None, notes: list[str]
 ) -> Captured:
-    """With what curl adds by itself."""
+    """The request, with the defaults that curl adds."""
     if body is not None and not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", "application/x-www-form-urlencoded"))
     path, authority = split_target(address if "://" in address else f"http://{address}")
@@ -69,7 +69,7 @@ def _captured(
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Each option with its value; what is none is an address. Options without a value do not matter here."""
+    """Each option with its value; other words are URLs. Options without a value do not matter here."""
     rest = iter(words)
     for word in rest:
         if word.startswith("--"):
@@ -82,16 +82,16 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
             yield "url", word
 
 
-def _short(letters: str, rest: Iterator[str]) -> Iterator[tuple[str, str]]:
-    """Short options may stand together, the last with its value glued on: ``-sSXPOST``."""
-    for at, letter in enumerate(letters):
-        if letter in _SHORT or letter in _SHORT_TAKING:
-            yield _SHORT.get(letter, ""), letters[at + 1 :] or next(rest, "")
+def _short(options: str, rest: Iterator[str]) -> Iterator[tuple[str, str]]:
+    """Short options may be combined, the last with its value: ``-sSXPOST``."""
+    for at, option in enumerate(options):
+        if option in _SHORT or option in _SHORT_TAKING:
+            yield _SHORT.get(option, ""), options[at + 1 :] or next(rest, "")
             return
 
 
 def _data(option: str, value: str, read_file: Callable[[str], bytes], notes: list[str]) -> bytes:
-    """The bytes that one data option adds; --data with a file drops the line ends in it, as curl does."""
+    """The bytes of one data option; --data with a file drops its line ends, as curl does."""
     if not value.startswith("@") or option == "data-raw":
         return value.encode(errors="surrogateescape")
     raw = read_file(value[1:])
@@ -99,5 +99,5 @@ def _data(option: str, value: str, read_file: Callable[[str], bytes], notes: lis
         return raw
     plain = raw.replace(b"\r", b"").replace(b"\n", b"")
     if plain != raw:
-        notes.append("curl --data drops the line ends of a file; with --data-binary the bytes go out as they are.")
+        notes.append("curl --data drops the line ends of a file; --data-binary sends the bytes unchanged.")
     return plain

@@ -1,4 +1,4 @@
-"""What the receiver goes by, and what became of a captured request."""
+"""The receiver's configuration, and the explanation of a captured request."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from typing import Literal
 
 import msgspec
 
-from crm_core.explain.mistake import Mistake
+from crm_core.explain.cause import Cause
 from crm_core.model.keys import Roster
 from crm_core.plugin.registry import Registry
 from crm_core.settings import SyncSettings
+from crm_core.sync.checks import Check
 
 Verdict = Literal["passed", "failed", "unknown"]
-Cause = Mistake
-"""Why a request was refused, as a mistake of its sender."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the receiver goes by. ``instances``: codes of others that a sender may confuse with this one."""
+    """The receiver's configuration. ``instances``: codes of others that a sender may confuse with this one."""
 
     instance: str
     settings: SyncSettings
@@ -27,19 +26,18 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExplainedCheck(msgspec.Struct, frozen=True):
-    """One check: its number in the order of the protocol, how it ended and why."""
+    """A check, its verdict and the reason."""
 
-    number: int
-    title: str
+    check: Check
     verdict: Verdict
     code: str | None = None
-    told: str = ""
+    detail: str = ""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a captured request. ``signed_text`` is what its signature should have been made over."""
+    """The checks of a captured request and the causes found. ``signed_text``: the text that it should have signed."""
 
-    steps: tuple[ExplainedCheck, ...]
+    checks: tuple[ExplainedCheck, ...]
     causes: tuple[Cause, ...]
     notes: tuple[str, ...]
     scheme: str | None
@@ -52,4 +50,4 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def refused(self) -> bool:
         """Whether any check failed."""
-        return any(step.verdict == "failed" for step in self.steps)
+        return any(check.verdict == "failed" for check in self.checks)

@@ -1,4 +1,4 @@
-"""What every way of capturing a request comes to."""
+"""A captured request, however it was captured."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 
 class Unreadable(ValueError):
-    """A capture that holds no request; the text is a sentence."""
+    """A capture without a request; the text is a sentence."""
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """A request as it was captured. ``path`` may hold a query; header names are in lower case, in their order.
+    """A captured request. ``path`` may have a query; header names are in lower case, in order.
 
-    ``notes``: what was seen while reading it, in sentences.
+    ``notes``: remarks on how it was read, as sentences.
     """
 
     method: str
@@ -26,11 +26,11 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Path with query, and authority, of a request target or an address. Raises Unreadable."""
+    """Path with query, and authority, of a request target or a URL. Raises Unreadable."""
     if "://" not in target:
         return target, ""
     try:
         parts = urlsplit(target)
     except ValueError:
-        raise Unreadable(f"{target[:200]!a} is no address.") from None
+        raise Unreadable(f"{target[:200]!a} is not a URL.") from None
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc.rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""The keys that may have been used in place of the right one."""
+"""Keys that may have been used instead of the right one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 
-from crm_core.explain.mistake import Mistake
+from crm_core.explain.cause import Cause
 from crm_core.model.keys import Key, Roster
 
 UNDECODED, WRONG_VERSION, WRONG_TENANT_KEY = "secret_undecoded", "wrong_key_version", "wrong_tenant"
@@ -17,8 +17,8 @@ _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){8,}")
 _DECODE = "Decode the secret first: what follows hex: is hexadecimal, what follows base64: and whsec_ is base64."
 
 
-def other_secrets(roster: Roster, tenant: str, keys: tuple[Key, ...], now: datetime) -> Iterator[tuple[Mistake, bytes]]:
-    """Bytes that may have been the key; ``keys`` are those that the request could mean."""
+def other_secrets(roster: Roster, tenant: str, keys: tuple[Key, ...], now: datetime) -> Iterator[tuple[Cause, bytes]]:
+    """Bytes that may have been used as the key; ``keys`` are those that the request could mean."""
     for key in keys:
         yield from _misread(key.material)
     named = {key.version for key in keys}
@@ -27,15 +27,15 @@ def other_secrets(roster: Roster, tenant: str, keys: tuple[Key, ...], now: datet
             if name == tenant and key.version not in named:
                 words = f"It was signed with key version {key.version}, which is {key.state(now)}."
                 meant = ", ".join(str(version) for version in sorted(named)) or "another"
-                mend = f"Name the version that signs; the request was checked with {meant}."
-                yield Mistake(WRONG_VERSION, words, mend), key.material
+                fix = f"Name the version that signs; the request was checked with {meant}."
+                yield Cause(WRONG_VERSION, words, fix), key.material
             elif name != tenant:
                 words = f"It was signed with key version {key.version} of the tenant {name}."
-                yield Mistake(WRONG_TENANT_KEY, words, f"Sign with a key of {tenant}."), key.material
+                yield Cause(WRONG_TENANT_KEY, words, f"Sign with a key of {tenant}."), key.material
 
 
-def _misread(secret: bytes) -> Iterator[tuple[Mistake, bytes]]:
-    """The key's bytes taken for a text, or a text for bytes."""
+def _misread(secret: bytes) -> Iterator[tuple[Cause, bytes]]:
+    """The key not decoded, decoded by mistake, or with a line end."""
     standard, url = base64.b64encode(secret), base64.urlsafe_b64encode(secret)
     hexes = (secret.hex().encode(), secret.hex().upper().encode())
     texts = {
@@ -48,13 +48,17 @@ def _misread(secret: bytes) -> Iterator[tuple[Mistake, bytes]]:
     }
     for what, spelled in texts.items():
         for text in spelled:
-            yield Mistake(UNDECODED, f"The secret was used undecoded: {what} served as the key.", _DECODE), text
-    line_end = "The secret was read with the line end of its file or variable."
-    yield Mistake("secret_line_end", line_end, "Strip the line end from the secret."), secret + b"\n"
-    yield Mistake("secret_line_end", line_end, "Strip the line end from the secret."), secret + b"\r\n"
-    decoded = Mistake(
+            yield Cause(UNDECODED, f"The secret was not decoded: {what} served as the key.", _DECODE), text
+    line_end = Cause(
+        "secret_line_end",
+        "The secret was read with the line end of its file or variable.",
+        "Strip the line end from the secret.",
+    )
+    yield line_end, secret + b"\n"
+    yield line_end, secret + b"\r\n"
+    decoded = Cause(
         "secret_decoded",
-        "The secret was decoded though it is a plain text: its letters themselves are the key.",
+        "The secret was decoded, but it is a plain text: its characters are the key.",
         "Use the bytes of the text; only hex:, base64: and whsec_ are decoded.",
     )
     if _HEX.fullmatch(secret):

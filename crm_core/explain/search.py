@@ -1,7 +1,7 @@
-"""Finding the mistakes under which a signature fits.
+"""The search for the causes of a wrong signature.
 
 Schemes sign by HMAC-SHA256 (RFC 2104) over a text that they can show. So a guess is a key and a text, and it is right
-when its MAC stands in the request's signature headers. One mistake is tried before two at once.
+if its MAC is in the request's signature headers. Single causes are tried before pairs.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 from crm_core.errors import CrmError
 from crm_core.explain.addresses import Names, other_addresses
 from crm_core.explain.bodies import other_bodies
+from crm_core.explain.cause import Cause
 from crm_core.explain.keys import other_secrets
-from crm_core.explain.mistake import Mistake
 from crm_core.explain.texts import other_texts, spellings
 from crm_core.model.keys import Key, Roster
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
@@ -25,7 +25,7 @@ from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
 _MOST_PAIRED = 400  # guesses of one kind that are combined with those of another
 _MOST_SECRETS = 5000  # of all tenants
 
-Guessed = tuple[tuple[Mistake, ...], bytes]
+Guessed = tuple[tuple[Cause, ...], bytes]
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -36,12 +36,12 @@ class Search(msgspec.Struct, frozen=True):
     presented: Presented
     keys: tuple[Key, ...]
 
-    def mistakes(self, roster: Roster, names: Names, now: datetime) -> tuple[Mistake, ...] | None:
-        """The fewest mistakes that explain the signature; none at all where it is right, None where nothing fits."""
+    def causes(self, roster: Roster, names: Names, now: datetime) -> tuple[Cause, ...] | None:
+        """The fewest causes that explain the signature: empty if it is right, None if no cause is found."""
         keys = tuple(key for key in self.keys if key.kind == "secret")
         secrets: list[Guessed] = [((), key.material) for key in keys]
         others = other_secrets(roster, self.request.tenant, keys, now)
-        secrets += [((mistake,), secret) for mistake, secret in islice(others, _MOST_SECRETS)]
+        secrets += [((cause,), secret) for cause, secret in islice(others, _MOST_SECRETS)]
         texts = list(self._texts(names))
         plain_secrets, plain_texts = secrets[: len(keys)], texts[:1]
         paired = (texts[:_MOST_PAIRED], secrets[:_MOST_PAIRED])
@@ -52,40 +52,40 @@ class Search(msgspec.Struct, frozen=True):
         return None
 
     def right_text(self) -> bytes:
-        """What the signature should have been made over."""
+        """The text that the signature should cover."""
         return self._text(self.request, self.presented)
 
-    def bodies(self) -> Iterator[Mistake]:
-        """For a scheme that signs a digest of the body: the mistakes under which the digest is right."""
-        for mistake, body in other_bodies(self.request.body):
+    def bodies(self) -> Iterator[Cause]:
+        """For a scheme that signs a digest of the body: the causes that make the digest right."""
+        for cause, body in other_bodies(self.request.body):
             request = msgspec.structs.replace(self.request, body=body)
             if any(self.scheme.matches(request, self.presented, key.material) for key in self.keys):
-                yield mistake
+                yield cause
 
     def _texts(self, names: Names) -> Iterator[Guessed]:
-        """The right text first, then those of each mistake."""
+        """The right text first, then those of each cause."""
         right = self.right_text()
         yield (), right
-        for mistake, text in other_texts(right, self.request.body, self.presented):
-            yield (mistake,), text
-        for mistake, body in other_bodies(self.request.body):
-            yield (mistake,), self._text(msgspec.structs.replace(self.request, body=body), self.presented)
-        for mistake, request, presented in other_addresses(self.request, self.presented, names):
-            yield (mistake,), self._text(request, presented)
+        for cause, text in other_texts(right, self.request.body, self.presented):
+            yield (cause,), text
+        for cause, body in other_bodies(self.request.body):
+            yield (cause,), self._text(msgspec.structs.replace(self.request, body=body), self.presented)
+        for cause, request, presented in other_addresses(self.request, self.presented, names):
+            yield (cause,), self._text(request, presented)
 
     def _text(self, request: SignedRequest, presented: Presented) -> bytes:
-        """The signed text; empty where the scheme cannot make it of this request."""
+        """The signed text; empty if the scheme cannot make one of this request."""
         try:
             return self.scheme.signed_text(request, presented)
         except CrmError:
             return b""
 
-    def _first(self, texts: list[Guessed], secrets: list[Guessed]) -> tuple[Mistake, ...] | None:
-        """The mistakes of the first text and secret whose MAC stands in the signature headers."""
-        told = "\n".join(value for name in self.scheme.HEADERS for value in self.request.all(name))
+    def _first(self, texts: list[Guessed], secrets: list[Guessed]) -> tuple[Cause, ...] | None:
+        """The causes of the first text and secret whose MAC is in the signature headers."""
+        headers = "\n".join(value for name in self.scheme.HEADERS for value in self.request.all(name))
         for in_text, text in texts:
             for in_secret, secret in secrets:
-                for written, spelled in spellings(hmac.digest(secret, text, "sha256")):
-                    if spelled in told:
-                        return (*in_secret, *in_text, *((written,) if written else ()))
+                for in_spelling, mac in spellings(hmac.digest(secret, text, "sha256")):
+                    if mac in headers:
+                        return (*in_secret, *in_text, *((in_spelling,) if in_spelling else ()))
         return None

@@ -1,4 +1,4 @@
-"""Bytes for human eyes: white space and control characters can be seen, line ends too."""
+"""Bytes as text in which white space, control characters and line ends are visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEGEND = (
 
 
 def visible(raw: bytes) -> list[str]:
-    """The bytes as lines; each LF is shown at the end of its line, so a last line without one has none."""
+    """The bytes as lines; each LF is shown at the end of its line."""
     lines = raw.decode(errors="backslashreplace").split("\n")
     ended = [_shown(line) + _LINE_END for line in lines[:-1]]
     return ended + ([_shown(lines[-1])] if lines[-1] else [])

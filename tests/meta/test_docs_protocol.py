@@ -10,10 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from crm_core.errors import SecretRequired
 from crm_core.model.log import Head, LogEntry, SignatureResult, Status, link
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import build_registry
 from crm_core.sync.apply import Receipt
+from crm_core.sync.checks import Check
 from crm_core.sync.log import FILTERS
 from doc_pages import blocks, environment, free_port, page, run_page, section
 
@@ -91,8 +93,21 @@ def test_the_table_of_checks_has_the_codes_of_the_errors_page_in_its_order() -> 
     rows = [line for line in section(PAGE, "The checks").splitlines() if line.startswith("|")]
     checks = dict.fromkeys(CODES.findall("\n".join(rows)))
     listed = re.findall(r"^\| `([a-z_]+)` \|", section(ERRORS, "A push"), re.MULTILINE)
-    stores = ["storage_unavailable", "storage_full"]
-    assert [code for code in checks if code not in stores] == [code for code in listed if code != "rate_limited"]
+    elsewhere = ["request_timeout", "storage_unavailable", "storage_full"]
+    assert [code for code in checks if code not in elsewhere] == [code for code in listed if code != "rate_limited"]
+
+
+def test_the_table_of_checks_is_the_receivers() -> None:
+    """Each row has a check's number and title, and status and code of each error that it refuses with."""
+    rows = [line for line in section(PAGE, "The checks").splitlines() if line.startswith("|")]
+    assert rows[2:] == [_row(check) for check in Check]
+
+
+def _row(check: Check) -> str:
+    codes = {error.code: f"{error.status} `{error.code}`" for error in check.errors}
+    if SecretRequired.code in codes:  # its code is made from the member: the page has that of a built-in section
+        codes[SecretRequired.code] = "422 `password_required`"
+    return f"| {check.number} | {check.title} | {', '.join(codes.values())} |"
 
 
 def test_every_member_of_answer_and_log_is_explained() -> None:

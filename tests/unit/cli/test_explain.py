@@ -18,10 +18,10 @@ def test_a_refused_request_is_explained(crm: Crm) -> None:
     """The checks, the text with visible white space, the body's hash and the cause; exit code 1, and no secret."""
     made = crm("explain", str(CAPTURES / "text-trailing-newline.http"), *AT)
     assert made.code == 1
-    assert " 6  FAILED  signature matches  signature_invalid: " in made.out
+    assert " 6  FAILED  Signature matches the raw body  signature_invalid: " in made.out
     assert "  crm-sync-v1␊\n  eu1␊\n  northwind␊\n" in made.out
     assert f"body as received: {BODY} bytes, SHA-256 " in made.out
-    assert "cause: The signed text ends in a line end that does not belong to it." in made.out
+    assert "cause: The signed text ends with an extra line end." in made.out
     assert bytes(range(1, 33)).hex() not in made.out
 
 
@@ -57,7 +57,7 @@ def test_headers_with_a_body_file(crm: Crm) -> None:
         (("-",), 1, "no request line"),
         ((str(CAPTURES / "good.http"), "--at", "yesterday"), 2, "Unix seconds"),
         ((str(CAPTURES / "good.http"), "--source", "somewhere"), 2, "write an address"),
-        ((str(CAPTURES / "headers.txt"), "--url", "https://crm.example/login"), 1, "no receiver's path"),
+        ((str(CAPTURES / "headers.txt"), "--url", "https://crm.example/login"), 1, "not a receiver's path"),
     ],
 )
 def test_what_cannot_be_explained_is_told(crm: Crm, words: tuple[str, ...], code: int, told: str) -> None:

@@ -12,6 +12,7 @@ from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.settings import SyncSettings
+from crm_core.sync.checks import Check
 
 CAPTURES = Path(__file__).parent / "captures"
 AT = datetime.fromtimestamp(1790000000, UTC)
@@ -41,7 +42,7 @@ def explained(
     body: bytes | None = None,
     source: str | None = None,
 ) -> Explanation:
-    """What crm explain finds in a captured request, as it lies in the folder."""
+    """The explanation of a capture in the folder."""
     raw = (CAPTURES / name).read_bytes()
     captured = read_capture(raw, url=url, body=body, read_file=lambda file: (CAPTURES / file).read_bytes())
     rules = Rules(instance="eu1", instances=("us2",), settings=SyncSettings(), roster=roster, registry=registry)
@@ -49,7 +50,7 @@ def explained(
 
 
 def failed(explanation: Explanation) -> list[str | None]:
-    return [step.code for step in explanation.steps if step.verdict == "failed"]
+    return [check.code for check in explanation.checks if check.verdict == "failed"]
 
 
 CAUSES = [
@@ -102,12 +103,12 @@ CAUSES = [
 
 
 @pytest.mark.parametrize(("name", "code", "causes"), CAUSES)
-def test_each_cause_is_named(registry: Registry, name: str, code: str, causes: list[str]) -> None:
-    """A captured request in which the mistake was made is explained by it, and by nothing else."""
+def test_each_cause_is_found(registry: Registry, name: str, code: str, causes: list[str]) -> None:
+    """A captured request with a mistake is explained by it, and by nothing else."""
     explanation = explained(name, registry)
     assert failed(explanation)[0] == code
     assert [cause.code for cause in explanation.causes] == causes
-    assert all(cause.words.endswith(".") and cause.mend.endswith(".") for cause in explanation.causes)
+    assert all(cause.words.endswith(".") and cause.fix.endswith(".") for cause in explanation.causes)
 
 
 @pytest.mark.parametrize(
@@ -121,41 +122,49 @@ def test_each_cause_is_named(registry: Registry, name: str, code: str, causes: l
     ],
 )
 def test_a_right_request_passes(registry: Registry, name: str, scheme: str) -> None:
-    """Nothing fails, no cause is made up, and what only the server knows is said to be unknown."""
+    """Nothing fails, no cause is invented, and what only the server knows is unknown."""
     explanation = explained(name, registry)
     assert not explanation.refused
     assert explanation.causes == ()
     assert explanation.scheme == scheme
     assert str(explanation.key).startswith("northwind:2 (sha256:")
-    assert {step.number for step in explanation.steps if step.verdict == "unknown"} <= {9, 11}
+    unknown = {one.check for one in explanation.checks if one.verdict == "unknown"}
+    assert unknown <= {Check.NONCE, *list(Check)[Check.ENVELOPE.number :]}
+
+
+def test_a_push_is_explained_by_all_checks_in_order(registry: Registry) -> None:
+    """The explanation has the sixteen checks of the receiver; that of a health request those that concern it."""
+    assert [one.check for one in explained("good.http", registry).checks] == list(Check)
+    health = [one.check for one in explained("signed-health.http", registry).checks]
+    assert health == [Check.ADDRESS, *list(Check)[3:9]]
 
 
 def test_two_mistakes_are_found_among_many_tenants(registry: Registry) -> None:
-    """A roster of thousands hides nothing and is searched in a moment."""
+    """Both are found in a roster of thousands of keys."""
     many = {f"t{at}": TenantRoster(keys={1: Key(1, at.to_bytes(32, "big"))}) for at in range(3000)}
     explanation = explained("two-mistakes.http", registry, roster=Roster({**many, **ROSTER.tenants}))
     assert [cause.code for cause in explanation.causes] == ["secret_undecoded", "body_reserialised"]
 
 
 def test_the_page_names_every_cause() -> None:
-    """docs/explain.md says of each cause what happened."""
+    """docs/explain.md lists each cause."""
     page = (Path(__file__).parents[3] / "docs/explain.md").read_text()
     named = set(re.findall(r"`([a-z0-9_]+)`", page))
     assert {cause for _, _, causes in CAUSES for cause in causes} <= named
     sources = (Path(__file__).parents[3] / "crm_core/explain").glob("*.py")
-    codes = {code for path in sources for code in re.findall(r'(?:Mistake|Cause)\(\s*"([a-z0-9_]+)"', path.read_text())}
+    codes = {code for path in sources for code in re.findall(r'Cause\(\s*"([a-z0-9_]+)"', path.read_text())}
     assert codes <= named
 
 
-def test_the_signed_text_is_shown_as_it_should_be(registry: Registry) -> None:
-    """The text is the one that the receiver checks, and the body's hash is that of the bytes received."""
+def test_the_right_text_to_sign_is_shown(registry: Registry) -> None:
+    """It is the text that the receiver checks, with the hash of the received body."""
     explanation = explained("text-wrong-tenant.http", registry)
     lines = ["crm-sync-v1", "eu1", "northwind", "branding", "2", "1790000000", "n0nce-0123456789abcdef"]
     assert explanation.signed_text == "\n".join([*lines, explanation.body_sha256]).encode()
 
 
-def test_headers_with_the_body_beside_them(registry: Registry) -> None:
-    """Headers as tools print them need the address and the body from elsewhere."""
+def test_headers_with_a_separate_body(registry: Registry) -> None:
+    """Headers as tools print them need a URL and a body from elsewhere."""
     url = "https://crm.example/i/eu1/t/northwind/api/v1/sync/branding"
     explanation = explained("headers.txt", registry, url=url, body=(CAPTURES / "pretty.json").read_bytes())
     assert not explanation.refused
@@ -164,18 +173,16 @@ def test_headers_with_the_body_beside_them(registry: Registry) -> None:
 
 
 def test_what_curl_does_to_a_body_is_noted(registry: Registry) -> None:
-    """--data with a file drops its line ends: the body is taken as curl sends it, and the reason is told."""
+    """--data with a file drops its line ends: the body is what curl sends, and a note gives the reason."""
     explanation = explained("data-drops-line-ends.curl", registry)
-    assert explanation.notes == (
-        "curl --data drops the line ends of a file; with --data-binary the bytes go out as they are.",
-    )
+    assert explanation.notes == ("curl --data drops the line ends of a file; --data-binary sends the bytes unchanged.",)
 
 
 def test_an_old_capture_may_have_been_in_time(registry: Registry) -> None:
-    """Without the time of push an old timestamp is no fault; one in the future is."""
+    """If the time of the push is unknown, no timestamp in the past is refused."""
     old = explained("good.http", registry, at=None)
     assert not old.refused
-    assert "100000 seconds old" in next(step.told for step in old.steps if step.number == 7)
+    assert "100000 seconds old" in next(one.detail for one in old.checks if one.check is Check.TIMESTAMP)
     ahead = explained("clock-ahead.http", registry, at=None)
     assert not ahead.refused
 
@@ -189,14 +196,14 @@ def test_an_old_capture_may_have_been_in_time(registry: Registry) -> None:
         (Key(2, bytes(range(1, 33)), types=frozenset({"features"})), None, "failed", "type_not_allowed"),
     ],
 )
-def test_the_limits_of_a_key_are_looked_at(
+def test_the_limits_of_a_key_are_checked(
     registry: Registry, key: Key, source: str | None, verdict: str, code: str | None
 ) -> None:
-    """A key's networks and sections are checked as far as the capture tells."""
+    """A key's networks and sections are checked as far as the source is known."""
     roster = Roster({"northwind": TenantRoster(keys={2: key})})
     explanation = explained("good.http", registry, roster=roster, source=source)
-    (step,) = [step for step in explanation.steps if step.number == 8]
-    assert (step.verdict, step.code) == (verdict, code)
+    (found,) = [one for one in explanation.checks if one.check is Check.KEY_LIMITS]
+    assert (found.verdict, found.code) == (verdict, code)
 
 
 @pytest.mark.parametrize(
@@ -209,16 +216,14 @@ def test_the_limits_of_a_key_are_looked_at(
         (TenantRoster(schemes=frozenset({"rfc9421"}), keys={2: Key(2, bytes(range(1, 33)))}), ["scheme_not_accepted"]),
     ],
 )
-def test_what_the_roster_does_not_allow_is_told(
-    registry: Registry, entry: TenantRoster | None, codes: list[str]
-) -> None:
-    """A tenant without an entry, a receiver that is off, an ended key, a scheme that is not taken."""
+def test_what_the_roster_does_not_allow_fails(registry: Registry, entry: TenantRoster | None, codes: list[str]) -> None:
+    """A tenant without an entry, a receiver that is off, a revoked key, a scheme that is not accepted."""
     roster = Roster({} if entry is None else {"northwind": entry})
     assert failed(explained("good.http", registry, roster=roster)) == codes
 
 
 def test_a_public_key_is_never_tried_as_a_secret(registry: Registry) -> None:
-    """A signature that was made with the bytes of a public key is a forgery, not a slip to explain."""
+    """A signature made with the bytes of a public key is a forgery, not a mistake to explain."""
     tenants = {
         name: TenantRoster(keys={2: Key(2, bytes(range(1, 33)), kind="public")}) for name in ("northwind", "contoso")
     }

@@ -16,9 +16,9 @@ from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 from crm_core.web.pages.records.merging import differences, merged, undecided
+from crm_core.web.pages.sync.attempt_checks import checks_of
 from crm_core.web.pages.sync.attempts import status_of
 from crm_core.web.pages.sync.charts import PERIODS, chart_of, ticks_for
-from crm_core.web.pages.sync.check_titles import checks_of
 from crm_core.web.pages.sync.diffs import diff_of, lines_of
 from crm_core.web.pages.sync.push_script import script
 from crm_core.web.pages.sync.remedies import mending_of
@@ -102,6 +102,7 @@ ERRORS = [one for one in vars(errors).values() if isinstance(one, type) and issu
 PUSH_ERRORS = [one for one in ERRORS if issubclass(one, errors.PushError) and one is not errors.PushError]
 SERVER_ERRORS = [errors.PluginFailed, errors.InternalError, errors.StorageUnavailable, errors.StorageFull]
 ELSEWHERE = {"misdirected_instance", "unknown_tenant"}  # of no tenant's log
+FAULTS = ["plugin_failed", "internal_error"]  # of no check
 CODES = sorted({one.code for one in [*PUSH_ERRORS, *SERVER_ERRORS]} - ELSEWHERE)
 
 
@@ -121,16 +122,26 @@ def test_a_stale_version_is_sent_again_with_min_version() -> None:
     assert mending.steps[0] == "Push with the version that health shows as min_version, or a higher one."
 
 
-@pytest.mark.parametrize("code", [*CODES, "password_required", "rate_limited"])
+def test_a_limited_attempt_shows_no_check_as_passed() -> None:
+    """Past the limit of its source an attempt stands for several, which may have failed at different checks."""
+    words = {check.word for check in checks_of(entry(error_code="rate_limited", seq=None), "eu1")}
+    assert words == {"Not reached"}
+
+
+@pytest.mark.parametrize("code", [*sorted({*CODES} - {*FAULTS}), "password_required"])
 def test_checks_of_an_attempt(code: str) -> None:
-    """Sixteen checks in order: passed ones, at most one that failed, and nothing reached behind it."""
-    words = [check.word for check in checks_of(entry(error_code=code, seq=5), "eu1")]
+    """Sixteen checks in order: passed ones, at most one that failed, and nothing reached after it."""
+    words = [check.word for check in checks_of(entry(error_code=code, seq=None), "eu1")]
     assert len(words) == 16
-    if code in ("plugin_failed", "internal_error"):
-        assert words == ["Passed"] * 9 + ["Not reached"] * 7
-    else:
-        failed = words.index("Failed")
-        assert words == ["Passed"] * failed + ["Failed"] + ["Not reached"] * (15 - failed)
+    failed = words.index("Failed")
+    assert words == ["Passed"] * failed + ["Failed"] + ["Not reached"] * (15 - failed)
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_a_fault_in_a_verified_attempt_fails_no_check(code: str) -> None:
+    """The attempt has a link of the chain, so the first nine checks passed; the others are unknown."""
+    words = [check.word for check in checks_of(entry(error_code=code, seq=5), "eu1")]
+    assert words == ["Passed"] * 9 + ["Not reached"] * 7
 
 
 def test_an_applied_push_passed_every_check() -> None:

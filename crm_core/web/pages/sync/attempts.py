@@ -9,13 +9,13 @@ from typing import Final
 from quart import Response
 
 from crm_core import errors
-from crm_core.errors import CrmError
+from crm_core.errors import CrmError, RateLimited
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.sync.check_titles import Check, checks_of, failed_check
+from crm_core.web.pages.sync.attempt_checks import AttemptCheck, check_that_failed, checks_of
 from crm_core.web.pages.sync.console import mark_of_outcome, told_of
 from crm_core.web.pages.sync.remedies import Mending, mending_of
 
@@ -41,7 +41,7 @@ class AttemptView:
     mend: Mending | None
     code: str
     message: str
-    checks: tuple[Check, ...]
+    checks: tuple[AttemptCheck, ...]
     checks_sum: str
     request: tuple[Fact, ...]
     answer: tuple[Fact, ...]
@@ -100,14 +100,16 @@ def _sub(entry: LogEntry) -> str:
     return " · ".join(parts)
 
 
-def _sum(entry: LogEntry, checks: tuple[Check, ...]) -> str:
-    passed, failed = sum(check.word == "Passed" for check in checks), failed_check(entry)
+def _sum(entry: LogEntry, checks: tuple[AttemptCheck, ...]) -> str:
+    passed, failed = sum(check.word == "Passed" for check in checks), check_that_failed(entry)
     if entry.error_code is None and not entry.scheme:
         return "Restored here: nobody pushed, so checks 1 to 12 do not apply"
+    if entry.error_code == RateLimited.code:
+        return "Not shown: past the limit of its source, each attempt is answered the same way"
     if failed is None:
         return "All 16 passed" if entry.error_code is None else f"{passed} passed; then this side failed"
     left = len(checks) - passed - 1
-    return f"{passed} passed, number {failed} failed, {left} were not reached"
+    return f"{passed} passed, number {failed.number} failed, {left} were not reached"
 
 
 def _request(context: PageContext, entry: LogEntry) -> Iterator[Fact]:

@@ -1,0 +1,64 @@
+"""The sixteen checks of an attempt, as its page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from crm_core.model.log import LogEntry
+from crm_core.sync.checks import LAST_UNVERIFIED, Check, failed_check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCheck:
+    """A check of one attempt: passed, failed, or not reached."""
+
+    number: int
+    title: str
+    detail: str = ""
+    tone: str
+    icon: str
+    word: str
+    failed: bool = False
+
+
+def check_that_failed(entry: LogEntry) -> Check | None:
+    """The check that refused an attempt, if one did."""
+    return None if entry.error_code is None else failed_check(entry.error_code, verified=entry.seq is not None)
+
+
+def checks_of(entry: LogEntry, instance: str) -> Iterator[AttemptCheck]:
+    """The checks of an attempt in their order."""
+    failed = check_that_failed(entry)
+    verified = LAST_UNVERIFIED.number if entry.seq is not None else 0
+    last_passed = len(Check) if entry.error_code is None else failed.number - 1 if failed else verified
+    details = _details(entry, instance)
+    for check in Check:
+        number, title = check.number, check.title
+        if check is failed:
+            yield AttemptCheck(number=number, title=title, tone="bad", icon="x", word="Failed", failed=True)
+        elif number <= last_passed:
+            detail = details.get(check, "")
+            yield AttemptCheck(number=number, title=title, detail=detail, tone="ok", icon="check", word="Passed")
+        else:
+            yield AttemptCheck(number=number, title=title, tone="idle", icon="minus", word="Not reached")
+
+
+def _details(entry: LogEntry, instance: str) -> Mapping[Check, str]:
+    size = "" if entry.payload_bytes is None else f"{entry.payload_bytes:,} bytes"
+    key = "" if entry.key_version is None else f"{entry.tenant}:{entry.key_version}"
+    version = "" if entry.payload_version is None else f"Version {entry.payload_version}"
+    applied = "" if entry.revision is None else f"Revision {entry.revision}, {entry.changes_count or 0} changes"
+    if entry.status == "previewed":
+        applied = "A preview: nothing was written"
+    return {
+        Check.ADDRESS: f"{instance}, {entry.tenant}, {entry.payload_type or 'no type'}",
+        Check.RECEIVER: f"For the instance and for {entry.tenant}",
+        Check.BODY: f"application/json, {size}" if size else "",
+        Check.HEADERS: f"Scheme {entry.scheme}" if entry.scheme else "",
+        Check.KEY: key,
+        Check.SIGNATURE: f"With key {key}" if key else "",
+        Check.KEY_LIMITS: f"From {entry.source_ip}" if entry.source_ip else "",
+        Check.VERSION: version,
+        Check.APPLY: applied,
+    }

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from crm_core.errors import CrmError, KeyInactive, KeyUnknown, SchemeNotAccepted
+from crm_core.model.keys import Key, TenantRoster
+from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
+from crm_core.sync.signature_checks import active_keys
+from crm_sync_v1.scheme import NativeScheme
+
+NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
+
+
+class Verifying(SignatureScheme):
+    """A scheme that verifies with public keys alone."""
+
+    NAME = "verifying"
+    HEADERS = ("x-verify",)
+    SIGNS_INSTANCE = True
+    KEY_KINDS = ("public",)
+
+    def read(self, request: SignedRequest) -> Presented:
+        raise NotImplementedError
+
+    def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+        raise NotImplementedError
+
+    def sign(
+        self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
+    ) -> Mapping[str, str]:
+        raise NotImplementedError
+
+
+NATIVE, VERIFYING = NativeScheme(), Verifying()
+
+
+def key(version: int, **members: Any) -> Key:
+    return Key(version, bytes([version]) * 32, **members)
+
+
+def chosen(scheme: SignatureScheme, version: int | None, *keys: Key) -> list[int] | type[CrmError]:
+    """The versions of the keys that a scheme is handed, or the refusal."""
+    roster = TenantRoster(keys={one.version: one for one in keys})
+    try:
+        found = active_keys(scheme, Presented(timestamp=0, nonce="n", key_version=version), roster, NOW)
+    except CrmError as error:
+        return type(error)
+    return [one.version for one in found]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "members", "expected"),
+    [
+        (NATIVE, {}, [2]),
+        (NATIVE, {"kind": "public"}, SchemeNotAccepted),
+        (NATIVE, {"kind": "public", "schemes": frozenset({"crm-sync-v1"})}, SchemeNotAccepted),
+        (NATIVE, {"schemes": frozenset({"crm-sync-v1"})}, [2]),
+        (NATIVE, {"schemes": frozenset({"rfc9421"})}, SchemeNotAccepted),
+        (NATIVE, {"schemes": frozenset({"rfc9421"}), "revoked": True}, SchemeNotAccepted),
+        (NATIVE, {"revoked": True}, KeyInactive),
+        (VERIFYING, {"kind": "public"}, [2]),
+        (VERIFYING, {}, SchemeNotAccepted),
+    ],
+)
+def test_a_named_key_is_handed_to_schemes_that_may_use_it(
+    scheme: SignatureScheme, members: dict[str, Any], expected: Any
+) -> None:
+    """A public key cannot be signed with as if it were a secret: the scheme never receives it."""
+    assert chosen(scheme, 2, key(2, **members)) == expected
+    assert chosen(scheme, 3, key(2, **members)) is KeyUnknown
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ((key(1), key(2, kind="public"), key(3, schemes=frozenset({"rfc9421"}))), [1]),
+        ((key(1), key(2, schemes=frozenset({"crm-sync-v1", "rfc9421"}))), [2, 1]),
+        ((key(1, kind="public"), key(2, schemes=frozenset({"rfc9421"}))), SchemeNotAccepted),
+        ((key(1, revoked=True), key(2, kind="public")), KeyInactive),
+        ((key(1, revoked=True),), KeyInactive),
+        ((), KeyInactive),
+    ],
+)
+def test_where_no_key_is_named_those_that_the_scheme_may_use_are_tried(keys: tuple[Key, ...], expected: Any) -> None:
+    """The newest first; an ended key is key_inactive, keys of other kinds alone are scheme_not_accepted."""
+    assert chosen(NATIVE, None, *keys) == expected
