@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -66,8 +65,7 @@ class Configured(Protocol):
         """Why the newest edits of any file are not in force."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Services:
+class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a running instance. ``stop`` is set when the server drains: event streams end by it."""
 
     folder: Path  # the config folder
@@ -96,4 +94,4 @@ class Services:
     history: History
     observers: list[Callable[[LogEntry], None]]  # of sync attempts
     started_at: datetime
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = msgspec.field(default_factory=asyncio.Event)

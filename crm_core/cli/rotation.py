@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+
+import msgspec
 
 from crm_core.cli.roster_text import with_key, with_member, with_tenant
 from crm_core.errors import SetupError
@@ -24,8 +25,7 @@ def fresh_secret(form: Literal["base64", "hex", "whsec"] = "base64") -> str:
     return ("base64:" if form == "base64" else "whsec_") + base64.b64encode(raw).decode()
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """What a rotation does to an earlier key: it sets one member, and in words."""
 
     version: int
@@ -34,8 +34,7 @@ class Ending:
     words: str
 
 
-@dataclass(frozen=True)
-class Rotation:
+class Rotation(msgspec.Struct, frozen=True):
     """A tenant's next key. ``entry`` None: keys.yaml has none; ``overlap`` None: the earlier keys are revoked.
 
     ``used``: the highest version that the tenant's sync log tells. A number that served before would make the two keys

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from crm_core.client import ReceiverUrl, Signer, Target, Unsigned, native_signer
 from crm_core.errors import SetupError
@@ -41,8 +41,7 @@ def sender_options(command: F) -> F:
     return command
 
 
-@dataclass(frozen=True)
-class SigningTarget:
+class SigningTarget(msgspec.Struct, frozen=True):
     """A target, and the function that signs for it; ``unix``: the socket to connect to."""
 
     target: Target

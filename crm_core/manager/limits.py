@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 MOST_IN_FLIGHT: Final = 2048
 """Requests that one upstream is given at a time, so that one that hangs leaves sockets for the others."""
@@ -12,8 +13,7 @@ RETRY_SECONDS: Final = 1
 """When a client is told to come again after an instance could not be reached."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True):
     """How long upstreams are waited for, in seconds.
 
     ``connect``: for a connection; ``answer``: from a request to the head of its answer; ``part``: between two parts of

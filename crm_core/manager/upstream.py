@@ -6,11 +6,11 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from crm_core.manager.limits import MOST_IN_FLIGHT, Patience
@@ -27,8 +27,7 @@ _ADDED_BY_CLIENT: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Ag
 State = Literal["unknown", "up", "down"]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """The last thing that went wrong with an upstream."""
 
     at: datetime

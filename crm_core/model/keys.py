@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+import msgspec
+
 from crm_core.model.sources import Network, within
 
 KeyKind = Literal["secret", "public"]
@@ -61,15 +63,14 @@ class Key:
         return self.sources is None or within(source, self.sources)
 
 
-@dataclass(frozen=True, slots=True)
-class TenantRoster:
+class TenantRoster(msgspec.Struct, frozen=True):
     """A tenant's entry. ``schemes`` None: every scheme there is. ``expect_every``: health turns stale past it."""
 
     enabled: bool = True
     schemes: frozenset[str] | None = None
     repeats: Literal["reject", "accept"] = "reject"
     expect_every: timedelta | None = None
-    keys: Mapping[int, Key] = field(default_factory=dict)
+    keys: Mapping[int, Key] = msgspec.field(default_factory=dict)
 
     def active(self, now: datetime) -> tuple[Key, ...]:
         """The keys active at ``now``, the highest version first."""
@@ -83,8 +84,7 @@ class TenantRoster:
 NO_ENTRY = TenantRoster(enabled=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Roster:
+class Roster(msgspec.Struct, frozen=True):
     """Every tenant's entry by name."""
 
     tenants: Mapping[str, TenantRoster]

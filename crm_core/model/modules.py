@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import msgspec
+
 from crm_core.model.catalog import Catalog, Module
 from crm_core.model.entitlements import Entitlements, ModuleChoice
 from crm_core.model.patterns import expand
@@ -19,8 +21,7 @@ from crm_core.model.patterns import expand
 _NO_CHOICE = ModuleChoice()
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleState:
+class ModuleState(msgspec.Struct, frozen=True):
     """A module as a tenant has it; ``reason`` (None if there): ``disabled``, ``not_in_plan``, ``requires:{module}``."""
 
     module: Module

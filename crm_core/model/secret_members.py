@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -12,8 +11,7 @@ import msgspec
 from crm_core.model.fields import bare, is_struct, metas
 
 
-@dataclass(frozen=True, slots=True)
-class SecretMember:
+class SecretMember(msgspec.Struct, frozen=True):
     """A secret: the names that lead to it, and the sibling members that say where it goes."""
 
     path: tuple[str, ...]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 import httptools
+import msgspec
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,8 +24,7 @@ _LINGER_BYTES: Final = 256 * 1024
 _HOP_FIELDS: Final = (b"connection", b"upgrade")
 
 
-@dataclass(frozen=True)
-class Deadlines:
+class Deadlines(msgspec.Struct, frozen=True):
     """Seconds a client may take: for a head from its first byte, for a body, between requests, to hear an end."""
 
     head: float = 10.0

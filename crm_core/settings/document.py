@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from crm_core.settings.places import Place, Problem, Wrong, shown
@@ -41,16 +42,14 @@ class Scalar:
         return self.plain and self.text in ("", "~", "null", "Null", "NULL")
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(msgspec.Struct, frozen=True):
     """A list."""
 
     place: Place
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MappingMember:
+class MappingMember(msgspec.Struct, frozen=True):
     """A name and its value; ``place`` is the name's."""
 
     place: Place
@@ -58,8 +57,7 @@ class MappingMember:
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(msgspec.Struct, frozen=True):
     """Names with values, in the order of the file; a name that stands twice is there twice."""
 
     place: Place

@@ -10,6 +10,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, Scalar
 from crm_core.settings.examples import BUILT_IN
@@ -51,8 +53,7 @@ _ORIGIN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(msgspec.Struct, frozen=True):
     """Where to listen: ``host`` and ``port`` (0: any free one), or the path of a unix socket."""
 
     host: str = "127.0.0.1"
@@ -80,8 +81,7 @@ class StorageSettings:
             raise setup_error([Problem(self.place or Place("instance.yaml", 1, 1), told)])
 
 
-@dataclass(frozen=True, slots=True)
-class SyncSettings:
+class SyncSettings(msgspec.Struct, frozen=True):
     """The receiver. ``log_keep_days`` 0 keeps the sync log for good; ``history_keep`` counts revisions of a section."""
 
     enabled: bool = True

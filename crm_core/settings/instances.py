@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import msgspec
 
 from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node
@@ -19,8 +20,7 @@ _SAMPLE = '{eu1: {upstreams: ["http://127.0.0.1:8000"]}}'
 _LIKE = 'write one such as "http://127.0.0.1:8000" or "unix:/run/crm/eu1.sock"'
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamAddress:
+class UpstreamAddress(msgspec.Struct, frozen=True):
     """A process that serves an instance: an origin (``http://127.0.0.1:8000``, no final slash), or a unix socket.
 
     One that is ``drained`` gets no new requests.
@@ -34,8 +34,7 @@ class UpstreamAddress:
         return self.url if self.url is not None else f"unix:{self.unix}"
 
 
-@dataclass(frozen=True, slots=True)
-class InstancesSettings:
+class InstancesSettings(msgspec.Struct, frozen=True):
     """Where the manager listens, and the upstreams of each instance code.
 
     ``trusted_proxies`` are those in front of the manager whose word on the client is believed; ``operators`` are the
@@ -45,7 +44,7 @@ class InstancesSettings:
     listen: Listen
     instances: Mapping[str, tuple[UpstreamAddress, ...]]
     trusted_proxies: tuple[Network, ...] = ()
-    operators: tuple[Network, ...] = field(default=LOOPBACK)
+    operators: tuple[Network, ...] = msgspec.field(default=LOOPBACK)
 
 
 def load_instances(path: Path) -> InstancesSettings:
@@ -76,7 +75,7 @@ class _InstancesReader:
                 members.problems.append(Problem(found.value.items[at].place, told))
         members.done()
         assert upstreams is not None
-        return tuple(replace(one, drained=one in drained) for one in upstreams)
+        return tuple(msgspec.structs.replace(one, drained=one in drained) for one in upstreams)
 
     def upstream(self, node: Node) -> UpstreamAddress:
         upstream = self.address(node)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from crm_core.errors import SetupError
 
@@ -14,8 +15,7 @@ _SAFE_TO_SHOW = re.compile(
 )  # shorter than any key: a secret in the wrong place stays unseen
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, order=True):
     """A position in a file; line and column count from 1."""
 
     file: str
@@ -27,8 +27,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}: {text}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, order=True):
     """One thing wrong with a file: a sentence that says what, and how to mend it."""
 
     place: Place

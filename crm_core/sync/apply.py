@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -68,8 +67,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     log_head: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """Who applies what: the parts of a push or a restore that go into sections and history as they are."""
 
     payload_type: str
@@ -121,8 +119,7 @@ def sections_after(
     return made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What applying would do: the workspace before and after, and the sections that are made."""
 
     outcomes: list[SectionOutcome]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+import msgspec
 
 from crm_core.model.sources import counted_as
 
@@ -14,8 +15,7 @@ _SOURCES: Final = 10_000  # sources counted apart within one window; the rest sh
 _SHARED: Final = "others"
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(msgspec.Struct, frozen=True):
     """A source is past its limit. ``entry_id`` and ``count``: of the one log entry that stands for all that follow."""
 
     entry_id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
@@ -29,8 +28,7 @@ _SET: Final = {"set": True}
 _KEPT, _FRESH = object(), object()  # a secret while sections are compared: one place, and changed where it is sent anew
 
 
-@dataclass(frozen=True, slots=True)
-class SectionOutcome:
+class SectionOutcome(msgspec.Struct, frozen=True):
     """A section as a push would leave it.
 
     ``data`` shows secrets as set; ``typed`` makes an instance of the section's type, another at each call, so that a

@@ -6,9 +6,9 @@ Each module of routes lists its operations once; routing, documentation and the 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
 from quart import Response
 
 from crm_core.errors import CrmError
@@ -23,19 +23,17 @@ For paths below a tenant, the instance is this one and the tenant exists when th
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """A query parameter or header; ``schema`` is its JSON Schema."""
 
     name: str
     description: str
-    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    schema: Mapping[str, Any] = msgspec.field(default_factory=lambda: {"type": "string"})
     where: Literal["query", "header"] = "query"
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class Body(msgspec.Struct, frozen=True, kw_only=True):
     """A request's body: ``schema`` is a msgspec type or a JSON Schema."""
 
     schema: Any
@@ -44,8 +42,7 @@ class Body:
     example: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is no error; ``schema`` is a msgspec type or a JSON Schema, None for no content."""
 
     description: str
@@ -54,8 +51,7 @@ class Reply:
     headers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     ``name`` is its operationId. ``scope``: what a token needs (``any``: every token will do; None: no token will do).
@@ -77,7 +73,7 @@ class Operation:
     body: Body | None = None
     replies: Mapping[int, Reply]
     errors: tuple[type[CrmError], ...] = ()
-    path_schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    path_schemas: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict)
     description: str = ""
 
 

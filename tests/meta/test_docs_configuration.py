@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import re
 from pathlib import Path
 
@@ -79,7 +78,7 @@ def test_every_setting_that_is_read_stands_in_the_table(file: str, module: str, 
 def test_defaults_of_sync_are_those_of_the_code() -> None:
     """The table shows what holds where the file leaves a setting of sync out."""
     rows = _rows("instance.yaml")
-    for setting in dataclasses.fields(SyncSettings):
+    for setting in msgspec.structs.fields(SyncSettings):
         told = rows[f"sync.{setting.name}"]
         assert told in (f"`{str(setting.default).lower()}`", "as `sync.skew_seconds`")
 

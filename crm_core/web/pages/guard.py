@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
+import msgspec
 from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, CsrfFailed, NotFound, PayloadTooLarge, Unauthenticated
@@ -30,8 +30,7 @@ View = Callable[..., Awaitable[Response]]
 """Takes a Visit (a Door for open pages), and the path's parameters by name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageRoute:
+class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one page. ``key``: ``open``, ``any``, one of the core's keys, or ``{module}.action``.
 
     ``writes``: a suspended subscription refuses it, the form as well as what it sends.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 from quart import Response, request
 
 from crm_core.web.callers import own_origin
@@ -33,7 +33,7 @@ def redirect(context: PageContext, path: str, confirmation: str | None = None, u
     made.headers["Location"] = path if path.startswith(f"{context.root}/") else context.root + path
     made.headers["Cache-Control"] = "no-store"
     if confirmation is not None:
-        parts = astuple(undo) if undo else ()
+        parts = msgspec.structs.astuple(undo) if undo else ()
         text = context.services.signed.make("said", context.tenant, confirmation, *parts, lifetime=_LIFETIME)
         secure = own_origin(context.services).startswith("https:")
         made.set_cookie(_COOKIE, text, max_age=60, path=context.root, httponly=True, samesite="Lax", secure=secure)

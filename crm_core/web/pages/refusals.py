@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from quart import Response
 
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from crm_core.web.pages.page_context import PageContext
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalView:
+class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
     """A refusal for its page."""
 
     title: str

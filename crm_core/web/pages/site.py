@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 
+import msgspec
 from cachetools import LRUCache
 
 from crm_core.access.throttle import Buckets
@@ -16,8 +16,7 @@ from crm_core.web.pages.layout.fragment_cache import CachedRow, FragmentCache, r
 from crm_core.web.pages.layout.rendering import Renderer
 
 
-@dataclass(frozen=True, kw_only=True)
-class Site:
+class Site(msgspec.Struct, frozen=True, kw_only=True):
     """Use cases, templates, static files and caches.
 
     ``email_limits`` limits how often emails to one address are sent; ``sending``: emails sent in the background.
@@ -27,11 +26,11 @@ class Site:
     assets: Assets
     renderer: Renderer
     branding_cache: BrandingCache
-    rows: LRUCache[tuple[str, str, str], CachedRow] = field(default_factory=row_cache)
-    fragments: FragmentCache = field(default_factory=FragmentCache)
+    rows: LRUCache[tuple[str, str, str], CachedRow] = msgspec.field(default_factory=row_cache)
+    fragments: FragmentCache = msgspec.field(default_factory=FragmentCache)
     mailer: Mailer
-    email_limits: Buckets = field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
-    sending: set[asyncio.Task[None]] = field(default_factory=set)
+    email_limits: Buckets = msgspec.field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
+    sending: set[asyncio.Task[None]] = msgspec.field(default_factory=set)
 
     def root(self, tenant: str) -> str:
         """The address of a tenant's pages, without a slash at its end."""

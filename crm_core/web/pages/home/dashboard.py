@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -23,8 +22,7 @@ from crm_core.web.pages.records.cells import CellRenderer
 _RECENT: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(msgspec.Struct, frozen=True):
     """How many records of a type there are."""
 
     title: str
@@ -33,8 +31,7 @@ class Count:
     href: str
 
 
-@dataclass(frozen=True, slots=True)
-class LaneMeter:
+class LaneMeter(msgspec.Struct, frozen=True):
     """A lane in a glance; ``share`` is of the fullest, in per cent."""
 
     title: str
@@ -43,8 +40,7 @@ class LaneMeter:
     share: int
 
 
-@dataclass(frozen=True, slots=True)
-class BoardGlance:
+class BoardGlance(msgspec.Struct, frozen=True):
     """A board in a glance."""
 
     title: str
@@ -53,8 +49,7 @@ class BoardGlance:
     lanes: tuple[LaneMeter, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RecentChange:
+class RecentChange(msgspec.Struct, frozen=True):
     """A record that somebody wrote."""
 
     who: str
@@ -65,8 +60,7 @@ class RecentChange:
     at: Moment | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastSyncCard:
+class LastSyncCard(msgspec.Struct, frozen=True, kw_only=True):
     """What was applied last, in a sentence and facts."""
 
     sentence: str
@@ -76,8 +70,7 @@ class LastSyncCard:
     href: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DashboardView:
+class DashboardView(msgspec.Struct, frozen=True, kw_only=True):
     """The dashboard for its page."""
 
     greeting: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -26,8 +25,7 @@ class TaskMembers(NamedTuple):
     day: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A thing to do."""
 
     href: str
@@ -38,8 +36,7 @@ class Task:
     due: Mark | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskList:
+class TaskList(msgspec.Struct, frozen=True, kw_only=True):
     """My things to do of one type."""
 
     title: str

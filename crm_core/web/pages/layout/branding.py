@@ -6,9 +6,10 @@ import base64
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.theme import derive, prefers_dark, theme_sheet
@@ -25,16 +26,14 @@ class Picture(NamedTuple):
     media_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class FooterLink:
+class FooterLink(msgspec.Struct, frozen=True):
     """A link of the footer."""
 
     label: str
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Brand:
+class Brand(msgspec.Struct, frozen=True):
     """The texts and pictures of branding; pictures are addresses, empty where there are none."""
 
     title: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
+import msgspec
 from cachetools import LRUCache
 from markupsafe import Markup
 
@@ -39,8 +39,7 @@ def _size(entry: tuple[Workspace, tuple[Markup, ...]]) -> int:
     return _OVERHEAD + sum(map(len, entry[1]))
 
 
-@dataclass(frozen=True, slots=True)
-class CachedRow:
+class CachedRow(msgspec.Struct, frozen=True):
     """A row and all that it depends on: the record's text, the branding, the minute, and the names of others."""
 
     body: bytes

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import msgspec
 from markupsafe import Markup
 from quart import request
 
@@ -33,16 +33,14 @@ _OURS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     """What was just done; ``undo``, where there is one, is the form that takes it back."""
 
     text: str
     undo: Undo | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undo:
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
     """One member of one record as it was, for the form that puts it back."""
 
     action: str
@@ -52,8 +50,7 @@ class Undo:
     back: str
 
 
-@dataclass(frozen=True, slots=True)
-class MenuItem:
+class MenuItem(msgspec.Struct, frozen=True):
     """An item of the menu; ``name`` is what pages call themselves by."""
 
     name: str
@@ -63,24 +60,21 @@ class MenuItem:
     count: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MenuGroup:
+class MenuGroup(msgspec.Struct, frozen=True):
     """Items under one title; the first group has none."""
 
     title: str
     items: tuple[MenuItem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Self:
+class Self(msgspec.Struct, frozen=True):
     """The user, as the menu shows it."""
 
     name: str
     role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnonymousFrame:
+class AnonymousFrame(msgspec.Struct, frozen=True, kw_only=True):
     """What stands around a page for somebody who is not signed in."""
 
     root: str
@@ -98,8 +92,7 @@ class Shell(NamedTuple):
     foot: Markup
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """What stands around a page of the workspace. ``modules``: the names of those that the user sees."""
 
     root: str

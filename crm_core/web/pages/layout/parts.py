@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 
 class Option(NamedTuple):
@@ -13,16 +14,14 @@ class Option(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PageLink:
+class PageLink(msgspec.Struct, frozen=True):
     """A way on."""
 
     href: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """A fact with its name; ``code``: shown as code."""
 
     name: str
@@ -38,8 +37,7 @@ class Mark(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageLinks:
+class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
     """Ways to the neighbouring pages, empty where there are none."""
 
     previous: str
@@ -48,8 +46,7 @@ class PageLinks:
     forth: str = "Next"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageNotice:
+class PageNotice(msgspec.Struct, frozen=True, kw_only=True):
     """Something to say at the head of a page; ``href`` and ``link`` lead on."""
 
     tone: str

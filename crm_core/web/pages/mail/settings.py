@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -26,8 +25,7 @@ _STEPS: Final[Mapping[str, str]] = {
 _SECURITY: Final = {"starttls": "STARTTLS", "tls": "TLS", "none": "not encrypted"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a test: its steps, and once it has ended the outcome. ``reply``: the server's own words."""
 
     steps: tuple[Mark, ...]
@@ -38,8 +36,7 @@ class Result:
     reply: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailView:
+class MailView(msgspec.Struct, frozen=True, kw_only=True):
     """The page of the mail settings."""
 
     sub: str

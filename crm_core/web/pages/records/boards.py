@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -26,8 +25,7 @@ MOST_SUMMED: Final = 200  # records of a lane; past it no sum is told, rather th
 _SHOWN: Final = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(msgspec.Struct, frozen=True, kw_only=True):
     """A record on the board."""
 
     id: str
@@ -41,8 +39,7 @@ class Card:
     person: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """A lane; ``more`` leads to all of its records where the board does not show them."""
 
     value: str
@@ -54,8 +51,7 @@ class Lane:
     empty: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoardView:
+class BoardView(msgspec.Struct, frozen=True, kw_only=True):
     """A board for its page."""
 
     module: str

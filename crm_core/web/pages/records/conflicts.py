@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -18,8 +17,7 @@ from crm_core.web.pages.records.forms import Values, entries_of, leaves
 from crm_core.web.pages.records.merging import Difference, undecided
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConflictRow:
+class ConflictRow(msgspec.Struct, frozen=True, kw_only=True):
     """A field that differs, with its label and its values as readers see them."""
 
     label: str
@@ -31,8 +29,7 @@ class ConflictRow:
     picked: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditConflict:
+class EditConflict(msgspec.Struct, frozen=True, kw_only=True):
     """Both versions. ``decide`` names the fields to choose for; ``was`` is what both started from, as JSON."""
 
     title: str
@@ -76,7 +73,7 @@ async def _rows(context: PageContext, record_type: RecordType, found: Iterable[D
     for one in found:
         member = members[one.name]
         said = [await _said(shower, member, text) for text in (one.mine, one.theirs, one.was)]
-        shown = replace(one, mine=said[0], theirs=said[1], was=said[2])
+        shown = msgspec.structs.replace(one, mine=said[0], theirs=said[1], was=said[2])
         yield ConflictRow(
             label=_label(record_type, one.name, member),
             name=one.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +20,7 @@ from crm_core.web.pages.records.cells import Cell, CellRenderer, currency_in, ma
 _SHOWN: Final = 5  # records of each type that refer to this one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Related:
+class Related(msgspec.Struct, frozen=True, kw_only=True):
     """A record that refers to this one."""
 
     href: str
@@ -32,8 +30,7 @@ class Related:
     sum: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelatedGroup:
+class RelatedGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The records of one type that refer to this one by one member."""
 
     title: str
@@ -44,8 +41,7 @@ class RelatedGroup:
     more_text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something in a record's life."""
 
     who: str
@@ -53,8 +49,7 @@ class Event:
     at: Moment | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordView:
+class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     """A record for its page."""
 
     module: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -47,8 +46,7 @@ _KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError
 """Refusals that come back with the form, so that nothing typed is lost."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditView:
+class EditView(msgspec.Struct, frozen=True, kw_only=True):
     """A form for its page. ``base``: the values that the user started from, as JSON."""
 
     module: str
@@ -114,8 +112,7 @@ async def edited(context: PageContext, module: str, id: str) -> Response:  # noq
         return await _form(context, record_type, sent.mine, record=record, error=error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """What the form of a record says. ``base``: what its page was made of; ``was``: what a dispute began with.
 
     ``picks``: ``mine`` or ``theirs`` by field; ``open``: fields that were to be chosen for and were not. The names of

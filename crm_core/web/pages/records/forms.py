@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
@@ -39,8 +38,7 @@ class Pair(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(msgspec.Struct, frozen=True, kw_only=True):
     """A field of a form. ``kind``: ``select``, ``area``, ``check``, ``pairs``, or the type of an input."""
 
     name: str
@@ -64,8 +62,7 @@ class Field:
         return self.name.replace(".", "-")
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """Fields of an object member."""
 
     label: str

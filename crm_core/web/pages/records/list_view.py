@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
 from markupsafe import Markup
 
 from crm_core.web.pages.layout.parts import Option, PageLinks
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column's head; ``sorted``: ``ascending`` or ``descending`` where the list is in its order."""
 
     label: str
@@ -20,8 +19,7 @@ class Column:
     sorted: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(msgspec.Struct, frozen=True):
     """A filter that the list offers; without options it is a text."""
 
     name: str
@@ -30,16 +28,14 @@ class Filter:
     options: tuple[Option, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
+class Chip(msgspec.Struct, frozen=True):
     """A filter in force and the address without it."""
 
     text: str
     href: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListHead:
+class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     """What stands around the rows of a list."""
 
     module: str

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from crm_core.web.pages.records.forms import Values
 
 Side = Literal["both", "mine", "theirs"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """A field that at least one side changed. ``picked``: ``mine`` or ``theirs`` where that was chosen already."""
 
     name: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from quart import Response
 
 from crm_core.web.pages.layout.frame import icon_of
@@ -14,8 +14,7 @@ from crm_core.web.pages.page_context import PageContext
 _ACTIONS: Final = {"view": "View", "create": "Create", "update": "Change", "export": "Export", "edit": "Edit"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleView:
+class ModuleView(msgspec.Struct, frozen=True, kw_only=True):
     """A module for its page."""
 
     module: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from crm_core.model.log import LogEntry
 from crm_core.sync.checks import LAST_UNVERIFIED, Check, failed_check
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptCheck:
+class AttemptCheck(msgspec.Struct, frozen=True, kw_only=True):
     """A check of one attempt: passed, failed, or not reached."""
 
     number: int

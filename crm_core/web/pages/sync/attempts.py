@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from quart import Response
 
 from crm_core import errors
@@ -27,8 +27,7 @@ _STATUSES: Final = {
 _VERBS: Final = {"applied": "applied", "previewed": "previewed", "rejected": "refused", "failed": "failed"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptView:
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt for its page."""
 
     title: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire
@@ -16,8 +17,7 @@ _LEFT, _TOP, _BASE = 4.0, 12, 148  # per cent, pixels, pixels
 _MOST_TICKS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(msgspec.Struct, frozen=True):
     """A stretch of time and the buckets it is told in; ``every`` so many buckets have a label."""
 
     name: str
@@ -35,24 +35,21 @@ PERIODS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(msgspec.Struct, frozen=True):
     """The sum of one outcome."""
 
     name: str
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """A line of the grid."""
 
     y: int
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class BarPart:
+class BarPart(msgspec.Struct, frozen=True):
     """One outcome in a bar."""
 
     name: str
@@ -62,8 +59,7 @@ class BarPart:
     height: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """A bucket: its parts from the base up, and what is told of it."""
 
     x: float
@@ -74,8 +70,7 @@ class Bar:
     parts: tuple[BarPart, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A bucket in the table."""
 
     name: str
@@ -84,8 +79,7 @@ class Line:
     failed: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """A chart and its table; only buckets with something in them stand in the table."""
 
     title: str

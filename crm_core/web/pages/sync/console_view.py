@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
@@ -11,8 +12,7 @@ from crm_core.web.pages.sync.charts import Chart
 from crm_core.web.pages.sync.push_script import Template
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The state in words; ``href`` leads to what is to be mended."""
 
     tone: str
@@ -22,8 +22,7 @@ class Status:
     href: str
 
 
-@dataclass(frozen=True, slots=True)
-class PeriodLink:
+class PeriodLink(msgspec.Struct, frozen=True):
     """A period that the chart can show."""
 
     href: str
@@ -31,15 +30,13 @@ class PeriodLink:
     current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RosterView:
+class RosterView(msgspec.Struct, frozen=True):
     """The key roster: when it was read."""
 
     loaded: Moment | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRow:
+class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     """A key of the roster."""
 
     name: str
@@ -52,8 +49,7 @@ class KeyRow:
     expires: Moment | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRow:
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt in the log."""
 
     href: str
@@ -71,8 +67,7 @@ class AttemptRow:
     took: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SectionRow:
+class SectionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A section in force."""
 
     name: str
@@ -83,8 +78,7 @@ class SectionRow:
     href: str
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRow:
+class PluginRow(msgspec.Struct, frozen=True):
     """A plugin and what it brings."""
 
     name: str
@@ -94,8 +88,7 @@ class PluginRow:
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Console:
+class Console(msgspec.Struct, frozen=True, kw_only=True):
     """Everything on the page."""
 
     instance: str

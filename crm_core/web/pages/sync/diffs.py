@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 _CONTEXT: Final = 2
 _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
@@ -28,8 +29,7 @@ class Half(NamedTuple):
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiffLine:
+class DiffLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line of both sides, one of them absent where it was added or removed; or a fold of equal lines."""
 
     old: Half | None = None
@@ -38,8 +38,7 @@ class DiffLine:
     folded: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(msgspec.Struct, frozen=True):
     """A diff with the titles of its sides."""
 
     before: str

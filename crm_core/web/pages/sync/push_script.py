@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 _SCRIPT: Final = """\
 key=$CRM_KEY_HEX   # the secret of {key}, as hex; it is not known to this page
@@ -25,8 +26,7 @@ curl -X POST {url} \\
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(msgspec.Struct, frozen=True, kw_only=True):
     """The box that shows a request; ``error``: what is wrong with the data."""
 
     types: tuple[str, ...]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from quart import Response, request
 
 from crm_core.errors import CrmError, NotFound
@@ -24,8 +24,7 @@ _COLORS: Final = {"primary": "primary-text", "accent": "accent-text", "sidebar":
 """The pushed colours of branding and the token in which each is read as text or worn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Swatch:
+class Swatch(msgspec.Struct, frozen=True):
     """A colour as pushed and as it is read."""
 
     name: str
@@ -33,8 +32,7 @@ class Swatch:
     worn: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevisionRow:
+class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A kept revision."""
 
     revision: int
@@ -45,8 +43,7 @@ class RevisionRow:
     changes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SectionView:
+class SectionView(msgspec.Struct, frozen=True, kw_only=True):
     """The history of a section for its page. ``against``: the revision that is compared, 0 where there is none."""
 
     section: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from quart import Response, request
 
 from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
@@ -23,16 +23,14 @@ _YEAR: Final = 365 * 24 * 3600
 _CHOICES: Final = (Option("system", "Same as system"), Option("light", "Light"), Option("dark", "Dark"))
 
 
-@dataclass(frozen=True, slots=True)
-class Rights:
+class Rights(msgspec.Struct, frozen=True):
     """What the user may do in one module."""
 
     title: str
     actions: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountView:
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """The account page."""
 
     sub: str

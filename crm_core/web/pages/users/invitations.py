@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+import msgspec
 from quart import Response, request
 
 from crm_core.access.signin import INVITATION, RESET
@@ -19,8 +19,7 @@ from crm_core.web.pages.records.forms import Field
 from crm_core.web.pages.users.user_admin import PasswordLink, role_options, users_page
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InviteView:
+class InviteView(msgspec.Struct, frozen=True, kw_only=True):
     """The invitation form."""
 
     sub: str

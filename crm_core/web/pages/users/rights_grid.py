@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from crm_core.access.user import User
 from crm_core.model.caller import Caller
@@ -15,8 +16,7 @@ from crm_core.web.pages.refusals import reason_text
 from crm_core.workspace import Workspace, keys_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Right:
+class Right(msgspec.Struct, frozen=True, kw_only=True):
     """A feature key. ``open``: plan and role allow it, so the assignment decides."""
 
     key: str
@@ -29,8 +29,7 @@ class Right:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class RightGroup:
+class RightGroup(msgspec.Struct, frozen=True):
     """The rights of one module."""
 
     title: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from quart import Response, request
 
 from crm_core.access.passwords import LONGEST, SHORTEST
@@ -52,8 +52,7 @@ _SENT: Final = PageNotice(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginView:
+class LoginView(msgspec.Struct, frozen=True, kw_only=True):
     """The sign-in form. ``next``: the page to open afterwards, or empty."""
 
     email: str
@@ -61,16 +60,14 @@ class LoginView:
     notice: PageNotice | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForgotView:
+class ForgotView(msgspec.Struct, frozen=True, kw_only=True):
     """The form that requests a link. ``form``: whether to show it; it is hidden once submitted."""
 
     form: bool
     notice: PageNotice | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PasswordView:
+class PasswordView(msgspec.Struct, frozen=True, kw_only=True):
     """The form that sets a password; no fields if the link does not work."""
 
     title: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from quart import Response
 
 from crm_core.web.pages.layout.formats import Moment
@@ -39,8 +39,7 @@ _STATES: Final = {
 """Tone, icon, title and lines of each state of a subscription."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleRow:
+class ModuleRow(msgspec.Struct, frozen=True):
     """A module, and whether the plan includes it."""
 
     title: str
@@ -48,8 +47,7 @@ class ModuleRow:
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """A limit and its use; ``share`` is a percentage."""
 
     title: str
@@ -58,8 +56,7 @@ class Limit:
     share: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscriptionView:
+class SubscriptionView(msgspec.Struct, frozen=True, kw_only=True):
     """The subscription page."""
 
     tone: str

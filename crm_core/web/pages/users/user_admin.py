@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from quart import Response, request
 
 from crm_core.access.delegation import may_manage
@@ -22,8 +22,7 @@ from crm_core.web.pages.users.signing_in import first_message
 _SHOWN: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class UserRow:
+class UserRow(msgspec.Struct, frozen=True):
     """A user in the list."""
 
     href: str
@@ -32,8 +31,7 @@ class UserRow:
     current: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelectedUser:
+class SelectedUser(msgspec.Struct, frozen=True, kw_only=True):
     """The user whose rights are shown. ``locked``: why the viewer cannot change the user, or empty."""
 
     href: str
@@ -48,8 +46,7 @@ class SelectedUser:
     reset_text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordLink:
+class PasswordLink(msgspec.Struct, frozen=True):
     """A link that the admin passes on, because no email was sent."""
 
     title: str
@@ -57,8 +54,7 @@ class PasswordLink:
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsersView:
+class UsersView(msgspec.Struct, frozen=True, kw_only=True):
     """The users page."""
 
     sub: str
