@@ -150,7 +150,7 @@ def test_yaml_has_the_types_of_json(crm: Crm, tmp_path: Path, *, name: str, text
     ("name", "text", "told"),
     [
         ("a.yaml", "a: 1\na: 2", "a.yaml:2:1"),
-        ("a.json", '{"a": 1, "a": 2}', "stands twice"),
+        ("a.json", '{"a": 1, "a": 2}', "appears twice"),
         ("a.json", "{", "a.json: The body is not JSON"),
         ("a.yaml", "- a", "an object with members"),
         ("a.yaml", "a: .nan", None),
