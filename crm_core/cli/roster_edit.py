@@ -51,7 +51,7 @@ def edit_roster(
     with _locked(path.parent):
         target = path.resolve()  # a link stays a link
         try:
-            text = read_text(target)
+            text = read_text(target, may_be_empty=True)
         except Wrong as wrong:
             raise setup_error(wrong.problems) from None
         _tree(text, path)

@@ -6,6 +6,7 @@ do beyond plain data is refused: duplicate members, anchors, aliases, tags, seve
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -26,6 +27,7 @@ _LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CONTROL = r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # slow to compile
 _TAB_INDENT = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
+_SPACE_INDENT = re.compile(r"^ *([\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff])", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ def unwaiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file, without a BOM. Raises Wrong: not there, not readable, too large, not UTF-8."""
+def read_text(path: Path, *, may_be_empty: bool = False) -> str:
+    """The text of a file, without a BOM. Raises Wrong: missing, not readable, empty, too large, not UTF-8."""
     start = Place(path.name, 1, 1)
     try:
         with open(path, "rb", opener=unwaiting) as file:
@@ -86,6 +88,9 @@ def read_text(path: Path) -> str:
         raise Wrong.at(start, f"the file cannot be read ({error.strerror}); check its path and permissions") from None
     if len(raw) > LARGEST_FILE:
         raise Wrong.at(start, f"the file is larger than {LARGEST_FILE} bytes; split it or remove what is not needed")
+    if not may_be_empty and not raw.removeprefix(codecs.BOM_UTF8).strip():
+        # What an editor that truncates before it writes, or a full disk, leaves behind.
+        raise Wrong.at(start, "the file is empty; restore its content")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -103,6 +108,12 @@ def parse(text: str, file: str) -> tuple[Node, list[Problem]]:
         Problem(_place(file, text, found.start() + found.group().index("\t")), "a tab indents this line; use spaces")
         for found in _TAB_INDENT.finditer(text)
     ]
+    odd = [
+        Problem(_place(file, text, found.start(1)), "an odd space indents this line; use plain spaces")
+        for found in _SPACE_INDENT.finditer(text)
+    ]
+    if odd:
+        raise Wrong([*tabs, *odd])
     reader = _TreeReader(file, tabs)
     try:
         root = reader.document(_TAB_INDENT.sub(lambda found: found.group().replace("\t", "  "), text))

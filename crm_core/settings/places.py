@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from crm_core.errors import SetupError
 
-_SAFE_TO_SHOW = re.compile(
-    r"[A-Za-z0-9_.:/*@ -]{1,31}"
-)  # shorter than any key: a secret in the wrong place stays unseen
+_SAFE_TO_SHOW = re.compile(r"[A-Za-z0-9_.:/*@ -]{1,31}")  # shorter than any key: no misplaced secret is shown
+MOST_PROBLEMS: Final = 100  # of one file; the rest is counted
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -48,8 +48,12 @@ class Wrong(Exception):
 
 
 def setup_error(problems: Iterable[Problem]) -> SetupError:
-    """All problems in the order of the files' lines, each told once."""
-    return SetupError(problem.place.describe(problem.text) for problem in sorted(set(problems)))
+    """The problems in the order of the files' lines, each reported once, up to ``MOST_PROBLEMS``."""
+    found = sorted(set(problems))
+    lines = [problem.place.describe(problem.text) for problem in found[:MOST_PROBLEMS]]
+    if len(found) > MOST_PROBLEMS:
+        lines.append(f"{found[0].place.file}: {len(found) - MOST_PROBLEMS} more errors follow; fix the first")
+    return SetupError(lines)
 
 
 def shown(text: str) -> str:

@@ -19,7 +19,7 @@ from crm_core.settings.roles import load_roles
 from crm_core.settings.roster import load_roster
 
 T = TypeVar("T")
-_Mark = tuple[int, int, int] | None
+_Mark = tuple[int, int, int, int] | None
 
 POLL_SECONDS = 1.0
 
@@ -65,7 +65,8 @@ def _mark(path: Path) -> _Mark:
         found = os.stat(path)  # noqa: PTH116 - the call as the comparison with tools that swap links needs it
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    # The time of the last change of the inode cannot be set back, as copying tools set st_mtime.
+    return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class Configuration:

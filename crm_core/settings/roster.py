@@ -53,8 +53,9 @@ class _RosterReader:
 
     def read(self, node: Node) -> Roster:
         members = Members(node)
-        tenants = members.get("tenants", lambda value: each(value, self._tenant, "tenants"), {})
+        tenants = members.required("tenants", lambda value: each(value, self._tenant, "tenants"), "{}")
         members.done()
+        assert tenants is not None
         return Roster(tenants)
 
     def _tenant(self, member: MappingMember) -> TenantRoster:

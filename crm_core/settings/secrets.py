@@ -119,7 +119,7 @@ class Secrets:
         if len(raw) > _LARGEST_FILE:
             raise _Unreadable(f"the file {path} is larger than {_LARGEST_FILE} bytes; let it hold the secret alone")
         try:
-            return raw.decode()
+            return raw.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise _Unreadable(f"the file {path} is not UTF-8 text; write raw bytes as base64:...") from None
 

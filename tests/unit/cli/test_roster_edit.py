@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from pathlib import Path
@@ -82,6 +83,11 @@ def test_the_example_file_takes_its_first_tenant(tmp_path: Path) -> None:
     assert set(read(path).tenants) == {"acme"}
 
 
+def has_tenants(text: str) -> bool:
+    """Whether the roster says which tenants there are; one that does not is refused, since it may be cut off."""
+    return bool(re.search(r"tenants:\s*[^\s}~]", text))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -106,7 +112,7 @@ def test_any_layout_takes_a_tenant_and_its_further_keys(tmp_path: Path, text: st
     """Empty files, nulls, brackets, other indents, CRLF and a BOM: the edited file reads, with all that it held."""
     path = tmp_path / "keys.yaml"
     path.write_text(text, encoding="utf-8", newline="")
-    before = read(path).tenants
+    before = read(path).tenants if has_tenants(text) else {}
     assert add_tenant(path, tenant, version=1, secret=SECRETS[1])
     for at, name in enumerate(read(path).tenants, start=2):
         add_key(path, name, version=at, secret=SECRETS[at])

@@ -17,7 +17,7 @@ def catalog(write: Any) -> Any:
 @pytest.fixture
 def roles(write: Any, catalog: Any) -> Any:
     """Loads roles.yaml from its text, against the built-in catalog."""
-    return lambda text: load_roles(write("roles.yaml", text), catalog=catalog(""))
+    return lambda text: load_roles(write("roles.yaml", text), catalog=catalog("modules: {}"))
 
 
 def test_the_built_in_catalog(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_file_is_laid_over_the_built_in_one(catalog: Any) -> None:
 
 def test_record_types_bring_their_modules(catalog: Any) -> None:
     """A record type that the catalog does not name brings a module; one that it names does not."""
-    loaded = catalog("", "site_visits", "deals")
+    loaded = catalog("modules: {}", "site_visits", "deals")
     visits = loaded.modules["site_visits"]
     assert visits.title == "Site visits"
     assert visits.features == tuple(f"site_visits.{action}" for action in ("view", "create", "update", "export"))
@@ -90,7 +90,7 @@ def test_a_broken_module_is_told_once(catalog: Any, problems: Any) -> None:
 
 def test_the_built_in_roles(tmp_path: Path, catalog: Any) -> None:
     """The core's own keys are held by the two admin roles alone."""
-    roles = load_roles(tmp_path / "roles.yaml", catalog=catalog(""))
+    roles = load_roles(tmp_path / "roles.yaml", catalog=catalog("modules: {}"))
     assert list(roles) == ["super_admin", "admin", "manager", "agent", "viewer"]
     assert len(roles.core_keys) == 5
     assert [name for name, role in roles.items() if roles.core_keys & set(role.grant)] == ["super_admin", "admin"]

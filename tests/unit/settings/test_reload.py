@@ -193,3 +193,39 @@ def test_check_tells_every_problem_of_every_file(tmp_path: Path) -> None:
     assert {line.split(":")[0] for line in told} == {"instance.yaml", "keys.yaml", "modules.yaml", "roles.yaml"}
     assert "did you mean `tinydb`?" in told[0]
     assert told[0].startswith("instance.yaml:3:20: ")
+
+
+@pytest.mark.parametrize("left", ["", "\n \n", "\ufeff", "# nothing\n", "tenants:\n", "tenants"])
+def test_an_emptied_roster_shuts_no_tenant_out(configure: Any, tmp_path: Path, left: str) -> None:
+    """A roster that is found empty or cut off keeps its last state, and the error says so; an explicit {} counts."""
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(GOOD)
+    configuration = configure()
+    keys.write_text(left)
+    assert not configuration.poll()
+    assert "northwind" in configuration.roster.tenants
+    assert str(configuration.roster_error).startswith("keys.yaml:1:1: ")
+    keys.write_text("tenants: {}\n")
+    assert configuration.poll()
+    assert configuration.roster.tenants == {}
+
+
+@pytest.mark.parametrize("name", OF_INSTANCE)
+def test_an_empty_file_is_refused_at_start(configure: Any, tmp_path: Path, name: str) -> None:
+    """No file of the config folder may be empty: what it said was lost."""
+    configure()
+    (tmp_path / name).write_text("")
+    with pytest.raises(SetupError, match=f"{name}:1:1: the file is empty"):
+        configure()
+
+
+def test_an_edit_of_the_same_size_and_time_is_noticed(configure: Any, tmp_path: Path) -> None:
+    """A file written in place whose size and time are set back to those of before is loaded all the same."""
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(GOOD)
+    before = keys.stat()
+    configuration = configure()
+    keys.write_text(GOOD.replace("northwind", "southwind"))
+    os.utime(keys, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert configuration.poll()
+    assert list(configuration.roster.tenants) == ["southwind"]

@@ -289,3 +289,31 @@ def test_hostile_depth_and_bytes(write: Any, problems: Any) -> None:
     assert "larger" in problems(load_roster, path, **keywords)[0]
     path.write_bytes(b"\xef\xbb\xbftenants: {}\r\n")
     assert load_roster(path, **keywords).tenants == {}
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u200b", "\u3000", "\ufeff"])
+def test_an_odd_space_as_indentation_is_named_at_its_place(roster: Any, problems: Any, space: str) -> None:
+    """A no-break space or the like before a member is reported with its line and column, and as nothing else."""
+    text = f"tenants:\n  northwind:\n {space}  sync: enabled\n"
+    assert problems(roster, text) == ["keys.yaml:3:2: an odd space indents this line; use plain spaces"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_secret(roster: Any, tmp_path: Path) -> None:
+    """A secret file that begins with a byte order mark has the same key as one without, as text and with a prefix."""
+    for secret in ("s" * 40, "hex:" + "ab" * 32):
+        (tmp_path / "plain").write_text(secret)
+        (tmp_path / "marked").write_text("\ufeff" + secret + "\n")
+        keys = [
+            roster(f"tenants: {{northwind: {{keys: [{{version: 1, secret: 'file:{name}'}}]}}}}")
+            .tenants["northwind"]
+            .keys[1]
+            for name in ("plain", "marked")
+        ]
+        assert keys[0].material == keys[1].material
+
+
+def test_many_mistakes_are_counted(roster: Any, problems: Any) -> None:
+    """Past a hundred problems of a file the rest is a number, so that no file fills a terminal."""
+    found = problems(roster, "".join(f"a{number}: *b\n" for number in range(1000)))
+    assert len(found) == 101
+    assert found[-1].endswith("more errors follow; fix the first")
