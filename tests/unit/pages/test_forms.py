@@ -11,7 +11,8 @@ from crm_core.model.record_members import Amount, Currency, Custom, Day, EmailAd
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.parts import Option
-from crm_core.web.pages.records.forms import Choices, blank, errors_of, form_of, meant, patch_of, read, values_of
+from crm_core.web.pages.records.forms import Choices, RecordForm
+from crm_core.web.pages.records.typed_values import entries_of, parsed
 
 
 class Place(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,7 +48,6 @@ class Visits(RecordType):
 
 
 VISITS = Visits()
-NOBODY = Choices({}, ())
 RECORD: dict[str, Any] = {
     "name": "First", "email": "a@b.example", "kind": "on_site", "mood": None, "customer_id": None, "on": "2026-11-24",
     "fee": "12.50", "currency": "EUR", "people": 3, "score": 1.5, "done": True, "tags": ["a", "b"],
@@ -55,7 +55,12 @@ RECORD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def sent(values: dict[str, str], **over: str) -> MultiDict[str, str]:
+def stored(**over: Any) -> RecordForm:
+    """The form of the record, with some members changed before it is opened."""
+    return RecordForm.of(VISITS, {**RECORD, **over})
+
+
+def browser_form(values: dict[str, str], **over: str) -> MultiDict[str, str]:
     """The form that a browser sends for these values."""
     form: MultiDict[str, str] = MultiDict({name: value.replace("\n", "\r\n") for name, value in values.items()})
     form.poplist("custom")
@@ -68,9 +73,9 @@ def sent(values: dict[str, str], **over: str) -> MultiDict[str, str]:
 
 
 def test_a_form_sent_back_unchanged_changes_nothing() -> None:
-    """What a form shows and what it sends back are the same, so that nothing is written by opening it."""
-    shown = values_of(VISITS, RECORD)
-    assert patch_of(VISITS, read(VISITS, sent(shown)), shown, RECORD) == {}
+    """A form shows and sends back the same values, so that nothing is written by opening it."""
+    form = stored()
+    assert form.sent(browser_form(form.values)).patch() == {}
 
 
 @pytest.mark.parametrize(
@@ -99,9 +104,9 @@ def test_a_form_sent_back_unchanged_changes_nothing() -> None:
     ],
 )
 def test_a_changed_field_is_a_merge_patch(field: str, text: str, patch: dict[str, Any]) -> None:
-    """Each kind of member turns its text into the JSON that it means; what is no value goes on to be refused."""
-    shown = values_of(VISITS, RECORD)
-    assert patch_of(VISITS, read(VISITS, sent(shown, **{field: text})), shown, RECORD) == patch
+    """The text of each kind of member becomes its JSON value; a text that is none stays text and is refused later."""
+    form = stored()
+    assert form.sent(browser_form(form.values, **{field: text})).patch() == patch
 
 
 @pytest.mark.parametrize("field", ["fee", "score"])
@@ -114,26 +119,25 @@ def test_a_changed_field_is_a_merge_patch(field: str, text: str, patch: dict[str
     ],
 )
 def test_an_ambiguous_number_is_refused(field: str, text: str, sentence: str) -> None:
-    """One separator before three digits may group thousands or begin decimals, so a person decides."""
-    shown = values_of(VISITS, RECORD)
+    """One separator before three digits may group thousands or begin decimals, so the user decides."""
+    form = stored()
     with pytest.raises(InvalidRecord) as refused:
-        patch_of(VISITS, read(VISITS, sent(shown, **{field: text})), shown, RECORD)
-    assert errors_of(VISITS, refused.value.errors) == {field: f"{field.capitalize()}: {sentence}"}
+        form.sent(browser_form(form.values, **{field: text})).patch()
+    assert form.refused(refused.value.errors).errors == {field: f"{field.capitalize()}: {sentence}"}
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "\u0663", "--3"])
-def test_what_is_no_whole_number_goes_on_as_text(text: str) -> None:
-    """The type of the member refuses it at its field; it is no fault of the server."""
+def test_a_text_that_is_no_whole_number_stays_text(text: str) -> None:
+    """The type of the member refuses it at its field; the server does not fail."""
     guests = Member(name="guests", attribute="guests", label="Guests", kind="integer", type=int)
-    assert meant(guests, text) == text
-    assert meant(guests, "-3") == -3
+    assert parsed(guests, text) == text
+    assert parsed(guests, "-3") == -3
 
 
-def test_a_stored_amount_of_three_decimals_is_kept() -> None:
-    """An amount that a form shows and the user left alone is not refused for how it reads."""
-    record = {**RECORD, "fee": "12.500"}
-    shown = values_of(VISITS, record)
-    assert patch_of(VISITS, read(VISITS, sent(shown, name="Second")), shown, record) == {"name": "Second"}
+def test_a_stored_amount_of_three_decimals_stays() -> None:
+    """An ambiguous amount that the user did not change is not refused."""
+    form = stored(fee="12.500")
+    assert form.sent(browser_form(form.values, name="Second")).patch() == {"name": "Second"}
 
 
 @pytest.mark.parametrize(
@@ -147,49 +151,57 @@ def test_a_stored_amount_of_three_decimals_is_kept() -> None:
     ],
 )
 def test_a_stored_text_with_a_comma_stays_whole(text: str, tags: list[str]) -> None:
-    """Changing one of several texts does not split another one, which an API client wrote with a comma in it."""
-    record = {**RECORD, "tags": ["Kiel, Am Hafen", "vip"]}
-    shown = values_of(VISITS, record)
-    assert patch_of(VISITS, read(VISITS, sent(shown, tags=text)), shown, record) == {"tags": tags}
+    """Changing one of several texts does not split another one that contains a comma."""
+    form = stored(tags=["Kiel, Am Hafen", "vip"])
+    assert form.sent(browser_form(form.values, tags=text)).patch() == {"tags": tags}
 
 
 def test_free_members_keep_their_types() -> None:
-    """An untouched number stays a number, a changed one is text, a blanked name takes its member away."""
-    shown = values_of(VISITS, RECORD)
-    form = sent(shown)
-    form.setlist("custom.key", ["n", "t", "", "new"])
-    form.setlist("custom.value", ["5", "y", "gone", "1"])
-    patch = patch_of(VISITS, read(VISITS, form), shown, RECORD)
-    assert patch == {"custom": {"n": 5, "t": "y", "new": "1", "yes": None}}
+    """An unchanged number stays a number, a changed one is text, a cleared name removes its member."""
+    form = stored()
+    changed = browser_form(form.values)
+    changed.setlist("custom.key", ["n", "t", "", "new"])
+    changed.setlist("custom.value", ["5", "y", "gone", "1"])
+    assert form.sent(changed).patch() == {"custom": {"n": 5, "t": "y", "new": "1", "yes": None}}
 
 
 def test_controls_follow_the_kinds() -> None:
-    """Every kind of member gets its control; an optional choice can be none, one with a default begins with it."""
+    """Every kind of member has its control; an optional choice can be none, one with a default begins with it."""
     choices = Choices({"customer_id": (Option("1", "Ada"),)}, ("a@b.example",))
-    fields, groups = form_of(VISITS, blank(VISITS), choices, {})
-    kinds = {field.name: field.kind for field in fields}
+    form = msgspec.structs.replace(RecordForm.blank(VISITS), choices=choices)
+    kinds = {field.name: field.kind for field in form.fields()}
     assert kinds == {
         "name": "text", "email": "email", "kind": "select", "mood": "select", "customer_id": "select", "on": "date",
         "fee": "text", "currency": "text", "people": "text", "score": "text", "done": "check", "tags": "text",
         "owner": "text", "notes": "area", "custom": "pairs",
     }  # fmt: skip
-    by_name = {field.name: field for field in fields}
+    by_name = {field.name: field for field in form.fields()}
     assert by_name["kind"].value == "call"
     assert [option.text for option in by_name["mood"].options] == ["None", "Good", "Bad"]
     assert [option.text for option in by_name["customer_id"].options] == ["None", "Ada"]
     assert by_name["owner"].suggestions == ("a@b.example",)
     assert by_name["name"].required
-    assert [field.name for field in groups[0].fields] == ["place.city", "place.country"]
+    [group] = form.groups()
+    assert [field.name for field in group.fields] == ["place.city", "place.country"]
 
 
-def test_errors_stand_at_their_fields() -> None:
-    """Findings inside objects, lists and free members come to the field they are about; strangers to none."""
+def test_errors_appear_at_their_fields() -> None:
+    """Findings inside objects, lists and free members belong to their field; unknown pointers to none."""
     found = [("/email", "bad mail"), ("/place/city", "bad city"), ("/tags/1", "bad tag"), ("/custom/n", "bad n")]
     found.append(("/x", "?"))
-    told = errors_of(VISITS, [Finding(pointer, "invalid_value", words) for pointer, words in found])
-    assert told == {"email": "bad mail", "place.city": "bad city", "tags": "bad tag", "custom": "bad n", "": "?"}
-    fields, groups = form_of(VISITS, values_of(VISITS, RECORD), NOBODY, told)
-    assert {field.name: field.error for field in fields if field.error} == {
+    form = stored().refused(Finding(pointer, "invalid_value", message) for pointer, message in found)
+    assert form.errors == {"email": "bad mail", "place.city": "bad city", "tags": "bad tag", "custom": "bad n", "": "?"}
+    assert {field.name: field.error for field in form.fields() if field.error} == {
         "email": "bad mail", "tags": "bad tag", "custom": "bad n",
     }  # fmt: skip
-    assert groups[0].fields[0].error == "bad city"
+    [group] = form.groups()
+    assert group.fields[0].error == "bad city"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("", {}), ('{"a":"b"}', {"a": "b"}), ("'", {}), ("[1]", {}), ("1", {}), ('{"a": 1}', {}), ("{", {})],
+)
+def test_entries_that_are_none_are_ignored(text: str, found: dict[str, str]) -> None:
+    """A form's values may come from its address, which anyone may write: the form opens regardless."""
+    assert entries_of(text) == found

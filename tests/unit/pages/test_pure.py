@@ -7,6 +7,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
-from crm_core.web.pages.records.merging import differences, merged, undecided
+from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.sync.attempt_checks import checks_of
 from crm_core.web.pages.sync.attempts import status_of
 from crm_core.web.pages.sync.charts import PERIODS, chart_of, ticks_for
@@ -155,11 +156,12 @@ BASE = {"phone": "1", "owner": "a", "tags": "x", "notes": ""}
 def test_merging_keeps_what_only_one_side_changed() -> None:
     """One-sided changes are merged, two-sided ones asked for, equal ones are none."""
     mine, theirs = {**BASE, "phone": "2", "notes": "mine"}, {**BASE, "phone": "3", "tags": "x, y"}
-    found = differences(BASE, mine, theirs, {})
-    assert {one.name: one.side for one in found} == {"phone": "both", "notes": "mine", "tags": "theirs"}
-    assert undecided(found) == ["phone"]
-    assert undecided(differences(BASE, mine, theirs, {"phone": "mine"})) == []
-    assert merged(BASE, mine, theirs) == {"phone": "2", "owner": "a", "tags": "x, y", "notes": "mine"}
+    merge = Merge(base=BASE, mine=mine, theirs=theirs, picks={})
+    sides = {one.name: one.side for one in merge.differences()}
+    assert sides == {"phone": "both", "notes": "mine", "tags": "theirs"}
+    assert merge.undecided == ["phone"]
+    assert msgspec.structs.replace(merge, picks={"phone": "mine"}).undecided == []
+    assert merge.values == {"phone": "2", "owner": "a", "tags": "x, y", "notes": "mine"}
 
 
 forms = st.fixed_dictionaries(dict.fromkeys(BASE, st.sampled_from("abc")))
@@ -169,9 +171,9 @@ forms = st.fixed_dictionaries(dict.fromkeys(BASE, st.sampled_from("abc")))
 def test_no_change_is_lost_in_merging(mine: dict[str, str], theirs: dict[str, str]) -> None:
     """A field that one side changed ends as that side has it; one that both changed is always asked for."""
     base = dict.fromkeys(BASE, "a")
-    asked = set(undecided(differences(base, mine, theirs, {})))
-    for name, value in merged(base, mine, theirs).items():
-        if name not in asked:
+    merge = Merge(base=base, mine=mine, theirs=theirs, picks={})
+    for name, value in merge.values.items():
+        if name not in merge.undecided:
             assert value == (theirs[name] if mine[name] == base[name] else mine[name])
 
 

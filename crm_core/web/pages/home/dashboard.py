@@ -1,4 +1,4 @@
-"""The first page: counts, what is mine to do, boards in a glance, recent changes, the last sync."""
+"""The first page: counts, my tasks, boards at a glance, recent changes, the last sync."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.boards import MOST_SUMMED, lane_of, sum_of
 from crm_core.web.pages.records.cells import CellRenderer
+from crm_core.web.pages.records.queries import records_of
 
 _RECENT: Final = 6
 
@@ -32,7 +33,7 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class LaneMeter(msgspec.Struct, frozen=True):
-    """A lane in a glance; ``share`` is of the fullest, in per cent."""
+    """A lane at a glance; ``share`` is the percentage of the fullest lane."""
 
     title: str
     count: str
@@ -41,7 +42,7 @@ class LaneMeter(msgspec.Struct, frozen=True):
 
 
 class BoardGlance(msgspec.Struct, frozen=True):
-    """A board in a glance."""
+    """A board at a glance."""
 
     title: str
     member: str
@@ -50,7 +51,7 @@ class BoardGlance(msgspec.Struct, frozen=True):
 
 
 class RecentChange(msgspec.Struct, frozen=True):
-    """A record that somebody wrote."""
+    """A record that was created or changed."""
 
     who: str
     verb: str
@@ -61,7 +62,7 @@ class RecentChange(msgspec.Struct, frozen=True):
 
 
 class LastSyncCard(msgspec.Struct, frozen=True, kw_only=True):
-    """What was applied last, in a sentence and facts."""
+    """The last applied push, in a sentence and facts."""
 
     sentence: str
     at: Moment | None
@@ -101,7 +102,7 @@ async def dashboard(context: PageContext) -> Response:
 
 
 def _visible(context: PageContext) -> Iterator[RecordType]:
-    """The record types that the user sees, in the order of the menu."""
+    """The record types that the user may view, in the order of the menu."""
     types = context.services.registry.record_types
     for name in context.workspace.modules.states:
         if name in types and context.may(f"{name}.view"):
@@ -115,16 +116,13 @@ def _creates(context: PageContext, types: list[RecordType]) -> Iterator[PageLink
 
 
 async def _count(context: PageContext, record_type: RecordType) -> Count:
-    week_ago = to_wire(context.services.now() - timedelta(days=7))
-    access = context.services.records.access(context.tenant, context.caller, record_type.NAME)
-    reads = context.services.records.reads
-    everything = await reads.list(access, {"limit": "1", "total": "true"})
-    changed = await reads.list(access, {"limit": "1", "total": "true", "updated_since": week_ago})
-    number = context.formats.number
+    count, week_ago = {"limit": "1", "total": "true"}, to_wire(context.services.now() - timedelta(days=7))
+    _, total = await records_of(context, record_type.NAME, count)
+    _, changed = await records_of(context, record_type.NAME, {**count, "updated_since": week_ago})
     return Count(
         context.workspace.modules.states[record_type.NAME].title,
-        number(everything.total or 0),
-        f"{number(changed.total or 0)} changed in the last 7 days",
+        context.formats.number(total),
+        f"{context.formats.number(changed)} changed in the last 7 days",
         f"{context.root}/{record_type.NAME}",
     )
 
@@ -149,9 +147,8 @@ async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> 
 async def _recent(context: PageContext, types: list[RecordType]) -> AsyncIterator[RecentChange]:
     found: list[tuple[RecordType, dict[str, Any]]] = []
     for one in types:
-        access = context.services.records.access(context.tenant, context.caller, one.NAME)
-        listing = await context.services.records.reads.list(access, {"limit": str(_RECENT), "sort": "-updated_at"})
-        found += [(one, msgspec.json.decode(document.body)) for document in listing.documents]
+        records, _ = await records_of(context, one.NAME, {"limit": str(_RECENT), "sort": "-updated_at"})
+        found += [(one, record) for record in records]
     found.sort(key=lambda pair: pair[1]["updated_at"], reverse=True)
     for record_type, record in found[:_RECENT]:
         who = await context.names.actor(record["updated_by"])
@@ -162,7 +159,7 @@ async def _recent(context: PageContext, types: list[RecordType]) -> AsyncIterato
 
 
 async def _about(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> str:
-    """What kind of record it is, and its state where it has one."""
+    """The kind of record, and its state if it has one."""
     state = next((member.name for member in record_type.members if member.kind == "choice"), None)
     singular = record_type.SINGULAR.lower()
     if state is None or record.get(state) is None:

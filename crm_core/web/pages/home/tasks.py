@@ -1,4 +1,4 @@
-"""What is mine to do: records of any type that has a flag ``done``, a colleague and a day."""
+"""My tasks: records of any type that has a flag ``done`` and a colleague, and perhaps a day."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CellRenderer, is_person
+from crm_core.web.pages.records.queries import records_of
 
 DONE: Final = "done"
 _SHOWN: Final = 6
 
 
 class TaskMembers(NamedTuple):
-    """The members that make a record a thing to do; ``day`` is empty where it has none."""
+    """The members that make a record a task; ``day`` is empty if it has none."""
 
     person: str
     day: str
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A thing to do."""
+    """A task."""
 
     href: str
     name: str
@@ -37,7 +38,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
-    """My things to do of one type."""
+    """My tasks of one type."""
 
     title: str
     href: str
@@ -46,7 +47,7 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def task_members(record_type: RecordType) -> TaskMembers | None:
-    """How a type's records are things to do; None where they are not."""
+    """The members that make a type's records tasks; None if they are none."""
     filterable = record_type.FILTERABLE
     person = next((one.name for one in record_type.members if is_person(one) and one.name in filterable), None)
     is_task = any(one.name == DONE and one.kind == "flag" for one in record_type.members) and DONE in filterable
@@ -57,34 +58,32 @@ def task_members(record_type: RecordType) -> TaskMembers | None:
 
 
 async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
-    """My open records of a type, the one due first at the head; those without a day come last."""
+    """My open records of a type, the first due ones first, those without a day last."""
     members = task_members(record_type)
     assert members is not None
-    reads, caller = context.services.records.reads, context.caller
-    access = context.services.records.access(context.tenant, caller, record_type.NAME)
     found: dict[str, dict[str, Any]] = {}
-    for me in dict.fromkeys((caller.email, caller.name)):
-        asked = {DONE: "false", members.person: me, "limit": "50", "sort": members.day or "-updated_at"}
-        for document in (await reads.list(access, asked)).documents:
-            found[document.id] = msgspec.json.decode(document.body)
+    for me in dict.fromkeys((context.caller.email, context.caller.name)):
+        parameters = {DONE: "false", members.person: me, "limit": "50", "sort": members.day or "-updated_at"}
+        records, _ = await records_of(context, record_type.NAME, parameters)
+        found |= {record["id"]: record for record in records}
     mine = sorted(found.values(), key=lambda record: (record.get(members.day) or "9", record["created_at"]))
-    shower = CellRenderer(context, record_type)
+    cells = CellRenderer(context, record_type)
     path = f"{context.root}/{record_type.NAME}"
     return TaskList(
         title=context.workspace.modules.states[record_type.NAME].title.lower(),
         href=f"{path}?{DONE}=false",
         may_update=context.may(f"{record_type.NAME}.update", writes=True),
-        items=tuple([await _item(context, shower, record_type, record, members) for record in mine[:_SHOWN]]),
+        items=tuple([await _item(context, cells, record_type, record, members) for record in mine[:_SHOWN]]),
     )
 
 
 async def _item(
-    context: PageContext, shower: CellRenderer, record_type: RecordType, record: Mapping[str, Any], members: TaskMembers
+    context: PageContext, cells: CellRenderer, record_type: RecordType, record: Mapping[str, Any], members: TaskMembers
 ) -> Task:
     about = ""
     for reference in record_type.REFERENCES:
         if not about and record.get(reference.member):
-            about = (await shower.cell(reference.member, record)).text
+            about = (await cells.cell(reference.member, record)).text
     day = record.get(members.day)
     return Task(
         href=f"{context.root}/{record_type.NAME}/{record['id']}",

@@ -1,4 +1,4 @@
-"""Fragments of pages that many users see alike: made once, and cached while what they are made of is the same."""
+"""Fragments of pages that many users see alike, cached while the data in them is the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROWS: Final = 4096
 
 
 class FragmentCache:
-    """Fragments of all tenants by a key that names all that they depend on besides the workspace."""
+    """Fragments of all tenants; the key names everything besides the workspace that a fragment depends on."""
 
     def __init__(self, characters: int = _CHARACTERS) -> None:
         self._fragments: LRUCache[Hashable, tuple[Workspace, tuple[Markup, ...]]] = LRUCache(
@@ -27,7 +27,7 @@ class FragmentCache:
         )
 
     def get(self, workspace: Workspace, kind: type[T], key: Hashable, make: Callable[[], T]) -> T:
-        """The fragment of this type, made now unless it is cached for this very workspace."""
+        """The fragment, made now unless it is cached for this workspace object."""
         name = (workspace.tenant, kind, key)
         cached = self._fragments.get(name)
         if cached is None or cached[0] is not workspace:
@@ -40,12 +40,12 @@ def _size(entry: tuple[Workspace, tuple[Markup, ...]]) -> int:
 
 
 class CachedRow(msgspec.Struct, frozen=True):
-    """A row and all that it depends on: the record's text, the branding, the minute, and the names of others."""
+    """A row and everything that it depends on; ``names`` are those of its references."""
 
     body: bytes
     branding: TenantBranding
     minute: int
-    asked: tuple[tuple[str, str], ...]
+    references: tuple[tuple[str, str], ...]
     names: tuple[str | None, ...]
     html: Markup
 

@@ -15,13 +15,12 @@ from crm_core.errors import NotFound
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CellRenderer, currency_in, is_person
-from crm_core.web.pages.records.details import record_type_of
+from crm_core.web.pages.records.queries import record_type_of, records_of
 
-MOST_SUMMED: Final = 200  # records of a lane; past it no sum is told, rather than a wrong one
+MOST_SUMMED: Final = 200  # records of a lane; above it no sum is shown, rather than a wrong one
 _SHOWN: Final = 40
 
 
@@ -33,14 +32,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     revision: int
     about: str
-    mark: Mark | None
     sum: str
     day: Moment | None
     person: str
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
-    """A lane; ``more`` leads to all of its records where the board does not show them."""
+    """A lane; ``more`` links to all of its records if the board does not show them all."""
 
     value: str
     title: str
@@ -104,8 +102,8 @@ async def _lane(
     context: PageContext, record_type: RecordType, member: Member, value: str, title: str
 ) -> tuple[Lane, int]:
     records, total = await lane_of(context, record_type, member.name, value, request.args.get("q", "")[:200])
-    shower = CellRenderer(context, record_type)
-    cards = [await _card(context, shower, record_type, record) for record in records[:_SHOWN]]
+    cells = CellRenderer(context, record_type)
+    cards = [await _card(context, cells, record_type, record) for record in records[:_SHOWN]]
     query = urlencode({"view": "list", member.name: value})
     plural = context.workspace.modules.states[record_type.NAME].title.lower()
     lane = Lane(
@@ -124,12 +122,10 @@ async def lane_of(
     context: PageContext, record_type: RecordType, member: str, value: str, words: str = ""
 ) -> tuple[list[dict[str, Any]], int]:
     """The newest records of a lane, as many as can be summed, and how many there are."""
-    access = context.services.records.access(context.tenant, context.caller, record_type.NAME)
-    asked = {member: value, "limit": str(MOST_SUMMED), "total": "true", "sort": "-updated_at"}
-    if words:
-        asked["q"] = words
-    listing = await context.services.records.reads.list(access, asked)
-    return [msgspec.json.decode(document.body) for document in listing.documents], listing.total or 0
+    parameters = {member: value, "limit": str(MOST_SUMMED), "sort": "-updated_at", "total": "true"} | (
+        {"q": words} if words else {}
+    )
+    return await records_of(context, record_type.NAME, parameters)
 
 
 def sum_of(context: PageContext, record_type: RecordType, records: Iterable[Mapping[str, Any]]) -> str:
@@ -146,7 +142,7 @@ def sum_of(context: PageContext, record_type: RecordType, records: Iterable[Mapp
     return " + ".join(money(total, currency) for currency, total in sorted(sums.items())) or money("0", None)
 
 
-async def _card(context: PageContext, shower: CellRenderer, record_type: RecordType, record: Mapping[str, Any]) -> Card:
+async def _card(context: PageContext, cells: CellRenderer, record_type: RecordType, record: Mapping[str, Any]) -> Card:
     about = person = total = ""
     day: str | None = None
     for member in _of_card(record_type):
@@ -154,7 +150,7 @@ async def _card(context: PageContext, shower: CellRenderer, record_type: RecordT
         if value is None:
             continue
         if member.kind == "reference" and not about:
-            about = (await shower.cell(member.name, record)).text
+            about = (await cells.cell(member.name, record)).text
         elif member.kind == "date" and day is None:
             day = value
         elif member.kind == "decimal" and not total:
@@ -167,7 +163,6 @@ async def _card(context: PageContext, shower: CellRenderer, record_type: RecordT
         name=record["name"],
         revision=record["revision"],
         about=about,
-        mark=None,
         sum=total,
         day=context.formats.day(date.fromisoformat(day)) if day else None,
         person=person,

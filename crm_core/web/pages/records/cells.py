@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
 from markupsafe import Markup, escape
 
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.names import PERSON_MEMBERS
 from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.records.typed_values import free_text
 
 if TYPE_CHECKING:
     from crm_core.web.pages.page_context import PageContext
@@ -40,14 +40,15 @@ _MARKS: Final[Mapping[str, tuple[str, str]]] = {
     "lost": ("idle", "x"),
     "closed": ("idle", "lock"),
 }
-"""Tones of words that CRMs use for states; any other word is calm."""
+"""Tones of words that CRMs use for states; any other word is neutral."""
 
-NOTHING: Final = Markup('<span class="muted">\u2013</span>')
+HIDDEN: Final = "Not visible to you"
+_NOTHING: Final = Markup('<span class="muted">\u2013</span>')
 _LINES: Final = Markup('<span class="text" dir="auto">{}</span>')
 _EMPTY: Final[tuple[Any, ...]] = ([], {})
 _YES, _NO = Mark("ok", "check", "Yes"), Mark("idle", "minus", "No")
 
-OWNED_LABELS: Final[Mapping[str, str]] = {
+CORE_LABELS: Final[Mapping[str, str]] = {
     "id": "ID",
     "external_id": "External ID",
     "created_at": "Created",
@@ -59,18 +60,18 @@ OWNED_LABELS: Final[Mapping[str, str]] = {
 
 
 def mark_of(member: Member, value: str) -> Mark:
-    """The state that a choice's value is."""
+    """A value of a choice as a state."""
     tone, icon = _MARKS.get(value, ("idle", "minus"))
     return Mark(tone, icon, dict(member.choices).get(value, value))
 
 
 def is_person(member: Member) -> bool:
-    """Whether a member holds a colleague."""
+    """Whether a member names a colleague."""
     return member.kind == "text" and member.name in PERSON_MEMBERS
 
 
 class CellRenderer:
-    """Turns the values of records of one type into cells; names of referenced records are looked up once each."""
+    """Turns the values of records of one type into cells; the name of each referenced record is looked up once."""
 
     def __init__(self, context: PageContext, record_type: RecordType) -> None:
         self.context = context
@@ -81,13 +82,13 @@ class CellRenderer:
         self._people = {member.name for member in record_type.members if is_person(member)}
 
     async def cell(self, name: str, record: Mapping[str, Any]) -> Cell:
-        """The value of a member, or of one of those that the core owns."""
+        """The value of a member, or of one that the core maintains."""
         value = record.get(name)
         member = self._members.get(name)
         if member is None:
-            return await self._owned(name, value)
+            return await self._core_member(name, value)
         if value is None or value in _EMPTY:
-            return Cell(member.label, "", NOTHING)
+            return Cell(member.label, "", _NOTHING)
         if member.kind == "choice":
             mark = mark_of(member, value)
             return Cell(member.label, mark.text, self._parts.badge(mark), mark)
@@ -112,8 +113,8 @@ class CellRenderer:
             return Cell(member.label, text, link(href, text))
         return Cell(member.label, text, _LINES.format(text) if "\n" in text else escape(text))
 
-    def asks(self, record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Whose names the cells of these members hold: a record type and an id, or no type and a mail address."""
+    def references(self, record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """The references whose names these cells show: record type and id, or no type and a colleague's email."""
         for name in names:
             member, value = self._members.get(name), record.get(name)
             if member is not None and value:
@@ -122,12 +123,12 @@ class CellRenderer:
                 elif name in self._people:
                     yield "", value
 
-    async def named(self, record_type: str, value: str) -> str | None:
-        """The name that was asked for."""
+    async def referenced_name(self, record_type: str, value: str) -> str | None:
+        """The name that a reference stands for."""
         return await self.name_of(record_type, value) if record_type else await self.context.names.colleague(value)
 
     async def name_of(self, record_type: str, record_id: str) -> str | None:
-        """The name of a record; None where there is none, or the user may not see it."""
+        """The name of a record; None if there is none or the user may not view it."""
         key = (record_type, record_id)
         if key not in self._names:
             self._names[key] = await self._named(record_type, record_id)
@@ -138,19 +139,19 @@ class CellRenderer:
             return None
         return await self.context.services.records.name_of(self.context.tenant, record_type, record_id)
 
-    async def _owned(self, name: str, value: Any) -> Cell:
-        label = OWNED_LABELS[name]
+    async def _core_member(self, name: str, value: Any) -> Cell:
+        label = CORE_LABELS[name]
         if name.endswith("_at"):
             moment = self.context.formats.moment(value)
-            return Cell(label, moment.short, self._parts.when(moment)) if moment else Cell(label, "", NOTHING)
+            return Cell(label, moment.short, self._parts.when(moment)) if moment else Cell(label, "", _NOTHING)
         text = await self.context.names.actor(value) if name.endswith("_by") else "" if value is None else str(value)
-        return Cell(label, text, escape(text) if text else NOTHING)
+        return Cell(label, text, escape(text) if text else _NOTHING)
 
     async def _reference(self, member: Member, value: str) -> Cell:
         assert member.reference is not None
         name = await self.name_of(member.reference, value)
         if name is None:
-            return Cell(member.label, "Not visible to you", Markup('<span class="muted">Not visible to you</span>'))
+            return Cell(member.label, HIDDEN, Markup('<span class="muted">{}</span>').format(HIDDEN))
         return Cell(member.label, name, link(f"{self.context.root}/{member.reference}/{value}", name))
 
     def _text(self, member: Member, value: Any, record: Mapping[str, Any]) -> str:
@@ -159,7 +160,7 @@ class CellRenderer:
         if member.kind == "object":
             return "\n".join(str(inner) for inner in value.values() if inner is not None)
         if member.kind == "entries":
-            return "\n".join(f"{name}: {told(inner)}" for name, inner in value.items())
+            return "\n".join(f"{name}: {free_text(inner)}" for name, inner in value.items())
         if member.kind == "integer":
             return self.context.formats.number(value)
         return str(value)
@@ -175,17 +176,12 @@ def currency_in(record_type: RecordType, record: Mapping[str, Any]) -> str | Non
 
 
 def link(href: str, text: str) -> Markup:
-    """A link; built by hand, since pages hold many and a format of Markup costs five times as much."""
+    """A link; built without Markup.format, which costs five times as much, since pages have many."""
     return Markup(f'<a href="{escape(href)}" dir="auto">{escape(text)}</a>')  # noqa: S704 -- both parts are escaped
 
 
-def told(value: Any) -> str:
-    """A value of a free member as text."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
 def _link(member: Member, value: Any) -> str:
-    """Where a contact detail leads; what it holds was checked when it was written."""
+    """The link of a contact detail, which was checked when it was written."""
     if member.kind == "email":
         return f"mailto:{value}"
     return f"tel:{''.join(c for c in value if c in '+0123456789')}" if member.kind == "phone" else ""

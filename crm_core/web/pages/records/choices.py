@@ -1,43 +1,38 @@
-"""What the forms of a record type offer to choose from: records that can be referred to, and colleagues."""
+"""What the form of a record offers to choose from: records that it can refer to, and colleagues."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
-from crm_core.plugin.member import Member
-from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer, is_person
-from crm_core.web.pages.records.forms import Choices, Values
+from crm_core.web.pages.records.cells import HIDDEN, CellRenderer, is_person
+from crm_core.web.pages.records.forms import Choices, RecordForm
+from crm_core.web.pages.records.queries import records_of
 
 _MOST: Final = 200
 
 
-async def choices_of(context: PageContext, record_type: RecordType, values: Values) -> Choices:
-    """The choices of every member that has some; what is chosen already is always among them."""
-    references = {}
-    for member in record_type.members:
-        if member.reference is not None:
-            references[member.name] = await _records(context, record_type, member, values.get(member.name, ""))
-    people = await context.names.colleague_emails() if any(map(is_person, record_type.members)) else []
-    return Choices(references, tuple(people))
+async def with_choices(context: PageContext, form: RecordForm) -> RecordForm:
+    """The form with the choices of its members; a chosen record is always among them."""
+    cells = CellRenderer(context, form.type)
+    references = {
+        member.name: await _records(cells, member.reference, form.values.get(member.name, ""))
+        for member in form.type.members
+        if member.reference is not None
+    }
+    colleagues = await context.names.colleague_emails() if any(map(is_person, form.type.members)) else []
+    return replace(form, choices=Choices(references, tuple(colleagues)))
 
 
-async def _records(context: PageContext, record_type: RecordType, member: Member, chosen: str) -> tuple[Option, ...]:
+async def _records(cells: CellRenderer, record_type: str, chosen: str) -> tuple[Option, ...]:
     """The records that were changed last, in the order of their names."""
-    assert member.reference is not None
-    options: dict[str, str] = {}
-    if context.may(f"{member.reference}.view"):
-        records = context.services.records
-        access = records.access(context.tenant, context.caller, member.reference)
-        listing = await records.reads.list(access, {"limit": str(_MOST), "sort": "-updated_at"})
-        found = (msgspec.json.decode(document.body) for document in listing.documents)
-        options = {record["id"]: record["name"] for record in found}
+    context, options = cells.context, dict[str, str]()
+    if context.may(f"{record_type}.view"):
+        records, _ = await records_of(context, record_type, {"limit": str(_MOST), "sort": "-updated_at"})
+        options = {record["id"]: record["name"] for record in records}
     if chosen and chosen not in options:
-        name = await CellRenderer(context, record_type).name_of(member.reference, chosen)
-        options[chosen] = name or "Not visible to you"
-    named = sorted(options.items(), key=lambda one: one[1].casefold())
-    return tuple(Option(record_id, name) for record_id, name in named)
+        options[chosen] = await cells.name_of(record_type, chosen) or HIDDEN
+    return tuple(Option(*one) for one in sorted(options.items(), key=lambda one: one[1].casefold()))

@@ -1,9 +1,8 @@
-"""What the form shows after somebody else saved the record meanwhile."""
+"""What a form shows after someone else has saved the record in the meantime."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -12,9 +11,10 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.names import within
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer
-from crm_core.web.pages.records.forms import Values, entries_of, leaves
-from crm_core.web.pages.records.merging import Difference, undecided
+from crm_core.web.pages.records.cells import HIDDEN, CellRenderer
+from crm_core.web.pages.records.forms import RecordForm, leaves
+from crm_core.web.pages.records.merging import Merge, Side
+from crm_core.web.pages.records.typed_values import entries_of
 
 
 class ConflictRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class ConflictRow(msgspec.Struct, frozen=True, kw_only=True):
 
     label: str
     name: str
-    side: str
+    side: Side
     mine: str
     theirs: str
     was: str
@@ -42,23 +42,21 @@ class EditConflict(msgspec.Struct, frozen=True, kw_only=True):
     was: str
 
 
-async def conflict_of(
-    context: PageContext, record_type: RecordType, record: Mapping[str, Any], was: Values, found: list[Difference]
-) -> EditConflict:
+async def conflict_of(context: PageContext, form: RecordForm, merge: Merge) -> EditConflict:
     """The conflict for the page."""
-    who = await context.names.actor(record["updated_by"])
-    both = [one.name for one in found if one.side == "both"]
-    left, at = len(undecided(found)), context.formats.moment(record["updated_at"])
+    who = await context.names.actor(form.record["updated_by"])
+    both = [one.name for one in merge.differences() if one.side == "both"]
+    undecided, at = len(merge.undecided), context.formats.moment(form.record["updated_at"])
     when = f"That was {at.short}. " if at else ""
     return EditConflict(
-        title=f"{who} saved this {record_type.SINGULAR.lower()} while you were editing",
+        title=f"{who} saved this {form.type.SINGULAR.lower()} while you were editing",
         text=f"{when}{_counted(both)} Your changes are not saved yet.",
         who=within(who),
-        revision=record["revision"],
-        mark=Mark("warn", "alert", f"{left} to decide") if left else None,
-        rows=tuple([row async for row in _rows(context, record_type, found)]),
+        revision=form.record["revision"],
+        mark=Mark("warn", "alert", f"{undecided} to decide") if undecided else None,
+        rows=tuple([row async for row in _rows(context, form.type, merge)]),
         decide=" ".join(both),
-        was=msgspec.json.encode(was).decode(),
+        was=msgspec.json.encode(merge.base).decode(),
     )
 
 
@@ -68,26 +66,24 @@ def _counted(both: list[str]) -> str:
     return f"You both changed {len(both)} field{'s' if len(both) > 1 else ''}. Choose a version of each."
 
 
-async def _rows(context: PageContext, record_type: RecordType, found: Iterable[Difference]) -> Any:
-    members, shower = dict(leaves(record_type)), CellRenderer(context, record_type)
-    for one in found:
+async def _rows(context: PageContext, record_type: RecordType, merge: Merge) -> AsyncIterator[ConflictRow]:
+    members, cells = dict(leaves(record_type)), CellRenderer(context, record_type)
+    for one in merge.differences():
         member = members[one.name]
-        said = [await _said(shower, member, text) for text in (one.mine, one.theirs, one.was)]
-        shown = msgspec.structs.replace(one, mine=said[0], theirs=said[1], was=said[2])
         yield ConflictRow(
             label=_label(record_type, one.name, member),
             name=one.name,
             side=one.side,
-            mine=shown.mine,
-            theirs=shown.theirs,
-            was=shown.was,
+            mine=await _readable(cells, member, one.mine),
+            theirs=await _readable(cells, member, one.theirs),
+            was=await _readable(cells, member, one.was),
             picked=one.picked,
         )
 
 
-async def _said(shower: CellRenderer, member: Member, text: str) -> str:
+async def _readable(cells: CellRenderer, member: Member, text: str) -> str:
     if member.kind == "reference" and text and member.reference:
-        return await shower.name_of(member.reference, text) or "Not visible to you"
+        return await cells.name_of(member.reference, text) or HIDDEN
     if member.kind == "flag":
         return "Yes" if text == "true" else "No"
     if member.kind == "entries" and text:

@@ -1,4 +1,4 @@
-"""The page of one record: what it says, what refers to it, who wrote it."""
+"""The page of a record: its values, the records that refer to it, and who changed it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 from quart import Response
 
-from crm_core.errors import NotFound
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.frame import icon_of
@@ -16,6 +15,7 @@ from crm_core.web.pages.layout.parts import Mark, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, currency_in, mark_of
+from crm_core.web.pages.records.queries import document_of, record_type_of, records_of
 
 _SHOWN: Final = 5  # records of each type that refer to this one
 
@@ -42,7 +42,7 @@ class RelatedGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something in a record's life."""
+    """A change of a record."""
 
     who: str
     verb: str
@@ -70,33 +70,14 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
 async def detail(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
     """The page of a record."""
     record_type = record_type_of(context, module)
-    record = await record_of(context, module, id)
+    record = msgspec.json.decode((await document_of(context, module, id)).body)
     return await page(context, "record.html", module, await _view(context, record_type, record))
-
-
-def record_type_of(context: PageContext, module: str) -> RecordType:
-    """The record type of a module. Raises NotFound."""
-    found = context.services.registry.record_types.get(module)
-    if found is None:
-        raise NotFound("There is no such page.")
-    return found
-
-
-async def record_of(context: PageContext, module: str, record_id: str) -> dict[str, Any]:
-    """A record. Raises NotFound, AccessError."""
-    records = context.services.records
-    document = await records.reads.detail(records.access(context.tenant, context.caller, module), record_id)
-    found: dict[str, Any] = msgspec.json.decode(document.body)
-    return found
 
 
 async def _view(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> RecordView:
     module, path = record_type.NAME, f"{context.root}/{record_type.NAME}"
-    shower = CellRenderer(context, record_type)
-    facts = [await shower.cell(name, record) for name in _facts(record_type)]
-    tags = next((cell.tags for cell in facts if cell.tags), ())
-    may_update = context.may(f"{module}.update", writes=True)
-    related = [group async for group in _related(context, record_type, record)]
+    cells = CellRenderer(context, record_type)
+    facts = [await cells.cell(name, record) for name in _facts(record_type)]
     return RecordView(
         module=module,
         title=context.workspace.modules.states[module].title,
@@ -105,11 +86,11 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         name=record["name"],
         revision=record["revision"],
         mark=next((cell.mark for cell in facts if cell.mark), None),
-        tags=tags,
+        tags=next((cell.tags for cell in facts if cell.tags), ()),
         creates=tuple(_creates(context, record_type, record)),
-        edit=f"{path}/{record['id']}/edit" if may_update else "",
+        edit=f"{path}/{record['id']}/edit" if context.may(f"{module}.update", writes=True) else "",
         facts=tuple(facts),
-        related=tuple(related),
+        related=tuple([group async for group in _related(context, record_type, record)]),
         events=tuple([event async for event in _events(context, record)]),
     )
 
@@ -125,8 +106,8 @@ def _has_amount(record_type: RecordType) -> bool:
     return any(member.kind == "decimal" for member in record_type.members)
 
 
-def referrers(context: PageContext, record_type: RecordType) -> Iterator[tuple[RecordType, Reference]]:
-    """The types whose records refer to records of this one, where the user may see them."""
+def _referrers(context: PageContext, record_type: RecordType) -> Iterator[tuple[RecordType, Reference]]:
+    """The types, as far as the user may view them, whose records refer to records of this one."""
     for other in context.services.registry.record_types.values():
         for reference in other.REFERENCES:
             fits = reference.record_type == record_type.NAME and reference.member in other.FILTERABLE
@@ -135,7 +116,7 @@ def referrers(context: PageContext, record_type: RecordType) -> Iterator[tuple[R
 
 
 def _creates(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Iterator[PageLink]:
-    for other, reference in referrers(context, record_type):
+    for other, reference in _referrers(context, record_type):
         if context.may(f"{other.NAME}.create", writes=True):
             href = f"{context.root}/{other.NAME}/new?{reference.member}={record['id']}"
             yield PageLink(href, f"New {other.SINGULAR.lower()}")
@@ -144,26 +125,24 @@ def _creates(context: PageContext, record_type: RecordType, record: dict[str, An
 async def _related(
     context: PageContext, record_type: RecordType, record: dict[str, Any]
 ) -> AsyncIterator[RelatedGroup]:
-    for other, reference in referrers(context, record_type):
+    for other, reference in _referrers(context, record_type):
         state = context.workspace.modules.states[other.NAME]
-        access = context.services.records.access(context.tenant, context.caller, other.NAME)
-        asked = {reference.member: record["id"], "limit": str(_SHOWN), "sort": "-updated_at", "total": "true"}
-        listing = await context.services.records.reads.list(access, asked)
-        found = [msgspec.json.decode(document.body) for document in listing.documents]
-        path, total = f"{context.root}/{other.NAME}", listing.total or 0
+        parameters = {reference.member: record["id"], "limit": str(_SHOWN), "sort": "-updated_at", "total": "true"}
+        found, total = await records_of(context, other.NAME, parameters)
+        path = f"{context.root}/{other.NAME}"
         filtered = f"{path}?view=list&{reference.member}={record['id']}"
         may_create = context.may(f"{other.NAME}.create", writes=True)
         yield RelatedGroup(
             title=state.title,
             icon=icon_of(state),
             create=f"{path}/new?{reference.member}={record['id']}" if may_create else "",
-            items=tuple(related(context, other, one) for one in found),
+            items=tuple(_item(context, other, one) for one in found),
             more=filtered if total > len(found) else "",
             more_text=f"All {context.formats.number(total)}",
         )
 
 
-def related(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Related:
+def _item(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Related:
     """A record in a line: its name, day, state and amount."""
     about, mark, total = "", None, ""
     for member in record_type.members:

@@ -1,38 +1,57 @@
-"""Forms from record types: which control each member gets, what a form says, and the merge patch that it means."""
+"""Forms of records: the control of each member, the texts of a sent form, and the merge patch that they mean."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.record_members import AMOUNT_DECIMALS
-from crm_core.model.text_types import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.parts import Option
-from crm_core.web.pages.records.cells import is_person, told
-from crm_core.web.pages.typed_values import plain_decimal, plain_number, separate_texts, two_readings
+from crm_core.web.pages.records.cells import is_person
+from crm_core.web.pages.records.typed_values import (
+    ambiguity,
+    as_text,
+    entries_of,
+    entries_patch,
+    entries_text,
+    parsed,
+    separate_texts,
+)
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
 
 Values = dict[str, str]
-"""What a form says, by the name of its field: ``email``, ``address.city``. Lists are one text, entries JSON."""
+"""The texts of a form by the name of the field: ``email``, ``address.city``. Lists are one text, entries are JSON."""
 
 _KINDS: Final[Mapping[str, str]] = {
     "paragraphs": "area",
     "email": "email",
     "phone": "tel",
     "choice": "select",
+    "reference": "select",
     "flag": "check",
     "date": "date",
     "entries": "pairs",
 }
+_HINTS: Final[Mapping[str, str]] = {
+    "texts": "Separate values with commas",
+    "entries": "Names on the left, values on the right. Clear a name to remove it.",
+    "decimal": f"For example 1250.00, with up to {AMOUNT_DECIMALS} decimals",
+    "currency": "Three letters, for example EUR",
+}
+_LIMITED: Final = ("text", "email", "phone", "paragraphs", "currency")
 _BLANK_PAIRS: Final = 2
 
 
 class Pair(NamedTuple):
-    """A member of a free object."""
+    """An entry of a free object."""
 
     key: str
     value: str
@@ -70,14 +89,135 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Choices(NamedTuple):
-    """What there is to choose from: records by the member that refers to them, and colleagues."""
+    """The choices of members: records by the member that refers to them, and colleagues."""
 
     references: Mapping[str, tuple[Option, ...]]
     colleagues: tuple[str, ...]
 
 
-def leaves(record_type: RecordType) -> Iterable[tuple[str, Member]]:
-    """Every member that gets a field, by the field's name; members of objects by ``object.member``."""
+_NO_CHOICES: Final = Choices({}, ())
+
+
+class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of a record while it is edited; each step returns a changed copy.
+
+    ``record``: as stored, empty for a new one. ``errors``: messages by the name of the field, by the empty name if
+    they belong to no field.
+    """
+
+    type: RecordType
+    record: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    values: Values
+    choices: Choices = _NO_CHOICES
+    errors: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def stored(self) -> Values:
+        """The values of the stored record; none if it is new."""
+        return values_of(self.type, self.record) if self.record else {}
+
+    @classmethod
+    def blank(cls, record_type: RecordType) -> RecordForm:
+        """The form of a new record: every member at its default."""
+        defaults = {
+            field.encode_name: field.default
+            for field in msgspec.structs.fields(record_type.RECORD)
+            if isinstance(field.default, str | bool | int)
+        }
+        return cls(type=record_type, values=values_of(record_type, defaults))
+
+    @classmethod
+    def of(cls, record_type: RecordType, record: Mapping[str, Any]) -> RecordForm:
+        """The form of a stored record."""
+        return cls(type=record_type, record=record, values=values_of(record_type, record))
+
+    def sent(self, form: MultiDict[str, str]) -> RecordForm:
+        """The form as a browser sent it; fields that it lacks are blank."""
+        values: Values = {}
+        for name, member in leaves(self.type):
+            if member.kind == "entries":
+                pairs = zip(form.getlist(f"{name}.key"), form.getlist(f"{name}.value"), strict=False)
+                values[name] = entries_text({key.strip(): value for key, value in pairs if key.strip()})
+            else:
+                values[name] = form.get(name, "").replace("\r\n", "\n")
+        return replace(self, values=values)
+
+    def refused(self, findings: Iterable[Finding]) -> RecordForm:
+        """The form with the errors of its fields."""
+        names = {name for name, _ in leaves(self.type)}
+        errors: dict[str, str] = {}
+        for finding in findings:
+            parts = finding.pointer.removeprefix("/").split("/")
+            name = ".".join(parts[:2]) if ".".join(parts[:2]) in names else parts[0]
+            errors.setdefault(name if name in names else "", finding.message)
+        return replace(self, errors=errors)
+
+    def patch(self) -> dict[str, Any]:
+        """The merge patch (RFC 7396) of the fields that differ from the record; of all filled ones if it is new.
+
+        Raises:
+            InvalidRecord: a number is ambiguous.
+        """
+        stored = self.stored
+        changed = [
+            (name, member, self.values[name])
+            for name, member in leaves(self.type)
+            if self.values[name] != stored.get(name, "")
+        ]
+        if findings := [finding for name, member, text in changed for finding in _ambiguous(name, member, text)]:
+            raise InvalidRecord("A number is ambiguous.", errors=findings)
+        patch: dict[str, Any] = {}
+        for name, member, text in changed:
+            outer, _, inner = name.partition(".")
+            if inner:
+                patch.setdefault(outer, {})[inner] = parsed(member, text)
+            elif member.kind == "entries":
+                patch[name] = entries_patch(text, self.record.get(name) or {})
+            elif member.kind == "texts":
+                patch[name] = separate_texts(text, self.record.get(name) or ())
+            else:
+                patch[name] = parsed(member, text)
+        return patch
+
+    def fields(self) -> list[Field]:
+        """The fields outside objects; long ones, such as notes, come last."""
+        found = [self._field(member.name, member) for member in self.type.members if member.kind != "object"]
+        return sorted(found, key=lambda field: field.wide and field.name != "name")
+
+    def groups(self) -> Iterator[Group]:
+        """The fields of each object member."""
+        for member in self.type.members:
+            if member.kind == "object":
+                inner = tuple(self._field(f"{member.name}.{one.name}", one) for one in member.members)
+                yield Group(member.label, inner)
+
+    def _field(self, name: str, member: Member) -> Field:
+        value, kind = self.values.get(name, ""), _KINDS.get(member.kind, "text")
+        return Field(
+            name=name,
+            label=member.label,
+            kind=kind,
+            value=value,
+            required=member.required,
+            wide=name == "name" or kind in ("area", "pairs"),
+            hint=_HINTS.get(member.kind, ""),
+            error=self.errors.get(name, ""),
+            longest=member.max_length if member.kind in _LIMITED else None,
+            options=self._options(name, member),
+            suggestions=self.choices.colleagues if is_person(member) else (),
+            pairs=_pairs(value) if kind == "pairs" else (),
+        )
+
+    def _options(self, name: str, member: Member) -> tuple[Option, ...]:
+        if member.kind == "reference":
+            options, optional = self.choices.references.get(name, ()), not member.required
+        else:
+            options, optional = tuple(Option(*choice) for choice in member.choices), is_optional(member)
+        return (Option("", "None"), *options) if optional and member.kind in ("choice", "reference") else options
+
+
+def leaves(record_type: RecordType) -> Iterator[tuple[str, Member]]:
+    """Every member that has a field, by the field's name; members of objects by ``object.member``."""
     for member in record_type.members:
         if member.kind == "object":
             yield from ((f"{member.name}.{inner.name}", inner) for inner in member.members)
@@ -96,180 +236,14 @@ def values_of(record_type: RecordType, record: Mapping[str, Any]) -> Values:
     for name, member in leaves(record_type):
         outer, _, inner = name.partition(".")
         value = record.get(outer)
-        found[name] = _as_text(member, (value or {}).get(inner) if inner else value)
+        found[name] = as_text(member, (value or {}).get(inner) if inner else value)
     return found
 
 
-def blank(record_type: RecordType) -> Values:
-    """The form of a record that is not there yet: every member at its default."""
-    defaults = {
-        field.encode_name: field.default
-        for field in msgspec.structs.fields(record_type.RECORD)
-        if isinstance(field.default, str | bool | int)
-    }
-    return values_of(record_type, defaults)
-
-
-def read(record_type: RecordType, form: Any) -> Values:
-    """What a sent form says; fields that it does not have are blank."""
-    found: Values = {}
-    for name, member in leaves(record_type):
-        if member.kind == "entries":
-            keys, values = form.getlist(f"{name}.key"), form.getlist(f"{name}.value")
-            pairs = {key.strip(): value for key, value in zip(keys, values, strict=False) if key.strip()}
-            found[name] = _json(pairs)
-        else:
-            found[name] = form.get(name, "").replace("\r\n", "\n")
-    return found
-
-
-def patch_of(record_type: RecordType, values: Values, base: Values | None, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The merge patch (RFC 7396) of what differs from ``base``; of everything that is not blank without one.
-
-    Raises:
-        InvalidRecord: a number can be read in two ways.
-    """
-    changed = [
-        (name, member, values[name])
-        for name, member in leaves(record_type)
-        if values[name] != (base[name] if base is not None else "")
-    ]
-    if ambiguous := [found for name, member, text in changed for found in _ambiguous(name, member, text)]:
-        raise InvalidRecord("A number is ambiguous.", errors=ambiguous)
-    patch: dict[str, Any] = {}
-    for name, member, text in changed:
-        outer, _, inner = name.partition(".")
-        if inner:
-            patch.setdefault(outer, {})[inner] = meant(member, text)
-        elif member.kind == "entries":
-            patch[name] = _entries(text, record.get(name) or {})
-        elif member.kind == "texts":
-            patch[name] = separate_texts(text, record.get(name) or ())
-        else:
-            patch[name] = meant(member, text)
-    return patch
-
-
-def form_of(
-    record_type: RecordType, values: Values, choices: Choices, errors: Mapping[str, str]
-) -> tuple[list[Field], list[Group]]:
-    """The fields of a form, and the groups of its object members."""
-    fields: list[Field] = []
-    groups: list[Group] = []
-    for member in record_type.members:
-        if member.kind == "object":
-            inner = tuple(_field(f"{member.name}.{one.name}", one, values, choices, errors) for one in member.members)
-            groups.append(Group(member.label, inner))
-        else:
-            fields.append(_field(member.name, member, values, choices, errors))
-    fields.sort(key=lambda field: field.wide and field.name != "name")  # notes and the like come last
-    return fields, groups
-
-
-def errors_of(record_type: RecordType, findings: Iterable[Finding]) -> dict[str, str]:
-    """Findings by the field that they are about; by the empty name where there is none."""
-    names = {name for name, _ in leaves(record_type)}
-    found: dict[str, str] = {}
-    for finding in findings:
-        parts = finding.pointer.removeprefix("/").split("/")
-        name = ".".join(parts[:2]) if ".".join(parts[:2]) in names else parts[0]
-        found.setdefault(name if name in names else "", finding.message)
-    return found
-
-
-def _field(name: str, member: Member, values: Values, choices: Choices, errors: Mapping[str, str]) -> Field:
-    value = values.get(name, "")
-    kind = _KINDS.get(member.kind, "text")
-    options = tuple(Option(*choice) for choice in member.choices)
-    if member.kind == "choice" and is_optional(member):
-        options = (Option("", "None"), *options)
-    if member.kind == "reference":
-        kind, options = "select", choices.references.get(name, ())
-        if not member.required:
-            options = (Option("", "None"), *options)
-    return Field(
-        name=name,
-        label=member.label,
-        kind=kind,
-        value=value,
-        required=member.required,
-        wide=name == "name" or kind in ("area", "pairs"),
-        hint=_hint(member),
-        error=errors.get(name, ""),
-        longest=member.max_length if member.kind in ("text", "email", "phone", "paragraphs", "currency") else None,
-        options=options,
-        suggestions=choices.colleagues if is_person(member) else (),
-        pairs=_pairs(value) if kind == "pairs" else (),
-    )
-
-
-def _hint(member: Member) -> str:
-    if member.kind == "texts":
-        return "Separate values with commas"
-    if member.kind == "entries":
-        return "Names on the left, values on the right. Clear a name to remove it."
-    if member.kind == "decimal":
-        return f"For example 1250.00, with up to {AMOUNT_DECIMALS} decimals"
-    return "Three letters, for example EUR" if member.kind == "currency" else ""
-
-
-def _as_text(member: Member, value: Any) -> str:
-    if value is None:
-        return ""
-    if member.kind == "texts":
-        return ", ".join(value)
-    if member.kind == "entries":
-        return _json({name: told(inner) for name, inner in value.items() if inner is not None})
-    return ("true" if value else "") if member.kind == "flag" else str(value)
-
-
-def meant(member: Member, text: str) -> Any:
-    """The JSON value that a text means; what fits no value goes on as text, and is refused by the member's type."""
-    plain = text.strip()
-    if member.kind == "flag":
-        return plain == "true"
-    if member.kind == "texts":
-        return separate_texts(text, ())
-    if not plain:
-        return None
-    if member.kind == "integer":
-        number = plain_integer(plain, least=-(2**63), most=2**63 - 1)
-        return plain if number is None else number
-    if member.kind == "number":
-        return plain_number(plain)
-    if member.kind == "decimal":
-        return plain_decimal(plain)
-    if member.kind == "currency":
-        return plain.upper()
-    return text if member.kind == "paragraphs" else plain
-
-
-def _ambiguous(name: str, member: Member, text: str) -> Iterable[Finding]:
-    if member.kind in ("decimal", "number") and (sentence := two_readings(member.label, text)):
-        yield Finding("/" + name.replace(".", "/"), "invalid_value", sentence)
-
-
-def _entries(text: str, kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Members of a free object: one whose text is as it was keeps its type; one that is gone is null."""
-    wanted: dict[str, str] = msgspec.json.decode(text or "{}")
-    patch: dict[str, Any] = dict.fromkeys(name for name in kept if name not in wanted)
-    for name, value in wanted.items():
-        patch[name] = kept[name] if name in kept and told(kept[name]) == value else value
-    return patch
-
-
-def entries_of(value: str) -> dict[str, str]:
-    """The members of a free object as forms hold them; none where an address or a forged form holds something else."""
-    try:
-        return msgspec.json.decode(value or "{}", type=dict[str, str])
-    except msgspec.DecodeError:
-        return {}
+def _ambiguous(name: str, member: Member, text: str) -> Iterator[Finding]:
+    if member.kind in ("decimal", "number") and (message := ambiguity(member.label, text)):
+        yield Finding("/" + name.replace(".", "/"), "invalid_value", message)
 
 
 def _pairs(value: str) -> tuple[Pair, ...]:
-    kept = tuple(Pair(name, text) for name, text in entries_of(value).items())
-    return (*kept, *(Pair("", "") for _ in range(_BLANK_PAIRS)))
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value, order="sorted").decode() if value else ""
+    return (*(Pair(name, text) for name, text in entries_of(value).items()), *[Pair("", "")] * _BLANK_PAIRS)

@@ -1,4 +1,4 @@
-"""A list as its template takes it."""
+"""A list as its template needs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crm_core.web.pages.layout.parts import Option, PageLinks
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column's head; ``sorted``: ``ascending`` or ``descending`` where the list is in its order."""
+    """A column's head; ``sorted``: ``ascending`` or ``descending`` if the list is sorted by it."""
 
     label: str
     css: str
@@ -20,7 +20,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """A filter that the list offers; without options it is a text."""
+    """A filter of the list; without options it is a text field."""
 
     name: str
     label: str
@@ -29,14 +29,14 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 class Chip(msgspec.Struct, frozen=True):
-    """A filter in force and the address without it."""
+    """An active filter and the address without it."""
 
     text: str
     href: str
 
 
 class ListHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands around the rows of a list."""
+    """Everything around the rows of a list."""
 
     module: str
     title: str
@@ -61,7 +61,7 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListParts(NamedTuple):
-    """The same as HTML: what stands above, the head of the table, and what stands there instead of no rows."""
+    """The same as HTML: above the table, its head, and the text shown if it has no rows."""
 
     above: Markup
     head: Markup

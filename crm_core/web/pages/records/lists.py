@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 from quart import Response, request
 
-from crm_core.errors import NotFound
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, RecordType
 from crm_core.records.export import as_csv
 from crm_core.records.list_query import known_parameters
 from crm_core.records.reading import Listing
-from crm_core.records.service import Records
+from crm_core.records.shape import Shape
 from crm_core.web.pages.layout.frame import icon_of
 from crm_core.web.pages.layout.parts import Option, PageLinks
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import OWNED_LABELS, CellRenderer, is_person
+from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer, is_person
 from crm_core.web.pages.records.list_view import Chip, Column, Filter, ListHead, ListParts, ListView
 from crm_core.web.pages.records.modules import module_page
+from crm_core.web.pages.records.queries import access_of, record_type_of
 from crm_core.web.pages.records.row_cache import row_html
 
 LIMIT: Final = 25
-_TRAIL: Final = 6  # pages that one can go back
+_TRAIL: Final = 6  # pages to go back
 _NARROW: Final[Mapping[str, str]] = {
     "choice": "",
     "flag": "p1",
@@ -40,62 +40,61 @@ _NARROW: Final[Mapping[str, str]] = {
     "phone": "p4 nowrap",
     "texts": "p4",
 }
-"""How columns give way to narrow screens, by the kind of their member: p4 first, p1 last."""
+"""CSS classes of columns by the kind of member: on narrow screens p4 is hidden first, p1 last."""
 
 
 async def listed(context: PageContext, module: str) -> Response:
-    """The page of a module: its records, or what the module is where it keeps none."""
+    """The page of a module: its records, or what the module is if it has none."""
     record_type = context.services.registry.record_types.get(module)
     if record_type is None:
         return await module_page(context, module)
     if record_type.LANES and request.args.get("view") != "list" and not set(request.args) - {"q"}:
         return redirect(context, f"/{module}/board" + (f"?{urlencode(request.args)}" if request.args else ""))
-    return await page(context, "records.html", module, await _Lists(context, record_type).view())
+    return await page(context, "records.html", module, await _List(context, record_type).view())
 
 
 async def exported(context: PageContext, module: str) -> Response:
     """The whole selection as CSV, streamed."""
-    records: Records = context.services.records
-    if module not in records.shapes:
-        raise NotFound("There is no such page.")
-    access = records.access(context.tenant, context.caller, module)
-    pages = await records.reads.export(access, _asked(records.shapes[module], request.args))
+    access = access_of(context, record_type_of(context, module).NAME)
+    pages = await context.services.records.reads.export(access, _parameters(access.shape, request.args))
     made = Response(as_csv(access.shape, pages), 200, content_type="text/csv; charset=utf-8")
     made.headers["Content-Disposition"] = f'attachment; filename="{module}.csv"'
     made.headers["Cache-Control"] = "no-store"
     return made
 
 
-def _asked(shape: Any, sent: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of the list among those of the page; a blank field of the form asks for nothing."""
+def _parameters(shape: Shape, sent: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of the list among those of the page, without blank fields of the form."""
     known = known_parameters(shape) - {"limit", "cursor", "total"}
     return {name: value for name, value in sent.items() if name in known and value != ""}
 
 
-class _Lists:
+class _List:
     def __init__(self, context: PageContext, record_type: RecordType) -> None:
-        self._visit = context
+        self._context = context
         self._type = record_type
         self._name = record_type.NAME
         self._path = f"{context.root}/{self._name}"
-        self._shape = context.services.records.shapes[self._name]
-        self._asked = _asked(self._shape, request.args)
-        self._sort = self._asked.get("sort", "-updated_at")
-        self._shower = CellRenderer(context, record_type)
+        self._access = access_of(context, self._name)
+        self._parameters = _parameters(self._access.shape, request.args)
+        self._sort = self._parameters.get("sort", "-updated_at")
+        self._cells = CellRenderer(context, record_type)
         self._columns = self._members()
         classes = ((name, self._css(name)) for name in self._columns)
-        self._shown = [(name, context.site.renderer.parts.cell(css), "p1" in css.split()) for name, css in classes]
+        self._row_columns = [
+            (name, context.site.renderer.parts.cell(css), "p1" in css.split()) for name, css in classes
+        ]
 
     async def view(self) -> ListView:
-        context, name = self._visit, self._name
+        context, name = self._context, self._name
         listing, at = await self._page()
-        rows = [await row_html(self._shower, self._shown, document) for document in listing.documents]
+        rows = [await row_html(self._cells, self._row_columns, document) for document in listing.documents]
         may_create, may_export = context.may(f"{name}.create", writes=True), context.may(f"{name}.export")
         total = listing.total or 0
         parts = context.site.fragments.get(
             context.workspace,
             ListParts,
-            (name, tuple(self._asked.items()), may_create, may_export, total),
+            (name, tuple(self._parameters.items()), may_create, may_export, total),
             lambda: self._parts(total, may_create=may_create, may_export=may_export),
         )
         return ListView(
@@ -108,26 +107,27 @@ class _Lists:
         )
 
     def _parts(self, total: int, *, may_create: bool, may_export: bool) -> ListParts:
-        head, macros = self._head(total, may_create=may_create, may_export=may_export), self._visit.site.renderer.lists
+        head = self._head(total, may_create=may_create, may_export=may_export)
+        macros = self._context.site.renderer.lists
         return ListParts(macros.above(head), macros.head(head), macros.nothing(head))
 
     def _head(self, count: int, *, may_create: bool, may_export: bool) -> ListHead:
-        context, kind, module = self._visit, self._type, self._visit.workspace.modules.states[self._name]
+        context, kind, module = self._context, self._type, self._context.workspace.modules.states[self._name]
         total, chips = context.formats.number(count), tuple(self._chips())
         return ListHead(
             module=self._name,
             title=module.title,
-            sub=self._sum(total, filtered=bool(chips)),
+            sub=self._subtitle(total, filtered=bool(chips)),
             icon=icon_of(module),
             path=f"{self._path}?view=list" if kind.LANES else self._path,
             here=self._here(),
             board=f"{self._path}/board" if kind.LANES else "",
-            export=f"{self._path}/export.csv?{urlencode(self._asked)}" if may_export else "",
+            export=f"{self._path}/export.csv?{urlencode(self._parameters)}" if may_export else "",
             create=f"{self._path}/new" if may_create else "",
             create_text=f"New {kind.SINGULAR.lower()}",
             search_hint=self._search_hint(),
-            q=self._asked.get("q", ""),
-            sort=self._asked.get("sort", ""),
+            q=self._parameters.get("q", ""),
+            sort=self._parameters.get("sort", ""),
             filters=tuple(self._filters()),
             chips=chips,
             matches=f"{total} match" + ("es" if count == 1 else ""),
@@ -136,28 +136,27 @@ class _Lists:
             empty_title=f"No {module.title.lower()} match" if chips else f"No {module.title.lower()} yet",
             empty_text="Remove a filter or search for fewer words."
             if chips
-            else self._first(module.title, may=may_create),
+            else self._empty_text(module.title, may=may_create),
         )
 
     async def _page(self) -> tuple[Listing, int]:
-        records, context = self._visit.services.records, self._visit
-        asked = {**self._asked, "sort": self._sort, "limit": str(LIMIT), "total": "true"}
+        parameters = {**self._parameters, "sort": self._sort, "limit": str(LIMIT), "total": "true"}
         if cursor := request.args.get("cursor"):
-            asked["cursor"] = cursor
+            parameters["cursor"] = cursor
         at = plain_integer(request.args.get("at", ""), least=0, most=10**8) if cursor else None
-        listing = await records.reads.list(records.access(context.tenant, context.caller, self._name), asked)
+        listing = await self._context.services.records.reads.list(self._access, parameters)
         return listing, at or 0
 
     def _here(self, **changes: str | None) -> str:
         """The address of this list with some parameters changed, from its first page."""
-        found = {**self._asked, **changes}
+        found = {**self._parameters, **changes}
         if self._type.LANES:
             found["view"] = "list"
         query = urlencode({name: value for name, value in found.items() if value is not None})
         return f"{self._path}?{query}" if query else self._path
 
     def _members(self) -> list[str]:
-        """The columns: those of the type, less a currency that an amount shows anyway."""
+        """The columns of the type, without a currency that an amount shows anyway."""
         names = [name for name in self._type.COLUMNS if name != "name"]
         kinds = {member.name: member.kind for member in self._type.members}
         amounts = "decimal" in (kinds.get(name) for name in names)
@@ -165,15 +164,15 @@ class _Lists:
         return names if "updated_at" in names else [*names, "updated_at"]
 
     def _css(self, name: str) -> str:
-        if name in OWNED_LABELS:
+        if name in CORE_LABELS:
             return "r p1 muted nowrap" if name.endswith("_at") else "p3"
         member = self._type.member(name)
         return "p2" if is_person(member) else _NARROW.get(member.kind, "p2")
 
     def _heads(self) -> Iterator[Column]:
-        sortable = {*self._shape.sortable, *ALWAYS_SORTABLE}
+        sortable = {*self._access.shape.sortable, *ALWAYS_SORTABLE}
         for name in ("name", *self._columns):
-            label = OWNED_LABELS.get(name) or self._type.member(name).label
+            label = CORE_LABELS.get(name) or self._type.member(name).label
             css = "head-cell" if name == "name" else self._css(name).replace("muted", "").replace("cut", "").strip()
             if name not in sortable:
                 yield Column(label, css)
@@ -186,7 +185,7 @@ class _Lists:
     def _filters(self) -> Iterator[Filter]:
         for name in self._type.FILTERABLE:
             member = self._type.member(name)
-            value = self._asked.get(name, "")
+            value = self._parameters.get(name, "")
             if member.kind == "choice":
                 options = (Option("", f"Any {member.label.lower()}"), *(Option(*one) for one in member.choices))
                 yield Filter(name, member.label, value, options)
@@ -197,7 +196,7 @@ class _Lists:
                 yield Filter(name, member.label.removesuffix("s"), value, ())
 
     def _chips(self) -> Iterator[Chip]:
-        for name, value in self._asked.items():
+        for name, value in self._parameters.items():
             if name == "q":
                 yield Chip(f"“{value}”", self._here(q=None))
             elif name != "sort":
@@ -205,10 +204,10 @@ class _Lists:
 
     def _chip(self, name: str, value: str) -> str:
         if name == "updated_since":
-            moment = self._visit.formats.moment(value)
+            moment = self._context.formats.moment(value)
             return f"Updated since {moment.short if moment else value}"
-        if name in OWNED_LABELS:
-            return f"{OWNED_LABELS[name]}: {value}"
+        if name in CORE_LABELS:
+            return f"{CORE_LABELS[name]}: {value}"
         member: Member = self._type.member(name)
         if member.kind == "flag":
             return f"{member.label}: {'yes' if value == 'true' else 'no'}"
@@ -228,10 +227,10 @@ class _Lists:
             previous = self._here()
         return PageLinks(previous=previous, next=following)
 
-    def _sum(self, total: str, *, filtered: bool) -> str:
-        limit = self._visit.workspace.entitlements.limits.get(self._name)
-        plan = self._visit.workspace.entitlements.plan or self._visit.workspace.catalog.default_plan
-        room = f" · {self._visit.formats.number(limit)} in plan {plan.name}" if limit is not None else ""
+    def _subtitle(self, total: str, *, filtered: bool) -> str:
+        limit = self._context.workspace.entitlements.limits.get(self._name)
+        plan = self._context.workspace.entitlements.plan or self._context.workspace.catalog.default_plan
+        room = f" · {self._context.formats.number(limit)} in plan {plan.name}" if limit is not None else ""
         return f"{total} match{room}" if filtered else f"{total} in total{room}"
 
     def _search_hint(self) -> str:
@@ -242,10 +241,10 @@ class _Lists:
 
     def _order(self) -> str:
         name = self._sort.removeprefix("-")
-        label = OWNED_LABELS.get(name) or self._type.member(name).label
+        label = CORE_LABELS.get(name) or self._type.member(name).label
         return f"by {label.lower()}, {'descending' if self._sort.startswith('-') else 'ascending'}"
 
-    def _first(self, title: str, *, may: bool) -> str:
+    def _empty_text(self, title: str, *, may: bool) -> str:
         if may:
             return f"Create the first one here, or let another system create {title.lower()} through the API."
         return f"You do not have permission to create {title.lower()}."

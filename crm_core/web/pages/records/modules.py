@@ -1,4 +1,4 @@
-"""The page of a module that keeps no records of its own: what it is, and what the user may do with it."""
+"""The page of a module without records: what it is, and what the user may do with it."""
 
 from __future__ import annotations
 

@@ -13,34 +13,33 @@ from crm_core.records.shape import etag
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.details import record_type_of
-from crm_core.web.pages.records.forms import is_optional, meant, values_of
+from crm_core.web.pages.records.forms import is_optional
+from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
+from crm_core.web.pages.records.typed_values import as_text, parsed
 
 _SETTABLE = frozenset({"choice", "flag"})
 
 
 async def set_one(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
     """Set the member that the form names, unless the record has changed since the page was made."""
-    form = await request.form
-    record_type, records = record_type_of(context, module), context.services.records
-    member = next((one for one in record_type.members if one.name == form.get("member")), None)
-    if member is None or member.kind not in _SETTABLE:
+    form, members = await request.form, record_type_of(context, module).members
+    member = next((one for one in members if one.name == form.get("member") and one.kind in _SETTABLE), None)
+    if member is None:
         raise NotFound("This field cannot be set here.")
-    access = records.access(context.tenant, context.caller, module)
-    document = await records.reads.detail(access, id)
+    document = await document_of(context, module, id)
     if form.get("revision") != str(document.revision):
         raise RevisionMismatch("Someone else changed this record, so nothing was changed now. Check it and try again.")
-    record, value = msgspec.json.decode(document.body), meant(member, form.get("value", ""))
+    record, value = msgspec.json.decode(document.body), parsed(member, form.get("value", ""))
     message = _message(member, record["name"], value)
-    written = await records.writes.update(access, id, {member.name: value}, etag(document.revision, document.body))
-    was = values_of(record_type, record)[member.name]
-    back = form.get("back") or f"{context.root}/"
-    undo = Undo(action=request.path, member=member.name, value=was, revision=written.revision, back=back)
+    match = etag(document.revision, document.body)
+    written = await context.services.records.writes.update(access_of(context, module), id, {member.name: value}, match)
+    before, back = as_text(member, record.get(member.name)), form.get("back") or f"{context.root}/"
+    undo = Undo(action=request.path, member=member.name, value=before, revision=written.revision, back=back)
     return redirect(context, back, message, undo)
 
 
 def _message(member: Member, name: str, value: Any) -> str:
-    """What was done, for the page that follows; made before the write, so that a refusal leaves the record alone.
+    """The confirmation; made before the write, so that a refusal changes nothing.
 
     Raises:
         InvalidRecord: the member has no such choice.

@@ -1,4 +1,4 @@
-"""Rows of lists as HTML, made once for all users and cached while they say the same."""
+"""Rows of lists as HTML, rendered once for all users and cached while nothing in them changes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ async def row_html(cells: CellRenderer, columns: list[Column], document: Documen
         and cached.body == document.body
         and cached.branding is context.branding
         and cached.minute == minute
-        and tuple([await cells.named(*asked) for asked in cached.asked]) == cached.names
+        and tuple([await cells.referenced_name(*one) for one in cached.references]) == cached.names
     ):
         return cached.html
     record = msgspec.json.decode(document.body)
-    asked = tuple(cells.asks(record, [name for name, _, _ in columns]))
-    names = tuple([await cells.named(*one) for one in asked])
-    html = await _made(cells, columns, record)
-    context.site.rows[key] = CachedRow(document.body, context.branding, minute, asked, names, html)
+    references = tuple(cells.references(record, [name for name, _, _ in columns]))
+    names = tuple([await cells.referenced_name(*one) for one in references])
+    html = await _rendered(cells, columns, record)
+    context.site.rows[key] = CachedRow(document.body, context.branding, minute, references, names, html)
     return html
 
 
-async def _made(cells: CellRenderer, columns: list[Column], record: dict[str, Any]) -> Markup:
+async def _rendered(cells: CellRenderer, columns: list[Column], record: dict[str, Any]) -> Markup:
     shown, folded = [], []
     for name, opening, folds in columns:
         cell = await cells.cell(name, record)

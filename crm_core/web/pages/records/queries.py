@@ -1,0 +1,41 @@
+"""What the pages of records read: a record type, a record, the records of a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from crm_core.errors import NotFound
+from crm_core.plugin.record_type import RecordType
+from crm_core.plugin.storage import Document
+from crm_core.records.guarded_store import RecordAccess
+from crm_core.web.pages.page_context import PageContext
+
+
+def record_type_of(context: PageContext, module: str) -> RecordType:
+    """The record type of a module. Raises NotFound."""
+    found = context.services.registry.record_types.get(module)
+    if found is None:
+        raise NotFound("There is no page at this address.")
+    return found
+
+
+def access_of(context: PageContext, record_type: str) -> RecordAccess:
+    """The user's access to a record type."""
+    return context.services.records.access(context.tenant, context.caller, record_type)
+
+
+async def document_of(context: PageContext, record_type: str, record_id: str) -> Document:
+    """A record as it is stored. Raises NotFound, AccessError."""
+    return await context.services.records.reads.detail(access_of(context, record_type), record_id)
+
+
+async def records_of(
+    context: PageContext, record_type: str, parameters: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], int]:
+    """The records of a list with the API's parameters, and their ``total`` if it is requested. Raises AccessError."""
+    access = access_of(context, record_type)
+    listing = await context.services.records.reads.list(access, parameters)
+    return [msgspec.json.decode(document.body) for document in listing.documents], listing.total or 0
