@@ -94,7 +94,7 @@ def test_a_refused_push_says_how_to_fix_it(sit: Sit, box: Box) -> None:
     checks = page.locator(".checks > li")
     expect(checks).to_have_count(16)
     expect(checks.locator(".outcome")).to_have_text(["Passed"] * 6 + ["Failed"] + ["Not reached"] * 9)
-    expect(page.get_by_text("Switch time synchronisation on")).to_be_visible()
+    expect(page.get_by_text("Enable time synchronization")).to_be_visible()
 
 
 def test_the_request_template_has_no_secret(sit: Sit, box: Box) -> None:

@@ -19,7 +19,7 @@ WATCH = """() => {
     const changed = {};
     let frame = 0;
     const note = (name) => { changed[name] ??= frame; };
-    const look = () => {
+    const check = () => {
         frame += 1;
         if (document.title.endsWith('Sol y Mar')) note('title');
         if (document.querySelector('.side .brand span')?.textContent === 'Sol y Mar') note('side');
@@ -27,16 +27,16 @@ WATCH = """() => {
         const fill = getComputedStyle(document.querySelector('.btn.primary')).backgroundColor;
         if (fill === 'rgb(255, 230, 0)') note('color');
         if (document.querySelector('.side figcaption')?.textContent === 'Carnaval') note('caption');
-        requestAnimationFrame(look);
+        requestAnimationFrame(check);
     };
-    look();
+    check();
     window.changedAt = changed;
     window.mark = document.querySelector('#main');
 }"""
 
 
 def test_a_push_changes_the_open_page(sit: Sit, box: Box) -> None:
-    """Title, colours, logo and caption change together in the open page, without a reload."""
+    """Title, colors, logo and caption change together in the open page, without a reload."""
     desk = sit(People.agent)
     page = desk.page
     desk.go("/customers/new")
@@ -53,14 +53,14 @@ def test_a_push_changes_the_open_page(sit: Sit, box: Box) -> None:
     page.wait_for_function("() => Object.keys(window.changedAt).length === 5", timeout=20_000)
     changed = page.evaluate("window.changedAt")
     assert max(changed.values()) - min(changed.values()) <= 3, changed  # frames: all in one go
-    assert page.evaluate("window.mark === document.querySelector('#main')"), "the page was loaded anew"
+    assert page.evaluate("window.mark === document.querySelector('#main')"), "the page was reloaded"
     assert page.get_by_label("Name (required)").input_value() == "Half written"
     assert page.evaluate("document.activeElement.id") == "f-name"
     expect(page.locator(".toast")).to_contain_text("New branding applied")
 
 
-def test_a_module_taken_away_under_an_open_page(sit: Sit, box: Box) -> None:
-    """The page says kindly that its module is gone and leads to the dashboard; the menu follows, and comes back."""
+def test_a_module_removed_under_an_open_page(sit: Sit, box: Box) -> None:
+    """The open page says that its module is gone and links to the dashboard; the menu drops it and gets it back."""
     desk = sit(People.agent)
     page = desk.page
     menu = page.get_by_role("navigation", name="Workspace")
@@ -83,7 +83,7 @@ def test_a_module_taken_away_under_an_open_page(sit: Sit, box: Box) -> None:
 
 
 def test_a_record_that_changed_shows_it(sit: Sit, api: Api) -> None:
-    """An open record follows; rows of a list wait behind a button, so that nothing jumps under the reader."""
+    """An open record is updated; new rows of a list wait behind a button, so that no row moves while reading."""
     record = api.put("customers", "live", name="Live Ltd", phone="+49 1")
     reader, lister = sit(People.agent), sit(People.manager)
     reader.go(f"/customers/{record['id']}")
@@ -101,8 +101,8 @@ def test_a_record_that_changed_shows_it(sit: Sit, api: Api) -> None:
     expect(lister.page.locator("tbody th").first).to_contain_text("Newcomer Ltd")
 
 
-def test_a_suspended_subscription_shows_at_once(sit: Sit, box: Box) -> None:
-    """The banner comes without a reload, and writing is refused with the reason."""
+def test_a_suspended_subscription_shows_in_open_pages(sit: Sit, box: Box) -> None:
+    """The banner appears without a reload, and the form for a new record is refused with the reason."""
     desk = sit(People.agent)
     page = desk.page
     desk.go("/")
@@ -116,7 +116,7 @@ def test_a_suspended_subscription_shows_at_once(sit: Sit, box: Box) -> None:
 
 
 def test_the_console_follows_refused_pushes_too(sit: Sit, box: Box) -> None:
-    """An applied push shows in the open console behind a button; so does one that was refused."""
+    """The open console offers an applied push behind a button, and its status shows a refused one."""
     desk = sit()
     page = desk.page
     desk.go("/sync")
@@ -130,8 +130,8 @@ def test_the_console_follows_refused_pushes_too(sit: Sit, box: Box) -> None:
     expect(page.locator("#status")).to_contain_text("The newest verified push was refused", timeout=15_000)
 
 
-def test_every_open_tab_follows_by_one_stream(sit: Sit, box: Box) -> None:
-    """Seven tabs of one browser share a stream, so that none of them waits for a connection."""
+def test_every_open_tab_shows_a_push(sit: Sit, box: Box) -> None:
+    """Seven open tabs of one browser all show a push: none of them waits for a connection."""
     desk = sit(People.agent)
     desk.go("/")
     desk.live()
@@ -144,7 +144,7 @@ def test_every_open_tab_follows_by_one_stream(sit: Sit, box: Box) -> None:
 
 
 def test_signing_out_elsewhere_ends_the_open_page(sit: Sit) -> None:
-    """Signing out in one tab ends the stream of the other, which says so and keeps what was typed."""
+    """Signing out in one tab shows a notice with a link to sign in in the other."""
     desk = sit(People.viewer, fresh=True)
     page = desk.page
     desk.go("/account")

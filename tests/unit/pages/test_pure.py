@@ -22,7 +22,7 @@ from crm_core.web.pages.sync.attempts import status_of
 from crm_core.web.pages.sync.charts import PERIODS, chart_of, ticks_for
 from crm_core.web.pages.sync.diffs import diff_of, lines_of
 from crm_core.web.pages.sync.push_script import script
-from crm_core.web.pages.sync.remedies import mending_of
+from crm_core.web.pages.sync.remedies import remedy_of
 
 NOW = datetime(2026, 11, 24, 8, 42, tzinfo=UTC)
 values = st.recursive(
@@ -42,8 +42,8 @@ def entry(**members: Any) -> LogEntry:
 
 @settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine, not a slow strategy
 @given(values, values)
-def test_a_diff_holds_every_line_of_both_sides(before: Any, after: Any) -> None:
-    """Unfolded lines and folds together are exactly the two texts, in order; equal values have no change."""
+def test_a_diff_has_every_line_of_both_sides(before: Any, after: Any) -> None:
+    """Lines and folds together are exactly the two texts, in order; equal values have no changed line."""
     diff = diff_of(before, after, ("a", "b"))
     old, new, folded = [], [], 0
     for line in diff.lines:
@@ -59,7 +59,7 @@ def test_a_diff_holds_every_line_of_both_sides(before: Any, after: Any) -> None:
 
 
 def test_a_diff_marks_the_words_that_differ() -> None:
-    """Of a changed line only the part that differs is marked."""
+    """Only the differing words of a changed line are marked."""
     [_, line, _] = diff_of({"title": "Old name"}, {"title": "New name"}, ("a", "b")).lines
     assert line.old is not None
     assert [piece.text for piece in line.old.pieces if piece.marked] == ["Old"]
@@ -67,7 +67,7 @@ def test_a_diff_marks_the_words_that_differ() -> None:
 
 @pytest.mark.parametrize("most", [0, 1, 2, 4, 5, 7, 8, 19, 100, 101, 12_345])
 def test_ticks_are_round_few_and_high_enough(most: int) -> None:
-    """At most five lines from zero up, evenly spaced, the highest at or above the highest bar."""
+    """There are 2 to 5 ticks from zero, evenly spaced, and the highest is at or above the highest bar."""
     ticks = ticks_for(most)
     assert ticks[0] == 0
     assert ticks[-1] >= most
@@ -78,7 +78,7 @@ def test_ticks_are_round_few_and_high_enough(most: int) -> None:
 @pytest.mark.parametrize("period", PERIODS)
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
 def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> None:
-    """The bars of a period hold all of its attempts, the newest in the last bar; previews are none."""
+    """The bars of a period count all of its attempts except previews, the newest in the last bar."""
     ages = [timedelta(), period.span / 2, period.span * 0.9]
     entries = [
         entry(received_at=(NOW - age).strftime("%Y-%m-%dT%H:%M:%S.000Z"), status=status, count=2)
@@ -93,9 +93,9 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
 
 
 def test_an_empty_chart_says_so() -> None:
-    """Without attempts the chart is a sentence, and its scale still stands."""
+    """Without attempts the chart has a sentence and all of its empty bars."""
     chart = chart_of([], PERIODS[0], NOW, RegionalFormat({}), cut=False)
-    assert chart.summary == "No attempt in this time."
+    assert chart.summary == "No attempts in this period."
     assert len(chart.bars) == 24
 
 
@@ -109,18 +109,18 @@ CODES = sorted({one.code for one in [*PUSH_ERRORS, *SERVER_ERRORS]} - ELSEWHERE)
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_refusal_of_a_push_has_its_sentence_and_steps(code: str) -> None:
-    """Whatever code an attempt ended with, its page says what it is and what to do."""
-    mending = mending_of(entry(error_code=code))
-    assert mending is not None
-    assert mending.title != "This push was refused"
-    assert mending.steps
+    """The page of a refused attempt names the problem and the steps, for each error code."""
+    remedy = remedy_of(entry(error_code=code))
+    assert remedy is not None
+    assert remedy.title != "This push was refused"
+    assert remedy.steps
 
 
 def test_a_stale_version_is_sent_again_with_min_version() -> None:
-    """The step names the lowest version that is accepted, which is min_version itself."""
-    mending = mending_of(entry(error_code="stale_version"))
-    assert mending is not None
-    assert mending.steps[0] == "Push with the version that health shows as min_version, or a higher one."
+    """The first step names min_version, the lowest version that is accepted."""
+    remedy = remedy_of(entry(error_code="stale_version"))
+    assert remedy is not None
+    assert remedy.steps[0] == "Push with the version that health shows as min_version, or a higher one."
 
 
 def test_a_limited_attempt_shows_no_check_as_passed() -> None:
@@ -131,7 +131,7 @@ def test_a_limited_attempt_shows_no_check_as_passed() -> None:
 
 @pytest.mark.parametrize("code", [*sorted({*CODES} - {*FAULTS}), "password_required"])
 def test_checks_of_an_attempt(code: str) -> None:
-    """Sixteen checks in order: passed ones, at most one that failed, and nothing reached after it."""
+    """An attempt has sixteen checks: passed ones, at most one failed, and none reached after it."""
     words = [check.word for check in checks_of(entry(error_code=code, seq=None), "eu1")]
     assert len(words) == 16
     failed = words.index("Failed")
@@ -154,7 +154,7 @@ BASE = {"phone": "1", "owner": "a", "tags": "x", "notes": ""}
 
 
 def test_merging_keeps_what_only_one_side_changed() -> None:
-    """One-sided changes are merged, two-sided ones asked for, equal ones are none."""
+    """One-sided changes are merged, two-sided ones need a decision, and equal ones are no change."""
     mine, theirs = {**BASE, "phone": "2", "notes": "mine"}, {**BASE, "phone": "3", "tags": "x, y"}
     merge = Merge(base=BASE, mine=mine, theirs=theirs, picks={})
     sides = {one.name: one.side for one in merge.differences()}
@@ -169,7 +169,7 @@ forms = st.fixed_dictionaries(dict.fromkeys(BASE, st.sampled_from("abc")))
 
 @given(forms, forms)
 def test_no_change_is_lost_in_merging(mine: dict[str, str], theirs: dict[str, str]) -> None:
-    """A field that one side changed ends as that side has it; one that both changed is always asked for."""
+    """A field that one side changed gets that side's value; one that both changed always needs a decision."""
     base = dict.fromkeys(BASE, "a")
     merge = Merge(base=base, mine=mine, theirs=theirs, picks={})
     for name, value in merge.values.items():

@@ -1,4 +1,4 @@
-"""The page of one attempt: what is to be mended first, then the sixteen checks, then everything that is known."""
+"""The page of one attempt: how to fix it, the sixteen checks, and all that was logged."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.attempt_checks import AttemptCheck, check_that_failed, checks_of
-from crm_core.web.pages.sync.console import mark_of_outcome, told_of
-from crm_core.web.pages.sync.remedies import Mending, mending_of
+from crm_core.web.pages.sync.console import OUTCOMES, summary_of
+from crm_core.web.pages.sync.remedies import Remedy, remedy_of
 
 _STATUSES: Final = {
     one.code: one.status
@@ -28,7 +28,7 @@ _VERBS: Final = {"applied": "applied", "previewed": "previewed", "rejected": "re
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt for its page."""
+    """The page of an attempt."""
 
     title: str
     sub: str
@@ -37,7 +37,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     mark: Mark
     tone: str
     older: str
-    mend: Mending | None
+    remedy: Remedy | None
     code: str
     message: str
     checks: tuple[AttemptCheck, ...]
@@ -50,7 +50,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def attempt(context: PageContext, id: str) -> Response:  # noqa: A002 -- the wire's word
-    """The page of an attempt."""
+    """One attempt."""
     entry = await context.services.log.one(context.tenant, id)
     older, _ = await context.services.log.page(context.tenant, {"until": entry.received_at}, limit=1, cursor=None)
     before = f"{context.root}/sync/attempts/{older[0].id}" if older else ""
@@ -60,7 +60,7 @@ async def attempt(context: PageContext, id: str) -> Response:  # noqa: A002 -- t
 def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
     checks = tuple(checks_of(entry, context.services.settings.instance))
     version = f" version {entry.payload_version}" if entry.payload_version is not None else ""
-    mark = mark_of_outcome(entry.status)
+    mark = OUTCOMES[entry.status]
     return AttemptView(
         title=f"{(entry.payload_type or 'Push').capitalize()}{version}, {_VERBS[entry.status]}",
         sub=_sub(entry),
@@ -69,7 +69,7 @@ def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
         mark=mark,
         tone="bad" if entry.status == "failed" else "warn",
         older=older,
-        mend=mending_of(entry),
+        remedy=remedy_of(entry),
         code=entry.error_code or "",
         message=entry.error_message or "",
         checks=checks,
@@ -83,7 +83,7 @@ def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
 
 
 def status_of(entry: LogEntry) -> int:
-    """The status that the attempt was answered with."""
+    """The HTTP status of the response to an attempt."""
     if entry.error_code is None:
         return 200
     return _STATUSES.get(entry.error_code, 422)
@@ -93,22 +93,21 @@ def _sub(entry: LogEntry) -> str:
     parts = [f" from {entry.source_ip}" if entry.source_ip else "", f"answered {status_of(entry)}"]
     if entry.duration_ms is not None:
         parts[1] += f" after {entry.duration_ms} ms"
-    parts.append(told_of(entry).lower() if entry.error_code is None else "nothing changed")
+    parts.append(summary_of(entry).lower() if entry.error_code is None else "nothing changed")
     if entry.count > 1:
-        parts.append(f"stands for {entry.count} attempts")
+        parts.append(f"counts {entry.count} attempts")
     return " · ".join(parts)
 
 
 def _sum(entry: LogEntry, checks: tuple[AttemptCheck, ...]) -> str:
-    passed, failed = sum(check.word == "Passed" for check in checks), check_that_failed(entry)
-    if entry.error_code is None and not entry.scheme:
-        return "Restored here: nobody pushed, so checks 1 to 12 do not apply"
+    if entry.error_code is None:
+        return "All 16 passed" if entry.scheme else "A restore, not a push: checks 1 to 12 do not apply"
     if entry.error_code == RateLimited.code:
-        return "Not shown: past the limit of its source, each attempt is answered the same way"
+        return "Not shown: over the limit of its source, all attempts get the same response"
+    passed, failed = sum(check.word == "Passed" for check in checks), check_that_failed(entry)
     if failed is None:
-        return "All 16 passed" if entry.error_code is None else f"{passed} passed; then this side failed"
-    left = len(checks) - passed - 1
-    return f"{passed} passed, number {failed.number} failed, {left} were not reached"
+        return f"{passed} passed, then this instance failed"
+    return f"{passed} passed, number {failed.number} failed, {len(checks) - failed.number} were not reached"
 
 
 def _request(context: PageContext, entry: LogEntry) -> Iterator[Fact]:
@@ -131,7 +130,7 @@ def _request(context: PageContext, entry: LogEntry) -> Iterator[Fact]:
 def _answer(entry: LogEntry) -> Iterator[Fact]:
     if entry.error_code:
         yield Fact("Code", entry.error_code, code=True)
-        yield Fact("Detail", entry.error_message or "The code says it all.")
+        yield Fact("Detail", entry.error_message or "None")
         return
     yield Fact("Status", entry.status)
     if entry.revision is not None:
@@ -141,7 +140,7 @@ def _answer(entry: LogEntry) -> Iterator[Fact]:
 
 def _entry(entry: LogEntry) -> Iterator[Fact]:
     if entry.entry_hash is None:
-        yield Fact("Kept", "Beside the chain: it was not verified")
+        yield Fact("Stored", "Outside the chain, because it was not verified")
         return
     yield Fact("Number", str(entry.seq))
     yield Fact("Previous", entry.prev_hash or "", code=True)
@@ -151,4 +150,4 @@ def _entry(entry: LogEntry) -> Iterator[Fact]:
 def _chain(entry: LogEntry) -> Mark:
     if entry.entry_hash is None:
         return Mark("idle", "minus", "Not in the chain")
-    return Mark("ok", "check", "Hash holds") if is_intact(entry) else Mark("bad", "x", "Hash broken")
+    return Mark("ok", "check", "Hash valid") if is_intact(entry) else Mark("bad", "x", "Hash invalid")

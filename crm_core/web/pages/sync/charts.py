@@ -1,4 +1,4 @@
-"""Attempts over time as a chart: bars in per cent of the width and text in pixels, so that one drawing fits all."""
+"""Attempts over time as a bar chart. It fits every width: x in per cent, y and text in pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_TICKS: Final = 5
 
 
 class Period(msgspec.Struct, frozen=True):
-    """A stretch of time and the buckets it is told in; ``every`` so many buckets have a label."""
+    """A period and the length of its buckets; each ``every``-th bucket has a label."""
 
     name: str
     text: str
@@ -36,21 +36,21 @@ PERIODS: Final = (
 
 
 class Total(msgspec.Struct, frozen=True):
-    """The sum of one outcome."""
+    """The attempts with one outcome."""
 
     name: str
     count: int
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """A line of the grid."""
+    """A grid line."""
 
     y: int
     label: str
 
 
 class BarPart(msgspec.Struct, frozen=True):
-    """One outcome in a bar."""
+    """The part of a bar for one outcome."""
 
     name: str
     x: float
@@ -60,17 +60,17 @@ class BarPart(msgspec.Struct, frozen=True):
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """A bucket: its parts from the base up, and what is told of it."""
+    """The bar of a bucket: its parts from the bottom up, its text and its label."""
 
     x: float
     middle: float
-    told: str
+    text: str
     label: str
     odd: bool
     parts: tuple[BarPart, ...]
 
 
-class Line(msgspec.Struct, frozen=True):
+class ChartRow(msgspec.Struct, frozen=True):
     """A bucket in the table."""
 
     name: str
@@ -80,7 +80,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """A chart and its table; only buckets with something in them stand in the table."""
+    """A chart and its table, which leaves empty buckets out."""
 
     title: str
     summary: str
@@ -89,13 +89,13 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     totals: tuple[Total, ...]
     ticks: tuple[Tick, ...]
     bars: tuple[Bar, ...]
-    rows: tuple[Line, ...]
+    rows: tuple[ChartRow, ...]
 
 
 def chart_of(
     entries: Iterable[LogEntry], period: Period, now: datetime, regional: RegionalFormat, *, cut: bool
 ) -> Chart:
-    """The chart of the attempts of a period. ``cut``: there are more than were read."""
+    """The chart of the attempts of a period. ``cut``: older ones were not read."""
     start, buckets = _buckets(period, now, regional)
     counts = [dict.fromkeys(SHOWN, 0) for _ in range(buckets)]
     for entry in entries:
@@ -117,13 +117,13 @@ def chart_of(
             _bar(at, counts[at], names[at], step=step, top=ticks[-1], every=period.every) for at in range(buckets)
         ),
         rows=tuple(
-            Line(names[at][0], *counts[at].values()) for at in reversed(range(buckets)) if any(counts[at].values())
+            ChartRow(names[at][0], *counts[at].values()) for at in reversed(range(buckets)) if any(counts[at].values())
         ),
     )
 
 
 def ticks_for(most: int) -> list[int]:
-    """Round numbers from 0 to at least ``most``, five at the most."""
+    """Up to five round numbers, from 0 to at least ``most``."""
     size = 1
     for size in (factor * 10**power for power in range(12) for factor in (1, 2, 5)):
         if size * (_MOST_TICKS - 1) >= most:
@@ -133,7 +133,7 @@ def ticks_for(most: int) -> list[int]:
 
 
 def _buckets(period: Period, now: datetime, regional: RegionalFormat) -> tuple[datetime, int]:
-    """Where the first bucket begins, in the tenant's own hours and days, and how many there are."""
+    """The start of the first bucket, in the tenant's time zone, and the number of buckets."""
     local = now.astimezone(regional.zone)
     hours = int(period.bucket.total_seconds() // 3600)
     end = local.replace(minute=0, second=0, microsecond=0, hour=local.hour - local.hour % hours) + period.bucket
@@ -142,7 +142,7 @@ def _buckets(period: Period, now: datetime, regional: RegionalFormat) -> tuple[d
 
 
 def _name(at: datetime, period: Period, regional: RegionalFormat) -> tuple[str, str]:
-    """A bucket's name in full, and as a label."""
+    """A bucket's full name and its label."""
     day = regional.day(at.date(), year=False)
     if period.bucket >= timedelta(days=1):
         return day, day
@@ -165,7 +165,7 @@ def _bar(at: int, counts: dict[str, int], names: tuple[str, str], *, step: float
     return Bar(
         x=round(x, 3),
         middle=round(x + step / 2, 3),
-        told=f"{names[0]}: " + ", ".join(f"{counts[name]} {name}" for name in SHOWN),
+        text=f"{names[0]}: " + ", ".join(f"{counts[name]} {name}" for name in SHOWN),
         label=names[1] if labelled else "",
         odd=labelled and at // every % 2 == 1,
         parts=tuple(parts),
@@ -177,8 +177,8 @@ def _summary(
 ) -> str:
     sums = [sum(count.values()) for count in counts]
     if not any(sums):
-        return "No attempt in this time."
-    told = ", ".join(f"{total.count} {total.name}" for total in totals)
+        return "No attempts in this period."
+    outcomes = ", ".join(f"{total.count} {total.name}" for total in totals)
     most = sums.index(max(sums))
-    more = " Only the newest attempts are drawn." if cut else ""
-    return f"{told}. The most came at {names[most][0]}: {sums[most]}.{more}"
+    more = " Only the newest attempts are shown." if cut else ""
+    return f"{outcomes}. Most at {names[most][0]}: {sums[most]}.{more}"

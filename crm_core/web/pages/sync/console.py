@@ -1,4 +1,4 @@
-"""The sync console: in ten seconds, whether sync works and, if not, why."""
+"""The sync console: whether sync works and, if not, why."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ from crm_core.web.pages.sync.console_view import (
     KeyRow,
     PeriodLink,
     PluginRow,
-    RosterView,
     SectionRow,
     Status,
 )
 from crm_core.web.pages.sync.push_template import template_of
-from crm_core.web.pages.sync.remedies import mending_of
+from crm_core.web.pages.sync.remedies import remedy_of
 from crm_core.web.streams import CSV, csv_lines
 
 _SHOWN: Final = 15
 _MOST_DRAWN: Final = 5000
-_OUTCOMES: Final[Mapping[str, Mark]] = {
+OUTCOMES: Final[Mapping[str, Mark]] = {
     "applied": Mark("ok", "check", "Applied"),
     "previewed": Mark("info", "eye", "Previewed"),
     "rejected": Mark("warn", "lock", "Rejected"),
     "failed": Mark("bad", "x", "Failed"),
 }
 _STATUS: Final = {
-    "ok": ("ok", "check", "Ok: pushes are accepted"),
-    "degraded": ("bad", "alert", "Degraded: something needs mending"),
+    "ok": ("ok", "check", "OK: pushes are accepted"),
+    "degraded": ("bad", "alert", "Degraded: needs attention"),
     "stale": ("warn", "clock", "Stale: a push is overdue"),
     "disabled": ("idle", "pause", "Disabled: pushes are refused"),
 }
@@ -50,31 +49,26 @@ async def console(context: PageContext) -> Response:
     return await _page(context, {})
 
 
-async def tried(context: PageContext) -> Response:
+async def show_request(context: PageContext) -> Response:
     """The sync console with the request that the form describes; nothing is sent."""
     form = await request.form
     return await _page(context, {name: form.get(name, "") for name in ("type", "mode", "data")})
 
 
-async def exported(context: PageContext) -> Response:
-    """The whole log as CSV, streamed."""
+async def export_log(context: PageContext) -> Response:
+    """Stream the whole log as CSV."""
 
     async def rows() -> AsyncIterator[dict[str, Any]]:
         async for entry in context.services.log.every(context.tenant, {}):
             yield shown(entry)
 
-    made = Response(csv_lines(rows(), LogEntry.__struct_fields__), 200, content_type=f"{CSV}; charset=utf-8")
-    made.headers["Content-Disposition"] = 'attachment; filename="sync-log.csv"'
-    made.headers["Cache-Control"] = "no-store"
-    return made
+    response = Response(csv_lines(rows(), LogEntry.__struct_fields__), 200, content_type=f"{CSV}; charset=utf-8")
+    response.headers["Content-Disposition"] = 'attachment; filename="sync-log.csv"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
-def mark_of_outcome(status: str) -> Mark:
-    """An outcome with its tone and icon."""
-    return _OUTCOMES[status]
-
-
-async def _page(context: PageContext, wanted: Mapping[str, str]) -> Response:
+async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
     health = await context.services.health.told(context.tenant)
     picked = {name: request.args.get(name, "") for name in ("status", "payload_type", "id")}
     entries, following = await _entries(context, picked)
@@ -88,9 +82,9 @@ async def _page(context: PageContext, wanted: Mapping[str, str]) -> Response:
         facts=tuple(_facts(context, health)),
         periods=tuple(PeriodLink(f"?period={one.name}#activity", one.text, one is period) for one in PERIODS),
         chart=await _chart(context, period),
-        roster=RosterView(context.formats.moment(health["roster"]["loaded_at"])),
+        roster_loaded=context.formats.moment(health["roster"]["loaded_at"]),
         keys=tuple(_key(context, health, key) for key in health["accepted_keys"]),
-        outcomes=(Option("", "Any outcome"), *(Option(name, mark.text) for name, mark in _OUTCOMES.items())),
+        outcomes=(Option("", "Any outcome"), *(Option(name, mark.text) for name, mark in OUTCOMES.items())),
         types=(Option("", "Any type"), *(Option(name, name) for name in context.services.registry.payload_types)),
         picked=picked,
         filtered=filtered,
@@ -99,7 +93,7 @@ async def _page(context: PageContext, wanted: Mapping[str, str]) -> Response:
         paging=_paging(picked, following),
         sections=tuple(_section(context, name, one) for name, one in health["sections"].items()),
         plugins=tuple(_plugins(context)),
-        template=template_of(context, health, wanted),
+        template=template_of(context, health, form),
     )
     return await page(context, "sync.html", "sync", view)
 
@@ -112,7 +106,7 @@ def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
         at, name = context.formats.moment(success["at"]), str(success["type"]).capitalize()
         lines.insert(0, f"{name} version {success['version']} was applied {at.short if at else ''}.")
     elif success is None:
-        lines.append("Nothing was applied yet; the workspace runs on this instance's own settings.")
+        lines.append("No push was applied yet. The workspace uses this instance's settings.")
     newest = max((one["at"] for one in (success, failure) if one is not None), default="")
     if failure is not None and failure["at"] == newest:
         lines.append(f"The newest verified push was refused: {failure['error_message'] or failure['error_code']}")
@@ -126,9 +120,9 @@ def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
 def _facts(context: PageContext, health: Mapping[str, Any]) -> Iterator[Fact]:
     sync = context.services.settings.sync
     behind, ahead = sync.skew_seconds, sync.future_skew_seconds
-    window = f"{behind} s either way" if ahead == behind else f"{behind} s behind, {ahead} s ahead"
+    window = f"{behind} s in either direction" if ahead == behind else f"{behind} s behind, {ahead} s ahead"
     yield Fact("Receiver", "Enabled" if health["enabled"] else "Disabled")
-    yield Fact("Expected key", health["expected_key"] or "None is active", code=health["expected_key"] is not None)
+    yield Fact("Expected key", health["expected_key"] or "No key is active", code=health["expected_key"] is not None)
     yield Fact("Schemes", ", ".join(health["schemes"]))
     yield Fact("Clock window", window)
     zone = context.branding.regional.zone.key.rpartition("/")[2].replace("_", " ")
@@ -139,18 +133,12 @@ def _facts(context: PageContext, health: Mapping[str, Any]) -> Iterator[Fact]:
 async def _chart(context: PageContext, period: Period) -> Chart:
     now = context.services.now()
     since = to_wire(now - period.span)
-    entries = [entry async for entry in _newest(context.services.log.every(context.tenant, {"since": since}))]
+    entries = []
+    async for entry in context.services.log.every(context.tenant, {"since": since}):
+        entries.append(entry)
+        if len(entries) == _MOST_DRAWN:
+            break
     return chart_of(entries, period, now, context.branding.regional, cut=len(entries) == _MOST_DRAWN)
-
-
-async def _newest(entries: AsyncIterator[LogEntry]) -> AsyncIterator[LogEntry]:
-    """As many of the newest entries as are drawn at most."""
-    left = _MOST_DRAWN
-    async for entry in entries:
-        yield entry
-        left -= 1
-        if not left:
-            return
 
 
 def _key(context: PageContext, health: Mapping[str, Any], key: Mapping[str, Any]) -> KeyRow:
@@ -178,7 +166,7 @@ def _key(context: PageContext, health: Mapping[str, Any], key: Mapping[str, Any]
 
 
 async def _entries(context: PageContext, picked: Mapping[str, str]) -> tuple[tuple[LogEntry, ...], str | None]:
-    """A page of the log; an id may be a request's or a nonce."""
+    """A page of the log; the id is a request id or a nonce."""
     filters = {name: value for name, value in picked.items() if value and name in FILTERS}
     cursor = request.args.get("cursor")
     if not picked["id"]:
@@ -200,28 +188,28 @@ def _attempt(context: PageContext, entry: LogEntry) -> AttemptRow:
         at=at,
         clock=context.formats.clock(entry.received_at),
         day=context.formats.date_unless_today(entry.received_at),
-        mark=mark_of_outcome(entry.status),
+        mark=OUTCOMES[entry.status],
         payload=entry.payload_type or "unknown",
         version=f"v{entry.payload_version}" if entry.payload_version is not None else "",
         code=entry.error_code or "",
         count=entry.count,
-        told=told_of(entry),
+        summary=summary_of(entry),
         key=f"{context.tenant}:{entry.key_version}" if entry.key_version is not None else "",
         source=entry.source_ip or "",
         took=f"{entry.duration_ms} ms" if entry.duration_ms is not None else "",
     )
 
 
-def told_of(entry: LogEntry) -> str:
-    """What happened, in a few words."""
+def summary_of(entry: LogEntry) -> str:
+    """The outcome of an attempt in a few words."""
     count = entry.changes_count or 0
     changes = f"{count} change{'' if count == 1 else 's'}"
     if entry.status == "applied":
         return f"Revision {entry.revision}, {changes}" + ("" if entry.scheme else ", restored")
     if entry.status == "previewed":
         return f"{changes}, nothing written"
-    mending = mending_of(entry)
-    return mending.title if mending else ""
+    remedy = remedy_of(entry)
+    return remedy.title if remedy else ""
 
 
 def _note(entries: tuple[LogEntry, ...]) -> str:
@@ -229,14 +217,14 @@ def _note(entries: tuple[LogEntry, ...]) -> str:
     if not linked:
         return f"{len(entries)} newest"
     sound = all(map(is_intact, linked))
-    word = "Their hashes hold." if sound else "A hash of theirs does not hold: run crm log verify."
-    return f"{len(entries)} shown, {len(linked)} of them verified. {word}"
+    hashes = "Their hashes are valid." if sound else "One of their hashes is invalid. Run crm log verify."
+    return f"{len(entries)} shown, {len(linked)} of them verified. {hashes}"
 
 
 def _paging(picked: Mapping[str, str], following: str | None) -> PageLinks:
-    kept = {name: value for name, value in picked.items() if value}
-    older = f"?{urlencode({**kept, 'cursor': following})}#attempts" if following else ""
-    newest = f"?{urlencode(kept)}#attempts" if request.args.get("cursor") else ""
+    filters = {name: value for name, value in picked.items() if value}
+    older = f"?{urlencode({**filters, 'cursor': following})}#attempts" if following else ""
+    newest = f"?{urlencode(filters)}#attempts" if request.args.get("cursor") else ""
     return PageLinks(previous=newest, next=older, back="Newest", forth="Older")
 
 

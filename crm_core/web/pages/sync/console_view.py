@@ -1,4 +1,4 @@
-"""The sync console as its template takes it."""
+"""The values that the template of the sync console shows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
 from crm_core.web.pages.sync.charts import Chart
-from crm_core.web.pages.sync.push_script import Template
+from crm_core.web.pages.sync.push_template import PushTemplate
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The state in words; ``href`` leads to what is to be mended."""
+    """The state of sync; ``href`` leads to the attempt to fix."""
 
     tone: str
     icon: str
@@ -28,12 +28,6 @@ class PeriodLink(msgspec.Struct, frozen=True):
     href: str
     text: str
     current: bool
-
-
-class RosterView(msgspec.Struct, frozen=True):
-    """The key roster: when it was read."""
-
-    loaded: Moment | None
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,14 +55,14 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     code: str
     count: int
-    told: str
+    summary: str
     key: str
     source: str
     took: str
 
 
 class SectionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A section in force."""
+    """The current revision of a section."""
 
     name: str
     version: int
@@ -79,7 +73,7 @@ class SectionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PluginRow(msgspec.Struct, frozen=True):
-    """A plugin and what it brings."""
+    """A plugin and the parts it provides."""
 
     name: str
     version: str
@@ -89,7 +83,7 @@ class PluginRow(msgspec.Struct, frozen=True):
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything on the page."""
+    """The sync console."""
 
     instance: str
     tenant: str
@@ -98,7 +92,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...]
     periods: tuple[PeriodLink, ...]
     chart: Chart
-    roster: RosterView
+    roster_loaded: Moment | None
     keys: tuple[KeyRow, ...]
     outcomes: tuple[Option, ...]
     types: tuple[Option, ...]
@@ -109,4 +103,4 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     paging: PageLinks
     sections: tuple[SectionRow, ...]
     plugins: tuple[PluginRow, ...]
-    template: Template
+    template: PushTemplate

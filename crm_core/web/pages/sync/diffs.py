@@ -1,4 +1,4 @@
-"""Two JSON values side by side: lines, the words that differ in them, and equal runs folded."""
+"""Two JSON values side by side: lines with the words that differ, and equal runs folded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import msgspec
 
 _CONTEXT: Final = 2
 _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
-_LONGEST: Final = 400  # characters of a line that are looked at word by word
+_LONGEST: Final = 400  # characters of a line that are compared word by word
 
 
 class Piece(NamedTuple):
-    """A stretch of a line; ``marked``: it differs."""
+    """A part of a line; ``marked``: it differs."""
 
     text: str
     marked: bool = False
@@ -30,7 +30,7 @@ class Half(NamedTuple):
 
 
 class DiffLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of both sides, one of them absent where it was added or removed; or a fold of equal lines."""
+    """A line of both sides, of one if it was added or removed; or a number of folded equal lines."""
 
     old: Half | None = None
     new: Half | None = None
@@ -39,7 +39,7 @@ class DiffLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diff(msgspec.Struct, frozen=True):
-    """A diff with the titles of its sides."""
+    """The lines of a diff and the titles of its sides."""
 
     before: str
     after: str
@@ -47,7 +47,7 @@ class Diff(msgspec.Struct, frozen=True):
 
 
 def lines_of(value: Any) -> list[str]:
-    """A JSON value as lines, its members in order."""
+    """A JSON value as indented lines, its members sorted."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
 
 

@@ -1,14 +1,12 @@
-"""A push as a shell script to copy: it signs with a secret that it asks the reader's own machine for."""
+"""A push as a shell script to copy. It reads the signing secret from the environment."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Final
 
-import msgspec
-
 _SCRIPT: Final = """\
-key=$CRM_KEY_HEX   # the secret of {key}, as hex; it is not known to this page
+key=$CRM_KEY_HEX   # the secret of {key} in hex; this page does not know it
 body={body}
 timestamp=$(date +%s)
 nonce=$(openssl rand -hex 16)
@@ -26,22 +24,8 @@ curl -X POST {url} \\
 """
 
 
-class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """The box that shows a request; ``error``: what is wrong with the data."""
-
-    types: tuple[str, ...]
-    type: str
-    mode: str
-    data: str
-    version: int
-    key: str
-    hint: str
-    error: str
-    curl: str
-
-
 def script(*, url: str, instance: str, tenant: str, key_version: int, body: dict[str, Any]) -> str:
-    """The script of a push in the native scheme."""
+    """The script of a push in the scheme crm-sync-v1."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return _SCRIPT.format(
         key=f"{tenant}:{key_version}",
@@ -55,5 +39,5 @@ def script(*, url: str, instance: str, tenant: str, key_version: int, body: dict
 
 
 def _quoted(text: str) -> str:
-    """A text as one word of a POSIX shell."""
+    """The text as one word of a POSIX shell."""
     return "'" + text.replace("'", "'\\''") + "'"

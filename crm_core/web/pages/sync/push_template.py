@@ -1,4 +1,4 @@
-"""The box that shows what a platform would send: from a type, a mode and data to a request to sign and send."""
+"""The form that shows the request for a payload type, a mode and data."""
 
 from __future__ import annotations
 
@@ -6,36 +6,52 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from crm_core.errors import CrmError
 from crm_core.model.strict_json import loads
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.sync.push_script import Template, script
+from crm_core.web.pages.sync.push_script import script
 
 _MODES: Final = {
-    "preview": "Mode is preview: the answer lists what would change, and nothing is written.",
-    "apply": "Mode is apply: the push changes the workspace at once, for everybody.",
+    "preview": "Mode preview: the response lists the changes, and nothing is written.",
+    "apply": "Mode apply: the push changes the workspace immediately, for all users.",
 }
 _FIRST: Final[Mapping[str, Any]] = {"branding": {"title": "Nordwind Reisen", "colors": {"primary": "#0b5fff"}}}
 
 
-def template_of(context: PageContext, health: Mapping[str, Any], wanted: Mapping[str, str]) -> Template:
-    """The request that the form describes; with an error where its data is no JSON."""
+class PushTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """The form and the request that it describes. ``error``: why its data is invalid, or empty."""
+
+    types: tuple[str, ...]
+    type: str
+    mode: str
+    data: str
+    version: int
+    key: str
+    hint: str
+    error: str
+    curl: str
+
+
+def template_of(context: PageContext, health: Mapping[str, Any], form: Mapping[str, str]) -> PushTemplate:
+    """The request that the form describes, or an error if its data is not a JSON object."""
     types = tuple(context.services.registry.payload_types)
-    kind = wanted.get("type", "") if wanted.get("type") in types else "branding" if "branding" in types else types[0]
-    mode = wanted.get("mode", "") if wanted.get("mode") in _MODES else "preview"
-    text = wanted.get("data") or json.dumps(_FIRST.get(kind, {}), indent=2)
+    kind = form.get("type", "") if form.get("type") in types else "branding" if "branding" in types else types[0]
+    mode = form.get("mode", "") if form.get("mode") in _MODES else "preview"
+    text = form.get("data") or json.dumps(_FIRST.get(kind, {}), indent=2)
     data, error = _read(text)
     key = health["expected_key"] or f"{context.tenant}:1"
     version = _version(health, kind, data)
     body = {"tenant": context.tenant, "type": kind, "version": version, "mode": mode, "strategy": "merge", "data": data}
-    shown = script(
+    curl = script(
         url=context.address(f"/api/v1/sync/{kind}"),
         instance=context.services.settings.instance,
         tenant=context.tenant,
         key_version=int(key.rpartition(":")[2]),
         body=body,
     )
-    return Template(
+    return PushTemplate(
         types=types,
         type=kind,
         mode=mode,
@@ -44,7 +60,7 @@ def template_of(context: PageContext, health: Mapping[str, Any], wanted: Mapping
         key=key,
         hint=_MODES[mode],
         error=error,
-        curl="" if error else shown,
+        curl="" if error else curl,
     )
 
 
@@ -53,10 +69,10 @@ def _read(text: str) -> tuple[Any, str]:
         found = loads(text.encode())
     except CrmError as error:
         return {}, error.detail
-    return (found, "") if isinstance(found, dict) else ({}, "Data is a JSON object: it begins with { and ends with }.")
+    return (found, "") if isinstance(found, dict) else ({}, "Enter a JSON object, from { to }.")
 
 
 def _version(health: Mapping[str, Any], kind: str, data: Any) -> int:
-    """The least version that would be taken: above the floors of all sections that the push holds."""
+    """The lowest version that all sections of the push accept."""
     names = data if kind == "combined" else (kind,)
     return max((health["sections"][name]["min_version"] for name in names if name in health["sections"]), default=1)

@@ -1,16 +1,16 @@
-"""The history of a section: revisions side by side with what is in force, a try of a restore, and the restore."""
+"""The history of a section: revisions compared with the current one, and restoring one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from quart import Response, request
 
 from crm_core.errors import CrmError, NotFound
 from crm_core.model.text_types import plain_integer
-from crm_core.sync.apply import Applied
+from crm_core.sync.apply import Applied, Receipt
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice
@@ -21,11 +21,11 @@ from crm_core.workspace import Section
 
 _SHOWN: Final = 50
 _COLORS: Final = {"primary": "primary-text", "accent": "accent-text", "sidebar": "side", "text": "text"}
-"""The pushed colours of branding and the token in which each is read as text or worn."""
+"""The pushed colors of branding, each with the theme token that shows it."""
 
 
 class Swatch(msgspec.Struct, frozen=True):
-    """A colour as pushed and as it is read."""
+    """A color as pushed and as shown."""
 
     name: str
     pushed: str
@@ -33,7 +33,7 @@ class Swatch(msgspec.Struct, frozen=True):
 
 
 class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A kept revision."""
+    """A stored revision."""
 
     revision: int
     version: int
@@ -44,7 +44,7 @@ class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """The history of a section for its page. ``against``: the revision that is compared, 0 where there is none."""
+    """The history of a section. ``against``: the revision to compare with, or empty."""
 
     section: str
     sub: str
@@ -64,25 +64,25 @@ class SectionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def section(context: PageContext, section: str) -> Response:
-    """The history of a section."""
+    """The history of one section."""
     return await _page(context, section, request.args.get("against", ""))
 
 
-async def previewed(context: PageContext, section: str) -> Response:
-    """Try a restore: every check of its data is made, nothing is written."""
+async def preview_restore(context: PageContext, section: str) -> Response:
+    """Run every check of a restore and write nothing."""
     wanted = (await request.form).get("revision", "")
     try:
         receipt = await _restore(context, section, wanted, preview=True)
     except CrmError as error:
         return await _page(context, section, wanted, _refused(error), error.status)
     count, warnings = len(receipt.changes), [one["message"] for one in receipt.warnings]
-    told = f"{count} place{'' if count == 1 else 's'} would change. {' '.join(warnings)}"
-    notice = PageNotice(tone="info", icon="eye", title=f"Revision {wanted} can be restored.", text=told.strip())
+    text = f"{count} value{'' if count == 1 else 's'} would change. {' '.join(warnings)}"
+    notice = PageNotice(tone="info", icon="eye", title=f"Revision {wanted} can be restored.", text=text.strip())
     return await _page(context, section, wanted, notice)
 
 
-async def restored(context: PageContext, section: str) -> Response:
-    """Make an earlier revision the current one, as a new revision."""
+async def restore(context: PageContext, section: str) -> Response:
+    """Write the content of an earlier revision as a new one."""
     wanted = (await request.form).get("revision", "")
     try:
         receipt = await _restore(context, section, wanted, preview=False)
@@ -91,16 +91,16 @@ async def restored(context: PageContext, section: str) -> Response:
     return redirect(context, f"/sync/sections/{section}", f"Revision {wanted} restored as revision {receipt.revision}")
 
 
-async def _restore(context: PageContext, name: str, wanted: str, *, preview: bool) -> Any:
-    known = exchange()
+async def _restore(context: PageContext, name: str, wanted: str, *, preview: bool) -> Receipt:
+    sent = exchange()
     return await context.services.history.restore(
         context.tenant,
         name,
         _number(wanted),
         actor=context.caller.actor,
-        request_id=known.request_id,
-        client_request_id=known.client_request_id,
-        source=known.source,
+        request_id=sent.request_id,
+        client_request_id=sent.client_request_id,
+        source=sent.source,
         preview=preview,
     )
 
@@ -147,7 +147,7 @@ def _chosen(earlier: list[Applied], against: str) -> Applied | None:
 def _diff(context: PageContext, current: Section | None, chosen: Applied | None) -> Diff | None:
     if current is None:
         return None
-    now = f"Revision {current.revision} · version {current.version} · now in force"
+    now = f"Revision {current.revision} · version {current.version} · current"
     if chosen is None:
         return diff_of(current.data, current.data, (now, now))
     before = f"Revision {chosen.revision} · version {chosen.version} · {_moment(context, chosen)}"
@@ -158,21 +158,21 @@ def _heading(name: str, current: Section | None, chosen: Applied | None) -> str:
     if current is None:
         return "No revision"
     title = name.capitalize()
-    return f"{title}: revision {chosen.revision} against {current.revision}" if chosen else f"{title} in force"
+    return f"{title}: revision {chosen.revision} against {current.revision}" if chosen else f"Current {name}"
 
 
 def _note(current: Section | None, chosen: Applied | None) -> str:
     if current is None:
-        return "Every push that is applied shows here"
-    return "What would come back, and what would go" if chosen else "There is no earlier revision to compare it with"
+        return "Applied pushes show here"
+    return "Earlier revision left, current one right" if chosen else "There is no earlier revision to compare with"
 
 
 def _warning(context: PageContext, name: str, chosen: Applied | None, current: Section | None) -> str:
     if chosen is None or current is None:
         return ""
     return (
-        f"{name.capitalize()} goes back to {_moment(context, chosen)} for everybody, at once. This is written as a new "
-        f"revision, so you can return to {current.revision} the same way. Secrets in force stay."
+        f"{name.capitalize()} goes back to {_moment(context, chosen)} immediately and for all users. Restoring writes "
+        f"a new revision, so you can return to {current.revision} the same way. Current secrets stay."
     )
 
 
@@ -205,12 +205,12 @@ def _swatches(context: PageContext, current: Section | None) -> Iterator[Swatch]
 
 
 def _refused(error: CrmError) -> PageNotice:
-    told = " ".join(finding.message for finding in error.errors) or error.detail
-    return PageNotice(tone="bad", icon="alert", title="This revision cannot be restored.", text=told)
+    text = " ".join(finding.message for finding in error.errors) or error.detail
+    return PageNotice(tone="bad", icon="alert", title="This revision cannot be restored.", text=text)
 
 
 def _number(text: str) -> int:
     number = plain_integer(text, least=0, most=10**9)
     if number is None:
-        raise NotFound("There is no such revision.")
+        raise NotFound("This revision does not exist.")
     return number
