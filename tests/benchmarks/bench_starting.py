@@ -54,12 +54,12 @@ def measurements(folder: Path) -> Iterator[Measurement]:
     yield Measurement(name="starting.command", what="CPU of crm tenant list", unit=" s", a=listed, most=0.45, goal=0.3)
     yield Measurement(
         name="starting.command_ratio", what=f"the same against {SMALL}",
-        a=listed, b=importing(box.environ, SMALL), most=5, goal=4,
+        a=listed, b=importing(box.environ, SMALL), most=4, goal=3.5,
     )  # fmt: skip
     yield Measurement(
-        name="starting.server", what="CPU of crm serve until it is ready", unit=" s", a=served, most=0.9, goal=0.5
+        name="starting.server", what="CPU of crm serve until it is ready", unit=" s", a=served, most=0.75, goal=0.5
     )
     yield Measurement(
         name="starting.server_ratio", what=f"the same against {SERVER}",
-        a=served, b=importing(box.environ, SERVER), most=2.2, goal=1.6,
+        a=served, b=importing(box.environ, SERVER), most=1.6, goal=1.4,
     )  # fmt: skip
