@@ -1,4 +1,4 @@
-"""What one unit changes, as a journal line holds it."""
+"""The changes of one unit, as stored in a journal line."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ encode = msgspec.json.Encoder().encode
 
 
 def one_line(text: bytes) -> msgspec.Raw:
-    """JSON text that fits into a line: a line feed can only be white space there. Raises ValueError."""
+    """JSON text that fits into a line: a line feed in JSON can only be white space. Raises ValueError."""
     msgspec.json.decode(text, type=msgspec.Raw)
     if b"\n" in text or b"\r" in text:
         text = text.replace(b"\n", b" ").replace(b"\r", b" ")
@@ -58,7 +58,7 @@ def one_line(text: bytes) -> msgspec.Raw:
 def storable(indexes: Mapping[str, IndexValue]) -> dict[str, IndexValue]:
     """A copy of index values, each of a kind that can be read back. Raises ValueError."""
     for name, value in indexes.items():
-        if isinstance(value, str) or value is None:  # most are
+        if isinstance(value, str) or value is None:  # the usual case
             continue
         if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
             continue

@@ -23,10 +23,10 @@ def ending(length: int, checksum: int) -> bytes:
 
 
 def check_whole(data: bytes) -> int:
-    """Where the ending begins. Raises NewerFormat, Damaged."""
+    """The length without the ending. Raises NewerFormat, Damaged."""
     if not data:
         raise Damaged("is empty")
-    if (number := stated_format(data)) > FORMAT:  # believed first: a newer format may have another checksum
+    if (number := stated_format(data)) > FORMAT:  # before the checksum, which a newer format may compute otherwise
         raise NewerFormat(number)
     end = data.rfind(_MARK)
     if end < 0 or data[end:] != ending(end, crc32(memoryview(data)[:end])):

@@ -1,4 +1,4 @@
-"""The file system as the store sees it: every call that can fail or tear goes through one small object."""
+"""The file system as the store uses it: one small object with every call that can fail or be torn."""
 
 # ruff: noqa: D102 -- Disk documents each call
 
@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -14,27 +15,27 @@ from typing import Protocol
 class Disk(Protocol):
     """The calls a store makes. ``OSError`` is the only failure; ``write`` may write less than it was given.
 
-    A file that was removed takes no more writes.
+    Writing to a removed file fails.
     """
 
     def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
-        """Open for appending; with ``create`` make a new, empty file (mode 0600), replacing what is there.
+        """Open for appending; ``create`` makes a new, empty file (mode 0600), replacing an existing one.
 
-        ``durable``: each write comes back when its bytes are durable, as if a sync came with it: one system call
-        where two would have the thread wait for the interpreter in between.
+        ``durable``: each write returns when its bytes are durable, as if a sync followed. One system call instead of
+        two spares the thread a wait for the interpreter in between.
         """
 
     def write(self, handle: int, data: bytes) -> int:
-        """Append; returns how many bytes were taken."""
+        """Append; return the number of bytes written."""
 
     def sync(self, handle: int) -> None:
-        """Make what was written durable (fdatasync)."""
+        """Make the written bytes durable (fdatasync)."""
 
     def truncate(self, handle: int, length: int) -> None:
-        """Cut an open file."""
+        """Truncate an open file."""
 
     def close(self, handle: int) -> None:
-        """Let go of an open file."""
+        """Close an open file."""
 
     def read(self, path: Path) -> bytes:
         """All of a file."""
@@ -46,7 +47,7 @@ class Disk(Protocol):
         """Length of a file in bytes."""
 
     def names(self, folder: Path) -> list[str]:
-        """What a folder holds, sorted."""
+        """The names in a folder, sorted."""
 
     def exists(self, path: Path) -> bool:
         """Whether there is a file or folder."""
@@ -55,13 +56,13 @@ class Disk(Protocol):
         """Permission bits."""
 
     def replace(self, source: Path, target: Path) -> None:
-        """Rename, over what is there."""
+        """Rename, replacing an existing file."""
 
     def remove(self, path: Path) -> None:
         """Remove a file."""
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder (mode 0700); one that is there is fine."""
+        """Make a folder (mode 0700) unless it exists."""
 
     def remove_folder(self, path: Path) -> None:
         """Remove an empty folder."""
@@ -80,11 +81,11 @@ class RealDisk:
         return os.open(path, flags, 0o600)
 
     def write(self, handle: int, data: bytes) -> int:
-        taken = os.write(handle, data)
+        written = os.write(handle, data)
         if not os.fstat(handle).st_nlink:
-            # The kernel takes bytes for a file that somebody has removed, and no restart would find them.
+            # The kernel accepts bytes for a removed file, and no restart would find them.
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-        return taken
+        return written
 
     def sync(self, handle: int) -> None:
         os.fdatasync(handle)
@@ -135,32 +136,41 @@ class RealDisk:
 
 
 def write_all(disk: Disk, handle: int, data: bytes) -> None:
-    """Append all of ``data``, however little the disk takes at a time."""
-    while (taken := disk.write(handle, data)) < len(data):
-        if taken <= 0:
-            raise OSError(5, "the disk took nothing")
-        data = data[taken:]
+    """Append all of ``data``, even if the disk accepts only a part at a time."""
+    while (written := disk.write(handle, data)) < len(data):
+        if written <= 0:
+            raise OSError(5, "the disk accepted no bytes")
+        data = data[written:]
 
 
 def write_file(disk: Disk, path: Path, data: bytes) -> None:
-    """Put a whole file in place so that a reader, or a power cut, sees the old one or the new one."""
+    """Replace a whole file so that a reader, or a power cut, sees the old one or the new one. Raises OSError."""
+    write_chunks(disk, path, (data,))
+
+
+def write_chunks(disk: Disk, path: Path, chunks: Iterable[bytes]) -> int:
+    """``write_file`` for data in chunks; return its length in bytes. Raises what the iterable raises too."""
     fresh = path.with_name(path.name + ".new")
+    length = 0
     handle = disk.open(fresh, create=True)
     try:
         try:
-            write_all(disk, handle, data)
+            for chunk in chunks:
+                write_all(disk, handle, chunk)
+                length += len(chunk)
             disk.sync(handle)
         finally:
             disk.close(handle)
         disk.replace(fresh, path)
-    except OSError:
+    except BaseException:
         drop(disk, fresh)
         raise
     disk.sync_folder(path.parent)
+    return length
 
 
 def move_aside(disk: Disk, path: Path) -> Path:
-    """Move a file that cannot be trusted out of the way under a name that nothing else has."""
+    """Rename a file that cannot be trusted to a free ``NAME.damaged-N``."""
     number = 1
     while disk.exists(aside := path.with_name(f"{path.name}.damaged-{number}")):
         number += 1
@@ -170,6 +180,6 @@ def move_aside(disk: Disk, path: Path) -> Path:
 
 
 def drop(disk: Disk, path: Path) -> None:
-    """Remove a file that is no longer needed; one that will not go now goes another time."""
+    """Remove a file that is no longer needed, if possible."""
     with contextlib.suppress(OSError):
         disk.remove(path)

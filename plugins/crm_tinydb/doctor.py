@@ -1,4 +1,4 @@
-"""What is wrong with a tenant's folder, in sentences."""
+"""Find the problems of a tenant's folder, as clauses for a report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crm_tinydb.segments import PREVIOUS, Segment, segment_bytes
 
 
 def examine(disk: Disk, folder: Path, segments: tuple[Segment, ...]) -> list[str]:
-    """Read every file that is not read while the tenant is open; also permissions and leftovers. Raises OSError."""
+    """Check files that an open tenant does not read, permissions and leftovers. Raises OSError."""
     problems = _names(disk, folder)
     for path in stores(disk, folder).values():
         try:

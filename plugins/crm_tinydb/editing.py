@@ -1,4 +1,4 @@
-"""TinyDB's way of writing, made safe: what a caller edits in place becomes puts and deletes."""
+"""Writes through TinyDB, made safe: edits in place become puts and deletes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Editing = Callable[[list[Put], list[Delete]], None]
 
 
 class InMemoryStorage(Storage):
-    """The storage behind tables whose rows are in memory: there is no file that TinyDB may write."""
+    """The storage of tables whose rows are in memory: TinyDB has no file to write."""
 
     def read(self) -> dict[str, dict[str, Any]] | None:
-        """Nothing: the tables answer themselves."""
+        """Return nothing: the tables have the rows."""
         return None
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:  # noqa: ARG002 -- TinyDB names it
-        """Refused: TinyDB would rewrite a whole file in place."""
-        raise RuntimeError("Tables of a store are written by units: commit one.")
+        """Refuse: TinyDB would rewrite a whole file in place."""
+        raise RuntimeError("Tables of a store are read-only. Commit a unit to change them.")
 
 
 class FoldedStorage(Storage):
-    """Opens a folded file with TinyDB, checked against its checksum and for reading only.
+    """Opens a folded file with TinyDB, read-only and checked against its checksum.
 
     ``TinyDB(path, storage=FoldedStorage).table("customers").all()``; reading raises ``Damaged``.
     """
@@ -40,7 +40,7 @@ class FoldedStorage(Storage):
         self._path = Path(path)
 
     def read(self) -> dict[str, dict[str, Any]] | None:
-        """All tables but the checksum."""
+        """All tables except the checksum."""
         data = RealDisk().read(self._path)
         check_whole(data)
         tables: dict[str, dict[str, Any]] = msgspec.json.decode(data)
@@ -48,20 +48,20 @@ class FoldedStorage(Storage):
         return tables
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:  # noqa: ARG002 -- TinyDB names it
-        """Refused: the next fold would undo it."""
-        raise RuntimeError("A folded file is an image of the store: commit a unit instead.")
+        """Refuse: the next fold would undo it."""
+        raise RuntimeError("A folded file is read-only: the next fold replaces it. Commit a unit instead.")
 
 
 def opened_row(
     id_: str, revision: int, body: bytes, names: tuple[str, ...], values: tuple[IndexValue, ...]
 ) -> dict[str, object]:
-    """A row as the TinyDB document that the folded file shows."""
+    """A row as a TinyDB document, as in the folded file."""
     indexes = dict(zip(names, values, strict=True))
     return {"id": id_, "revision": revision, "indexes": indexes, "body": msgspec.json.decode(body)}
 
 
 def differences(collection: str, read: Callable[[], Rows], updater: Edit) -> tuple[list[Put], list[Delete]]:
-    """What an updater changes in a table, as the parts of a unit."""
+    """The changes of an updater to a table, as parts of a unit."""
     before, after = read(), read()
     updater(after)
     deletes = [Delete(collection, id_) for id_ in before if id_ not in after]

@@ -1,7 +1,7 @@
-"""The folded file: a tenant at rest, as JSON that stock TinyDB opens.
+"""The folded file: a whole tenant as JSON that stock TinyDB opens.
 
-Each collection is a table of ``{"id", "revision", "indexes", "body"}``; ``_store`` and ``_claims`` are the store's
-own. Every row stands on its own line, and the last table, ``_check``, holds the CRC-32 of all bytes before it.
+Each collection is a table of ``{"id", "revision", "indexes", "body"}``; ``_store`` and ``_claims`` belong to the
+store. Every row has its own line, and the last table, ``_check``, has the CRC-32 of all bytes before it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.checksum import check_whole, ending
 from crm_tinydb.collection import Collection
-from crm_tinydb.disk import Disk, drop, write_all
+from crm_tinydb.disk import Disk, write_chunks
 from crm_tinydb.framing import FORMAT, Damaged, check_format
 from crm_tinydb.index import Row
 from crm_tinydb.segments import Segment
-from crm_tinydb.state import Holding, State
+from crm_tinydb.state import ClaimValue, State
 
-SLICE = 200  # rows encoded before the thread lets others run
+SLICE = 200  # rows encoded before the thread pauses
 CHUNK = 1 << 18  # bytes per write
 _json = msgspec.json.Encoder().encode
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The table ``_store``: what is true of the whole tenant at this generation."""
+    """The table ``_store``: the facts of the whole tenant at this generation."""
 
     format: int = FORMAT
     generation: int
@@ -62,7 +62,7 @@ class StoredClaim(msgspec.Struct, frozen=True):
 
 
 class Folded(msgspec.Struct, frozen=True):
-    """What a folded file holds; ``log`` and ``ring`` only in a backup."""
+    """The content of a folded file; ``log`` and ``ring`` only in a backup."""
 
     summary: Summary
     state: State
@@ -72,15 +72,11 @@ class Folded(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A tenant as of one moment, shallow copies that nobody changes."""
+    """A tenant at one moment, as shallow copies that never change."""
 
+    summary: Summary
     collections: tuple[tuple[str, dict[str, Row]], ...]
-    claims: dict[tuple[str, str], Holding]
-    seq: int
-    revision: int
-    now: int
-    head: Head
-    forgotten: dict[str, int]
+    claims: dict[tuple[str, str], ClaimValue]
 
 
 def store_name(generation: int) -> str:
@@ -88,44 +84,32 @@ def store_name(generation: int) -> str:
     return f"store-{generation:08d}.json"
 
 
-def snapshot(state: State) -> Snapshot:
+def snapshot(state: State, generation: int, anchor: Head, segments: tuple[Segment, ...] = ()) -> Snapshot:
     """Freeze a state; costs a shallow copy."""
-    return Snapshot(
-        collections=tuple((name, dict(held.rows)) for name, held in sorted(state.collections.items())),
-        claims=dict(state.claims),
+    summary = Summary(
+        generation=generation,
         seq=state.seq,
         revision=state.revision,
         now=state.now,
         head=state.head,
-        forgotten=dict(state.forgotten),
-    )
-
-
-def summary_of(frozen: Snapshot, generation: int, anchor: Head, segments: tuple[Segment, ...]) -> Summary:
-    """The ``_store`` table of a snapshot."""
-    return Summary(
-        generation=generation,
-        seq=frozen.seq,
-        revision=frozen.revision,
-        now=frozen.now,
-        head=frozen.head,
         anchor=anchor,
-        forgotten=frozen.forgotten,
+        forgotten=dict(state.forgotten),
         segments=segments,
     )
+    collections = tuple((name, dict(rows.rows)) for name, rows in sorted(state.collections.items()))
+    return Snapshot(summary, collections, dict(state.claims))
 
 
 Table = tuple[str, Iterator[bytes]]
 
 
-def tables(summary: Summary, frozen: Snapshot, *more: tuple[str, Iterable[LogEntry]]) -> Iterator[Table]:
-    """All tables of a folded file as encoded rows."""
-    yield "_store", iter((_json(summary),))
+def _tables(frozen: Snapshot, more: Iterable[tuple[str, Iterable[LogEntry]]]) -> Iterator[Table]:
+    yield "_store", iter((_json(frozen.summary),))
     yield (
         "_claims",
         (
-            _json(StoredClaim(kind, key, msgspec.Raw(held[0]), held[1], held[2]))
-            for (kind, key), held in frozen.claims.items()
+            _json(StoredClaim(kind, key, msgspec.Raw(evidence), expires, stamp))
+            for (kind, key), (evidence, expires, stamp) in frozen.claims.items()
         ),
     )
     for name, rows in frozen.collections:
@@ -140,46 +124,40 @@ def tables(summary: Summary, frozen: Snapshot, *more: tuple[str, Iterable[LogEnt
         yield name, (_json(entry) for entry in entries)
 
 
-def _pieces(content: Iterable[Table], rest: Callable[[], None]) -> Iterator[bytes]:
+def _pieces(content: Iterable[Table], pause: Callable[[], None]) -> Iterator[bytes]:
     opening = b"{\n"
     for name, rows in content:
         yield opening + _json(name) + b":{\n"
         for number, row in enumerate(rows, 1):
             yield b'%b"%d":%b' % (b"" if number == 1 else b",\n", number, row)
             if number % SLICE == 0:
-                rest()
+                pause()
         opening = b"\n},\n"
     yield b"\n}"
 
 
-def write_folded(disk: Disk, path: Path, content: Iterable[Table], rest: Callable[[], None]) -> int:
-    """Write a folded file so that the old one, or nothing, stays until the new one is whole; its length in bytes.
+def write_folded(
+    disk: Disk, path: Path, frozen: Snapshot, *more: tuple[str, Iterable[LogEntry]], pause: Callable[[], None]
+) -> int:
+    """Write a folded file, with tables of log entries after the rest; return its length in bytes.
 
-    Raises OSError.
+    Raises OSError; until the new file is complete the old one, or nothing, stays.
     """
-    fresh = path.with_name(path.name + ".new")
-    handle = disk.open(fresh, create=True)
-    try:
-        try:
-            checksum = length = 0
-            held = bytearray()
-            for piece in _pieces(content, rest):
-                held += piece
-                if len(held) >= CHUNK:
-                    checksum, length = crc32(held, checksum), length + len(held)
-                    write_all(disk, handle, bytes(held))
-                    held.clear()
-            checksum, length = crc32(held, checksum), length + len(held)
-            write_all(disk, handle, bytes(held) + ending(length, checksum))
-            disk.sync(handle)
-        finally:
-            disk.close(handle)
-        disk.replace(fresh, path)
-        disk.sync_folder(path.parent)
-    except OSError:
-        drop(disk, fresh)
-        raise
-    return length
+    return write_chunks(disk, path, _chunks(_pieces(_tables(frozen, more), pause)))
+
+
+def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces joined for fewer writes, then the ending with their checksum."""
+    checksum = length = 0
+    buffer = bytearray()
+    for piece in pieces:
+        buffer += piece
+        if len(buffer) >= CHUNK:
+            checksum, length = crc32(buffer, checksum), length + len(buffer)
+            yield bytes(buffer)
+            buffer.clear()
+    checksum, length = crc32(buffer, checksum), length + len(buffer)
+    yield bytes(buffer) + ending(length, checksum)
 
 
 _row_decoder = msgspec.json.Decoder(StoredRow)
@@ -188,7 +166,7 @@ _entry_decoder = msgspec.json.Decoder(LogEntry)
 
 
 def read_folded(data: bytes) -> Folded:
-    """What a folded file holds. Raises Damaged."""
+    """Read a folded file. Raises Damaged."""
     end = check_whole(data)
     try:
         return _read(data[:end])
@@ -198,28 +176,28 @@ def read_folded(data: bytes) -> Folded:
 
 def _read(data: bytes) -> Folded:
     state = State()
-    claims: dict[tuple[str, str], Holding] = {}
+    claims: dict[tuple[str, str], ClaimValue] = {}
     extra: dict[str, list[LogEntry]] = {"_log": [], "_ring": []}
     summary: Summary | None = None
     name = ""
     rows: dict[str, Row] = {}
-    held: Collection | None = None
+    collection: Collection | None = None
     for line in _lines(data):
         if line.endswith(b":{"):
             name = msgspec.json.decode(line[:-2], type=str)
-            rows, held = {}, (None if name.startswith("_") else Collection(name))
-            if held is not None:
-                state.collections[name] = held
+            rows, collection = {}, (None if name.startswith("_") else Collection(name))
+            if collection is not None:
+                state.collections[name] = collection
         elif line in {b"{", b""}:
             continue
         elif line in {b"}", b"},"}:
-            if held is not None:
-                held.fill(rows)
+            if collection is not None:
+                collection.fill(rows)
         else:
             text = line[line.index(b":") + 1 :].removesuffix(b",")
-            if held is not None:
+            if collection is not None:
                 row = _row_decoder.decode(text)
-                rows[row.id] = held.row(row.revision, bytes(row.body), row.indexes)
+                rows[row.id] = collection.row(row.revision, bytes(row.body), row.indexes)
             elif name == "_store":
                 summary = _summary(text)
             elif name == "_claims":
@@ -229,7 +207,7 @@ def _read(data: bytes) -> Folded:
                 extra[name].append(_entry_decoder.decode(text))
     if summary is None:
         raise ValueError("the table _store is missing")
-    state.hold(claims)
+    state.load_claims(claims)
     state.seq, state.revision, state.now, state.head = summary.seq, summary.revision, summary.now, summary.head
     state.forgotten = dict(summary.forgotten)
     return Folded(summary, state, len(data), tuple(extra["_log"]), tuple(extra["_ring"]))
@@ -247,16 +225,3 @@ def _summary(text: bytes) -> Summary:
     raw: dict[str, Any] = msgspec.json.decode(text)
     check_format(raw.get("format"))
     return msgspec.convert(raw, Summary, str_keys=True)
-
-
-__all__ = [
-    "Folded",
-    "Snapshot",
-    "Summary",
-    "read_folded",
-    "snapshot",
-    "store_name",
-    "summary_of",
-    "tables",
-    "write_folded",
-]

@@ -1,4 +1,4 @@
-"""The format that a tenant's files were written in, looked at before anything in its folder is changed."""
+"""The format of a tenant's files, checked before anything in its folder is changed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import msgspec
 
 from crm_tinydb.checksum import stated_format
 from crm_tinydb.disk import Disk
-from crm_tinydb.framing import FORMAT, NewerFormat, opened
+from crm_tinydb.framing import FORMAT, NewerFormat, unframed
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.segments import PREVIOUS
 
 IDENTITY = "identity"
 IDENTITY_TEXT = b"crm tenant store, format %d\n" % FORMAT
-LOOKED_AT = 512  # bytes from the start of a file: its format is among them
+HEAD_BYTES = 512  # bytes from the start of a file: its format is among them
 
 _IDENTITY = re.compile(rb"crm tenant store, format (\d{1,9})\b")
 _STORE_NAME = re.compile(r"store-\d+\.json")
@@ -25,7 +25,7 @@ _LINES_NAME = re.compile(r"journal-\d+\.log|log-\d+-\d+\.seg|" + re.escape(RING)
 
 
 class NewerStore(Exception):
-    """A tenant's folder that a newer version has written to. ``clause`` names a file and its format."""
+    """A newer version wrote to a tenant's folder. ``clause`` names a file and its format."""
 
     def __init__(self, clause: str) -> None:
         super().__init__(
@@ -43,7 +43,7 @@ class _Header(msgspec.Struct):
 def newer_file(disk: Disk, folder: Path) -> str:
     """The first of a tenant's files that a newer version wrote and its format, as a clause; empty if there is none.
 
-    One such file is enough: another version has written here, and what it wrote must not be guessed at. Raises OSError.
+    One such file is enough to refuse the tenant: its content must not be guessed. Raises OSError.
     """
     places = [place for place in (folder, folder / PREVIOUS) if disk.exists(place)]
     for path in (place / name for place in places for name in disk.names(place)):
@@ -62,40 +62,40 @@ def refuse_newer(disk: Disk, folder: Path) -> None:
         raise NewerStore(newer)
 
 
-def newer_files(disk: Disk, home: Path, tenants: Iterable[str]) -> dict[str, str]:
-    """``newer_file`` of those tenants that have one, by name. A folder that cannot be read is left to its opening."""
+def newer_files(disk: Disk, tenants_dir: Path, tenants: Iterable[str]) -> dict[str, str]:
+    """``newer_file`` of the tenants that have one, by name. Folders that cannot be read are skipped."""
     found = {}
     for tenant in sorted(tenants):
         with suppress(OSError):
-            if newer := newer_file(disk, home / tenant):
+            if newer := newer_file(disk, tenants_dir / tenant):
                 found[tenant] = newer
     return found
 
 
-def newer_identities(disk: Disk, home: Path, tenants: Iterable[str]) -> set[str]:
-    """The tenants whose file ``identity`` is of a newer format: a look at all of them costs one small read each."""
+def newer_identities(disk: Disk, tenants_dir: Path, tenants: Iterable[str]) -> set[str]:
+    """The tenants whose file ``identity`` has a newer format; costs one small read each."""
     found = set()
     for tenant in tenants:
         with suppress(OSError):
-            if _format_of(IDENTITY, disk, home / tenant / IDENTITY) > FORMAT:
+            if _format_of(IDENTITY, disk, tenants_dir / tenant / IDENTITY) > FORMAT:
                 found.add(tenant)
     return found
 
 
 def _format_of(name: str, disk: Disk, path: Path) -> int:
-    """The format that a file names; 0 for a file that names none, which is damaged or is not one of the store's."""
+    """The format that a file names; 0 if it names none: it is damaged, or not a file of the store."""
     if name == IDENTITY:
-        found = _IDENTITY.match(disk.read_start(path, LOOKED_AT))
+        found = _IDENTITY.match(disk.read_start(path, HEAD_BYTES))
         return int(found[1]) if found else 0
     if _STORE_NAME.fullmatch(name):
-        return stated_format(disk.read_start(path, LOOKED_AT))
+        return stated_format(disk.read_start(path, HEAD_BYTES))
     if _LINES_NAME.fullmatch(name):
-        return _format_of_lines(disk.read_start(path, LOOKED_AT))
+        return _format_of_lines(disk.read_start(path, HEAD_BYTES))
     return 0
 
 
 def _format_of_lines(data: bytes) -> int:
-    text = opened(data.partition(b"\n")[0])
+    text = unframed(data.partition(b"\n")[0])
     try:
         return 0 if text is None else msgspec.json.decode(text, type=_Header).format
     except msgspec.MsgspecError:

@@ -1,7 +1,7 @@
 """Checksummed lines: eight hex digits of CRC-32, a space, one JSON value, LF.
 
-Every file that grows (journal, ring, log segments) is made of them. The first is a header that names the
-kind of file, its format and its generation.
+Files that grow (journal, ring, log segments) consist of them. The first is a header with the kind of file, its format
+and its generation.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ class Damaged(Exception):
     def __init__(self, reason: str, good: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.good = good  # how many bytes from the start can be trusted
+        self.good = good  # bytes from the start that can be trusted
 
 
 class NewerFormat(Damaged):
-    """A file that a newer version wrote. It is not damaged: opening a tenant refuses it before it changes anything."""
+    """A file of a newer version, which is not damaged: opening a tenant refuses it before it changes anything."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"has format {number}, this version reads format {FORMAT}")
 
 
 class Header(msgspec.Struct, frozen=True):
-    """The first line of a file. ``base``: the seq of the unit or entry that came before the file's first."""
+    """The first line of a file. ``base``: the seq of the unit or entry before the file's first."""
 
     kind: str
     format: int
@@ -40,18 +40,18 @@ class Header(msgspec.Struct, frozen=True):
     base: int = 0
 
 
-def sealed(text: bytes) -> bytes:
+def framed(text: bytes) -> bytes:
     """A JSON text without line feeds as a checksummed line."""
     return b"%08x %b\n" % (crc32(text), text)
 
 
 def header_line(kind: str, generation: int, base: int = 0) -> bytes:
     """The first line of a file of this format."""
-    return sealed(msgspec.json.encode(Header(kind, FORMAT, generation, base)))
+    return framed(msgspec.json.encode(Header(kind, FORMAT, generation, base)))
 
 
-def opened(line: bytes) -> bytes | None:
-    """The JSON text of a line without its LF, or None where the checksum does not fit."""
+def unframed(line: bytes) -> bytes | None:
+    """The JSON text of a line without its LF, or None if the checksum does not fit."""
     if len(line) < 10 or line[8:9] != b" ":
         return None
     text = line[9:]
@@ -67,11 +67,11 @@ def check_format(number: object) -> None:
 
 
 def read_header(data: bytes, kind: str) -> tuple[Header, int]:
-    """The header and where the next line begins. Raises Damaged."""
+    """The header and the start of the next line. Raises Damaged."""
     if not data:
         raise Damaged("is empty")
     end = data.find(b"\n")
-    text = opened(data[:end]) if end >= 0 else None
+    text = unframed(data[:end]) if end >= 0 else None
     if text is None:
         raise Damaged("has no readable first line")
     try:
@@ -85,18 +85,16 @@ def read_header(data: bytes, kind: str) -> tuple[Header, int]:
 
 
 def read_lines(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
-    """Each line's text and where it ends. Stops before a torn last line; raises Damaged at anything else."""
+    """Each line's text and end. Stops before a torn last line; raises Damaged at any other defect."""
     while start < len(data):
         end = data.find(b"\n", start)
         if end < 0:
             if b"\0" in data[start:]:
                 raise Damaged("has zeros where its end should be", start)
-            if (
-                opened(data[start:-1]) is not None
-            ):  # a crash cuts a line short; it does not put a byte in place of its LF
+            if unframed(data[start:-1]) is not None:  # a crash cuts a line short; it does not replace its LF
                 raise Damaged(f"has a line that does not fit its checksum at byte {start}", start)
             return
-        text = opened(data[start:end])
+        text = unframed(data[start:end])
         if text is None:
             raise Damaged(f"has a line that does not fit its checksum at byte {start}", start)
         start = end + 1
@@ -108,4 +106,4 @@ def decoded(text: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
         return decoder.decode(text)
     except msgspec.MsgspecError as error:
-        raise Damaged(f"holds a line that cannot be understood ({error})") from None
+        raise Damaged(f"has a line that cannot be understood ({error})") from None

@@ -1,7 +1,7 @@
-"""How units get to the disk: in batches, one in the air at a time; whoever queues meanwhile shares the next.
+"""Group commit: units are written in batches, one at a time; units queued in the meantime share the next batch.
 
-A batch is one append and one sync. When it fails everything queued fails with it, and nothing flies until the journal
-has been mended.
+A batch is one append and one sync. If it fails, everything queued fails with it, and nothing is written until the
+journal is repaired.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from crm_tinydb.workers import Workers
 
 PROBE_EVERY = 1.0  # seconds between attempts to write again
 BATCH = 4 << 20  # bytes that one sync carries at most
-SLICE = 200  # documents taken over before others get their turn
+SLICE = 200  # documents published before the loop runs other tasks
 
 
 class Queued(msgspec.Struct):
@@ -42,17 +42,17 @@ class Queued(msgspec.Struct):
 
 
 def refusal(error: OSError) -> StorageFull | StorageUnavailable:
-    """What the caller is told about a failed write."""
+    """The error for the caller of a failed write."""
     if error.errno in NO_SPACE:
-        return StorageFull("The disk has no space for the write; free some, then repeat.", retry_after=5)
-    return StorageUnavailable("The tenant's files cannot be written at present; repeat later.", retry_after=5)
+        return StorageFull("The disk has no space for this write. Free some space, then try again.", retry_after=5)
+    return StorageUnavailable("The tenant's files cannot be written now. Try again later.", retry_after=5)
 
 
 class GroupCommit:
     """The queue of one tenant.
 
-    ``show`` makes units that have landed visible and answers; ``drop`` forgets what is queued; ``meanwhile`` is what
-    there is to do while the disk is at work.
+    ``publish`` makes durable units visible and answers; ``discard`` forgets what is queued; ``meanwhile`` is work to do
+    while the disk is busy.
     """
 
     def __init__(
@@ -61,49 +61,49 @@ class GroupCommit:
         *,
         workers: Workers,
         appenders: Workers,
-        show: Callable[[list[Queued]], None],
-        drop: Callable[[], None],
+        publish: Callable[[list[Queued]], None],
+        discard: Callable[[], None],
         meanwhile: Callable[[], None],
     ) -> None:
-        self.journal = journal  # None: there is none that can be trusted
+        self.journal = journal  # None: no journal can be trusted
         self.failure: OSError | None = None
         self._workers, self._appenders = workers, appenders
-        self._show, self._drop, self._meanwhile = show, drop, meanwhile
+        self._publish, self._discard, self._meanwhile = publish, discard, meanwhile
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Queued] = deque()  # the batch in the air, and what came after it
-        self._in_air: list[Queued] = []
-        self._due = False  # whether a launch has been asked for
-        self._landing: list[asyncio.Future[None]] = []
-        self._grounded = asyncio.Lock()
+        self._queue: deque[Queued] = deque()  # the batch in flight, then later units
+        self._in_flight: list[Queued] = []
+        self._scheduled = False  # whether the loop will call _start_batch
+        self._waiters: list[asyncio.Future[None]] = []
+        self._paused = asyncio.Lock()
         self._probe: asyncio.Task[None] | None = None
 
     @property
     def queued(self) -> bool:
-        """Whether units are in the air or wait for it."""
+        """Whether units are in flight or waiting."""
         return bool(self._queue)
 
     @property
     def busy(self) -> bool:
-        """Whether anything is under way, a probe included."""
-        return bool(self._queue or self._probe) or self._grounded.locked()
+        """Whether anything is in progress, including a probe."""
+        return bool(self._queue or self._probe) or self._paused.locked()
 
     def add(self, unit: Queued) -> None:
-        """Queue a unit; its answer comes once it is durable, and shown."""
+        """Queue a unit; it is answered when it is durable and visible."""
         self._queue.append(unit)
-        self._soon()
+        self._schedule()
 
-    def _soon(self) -> None:
-        """Launch after everybody who is about to write has queued."""
-        if not self._due:
-            self._due = True
-            self._loop.call_soon(self._launch)
+    def _schedule(self) -> None:
+        """Start a batch after all callers that are about to write have queued."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._start_batch)
 
-    def _launch(self) -> None:
-        self._due = False
-        if self._queue and not self._in_air and not self._grounded.locked() and self.journal is not None:
-            self._in_air = self._batch()
-            data = b"".join([queued.line for queued in self._in_air])
-            self._appenders.call(partial(self.journal.append, data), self._land)
+    def _start_batch(self) -> None:
+        self._scheduled = False
+        if self._queue and not self._in_flight and not self._paused.locked() and self.journal is not None:
+            self._in_flight = self._batch()
+            data = b"".join([queued.line for queued in self._in_flight])
+            self._appenders.call(partial(self.journal.append, data), self._written)
         self._meanwhile()
 
     def _batch(self) -> list[Queued]:
@@ -116,67 +116,67 @@ class GroupCommit:
             batch.append(queued)
         return batch
 
-    def _land(self, _: None, failure: Exception | None) -> None:
+    def _written(self, _: None, failure: Exception | None) -> None:
         if failure is None:
-            self._arrive()
+            self._publish_slice()
         else:
-            self._in_air = []
-            self.failed(failure if isinstance(failure, OSError) else OSError(errno.EIO, repr(failure)))
+            self._in_flight = []
+            self.fail(failure if isinstance(failure, OSError) else OSError(errno.EIO, repr(failure)))
 
-    def _arrive(self) -> None:
-        """Show a slice of what has landed, and the rest after others have had their turn."""
-        landed, self._in_air = self._in_air, []
+    def _publish_slice(self) -> None:
+        """Publish some of a durable batch, and the rest after other tasks have run."""
+        durable, self._in_flight = self._in_flight, []
         writes = 0
-        for number, queued in enumerate(landed, 1):
+        for number, queued in enumerate(durable, 1):
             self._queue.popleft()
             writes += queued.writes
             if writes >= SLICE:
-                landed, self._in_air = landed[:number], landed[number:]
+                durable, self._in_flight = durable[:number], durable[number:]
                 break
-        self._show(landed)
-        if self._in_air:
+        self._publish(durable)
+        if self._in_flight:
             self._meanwhile()
-            self._loop.call_soon(self._arrive)
+            self._loop.call_soon(self._publish_slice)
         else:
-            self._tell_landed()
+            self._batch_ended()
 
-    def _tell_landed(self) -> None:
-        waiting, self._landing = self._landing, []
-        for waiter in waiting:
+    def _batch_ended(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
         if self._queue:
-            self._soon()
+            self._schedule()
 
-    def landed(self) -> asyncio.Future[None]:
-        """The end, good or bad, of the flight that is under way or due."""
+    def batch_done(self) -> asyncio.Future[None]:
+        """A future for the end, good or bad, of the batch that is in flight or next."""
         waiter: asyncio.Future[None] = self._loop.create_future()
-        self._landing.append(waiter)
+        self._waiters.append(waiter)
         return waiter
 
     @asynccontextmanager
-    async def grounded(self) -> AsyncIterator[None]:
-        """Nothing is in the air and nothing starts: the journal itself may be changed."""
-        async with self._grounded:
-            if self._in_air:
-                await self.landed()
+    async def paused(self) -> AsyncIterator[None]:
+        """Wait for the batch in flight and start no other: the journal itself may be changed."""
+        async with self._paused:
+            if self._in_flight:
+                await self.batch_done()
             yield
-        self._soon()
+        self._schedule()
 
-    def failed(self, error: OSError) -> None:
-        """A write failed: everything queued fails with it, and nothing is written until a probe succeeds."""
+    def fail(self, error: OSError) -> None:
+        """Fail everything queued after a failed write, and write nothing until a probe succeeds."""
         self.failure = error
         queued, self._queue = self._queue, deque()
-        self._drop()
+        self._discard()
         for each in queued:
             if not each.answer.done():
                 each.answer.set_exception(refusal(error))
-                each.answer.exception()  # a caller that went away must not make the loop complain
+                each.answer.exception()  # retrieved, or asyncio logs it if the caller was cancelled
         if self._probe is None:
-            self._probe = asyncio.create_task(self._recover_in_time())
-        self._tell_landed()
+            self._probe = asyncio.create_task(self._keep_probing())
+        self._batch_ended()
 
-    async def _recover_in_time(self) -> None:
+    async def _keep_probing(self) -> None:
         try:
             while self.failure is not None:
                 await asyncio.sleep(PROBE_EVERY)
@@ -185,25 +185,25 @@ class GroupCommit:
             self._probe = None
 
     async def recover(self) -> None:
-        """Try whether writes go through again; ``failure`` tells."""
-        async with self.grounded():
+        """Try to write again; ``failure`` has the result."""
+        async with self.paused():
             if self.failure is not None and self.journal is not None:
                 try:
-                    await self._workers.run(self.journal.mend)
+                    await self._workers.run(self.journal.repair)
                 except OSError as error:
                     self.failure = error
                 else:
                     self.failure = None
 
     def stop(self) -> None:
-        """Probe no more."""
+        """Stop probing."""
         if self._probe is not None:
             self._probe.cancel()
 
-    def end(self) -> None:
-        """Nothing flies any more: forget the tenant, whose memory must not wait for the garbage collector."""
-        self._show = self._drop = self._meanwhile = _nothing
+    def release(self) -> None:
+        """Drop the references to the tenant, whose memory must not wait for the garbage collector."""
+        self._publish = self._discard = self._meanwhile = _nothing
 
 
 def _nothing(*_: object) -> None:
-    """What an ended queue calls."""
+    """Do nothing: the callbacks of a released queue."""

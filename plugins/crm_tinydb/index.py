@@ -1,6 +1,6 @@
-"""Ordered indexes over the rows of a collection.
+"""Sorted indexes over the rows of a collection.
 
-Rows and slots are plain tuples of texts, numbers and bytes, which the garbage collector stops looking at.
+Rows and slots are plain tuples of strings, numbers and bytes, which the garbage collector stops tracking.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import Any
 
 from crm_core.plugin.unit import IndexValue
-from crm_tinydb.sorted_slots import Ordered, Slot
+from crm_tinydb.sorted_slots import Slot, SortedSlots
 
 Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...]]  # revision, body, index names, index values
 Ranked = tuple[int, int | str]
@@ -19,7 +19,7 @@ LAST = "\U0010ffff"
 
 
 def ranked(value: IndexValue) -> Ranked:
-    """A value that sorts across kinds: null, false, true, integers, texts."""
+    """A sort key across kinds: null, false, true, integers, texts."""
     if value is None:
         return (0, 0)
     if isinstance(value, bool):
@@ -37,13 +37,13 @@ def plain(rank: int, value: int | str) -> IndexValue:
 
 
 def value_of(row: Row, index: str) -> IndexValue:
-    """What a row holds in an index; null where it was put without it."""
+    """A row's value in an index; None if it was put without it."""
     names = row[2]
     return row[3][names.index(index)] if index in names else None
 
 
 def slots(value: IndexValue, id_: str) -> Iterable[Slot]:
-    """The places of a document in an index: one, or one for each value of a tuple."""
+    """The slots of a document in an index: one, or one for each value of a tuple."""
     if isinstance(value, str):
         return ((3, value, id_),)
     if isinstance(value, tuple):
@@ -52,18 +52,18 @@ def slots(value: IndexValue, id_: str) -> Iterable[Slot]:
 
 
 class Index:
-    """The rows in the order of one index. ``seen``: how many of the collection's latest moves are in it."""
+    """The rows in the order of one index. ``seen``: how many of the collection's latest moves it includes."""
 
     def __init__(self, name: str) -> None:
         self.name, self.seen = name, 0
-        self.ordered = Ordered()
+        self.sorted_slots = SortedSlots()
 
     def build(self, rows: Mapping[str, Row]) -> None:
-        """Take all rows at once."""
-        self.ordered = Ordered(self._texts(rows) or self._slots(rows.items()))
+        """Index all rows."""
+        self.sorted_slots = SortedSlots(self._texts(rows) or self._slots(rows.items()))
 
     def _texts(self, rows: Mapping[str, Row]) -> list[Slot]:
-        """The slots where all rows are of one shape and hold a text, as most do: several times as fast. Else none."""
+        """The slots if all rows have one shape and a text, as most do: several times as fast. Otherwise none."""
         shape = next(iter(rows.values()))[2] if rows else ()
         if self.name not in shape or any(row[2] is not shape for row in rows.values()):
             return []
@@ -72,16 +72,16 @@ class Index:
         return list(zip(repeat(3), values, rows)) if set(map(type, values)) == {str} else []
 
     def follow(self, moves: Sequence[Moved]) -> None:
-        """Take the moves that are new to it."""
-        fresh: list[tuple[str, Row]] = []  # rows that were not there before, until one is met that was
+        """Apply the moves that are new."""
+        fresh: list[tuple[str, Row]] = []  # new rows, until a row that existed before
         for id_, old, new in moves[self.seen :]:
             if old is None and new is not None:
                 fresh.append((id_, new))
             elif old is not None:
-                self.ordered.add(self._slots(fresh))
+                self.sorted_slots.add(self._slots(fresh))
                 fresh = []
                 self._replace(id_, old, new)
-        self.ordered.add(self._slots(fresh))
+        self.sorted_slots.add(self._slots(fresh))
         self.seen = len(moves)
 
     def _slots(self, rows: Iterable[tuple[str, Row]]) -> list[Slot]:
@@ -89,7 +89,7 @@ class Index:
         shape: tuple[str, ...] | None = None
         at: int | None = None
         for id_, (_, _, names, values) in rows:
-            if names is not shape:  # rows of one shape follow one another: look the name up once for all of them
+            if names is not shape:  # rows of one shape are adjacent: look the name up once
                 shape, at = names, names.index(self.name) if self.name in names else None
             value = None if at is None else values[at]
             if isinstance(value, str):
@@ -103,21 +103,21 @@ class Index:
         value = None if new is None else value_of(new, self.name)
         if new is not None and before == value and type(before) is type(value):
             return
-        gone = set(slots(before, id_))
-        come = set() if new is None else set(slots(value, id_))
-        for slot in gone - come:  # of a text's words most stay
-            self.ordered.remove(slot)
-        self.ordered.add(come - gone)
+        removed = set(slots(before, id_))
+        added = set() if new is None else set(slots(value, id_))
+        for slot in removed - added:  # most words of an edited text stay
+            self.sorted_slots.remove(slot)
+        self.sorted_slots.add(added - removed)
 
-    def holders(self, value: IndexValue) -> Iterator[str]:
-        """The ids that hold a value, lowest first."""
+    def ids_with(self, value: IndexValue) -> Iterator[str]:
+        """The ids with a value, lowest first."""
         wanted = ranked(value)
-        return (slot[2] for slot in self.ordered.between((*wanted, ""), (*wanted, LAST)))
+        return (slot[2] for slot in self.sorted_slots.between((*wanted, ""), (*wanted, LAST)))
 
     def ids(self, low: Ranked, high: Ranked) -> list[str]:
-        """The ids from one value to another; an id comes once for each of its slots."""
-        return [slot[2] for slot in self.ordered.between((*low, ""), (*high, LAST))]
+        """The ids from one value to another, once for each slot."""
+        return [slot[2] for slot in self.sorted_slots.between((*low, ""), (*high, LAST))]
 
     def count(self, low: Ranked, high: Ranked) -> int:
-        """How many slots lie from one value to another."""
-        return self.ordered.count((*low, ""), (*high, LAST))
+        """The number of slots from one value to another."""
+        return self.sorted_slots.count((*low, ""), (*high, LAST))

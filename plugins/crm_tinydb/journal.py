@@ -1,4 +1,4 @@
-"""The journal: one line per unit, appended and synced before anybody is told that the unit is in."""
+"""The journal: one line per unit, appended and synced before the unit is answered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_
 from crm_tinydb.state import State
 
 KIND = "journal"
-PROBE = "probe.new"  # written and removed to see whether there is space again
+PROBE = "probe.new"  # written and removed to test for free space
 PROBE_BYTES = 1 << 16
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -23,17 +23,17 @@ def journal_name(generation: int) -> str:
 
 
 class Journal:
-    """The journal that is being written. ``length`` is how much of it is durable."""
+    """The journal being written. ``length``: its durable bytes."""
 
     def __init__(self, disk: Disk, path: Path, generation: int, base: int, length: int) -> None:
         self.disk, self.path = disk, path
         self.generation, self.base, self.length = generation, base, length
         self._handle: int | None = None
-        self._suspect = False  # a write failed in a way that leaves open what the disk holds
+        self._suspect = False  # after a failed write the content on disk is unknown
 
     @classmethod
     def create(cls, disk: Disk, folder: Path, generation: int, base: int) -> Journal:
-        """Begin a generation. Raises OSError; then the file is gone again where that was possible."""
+        """Begin a generation. Raises OSError, after removing the file if possible."""
         path = folder / journal_name(generation)
         header = header_line(KIND, generation, base)
         try:
@@ -44,28 +44,28 @@ class Journal:
         return cls(disk, path, generation, base, len(header))
 
     def append(self, data: bytes) -> None:
-        """Make lines durable. Raises OSError; the file must then be mended before it is trusted again."""
+        """Make lines durable. Raises OSError; then the file needs ``repair`` before the next line."""
         if self._handle is None:
             self._handle = self.disk.open(self.path, durable=True)
         try:
             write_all(self.disk, self._handle, data)
-        except Exception as error:  # whatever failed, it is taken back
+        except Exception as error:  # after any failure the lines are removed
             self._suspect |= not isinstance(error, OSError) or error.errno not in NO_SPACE
-            # What was refused must not come back after a restart. Best effort: mend() is what makes it certain.
+            # Refused lines must not reappear after a restart. This is best effort; repair() makes it certain.
             with contextlib.suppress(OSError):
                 self.disk.truncate(self._handle, self.length)
             raise
         self.length += len(data)
 
-    def mend(self) -> None:
-        """Make the file end where its durable part ends, and see that it can grow again. Raises OSError.
+    def repair(self) -> None:
+        """Cut the file to its durable part, and test that it can grow again. Raises OSError.
 
-        Where there was no space, nothing durable was touched: what came after it is cut off. After any other failure
-        the pages of the file tell nothing, so the durable part goes into a new one.
+        If space was lacking, the durable part is intact and the rest is cut off. After any other failure the cached
+        pages cannot be trusted, so the durable part is copied to a new file.
         """
         self.close()
         after = self.path.with_name(journal_name(self.generation + 1))
-        if self.disk.exists(after):  # left by a rotation that failed half-way
+        if self.disk.exists(after):  # left by a failed rotation
             self.disk.remove(after)
         probe(self.disk, self.path.with_name(PROBE))
         if self._suspect:
@@ -78,11 +78,11 @@ class Journal:
             finally:
                 self.disk.close(handle)
         if self.disk.size(self.path) != self.length:
-            raise OSError(errno.EIO, "the journal is shorter than what was made durable")
+            raise OSError(errno.EIO, "the journal is shorter than its durable part")
         self._suspect = False
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._handle is not None:
             handle, self._handle = self._handle, None
             with contextlib.suppress(OSError):
@@ -90,7 +90,7 @@ class Journal:
 
 
 def probe(disk: Disk, path: Path) -> None:
-    """See whether bytes can be made durable in a folder. Raises OSError."""
+    """Test whether bytes can be made durable in a folder. Raises OSError."""
     handle = disk.open(path, create=True)
     try:
         write_all(disk, handle, bytes(PROBE_BYTES))
@@ -100,10 +100,10 @@ def probe(disk: Disk, path: Path) -> None:
         drop(disk, path)
 
 
-def replay(data: bytes, state: State, entries: list[JournalEntry]) -> tuple[int, int]:
-    """Apply a journal's lines; returns its base and how many bytes are good. Raises Damaged with ``good``.
+def replay(data: bytes, state: State, entries: list[JournalEntry]) -> int:
+    """Apply a journal's lines, and append the changes with log entries to ``entries``; return the number of good bytes.
 
-    Changes that carry log entries are appended to ``entries``.
+    Raises Damaged with ``good``.
     """
     header, end = read_header(data, KIND)
     if header.base != state.seq:
@@ -120,4 +120,4 @@ def replay(data: bytes, state: State, entries: list[JournalEntry]) -> tuple[int,
         if change.entries:
             entries.append(change)
         end = after
-    return header.base, end
+    return end

@@ -1,4 +1,4 @@
-"""A tenant's log: the newest chained entries in memory, older ones in segments, the ring beside them."""
+"""A tenant's log: the newest chained entries in memory, older ones in segments, and the ring."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from crm_tinydb.segments import (
     segment_entries,
 )
 
-Told = Callable[[Segment, Damaged], None]
+OnDamage = Callable[[Segment, Damaged], None]
 
 
 class Log:
-    """The log as of now. Methods named ``read_*`` touch the disk and belong into a thread."""
+    """The log now. The functions ``read_*`` use the disk and must run in a thread."""
 
     def __init__(self, segments: tuple[Segment, ...], anchor: Head, ring: Ring) -> None:
         self.segments, self.anchor, self.ring = segments, anchor, ring
         self.tail: list[LogEntry] = []
 
     def folded(self, segments: tuple[Segment, ...], anchor: Head) -> None:
-        """The entries up to the last segment lie on disk now."""
+        """Drop from memory the entries that are in segments now."""
         self.segments, self.anchor = segments, anchor
         last = segments[-1].last if segments else anchor.seq
         self.tail = [entry for entry in self.tail if (entry.seq or 0) > last]
 
     def newest(self, query: EntryQuery) -> tuple[list[LogEntry], list[Segment]]:
-        """What memory has for a page, newest first, and the segments that may have more, newest first."""
+        """The entries in memory for a page and the segments that may have more, both newest first."""
         found: list[LogEntry] = []
         if query.verified is not False:
             found += [entry for entry in self.tail if matches(entry, query)]
@@ -51,29 +51,29 @@ class Log:
             return page, []
         older = [segment for segment in self.segments if may_match(segment, query)]
         older.sort(key=lambda segment: segment.high_id, reverse=True)
-        return page, older if needed(page, older, query.limit) else []
+        return page, older if may_change(page, older, query.limit) else []
 
 
 def _id(entry: LogEntry) -> str:
     return entry.id
 
 
-def needed(page: list[LogEntry], older: list[Segment], limit: int) -> bool:
-    """Whether the first of the older segments can still change a page."""
+def may_change(page: list[LogEntry], older: list[Segment], limit: int) -> bool:
+    """Whether the first of the older segments can change a page."""
     return bool(older) and (len(page) < limit or older[0].high_id > page[-1].id)
 
 
 def read_page(  # noqa: PLR0917 -- a thread gets plain values
-    disk: Disk, folder: Path, query: EntryQuery, page: list[LogEntry], older: list[Segment], told: Told
+    disk: Disk, folder: Path, query: EntryQuery, page: list[LogEntry], older: list[Segment], on_damage: OnDamage
 ) -> list[LogEntry]:
-    """Complete a page from segments, reading no more of them than it takes. Raises OSError."""
+    """Complete a page from segments, reading as few as possible. Raises OSError."""
     for at, segment in enumerate(older):
-        if not needed(page, older[at:], query.limit):
+        if not may_change(page, older[at:], query.limit):
             break
         try:
             page = nlargest(query.limit, page + search_segment(disk, folder, segment, query), key=_id)
         except Damaged as error:
-            told(segment, error)
+            on_damage(segment, error)
     return page
 
 
@@ -84,9 +84,9 @@ def read_tally(  # noqa: PLR0917 -- a thread gets plain values
     tail: tuple[LogEntry, ...],
     ring: tuple[LogEntry, ...],
     since: str,
-    told: Told,
+    on_damage: OnDamage,
 ) -> Tally:
-    """Counts over the kept log; reads only the segments that ``since`` cuts through. Raises OSError."""
+    """Counts over the retained log; reads only segments with entries before and after ``since``. Raises OSError."""
     statuses = {"applied": 0, "previewed": 0, "rejected": 0, "failed": 0}
     keys: dict[int, KeyUse] = {}
     recent = [entry for entry in tail if entry.received_at >= since]
@@ -100,15 +100,15 @@ def read_tally(  # noqa: PLR0917 -- a thread gets plain values
             try:
                 recent += [e for e in segment_entries(disk, folder, segment) if e.received_at >= since]
             except Damaged as error:
-                told(segment, error)
+                on_damage(segment, error)
     for entry in recent:
         statuses[entry.status] += entry.count
     statuses["unverified"] = sum(entry.count for entry in ring if entry.received_at >= since)
     return Tally(statuses, key_uses(tail, keys))
 
 
-def oldest_kept(now: int, days: int) -> str:
-    """The moment before which whole segments go, in the form of received_at; empty where all is kept."""
+def retention_start(now: int, days: int) -> str:
+    """The time before which whole segments are dropped, in the form of received_at; empty if all are retained."""
     if days <= 0:
         return ""
     return (datetime.fromtimestamp(now, UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -117,7 +117,7 @@ def oldest_kept(now: int, days: int) -> str:
 def read_chain(
     disk: Disk, folder: Path, segments: tuple[Segment, ...], journals: list[Path], problems: list[str]
 ) -> Iterator[LogEntry]:
-    """Every kept link as it lies on disk, oldest first. Raises OSError."""
+    """Every retained entry as it is on disk, oldest first. Raises OSError."""
     last = 0
     for segment in segments:
         try:
@@ -137,13 +137,13 @@ def read_chain(
 
 
 def walked(
-    chain: Iterator[LogEntry], anchor: Head, newest: Head, asked: Head | None, problems: list[str]
+    chain: Iterator[LogEntry], anchor: Head, newest: Head, wanted: Head | None, problems: list[str]
 ) -> ChainReport:
-    """Check the links one by one; ``newest`` is where the store says the chain ends."""
+    """Check the links one by one; ``newest`` is the end of the chain according to the store."""
     head, count = anchor, 0
-    met = asked is None or asked == anchor or asked == Head()
+    found = wanted is None or wanted == anchor or wanted == Head()
     for entry in chain:
-        if (entry.seq or 0) > newest.seq:  # came in while the walk was under way
+        if (entry.seq or 0) > newest.seq:  # added during the walk
             break
         count += 1
         if entry.seq != head.seq + 1:
@@ -151,12 +151,12 @@ def walked(
         elif entry.prev_hash != head.hash:
             problems.append(f"entry {entry.seq} does not continue the hash of entry {head.seq}")
         if not is_intact(entry):
-            problems.append(f"entry {entry.seq} was changed: its hash is not the hash of what it says")
+            problems.append(f"entry {entry.seq} was changed: its hash does not match its content")
         head = Head(entry.seq or 0, entry.entry_hash or "")
-        met = met or head == asked
+        found = found or head == wanted
     if head != newest:
         problems.append(f"the chain ends with entry {head.seq}, the store's newest is {newest.seq}")
-    if not met and asked is not None:
-        dropped = " (it lies before the oldest entry kept)" if asked.seq < anchor.seq else ""
-        problems.append(f"entry {asked.seq} with the given hash is not in the chain{dropped}")
+    if not found and wanted is not None:
+        dropped = " (it is before the oldest retained entry)" if wanted.seq < anchor.seq else ""
+        problems.append(f"entry {wanted.seq} with the given hash is not in the chain{dropped}")
     return ChainReport(anchor, head, count, tuple(problems))

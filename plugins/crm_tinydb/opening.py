@@ -1,7 +1,7 @@
-"""Opening a tenant's folder: the newest generation that can be trusted, the journals after it, and what was wrong.
+"""Open a tenant's folder: the newest generation that can be trusted and the journals after it.
 
-Nothing damaged is deleted, overwritten or skipped in silence: it is moved aside, a marker is left, and the tenant
-stays read-only until an admin removes the marker.
+Damaged files are never deleted, overwritten or skipped silently: they are moved aside, a marker is written, and the
+tenant stays read-only until an admin removes the marker.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ from crm_tinydb.segments import PREVIOUS, segment_bytes, segment_path
 from crm_tinydb.state import State
 
 MARKER = "quarantine"
-CHECKED_AT_OPEN = 1 << 24  # bytes of segments read at open; the rest is checked when it is read
+CHECKED_AT_OPEN = 1 << 24  # bytes of segments checked at open; the others are checked when read
 
 _STORE = re.compile(r"store-(\d{8})\.json")
 _JOURNAL = re.compile(r"journal-(\d{8})\.log")
 
 
 class Opened:
-    """A tenant as its files tell it."""
+    """A tenant as read from its files."""
 
     def __init__(self, folder: Path, disk: Disk, bound: int) -> None:
         self.folder, self.disk = folder, disk
         self.state = State()
         self.log = Log((), Head(), Ring(folder, bound))
-        self.journal: Journal | None = None  # None: nothing here can be trusted
-        self.generation = self.folded = 0  # of the folded file, and how long that is
+        self.journal: Journal | None = None  # None: nothing can be trusted
+        self.generation = self.folded = 0  # of the folded file, and its length
         self.torn = 0
         self.reasons: list[str] = []
         self.marked = False
 
     def damaged(self, path: Path, why: str) -> None:
-        """Note what is wrong, leave the marker, and move the file aside if it is there."""
+        """Record a reason, write the marker, and move the file aside if it exists."""
         self.reasons.append(f"{path.name} {why}")
-        with contextlib.suppress(OSError):  # where even this fails the file stays, and is found again
+        with contextlib.suppress(OSError):  # if this fails the file stays, and is found again
             quarantine(self.disk, self.folder, self.reasons)
             if self.disk.exists(path):
                 move_aside(self.disk, path)
 
-    def set_aside(self, path: Path) -> bool:
-        """Whether a file that is missing was moved aside as damaged: that was told, and is told no more.
+    def was_moved_aside(self, path: Path) -> bool:
+        """Whether a missing file was moved aside as damaged, which was reported then.
 
-        Once the admin has removed the marker the tenant goes on without it.
+        After an admin has removed the marker the tenant continues without it.
         """
         return any(name.startswith(f"{path.name}.damaged-") for name in self.disk.names(path.parent))
 
 
 def quarantine(disk: Disk, folder: Path, reasons: list[str]) -> None:
-    """Leave the marker that keeps a tenant read-only. Raises OSError."""
-    text = "\n".join([*reasons, "Remove this file to go on with what is left, or restore a backup."]) + "\n"
+    """Write the marker that keeps a tenant read-only. Raises OSError."""
+    text = "\n".join([*reasons, "Remove this file to continue with what is left, or restore a backup."]) + "\n"
     write_file(disk, folder / MARKER, text.encode())
 
 
 def generations(disk: Disk, folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    """The files of a kind by generation, in the folder or among the previous ones."""
+    """The files of a kind by generation, including the previous one."""
     found: dict[int, Path] = {}
     for place in (folder / PREVIOUS, folder):
         if disk.exists(place):
@@ -98,7 +98,7 @@ def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
     opened = Opened(folder, disk, bound)
     if disk.exists(folder / MARKER):
         text = disk.read(folder / MARKER).decode("utf-8", "replace")
-        opened.reasons = text.splitlines()[:-1] or ["an earlier damage was found"]
+        opened.reasons = text.splitlines()[:-1] or ["damage was found earlier"]
     _identity(opened)
     folded = _newest(opened)
     if folded is not None:
@@ -117,7 +117,7 @@ def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
 def _identity(opened: Opened) -> None:
     path = opened.folder / IDENTITY
     if not opened.disk.exists(path):
-        if not opened.set_aside(path):
+        if not opened.was_moved_aside(path):
             opened.damaged(path, "is missing")
         elif not opened.reasons:
             write_file(opened.disk, path, IDENTITY_TEXT)
@@ -129,15 +129,13 @@ def _newest(opened: Opened) -> Folded | None:
     found = stores(opened.disk, opened.folder)
     if not any(path.parent == opened.folder for path in found.values()):
         names = opened.disk.names(opened.folder)
-        if not any(
-            _STORE.match(name) and ".damaged-" in name for name in names
-        ):  # one that was moved aside has been told
+        if not any(_STORE.match(name) and ".damaged-" in name for name in names):  # moved aside, and reported then
             opened.damaged(opened.folder / store_name(max(found, default=0)), "is missing")
     for generation in sorted(found, reverse=True):
         try:
             folded = read_folded(opened.disk.read(found[generation]))
             if folded.summary.generation != generation:
-                raise Damaged(f"is of generation {folded.summary.generation}")  # noqa: TRY301 -- told like any other damage
+                raise Damaged(f"is of generation {folded.summary.generation}")  # noqa: TRY301 -- reported like other damage
             return folded
         except Damaged as error:
             opened.damaged(found[generation], error.reason)
@@ -146,25 +144,25 @@ def _newest(opened: Opened) -> Folded | None:
 
 def _segments(opened: Opened) -> None:
     budget = CHECKED_AT_OPEN
-    kept = []
+    found = []
     for segment in reversed(opened.log.segments):
         path = segment_path(opened.disk, opened.folder, segment.name)
         missing = not opened.disk.exists(path)
-        if missing and opened.set_aside(opened.folder / segment.name):
+        if missing and opened.was_moved_aside(opened.folder / segment.name):
             continue
-        kept.append(segment)
+        found.append(segment)
         try:
             if missing:
-                raise Damaged("is missing")  # noqa: TRY301 -- told like any other damage
+                raise Damaged("is missing")  # noqa: TRY301 -- reported like other damage
             if budget > 0:
                 segment_bytes(opened.disk, opened.folder, segment)
             elif opened.disk.size(path) != segment.size:
-                raise Damaged("does not have its length")  # noqa: TRY301 -- told like any other damage
+                raise Damaged("does not have its length")  # noqa: TRY301 -- reported like other damage
             budget -= segment.size
         except Damaged as error:
             if not any(segment.name in reason for reason in opened.reasons):
                 opened.damaged(path, error.reason)
-    opened.log.segments = tuple(reversed(kept))
+    opened.log.segments = tuple(reversed(found))
 
 
 def _journals(opened: Opened, *, whole: bool) -> None:
@@ -187,7 +185,7 @@ def _journals(opened: Opened, *, whole: bool) -> None:
 
 
 def _from_the_start(opened: Opened, path: Path | None) -> bool:
-    """Whether a journal holds everything since the tenant was made."""
+    """Whether a journal has everything since the tenant was created."""
     try:
         return path is not None and read_header(opened.disk.read(path), KIND)[0].base == 0
     except Damaged:
@@ -199,20 +197,20 @@ def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool
     base, changes = state.seq, list[JournalEntry]()
     data = b""
     whole = True
-    if not disk.exists(path) and opened.set_aside(path) and not opened.reasons:
+    if not disk.exists(path) and opened.was_moved_aside(path) and not opened.reasons:
         write_file(disk, path, header_line(KIND, generation, base))
     try:
         if not disk.exists(path):
-            raise Damaged("is missing")  # noqa: TRY301 -- told like any other damage
+            raise Damaged("is missing")  # noqa: TRY301 -- reported like other damage
         data = disk.read(path)
-        _, good = replay(data, state, changes)
+        good = replay(data, state, changes)
         if last and good < len(data):
             opened.torn += 1
             if not opened.reasons:
                 write_file(disk, path, data[:good])
     except Damaged as error:
         whole, good = False, error.good
-        if disk.exists(path) or not opened.set_aside(path):
+        if disk.exists(path) or not opened.was_moved_aside(path):
             opened.damaged(path, error.reason)
         if good:
             with contextlib.suppress(OSError):

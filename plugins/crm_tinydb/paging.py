@@ -1,6 +1,6 @@
-"""Pages of a collection: walk the sort order, or sort the few rows that a condition leaves, whichever is shorter.
+"""Pages of a collection: walk the sort order, or sort the few rows that meet a condition, whichever is faster.
 
-Both are generators that yield after so many rows, for the loop to have its turn; most pages are there before that.
+Both are generators that yield every so many rows so that the loop can run; most pages need no yield.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from crm_tinydb.sorted_slots import Slot
 T = TypeVar("T")
 Test = Callable[[Row], bool]
 Slowly = Generator[None, None, T]
-TURN = 2000  # rows looked at before others get their turn
+TURN = 2000  # rows tested before the loop runs other tasks
 
 
 class Condition:
-    """What rows must meet: a test, how many may meet it, and their ids. ``exact``: just these do, each once."""
+    """A condition on rows: a test, how many rows may meet it, and their ids. ``exact``: just these do, each once."""
 
     def __init__(self, test: Test, count: int, ids: Callable[[], list[str]], *, exact: bool = True) -> None:
         self.test, self.count, self.ids, self.exact = test, count, ids, exact
@@ -32,14 +32,14 @@ class Condition:
 
 
 def page(collection: Collection, query: PageQuery) -> Slowly[tuple[list[Slot], int | None]]:
-    """The slots of a page in the order of ``query.sort``, one more than asked for where there are more; the total."""
+    """The slots of a page in the order of ``query.sort``, plus one if more follow, and the total."""
     conditions = _conditions(collection, query)
     tests = [condition.test for condition in conditions]
     size = len(collection.rows)
     if not conditions:
         return (yield from _walk(collection, query, tests)), size
     narrowest = min(conditions, key=lambda each: each.count)
-    # A walk looks at about limit * size / count rows; sorting looks at each of the count.
+    # A walk tests about limit * size / count rows; sorting tests each of the count.
     few = narrowest.count * narrowest.count <= 2 * (query.limit + 1) * max(size, 1)
     known = narrowest.count if len(conditions) == 1 and narrowest.exact else None
     if few or (query.total and known is None):
@@ -51,7 +51,7 @@ def page(collection: Collection, query: PageQuery) -> Slowly[tuple[list[Slot], i
 
 
 def paged(collection: Collection, query: PageQuery, found: Sequence[Slot], total: int | None, revision: int) -> Page:
-    """The page that slots stand for."""
+    """The page with the documents of the slots."""
     slots = found[: query.limit]
     last = slots[-1] if len(found) > query.limit and slots else None
     return Page(
@@ -72,7 +72,7 @@ def _conditions(collection: Collection, query: PageQuery) -> list[Condition]:
 
 def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
     wanted = ranked(value)
-    names: tuple[str, ...] = ()  # of the row before: most rows of a collection share theirs
+    names: tuple[str, ...] = ()  # of the previous row: most rows of a collection share theirs
     at = -1
 
     def test(row: Row) -> bool:
@@ -80,10 +80,10 @@ def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
         if row[2] is not names:
             names = row[2]
             at = names.index(name) if name in names else -1
-        held = row[3][at] if at >= 0 else None
-        if held == value:
-            return type(held) is type(value)  # 1 and true are not one
-        return type(held) is tuple and value in held
+        actual = row[3][at] if at >= 0 else None
+        if actual == value:
+            return type(actual) is type(value)  # 1 is not true
+        return type(actual) is tuple and value in actual
 
     index = collection.index(name)
     if index is None:
@@ -94,10 +94,10 @@ def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
 
 def _begins(collection: Collection, name: str, word: str) -> Condition:
     def test(row: Row) -> bool:
-        held = value_of(row, name)
-        if isinstance(held, tuple):
-            return any(each.startswith(word) for each in held)
-        return isinstance(held, str) and held.startswith(word)
+        actual = value_of(row, name)
+        if isinstance(actual, tuple):
+            return any(each.startswith(word) for each in actual)
+        return isinstance(actual, str) and actual.startswith(word)
 
     return _between(collection.index(name), (3, word), (3, word + LAST), test, exact=False)
 
@@ -147,7 +147,7 @@ def _walk(collection: Collection, query: PageQuery, tests: list[Test]) -> Slowly
                 break
         else:
             return found
-        yield  # the index may have changed when it comes back: the walk goes on from where it was
+        yield  # the index may change here, so the walk continues after the last slot
 
 
 def _onward(collection: Collection, query: PageQuery, last: Slot | None) -> Iterator[Slot]:
@@ -155,14 +155,14 @@ def _onward(collection: Collection, query: PageQuery, last: Slot | None) -> Iter
     if index is None:
         return iter(())
     if query.descending:
-        return index.ordered.down(last)
-    return index.ordered.up(last)
+        return index.sorted_slots.down(last)
+    return index.sorted_slots.up(last)
 
 
 def _sorted(collection: Collection, query: PageQuery, ids: list[str]) -> list[Slot]:
     rows = collection.rows
-    there = (id_ for id_ in ids if id_ in rows)
-    ordered = sorted(((*ranked(value_of(rows[id_], query.sort)), id_) for id_ in there), reverse=query.descending)
+    existing = (id_ for id_ in ids if id_ in rows)
+    ordered = sorted(((*ranked(value_of(rows[id_], query.sort)), id_) for id_ in existing), reverse=query.descending)
     if query.after is not None:
         start = (*ranked(query.after[0]), query.after[1])
         ordered = [slot for slot in ordered if (slot < start if query.descending else slot > start)]

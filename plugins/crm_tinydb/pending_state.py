@@ -1,4 +1,4 @@
-"""What is queued but not yet durable, and the test of a unit against durable and queued state together."""
+"""The effects of queued units, and the test of a unit against durable and queued state together."""
 
 from __future__ import annotations
 
@@ -18,61 +18,61 @@ from crm_core.plugin.unit import (
 )
 from crm_tinydb.change import Claimed, JournalEntry, WrittenDocument, one_line, storable
 from crm_tinydb.index import Ranked, ranked
-from crm_tinydb.state import Holding, State
+from crm_tinydb.state import ClaimValue, State
 
-Key = tuple[str, str]
+Place = tuple[str, str]
 
 
 class PendingState:
-    """The state that all queued units lead to, kept as differences from the durable one."""
+    """The state after all queued units, stored as differences from the durable state."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        # For each index that an expectation has ever asked about: queued value -> ids and the seq that wrote it.
+        # For each index that an expectation has ever used: queued value -> ids and the seq that wrote it.
         self._values: dict[str, dict[str, dict[Ranked, dict[str, int]]]] = {}
         self.clear()
 
     def clear(self) -> None:
-        """Nothing is queued, or what was queued has failed."""
+        """Forget everything: nothing is queued, or what was queued has failed."""
         self.seq, self.revision, self.head = self._state.seq, self._state.revision, self._state.head
-        self._documents: dict[Key, tuple[int, WrittenDocument | None]] = {}  # the seq that wrote it; None: deleted
-        self._sizes: dict[str, int] = {}  # of the collections that something is queued for
-        self._claims: dict[Key, tuple[int, Holding | None]] = {}
+        self._documents: dict[Place, tuple[int, WrittenDocument | None]] = {}  # the seq that wrote it; None: deleted
+        self._sizes: dict[str, int] = {}  # of collections with queued changes
+        self._claims: dict[Place, tuple[int, ClaimValue | None]] = {}
         for indexes in self._values.values():
-            for held in indexes.values():
-                held.clear()
+            for queued in indexes.values():
+                queued.clear()
 
-    def settled(self, changes: Sequence[JournalEntry]) -> None:
-        """Queued changes became durable: forget what they said, unless later ones say more."""
+    def remove_durable(self, changes: Sequence[JournalEntry]) -> None:
+        """Forget changes that are durable now, except where later ones changed the same."""
         if changes and changes[-1].seq == self.seq:
             self.clear()
             return
         for change in changes:
-            self._settle(change)
+            self._remove(change)
 
-    def _settle(self, change: JournalEntry) -> None:
+    def _remove(self, change: JournalEntry) -> None:
         seq = change.seq
         for put in change.puts:
-            self._settle_document((put.collection, put.id), seq)
-            for index, held in self._values.get(put.collection, {}).items():
+            self._remove_document((put.collection, put.id), seq)
+            for index, queued in self._values.get(put.collection, {}).items():
                 for key in _keys(put, index):
-                    ids = held.get(key)
+                    ids = queued.get(key)
                     if ids is not None and ids.get(put.id) == seq:
                         del ids[put.id]
                         if not ids:
-                            del held[key]
+                            del queued[key]
         for place in change.deletes:
-            self._settle_document(place, seq)
+            self._remove_document(place, seq)
         for place in (*((claim.kind, claim.key) for claim in change.claims), *change.releases):
             if self._claims.get(place, (0, None))[0] == seq:
                 del self._claims[place]
 
-    def _settle_document(self, place: Key, seq: int) -> None:
+    def _remove_document(self, place: Place, seq: int) -> None:
         if self._documents.get(place, (0, None))[0] == seq:
             del self._documents[place]
 
     def document(self, collection: str, id_: str) -> int:
-        """A document's revision, 0 where there is none."""
+        """A document's revision, 0 if there is none."""
         queued = self._documents.get((collection, id_))
         if queued is not None:
             return 0 if queued[1] is None else queued[1].revision
@@ -80,34 +80,34 @@ class PendingState:
         return 0 if row is None else row[0]
 
     def count(self, collection: str) -> int:
-        """How many documents a collection holds once all that is queued is in."""
+        """The number of documents in a collection after all queued units."""
         size = self._sizes.get(collection)
         return len(self._state.collection(collection).rows) if size is None else size
 
     def conflict(self, unit: Unit) -> Conflict | None:
-        """The first thing that does not hold: claims, then expectations."""
-        seen: dict[Key, Claim] = {}
+        """The first claim, then expectation, that fails; None if the unit can be queued."""
+        seen: dict[Place, Claim] = {}
         for claim in unit.claims:
             refusal = self._claim(claim, unit, seen)
             if refusal is not None:
                 return refusal
             seen[claim.kind, claim.key] = claim
         for expectation in unit.expect:
-            what = self._unmet(expectation, unit)
+            what = self._broken(expectation, unit)
             if what is not None:
                 return Conflict(what, expectation=expectation)  # type: ignore[arg-type]
         return None
 
-    def _claim(self, claim: Claim, unit: Unit, seen: dict[Key, Claim]) -> Conflict | None:
+    def _claim(self, claim: Claim, unit: Unit, seen: dict[Place, Claim]) -> Conflict | None:
         place = (claim.kind, claim.key)
         if place in seen:
             return Conflict("claim", claim=claim, evidence=seen[place].evidence)
         highest = self._state.forgotten.get(claim.kind)
-        held = None
+        existing = None
         if place not in unit.releases:
-            held = self._claims[place][1] if place in self._claims else self._state.claims.get(place)
-        if held is not None:
-            evidence, expires, stamp = held
+            existing = self._claims[place][1] if place in self._claims else self._state.claims.get(place)
+        if existing is not None:
+            evidence, expires, stamp = existing
             if expires is None or unit.now <= expires:
                 return Conflict("claim", claim=claim, evidence=evidence)
             if stamp is not None:
@@ -116,7 +116,7 @@ class PendingState:
             return Conflict("forgotten", claim=claim)
         return None
 
-    def _unmet(self, expectation: Expectation, unit: Unit) -> str | None:
+    def _broken(self, expectation: Expectation, unit: Unit) -> str | None:
         match expectation:
             case WorkspaceAt(revision):
                 return None if self.revision == revision else "workspace"
@@ -125,37 +125,37 @@ class PendingState:
             case IndexFree(collection, index, value, id_):
                 return None if self._free(collection, index, value, id_) else "index"
             case CountBelow(collection, limit):
-                return None if self._grown(collection, unit) <= limit else "count"
+                return None if self._count_after(collection, unit) <= limit else "count"
 
     def _free(self, collection: str, index: str, value: IndexValue, id_: str) -> bool:
         for other in self._queued_values(collection, index).get(ranked(value), ()):
             written = self._documents.get((collection, other), (0, None))[1]
             if other != id_ and written is not None and ranked(value) in _keys(written, index):
                 return False
-        holders = self._state.collection(collection).holders(index, value)
-        return all(other == id_ or (collection, other) in self._documents for other in holders)
+        ids = self._state.collection(collection).ids_with(index, value)
+        return all(other == id_ or (collection, other) in self._documents for other in ids)
 
     def _queued_values(self, collection: str, index: str) -> dict[Ranked, dict[str, int]]:
         indexes = self._values.setdefault(collection, {})
-        held = indexes.get(index)
-        if held is None:
-            held = indexes[index] = {}
+        queued = indexes.get(index)
+        if queued is None:
+            queued = indexes[index] = {}
             for seq, written in self._documents.values():
                 if written is not None and written.collection == collection:
                     for key in _keys(written, index):
-                        held.setdefault(key, {})[written.id] = seq
-        return held
+                        queued.setdefault(key, {})[written.id] = seq
+        return queued
 
-    def _grown(self, collection: str, unit: Unit) -> int:
+    def _count_after(self, collection: str, unit: Unit) -> int:
         after = {d.id: False for d in unit.deletes if d.collection == collection}
         after |= {p.id: True for p in unit.puts if p.collection == collection}
-        grown = sum(there - (self.document(collection, id_) > 0) for id_, there in after.items())
+        grown = sum(exists - (self.document(collection, id_) > 0) for id_, exists in after.items())
         return self.count(collection) + grown
 
     def next(self, unit: Unit) -> JournalEntry:
-        """The change that a unit which passed will make: seq, revisions and links filled in. Raises ValueError."""
+        """The change of a unit that passed, with seq, revisions and links. Raises ValueError."""
         if any(p.collection.startswith("_") for p in unit.puts):
-            raise ValueError("collections whose names begin with _ are the store's own")
+            raise ValueError("collection names beginning with _ are reserved for the store")
         puts = [
             WrittenDocument(
                 p.collection, p.id, self.document(p.collection, p.id) + 1, storable(p.indexes), one_line(p.body)
@@ -174,9 +174,9 @@ class PendingState:
             entries=self._linked(unit.entries),
         )
 
-    def take(self, change: JournalEntry) -> None:
-        """The next change is queued: whatever is tested from now on is tested against it too."""
-        self._note(change)
+    def add(self, change: JournalEntry) -> None:
+        """Add the next queued change: later units are tested against it too."""
+        self._record(change)
         self.seq, self.revision = change.seq, change.revision
         if change.entries:
             newest = change.entries[-1]
@@ -190,7 +190,7 @@ class PendingState:
             linked.append(joined)
         return tuple(linked)
 
-    def _note(self, change: JournalEntry) -> None:
+    def _record(self, change: JournalEntry) -> None:
         seq = change.seq
         for place in change.deletes:
             self._sizes[place[0]] = self.count(place[0]) - (self.document(*place) > 0)
@@ -198,13 +198,13 @@ class PendingState:
         for put in change.puts:
             place = (put.collection, put.id)
             queued = self._documents.get(place)
-            if put.revision == 1 if queued is None else queued[1] is None:  # it was not there before
+            if put.revision == 1 if queued is None else queued[1] is None:  # it did not exist before
                 self._sizes[put.collection] = self.count(put.collection) + 1
             self._documents[place] = (seq, put)
             if put.collection in self._values:
-                for index, held in self._values[put.collection].items():
+                for index, values in self._values[put.collection].items():
                     for key in _keys(put, index):
-                        held.setdefault(key, {})[put.id] = seq
+                        values.setdefault(key, {})[put.id] = seq
         for place in change.releases:
             self._claims[place] = (seq, None)
         for claim in change.claims:

@@ -1,4 +1,4 @@
-"""The ring of unverified attempts: bounded, beside the chain, readable at once and written behind."""
+"""The ring of unverified attempts: bounded, outside the chain, readable immediately and written later."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ class Ring:
     def __init__(self, folder: Path, bound: int) -> None:
         self.path, self.bound = folder / NAME, bound
         self.entries: dict[str, LogEntry] = {}
-        self._fresh: dict[str, LogEntry] = {}
+        self._unwritten: dict[str, LogEntry] = {}
         self._lines = 0  # in the file
 
     def add(self, entry: LogEntry) -> None:
-        """Take an attempt; one with the same id is replaced, the oldest give way."""
+        """Add an attempt, replacing one with the same id and dropping the oldest beyond the bound."""
         bare = msgspec.structs.replace(entry, seq=None, prev_hash=None, entry_hash=None)
-        for held in (self.entries, self._fresh):
-            held[entry.id] = bare
-            if len(held) > self.bound:
-                del held[next(iter(held))]
+        for entries in (self.entries, self._unwritten):
+            entries[entry.id] = bare
+            if len(entries) > self.bound:
+                del entries[next(iter(entries))]
 
     @property
     def dirty(self) -> bool:
-        """Whether something waits for the disk."""
-        return bool(self._fresh)
+        """Whether attempts are not on disk yet."""
+        return bool(self._unwritten)
 
     def pending(self) -> tuple[LogEntry, ...]:
-        """Take what waits for the disk."""
-        fresh, self._fresh = self._fresh, {}
-        return tuple(fresh.values())
+        """Remove and return the attempts that are not on disk yet."""
+        unwritten, self._unwritten = self._unwritten, {}
+        return tuple(unwritten.values())
 
-    def again(self, pending: Iterable[LogEntry]) -> None:
-        """The disk refused: keep it for the next time."""
-        self._fresh = {entry.id: entry for entry in pending if entry.id in self.entries} | self._fresh
+    def requeue(self, pending: Iterable[LogEntry]) -> None:
+        """Queue attempts again after a failed write."""
+        self._unwritten = {entry.id: entry for entry in pending if entry.id in self.entries} | self._unwritten
 
     def write(self, disk: Disk, pending: tuple[LogEntry, ...], whole: tuple[LogEntry, ...]) -> None:
-        """Bring attempts to the disk; a file of twice the bound is written anew from ``whole``. Raises OSError."""
+        """Write attempts; a file of twice the bound is rewritten from ``whole``. Raises OSError."""
         exists = disk.exists(self.path)
         if exists and self._lines + len(pending) <= 2 * self.bound + 100:
             handle = disk.open(self.path)
@@ -68,7 +68,7 @@ class Ring:
             self._lines = len(whole)
 
     def load(self, data: bytes) -> int:
-        """Take what a file holds; returns how many bytes are good. Raises Damaged after the good part."""
+        """Load a file; return the number of good bytes. Raises Damaged after the good part."""
         _, end = read_header(data, KIND)
         for text, after in read_lines(data, end):
             try:

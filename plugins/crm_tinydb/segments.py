@@ -1,6 +1,6 @@
-"""Segments of the chained log on disk: written once, whole, and never changed.
+"""Segments of the chained log on disk: each written completely, and never changed.
 
-The folded file lists them with a small summary each, so a segment that is missing, cut or changed shows.
+The folded file lists them with a summary each, which reveals a missing, truncated or changed segment.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import msgspec
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.query import EntryQuery, KeyUse
 from crm_tinydb.disk import Disk, write_file
-from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_lines, sealed
+from crm_tinydb.framing import Damaged, decoded, framed, header_line, read_header, read_lines
 
 KIND = "log segment"
-PREVIOUS = "previous"  # the folder of the last good generation
-FULL = 4096  # entries; a shorter last segment is written anew with what follows it
+PREVIOUS = "previous"  # the folder of the previous generation
+FULL = 4096  # entries; a shorter last segment is rewritten with the entries that follow
 
 _encode = msgspec.json.Encoder().encode
 entry_decoder = msgspec.json.Decoder(LogEntry)
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a segment without reading it."""
+    """A segment's summary."""
 
     name: str
     first: int
@@ -42,17 +42,17 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """How many entries it holds."""
+        """The number of entries."""
         return self.last - self.first + 1
 
 
 def entry_line(entry: LogEntry) -> bytes:
     """An entry as a checksummed line."""
-    return sealed(_encode(entry))
+    return framed(_encode(entry))
 
 
 def key_uses(entries: Iterable[LogEntry], uses: dict[int, KeyUse]) -> dict[int, KeyUse]:
-    """Count the key versions of verified entries on top of ``uses``."""
+    """Add the key versions of verified entries to ``uses``."""
     for entry in entries:
         if entry.key_version is not None:
             add_use(uses, entry.key_version, KeyUse(1, entry.received_at))
@@ -60,13 +60,15 @@ def key_uses(entries: Iterable[LogEntry], uses: dict[int, KeyUse]) -> dict[int, 
 
 
 def add_use(uses: dict[int, KeyUse], version: int, more: KeyUse) -> None:
-    """Join two counts of a key version."""
-    held = uses.get(version)
-    uses[version] = more if held is None else KeyUse(held.uses + more.uses, max(held.last_used_at, more.last_used_at))
+    """Add to the count of a key version."""
+    known = uses.get(version)
+    uses[version] = (
+        more if known is None else KeyUse(known.uses + more.uses, max(known.last_used_at, more.last_used_at))
+    )
 
 
 def write_segment(disk: Disk, folder: Path, entries: Sequence[LogEntry]) -> Segment:
-    """Write entries that follow one another as a segment. Raises OSError."""
+    """Write consecutive entries as a segment. Raises OSError."""
     first, last = entries[0].seq or 0, entries[-1].seq or 0
     name = f"log-{first:010d}-{last:010d}.seg"
     data = header_line(KIND, 1, first - 1) + b"".join(map(entry_line, entries))
@@ -91,7 +93,7 @@ def write_segment(disk: Disk, folder: Path, entries: Sequence[LogEntry]) -> Segm
 
 
 def segment_path(disk: Disk, folder: Path, name: str) -> Path:
-    """Where a segment lies: one that only the generation before lists is among the previous files."""
+    """A segment's file; one that only the previous generation lists is in its folder."""
     path = folder / name
     return path if disk.exists(path) else folder / PREVIOUS / name
 
@@ -121,7 +123,7 @@ def _decoded(data: bytes) -> Iterator[LogEntry]:
 
 
 def matches(entry: LogEntry, query: EntryQuery) -> bool:
-    """Whether an entry is one that the query asks for, leaving the page aside."""
+    """Whether an entry matches the query, apart from its kind and page."""
     return (
         all(getattr(entry, name, None) == value for name, value in query.equals)
         and (query.since is None or entry.received_at >= query.since)
@@ -131,7 +133,7 @@ def matches(entry: LogEntry, query: EntryQuery) -> bool:
 
 
 def may_match(segment: Segment, query: EntryQuery) -> bool:
-    """Whether the summary leaves it open that the segment has something for the query."""
+    """Whether the segment can have matching entries, by its summary."""
     return (
         (query.since is None or segment.high_at >= query.since)
         and (query.until is None or segment.low_at < query.until)
@@ -140,7 +142,7 @@ def may_match(segment: Segment, query: EntryQuery) -> bool:
 
 
 def search_segment(disk: Disk, folder: Path, segment: Segment, query: EntryQuery) -> list[LogEntry]:
-    """A segment's entries that match. Looks for the values in the raw bytes first. Raises Damaged, OSError."""
+    """A segment's matching entries; searches the raw bytes first. Raises Damaged, OSError."""
     data = segment_bytes(disk, folder, segment)
     needles = [b'"%b":%b' % (name.encode(), _encode(value)) for name, value in query.equals]
     if any(needle not in data for needle in needles):
@@ -164,21 +166,21 @@ def search_segment(disk: Disk, folder: Path, segment: Segment, query: EntryQuery
 def fold_entries(
     disk: Disk, folder: Path, segments: tuple[Segment, ...], tail: Sequence[LogEntry]
 ) -> tuple[Segment, ...]:
-    """Put the newest entries into segments; a short last segment is written anew under another name."""
+    """Write the newest entries to segments; a short last segment is rewritten under another name."""
     if not tail:
         return segments
-    kept, entries = segments, list(tail)
-    if kept and kept[-1].count < FULL:
-        entries = segment_entries(disk, folder, kept[-1]) + entries
-        kept = kept[:-1]
-    made = [write_segment(disk, folder, entries[at : at + FULL]) for at in range(0, len(entries), FULL)]
-    return (*kept, *made)
+    remaining, entries = segments, list(tail)
+    if remaining and remaining[-1].count < FULL:
+        entries = segment_entries(disk, folder, remaining[-1]) + entries
+        remaining = remaining[:-1]
+    written = [write_segment(disk, folder, entries[at : at + FULL]) for at in range(0, len(entries), FULL)]
+    return (*remaining, *written)
 
 
 def retained(segments: tuple[Segment, ...], anchor: Head, oldest: str) -> tuple[tuple[Segment, ...], Head]:
-    """Drop whole segments whose newest entry is from before ``oldest``; the last dropped hash is the anchor."""
-    kept = list(segments)
-    while len(kept) > 1 and kept[0].high_at < oldest:
-        dropped = kept.pop(0)
+    """Drop whole segments older than ``oldest``; the last dropped hash is the new anchor."""
+    remaining = list(segments)
+    while len(remaining) > 1 and remaining[0].high_at < oldest:
+        dropped = remaining.pop(0)
         anchor = Head(dropped.last, dropped.last_hash)
-    return tuple(kept), anchor
+    return tuple(remaining), anchor

@@ -1,4 +1,4 @@
-"""Slots in order, in chunks: adding, removing and finding look at one chunk, however many slots there are."""
+"""Sorted slots in chunks: adding, removing and finding touch one chunk, however many slots there are."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 Slot = tuple[int, int | str, str]  # rank, value, id: no two are alike
-CHUNK = 512  # slots; a chunk of twice as many is cut in two
+CHUNK = 512  # slots; a chunk of twice as many is split
 
 
-class Ordered:
-    """A sorted set of slots. What iterates over it must be done, or begin anew, before it changes."""
+class SortedSlots:
+    """A sorted set of slots. An iteration must end, or start again, before the set changes."""
 
     def __init__(self, slots: Iterable[Slot] = ()) -> None:
         ordered = sorted(slots)
         self._chunks = [ordered[at : at + CHUNK] for at in range(0, len(ordered), CHUNK)] or [[]]
-        self._bounds = [chunk[0] for chunk in self._chunks[1:]]  # between each two chunks: what is less lies before it
+        self._bounds = [chunk[0] for chunk in self._chunks[1:]]  # between two chunks: smaller slots come before it
 
     def add(self, slots: Iterable[Slot]) -> None:
-        """Take more slots."""
+        """Add slots that are not in the set."""
         chunks, bounds = self._chunks, self._bounds
         for slot in slots:
             at = bisect_right(bounds, slot)
@@ -32,7 +32,7 @@ class Ordered:
                 bounds.insert(at, rest[0])
 
     def remove(self, slot: Slot) -> None:
-        """Forget a slot. Raises ValueError where it is not here."""
+        """Remove a slot. Raises ValueError if it is not in the set."""
         at = bisect_right(self._bounds, slot)
         chunk = self._chunks[at]
         place = bisect_left(chunk, slot)
@@ -44,7 +44,7 @@ class Ordered:
             del self._bounds[max(at - 1, 0)]
 
     def count(self, low: Slot, high: Slot) -> int:
-        """How many slots lie from ``low`` to ``high``, both included."""
+        """The number of slots from ``low`` to ``high``, both included."""
         if low > high:
             return 0
         first, start = self._place(low)
@@ -73,7 +73,7 @@ class Ordered:
         return chain(reversed(self._chunks[at][:place]), chain.from_iterable(rest))
 
     def _place(self, slot: Slot) -> tuple[int, int]:
-        """Chunk and place of the first slot that is not less."""
+        """Chunk and position of the first slot that is not smaller."""
         at = bisect_right(self._bounds, slot)
         return at, bisect_left(self._chunks[at], slot)
 

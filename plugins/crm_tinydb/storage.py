@@ -45,60 +45,63 @@ from crm_tinydb.segments import Segment
 from crm_tinydb.tenant import Tenant
 
 SECTIONS = "sections"
+_NEWER = "start the version that wrote it, or restore a backup of this one"
 T = TypeVar("T")
 
 
 class TinyDBBackend(StorageBackend):
-    """Per-tenant folders under ``tenants_dir``. ``options``: ``max_open`` (tenants held open, 256)."""
+    """Per-tenant folders under ``tenants_dir``. ``options``: ``max_open`` (open tenants, 256)."""
 
     NAME = "tinydb"
     EXCLUSIVE = True
 
     def __init__(self, disk: Disk | None = None) -> None:
         self._disk: Disk = disk or RealDisk()
-        self._shelf: OpenTenants | None = None
+        self._open_tenants: OpenTenants | None = None
         self._keep_days = 0
 
     @property
-    def shelf(self) -> OpenTenants:
+    def open_tenants(self) -> OpenTenants:
         """The open tenants."""
-        if self._shelf is None:
+        if self._open_tenants is None:
             raise StorageUnavailable("The storage is not open.")
-        return self._shelf
+        return self._open_tenants
 
     async def open(self, context: StorageContext) -> None:
         unknown = set(context.options) - {"max_open"}
         limit = context.options.get("max_open", 256)
         if unknown:
-            raise SetupError([f"storage: unknown option {name}; tinydb knows max_open" for name in sorted(unknown)])
+            raise SetupError([f"storage: unknown option {name}; tinydb has only max_open" for name in sorted(unknown)])
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            raise SetupError(["storage: max_open must be a whole number from 1"])
+            raise SetupError(["storage: max_open must be a whole number, 1 or more"])
         self._keep_days = context.log_keep_days
-        shelf = OpenTenants(self._disk, context.tenants_dir, limit, context.log_max_unverified, context.log_keep_days)
+        open_tenants = OpenTenants(
+            self._disk, context.tenants_dir, limit, context.log_max_unverified, context.log_keep_days
+        )
         try:
-            await shelf.scan()
+            await open_tenants.scan()
         except OSError as error:
             raise SetupError([f"{context.tenants_dir} cannot be used: {error.strerror}"]) from None
-        self._shelf = shelf
+        self._open_tenants = open_tenants
 
     async def close(self) -> None:
-        if self._shelf is not None:
-            await self._shelf.close()
-            self._shelf = None
+        if self._open_tenants is not None:
+            await self._open_tenants.close()
+            self._open_tenants = None
 
     async def tenants(self) -> list[str]:
-        return sorted(self.shelf.names)
+        return sorted(self.open_tenants.names)
 
     async def has(self, tenant: str) -> bool:
-        return tenant in self.shelf.names
+        return tenant in self.open_tenants.names
 
     async def create(self, tenant: str) -> None:
-        await self.shelf.make(tenant, lambda: backup.create(self._disk, self.shelf.home, tenant))
+        await self.open_tenants.add(tenant, lambda: backup.create(self._disk, self.open_tenants.tenants_dir, tenant))
 
     async def _readable(self, tenant: str) -> Tenant:
-        held = self.shelf.at_hand(tenant) or await self.shelf.get(tenant)
-        held.check_readable()
-        return held
+        store = self.open_tenants.find_open(tenant) or await self.open_tenants.get(tenant)
+        store.check_readable()
+        return store
 
     async def view(self, tenant: str, seen: int | None) -> View:
         state = (await self._readable(tenant)).state
@@ -114,9 +117,9 @@ class TinyDBBackend(StorageBackend):
 
     async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
         state = (await self._readable(tenant)).state
-        held = state.collection(collection)
-        id_ = next(held.holders(index, value), None)
-        return Read(None if id_ is None else held.document(id_), state.revision)
+        table = state.collection(collection)
+        id_ = next(table.ids_with(index, value), None)
+        return Read(None if id_ is None else table.document(id_), state.revision)
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
         state = (await self._readable(tenant)).state
@@ -134,127 +137,130 @@ class TinyDBBackend(StorageBackend):
         return len((await self._readable(tenant)).state.collection(collection).rows)
 
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
-        held = (await self._readable(tenant)).state.claims.get((kind, key))
-        return None if held is None else held[0]
+        found = (await self._readable(tenant)).state.claims.get((kind, key))
+        return None if found is None else found[0]
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
-        held = self.shelf.at_hand(tenant) or await self.shelf.get(tenant)
-        held.users += 1
+        store = self.open_tenants.find_open(tenant) or await self.open_tenants.get(tenant)
+        store.users += 1
         try:
-            outcome = await held.commit(unit)
+            outcome = await store.commit(unit)
         finally:
-            held.users -= 1
-        self.shelf.grown(held)
+            store.users -= 1
+        self.open_tenants.fold_if_due(store)
         return outcome
 
     def note(self, tenant: str, entry: LogEntry) -> None:
-        if self._shelf is not None:
-            self._shelf.note(tenant, entry)
+        if self._open_tenants is not None:
+            self._open_tenants.note(tenant, entry)
 
     async def entries(self, tenant: str, query: EntryQuery) -> tuple[LogEntry, ...]:
-        held = await self._readable(tenant)
-        found, older = held.log.newest(query)
+        store = await self._readable(tenant)
+        found, older = store.log.newest(query)
         if older:
-            told = _Teller(held)
-            with held.used():
-                found = await _reading(held.run(lambda: read_page(held.disk, held.folder, query, found, older, told)))
+            on_damage = _DamageReporter(store)
+            with store.in_use():
+                found = await _reading(
+                    store.run(lambda: read_page(store.disk, store.folder, query, found, older, on_damage))
+                )
         return tuple(found)
 
     async def tally(self, tenant: str, since: str) -> Tally:
-        held = await self._readable(tenant)
-        log, told = held.log, _Teller(held)
+        store = await self._readable(tenant)
+        log, on_damage = store.log, _DamageReporter(store)
         segments, tail, ring = log.segments, tuple(log.tail), tuple(log.ring.entries.values())
-        with held.used():
+        with store.in_use():
             return await _reading(
-                held.run(lambda: read_tally(held.disk, held.folder, segments, tail, ring, since, told))
+                store.run(lambda: read_tally(store.disk, store.folder, segments, tail, ring, since, on_damage))
             )
 
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
-        held = await self._readable(tenant)
-        with held.used():
-            return await self._verified(held, head)
+        store = await self._readable(tenant)
+        with store.in_use():
+            return await self._verified(store, head)
 
-    async def _verified(self, held: Tenant, head: Head | None) -> ChainReport:
-        async with held.keeping:
-            log, newest = held.log, held.state.head
-            segments, anchor, first = log.segments, log.anchor, held.generation
+    async def _verified(self, store: Tenant, head: Head | None) -> ChainReport:
+        async with store.maintenance:
+            log, newest = store.log, store.state.head
+            segments, anchor, first = log.segments, log.anchor, store.generation
 
             def walk() -> ChainReport:
-                found = journals(held.disk, held.folder)
+                found = journals(store.disk, store.folder)
                 paths = [path for number, path in sorted(found.items()) if number >= first]
                 problems: list[str] = []
-                chain = read_chain(held.disk, held.folder, segments, paths, problems)
+                chain = read_chain(store.disk, store.folder, segments, paths, problems)
                 return walked(chain, anchor, newest, head, problems)
 
-            return await _reading(held.run(walk))
+            return await _reading(store.run(walk))
 
     async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
-        return (await self._readable(tenant)).told.after(after, limit)
+        return (await self._readable(tenant)).notices.after(after, limit)
 
     async def wait(self, tenant: str, after: int) -> None:
-        await (await self._readable(tenant)).told.wait(after)
+        await (await self._readable(tenant)).notices.wait(after)
 
     async def state(self, tenant: str) -> StoreState:
         try:
-            return (await self.shelf.get(tenant)).store_state()
+            return (await self.open_tenants.get(tenant)).store_state()
         except StorageUnavailable as error:
             return StoreState("read_only", error.detail)
 
     async def troubled(self) -> Mapping[str, StoreState]:
-        return await self.shelf.troubled()
+        return await self.open_tenants.troubled()
 
     async def fold(self, tenant: str) -> None:
-        held = await self.shelf.get(tenant)
-        with held.used():
-            await held.flush_ring()
+        store = await self.open_tenants.get(tenant)
+        with store.in_use():
+            await store.flush_ring()
             try:
-                await fold(held, self._keep_days)
+                await fold(store, self._keep_days)
             except OSError as error:
                 raise refusal(error) from None
             except Damaged as error:
-                held.distrust(f"a log segment {error.reason}")
+                store.report_damage(f"a log segment {error.reason}")
 
     async def backup(self, tenant: str, target: Path) -> None:
-        held = await self._readable(tenant)
-        with held.used():
-            await self._backed_up(held, target)
+        store = await self._readable(tenant)
+        with store.in_use():
+            await self._backed_up(store, target)
 
-    async def _backed_up(self, held: Tenant, target: Path) -> None:
-        async with held.keeping:
-            log = held.log
-            frozen, anchor, segments = snapshot(held.state), log.anchor, log.segments
+    async def _backed_up(self, store: Tenant, target: Path) -> None:
+        async with store.maintenance:
+            log = store.log
+            frozen, segments = snapshot(store.state, 1, log.anchor), log.segments
             tail, ring = tuple(log.tail), tuple(log.ring.entries.values())
-            await held.run(lambda: backup.backup(held.disk, held.folder, target, frozen, anchor, segments, tail, ring))
+            await store.run(lambda: backup.backup(store.disk, store.folder, target, frozen, segments, tail, ring))
 
     async def restore(self, tenant: str, source: Path) -> None:
-        await self.shelf.make(tenant, lambda: backup.restore(self._disk, self.shelf.home, tenant, source))
+        await self.open_tenants.add(
+            tenant, lambda: backup.restore(self._disk, self.open_tenants.tenants_dir, tenant, source)
+        )
 
     async def rename(self, tenant: str, name: str) -> None:
-        await self.shelf.rename(tenant, name)
+        await self.open_tenants.rename(tenant, name)
 
     async def migrate(self) -> tuple[str, ...]:
-        refuse = "start the version that wrote it, or restore a backup of this one"
-        names = sorted(self.shelf.names)
-        if newer := await asyncio.to_thread(newer_files, self._disk, self.shelf.home, names):
-            raise SetupError([f"tenant {tenant}: {why}; {refuse}" for tenant, why in newer.items()])
+        names = sorted(self.open_tenants.names)
+        if newer := await asyncio.to_thread(newer_files, self._disk, self.open_tenants.tenants_dir, names):
+            raise SetupError([f"tenant {tenant}: {why}; {_NEWER}" for tenant, why in newer.items()])
         return ()
 
     async def check(self, tenant: str) -> tuple[str, ...]:
-        held = await self.shelf.get(tenant)
-        with held.used():
-            return await self._checked(held)
+        store = await self.open_tenants.get(tenant)
+        with store.in_use():
+            return await self._checked(store)
 
-    async def _checked(self, held: Tenant) -> tuple[str, ...]:
-        problems = list(held.reasons)
-        if held.store_state().mode == "read_only":
-            problems.append(held.store_state().reason)
-        if held.torn:
-            problems.append(f"{held.torn} unfinished line(s) were dropped when the tenant was opened after a crash")
-        async with held.keeping:
-            segments = held.log.segments
-            problems += await _reading(held.run(lambda: examine(held.disk, held.folder, segments)))
-        if held.readable:
-            problems += (await self._verified(held, None)).problems
+    async def _checked(self, store: Tenant) -> tuple[str, ...]:
+        problems = list(store.reasons)
+        if store.store_state().mode == "read_only":
+            problems.append(store.store_state().reason)
+        if store.torn:
+            problems.append(f"{store.torn} unfinished line(s) were dropped when the tenant was opened after a crash")
+        async with store.maintenance:
+            segments = store.log.segments
+            problems += await _reading(store.run(lambda: examine(store.disk, store.folder, segments)))
+        if store.readable:
+            problems += (await self._verified(store, None)).problems
         return tuple(dict.fromkeys(problems))
 
     async def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
@@ -272,15 +278,15 @@ async def _reading(work: asyncio.Future[T]) -> T:
         raise StorageUnavailable(f"The log cannot be read: {error.strerror}.", retry_after=5) from None
 
 
-class _Teller:
-    """Takes what a reading thread finds damaged to the loop."""
+class _DamageReporter:
+    """Reports damage that a thread found while reading, on the loop."""
 
-    def __init__(self, held: Tenant) -> None:
-        self._held, self._loop = held, asyncio.get_running_loop()
+    def __init__(self, store: Tenant) -> None:
+        self._store, self._loop = store, asyncio.get_running_loop()
 
     def __call__(self, segment: Segment, error: Damaged) -> None:
-        self._loop.call_soon_threadsafe(self._tell, segment, error)
+        self._loop.call_soon_threadsafe(self._report, segment, error)
 
-    def _tell(self, segment: Segment, error: Damaged) -> None:
-        if segment in self._held.log.segments:  # else a fold has replaced it in the meantime
-            self._held.distrust(f"{segment.name} {error.reason}")
+    def _report(self, segment: Segment, error: Damaged) -> None:
+        if segment in self._store.log.segments:  # otherwise a fold has replaced it in the meantime
+            self._store.report_damage(f"{segment.name} {error.reason}")

@@ -30,14 +30,14 @@ def opened_in(folder: Path, tenant: str) -> Side:
 def full_journal(opened: Bench, folder: Path, target: Path) -> None:
     """Write until the next commit would fold, and copy the folder as a kill would leave it."""
     numbers = count()
-    tenant = opened.store.shelf.at_hand("north")
+    tenant = opened.store.open_tenants.find_open("north")
     assert tenant is not None
 
     async def write() -> None:
         units = [Unit(now=NOW, puts=(record(next(numbers), 1),)) for _ in range(200)]
         await asyncio.gather(*(opened.store.commit("north", unit) for unit in units))
 
-    journal = tenant.flights.journal
+    journal = tenant.group_commit.journal
     while journal is not None and journal.length < 0.97 * tenant.fold_at:
         opened.run(write())
     shutil.copytree(folder / "north", target / "north")

@@ -1,7 +1,7 @@
-"""The child that gets killed: mixed commits, folds and backups, each answered commit told on standard output.
+"""The child that gets killed: mixed commits, folds and backups. It prints each answered commit.
 
-Before each dangerous stretch a letter is written to a shared page of memory, so that the parent knows where the
-kill struck: ``w`` between a write and its sync, ``f`` inside a fold, ``b`` inside a backup.
+Before each dangerous step it writes a character to a shared page of memory, so that the parent knows where the kill
+struck: ``w`` between a write and its sync, ``f`` in a fold, ``b`` in a backup.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from crm_tinydb.storage import TinyDBBackend
 
 
 class MarkedDisk(RealDisk):
-    """The real disk, telling when bytes are written and not yet synced: a durable write is a write and a sync here."""
+    """The real disk, marking when bytes are written but not synced: a durable write is a write and a sync here."""
 
     def __init__(self, page: mmap.mmap) -> None:
         self._page = page
@@ -32,11 +32,11 @@ class MarkedDisk(RealDisk):
         return handle
 
     def write(self, handle: int, data: bytes) -> int:
-        taken = super().write(handle, data)
+        written = super().write(handle, data)
         self._page[0:1] = b"w"
         if handle in self._durable:
             self.sync(handle)
-        return taken
+        return written
 
     def close(self, handle: int) -> None:
         self._durable.discard(handle)
@@ -47,16 +47,16 @@ class MarkedDisk(RealDisk):
         self._page[0:1] = b"-"
 
 
-async def run(home: Path, page: mmap.mmap, seed: int) -> None:
+async def run(tenants_dir: Path, page: mmap.mmap, seed: int) -> None:
     chance = random.Random(seed)
     store = TinyDBBackend(MarkedDisk(page))
-    await store.open(StorageContext(home))
+    await store.open(StorageContext(tenants_dir))
     if not await store.has("north"):
         await store.create("north")
     start = (await store.view("north", None)).seq
 
     async def write(worker: int) -> None:
-        """Every other worker pushes, the others write records; each unit also rewrites a document of its worker."""
+        """Every second worker pushes, the others write records; each unit also rewrites its worker's document."""
         pushes = worker % 2 == 0
         number = 0
         while True:
@@ -75,7 +75,7 @@ async def run(home: Path, page: mmap.mmap, seed: int) -> None:
             sys.stdout.write(f"{outcome.seq} {name}\n")
             sys.stdout.flush()
 
-    async def keep() -> None:
+    async def maintain() -> None:
         number = 0
         while True:
             await asyncio.sleep(chance.random() / 50)
@@ -85,11 +85,11 @@ async def run(home: Path, page: mmap.mmap, seed: int) -> None:
             if chance.random() < 0.2:
                 number += 1
                 page[2:3] = b"b"
-                await store.backup("north", home.parent / f"backup-{start}-{number}")
+                await store.backup("north", tenants_dir.parent / f"backup-{start}-{number}")
                 page[2:3] = b"-"
             store.note("north", entry(number, signature_result="invalid"))
 
-    await asyncio.gather(keep(), *(write(worker) for worker in range(8)))
+    await asyncio.gather(maintain(), *(write(worker) for worker in range(8)))
 
 
 if __name__ == "__main__":

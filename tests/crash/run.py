@@ -1,6 +1,6 @@
-"""Kill a writing child again and again, and look what became of what it was promised.
+"""Kill a writing child again and again, and check what it was promised.
 
-``python tests/crash/run.py --rounds 500``: exit 1 where an answered commit is lost or a tenant cannot be read.
+``python tests/crash/run.py --rounds 500`` exits 1 if an answered commit is lost or a tenant cannot be read.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from crm_tinydb.storage import TinyDBBackend
 CHILD = Path(__file__).with_name("child.py")
 
 
-def killed(home: Path, page: Path, seed: int) -> tuple[list[tuple[int, str]], bytes]:
-    """Run the child, kill it at a random moment; what it was promised and where the kill struck."""
+def run_and_kill(tenants_dir: Path, page: Path, seed: int) -> tuple[list[tuple[int, str]], bytes]:
+    """Run the child and kill it at a random moment; return its answered commits and where the kill struck."""
     page.write_bytes(b"-" * 16)
     with subprocess.Popen(
-        [sys.executable, str(CHILD), str(home), str(page), str(seed)], stdout=subprocess.PIPE
+        [sys.executable, str(CHILD), str(tenants_dir), str(page), str(seed)], stdout=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
-        first = child.stdout.readline()  # it is at work now
+        first = child.stdout.readline()  # now it is writing
         time.sleep(random.Random(seed).random() * 0.25)
         child.kill()
         lines = [first, *child.stdout.read().split(b"\n")[:-1]]
@@ -42,10 +42,10 @@ def killed(home: Path, page: Path, seed: int) -> tuple[list[tuple[int, str]], by
     return promised, page.read_bytes()
 
 
-async def lost(home: Path, promised: list[tuple[int, str]]) -> list[str]:
-    """What is not as it was promised, in sentences."""
+async def losses(tenants_dir: Path, promised: list[tuple[int, str]]) -> list[str]:
+    """The differences from what was promised, as sentences."""
     store = TinyDBBackend()
-    await store.open(StorageContext(home))
+    await store.open(StorageContext(tenants_dir))
     try:
         state = await store.state("north")
         if state.mode != "ok":
@@ -55,17 +55,17 @@ async def lost(home: Path, promised: list[tuple[int, str]]) -> list[str]:
         for seq, name in promised:
             read = await store.get("north", "notes", name)
             if read.document is None or seq > view.seq or await store.claim("north", "nonce", name) is None:
-                problems.append(f"unit {seq} ({name}) was answered and is gone")
-        problems += await torn(store, view)
-        for backup in sorted(home.parent.glob("backup-*")):
+                problems.append(f"unit {seq} ({name}) was answered and is lost")
+        problems += await partial_units(store, view)
+        for backup in sorted(tenants_dir.parent.glob("backup-*")):
             if not backup.name.endswith(".new"):
                 try:
                     await store.restore("copy", backup)
-                    shutil.rmtree(home / "copy")
+                    shutil.rmtree(tenants_dir / "copy")
                 except SetupError as error:
                     problems.append(f"backup: {error}")
                 await store.close()
-                await store.open(StorageContext(home))
+                await store.open(StorageContext(tenants_dir))
             backup.unlink()
     except StorageUnavailable as error:
         return [f"unreadable: {error.detail}"]
@@ -74,8 +74,8 @@ async def lost(home: Path, promised: list[tuple[int, str]]) -> list[str]:
     return problems
 
 
-async def torn(store: TinyDBBackend, view: View) -> list[str]:
-    """Whether any unit, answered or not, is there in parts."""
+async def partial_units(store: TinyDBBackend, view: View) -> list[str]:
+    """The units, answered or not, of which only a part is stored."""
     names = [document.id async for document in store.documents("north", "notes")]
     units = [name for name in names if not name.startswith("hot")]
     pushes = {name for name in units if name.startswith("push")}
@@ -97,38 +97,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder unless given")
     options = parser.parse_args(arguments)
-    told = {
-        "rounds": 0,
-        "answered": 0,
-        "lost": 0,
-        "unreadable": 0,
-        "unwritten": 0,
-        "in_fold": 0,
-        "in_backup": 0,
-        "dangerous": 0,
-    }
+    counts = ("rounds", "answered", "lost", "unreadable", "unwritten", "in_fold", "in_backup", "dangerous")
+    report = dict.fromkeys(counts, 0)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        home, page = Path(folder) / "tenants", Path(folder) / "page"
+        tenants_dir, page = Path(folder) / "tenants", Path(folder) / "page"
         for number in range(options.rounds):
             if number % 25 == 0:
-                shutil.rmtree(home, ignore_errors=True)
-            promised, where = killed(home, page, options.seed + number)
-            problems = asyncio.run(lost(home, promised))
-            told["rounds"] += 1
-            told["answered"] += len(promised)
+                shutil.rmtree(tenants_dir, ignore_errors=True)
+            promised, where = run_and_kill(tenants_dir, page, options.seed + number)
+            problems = asyncio.run(losses(tenants_dir, promised))
+            report["rounds"] += 1
+            report["answered"] += len(promised)
             unreadable = sum(problem.startswith("unreadable") for problem in problems)
-            told["lost"] += len(problems) - unreadable
-            told["unreadable"] += unreadable
-            told["unwritten"] += where[0:1] == b"w"
-            told["in_fold"] += where[1:2] == b"f"
-            told["in_backup"] += where[2:3] == b"b"
-            told["dangerous"] += where[0:1] == b"w" or where[1:2] == b"f"
+            report["lost"] += len(problems) - unreadable
+            report["unreadable"] += unreadable
+            report["unwritten"] += where[0:1] == b"w"
+            report["in_fold"] += where[1:2] == b"f"
+            report["in_backup"] += where[2:3] == b"b"
+            report["dangerous"] += where[0:1] == b"w" or where[1:2] == b"f"
             for problem in problems:
                 sys.stderr.write(f"round {number} (seed {options.seed + number}): {problem}\n")
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r{number + 1}/{options.rounds}")
-    sys.stdout.write(json.dumps(told | {"seed": options.seed}) + "\n")
-    return 1 if told["lost"] or told["unreadable"] else 0
+    sys.stdout.write(json.dumps(report | {"seed": options.seed}) + "\n")
+    return 1 if report["lost"] or report["unreadable"] else 0
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def crm(environ: dict[str, str], tmp_path: Path) -> Run:
-    """The command on an instance of its own with the tenant ``northwind``."""
+    """The command on a new instance with the tenant ``northwind``."""
 
     def run(*words: str) -> Done:
         return subprocess.run(
@@ -43,7 +43,7 @@ def crm(environ: dict[str, str], tmp_path: Path) -> Run:
 
 @contextmanager
 def server(environ: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """A server on the instance, which ends by SIGTERM with exit 0: its address and pid."""
+    """A server on the instance: its address and pid. It must exit 0 on SIGTERM."""
     log = Path(environ["CRM_CONFIG"]).with_name("log")
     with (
         log.open("wb") as stderr,
@@ -71,23 +71,23 @@ def logged(folder: Path, event: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == event]
 
 
-def eventually(holds: Callable[[], object]) -> bool:
-    """Whether it comes true within ten seconds."""
+def eventually(condition: Callable[[], object]) -> bool:
+    """Whether the condition becomes true within ten seconds."""
     end = time.monotonic() + 10
-    while not (true := holds()) and time.monotonic() < end:
+    while not (true := condition()) and time.monotonic() < end:
         time.sleep(0.1)
     return bool(true)
 
 
-def told(done: Done) -> Any:
+def json_of(done: Done) -> Any:
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def made(crm: Run, address: str, count: int) -> set[str]:
-    """The names of customers made over the API."""
+def create_customers(crm: Run, address: str, count: int) -> set[str]:
+    """Create customers over the API; return their names."""
     scopes = ("--scope", "customers:write", "--scope", "customers:read")
-    token = told(crm("token", "create", "--tenant", "northwind", *scopes, "--json"))["token"]
+    token = json_of(crm("token", "create", "--tenant", "northwind", *scopes, "--json"))["token"]
     names = {f"Ada {number}" for number in range(count)}
     items = [{"name": name, "external_id": name.replace(" ", "-")} for name in sorted(names)]
     answer = httpx.post(
@@ -109,18 +109,18 @@ def stored(path: Path) -> set[str]:
 
 
 def test_one_server_per_folder(crm: Run, serving: tuple[str, int]) -> None:
-    """A second server exits 1 naming the first's pid; the first does not notice, and does what commands ask for."""
+    """A second server exits 1 with the first's pid; the first still answers requests and commands."""
     address, pid = serving
     second = crm("serve")
     assert second.returncode == 1
     assert f"pid {pid}" in second.stderr
     assert httpx.get(f"{address}/healthz").status_code == 200
-    assert len(made(crm, address, 3)) == 3
+    assert len(create_customers(crm, address, 3)) == 3
 
 
 def test_fold_and_backup_while_serving(crm: Run, serving: tuple[str, int], tmp_path: Path) -> None:
-    """Fold and backup go through the running server; stock TinyDB reads every record from either file."""
-    names = made(crm, serving[0], 200)
+    """Fold and backup work with a running server; stock TinyDB reads every record from both files."""
+    names = create_customers(crm, serving[0], 200)
     assert crm("tenant", "fold").stdout == "northwind  folded\n"
     (folded,) = (tmp_path / "tenants" / "northwind").glob("store-*.json")
     assert stored(folded) == names
@@ -134,9 +134,9 @@ def test_fold_and_backup_while_serving(crm: Run, serving: tuple[str, int], tmp_p
 
 
 def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
-    """A backup becomes another tenant, never a live one; a tenant moves to a new name and is unknown by its old."""
+    """A backup restores to a new tenant, never over a live one; a moved tenant is unknown by its old name."""
     address, _ = serving
-    made(crm, address, 2)
+    create_customers(crm, address, 2)
     assert crm("tenant", "backup", "northwind", "copy").returncode == 0
     live = crm("tenant", "restore", "northwind", "copy")
     assert (live.returncode, "move its folder away first" in live.stderr) == (1, True)
@@ -147,21 +147,21 @@ def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
     assert crm("keys", "rotate", "contoso").returncode == 0
     assert crm("tenant", "restore", "litware", "copy").returncode == 0
     assert crm("tenant", "move", "contoso", "fabrikam").returncode == 0
-    assert [one["tenant"] for one in told(crm("tenant", "list", "--json"))] == ["fabrikam", "litware", "northwind"]
+    assert [one["tenant"] for one in json_of(crm("tenant", "list", "--json"))] == ["fabrikam", "litware", "northwind"]
     assert httpx.get(f"{address}/i/eu1/t/contoso/api/v1/bootstrap/public").status_code == 404
     assert httpx.get(f"{address}/i/eu1/t/fabrikam/api/v1/bootstrap/public").status_code == 200
     taken = crm("tenant", "move", "fabrikam", "northwind")
     assert (taken.returncode, "exists already" in taken.stderr) == (1, True)
-    assert crm("tenant", "move", "nobody", "somebody").returncode == 1
+    assert crm("tenant", "move", "absent", "elsewhere").returncode == 1
     cut = crm("tenant", "restore", "third", "config/keys.yaml")
     assert (cut.returncode, "not a whole backup" in cut.stderr) == (1, True)
 
 
 def test_restore_and_create_where_the_folder_was_moved_away(crm: Run, serving: tuple[str, int], tmp_path: Path) -> None:
-    """The running server takes a restored tenant, and an empty one, in the place of the one that is gone."""
+    """The running server accepts a restored tenant, and a new one, in place of one whose folder is gone."""
     address, _ = serving
     folder = tmp_path / "tenants" / "northwind"
-    made(crm, address, 2)
+    create_customers(crm, address, 2)
     assert crm("tenant", "backup", "northwind", "copy").returncode == 0
     (folder / "quarantine").write_text("a segment is damaged\nRemove this file.\n")
     folder.rename(tmp_path / "away")
@@ -175,12 +175,12 @@ def test_restore_and_create_where_the_folder_was_moved_away(crm: Run, serving: t
     assert stored(folded) == {"Ada 0", "Ada 1"}
     folder.rename(tmp_path / "away-2")
     assert crm("tenant", "create", "northwind").returncode == 0
-    assert told(crm("tenant", "show", "northwind", "--json"))["revision"] == 0
-    assert made(crm, address, 1)
+    assert json_of(crm("tenant", "show", "northwind", "--json"))["revision"] == 0
+    assert create_customers(crm, address, 1)
 
 
 def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:
-    """A healthy instance is told so with exit 0; damage, open permissions and a tenant without a store with exit 1."""
+    """Doctor exits 0 on a healthy instance, and 1 with each damaged file and its fix, and open permissions."""
     well = crm("doctor")
     assert (well.returncode, well.stdout) == (0, "config: all is well\nnorthwind: all is well\n")
     assert crm("tenant", "create", "contoso").returncode == 0
@@ -196,21 +196,21 @@ def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:
     assert any("chmod 0600" in problem for problem in found["config"])
     (aside,) = journal.parent.glob("*.damaged-*")
     assert (aside.name, (journal.parent / "quarantine").exists()) == (f"{journal.name}.damaged-1", True)
-    mends = [line for line in crm("doctor").stdout.splitlines() if "crm tenant restore" in line]
-    assert [line.partition(":")[0] for line in mends] == ["contoso"]
-    assert "move its folder away" in mends[0]
+    fixes = [line for line in crm("doctor").stdout.splitlines() if "crm tenant restore" in line]
+    assert [line.partition(":")[0] for line in fixes] == ["contoso"]
+    assert "move its folder away" in fixes[0]
     assert crm("doctor", "northwind").returncode == 0
-    assert "there is no tenant nobody" in crm("doctor", "nobody").stderr
-    listed = {one["tenant"]: one["mode"] for one in told(crm("tenant", "list", "--json"))}
+    assert "there is no tenant absent" in crm("doctor", "absent").stderr
+    listed = {one["tenant"]: one["mode"] for one in json_of(crm("tenant", "list", "--json"))}
     assert listed == {"contoso": "quarantined", "northwind": "ok"}
     assert crm("migrate").returncode == 0
 
 
 def test_quarantine_shows_while_serving(crm: Run, environ: dict[str, str], tmp_path: Path) -> None:
-    """The tenant whose file was damaged goes on reading, is degraded in health, and named by /readyz; others go on."""
+    """A tenant with a damaged file can be read, is degraded in health and named by /readyz; others work."""
     assert crm("tenant", "create", "contoso").returncode == 0
     options = ("--tenant", "contoso", "--scope", "sync:health", "--scope", "customers:read")
-    token = told(crm("token", "create", *options, "--json"))["token"]
+    token = json_of(crm("token", "create", *options, "--json"))["token"]
     assert crm("tenant", "fold", "contoso").returncode == 0
     (folded,) = (tmp_path / "tenants" / "contoso").glob("store-*.json")
     folded.write_bytes(folded.read_bytes()[:-7])
@@ -228,7 +228,7 @@ def test_quarantine_shows_while_serving(crm: Run, environ: dict[str, str], tmp_p
         assert eventually(lambda: logged(tmp_path, "tenant_troubled"))
         refused = crm("token", "create", *options)
         assert (refused.returncode, "storage_unavailable" in refused.stderr) == (1, True)
-        assert made(crm, address, 1)
+        assert create_customers(crm, address, 1)
         (folder,) = (tmp_path / "tenants").glob("contoso")
         (folder / "quarantine").unlink()
         assert httpx.get(f"{address}/readyz").json()["tenants"] == []

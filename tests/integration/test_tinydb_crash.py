@@ -12,7 +12,7 @@ RUN = Path(__file__).parents[1] / "crash" / "run.py"
 
 @pytest.mark.slow
 def test_kill_at_random_moments(tmp_path: Path) -> None:
-    """Twenty kill -9 at random moments of commits, folds and backups lose nothing that was answered."""
+    """Twenty kill -9 at random moments of commits, folds and backups lose no answered commit."""
     done = subprocess.run(
         [sys.executable, str(RUN), "--rounds", "20", "--seed", "7", "--folder", str(tmp_path)],
         capture_output=True,
@@ -20,7 +20,7 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["answered"] > 100
-    assert told["lost"] == 0
-    assert told["dangerous"] >= 4
+    report = json.loads(done.stdout)
+    assert report["answered"] > 100
+    assert report["lost"] == 0
+    assert report["dangerous"] >= 4

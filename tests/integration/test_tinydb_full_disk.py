@@ -20,7 +20,7 @@ FILLER = "x" * 2000
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one MiB with a ballast file that can be taken away."""
+    """A file system of one MiB with a ballast file to free space."""
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
@@ -53,7 +53,7 @@ def unit(number: int) -> Unit:
 
 
 async def filled(store: TinyDBBackend) -> int:
-    """Write until the disk is full; how many units were answered."""
+    """Write until the disk is full; return the number of answered units."""
     for number in range(1, SIZE // len(FILLER)):
         try:
             await store.commit("north", unit(number))
@@ -63,7 +63,7 @@ async def filled(store: TinyDBBackend) -> int:
 
 
 async def whole(store: TinyDBBackend, units: int) -> None:
-    """Every answered unit is there with all its parts, and nothing else."""
+    """Check that every answered unit is stored with all its parts, and nothing else."""
     view = await store.view("north", None)
     assert (view.seq, view.revision, view.head.seq) == (units, units, units)
     assert await store.count("north", "notes") == units
@@ -76,11 +76,11 @@ async def whole(store: TinyDBBackend, units: int) -> None:
 
 
 async def test_full_disk(store: TinyDBBackend, small: Path) -> None:
-    """A full disk is told with 507, reads go on, nothing refused is kept, and with space again writes go on."""
+    """On a full disk writes fail and store nothing while reads work; with space again writes resume."""
     units = await filled(store)
     assert units > 50
     state = await store.state("north")
-    assert (state.mode, "free some space; writes come back by themselves" in state.reason) == ("read_only", True)
+    assert (state.mode, "free some space; writes then resume automatically" in state.reason) == ("read_only", True)
     for _ in range(3):
         with pytest.raises((StorageFull, StorageUnavailable)):
             await store.commit("north", unit(units + 1))
@@ -95,7 +95,7 @@ async def test_full_disk(store: TinyDBBackend, small: Path) -> None:
 
 
 async def test_full_disk_at_restart(store: TinyDBBackend, small: Path) -> None:
-    """A store that is opened on a full disk shows everything that was answered."""
+    """A store opened on a full disk has every answered unit."""
     units = await filled(store)
     await store.close()
     again = TinyDBBackend()
@@ -106,7 +106,7 @@ async def test_full_disk_at_restart(store: TinyDBBackend, small: Path) -> None:
 
 
 async def test_fold_and_backup_without_space(store: TinyDBBackend, small: Path, tmp_path: Path) -> None:
-    """A fold and a backup that find no space are refused and leave nothing behind; with space both go through."""
+    """A fold and a backup fail on a full disk and leave no file; with space both succeed."""
     units = await filled(store)
     (small / "ballast").unlink()
     ballast = small / "ballast-2"

@@ -16,10 +16,10 @@ NAME = "docs/storage.md"
 
 @pytest.mark.slow
 def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
-    """Every command of the page works as it stands, and its function reads a fold."""
-    told = run_page(NAME, tmp_path, free_port())
-    assert "northwind  folded" in told
-    assert "westwind: all is well" in told
+    """Every command of the page works as written, and its function reads a fold."""
+    output = run_page(NAME, tmp_path, free_port())
+    assert "northwind  folded" in output
+    assert "westwind: all is well" in output
     (python,) = blocks(NAME, "python")
     known: dict[str, object] = {}
     exec(python.text, known)
@@ -27,8 +27,8 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     assert known["bodies"](folded, "users") == []  # type: ignore[operator]
 
 
-def test_names_and_figures_are_those_in_force() -> None:
-    """File names and sizes on the page are the ones that the store has."""
+def test_names_and_figures_are_current() -> None:
+    """The page has the store's file names and sizes."""
     text = page(NAME)
     for name in (IDENTITY, MARKER, RING, f"{PREVIOUS}/"):
         assert f"`{name}`" in text
@@ -38,7 +38,7 @@ def test_names_and_figures_are_those_in_force() -> None:
 
 
 def test_every_reason_is_explained() -> None:
-    """Whatever clause a damaged file is told with stands in the table of reasons."""
+    """Every reason for damage appears on the page."""
     text = page(NAME)
     sources = "".join(path.read_text() for path in (ROOT / "plugins" / "crm_tinydb").glob("*.py"))
     clauses = {
@@ -46,6 +46,6 @@ def test_every_reason_is_explained() -> None:
         for clause in re.findall(r"Damaged\(f?\"((?:is|has|does|begins|jumps|cannot|follows)[^\"]*)\"", sources)
     }
     assert len(clauses) > 8
-    told_elsewhere = {"has a log whose chain breaks at entry", "is of generation", "is"}
-    missing = {clause for clause in clauses if clause not in text} - told_elsewhere
+    explained_elsewhere = {"has a log whose chain breaks at entry", "is of generation", "is"}
+    missing = {clause for clause in clauses if clause not in text} - explained_elsewhere
     assert missing == set()

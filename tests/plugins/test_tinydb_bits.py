@@ -21,7 +21,7 @@ Picture = tuple[int, int, dict[str, bytes], tuple[str, ...]]
 
 
 async def filled() -> FakeDisk:
-    """Two folds, then a journal with more, and some unverified attempts."""
+    """A tenant with two folds, further units in the journal, and some unverified attempts."""
     disk = FakeDisk()
     disk.make_folder(HOME)
     disk.sync_folder(HOME.parent)
@@ -45,7 +45,7 @@ async def filled() -> FakeDisk:
 
 
 async def picture(disk: FakeDisk) -> tuple[str, Picture | None]:
-    """The state of the tenant and all that it shows."""
+    """The tenant's mode, and its content if it can be read."""
     store = TinyDBBackend(disk)
     await store.open(StorageContext(HOME))
     try:
@@ -62,7 +62,7 @@ async def picture(disk: FakeDisk) -> tuple[str, Picture | None]:
 
 @cache
 def prepared() -> tuple[dict[str, bytes], Picture]:
-    """The files of a whole tenant, and what it shows."""
+    """The files of an undamaged tenant, and its content."""
     disk = asyncio.run(filled())
     mode, whole = asyncio.run(picture(disk.power_cut("all")))
     assert mode == "ok"
@@ -79,18 +79,18 @@ def damaged(name: str, data: bytes) -> tuple[str, Picture | None]:
 
 @settings(max_examples=100)
 @given(st.data())
-def test_any_flipped_bit_is_told(data: st.DataObject) -> None:
-    """Any flipped bit of any file puts the tenant in quarantine, where it shows a state it once had, or nothing.
+def test_any_flipped_bit_is_detected(data: st.DataObject) -> None:
+    """A flipped bit in any file quarantines the tenant, which then shows an earlier state, or nothing.
 
-    A bit that turns the format in identity or a folded file into a higher one has the tenant refused as it is.
+    If the bit makes the format in identity or a folded file a higher one, the tenant is refused untouched.
     """
     files, whole = prepared()
     name = data.draw(st.sampled_from(sorted(files)))
     at = data.draw(st.integers(0, len(files[name]) - 1))
-    spoilt = bytearray(files[name])
-    spoilt[at] ^= 1 << data.draw(st.integers(0, 7))
-    mode, shown = damaged(name, bytes(spoilt))
-    if re.match(rb'crm tenant store, format [2-9]\b|\{\n"_store":\{\n"1":\{"format":[2-9]\b', spoilt):
+    flipped = bytearray(files[name])
+    flipped[at] ^= 1 << data.draw(st.integers(0, 7))
+    mode, shown = damaged(name, bytes(flipped))
+    if re.match(rb'crm tenant store, format [2-9]\b|\{\n"_store":\{\n"1":\{"format":[2-9]\b', flipped):
         assert (mode, shown) == ("read_only", None)
     else:
         assert mode == "quarantined"
@@ -100,7 +100,7 @@ def test_any_flipped_bit_is_told(data: st.DataObject) -> None:
 @settings(max_examples=100)
 @given(st.data())
 def test_any_cut_shows_a_state_that_was(data: st.DataObject) -> None:
-    """Wherever a file is cut, the tenant shows a state it once had; only the end of a .log may be cut unseen."""
+    """A tenant with a truncated file shows an earlier state; only the end of a .log can be cut without quarantine."""
     files, whole = prepared()
     name = data.draw(st.sampled_from(sorted(files)))
     length = data.draw(st.integers(0, len(files[name]) - 1))
@@ -111,7 +111,7 @@ def test_any_cut_shows_a_state_that_was(data: st.DataObject) -> None:
 
 
 def once_was(shown: Picture, whole: Picture) -> bool:
-    """Whether what is shown is what the tenant held after some unit; the log may lack what a lost segment held."""
+    """Whether this was the tenant's content after some unit; the log may lack a lost segment."""
     seq, head, documents, log = shown
     expected = {name: body for name, body in whole[2].items() if int(name[1:]) <= seq}
     return head == seq and documents == expected and set(log) <= set(whole[3][-seq:] if seq else ())

@@ -16,7 +16,7 @@ HOME = Path("/fake/tenants")
 
 
 class TwiceClaimed(TinyDBBackend):
-    """Lets a claim through a second time."""
+    """A backend that accepts a claim twice."""
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
         outcome = await super().commit(tenant, unit)
@@ -25,8 +25,8 @@ class TwiceClaimed(TinyDBBackend):
         return outcome
 
 
-class HandsOutItsOwn(TinyDBBackend):
-    """Hands out a body that can be changed in place."""
+class MutableBodies(TinyDBBackend):
+    """A backend that returns a mutable body."""
 
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
         read = await super().get(tenant, collection, id)
@@ -59,7 +59,7 @@ class Harness(StorageHarness):
 
 
 async def failing(make: Callable[[FakeDisk], StorageBackend], *, syncs: bool = True) -> set[str]:
-    """The names of the suite's cases that a backend does not pass."""
+    """The names of the suite's cases that a backend fails."""
     failed = set()
     for name, case in inspect.getmembers(StorageSuite(), inspect.iscoroutinefunction):
         if not name.startswith("test_") or name == "test_ring_is_durable_soon":
@@ -76,20 +76,20 @@ async def failing(make: Callable[[FakeDisk], StorageBackend], *, syncs: bool = T
 
 
 async def test_sound_backend_passes() -> None:
-    """The same road finds nothing wrong with the sound backend, or the next three would show nothing."""
+    """The unbroken backend passes every case, or the next three tests would prove nothing."""
     assert await failing(TinyDBBackend) == set()
 
 
 async def test_missing_fsync_is_found() -> None:
-    """A backend that skips its fsync does not pass."""
+    """A backend that skips fsync fails the power cut cases."""
     assert {"test_outlives_power_cut", "test_writes_during_fold"} <= await failing(TinyDBBackend, syncs=False)
 
 
 async def test_second_claimant_is_found() -> None:
-    """A backend that lets a claim through twice does not pass."""
+    """A backend that accepts a claim twice fails the claim cases."""
     assert {"test_claim_once", "test_one_claimant_of_many"} <= await failing(TwiceClaimed)
 
 
 async def test_mutable_record_is_found() -> None:
-    """A backend that hands out what can be changed does not pass."""
-    assert "test_handed_out_is_frozen" in await failing(HandsOutItsOwn)
+    """A backend that returns mutable bodies fails the case about them."""
+    assert "test_handed_out_is_frozen" in await failing(MutableBodies)

@@ -29,10 +29,10 @@ def unit(number: int) -> Unit:
     )
 
 
-async def opened(disk: FakeDisk, keep: list[TinyDBBackend]) -> TinyDBBackend:
+async def opened(disk: FakeDisk, opened_stores: list[TinyDBBackend]) -> TinyDBBackend:
     store = TinyDBBackend(disk)
     await store.open(StorageContext(HOME, log_max_unverified=50))
-    keep.append(store)
+    opened_stores.append(store)
     return store
 
 
@@ -41,16 +41,18 @@ Open = Callable[[FakeDisk], "asyncio.Future[TinyDBBackend]"]
 
 @pytest.fixture
 async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    keep: list[TinyDBBackend] = []
-    yield keep
-    for store in keep:
+    opened_stores: list[TinyDBBackend] = []
+    yield opened_stores
+    for store in opened_stores:
         await store.close()
 
 
-async def filled(disk: FakeDisk, keep: list[TinyDBBackend], *, folds: int = 0, units: int = 3) -> TinyDBBackend:
+async def filled(
+    disk: FakeDisk, opened_stores: list[TinyDBBackend], *, folds: int = 0, units: int = 3
+) -> TinyDBBackend:
     disk.make_folder(HOME)
     disk.sync_folder(HOME.parent)
-    store = await opened(disk, keep)
+    store = await opened(disk, opened_stores)
     await store.create("north")
     await store.create("south")
     number = 0
@@ -66,8 +68,8 @@ async def filled(disk: FakeDisk, keep: list[TinyDBBackend], *, folds: int = 0, u
     return store
 
 
-async def held(store: TinyDBBackend) -> tuple[int, list[str], int]:
-    """Seq, ids of documents and chained entries, as one picture; the parts must agree."""
+async def consistent_state(store: TinyDBBackend) -> tuple[int, list[str], int]:
+    """Seq, document ids and number of chained entries, after checking that they agree."""
     view = await store.view("north", None)
     ids = [document.id async for document in store.documents("north", "notes")]
     report = await store.verify("north")
@@ -83,7 +85,7 @@ async def held(store: TinyDBBackend) -> tuple[int, list[str], int]:
 
 @pytest.mark.parametrize("kept", ["synced", "half", "all"])
 async def test_commit_stopped_after_each_call(kept: Kept, stores: list[TinyDBBackend]) -> None:
-    """A commit stopped after any of its calls is there whole or not at all; one that was answered is there."""
+    """A commit stopped after any disk call is stored whole or not at all; an answered one is stored."""
     for stop in range(12):
         disk = FakeDisk()
         store = await filled(disk, stores)
@@ -96,18 +98,18 @@ async def test_commit_stopped_after_each_call(kept: Kept, stores: list[TinyDBBac
             pass
         after = await opened(disk.power_cut(kept), stores)
         assert (await after.state("north")).mode == "ok"
-        seq, _, _ = await held(after)
+        seq, _, _ = await consistent_state(after)
         assert answered <= seq <= 4
         assert isinstance(await after.commit("north", unit(seq + 1)), Committed)
         if answered == 4:
             return
-    pytest.fail("the commit never went through")
+    pytest.fail("the commit must succeed within 12 disk calls")
 
 
 @pytest.mark.parametrize("kept", ["synced", "half", "all"])
 @pytest.mark.parametrize("folds", [0, 1, 2])
 async def test_fold_stopped_after_each_call(kept: Kept, folds: int, stores: list[TinyDBBackend]) -> None:
-    """A fold stopped after any of its calls loses nothing, and the next open is healthy."""
+    """A fold stopped after any disk call loses nothing, and the tenant opens healthy."""
     whole = False
     for stop in range(60):
         disk = FakeDisk()
@@ -120,18 +122,18 @@ async def test_fold_stopped_after_each_call(kept: Kept, folds: int, stores: list
         whole = len(disk.calls) < before + stop
         after = await opened(disk.power_cut(kept), stores)
         assert (await after.state("north")).mode == "ok", disk.calls[before:]
-        assert (await held(after))[0] == expected
+        assert (await consistent_state(after))[0] == expected
         assert isinstance(await after.commit("north", unit(expected + 1)), Committed)
         await after.fold("north")
         again = await opened(after._disk.power_cut(), stores)  # type: ignore[attr-defined]
-        assert (await held(again))[0] == expected + 1
+        assert (await consistent_state(again))[0] == expected + 1
         if whole:
             return
-    pytest.fail("the fold never came to its end")
+    pytest.fail("the fold must finish within 60 disk calls")
 
 
 async def test_without_fsync_a_power_cut_loses_commits(stores: list[TinyDBBackend]) -> None:
-    """The fake disk shows a missing fsync: with it stubbed out an answered commit is gone."""
+    """The fake disk reveals a missing fsync: without it a power cut loses an answered commit."""
     disk = FakeDisk()
     store = await filled(disk, stores)
     disk.syncs = False
@@ -151,7 +153,7 @@ async def test_without_fsync_a_power_cut_loses_commits(stores: list[TinyDBBacken
     ],
 )
 async def test_failed_write(call: str, code: int, error: type[Exception], stores: list[TinyDBBackend]) -> None:
-    """A failed write is refused, changes nothing, stops the tenant only, and heals without a restart."""
+    """A failed write is refused and changes nothing; only its tenant is read-only, and recovers without a restart."""
     disk = FakeDisk()
     store = await filled(disk, stores)
     disk.fail(call, code)
@@ -168,13 +170,13 @@ async def test_failed_write(call: str, code: int, error: type[Exception], stores
     assert isinstance(await store.commit("south", unit(2)), Committed)
     assert isinstance(await store.commit("north", unit(4)), Committed)
     assert (await store.state("north")).mode == "ok"
-    assert (await held(store))[0] == 4
+    assert (await consistent_state(store))[0] == 4
     after = await opened(disk.power_cut(), stores)
-    assert (await held(after))[0] == 4
+    assert (await consistent_state(after))[0] == 4
 
 
-async def test_recovers_without_being_asked(stores: list[TinyDBBackend]) -> None:
-    """A tenant whose disk works again takes writes soon, though nobody has tried one."""
+async def test_recovers_without_a_request(stores: list[TinyDBBackend]) -> None:
+    """A tenant accepts writes again after its disk recovers, even if no request tried to write."""
     disk = FakeDisk()
     store = await filled(disk, stores)
     disk.fail("sync", errno.EIO)
@@ -188,7 +190,7 @@ async def test_recovers_without_being_asked(stores: list[TinyDBBackend]) -> None
 
 
 async def test_failed_sync_fails_all_behind_it(stores: list[TinyDBBackend]) -> None:
-    """Units queued behind a failed sync fail with it, none is there afterwards, and their claims are free."""
+    """Units queued behind a failed sync fail with it; none is stored, and their claims are free."""
     disk = FakeDisk()
     store = await filled(disk, stores)
     disk.fail("sync", errno.EIO)
@@ -200,21 +202,21 @@ async def test_failed_sync_fails_all_behind_it(stores: list[TinyDBBackend]) -> N
     assert isinstance(await store.commit("north", unit(4)), Committed)
     for kept in ("synced", "all"):
         after = await opened(disk.power_cut(kept), stores)  # type: ignore[arg-type]
-        assert (await held(after))[0] == 4
+        assert (await consistent_state(after))[0] == 4
 
 
 async def test_short_writes(stores: list[TinyDBBackend]) -> None:
-    """A disk that takes a part at a time gets all of it."""
+    """A unit is complete on a disk that accepts only a part at a time."""
     disk = FakeDisk()
     store = await filled(disk, stores)
     disk._faults = [("short", 0)] * 4
     await store.commit("north", unit(4))
     after = await opened(disk.power_cut(), stores)
-    assert (await held(after))[0] == 4
+    assert (await consistent_state(after))[0] == 4
 
 
 async def test_too_many_open_files(stores: list[TinyDBBackend]) -> None:
-    """A tenant that cannot be opened for want of a file handle is unavailable, not quarantined, and opens later."""
+    """A tenant that cannot be opened because file handles ran out is unavailable, not quarantined, and opens later."""
     disk = FakeDisk()
     await filled(disk, stores)
     cut = disk.power_cut()
@@ -222,12 +224,12 @@ async def test_too_many_open_files(stores: list[TinyDBBackend]) -> None:
     cut.fail("read", errno.EMFILE)
     with pytest.raises(StorageUnavailable):
         await after.view("north", None)
-    assert (await held(after))[0] == 3
+    assert (await consistent_state(after))[0] == 3
 
 
 @pytest.mark.parametrize("call", ["open", "write", "sync", "replace", "sync_folder"])
 async def test_fold_without_space(call: str, stores: list[TinyDBBackend]) -> None:
-    """A fold that finds no space is refused, loses nothing, and goes through when there is space again."""
+    """A fold on a full disk fails, loses nothing, and succeeds when there is space again."""
     disk = FakeDisk()
     store = await filled(disk, stores)
     disk.fail(call, errno.ENOSPC)
@@ -235,9 +237,9 @@ async def test_fold_without_space(call: str, stores: list[TinyDBBackend]) -> Non
         await store.fold("north")
     assert isinstance(await store.commit("north", unit(4)), Committed)
     after = await opened(disk.power_cut(), stores)
-    assert (await held(after))[0] == 4
+    assert (await consistent_state(after))[0] == 4
     await store.fold("north")
-    assert (await held(store))[0] == 4
+    assert (await consistent_state(store))[0] == 4
 
 
 def cut(data: bytes) -> bytes:
@@ -269,7 +271,7 @@ FILES = {
 @pytest.mark.parametrize("damage", [cut, zeroed, flipped, empty])
 @pytest.mark.parametrize("kind", FILES)
 async def test_damaged_file(kind: str, damage: Callable[[bytes], bytes], stores: list[TinyDBBackend]) -> None:
-    """A damaged file is moved aside as it is, its tenant opens read-only and says why, now and after a restart."""
+    """A damaged file is moved aside unchanged; its tenant opens read-only with the reason, also after a restart."""
     disk = FakeDisk()
     store = await filled(disk, stores, folds=2)
     store.note("north", entry(90, signature_result="invalid"))
@@ -280,10 +282,10 @@ async def test_damaged_file(kind: str, damage: Callable[[bytes], bytes], stores:
     await store.close()
     folder = HOME / "north"
     name = next(name for name in disk.names(folder) if re.fullmatch(FILES[kind], name))
-    # Cut within a line a journal or ring looks as after a crash, which is no damage: cut into the first.
+    # A journal or ring cut within a line looks as after a crash, which is no damage: cut within the header.
     change = (lambda data: data[:20]) if kind in {"journal", "ring"} and damage is cut else damage
     disk.edit(folder / name, change)
-    spoilt = disk.read(folder / name)
+    damaged = disk.read(folder / name)
 
     for _ in range(2):
         after = await opened(disk, stores)
@@ -294,7 +296,7 @@ async def test_damaged_file(kind: str, damage: Callable[[bytes], bytes], stores:
             await after.commit("north", unit(12))
         assert any(name in problem for problem in await after.check("north"))
         aside = [other for other in disk.names(folder) if other.startswith(f"{name}.damaged-")]
-        assert [disk.read(folder / each) for each in aside] == [spoilt]
+        assert [disk.read(folder / each) for each in aside] == [damaged]
         view = await after.view("north", None)
         assert view.seq == (9 if kind == "journal" and damage is not flipped else view.seq)
         assert view.seq >= 9
@@ -307,7 +309,7 @@ async def test_damaged_file(kind: str, damage: Callable[[bytes], bytes], stores:
 
 
 async def accepted(disk: FakeDisk, stores: list[TinyDBBackend], *, lost_log: bool) -> None:
-    """Without its marker the tenant goes on with what is left, writes, folds, opens again, and keeps the evidence."""
+    """Without its marker the tenant accepts writes, folds and opens again; the damaged files stay."""
     folder = HOME / "north"
     aside = [name for name in disk.names(folder) if ".damaged-" in name]
     disk.remove(folder / "quarantine")
@@ -326,7 +328,7 @@ async def accepted(disk: FakeDisk, stores: list[TinyDBBackend], *, lost_log: boo
 
 @pytest.mark.parametrize("kind", FILES)
 async def test_missing_file(kind: str, stores: list[TinyDBBackend]) -> None:
-    """Where a file was nothing starts empty: a missing one is told, but for the ring, which comes and goes."""
+    """A tenant never starts empty where a file was: a missing file is reported, except the ring, which is optional."""
     disk = FakeDisk()
     store = await filled(disk, stores, folds=2)
     await store.close()
@@ -340,7 +342,7 @@ async def test_missing_file(kind: str, stores: list[TinyDBBackend]) -> None:
 
 
 async def test_everything_missing(stores: list[TinyDBBackend]) -> None:
-    """A tenant without any file that can be read refuses reads and writes alike."""
+    """A tenant without any readable file refuses reads and writes."""
     disk = FakeDisk()
     store = await filled(disk, stores, folds=2)
     await store.close()
@@ -358,20 +360,20 @@ async def test_everything_missing(stores: list[TinyDBBackend]) -> None:
 
 
 async def test_torn_last_line(stores: list[TinyDBBackend]) -> None:
-    """A last line without its end is dropped and counted; the tenant goes on."""
+    """A torn last line is dropped and counted, and the tenant accepts writes."""
     disk = FakeDisk()
     store = await filled(disk, stores)
     await store.close()
     disk.edit(HOME / "north" / "journal-00000001.log", lambda data: data[:-5])
     after = await opened(disk, stores)
     assert (await after.state("north")).mode == "ok"
-    assert (await held(after))[0] == 2
+    assert (await consistent_state(after))[0] == 2
     assert any("unfinished" in problem for problem in await after.check("north"))
     assert isinstance(await after.commit("north", unit(3)), Committed)
 
 
 async def test_admin_accepts_what_is_left(stores: list[TinyDBBackend]) -> None:
-    """Removing the marker makes a quarantined tenant go on from its last good generation, without a restart."""
+    """After the marker is removed a quarantined tenant continues from its last good state, without a restart."""
     disk = FakeDisk()
     store = await filled(disk, stores, folds=1)
     await store.close()
@@ -382,6 +384,6 @@ async def test_admin_accepts_what_is_left(stores: list[TinyDBBackend]) -> None:
     assert (await after.state("north")).mode == "quarantined"
     disk.remove(HOME / "north" / "quarantine")
     assert (await after.state("north")).mode == "ok"
-    assert (await held(after))[0] == left
+    assert (await consistent_state(after))[0] == left
     assert isinstance(await after.commit("north", unit(left + 1)), Committed)
     assert await after.troubled() == {}

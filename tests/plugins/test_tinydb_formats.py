@@ -1,4 +1,4 @@
-"""Stores that a newer version has written to: they are refused as they are."""
+"""Stores that a newer version has written to are refused untouched."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unit(number: int) -> Unit:
 
 
 def newer(data: bytes) -> bytes:
-    """The same file with format 2. A folded file then has another checksum than format 1 has, as format 2 may."""
+    """The same file with format 2; the checksum of a folded file does not fit, as format 2 may have another."""
     if b'"_store"' in data:
         return data.replace(b'"format":1', b'"format":2', 1)
     if data.startswith(b"crm"):
@@ -42,7 +42,7 @@ def newer(data: bytes) -> bytes:
 
 
 def content(disk: FakeDisk, folder: Path = NORTH) -> dict[str, bytes]:
-    """Every file of the tenant, those of the generation before included."""
+    """Every file of the tenant, including the previous generation."""
     return {
         path.name: disk.read(path)
         for place in (folder, folder / "previous")
@@ -53,7 +53,7 @@ def content(disk: FakeDisk, folder: Path = NORTH) -> dict[str, bytes]:
 
 @pytest.fixture
 async def disk() -> FakeDisk:
-    """Two tenants with files of every kind."""
+    """Two tenants with files of all kinds."""
     disk = FakeDisk()
     disk.make_folder(HOME)
     store = await opened(disk)
@@ -70,7 +70,7 @@ async def disk() -> FakeDisk:
 
 @pytest.fixture
 async def store(disk: FakeDisk) -> AsyncIterator[TinyDBBackend]:
-    """A store on those tenants that has opened neither."""
+    """A store with those tenants that has opened neither."""
     store = await opened(disk)
     yield store
     await store.close()
@@ -83,7 +83,7 @@ async def opened(disk: FakeDisk) -> TinyDBBackend:
 
 
 def upgrade(disk: FakeDisk, kind: str, place: Path = NORTH) -> str:
-    """Let one file be of format 2; its name."""
+    """Make one file format 2; return its name."""
     name = next(name for name in disk.names(place) if re.fullmatch(FILES[kind], name))
     disk.edit(place / name, newer)
     return name
@@ -91,7 +91,7 @@ def upgrade(disk: FakeDisk, kind: str, place: Path = NORTH) -> str:
 
 @pytest.mark.parametrize("kind", FILES)
 async def test_one_newer_file_refuses_the_tenant_untouched(kind: str, disk: FakeDisk, store: TinyDBBackend) -> None:
-    """Reads and writes are refused naming file and format, nothing in the folder changes, and others go on."""
+    """Reads and writes are refused with file and format, nothing in the folder changes, and other tenants work."""
     name = upgrade(disk, kind)
     before = content(disk)
     said = f"{name} has format 2, this version reads format 1"
@@ -118,15 +118,15 @@ async def test_one_newer_file_refuses_the_tenant_untouched(kind: str, disk: Fake
     assert content(disk) == before
 
 
-async def test_newer_file_of_the_generation_before_is_seen(disk: FakeDisk, store: TinyDBBackend) -> None:
-    """A file among the previous ones counts as well: opening may need it."""
+async def test_a_newer_file_of_the_previous_generation_is_found(disk: FakeDisk, store: TinyDBBackend) -> None:
+    """A newer file in previous/ refuses the tenant too: opening may need it."""
     name = upgrade(disk, "store", NORTH / "previous")
     with pytest.raises(StorageUnavailable, match=f"{name} has format 2"):
         await store.view("north", None)
 
 
-async def test_newer_identity_shows_before_anyone_asks_for_the_tenant(disk: FakeDisk) -> None:
-    """A store that has just been opened names the tenant among those in trouble, without opening it."""
+async def test_a_newer_identity_is_reported_before_the_first_request(disk: FakeDisk) -> None:
+    """A newly opened store reports the tenant as troubled without opening it."""
     upgrade(disk, "identity")
     store = await opened(disk)
     assert list(await store.troubled()) == ["north"]
@@ -134,7 +134,7 @@ async def test_newer_identity_shows_before_anyone_asks_for_the_tenant(disk: Fake
 
 
 async def test_tenant_comes_back_with_its_files(disk: FakeDisk, store: TinyDBBackend) -> None:
-    """Once the newer file has given way the next request opens the tenant: nothing was moved, so nothing is lost."""
+    """When the newer file is replaced the next request opens the tenant with all its content."""
     before = content(disk)
     name = upgrade(disk, "journal")
     with pytest.raises(StorageUnavailable):
@@ -146,7 +146,7 @@ async def test_tenant_comes_back_with_its_files(disk: FakeDisk, store: TinyDBBac
 
 
 async def test_header_that_does_not_fit_its_checksum_names_no_format(disk: FakeDisk, store: TinyDBBackend) -> None:
-    """A flipped bit in a header is damage, not a newer format: the tenant stays readable."""
+    """A changed format in a journal header is damage, not a newer format: the tenant stays readable."""
     name = next(name for name in disk.names(NORTH) if re.fullmatch(FILES["journal"], name))
     disk.edit(NORTH / name, lambda data: data.replace(b'"format":1', b'"format":3'))
     assert (await store.state("north")).mode == "quarantined"
@@ -154,7 +154,7 @@ async def test_header_that_does_not_fit_its_checksum_names_no_format(disk: FakeD
 
 
 async def test_backup_of_a_newer_format_is_refused(disk: FakeDisk, store: TinyDBBackend) -> None:
-    """The refusal names the format and does not call the file damaged."""
+    """The refusal of a newer backup names its format and what to do, and restores nothing."""
     source = HOME.parent / "copy"
     await store.backup("south", source)
     disk.edit(source, newer)

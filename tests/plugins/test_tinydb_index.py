@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_tinydb.index import Index, slots
-from crm_tinydb.sorted_slots import Ordered, Slot
+from crm_tinydb.sorted_slots import Slot, SortedSlots
 
 SLOTS = st.tuples(st.integers(0, 3), st.sampled_from(["a", "b", "c"]), st.integers(0, 40).map("{:02d}".format))
 Change = tuple[str, Slot]
@@ -20,9 +20,9 @@ Change = tuple[str, Slot]
     SLOTS,
 )
 def test_like_a_sorted_list(first: list[Slot], changes: list[Change], low: Slot, high: Slot) -> None:
-    """Whatever is added and removed, counts and walks are those of a plain sorted list, over many small chunks."""
+    """After any adds and removes, counts and walks equal those of a plain sorted list, across many small chunks."""
     with patch("crm_tinydb.sorted_slots.CHUNK", 4):
-        ordered, plain = Ordered(first), set(first)
+        ordered, plain = SortedSlots(first), set(first)
         for what, slot in changes:
             if what == "add" and slot not in plain:
                 ordered.add([slot])
@@ -49,7 +49,7 @@ ROWS = st.dictionaries(st.sampled_from(["k", "other"]), VALUES)
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.none() | ROWS), max_size=30), st.integers(1, 9))
 def test_an_index_follows_its_rows(writes: list[tuple[str, dict[str, object] | None]], often: int) -> None:
-    """An index that follows puts and deletes now and then is the one that is built from the rows."""
+    """An index that follows puts and deletes now and then equals one built from the rows."""
     rows: dict[str, object] = {}
     moves: list[object] = []
     index = Index("k")
@@ -66,6 +66,6 @@ def test_an_index_follows_its_rows(writes: list[tuple[str, dict[str, object] | N
     index.follow(moves)  # type: ignore[arg-type]
     built = Index("k")
     built.build(rows)  # type: ignore[arg-type]
-    assert list(index.ordered.up(None)) == list(built.ordered.up(None))
-    held = [row[3][row[2].index("k")] if "k" in row[2] else None for row in rows.values()]  # type: ignore[index]
-    assert len(list(built.ordered.up(None))) == sum(len(list(slots(value, "i"))) for value in held)
+    assert list(index.sorted_slots.up(None)) == list(built.sorted_slots.up(None))
+    values = [row[3][row[2].index("k")] if "k" in row[2] else None for row in rows.values()]  # type: ignore[index]
+    assert len(list(built.sorted_slots.up(None))) == sum(len(list(slots(value, "i"))) for value in values)

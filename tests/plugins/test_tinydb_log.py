@@ -17,7 +17,7 @@ from crm_tinydb.storage import TinyDBBackend
 
 HOME = Path("/fake/tenants")
 DAY = 86_400
-START = 1_798_761_600  # 2027-01-01T00:00:00Z, where the entries of the suite begin
+START = 1_798_761_600  # 2027-01-01T00:00:00Z, when the suite's entries begin
 
 
 @pytest.fixture
@@ -48,15 +48,15 @@ def segments(disk: FakeDisk) -> list[str]:
     return [name for name in disk.names(HOME / "north") if name.endswith(".seg")]
 
 
-async def test_long_log_lies_in_segments(store: TinyDBBackend, disk: FakeDisk) -> None:
-    """Folded entries are in files of a bounded size, memory keeps none of them, and pages find all of them."""
+async def test_a_long_log_is_stored_in_segments(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """Folded entries are in segments of a bounded size, not in memory, and pages find all of them."""
     total = 2 * FULL + 100
     await logged(store, 1, total)
     await store.fold("north")
     assert len(segments(disk)) == 3
-    held = store.shelf.at_hand("north")
-    assert held is not None
-    assert held.log.tail == []
+    tenant = store.open_tenants.find_open("north")
+    assert tenant is not None
+    assert tenant.log.tail == []
     seen, after = 0, None
     while page := await store.entries("north", EntryQuery(after=after, limit=1000)):
         assert [each.id for each in page] == [entry(total - seen - at).id for at in range(len(page))]
@@ -68,7 +68,7 @@ async def test_long_log_lies_in_segments(store: TinyDBBackend, disk: FakeDisk) -
 
 
 async def test_short_last_segment_grows(store: TinyDBBackend, disk: FakeDisk) -> None:
-    """Many small folds leave no heap of small segments."""
+    """Many small folds leave one segment, not many small ones."""
     for number in range(12):
         await logged(store, 1 + 10 * number, 10)
         await store.fold("north")
@@ -77,14 +77,14 @@ async def test_short_last_segment_grows(store: TinyDBBackend, disk: FakeDisk) ->
 
 
 async def test_retention_keeps_an_anchor(store: TinyDBBackend, disk: FakeDisk) -> None:
-    """Whole segments older than ``log_keep_days`` go at a fold; the chain holds from the last dropped hash on."""
+    """A fold drops whole segments older than ``log_keep_days``; the chain is valid from the last dropped hash on."""
     await logged(store, 1, 2 * FULL + 10)
     await store.fold("north")
     dropped = msgspec.structs.asdict((await store.entries("north", EntryQuery(equals=(("seq", FULL),))))[0])
-    kept = (await store.entries("north", EntryQuery(equals=(("seq", FULL + 5),))))[0]
+    retained = (await store.entries("north", EntryQuery(equals=(("seq", FULL + 5),))))[0]
     before = await store.verify("north")
     assert (before.anchor, before.entries) == (Head(), 2 * FULL + 10)
-    later = START + DAY + FULL + 100  # the first segment is older than a day now, the second is not wholly so
+    later = START + DAY + FULL + 100  # now all of the first segment is older than a day, and part of the second
     await logged(store, 2 * FULL + 11, 1, now=later)
     await store.fold("north")
     report = await store.verify("north")
@@ -93,10 +93,10 @@ async def test_retention_keeps_an_anchor(store: TinyDBBackend, disk: FakeDisk) -
     assert report.entries == FULL + 11
     oldest = (await store.entries("north", EntryQuery(limit=10 * FULL)))[-1]
     assert (oldest.seq, oldest.prev_hash) == (FULL + 1, dropped["entry_hash"])
-    assert (await store.verify("north", Head(FULL + 5, kept.entry_hash or ""))).problems == ()
+    assert (await store.verify("north", Head(FULL + 5, retained.entry_hash or ""))).problems == ()
     assert (await store.verify("north", report.anchor)).problems == ()
     gone = await store.verify("north", Head(3, "a" * 64))
-    assert "before the oldest entry kept" in gone.problems[0]
+    assert "before the oldest retained entry" in gone.problems[0]
     again = TinyDBBackend(disk.power_cut())
     await again.open(StorageContext(HOME, log_keep_days=1))
     assert (await again.verify("north")).anchor == report.anchor
@@ -104,17 +104,17 @@ async def test_retention_keeps_an_anchor(store: TinyDBBackend, disk: FakeDisk) -
 
 
 async def test_edited_log_shows(store: TinyDBBackend, disk: FakeDisk) -> None:
-    """An entry edited on disk with a right checksum still breaks the chain; a cut tail shows against a kept head."""
+    """An entry edited on disk with a valid checksum breaks the chain; a truncated log fails against an earlier head."""
     await logged(store, 1, 20)
     head = (await store.view("north", None)).head
     assert head.hash != GENESIS
     await store.close()
 
     def edited(data: bytes) -> bytes:
-        from crm_tinydb.framing import sealed
+        from crm_tinydb.framing import framed
 
         lines = data.split(b"\n")
-        lines[1] = sealed(lines[1][9:].replace(b'"nonce-3"', b'"nonce-X"'))[:-1]
+        lines[1] = framed(lines[1][9:].replace(b'"nonce-3"', b'"nonce-X"'))[:-1]
         return b"\n".join(lines)
 
     disk.edit(HOME / "north" / "journal-00000001.log", edited)
@@ -132,8 +132,8 @@ async def test_edited_log_shows(store: TinyDBBackend, disk: FakeDisk) -> None:
     await store.open(StorageContext(HOME))
 
 
-async def test_an_accepted_gap_is_shown_for_ever_and_can_be_backed_up(store: TinyDBBackend, disk: FakeDisk) -> None:
-    """With a segment lost and accepted, writes go on and verify names the gap; so it does in a restored backup."""
+async def test_an_accepted_gap_stays_visible_and_can_be_backed_up(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """After a lost segment is accepted, writes continue and verify reports the gap, also in a restored backup."""
     await logged(store, 1, 5)
     await store.fold("north")
     await logged(store, 6, 5)
@@ -162,7 +162,7 @@ async def test_an_accepted_gap_is_shown_for_ever_and_can_be_backed_up(store: Tin
 
 
 async def test_pages_during_folds(store: TinyDBBackend) -> None:
-    """A walk through the log meets every entry once though folds move them from memory to disk meanwhile."""
+    """Paging through the log returns every entry once while folds move entries from memory to disk."""
     await logged(store, 1, 3000)
 
     async def folding() -> None:

@@ -32,7 +32,7 @@ VALUES = st.sampled_from(["x", "y", "z", 1, True, None])
 
 
 class Twin(RuleBasedStateMachine):
-    """A store on a forgetful disk beside a plain dict: whatever happens, both hold the same."""
+    """A store on a forgetful disk equals a plain dict after any sequence of operations and failures."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,54 +46,54 @@ class Twin(RuleBasedStateMachine):
         self._open()
         self._run(self.store.create("north"))
 
-    def _run(self, work):  # noqa: ANN001, ANN202 -- whatever it returns
+    def _run(self, work):  # noqa: ANN001, ANN202 -- any awaitable and its result
         return self.loop.run_until_complete(work)
 
     def _open(self) -> None:
         self.store = TinyDBBackend(self.disk)
         self._run(self.store.open(StorageContext(HOME)))
 
-    def _commit(self, unit: Unit, *, holds: bool) -> bool:
+    def _commit(self, unit: Unit, *, succeeds: bool) -> bool:
         outcome = self._run(self.store.commit("north", unit))
-        assert isinstance(outcome, Committed if holds else Conflict)
-        self.seq += holds
-        return holds
+        assert isinstance(outcome, Committed if succeeds else Conflict)
+        self.seq += succeeds
+        return succeeds
 
     @rule(id_=IDS, value=VALUES)
     def put(self, id_: str, value: object) -> None:
         unit = Unit(now=1, puts=(put(id_, {"v": self.seq}, {"k": value}),), entries=(entry(self.seq),))
-        self._commit(unit, holds=True)
+        self._commit(unit, succeeds=True)
         self.documents[id_] = (self.documents.get(id_, (0, None))[0] + 1, value)
 
     @rule(id_=IDS, revision=st.integers(0, 3), value=VALUES)
     def expect_revision(self, id_: str, revision: int, value: object) -> None:
-        holds = self.documents.get(id_, (0, None))[0] == revision
+        succeeds = self.documents.get(id_, (0, None))[0] == revision
         unit = Unit(now=1, expect=(DocumentAt("notes", id_, revision),), puts=(put(id_, {}, {"k": value}),))
-        if self._commit(unit, holds=holds):
+        if self._commit(unit, succeeds=succeeds):
             self.documents[id_] = (revision + 1, value)
 
     @rule(id_=IDS, value=VALUES)
     def expect_free(self, id_: str, value: object) -> None:
-        holders = [o for o, (_, held) in self.documents.items() if held == value and type(held) is type(value)]
+        owners = [o for o, (_, stored) in self.documents.items() if stored == value and type(stored) is type(value)]
         unit = Unit(now=1, expect=(IndexFree("notes", "k", value, id_),), puts=(put(id_, {}, {"k": value}),))
-        if self._commit(unit, holds=all(other == id_ for other in holders)):
+        if self._commit(unit, succeeds=all(other == id_ for other in owners)):
             self.documents[id_] = (self.documents.get(id_, (0, None))[0] + 1, value)
 
     @rule(id_=IDS)
     def delete(self, id_: str) -> None:
-        self._commit(Unit(now=1, deletes=(Delete("notes", id_),)), holds=True)
+        self._commit(Unit(now=1, deletes=(Delete("notes", id_),)), succeeds=True)
         self.documents.pop(id_, None)
 
     @rule(key=st.sampled_from(["p", "q", "r"]))
     def claim(self, key: str) -> None:
-        self._commit(Unit(now=1, claims=(Claim("nonce", key, b"{}"),)), holds=key not in self.claims)
+        self._commit(Unit(now=1, claims=(Claim("nonce", key, b"{}"),)), succeeds=key not in self.claims)
         self.claims.add(key)
 
     @precondition(lambda self: self.claims)
     @rule()
     def release(self) -> None:
         key = min(self.claims)
-        self._commit(Unit(now=1, releases=(("nonce", key),)), holds=True)
+        self._commit(Unit(now=1, releases=(("nonce", key),)), succeeds=True)
         self.claims.discard(key)
 
     @rule(id_=IDS, call=st.sampled_from(["write", "sync"]), code=st.sampled_from([errno.ENOSPC, errno.EIO]))
@@ -108,17 +108,17 @@ class Twin(RuleBasedStateMachine):
     @rule(call=st.sampled_from(["open", "write", "sync", "replace", "sync_folder"]), code=st.just(errno.ENOSPC))
     def fail_fold(self, call: str, code: int) -> None:
         self.disk.fail(call, code)
-        with contextlib.suppress(StorageFull):  # with nothing to fold nothing is written
+        with contextlib.suppress(StorageFull):  # nothing is written if there is nothing to fold
             self._run(self.store.fold("north"))
         self.disk.heal()
 
     @rule(values=st.lists(st.tuples(IDS, VALUES), min_size=2, max_size=6))
     def put_together(self, values: list[tuple[str, object]]) -> None:
-        async def all_at_once() -> None:
+        async def together() -> None:
             units = [Unit(now=1, puts=(put(id_, {}, {"k": value}),)) for id_, value in values]
             await asyncio.gather(*(self.store.commit("north", unit) for unit in units), self.store.fold("north"))
 
-        self._run(all_at_once())
+        self._run(together())
         self.seq += len(values)
         for id_, value in values:
             self.documents[id_] = (self.documents.get(id_, (0, None))[0] + 1, value)
@@ -142,11 +142,11 @@ class Twin(RuleBasedStateMachine):
     @invariant()
     def same(self) -> None:
         page = self._run(self.store.page("north", PageQuery(collection="notes", sort="k")))
-        assert {d.id: d.revision for d in page.documents} == {i: held[0] for i, held in self.documents.items()}
+        assert {d.id: d.revision for d in page.documents} == {i: stored[0] for i, stored in self.documents.items()}
         for value in ("x", 1, True, None):
             found = self._run(self.store.find("north", "notes", "k", value)).document
-            holders = [i for i, (_, held) in self.documents.items() if held == value and type(held) is type(value)]
-            assert (found.id if found else None) == min(holders, default=None)
+            owners = [i for i, (_, stored) in self.documents.items() if stored == value and type(stored) is type(value)]
+            assert (found.id if found else None) == min(owners, default=None)
         assert self._run(self.store.claim("north", "nonce", "lost")) is None
         for key in "pqr":
             assert (self._run(self.store.claim("north", "nonce", key)) is not None) == (key in self.claims)

@@ -28,7 +28,7 @@ HOME = Path("/fake/tenants")
 
 
 class SlowDisk(FakeDisk):
-    """Writes wait at a gate, so that a test can look while they are on their way."""
+    """A disk whose writes wait at a gate, so that a test can act while they are in flight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def claiming(key: str, number: int) -> Unit:
 
 
 async def test_conflict_with_queued_unit_waits_for_it(store: TinyDBBackend, disk: SlowDisk) -> None:
-    """Whoever loses to a unit that is still on its way is told so once that one is durable."""
+    """A conflict with a queued unit is answered when that unit is durable."""
     disk.gate.clear()
     first = asyncio.create_task(store.commit("north", claiming("k", 1)))
     await asyncio.sleep(0.01)
@@ -78,7 +78,7 @@ async def test_conflict_with_queued_unit_waits_for_it(store: TinyDBBackend, disk
 
 
 async def test_loser_to_a_failed_unit_is_not_named_a_winner(store: TinyDBBackend, disk: SlowDisk) -> None:
-    """Where the unit on its way fails, whoever would have lost to it hears of the failure, not of a conflict."""
+    """If the queued unit fails, the unit in conflict with it gets the failure, not a conflict."""
     disk.gate.clear()
     disk.fail("sync", errno.EIO)
     first = asyncio.create_task(store.commit("north", claiming("k", 1)))
@@ -93,7 +93,7 @@ async def test_loser_to_a_failed_unit_is_not_named_a_winner(store: TinyDBBackend
 
 
 async def test_cancelled_caller_leaves_its_unit(store: TinyDBBackend, disk: SlowDisk) -> None:
-    """A caller that goes away takes nothing back: its unit is durable, and who conflicts with it waits as ever."""
+    """Cancelling a caller leaves its unit queued: it becomes durable, and a conflicting unit waits for it."""
     disk.gate.clear()
     first = asyncio.create_task(store.commit("north", claiming("k", 1)))
     await asyncio.sleep(0.01)
@@ -112,7 +112,7 @@ async def test_cancelled_caller_leaves_its_unit(store: TinyDBBackend, disk: Slow
 
 
 async def test_queued_units_count(store: TinyDBBackend, disk: SlowDisk) -> None:
-    """Limits and free index values are tested against what is queued: put, rewritten and deleted."""
+    """Limits and unique index values are tested against queued puts, rewrites and deletes."""
     await store.commit("north", Unit(now=1, puts=(put("a", indexes={"k": "x"}), put("b", indexes={"k": "y"}))))
     disk.gate.clear()
 
@@ -141,7 +141,7 @@ async def test_queued_units_count(store: TinyDBBackend, disk: SlowDisk) -> None:
 
 
 async def test_failed_sync_is_remembered(store: TinyDBBackend, disk: SlowDisk) -> None:
-    """Once a sync has failed the journal is written anew before it is trusted, whatever else fails in between."""
+    """After a failed sync the journal is rewritten before the next write, even if other calls fail in between."""
     disk.fail("sync", errno.EIO)
     with pytest.raises(StorageUnavailable):
         await store.commit("north", claiming("k", 1))
@@ -155,7 +155,7 @@ async def test_failed_sync_is_remembered(store: TinyDBBackend, disk: SlowDisk) -
 
 
 async def test_no_space_needs_no_space(store: TinyDBBackend, disk: SlowDisk) -> None:
-    """After a write that found no space the journal is cut, not copied: on a full disk a copy would find none."""
+    """After a write without space the journal is truncated, not copied: a full disk has no space for a copy."""
     disk.fail("write", errno.ENOSPC)
     with pytest.raises(StorageFull):
         await store.commit("north", claiming("k", 1))
@@ -165,7 +165,7 @@ async def test_no_space_needs_no_space(store: TinyDBBackend, disk: SlowDisk) -> 
 
 
 async def test_what_could_not_be_read_back_is_refused(store: TinyDBBackend, disk: SlowDisk) -> None:
-    """Bodies that are no JSON and index values of a foreign kind never reach the journal, which could not be opened."""
+    """Bodies that are not JSON and index values of other types are refused: the journal could not be read back."""
     wrong = [
         Put("notes", "a", b"{not json"),
         Put("notes", "a", b"{}", {"k": 1.5}),  # type: ignore[dict-item]

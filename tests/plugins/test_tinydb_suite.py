@@ -12,7 +12,7 @@ from crm_tinydb.storage import TinyDBBackend
 
 
 class FakeDiskHarness(StorageHarness):
-    """A store on a disk that forgets what was not synced."""
+    """A store on a disk that forgets unsynced bytes."""
 
     def __init__(self, context: StorageContext) -> None:
         self.disk = FakeDisk()

@@ -16,7 +16,7 @@ from crm_tinydb.storage import TinyDBBackend
 
 
 async def test_stock_tinydb_reads_every_record(tmp_path: Path) -> None:
-    """After a fold stock TinyDB opens the tenant's one JSON file and reads every document back."""
+    """After a fold stock TinyDB opens the tenant's JSON file and reads every document."""
     store = TinyDBBackend()
     await store.open(StorageContext(tmp_path))
     await store.create("north")
@@ -39,8 +39,8 @@ async def test_stock_tinydb_reads_every_record(tmp_path: Path) -> None:
     assert oct(path.parent.stat().st_mode & 0o777) == "0o700"
 
 
-async def test_folded_storage_tells_damage(tmp_path: Path) -> None:
-    """A cut file is told, where stock TinyDB might read something else; nothing can be written through it."""
+async def test_folded_storage_refuses_damage_and_writes(tmp_path: Path) -> None:
+    """Reading a truncated file raises Damaged, and writing raises RuntimeError."""
     store = TinyDBBackend()
     await store.open(StorageContext(tmp_path))
     await store.create("north")
@@ -56,9 +56,9 @@ async def test_folded_storage_tells_damage(tmp_path: Path) -> None:
 
 
 def test_edits_in_place_become_puts_and_deletes() -> None:
-    """What TinyDB's update and remove edit in place is seen, though they change what they were handed."""
-    made: list[tuple[list[Put], list[Delete]]] = []
-    notes = Collection("notes", editing=lambda puts, deletes: made.append((puts, deletes)))
+    """TinyDB's update and remove become puts and deletes, though they edit rows in place."""
+    changes: list[tuple[list[Put], list[Delete]]] = []
+    notes = Collection("notes", editing=lambda puts, deletes: changes.append((puts, deletes)))
     for number in range(3):
         notes.put(f"n{number}", notes.row(1, b'{"v":%d}' % number, {"k": number}))
     assert len(notes) == 3
@@ -69,13 +69,13 @@ def test_edits_in_place_become_puts_and_deletes() -> None:
 
     notes.update(edit, where("id") == "n2")
     notes.remove(where("id") == "n0")
-    assert made == [([Put("notes", "n2", b'{"v":9}', {"k": 2})], []), ([], [Delete("notes", "n0")])]
+    assert changes == [([Put("notes", "n2", b'{"v":9}', {"k": 2})], []), ([], [Delete("notes", "n0")])]
     assert notes.document("n2") is not None
     assert msgspec.json.decode(notes.document("n2").body) == {"v": 2}  # type: ignore[union-attr]
 
 
 def test_live_tables_refuse_tinydb_writes() -> None:
-    """A table of an open store takes no write that would go round the journal."""
+    """A table of an open store refuses TinyDB's writes, which would bypass the journal."""
     notes = Collection("notes")
     notes.put("a", notes.row(1, b"{}", {}))
     with pytest.raises(RuntimeError):

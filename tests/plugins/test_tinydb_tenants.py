@@ -61,7 +61,7 @@ async def backing_up(store: TinyDBBackend) -> None:
 @pytest.mark.parametrize("kept", ["synced", "half", "all"])
 @pytest.mark.parametrize("act", [creating, restoring, renaming, backing_up])
 async def test_stopped_after_each_call(act: Act, kept: Kept) -> None:
-    """Making, restoring, renaming and copying a tenant, stopped after any call, leave all of it or nothing."""
+    """Creating, restoring, renaming or backing up a tenant, stopped after any call, leaves all or nothing."""
     for stop in range(60):
         disk = new_disk()
         async with opened(disk) as store:
@@ -93,11 +93,11 @@ async def test_stopped_after_each_call(act: Act, kept: Kept) -> None:
                 await after.create("east")
         if whole:
             return
-    pytest.fail("it never came to its end")
+    pytest.fail("the action must finish within 60 disk calls")
 
 
 async def test_least_used_tenants_are_closed() -> None:
-    """No more than ``max_open`` tenants stay open; a closed one is opened by the next request with all it had."""
+    """At most ``max_open`` tenants stay open; the next request opens a closed one with all its documents."""
     disk = new_disk()
     async with opened(disk, max_open=4) as store:
         for number in range(20):
@@ -105,15 +105,15 @@ async def test_least_used_tenants_are_closed() -> None:
             await store.commit(f"t{number}", unit(number))
         await store.get("t3", "notes", "d3")
         await asyncio.sleep(0.05)
-        assert len(store.shelf._open) <= 4
+        assert len(store.open_tenants._open) <= 4
         assert len(disk._handles) <= 4
-        assert "t3" in store.shelf._open
+        assert "t3" in store.open_tenants._open
         read = await asyncio.gather(*(store.get(f"t{number}", "notes", f"d{number}") for number in range(20)))
         assert all(each.document is not None for each in read)
 
 
-async def test_closed_tenants_are_freed_at_once() -> None:
-    """The memory of a closed tenant is free without the garbage collector, which does not see large tenants."""
+async def test_closed_tenants_are_freed_immediately() -> None:
+    """A closed tenant is freed without the garbage collector, which does not scan large tenants."""
     gc.collect()
     gc.disable()
     try:
@@ -123,16 +123,16 @@ async def test_closed_tenants_are_freed_at_once() -> None:
             await store.commit("a", unit(1))
             await store.fold("a")
             await store.entries("a", EntryQuery())
-            held = weakref.ref(store.shelf.at_hand("a"))
+            reference = weakref.ref(store.open_tenants.find_open("a"))
             await store.get("b", "notes", "d1")
             await asyncio.sleep(0.05)
-            assert held() is None
+            assert reference() is None
     finally:
         gc.enable()
 
 
 async def test_busy_tenants_are_not_closed() -> None:
-    """A tenant that somebody waits on stays open beyond the limit; writes to many at once lose nothing."""
+    """A tenant with a waiting stream stays open beyond the limit; concurrent writes to others all succeed."""
     disk = new_disk()
     async with opened(disk, max_open=1) as store:
         for name in ("a", "b", "c"):
@@ -152,7 +152,7 @@ async def test_busy_tenants_are_not_closed() -> None:
 
 
 async def test_rename_while_writing() -> None:
-    """Writers of a tenant that is being renamed either get in before, or hear that it is gone or moving."""
+    """Writes to a tenant that is being renamed either succeed before, or fail with an error; none is lost."""
     async with opened(new_disk()) as store:
         await store.create("north")
         tasks = [asyncio.create_task(store.commit("north", unit(number))) for number in range(20)]
@@ -168,7 +168,7 @@ async def test_rename_while_writing() -> None:
 
 @pytest.mark.parametrize("is_open", [True, False])
 async def test_restoring_a_tenant_whose_folder_was_moved_away(tmp_path: Path, is_open: bool) -> None:
-    """The running store restores into the name once the folder is gone; before, it refuses and names the way out."""
+    """A restore is refused with a fix while the folder exists, and succeeds in the running store when it is gone."""
     store, folder, copy = TinyDBBackend(), tmp_path / "tenants" / "north", tmp_path / "copy"
     await store.open(StorageContext(tmp_path / "tenants", {"max_open": 1}))
     await store.create("north")
@@ -187,7 +187,7 @@ async def test_restoring_a_tenant_whose_folder_was_moved_away(tmp_path: Path, is
     with pytest.raises(SetupError, match="not a whole backup"):
         await store.restore("north", tmp_path / "away" / "identity")
     if is_open:
-        assert await store.count("north", "notes") == 2  # a backup that is none costs nothing
+        assert await store.count("north", "notes") == 2  # an invalid backup changes nothing
     await store.restore("north", copy)
     assert await store.count("north", "notes") == 1
     assert isinstance(await store.commit("north", unit(3)), Committed)
@@ -206,8 +206,8 @@ async def test_restoring_a_tenant_whose_folder_was_moved_away(tmp_path: Path, is
     await store.close()
 
 
-async def test_nobody_opens_a_folder_that_is_being_put_in_place(tmp_path: Path) -> None:
-    """Readers and writers meanwhile hear that it is under way, or get the old or the new state, and damage nothing."""
+async def test_a_folder_is_not_opened_while_it_is_replaced(tmp_path: Path) -> None:
+    """Readers during a restore get an error or the restored state, and damage nothing."""
     store, copy = TinyDBBackend(), tmp_path / "copy"
     await store.open(StorageContext(tmp_path / "tenants"))
     await store.create("north")
@@ -226,7 +226,7 @@ async def test_nobody_opens_a_folder_that_is_being_put_in_place(tmp_path: Path) 
 
 
 async def test_options_are_checked() -> None:
-    """An option that does not exist and a limit that is none are refused with a sentence."""
+    """An unknown option and an invalid limit are refused with a message that names max_open."""
     for options in ({"max_open": 0}, {"max_open": True}, {"max_open": "9"}, {"maxopen": 9}):
         with pytest.raises(SetupError, match="max_open"):
             async with opened(new_disk(), **options):
@@ -235,8 +235,8 @@ async def test_options_are_checked() -> None:
         await TinyDBBackend(new_disk()).tenants()
 
 
-async def test_check_tells_leftovers_and_permissions(tmp_path: Path) -> None:
-    """Files that an interrupted write left, and files that others may read, are named with the way to mend them."""
+async def test_check_reports_leftovers_and_permissions(tmp_path: Path) -> None:
+    """Leftovers of an interrupted write, and files that others may read, are reported with the fix."""
     store = TinyDBBackend()
     await store.open(StorageContext(tmp_path / "tenants"))
     await store.create("north")
@@ -256,7 +256,7 @@ async def test_check_tells_leftovers_and_permissions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_nothing_is_lost_while_tenants_come_and_go(seed: int) -> None:
-    """Writes, reads and folds of more tenants than may be open lose nothing, whichever is closed at which moment."""
+    """Writes, reads and folds of more tenants than may be open lose nothing, whichever are closed when."""
     chance = random.Random(seed)
     disk = new_disk()
     names = [f"t{number}" for number in range(5)]
