@@ -64,7 +64,7 @@ async def _serve(config: Path) -> None:
             if not configuration.errors():
                 log.info("config_loaded", generation=configuration.generation)
 
-        watching = asyncio.create_task(configuration.run(services.stop, told=told))
+        watching = asyncio.create_task(configuration.run(services.stop, changed=told))
         stack.push_async_callback(_finished, watching, services.stop)
         telling = asyncio.create_task(tell_troubles(backend, services.stop))
         stack.push_async_callback(_finished, telling, services.stop)

@@ -1,8 +1,8 @@
-"""The files an admin edits, read into frozen values; every problem reads ``file:line:column: what; how to mend it``.
+"""The files an admin edits, read into frozen values; every problem reads ``file:line:column: what; how to fix it``.
 
-``places`` and ``document`` know where things stand, ``reading`` and ``secrets`` give them types, one module each says
-what stands in a file (``instance``, ``options``, ``roster``, ``catalog``, ``roles``, ``instances``), ``reload`` keeps
-them in force while they are edited, ``check`` looks at all of them at once.
+``places`` and ``document`` know positions, ``reading`` and ``secrets`` give them types, one module each says
+what a file contains (``instance``, ``options``, ``roster``, ``catalog``, ``roles``, ``instances``), ``reload`` keeps
+them current while they are edited, ``check`` checks all of them together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""modules.yaml: the catalog of modules, the plan that holds where none was pushed, and what no push may touch."""
+"""modules.yaml: the catalog of modules, the plan until one is pushed, and what no push may touch."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def _catalog(node: Node, below: Catalog, record_types: Iterable[str]) -> Catalog
     for record_type in record_types:
         modules.setdefault(record_type, _of_record_type(record_type))
     modules = dict(sorted(modules.items(), key=lambda item: (item[1].order, item[0])))
-    stands = members.find("modules")
-    if stands is not None and isinstance(stands.value, MappingNode):
-        members.problems.extend(_requirements(stands.value, modules))
+    entry = members.find("modules")
+    if entry is not None and isinstance(entry.value, MappingNode):
+        members.problems.extend(_requirements(entry.value, modules))
     plan = members.get("default_plan", lambda value: _plan(value, modules), below.default_plan)
     policy = members.get("sync_policy", lambda value: _policy(value, modules, below.policy), below.policy)
     members.done()
@@ -77,8 +77,8 @@ def _module(member: MappingMember, below: Catalog) -> Module:
 
 def _salvaged(member: MappingMember) -> Module:
     """A module that did not load, so that naming it elsewhere in the file is not one more mistake."""
-    stands = Members(member.value).find("features") if isinstance(member.value, MappingNode) else None
-    items = stands.value.items if stands is not None and isinstance(stands.value, Items) else ()
+    entry = Members(member.value).find("features") if isinstance(member.value, MappingNode) else None
+    items = entry.value.items if entry is not None and isinstance(entry.value, Items) else ()
     keys = tuple(item.text for item in items if isinstance(item, Scalar))
     return Module(member.name, member.name, (f"{member.name}.view", *keys))
 
@@ -101,8 +101,8 @@ def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[Prob
     problems: list[Problem] = []
     for member in node.members:
         module = modules[member.name]
-        stands = Members(member.value).find("requires") if isinstance(member.value, MappingNode) else None
-        place = stands.value.place if stands is not None else member.place
+        entry = Members(member.value).find("requires") if isinstance(member.value, MappingNode) else None
+        place = entry.value.place if entry is not None else member.place
         problems.extend(
             Problem(place, f"{shown(other)} is not a known module; {hint(other, modules)}")
             for other in module.requires
@@ -110,13 +110,13 @@ def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[Prob
         )
         circle = _circle(member.name, modules)
         if circle:
-            told = f"the modules require each other in a circle ({' -> '.join(circle)}); take one step out"
-            problems.append(Problem(place, told))
+            message = f"the modules require each other in a circle ({' -> '.join(circle)}); take one step out"
+            problems.append(Problem(place, message))
     return problems
 
 
 def _circle(start: str, modules: Mapping[str, Module]) -> tuple[str, ...]:
-    """A way from a module back to itself; empty where there is none."""
+    """A way from a module back to itself; empty if there is none."""
     ways: list[tuple[str, ...]] = [(start,)]
     seen: set[str] = set()
     while ways:

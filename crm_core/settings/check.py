@@ -1,4 +1,4 @@
-"""`crm config check`: every problem of every file at once."""
+"""`crm config check`: every problem of every file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def check(
     environ: Mapping[str, str],
     backends: Collection[str] | None = None,
 ) -> list[str]:
-    """What is wrong with the files of a config folder; empty where nothing is.
+    """The problems of the files of a config folder.
 
-    A folder that holds instances.yaml and no instance.yaml is a manager's, and only that file is looked at.
+    A folder with instances.yaml and no instance.yaml is a manager's, and only that file is looked at.
     """
     problems: list[str] = []
 
@@ -60,7 +60,7 @@ def check(
 
 
 def _readable_catalog(folder: Path, record_types: Collection[str]) -> Catalog:
-    """The catalog, or the built-in one where the file does not load (which is told already)."""
+    """The catalog, or the built-in one if the file does not load, which is reported already."""
     try:
         return load_catalog(folder / "modules.yaml", record_types=record_types)
     except SetupError:

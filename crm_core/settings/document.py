@@ -40,7 +40,7 @@ class Scalar:
 
     @property
     def null(self) -> bool:
-        """Whether nothing, ``~`` or ``null`` stands there."""
+        """Whether it is nothing, ``~`` or ``null``."""
         return self.plain and self.text in ("", "~", "null", "Null", "NULL")
 
 
@@ -60,7 +60,7 @@ class MappingMember(msgspec.Struct, frozen=True):
 
 
 class Mapping(msgspec.Struct, frozen=True):
-    """Names with values, in the order of the file; a name that stands twice is there twice."""
+    """Names with values, in the order of the file; a duplicate name is there twice."""
 
     place: Place
     members: tuple[MappingMember, ...]
@@ -70,7 +70,7 @@ Node = Scalar | Items | Mapping
 
 
 def unwaiting(path: str, flags: int) -> int:
-    """Open a file without waiting for anybody: a named pipe that nobody writes to would hold its reader for good."""
+    """Open a file without waiting: a named pipe without a writer would block its reader for ever."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
@@ -103,7 +103,7 @@ def parse(text: str, file: str) -> tuple[Node, list[Problem]]:
     """The tree of a YAML text, with the problems of its form. Raises Wrong where no tree can be made of it."""
     control = _ASCII_CONTROL.search(text) if text.isascii() else re.search(_CONTROL, text)
     if control is not None:
-        raise Wrong.at(_place(file, text, control.start()), "a control character stands here; remove it")
+        raise Wrong.at(_place(file, text, control.start()), "this is a control character; remove it")
     tabs = [
         Problem(_place(file, text, found.start() + found.group().index("\t")), "a tab indents this line; use spaces")
         for found in _TAB_INDENT.finditer(text)
@@ -159,7 +159,7 @@ class _TreeReader:
             return Mapping(place, self.members(events, depth))
         if isinstance(event, yaml.ScalarEvent):
             return Scalar(place, event.value, plain=not event.style)
-        return Scalar(place, "")  # an alias, told already
+        return Scalar(place, "")  # an alias, reported already
 
     def members(self, events: Iterator[Any], depth: int) -> tuple[MappingMember, ...]:
         members: list[MappingMember] = []
@@ -171,24 +171,26 @@ class _TreeReader:
                 self.wrong(event, "the name of a member must be a text; write `name: value`")
                 continue
             if name.text in first:
-                told = f"{shown(name.text)} stands here a second time, first in line {first[name.text].line}; keep one"
-                self.wrong(event, told)
+                message = f"{shown(name.text)} appears a second time, first in line {first[name.text].line}; keep one"
+                self.wrong(event, message)
             first.setdefault(name.text, name.place)
             members.append(MappingMember(name.place, name.text, value))
         return tuple(members)
 
     def refuse_extras(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
-            told = f"an alias (*{event.anchor}) stands here; write the value out, or quote a text that starts with `*`"
-            self.wrong(event, told)
+            message = (
+                f"aliases (*{event.anchor}) are not allowed; write the value out, or quote a text that starts with `*`"
+            )
+            self.wrong(event, message)
             return
         if event.anchor is not None:
-            self.wrong(event, f"an anchor (&{event.anchor}) stands here; remove it and write values out where needed")
+            self.wrong(event, f"anchors (&{event.anchor}) are not allowed; remove it, write values out instead")
         if event.tag is not None:
-            self.wrong(event, "a tag (a word that starts with `!`) stands here; remove it, or quote the text")
+            self.wrong(event, "tags (words that start with `!`) are not allowed; remove it, or quote the text")
 
-    def wrong(self, event: Any, told: str) -> None:
-        self.problems.append(Problem(self.place(event), told))
+    def wrong(self, event: Any, message: str) -> None:
+        self.problems.append(Problem(self.place(event), message))
 
     def place(self, event: Any) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
@@ -198,9 +200,9 @@ def _place(file: str, text: str, at: int) -> Place:
     return Place(file, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
 
 
-_MENDS = (
-    ("mapping values are not allowed", "a second `: ` stands in one value; quote the value, or mend the indentation"),
-    ("tab", "a tab stands here; use spaces"),
+_FIXES = (
+    ("mapping values are not allowed", "this value contains a second `: `; quote the value, or fix the indentation"),
+    ("tab", "this is a tab; use spaces"),
     ("unexpected end of stream", "a quote is opened and never closed; close it"),
     ("expected ',' or", "a list or mapping opened by `[` or `{` goes wrong; close it and put commas between its parts"),
     ("expected node content", "a value is missing here; write one, or close the bracket that is open"),
@@ -208,14 +210,14 @@ _MENDS = (
     ("expected key", "this line does not fit the lines above; align it with its neighbours"),
     ("expected '-' indicator", "a list ends here without its indentation; start each item with `- `, aligned"),
     ("could not find expected ':'", "a `:` is missing after the name; write `name: value`"),
-    ("document start", "this is not part of what stands above; write `name: value` lines, aligned"),
+    ("document start", "this is not part of the lines above; write `name: value` lines, aligned"),
 )
 
 
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
-    """One sentence for the parser's own complaint; it never quotes the file, which may hold secrets."""
+    """One sentence for the parser's own complaint; it never quotes the file, which may contain secrets."""
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Problem(Place(file, 1, 1), "the text holds a character that YAML does not allow; remove it")
+        return Problem(Place(file, 1, 1), "the text contains a character that YAML does not allow; remove it")
     opened = "expected ',' or" in str(error.problem) or "quoted scalar" in str(error.context)
     mark = (error.context_mark if opened else None) or error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark is not None else (0, 0)
@@ -226,8 +228,8 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
         return Problem(place, 'a text that starts with `*` needs quotes; write it as "*..."')
     if around[-1:] in ("@", "`", "%"):
         return Problem(place, f"a text that starts with {around[-1:]} needs quotes")
-    told = str(error.problem or error.context or "this is not YAML")
-    for part, mend in _MENDS:
-        if part in told:
-            return Problem(place, mend)
+    message = str(error.problem or error.context or "this is not YAML")
+    for part, fix in _FIXES:
+        if part in message:
+            return Problem(place, fix)
     return Problem(place, "this is not YAML; check quotes, brackets and indentation from here upwards")

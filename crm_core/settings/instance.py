@@ -68,7 +68,7 @@ class Listen(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
-    """Which backend keeps the data, and what it is told; options may hold passwords."""
+    """The backend of the data, and its options, which may contain passwords."""
 
     backend: str
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -77,8 +77,8 @@ class StorageSettings:
     def require(self, backends: Collection[str]) -> None:
         """Raise SetupError where the backend is not one of those there are."""
         if self.backend not in backends:
-            told = f"there is no storage backend {shown(self.backend)}; {hint(self.backend, backends)}"
-            raise setup_error([Problem(self.place or Place("instance.yaml", 1, 1), told)])
+            message = f"there is no storage backend {shown(self.backend)}; {hint(self.backend, backends)}"
+            raise setup_error([Problem(self.place or Place("instance.yaml", 1, 1), message)])
 
 
 class SyncSettings(msgspec.Struct, frozen=True):
@@ -107,9 +107,9 @@ class PluginSettings:
         problems = []
         for plugin in self.disabled.difference(found):
             near = meant(plugin, found)
-            mend = f"did you mean `{near}`?" if near else "take it out; `crm plugins` lists those that there are"
+            fix = f"did you mean `{near}`?" if near else "take it out; `crm plugins` lists those that there are"
             place = self.places.get(plugin, Place("instance.yaml", 1, 1))
-            problems.append(Problem(place, f"there is no plugin {shown(plugin)}; {mend}"))
+            problems.append(Problem(place, f"there is no plugin {shown(plugin)}; {fix}"))
         if problems:
             raise setup_error(problems)
 
@@ -118,7 +118,7 @@ class PluginSettings:
 class InstanceSettings:
     """All of instance.yaml. ``secret_keys``: the first makes what is new, all read what is old.
 
-    ``public_url``: the origin by which browsers reach the instance, for links in letters.
+    ``public_url``: the origin by which browsers reach the instance, for links in emails.
     ``options_nodes``: the members that belong to plugins, not yet read; see ``options.read_options``.
     """
 
@@ -142,7 +142,7 @@ def load_instance(path: Path, *, environ: Mapping[str, str]) -> InstanceSettings
 
 
 def load_instance_outline(path: Path) -> InstanceSettings:
-    """The settings without their secrets, which whoever only pushes or edits need not have. Raises SetupError."""
+    """The settings without their secrets, which pushing and editing does not need. Raises SetupError."""
     return read_file(path, lambda node: _instance(node, path.parent, References()))
 
 
@@ -221,8 +221,8 @@ def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
         except Wrong as wrong:
             members.problems.extend(wrong.problems)
     members.done(others=True)
-    stands = members.find("backend")
-    return StorageSettings(backend, options, stands.value.place if stands else node.place)
+    entry = members.find("backend")
+    return StorageSettings(backend, options, entry.value.place if entry else node.place)
 
 
 def _default_backend() -> str:
@@ -231,7 +231,7 @@ def _default_backend() -> str:
 
 
 def _option(node: Node, secrets: Secrets | References) -> Any:
-    """Plain data; texts may be references, as addresses of databases hold passwords."""
+    """Plain data; texts may be references, as addresses of databases contain passwords."""
     if isinstance(node, Scalar):
         value = untyped(node)
         return secrets.value(node) if isinstance(value, str) else value
@@ -278,7 +278,7 @@ def _plugins(node: Node, folder: Path) -> PluginSettings:
     places: dict[str, Place] = {}
 
     def read_disabled(item: Node) -> str:
-        written = matching(_PLUGIN, "the name of a plugin, as `crm plugins` tells it")(item)
+        written = matching(_PLUGIN, "the name of a plugin, as `crm plugins` shows it")(item)
         places.setdefault(written, item.place)
         return written
 

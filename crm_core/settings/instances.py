@@ -50,13 +50,13 @@ class InstancesSettings(msgspec.Struct, frozen=True):
 def load_instances(path: Path) -> InstancesSettings:
     """The manager's settings. Raises SetupError with every problem of the file."""
     if not path.exists():  # `crm init` writes the files of an instance, not this one
-        told = f"the file is not there; looked for it at {path}, write one with `instances: {_SAMPLE}`"
-        raise setup_error([Problem(Place(path.name, 1, 1), told)])
+        message = f"the file is not there; looked for it at {path}, write one with `instances: {_SAMPLE}`"
+        raise setup_error([Problem(Place(path.name, 1, 1), message)])
     return read_file(path, lambda node: _instances(node, path.parent))
 
 
 class _InstancesReader:
-    """Reads instances one by one and remembers where each upstream stands: a process serves one instance."""
+    """Reads instances one by one and remembers the place of each upstream: a process serves one instance."""
 
     def __init__(self, folder: Path, listen: Listen) -> None:
         self.folder = folder
@@ -71,8 +71,8 @@ class _InstancesReader:
         found = members.find("drained")
         for at, one in enumerate(drained):
             if upstreams is not None and one not in upstreams and found is not None and isinstance(found.value, Items):
-                told = f"{shown(str(one))} is none of the instance's upstreams; write it as it stands there"
-                members.problems.append(Problem(found.value.items[at].place, told))
+                message = f"{shown(str(one))} is none of the instance's upstreams; write it as it is there"
+                members.problems.append(Problem(found.value.items[at].place, message))
         members.done()
         assert upstreams is not None
         return tuple(msgspec.structs.replace(one, drained=one in drained) for one in upstreams)
@@ -81,8 +81,8 @@ class _InstancesReader:
         upstream = self.address(node)
         first = self.places.setdefault(str(upstream), node.place)
         if first is not node.place:
-            told = f"this upstream stands here a second time, first in line {first.line}; each serves one instance"
-            raise Wrong.at(node.place, told)
+            message = f"this upstream appears a second time, first in line {first.line}; each serves one instance"
+            raise Wrong.at(node.place, message)
         if str(upstream) in (f"http://{self.listen}", str(self.listen)):
             raise Wrong.at(node.place, "the manager itself listens here; write the address of the instance")
         return upstream

@@ -27,12 +27,12 @@ def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.St
     options: dict[str, msgspec.Struct] = {}
     for name, member in settings.options_nodes.items():
         if name not in types:
-            told = f"unknown member {shown(name)}; {hint(name, [*MEMBERS, *types])}"
-            problems.append(Problem(member.place, told))
+            message = f"unknown member {shown(name)}; {hint(name, [*MEMBERS, *types])}"
+            problems.append(Problem(member.place, message))
     for name, kind in types.items():
         if name in MEMBERS:
-            told = f"the core owns the member {shown(name)}; give the payload type with these options another NAME"
-            problems.append(Problem(Place("instance.yaml", 1, 1), told))
+            message = f"the core owns the member {shown(name)}; give the payload type with these options another NAME"
+            problems.append(Problem(Place("instance.yaml", 1, 1), message))
             continue
         try:
             options[name] = _read(settings.options_nodes.get(name), name, kind)
@@ -49,15 +49,15 @@ def _read(member: MappingMember | None, name: str, kind: type[msgspec.Struct]) -
     members = Members(empty if member is None else member.value, f"the options of {shown(name)}")
     values: dict[str, Any] = {}
     for option in msgspec.structs.fields(kind):
-        stands = members.find(option.encode_name)
-        if stands is None:
+        entry = members.find(option.encode_name)
+        if entry is None:
             if option.required:
                 members.wrong(place, f"`{option.encode_name}` is missing in {shown(name)}; add it")
             continue
         try:
-            values[option.name] = msgspec.convert(untyped(stands.value), option.type)
+            values[option.name] = msgspec.convert(untyped(entry.value), option.type)
         except msgspec.ValidationError as error:
-            members.problems.append(_problem(error, stands.value))
+            members.problems.append(_problem(error, entry.value))
     members.done()
     return _whole(kind, values, place)
 
@@ -67,18 +67,18 @@ def _whole(kind: type[msgspec.Struct], values: Mapping[str, Any], place: Place) 
     try:
         return kind(**values)
     except (ValueError, TypeError) as error:  # what a __post_init__ raises to refuse
-        raise Wrong.at(place, f"{error}; mend these options") from None
+        raise Wrong.at(place, f"{error}; fix these options") from None
 
 
 def _problem(error: msgspec.ValidationError, node: Node) -> Problem:
     """The type's complaint at the value it is about."""
-    told = str(error)
-    found = _AT.search(told)
+    message = str(error)
+    found = _AT.search(message)
     if found is not None:
-        told = told[: found.start()]
+        message = message[: found.start()]
         for step in _steps(found.group(1)):
             node = _inside(node, step)
-    return Problem(node.place, f"{told[:1].lower()}{told[1:]}; change this value")
+    return Problem(node.place, f"{message[:1].lower()}{message[1:]}; change this value")
 
 
 def _steps(path: str) -> Iterator[int | str]:

@@ -1,4 +1,4 @@
-"""Where something is wrong in a file, and how that is told: ``keys.yaml:5:17: what is wrong; how to mend it``."""
+"""Problems of a file with their places, as ``keys.yaml:5:17: what is wrong; how to fix it``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
-    """One thing wrong with a file: a sentence that says what, and how to mend it."""
+    """One thing wrong with a file: a sentence that says what, and how to fix it."""
 
     place: Place
     text: str
@@ -68,7 +68,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def hint(text: str, names: Iterable[str]) -> str:
-    """The mend for a name that is not one of ``names``: the nearest, or the few there are."""
+    """The advice for a name that is not one of ``names``: the nearest, or the few there are."""
     known = sorted(names)
     near = meant(text, known)
     if near is not None:
@@ -77,7 +77,7 @@ def hint(text: str, names: Iterable[str]) -> str:
 
 
 def meant(text: str, names: Iterable[str]) -> str | None:
-    """Which of some names a slip of the pen stands for; None where none is near."""
+    """The name that a misspelt one means; None if none is near."""
     known = sorted(names)
     near = difflib.get_close_matches(text, known, n=1) or [name for name in known if text and name.startswith(text)]
     return near[0] if near else None

@@ -1,6 +1,6 @@
 """Readers: each turns a node into one typed value or raises Wrong with every problem in it.
 
-A file's module says what stands in the file with these; the sentences that people read come from here.
+A file's module describes its file with these; the sentences that people read come from here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TIME = re.compile(
 
 
 def read_file(path: Path, read: Read[T]) -> T:
-    """What a file says. Raises SetupError with every problem of the file, each as ``file:line:column: text``."""
+    """The content of a file. Raises SetupError with every problem of the file, each as ``file:line:column: text``."""
     problems: list[Problem] = []
     try:
         root, problems = parse(read_text(path), path.name)
@@ -51,12 +51,12 @@ class Members:
     def __init__(self, node: Node, what: str = "members") -> None:
         self.node = mapping(node, what)
         self.problems: list[Problem] = []
-        self._asked: set[str] = set()
+        self._read: set[str] = set()
         self._missing: dict[str, Problem] = {}
 
     def find(self, name: str) -> MappingMember | None:
-        """The member as it stands in the file; None where it is absent or null."""
-        self._asked.add(name)
+        """The member as written; None if it is absent or null."""
+        self._read.add(name)
         for member in self.node.members:
             if member.name == name and not (isinstance(member.value, Scalar) and member.value.null):
                 return member
@@ -80,19 +80,19 @@ class Members:
         return self.get(name, read, None)
 
     def rest(self) -> tuple[MappingMember, ...]:
-        """The members nobody asked for."""
-        return tuple(member for member in self.node.members if member.name not in self._asked)
+        """The members that were not read."""
+        return tuple(member for member in self.node.members if member.name not in self._read)
 
     def wrong(self, place: Place, text: str) -> None:
         """Note a problem."""
         self.problems.append(Problem(place, text))
 
     def done(self, *, others: bool = False) -> None:
-        """Raise what was wrong; members nobody asked for are wrong unless ``others`` may stand here."""
+        """Raise what was wrong; members that were not read are wrong unless ``others`` are allowed."""
         for member in self.rest():
-            slip = self._missing.pop(meant(member.name, self._asked) or "", None)  # told as the slip, not as missing
+            slip = self._missing.pop(meant(member.name, self._read) or "", None)  # reported as misspelt, not as missing
             if slip is not None or not others:
-                self.wrong(member.place, f"unknown member {shown(member.name)}; {hint(member.name, self._asked)}")
+                self.wrong(member.place, f"unknown member {shown(member.name)}; {hint(member.name, self._read)}")
         self.problems.extend(self._missing.values())
         self._missing.clear()
         if self.problems:
@@ -104,7 +104,7 @@ def mapping(node: Node, what: str = "members") -> Mapping:
     if isinstance(node, Scalar) and node.null:
         return Mapping(node.place, ())
     if not isinstance(node, Mapping):
-        raise Wrong.at(node.place, f"{what} must stand here, as `name: value`; {_is(node)}")
+        raise Wrong.at(node.place, f"expected {what} as `name: value`; {_is(node)}")
     return node
 
 
@@ -127,7 +127,7 @@ def many(read: Read[T], *, least: int = 0) -> Read[tuple[T, ...]]:
 
     def read_items(node: Node) -> tuple[T, ...]:
         if not isinstance(node, Items):
-            raise Wrong.at(node.place, f"a list must stand here, as `[a, b]`; {_is(node)}")
+            raise Wrong.at(node.place, f"expected a list such as `[a, b]`; {_is(node)}")
         if len(node.items) < least:
             raise Wrong.at(node.place, f"the list needs at least {least}; add one or leave the member out")
         values: list[T] = []
@@ -147,9 +147,9 @@ def many(read: Read[T], *, least: int = 0) -> Read[tuple[T, ...]]:
 def text(node: Node) -> str:
     """A text of 1 to 2,000 characters without control characters."""
     if not isinstance(node, Scalar):
-        raise Wrong.at(node.place, f"a text must stand here; {_is(node)}")
+        raise Wrong.at(node.place, f"expected a text; {_is(node)}")
     if not node.text.strip() or len(node.text) > 2000 or not node.text.isprintable():
-        raise Wrong.at(node.place, "a text of 1 to 2000 printable characters must stand here; write one in one line")
+        raise Wrong.at(node.place, "expected a text of 1 to 2000 printable characters; write one in one line")
     return node.text
 
 
@@ -161,8 +161,8 @@ def name(node: Node) -> str:
 def check_name(written: str, place: Place) -> str:
     """The same for a member's name. Raises Wrong."""
     if NAME.fullmatch(written) is None:
-        told = "is not a valid name; use 1 to 63 of a-z, 0-9 and `-`, with no `-` first or last"
-        raise Wrong.at(place, f"{shown(written)} {told}")
+        message = "is not a valid name; use 1 to 63 of a-z, 0-9 and `-`, with no `-` first or last"
+        raise Wrong.at(place, f"{shown(written)} {message}")
     return written
 
 
@@ -196,11 +196,11 @@ def integer(least: int, most: int = LARGEST_INTEGER) -> Read[int]:
     def read(node: Node) -> int:
         if not isinstance(node, Scalar) or not node.plain or _INTEGER.fullmatch(node.text) is None:
             quoted = isinstance(node, Scalar) and not node.plain and _INTEGER.fullmatch(node.text) is not None
-            mend = "remove the quotes" if quoted else f"write digits such as {max(least, 1)}"
-            raise Wrong.at(node.place, f"a whole number must stand here; {mend}")
+            fix = "remove the quotes" if quoted else f"write digits such as {max(least, 1)}"
+            raise Wrong.at(node.place, f"expected a whole number; {fix}")
         value = int(node.text)
         if not least <= value <= most:
-            raise Wrong.at(node.place, f"the number must lie from {least} to {most}; change it")
+            raise Wrong.at(node.place, f"the number must be from {least} to {most}; change it")
         return value
 
     return read
@@ -210,7 +210,7 @@ def boolean(node: Node) -> bool:
     """``true`` or ``false``; YAML 1.1's other spellings are refused, as they differ from parser to parser."""
     if isinstance(node, Scalar) and node.plain and node.text in ("true", "false"):
         return node.text == "true"
-    raise Wrong.at(node.place, "`true` or `false` must stand here, without quotes; write one of the two")
+    raise Wrong.at(node.place, "expected `true` or `false`, without quotes; write one of the two")
 
 
 def switch(on: str, off: str) -> Read[bool]:
@@ -229,8 +229,8 @@ def moment(node: Node) -> datetime:
         written = f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{'+00:00' if offset in 'Zz' else offset}"
         return datetime.fromisoformat(written).astimezone(UTC)
     except (ValueError, OverflowError):
-        told = "this is not a time; write one in UTC such as 2026-11-01T00:00:00Z"
-        raise Wrong.at(node.place, told) from None
+        message = "this is not a time; write one in UTC such as 2026-11-01T00:00:00Z"
+        raise Wrong.at(node.place, message) from None
 
 
 def duration(node: Node) -> timedelta:
@@ -251,8 +251,8 @@ def network(node: Node) -> Network:
     try:
         wide = plain_network(written, strict=False)
     except ValueError:
-        told = f'{shown(written)} is no network; write one such as 10.0.0.0/8 or "::1/128", or unix for socket peers'
-        raise Wrong.at(node.place, told) from None
+        message = f'{shown(written)} is no network; write one such as 10.0.0.0/8 or "::1/128", or unix for socket peers'
+        raise Wrong.at(node.place, message) from None
     raise Wrong.at(node.place, f"the address has bits set beyond its mask; write {wide}")
 
 
@@ -260,23 +260,25 @@ def host_port(node: Node) -> tuple[str, int]:
     """``host:port``, an IPv6 address in brackets."""
     written = text(node)
     host, colon, port = written.rpartition(":")
-    told = f'{shown(written)} is no address; write one such as 127.0.0.1:8000, "[::1]:8000" or unix:/run/crm/eu1.sock'
+    message = (
+        f'{shown(written)} is no address; write one such as 127.0.0.1:8000, "[::1]:8000" or unix:/run/crm/eu1.sock'
+    )
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or _INTEGER.fullmatch(port) is None or not 0 <= int(port) <= 65535:
-        raise Wrong.at(node.place, told)
+        raise Wrong.at(node.place, message)
     if (":" in bare and (bare == host or not _is_address(bare))) or re.fullmatch(r"[A-Za-z0-9.:%_-]+", bare) is None:
-        raise Wrong.at(node.place, told)
+        raise Wrong.at(node.place, message)
     return bare, int(port)
 
 
 def unique(read: Read[T], what: str) -> Read[tuple[T, ...]]:
-    """A list in which nothing stands twice."""
+    """A list without duplicates."""
 
     def read_items(node: Node) -> tuple[T, ...]:
         values = many(read)(node)
         for at, value in enumerate(values):
             if value in values[:at] and isinstance(node, Items):
-                raise Wrong.at(node.items[at].place, f"this {what} stands in the list twice; remove one")
+                raise Wrong.at(node.items[at].place, f"this {what} is in the list twice; remove one")
         return values
 
     return read_items
@@ -291,7 +293,7 @@ def _is_address(written: str) -> bool:
 
 
 def _is(node: Node) -> str:
-    """What stands there instead, for a sentence."""
+    """What is there instead, for a sentence."""
     if isinstance(node, Mapping):
         return "here it is `name: value` members"
     if isinstance(node, Items):

@@ -1,4 +1,4 @@
-"""Files edited while the server runs: an edit that loads comes into force, one that does not changes nothing."""
+"""Files edited while the server runs: an edit that loads takes effect, one that does not changes nothing."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ POLL_SECONDS = 1.0
 
 
 class Watched(Generic[T]):
-    """A file and what it says. Raises SetupError where it does not load to begin with.
+    """A file and what it says. Raises SetupError if it does not load to begin with.
 
-    ``value`` is the last that loaded, at ``loaded_at``; ``error`` tells why a later edit did not. A file that vanishes
-    is such an edit too: an editor may be about to write it anew.
+    ``value`` is the last that loaded, at ``loaded_at``; ``error`` says why a later edit did not. A file that vanishes
+    is such an edit too: an editor may be about to write it again.
     """
 
     def __init__(self, path: Path, load: Callable[[], T], now: Callable[[], datetime]) -> None:
@@ -41,14 +41,14 @@ class Watched(Generic[T]):
         self.error: str | None = None
 
     def poll(self, *, force: bool = False) -> bool:
-        """Load the file if it was touched, or in any case by ``force``. True where a value came into force."""
+        """Load the file if it was touched, or in any case by ``force``. True if a value took effect."""
         mark = _mark(self.path)
         if mark == self._mark and not force:
             return False
         vanished = mark is None and self._mark is not None
         self._mark = mark
         if vanished:
-            self.error = f"{self.path.name}:1:1: the file is gone; put it back, until then its last state holds"
+            self.error = f"{self.path.name}:1:1: the file is gone; put it back, its last state stays in effect"
             return False
         try:
             value = self._load()
@@ -60,7 +60,7 @@ class Watched(Generic[T]):
 
 
 def _mark(path: Path) -> _Mark:
-    """What tells one state of a file from the next; follows links, so a swapped link shows too."""
+    """The mark by which an edit of a file is noticed; follows links, so a swapped link shows too."""
     try:
         found = os.stat(path)  # noqa: PTH116 - the call as the comparison with tools that swap links needs it
     except OSError:
@@ -70,9 +70,9 @@ def _mark(path: Path) -> _Mark:
 
 
 class Configuration:
-    """Everything an admin edits, as in force now. Raises SetupError with the problems of all files at once.
+    """Everything an admin edits, as in effect now. Raises SetupError with the problems of all files.
 
-    ``generation`` grows whenever any file came into force anew, so that what is derived can be derived again.
+    ``generation`` grows whenever an edit of any file takes effect, so that derived values are derived again.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Configuration:
             )
         with _collected(problems):
             self._catalog = Watched(modules, lambda: load_catalog(modules, record_types=record_types), now)
-            with _collected(problems):  # roles are read against the catalog in force
+            with _collected(problems):  # roles are read against the current catalog
                 self._roles = Watched(roles, lambda: load_roles(roles, catalog=self.catalog), now)
         if problems:
             raise SetupError(problems)
@@ -121,21 +121,21 @@ class Configuration:
 
     @property
     def loaded_at(self) -> datetime:
-        """When the roster in force was loaded."""
+        """When the current roster was loaded."""
         return self._roster.loaded_at
 
     @property
     def roster_error(self) -> str | None:
-        """Why the roster's newest edit is not in force; None where it is."""
+        """Why the roster's newest edit is not in effect; None if it is."""
         return self._roster.error
 
     def errors(self) -> tuple[str, ...]:
-        """Why the newest edits of any file are not in force, a problem each."""
-        told = (watched.error for watched in (self._roster, self._catalog, self._roles))
-        return tuple(line for error in told if error is not None for line in error.splitlines())
+        """Why the newest edits of any file are not in effect, a problem each."""
+        newest = (watched.error for watched in (self._roster, self._catalog, self._roles))
+        return tuple(line for error in newest if error is not None for line in error.splitlines())
 
     def poll(self, *, force: bool = False) -> bool:
-        """Load what was edited. True where anything came into force."""
+        """Load what was edited. True if anything took effect."""
         # The catalog first: roles are read against it, and an edit of it may let refused roles load.
         catalog = self._catalog.poll(force=force)
         changed = [
@@ -148,14 +148,14 @@ class Configuration:
         return any(changed)
 
     def hurry(self) -> None:
-        """Have ``run`` load every file at once, touched or not; what SIGHUP does."""
+        """Make ``run`` load every file now, edited or not; what SIGHUP does."""
         self._force = True
         self._touched.set()
 
     async def run(
-        self, stop: asyncio.Event, *, told: Callable[[], None] = lambda: None, seconds: float = POLL_SECONDS
+        self, stop: asyncio.Event, *, changed: Callable[[], None] = lambda: None, seconds: float = POLL_SECONDS
     ) -> None:
-        """Poll until ``stop``; ``told`` is called when anything came into force or the errors changed."""
+        """Poll until ``stop``; ``changed`` is called when an edit took effect or the errors changed."""
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stop.is_set():
@@ -168,7 +168,7 @@ class Configuration:
                 self._touched.clear()
                 before = self.errors()
                 if await asyncio.to_thread(self.poll, force=force) or self.errors() != before:
-                    told()
+                    changed()
         finally:
             stopping.cancel()
 

@@ -62,8 +62,8 @@ def _grant(node: Node, catalog: Catalog | None, core_keys: frozenset[str]) -> st
         return written
     module, dot, action = written.partition(".")
     if not dot or not action:
-        told = f'{shown(written)} is no grant; write a key as module.action, or "module.*", "*.action" or "*"'
-        raise Wrong.at(node.place, told)
+        message = f'{shown(written)} is no grant; write a key as module.action, or "module.*", "*.action" or "*"'
+        raise Wrong.at(node.place, message)
     actions = {key.partition(".")[2] for key in catalog.keys}
     if module == "*":
         if action not in actions:

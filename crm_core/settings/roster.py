@@ -35,7 +35,7 @@ def load_roster(
 
 
 def load_roster_outline(path: Path, *, sections: Collection[str], schemes: Collection[str]) -> Roster:
-    """The roster without its secrets, which the environment of an admin need not hold: each is its own reference.
+    """The roster without its secrets, which the environment of an admin does not need: each is its own reference.
 
     Raises SetupError.
     """
@@ -79,7 +79,7 @@ class _RosterReader:
         )
 
     def _key_once(self) -> Callable[[Node], Key]:
-        """Reads one tenant's keys; a version may stand there once."""
+        """Reads one tenant's keys; a version may appear once."""
         versions: dict[int, Place] = {}
 
         def read(node: Node) -> Key:
@@ -90,12 +90,12 @@ class _RosterReader:
     def _key(self, node: Node, versions: dict[int, Place]) -> Key:
         members = Members(node, "the key's members")
         version = members.required("version", integer(1), "1")
-        stands = members.find("version")
-        if version is not None and stands is not None:
-            first = versions.setdefault(version, stands.value.place)
-            if first is not stands.value.place:
-                told = f"version {version} stands in line {first.line} already; give each key its own"
-                members.wrong(stands.value.place, told)
+        found = members.find("version")
+        if version is not None and found is not None:
+            first = versions.setdefault(version, found.value.place)
+            if first is not found.value.place:
+                message = f"version {version} is used in line {first.line} already; give each key its own"
+                members.wrong(found.value.place, message)
         secret = members.required("secret", self._unused_secret, "env:NAME")
         not_before = members.get("not_before", moment, None)
         not_after = members.get("not_after", moment, None)
@@ -126,6 +126,6 @@ class _RosterReader:
         secret = self._secrets.key(node)
         first = self._seen.setdefault(secret, node.place)
         if first is not node.place:
-            told = f"the same secret stands in line {first.line} already; give every key a secret of its own"
-            raise Wrong.at(node.place, told)
+            message = f"the same secret is used in line {first.line} already; give every key its own secret"
+            raise Wrong.at(node.place, message)
         return secret

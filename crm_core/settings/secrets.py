@@ -1,7 +1,7 @@
 """Secrets by reference: ``env:NAME``, ``file:PATH``, ``base64:...``, ``hex:...``, ``whsec_...``.
 
-What ``env:`` and ``file:`` hold is read by the same rules; without a prefix its UTF-8 bytes, less one final newline,
-are the key. No message ever quotes what a secret holds.
+The value behind ``env:`` and ``file:`` is read by the same rules; without a prefix its UTF-8 bytes, without one final
+newline, are the key. No message ever quotes a secret.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Secrets:
         self._folder = folder
 
     def key(self, node: Node) -> bytes:
-        """The bytes of a key behind a reference; a secret that stands there openly, without a prefix, is refused."""
+        """The bytes of a key behind a reference; a secret in the clear, without a prefix, is refused."""
         return self._read(node, plain=False)
 
     def plain_or_key(self, node: Node) -> bytes:
@@ -51,17 +51,17 @@ class Secrets:
             raise ValueError(str(unreadable)) from None
 
     def value(self, node: Node) -> str:
-        """A text that may stand behind ``env:`` or ``file:``, such as an address with a password in it."""
+        """A text, in the clear or behind ``env:`` or ``file:``, such as an address with a password in it."""
         if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, "a text must stand here; write one, or a reference such as env:NAME")
+            raise Wrong.at(node.place, "expected a text; write one, or a reference such as env:NAME")
         try:
-            return _less_newline(self._held(node.text)) if node.text.startswith(("env:", "file:")) else node.text
+            return _less_newline(self._referenced(node.text)) if node.text.startswith(("env:", "file:")) else node.text
         except _Unreadable as unreadable:
             raise Wrong.at(node.place, str(unreadable)) from None
 
     def _read(self, node: Node, *, plain: bool) -> bytes:
         if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, f"a secret must stand here; write one of {_FORMS}")
+            raise Wrong.at(node.place, f"expected a secret; write one of {_FORMS}")
         try:
             return self._bytes(node.text, plain=plain, hops=0)
         except _Unreadable as unreadable:
@@ -71,7 +71,7 @@ class Secrets:
         if text.startswith(("env:", "file:")):
             if hops == _HOPS:
                 raise _Unreadable("the reference leads to references without end; let it lead to the secret")
-            return self._bytes(self._held(text), plain=True, hops=hops + 1)
+            return self._bytes(self._referenced(text), plain=True, hops=hops + 1)
         shortest, longest, form = SHORTEST, None, text.strip() if hops else text
         if form.startswith("base64:"):
             key = _base64(form.removeprefix("base64:"), "base64:")
@@ -87,10 +87,10 @@ class Secrets:
         if len(key) < shortest:
             raise _Unreadable(f"the secret is too short, {len(key)} bytes; use at least {shortest}, {_FRESH}")
         if longest is not None and len(key) > longest:
-            raise _Unreadable(f"the secret is too long, {len(key)} bytes; a whsec_ holds at most {longest}, {_FRESH}")
+            raise _Unreadable(f"the secret is too long, {len(key)} bytes; a whsec_ has at most {longest}, {_FRESH}")
         return key
 
-    def _held(self, text: str) -> str:
+    def _referenced(self, text: str) -> str:
         kind, _, where = text.partition(":")
         return self._from_environment(where) if kind == "env" else self._from_file(where)
 
@@ -111,13 +111,13 @@ class Secrets:
         path = self._folder / where
         try:
             with open(path, "rb", opener=unwaiting) as file:
-                raw = file.read(_LARGEST_FILE + 1) or b""  # a pipe that holds nothing yet reads as None
+                raw = file.read(_LARGEST_FILE + 1) or b""  # a pipe without data reads as None
         except OSError as error:
             raise _Unreadable(
                 f"the file {path} cannot be read ({error.strerror}); check path and permissions"
             ) from None
         if len(raw) > _LARGEST_FILE:
-            raise _Unreadable(f"the file {path} is larger than {_LARGEST_FILE} bytes; let it hold the secret alone")
+            raise _Unreadable(f"the file {path} is larger than {_LARGEST_FILE} bytes; let it contain the secret alone")
         try:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -125,12 +125,12 @@ class Secrets:
 
 
 class References:
-    """Stands in for Secrets where no secret is needed: what a reference says counts as what it leads to."""
+    """Replaces Secrets where no secret is needed: each reference counts as its own secret."""
 
     def key(self, node: Node) -> bytes:
         """The bytes of the reference itself."""
         if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, f"a secret must stand here; write one of {_FORMS}")
+            raise Wrong.at(node.place, f"expected a secret; write one of {_FORMS}")
         return node.text.encode()
 
     plain_or_key = key
@@ -148,8 +148,10 @@ def _base64(text: str, prefix: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        told = f"what follows {prefix} is not base64; use A-Z, a-z, 0-9, + and /, padded with = to a multiple of four"
-        raise _Unreadable(told) from None
+        message = (
+            f"what follows {prefix} is not base64; use A-Z, a-z, 0-9, + and /, padded with = to a multiple of four"
+        )
+        raise _Unreadable(message) from None
 
 
 def _hex(text: str) -> bytes:

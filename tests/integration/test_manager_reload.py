@@ -105,7 +105,7 @@ async def test_listening_elsewhere_takes_a_restart(tmp_path: Path) -> None:
 
 async def test_a_file_that_does_not_load_at_first(tmp_path: Path) -> None:
     """The manager does not start on a bad file, and says what is wrong."""
-    with pytest.raises(SetupError, match=r"instances.yaml:.*a list must stand here"):
+    with pytest.raises(SetupError, match=r"instances.yaml:.*expected a list"):
         async with managing(tmp_path, {"eu1": {"upstreams": "http://x"}}):
             pass
 

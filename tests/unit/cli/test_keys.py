@@ -106,7 +106,7 @@ def test_rotate_refuses_a_secret_that_serves_already(config: Path, crm: Crm) -> 
     before = (config / "keys.yaml").read_bytes()
     made = crm("keys", "rotate", "--secret", SECRET)
     assert made.code == 1
-    assert "the same secret stands in line" in made.err
+    assert "the same secret is used in line" in made.err
     assert SECRET not in made.err
     assert (config / "keys.yaml").read_bytes() == before
 
@@ -240,7 +240,7 @@ def test_check_names_what_ends_soon_and_who_is_left_without(config: Path, crm: C
     assert "northwind has no active key" in checked.err
     write(config, key(1) + key(1))
     checked = crm("keys", "check")
-    assert (checked.code, "version 1 stands in line" in checked.err) == (1, True)
+    assert (checked.code, "version 1 is used in line" in checked.err) == (1, True)
 
 
 @pytest.mark.parametrize("flow", [False, True], ids=["block", "flow"])

@@ -204,7 +204,7 @@ def test_an_edit_that_would_not_load_is_not_made(roster: Path) -> None:
     """A check that refuses the new roster leaves the old one; what it says names the roster, not the trial."""
     before = roster.read_bytes()
     key = {"version": "3", "secret": "hex:" + "0" * 63 + "2"}
-    with pytest.raises(SetupError, match=r"^keys\.yaml:16:17: the same secret stands in line 12"):
+    with pytest.raises(SetupError, match=r"^keys\.yaml:16:17: the same secret is used in line 12"):
         edit_roster(roster, lambda text: with_key(text, "northwind", key), check=read)
     assert roster.read_bytes() == before
     assert [path.name for path in roster.parent.iterdir()] == ["keys.yaml"]

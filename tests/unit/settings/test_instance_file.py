@@ -84,7 +84,7 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
         ("listen: 'unix:'", "unix: must be followed"),
         ("sync: {skew: 5}", "did you mean `skew_seconds`?"),
         ("sync: {skew_seconds: 0}", "from 1 to 86400"),
-        ("operators: 127.0.0.1", "a list must stand here"),
+        ("operators: 127.0.0.1", "expected a list"),
         ("plugins: {folders: [absent]}", "there is no folder"),
         ("storage: {dsn: env:NONE}", "NONE is not set"),
     ],

@@ -138,7 +138,7 @@ async def test_run_polls_and_hurries(configure: Any, tmp_path: Path) -> None:
     """The running poll tells of an edit, loads at once when hurried, and ends with the stop event."""
     configuration = configure()
     stop, told = asyncio.Event(), asyncio.Event()
-    running = asyncio.create_task(configuration.run(stop, told=told.set, seconds=0.01))
+    running = asyncio.create_task(configuration.run(stop, changed=told.set, seconds=0.01))
     (tmp_path / "keys.yaml").write_text(GOOD)
     await asyncio.wait_for(told.wait(), 5)
     assert "northwind" in configuration.roster.tenants
@@ -147,7 +147,7 @@ async def test_run_polls_and_hurries(configure: Any, tmp_path: Path) -> None:
 
     stop.clear()
     told.clear()
-    running = asyncio.create_task(configuration.run(stop, told=told.set, seconds=60))
+    running = asyncio.create_task(configuration.run(stop, changed=told.set, seconds=60))
     await asyncio.sleep(0)
     configuration.hurry()
     await asyncio.wait_for(told.wait(), 5)

@@ -87,15 +87,15 @@ def test_ten_mistakes_are_told_at_once(roster: Any, problems: Any) -> None:
     told = problems(roster, text, GOOD=KEY, OTHER="o" * 32)
     expected = [
         ("keys.yaml:6:9: ", "unknown member `not_afer`; did you mean `not_after`?"),
-        ("keys.yaml:7:18: ", "version 1 stands in line 4 already; give each key its own"),
+        ("keys.yaml:7:18: ", "version 1 is used in line 4 already; give each key its own"),
         ("keys.yaml:8:17: ", "too short, 2 bytes; use at least 32"),
         ("keys.yaml:10:17: ", "environment variable UNSET is not set"),
         ("keys.yaml:11:20: ", "not a time; write one in UTC such as 2026-11-01T00:00:00Z"),
         ("keys.yaml:15:20: ", "not_after is not later than not_before"),
-        ("keys.yaml:18:18: ", "a whole number must stand here"),
-        ("keys.yaml:19:17: ", "the same secret stands in line 5 already"),
+        ("keys.yaml:18:18: ", "expected a whole number"),
+        ("keys.yaml:19:17: ", "the same secret is used in line 5 already"),
         ("keys.yaml:20:17: ", "did you mean `alpha`?"),
-        ("keys.yaml:21:3: ", "`northwind` stands here a second time, first in line 2"),
+        ("keys.yaml:21:3: ", "`northwind` appears a second time, first in line 2"),
     ]
     assert len(told) == len(expected)
     for line, (place, words) in zip(told, expected, strict=True):
@@ -107,8 +107,8 @@ def test_ten_mistakes_are_told_at_once(roster: Any, problems: Any) -> None:
     ("text", "place", "words"),
     [
         ("tenants:\n\tnorthwind: {}\n", "keys.yaml:2:1: ", "tab"),
-        ("tenants:\n  northwind: &n {}\n", "keys.yaml:2:14: ", "anchor (&n)"),
-        ("tenants:\n  northwind: {}\n  contoso: *n\n", "keys.yaml:3:12: ", "alias (*n)"),
+        ("tenants:\n  northwind: &n {}\n", "keys.yaml:2:14: ", "anchors (&n)"),
+        ("tenants:\n  northwind: {}\n  contoso: *n\n", "keys.yaml:3:12: ", "aliases (*n)"),
         ("tenants:\n  northwind: !!map {}\n", "keys.yaml:2:14: ", "tag"),
         ("tenants: {}\n---\ntenants: {}\n", "keys.yaml:2:1: ", "second document"),
         ("tenants: {a: {}\n", "keys.yaml:1:10: ", "close it"),
@@ -159,7 +159,7 @@ def test_tab_anchor_and_tag_together(roster: Any, problems: Any) -> None:
         (", sources: [10.0.0.1/8]", "write 10.0.0.0/8"),
         (", sources: [everywhere]", "no network"),
         (", sources: [unix, unix]", "twice"),
-        (", types: alpha", "a list must stand here"),
+        (", types: alpha", "expected a list"),
         (", schemes: [crm-sync-v2]", "did you mean `crm-sync-v1`?"),
         (", schemes: []", "at least 1"),
     ],
@@ -227,8 +227,8 @@ def test_file_reference(roster: Any, tmp_path: Path) -> None:
         ("env:LOOP", "without end"),
         ("file:absent", "No such file"),
         ("file:raw", "not UTF-8"),
-        ("", "a secret must stand here"),
-        ("[a]", "a secret must stand here"),
+        ("", "expected a secret"),
+        ("[a]", "expected a secret"),
     ],
 )
 def test_bad_references(roster: Any, problems: Any, tmp_path: Path, secret: str, words: str) -> None:
