@@ -85,6 +85,11 @@ class Workspace:
         return {}
 
     @property
+    def plan_name(self) -> str:
+        """The name of the pushed plan, or of the default plan of the catalog."""
+        return (self.entitlements.plan or self.catalog.default_plan).name
+
+    @property
     def suspended(self) -> bool:
         """Whether the subscription's state stops record writes."""
         said = self.entitlements.subscription

@@ -178,7 +178,7 @@ def test_no_change_is_lost_in_merging(mine: dict[str, str], theirs: dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "texts"),
     [
         ({"locale": "en-GB", "currency": "EUR"}, ("€1,284.50", "€1,284", "24 Nov 2026")),
         ({"locale": "de-DE", "date_format": "DD.MM.YYYY"}, ("1.284,50\xa0€", "1.284\xa0€", "24.11.2026")),
@@ -186,14 +186,14 @@ def test_no_change_is_lost_in_merging(mine: dict[str, str], theirs: dict[str, st
         ({"locale": "xx-Nowhere", "timezone": "Mars/Olympus"}, ("€1,284.50", "€1,284", "24 Nov 2026")),
     ],
 )  # fmt: skip
-def test_money_and_dates_are_written_as_the_tenant_writes_them(section: dict[str, str], told: tuple[str, ...]) -> None:
+def test_money_and_dates_have_the_format_of_the_tenant(section: dict[str, str], texts: tuple[str, ...]) -> None:
     """Amounts by locale, with cents only where there are some; dates by the pattern."""
     regional = RegionalFormat(section)
-    assert (regional.money("1284.50", None), regional.money("1284.00", None), regional.day(NOW.date())) == told
+    assert (regional.money("1284.50", None), regional.money("1284.00", None), regional.day(NOW.date())) == texts
 
 
 @pytest.mark.parametrize(
-    ("ago", "told"),
+    ("ago", "text"),
     [
         (timedelta(seconds=20), "just now"),
         (timedelta(minutes=12), "12 min ago"),
@@ -204,11 +204,11 @@ def test_money_and_dates_are_written_as_the_tenant_writes_them(section: dict[str
         (-timedelta(days=5), "29 Nov"),
     ],
 )
-def test_moments_are_relative_for_an_hour(ago: timedelta, told: str) -> None:
+def test_moments_are_relative_for_an_hour(ago: timedelta, text: str) -> None:
     """Relative for an hour, then the clock, then the date, the year only where it is another."""
     moment = Formats(RegionalFormat({}), NOW).moment(NOW - ago)
     assert moment is not None
-    assert moment.short == told
+    assert moment.short == text
 
 
 def test_the_request_script_signs_what_the_receiver_verifies() -> None:

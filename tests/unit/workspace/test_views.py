@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 
 from crm_core.errors import PluginFailed
 from crm_core.model.catalog import Catalog, Plan
-from crm_core.model.entitlements import Entitlements
+from crm_core.model.entitlements import Entitlements, PlanGrant
 from crm_core.model.log import Head
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.query import View
@@ -105,3 +106,11 @@ async def test_a_section_that_its_type_cannot_read_gives_no_rights() -> None:
     store.word = 5  # type: ignore[assignment]  # what an older version of the plugin may have stored
     with pytest.raises(PluginFailed, match="talk"):
         await views(store).of("a")
+
+
+async def test_the_plan_name_is_the_pushed_one_or_the_default() -> None:
+    """Without a pushed plan a workspace has the name of the catalog's default plan."""
+    workspace = await views(Store()).of("a")
+    assert workspace.plan_name == "S"
+    pushed = Entitlements(plan=PlanGrant("team", "Team", ()))
+    assert replace(workspace, entitlements=pushed).plan_name == "Team"

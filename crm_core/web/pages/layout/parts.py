@@ -55,3 +55,8 @@ class PageNotice(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     href: str = ""
     link: str = ""
+
+
+def failure(title: str, text: str = "") -> PageNotice:
+    """The notice that something was not done."""
+    return PageNotice(tone="bad", icon="alert", title=title, text=text)

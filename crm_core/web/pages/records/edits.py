@@ -21,7 +21,7 @@ from crm_core.errors import (
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.shape import etag
-from crm_core.web.pages.layout.parts import PageLink, PageNotice
+from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.choices import with_choices
@@ -153,7 +153,7 @@ async def _conflict(context: PageContext, stored: RecordForm, sent: SentForm) ->
     merge, problem = sent.merge(stored), None
     if sent.open and (count := len(merge.undecided)):
         text = f"Choose a version of {count} more field{'s' if count > 1 else ''}."
-        problem = PageNotice(tone="bad", icon="alert", title="Nothing is saved yet.", text=text)
+        problem = failure("Nothing is saved yet.", text)
     conflict = await conflict_of(context, stored, merge)
     return await _page(context, replace(stored, values=merge.values), conflict=conflict, problem=problem)
 
@@ -196,9 +196,9 @@ async def _page(
 def _problem(error: CrmError, form: RecordForm) -> PageNotice:
     count = len([name for name in form.errors if name])
     if not isinstance(error, InvalidRecord) or not count:
-        return PageNotice(tone="bad", icon="alert", title=f"{error.title}.", text=form.errors.get("", error.detail))
+        return failure(f"{error.title}.", form.errors.get("", error.detail))
     title = f"Check {count} field{'' if count == 1 else 's'}."
-    return PageNotice(tone="bad", icon="alert", title=title, text="Nothing is saved yet. Your input is still here.")
+    return failure(title, "Nothing is saved yet. Your input is still here.")
 
 
 def _form_of(record_type: RecordType, document: Document) -> RecordForm:

@@ -229,8 +229,8 @@ class _List:
 
     def _subtitle(self, total: str, *, filtered: bool) -> str:
         limit = self._context.workspace.entitlements.limits.get(self._name)
-        plan = self._context.workspace.entitlements.plan or self._context.workspace.catalog.default_plan
-        room = f" · {self._context.formats.number(limit)} in plan {plan.name}" if limit is not None else ""
+        plan = self._context.workspace.plan_name
+        room = f" · {self._context.formats.number(limit)} in plan {plan}" if limit is not None else ""
         return f"{total} match{room}" if filtered else f"{total} in total{room}"
 
     def _search_hint(self) -> str:

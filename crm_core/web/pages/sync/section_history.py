@@ -13,7 +13,7 @@ from crm_core.model.text_types import plain_integer
 from crm_core.sync.apply import Applied, Receipt
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice
+from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.diffs import Diff, diff_of
@@ -206,7 +206,7 @@ def _swatches(context: PageContext, current: Section | None) -> Iterator[Swatch]
 
 def _refused(error: CrmError) -> PageNotice:
     text = " ".join(finding.message for finding in error.errors) or error.detail
-    return PageNotice(tone="bad", icon="alert", title="This revision cannot be restored.", text=text)
+    return failure("This revision cannot be restored.", text)
 
 
 def _number(text: str) -> int:

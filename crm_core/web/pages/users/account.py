@@ -12,7 +12,7 @@ from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, R
 from crm_core.web.callers import keep_signed_in, own_origin
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES
-from crm_core.web.pages.layout.parts import Option, PageNotice
+from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
@@ -24,7 +24,7 @@ _CHOICES: Final = (Option("system", "Same as system"), Option("light", "Light"),
 
 
 class Rights(msgspec.Struct, frozen=True):
-    """What the user may do in one module."""
+    """The actions that the user may perform in a module."""
 
     title: str
     actions: str
@@ -78,7 +78,7 @@ async def change_password(context: PageContext) -> Response:
 
 
 async def _refused(context: PageContext, errors: dict[str, str]) -> Response:
-    notice = PageNotice(tone="bad", icon="alert", title="The password was not changed.", text="See the form.")
+    notice = failure("The password was not changed.", "See the form.")
     return await page(context, "account.html", "account", _view(context, notice, errors), 422)
 
 

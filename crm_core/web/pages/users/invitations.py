@@ -11,11 +11,12 @@ from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied
 from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_reset
-from crm_core.web.pages.layout.parts import PageLink, PageNotice
+from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.mail.sender import sender_of
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
+from crm_core.web.pages.users.signing_in import RESET_HOURS
 from crm_core.web.pages.users.user_admin import PasswordLink, role_options, users_page
 
 
@@ -68,7 +69,7 @@ async def _form(context: PageContext, form: Mapping[str, str], error: CrmError |
     )  # fmt: skip
     problem = None
     if error is not None:
-        problem = PageNotice(tone="bad", icon="alert", title=f"{error.title}.", text="" if errors else error.detail)
+        problem = failure(f"{error.title}.", "" if errors else error.detail)
     emailed = f"We email the user a link. It works once and expires in {INVITATION.days} days."
     shown = "This workspace has no mail server yet. You get the link and pass it on yourself."
     view = InviteView(
@@ -109,13 +110,13 @@ def _email(context: PageContext, brand: MailBrand, stored: StoredUser, url: str)
     name = stored.user.name or stored.user.email
     if stored.user.password is None:
         return invitation(brand, name=name, by=context.caller.name, url=url, days=INVITATION.days)
-    return password_reset(brand, name=name, url=url, hours=int(RESET.total_seconds() // 3600))
+    return password_reset(brand, name=name, url=url, hours=RESET_HOURS)
 
 
 async def _show_link(context: PageContext, stored: StoredUser, link: str, reason: str) -> Response:
     path, user = f"/password/{link}", stored.user
     url = context.lasting_address(path) or context.address(path)
-    lifetime = f"{INVITATION.days} days" if user.password is None else f"{int(RESET.total_seconds() // 3600)} hours"
+    lifetime = f"{INVITATION.days} days" if user.password is None else f"{RESET_HOURS} hours"
     text = f"Send it to {user.name or user.email} yourself. It works once and expires in {lifetime}."
     notice = PageNotice(tone="warn", icon="mail", title="Pass this link on.", text=reason)
     return await users_page(context, stored, notice, link=PasswordLink("Link to choose a password", text, url))

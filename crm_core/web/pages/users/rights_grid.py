@@ -22,7 +22,6 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     title: str
     in_plan: bool
-    in_role: bool
     assigned: bool
     open: bool
     mark: Mark
@@ -86,7 +85,6 @@ def _right(workspace: Workspace, user: User, state: ModuleState, key: str, open_
         key=key,
         title=f"{action_label(key)} {state.title.lower()}",
         in_plan=in_plan,
-        in_role=is_open,
         assigned=assigned,
         open=is_open,
         mark=mark,
@@ -98,7 +96,6 @@ def _outcome(
     workspace: Workspace, user: User, state: ModuleState, key: str, *, is_open: bool, assigned: bool
 ) -> tuple[Mark, str]:
     first, role = (user.name or user.email).split()[0], workspace.roles.get(user.role)
-    plan = (workspace.entitlements.plan or workspace.catalog.default_plan).name
     if is_open:
         if assigned:
             return Mark("ok", "check", "Allowed"), ""
@@ -108,7 +105,7 @@ def _outcome(
     if workspace.entitlements.overrides.get(key) is False:
         return Mark("idle", "lock", "Removed"), "The platform removed it for all users."
     if key not in workspace.modules.granted:
-        return Mark("idle", "lock", "Not in plan"), f"The plan {plan} does not include it."
+        return Mark("idle", "lock", "Not in plan"), f"The plan {workspace.plan_name} does not include it."
     if state.reason is not None:
         return Mark("idle", "lock", "Module off"), reason_text(state.reason)
     title = role.title if role else user.role
@@ -116,10 +113,9 @@ def _outcome(
 
 
 def _why_module(workspace: Workspace, state: ModuleState) -> str:
-    plan = (workspace.entitlements.plan or workspace.catalog.default_plan).name
     if state.module.name in workspace.catalog.blocked and state.reason is not None:
         return "Blocked by this instance's policy"
     if state.reason is not None:
         return reason_text(state.reason).rstrip(".")
     added = [key for key in state.module.features if workspace.entitlements.overrides.get(key) is True]
-    return f"Included in {plan}" + (", with an override by the platform" if added else "")
+    return f"Included in {workspace.plan_name}" + (", with an override by the platform" if added else "")

@@ -18,37 +18,25 @@ from crm_core.server_log import ServerLog
 from crm_core.web.callers import forget_sign_in, keep_signed_in, visitor
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.anonymous_context import AnonymousContext
-from crm_core.web.pages.layout.parts import PageNotice
+from crm_core.web.pages.layout.parts import PageNotice, failure
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import Field
 
 _log = ServerLog("crm.mail")
-_RESET_HOURS: Final = int(RESET.total_seconds() // 3600)
+RESET_HOURS: Final = int(RESET.total_seconds() // 3600)
 MISMATCH: Final = "The passwords do not match. Enter the new password twice."
 _NOTICES: Final[Mapping[str, PageNotice]] = {
     "out": PageNotice(tone="ok", icon="check", title="You are signed out."),
     "password": PageNotice(tone="ok", icon="check", title="The password is set.", text="Sign in with it."),
 }
 
-_NO_SERVER: Final = PageNotice(
-    tone="warn",
-    icon="mail",
-    title="No email was sent.",
-    text="This workspace has no mail server yet. Ask your admin for a link.",
-)
-_NO_ADDRESS: Final = PageNotice(
-    tone="warn",
-    icon="mail",
-    title="No email was sent.",
-    text="This workspace does not know its own web address yet. Ask your admin for a link.",
-)
 _SENT: Final = PageNotice(
     tone="ok",
     icon="mail",
     title="Check your email.",
-    text=f"If we know this address, we have sent a link to it. The link expires in {_RESET_HOURS} hours.",
+    text=f"If we know this address, we have sent a link to it. The link expires in {RESET_HOURS} hours.",
 )
 
 
@@ -121,12 +109,18 @@ async def forgot(context: AnonymousContext) -> Response:
     email = (await request.form).get("email", "").strip()[:254]
     sender = sender_of(context.site, context.workspace)
     if not sender.can_send:
-        return context.page("forgot.html", ForgotView(form=False, notice=_NO_SERVER))
+        return _not_sent(context, "This workspace has no mail server yet.")
     if context.lasting_address("/") is None:
         _log.warning("email_without_public_url", tenant=context.tenant, fix="set public_url in instance.yaml")
-        return context.page("forgot.html", ForgotView(form=False, notice=_NO_ADDRESS))
+        return _not_sent(context, "This workspace does not know its own web address yet.")
     sender.send_later(_send_reset(context, sender, email))
     return context.page("forgot.html", ForgotView(form=False, notice=_SENT))
+
+
+def _not_sent(context: AnonymousContext, reason: str) -> Response:
+    text = f"{reason} Ask your admin for a link."
+    notice = PageNotice(tone="warn", icon="mail", title="No email was sent.", text=text)
+    return context.page("forgot.html", ForgotView(form=False, notice=notice))
 
 
 async def _send_reset(context: AnonymousContext, sender: EmailSender, email: str) -> None:
@@ -137,7 +131,7 @@ async def _send_reset(context: AnonymousContext, sender: EmailSender, email: str
     link = await context.services.signin.link(context.tenant, user.id, RESET, by=None)
     url = context.lasting_address(f"/password/{link}")
     assert url is not None  # ``forgot`` has checked it
-    await sender.send(password_reset(brand, name=user.name or user.email, url=url, hours=_RESET_HOURS), user.email)
+    await sender.send(password_reset(brand, name=user.name or user.email, url=url, hours=RESET_HOURS), user.email)
 
 
 async def password_page(context: AnonymousContext, link: str) -> Response:
@@ -194,7 +188,7 @@ def first_message(error: CrmError) -> str:
 
 
 def _dead_link(context: AnonymousContext, error: CrmError) -> Response:
-    notice = PageNotice(tone="bad", icon="alert", title="This link no longer works.", text=error.detail)
+    notice = failure("This link no longer works.", error.detail)
     text = "Each link works once and expires."
     view = PasswordView(title="Set a password", text=text, email="", fields=(), notice=notice)
     return context.page("password.html", view, 410)
@@ -203,9 +197,9 @@ def _dead_link(context: AnonymousContext, error: CrmError) -> Response:
 def _refused(error: CrmError) -> PageNotice:
     if isinstance(error, LoginThrottled):
         wait = f" Wait {error.retry_after} seconds, then try again." if error.retry_after else ""
-        return PageNotice(tone="bad", icon="alert", title="Too many attempts.", text=f"{error.detail}{wait}")
+        return failure("Too many attempts.", f"{error.detail}{wait}")
     text = "Check both and try again, or reset your password."
-    return PageNotice(tone="bad", icon="alert", title="The email address or the password is wrong.", text=text)
+    return failure("The email address or the password is wrong.", text)
 
 
 def _own_page(context: AnonymousContext, target: str) -> str:

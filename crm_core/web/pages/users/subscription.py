@@ -79,14 +79,13 @@ async def _view(context: PageContext) -> SubscriptionView:
     workspace = context.workspace
     subscription = workspace.entitlements.subscription
     tone, icon, title, lines = _STATES[subscription.state if subscription else "active"]
-    plan = workspace.entitlements.plan or workspace.catalog.default_plan
     pushed = workspace.sections.get("features")
     return SubscriptionView(
         tone=tone,
         icon=icon,
         title=title,
         lines=lines,
-        plan=plan.name,
+        plan=workspace.plan_name,
         ends=context.formats.moment(subscription.ends_at) if subscription else None,
         pushed=context.formats.moment(pushed.applied_at) if pushed else None,
         modules=tuple(_modules(context)),

@@ -13,7 +13,7 @@ from crm_core.access.user import USERS, StoredUser, User, words
 from crm_core.errors import InvalidRecord, RevisionMismatch
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.query import PageQuery
-from crm_core.web.pages.layout.parts import Option, PageNotice
+from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.users.rights_grid import RightGroup, assignment_of, grid_of, narrowed
@@ -101,7 +101,7 @@ async def _change(context: PageContext, user_id: str, patch: Mapping[str, object
     try:
         await users.update(context.tenant, user_id, dict(patch), context.caller, revision=number or -1)
     except (InvalidRecord, RevisionMismatch) as error:
-        notice = PageNotice(tone="bad", icon="alert", title="Nothing was changed.", text=first_message(error))
+        notice = failure("Nothing was changed.", first_message(error))
         return await users_page(context, await users.get(context.tenant, user_id), notice, status=error.status)
     return redirect(context, f"/users/{user_id}", done)
 
@@ -119,9 +119,8 @@ async def users_page(
     query = PageQuery(collection=USERS, sort="name", words=words(q), limit=_SHOWN, total=True)
     found, users = await context.services.users.page(context.tenant, query)
     total, limit = users.total or 0, context.workspace.entitlements.limits.get(USERS)
-    plan = (context.workspace.entitlements.plan or context.workspace.catalog.default_plan).name
     number = context.formats.number
-    of_limit = f" of {number(limit)} in the plan {plan}" if limit is not None else " in all"
+    of_limit = f" of {number(limit)} in the plan {context.workspace.plan_name}" if limit is not None else " in all"
     view = UsersView(
         sub=f"{number(total)} match" if q else f"{number(total)}{of_limit}",
         q=q,
