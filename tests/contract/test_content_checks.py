@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import Any
 
 import pytest
@@ -16,12 +17,13 @@ def box(boxes: Boxes) -> Box:
     """An instance whose branding is at version 100."""
     box = boxes()
     box.applied("branding", BRANDING, envelope={"version": 100})
+    box.versions = count(101)
     return box
 
 
 def made(box: Box, **members: Any) -> dict[str, Any]:
     """An envelope that would be applied, with other members."""
-    envelope = json.loads(box.body("branding", BRANDING, version=10_000 + next(box.versions)))
+    envelope = json.loads(box.body("branding", BRANDING, version=next(box.versions)))
     return {name: value for name, value in {**envelope, **members}.items() if value is not ...}
 
 
@@ -92,7 +94,7 @@ def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
         "logo_url": "https://user:secret@example.com/logo.png",
         "no~such/member": 1,
     }
-    told = problem(box.push("branding", data, envelope={"version": 20_000}), 422, "invalid_payload")
+    told = problem(box.push("branding", data, envelope={"version": next(box.versions)}), 422, "invalid_payload")
     assert {
         "/data/title",
         "/data/colors/primary",
@@ -109,7 +111,7 @@ def test_no_more_than_a_thousand_faults_are_listed_and_one_tenant_holds_up_no_ot
     """The rest is told as more; a push of nothing but faults costs less than four seconds of processor time."""
     data = {"footer": {"links": [{}] * 60_000}}
     before = box.spent()
-    told = problem(box.push("branding", data, envelope={"version": 20_001}), 422, "invalid_payload")
+    told = problem(box.push("branding", data, envelope={"version": next(box.versions)}), 422, "invalid_payload")
     assert box.spent() - before < 4
     assert len(told["errors"]) == 1001
     assert told["errors"][-1]["code"] == "more_errors"
@@ -136,23 +138,24 @@ def test_the_schema_comes_before_the_module_policy(box: Box) -> None:
 
 def test_an_applied_payload_is_refused_under_another_nonce(box: Box) -> None:
     """Check 11 comes before 12, and names the original with its version."""
-    body = box.body("branding", BRANDING, version=30_000)
+    version = next(box.versions)
+    body = box.body("branding", BRANDING, version=version)
     first = box.push("branding", raw=body).json()
     told = problem(box.push("branding", raw=body), 409, "duplicate_payload")
     assert told["original"] == {
         "request_id": first["request_id"],
         "received_at": box.entry(first["request_id"])["received_at"],
         "status": "applied",
-        "version": 30_000,
+        "version": version,
     }
 
 
 def test_an_instance_that_the_scheme_signs_may_be_left_out(box: Box) -> None:
     """crm-sync-v1 covers the instance."""
-    assert box.push("branding", BRANDING, envelope={"instance": None, "version": 30_001}).status_code == 200
+    assert box.push("branding", BRANDING, envelope={"instance": None, "version": next(box.versions)}).status_code == 200
 
 
 def test_members_that_say_where_it_comes_from_are_taken(box: Box) -> None:
     """issued_at and source are known."""
-    envelope = {"issued_at": "2026-11-24T02:00:00Z", "source": "control-plane", "version": 30_002}
+    envelope = {"issued_at": "2026-11-24T02:00:00Z", "source": "control-plane", "version": next(box.versions)}
     assert box.push("branding", BRANDING, envelope=envelope).status_code == 200
