@@ -1,4 +1,4 @@
-"""For plugin authors: one conformance suite per plugin kind, fakes, fixtures."""
+"""For plugin authors: a conformance suite per plugin kind, and fakes."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import pkgutil
 
 import pytest
 
-# Before any of them is imported: a suite's failed assertion then shows its values, as one in a test file does.
+# Before they are imported: then a failed assertion in a suite shows its values, as in a test file.
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))

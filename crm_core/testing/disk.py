@@ -1,7 +1,7 @@
-"""A disk in memory that forgets what was not synced, and fails when it is told to.
+"""A disk in memory that forgets unsynced bytes and fails on request.
 
-``kill -9`` alone cannot show a missing fsync: the kernel still has the bytes. This disk knows for each file what
-was synced and for each folder which names were, so ``power_cut`` gives the disk that a machine would come back with.
+``kill -9`` alone cannot reveal a missing fsync: the kernel still has the bytes. This disk records the synced bytes of
+each file and the synced names of each folder, so ``power_cut`` returns the disk that a machine would restart with.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-Kept = Literal["synced", "half", "all"]
+Survives = Literal["synced", "half", "all"]
 
 
 class _File:
@@ -28,57 +28,57 @@ class _Folder:
 
 
 class FakeDisk:
-    """A file system for stores that take their disk as an object.
+    """A file system for stores that accept their disk as an object.
 
-    ``calls`` lists every changing call as ``name file``. ``stop_at``: the number of the call from which on nothing
-    works any more (a write still takes half of its bytes), None: never.
+    ``calls`` lists every changing call as ``name file``. ``stop_at``: the number of calls after which every call fails
+    (a write still stores half of its bytes); None: never.
     """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.stop_at: int | None = None
-        self.syncs = True  # False: fsync is stubbed out, as a store that forgot it would have it
+        self.syncs = True  # False: sync does nothing, as in a store that forgot it
         self._root = _Folder()
         self._handles: dict[int, _File] = {}
-        self._durable: set[int] = set()  # handles whose writes bring their own sync
+        self._durable: set[int] = set()  # handles whose writes include a sync
         self._next = 100
         self._faults: list[tuple[str, int]] = []
         self._lock = Lock()
 
-    # -- what a test does
+    # -- for tests
 
     def fail(self, call: str, code: int, times: int = 1) -> None:
-        """Let the next calls of a kind fail with an errno; the ``write`` that fails has taken half."""
+        """Make the next calls of a kind fail with an errno; a failed ``write`` has stored half of its bytes."""
         self._faults += [(call, code)] * times
 
     def heal(self) -> None:
-        """Let everything work again."""
+        """Make all calls work again."""
         self._faults, self.stop_at = [], None
 
-    def power_cut(self, kept: Kept = "synced") -> FakeDisk:
-        """The disk after a power cut; ``all``: after a kill -9; ``half``: half of each unsynced addition made it."""
+    def power_cut(self, survives: Survives = "synced") -> FakeDisk:
+        """The disk after a power cut; ``half``: with half of the unsynced bytes; ``all``: after a kill -9."""
         after = FakeDisk()
-        after._root = self._after(self._root, kept)
+        after._root = self._after(self._root, survives)
         return after
 
-    def _after(self, folder: _Folder, kept: Kept) -> _Folder:
+    def _after(self, folder: _Folder, survives: Survives) -> _Folder:
         fresh = _Folder()
-        names = folder.names if kept == "all" else folder.synced
+        names = folder.names if survives == "all" else folder.synced
         for name, node in names.items():
-            fresh.names[name] = self._after(node, kept) if isinstance(node, _Folder) else _remains(node, kept)
+            fresh.names[name] = self._after(node, survives) if isinstance(node, _Folder) else _remains(node, survives)
         fresh.synced = dict(fresh.names)
         return fresh
 
     def edit(self, path: Path, change: Callable[[bytes], bytes]) -> None:
-        """Damage a file behind the store's back."""
+        """Change a file without the store, to damage it."""
         file = self._file(path)
         file.data[:] = change(bytes(file.data))
         file.synced = bytes(file.data)
 
-    # -- what a store does
+    # -- for stores
 
     def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
-        """Open for appending; a ``durable`` write is a write and a sync, so that either can fail."""
+        """Open for appending; each ``durable`` write is a write and a sync, so that either can fail."""
         self._call("open", path)
         with self._lock:
             folder = self._folder(path.parent)
@@ -109,19 +109,19 @@ class FakeDisk:
         return len(data)
 
     def sync(self, handle: int) -> None:
-        """Make a file's bytes durable; one that fails has lost what was unsynced, as Linux does."""
+        """Make a file's bytes durable. If it fails, the unsynced bytes are not durable, as on Linux."""
         file = self._handles[handle]
         self._call("sync", None)
         if self.syncs:
             file.synced = bytes(file.data)
 
     def truncate(self, handle: int, length: int) -> None:
-        """Cut an open file."""
+        """Truncate an open file."""
         self._call("truncate", None)
         del self._handles[handle].data[length:]
 
     def close(self, handle: int) -> None:
-        """Let go of an open file."""
+        """Close an open file."""
         self._handles.pop(handle, None)
         self._durable.discard(handle)
 
@@ -139,18 +139,18 @@ class FakeDisk:
         return len(self._file(path).data)
 
     def names(self, folder: Path) -> list[str]:
-        """What a folder holds."""
+        """The names in a folder, sorted."""
         return sorted(self._folder(folder).names)
 
     def exists(self, path: Path) -> bool:
-        """Whether there is something of that name."""
+        """Whether there is a file or folder of that name."""
         try:
             return path.name in self._folder(path.parent).names
         except OSError:
             return False
 
     def mode(self, path: Path) -> int:
-        """As the real disk makes them."""
+        """Permission bits, as a store should create them."""
         return 0o700 if isinstance(self._folder(path.parent).names[path.name], _Folder) else 0o600
 
     def replace(self, source: Path, target: Path) -> None:
@@ -172,7 +172,7 @@ class FakeDisk:
         self._folder(path.parent).names.pop(path.name, None)
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder and those above it, which stay for good."""
+        """Make a folder; the folders above it are durable immediately."""
         if self.exists(path):
             return
         self._call("make_folder", path)
@@ -191,7 +191,7 @@ class FakeDisk:
             folder = self._folder(path)
             folder.synced = dict(folder.names)
 
-    # -- inside
+    # -- internal
 
     def _call(self, name: str, path: Path | None) -> None:
         with self._lock:
@@ -225,10 +225,10 @@ class FakeDisk:
         return node
 
 
-def _remains(file: _File, kept: Kept) -> _File:
+def _remains(file: _File, survives: Survives) -> _File:
     data = file.synced
-    if kept == "all":
+    if survives == "all":
         data = bytes(file.data)
-    elif kept == "half" and bytes(file.data).startswith(file.synced):
+    elif survives == "half" and bytes(file.data).startswith(file.synced):
         data = bytes(file.data[: (len(file.synced) + len(file.data)) // 2])
     return _File(data, data)

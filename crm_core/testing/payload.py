@@ -1,4 +1,4 @@
-"""What every payload type must do: one suite, written once, that a type's own tests inherit.
+"""The conformance suite of payload types, which a type's own tests inherit.
 
 ::
 
@@ -29,16 +29,16 @@ _CODE = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class PayloadTypeSuite:
-    """Inherit it in a test class; name the type's class, and a part that it takes and that uses most of its members.
+    """Inherit it in a test class; name the type's class and a valid part that uses most of its members.
 
-    For types with a section of their own.
+    For types with a section.
     """
 
     payload_type_class: ClassVar[type[PayloadType]]
     valid: ClassVar[Mapping[str, Any]]
 
     def context(self) -> PayloadContext:
-        """The built-in catalog and roles, the type's default options, and nothing in force."""
+        """The built-in catalog and roles, and the type's default options."""
         nowhere = Path("modules.yaml") / "absent"
         catalog = load_catalog(nowhere, record_types=())
         roles = load_roles(nowhere, catalog=catalog)
@@ -49,83 +49,85 @@ class PayloadTypeSuite:
         )
 
     def typed(self, part: Mapping[str, Any]) -> Any:
-        """The part as an instance of the section's type."""
+        """The part as an instance of the section's type; it must convert."""
         found, findings = convert(copy.deepcopy(dict(part)), self.payload_type_class.SECTION)
-        assert found is not None, findings
+        assert found is not None, f"the part {dict(part)} must have the section's types, but: {findings}"
         return found
 
     def findings(self, part: Mapping[str, Any]) -> list[Finding]:
-        """What the type finds in a part."""
+        """The findings of the type in a part."""
         return list(self.payload_type_class().validate(self.typed(part), self.context()))
 
     def parts(self) -> Iterator[dict[str, Any]]:
-        """Nothing, all of it, each member alone, and all but each."""
+        """The empty part, the whole part, each member alone, and all but each member."""
         yield {}
         yield dict(self.valid)
         for name, value in self.valid.items():
             yield {name: value}
-            yield {other: held for other, held in self.valid.items() if other != name}
+            yield {other: self.valid[other] for other in self.valid if other != name}
 
-    def test_the_valid_part_is_taken(self) -> None:
-        """The part that the author calls valid is refused by nothing."""
-        assert [finding for finding in self.findings(self.valid) if not finding.warning] == []
+    def test_the_valid_part_is_accepted(self) -> None:
+        """The type accepts the part that its author declares valid."""
+        refusals = [finding for finding in self.findings(self.valid) if not finding.warning]
+        assert refusals == [], "`valid` must be a part that the type accepts"
 
     def test_every_member_may_be_left_out(self) -> None:
-        """A merge can begin from nothing and set any member alone; the type may object, but never raise."""
+        """A merge can set any member alone: the type may return findings, but never raises."""
         for part in self.parts():
             for finding in self.findings(part):
-                assert isinstance(finding, Finding)
-                assert finding.pointer == "" or finding.pointer.startswith("/")
-                assert _CODE.fullmatch(finding.code)
-                assert finding.message.endswith((".", "?", "!"))
+                assert isinstance(finding, Finding), f"`validate` must yield Finding objects, not {finding!r}"
+                assert finding.pointer == "" or finding.pointer.startswith("/"), f"not a JSON pointer: {finding}"
+                assert _CODE.fullmatch(finding.code), f"a code has only a-z, 0-9 and _: {finding}"
+                assert finding.message.endswith((".", "?", "!")), f"a message is a sentence: {finding}"
 
     def test_unknown_members_are_refused_at_any_depth(self) -> None:
-        """No object of the section takes members that it does not know."""
+        """No object of the section accepts unknown members."""
         open_ = [kind.__name__ for kind in _structs(self.payload_type_class.SECTION) if not _closed(kind)]
-        assert open_ == [], "give them forbid_unknown_fields=True"
+        assert open_ == [], "these accept unknown members; give them forbid_unknown_fields=True"
 
     def test_its_schema_can_be_documented(self) -> None:
-        """OpenAPI gets a JSON Schema of the section."""
+        """The section has a JSON Schema, which OpenAPI needs."""
         assert msgspec.json.schema(self.payload_type_class.SECTION)
 
     def test_validating_changes_nothing(self) -> None:
-        """The same part gives the same findings, and is as it was."""
+        """Validating a part twice gives the same findings and leaves it unchanged."""
         part, context = self.typed(self.valid), self.context()
         before, payload_type = msgspec.to_builtins(part), self.payload_type_class()
         assert list(payload_type.validate(part, context)) == list(payload_type.validate(part, context))
         assert msgspec.to_builtins(part) == before
 
-    def test_no_finding_tells_a_secret(self) -> None:
-        """Whatever is wrong with a part, its secrets stand in no message, whatever their members are called."""
+    def test_no_finding_reveals_a_secret(self) -> None:
+        """No finding contains the value of a secret member."""
         members = secret_members(self.payload_type_class.SECTION)
-        held = [value for member in members if (value := value_at(self.valid, member.path)) is not None]
-        assert len(held) == len(members), "let the valid part hold every secret, so that this can be looked at"
+        secrets = [value for member in members if (value := value_at(self.valid, member.path)) is not None]
+        assert len(secrets) == len(members), "`valid` must have a value for every secret, so that it can be looked for"
         for part in self.parts():
-            told = " ".join(finding.message + finding.pointer for finding in self.findings(part))
-            assert not any(value in told for value in held)
+            text = " ".join(finding.message + finding.pointer for finding in self.findings(part))
+            assert not any(secret in text for secret in secrets), "a finding must not contain a secret"
 
-    def test_what_secrets_are_bound_to_is_there(self) -> None:
-        """A secret is bound to members that stand beside it."""
+    def test_secrets_are_bound_to_existing_members(self) -> None:
+        """A secret is bound only to members of its own object."""
         for member in secret_members(self.payload_type_class.SECTION):
-            beside: Any = self.payload_type_class.SECTION
+            parent: Any = self.payload_type_class.SECTION
             for name in member.path[:-1]:
-                beside = next(bare(f.type) for f in msgspec.structs.fields(beside) if f.encode_name == name)
-            assert set(member.bound_to) <= {field.encode_name for field in msgspec.structs.fields(beside)}
+                parent = next(bare(f.type) for f in msgspec.structs.fields(parent) if f.encode_name == name)
+            siblings = {field.encode_name for field in msgspec.structs.fields(parent)}
+            assert set(member.bound_to) <= siblings, f"{member.path} is bound to members that do not exist"
 
-    def test_modules_are_named_where_they_stand(self) -> None:
-        """Each module or feature key is told with a pointer that leads to it, or to the member that it names."""
+    def test_modules_have_pointers_to_their_names(self) -> None:
+        """Each module or feature key has a pointer to it, or to the member that has its name."""
         for part in self.parts():
             for pointer, name in self.payload_type_class().modules(self.typed(part)):
                 last = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
-                assert name in (last, _at(part, pointer)), pointer
+                assert name in (last, _at(part, pointer)), f"{pointer} does not lead to {name}"
 
     def test_entitlements_are_values(self) -> None:
-        """What the section says about modules and rights is said in the model's own type, or not at all."""
+        """A section's effect on modules and rights is an Entitlements value, or None."""
         for part in self.parts():
             assert isinstance(self.payload_type_class().entitlements(self.typed(part)), Entitlements | None)
 
     def test_no_secret_can_hide_in_a_list_or_map(self) -> None:
-        """Secrets are members of objects, where the core can seal each by its place."""
+        """Secrets are members of objects, where the core can seal each by its pointer."""
         try:
             secret_members(self.payload_type_class.SECTION)
         except TypeError as error:
@@ -133,7 +135,7 @@ class PayloadTypeSuite:
 
 
 def _at(data: Any, pointer: str) -> Any:
-    """What stands at an RFC 6901 pointer; None where it leads nowhere."""
+    """The value at an RFC 6901 pointer; None if there is none."""
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(data, list):
@@ -144,7 +146,7 @@ def _at(data: Any, pointer: str) -> Any:
 
 
 def _structs(kind: Any) -> Iterator[type[msgspec.Struct]]:
-    """Every Struct within a type, itself first."""
+    """Every Struct within a type, including itself."""
     inner = bare(kind)
     if is_struct(inner):
         yield inner

@@ -1,4 +1,4 @@
-"""What every record type must do: one suite, written once, that a record type's own tests inherit.
+"""The conformance suite of record types, which a type's own tests inherit.
 
 ::
 
@@ -6,8 +6,8 @@
         record_type_class = Visits
         valid = {"name": "First visit", "day": "2026-11-24", "kind": "on_site", "customer_id": SOME_ID}
 
-``valid`` is a good record; the more of its members it gives, the more the suite sees. Where ``check`` asks for more
-than the required members, ``smallest`` says what a record needs at least, such as ``{"name": "A", "email": "a@b.cd"}``.
+``valid`` is a valid record; the more members it has, the more the suite tests. If ``check`` requires more than the
+required members, define ``smallest`` as the least valid record, such as ``{"name": "A", "email": "a@b.cd"}``.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ _STAMPS = Stamps("2026-11-24T02:00:00.000Z", "2026-11-24T02:00:00.000Z", "token:
 
 
 class RecordTypeSuite:
-    """Inherit it in a test class; name the record type's class and a good record."""
+    """Inherit it in a test class; name the record type's class and a valid record."""
 
     record_type_class: ClassVar[type[RecordType]]
     valid: ClassVar[dict[str, Any]]
 
     @property
     def smallest(self) -> dict[str, Any]:
-        """The least that a record needs: the required members alone, unless the type's own test class says more."""
+        """The least valid record: the required members alone, unless the test class defines more."""
         members = self.record_type_class().members
         return {member.name: self.valid[member.name] for member in members if member.required}
 
     def shape(self) -> Shape:
-        """The record type, made ready for work."""
+        """The record type, prepared as the core does."""
         return Shape(self.record_type_class(), "the plugin under test")
 
     def content(self, data: dict[str, Any], current: dict[str, Any] | None = None) -> Content:
-        """What the type makes of input that it must take."""
+        """The content of input that the type must accept."""
         judged = self.shape().validate(data, current)
-        told = "; ".join(f"{finding.pointer}: {finding.message}" for finding in judged.findings)
-        assert judged.content is not None, f"the record {data} must be taken, but: {told}"
-        assert judged.findings == (), f"the record {data} must be taken, but: {told}"
+        text = "; ".join(f"{finding.pointer}: {finding.message}" for finding in judged.findings)
+        assert judged.content is not None, f"the record {data} must be accepted, but: {text}"
+        assert judged.findings == (), f"the record {data} must be accepted, but: {text}"
         return judged.content
 
     def pointers(self, data: Any) -> set[str]:
-        """Where the type finds faults in input."""
+        """The pointers of the type's findings in input."""
         return {finding.pointer for finding in self.shape().validate(data).findings}
 
     def stored(self, data: dict[str, Any]) -> dict[str, Any]:
-        """A record as it is kept and shown."""
+        """A record as it is stored and shown."""
         record: dict[str, Any] = msgspec.json.decode(self.shape().body(SOME_ID, self.content(data), _STAMPS))
         return record
 
-    def test_a_record_holds_all_its_members(self) -> None:
-        """What is unset is null, a list [] and an object {}, and the members stand in their order."""
+    def test_a_record_has_all_its_members(self) -> None:
+        """Members appear in their order; an unset list is [], an unset object {}."""
         record, shape = self.stored(self.smallest), self.shape()
         names = [member.name for member in shape.record_type.members]
         assert list(record) == ["id", "external_id", *names, *OWNED_LAST]
@@ -67,20 +67,20 @@ class RecordTypeSuite:
             if member.kind in ("texts", "entries") and member.name not in self.smallest:
                 assert record[member.name] == ([] if member.kind == "texts" else {})
 
-    def test_what_is_sent_is_what_is_kept(self) -> None:
-        """Every member of the record comes back as it was sent."""
+    def test_members_are_stored_as_sent(self) -> None:
+        """Every member is returned as it was sent."""
         record = self.stored(self.valid)
         assert {name: record[name] for name in self.valid} == self.valid
 
-    def test_a_kept_record_is_taken_again(self) -> None:
-        """A record read, and written back without the core's members, is the same record."""
+    def test_a_stored_record_can_be_sent_again(self) -> None:
+        """Writing a stored record again, without the core's members, changes nothing."""
         shape, record = self.shape(), self.stored(self.valid)
         writable = {name: value for name, value in record.items() if name not in OWNED or name == "external_id"}
         again = shape.body(SOME_ID, self.content(writable), _STAMPS)
         assert msgspec.json.decode(again) == record
 
     def test_null_unsets_a_member(self) -> None:
-        """A patch of null brings every member that a record does not need back to its default."""
+        """A patch of null resets every optional member to its default."""
         shape, least = self.shape(), self.smallest
         optional = {member.name: None for member in shape.record_type.members if member.name not in least}
         stored = shape.parse(shape.body(SOME_ID, self.content(self.valid), _STAMPS))
@@ -89,84 +89,85 @@ class RecordTypeSuite:
         default = self.stored(least)
         assert {name: emptied[name] for name in optional} == {name: default[name] for name in optional}
 
-    def test_each_required_member_is_asked_for(self) -> None:
-        """Without it the record is refused, with a pointer to it."""
+    def test_each_required_member_is_required(self) -> None:
+        """A record without a required member is refused, with a pointer to it."""
         for member in self.shape().record_type.members:
             if member.required:
                 lacking = {name: value for name, value in self.valid.items() if name != member.name}
                 assert f"/{member.name}" in self.pointers(lacking)
 
     def test_each_member_has_a_type_and_a_length(self) -> None:
-        """What is of no type, and a text or list that does not end, is refused, with a pointer to it."""
+        """A value of a wrong type, and a text or list of 10,001, is refused, with a pointer to the member."""
         for member in self.shape().record_type.members:
             wrong: list[Any] = [[[]], _endless(member.kind)]
             if member.kind != "flag":
                 wrong.append(True)
             for value in wrong:
                 found = self.pointers({**self.valid, member.name: value})
-                assert any(each.startswith(f"/{member.name}") for each in found), (member.name, str(value)[:40])
+                refused = any(each.startswith(f"/{member.name}") for each in found)
+                assert refused, f"{member.name} must not accept {str(value)[:40]}"
 
     def test_control_characters_are_refused(self) -> None:
-        """No text takes an escape character, which terminals and logs would obey."""
+        """Texts refuse an escape character, which terminals and logs would obey."""
         for member in self.shape().record_type.members:
             if member.kind in ("text", "paragraphs", "email", "phone", "currency", "reference", "decimal"):
                 assert f"/{member.name}" in self.pointers({**self.valid, member.name: "a\x1b[2J"})
 
     def test_unknown_and_read_only_members_are_refused(self) -> None:
-        """All of them at once, also where they are null."""
+        """All unknown and read-only members are reported together, even if they are null."""
         strangers = {"nonsense": None, **dict.fromkeys(set(OWNED) - {"external_id"})}
         assert self.pointers({**self.valid, **strangers}) == {f"/{name}" for name in strangers}
 
     @pytest.mark.parametrize("data", [None, [], "text", 5, True])
     def test_a_record_is_an_object(self, data: Any) -> None:
-        """Anything else is refused at the root."""
+        """A record that is not an object is refused at the root."""
         assert self.pointers(data) == {""}
 
-    def test_what_is_declared_is_indexed(self) -> None:
-        """Every sortable and filterable member has an index, and a filter for a record's own value finds it."""
+    def test_declared_members_are_indexed(self) -> None:
+        """Every sortable and filterable member has an index, which a filter by the record's value matches."""
         shape = self.shape()
         put = shape.put(SOME_ID, self.content(self.valid), _STAMPS)
         record_type = shape.record_type
         for name in {*record_type.SORTABLE, *record_type.FILTERABLE}:
             member = record_type.member(name)
             assert member.kind in INDEXED
-            held, value = put.indexes[name], self.valid.get(name)
+            indexed, value = put.indexes[name], self.valid.get(name)
             if not value:
                 continue
             text = value[0] if member.kind == "texts" else str(value).lower() if member.kind == "flag" else str(value)
             sought = shape.filter_value(name, text)
-            assert sought == held or (isinstance(held, tuple) and sought in held)
+            assert sought == indexed or (isinstance(indexed, tuple) and sought in indexed)
 
     def test_searched_members_are_searched(self) -> None:
-        """Every word of a searched member stands in the search index."""
+        """A record has words in the search index if, and only if, its type has searched members."""
         shape = self.shape()
         put = shape.put(SOME_ID, self.content(self.valid), _STAMPS)
         words = put.indexes.get("words", ())
         assert isinstance(words, tuple)
         assert bool(words) == bool(shape.record_type.SEARCHED)
 
-    def test_references_are_followed(self) -> None:
-        """Each reference that a record makes is told, so that a dangling one is refused."""
+    def test_references_are_reported(self) -> None:
+        """Each reference of a record is reported to the core, which refuses dangling ones."""
         judged = self.shape().validate(self.valid)
         names = [each.member for each in self.record_type_class.REFERENCES if each.member in self.valid]
         assert [pointer for pointer, _, _ in judged.references] == [f"/{name}" for name in names]
 
     def test_checks_change_nothing(self) -> None:
-        """A record looked at twice is the same record with the same findings."""
+        """Checking a record twice gives the same findings and leaves it unchanged."""
         shape, content = self.shape(), self.content(self.valid)
         before = shape.body(SOME_ID, content, _STAMPS)
         assert list(shape.record_type.check(content.record)) == list(shape.record_type.check(content.record))
         assert shape.body(SOME_ID, content, _STAMPS) == before
 
     def test_everything_has_a_title(self) -> None:
-        """Pages have words for the type, its members and their choices."""
+        """The type, its members and their choices have titles for pages."""
         record_type = self.record_type_class()
-        assert record_type.TITLE
-        assert record_type.SINGULAR
+        assert record_type.TITLE, "pages need a TITLE"
+        assert record_type.SINGULAR, "pages need a SINGULAR"
         for member in record_type.members:
-            assert member.label
-            assert all(label for _, label in member.choices)
-            assert all(inner.label for inner in member.members)
+            assert member.label, f"{member.name} needs a label"
+            assert all(label for _, label in member.choices), f"each choice of {member.name} needs a label"
+            assert all(inner.label for inner in member.members), f"each member of {member.name} needs a label"
 
 
 def _endless(kind: str) -> Any:

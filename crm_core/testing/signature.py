@@ -1,4 +1,4 @@
-"""What every signature scheme must do: one suite, written once, that a scheme's own tests inherit.
+"""The conformance suite of signature schemes, which a scheme's own tests inherit.
 
 ::
 
@@ -27,9 +27,9 @@ KEY_VERSION = 2
 TIMESTAMP = 1790000000
 NONCE = "n0nce-0123456789abcdef"
 
-# The suite's methods run for each scheme's class: the same property, another executor, by intention.
+# The suite's methods run for each scheme's class: the same property with another executor, on purpose.
 _any_bytes = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
-# What a server can hand over: header bytes read as latin-1; and, to be safe, any other text.
+# Header values from a server: bytes decoded as latin-1; and, to be safe, any other text.
 _header_text = st.one_of(
     st.binary(max_size=80).map(lambda raw: raw.decode("latin-1")),
     st.text(max_size=80),
@@ -38,7 +38,7 @@ _header_text = st.one_of(
 
 
 def push_request(body: bytes = b'{"tenant":"northwind"}', tenant: str = "northwind") -> SignedRequest:
-    """A push as it arrives, not signed yet."""
+    """A push without a signature."""
     return SignedRequest(
         method="POST",
         path=f"/i/eu1/t/{tenant}/api/v1/sync/branding",
@@ -53,13 +53,13 @@ def push_request(body: bytes = b'{"tenant":"northwind"}', tenant: str = "northwi
 
 
 def with_headers(request: SignedRequest, headers: Mapping[str, str]) -> SignedRequest:
-    """The request with further headers, their names in lower case as a server hands them over."""
+    """The request with more headers, their names in lower case as from a server."""
     further = tuple((name.lower(), value) for name, value in headers.items())
     return msgspec.structs.replace(request, headers=request.headers + further)
 
 
 def accepts(scheme: SignatureScheme, request: SignedRequest, key: bytes) -> bool:
-    """Whether the scheme takes the request as signed with the key; a refusal by error is a no."""
+    """Whether the scheme accepts the request as signed with the key; an error counts as a refusal."""
     try:
         return scheme.matches(request, scheme.read(request), key)
     except PushError:
@@ -72,19 +72,19 @@ class SchemeSuite:
     scheme_class: ClassVar[type[SignatureScheme]]
 
     def signed(self, request: SignedRequest | None = None) -> SignedRequest:
-        """A request with the headers that the scheme's own ``sign`` makes."""
+        """A request with the headers from the scheme's ``sign``."""
         plain = request or push_request()
         return with_headers(plain, self.scheme_class().sign(plain, KEY, KEY_VERSION, TIMESTAMP, NONCE))
 
     def replaced(self, old: str, new: str) -> SignedRequest:
-        """A signed request in whose headers one text stands in another's place."""
+        """A signed request with a text in its headers replaced."""
         request = self.signed()
         headers = tuple((name, value.replace(old, new)) for name, value in request.headers)
-        assert headers != request.headers, f"{old} stands in no header"
+        assert headers != request.headers, f"no header contains {old}, so the scheme does not sign it"
         return msgspec.structs.replace(request, headers=headers)
 
-    def test_what_it_signs_it_reads_and_matches(self) -> None:
-        """A signature made by sign is read back with its timestamp and nonce, and matches under the same key."""
+    def test_its_own_signature_matches(self) -> None:
+        """A signature from ``sign`` is read with its timestamp and nonce, and matches under the same key."""
         request, scheme = self.signed(), self.scheme_class()
         presented = scheme.read(request)
         assert (presented.timestamp, presented.nonce) == (TIMESTAMP, NONCE)
@@ -92,53 +92,53 @@ class SchemeSuite:
         assert scheme.matches(request, presented, KEY) is True
 
     def test_an_empty_body_can_be_signed(self) -> None:
-        """A signed health request has no body and matches like any other."""
+        """A signed request without a body, such as for health, matches."""
         request = msgspec.structs.replace(push_request(b""), method="GET", payload_type="health")
         assert accepts(self.scheme_class(), self.signed(request), KEY)
 
     def test_any_bytes_can_be_signed(self) -> None:
-        """The body is covered as raw bytes, whether or not they are text."""
+        """A body that is not text can be signed."""
         assert accepts(self.scheme_class(), self.signed(push_request(b"\xff\x00\r\n\x80")), KEY)
 
     def test_another_key_does_not_match(self) -> None:
-        """A signature made with one key does not match under another."""
+        """A signature with one key does not match under another."""
         assert not accepts(self.scheme_class(), self.signed(), OTHER_KEY)
 
     @pytest.mark.parametrize("body", [b"", b'{"tenant":"northwinD"}', b'{"tenant":"northwind"} '])
     def test_a_changed_body_is_refused(self, body: bytes) -> None:
-        """One byte more, less or other in the body ends the match."""
+        """A body with a byte added, removed or changed does not match."""
         assert not accepts(self.scheme_class(), msgspec.structs.replace(self.signed(), body=body), KEY)
 
     def test_a_changed_nonce_is_refused(self) -> None:
-        """The nonce is covered, so a captured push cannot get a fresh one."""
+        """The nonce is signed, so a captured push cannot get a new one."""
         assert not accepts(self.scheme_class(), self.replaced(NONCE, NONCE.swapcase()), KEY)
 
     def test_a_changed_timestamp_is_refused(self) -> None:
-        """The timestamp is covered, so a captured push cannot be made young again."""
+        """The timestamp is signed, so a captured push cannot get a newer one."""
         assert not accepts(self.scheme_class(), self.replaced(str(TIMESTAMP), str(TIMESTAMP + 1)), KEY)
 
-    def test_a_push_to_another_instance_is_refused_where_the_scheme_signs_it(self) -> None:
-        """A scheme that says SIGNS_INSTANCE refuses a push that was moved to another instance's address."""
+    def test_signs_instance_is_true(self) -> None:
+        """A scheme refuses a push sent on to another instance if, and only if, it declares SIGNS_INSTANCE."""
         moved = msgspec.structs.replace(
             self.signed(), instance="us2", path="/i/us2/t/northwind/api/v1/sync/branding", authority="us2.example"
         )
         assert accepts(self.scheme_class(), moved, KEY) is not self.scheme_class.SIGNS_INSTANCE
 
-    def test_the_headers_that_tell_the_scheme_are_named_in_lower_case(self) -> None:
-        """HEADERS are lower-case, at least one, and sign sends every one of them."""
+    def test_its_headers_are_lower_case_and_sent(self) -> None:
+        """HEADERS has at least one name, all in lower case, and ``sign`` returns all of them."""
         names = {name for name, _ in self.signed().headers}
         assert self.scheme_class.HEADERS
         assert all(name == name.lower() and name in names for name in self.scheme_class.HEADERS)
 
-    def test_each_header_must_be_there(self) -> None:
-        """A request that lacks any one of the scheme's headers has no signature."""
+    def test_each_header_is_required(self) -> None:
+        """A request without one of the scheme's headers has no signature."""
         request = self.signed()
         for absent in self.scheme_class.HEADERS:
             headers = tuple(header for header in request.headers if header[0] != absent)
             with pytest.raises(SignatureMissing):
                 self.scheme_class().read(msgspec.structs.replace(request, headers=headers))
 
-    def test_no_header_may_stand_twice(self) -> None:
+    def test_no_header_may_be_repeated(self) -> None:
         """A repeated header of the scheme is malformed: two readers could pick different ones."""
         request = self.signed()
         for twice in self.scheme_class.HEADERS:
@@ -149,14 +149,14 @@ class SchemeSuite:
     @_any_bytes
     @given(data=st.data())
     def test_arbitrary_headers_get_a_named_refusal(self, data: st.DataObject) -> None:
-        """Whatever stands in the headers, the scheme returns or raises one of the errors of its interface."""
+        """For any header values the scheme returns, or raises an error of its interface."""
         values = {name: data.draw(_header_text, label=name) for name in self.scheme_class.HEADERS}
         self._is_total_for(with_headers(push_request(), values))
 
     @_any_bytes
     @given(data=st.data())
     def test_damaged_headers_get_a_named_refusal(self, data: st.DataObject) -> None:
-        """A good header with something cut out or put in is refused by name, and never matches under another key."""
+        """A valid header with text removed or inserted is refused by name, or does not match under another key."""
         request = self.signed()
         at = data.draw(st.integers(1, len(request.headers) - 1), label="header")
         name, value = request.headers[at]
@@ -167,9 +167,9 @@ class SchemeSuite:
         self._is_total_for(msgspec.structs.replace(request, headers=headers))
 
     def test_hostile_requests_are_refused_by_name(self) -> None:
-        """Damaged and random requests get a named refusal; none is taken for what it is not.
+        """Damaged and random requests get a named refusal, and never match if anything signed was changed.
 
-        ``CRM_FUZZ`` sets how many.
+        ``CRM_FUZZ`` sets their number.
         """
         plain = push_request()
         rounds = int(os.environ.get("CRM_FUZZ", "1000"))

@@ -1,4 +1,4 @@
-"""Hostile requests for signature schemes: good ones damaged, and random ones. Fast, and the same for the same seed."""
+"""Hostile requests for signature schemes: damaged valid ones, and random ones. Fast and repeatable."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _PIECES = (
     *("sha-256=", "sha-512=:", ":AAAA:", "=:", "A" * 43 + "=", "a" * 64, "A" * 64, "0" * 64, "x" * 300, "x" * 9000),
 )
 _SEED = 20260921
-_LETTERS = "abcxyzABCXYZ0189 \t\"'()<>[]{}=;:,.?@*%/\\+-_~!#$&^`|\x00\x0a\x0d\x1f\x7f\x80\xe9\xff"
+_CHARACTERS = "abcxyzABCXYZ0189 \t\"'()<>[]{}=;:,.?@*%/\\+-_~!#$&^`|\x00\x0a\x0d\x1f\x7f\x80\xe9\xff"
 
 
 def damaged(request: SignedRequest, rng: Random) -> SignedRequest:
-    """The request with one to three things changed: in a header, in which headers there are, in body or address."""
+    """The request with one to three changes to header values, the set of headers, body or address."""
     for _ in range(rng.randint(1, 3)):
         request = rng.choice(_DAMAGES)(request, rng)
     return request
 
 
 def random_request(request: SignedRequest, names: tuple[str, ...], rng: Random) -> SignedRequest:
-    """The request with headers of these names that say anything."""
+    """The request with random values for headers of these names."""
     headers = [(name, _any_value(rng)) for name in names for _ in range(rng.choice((0, 1, 1, 1, 1, 1, 1, 2)))]
     rng.shuffle(headers)
     return msgspec.structs.replace(request, headers=request.headers + tuple(headers))
@@ -41,10 +41,10 @@ def random_request(request: SignedRequest, names: tuple[str, ...], rng: Random) 
 def fuzz(
     scheme: SignatureScheme, plain: SignedRequest, signed: SignedRequest, *, key: bytes, other: bytes, rounds: int
 ) -> Counter[str]:
-    """What became of so many hostile requests, by outcome. Raises AssertionError with the request that got through.
+    """Count the outcomes of hostile requests. Raises AssertionError with a request that was wrongly accepted.
 
-    ``signed`` is ``plain`` signed with ``key``. A damaged request may still match under it where nothing that counts
-    was damaged; then body, address, time, nonce and key version are those of the good one. Under ``other`` none may.
+    ``signed`` is ``plain`` signed with ``key``. A damaged request may match under ``key`` if nothing signed was
+    damaged; then body, address, time, nonce and key version must be unchanged. Under ``other`` none may match.
     """
     rng, outcomes = Random(_SEED), Counter[str]()
     good = scheme.read(signed)
@@ -52,22 +52,22 @@ def fuzz(
     names = tuple(dict.fromkeys((*scheme.HEADERS, *added)))
     for at in range(rounds):
         hostile = random_request(plain, names, rng) if at % 4 == 0 else damaged(signed, rng)
-        outcome, presented = _tried(scheme, hostile, key)
+        outcome, presented = _outcome(scheme, hostile, key)
         outcomes[outcome] += 1
-        if outcome == "unharmed":
+        if outcome == "matched":
             assert presented is not None
             assert hostile.body == signed.body, hostile
             assert _claims(presented) == _claims(good), hostile
             assert not scheme.SIGNS_INSTANCE or _address_of(hostile) == _address_of(signed), hostile
-        assert _tried(scheme, hostile, other)[0] != "unharmed", hostile
+        assert _outcome(scheme, hostile, other)[0] != "matched", hostile
     return outcomes
 
 
-def _tried(scheme: SignatureScheme, request: SignedRequest, key: bytes) -> tuple[str, Presented | None]:
-    """``unharmed``, ``not matched`` or the code of the refusal, and what the headers say."""
+def _outcome(scheme: SignatureScheme, request: SignedRequest, key: bytes) -> tuple[str, Presented | None]:
+    """The outcome: ``matched``, ``not matched`` or the code of the refusal; and the parsed headers."""
     try:
         presented = scheme.read(request)
-        return ("unharmed" if scheme.matches(request, presented, key) else "not matched"), presented
+        return ("matched" if scheme.matches(request, presented, key) else "not matched"), presented
     except ALLOWED as refusal:
         return str(getattr(refusal, "code", "")), None
 
@@ -83,15 +83,15 @@ def _address_of(request: SignedRequest) -> tuple[str, str, str]:
 def _any_value(rng: Random) -> str:
     if rng.random() < 0.5:
         return "".join(rng.choice(_PIECES) for _ in range(rng.randint(0, 8)))
-    return "".join(rng.choice(_LETTERS) for _ in range(rng.randint(0, 60)))
+    return "".join(rng.choice(_CHARACTERS) for _ in range(rng.randint(0, 60)))
 
 
 def _spliced(text: str, rng: Random) -> str:
-    """The text with a stretch replaced by another piece, by one of its own, or by nothing."""
+    """The text with a part replaced by another piece, by a part of its own, or by nothing."""
     start = rng.randint(0, len(text))
     end = min(len(text), start + rng.choice((0, 0, 1, 1, 2, 8, 64)))
     own = text[(at := rng.randint(0, len(text))) : at + rng.randint(0, 20)]
-    return text[:start] + rng.choice((rng.choice(_PIECES), rng.choice(_LETTERS), own, "")) + text[end:]
+    return text[:start] + rng.choice((rng.choice(_PIECES), rng.choice(_CHARACTERS), own, "")) + text[end:]
 
 
 def _header(request: SignedRequest, rng: Random) -> SignedRequest:
@@ -104,7 +104,7 @@ def _header(request: SignedRequest, rng: Random) -> SignedRequest:
 
 
 def _headers(request: SignedRequest, rng: Random) -> SignedRequest:
-    """A header away, twice, under another's name, or all in another order."""
+    """Remove, repeat or rename a header, or shuffle all."""
     headers = list(request.headers)
     if headers:
         at, by = rng.randrange(len(headers)), rng.randrange(len(headers))
@@ -132,8 +132,8 @@ def _body(request: SignedRequest, rng: Random) -> SignedRequest:
 def _address(request: SignedRequest, rng: Random) -> SignedRequest:
     other = rng.choice(("eu2", "contoso", "smtp", "", "NORTHWIND"))
     member = rng.choice(("instance", "tenant", "payload_type"))
-    stands: str = getattr(request, member)
-    path = "/".join(other if part == stands else part for part in request.path.split("/"))
+    current: str = getattr(request, member)
+    path = "/".join(other if part == current else part for part in request.path.split("/"))
     return msgspec.structs.replace(request, **{member: other, "path": path})
 
 

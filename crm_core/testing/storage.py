@@ -1,4 +1,4 @@
-"""The storage conformance suite: one class that each backend's tests inherit.
+"""The conformance suite of storage backends, which a backend's own tests inherit.
 
 ::
 
@@ -10,20 +10,20 @@
             yield harness
             await harness.stop()
 
-A backend that can be given a disk passes a harness of its own whose ``power_cut`` forgets what was not synced.
+A backend that accepts a disk uses its own harness, whose ``power_cut`` forgets unsynced bytes.
 """
 
 from __future__ import annotations
 
 from crm_core.testing.storage_claims import ClaimCases
 from crm_core.testing.storage_documents import DocumentCases
+from crm_core.testing.storage_durability import DurabilityCases
 from crm_core.testing.storage_harness import StorageHarness, entry, put
-from crm_core.testing.storage_lives import LifeCases
 from crm_core.testing.storage_log import LogCases
 from crm_core.testing.storage_pages import PageCases
 
 __all__ = ["StorageHarness", "StorageSuite", "entry", "put"]
 
 
-class StorageSuite(DocumentCases, PageCases, ClaimCases, LogCases, LifeCases):
-    """Every promise of ``StorageBackend``. Subclasses bring a fixture ``storage`` that yields a started harness."""
+class StorageSuite(DocumentCases, PageCases, ClaimCases, LogCases, DurabilityCases):
+    """Every promise of ``StorageBackend``. A subclass defines a fixture ``storage`` that yields a started harness."""

@@ -9,10 +9,10 @@ from crm_core.testing.storage_harness import NOW, StorageHarness, put
 
 
 class ClaimCases:
-    """What can be had once."""
+    """Claims: names that only one unit gets."""
 
     async def test_claim_once(self, storage: StorageHarness) -> None:
-        """The second claim is a conflict that brings the first one's evidence."""
+        """A second claim is a conflict with the evidence of the first."""
         await storage.commit(Unit(now=NOW, claims=(Claim("nonce", "a", b'{"by":1}'),)))
         again = Claim("nonce", "a", b'{"by":2}')
         outcome = await storage.store.commit("north", Unit(now=NOW, claims=(again,), puts=(put("a"),)))
@@ -23,7 +23,7 @@ class ClaimCases:
         assert await storage.store.count("north", "notes") == 0
 
     async def test_one_claimant_of_many(self, storage: StorageHarness) -> None:
-        """Of claims sent at once exactly one goes through, and the others see its evidence."""
+        """Of concurrent claims exactly one succeeds, and the others get its evidence."""
         outcomes = await asyncio.gather(
             *(
                 storage.store.commit("north", Unit(now=NOW, claims=(Claim("nonce", "a", b'{"by":%d}' % number),)))
@@ -31,48 +31,44 @@ class ClaimCases:
             )
         )
         assert sum(isinstance(outcome, Committed) for outcome in outcomes) == 1
-        held = await storage.store.claim("north", "nonce", "a")
-        assert all(outcome.evidence == held for outcome in outcomes if isinstance(outcome, Conflict))
+        evidence = await storage.store.claim("north", "nonce", "a")
+        assert all(outcome.evidence == evidence for outcome in outcomes if isinstance(outcome, Conflict))
 
     async def test_claims_before_expectations(self, storage: StorageHarness) -> None:
-        """Where a claim and an expectation both fail the claim is named."""
+        """If a claim and an expectation both fail, the conflict names the claim."""
         await storage.commit(Unit(now=NOW, claims=(Claim("nonce", "a", b"{}"),)))
         unit = Unit(now=NOW, claims=(Claim("nonce", "a", b"{}"),), expect=(DocumentAt("notes", "a", 5),))
-        outcome = await storage.store.commit("north", unit)
-        assert isinstance(outcome, Conflict)
-        assert outcome.what == "claim"
+        await storage.refused(unit, "claim")
 
     async def test_refused_unit_claims_nothing(self, storage: StorageHarness) -> None:
-        """A unit in conflict takes none of its claims."""
+        """A unit in conflict gets none of its claims."""
         unit = Unit(now=NOW, claims=(Claim("nonce", "a", b"{}"),), expect=(DocumentAt("notes", "a", 5),))
-        assert isinstance(await storage.store.commit("north", unit), Conflict)
+        await storage.refused(unit, "document")
         assert await storage.store.claim("north", "nonce", "a") is None
 
     async def test_release(self, storage: StorageHarness) -> None:
-        """A claim given back can be taken again."""
+        """A released claim can be made again."""
         await storage.commit(Unit(now=NOW, claims=(Claim("key", "a", b"1"),)))
-        await storage.commit(Unit(now=NOW, releases=(("key", "a"), ("key", "nobody"))))
+        await storage.commit(Unit(now=NOW, releases=(("key", "a"), ("key", "absent"))))
         assert await storage.store.claim("north", "key", "a") is None
         await storage.commit(Unit(now=NOW, claims=(Claim("key", "a", b"2"),)))
 
-    async def test_held_until_it_expires(self, storage: StorageHarness) -> None:
-        """A claim is held through the second it expires in, by the units' own time, and can be had after it."""
+    async def test_reserved_until_it_expires(self, storage: StorageHarness) -> None:
+        """A claim is in effect through its last second, by the units' own time, and can be made again after it."""
         await storage.commit(Unit(now=NOW, claims=(Claim("key", "a", b"1", NOW + 10),)))
         at_the_end = Unit(now=NOW + 10, claims=(Claim("key", "a", b"2", NOW + 20),))
-        assert isinstance(await storage.store.commit("north", at_the_end), Conflict)
+        await storage.refused(at_the_end, "claim")
         await storage.commit(Unit(now=NOW + 11, claims=(Claim("key", "a", b"3", NOW + 20),)))
         assert await storage.store.claim("north", "key", "a") == b"3"
 
-    async def test_without_expiry_for_good(self, storage: StorageHarness) -> None:
+    async def test_claim_without_expiry_stays(self, storage: StorageHarness) -> None:
         """A claim without expiry is never forgotten."""
         await storage.commit(Unit(now=NOW, claims=(Claim("hash", "a", b"1"),)))
         await storage.put(put("a"), now=NOW * 2)
-        assert isinstance(
-            await storage.store.commit("north", Unit(now=NOW * 2, claims=(Claim("hash", "a", b"2"),))), Conflict
-        )
+        await storage.refused(Unit(now=NOW * 2, claims=(Claim("hash", "a", b"2"),)), "claim")
 
     async def test_forgotten_stamp(self, storage: StorageHarness) -> None:
-        """A claim that was forgotten cannot be had again by its stamp, even when the clock steps back or restarts."""
+        """A forgotten claim cannot be made again with its stamp, even if the clock steps back, or after a restart."""
         old = Claim("nonce", "a", b"1", NOW + 10, NOW)
         await storage.commit(Unit(now=NOW, claims=(old,)))
         await storage.put(put("a"), now=NOW + 11)
@@ -82,19 +78,15 @@ class ClaimCases:
             assert isinstance(outcome, Conflict)
             assert outcome.what in {"claim", "forgotten"}
         late = Unit(now=NOW + 12, claims=(Claim("nonce", "a", b"1", NOW + 99, NOW),))
-        outcome = await storage.store.commit("north", late)
-        assert isinstance(outcome, Conflict)
-        assert outcome.what == "forgotten"
+        await storage.refused(late, "forgotten")
         await storage.commit(Unit(now=NOW + 12, claims=(Claim("nonce", "b", b"1", NOW + 99, NOW + 1),)))
         await storage.commit(Unit(now=NOW + 12, claims=(Claim("other", "a", b"1", NOW + 99, NOW),)))
 
-    async def test_claims_outlive_fold_and_restart(self, storage: StorageHarness) -> None:
-        """Claims and forgotten stamps are there after a fold and a restart."""
+    async def test_claims_survive_fold_and_restart(self, storage: StorageHarness) -> None:
+        """Claims and forgotten stamps survive a fold and a restart."""
         await storage.commit(Unit(now=NOW, claims=(Claim("nonce", "a", b"1", NOW + 10, NOW), Claim("hash", "h", b"2"))))
         await storage.put(put("a"), now=NOW + 11)
         await storage.store.fold("north")
         store = await storage.reopen()
         assert await store.claim("north", "hash", "h") == b"2"
-        outcome = await store.commit("north", Unit(now=NOW + 12, claims=(Claim("nonce", "a", b"1", None, NOW),)))
-        assert isinstance(outcome, Conflict)
-        assert outcome.what == "forgotten"
+        await storage.refused(Unit(now=NOW + 12, claims=(Claim("nonce", "a", b"1", None, NOW),)), "forgotten")

@@ -1,4 +1,4 @@
-"""What the storage suite's cases work with: an open backend with two tenants, and ways to open it again."""
+"""The harness of the storage suite's cases: an open backend with two tenants that can be opened again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from pathlib import Path
 import msgspec
 
 from crm_core.model.log import LogEntry
-from crm_core.plugin.storage import Committed, IndexValue, Put, StorageBackend, StorageContext, Unit
+from crm_core.plugin.storage import (
+    Committed,
+    Conflict,
+    Document,
+    IndexValue,
+    Put,
+    StorageBackend,
+    StorageContext,
+    Unit,
+)
 
 NOW = 1_800_000_000
 
@@ -44,36 +53,57 @@ class StorageHarness:
         self.store = make()
 
     async def start(self) -> None:
-        """Open, and make the tenants."""
+        """Open the backend and create the tenants."""
         await self.store.open(self.context)
         await self.store.create("north")
         await self.store.create("south")
 
     async def stop(self) -> None:
-        """Close."""
+        """Close the backend."""
         await self.store.close()
 
     async def reopen(self) -> StorageBackend:
-        """Close and open anew on the same data."""
+        """Close the backend and open it again on the same data."""
         await self.store.close()
         self.store = self._make()
         await self.store.open(self.context)
         return self.store
 
     async def power_cut(self) -> StorageBackend:
-        """Open what a power cut leaves. Without a disk that forgets this is no more than ``reopen``."""
+        """Open the data that a power cut leaves. With a real disk this is the same as ``reopen``."""
         return await self.reopen()
 
     async def put(self, *puts: Put, tenant: str = "north", now: int = NOW) -> Committed:
-        """Commit puts that nothing stands against."""
+        """Commit puts, which must succeed."""
         return committed(await self.store.commit(tenant, Unit(now=now, puts=puts)))
 
     async def commit(self, unit: Unit, tenant: str = "north") -> Committed:
-        """Commit a unit that must go through."""
+        """Commit a unit, which must succeed."""
         return committed(await self.store.commit(tenant, unit))
+
+    async def refused(self, unit: Unit, what: str) -> Conflict:
+        """Commit a unit, which must be refused with a conflict of this kind."""
+        outcome = await self.store.commit("north", unit)
+        assert isinstance(outcome, Conflict), f"the unit must be refused with a {what} conflict, but: {outcome}"
+        assert outcome.what == what, f"the conflict must be named {what}, but: {outcome}"
+        return outcome
+
+    async def document(self, id_: str, tenant: str = "north") -> Document:
+        """A document of the collection ``notes``, which must exist."""
+        return existing((await self.store.get(tenant, "notes", id_)).document)
+
+    async def found(self, index: str, value: IndexValue, tenant: str = "north") -> Document:
+        """The document of ``notes`` with a value in an index, which must exist."""
+        return existing((await self.store.find(tenant, "notes", index, value)).document)
 
 
 def committed(outcome: object) -> Committed:
-    """The outcome of a commit that must have gone through."""
-    assert isinstance(outcome, Committed), outcome
+    """The outcome of a commit, which must have succeeded."""
+    assert isinstance(outcome, Committed), f"the unit must be committed, but: {outcome}"
     return outcome
+
+
+def existing(document: Document | None) -> Document:
+    """The document, which must have been found."""
+    assert document is not None, "the document must be found, but is None"
+    return document

@@ -16,10 +16,10 @@ async def _logged(storage: StorageHarness, first: int, last: int, **members: obj
 
 
 class LogCases:
-    """The chained log and the unverified attempts beside it."""
+    """The chained log and the ring of unverified attempts."""
 
     async def test_chain(self, storage: StorageHarness) -> None:
-        """Entries are linked in commit order; the answer and the view tell the head; the walk finds it whole."""
+        """Entries are linked in commit order; commit and view return the head; verify finds no problems."""
         await _logged(storage, 1, 3)
         done = await storage.commit(Unit(now=NOW, entries=(entry(4), entry(5))))
         listed = (await storage.store.entries("north", EntryQuery()))[::-1]
@@ -32,8 +32,8 @@ class LogCases:
         report = await storage.store.verify("north")
         assert (report.entries, report.head, report.problems) == (5, done.head, ())
 
-    async def test_chain_at_once(self, storage: StorageHarness) -> None:
-        """Units sent at once make one chain without forks."""
+    async def test_chain_of_concurrent_units(self, storage: StorageHarness) -> None:
+        """Concurrent units form one chain without forks."""
         await asyncio.gather(
             *(storage.store.commit("north", Unit(now=NOW, entries=(entry(number),))) for number in range(1, 31))
         )
@@ -41,7 +41,7 @@ class LogCases:
         assert (report.entries, report.problems) == (30, ())
 
     async def test_verify_with_head(self, storage: StorageHarness) -> None:
-        """A head that somebody kept is in the chain; one that is not shows."""
+        """An earlier head is in the chain; verify reports a head that is not."""
         await _logged(storage, 1, 4)
         second = (await storage.store.entries("north", EntryQuery()))[2]
         assert (await storage.store.verify("north", Head(2, second.entry_hash or ""))).problems == ()
@@ -49,7 +49,7 @@ class LogCases:
         assert (await storage.store.verify("north", Head(9, second.entry_hash or ""))).problems != ()
 
     async def test_pages_newest_first(self, storage: StorageHarness) -> None:
-        """Pages go from the newest id to the oldest across chain, ring, fold and restart, each entry once."""
+        """Pages return each entry once, newest id first, across chain, ring, fold and restart."""
         for number in range(1, 41):
             if number % 4 == 0:
                 storage.store.note("north", entry(number, signature_result="invalid", status="rejected"))
@@ -68,7 +68,7 @@ class LogCases:
             assert seen == expected
 
     async def test_filters(self, storage: StorageHarness) -> None:
-        """Members compare by equality, times by ``since`` inclusive and ``until`` exclusive."""
+        """Members are compared by equality, times from ``since``, inclusive, to ``until``, exclusive."""
         await _logged(storage, 1, 5, payload_type="branding", key_version=1)
         await storage.store.fold("north")
         await _logged(storage, 6, 9, payload_type="features", status="rejected")
@@ -88,23 +88,23 @@ class LogCases:
         assert await ids(equals=(("request_id", "request"),)) == []
 
     async def test_ring(self, storage: StorageHarness) -> None:
-        """An unverified attempt is readable at once, has neither seq nor hashes, and one of its id replaces it."""
+        """An unverified attempt is readable immediately, without seq and hashes; one with the same id replaces it."""
         storage.store.note("north", entry(1, signature_result="invalid"))
         storage.store.note("north", entry(1, signature_result="invalid", count=5))
         found = await storage.store.entries("north", EntryQuery())
         assert [(each.count, each.seq, each.prev_hash, each.entry_hash) for each in found] == [(5, None, None, None)]
         assert await storage.store.entries("south", EntryQuery()) == ()
-        storage.store.note("nobody", entry(2))
+        storage.store.note("absent", entry(2))  # ignored
 
     async def test_ring_is_durable_soon(self, storage: StorageHarness) -> None:
-        """Unverified attempts outlive a power cut a second later."""
+        """Unverified attempts survive a power cut after a second."""
         storage.store.note("north", entry(1, signature_result="invalid"))
         await asyncio.sleep(1.0)
         store = await storage.power_cut()
         assert [each.id for each in await store.entries("north", EntryQuery())] == [entry(1).id]
 
     async def test_ring_is_bounded(self, storage: StorageHarness) -> None:
-        """The ring keeps no more than its bound, and the newest of them."""
+        """The ring has only the newest attempts, up to its bound."""
         bound = storage.context.log_max_unverified
         for number in range(1, bound + 11):
             storage.store.note("north", entry(number, signature_result="missing"))
@@ -113,7 +113,7 @@ class LogCases:
         assert found[-1].id == entry(11).id
 
     async def test_tally(self, storage: StorageHarness) -> None:
-        """Statuses count from a moment on, keys over all that is kept; unverified ones by their counts."""
+        """Statuses are counted from a time on, keys over all entries, unverified attempts by their counts."""
         await _logged(storage, 1, 4, key_version=1)
         await storage.store.fold("north")
         await _logged(storage, 5, 6, key_version=2, status="rejected")

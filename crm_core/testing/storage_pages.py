@@ -45,7 +45,7 @@ class PageCases:
     """Pages of a collection."""
 
     async def test_every_row_once(self, storage: StorageHarness) -> None:
-        """Paging in any order and page size meets every document once, in order."""
+        """Paging with any order and page size returns every document once, in order."""
         await _filled(storage)
         by_name = sorted(range(SIZE), key=lambda number: number * 7 % SIZE)
         expected = [f"n{number:02d}" for number in by_name]
@@ -55,7 +55,7 @@ class PageCases:
         assert await _walk(storage, down) == expected[::-1]
 
     async def test_ties_by_id(self, storage: StorageHarness) -> None:
-        """Documents of one value come by id, in the direction of the sort."""
+        """Documents with the same value are sorted by id, in the direction of the sort."""
         await _filled(storage)
         up = await _walk(storage, PageQuery(collection="notes", sort="status", limit=7))
         down = await _walk(storage, PageQuery(collection="notes", sort="status", descending=True, limit=7))
@@ -63,14 +63,14 @@ class PageCases:
         assert down == up[::-1]
 
     async def test_null_sorts_first(self, storage: StorageHarness) -> None:
-        """Null comes before integers, integers by value, texts by code point after them."""
+        """Values sort as null, false, true, integers by value, texts by code point."""
         values: list[IndexValue] = ["b", 10, None, "B", 9, True, False, "\u00e4", -1]
         await storage.put(*(put(f"n{at}", indexes={"k": value}) for at, value in enumerate(values)))
         seen = await _walk(storage, PageQuery(collection="notes", sort="k", limit=2))
         assert [values[int(id_[1:])] for id_ in seen] == [None, False, True, -1, 9, 10, "B", "b", "\u00e4"]
 
     async def test_filters(self, storage: StorageHarness) -> None:
-        """Filters are equalities that must all hold, on any value of a tuple; total counts what matches."""
+        """A document must equal all filters, with any value of a tuple; total counts the matches."""
         await _filled(storage)
         query = PageQuery(
             collection="notes", sort="name", filters=(("status", "active"), ("tags", "vip")), limit=3, total=True
@@ -81,7 +81,7 @@ class PageCases:
         nulls = PageQuery(collection="notes", sort="name", filters=(("score", None),), limit=4)
         assert set(await _walk(storage, nulls)) == {f"n{number:02d}" for number in range(0, SIZE, 6)}
 
-    async def test_filter_that_nothing_meets(self, storage: StorageHarness) -> None:
+    async def test_filter_without_matches(self, storage: StorageHarness) -> None:
         """A page without rows has no next and a total of 0."""
         await _filled(storage)
         query = PageQuery(collection="notes", sort="name", filters=(("status", "gone"),), total=True)
@@ -89,7 +89,7 @@ class PageCases:
         assert (page.documents, page.next, page.total) == ((), None, 0)
 
     async def test_words_are_prefixes(self, storage: StorageHarness) -> None:
-        """Each word must begin one of the document's words; no document comes twice."""
+        """Each word must be a prefix of a word of the document; no document is returned twice."""
         await _filled(storage)
         query = PageQuery(collection="notes", sort="name", words=("an", "word"), limit=2, total=True)
         assert set(await _walk(storage, query)) == {f"n{number:02d}" for number in range(0, SIZE, 10)}
@@ -99,13 +99,13 @@ class PageCases:
         assert await _walk(storage, PageQuery(collection="notes", sort="name", words=("nna",))) == []
 
     async def test_since(self, storage: StorageHarness) -> None:
-        """``since`` includes the moment itself."""
+        """``since`` is inclusive."""
         await _filled(storage)
         query = PageQuery(collection="notes", sort="at", since=("at", "2027-01-29"), limit=3)
         assert await _walk(storage, query) == ["n56", "n57", "n58", "n59"]
 
     async def test_writes_while_paging(self, storage: StorageHarness) -> None:
-        """A document whose sort value stays is met exactly once, whatever comes and goes meanwhile."""
+        """Paging during writes returns each document with an unchanged sort value exactly once."""
         await _filled(storage)
         first = await storage.store.page("north", PageQuery(collection="notes", sort="name", limit=20))
         await storage.put(put("z1", indexes={"name": "name 00a"}), put("z2", indexes={"name": "name 99"}))
@@ -119,7 +119,7 @@ class PageCases:
         assert "z2" in seen
 
     async def test_page_revision_and_total(self, storage: StorageHarness) -> None:
-        """A page says the workspace revision it was read at; total only where asked for."""
+        """A page has the workspace revision it was read at, and the total only if requested."""
         await _filled(storage)
         page = await storage.store.page("north", PageQuery(collection="notes", sort="name"))
         assert (page.revision, page.total) == (0, None)

@@ -81,12 +81,12 @@ class Leaky(PayloadType):
 @pytest.mark.parametrize(
     "case",
     [
-        "the_valid_part_is_taken",
+        "the_valid_part_is_accepted",
         "every_member_may_be_left_out",
         "unknown_members_are_refused_at_any_depth",
-        "no_finding_tells_a_secret",
-        "what_secrets_are_bound_to_is_there",
-        "modules_are_named_where_they_stand",
+        "no_finding_reveals_a_secret",
+        "secrets_are_bound_to_existing_members",
+        "modules_have_pointers_to_their_names",
     ],
 )
 def test_the_suite_fails_on_a_type_that_breaks_its_promises(case: str) -> None:

@@ -169,7 +169,7 @@ def test_a_refused_record_is_told_with_its_findings() -> None:
         valid: ClassVar[dict[str, Any]] = {"name": "Ada"}
 
     with pytest.raises(AssertionError, match=r"/email: Say how to reach them\."):
-        Suite().test_a_record_holds_all_its_members()
+        Suite().test_a_record_has_all_its_members()
 
 
 def test_assertions_of_the_suites_show_their_values() -> None:

@@ -82,7 +82,7 @@ async def test_sound_backend_passes() -> None:
 
 async def test_missing_fsync_is_found() -> None:
     """A backend that skips fsync fails the power cut cases."""
-    assert {"test_outlives_power_cut", "test_writes_during_fold"} <= await failing(TinyDBBackend, syncs=False)
+    assert {"test_survives_power_cut", "test_writes_during_fold"} <= await failing(TinyDBBackend, syncs=False)
 
 
 async def test_second_claimant_is_found() -> None:
@@ -92,4 +92,4 @@ async def test_second_claimant_is_found() -> None:
 
 async def test_mutable_record_is_found() -> None:
     """A backend that returns mutable bodies fails the case about them."""
-    assert "test_handed_out_is_frozen" in await failing(MutableBodies)
+    assert "test_results_are_immutable" in await failing(MutableBodies)

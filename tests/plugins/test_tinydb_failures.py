@@ -11,7 +11,7 @@ import pytest
 
 from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.storage import Claim, Committed, EntryQuery, StorageContext, StoreState, Unit
-from crm_core.testing.disk import FakeDisk, Kept
+from crm_core.testing.disk import FakeDisk, Survives
 from crm_core.testing.storage import entry, put
 from crm_tinydb.storage import TinyDBBackend
 
@@ -83,8 +83,8 @@ async def consistent_state(store: TinyDBBackend) -> tuple[int, list[str], int]:
     return view.seq, ids, report.entries
 
 
-@pytest.mark.parametrize("kept", ["synced", "half", "all"])
-async def test_commit_stopped_after_each_call(kept: Kept, stores: list[TinyDBBackend]) -> None:
+@pytest.mark.parametrize("survives", ["synced", "half", "all"])
+async def test_commit_stopped_after_each_call(survives: Survives, stores: list[TinyDBBackend]) -> None:
     """A commit stopped after any disk call is stored whole or not at all; an answered one is stored."""
     for stop in range(12):
         disk = FakeDisk()
@@ -96,7 +96,7 @@ async def test_commit_stopped_after_each_call(kept: Kept, stores: list[TinyDBBac
             answered = 4
         except (StorageUnavailable, StorageFull):
             pass
-        after = await opened(disk.power_cut(kept), stores)
+        after = await opened(disk.power_cut(survives), stores)
         assert (await after.state("north")).mode == "ok"
         seq, _, _ = await consistent_state(after)
         assert answered <= seq <= 4
@@ -106,9 +106,9 @@ async def test_commit_stopped_after_each_call(kept: Kept, stores: list[TinyDBBac
     pytest.fail("the commit must succeed within 12 disk calls")
 
 
-@pytest.mark.parametrize("kept", ["synced", "half", "all"])
+@pytest.mark.parametrize("survives", ["synced", "half", "all"])
 @pytest.mark.parametrize("folds", [0, 1, 2])
-async def test_fold_stopped_after_each_call(kept: Kept, folds: int, stores: list[TinyDBBackend]) -> None:
+async def test_fold_stopped_after_each_call(survives: Survives, folds: int, stores: list[TinyDBBackend]) -> None:
     """A fold stopped after any disk call loses nothing, and the tenant opens healthy."""
     whole = False
     for stop in range(60):
@@ -120,7 +120,7 @@ async def test_fold_stopped_after_each_call(kept: Kept, folds: int, stores: list
         with contextlib.suppress(StorageUnavailable, StorageFull):
             await store.fold("north")
         whole = len(disk.calls) < before + stop
-        after = await opened(disk.power_cut(kept), stores)
+        after = await opened(disk.power_cut(survives), stores)
         assert (await after.state("north")).mode == "ok", disk.calls[before:]
         assert (await consistent_state(after))[0] == expected
         assert isinstance(await after.commit("north", unit(expected + 1)), Committed)
@@ -200,8 +200,8 @@ async def test_failed_sync_fails_all_behind_it(stores: list[TinyDBBackend]) -> N
     assert all(isinstance(outcome, StorageUnavailable) for outcome in outcomes)
     assert (await store.view("north", None)).seq == 3
     assert isinstance(await store.commit("north", unit(4)), Committed)
-    for kept in ("synced", "all"):
-        after = await opened(disk.power_cut(kept), stores)  # type: ignore[arg-type]
+    for survives in ("synced", "all"):
+        after = await opened(disk.power_cut(survives), stores)  # type: ignore[arg-type]
         assert (await consistent_state(after))[0] == 4
 
 

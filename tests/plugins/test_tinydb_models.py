@@ -132,9 +132,9 @@ class Twin(RuleBasedStateMachine):
         self._run(self.store.close())
         self._open()
 
-    @rule(kept=st.sampled_from(["synced", "half", "all"]))
-    def crash(self, kept: str) -> None:
-        after = self.disk.power_cut(kept)  # type: ignore[arg-type]
+    @rule(survives=st.sampled_from(["synced", "half", "all"]))
+    def crash(self, survives: str) -> None:
+        after = self.disk.power_cut(survives)  # type: ignore[arg-type]
         self._run(self.store.close())
         self.disk = after
         self._open()

@@ -12,7 +12,7 @@ import pytest
 
 from crm_core.errors import CrmError, SetupError, StorageUnavailable
 from crm_core.plugin.storage import Committed, EntryQuery, StorageContext, Unit
-from crm_core.testing.disk import FakeDisk, Kept
+from crm_core.testing.disk import FakeDisk, Survives
 from crm_core.testing.storage import entry, put
 from crm_tinydb.storage import TinyDBBackend
 
@@ -58,9 +58,9 @@ async def backing_up(store: TinyDBBackend) -> None:
     await store.backup("north", HOME.parent / "scratch" / "second")
 
 
-@pytest.mark.parametrize("kept", ["synced", "half", "all"])
+@pytest.mark.parametrize("survives", ["synced", "half", "all"])
 @pytest.mark.parametrize("act", [creating, restoring, renaming, backing_up])
-async def test_stopped_after_each_call(act: Act, kept: Kept) -> None:
+async def test_stopped_after_each_call(act: Act, survives: Survives) -> None:
     """Creating, restoring, renaming or backing up a tenant, stopped after any call, leaves all or nothing."""
     for stop in range(60):
         disk = new_disk()
@@ -75,7 +75,7 @@ async def test_stopped_after_each_call(act: Act, kept: Kept) -> None:
                 await act(store)
                 answered = True
             whole = len(disk.calls) < disk.stop_at
-            cut = disk.power_cut(kept)
+            cut = disk.power_cut(survives)
         async with opened(cut) as after:
             names = await after.tenants()
             assert set(names) <= {"north", "east"}

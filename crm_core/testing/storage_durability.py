@@ -1,4 +1,4 @@
-"""Suite cases about what lasts: restarts, power cuts, folds, copies, names, event streams."""
+"""Suite cases about durability: restarts, power cuts, folds, backups, renames, event streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crm_core.plugin.storage import Claim, EntryQuery, Notice, StoreState, Unit
 from crm_core.testing.storage_harness import NOW, StorageHarness, entry, put
 
 
-async def _told(storage: StorageHarness) -> Unit:
+async def _commit_all_parts(storage: StorageHarness) -> None:
     unit = Unit(
         now=NOW,
         claims=(Claim("nonce", "n", b'{"e":1}'),),
@@ -21,15 +21,13 @@ async def _told(storage: StorageHarness) -> Unit:
         revises=True,
     )
     await storage.commit(unit)
-    return unit
 
 
-async def _is_there(storage: StorageHarness, tenant: str = "north") -> None:
+async def _check_all_parts(storage: StorageHarness, tenant: str = "north") -> None:
     store = storage.store
-    read = await store.get(tenant, "notes", "a")
-    assert read.document is not None
-    assert (read.document.body, read.document.revision, read.revision) == (b'{"v":1}', 1, 1)
-    assert (await store.find(tenant, "notes", "k", "v")).document == read.document
+    document = await storage.document("a", tenant)
+    assert (document.body, document.revision) == (b'{"v":1}', 1)
+    assert await storage.found("k", "v", tenant) == document
     assert await store.claim(tenant, "nonce", "n") == b'{"e":1}'
     assert [each.id for each in await store.entries(tenant, EntryQuery())] == [entry(1).id]
     assert (await store.verify(tenant)).problems == ()
@@ -37,40 +35,40 @@ async def _is_there(storage: StorageHarness, tenant: str = "north") -> None:
     assert (view.seq, view.revision) == (1, 1)
 
 
-class LifeCases:
-    """Durability, copies, names and notices."""
+class DurabilityCases:
+    """Durability, backups, renames and notices."""
 
-    async def test_outlives_restart(self, storage: StorageHarness) -> None:
-        """Everything a unit wrote is there after a restart, and numbering goes on."""
-        await _told(storage)
+    async def test_survives_restart(self, storage: StorageHarness) -> None:
+        """All parts of a unit survive a restart, and numbering continues."""
+        await _commit_all_parts(storage)
         await storage.reopen()
-        await _is_there(storage)
+        await _check_all_parts(storage)
         assert (await storage.put(put("b"))).seq == 2
 
-    async def test_outlives_power_cut(self, storage: StorageHarness) -> None:
-        """Everything is there after a power cut the moment the commit has answered."""
-        await _told(storage)
+    async def test_survives_power_cut(self, storage: StorageHarness) -> None:
+        """All parts of an answered unit survive a power cut."""
+        await _commit_all_parts(storage)
         await storage.power_cut()
-        await _is_there(storage)
+        await _check_all_parts(storage)
 
-    async def test_tenant_outlives_power_cut(self, storage: StorageHarness) -> None:
-        """A tenant that was made is there after a power cut."""
+    async def test_new_tenant_survives_power_cut(self, storage: StorageHarness) -> None:
+        """A created tenant survives a power cut."""
         await storage.store.create("east")
         store = await storage.power_cut()
         assert await store.tenants() == ["east", "north", "south"]
         await storage.put(put("a"), tenant="east")
 
     async def test_fold_changes_nothing(self, storage: StorageHarness) -> None:
-        """A fold, and another with nothing to do, leave everything as it was, also through a power cut."""
-        await _told(storage)
+        """A fold, and another with nothing to fold, change no content, also after a power cut."""
+        await _commit_all_parts(storage)
         await storage.store.fold("north")
         await storage.store.fold("north")
-        await _is_there(storage)
+        await _check_all_parts(storage)
         await storage.power_cut()
-        await _is_there(storage)
+        await _check_all_parts(storage)
 
-    async def test_odd_names_outlive_fold(self, storage: StorageHarness) -> None:
-        """Collections, ids, index names and values may hold any text; a fold and a restart bring them back as is."""
+    async def test_odd_names_survive_fold(self, storage: StorageHarness) -> None:
+        """Any text in collections, ids, index names and values survives a fold and a restart."""
         names = ["a:b", 'quo"te', "line\nfeed", "\u00e4\U0001f600", "{", "}", "1", "back\\slash", " "]
         for name in names:
             await storage.put(put(name, {"text": name}, {name: name, "tags": (name, "x")}, collection=name))
@@ -84,7 +82,7 @@ class LifeCases:
             assert (await store.find("north", name, "tags", name)).document == read.document
 
     async def test_writes_during_fold(self, storage: StorageHarness) -> None:
-        """Units committed while a fold is under way are kept."""
+        """Units committed during a fold survive it and a power cut."""
         await storage.put(*(put(f"n{number}") for number in range(300)))
         fold = asyncio.create_task(storage.store.fold("north"))
         for number in range(20):
@@ -96,7 +94,7 @@ class LifeCases:
         assert await store.check("north") == ()
 
     async def test_create(self, storage: StorageHarness) -> None:
-        """A new tenant is empty and known; one that exists is refused."""
+        """A created tenant exists and is empty; creating it again is refused."""
         store = storage.store
         await store.create("east")
         assert await store.has("east")
@@ -106,20 +104,20 @@ class LifeCases:
             await store.create("north")
 
     async def test_rename(self, storage: StorageHarness) -> None:
-        """A renamed tenant has everything under its new name, also after a restart; the old name is unknown."""
-        await _told(storage)
+        """A renamed tenant has all its content under the new name, also after a restart; the old name is unknown."""
+        await _commit_all_parts(storage)
         await storage.store.rename("north", "west")
         with pytest.raises(UnknownTenant):
             await storage.store.view("north", None)
-        await _is_there(storage, "west")
+        await _check_all_parts(storage, "west")
         await storage.reopen()
-        await _is_there(storage, "west")
+        await _check_all_parts(storage, "west")
         with pytest.raises(SetupError):
             await storage.store.rename("west", "south")
 
     async def test_backup_and_restore(self, storage: StorageHarness) -> None:
-        """A backup restores to the same tenant; a live tenant, an existing target and a cut file are refused."""
-        await _told(storage)
+        """A backup restores to an equal tenant; restoring over a tenant and backing up over a file are refused."""
+        await _commit_all_parts(storage)
         storage.store.note("north", entry(2, signature_result="invalid"))
         target = storage.scratch / "north.backup"
         await storage.store.backup("north", target)
@@ -139,27 +137,27 @@ class LifeCases:
         assert await storage.store.count("copy", "notes") == 2
 
     async def test_healthy(self, storage: StorageHarness) -> None:
-        """A store that nothing has happened to takes writes and has nothing to tell."""
-        await _told(storage)
+        """A healthy store accepts writes and has no problems."""
+        await _commit_all_parts(storage)
         assert await storage.store.state("north") == StoreState()
         assert await storage.store.check("north") == ()
 
     async def test_notices(self, storage: StorageHarness) -> None:
-        """Notices carry the seq of their unit, oldest first; units without any are passed over."""
+        """Notices have the seq of their unit, oldest first; units without notices are skipped."""
         for number in range(3):
             notice = Notice("record.changed", "notes", b'{"n":%d}' % number)
             await storage.commit(Unit(now=NOW, notices=(notice, notice) if number == 1 else (notice,)))
             await storage.put(put("a"))
-        told = await storage.store.notices("north", 1)
-        assert told is not None
-        assert [(each.seq, each.notice.data) for each in told] == [(3, b'{"n":1}'), (3, b'{"n":1}'), (5, b'{"n":2}')]
+        notices = await storage.store.notices("north", 1)
+        assert notices is not None
+        assert [(each.seq, each.notice.data) for each in notices] == [(3, b'{"n":1}'), (3, b'{"n":1}'), (5, b'{"n":2}')]
         assert await storage.store.notices("north", 6) == ()
         first = await storage.store.notices("north", 0, 1)
         assert first is not None
         assert [each.seq for each in first] == [1]
 
     async def test_notices_of_a_unit_come_together(self, storage: StorageHarness) -> None:
-        """A limit never splits the notices of a unit, which keep their order: a reader counts them."""
+        """A limit never splits the notices of a unit, which stay in order: readers count them."""
         for number in (1, 2):
             notices = tuple(Notice("e", "s", b"%d" % (number * 10 + at)) for at in range(5))
             await storage.commit(Unit(now=NOW, notices=notices))
@@ -167,7 +165,7 @@ class LifeCases:
         assert found is not None
         assert [each.notice.data for each in found] == [b"%d" % at for at in (*range(10, 15), *range(20, 25))]
 
-    async def test_refused_unit_tells_nobody(self, storage: StorageHarness) -> None:
+    async def test_refused_unit_sends_no_notice(self, storage: StorageHarness) -> None:
         """A unit in conflict sends no notice."""
         await storage.commit(Unit(now=NOW, claims=(Claim("k", "a", b"1"),)))
         again = Unit(now=NOW, claims=(Claim("k", "a", b"1"),), notices=(Notice("e", "s", b"{}"),))
@@ -175,7 +173,7 @@ class LifeCases:
         assert await storage.store.notices("north", 0) == ()
 
     async def test_wait(self, storage: StorageHarness) -> None:
-        """A waiter is woken by the next unit of its tenant, and at once where there is one already."""
+        """A waiter is woken by its tenant's next unit, and immediately if the unit exists already."""
         waiter = asyncio.create_task(storage.store.wait("north", 0))
         await asyncio.sleep(0.05)
         await storage.put(put("a"), tenant="south")
