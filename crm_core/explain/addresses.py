@@ -14,7 +14,7 @@ from crm_core.model.strict_json import loads
 from crm_core.plugin.signature import Presented, SignedRequest
 
 WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, MILLISECONDS = "wrong_instance", "wrong_tenant", "wrong_type", "milliseconds"
-FIRST_MILLISECONDS = 10**11  # as seconds that is the year 5138
+
 
 Variant = tuple[Cause, SignedRequest, Presented]
 

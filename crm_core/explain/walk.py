@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from crm_core.errors import CrmError, MisdirectedInstance, PayloadTooLarge, SignatureIncomplete, SignatureMalformed
-from crm_core.explain.addresses import FIRST_MILLISECONDS, MILLISECONDS, WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, Names
+from crm_core.explain.addresses import MILLISECONDS, WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, Names
 from crm_core.explain.cause import Cause
 from crm_core.explain.explanation import ExplainedCheck, Explanation, Rules
 from crm_core.explain.form import Captured
@@ -222,7 +222,7 @@ class _Walk:
         """If the time of the push is unknown, an old request may have been in time then."""
         settings = self._rules.settings
         skew = int(self._moment.timestamp()) - presented.timestamp
-        if presented.timestamp >= FIRST_MILLISECONDS:
+        if presented.timestamp > signature_checks.FIRST_MILLISECONDS:
             words = f"The timestamp {presented.timestamp} is in milliseconds."
             self._causes.append(Cause(MILLISECONDS, words, "Send Unix seconds."))
         elif self._at is None and skew > settings.skew_seconds:

@@ -1,4 +1,4 @@
-"""Check 16: outcomes become one unit that is durable or was never there: sections, history, log, notices."""
+"""Applying a push: its sections, history, log entry and notices in one unit, all of it durable or none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SEALED_FOR: Final = "section secret"
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """An applied revision of a section, as history keeps it. ``fingerprint``: of the payload, empty for a restore."""
+    """A revision of a section in its history. ``fingerprint``: of the payload, empty for a restore."""
 
     section: str
     revision: int
@@ -46,13 +46,13 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
 
     def put(self) -> Put:
-        """The revision as the store takes it."""
+        """The revision as a document."""
         indexes: dict[str, IndexValue] = {"section": self.section, "revision": self.revision}
         return Put(HISTORY, history_id(self.section, self.revision), msgspec.json.encode(self), indexes)
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a push or a restore (contract of the protocol, docs/protocol.md)."""
+    """The response to a push or a restore (docs/protocol.md)."""
 
     status: str
     request_id: str
@@ -64,11 +64,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[Change]
     modules: dict[str, str]
     warnings: list[dict[str, str]]
-    log_head: dict[str, Any]
+    log_head: Head
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """Who applies what: the parts of a push or a restore that go into sections and history as they are."""
+    """The parts of a push or a restore that sections and history store unchanged."""
 
     payload_type: str
     version: int
@@ -80,7 +80,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def history_id(section: str, revision: int) -> str:
-    """The id of a revision's document: in order of revision."""
+    """The id of a revision's document; ids are in order of revision."""
     return f"{revision:016d}-{section}"
 
 
@@ -93,19 +93,20 @@ def sections_after(
     keep: int,
     revoked: set[int],
 ) -> dict[str, Section]:
-    """The sections that the outcomes leave, at the next revision. What a revoked key applied no longer counts."""
+    """The sections of the outcomes at the next revision. Versions of revoked keys no longer count."""
     revision = workspace.revision + 1
-    made: dict[str, Section] = {}
+    sections: dict[str, Section] = {}
     for outcome in outcomes:
         before = outcome.before
-        versions = {key: held for key, held in (before.versions if before else {}).items() if key not in revoked}
+        versions = {key: version for key, version in (before.versions if before else {}).items() if key not in revoked}
         if intent.key_version is not None:
             versions[intent.key_version] = max(versions.get(intent.key_version, 0), intent.version)
         history = (*(before.history if before else ()), revision)
-        made[outcome.name] = Section(
+        new_secrets = {pointer: sealer.seal(SEALED_FOR, text) for pointer, text in outcome.new_secrets.items()}
+        sections[outcome.name] = Section(
             name=outcome.name,
             data=dict(outcome.data),
-            sealed={**outcome.kept, **{at: sealer.seal(SEALED_FOR, text) for at, text in outcome.fresh.items()}},
+            sealed={**outcome.old_secrets, **new_secrets},
             version=intent.version,
             versions=versions,
             revision=revision,
@@ -116,17 +117,17 @@ def sections_after(
             actor=intent.actor,
             history=history[-keep:],
         )
-    return made
+    return sections
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What applying would do: the workspace before and after, and the sections that are made."""
+    """The effect of applying: the workspace before and after, the new sections, and the changes of each."""
 
     outcomes: list[SectionOutcome]
     intent: Intent
     before: Workspace
     after: Workspace
-    made: Mapping[str, Section]
+    sections: Mapping[str, Section]
     by_section: Mapping[str, list[Change]]
 
     @property
@@ -135,7 +136,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return [change for changes in self.by_section.values() for change in changes]
 
     def receipt(self, status: str, warnings: Iterable[Finding], head: Head) -> Receipt:
-        """The answer; a preview has neither revision nor moment."""
+        """The response; a preview has neither revision nor time."""
         applied = status == "applied"
         return Receipt(
             status=status,
@@ -148,7 +149,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             changes=self.changes,
             modules=self.after.module_states(),
             warnings=[finding.to_wire() for finding in warnings],
-            log_head={"seq": head.seq, "hash": head.hash},
+            log_head=head,
         )
 
 
@@ -162,12 +163,12 @@ def plan(
     keep: int,
     revoked: set[int],
 ) -> Plan:
-    """What applying the outcomes would do. ``keep``: revisions of a section; ``revoked``: key versions."""
-    made = sections_after(outcomes, before, intent, sealer, keep=keep, revoked=revoked)
+    """Plan to apply the outcomes. ``keep``: revisions of a section to store; ``revoked``: key versions."""
+    sections = sections_after(outcomes, before, intent, sealer, keep=keep, revoked=revoked)
     after = derive_workspace(
         before.tenant,
         before.revision + 1,
-        {**before.sections, **made},
+        {**before.sections, **sections},
         types,
         generation=before.generation,
         catalog=before.catalog,
@@ -175,37 +176,37 @@ def plan(
         before=before,
     )
     changes = {outcome.name: outcome.changes() for outcome in outcomes}
-    return Plan(outcomes=outcomes, intent=intent, before=before, after=after, made=made, by_section=changes)
+    return Plan(outcomes=outcomes, intent=intent, before=before, after=after, sections=sections, by_section=changes)
 
 
 async def unit_of(
     backend: StorageBackend, planned: Plan, *, claims: tuple[Claim, ...] = (), entry: LogEntry, now: int
 ) -> Unit:
-    """Everything that a plan changes, as one value that holds only at the revision it was made for."""
-    before, made = planned.before, planned.made
-    forgotten = [
+    """All changes of a plan, valid only at the revision of the workspace that it was made for."""
+    before, sections = planned.before, planned.sections
+    dropped = [
         (name, revision)
-        for name, section in made.items()
+        for name, section in sections.items()
         if name in before.sections
         for revision in before.sections[name].history
-        if revision < section.history[0]  # the oldest go first
+        if revision < section.history[0]
     ]
-    kept = [_applied(section, planned).put() for section in made.values()]
+    applied = [_applied(section, planned).put() for section in sections.values()]
     return Unit(
         now=now,
         expect=(WorkspaceAt(before.revision),),
         claims=claims,
-        puts=(*(section.put() for section in made.values()), *kept),
-        deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in forgotten),
-        releases=await _given_back(backend, before, planned.after, forgotten),
+        puts=(*(section.put() for section in sections.values()), *applied),
+        deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in dropped),
+        releases=await _released_claims(backend, before, planned.after, dropped),
         entries=(entry,),
         notices=_notices(before, planned.after, planned.intent),
         revises=True,
     )
 
 
-def taken_away(before: Workspace, after: Workspace) -> list[str]:
-    """The modules that were available and are no longer."""
+def removed_modules(before: Workspace, after: Workspace) -> list[str]:
+    """The modules that were available and no longer are."""
     states = after.module_states()
     return [name for name, state in before.module_states().items() if state == "available" != states.get(name)]
 
@@ -226,32 +227,30 @@ def _applied(section: Section, planned: Plan) -> Applied:
     )
 
 
-async def _given_back(
-    backend: StorageBackend, before: Workspace, after: Workspace, forgotten: list[tuple[str, int]]
+async def _released_claims(
+    backend: StorageBackend, before: Workspace, after: Workspace, dropped: list[tuple[str, int]]
 ) -> tuple[tuple[str, str], ...]:
-    """The payload hashes that are remembered no longer: those of revisions that no section's history holds."""
-    if not forgotten:
-        return ()
-    held = {revision for section in after.sections.values() for revision in section.history}
-    given: list[tuple[str, str]] = []
-    for name, revision in forgotten:
-        if revision not in held:
+    """The payload claims to release: those of dropped revisions that are in no other section's history."""
+    stored = {revision for section in after.sections.values() for revision in section.history}
+    released: list[tuple[str, str]] = []
+    for name, revision in dropped:
+        if revision not in stored:
             read = await backend.get(before.tenant, HISTORY, history_id(name, revision))
             if read.document is not None:
                 applied = msgspec.json.decode(read.document.body, type=Applied)
                 if applied.fingerprint:
-                    given.append((PAYLOAD_CLAIM, applied.fingerprint))
-    return tuple(dict.fromkeys(given))
+                    released.append((PAYLOAD_CLAIM, applied.fingerprint))
+    return tuple(dict.fromkeys(released))
 
 
 def _notices(before: Workspace, after: Workspace, intent: Intent) -> tuple[Notice, ...]:
-    told = {
+    applied = {
         "type": intent.payload_type,
         "version": intent.version,
         "revision": after.revision,
         "request_id": intent.request_id,
     }
-    notices = [Notice("sync.applied", "sync", msgspec.json.encode(told))]
+    notices = [Notice("sync.applied", "sync", msgspec.json.encode(applied))]
     if before.module_states() != after.module_states():
         notices.append(Notice("modules.changed", "modules", msgspec.json.encode({"modules": after.module_states()})))
     return tuple(notices)

@@ -1,7 +1,7 @@
-"""What becomes of an attempt: durable with its nonce and its link of the chain, or noted beside it.
+"""Recording attempts: verified ones in the chain, together with their nonce; unverified ones in a bounded ring.
 
-An unverified attempt is noted in a ring and counts against the limit of its source. A verified one uses its nonce in
-the same unit as its entry. When the fault is ours nothing is recorded as used.
+An unverified attempt counts against the limit of its source. A verified one uses its nonce in the same unit as its
+entry. After a fault of the server nothing is recorded as used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from crm_core.errors import CrmError, RateLimited, ServerError, StorageFull, StorageUnavailable
 from crm_core.model.ids import Ids
 from crm_core.model.keys import TenantRoster
-from crm_core.model.log import LogEntry, Status
+from crm_core.model.log import Head, LogEntry, Status
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Claim, Committed, OutcomeUnknown, StorageBackend, Unit
 from crm_core.server_log import ServerLog
@@ -29,18 +29,18 @@ _log = ServerLog("crm.sync")
 
 
 class Repeat(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a repeat of an applied push where repeats are accepted: nothing was changed."""
+    """The response to a repeat of an applied push, if the roster accepts repeats: nothing was changed."""
 
     status: str = "already_applied"
     request_id: str
     tenant: str
     type: str
     original: dict[str, Any]
-    log_head: dict[str, Any]
+    log_head: Head
 
 
 class AttemptLog:
-    """Writes attempts down. ``observe`` is told every attempt's entry, for metrics."""
+    """Records attempts. ``observe`` receives every attempt's entry, for metrics."""
 
     def __init__(
         self,
@@ -59,11 +59,9 @@ class AttemptLog:
         self._ids = ids
         self._observe = observe
 
-    def nonce(self, attempt: Attempt, status: Status) -> Claim:
-        """The nonce as a claim: held until no clock could accept its timestamp, and refused by its stamp after that."""
-        push, key, presented = attempt.push, attempt.key, attempt.presented
-        assert key is not None
-        assert presented is not None
+    def nonce_claim(self, attempt: Attempt, status: Status) -> Claim:
+        """The nonce as a claim: stored while its timestamp can be accepted, refused by that timestamp afterwards."""
+        push, (key, presented) = attempt.push, attempt.verified_by()
         evidence = Original(
             request_id=push.request_id,
             received_at=to_wire(push.received_at),
@@ -80,16 +78,15 @@ class AttemptLog:
         )
 
     async def write(self, attempt: Attempt, unit: Unit) -> Committed | None:
-        """Commit a unit of a verified attempt: None where the workspace moved on.
+        """Commit the unit of a verified attempt; None if the workspace has changed meanwhile.
 
-        Raises the refusal of a claim that is taken, StorageUnavailable, StorageFull.
+        Raises ReplayedNonce, DuplicatePayload, TimestampOutOfWindow, StorageUnavailable, StorageFull.
         """
-        tenant, presented = attempt.push.tenant, attempt.presented
-        assert presented is not None
+        tenant, (_, presented) = attempt.push.tenant, attempt.verified_by()
         try:
             outcome = await self._backend.commit(tenant, unit)
         except OutcomeUnknown:
-            outcome = await self._looked_up(attempt)
+            outcome = await self._find_commit(attempt)
         if isinstance(outcome, Committed):
             for entry in unit.entries:
                 self._observe(entry)
@@ -97,37 +94,38 @@ class AttemptLog:
         if outcome.what == "forgotten":
             raise signature_checks.out_of_window(presented, self._settings, self._now())
         if outcome.what == "claim" and outcome.claim is not None:
+            original = Original.read(outcome.evidence)
             if outcome.claim.kind == PAYLOAD_CLAIM:
-                raise content_checks.duplicate(outcome.evidence)
-            raise signature_checks.replayed(outcome.evidence)
+                raise content_checks.duplicate(original)
+            raise signature_checks.replayed(original)
         return None
 
     async def refuse(self, attempt: Attempt, error: CrmError) -> None:
-        """Log a verified refusal, durably, together with its nonce.
+        """Log the refusal of a verified attempt, durably and together with its nonce.
 
-        Raises the refusal of a nonce that is taken, StorageUnavailable, StorageFull.
+        Raises ReplayedNonce, TimestampOutOfWindow, StorageUnavailable, StorageFull.
         """
         now = self._now()
         entry = attempt.entry(self._ids.new(), "rejected", now, error=error)
-        unit = Unit(now=int(now.timestamp()), claims=(self.nonce(attempt, "rejected"),), entries=(entry,))
+        unit = Unit(now=int(now.timestamp()), claims=(self.nonce_claim(attempt, "rejected"),), entries=(entry,))
         await self.write(attempt, unit)
 
     async def fail(self, attempt: Attempt, error: ServerError) -> None:
-        """Log a failure of ours: in the chain if that can be written, else beside it; nothing is used up."""
+        """Log a fault of the server, in the chain if possible, else in the ring; the nonce stays unused."""
         now = self._now()
         entry = attempt.entry(self._ids.new(), "failed", now, error=error)
         self._observe(entry)
         if not isinstance(error, StorageUnavailable | StorageFull):
             try:
                 await self._backend.commit(attempt.push.tenant, Unit(now=int(now.timestamp()), entries=(entry,)))
-            except Exception as fault:  # noqa: BLE001 -- the push has failed already; whatever this is, it is noted below
+            except Exception as fault:  # noqa: BLE001 -- the push has failed already; the entry goes into the ring below
                 _log.error("failure_not_chained", error=type(fault).__name__, request_id=entry.request_id)
             else:
                 return
         self._backend.note(attempt.push.tenant, entry)
 
     def unverified(self, attempt: Attempt, error: CrmError) -> CrmError:
-        """Note an attempt that was not verified; the error to answer with."""
+        """Note an attempt that was not verified; returns the error to answer with."""
         if isinstance(error, ServerError):
             self._note(attempt.entry(self._ids.new(), "failed", self._now(), error=error))
             return error
@@ -136,15 +134,15 @@ class AttemptLog:
             self._note(attempt.entry(self._ids.new(), "rejected", self._now(), error=error))
             return error
         limited = _limited(over)
-        told_as = f"{limited.detail} The last of them failed with {error.code}."
-        entry = attempt.entry(over.entry_id, "rejected", self._now(), error=limited, told_as=told_as)
+        message = f"{limited.detail} The last one failed with {error.code}."
+        entry = attempt.entry(over.entry_id, "rejected", self._now(), error=limited, message=message)
         self._note(msgspec.structs.replace(entry, count=over.count))
         return limited
 
     def astray(self, error: CrmError, *, source: str | None, **known: str | None) -> CrmError:
-        """Tell the instance's own log of a push that is for no tenant here; the error to answer with.
+        """Write a push for no tenant here to the server's log; returns the error to answer with.
 
-        It counts against the limit of its source; past it one line stands for all that follow within the minute.
+        It counts against the limit of its source; past it, there is one line a minute.
         """
         over = self._limit.spend(source, "")
         if over is None or over.count == 1:
@@ -153,38 +151,29 @@ class AttemptLog:
         return error if over is None else _limited(over)
 
     async def accepted_repeat(self, attempt: Attempt, roster: TenantRoster) -> Repeat | None:
-        """The answer to a repeat of an applied push, for tenants whose roster accepts repeats."""
-        if roster.repeats != "accept" or attempt.key is None or attempt.presented is None:
+        """The response to a repeat of an applied push, for tenants whose roster accepts repeats."""
+        if roster.repeats != "accept":
             return None
-        push = attempt.push
-        evidence = await self._backend.claim(
-            push.tenant, signature_checks.nonce_claim(attempt.key), attempt.presented.nonce
-        )
-        original = None if evidence is None else msgspec.json.decode(evidence, type=Original)
-        same = original is not None and original.body in attempt.fingerprints
-        if original is None or not same or original.status != "applied":
+        push, original = attempt.push, await signature_checks.first_use(self._backend, attempt)
+        if original is None or original.body not in attempt.fingerprints or original.status != "applied":
             return None
-        told_as = f"A repeat of request {original.request_id}, which was applied; nothing was changed."
-        self._note(attempt.entry(self._ids.new(), "applied", self._now(), told_as=told_as))
+        message = f"A repeat of request {original.request_id}, which was applied; nothing was changed."
+        self._note(attempt.entry(self._ids.new(), "applied", self._now(), message=message))
         view = await self._backend.view(push.tenant, None)
         return Repeat(
             request_id=push.request_id,
             tenant=push.tenant,
             type=push.payload_type,
-            original=original.shown(),
-            log_head={"seq": view.head.seq, "hash": view.head.hash},
+            original=original.to_wire(),
+            log_head=view.head,
         )
 
-    async def _looked_up(self, attempt: Attempt) -> Committed:
-        """What became of a commit whose answer was lost: its nonce tells. Raises StorageUnavailable."""
-        assert attempt.key is not None
-        assert attempt.presented is not None
-        tenant = attempt.push.tenant
-        evidence = await self._backend.claim(tenant, signature_checks.nonce_claim(attempt.key), attempt.presented.nonce)
-        original = None if evidence is None else msgspec.json.decode(evidence, type=Original)
+    async def _find_commit(self, attempt: Attempt) -> Committed:
+        """Whether a commit whose answer was lost was made, by its nonce. Raises StorageUnavailable."""
+        original = await signature_checks.first_use(self._backend, attempt)
         if original is None or original.request_id != attempt.push.request_id:
-            raise StorageUnavailable("The store did not answer; send the very same request again.", retry_after=1)
-        view = await self._backend.view(tenant, None)
+            raise StorageUnavailable("The store did not answer. Send the same request again.", retry_after=1)
+        view = await self._backend.view(attempt.push.tenant, None)
         return Committed(view.seq, view.revision, view.head)
 
     def _note(self, entry: LogEntry) -> None:
@@ -193,5 +182,5 @@ class AttemptLog:
 
 
 def _limited(over: Over) -> RateLimited:
-    told_as = "Too many attempts from this address failed verification; wait, then send it again."
-    return RateLimited(told_as, retry_after=over.retry_after)
+    message = "Too many attempts from this address failed verification. Wait, then send the request again."
+    return RateLimited(message, retry_after=over.retry_after)

@@ -1,4 +1,4 @@
-"""Checks 10 to 15: whether what the platform sent may be applied to the workspace as it is. Each raises its refusal."""
+"""The checks of a verified push before it is applied: envelope, versions, schema, policy. Each raises its refusal."""
 
 from __future__ import annotations
 
@@ -32,33 +32,34 @@ from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.sync.outcome import PartShape, SectionOutcome, outcome_of
 from crm_core.sync.push_request import Attempt
-from crm_core.sync.signature_checks import PAYLOAD_CLAIM, Original, section_not_allowed
+from crm_core.sync.signature_checks import PAYLOAD_CLAIM, Original, revoked_versions, section_not_allowed
 from crm_core.workspace import Workspace
 
 _CORE_LIMITS = frozenset({"users"})  # what the core itself counts
+_SEE_ERRORS = "The data is not valid. See errors for every place and its fix."
 _PAYLOAD_TYPE = "payload type"
 
 
 def readable_push(attempt: Attempt, payload_type: PayloadType) -> Envelope:
-    """Check 10: strict JSON, a whole envelope, and body and address agree.
+    """The envelope, from strict JSON, for this address.
 
     Raises MalformedJson, InvalidEnvelope, TenantMismatch, TypeMismatch.
     """
     attempt.envelope = envelope = read_envelope(loads(attempt.body))
     if envelope.instance is None and attempt.scheme is not None and not attempt.scheme.SIGNS_INSTANCE:
-        told = f"The scheme {attempt.scheme.NAME} does not sign the instance; name it in the body."
-        raise InvalidEnvelope(told, errors=[Finding("/instance", "missing_member", told)])
+        message = f"The scheme {attempt.scheme.NAME} does not sign the instance. Add instance to the body."
+        raise InvalidEnvelope(message, errors=[Finding("/instance", "missing_member", message)])
     if envelope.tenant != attempt.push.tenant:
-        raise TenantMismatch("The body is for another tenant than the address.")
+        raise TenantMismatch("The body names another tenant than the address.")
     if envelope.instance not in (None, attempt.instance):
-        raise TenantMismatch("The body is for another instance than the address.")
+        raise TenantMismatch("The body names another instance than the address.")
     if envelope.type != payload_type.NAME:
-        raise TypeMismatch("The body is of another payload type than the address.")
+        raise TypeMismatch("The body names another payload type than the address.")
     return envelope
 
 
 def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) -> tuple[PartShape, ...]:
-    """The sections that a push speaks of; a part that is null counts as absent. Raises PluginFailed."""
+    """The parts of a push by section; a part that is null counts as absent. Raises PluginFailed."""
     carries = payload_type.SECTION is None
     try:
         split = dict(payload_type.split(frozen(envelope.data)))
@@ -71,8 +72,8 @@ def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) 
     )
 
 
-def holds_secrets(parts: Iterable[PartShape], sections: Mapping[str, PayloadType]) -> bool:
-    """Whether any part holds a value where its section has a secret, or is of a section that nobody knows."""
+def has_secrets(parts: Iterable[PartShape], sections: Mapping[str, PayloadType]) -> bool:
+    """Whether any part has a value for a secret of its section, or its section is unknown."""
     return any(
         part.section not in sections
         or any(value_at(part.data, m.path) is not None for m in secret_members(sections[part.section].SECTION))
@@ -81,34 +82,33 @@ def holds_secrets(parts: Iterable[PartShape], sections: Mapping[str, PayloadType
 
 
 def sections_allowed(key: Key, parts: Iterable[PartShape], sections: Mapping[str, PayloadType]) -> None:
-    """Check 10, last part: every section is one that the key may push. Raises TypeNotAllowed."""
+    """Refuse a section that the key may not push. Raises TypeNotAllowed."""
     for part in parts:
         if part.section in sections and not key.admits(part.section):
             raise section_not_allowed(key, part.section)
 
 
 async def new_payload(backend: StorageBackend, tenant: str, fingerprints: Iterable[str]) -> None:
-    """Check 11. Raises DuplicatePayload with the request that applied these bytes."""
+    """Refuse a payload that was applied before. Raises DuplicatePayload with the request that applied it."""
     for fingerprint in fingerprints:
         evidence = await backend.claim(tenant, PAYLOAD_CLAIM, fingerprint)
         if evidence is not None:
-            raise duplicate(evidence)
+            raise duplicate(Original.read(evidence))
 
 
-def duplicate(evidence: bytes) -> DuplicatePayload:
-    """The refusal of a payload that was applied, with the request that did."""
-    original = msgspec.json.decode(evidence, type=Original)
+def duplicate(original: Original) -> DuplicatePayload:
+    """The refusal of a payload that was applied before, with the request that applied it."""
     return DuplicatePayload(
-        f"These very bytes were applied by request {original.request_id}; there is nothing left to do.",
-        original=original.shown(),
+        f"Request {original.request_id} already applied this exact body. There is nothing left to do.",
+        original=original.to_wire(),
     )
 
 
 def version_above_floor(
     envelope: Envelope, parts: Iterable[PartShape], workspace: Workspace, roster: TenantRoster
 ) -> None:
-    """Check 12. Raises StaleVersion with the floor of every section of the push."""
-    revoked = {key.version for key in roster.keys.values() if key.revoked}
+    """Refuse a version at or below a floor. Raises StaleVersion with the floor of every section of the push."""
+    revoked = revoked_versions(roster)
     floors = {
         part.section: section.floor(revoked) if (section := workspace.sections.get(part.section)) else 0
         for part in parts
@@ -116,7 +116,7 @@ def version_above_floor(
     highest = max(floors.values(), default=0)
     if envelope.version <= highest:
         raise StaleVersion(
-            f"The version {envelope.version} does not exceed {highest}, the highest applied; send a higher one.",
+            f"The version must exceed {highest}, the highest one applied; it is {envelope.version}. Send a higher one.",
             current=floors,
         )
 
@@ -124,12 +124,13 @@ def version_above_floor(
 def outcomes_of(
     envelope: Envelope, parts: tuple[PartShape, ...], workspace: Workspace, sections: Mapping[str, PayloadType]
 ) -> list[SectionOutcome]:
-    """The outcome of each part, in order, with what is wrong with it. Raises InvalidPayload where there is no part."""
+    """The outcome of each part, in order, with its findings. Raises InvalidPayload if parts are missing or unknown."""
+    known = ", ".join(sections)
     if not parts:
-        told = f"The push holds no section; send at least one of {', '.join(sections)}."
-        raise InvalidPayload(told, errors=[Finding("/data", "missing_member", told)])
+        message = f"The push contains no section. Send at least one of {known}."
+        raise InvalidPayload(message, errors=[Finding("/data", "missing_member", message)])
     unknown = [
-        Finding(part.pointer, "unknown_member", f"There is no such section here; known are {', '.join(sections)}.")
+        Finding(part.pointer, "unknown_member", f"Unknown section. Known sections: {known}.")
         for part in parts
         if part.section not in sections
     ]
@@ -153,7 +154,7 @@ def outcomes_of(
 def contexts_of(
     outcomes: Iterable[SectionOutcome], workspace: Workspace, registry: Registry, options: Mapping[str, msgspec.Struct]
 ) -> dict[str, PayloadContext]:
-    """What payload types and validators may look at, by section."""
+    """The contexts that payload types and validators receive, by section."""
     shared = PayloadContext(
         catalog=workspace.catalog,
         roles=frozenset(workspace.roles),
@@ -167,7 +168,7 @@ def contexts_of(
 def schema_fits(
     outcomes: list[SectionOutcome], contexts: Mapping[str, PayloadContext], registry: Registry
 ) -> list[Finding]:
-    """Check 13: everything that types and payload types find, at once; the warnings.
+    """Refuse with everything that schemas and payload types find; return the warnings.
 
     Raises InvalidPayload, SecretRequired, PluginFailed.
     """
@@ -186,10 +187,7 @@ def schema_fits(
 def modules_permitted(
     outcomes: list[SectionOutcome], workspace: Workspace, registry: Registry, host: PluginHost
 ) -> None:
-    """Check 14: what the push names is known here and not blocked.
-
-    Raises ModuleBlocked, ModuleUnsupported, PluginFailed.
-    """
+    """Refuse modules that are unknown or blocked. Raises ModuleBlocked, ModuleUnsupported, PluginFailed."""
     named = tuple(_named(outcomes, registry))
     context = PolicyContext(workspace.tenant, workspace.catalog)
     refusals = [refusal for _, refusal in host.call("crm_module_policy", ModuleRefusal, named=named, context=context)]
@@ -204,7 +202,7 @@ def modules_permitted(
 def validators_content(
     outcomes: list[SectionOutcome], contexts: Mapping[str, PayloadContext], host: PluginHost
 ) -> list[Finding]:
-    """Check 15: what validator hooks find, all together; the warnings. Raises InvalidPayload, PluginFailed."""
+    """Refuse with everything that validator hooks find; return the warnings. Raises InvalidPayload, PluginFailed."""
     found: list[Finding] = []
     for outcome in outcomes:
         part, context = outcome.data, _own(contexts[outcome.name])
@@ -216,26 +214,25 @@ def validators_content(
     return [finding for finding in found if finding.warning]
 
 
-_SEE_ERRORS = "The data does not fit; errors names every place and how to mend it."
-
-
 def _findings(outcomes: Iterable[SectionOutcome]) -> Iterator[Finding]:
     for outcome in outcomes:
         yield from outcome.findings
 
 
 def _own(context: PayloadContext) -> PayloadContext:
-    """The context with a copy of the options: their type is a plugin's, and may allow changes."""
+    """The context with its own copy of the options: their type is a plugin's, and may allow changes."""
     return msgspec.structs.replace(context, options=copy.deepcopy(context.options))
 
 
 def _validated(outcome: SectionOutcome, context: PayloadContext, registry: Registry) -> list[Finding]:
-    """What a payload type finds on a part, or on what remains of it where it does not fit as a whole."""
-    payload_type, left, context = registry.sections[outcome.name], outcome.remains, _own(context)
+    """The findings of a payload type on a part, or on its valid members if it is not valid as a whole."""
+    payload_type, salvaged, context = registry.sections[outcome.name], outcome.salvaged, _own(context)
     try:
         if outcome.typed is not None:
             return list(payload_type.validate(outcome.typed(), context))
-        return [] if left is None else [left.before(one) for one in payload_type.validate(left.typed, context)]
+        if salvaged is None:
+            return []
+        return [salvaged.as_sent(finding) for finding in payload_type.validate(salvaged.typed, context)]
     except Exception as error:  # foreign code may raise anything; it is named
         raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "validate") from error
 

@@ -1,4 +1,4 @@
-"""Whether sync works, and if not why: in a word, in sentences, and in the facts that a platform needs to go on."""
+"""Sync health: a status, its reasons as sentences, and the facts that a platform needs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from crm_core.plugin.query import StoreState, Tally
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import EntryQuery, StorageBackend
 from crm_core.settings import SyncSettings
+from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import Views, Workspace
 
-_LAST: Final = 5  # so many verified attempts in a row that failed are a state of their own
-_STEPPED: Final = timedelta(seconds=5)  # a clock that is this far behind what it wrote has stepped back
+_LAST: Final = 5  # this many failed verified attempts in a row are a problem
+_STEPPED: Final = timedelta(seconds=5)  # a clock this far behind its own entries has stepped back
 _DAY: Final = timedelta(hours=24)
 
 
 class RosterState(Protocol):
-    """The roster in force, and why its newest edit is not."""
+    """The current roster, and why its newest edit was not loaded."""
 
     @property
     def roster(self) -> Roster: ...  # noqa: D102 -- the class says it
@@ -54,15 +55,15 @@ class HealthReports:
         self._views = views
         self._now = now
 
-    async def answered(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
-        """``to_wire``; for a tenant whose store cannot be read what is known without it, and why."""
+    async def report_anyway(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
+        """The report; if the store cannot be read, one without what only the store knows, and the reason."""
         try:
-            return await self.told(tenant, key)
+            return await self.report(tenant, key)
         except StorageUnavailable as error:
             return self._without_store(tenant, error.detail)
 
-    async def told(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
-        """Everything there is to say. ``key``: that of a signed request; where it is narrowed, only its sections.
+    async def report(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
+        """The health of a tenant. ``key``: of a signed request; if it is limited to sections, only those are shown.
 
         Raises StorageUnavailable.
         """
@@ -72,27 +73,27 @@ class HealthReports:
         state = await self._backend.state(tenant)
         recent = await self._backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
         tally = await self._backend.tally(tenant, to_wire(now - _DAY))
-        status, reasons = self._judged(roster, workspace, state, recent, now)
+        status, reasons = self._status(roster, workspace, state, recent, now)
         reasons += await self._mismatches(tenant, roster, recent)
         return {
             "status": status,
             "reasons": reasons,
             **self._configuration(tenant, roster, now, tally),
             "sections": _sections(workspace, roster, key),
-            "last_success": _attempt_shown(await self._last(tenant, "applied")),
-            "last_failure": _attempt_shown(await self._last_failure(tenant)),
+            "last_success": _attempt(await self._last(tenant, "applied")),
+            "last_failure": _attempt(await self._last_failure(tenant)),
             "counts": {"24h": {name: tally.statuses.get(name, 0) for name in _COUNTED}},
             "log_head": {"seq": view.head.seq, "hash": view.head.hash},
         }
 
     def _without_store(self, tenant: str, reason: str) -> dict[str, Any]:
-        """The same members, null where only the store knows; ``sections`` is empty."""
+        """The same members, null if only the store knows them; ``sections`` is empty."""
         now = self._now()
         roster = self._configured.roster.of(tenant)
         off = self._off(roster)
         return {
             "status": "disabled" if off else "degraded",
-            "reasons": [*off, reason] if off else [*self._of_roster(roster, now), reason],
+            "reasons": [*off, reason] if off else [*self._roster_problems(roster, now), reason],
             **self._configuration(tenant, roster, now, None),
             "sections": {},
             "last_success": None,
@@ -108,7 +109,7 @@ class HealthReports:
             "instance": self._instance,
             "tenant": tenant,
             "expected_key": f"{tenant}:{active[0].version}" if active else None,
-            "accepted_keys": [_key_shown(one, now, tally) for _, one in sorted(roster.keys.items(), reverse=True)],
+            "accepted_keys": [_key(one, now, tally) for _, one in sorted(roster.keys.items(), reverse=True)],
             "schemes": sorted(self._registry.schemes if roster.schemes is None else roster.schemes),
             "payload_types": list(self._registry.payload_types),
             "skew_seconds": self._settings.skew_seconds,
@@ -121,11 +122,11 @@ class HealthReports:
         if not self._settings.enabled:
             return ["The receiver is off for the whole instance: sync.enabled is false in instance.yaml."]
         if not roster.enabled:
-            off = "The receiver is off for this tenant: keys.yaml has no entry, or it says disabled."
+            off = "The receiver is off for this tenant: it has no entry in keys.yaml, or one that says sync: disabled."
             return [off, *self._refused_edit()]
         return []
 
-    def _judged(
+    def _status(
         self,
         roster: TenantRoster,
         workspace: Workspace,
@@ -135,36 +136,36 @@ class HealthReports:
     ) -> tuple[str, list[str]]:
         if off := self._off(roster):
             return "disabled", off
-        degraded = [*self._troubles(roster, state, recent, now)]
+        degraded = [*self._problems(roster, state, recent, now)]
         stale = list(_staleness(roster, workspace, now))
         return ("degraded" if degraded else "stale" if stale else "ok"), degraded + stale
 
-    def _troubles(
+    def _problems(
         self, roster: TenantRoster, state: StoreState, recent: tuple[LogEntry, ...], now: datetime
     ) -> Iterable[str]:
-        yield from self._of_roster(roster, now)
+        yield from self._roster_problems(roster, now)
         if state.mode != "ok":
             yield state.reason
         if len(recent) == _LAST and all(entry.status in ("rejected", "failed") for entry in recent):
             codes = ", ".join(dict.fromkeys(entry.error_code or "unknown" for entry in recent))
-            yield f"The last {_LAST} verified pushes all failed ({codes}); the sync log says why."
+            yield f"The last {_LAST} verified pushes all failed ({codes}). See the sync log for the reasons."
         if recent and from_wire(recent[0].received_at) > now + _STEPPED:
-            yield "This server's clock is behind what it wrote itself: it has stepped back. Check its time service."
+            yield "This server's clock has stepped back: it is behind its own log. Check its time service."
 
-    def _of_roster(self, roster: TenantRoster, now: datetime) -> Iterable[str]:
+    def _roster_problems(self, roster: TenantRoster, now: datetime) -> Iterable[str]:
         if not roster.active(now):
-            yield "No key is active now: every push is refused. Add a key to keys.yaml, or fix the dates of one."
+            yield "No key is active now, so every push is refused. Add a key to keys.yaml, or fix the dates of one."
         yield from self._refused_edit()
 
     def _refused_edit(self) -> Iterable[str]:
         if self._configured.roster_error is not None:
-            told_as = " ".join(self._configured.roster_error.splitlines())
-            yield f"The newest edit of keys.yaml is not in force, the one before it is: {told_as}"
+            reason = " ".join(self._configured.roster_error.splitlines())
+            yield f"The newest edit of keys.yaml was not loaded; the version before it is in effect: {reason}"
 
     async def _mismatches(self, tenant: str, roster: TenantRoster, recent: tuple[LogEntry, ...]) -> list[str]:
-        """A sentence where signatures under a key of ours keep failing: both sides may hold different secrets.
+        """A reason if signatures keep failing: the two sides may have different secrets.
 
-        It changes no status: whoever sends forged pushes must not be able to turn a healthy tenant red.
+        It changes no status, since a sender of forged pushes must not be able to turn a healthy tenant red.
         """
         query = EntryQuery(equals=(("signature_result", "invalid"),), verified=False, limit=_LAST)
         failed = await self._backend.entries(tenant, query)
@@ -172,12 +173,12 @@ class HealthReports:
             return []
         versions = {entry.key_version for entry in failed}
         keys = ", ".join(f"{tenant}:{version}" for version in sorted(roster.keys) if version in versions)
-        told_as = (
-            f"The newest {_LAST} attempts had signatures that do not fit {keys or 'any active key'}, and none was "
-            "verified since: if they are the platform's, compare the key's fingerprint on both sides; crm explain "
-            "finds the cause."
+        reason = (
+            f"The newest {_LAST} attempts had signatures that do not match {keys or 'any active key'}, and none was "
+            "verified since. If they are the platform's, compare the key's fingerprint on both sides, or find the "
+            "cause with crm explain."
         )
-        return [told_as]
+        return [reason]
 
     async def _last(self, tenant: str, status: str) -> LogEntry | None:
         found = await self._backend.entries(tenant, EntryQuery(equals=(("status", status),), verified=True, limit=1))
@@ -196,7 +197,7 @@ def _staleness(roster: TenantRoster, workspace: Workspace, now: datetime) -> Ite
         return
     last = workspace.last_applied
     if last is None:
-        yield f"A push is expected every {_span(roster.expect_every)}, and none has come yet."
+        yield f"A push is expected every {_span(roster.expect_every)}, but none was applied yet."
     elif now - from_wire(last.applied_at) > roster.expect_every:
         age = _span(now - from_wire(last.applied_at))
         yield f"A push is expected every {_span(roster.expect_every)}; the last was applied {age} ago."
@@ -211,8 +212,8 @@ def _span(span: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-def _key_shown(key: Key, now: datetime, tally: Tally | None) -> dict[str, Any]:
-    """A key's state and its uses, which are null without a tally."""
+def _key(key: Key, now: datetime, tally: Tally | None) -> dict[str, Any]:
+    """A key's state and uses; the uses are null without a tally."""
     use = tally.keys.get(key.version) if tally else None
     unused = 0 if tally else None
     return {
@@ -230,7 +231,7 @@ def _key_shown(key: Key, now: datetime, tally: Tally | None) -> dict[str, Any]:
 
 
 def _sections(workspace: Workspace, roster: TenantRoster, key: Key | None) -> dict[str, Any]:
-    revoked = {one.version for one in roster.keys.values() if one.revoked}
+    revoked = revoked_versions(roster)
     return {
         name: {
             "version": section.version,
@@ -245,7 +246,7 @@ def _sections(workspace: Workspace, roster: TenantRoster, key: Key | None) -> di
     }
 
 
-def _attempt_shown(entry: LogEntry | None) -> dict[str, Any] | None:
+def _attempt(entry: LogEntry | None) -> dict[str, Any] | None:
     if entry is None:
         return None
     return {

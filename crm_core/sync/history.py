@@ -1,4 +1,4 @@
-"""The applied revisions of a section, and making an earlier one the current one again."""
+"""The applied revisions of a section, and restoring one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from crm_core.settings import SyncSettings
 from crm_core.sync import content_checks
 from crm_core.sync.apply import HISTORY, Applied, Intent, Plan, Receipt, history_id, plan, unit_of
 from crm_core.sync.outcome import SectionOutcome, restored
+from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import Sealer, Views, Workspace
 from crm_core.workspace.cursors import Cursors
 
 MOST: Final = 500
-_TURNS: Final = 100
+_ROUNDS: Final = 100
 
 
 class History:
-    """History and restore for the tenants of one instance. ``observe`` is told a restore's log entry."""
+    """History and restore for the tenants of one instance. ``observe`` receives a restore's log entry."""
 
     def __init__(
         self,
@@ -80,11 +81,11 @@ class History:
         return items, None if page.next is None else self._cursors.make(context, page.next)
 
     async def revision(self, tenant: str, section: str, revision: int) -> Applied:
-        """One kept revision of a section. Raises NotFound."""
+        """One stored revision of a section. Raises NotFound."""
         self._require(section)
         read = await self._backend.get(tenant, HISTORY, history_id(section, revision))
         if read.document is None:
-            raise NotFound(f"The history of {section} has no revision {revision}; it keeps the newest ones only.")
+            raise NotFound(f"The history of {section} has no revision {revision}. Only the newest ones are stored.")
         return msgspec.json.decode(read.document.body, type=Applied)
 
     async def restore(
@@ -99,16 +100,17 @@ class History:
         source: str | None = None,
         preview: bool = False,
     ) -> Receipt:
-        """Make an earlier revision the current one, as a new revision; its version stays spent, and so does the floor.
+        """Restore an earlier revision as a new one. The version floor stays, and current secrets do.
 
-        Secrets in force are kept. ``actor``: who asked, as logs name it. Raises NotFound, InvalidPayload,
-        SecretRequired, ModuleBlocked, ModuleUnsupported, PluginFailed, StorageUnavailable, StorageFull.
+        ``actor``: who requested it, as logs name it.
+
+        Raises NotFound, InvalidPayload, SecretRequired, ModuleBlocked, ModuleUnsupported, PluginFailed,
+        StorageUnavailable, StorageFull.
         """
         wanted = await self.revision(tenant, section, revision)
-        revoked = {key.version for key in self._roster(tenant).keys.values() if key.revoked}
-        for _ in range(_TURNS):
+        for _ in range(_ROUNDS):
             workspace, now = await self._views.of(tenant), self._now()
-            outcome, warnings = self._judged(workspace, wanted)
+            outcome, warnings = self._checked(workspace, wanted)
             planned = plan(
                 [outcome],
                 workspace,
@@ -123,7 +125,7 @@ class History:
                 sealer=self._sealer,
                 types=self._registry.sections,
                 keep=self._settings.history_keep,
-                revoked=revoked,
+                revoked=revoked_versions(self._roster(tenant)),
             )
             status: Status = "previewed" if preview else "applied"
             entry = self._entry(planned, status, client_request_id, source)
@@ -135,35 +137,35 @@ class History:
             if isinstance(committed, Committed):
                 self._observe(entry)
                 return planned.receipt(status, warnings, committed.head)
-        raise StorageUnavailable("Too many changes at once; try again.", retry_after=1)
+        raise StorageUnavailable("Too many changes at the same time. Try again.", retry_after=1)
 
     async def reset_version(self, tenant: str, section: str) -> int:
-        """Forget the floor of a section, for a platform's own slip; the floor that was. Raises NotFound."""
+        """Reset the version floor of a section, after a platform's mistake; returns the old one. Raises NotFound."""
         self._require(section)
-        for _ in range(_TURNS):
+        for _ in range(_ROUNDS):
             workspace = await self._views.of(tenant)
-            held = workspace.sections.get(section)
-            if held is None:
-                raise NotFound(f"Nothing was ever applied to {section}; every version is welcome.")
+            current = workspace.sections.get(section)
+            if current is None:
+                raise NotFound(f"Nothing was applied to {section} yet, so it accepts every version.")
             unit = Unit(
                 now=int(self._now().timestamp()),
                 expect=(WorkspaceAt(workspace.revision),),
-                puts=(msgspec.structs.replace(held, versions={}).put(),),
+                puts=(msgspec.structs.replace(current, versions={}).put(),),
                 revises=True,
             )
             if isinstance(await self._backend.commit(tenant, unit), Committed):
-                return held.floor(())
-        raise StorageUnavailable("Too many changes at once; try again.", retry_after=1)
+                return current.floor(())
+        raise StorageUnavailable("Too many changes at the same time. Try again.", retry_after=1)
 
     def _require(self, section: str) -> None:
         if section not in self._registry.sections:
             known = ", ".join(self._registry.sections)
-            raise NotFound(f"There is no section {section[:64]!a} here; known are {known}.")
+            raise NotFound(f"Unknown section {section[:64]!a}. Known sections: {known}.")
 
-    def _judged(self, workspace: Workspace, wanted: Applied) -> tuple[SectionOutcome, list[Finding]]:
-        """Checks 13 to 15 of an earlier revision against the workspace as it is."""
+    def _checked(self, workspace: Workspace, wanted: Applied) -> tuple[SectionOutcome, list[Finding]]:
+        """Check schema, modules and validators of an earlier revision against the current workspace."""
         before = workspace.sections.get(wanted.section)
-        assert before is not None  # a section with history is there
+        assert before is not None  # it has a history
         outcome = restored(before, wanted.data, self._registry.sections[wanted.section])
         contexts = content_checks.contexts_of([outcome], workspace, self._registry, self._options)
         warnings = content_checks.schema_fits([outcome], contexts, self._registry)
@@ -172,7 +174,7 @@ class History:
         return outcome, warnings
 
     def _entry(self, planned: Plan, status: Status, client_request_id: str | None, source: str | None) -> LogEntry:
-        """A restore in the log: no key signed it, a person or a token asked for it."""
+        """The log entry of a restore, which no key signed."""
         intent = planned.intent
         return LogEntry(
             id=self._ids.new(),

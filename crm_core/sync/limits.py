@@ -1,4 +1,4 @@
-"""How many unverified attempts a source may make before it is told to wait."""
+"""The limit of unverified attempts from one source."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import msgspec
 from crm_core.model.sources import counted_as
 
 _WINDOW: Final = 60
-_SOURCES: Final = 10_000  # sources counted apart within one window; the rest share one count
+_SOURCES: Final = 10_000  # sources with their own count in a window; the rest share one
 _SHARED: Final = "others"
 
 
 class Over(msgspec.Struct, frozen=True):
-    """A source is past its limit. ``entry_id`` and ``count``: of the one log entry that stands for all that follow."""
+    """A source is past its limit. ``entry_id`` and ``count``: of the one log entry for all attempts past it."""
 
     entry_id: str
     count: int
@@ -24,7 +24,7 @@ class Over(msgspec.Struct, frozen=True):
 
 
 class UnverifiedLimit:
-    """Counts by source in windows of a minute. What passes the checks is never counted and never held up."""
+    """Counts by source in windows of a minute. Verified attempts are neither counted nor delayed."""
 
     def __init__(self, per_minute: int, now: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self._per_minute = per_minute
@@ -35,7 +35,7 @@ class UnverifiedLimit:
         self._over: dict[tuple[str, str], tuple[str, int]] = {}
 
     def spend(self, source: str | None, tenant: str) -> Over | None:
-        """Count one attempt; the limit it is over, or None."""
+        """Count one attempt; an Over if the source is past its limit."""
         seconds = self._now().timestamp()
         window = int(seconds // _WINDOW)
         if window != self._window:

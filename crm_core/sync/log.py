@@ -1,4 +1,4 @@
-"""Reading the sync log: pages newest first, filters, and every entry of a selection one by one."""
+"""Reading the sync log: pages newest first, filters, and all entries of a filter."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ FILTERS: Final = (
 )
 MOST: Final = 500
 _CHOICES: Final = {"status": get_args(Status), "signature_result": get_args(SignatureResult)}
-_AT_ONCE: Final = 500
+_PAGE: Final = 500
 
 
 class SyncLog:
-    """The log of every tenant, as readers see it."""
+    """The logs of all tenants, for readers."""
 
     def __init__(self, backend: StorageBackend, cursors: Cursors) -> None:
         self._backend = backend
@@ -51,13 +51,13 @@ class SyncLog:
         return found[:limit], self._cursors.make(context, found[limit - 1].id)
 
     async def every(self, tenant: str, filters: Mapping[str, str]) -> AsyncIterator[LogEntry]:
-        """Every entry of a selection, newest first, a few at a time."""
-        query = msgspec.structs.replace(query_of(filters), limit=_AT_ONCE)
+        """Every entry that the filters select, newest first, read page by page."""
+        query = msgspec.structs.replace(query_of(filters), limit=_PAGE)
         while True:
             found = await self._backend.entries(tenant, query)
             for entry in found:
                 yield entry
-            if len(found) < _AT_ONCE:
+            if len(found) < _PAGE:
                 return
             query = msgspec.structs.replace(query, after=found[-1].id)
 
@@ -67,21 +67,21 @@ class SyncLog:
             found = await self._backend.entries(tenant, EntryQuery(equals=(("id", entry_id),), limit=1))
             if found:
                 return found[0]
-        raise NotFound("The sync log has no such entry.")
+        raise NotFound("The sync log has no entry with this id.")
 
 
 def shown(entry: LogEntry) -> dict[str, Any]:
-    """An entry as the wire shows it: exactly the members that are hashed, and the two hashes."""
+    """An entry as responses show it: exactly the hashed members and the two hashes."""
     return msgspec.structs.asdict(entry)
 
 
 def query_of(filters: Mapping[str, str]) -> EntryQuery:
-    """The query of a selection. Raises InvalidParameter."""
+    """The query for filters. Raises InvalidParameter."""
     equals: list[tuple[str, str]] = []
     for name, value in filters.items():
         choices = _CHOICES.get(name)
         if choices is not None and value not in choices:
-            raise InvalidParameter(f"{name} is one of {', '.join(choices)}.", parameter=name)
+            raise InvalidParameter(f"{name} must be one of {', '.join(choices)}.", parameter=name)
         if name == "source_ip":
             equals.append((name, plain_address(value) or value))
         elif name not in ("since", "until"):
@@ -97,4 +97,4 @@ def _moment(name: str, text: str | None) -> str | None:
     try:
         return to_wire(from_wire(text))
     except ValueError:
-        raise InvalidParameter(f"{name} is a time such as 2026-11-24T02:00:00Z.", parameter=name) from None
+        raise InvalidParameter(f"{name} must be a time such as 2026-11-24T02:00:00Z.", parameter=name) from None

@@ -1,4 +1,4 @@
-"""What a push makes of one section: the data as it would be, its secrets apart, and what changes by it."""
+"""The outcome of a push for one section: its new data, its secrets apart from it, and its changes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from crm_core.model.secret_members import (
     without_secrets,
 )
 from crm_core.plugin.payload import PayloadType
-from crm_core.sync.salvage import Remains, remains
+from crm_core.sync.salvage import Salvaged, salvage
 from crm_core.workspace import Section
 
 _SET: Final = {"set": True}
-_KEPT, _FRESH = object(), object()  # a secret while sections are compared: one place, and changed where it is sent anew
+_OLD, _NEW = object(), object()  # stand for a secret while sections are compared: a new one is a change
 
 
 class SectionOutcome(msgspec.Struct, frozen=True):
     """A section as a push would leave it.
 
-    ``data`` shows secrets as set; ``typed`` makes an instance of the section's type, another at each call, so that a
-    plugin that changes the one it received changes nothing else (None while ``findings`` refuse).
-    ``fresh`` holds new secrets in the clear and ``kept`` sealed ones, both by pointer into the section. ``required``
-    names the secrets that are asked for anew. ``remains``: what fits of a part that as a whole does not.
+    ``data`` shows secrets as set; ``typed`` makes an instance of the section's type, a new one at each call, so that a
+    plugin that changes its instance changes nothing else (None for an invalid part).
+    ``new_secrets`` (in the clear) and ``old_secrets`` (sealed) are by pointer into the section. ``required``: the names
+    of secrets that must be sent again. ``salvaged``: the valid rest of an invalid part.
     """
 
     name: str
@@ -42,17 +42,17 @@ class SectionOutcome(msgspec.Struct, frozen=True):
     before: Section | None
     data: Mapping[str, Any]
     typed: Callable[[], Any] | None
-    fresh: Mapping[str, str]
-    kept: Mapping[str, str]
+    new_secrets: Mapping[str, str]
+    old_secrets: Mapping[str, str]
     findings: tuple[Finding, ...]
     required: tuple[str, ...]
-    remains: Remains | None = None
+    salvaged: Salvaged | None = None
 
     def changes(self) -> list[Change]:
-        """Every place that differs, with pointers that start with the section; a secret is one place."""
+        """Every change, with pointers that start with the section; a new secret is one."""
         before, sealed = (self.before.data, self.before.sealed) if self.before else ({}, {})
-        old = _marked(before, sealed, _KEPT)
-        new = _marked(_marked(self.data, self.kept, _KEPT), self.fresh, _FRESH)
+        old = _marked(before, sealed, _OLD)
+        new = _marked(_marked(self.data, self.old_secrets, _OLD), self.new_secrets, _NEW)
         found = differences(old, new, pointer_to(self.name))
         shown = [Change(change.pointer, _shown(change.before), _shown(change.after)) for change in found]
         return sorted(shown, key=lambda change: change.pointer)
@@ -67,92 +67,64 @@ def outcome_of(
     payload_type: PayloadType,
     before: Section | None,
 ) -> SectionOutcome:
-    """The outcome of one part of a push, with everything that its type finds wrong with it."""
+    """The outcome of one part of a push, with the findings of its type."""
     members = secret_members(payload_type.SECTION)
     base = without_secrets(before.data, members) if before is not None else {}
     wanted = frozen(without_nulls(merge_patch(base, part) if strategy == "merge" else part))
-    fits, findings = convert(wanted, payload_type.SECTION)
-    if fits is None:
-        return _unfit(name, prefix, before, wanted, payload_type, findings)
-    kept: dict[str, str] = {}
-    required: list[SecretMember] = []
-    if strategy == "merge" and before is not None:
-        for member, pointer in _left_out(members, part, before):
-            if not _moved(member, base, wanted):
-                kept[pointer] = before.sealed[pointer]
-            else:
-                required.append(member)
-    fresh = {pointer_to(*m.path): value for m in members if (value := value_at(wanted, m.path)) is not None}
-    return SectionOutcome(
-        name=name,
-        prefix=prefix,
-        before=before,
-        data=frozen(_marked(redacted(wanted, members), kept, _SET)),
-        typed=_maker(wanted, payload_type.SECTION),
-        fresh=fresh,
-        kept=kept,
-        findings=tuple(_told(prefix, wanted, base, required)),
-        required=tuple(member.path[-1] for member in required),
-    )
+    stored = () if before is None or strategy != "merge" else _stored_secrets(members, before)
+    kept = [(member, pointer) for member, pointer in stored if not _patches(part, member.path)]
+    return _outcome(name, prefix, before, wanted, payload_type, kept)
 
 
 def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType) -> SectionOutcome:
-    """The outcome of an earlier revision's data: secrets in force stay, unless they would go to another place."""
+    """The outcome of an earlier revision's data: current secrets stay, unless they would be sent to another place."""
     members = secret_members(payload_type.SECTION)
     wanted = frozen(without_secrets(data, members))
-    prefix = pointer_to(before.name)
-    fits, findings = convert(wanted, payload_type.SECTION)
-    if fits is None:
-        return _unfit(before.name, prefix, before, wanted, payload_type, findings)
-    base = without_secrets(before.data, members)
-    held = [(member, pointer) for member in members if (pointer := pointer_to(*member.path)) in before.sealed]
-    kept = {pointer: before.sealed[pointer] for member, pointer in held if not _moved(member, base, wanted)}
-    required = [member for member, pointer in held if pointer not in kept]
-    return SectionOutcome(
-        name=before.name,
-        prefix=prefix,
-        before=before,
-        data=frozen(_marked(wanted, kept, _SET)),
-        typed=_maker(wanted, payload_type.SECTION),
-        fresh={},
-        kept=kept,
-        findings=tuple(_asked_anew(prefix, member, _moved(member, base, wanted)) for member in required),
-        required=tuple(member.path[-1] for member in required),
+    return _outcome(
+        before.name, pointer_to(before.name), before, wanted, payload_type, _stored_secrets(members, before)
     )
 
 
-def _maker(wanted: Any, section: type[msgspec.Struct] | None) -> Callable[[], Any]:
-    """Makes instances of a frozen part that fits; what one shares with another cannot be changed."""
-    return lambda: msgspec.convert(wanted, section)
-
-
-def _unfit(  # noqa: PLR0917 -- the parts of an outcome in their order
+def _outcome(  # noqa: PLR0917 -- the parts of an outcome in their order
     name: str,
     prefix: str,
     before: Section | None,
     wanted: Any,
     payload_type: PayloadType,
-    findings: tuple[Finding, ...],
+    kept: list[tuple[SecretMember, str]],
 ) -> SectionOutcome:
-    """The outcome of a part that does not fit its section; what fits of it is kept to be judged too."""
-    assert payload_type.SECTION is not None
-    left = remains(wanted, payload_type.SECTION, findings)
-    told = tuple(finding.under(prefix) for finding in findings)
-    return SectionOutcome(name, prefix, before, {}, None, {}, {}, told, (), left)
+    """The outcome of a section's data. ``kept``: the stored secrets that stay, if they go to the same place."""
+    section = payload_type.SECTION
+    assert section is not None
+    valid, findings = convert(wanted, section)
+    if valid is None:
+        found = tuple(finding.under(prefix) for finding in findings)
+        return SectionOutcome(name, prefix, before, {}, None, {}, {}, found, (), salvage(wanted, section, findings))
+    members = secret_members(section)
+    base, sealed = (without_secrets(before.data, members), before.sealed) if before else ({}, {})
+    moved = {member: places for member, _ in kept if (places := _moved(member, base, wanted))}
+    old_secrets = {pointer: sealed[pointer] for member, pointer in kept if member not in moved}
+    new_secrets = {pointer_to(*m.path): value for m in members if (value := value_at(wanted, m.path)) is not None}
+    return SectionOutcome(
+        name=name,
+        prefix=prefix,
+        before=before,
+        data=frozen(_marked(redacted(wanted, members), old_secrets, _SET)),
+        typed=lambda: msgspec.convert(wanted, section),  # frozen: instances share nothing that can be changed
+        new_secrets=new_secrets,
+        old_secrets=old_secrets,
+        findings=(*_inexact(prefix, wanted), *(_required(prefix, *one) for one in moved.items())),
+        required=tuple(member.path[-1] for member in moved),
+    )
 
 
-def _left_out(
-    members: tuple[SecretMember, ...], part: Mapping[str, Any], before: Section
-) -> Iterator[tuple[SecretMember, str]]:
-    """The secrets in force that a merge does not speak of."""
-    for member in members:
-        pointer = pointer_to(*member.path)
-        if pointer in before.sealed and not _speaks_of(part, member.path):
-            yield member, pointer
+def _stored_secrets(members: tuple[SecretMember, ...], before: Section) -> list[tuple[SecretMember, str]]:
+    """The secrets that a section has, with their pointers."""
+    return [(member, pointer) for member in members if (pointer := pointer_to(*member.path)) in before.sealed]
 
 
-def _speaks_of(part: Any, path: tuple[str, ...]) -> bool:
-    """Whether a merge patch sets or removes what stands at the path, or anything above it."""
+def _patches(part: Any, path: tuple[str, ...]) -> bool:
+    """Whether a merge patch sets or removes the member at the path, or anything above it."""
     for name in path[:-1]:
         if not isinstance(part, dict):
             return True
@@ -163,28 +135,24 @@ def _speaks_of(part: Any, path: tuple[str, ...]) -> bool:
 
 
 def _moved(member: SecretMember, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What changes of the members that say where the secret goes."""
-    beside = member.path[:-1]
-    return [name for name in member.bound_to if value_at(before, (*beside, name)) != value_at(after, (*beside, name))]
+    """The changed members of those that say where the secret is sent."""
+    above = member.path[:-1]
+    return [name for name in member.bound_to if value_at(before, (*above, name)) != value_at(after, (*above, name))]
 
 
-def _asked_anew(prefix: str, member: SecretMember, moved: list[str]) -> Finding:
-    told = f"{', '.join(moved)} changed, so the stored secret is not kept; send it anew."
-    return Finding(prefix + pointer_to(*member.path), f"{member.path[-1]}_required", told)
+def _required(prefix: str, member: SecretMember, moved: list[str]) -> Finding:
+    message = f"{', '.join(moved)} changed, so the stored secret is not used. Send it again."
+    return Finding(prefix + pointer_to(*member.path), f"{member.path[-1]}_required", message)
 
 
-def _told(
-    prefix: str, wanted: dict[str, Any], base: Mapping[str, Any], required: Iterable[SecretMember]
-) -> Iterator[Finding]:
-    """Numbers without a canonical form, by whose hash a section is told, and the secrets that are asked for anew."""
+def _inexact(prefix: str, wanted: dict[str, Any]) -> Iterator[Finding]:
+    """Numbers without a canonical form, of which no hash can be made."""
     for pointer in without_form(wanted):
-        yield Finding(prefix + pointer, "invalid_value", "This number is beyond 2^53 - 1; send it as text.")
-    for member in required:
-        yield _asked_anew(prefix, member, _moved(member, base, wanted))
+        yield Finding(prefix + pointer, "invalid_value", "This number is beyond 2^53 - 1. Send it as text.")
 
 
 def _marked(data: Mapping[str, Any], pointers: Iterable[str], mark: Any) -> dict[str, Any]:
-    """The data with each secret shown by a mark; the objects that hold them are copied."""
+    """The data with a mark for each secret; the objects that contain them are copied."""
     whole = dict(data)
     for pointer in pointers:
         *above, last = pointer.removeprefix("/").split("/")
@@ -197,11 +165,11 @@ def _marked(data: Mapping[str, Any], pointers: Iterable[str], mark: Any) -> dict
 
 
 def _shown(value: Any) -> Any:
-    return dict(_SET) if value in (_KEPT, _FRESH) else value
+    return dict(_SET) if value in (_OLD, _NEW) else value
 
 
 class PartShape(msgspec.Struct, frozen=True):
-    """A part of a push before it is looked at: its section, where it stands in the body, and what it says."""
+    """A part of a push before it is validated: its section, its pointer into the body, and its data."""
 
     section: str
     pointer: str

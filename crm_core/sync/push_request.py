@@ -1,4 +1,4 @@
-"""A push as it arrived, and all that becomes known of it on its way through the checks."""
+"""A push as it arrived, and its state on the way through the checks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST_NAME: Final = 64
 
 
 class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for a tenant that exists. ``read_body`` reads it once and raises PayloadTooLarge, told while reading.
+    """A request for a tenant that exists. ``read_body`` reads once and raises PayloadTooLarge while reading.
 
     ``headers``: (lower-case name, value) in order. ``path`` and ``query`` (None: no ``?``) are raw.
     """
@@ -52,7 +52,7 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Every value of a header, in order."""
         return tuple(value for header, value in self.headers if header == name)
 
-    def signed(self, instance: str, body: bytes) -> SignedRequest:
+    def signed_request(self, instance: str, body: bytes) -> SignedRequest:
         """The request as signature schemes see it."""
         return SignedRequest(
             method=self.method,
@@ -81,14 +81,14 @@ _RESULTS: Final[dict[type[CrmError], SignatureResult]] = {
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt: what the checks have found so far, and from that its entry in the log.
+    """The findings of the checks so far, and the log entry made of them.
 
-    ``hash_shown``: False as long as the payload may hold secrets, whose hash would let them be guessed offline.
+    ``hash_shown``: False while the payload may contain secrets, which could be guessed offline from its hash.
     """
 
     push: PushRequest
     instance: str
-    started_at: datetime  # the last byte of the body, or the push where none was read
+    started_at: datetime  # when the body's last byte arrived; the push, if no body was read
     body: bytes = b""
     body_read: bool = False
     sha256: str = ""
@@ -102,10 +102,16 @@ class Attempt:
 
     def request(self) -> SignedRequest:
         """The request as signature schemes see it."""
-        return self.push.signed(self.instance, self.body)
+        return self.push.signed_request(self.instance, self.body)
+
+    def verified_by(self) -> tuple[Key, Presented]:
+        """The key that signed, and its signature; only once the signature has matched."""
+        assert self.key is not None
+        assert self.presented is not None
+        return self.key, self.presented
 
     def signature_result(self, error: CrmError | None) -> SignatureResult:
-        """How far the signature was found good."""
+        """The result of the signature's checks."""
         if self.verified_signature:
             return "valid"
         return _RESULTS.get(type(error), "unchecked") if error is not None else "unchecked"
@@ -117,11 +123,11 @@ class Attempt:
         now: datetime,
         *,
         error: CrmError | None = None,
-        told_as: str | None = None,
+        message: str | None = None,
         revision: int | None = None,
         changes_count: int | None = None,
     ) -> LogEntry:
-        """The attempt as the log shows it; ``told_as`` stands in for the error's own sentence."""
+        """The attempt's log entry; ``message`` replaces that of the error."""
         push, presented, envelope = self.push, self.presented, self.envelope
         key_version = self.key.version if self.key else presented.key_version if presented else None
         return LogEntry(
@@ -137,7 +143,7 @@ class Attempt:
             signature_result=self.signature_result(error),
             status=status,
             error_code=error.code if error else None,
-            error_message=told_as or (error.detail if error else None),
+            error_message=message or (error.detail if error else None),
             request_id=push.request_id,
             client_request_id=push.client_request_id,
             source_ip=push.source,

@@ -1,7 +1,8 @@
-"""Receiving a push: sixteen checks in the order of the protocol.
+"""Receiving a push: the checks in the order of ``checks.Check``, with the check's name next to each call.
 
-Checks 1 to 9 verify: who fails them counts against the limit of its source. Whoever passes them has used its nonce,
-unless the fault is ours: then nothing at all is recorded as used, and the very same request may come again.
+An attempt is verified once it has passed ``Check.NONCE``. Until then a refusal counts against the limit of its source;
+from then on the nonce is used, except after a fault of the server: then nothing is recorded as used, and the same
+request may be sent again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import Claim, StorageBackend, Unit
 from crm_core.settings import SyncSettings
 from crm_core.sync import content_checks, signature_checks
-from crm_core.sync.apply import Intent, Plan, Receipt, plan, taken_away, unit_of
+from crm_core.sync.apply import Intent, Plan, Receipt, plan, removed_modules, unit_of
 from crm_core.sync.attempt_log import AttemptLog, Repeat
 from crm_core.sync.nonces import HealthNonces
 from crm_core.sync.outcome import PartShape, SectionOutcome
@@ -41,10 +42,10 @@ from crm_core.sync.push_request import Attempt, PushRequest
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from crm_core.workspace import Sealer, Views, Workspace
 
-_TURNS: Final = 100  # how often a push is judged anew because another one came first
+_ROUNDS: Final = 100  # how often a push is checked again because another one was applied first
 
 CountRecords = Callable[[str, str], Awaitable[int]]
-"""How many records of a type a tenant has; 0 for what is no record type."""
+"""How many records of a type a tenant has; 0 for unknown types."""
 
 
 class Receiver:
@@ -87,40 +88,40 @@ class Receiver:
         attempt = Attempt(push, self._instance, push.received_at)
         roster = self._roster(push.tenant)
         try:
-            payload_type = signature_checks.known_type(push.payload_type, self._registry.payload_types)  # 1
-            attempt.hash_shown = _holds_no_secret(payload_type)
-            signature_checks.receiver_enabled(self._settings, roster)  # 2
-            await signature_checks.acceptable_body(attempt, push)  # 3
+            payload_type = signature_checks.known_type(push.payload_type, self._registry.payload_types)  # ADDRESS
+            attempt.hash_shown = payload_type.SECTION is not None and not secret_members(payload_type.SECTION)
+            signature_checks.receiver_enabled(self._settings, roster)  # RECEIVER
+            await signature_checks.acceptable_body(attempt, push)  # BODY
             attempt.started_at = self._now()
             attempt.fingerprints = tuple(self._sealer.fingerprints(attempt.body))
-            key = self._signed_by(attempt, roster)  # 4 to 7
-            signature_checks.source_allowed(key, push.source)  # 8
+            key = self._signed_by(attempt, roster)  # HEADERS to TIMESTAMP
+            signature_checks.source_allowed(key, push.source)  # KEY_LIMITS
             signature_checks.type_allowed(key, payload_type)
-            await signature_checks.unused_nonce(self._backend, attempt)  # 9
+            await signature_checks.unused_nonce(self._backend, attempt)  # NONCE
         except ReplayedNonce as error:
             return await self._repeated(attempt, roster, error)
         except CrmError as error:
             raise self._attempt_log.unverified(attempt, error) from error.__cause__
-        except Exception:  # whatever broke, the attempt is logged
-            # Whatever broke, the attempt is logged; web/problems tells and logs the cause.
+        except Exception:  # every attempt is logged; web/problems logs the cause
             self._attempt_log.unverified(attempt, InternalError())
             raise
         try:
-            return await self._verified(attempt, payload_type, key, roster)  # 10 to 16
+            return await self._verified(attempt, payload_type, key, roster)  # ENVELOPE to APPLY
         except ReplayedNonce as error:  # its twin was committed first
             return await self._repeated(attempt, roster, error)
-        except TimestampOutOfWindow as error:  # the store has forgotten nonces of its time: it may be a replay
+        except TimestampOutOfWindow as error:  # the store has dropped the nonces of its time: it may be a replay
             raise self._attempt_log.unverified(attempt, error) from None
         except ServerError as error:
             await self._attempt_log.fail(attempt, error)
             raise
-        except Exception as error:  # whatever broke, the attempt is logged
-            if not isinstance(error, CrmError):  # as above
-                await self._attempt_log.fail(attempt, InternalError())
+        except CrmError:  # logged with its nonce
+            raise
+        except Exception:  # every attempt is logged; web/problems logs the cause
+            await self._attempt_log.fail(attempt, InternalError())
             raise
 
     async def verify_health(self, push: PushRequest) -> Attempt:
-        """Checks 4 to 9 for a signed health request: no body, no receiver that must be on, no type."""
+        """Verify a signed health request, which has no body and no type; the receiver may be off."""
         attempt = Attempt(push, self._instance, push.received_at)
         try:
             key = self._signed_by(attempt, self._roster(push.tenant))
@@ -131,33 +132,33 @@ class Receiver:
         return attempt
 
     def unanswered_health(self, attempt: Attempt) -> None:
-        """A verified health request got no answer for a fault of ours: its nonce is not used."""
+        """Give back the nonce of a verified health request that a fault of the server left unanswered."""
         self._health_nonces.give_back(attempt)
 
     def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
-        """Checks 4 to 7: the key that signed the request."""
-        scheme, presented = signature_checks.presented_signature(attempt, self._registry, roster)  # 4
-        keys = signature_checks.active_keys(scheme, presented, roster, self._now())  # 5
-        key = signature_checks.matching_key(attempt, scheme, presented, keys, self._registry)  # 6
-        signature_checks.timely(presented, self._settings, self._now())  # 7
+        """The key that signed the request."""
+        scheme, presented = signature_checks.presented_signature(attempt, self._registry, roster)  # HEADERS
+        keys = signature_checks.active_keys(scheme, presented, roster, self._now())  # KEY
+        key = signature_checks.matching_key(attempt, scheme, presented, keys, self._registry)  # SIGNATURE
+        signature_checks.timely(presented, self._settings, self._now())  # TIMESTAMP
         return key
 
     async def _repeated(self, attempt: Attempt, roster: TenantRoster, error: ReplayedNonce) -> Repeat:
-        """Answer a repeat where the roster accepts it. Raises its refusal where not."""
+        """Answer a repeat if the roster accepts it. Raises its refusal otherwise."""
         repeat = await self._attempt_log.accepted_repeat(attempt, roster)
         if repeat is None:
             raise self._attempt_log.unverified(attempt, error) from None
         return repeat
 
     async def _verified(self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster) -> Receipt:
-        """Checks 10 to 16. A refusal is durable, its nonce used, before it is told."""
+        """Check and apply a verified push. A refusal is durable and its nonce used before it is raised."""
         try:
             attempt.hash_shown = False
-            envelope = content_checks.readable_push(attempt, payload_type)  # 10
+            envelope = content_checks.readable_push(attempt, payload_type)  # ENVELOPE
             parts = content_checks.parts_of(envelope, payload_type, self._registry)
-            attempt.hash_shown = not content_checks.holds_secrets(parts, self._registry.sections)
+            attempt.hash_shown = not content_checks.has_secrets(parts, self._registry.sections)
             content_checks.sections_allowed(key, parts, self._registry.sections)
-            return await self._decide(attempt, envelope, parts, roster)  # 11 to 16
+            return await self._decide(attempt, envelope, parts, roster)  # PAYLOAD to APPLY
         except (ServerError, ReplayedNonce, TimestampOutOfWindow):
             raise
         except CrmError as error:
@@ -167,22 +168,22 @@ class Receiver:
     async def _decide(
         self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster
     ) -> Receipt:
-        """Checks 11 to 16, judged anew whenever another push was applied in the meantime."""
+        """Check against the workspace and apply, again whenever another push was applied in the meantime."""
         tenant, registry = attempt.push.tenant, self._registry
-        for _ in range(_TURNS):
+        for _ in range(_ROUNDS):
             workspace = await self._views.of(tenant)
-            await content_checks.new_payload(self._backend, tenant, attempt.fingerprints)  # 11
-            content_checks.version_above_floor(envelope, parts, workspace, roster)  # 12
+            await content_checks.new_payload(self._backend, tenant, attempt.fingerprints)  # PAYLOAD
+            content_checks.version_above_floor(envelope, parts, workspace, roster)  # VERSION
             outcomes = content_checks.outcomes_of(envelope, parts, workspace, registry.sections)
             contexts = content_checks.contexts_of(outcomes, workspace, registry, self._options)
-            warnings = content_checks.schema_fits(outcomes, contexts, registry)  # 13
-            content_checks.modules_permitted(outcomes, workspace, registry, self._host)  # 14
-            warnings += content_checks.validators_content(outcomes, contexts, self._host)  # 15
-            revoked = {key.version for key in roster.keys.values() if key.revoked}
-            receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, revoked=revoked)  # 16
+            warnings = content_checks.schema_fits(outcomes, contexts, registry)  # SCHEMA
+            content_checks.modules_permitted(outcomes, workspace, registry, self._host)  # MODULES
+            warnings += content_checks.validators_content(outcomes, contexts, self._host)  # VALIDATORS
+            revoked = signature_checks.revoked_versions(roster)
+            receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, revoked=revoked)  # APPLY
             if receipt is not None:
                 return receipt
-        raise StorageUnavailable("Too many pushes at once; send this one again.", retry_after=1)
+        raise StorageUnavailable("Too many pushes at the same time. Send this one again.", retry_after=1)
 
     async def _apply(
         self,
@@ -194,7 +195,7 @@ class Receiver:
         *,
         revoked: set[int],
     ) -> Receipt | None:
-        """Check 16: durable before the answer, or None where the workspace moved on."""
+        """Apply durably, or preview; None if the workspace has changed meanwhile."""
         now, applies = self._now(), envelope.mode == "apply"
         planned = plan(
             outcomes,
@@ -209,7 +210,7 @@ class Receiver:
         status: Status = "applied" if applies else "previewed"
         revision = planned.after.revision if applies else None
         entry = attempt.entry(self._ids.new(), status, now, revision=revision, changes_count=len(planned.changes))
-        nonce, seconds = self._attempt_log.nonce(attempt, status), int(now.timestamp())
+        nonce, seconds = self._attempt_log.nonce_claim(attempt, status), int(now.timestamp())
         if applies:
             claims = (nonce, Claim(PAYLOAD_CLAIM, planned.intent.fingerprint, nonce.evidence))
             unit = await unit_of(self._backend, planned, claims=claims, entry=entry, now=seconds)
@@ -223,8 +224,7 @@ class Receiver:
         return planned.receipt(status, warnings, committed.head)
 
     def _intent(self, attempt: Attempt, envelope: Envelope, now: datetime) -> Intent:
-        key = attempt.key
-        assert key is not None
+        key, _ = attempt.verified_by()
         return Intent(
             payload_type=envelope.type,
             version=envelope.version,
@@ -236,15 +236,11 @@ class Receiver:
         )
 
     async def _modules_in_use(self, planned: Plan) -> list[Finding]:
-        """A warning for each module that is taken away while the tenant has records in it."""
+        """A warning for each removed module in which the tenant has records."""
         found = []
-        for name in taken_away(planned.before, planned.after):
+        for name in removed_modules(planned.before, planned.after):
             count = await self._count_records(planned.before.tenant, name)
             if count:
-                told_as = f"The module {name} is taken away; its {count} records stay and come back with it."
-                found.append(Finding(planned.outcomes[0].prefix, "module_in_use", told_as, warning=True))
+                message = f"The module {name} is removed; its {count} records stay and return with it."
+                found.append(Finding(planned.outcomes[0].prefix, "module_in_use", message, warning=True))
         return found
-
-
-def _holds_no_secret(payload_type: PayloadType) -> bool:
-    return payload_type.SECTION is not None and not secret_members(payload_type.SECTION)

@@ -1,7 +1,7 @@
-"""What is left of a part when everything that does not fit is taken out, so that the rest is judged in the same answer.
+"""Validation of an invalid part: its valid members are checked too, so that one response lists all errors.
 
-A payload type judges typed data; a part with one wrong member has no type. Without this a platform would learn of a bad
-URL only after it had mended a misspelt member beside it.
+A payload type validates typed data, which a part with an invalid member does not have. Without this a platform would
+see a bad URL only after it had fixed a misspelled member next to it.
 """
 
 from __future__ import annotations
@@ -16,59 +16,61 @@ from crm_core.model.diff import pointer_to
 from crm_core.model.fields import convert
 
 Path = tuple[str, ...]
-_ROUNDS: Final = 8  # taking a member out may leave its object without what it needs, and so on outward
+_ROUNDS: Final = 8  # removing a member may make its object invalid, and so on outward
 
 
-class Remains(msgspec.Struct, frozen=True):
-    """A typed part without what did not fit. ``kept``: of each list that lost items, the old positions."""
+class Salvaged(msgspec.Struct, frozen=True):
+    """A typed part without its invalid members. ``positions``: the old positions in each list that lost items."""
 
     typed: Any
-    kept: dict[Path, list[int]]
+    positions: dict[Path, list[int]]
 
-    def before(self, finding: Finding) -> Finding:
-        """A finding on what remains as one on the part as it was sent."""
+    def as_sent(self, finding: Finding) -> Finding:
+        """The finding with its pointer into the part as sent."""
         steps = finding.pointer.split("/")[1:]
-        there: list[str] = []
+        sent: list[str] = []
         for at, step in enumerate(steps):
-            old = self.kept.get(tuple(steps[:at]))
-            there.append(str(old[int(step)]) if old is not None and step.isdigit() and int(step) < len(old) else step)
-        return msgspec.structs.replace(finding, pointer="".join(f"/{step}" for step in there))
+            old = self.positions.get(tuple(steps[:at]))
+            sent.append(str(old[int(step)]) if old is not None and step.isdigit() and int(step) < len(old) else step)
+        return msgspec.structs.replace(finding, pointer="".join(f"/{step}" for step in sent))
 
 
-def remains(part: Any, section: type[msgspec.Struct], findings: Iterable[Finding]) -> Remains | None:
-    """What of a part fits its section; None where nothing does. ``findings``: what ``convert`` said, without prefix."""
-    bad: set[Path] = set()
+def salvage(part: Any, section: type[msgspec.Struct], findings: Iterable[Finding]) -> Salvaged | None:
+    """The valid rest of a part; None if there is none. ``findings``: those of ``convert``, without a prefix."""
+    invalid: set[Path] = set()
     for _ in range(_ROUNDS):
-        bad.update(map(_culprit, findings))
-        if () in bad:
+        invalid.update(map(_invalid_path, findings))
+        if () in invalid:
             return None
-        kept: dict[Path, list[int]] = {}
-        typed, fresh = convert(_without(part, bad, (), (), kept), section)
+        positions: dict[Path, list[int]] = {}
+        typed, more = convert(_without(part, invalid, (), (), positions), section)
+        rest = Salvaged(typed, positions)
         if typed is not None:
-            return Remains(typed, kept)
-        there = Remains(None, kept)
-        findings = [there.before(finding) for finding in fresh]
+            return rest
+        findings = [rest.as_sent(finding) for finding in more]
     return None
 
 
-def _culprit(finding: Finding) -> Path:
-    """What to take out: the place itself, or where a member is missing, the object that lacks it."""
+def _invalid_path(finding: Finding) -> Path:
+    """The path to remove: the finding's, or that of the object if a member of it is missing."""
     path = tuple(finding.pointer.split("/")[1:])
     return path[:-1] if finding.code == "missing_member" else path
 
 
-def _without(value: Any, bad: set[Path], old: Path, new: Path, kept: dict[Path, list[int]]) -> Any:
-    """A copy less the bad places; ``old`` and ``new`` are where the value stood and where its copy stands."""
+def _without(value: Any, invalid: set[Path], old: Path, new: Path, positions: dict[Path, list[int]]) -> Any:
+    """A copy without the invalid members; ``old`` and ``new`` are the paths of the value and of its copy."""
     if isinstance(value, dict):
         steps = {name: pointer_to(name)[1:] for name in value}
         return {
-            name: _without(item, bad, (*old, steps[name]), (*new, steps[name]), kept)
+            name: _without(item, invalid, (*old, steps[name]), (*new, steps[name]), positions)
             for name, item in value.items()
-            if (*old, steps[name]) not in bad
+            if (*old, steps[name]) not in invalid
         }
     if isinstance(value, list):
-        positions = [at for at in range(len(value)) if (*old, str(at)) not in bad]
-        if len(positions) < len(value):
-            kept[new] = positions
-        return [_without(value[at], bad, (*old, str(at)), (*new, str(here)), kept) for here, at in enumerate(positions)]
+        valid = [at for at in range(len(value)) if (*old, str(at)) not in invalid]
+        if len(valid) < len(value):
+            positions[new] = valid
+        return [
+            _without(value[at], invalid, (*old, str(at)), (*new, str(here)), positions) for here, at in enumerate(valid)
+        ]
     return value

@@ -1,6 +1,7 @@
-"""Checks 1 to 9: whether an attempt comes from the tenant's platform, and for the first time. Each raises its refusal.
+"""The checks before an attempt is verified: does it come from the tenant's platform, and for the first time?
 
-None of them looks at anything the sender controls to decide whether to verify.
+Each raises its refusal, in the order of ``checks.Check``. Whether to verify never depends on anything that the sender
+controls.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ from crm_core.settings import SyncSettings
 from crm_core.sync.push_request import Attempt, PushRequest
 
 PAYLOAD_CLAIM: Final = "payload"
-_MILLISECONDS: Final = 10**11  # as seconds, some year after 5000
+FIRST_MILLISECONDS: Final = 10**11  # as seconds, the year 5138
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of the request that used a nonce or applied a payload; ``body`` is its keyed fingerprint."""
+    """The request that used a nonce or applied a payload, as stored; ``body`` is its keyed fingerprint."""
 
     request_id: str
     received_at: str
@@ -51,8 +52,13 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None
     body: str = ""
 
-    def shown(self) -> dict[str, object]:
-        """The form the wire shows."""
+    @classmethod
+    def read(cls, evidence: bytes) -> Original:
+        """Read the evidence of a claim."""
+        return msgspec.json.decode(evidence, type=cls)
+
+    def to_wire(self) -> dict[str, object]:
+        """The members that a response shows."""
         return {
             "request_id": self.request_id,
             "received_at": self.received_at,
@@ -62,22 +68,24 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def known_type(name: str, types: Mapping[str, PayloadType]) -> PayloadType:
-    """Check 1, after instance and tenant. Raises UnknownPayloadType."""
+    """The payload type of the address. Raises UnknownPayloadType."""
     if name not in types:
-        raise UnknownPayloadType(f"There is no payload type {name[:64]!a} here; known are {', '.join(types)}.")
+        raise UnknownPayloadType(f"Unknown payload type {name[:64]!a}. Known types: {', '.join(types)}.")
     return types[name]
 
 
 def receiver_enabled(settings: SyncSettings, roster: TenantRoster) -> None:
-    """Check 2. Raises ReceiverDisabled."""
+    """Refuse if instance or tenant accepts no pushes. Raises ReceiverDisabled."""
     if not settings.enabled:
-        raise ReceiverDisabled("This instance takes no pushes: sync.enabled is false in instance.yaml.")
+        raise ReceiverDisabled("This instance accepts no pushes: sync.enabled is false in instance.yaml.")
     if not roster.enabled:
-        raise ReceiverDisabled("This tenant takes no pushes: its entry in keys.yaml is missing or says sync: disabled.")
+        raise ReceiverDisabled(
+            "This tenant accepts no pushes: its entry in keys.yaml is missing or says sync: disabled."
+        )
 
 
 async def acceptable_body(attempt: Attempt, push: PushRequest) -> None:
-    """Check 3: media type, encoding, and the size while reading. Raises UnsupportedMediaType, PayloadTooLarge."""
+    """Check media type and encoding, and the size while reading. Raises UnsupportedMediaType, PayloadTooLarge."""
     media_type(push)
     attempt.body = await push.read_body()
     attempt.body_read = True
@@ -85,7 +93,7 @@ async def acceptable_body(attempt: Attempt, push: PushRequest) -> None:
 
 
 def media_type(push: PushRequest) -> None:
-    """JSON in UTF-8, neither compressed nor ambiguous. Raises UnsupportedMediaType."""
+    """Require JSON in UTF-8, not compressed. Raises UnsupportedMediaType."""
     sent, encodings = push.all("content-type"), push.all("content-encoding")
     kind, _, rest = sent[0].partition(";") if len(sent) == 1 else ("", "", "")
     members = [member.strip() for member in rest.split(";") if member.strip()]
@@ -94,27 +102,27 @@ def media_type(push: PushRequest) -> None:
     if not plain or any(charset not in ("utf-8", "utf8") for charset in charsets):
         raise UnsupportedMediaType("Send Content-Type: application/json, in UTF-8.")
     if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
-        raise UnsupportedMediaType("Send the body without a content encoding.")
+        raise UnsupportedMediaType("Send the body without Content-Encoding.")
 
 
 def presented_signature(
     attempt: Attempt, registry: Registry, roster: TenantRoster
 ) -> tuple[SignatureScheme, Presented]:
-    """Check 4: the headers tell the scheme.
+    """The scheme that the headers name, and the signature in them.
 
     Raises SignatureMissing, SignatureMalformed, AmbiguousSignature, SchemeNotAccepted, PluginFailed.
     """
     present = {name for name, _ in attempt.push.headers}
     found = [scheme for scheme in registry.schemes.values() if present.intersection(scheme.HEADERS)]
     if not found:
-        raise SignatureMissing("The request is not signed; send the headers of one signature scheme.")
+        raise SignatureMissing("The request is not signed. Send the headers of one signature scheme.")
     if len(found) > 1:
-        told_names = " and ".join(scheme.NAME for scheme in found)
-        raise AmbiguousSignature(f"The request has headers of {told_names}; send those of one scheme.")
+        names = " and ".join(scheme.NAME for scheme in found)
+        raise AmbiguousSignature(f"The request has headers of {names}. Send those of one scheme.")
     attempt.scheme = scheme = found[0]
     if roster.schemes is not None and scheme.NAME not in roster.schemes:
         allowed = ", ".join(sorted(roster.schemes))
-        raise SchemeNotAccepted(f"The scheme {scheme.NAME} is not accepted for this tenant; use {allowed}.")
+        raise SchemeNotAccepted(f"The scheme {scheme.NAME} is not accepted for this tenant. Use {allowed}.")
     with _failing_closed(scheme, "read", registry):
         attempt.presented = presented = scheme.read(attempt.request())
     return scheme, presented
@@ -122,7 +130,7 @@ def presented_signature(
 
 @contextmanager
 def _failing_closed(scheme: SignatureScheme, what: str, registry: Registry) -> Iterator[None]:
-    """A scheme refuses by errors of ours; whatever else it raises, nothing is verified and its plugin is named."""
+    """A scheme refuses with our errors; after any other exception nothing is verified and its plugin is named."""
     try:
         yield
     except CrmError:
@@ -132,7 +140,7 @@ def _failing_closed(scheme: SignatureScheme, what: str, registry: Registry) -> I
 
 
 def active_keys(scheme: SignatureScheme, presented: Presented, roster: TenantRoster, now: datetime) -> tuple[Key, ...]:
-    """Check 5: the key that is named, or all that could be meant, as far as the scheme may use them.
+    """The named key, or all active keys if none is named, as far as the scheme may use them.
 
     Raises KeyUnknown, KeyInactive, SchemeNotAccepted.
     """
@@ -158,20 +166,20 @@ def active_keys(scheme: SignatureScheme, presented: Presented, roster: TenantRos
 def matching_key(
     attempt: Attempt, scheme: SignatureScheme, presented: Presented, keys: Collection[Key], registry: Registry
 ) -> Key:
-    """Check 6: every key is tried, whichever matches. Raises SignatureInvalid, SignatureIncomplete, PluginFailed."""
+    """The key that signed, of those tried. Raises SignatureInvalid, SignatureIncomplete, PluginFailed."""
     request = attempt.request()
     with _failing_closed(scheme, "matches", registry):
         matched = [key for key in keys if scheme.matches(request, presented, key.material)]
     if not matched:
         raise SignatureInvalid(
-            "The signature was not made with this key over these bytes; crm explain finds the cause."
+            "The signature was not made with this key over these bytes. Find the cause with crm explain."
         )
     attempt.key, attempt.verified_signature = matched[0], True
     return matched[0]
 
 
 def timely(presented: Presented, settings: SyncSettings, now: datetime) -> None:
-    """Check 7: neither too old nor too far ahead; the limits pass. Raises TimestampOutOfWindow."""
+    """Refuse a timestamp that is too old or too far ahead; the limits pass. Raises TimestampOutOfWindow."""
     skew = int(now.timestamp()) - presented.timestamp
     expired = presented.expires is not None and now.timestamp() > presented.expires
     if skew > settings.skew_seconds or -skew > settings.future_skew_seconds or expired:
@@ -183,9 +191,9 @@ def out_of_window(presented: Presented, settings: SyncSettings, now: datetime) -
     skew = int(now.timestamp()) - presented.timestamp
     side = "behind" if skew > 0 else "ahead of"
     return TimestampOutOfWindow(
-        f"The request's clock is {abs(skew)} seconds {side} this server's; up to {settings.skew_seconds} are allowed, "
-        f"{settings.future_skew_seconds} ahead."
-        + (" It looks like milliseconds; send whole seconds." if presented.timestamp > _MILLISECONDS else ""),
+        f"The request's clock is {abs(skew)} seconds {side} this server's. At most {settings.skew_seconds} seconds "
+        f"behind and {settings.future_skew_seconds} ahead are accepted."
+        + (" It looks like milliseconds: send seconds." if presented.timestamp > FIRST_MILLISECONDS else ""),
         server_time=to_wire(now),
         skew_seconds=settings.skew_seconds,
         skew=skew,
@@ -193,13 +201,13 @@ def out_of_window(presented: Presented, settings: SyncSettings, now: datetime) -
 
 
 def source_allowed(key: Key, source: str | None) -> None:
-    """Check 8, first half. Raises SourceNotAllowed."""
+    """Refuse an address that the key's networks do not contain. Raises SourceNotAllowed."""
     if not key.comes_from(source):
         raise SourceNotAllowed(f"The key of version {key.version} may not be used from this address.")
 
 
 def type_allowed(key: Key, payload_type: PayloadType) -> None:
-    """Check 8, second half; what carries other types' parts is judged by them at check 10. Raises TypeNotAllowed."""
+    """Refuse a section that the key may not push; those of a combined push are checked later. Raises TypeNotAllowed."""
     if payload_type.SECTION is not None and not key.admits(payload_type.NAME):
         raise section_not_allowed(key, payload_type.NAME)
 
@@ -210,24 +218,33 @@ def section_not_allowed(key: Key, section: str) -> TypeNotAllowed:
     return TypeNotAllowed(f"The key of version {key.version} may not push {section}; it may push {allowed}.")
 
 
+def revoked_versions(roster: TenantRoster) -> set[int]:
+    """The versions of revoked keys: what they pushed does not count for the version floor."""
+    return {key.version for key in roster.keys.values() if key.revoked}
+
+
 def nonce_claim(key: Key) -> str:
-    """The kind of claim that a key's nonces are."""
+    """The kind of the claims of a key's nonces."""
     return f"nonce:{key.version}"
 
 
+async def first_use(backend: StorageBackend, attempt: Attempt) -> Original | None:
+    """The request that used the nonce of an attempt, if one did."""
+    key, presented = attempt.verified_by()
+    evidence = await backend.claim(attempt.push.tenant, nonce_claim(key), presented.nonce)
+    return None if evidence is None else Original.read(evidence)
+
+
 async def unused_nonce(backend: StorageBackend, attempt: Attempt) -> None:
-    """Check 9. Raises ReplayedNonce with the first use."""
-    assert attempt.key is not None
-    assert attempt.presented is not None
-    evidence = await backend.claim(attempt.push.tenant, nonce_claim(attempt.key), attempt.presented.nonce)
-    if evidence is not None:
-        raise replayed(evidence)
+    """Refuse a nonce that was used. Raises ReplayedNonce with the first use."""
+    original = await first_use(backend, attempt)
+    if original is not None:
+        raise replayed(original)
 
 
-def replayed(evidence: bytes) -> ReplayedNonce:
-    """The refusal of a nonce that was used, with its first use."""
-    original = msgspec.json.decode(evidence, type=Original)
+def replayed(original: Original) -> ReplayedNonce:
+    """The refusal of a used nonce, with its first use."""
     return ReplayedNonce(
-        f"This nonce was used by request {original.request_id} already; sign anew with a fresh one.",
-        original=original.shown(),
+        f"Request {original.request_id} already used this nonce. Sign again with a new one.",
+        original=original.to_wire(),
     )

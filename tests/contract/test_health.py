@@ -193,14 +193,14 @@ def test_the_last_five_verified_attempts_failed_is_degraded(box: Box) -> None:
 
 
 def test_a_secret_that_differs_on_both_sides_is_told_and_changes_no_status(box: Box) -> None:
-    """Forged pushes must not turn a tenant red, and an admin must see that signatures do not fit."""
+    """Forged pushes do not turn a tenant red, and an admin sees that signatures do not match."""
     for _ in range(5):
         problem(
             box.push("branding", BRANDING, tenant="mistaken", key=b"x" * 32, key_version=1), 401, "signature_invalid"
         )
     health = box.health("mistaken")
     assert health["status"] == "ok"
-    assert "do not fit mistaken:1" in health["reasons"][0]
+    assert "do not match mistaken:1" in health["reasons"][0]
     good(box.push("branding", BRANDING, tenant="mistaken", key_version=1))
     assert box.health("mistaken")["reasons"] == []
 

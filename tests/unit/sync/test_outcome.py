@@ -62,7 +62,7 @@ def parts(*, nulls: bool) -> st.SearchStrategy[dict[str, Any]]:
 
 def stored(outcome: SectionOutcome) -> Section:
     """The section as it would be kept; sealing is a prefix here."""
-    sealed = {**outcome.kept, **dict.fromkeys(outcome.fresh, "sealed")}
+    sealed = {**outcome.old_secrets, **dict.fromkeys(outcome.new_secrets, "sealed")}
     return Section(
         name="talk",
         data=dict(outcome.data),
@@ -109,9 +109,9 @@ def test_no_secret_stands_in_the_data_or_its_changes(first: Any, second: Any, st
     """Not in the section, not in what changed, not in a finding; what holds one is shown as set."""
     before = stored(made(first, None, "replace"))
     outcome = made(second, before, strategy)
-    assert "SECRET" not in repr((outcome.data, outcome.changes(), outcome.findings, outcome.kept))
+    assert "SECRET" not in repr((outcome.data, outcome.changes(), outcome.findings, outcome.old_secrets))
     for _, pointer in SECRETS:
-        held = pointer in outcome.fresh or pointer in outcome.kept
+        held = pointer in outcome.new_secrets or pointer in outcome.old_secrets
         assert at(outcome.data, pointer) == ({"set": True} if held else None)
 
 
@@ -127,7 +127,7 @@ def test_changes_lead_from_the_section_before_to_the_one_after(first: Any, secon
         assert change.pointer.startswith("/talk/")
         place = change.pointer.removeprefix("/talk")
         assert at(before.data, place) == change.before
-        assert change.before != change.after or place in outcome.fresh
+        assert change.before != change.after or place in outcome.new_secrets
         put(data, place, change.after)
     assert bare(data) == bare(outcome.data)
 
@@ -142,9 +142,9 @@ def test_a_merge_keeps_a_secret_exactly_while_it_goes_to_the_same_place(first: A
         spoken = pointer_spoken_of(patch, pointer)
         held, same = at(first, pointer) is not None, at(first, place) == at(merged, place)
         name = pointer.rsplit("/", 1)[1]
-        assert (pointer in outcome.kept) is (held and not spoken and same)
+        assert (pointer in outcome.old_secrets) is (held and not spoken and same)
         assert (name in outcome.required) is (held and not spoken and not same)
-        assert outcome.fresh.get(pointer) == (at(merged, pointer) if spoken else None)
+        assert outcome.new_secrets.get(pointer) == (at(merged, pointer) if spoken else None)
     assert {finding.code for finding in outcome.findings} == {f"{name}_required" for name in outcome.required}
 
 
@@ -170,5 +170,5 @@ def test_a_number_that_not_every_reader_keeps_exact_is_refused() -> None:
 def test_a_replace_depends_on_nothing_that_was(part: Any, other: Any) -> None:
     """Null counts as absent; the same push makes the same section whatever it replaces."""
     alone, over = made(part, None, "replace"), made(part, stored(made(other, None, "replace")), "replace")
-    assert (alone.data, alone.fresh, alone.kept) == (over.data, over.fresh, over.kept)
+    assert (alone.data, alone.new_secrets, alone.old_secrets) == (over.data, over.new_secrets, over.old_secrets)
     assert over.required == ()

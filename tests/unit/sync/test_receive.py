@@ -53,7 +53,7 @@ async def test_an_answer_that_was_lost_on_its_way_from_the_store_is_looked_up(wo
     world.backend.after = OutcomeUnknown()
     receipt: Any = await world.services.receiver.receive(world.push({"title": "T"}))
     assert (receipt.status, receipt.revision) == ("applied", 1)
-    assert receipt.log_head["seq"] == 1
+    assert receipt.log_head.seq == 1
 
 
 async def test_a_commit_that_was_lost_on_its_way_to_the_store_may_be_sent_again(world: World) -> None:
@@ -127,9 +127,9 @@ async def test_a_clock_that_steps_back_accepts_no_replay(world: World) -> None:
 async def test_a_clock_that_stepped_back_shows_in_health(world: World) -> None:
     """What was written lies ahead of now."""
     await world.services.receiver.receive(world.push({"title": "T"}))
-    assert (await world.services.health.told("northwind"))["status"] == "ok"
+    assert (await world.services.health.report("northwind"))["status"] == "ok"
     world.clock.forward(-60)
-    health = await world.services.health.told("northwind")
+    health = await world.services.health.report("northwind")
     assert health["status"] == "degraded"
     assert "clock" in health["reasons"][0]
 

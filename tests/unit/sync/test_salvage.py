@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from crm_core.errors import Finding
 from crm_core.model.fields import convert
-from crm_core.sync.salvage import Remains, remains
+from crm_core.sync.salvage import Salvaged, salvage
 
 
 class Link(msgspec.Struct, forbid_unknown_fields=True):
@@ -25,10 +25,10 @@ class Part(msgspec.Struct, forbid_unknown_fields=True):
     title: str | UnsetType = UNSET
 
 
-def left(part: Any) -> Remains | None:
+def left(part: Any) -> Salvaged | None:
     typed, findings = convert(part, Part)
     assert typed is None
-    return remains(part, Part, findings)
+    return salvage(part, Part, findings)
 
 
 def test_a_wrong_member_leaves_the_others() -> None:
@@ -43,7 +43,7 @@ def test_an_object_without_what_it_needs_goes_as_a_whole() -> None:
     found = left({"links": [{"label": "a"}, {"url": "1"}, {"url": 2}, {"url": "3"}]})
     assert found is not None
     assert found.typed == Part(links=[Link(url="1"), Link(url="3")])
-    pointers = [found.before(Finding(f"/links/{n}/url", "c", "m")).pointer for n in (0, 1)]
+    pointers = [found.as_sent(Finding(f"/links/{n}/url", "c", "m")).pointer for n in (0, 1)]
     assert pointers == ["/links/1/url", "/links/3/url"]
 
 
@@ -74,8 +74,8 @@ def test_every_url_that_remains_is_one_of_the_part_and_found_where_it_stands(par
     typed, findings = convert(part, Part)
     if typed is not None:
         return
-    found = remains(part, Part, findings)
+    found = salvage(part, Part, findings)
     assert found is not None
     for at, link in enumerate(found.typed.links or ()):
-        _, name, position, member = found.before(Finding(f"/links/{at}/url", "c", "m")).pointer.split("/")
+        _, name, position, member = found.as_sent(Finding(f"/links/{at}/url", "c", "m")).pointer.split("/")
         assert part[name][int(position)][member] == link.url

@@ -178,7 +178,7 @@ async def _last_sync(context: PageContext) -> LastSyncCard:
         facts.insert(1, Fact("Key", f"{context.tenant}:{last.key_version}", code=True))
     mark = None
     if href:
-        health = await context.services.health.told(context.tenant)
+        health = await context.services.health.report(context.tenant)
         mark = SYNC_MARKS[health["status"]]
     name = last.payload_type.capitalize()
     return LastSyncCard(

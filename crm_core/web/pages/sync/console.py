@@ -69,7 +69,7 @@ async def export_log(context: PageContext) -> Response:
 
 
 async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
-    health = await context.services.health.told(context.tenant)
+    health = await context.services.health.report(context.tenant)
     picked = {name: request.args.get(name, "") for name in ("status", "payload_type", "id")}
     entries, following = await _entries(context, picked)
     period = next((one for one in PERIODS if one.name == request.args.get("period")), PERIODS[0])
