@@ -1,6 +1,6 @@
-"""An instance in the tests' own process: the real use cases over the real default store, its clock and faults set.
+"""An instance in the tests' process: the real use cases and store, with a clock and faults that tests set.
 
-What is pushed here is signed as a platform would; nothing goes over a wire.
+Pushes are signed as a platform signs them; nothing goes over a network.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Clock:
         return self.moment
 
     def forward(self, seconds: float) -> None:
-        """Move on, or back."""
+        """Move the clock, backwards if negative."""
         self.moment += timedelta(seconds=seconds)
 
 
 class Faulty(TinyDBBackend):
-    """The default store with a fault that a test sets: raised before a commit, or after it was made."""
+    """The default store with a fault that a test sets: raised before or after a commit."""
 
     before: Exception | None = None
     after: Exception | None = None
@@ -53,7 +53,7 @@ class Faulty(TinyDBBackend):
 
 @dataclass
 class World:
-    """An instance in this process, under a clock of its own."""
+    """An instance in this process, with its own clock."""
 
     services: Services
     backend: Faulty
@@ -63,7 +63,7 @@ class World:
     def push(
         self, data: Any = None, *, kind: str = "branding", raw: bytes | None = None, **members: Any
     ) -> PushRequest:
-        """A push signed now; ``raw`` stands in for the body."""
+        """A push signed now; ``raw`` replaces the body."""
         number = next(self.serial)
         envelope = {"tenant": "northwind", "type": kind, "version": number, "data": data, **members}
         body = msgspec.json.encode(envelope) if raw is None else raw

@@ -25,7 +25,7 @@ from crm_core.sync.salvage import Salvaged, salvage
 from crm_core.workspace import Section
 
 _SET: Final = {"set": True}
-_OLD, _NEW = object(), object()  # stand for a secret while sections are compared: a new one is a change
+_OLD, _NEW = object(), object()  # replace secrets while sections are compared: a new one is a change
 
 
 class SectionOutcome(msgspec.Struct, frozen=True):
@@ -72,8 +72,8 @@ def outcome_of(
     base = without_secrets(before.data, members) if before is not None else {}
     wanted = frozen(without_nulls(merge_patch(base, part) if strategy == "merge" else part))
     stored = () if before is None or strategy != "merge" else _stored_secrets(members, before)
-    kept = [(member, pointer) for member, pointer in stored if not _patches(part, member.path)]
-    return _outcome(name, prefix, before, wanted, payload_type, kept)
+    unpatched = [(member, pointer) for member, pointer in stored if not _patches(part, member.path)]
+    return _outcome(name, prefix, before, wanted, payload_type, unpatched)
 
 
 def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType) -> SectionOutcome:
@@ -91,9 +91,9 @@ def _outcome(  # noqa: PLR0917 -- the parts of an outcome in their order
     before: Section | None,
     wanted: Any,
     payload_type: PayloadType,
-    kept: list[tuple[SecretMember, str]],
+    stored: list[tuple[SecretMember, str]],
 ) -> SectionOutcome:
-    """The outcome of a section's data. ``kept``: the stored secrets that stay, if they go to the same place."""
+    """The outcome of a section's data. ``stored``: the secrets that stay, if they are sent to the same place."""
     section = payload_type.SECTION
     assert section is not None
     valid, findings = convert(wanted, section)
@@ -102,8 +102,8 @@ def _outcome(  # noqa: PLR0917 -- the parts of an outcome in their order
         return SectionOutcome(name, prefix, before, {}, None, {}, {}, found, (), salvage(wanted, section, findings))
     members = secret_members(section)
     base, sealed = (without_secrets(before.data, members), before.sealed) if before else ({}, {})
-    moved = {member: places for member, _ in kept if (places := _moved(member, base, wanted))}
-    old_secrets = {pointer: sealed[pointer] for member, pointer in kept if member not in moved}
+    moved = {member: places for member, _ in stored if (places := _moved(member, base, wanted))}
+    old_secrets = {pointer: sealed[pointer] for member, pointer in stored if member not in moved}
     new_secrets = {pointer_to(*m.path): value for m in members if (value := value_at(wanted, m.path)) is not None}
     return SectionOutcome(
         name=name,

@@ -33,21 +33,21 @@ from contract.box import BRANDING, PLAN, SMTP, WORKSPACE, Box, pointers, problem
 def test_one_bad_section_refuses_all(box: Box, bad: dict[str, Any], status: int, code: str, pointer: str) -> None:
     """Nothing of the good sections is applied, and no version is taken."""
     before = box.health()["sections"]
-    told = problem(box.push("combined", {"branding": {"title": "Half"}, **bad}), status, code)
-    assert pointer in pointers(told)
+    refusal = problem(box.push("combined", {"branding": {"title": "Half"}, **bad}), status, code)
+    assert pointer in pointers(refusal)
     assert box.health()["sections"] == before
 
 
 def test_the_sections_share_version_revision_and_request(box: Box) -> None:
     """One push, one revision; changes start with their section."""
     data = {"branding": BRANDING, "features": {"plan": PLAN}, "smtp": SMTP, "workspace": WORKSPACE}
-    told = box.applied("combined", data)
+    answer = box.applied("combined", data)
     sections = box.health()["sections"]
     assert sections.keys() == data.keys()
     assert {(one["version"], one["revision"], one["request_id"]) for one in sections.values()} == {
-        (told["version"], told["revision"], told["request_id"])
+        (answer["version"], answer["revision"], answer["request_id"])
     }
-    assert {change["pointer"].split("/")[1] for change in told["changes"]} == data.keys()
+    assert {change["pointer"].split("/")[1] for change in answer["changes"]} == data.keys()
     assert box.bootstrap()["last_sync"]["type"] == "combined"
 
 
@@ -67,7 +67,7 @@ def test_a_combined_push_holds_one_section_at_least(box: Box, data: dict[str, An
 
 def test_errors_of_all_sections_are_told_at_once(box: Box) -> None:
     """Each with the pointer into the body as sent."""
-    told = problem(
+    refusal = problem(
         box.push("combined", {"branding": {"title": 1}, "smtp": {"port": "x"}, "nowhere": {}}), 422, "invalid_payload"
     )
-    assert pointers(told) == {"/data/branding/title", "/data/smtp/port", "/data/nowhere"}
+    assert pointers(refusal) == {"/data/branding/title", "/data/smtp/port", "/data/nowhere"}

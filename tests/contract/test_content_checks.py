@@ -63,8 +63,8 @@ def test_a_verified_push_that_is_refused_stands_in_the_chain(
     before = box.public()
     body = json.dumps(made(box, **members) if members else [1]).encode()
     signed = box.sign("branding", body)
-    told = problem(box.push("branding", raw=body, headers=dict(signed)), status, code)
-    entry = box.entry(told["request_id"])
+    refusal = problem(box.push("branding", raw=body, headers=dict(signed)), status, code)
+    entry = box.entry(refusal["request_id"])
     assert (entry["status"], entry["error_code"], entry["signature_result"]) == ("rejected", code, "valid")
     assert entry["seq"] >= 1
     assert len(entry["entry_hash"]) == len(entry["prev_hash"]) == 64
@@ -73,7 +73,7 @@ def test_a_verified_push_that_is_refused_stands_in_the_chain(
     assert (entry["payload_version"] is None) == (code == "invalid_envelope")
     assert box.public() == before
     again = problem(box.push("branding", raw=body, headers=dict(signed)), 409, "replayed_nonce")
-    assert again["original"]["request_id"] == told["request_id"]
+    assert again["original"]["request_id"] == refusal["request_id"]
     assert again["original"]["status"] == "rejected"
     assert again["original"].keys() == {"request_id", "received_at", "status", "version"}
 
@@ -81,8 +81,8 @@ def test_a_verified_push_that_is_refused_stands_in_the_chain(
 def test_every_fault_of_the_envelope_is_told_at_once(box: Box) -> None:
     """Pointers are into the body as sent."""
     body = json.dumps({"tenant": 5, "versoin": 1, "type": "branding", "mode": "maybe"}).encode()
-    told = problem(box.push("branding", raw=body), 400, "invalid_envelope")
-    assert pointers(told) == {"/tenant", "/versoin", "/version", "/data", "/mode"}
+    refusal = problem(box.push("branding", raw=body), 400, "invalid_envelope")
+    assert pointers(refusal) == {"/tenant", "/versoin", "/version", "/data", "/mode"}
 
 
 def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
@@ -94,7 +94,7 @@ def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
         "logo_url": "https://user:secret@example.com/logo.png",
         "no~such/member": 1,
     }
-    told = problem(box.push("branding", data, envelope={"version": next(box.versions)}), 422, "invalid_payload")
+    refusal = problem(box.push("branding", data, envelope={"version": next(box.versions)}), 422, "invalid_payload")
     assert {
         "/data/title",
         "/data/colors/primary",
@@ -103,18 +103,18 @@ def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
         "/data/footer/links/1/label",
         "/data/logo_url",
         "/data/no~0such~1member",
-    } == pointers(told)
-    assert all(error["message"] and error["code"] for error in told["errors"])
+    } == pointers(refusal)
+    assert all(error["message"] and error["code"] for error in refusal["errors"])
 
 
 def test_no_more_than_a_thousand_faults_are_listed_and_one_tenant_holds_up_no_other(box: Box) -> None:
     """The rest is told as more; a push of nothing but faults costs less than four seconds of processor time."""
     data = {"footer": {"links": [{}] * 60_000}}
     before = box.spent()
-    told = problem(box.push("branding", data, envelope={"version": next(box.versions)}), 422, "invalid_payload")
+    refusal = problem(box.push("branding", data, envelope={"version": next(box.versions)}), 422, "invalid_payload")
     assert box.spent() - before < 4
-    assert len(told["errors"]) == 1001
-    assert told["errors"][-1]["code"] == "more_errors"
+    assert len(refusal["errors"]) == 1001
+    assert refusal["errors"][-1]["code"] == "more_errors"
 
 
 def test_the_version_comes_before_the_schema(box: Box) -> None:
@@ -141,8 +141,8 @@ def test_an_applied_payload_is_refused_under_another_nonce(box: Box) -> None:
     version = next(box.versions)
     body = box.body("branding", BRANDING, version=version)
     first = box.push("branding", raw=body).json()
-    told = problem(box.push("branding", raw=body), 409, "duplicate_payload")
-    assert told["original"] == {
+    refusal = problem(box.push("branding", raw=body), 409, "duplicate_payload")
+    assert refusal["original"] == {
         "request_id": first["request_id"],
         "received_at": box.entry(first["request_id"])["received_at"],
         "status": "applied",

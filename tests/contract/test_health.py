@@ -48,7 +48,7 @@ def signed(box: Box, tenant: str = "northwind", **how: Any) -> Any:
 
 def test_health_has_the_members_of_the_contract(box: Box) -> None:
     """All of them, in their forms."""
-    told = box.applied("branding", BRANDING)
+    answer = box.applied("branding", BRANDING)
     health = box.health()
     assert health.keys() == {
         *("status", "reasons", "enabled", "instance", "tenant", "expected_key", "accepted_keys", "schemes"),
@@ -59,15 +59,15 @@ def test_health_has_the_members_of_the_contract(box: Box) -> None:
     assert health["schemes"] == ["crm-sync-v1", "rfc9421", "standard-webhooks"]
     assert health["payload_types"] == ["branding", "combined", "features", "smtp", "workspace"]
     assert health["sections"]["branding"] == {
-        "version": told["version"],
-        "min_version": told["version"] + 1,
-        "revision": told["revision"],
-        "applied_at": told["applied_at"],
-        "request_id": told["request_id"],
+        "version": answer["version"],
+        "min_version": answer["version"] + 1,
+        "revision": answer["revision"],
+        "applied_at": answer["applied_at"],
+        "request_id": answer["request_id"],
         "sha256": hashlib.sha256(rfc8785.dumps(BRANDING)).hexdigest(),
     }
-    assert health["last_success"]["request_id"] == told["request_id"]
-    assert health["log_head"] == told["log_head"]
+    assert health["last_success"]["request_id"] == answer["request_id"]
+    assert health["log_head"] == answer["log_head"]
     assert health["roster"]["error"] is None
     assert health["counts"]["24h"].keys() == {"applied", "rejected", "failed", "unverified"}
 
@@ -98,9 +98,9 @@ def test_accepted_keys_lists_every_key_with_its_state(box: Box) -> None:
     }
     assert keys[1]["not_after"].startswith("2020-01-01T00:00:00")
     assert keys[4]["not_before"].startswith("2999-01-01T00:00:00")
-    told = box.applied("branding", {}, tenant="states", key_version=2)
+    answer = box.applied("branding", {}, tenant="states", key_version=2)
     used = {key["key_version"]: key for key in box.health("states")["accepted_keys"]}[2]
-    assert (used["uses"], used["last_used_at"]) == (1, box.entry(told["request_id"], "states")["received_at"])
+    assert (used["uses"], used["last_used_at"]) == (1, box.entry(answer["request_id"], "states")["received_at"])
 
 
 def test_a_secret_counts_as_set_in_the_hash_of_a_section(box: Box) -> None:
@@ -127,8 +127,8 @@ def test_signed_health_leaves_no_entry_and_its_nonce_is_used(box: Box) -> None:
     headers = box.sign("health", b"")
     good(box.client.get(f"{box.base()}/sync/health", headers=headers))
     assert good(box.get("sync/log", limit="500"))["items"] == before
-    told = problem(box.client.get(f"{box.base()}/sync/health", headers=headers), 409, "replayed_nonce")
-    assert told["original"]["request_id"]
+    refusal = problem(box.client.get(f"{box.base()}/sync/health", headers=headers), 409, "replayed_nonce")
+    assert refusal["original"]["request_id"]
     for answer, code in (
         (signed(box, timestamp=1_600_000_000), "timestamp_out_of_window"),
         (signed(box, key_version=9), "key_unknown"),

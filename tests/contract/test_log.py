@@ -60,15 +60,15 @@ def test_an_applied_push_is_told_in_full(box: Box) -> None:
     """Nothing that was known is null."""
     body = box.body("branding", {"title": "full"})
     signed = box.sign("branding", body)
-    told = good(box.push("branding", raw=body, headers={**signed, "X-Request-Id": "mine.1:a_b-C"}))
-    entry = box.entry(told["request_id"])
+    answer = good(box.push("branding", raw=body, headers={**signed, "X-Request-Id": "mine.1:a_b-C"}))
+    entry = box.entry(answer["request_id"])
     wanted = {
-        "seq": told["log_head"]["seq"],
-        "entry_hash": told["log_head"]["hash"],
+        "seq": answer["log_head"]["seq"],
+        "entry_hash": answer["log_head"]["hash"],
         "instance": "eu1",
         "tenant": "northwind",
         "payload_type": "branding",
-        "payload_version": told["version"],
+        "payload_version": answer["version"],
         "mode": "apply",
         "scheme": "crm-sync-v1",
         "key_version": 2,
@@ -81,8 +81,8 @@ def test_an_applied_push_is_told_in_full(box: Box) -> None:
         "nonce": signed["Sync-Nonce"],
         "payload_sha256": hashlib.sha256(body).hexdigest(),
         "payload_bytes": len(body),
-        "revision": told["revision"],
-        "changes_count": len(told["changes"]),
+        "revision": answer["revision"],
+        "changes_count": len(answer["changes"]),
         "actor": "key:2",
         "count": 1,
     }
@@ -93,10 +93,10 @@ def test_an_applied_push_is_told_in_full(box: Box) -> None:
 
 def test_a_preview_is_logged_without_a_revision(box: Box) -> None:
     """Its changes are counted all the same."""
-    told = box.applied("branding", {"title": "seen"}, envelope={"mode": "preview"})
-    entry = box.entry(told["request_id"])
+    answer = box.applied("branding", {"title": "seen"}, envelope={"mode": "preview"})
+    entry = box.entry(answer["request_id"])
     assert (entry["status"], entry["mode"], entry["revision"]) == ("previewed", "preview", None)
-    assert entry["changes_count"] == len(told["changes"])
+    assert entry["changes_count"] == len(answer["changes"])
 
 
 def test_the_chain_can_be_recomputed_from_the_list(box: Box) -> None:
@@ -235,9 +235,9 @@ def test_verify_finds_the_chain_whole_and_knows_its_heads(box: Box) -> None:
     """While the server runs; a head that was told is in the chain, another one is not."""
     head = box.applied("branding", BRANDING)["log_head"]
     box.applied("branding", BRANDING)
-    told = f"{head['seq']}:{head['hash']}"
+    answer = f"{head['seq']}:{head['hash']}"
     box.crm("log", "verify", "--tenant", "northwind")
-    box.crm("log", "verify", "--tenant", "northwind", "--head", told)
+    box.crm("log", "verify", "--tenant", "northwind", "--head", answer)
     box.crm("log", "verify", "--tenant", "northwind", "--head", f"{head['seq']}:{'f' * 64}", code=1)
     endless = box.crm("log", "verify", "--tenant", "northwind", "--head", f"{'9' * 5000}:{'f' * 64}", code=1)
     assert "SEQ:HASH" in endless

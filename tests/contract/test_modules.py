@@ -39,7 +39,7 @@ def plan(*features: str) -> dict[str, Any]:
 
 def test_without_a_plan_the_default_plan_holds(box: Box) -> None:
     """Customers and tasks; everything else in the catalog says why it is not there."""
-    told = box.applied("features", {})
+    answer = box.applied("features", {})
     assert reasons(box) == {
         "customers": None,
         "deals": "not_in_plan",
@@ -50,7 +50,7 @@ def test_without_a_plan_the_default_plan_holds(box: Box) -> None:
         "fleet": "not_in_plan",
         "shop": "not_in_plan",
     }
-    assert told["modules"] == {name: one["state"] for name, one in modules(box).items()}
+    assert answer["modules"] == {name: one["state"] for name, one in modules(box).items()}
 
 
 def test_a_module_needs_its_view_key_and_all_it_requires(box: Box) -> None:
@@ -114,8 +114,8 @@ def test_a_push_may_name_order_and_draw_a_module(box: Box) -> None:
 )
 def test_a_push_that_names_a_blocked_module_in_any_way_is_refused(box: Box, data: dict[str, Any], pointer: str) -> None:
     """By name or by group; it can neither grant nor take."""
-    told = problem(box.push("features", data), 403, "module_blocked")
-    assert pointers(told) == {pointer}
+    refusal = problem(box.push("features", data), 403, "module_blocked")
+    assert pointers(refusal) == {pointer}
 
 
 @pytest.mark.parametrize(
@@ -167,17 +167,17 @@ def test_vain_overrides_are_warnings(box: Box) -> None:
         "plan": plan("tasks.*", "deals.create"),
         "overrides": {"tasks.view": True, "reports.view": False, "deals.view": True, "customers.view": False},
     }
-    told = box.applied("features", data)
-    warned = {warning["pointer"]: warning["code"] for warning in told["warnings"]}
+    answer = box.applied("features", data)
+    warned = {warning["pointer"]: warning["code"] for warning in answer["warnings"]}
     assert warned == dict.fromkeys((f"/data/overrides/{key}" for key in data["overrides"]), "no_effect")
-    assert all(warning.keys() == {"pointer", "code", "message"} for warning in told["warnings"])
+    assert all(warning.keys() == {"pointer", "code", "message"} for warning in answer["warnings"])
 
 
 def test_weak_contrast_is_a_warning(box: Box) -> None:
     """Under WCAG AA; strong contrast is none."""
-    told = box.applied("branding", {"colors": {"text": "#888888", "background": "#999999"}})
-    assert told["warnings"]
-    assert told["warnings"][0]["pointer"].startswith("/data/colors")
+    answer = box.applied("branding", {"colors": {"text": "#888888", "background": "#999999"}})
+    assert answer["warnings"]
+    assert answer["warnings"][0]["pointer"].startswith("/data/colors")
     assert box.applied("branding", {"colors": {"text": "#000000", "background": "#ffffff"}})["warnings"] == []
 
 
@@ -188,8 +188,8 @@ def test_taking_away_a_module_in_use_is_a_warning(box: Box) -> None:
     made = box.client.post(f"{box.base()}/tasks", headers=writer, json={"name": "Call back"})
     assert made.status_code == 201, made.text
     preview = box.applied("features", {"plan": plan("customers.*")}, envelope={"mode": "preview"})
-    told = box.applied("features", {"plan": plan("customers.*")})
-    for answer in (preview, told):
+    response = box.applied("features", {"plan": plan("customers.*")})
+    for answer in (preview, response):
         assert [warning["code"] for warning in answer["warnings"]] == ["module_in_use"]
         assert "tasks" in answer["warnings"][0]["message"]
     assert box.applied("features", {"plan": plan("deals.*")})["warnings"] == []

@@ -15,35 +15,35 @@ def _known_branding(box: Box) -> None:
     box.applied("branding", BRANDING)
 
 
-def changed(told: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def changed(response: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The changes of an answer by pointer."""
-    assert all(change.keys() == {"pointer", "from", "to"} for change in told["changes"])
-    return {change["pointer"]: (change["from"], change["to"]) for change in told["changes"]}
+    assert all(change.keys() == {"pointer", "from", "to"} for change in response["changes"])
+    return {change["pointer"]: (change["from"], change["to"]) for change in response["changes"]}
 
 
 def test_a_preview_tells_what_would_change_and_changes_nothing(box: Box) -> None:
     """Neither sections nor version nor payload are taken; revision and moment are null."""
     before, bootstrap = box.health(), box.bootstrap()
     body = box.body("branding", {"title": "Preview"}, mode="preview", version=5_000)
-    told = box.applied("branding", None, raw=body)
-    assert (told["status"], told["revision"], told["applied_at"]) == ("previewed", None, None)
-    assert changed(told)["/branding/title"] == (BRANDING["title"], "Preview")
+    answer = box.applied("branding", None, raw=body)
+    assert (answer["status"], answer["revision"], answer["applied_at"]) == ("previewed", None, None)
+    assert changed(answer)["/branding/title"] == (BRANDING["title"], "Preview")
     after = box.health()
     assert after["sections"] == before["sections"]
     assert box.bootstrap() == bootstrap
-    assert after["log_head"]["seq"] == before["log_head"]["seq"] + 1 == told["log_head"]["seq"]
-    assert after["log_head"] == told["log_head"]
+    assert after["log_head"]["seq"] == before["log_head"]["seq"] + 1 == answer["log_head"]["seq"]
+    assert after["log_head"] == answer["log_head"]
     again = box.applied("branding", None, raw=body)
-    assert changed(again) == changed(told)
+    assert changed(again) == changed(answer)
 
 
 def test_a_preview_uses_its_nonce(box: Box) -> None:
     """The same request again is a replay whose original was previewed."""
     body, nonce = box.body("branding", {"title": "P"}, mode="preview"), "preview-" + "n" * 20
     first = box.applied("branding", None, raw=body, nonce=nonce)
-    told = problem(box.push("branding", raw=body, nonce=nonce), 409, "replayed_nonce")
-    assert told["original"]["request_id"] == first["request_id"]
-    assert told["original"]["status"] == "previewed"
+    refusal = problem(box.push("branding", raw=body, nonce=nonce), 409, "replayed_nonce")
+    assert refusal["original"]["request_id"] == first["request_id"]
+    assert refusal["original"]["status"] == "previewed"
 
 
 def test_a_preview_runs_every_check(box: Box) -> None:
@@ -58,17 +58,17 @@ def test_a_preview_tells_the_modules_as_they_would_be(box: Box) -> None:
     """What is told is not what is."""
     box.applied("features", {"plan": PLAN})
     small = {"plan": {"code": "s", "features": ["customers.*"]}}
-    told = box.applied("features", small, envelope={"mode": "preview"})
-    assert told["modules"]["deals"] == "unavailable"
+    answer = box.applied("features", small, envelope={"mode": "preview"})
+    assert answer["modules"]["deals"] == "unavailable"
     states = {module["module"]: module["state"] for module in box.bootstrap()["modules"]}
     assert states["deals"] == "available"
 
 
 def test_replace_is_the_whole_section(box: Box) -> None:
     """What the push leaves out is gone, and each place that changed is told."""
-    told = box.applied("branding", {"title": "Only"})
+    answer = box.applied("branding", {"title": "Only"})
     assert box.public() == {"branding": {"title": "Only"}}
-    assert changed(told) == {
+    assert changed(answer) == {
         "/branding/title": (BRANDING["title"], "Only"),
         "/branding/colors/primary": ("#0b5fff", None),
         "/branding/colors/sidebar": ("#10243e", None),
@@ -88,12 +88,12 @@ def test_a_merge_patches_the_section(box: Box) -> None:
     """RFC 7396: objects merge, null removes, arrays are replaced; only what differs is told."""
     links = [{"label": "A", "url": "https://example.com/a"}]
     patch = {"title": None, "colors": {"primary": None, "accent": "#112233"}, "footer": {"links": links}}
-    told = box.applied("branding", patch, envelope={"strategy": "merge"})
+    answer = box.applied("branding", patch, envelope={"strategy": "merge"})
     assert box.public()["branding"] == {
         "colors": {"sidebar": "#10243e", "accent": "#112233"},
         "footer": {"text": "Nordwind GmbH", "links": links},
     }
-    assert changed(told).keys() == {
+    assert changed(answer).keys() == {
         "/branding/title",
         "/branding/colors/primary",
         "/branding/colors/accent",
@@ -110,22 +110,22 @@ def test_a_merge_starts_from_nothing_where_there_is_no_section(box: Box) -> None
 def test_a_merge_is_judged_by_its_outcome(box: Box) -> None:
     """A patch that leaves something that does not fit is refused, whatever it says itself."""
     box.applied("features", {"plan": PLAN})
-    told = problem(
+    refusal = problem(
         box.push("features", {"plan": {"code": None}}, envelope={"strategy": "merge"}), 422, "invalid_payload"
     )
-    assert pointers(told) == {"/data/plan/code"}
+    assert pointers(refusal) == {"/data/plan/code"}
 
 
 def test_a_push_that_changes_nothing_is_applied_with_no_changes(box: Box) -> None:
     """It is another revision all the same."""
     before = box.health()["sections"]["branding"]["revision"]
-    told = box.applied("branding", BRANDING)
-    assert told["changes"] == []
-    assert told["revision"] == before + 1
+    answer = box.applied("branding", BRANDING)
+    assert answer["changes"] == []
+    assert answer["revision"] == before + 1
 
 
 def test_pointers_of_changes_are_escaped(box: Box) -> None:
     """RFC 6901: feature keys hold no slash, but the pointer is one all the same."""
     box.applied("features", {})
-    told = box.applied("features", {"overrides": {"deals.export": True}})
-    assert changed(told) == {"/features/overrides/deals.export": (None, True)}
+    answer = box.applied("features", {"overrides": {"deals.export": True}})
+    assert changed(answer) == {"/features/overrides/deals.export": (None, True)}

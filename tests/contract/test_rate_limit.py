@@ -37,9 +37,9 @@ def test_past_the_limit_attempts_are_told_to_wait_and_good_pushes_pass(box: Box)
         box.push("branding", BRANDING, path="/i/us9/t/northwind/api/v1/sync/branding"),
     ]
     for answer in refused:
-        told = problem(answer, 429, "rate_limited")
+        refusal = problem(answer, 429, "rate_limited")
         assert 1 <= int(answer.headers["retry-after"]) <= 61
-        assert "original" not in told
+        assert "original" not in refusal
     assert box.applied("branding", {"title": "passes"})["status"] == "applied"
     problem(box.push("branding", {"title": 5}), 422, "invalid_payload")
     assert good(box.client.get(f"{box.base()}/sync/health", headers=box.sign("health", b"")))["enabled"]

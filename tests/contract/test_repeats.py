@@ -24,11 +24,11 @@ def test_a_repeat_of_an_applied_push_is_answered_with_its_original(box: Box) -> 
     first = box.applied("branding", None, raw=body, nonce=nonce)
     after = box.health()
     for _ in range(5):
-        told = good(box.push("branding", raw=body, nonce=nonce))
-        assert told["status"] == "already_applied"
-        assert told["original"]["request_id"] == first["request_id"]
-        assert told["original"]["version"] == first["version"]
-        entry = box.entry(told["request_id"])
+        answer = good(box.push("branding", raw=body, nonce=nonce))
+        assert answer["status"] == "already_applied"
+        assert answer["original"]["request_id"] == first["request_id"]
+        assert answer["original"]["version"] == first["version"]
+        entry = box.entry(answer["request_id"])
         assert (entry["seq"], entry["prev_hash"], entry["status"]) == (None, None, "applied")
     health = box.health()
     assert health["log_head"] == after["log_head"]
@@ -55,6 +55,6 @@ def test_twins_at_the_same_moment_are_one_push_and_its_repeat(box: Box) -> None:
     headers, address = box.sign("branding", body, nonce=nonce), f"{box.client.base_url}{box.base()}/sync/branding"
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda _: httpx.post(address, content=body, headers=headers), range(12)))
-    told = sorted(good(answer)["status"] for answer in answers)
-    assert told == ["already_applied"] * 11 + ["applied"]
+    response = sorted(good(answer)["status"] for answer in answers)
+    assert response == ["already_applied"] * 11 + ["applied"]
     problem(box.push("branding", raw=body), 409, "duplicate_payload")

@@ -60,8 +60,8 @@ def test_a_standard_webhook_is_applied_and_the_key_that_matched_is_logged(box: B
     """It names none: each active one is tried; unknown entries are passed over; the id is the nonce."""
     body = box.body("branding", BRANDING)
     headers = webhook(body, f"msg_{version}", key=key_of(version=version), extra="v1a,AAAA v1,%%% ")
-    told = good(post(box, body, headers))
-    entry = box.entry(told["request_id"])
+    answer = good(post(box, body, headers))
+    entry = box.entry(answer["request_id"])
     assert (entry["scheme"], entry["key_version"], entry["nonce"]) == ("standard-webhooks", version, f"msg_{version}")
     problem(post(box, body, headers), 409, "replayed_nonce")
 
@@ -69,8 +69,8 @@ def test_a_standard_webhook_is_applied_and_the_key_that_matched_is_logged(box: B
 def test_a_standard_webhook_must_name_the_instance(box: Box) -> None:
     """It does not sign the address, so the same body would be good elsewhere."""
     body = box.body("branding", BRANDING, instance=None)
-    told = problem(post(box, body, webhook(body, "msg_i", key=key_of())), 400, "invalid_envelope")
-    assert pointers(told) == {"/instance"}
+    refusal = problem(post(box, body, webhook(body, "msg_i", key=key_of())), 400, "invalid_envelope")
+    assert pointers(refusal) == {"/instance"}
     body = box.body("branding", BRANDING, instance="us9")
     problem(post(box, body, webhook(body, "msg_j", key=key_of())), 403, "tenant_mismatch")
 
@@ -94,23 +94,23 @@ def test_a_standard_webhook_that_is_not_right_is_refused(box: Box, how: Any, sta
 def test_without_an_active_key_no_webhook_is_tried(box: Box) -> None:
     """key_inactive, as for a scheme that names its key."""
     body = box.body("branding", BRANDING, "expired")
-    told = problem(post(box, body, webhook(body, "m", key=key_of("expired", 1)), "expired"), 401, "key_inactive")
-    assert box.entry(told["request_id"], "expired")["signature_result"] == "inactive_key"
+    refusal = problem(post(box, body, webhook(body, "m", key=key_of("expired", 1)), "expired"), 401, "key_inactive")
+    assert box.entry(refusal["request_id"], "expired")["signature_result"] == "inactive_key"
 
 
 def test_a_message_signature_is_applied_once(box: Box) -> None:
     """RFC 9421 over method, path and digest."""
     body, path = box.body("branding", BRANDING), f"{box.base()}/sync/branding"
     headers = message(path, body, "n-1.with.dots")
-    told = good(post(box, body, headers))
-    assert box.entry(told["request_id"])["scheme"] == "rfc9421"
+    answer = good(post(box, body, headers))
+    assert box.entry(answer["request_id"])["scheme"] == "rfc9421"
     problem(post(box, body, headers), 409, "replayed_nonce")
     other = box.body("branding", {"title": "other"})
     problem(post(box, other, message(path, body, "n-2")), 401, "signature_invalid")
-    told = problem(
+    answer = problem(
         post(box, body, message(path, body, "n-3", covered='"@method" "@path"')), 401, "signature_incomplete"
     )
-    assert box.entry(told["request_id"])["signature_result"] == "invalid"
+    assert box.entry(answer["request_id"])["signature_result"] == "invalid"
     problem(post(box, body, message(path, body, "n-4", key_id="contoso:2")), 401, "key_unknown")
     problem(post(box, body, {**message(path, body, "n-5"), "Signature": "sig=nothing"}), 400, "signature_malformed")
 
@@ -137,8 +137,8 @@ def narrowed(boxes: Boxes) -> Box:
 
 def test_a_key_serves_the_schemes_that_it_is_narrowed_to(narrowed: Box) -> None:
     """Any other is 401 before the signature is looked at; the log has it as unchecked, health says which."""
-    told = problem(narrowed.push("branding", BRANDING), 401, "scheme_not_accepted")
-    entry = narrowed.entry(told["request_id"])
+    refusal = problem(narrowed.push("branding", BRANDING), 401, "scheme_not_accepted")
+    entry = narrowed.entry(refusal["request_id"])
     assert (entry["signature_result"], entry["key_version"]) == ("unchecked", 2)
     body, path = narrowed.body("branding", BRANDING), f"{narrowed.base()}/sync/branding"
     problem(post(narrowed, body, message(path, body, "narrow-1")), 401, "scheme_not_accepted")

@@ -33,15 +33,15 @@ def _known_smtp(box: Box) -> None:
     box.applied("smtp", {**SMTP, "reply_to": f"r{next(box.versions)}@example.com"})
 
 
-def set_in(told: dict[str, Any]) -> dict[str, Any]:
+def set_in(response: dict[str, Any]) -> dict[str, Any]:
     """What the answer's changes say of the password."""
-    return {c["pointer"]: (c["from"], c["to"]) for c in told["changes"] if "password" in c["pointer"]}
+    return {c["pointer"]: (c["from"], c["to"]) for c in response["changes"] if "password" in c["pointer"]}
 
 
 def test_a_merge_keeps_the_password_while_it_goes_to_the_same_place(box: Box) -> None:
     """Left out beside another sender: kept, and no change is told of it."""
-    told = box.applied("smtp", {"from_name": "Other"}, envelope=MERGE)
-    assert [change["pointer"] for change in told["changes"]] == ["/smtp/from_name"]
+    answer = box.applied("smtp", {"from_name": "Other"}, envelope=MERGE)
+    assert [change["pointer"] for change in answer["changes"]] == ["/smtp/from_name"]
     again = box.applied("smtp", {"password": "another one"}, envelope=MERGE)
     assert set_in(again) == {"/smtp/password": ({"set": True}, {"set": True})}
 
@@ -52,49 +52,51 @@ def test_a_merge_keeps_the_password_while_it_goes_to_the_same_place(box: Box) ->
 )
 def test_a_merge_that_moves_the_server_asks_for_the_password_anew(box: Box, change: dict[str, Any]) -> None:
     """Or the next mail would hand it to a new host; with the password the same push is applied."""
-    told = problem(box.push("smtp", change, envelope=MERGE), 422, "password_required")
-    assert pointers(told) == {"/data/password"}
-    assert told["detail"].startswith(f"{next(iter(change))} changed, ")
+    refusal = problem(box.push("smtp", change, envelope=MERGE), 422, "password_required")
+    assert pointers(refusal) == {"/data/password"}
+    assert refusal["detail"].startswith(f"{next(iter(change))} changed, ")
     box.applied("smtp", {**change, "password": PASSWORD}, envelope=MERGE)
 
 
 def test_the_same_values_sent_again_keep_the_password(box: Box) -> None:
     """What counts is whether they change, not whether they are sent."""
-    told = box.applied("smtp", {name: SMTP[name] for name in ("host", "port", "security", "username")}, envelope=MERGE)
-    assert told["changes"] == []
+    answer = box.applied(
+        "smtp", {name: SMTP[name] for name in ("host", "port", "security", "username")}, envelope=MERGE
+    )
+    assert answer["changes"] == []
 
 
 def test_a_merge_may_remove_the_password(box: Box) -> None:
     """Null takes it away, also together with the host."""
-    told = box.applied("smtp", {"password": None, "host": "mail.example.org"}, envelope=MERGE)
-    assert set_in(told) == {"/smtp/password": ({"set": True}, None)}
+    answer = box.applied("smtp", {"password": None, "host": "mail.example.org"}, envelope=MERGE)
+    assert set_in(answer) == {"/smtp/password": ({"set": True}, None)}
 
 
 def test_a_replace_without_the_password_has_none(box: Box) -> None:
     """The data is the whole desired section."""
-    told = box.applied("smtp", {name: value for name, value in SMTP.items() if name != "password"})
-    assert set_in(told) == {"/smtp/password": ({"set": True}, None)}
+    answer = box.applied("smtp", {name: value for name, value in SMTP.items() if name != "password"})
+    assert set_in(answer) == {"/smtp/password": ({"set": True}, None)}
 
 
 def test_a_password_among_other_faults_is_told_with_them(box: Box) -> None:
     """invalid_payload, and password_required stands in its list."""
-    told = problem(box.push("smtp", {"host": "m.example.org", "port": 99}, envelope=MERGE), 422, "invalid_payload")
-    assert {error["code"] for error in told["errors"]} >= {"password_required"}
-    assert pointers(told) == {"/data/password", "/data/port"}
+    refusal = problem(box.push("smtp", {"host": "m.example.org", "port": 99}, envelope=MERGE), 422, "invalid_payload")
+    assert {error["code"] for error in refusal["errors"]} >= {"password_required"}
+    assert pointers(refusal) == {"/data/password", "/data/port"}
 
 
 def test_the_redacted_form_is_no_password(box: Box) -> None:
     """Who sends back what was shown is told so; nothing is overwritten by it."""
     before = box.health()["sections"]["smtp"]
-    told = problem(box.push("smtp", {"password": {"set": True}}, envelope=MERGE), 422, "invalid_payload")
-    assert pointers(told) == {"/data/password"}
+    refusal = problem(box.push("smtp", {"password": {"set": True}}, envelope=MERGE), 422, "invalid_payload")
+    assert pointers(refusal) == {"/data/password"}
     assert box.health()["sections"]["smtp"] == before
 
 
 def test_a_combined_merge_keeps_it_likewise(box: Box) -> None:
     """The pointer names the section."""
-    told = problem(box.push("combined", {"smtp": {"port": 465}}, envelope=MERGE), 422, "password_required")
-    assert pointers(told) == {"/data/smtp/password"}
+    refusal = problem(box.push("combined", {"smtp": {"port": 465}}, envelope=MERGE), 422, "password_required")
+    assert pointers(refusal) == {"/data/smtp/password"}
     box.applied("combined", {"smtp": {"from_name": "C"}}, envelope=MERGE)
 
 
@@ -156,15 +158,15 @@ def test_no_control_characters_reach_a_mail_header(box: Box, name: str, value: s
 
 def test_encoded_words_are_refused(box: Box) -> None:
     """A reader would decode them into anything."""
-    told = problem(box.push("smtp", {**SMTP, "from_name": "=?utf-8?q?a?="}), 422, "invalid_payload")
-    assert pointers(told) == {"/data/from_name"}
+    refusal = problem(box.push("smtp", {**SMTP, "from_name": "=?utf-8?q?a?="}), 422, "invalid_payload")
+    assert pointers(refusal) == {"/data/from_name"}
 
 
 def test_private_hosts_are_taken_where_the_instance_allows_them(boxes: Boxes) -> None:
     """smtp.allow_private_hosts."""
     box = boxes(settings={"smtp": {"allow_private_hosts": True}})
-    told = box.applied("smtp", {**SMTP, "host": "127.0.0.1", "port": 2525})
-    assert {"pointer": "/smtp/host", "from": None, "to": "127.0.0.1"} in told["changes"]
+    answer = box.applied("smtp", {**SMTP, "host": "127.0.0.1", "port": 2525})
+    assert {"pointer": "/smtp/host", "from": None, "to": "127.0.0.1"} in answer["changes"]
 
 
 def test_a_pushed_password_is_seen_nowhere(boxes: Boxes) -> None:

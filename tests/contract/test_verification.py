@@ -77,13 +77,13 @@ def test_a_failed_check_is_told_and_logged_and_changes_nothing(  # noqa: PLR0917
 ) -> None:
     """Status and code are those of the table; the entry knows what was found until then, and null for the rest."""
     before = box.public()
-    told = problem(box.push("branding", BRANDING, **how), status, code)
+    refusal = problem(box.push("branding", BRANDING, **how), status, code)
     assert box.public() == before
-    entry = box.entry(told["request_id"])
+    entry = box.entry(refusal["request_id"])
     wanted = {
         "status": "rejected",
         "error_code": code,
-        "error_message": told["detail"],
+        "error_message": refusal["detail"],
         "signature_result": result,
         "source_ip": "127.0.0.1",
         "instance": "eu1",
@@ -101,16 +101,16 @@ def test_a_scheme_that_the_roster_leaves_out_is_not_accepted(box: Box) -> None:
     """Standard Webhooks is known but not in the tenant's schemes."""
     headers = {"webhook-id": "m1", "webhook-timestamp": str(int(time.time())), "webhook-signature": "v1,YQ=="}
     bare = dict.fromkeys(("Sync-Key-Version", "Sync-Timestamp", "Sync-Nonce", "Sync-Signature"))
-    told = problem(box.push("branding", BRANDING, headers={**bare, **headers}), 401, "scheme_not_accepted")
-    entry = box.entry(told["request_id"])
+    refusal = problem(box.push("branding", BRANDING, headers={**bare, **headers}), 401, "scheme_not_accepted")
+    entry = box.entry(refusal["request_id"])
     assert (entry["signature_result"], entry["scheme"]) == ("unchecked", "standard-webhooks")
 
 
 def test_a_request_without_any_signature_is_told_so(box: Box) -> None:
     """No header of any scheme: signature_missing, and the log knows no scheme."""
     bare = dict.fromkeys(("Sync-Key-Version", "Sync-Timestamp", "Sync-Nonce", "Sync-Signature"))
-    told = problem(box.push("branding", BRANDING, headers=bare), 401, "signature_missing")
-    assert box.entry(told["request_id"])["scheme"] is None
+    refusal = problem(box.push("branding", BRANDING, headers=bare), 401, "signature_missing")
+    assert box.entry(refusal["request_id"])["scheme"] is None
 
 
 def test_a_repeated_signature_header_is_malformed(box: Box) -> None:
@@ -133,10 +133,10 @@ def test_several_signature_values_may_stand_in_the_header(box: Box) -> None:
 def test_a_timestamp_out_of_window_tells_both_clocks(box: Box) -> None:
     """``skew`` is server time less timestamp."""
     stamp = int(time.time()) - 400
-    told = problem(box.push("branding", BRANDING, timestamp=stamp), 401, "timestamp_out_of_window")
-    assert 400 <= told["skew"] <= 402
-    assert told["skew_seconds"] == 300
-    assert told["server_time"].endswith("Z")
+    refusal = problem(box.push("branding", BRANDING, timestamp=stamp), 401, "timestamp_out_of_window")
+    assert 400 <= refusal["skew"] <= 402
+    assert refusal["skew_seconds"] == 300
+    assert refusal["server_time"].endswith("Z")
 
 
 @pytest.mark.parametrize("offset", [-295, 295])
@@ -147,12 +147,12 @@ def test_a_timestamp_within_the_window_is_taken(box: Box, offset: int) -> None:
 
 def test_a_disabled_receiver_refuses_before_it_looks_at_anything(box: Box) -> None:
     """The body is not even asked for its type; the log of the tenant has it."""
-    told = problem(
+    refusal = problem(
         box.push("branding", BRANDING, tenant="contoso", headers={"Content-Type": "text/plain"}),
         403,
         "receiver_disabled",
     )
-    entry = box.entry(told["request_id"], tenant="contoso")
+    entry = box.entry(refusal["request_id"], tenant="contoso")
     assert (entry["signature_result"], entry["payload_bytes"], entry["nonce"]) == ("unchecked", None, None)
 
 
@@ -209,8 +209,8 @@ def test_a_combined_push_passes_check_8_and_is_judged_by_its_sections(box: Box) 
     """With a narrowed key: its own section passes, another one is refused with its nonce used."""
     assert box.push("combined", {"features": {}}, key_version=7).status_code == 200
     nonce = "combined-" + "n" * 20
-    told = problem(
+    refusal = problem(
         box.push("combined", {"features": {}, "branding": {}}, key_version=7, nonce=nonce), 403, "type_not_allowed"
     )
-    assert box.entry(told["request_id"])["seq"] is not None
+    assert box.entry(refusal["request_id"])["seq"] is not None
     problem(box.push("combined", {"features": {}}, key_version=7, nonce=nonce), 409, "replayed_nonce")

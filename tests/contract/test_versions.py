@@ -56,8 +56,8 @@ def test_each_section_has_a_line_of_its_own(line: Line) -> None:
     """A version must exceed that of its section; current tells which that is."""
     line.applied("branding", BRANDING, envelope={"version": 50})
     line.applied("workspace", WORKSPACE, envelope={"version": 7})
-    told = problem(line.push("branding", {"title": "x"}, envelope={"version": 50}), 409, "stale_version")
-    assert told["current"] == {"branding": 50}
+    refusal = problem(line.push("branding", {"title": "x"}, envelope={"version": 50}), 409, "stale_version")
+    assert refusal["current"] == {"branding": 50}
     assert line.health()["sections"]["branding"]["min_version"] == 51
     line.applied("branding", {"title": "x"}, envelope={"version": 51})
 
@@ -67,8 +67,8 @@ def test_combined_must_exceed_every_floor_and_each_section_takes_its_version(lin
     line.applied("branding", BRANDING, envelope={"version": 50})
     line.applied("workspace", WORKSPACE, envelope={"version": 7})
     both = {"workspace": {}, "smtp": {}}
-    told = problem(line.push("combined", both, envelope={"version": 7}), 409, "stale_version")
-    assert told["current"] == {"workspace": 7, "smtp": 0}
+    refusal = problem(line.push("combined", both, envelope={"version": 7}), 409, "stale_version")
+    assert refusal["current"] == {"workspace": 7, "smtp": 0}
     line.applied("combined", {"workspace": {}, "branding": {}}, envelope={"version": 51})
     versions = {name: section["version"] for name, section in line.health()["sections"].items()}
     assert versions == {"branding": 51, "workspace": 51}
@@ -77,8 +77,8 @@ def test_combined_must_exceed_every_floor_and_each_section_takes_its_version(lin
 def test_the_largest_version_is_taken(line: Line) -> None:
     """2^53 - 1, after which the line ends."""
     line.applied("branding", BRANDING, envelope={"version": 2**53 - 1})
-    told = problem(line.push("branding", {"title": "x"}, envelope={"version": 2**53 - 1}), 409, "stale_version")
-    assert told["current"] == {"branding": 2**53 - 1}
+    refusal = problem(line.push("branding", {"title": "x"}, envelope={"version": 2**53 - 1}), 409, "stale_version")
+    assert refusal["current"] == {"branding": 2**53 - 1}
 
 
 def test_a_retired_key_still_counts_and_a_revoked_one_does_not(line: Line) -> None:
@@ -94,8 +94,10 @@ def test_a_retired_key_still_counts_and_a_revoked_one_does_not(line: Line) -> No
     line.keys.insert(0, roster_key(line.tenant, 2, revoked=True))
     line.edited(lambda: len(line.health()["accepted_keys"]) == 2)
     assert line.health()["sections"]["branding"]["min_version"] == 11
-    told = problem(line.push("branding", {"title": "c"}, envelope={"version": 10}, key_version=3), 409, "stale_version")
-    assert told["current"] == {"branding": 10}
+    refusal = problem(
+        line.push("branding", {"title": "c"}, envelope={"version": 10}, key_version=3), 409, "stale_version"
+    )
+    assert refusal["current"] == {"branding": 10}
     line.applied("branding", {"title": "d"}, envelope={"version": 11}, key_version=3)
 
 
@@ -116,8 +118,8 @@ def test_a_restore_does_not_lower_the_floor_and_a_reset_does(line: Line) -> None
     assert restored.json()["version"] == 5
     assert restored.json()["revision"] == first["revision"] + 2
     assert line.public() == {"branding": {"title": "one"}}
-    told = problem(line.push("branding", {"title": "x"}, envelope={"version": 40}), 409, "stale_version")
-    assert told["current"] == {"branding": 40}
+    refusal = problem(line.push("branding", {"title": "x"}, envelope={"version": 40}), 409, "stale_version")
+    assert refusal["current"] == {"branding": 40}
     line.box.crm("tenant", "reset-version", line.tenant, "branding")
     line.applied("branding", {"title": "y"}, envelope={"version": 1})
 
@@ -125,7 +127,7 @@ def test_a_restore_does_not_lower_the_floor_and_a_reset_does(line: Line) -> None
 def test_everything_is_as_it_was_after_a_kill(line: Line) -> None:
     """Floor, used nonce, applied payload, log and sections of what was answered outlive kill -9."""
     body, nonce = line.box.body("branding", BRANDING, line.tenant, version=70), "kill-" + "n" * 20
-    told = line.applied("branding", None, raw=body, nonce=nonce)
+    answer = line.applied("branding", None, raw=body, nonce=nonce)
     refused = problem(line.push("branding", {"title": 5}), 409, "stale_version")
     health = line.health()
     line.box.stop(signal.SIGKILL)
@@ -134,7 +136,7 @@ def test_everything_is_as_it_was_after_a_kill(line: Line) -> None:
     assert line.health()["log_head"] == health["log_head"]
     assert line.box.entry(refused["request_id"], line.tenant)["seq"] == health["log_head"]["seq"]
     replay = problem(line.push("branding", raw=body, nonce=nonce), 409, "replayed_nonce")
-    assert replay["original"]["request_id"] == told["request_id"]
+    assert replay["original"]["request_id"] == answer["request_id"]
     assert problem(line.push("branding", raw=body), 409, "duplicate_payload")["original"]["version"] == 70
     problem(line.push("branding", {"title": "x"}, envelope={"version": 70}), 409, "stale_version")
 

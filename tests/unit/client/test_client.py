@@ -56,7 +56,7 @@ HEALTH = {
 
 @pytest.fixture(params=["plain", "async"])
 def push(request: pytest.FixtureRequest, receiver: Any) -> Callable[..., Any]:
-    """A push through either client; every test of an exchange holds for both."""
+    """A push through either client, so that every test of an exchange runs with both."""
 
     async def call(verb: str = "push", *arguments: Any, pauses: list[Pause] | None = None, **more: Any) -> Any:
         settings: dict[str, Any] = {"retries": QUICK, "watch": (pauses if pauses is not None else []).append}

@@ -48,5 +48,5 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
 
 @pytest.fixture
 async def world(worlds: Worlds) -> World:
-    """A world as it comes."""
+    """A world with default settings."""
     return await worlds()

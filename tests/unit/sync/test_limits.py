@@ -17,7 +17,7 @@ def limit(clock: Clock, per_minute: int = 2) -> UnverifiedLimit:
 
 
 def test_one_entry_counts_all_that_follow_within_the_minute() -> None:
-    """With the seconds until the next one begins; then counting starts anew."""
+    """The entry has the seconds until the next minute, when counting starts again."""
     clock = Clock()
     counted = limit(clock)
     clock.forward(20)
@@ -32,8 +32,8 @@ def test_one_entry_counts_all_that_follow_within_the_minute() -> None:
     assert counted.spend("192.0.2.1", "a") is None
 
 
-def test_tenants_share_the_count_of_a_source_and_have_entries_of_their_own() -> None:
-    """The log of a tenant shows only its own."""
+def test_tenants_share_the_count_of_a_source_but_not_its_entry() -> None:
+    """The log of a tenant counts only its own attempts."""
     counted = limit(Clock(), per_minute=0)
     first, second = counted.spend("192.0.2.1", "a"), counted.spend("192.0.2.1", "b")
     assert first is not None
@@ -43,7 +43,7 @@ def test_tenants_share_the_count_of_a_source_and_have_entries_of_their_own() -> 
 
 
 def test_a_source_without_an_address_has_one_count() -> None:
-    """Sockets, unknown ones, and texts that are no address do not share with addresses."""
+    """Sockets and unknown sources share a count, but not with addresses."""
     counted = limit(Clock(), per_minute=1)
     assert [counted.spend(source, "a") is None for source in (None, "unix", "192.0.2.1", None)] == [
         True,
@@ -54,14 +54,14 @@ def test_a_source_without_an_address_has_one_count() -> None:
 
 
 def test_mapped_addresses_count_as_what_they_map() -> None:
-    """The same machine by another spelling."""
+    """An IPv4 address written as IPv6 counts as the IPv4 address."""
     counted = limit(Clock(), per_minute=1)
     assert counted.spend("192.0.2.1", "a") is None
     assert counted.spend("::ffff:192.0.2.1", "a") is not None
 
 
 def test_the_table_of_sources_is_bounded() -> None:
-    """Past its size the newcomers share one count; those that were there keep theirs."""
+    """Once it is full, new sources share one count; the others continue with their own."""
     counted = limit(Clock(), per_minute=5)
     for number in range(10_000):
         counted.spend(f"10.0.{number >> 8}.{number & 255}", "a")
@@ -71,7 +71,7 @@ def test_the_table_of_sources_is_bounded() -> None:
 
 
 async def test_a_health_request_is_answered_once(world: World) -> None:
-    """The second time it names the first; nothing is written for it."""
+    """The second request is refused and names the first."""
     push = world.push(raw=b"", kind="health")
     await world.services.receiver.verify_health(push)
     with pytest.raises(ReplayedNonce) as refused:

@@ -20,7 +20,7 @@ def attempt(world: World, nonce: str) -> Attempt:
 
 
 def test_a_nonce_is_used_once_and_can_be_given_back(world: World) -> None:
-    """A request that got no answer for a fault of ours may come again; one that got it may not."""
+    """A request that the server failed to answer may be repeated; one that was answered may not."""
     nonces = HealthNonces()
     nonces.use(attempt(world, "first"))
     with pytest.raises(ReplayedNonce) as refusal:

@@ -1,4 +1,4 @@
-"""What a push makes of a section, on any data: secrets apart, changes exact, merges kept to the place they go to."""
+"""The outcome of a push for a section, on any data: secrets apart, exact changes, secrets bound to their place."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def parts(*, nulls: bool) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def stored(outcome: SectionOutcome) -> Section:
-    """The section as it would be kept; sealing is a prefix here."""
+    """The section as it would be stored; sealing is simulated."""
     sealed = {**outcome.old_secrets, **dict.fromkeys(outcome.new_secrets, "sealed")}
     return Section(
         name="talk",
@@ -75,19 +75,19 @@ def stored(outcome: SectionOutcome) -> Section:
     )
 
 
-def made(part: Any, before: Section | None, strategy: Any) -> SectionOutcome:
+def outcome_for(part: Any, before: Section | None, strategy: Any) -> SectionOutcome:
     return outcome_of("talk", part, prefix="/data", strategy=strategy, payload_type=TALK, before=before)
 
 
 def at(data: Any, pointer: str) -> Any:
-    """What stands at a pointer; None where it leads nowhere."""
+    """The value at a pointer; None if there is none."""
     for step in pointer.split("/")[1:]:
         data = data.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(data, dict) else None
     return data
 
 
 def put(data: dict[str, Any], pointer: str, value: Any) -> None:
-    """Set or (None) remove what stands at a pointer."""
+    """Set or (None) remove the value at a pointer."""
     *above, last = (step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
     for step in above:
         data = data.setdefault(step, {})
@@ -98,28 +98,28 @@ def put(data: dict[str, Any], pointer: str, value: Any) -> None:
 
 
 def bare(value: Any) -> Any:
-    """Without empty objects, which no change tells of."""
+    """The value without empty objects, which are no changes."""
     if not isinstance(value, dict):
         return value
-    return {name: kept for name, item in value.items() if (kept := bare(item)) != {}}
+    return {name: inner for name, item in value.items() if (inner := bare(item)) != {}}
 
 
 @given(parts(nulls=False), parts(nulls=True), st.sampled_from(["replace", "merge"]))
-def test_no_secret_stands_in_the_data_or_its_changes(first: Any, second: Any, strategy: str) -> None:
-    """Not in the section, not in what changed, not in a finding; what holds one is shown as set."""
-    before = stored(made(first, None, "replace"))
-    outcome = made(second, before, strategy)
+def test_no_secret_is_in_the_data_or_its_changes(first: Any, second: Any, strategy: str) -> None:
+    """No secret is in the section, its changes or its findings; a member that has one is shown as set."""
+    before = stored(outcome_for(first, None, "replace"))
+    outcome = outcome_for(second, before, strategy)
     assert "SECRET" not in repr((outcome.data, outcome.changes(), outcome.findings, outcome.old_secrets))
     for _, pointer in SECRETS:
-        held = pointer in outcome.new_secrets or pointer in outcome.old_secrets
-        assert at(outcome.data, pointer) == ({"set": True} if held else None)
+        has_secret = pointer in outcome.new_secrets or pointer in outcome.old_secrets
+        assert at(outcome.data, pointer) == ({"set": True} if has_secret else None)
 
 
 @given(parts(nulls=False), parts(nulls=True), st.sampled_from(["replace", "merge"]))
 def test_changes_lead_from_the_section_before_to_the_one_after(first: Any, second: Any, strategy: str) -> None:
-    """Applied one by one they make it; each says what stood there, and none says that nothing changed but a secret."""
-    before = stored(made(first, None, "replace"))
-    outcome = made(second, before, strategy)
+    """Applied one by one the changes make the new section; each has the old value, and differs or is of a secret."""
+    before = stored(outcome_for(first, None, "replace"))
+    outcome = outcome_for(second, before, strategy)
     if outcome.required:
         return
     data = copy.deepcopy(before.data)
@@ -133,23 +133,23 @@ def test_changes_lead_from_the_section_before_to_the_one_after(first: Any, secon
 
 
 @given(parts(nulls=False), parts(nulls=True))
-def test_a_merge_keeps_a_secret_exactly_while_it_goes_to_the_same_place(first: Any, patch: Any) -> None:
-    """Left out: kept, or asked for anew where the place changed; spoken of: as the patch says."""
-    before = stored(made(first, None, "replace"))
-    outcome = made(patch, before, "merge")
+def test_a_merge_keeps_a_secret_only_for_the_same_place(first: Any, patch: Any) -> None:
+    """A secret that the patch leaves out stays, or is required again if its place changed; others are as patched."""
+    before = stored(outcome_for(first, None, "replace"))
+    outcome = outcome_for(patch, before, "merge")
     merged = merge_patch(first, patch)
     for place, pointer in SECRETS:
-        spoken = pointer_spoken_of(patch, pointer)
-        held, same = at(first, pointer) is not None, at(first, place) == at(merged, place)
+        patched = is_patched(patch, pointer)
+        stored_before, same = at(first, pointer) is not None, at(first, place) == at(merged, place)
         name = pointer.rsplit("/", 1)[1]
-        assert (pointer in outcome.old_secrets) is (held and not spoken and same)
-        assert (name in outcome.required) is (held and not spoken and not same)
-        assert outcome.new_secrets.get(pointer) == (at(merged, pointer) if spoken else None)
+        assert (pointer in outcome.old_secrets) is (stored_before and not patched and same)
+        assert (name in outcome.required) is (stored_before and not patched and not same)
+        assert outcome.new_secrets.get(pointer) == (at(merged, pointer) if patched else None)
     assert {finding.code for finding in outcome.findings} == {f"{name}_required" for name in outcome.required}
 
 
-def pointer_spoken_of(patch: Any, pointer: str) -> bool:
-    """Whether a patch sets or removes the member, or what it stands in."""
+def is_patched(patch: Any, pointer: str) -> bool:
+    """Whether a patch sets or removes the member, or an object that contains it."""
     *above, last = pointer.split("/")[1:]
     for step in above:
         if step not in patch:
@@ -161,14 +161,17 @@ def pointer_spoken_of(patch: Any, pointer: str) -> bool:
 
 
 def test_a_number_that_not_every_reader_keeps_exact_is_refused() -> None:
-    """Or the hash that health tells could not be made."""
-    outcome = made({"free": {"a/b": 2**53, "e": -(2**53) + 1}}, None, "replace")
+    """Otherwise the hash in health could not be computed."""
+    outcome = outcome_for({"free": {"a/b": 2**53, "e": -(2**53) + 1}}, None, "replace")
     assert [finding.pointer for finding in outcome.findings] == ["/data/free/a~1b"]
 
 
 @given(parts(nulls=True), parts(nulls=False))
-def test_a_replace_depends_on_nothing_that_was(part: Any, other: Any) -> None:
-    """Null counts as absent; the same push makes the same section whatever it replaces."""
-    alone, over = made(part, None, "replace"), made(part, stored(made(other, None, "replace")), "replace")
+def test_a_replace_does_not_depend_on_the_old_section(part: Any, other: Any) -> None:
+    """Null counts as absent; the same push makes the same section regardless of the one that it replaces."""
+    alone, over = (
+        outcome_for(part, None, "replace"),
+        outcome_for(part, stored(outcome_for(other, None, "replace")), "replace"),
+    )
     assert (alone.data, alone.new_secrets, alone.old_secrets) == (over.data, over.new_secrets, over.old_secrets)
     assert over.required == ()

@@ -1,4 +1,4 @@
-"""Receiving when something goes wrong on our side, or with the clock."""
+"""Receiving during faults of the store, of plugins and of the clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Worlds = Callable[..., Awaitable[World]]
 
 @pytest.mark.parametrize("fault", [StorageFull("full", retry_after=5), StorageUnavailable("away", retry_after=5)])
 async def test_a_store_that_cannot_write_uses_nothing_up(world: World, fault: CrmError) -> None:
-    """The fault is told, the attempt noted as failed, and the very same request is applied once the store can."""
+    """The fault is raised, the attempt is logged as failed, and the same request is applied once the store works."""
     push = world.push({"title": "T"})
     world.backend.before = fault
     with pytest.raises(type(fault)):
@@ -36,8 +36,8 @@ async def test_a_store_that_cannot_write_uses_nothing_up(world: World, fault: Cr
     assert (await world.services.receiver.receive(push)).status == "applied"
 
 
-async def test_a_refusal_that_cannot_be_written_is_our_fault(world: World) -> None:
-    """It is durable before it is told, or it is not told at all."""
+async def test_a_refusal_that_cannot_be_written_is_a_fault(world: World) -> None:
+    """A refusal is durable before it is raised; if it cannot be written, the fault is raised instead."""
     push = world.push({"title": 5})
     world.backend.before = StorageFull("full")
     with pytest.raises(StorageFull):
@@ -48,16 +48,16 @@ async def test_a_refusal_that_cannot_be_written_is_our_fault(world: World) -> No
     assert [entry.status for entry in await world.entries()] == ["rejected", "failed"]
 
 
-async def test_an_answer_that_was_lost_on_its_way_from_the_store_is_looked_up(world: World) -> None:
-    """The commit was made: the push is answered as applied."""
+async def test_a_commit_whose_answer_was_lost_is_looked_up(world: World) -> None:
+    """The commit was made, so the push is answered as applied."""
     world.backend.after = OutcomeUnknown()
     receipt: Any = await world.services.receiver.receive(world.push({"title": "T"}))
     assert (receipt.status, receipt.revision) == ("applied", 1)
     assert receipt.log_head.seq == 1
 
 
-async def test_a_commit_that_was_lost_on_its_way_to_the_store_may_be_sent_again(world: World) -> None:
-    """Nothing is there to be looked up: 503, and the same request is applied."""
+async def test_a_push_whose_commit_was_lost_may_be_sent_again(world: World) -> None:
+    """The commit was not made: StorageUnavailable, and then the same request is applied."""
     push = world.push({"title": "T"})
     world.backend.before = OutcomeUnknown()
     with pytest.raises(StorageUnavailable):
@@ -66,8 +66,8 @@ async def test_a_commit_that_was_lost_on_its_way_to_the_store_may_be_sent_again(
     assert (await world.services.receiver.receive(push)).status == "applied"
 
 
-async def test_what_nobody_foresaw_is_logged_as_failed(world: World) -> None:
-    """The exception goes on to whoever answers; the attempt stands in the log and has used nothing."""
+async def test_an_unexpected_exception_is_logged_as_failed(world: World) -> None:
+    """The exception is raised to the caller; the attempt is logged and its nonce stays unused."""
     push = world.push({"title": "T"})
     world.backend.before = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
@@ -80,7 +80,7 @@ async def test_what_nobody_foresaw_is_logged_as_failed(world: World) -> None:
 
 @pytest.mark.parametrize("moved", [0, 299, 300])
 async def test_a_nonce_is_remembered_as_long_as_its_time_is_accepted(world: World, moved: int) -> None:
-    """To the last second."""
+    """The nonce is refused to the last second of its window."""
     push = world.push({"title": "T"})
     await world.services.receiver.receive(push)
     world.clock.forward(moved)
@@ -88,8 +88,8 @@ async def test_a_nonce_is_remembered_as_long_as_its_time_is_accepted(world: Worl
         await world.services.receiver.receive(push)
 
 
-async def test_past_the_window_it_is_its_time_that_refuses(world: World) -> None:
-    """One second later."""
+async def test_past_the_window_the_timestamp_is_refused(world: World) -> None:
+    """One second after the window the timestamp is refused."""
     push = world.push({"title": "T"})
     await world.services.receiver.receive(push)
     world.clock.forward(301)
@@ -97,8 +97,8 @@ async def test_past_the_window_it_is_its_time_that_refuses(world: World) -> None
         await world.services.receiver.receive(push)
 
 
-async def test_a_wider_window_takes_no_nonce_that_may_have_been_forgotten(worlds: Worlds) -> None:
-    """A restart with a larger skew, or a clock that steps back, opens no door to old requests."""
+async def test_a_wider_window_accepts_no_nonce_that_may_have_been_dropped(worlds: Worlds) -> None:
+    """After a restart with a larger skew, old requests are still refused."""
     world = await worlds(skew=60)
     push = world.push({"title": "T"}, mode="preview")
     await world.services.receiver.receive(push)
@@ -114,7 +114,7 @@ async def test_a_wider_window_takes_no_nonce_that_may_have_been_forgotten(worlds
 
 
 async def test_a_clock_that_steps_back_accepts_no_replay(world: World) -> None:
-    """The nonce was forgotten when its time was over; the clock says it is not."""
+    """A nonce was dropped after its window; a clock that steps back into it does not make it valid again."""
     push = world.push({"title": "T"}, mode="preview")
     await world.services.receiver.receive(push)
     world.clock.forward(400)
@@ -125,7 +125,7 @@ async def test_a_clock_that_steps_back_accepts_no_replay(world: World) -> None:
 
 
 async def test_a_clock_that_stepped_back_shows_in_health(world: World) -> None:
-    """What was written lies ahead of now."""
+    """If the log's newest entry is in the future, health is degraded and names the clock."""
     await world.services.receiver.receive(world.push({"title": "T"}))
     assert (await world.services.health.report("northwind"))["status"] == "ok"
     world.clock.forward(-60)
@@ -134,8 +134,8 @@ async def test_a_clock_that_stepped_back_shows_in_health(world: World) -> None:
     assert "clock" in health["reasons"][0]
 
 
-async def test_an_applied_payload_is_known_as_long_as_its_history(world: World) -> None:
-    """However much later, under a fresh nonce and time."""
+async def test_an_applied_payload_is_refused_as_long_as_its_history(world: World) -> None:
+    """Also much later, with a new nonce and timestamp."""
     push = world.push({"title": "T"})
     await world.services.receiver.receive(push)
     world.clock.forward(10_000_000)
@@ -144,7 +144,7 @@ async def test_an_applied_payload_is_known_as_long_as_its_history(world: World) 
 
 
 async def test_secrets_and_payloads_are_known_under_a_rotated_key(worlds: Worlds) -> None:
-    """The first secret key is used for what is new, the others still open what is there."""
+    """After a rotation of the secret key, stored secrets still open and applied payloads are still refused."""
     world = await worlds()
     smtp = {"host": "smtp.example.com", "port": 587, "security": "tls", "username": "u", "password": "hunter2-hunter2"}
     push = world.push(smtp, kind="smtp")

@@ -1,4 +1,4 @@
-"""What remains of a part that does not fit, and where its findings lie in the part as sent."""
+"""The valid rest of an invalid part, and the pointers of its findings into the part as sent."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ class Part(msgspec.Struct, forbid_unknown_fields=True):
     title: str | UnsetType = UNSET
 
 
-def left(part: Any) -> Salvaged | None:
+def salvaged(part: Any) -> Salvaged | None:
     typed, findings = convert(part, Part)
     assert typed is None
     return salvage(part, Part, findings)
 
 
 def test_a_wrong_member_leaves_the_others() -> None:
-    """It alone is taken out."""
-    found = left({"title": 5, "links": [{"url": "u"}], "nonsense": 1})
+    """Only that member is removed."""
+    found = salvaged({"title": 5, "links": [{"url": "u"}], "nonsense": 1})
     assert found is not None
     assert found.typed == Part(links=[Link(url="u")])
 
 
 def test_an_object_without_what_it_needs_goes_as_a_whole() -> None:
-    """And so does one that lacks it once its wrong member is out; the positions of the rest are those of the part."""
-    found = left({"links": [{"label": "a"}, {"url": "1"}, {"url": 2}, {"url": "3"}]})
+    """An object is also removed if its removed member was required; pointers still lead into the part as sent."""
+    found = salvaged({"links": [{"label": "a"}, {"url": "1"}, {"url": 2}, {"url": "3"}]})
     assert found is not None
     assert found.typed == Part(links=[Link(url="1"), Link(url="3")])
     pointers = [found.as_sent(Finding(f"/links/{n}/url", "c", "m")).pointer for n in (0, 1)]
     assert pointers == ["/links/1/url", "/links/3/url"]
 
 
-def test_nothing_remains_of_what_is_no_object() -> None:
-    """There is nothing to judge."""
-    assert left([1]) is None
-    assert left("x") is None
+def test_nothing_remains_of_a_part_that_is_not_an_object() -> None:
+    """A list and a text have no valid rest."""
+    assert salvaged([1]) is None
+    assert salvaged("x") is None
 
 
 links = st.fixed_dictionaries(
@@ -69,8 +69,8 @@ links = st.fixed_dictionaries(
         },
     )
 )
-def test_every_url_that_remains_is_one_of_the_part_and_found_where_it_stands(part: Any) -> None:
-    """A finding on what remains leads to that very value in the part as sent."""
+def test_every_url_that_remains_is_found_in_the_part_as_sent(part: Any) -> None:
+    """A finding on the rest leads to the same value in the part as sent."""
     typed, findings = convert(part, Part)
     if typed is not None:
         return

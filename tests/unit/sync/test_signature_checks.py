@@ -85,6 +85,6 @@ def test_a_named_key_is_handed_to_schemes_that_may_use_it(
         ((), KeyInactive),
     ],
 )
-def test_where_no_key_is_named_those_that_the_scheme_may_use_are_tried(keys: tuple[Key, ...], expected: Any) -> None:
-    """The newest first; an ended key is key_inactive, keys of other kinds alone are scheme_not_accepted."""
+def test_if_no_key_is_named_those_that_the_scheme_may_use_are_tried(keys: tuple[Key, ...], expected: Any) -> None:
+    """The newest first; a revoked key is key_inactive, only keys of other kinds are scheme_not_accepted."""
     assert chosen(NATIVE, None, *keys) == expected

@@ -1,4 +1,4 @@
-"""What plugins receive in a push: they may read all of it and change none."""
+"""Plugins may read everything that they receive in a push and change none of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sync_world import World
 Worlds = Callable[..., Awaitable[World]]
 
 WRITER = '''
-"""Writes into everything that it receives, and goes on where it is refused."""
+"""Writes into everything that it receives, and continues if it is refused."""
 import msgspec
 from crm_core.plugin import hookimpl
 from crm_core.plugin.payload import Entitlements, PayloadType
@@ -53,7 +53,7 @@ class TalkType(PayloadType):
         part.word = "validate"
         attempt(lambda: part.free["inner"].append("validate"))
         attempt(lambda: part.names.clear())
-        attempt(lambda: self.parts["talk"].update(word="kept"))
+        attempt(lambda: self.parts["talk"].update(word="stored"))
         attempt(lambda: context.options.words.append("w"))
         SEEN.append(list(context.options.words))
         return ()
@@ -101,7 +101,7 @@ TALK = {"word": "sent", "free": {"inner": ["sent"]}, "names": ["n"]}
 
 
 async def test_no_plugin_changes_what_it_receives(worlds: Worlds) -> None:
-    """Neither what is current nor the push itself: what is stored, shown and derived is what the platform sent."""
+    """A plugin changes neither current data nor the push: stored and shown is exactly what the platform sent."""
     world = await worlds(plugin=WRITER)
     receive = world.services.receiver.receive
     await receive(world.push({"title": "T"}))
@@ -123,7 +123,7 @@ async def test_no_plugin_changes_what_it_receives(worlds: Worlds) -> None:
 
 
 async def test_a_plugin_that_writes_is_named(worlds: Worlds) -> None:
-    """Its author sees the mistake: the push fails, nothing changes and nothing is used."""
+    """A plugin that writes into current data makes the push fail, by name and with the fix; nothing changes."""
     world = await worlds(plugin=LOUD)
     await world.services.receiver.receive(world.push({"title": "T"}))
     with pytest.raises(PluginFailed) as failed:
