@@ -10,7 +10,7 @@ from quart import Response, request
 
 from crm_core.errors import CrmError, NotFound
 from crm_core.model.text_types import plain_integer
-from crm_core.sync.apply import Applied, Receipt
+from crm_core.sync.apply import Applied
 from crm_core.web.exchange import exchange
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
@@ -70,39 +70,36 @@ async def section(context: PageContext, section: str) -> Response:
 
 async def preview_restore(context: PageContext, section: str) -> Response:
     """Run every check of a restore and write nothing."""
-    wanted = (await request.form).get("revision", "")
-    try:
-        receipt = await _restore(context, section, wanted, preview=True)
-    except CrmError as error:
-        return await _page(context, section, wanted, _refused(error), error.status)
-    count, warnings = len(receipt.changes), [one["message"] for one in receipt.warnings]
-    text = f"{count} value{'' if count == 1 else 's'} would change. {' '.join(warnings)}"
-    notice = PageNotice(tone="info", icon="eye", title=f"Revision {wanted} can be restored.", text=text.strip())
-    return await _page(context, section, wanted, notice)
+    return await _restore(context, section, preview=True)
 
 
 async def restore(context: PageContext, section: str) -> Response:
     """Write the content of an earlier revision as a new one."""
-    wanted = (await request.form).get("revision", "")
+    return await _restore(context, section, preview=False)
+
+
+async def _restore(context: PageContext, name: str, *, preview: bool) -> Response:
+    wanted, sent = (await request.form).get("revision", ""), exchange()
     try:
-        receipt = await _restore(context, section, wanted, preview=False)
+        receipt = await context.services.history.restore(
+            context.tenant,
+            name,
+            _number(wanted),
+            actor=context.caller.actor,
+            request_id=sent.request_id,
+            client_request_id=sent.client_request_id,
+            source=sent.source,
+            preview=preview,
+        )
     except CrmError as error:
-        return await _page(context, section, wanted, _refused(error), error.status)
-    return redirect(context, f"/sync/sections/{section}", f"Revision {wanted} restored as revision {receipt.revision}")
-
-
-async def _restore(context: PageContext, name: str, wanted: str, *, preview: bool) -> Receipt:
-    sent = exchange()
-    return await context.services.history.restore(
-        context.tenant,
-        name,
-        _number(wanted),
-        actor=context.caller.actor,
-        request_id=sent.request_id,
-        client_request_id=sent.client_request_id,
-        source=sent.source,
-        preview=preview,
-    )
+        text = " ".join(finding.message for finding in error.errors) or error.detail
+        return await _page(context, name, wanted, failure("This revision cannot be restored.", text), error.status)
+    if not preview:
+        return redirect(context, f"/sync/sections/{name}", f"Revision {wanted} restored as revision {receipt.revision}")
+    count, warnings = len(receipt.changes), [one["message"] for one in receipt.warnings]
+    text = f"{count} value{'' if count == 1 else 's'} would change. {' '.join(warnings)}"
+    notice = PageNotice(tone="info", icon="eye", title=f"Revision {wanted} can be restored.", text=text.strip())
+    return await _page(context, name, wanted, notice)
 
 
 async def _page(
@@ -115,6 +112,8 @@ async def _page(
     chosen = _chosen(earlier, against)
     may_restore = chosen is not None and "sync.restore" in context.keys
     rows = [await _row(context, one) for one in revisions]
+    heading, note = _heading(name, current, chosen)
+    options = [Option(str(one.revision), f"Revision {one.revision}, {_moment(context, one)}") for one in earlier]
     view = SectionView(
         section=name,
         sub=f"Version {current.version}, revision {current.revision}" if current else "Nothing was pushed yet",
@@ -124,9 +123,9 @@ async def _page(
         ),
         notice=notice,
         swatches=tuple(_swatches(context, current)) if name == "branding" else (),
-        heading=_heading(name, current, chosen),
-        note=_note(current, chosen),
-        revisions=tuple(Option(str(one.revision), _option(context, one)) for one in earlier),
+        heading=heading,
+        note=note,
+        revisions=tuple(options),
         against=str(chosen.revision) if chosen else "",
         current=current.revision if current else 0,
         version=current.version if current else 0,
@@ -154,17 +153,14 @@ def _diff(context: PageContext, current: Section | None, chosen: Applied | None)
     return diff_of(chosen.data, current.data, (before, now))
 
 
-def _heading(name: str, current: Section | None, chosen: Applied | None) -> str:
+def _heading(name: str, current: Section | None, chosen: Applied | None) -> tuple[str, str]:
+    """The heading of the comparison, and a note below it."""
     if current is None:
-        return "No revision"
-    title = name.capitalize()
-    return f"{title}: revision {chosen.revision} against {current.revision}" if chosen else f"Current {name}"
-
-
-def _note(current: Section | None, chosen: Applied | None) -> str:
-    if current is None:
-        return "Applied pushes show here"
-    return "Earlier revision left, current one right" if chosen else "There is no earlier revision to compare with"
+        return "No revision", "Applied pushes show here"
+    if chosen is None:
+        return f"Current {name}", "There is no earlier revision to compare with"
+    heading = f"{name.capitalize()}: revision {chosen.revision} and {current.revision}"
+    return heading, "Earlier revision left, current one right"
 
 
 def _warning(context: PageContext, name: str, chosen: Applied | None, current: Section | None) -> str:
@@ -174,10 +170,6 @@ def _warning(context: PageContext, name: str, chosen: Applied | None, current: S
         f"{name.capitalize()} goes back to {_moment(context, chosen)} immediately and for all users. Restoring writes "
         f"a new revision, so you can return to {current.revision} the same way. Current secrets stay."
     )
-
-
-def _option(context: PageContext, one: Applied) -> str:
-    return f"Revision {one.revision}, {_moment(context, one)}"
 
 
 def _moment(context: PageContext, one: Applied) -> str:
@@ -202,11 +194,6 @@ def _swatches(context: PageContext, current: Section | None) -> Iterator[Swatch]
     for name, token in _COLORS.items():
         if name in colors:
             yield Swatch(name.capitalize(), colors[name].lower(), context.branding.light[token])
-
-
-def _refused(error: CrmError) -> PageNotice:
-    text = " ".join(finding.message for finding in error.errors) or error.detail
-    return failure("This revision cannot be restored.", text)
 
 
 def _number(text: str) -> int:
