@@ -1,18 +1,14 @@
-"""The composition root: settings, plugins, store and use cases are put together here, and nowhere else.
+"""The composition root: the store and the use cases of an installation are put together here, and nowhere else.
 
-``install`` reads instance.yaml and finds the plugins; ``on_demand`` and ``watched`` are the admin's other files, read
-when asked for (commands) or at once and again when edited (the server); ``compose`` makes the use cases;
-``application`` puts the web around them.
+``open_backend`` opens the store, ``compose`` builds the use cases, ``application`` puts the web around them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,27 +21,18 @@ from crm_core.access.signin import SignIn
 from crm_core.access.throttle import LoginThrottle
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
-from crm_core.errors import SetupError
-from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.frozen import frozen
 from crm_core.model.ids import Ids
-from crm_core.model.keys import Roster
+from crm_core.model.keys import TenantRoster
 from crm_core.model.log import LogEntry
-from crm_core.plugin.host import PluginHost
-from crm_core.plugin.registry import Registry, build_registry
+from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.records.service import Records
-from crm_core.services import Configured, Services
+from crm_core.services import Configured, Observer, Services
 from crm_core.settings import (
-    Configuration,
     InstanceSettings,
-    load_catalog,
-    load_instance,
-    load_roles,
-    load_roster,
-    read_options,
 )
-from crm_core.settings.plugins import load_plugins
+from crm_core.settings.installation import Installation
 from crm_core.sync.attempt_log import AttemptLog
 from crm_core.sync.health import HealthReports
 from crm_core.sync.history import History
@@ -62,97 +49,12 @@ Now = Callable[[], datetime]
 
 
 def clock() -> datetime:
-    """The moment by the system's clock."""
+    """The current time by the system's clock."""
     return datetime.now(UTC)
 
 
-class Installation(msgspec.Struct, frozen=True, kw_only=True):
-    """An instance as it lies on disk: settings, plugins and what they brought; no store is open yet."""
-
-    folder: Path
-    environ: Mapping[str, str]
-    settings: InstanceSettings
-    host: PluginHost
-    registry: Registry
-    options: dict[str, msgspec.Struct]
-
-
-def option_types(registry: Registry) -> dict[str, type[msgspec.Struct]]:
-    """The types of the members of instance.yaml that belong to payload types."""
-    return {name: one.OPTIONS for name, one in registry.payload_types.items() if one.OPTIONS is not None}
-
-
-def install(folder: Path, environ: Mapping[str, str]) -> Installation:
-    """Read instance.yaml and find the plugins. Raises SetupError; a broken plugin is one unless it is disabled."""
-    settings = load_instance(folder / "instance.yaml", environ=environ)
-    host = load_plugins(settings)
-    if host.broken:
-        raise SetupError(
-            f"plugin {plugin.name}: {plugin.error} Mend it, or list it under plugins.disabled in instance.yaml."
-            for plugin in host.broken
-        )
-    settings.plugins.require([plugin.name for plugin in host.plugins])
-    registry = build_registry(host)
-    settings.storage.require(registry.backends)
-    options = read_options(settings, option_types(registry))
-    return Installation(
-        folder=folder, environ=environ, settings=settings, host=host, registry=registry, options=options
-    )
-
-
-def watched(installation: Installation, now: Now) -> Configuration:
-    """The admin's files, all loaded now and again when they are edited. Raises SetupError with all that is wrong."""
-    registry = installation.registry
-    return Configuration(
-        installation.folder,
-        installation.settings,
-        sections=registry.sections,
-        schemes=registry.schemes,
-        record_types=registry.record_types,
-        environ=installation.environ,
-        now=now,
-    )
-
-
-class ConfigurationOnDemand:
-    """The admin's files, each loaded when it is first asked for: a broken roster stops no command but its own."""
-
-    generation = 1
-    roster_error: str | None = None
-
-    def __init__(self, installation: Installation, now: Now) -> None:
-        self._installation = installation
-        self.loaded_at = now()
-
-    @cached_property
-    def roster(self) -> Roster:
-        """The key roster. Raises SetupError."""
-        one = self._installation
-        return load_roster(
-            one.folder / "keys.yaml",
-            sections=one.registry.sections,
-            schemes=one.registry.schemes,
-            environ=one.environ,
-        )
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        """The catalog of modules. Raises SetupError."""
-        one = self._installation
-        return load_catalog(one.folder / "modules.yaml", record_types=one.registry.record_types)
-
-    @cached_property
-    def roles(self) -> Roles:
-        """The local roles. Raises SetupError."""
-        return load_roles(self._installation.folder / "roles.yaml", catalog=self.catalog)
-
-    def errors(self) -> tuple[str, ...]:
-        """Nothing: what does not load is told when it is asked for."""
-        return ()
-
-
 async def open_backend(installation: Installation) -> StorageBackend:
-    """The store, open. The caller holds the folder's lock where the backend is exclusive. Raises SetupError."""
+    """Open the store. The caller holds the folder's lock if the backend is exclusive. Raises SetupError."""
     settings = installation.settings
     backend = installation.registry.backends[settings.storage.backend]()
     await backend.open(
@@ -166,23 +68,50 @@ async def open_backend(installation: Installation) -> StorageBackend:
     return backend
 
 
+class _Base(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that every use case is built on."""
+
+    installation: Installation
+    settings: InstanceSettings
+    registry: Registry
+    backend: StorageBackend
+    configured: Configured
+    views: Views
+    sealer: Sealer
+    cursors: Cursors
+    now: Now
+    ids: Ids
+
+    def roster_of(self, tenant: str) -> TenantRoster:
+        """A tenant's keys as they are configured at the time of the call."""
+        return self.configured.roster.of(tenant)
+
+
 def compose(installation: Installation, backend: StorageBackend, configured: Configured, now: Now = clock) -> Services:
-    """The use cases over an open store."""
+    """Build the use cases over an open store."""
     settings, registry = installation.settings, installation.registry
-    ids = Ids(now)
-    sealer = Sealer(settings.secret_keys)
-    views = Views(backend, configured, registry.sections)
-    passwords, signed = Passwords(), SignedTexts(settings.secret_keys, now)
+    base = _Base(
+        installation=installation,
+        settings=settings,
+        registry=registry,
+        backend=backend,
+        configured=configured,
+        views=Views(backend, configured, registry.sections),
+        sealer=Sealer(settings.secret_keys),
+        cursors=Cursors(settings.secret_keys),
+        now=now,
+        ids=Ids(now),
+    )
+    views, ids = base.views, base.ids
+    passwords, signed, throttle = Passwords(), SignedTexts(settings.secret_keys, now), LoginThrottle(now)
     tokens = Tokens(backend, views, settings.secret_keys, now=now, ids=ids, record_types=registry.record_types)
-    throttle = LoginThrottle(now)
     users = Users(backend, views, passwords, throttle, now=now, ids=ids)
     sessions = Sessions(backend, signed, now, ids)
     callers, stop = Callers(tokens, sessions), asyncio.Event()
-    records = Records(
-        backend=backend, views=views, registry=registry, secret_keys=settings.secret_keys, now=now, ids=ids
-    )
+    records = Records(backend=backend, views=views, registry=registry, cursors=base.cursors, now=now, ids=ids)
+    observers: list[Observer] = []
+    attempt_log = _attempt_log(base, observers)
     return Services(
-        folder=installation.folder,
         settings=settings,
         options=installation.options,
         host=installation.host,
@@ -190,7 +119,7 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         configured=configured,
         backend=backend,
         views=views,
-        sealer=sealer,
+        sealer=base.sealer,
         now=now,
         ids=ids,
         tokens=tokens,
@@ -200,69 +129,89 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         signed=signed,
         callers=callers,
         feeds=Feeds(backend, views, callers, stop),
-        stop=stop,
         records=records,
-        **_sync(installation, backend, configured, records, views=views, sealer=sealer, now=now, ids=ids),
+        receiver=_receiver(base, attempt_log, records),
+        attempt_log=attempt_log,
+        log=SyncLog(backend, base.cursors),
+        health=_health(base),
+        history=_history(base, observers),
+        observers=observers,
+        stop=stop,
     )
 
 
-def _sync(
-    installation: Installation,
-    backend: StorageBackend,
-    configured: Configured,
-    records: Records,
-    *,
-    views: Views,
-    sealer: Sealer,
-    now: Now,
-    ids: Ids,
-) -> dict[str, Any]:
-    """The use cases of sync, and who observes its attempts."""
-    settings, registry = installation.settings, installation.registry
-    observers: list[Callable[[LogEntry], None]] = []
-    cursors = Cursors(settings.secret_keys)
+def _attempt_log(base: _Base, observers: list[Observer]) -> AttemptLog:
+    settings, now, ids = base.settings.sync, base.now, base.ids
+    return AttemptLog(
+        backend=base.backend,
+        settings=settings,
+        limit=UnverifiedLimit(settings.unverified_per_minute, now, ids.new),
+        now=now,
+        ids=ids,
+        observe=_to_all(observers),
+    )
+
+
+def _receiver(base: _Base, attempt_log: AttemptLog, records: Records) -> Receiver:
+    return Receiver(
+        instance=base.settings.instance,
+        settings=base.settings.sync,
+        registry=base.registry,
+        host=base.installation.host,
+        options=base.installation.options,
+        roster=base.roster_of,
+        backend=base.backend,
+        views=base.views,
+        sealer=base.sealer,
+        attempt_log=attempt_log,
+        count_records=records.count,
+        now=base.now,
+        ids=base.ids,
+    )
+
+
+def _history(base: _Base, observers: list[Observer]) -> History:
+    return History(
+        instance=base.settings.instance,
+        settings=base.settings.sync,
+        registry=base.registry,
+        host=base.installation.host,
+        options=base.installation.options,
+        roster=base.roster_of,
+        backend=base.backend,
+        views=base.views,
+        sealer=base.sealer,
+        cursors=base.cursors,
+        now=base.now,
+        ids=base.ids,
+        observe=_to_all(observers),
+    )
+
+
+def _health(base: _Base) -> HealthReports:
+    return HealthReports(
+        instance=base.settings.instance,
+        settings=base.settings.sync,
+        registry=base.registry,
+        configured=base.configured,
+        backend=base.backend,
+        views=base.views,
+        now=base.now,
+    )
+
+
+def _to_all(observers: list[Observer]) -> Observer:
+    """One observer that passes an entry to all, those added later included."""
 
     def observe(entry: LogEntry) -> None:
         for each in observers:
             each(entry)
 
-    attempt_log = AttemptLog(
-        backend=backend,
-        settings=settings.sync,
-        limit=UnverifiedLimit(settings.sync.unverified_per_minute, now, ids.new),
-        now=now,
-        ids=ids,
-        observe=observe,
-    )
-    shared: dict[str, Any] = {
-        "instance": settings.instance,
-        "settings": settings.sync,
-        "registry": registry,
-        "backend": backend,
-        "views": views,
-        "now": now,
-    }
-    judging: dict[str, Any] = {
-        "host": installation.host,
-        "options": installation.options,
-        "roster": lambda tenant: configured.roster.of(tenant),  # noqa: PLW0108 -- the one in force at that time
-        "sealer": sealer,
-        "ids": ids,
-    }
-
-    return {
-        "astray": attempt_log.astray,
-        "receiver": Receiver(**shared, **judging, attempt_log=attempt_log, count_records=records.count),
-        "log": SyncLog(backend, cursors),
-        "health": HealthReports(**shared, configured=configured),
-        "history": History(**shared, **judging, cursors=cursors, observe=observe),
-        "observers": observers,
-        "started_at": now(),
-    }
+    return observe
 
 
 def application(services: Services) -> Asgi:
-    """The ASGI application around the use cases. Only now is the web loaded: commands do without it."""
+    """The ASGI application around the use cases. Imports the web only now: commands run without it."""
     from crm_core.metrics import Metrics
     from crm_core.web.api import auth, bootstrap, docs, events, mail, operators, records, sync, users
     from crm_core.web.app import create_app

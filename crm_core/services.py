@@ -1,11 +1,10 @@
-"""All that the use cases of one instance are made of, built once in ``compose``: what routes and commands get."""
+"""The use cases of one instance and their parts, built in ``compose`` and handed to routes, pages and commands."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -17,58 +16,34 @@ from crm_core.access.signed import SignedTexts
 from crm_core.access.signin import SignIn
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
-from crm_core.errors import CrmError
-from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
-from crm_core.model.keys import Roster
 from crm_core.model.log import LogEntry
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.records.service import Records
 from crm_core.settings import InstanceSettings
-from crm_core.sync.health import HealthReports
+from crm_core.sync.attempt_log import AttemptLog
+from crm_core.sync.health import HealthReports, RosterConfiguration
 from crm_core.sync.history import History
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
-from crm_core.workspace import Sealer, Views
+from crm_core.workspace import ModuleConfiguration, Sealer, Views
+
+Observer = Callable[[LogEntry], None]
+"""Called with the log entry of each sync attempt."""
 
 
-class Configured(Protocol):
-    """The files that an admin edits, as in force now."""
-
-    @property
-    def generation(self) -> int:
-        """Grows whenever an edit came into force."""
-
-    @property
-    def roster(self) -> Roster:
-        """The key roster."""
-
-    @property
-    def catalog(self) -> Catalog:
-        """The catalog of modules."""
-
-    @property
-    def roles(self) -> Roles:
-        """The local roles."""
-
-    @property
-    def loaded_at(self) -> datetime:
-        """When the roster in force was loaded."""
-
-    @property
-    def roster_error(self) -> str | None:
-        """Why the roster's newest edit is not in force."""
+class Configured(ModuleConfiguration, RosterConfiguration, Protocol):
+    """The configuration files, each in the version that was last loaded without an error."""
 
     def errors(self) -> tuple[str, ...]:
-        """Why the newest edits of any file are not in force."""
+        """Why the newest edits are not in effect, one message a file."""
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a running instance. ``stop`` is set when the server drains: event streams end by it."""
+    """The parts of a running instance. ``stop`` is set when the server drains, which ends event streams."""
 
-    folder: Path  # the config folder
     settings: InstanceSettings
     options: dict[str, msgspec.Struct]  # of plugins, by payload type
     host: PluginHost
@@ -88,10 +63,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     feeds: Feeds
     records: Records
     receiver: Receiver
-    astray: Callable[..., CrmError]  # of a push for no tenant here
+    attempt_log: AttemptLog
     log: SyncLog
     health: HealthReports
     history: History
-    observers: list[Callable[[LogEntry], None]]  # of sync attempts
-    started_at: datetime
-    stop: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    observers: list[Observer]
+    stop: asyncio.Event

@@ -19,6 +19,7 @@ from crm_core.records.service import Records
 from crm_core.settings.catalog import load_catalog
 from crm_core.settings.roles import load_roles
 from crm_core.workspace import Section, Views
+from crm_core.workspace.cursors import Cursors
 from crm_tinydb.storage import TinyDBBackend
 
 SCOPES = frozenset(f"{name}:{access}" for name in ("customers", "deals", "tasks") for access in ("read", "write"))
@@ -70,7 +71,7 @@ class World:
             backend=self.backend,
             views=self.views,
             registry=self.registry,
-            secret_keys=keys,
+            cursors=Cursors(keys),
             now=self.clock,
             ids=Ids(self.clock),
         )

@@ -17,10 +17,11 @@ from typing import Any
 
 import httpx
 
-from crm_core.compose import application, clock, compose, install, open_backend, watched
+from crm_core.compose import application, clock, compose, open_backend
 from crm_core.model.caller import Caller
 from crm_core.server.serve import serve
 from crm_core.services import Services
+from crm_core.settings.installation import install, watched
 
 KEY = bytes(range(1, 33))
 FILES = {

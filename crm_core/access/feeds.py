@@ -124,7 +124,7 @@ class Feeds:
         """
         channel, stream = self._opened(tenant, caller)
         try:
-            workspace, view = await self._views.standing(tenant)
+            workspace, view = await self._views.with_view(tenant)
             stream.hopeful = sees_anything(workspace, caller)
             if channel.pump is None:
                 channel.position = view.seq
@@ -167,7 +167,7 @@ class Feeds:
         """The events since ``after``, and the place that they reach; ``reset`` if they are not known, or no longer."""
         whole = False
         while not whole:
-            workspace, view = await self._views.standing(tenant)
+            workspace, view = await self._views.with_view(tenant)
             notices = await self._backend.notices(tenant, after.whole, _SHEET)
             unborn = after.whole < after.seq and after.seq > view.seq
             if notices is None or unborn:
@@ -204,7 +204,7 @@ class Feeds:
                 return
             if waiting.done():
                 waiting.result()  # a store that is away ends the streams
-            workspace, view = await self._views.standing(tenant)
+            workspace, view = await self._views.with_view(tenant)
             notices = await self._backend.notices(tenant, channel.position, _SHEET)
             channel.position = view.seq if notices is None else _reached(notices, view.seq)[0]
             await self._tell(tenant, channel.streams, workspace, notices, view.seq)

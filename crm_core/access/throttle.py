@@ -1,47 +1,46 @@
-"""Sign-in attempts are slowed down per account and per source, in bounded memory."""
+"""Rate limits on sign-in attempts per account and per source, in bounded memory."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+
+from cachetools import LRUCache
 
 from crm_core.access.user import folded
 from crm_core.errors import LoginThrottled
 from crm_core.model.sources import counted_as
 
-_KEPT = 20_000  # buckets of each kind; past it the longest untouched goes
-_MOST_WAITING = 200  # attempts under way
-_TOO_MANY = "Too many attempts to sign in failed for this account or from this address; wait, then try again."
+_MAX_BUCKETS = 20_000  # of each kind; the least recently used is evicted
+_MAX_WAITING = 200  # attempts in progress
+_TOO_MANY = "Too many failed sign-ins for this account or from this address. Wait, then try again."
 
 
 class Buckets:
-    """Leaky buckets by name: each holds ``capacity`` attempts and loses one every ``seconds``."""
+    """Leaky buckets by name: each holds ``capacity`` attempts and drains one every ``seconds``."""
 
-    def __init__(self, capacity: int, seconds: float, kept: int = _KEPT) -> None:
+    def __init__(self, capacity: int, seconds: float, maxsize: int = _MAX_BUCKETS) -> None:
         self._capacity = capacity
         self._seconds = seconds
-        self._kept = kept
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # level, at
+        self._levels: LRUCache[str, tuple[float, float]] = LRUCache(maxsize)  # level, and when it was that
 
     def __len__(self) -> int:
         return len(self._levels)
 
     def wait(self, name: str, at: float) -> float:
-        """Seconds until there is room for one more; 0 where there is."""
+        """Seconds until there is room for one more; 0 if there is room now."""
         return max(0.0, (self._level(name, at) + 1 - self._capacity) * self._seconds)
 
     def add(self, name: str, at: float, attempts: int = 1) -> None:
-        """Add attempts, or take some back; an empty bucket is forgotten."""
+        """Add attempts, or with a negative number remove some; an empty bucket is dropped."""
         level = self._level(name, at) + attempts
-        self._levels.pop(name, None)
         if level > 0:
             self._levels[name] = (level, at)
-        while len(self._levels) > self._kept:
-            self._levels.popitem(last=False)
+        else:
+            self.empty(name)
 
     def empty(self, name: str) -> None:
         """Forget all attempts."""
@@ -53,11 +52,11 @@ class Buckets:
 
 
 class SignInAttempt:
-    """A sign-in under way; whoever looks at the password says what came of it."""
+    """A sign-in in progress; the code that checks the password sets the outcome."""
 
     def __init__(self) -> None:
         self.succeeded = False
-        self.withdrawn = False  # it was not looked at after all
+        self.withdrawn = False  # the password was not checked
 
 
 class _Turn:
@@ -71,8 +70,8 @@ class _Turn:
 class LoginThrottle:
     """Ten failures of an account, a hundred of a source; each is forgotten within a quarter of an hour.
 
-    The attempts of an account take turns: many at once neither slip through nor stand in each other's way. Accounts
-    that do not exist are held just the same.
+    The attempts of an account take turns, so parallel ones neither slip through nor fail each other. Accounts that do
+    not exist are treated the same.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -84,13 +83,13 @@ class LoginThrottle:
 
     @asynccontextmanager
     async def attempt(self, tenant: str, email: str, source: str | None) -> AsyncIterator[SignInAttempt]:
-        """Hold an attempt to both limits, and count it unless it succeeded. Raises LoginThrottled with the wait."""
+        """Apply both limits to an attempt, and count it unless it succeeded. Raises LoginThrottled with the wait."""
         account, network = _account(tenant, email), counted_as(source)
         async with self._turn(account):
             wait = max(self._accounts.wait(account, self._at()), self._sources.wait(network, self._at()))
             if wait > 0:
                 raise LoginThrottled(_TOO_MANY, retry_after=math.ceil(wait))
-            # Of a source many are under way at once, so each counts from its start.
+            # A source may have many in progress, so each counts from its start.
             self._sources.add(network, self._at())
             attempt = SignInAttempt()
             try:
@@ -104,13 +103,13 @@ class LoginThrottle:
                     self._accounts.add(account, self._at())
 
     def unlock(self, tenant: str, email: str) -> None:
-        """Forget the failures of an account; those of the addresses that they came from still count."""
+        """Forget the failures of an account; those of their source addresses still count."""
         self._accounts.empty(_account(tenant, email))
 
     @asynccontextmanager
     async def _turn(self, account: str) -> AsyncIterator[None]:
-        if self._waiting >= _MOST_WAITING:
-            raise LoginThrottled("Too many people sign in at this moment; repeat in a second.", retry_after=1)
+        if self._waiting >= _MAX_WAITING:
+            raise LoginThrottled("Too many people are signing in right now. Try again in a second.", retry_after=1)
         turn = self._turns.setdefault(account, _Turn())
         turn.users += 1
         self._waiting += 1
@@ -128,5 +127,5 @@ class LoginThrottle:
 
 
 def _account(tenant: str, email: str) -> str:
-    """An account as sign-in finds it: spellings of an address that lead to one user share their failures."""
+    """An account as sign-in looks it up: spellings of an address that match one user share their failures."""
     return f"{tenant}/{folded(email)[:254]}"

@@ -39,10 +39,10 @@ def warnings_of(config: Path) -> list[str]:
 
 def problems_of(config: Path) -> list[str]:
     """Every problem of every file, and of the plugins that instance.yaml loads."""
-    from crm_core.compose import option_types
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import check as check_files
     from crm_core.settings import load_instance
+    from crm_core.settings.installation import option_types
     from crm_core.settings.plugins import load_plugins
 
     try:

@@ -109,9 +109,9 @@ def warn_of_quarantine(config: Path, tenant: str) -> None:
 
 def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool) -> Iterator[dict[str, Any]]:
     with without_collector():
-        from crm_core.compose import install
         from crm_core.control import client
         from crm_core.control.lock import FolderBusy, FolderLock
+        from crm_core.settings.installation import install
 
         installation = install(config, os.environ)
     folder = installation.settings.tenants_dir
@@ -131,7 +131,8 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
 def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The items of a command done in this process, while the store is open."""
     from crm_core.commands import perform as command
-    from crm_core.compose import ConfigurationOnDemand, clock, compose, open_backend
+    from crm_core.compose import clock, compose, open_backend
+    from crm_core.settings.installation import ConfigurationOnDemand
 
     with asyncio.Runner() as runner:
         backend = runner.run(open_backend(installation))

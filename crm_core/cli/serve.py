@@ -33,10 +33,11 @@ def command(config: Path) -> None:
 async def _serve(config: Path) -> None:
     with without_collector():
         from crm_core.commands import perform, tenant
-        from crm_core.compose import application, clock, compose, install, open_backend, watched
+        from crm_core.compose import application, clock, compose, open_backend
         from crm_core.control.lock import FolderLock
         from crm_core.control.server import ControlServer
         from crm_core.server.serve import serve
+        from crm_core.settings.installation import install, watched
 
         installation = install(config, os.environ)
     settings = installation.settings

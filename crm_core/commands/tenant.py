@@ -37,7 +37,7 @@ async def unstored(services: Services) -> dict[str, Any]:
 
 async def show(services: Services, tenant: str) -> dict[str, Any]:
     """One tenant: revision, sections with version, modules, counts."""
-    workspace, view = await services.views.standing(tenant)
+    workspace, view = await services.views.with_view(tenant)
     found = await services.backend.state(tenant)
     return {
         "tenant": tenant,

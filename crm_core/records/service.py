@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -22,7 +22,7 @@ from crm_core.workspace.cursors import Cursors
 
 
 class Records:
-    """``reads``, ``writes`` and ``batches`` take the calls that ``call`` makes; ``secret_keys``: the newest first."""
+    """``reads``, ``writes`` and ``batches`` take the calls that ``call`` makes."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Records:
         backend: StorageBackend,
         views: Views,
         registry: Registry,
-        secret_keys: Iterable[bytes],
+        cursors: Cursors,
         now: Callable[[], datetime],
         ids: Ids,
     ) -> None:
@@ -41,7 +41,7 @@ class Records:
             name: Shape(record_type, registry.owners["record type", name])
             for name, record_type in registry.record_types.items()
         }
-        self.reads = Reads(store, Cursors(secret_keys))
+        self.reads = Reads(store, cursors)
         self.writes = Writes(store, ids, idempotency)
         self.batches = Batches(store, self.writes, idempotency)
 

@@ -139,7 +139,7 @@ class AttemptLog:
         self._note(msgspec.structs.replace(entry, count=over.count))
         return limited
 
-    def astray(self, error: CrmError, *, source: str | None, **known: str | None) -> CrmError:
+    def misdirected(self, error: CrmError, *, source: str | None, **known: str | None) -> CrmError:
         """Write a push for no tenant here to the server's log; returns the error to answer with.
 
         It counts against the limit of its source; past it, there is one line a minute.

@@ -22,7 +22,7 @@ _STEPPED: Final = timedelta(seconds=5)  # a clock this far behind its own entrie
 _DAY: Final = timedelta(hours=24)
 
 
-class RosterState(Protocol):
+class RosterConfiguration(Protocol):
     """The current roster, and why its newest edit was not loaded."""
 
     @property
@@ -42,7 +42,7 @@ class HealthReports:
         instance: str,
         settings: SyncSettings,
         registry: Registry,
-        configured: RosterState,
+        configured: RosterConfiguration,
         backend: StorageBackend,
         views: Views,
         now: Callable[[], datetime],
@@ -69,7 +69,7 @@ class HealthReports:
         """
         now = self._now()
         roster = self._configured.roster.of(tenant)
-        workspace, view = await self._views.standing(tenant)
+        workspace, view = await self._views.with_view(tenant)
         state = await self._backend.state(tenant)
         recent = await self._backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
         tally = await self._backend.tally(tenant, to_wire(now - _DAY))

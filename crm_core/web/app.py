@@ -76,16 +76,16 @@ def _view(operation: Operation, services: Services) -> Callable[..., Awaitable[R
         try:
             await require_tenant(services, instance, tenant)
         except CrmError as error:
-            raise _astray(services, error, instance, tenant, **path) if pushes else error from None
+            raise _misdirected(services, error, instance, tenant, **path) if pushes else error from None
         return await handler(tenant, **path)
 
     return view
 
 
-def _astray(services: Services, error: CrmError, instance: str, tenant: str, payload_type: str) -> CrmError:
+def _misdirected(services: Services, error: CrmError, instance: str, tenant: str, payload_type: str) -> CrmError:
     """A push for no tenant here is an attempt too: it counts, and the instance's own log has it."""
     known, asked = exchange(), {"instance": instance, "tenant": tenant, "payload_type": payload_type}
-    return services.astray(
+    return services.attempt_log.misdirected(
         error,
         source=known.source,
         request_id=known.request_id,

@@ -9,6 +9,6 @@ from __future__ import annotations
 from crm_core.workspace.rights import keys_of, require, require_scope
 from crm_core.workspace.sealing import Sealer
 from crm_core.workspace.snapshot import Section, Workspace
-from crm_core.workspace.views import Views
+from crm_core.workspace.views import ModuleConfiguration, Views
 
-__all__ = ["Sealer", "Section", "Views", "Workspace", "keys_of", "require", "require_scope"]
+__all__ = ["ModuleConfiguration", "Sealer", "Section", "Views", "Workspace", "keys_of", "require", "require_scope"]

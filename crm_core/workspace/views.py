@@ -1,10 +1,11 @@
-"""The workspaces of the active tenants, each kept until its revision or the configuration moves."""
+"""The workspaces of active tenants, each cached until its revision or the configuration changes."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Protocol
+
+from cachetools import LRUCache
 
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.plugin.payload import PayloadType
@@ -13,8 +14,8 @@ from crm_core.plugin.storage import StorageBackend
 from crm_core.workspace.snapshot import Workspace, derive_workspace, read_sections
 
 
-class Configured(Protocol):
-    """The files that an admin edits, as in force now; ``generation`` grows with each edit that came into force."""
+class ModuleConfiguration(Protocol):
+    """Catalog and roles as currently configured; ``generation`` grows with each edit that takes effect."""
 
     @property
     def generation(self) -> int: ...  # noqa: D102 -- the class says it
@@ -25,38 +26,36 @@ class Configured(Protocol):
 
 
 class Views:
-    """Hands out workspaces. ``kept``: of how many tenants at most; the longest unused goes first."""
+    """Returns workspaces and caches those of ``maxsize`` tenants, evicting the least recently used."""
 
     def __init__(
         self,
         backend: StorageBackend,
-        configured: Configured,
+        configured: ModuleConfiguration,
         sections: Mapping[str, PayloadType],
-        kept: int = 1024,
+        maxsize: int = 1024,
     ) -> None:
         self._backend = backend
         self._configured = configured
         self._sections = sections
-        self._kept = kept
-        self._workspaces: OrderedDict[str, Workspace] = OrderedDict()
+        self._workspaces: LRUCache[str, Workspace] = LRUCache(maxsize)
 
     async def of(self, tenant: str) -> Workspace:
         """The workspace as it is now. Raises UnknownTenant, StorageUnavailable, PluginFailed."""
-        return (await self.standing(tenant))[0]
+        return (await self.with_view(tenant))[0]
 
-    async def standing(self, tenant: str) -> tuple[Workspace, View]:
-        """The workspace, and the store's own word on seq and log head at that moment."""
-        held = self._workspaces.get(tenant)
-        view = await self._backend.view(tenant, held.revision if held else None)
+    async def with_view(self, tenant: str) -> tuple[Workspace, View]:
+        """The workspace, and the store's view that it was derived from. Raises as ``of``."""
+        cached = self._workspaces.get(tenant)
+        view = await self._backend.view(tenant, cached.revision if cached else None)
         generation = self._configured.generation
-        if held is not None and view.documents is None and held.generation == generation:
-            self._workspaces.move_to_end(tenant)
-            return held, view
         if view.documents is not None:
             sections = read_sections(view.documents)
         else:
-            assert held is not None
-            sections = dict(held.sections)
+            assert cached is not None
+            if cached.generation == generation:
+                return cached, view
+            sections = dict(cached.sections)
         workspace = derive_workspace(
             tenant,
             view.revision,
@@ -65,23 +64,17 @@ class Views:
             generation=generation,
             catalog=self._configured.catalog,
             roles=self._configured.roles,
-            before=held,
+            before=cached,
         )
-        self._keep(workspace)
+        self._workspaces[tenant] = workspace
         return workspace, view
 
     def learn(self, workspace: Workspace) -> None:
-        """Keep a workspace that was just committed as it is, so that the next reader need not derive it again."""
-        held = self._workspaces.get(workspace.tenant)
-        if held is None or held.revision < workspace.revision:
-            self._keep(workspace)
+        """Cache a workspace that was just committed, which saves the next reader from deriving it."""
+        cached = self._workspaces.get(workspace.tenant)
+        if cached is None or cached.revision < workspace.revision:
+            self._workspaces[workspace.tenant] = workspace
 
     def forget(self, tenant: str) -> None:
-        """Drop a tenant that was restored or got another name."""
+        """Drop a tenant that was restored or renamed."""
         self._workspaces.pop(tenant, None)
-
-    def _keep(self, workspace: Workspace) -> None:
-        self._workspaces[workspace.tenant] = workspace
-        self._workspaces.move_to_end(workspace.tenant)
-        while len(self._workspaces) > self._kept:
-            self._workspaces.popitem(last=False)

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from contract.box import SMTP, Box, good, problem
-from crm_core.compose import application, compose, install, open_backend, watched
+from crm_core.compose import application, compose, open_backend
+from crm_core.settings.installation import install, watched
 from crm_core.sync.apply import SEALED_FOR
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

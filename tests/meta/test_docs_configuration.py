@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crm_core.compose import option_types
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.settings import check
 from crm_core.settings.examples import FOLDER
+from crm_core.settings.installation import option_types
 from crm_core.settings.instance import SyncSettings
 from doc_pages import ROOT, blocks, page, section
 

@@ -288,8 +288,8 @@ class Lagging:
     async def of(self, tenant: str) -> Any:
         return await self._views.of(tenant)
 
-    async def standing(self, tenant: str) -> Any:
-        told = await self._views.standing(tenant)
+    async def with_view(self, tenant: str) -> Any:
+        told = await self._views.with_view(tenant)
         if self.held:
             await self.held.pop(0).wait()
         return told

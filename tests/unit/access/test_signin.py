@@ -172,7 +172,7 @@ async def test_many_good_sign_ins_of_one_account_at_once_all_succeed(access: Any
 
 def test_buckets_are_bounded_and_forget_what_leaked_away() -> None:
     """However many names come, only so many are remembered, and taking attempts back leaves nothing."""
-    buckets = Buckets(2, 10.0, kept=5)
+    buckets = Buckets(2, 10.0, maxsize=5)
     for number in range(50):
         buckets.add(str(number), 0.0)
     assert len(buckets) == 5

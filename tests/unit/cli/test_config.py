@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from crm_core.compose import install
 from crm_core.errors import SetupError
+from crm_core.settings.installation import install
 
 Crm = Callable[..., Any]
 

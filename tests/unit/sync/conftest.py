@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from crm_core.compose import ConfigurationOnDemand, compose, install
+from crm_core.compose import compose
 from crm_core.plugin.storage import StorageContext
+from crm_core.settings.installation import ConfigurationOnDemand, install
 from sync_world import KEY, SECRET, Clock, Faulty, World
 
 ROSTER = "tenants: {{northwind: {{keys: [{{version: 2, secret: 'hex:{key}'}}]}}}}\n"

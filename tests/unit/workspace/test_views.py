@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -31,7 +32,7 @@ class Talk(PayloadType):
 
 
 class Configured:
-    """Files that never change unless a test says so."""
+    """Configuration that changes only when a test changes it."""
 
     generation = 1
     catalog = EMPTY
@@ -60,44 +61,71 @@ class Store:
         return View(self.revision, 1, Head(), (Document("sections", "talk", 1, msgspec.json.encode(section)),))
 
 
-def views(store: Store, configured: Configured | None = None, kept: int = 8) -> Views:
+def views(store: Store, configured: Configured | None = None, maxsize: int = 8) -> Views:
     backend: Any = store
-    return Views(backend, configured or Configured(), {"talk": Talk()}, kept)
+    return Views(backend, configured or Configured(), {"talk": Talk()}, maxsize)
 
 
-async def test_a_workspace_is_kept_until_its_revision_moves() -> None:
-    """The very same value before, a fresh one after."""
+async def test_a_workspace_is_cached_until_its_revision_changes() -> None:
+    """Readers get the same object until then, and a new one after."""
     store = Store()
-    kept = views(store)
-    first = await kept.of("a")
-    assert await kept.of("a") is first
+    cache = views(store)
+    first = await cache.of("a")
+    assert await cache.of("a") is first
     store.revision, store.word = 2, "two"
-    second = await kept.of("a")
+    second = await cache.of("a")
     assert (second.revision, second.entitlements.limits) == (2, {"two": 1})
     assert store.handed_over == 2
 
 
-async def test_it_is_derived_anew_when_the_configuration_moves() -> None:
+async def test_it_is_derived_again_when_the_configuration_changes() -> None:
     """Without asking the store for the sections again."""
     store, configured = Store(), Configured()
-    kept = views(store, configured)
-    first = await kept.of("a")
+    cache = views(store, configured)
+    first = await cache.of("a")
     configured.generation = 2
-    second = await kept.of("a")
+    second = await cache.of("a")
     assert second is not first
     assert second.generation == 2
     assert store.handed_over == 1
 
 
-async def test_the_longest_unused_goes_first() -> None:
-    """No more are kept than may be."""
+async def test_the_cache_is_bounded() -> None:
+    """The cache has a limit and evicts the least recently used tenant."""
     store = Store()
-    kept = views(store, kept=2)
+    cache = views(store, maxsize=2)
     for tenant in ("a", "b", "a", "c", "a"):
-        await kept.of(tenant)
+        await cache.of(tenant)
     assert store.handed_over == 3
-    await kept.of("b")
+    await cache.of("b")
     assert store.handed_over == 4
+
+
+class SlowStore(Store):
+    """A store that answers a look at the tenant ``a`` only when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = asyncio.Event()
+        self.released.set()
+
+    async def view(self, tenant: str, seen: int | None) -> View:
+        if tenant == "a":
+            await self.released.wait()
+        return await super().view(tenant, seen)
+
+
+async def test_a_tenant_evicted_during_a_read_is_still_returned() -> None:
+    """A read that waits for the store does not fail when other tenants fill the cache meanwhile."""
+    store = SlowStore()
+    cache = views(store, maxsize=1)
+    first = await cache.of("a")
+    store.released.clear()
+    reading = asyncio.create_task(cache.of("a"))
+    await asyncio.sleep(0)
+    await cache.of("b")
+    store.released.set()
+    assert await reading is first
 
 
 async def test_a_section_that_its_type_cannot_read_gives_no_rights() -> None:
