@@ -52,7 +52,7 @@ def test_the_sections_share_version_revision_and_request(box: Box) -> None:
 
 
 def test_sections_that_are_not_named_stay(box: Box) -> None:
-    """A combined replace replaces the sections it holds and no other."""
+    """A combined replace replaces the sections that it names and no other."""
     box.applied("combined", {"branding": BRANDING, "workspace": WORKSPACE})
     box.applied("combined", {"branding": {"title": "Alone"}, "workspace": None})
     assert box.bootstrap()["workspace"] == WORKSPACE
@@ -60,12 +60,12 @@ def test_sections_that_are_not_named_stay(box: Box) -> None:
 
 
 @pytest.mark.parametrize("data", [{}, {"branding": None}])
-def test_a_combined_push_holds_one_section_at_least(box: Box, data: dict[str, Any]) -> None:
+def test_a_combined_push_has_at_least_one_section(box: Box, data: dict[str, Any]) -> None:
     """An empty one would be applied without any effect."""
     problem(box.push("combined", data), 422, "invalid_payload")
 
 
-def test_errors_of_all_sections_are_told_at_once(box: Box) -> None:
+def test_errors_of_all_sections_are_listed_together(box: Box) -> None:
     """Each with the pointer into the body as sent."""
     refusal = problem(
         box.push("combined", {"branding": {"title": 1}, "smtp": {"port": "x"}, "nowhere": {}}), 422, "invalid_payload"

@@ -1,4 +1,4 @@
-"""Checks 10 to 15: what a verified push may say. Each refusal is a link of the chain and has used its nonce."""
+"""The checks of a verified push. Each refusal is a link of the chain and has used its nonce."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def box(boxes: Boxes) -> Box:
     return box
 
 
-def made(box: Box, **members: Any) -> dict[str, Any]:
+def envelope(box: Box, **members: Any) -> dict[str, Any]:
     """An envelope that would be applied, with other members."""
     envelope = json.loads(box.body("branding", BRANDING, version=next(box.versions)))
     return {name: value for name, value in {**envelope, **members}.items() if value is not ...}
@@ -56,12 +56,12 @@ CASES: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("members", "status", "code"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_a_verified_push_that_is_refused_stands_in_the_chain(
+def test_a_verified_push_that_is_refused_is_in_the_chain(
     box: Box, members: dict[str, Any], status: int, code: str
 ) -> None:
-    """It is told and logged with seq and hashes, has used its nonce, and changed nothing."""
+    """The refusal is logged with seq and hashes, has used its nonce, and has changed nothing."""
     before = box.public()
-    body = json.dumps(made(box, **members) if members else [1]).encode()
+    body = json.dumps(envelope(box, **members) if members else [1]).encode()
     signed = box.sign("branding", body)
     refusal = problem(box.push("branding", raw=body, headers=dict(signed)), status, code)
     entry = box.entry(refusal["request_id"])
@@ -78,14 +78,14 @@ def test_a_verified_push_that_is_refused_stands_in_the_chain(
     assert again["original"].keys() == {"request_id", "received_at", "status", "version"}
 
 
-def test_every_fault_of_the_envelope_is_told_at_once(box: Box) -> None:
-    """Pointers are into the body as sent."""
+def test_every_error_of_the_envelope_is_listed(box: Box) -> None:
+    """All errors are listed together, with pointers into the body as sent."""
     body = json.dumps({"tenant": 5, "versoin": 1, "type": "branding", "mode": "maybe"}).encode()
     refusal = problem(box.push("branding", raw=body), 400, "invalid_envelope")
     assert pointers(refusal) == {"/tenant", "/versoin", "/version", "/data", "/mode"}
 
 
-def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
+def test_every_error_of_the_data_is_listed(box: Box) -> None:
     """Unknown members, wrong types and values, deep and shallow, each with its pointer and a sentence."""
     data = {
         "title": 5,
@@ -107,8 +107,8 @@ def test_every_fault_of_the_data_is_told_at_once(box: Box) -> None:
     assert all(error["message"] and error["code"] for error in refusal["errors"])
 
 
-def test_no_more_than_a_thousand_faults_are_listed_and_one_tenant_holds_up_no_other(box: Box) -> None:
-    """The rest is told as more; a push of nothing but faults costs less than four seconds of processor time."""
+def test_at_most_a_thousand_errors_are_listed_at_a_bounded_cost(box: Box) -> None:
+    """More than a thousand end with more_errors; a push of only errors costs less than four seconds of CPU time."""
     data = {"footer": {"links": [{}] * 60_000}}
     before = box.spent()
     refusal = problem(box.push("branding", data, envelope={"version": next(box.versions)}), 422, "invalid_payload")
@@ -118,26 +118,26 @@ def test_no_more_than_a_thousand_faults_are_listed_and_one_tenant_holds_up_no_ot
 
 
 def test_the_version_comes_before_the_schema(box: Box) -> None:
-    """Check 12 before check 13."""
+    """A push with an old version and invalid data is stale_version."""
     problem(box.push("branding", {"title": 5}, envelope={"version": 1}), 409, "stale_version")
 
 
 def test_the_envelope_comes_before_tenant_and_type(box: Box) -> None:
-    """A body with unknown members for another tenant is told by its form first, then by tenant, then by type."""
-    body = json.dumps(made(box, tenant="contoso", type="smtp", bogus=1)).encode()
+    """Of unknown members, another tenant and another type, each is reported once the one before is fixed."""
+    body = json.dumps(envelope(box, tenant="contoso", type="smtp", bogus=1)).encode()
     problem(box.push("branding", raw=body), 400, "invalid_envelope")
-    body = json.dumps(made(box, tenant="contoso", type="smtp")).encode()
+    body = json.dumps(envelope(box, tenant="contoso", type="smtp")).encode()
     problem(box.push("branding", raw=body), 403, "tenant_mismatch")
 
 
 def test_the_schema_comes_before_the_module_policy(box: Box) -> None:
-    """Check 13 before check 14."""
+    """A push with invalid data and a blocked module is invalid_payload."""
     data = {"overrides": {"website.view": True}, "limits": {"customers": -1}}
     problem(box.push("features", data), 422, "invalid_payload")
 
 
 def test_an_applied_payload_is_refused_under_another_nonce(box: Box) -> None:
-    """Check 11 comes before 12, and names the original with its version."""
+    """The payload is checked before its version, and the refusal names the original with its version."""
     version = next(box.versions)
     body = box.body("branding", BRANDING, version=version)
     first = box.push("branding", raw=body).json()
@@ -151,11 +151,11 @@ def test_an_applied_payload_is_refused_under_another_nonce(box: Box) -> None:
 
 
 def test_an_instance_that_the_scheme_signs_may_be_left_out(box: Box) -> None:
-    """crm-sync-v1 covers the instance."""
+    """crm-sync-v1 signs the instance, so the body does not need it."""
     assert box.push("branding", BRANDING, envelope={"instance": None, "version": next(box.versions)}).status_code == 200
 
 
-def test_members_that_say_where_it_comes_from_are_taken(box: Box) -> None:
-    """issued_at and source are known."""
+def test_the_origin_members_of_the_envelope_are_accepted(box: Box) -> None:
+    """A push may have issued_at and source."""
     envelope = {"issued_at": "2026-11-24T02:00:00Z", "source": "control-plane", "version": next(box.versions)}
     assert box.push("branding", BRANDING, envelope=envelope).status_code == 200

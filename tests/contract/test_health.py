@@ -1,4 +1,4 @@
-"""Sync health: who may read it, what it says, and what makes it say that something is wrong."""
+"""Sync health: who may read it, its members, and what turns it degraded or stale."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def signed(box: Box, tenant: str = "northwind", **how: Any) -> Any:
 
 
 def test_health_has_the_members_of_the_contract(box: Box) -> None:
-    """All of them, in their forms."""
+    """Health has every member, in its form."""
     answer = box.applied("branding", BRANDING)
     health = box.health()
     assert health.keys() == {
@@ -122,7 +122,7 @@ def test_health_is_for_tokens_with_its_scope_and_for_signed_requests(box: Box) -
 
 
 def test_signed_health_leaves_no_entry_and_its_nonce_is_used(box: Box) -> None:
-    """A success is not logged; a failure is, as payload type health, beside the chain."""
+    """A success is not logged; a failure is, as payload type health, outside the chain."""
     before = good(box.get("sync/log", limit="500"))["items"]
     headers = box.sign("health", b"")
     good(box.client.get(f"{box.base()}/sync/health", headers=headers))
@@ -140,7 +140,7 @@ def test_signed_health_leaves_no_entry_and_its_nonce_is_used(box: Box) -> None:
 
 
 def test_signed_health_skips_the_receivers_switch_and_the_keys_types(box: Box) -> None:
-    """A platform sees that it is off; a key narrowed to a section sees only that."""
+    """A platform sees that the receiver is off; a key limited to a section sees only that section."""
     off = good(signed(box, "off", key_version=1))
     assert (off["status"], off["enabled"]) == ("disabled", False)
     box.applied("branding", BRANDING)
@@ -151,7 +151,7 @@ def test_signed_health_skips_the_receivers_switch_and_the_keys_types(box: Box) -
 
 @pytest.mark.parametrize("query", ["?", "?a=1"])
 def test_health_takes_no_query(box: Box, query: str) -> None:
-    """Signed or not; a bare question mark is not told from none on the wire's other end."""
+    """Health with a query is refused, signed or not."""
     for headers in (box.sign("health", b""), box.bearer()):
         answer = box.client.get(f"{box.base()}/sync/health{query}", headers=headers)
         if query == "?":
@@ -161,21 +161,21 @@ def test_health_takes_no_query(box: Box, query: str) -> None:
 
 
 def test_disabled_says_so_in_a_sentence(box: Box) -> None:
-    """For a tenant whose entry says so."""
+    """A tenant whose entry says sync: disabled has a reason that says so."""
     health = box.health("off")
     assert (health["status"], health["enabled"]) == ("disabled", False)
     assert len(health["reasons"]) == 1
 
 
 def test_no_active_key_is_degraded(box: Box) -> None:
-    """No push can be taken."""
+    """A tenant without an active key accepts no push."""
     health = box.health("keyless")
     assert (health["status"], health["expected_key"]) == ("degraded", None)
     assert "key" in health["reasons"][0]
 
 
 def test_the_last_five_verified_attempts_failed_is_degraded(box: Box) -> None:
-    """Four are not enough, unverified ones do not count, and one that is applied ends it."""
+    """Four are not enough, unverified attempts do not count, and an applied push ends it."""
     push: dict[str, Any] = {"tenant": "failing", "key_version": 1}
     for _ in range(4):
         problem(box.push("branding", {"title": 5}, **push), 422, "invalid_payload")
@@ -192,7 +192,7 @@ def test_the_last_five_verified_attempts_failed_is_degraded(box: Box) -> None:
     assert box.health("failing")["status"] == "ok"
 
 
-def test_a_secret_that_differs_on_both_sides_is_told_and_changes_no_status(box: Box) -> None:
+def test_a_secret_that_differs_on_both_sides_is_a_reason_but_no_status(box: Box) -> None:
     """Forged pushes do not turn a tenant red, and an admin sees that signatures do not match."""
     for _ in range(5):
         problem(
@@ -206,7 +206,7 @@ def test_a_secret_that_differs_on_both_sides_is_told_and_changes_no_status(box: 
 
 
 def test_a_push_that_is_overdue_makes_it_stale(box: Box) -> None:
-    """expect_every passed since the last applied push, or since ever."""
+    """Health is stale if no push was applied within expect_every, or none at all."""
     assert box.health("silent")["status"] == "stale"
     box.applied("branding", {}, tenant="silent", key_version=1)
     assert box.health("silent")["status"] == "ok"
@@ -216,7 +216,7 @@ def test_a_push_that_is_overdue_makes_it_stale(box: Box) -> None:
 
 
 def test_a_refused_roster_edit_is_degraded_and_the_last_good_one_stays(box: Box) -> None:
-    """It is told with file, line and column, and gone when it is mended."""
+    """Health has the error with file, line and column until the file is fixed; pushes are still accepted."""
     good_text = (box.config / "keys.yaml").read_text()
     (box.config / "keys.yaml").write_text("tenants:\n  northwind:\n    keys:\n      - version: one\n")
     box.reload(lambda: box.health()["roster"]["error"] is not None)
@@ -231,7 +231,7 @@ def test_a_refused_roster_edit_is_degraded_and_the_last_good_one_stays(box: Box)
 
 
 def test_an_edit_is_picked_up_without_a_signal(box: Box) -> None:
-    """The files are looked at more often than every two seconds."""
+    """An edited roster is in effect without a restart; the files are read more often than every two seconds."""
     assert POLL_SECONDS < 2
     box.roster["edited"]["sync"] = "disabled"
     box.write_roster()
@@ -248,7 +248,7 @@ def test_a_switch_for_the_whole_instance(boxes: Boxes) -> None:
 
 
 def test_a_tenant_without_an_entry_is_disabled(boxes: Boxes) -> None:
-    """A store without a roster entry: its receiver is off; an entry without a store is no tenant."""
+    """The receiver of a store without a roster entry is off; an entry without a store is an unknown tenant."""
     box = boxes(start=False)
     box.roster = {"elsewhere": {"keys": [roster_key("elsewhere", 1)]}}
     box.write_roster()

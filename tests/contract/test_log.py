@@ -38,7 +38,7 @@ def box(boxes: Boxes) -> Box:
 
 
 def everything(box: Box, **query: str) -> list[dict[str, Any]]:
-    """Every entry of a selection, page by page."""
+    """Every entry that the filters select, page by page."""
     found: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -50,14 +50,14 @@ def everything(box: Box, **query: str) -> list[dict[str, Any]]:
 
 
 def test_an_entry_has_exactly_the_members_of_the_contract(box: Box) -> None:
-    """Both kinds; numbers are integers."""
+    """Entries in and outside the chain have all members; numbers are integers."""
     for entry in everything(box):
         assert list(entry) == MEMBERS
         assert not [name for name, value in entry.items() if isinstance(value, float)]
 
 
-def test_an_applied_push_is_told_in_full(box: Box) -> None:
-    """Nothing that was known is null."""
+def test_the_entry_of_an_applied_push_is_complete(box: Box) -> None:
+    """The entry has every value of the push and of its answer."""
     body = box.body("branding", {"title": "full"})
     signed = box.sign("branding", body)
     answer = good(box.push("branding", raw=body, headers={**signed, "X-Request-Id": "mine.1:a_b-C"}))
@@ -92,7 +92,7 @@ def test_an_applied_push_is_told_in_full(box: Box) -> None:
 
 
 def test_a_preview_is_logged_without_a_revision(box: Box) -> None:
-    """Its changes are counted all the same."""
+    """The entry of a preview counts the changes."""
     answer = box.applied("branding", {"title": "seen"}, envelope={"mode": "preview"})
     entry = box.entry(answer["request_id"])
     assert (entry["status"], entry["mode"], entry["revision"]) == ("previewed", "preview", None)
@@ -111,19 +111,19 @@ def test_the_chain_can_be_recomputed_from_the_list(box: Box) -> None:
     assert box.health()["log_head"] == {"seq": len(chain), "hash": head}
 
 
-def test_unverified_attempts_stand_beside_the_chain(box: Box) -> None:
-    """With null hashes, in the same list, newest first by id."""
+def test_unverified_attempts_are_outside_the_chain(box: Box) -> None:
+    """They have null hashes and are in the same list, newest first by id."""
     entries = everything(box)
     assert [entry["id"] for entry in entries] == sorted((entry["id"] for entry in entries), reverse=True)
-    beside = [entry for entry in entries if entry["signature_result"] == "missing"]
-    assert len(beside) == 6
-    assert {(entry["seq"], entry["prev_hash"], entry["entry_hash"]) for entry in beside} == {(None, None, None)}
-    assert {entry["client_request_id"] for entry in beside} == {"theirs:1"}
+    unchained = [entry for entry in entries if entry["signature_result"] == "missing"]
+    assert len(unchained) == 6
+    assert {(entry["seq"], entry["prev_hash"], entry["entry_hash"]) for entry in unchained} == {(None, None, None)}
+    assert {entry["client_request_id"] for entry in unchained} == {"theirs:1"}
 
 
 @pytest.mark.parametrize("limit", ["1", "3", "500"])
-def test_pages_hold_every_entry_once(box: Box, limit: str) -> None:
-    """Whatever their size."""
+def test_pages_have_every_entry_once(box: Box, limit: str) -> None:
+    """Paging with any limit shows each entry exactly once."""
     assert everything(box, limit=limit) == everything(box)
 
 
@@ -141,14 +141,14 @@ def test_pages_hold_every_entry_once(box: Box, limit: str) -> None:
     ],
 )
 def test_filters_narrow_the_list(box: Box, filters: dict[str, str]) -> None:
-    """To exactly the entries that have those values, over pages too."""
+    """A filtered list has exactly the matching entries, over all pages."""
     wanted = [entry for entry in everything(box) if all(entry[name] == value for name, value in filters.items())]
     assert everything(box, **filters) == wanted
     assert everything(box, **filters, limit="2") == wanted
 
 
 def test_since_is_inclusive_and_until_exclusive(box: Box) -> None:
-    """By received_at; other zones are understood."""
+    """Both compare received_at and accept other time zones."""
     entries = everything(box)
     middle = entries[len(entries) // 2]["received_at"]
     assert everything(box, since=middle) == [entry for entry in entries if entry["received_at"] >= middle]
@@ -173,13 +173,13 @@ def test_since_is_inclusive_and_until_exclusive(box: Box) -> None:
         ({"cursor": ""}, "invalid_cursor"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(box: Box, query: dict[str, str], code: str) -> None:
-    """Unknown names and values that cannot be used."""
+def test_invalid_filters_are_refused(box: Box, query: dict[str, str], code: str) -> None:
+    """Unknown parameters and invalid values are refused with their codes."""
     problem(box.get("sync/log", **query), 400, code)
 
 
-def test_a_cursor_is_good_for_its_own_list_only(box: Box) -> None:
-    """Other filters, another list, or an edited cursor."""
+def test_a_cursor_is_valid_for_its_own_list_only(box: Box) -> None:
+    """Other filters, another list or an edited cursor are invalid_cursor."""
     cursor = good(box.get("sync/log", limit="2"))["next_cursor"]
     problem(box.get("sync/log", limit="2", status="applied", cursor=cursor), 400, "invalid_cursor")
     problem(box.get("sync/history/branding", cursor=cursor), 400, "invalid_cursor")
@@ -188,14 +188,14 @@ def test_a_cursor_is_good_for_its_own_list_only(box: Box) -> None:
 
 
 def test_the_log_comes_as_json_lines(box: Box) -> None:
-    """The whole selection, an entry a line."""
+    """The export has every selected entry, one a line."""
     answer = box.get("sync/log", headers={"Accept": "application/x-ndjson"}, status="applied")
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert [json.loads(line) for line in answer.text.splitlines()] == everything(box, status="applied")
 
 
 def test_the_log_comes_as_csv_that_no_spreadsheet_runs(box: Box) -> None:
-    """A head and all entries; a cell that would be a formula gets a leading apostrophe."""
+    """The export has a header row and all entries; a cell that would be a formula gets a leading apostrophe."""
     answer = box.get("sync/log", headers={"Accept": "text/csv"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     head, *rows = csv.reader(io.StringIO(answer.text))
@@ -212,7 +212,7 @@ def test_the_log_comes_as_csv_that_no_spreadsheet_runs(box: Box) -> None:
     [("*/*", "application/json"), ("", "application/json"), ("text/*", "text/csv"), ("image/png", None)],
 )
 def test_what_is_accepted_decides_the_form(box: Box, accept: str, kind: str | None) -> None:
-    """None that can be made is 406."""
+    """Accept selects the format; 406 if none is available."""
     answer = box.get("sync/log", headers={"Accept": accept})
     if kind is None:
         problem(answer, 406, "not_acceptable")
@@ -232,7 +232,7 @@ def test_the_log_is_for_tokens_with_its_scope(box: Box) -> None:
 
 
 def test_verify_finds_the_chain_whole_and_knows_its_heads(box: Box) -> None:
-    """While the server runs; a head that was told is in the chain, another one is not."""
+    """While the server runs, verify finds the head of an answer in the chain, but not an invented one."""
     head = box.applied("branding", BRANDING)["log_head"]
     box.applied("branding", BRANDING)
     answer = f"{head['seq']}:{head['hash']}"
@@ -243,8 +243,8 @@ def test_verify_finds_the_chain_whole_and_knows_its_heads(box: Box) -> None:
     assert "SEQ:HASH" in endless
 
 
-def test_history_tells_each_applied_revision_with_its_changes(box: Box) -> None:
-    """Newest first, in pages; a restore stands in it with who asked for it."""
+def test_history_has_each_applied_revision_with_its_changes(box: Box) -> None:
+    """History is newest first and paged; a restore is in it with its actor."""
     first = box.applied("workspace", {"locale": "de"})
     second = box.applied("workspace", {"locale": "fr"})
     items = good(box.get("sync/history/workspace"))["items"]

@@ -1,4 +1,4 @@
-"""Modules and features: what a push may say of them, and what follows."""
+"""Modules and features: what a push may set, and its effect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ modules:
 
 @pytest.fixture(scope="module")
 def box(boxes: Boxes) -> Box:
-    """An instance with two modules of its own, one of them in the blocked group."""
+    """An instance that adds two modules, one of them in the blocked group."""
     return boxes(files={"modules.yaml": CATALOG})
 
 
@@ -28,7 +28,7 @@ def modules(box: Box) -> dict[str, dict[str, Any]]:
 
 
 def reasons(box: Box) -> dict[str, str | None]:
-    """Why each module is not there; None where it is."""
+    """The reason why each module is unavailable; None if it is available."""
     return {name: one["reason"] for name, one in modules(box).items()}
 
 
@@ -37,8 +37,8 @@ def plan(*features: str) -> dict[str, Any]:
     return {"code": "p", "name": "P", "features": list(features)}
 
 
-def test_without_a_plan_the_default_plan_holds(box: Box) -> None:
-    """Customers and tasks; everything else in the catalog says why it is not there."""
+def test_without_a_plan_the_default_plan_applies(box: Box) -> None:
+    """Customers and tasks are available; every other module has the reason why it is not."""
     answer = box.applied("features", {})
     assert reasons(box) == {
         "customers": None,
@@ -54,7 +54,7 @@ def test_without_a_plan_the_default_plan_holds(box: Box) -> None:
 
 
 def test_a_module_needs_its_view_key_and_all_it_requires(box: Box) -> None:
-    """What requires an unavailable module names it, along the chain."""
+    """A module that requires an unavailable one names it, along the chain."""
     box.applied("features", {"plan": plan("deals.*", "fleet.*")})
     assert {name: reasons(box)[name] for name in ("customers", "deals", "fleet")} == {
         "customers": "not_in_plan",
@@ -71,7 +71,7 @@ def test_a_module_needs_its_view_key_and_all_it_requires(box: Box) -> None:
 
 
 def test_overrides_give_and_take(box: Box) -> None:
-    """Granted is plan and overrides that are true, less those that are false."""
+    """Granted are the plan and overrides that are true, without those that are false."""
     data = {"plan": plan("customers.*", "tasks.*"), "overrides": {"deals.view": True, "tasks.export": False}}
     box.applied("features", data)
     scopes = [f"{name}:{access}" for name in ("customers", "deals", "tasks") for access in ("read", "write")]
@@ -88,7 +88,7 @@ def test_overrides_give_and_take(box: Box) -> None:
 
 
 def test_a_push_may_name_order_and_draw_a_module(box: Box) -> None:
-    """Title, icon and order of the push go over those of the catalog."""
+    """Title, icon and order of the push replace those of the catalog."""
     box.applied("features", {"modules": {"tasks": {"title": "To do", "icon": "check", "order": 0}}})
     listed = box.bootstrap()["modules"]
     assert {name: listed[0][name] for name in ("module", "title", "icon", "order")} == {
@@ -113,7 +113,7 @@ def test_a_push_may_name_order_and_draw_a_module(box: Box) -> None:
     ],
 )
 def test_a_push_that_names_a_blocked_module_in_any_way_is_refused(box: Box, data: dict[str, Any], pointer: str) -> None:
-    """By name or by group; it can neither grant nor take."""
+    """A push cannot grant, enable or disable a module that is blocked by name or group."""
     refusal = problem(box.push("features", data), 403, "module_blocked")
     assert pointers(refusal) == {pointer}
 
@@ -128,7 +128,7 @@ def test_a_push_that_names_a_blocked_module_in_any_way_is_refused(box: Box, data
     ],
 )
 def test_an_unknown_module_is_unsupported(box: Box, data: dict[str, Any], pointer: str) -> None:
-    """Wherever it stands."""
+    """An unknown module is refused anywhere in the payload."""
     assert pointers(problem(box.push("features", data), 422, "module_unsupported")) == {pointer}
 
 
@@ -154,15 +154,15 @@ def test_what_does_not_fit_is_named(box: Box, data: dict[str, Any], pointer: str
 
 
 def test_a_blocked_module_follows_the_local_plan_alone(boxes: Boxes) -> None:
-    """What the default plan grants of it stays, whatever plan is pushed."""
+    """A blocked module keeps the grants of the default plan with any pushed plan."""
     local = "default_plan: {code: l, name: L, features: ['customers.*', 'website.view']}\n"
     box = boxes(files={"modules.yaml": local})
     box.applied("features", {"plan": plan("tasks.*")})
     assert {name for name, reason in reasons(box).items() if reason is None} == {"tasks", "website"}
 
 
-def test_vain_overrides_are_warnings(box: Box) -> None:
-    """What the plan says already, what it does not grant anyway, and what cannot take effect; the push is applied."""
+def test_overrides_without_effect_are_warnings(box: Box) -> None:
+    """An override that repeats the plan, or cannot take effect, is a warning; the push is applied."""
     data = {
         "plan": plan("tasks.*", "deals.create"),
         "overrides": {"tasks.view": True, "reports.view": False, "deals.view": True, "customers.view": False},
@@ -174,15 +174,15 @@ def test_vain_overrides_are_warnings(box: Box) -> None:
 
 
 def test_weak_contrast_is_a_warning(box: Box) -> None:
-    """Under WCAG AA; strong contrast is none."""
+    """Contrast below WCAG AA is a warning; strong contrast is not."""
     answer = box.applied("branding", {"colors": {"text": "#888888", "background": "#999999"}})
     assert answer["warnings"]
     assert answer["warnings"][0]["pointer"].startswith("/data/colors")
     assert box.applied("branding", {"colors": {"text": "#000000", "background": "#ffffff"}})["warnings"] == []
 
 
-def test_taking_away_a_module_in_use_is_a_warning(box: Box) -> None:
-    """The records stay; the push says how many there are."""
+def test_removing_a_module_in_use_is_a_warning(box: Box) -> None:
+    """The records stay; the warning says how many there are."""
     box.applied("features", {"plan": PLAN})
     writer = box.bearer("customers:write", "tasks:write")
     made = box.client.post(f"{box.base()}/tasks", headers=writer, json={"name": "Call back"})
@@ -196,7 +196,7 @@ def test_taking_away_a_module_in_use_is_a_warning(box: Box) -> None:
 
 
 def test_an_edited_catalog_is_seen_by_the_next_request(box: Box) -> None:
-    """Modules are derived when they are needed; nothing stored can disagree."""
+    """Modules follow an edited modules.yaml without a push."""
     box.applied("features", {"plan": plan("customers.*", "fleet.*", "deals.*")})
     assert reasons(box)["fleet"] is None
     etag = box.get("bootstrap").headers["etag"]

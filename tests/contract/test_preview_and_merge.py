@@ -1,4 +1,4 @@
-"""How a push is applied: whole or merged, or only looked at."""
+"""How a push is applied: replace, merge and preview."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def changed(response: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {change["pointer"]: (change["from"], change["to"]) for change in response["changes"]}
 
 
-def test_a_preview_tells_what_would_change_and_changes_nothing(box: Box) -> None:
-    """Neither sections nor version nor payload are taken; revision and moment are null."""
+def test_a_preview_shows_the_changes_and_makes_none(box: Box) -> None:
+    """A preview changes no section, takes no version and no payload; its revision and time are null."""
     before, bootstrap = box.health(), box.bootstrap()
     body = box.body("branding", {"title": "Preview"}, mode="preview", version=5_000)
     answer = box.applied("branding", None, raw=body)
@@ -47,15 +47,15 @@ def test_a_preview_uses_its_nonce(box: Box) -> None:
 
 
 def test_a_preview_runs_every_check(box: Box) -> None:
-    """A version that is stale, data that does not fit and a blocked module are refused as in a push."""
+    """A stale version, invalid data and a blocked module are refused as in a push."""
     preview = {"mode": "preview"}
     problem(box.push("branding", {}, envelope={**preview, "version": 1}), 409, "stale_version")
     problem(box.push("branding", {"title": 5}, envelope=preview), 422, "invalid_payload")
     problem(box.push("features", {"overrides": {"website.view": True}}, envelope=preview), 403, "module_blocked")
 
 
-def test_a_preview_tells_the_modules_as_they_would_be(box: Box) -> None:
-    """What is told is not what is."""
+def test_a_preview_shows_the_modules_as_they_would_be(box: Box) -> None:
+    """The answer has the modules after the push, while those of the tenant stay."""
     box.applied("features", {"plan": PLAN})
     small = {"plan": {"code": "s", "features": ["customers.*"]}}
     answer = box.applied("features", small, envelope={"mode": "preview"})
@@ -65,7 +65,7 @@ def test_a_preview_tells_the_modules_as_they_would_be(box: Box) -> None:
 
 
 def test_replace_is_the_whole_section(box: Box) -> None:
-    """What the push leaves out is gone, and each place that changed is told."""
+    """Members that the push leaves out are removed, and each change is listed."""
     answer = box.applied("branding", {"title": "Only"})
     assert box.public() == {"branding": {"title": "Only"}}
     assert changed(answer) == {
@@ -78,14 +78,14 @@ def test_replace_is_the_whole_section(box: Box) -> None:
 
 
 def test_null_counts_as_absent_in_replace(box: Box) -> None:
-    """At any depth of objects."""
+    """A null removes a member at any depth of objects."""
     data = {"title": "N", "login_message": None, "colors": {"primary": "#000000", "accent": None}, "footer": None}
     box.applied("branding", data)
     assert box.public() == {"branding": {"title": "N", "colors": {"primary": "#000000"}}}
 
 
 def test_a_merge_patches_the_section(box: Box) -> None:
-    """RFC 7396: objects merge, null removes, arrays are replaced; only what differs is told."""
+    """RFC 7396: objects merge, null removes, arrays are replaced; only differences are listed."""
     links = [{"label": "A", "url": "https://example.com/a"}]
     patch = {"title": None, "colors": {"primary": None, "accent": "#112233"}, "footer": {"links": links}}
     answer = box.applied("branding", patch, envelope={"strategy": "merge"})
@@ -101,14 +101,14 @@ def test_a_merge_patches_the_section(box: Box) -> None:
     }
 
 
-def test_a_merge_starts_from_nothing_where_there_is_no_section(box: Box) -> None:
+def test_a_merge_starts_from_nothing_if_there_is_no_section(box: Box) -> None:
     """The first push of a section may be a merge."""
     box.applied("workspace", {"locale": "de-DE", "timezone": None}, envelope={"strategy": "merge"})
     assert box.bootstrap()["workspace"] == {"locale": "de-DE"}
 
 
-def test_a_merge_is_judged_by_its_outcome(box: Box) -> None:
-    """A patch that leaves something that does not fit is refused, whatever it says itself."""
+def test_a_merge_is_validated_by_its_outcome(box: Box) -> None:
+    """A valid patch is refused if the section would be invalid after it."""
     box.applied("features", {"plan": PLAN})
     refusal = problem(
         box.push("features", {"plan": {"code": None}}, envelope={"strategy": "merge"}), 422, "invalid_payload"
@@ -117,7 +117,7 @@ def test_a_merge_is_judged_by_its_outcome(box: Box) -> None:
 
 
 def test_a_push_that_changes_nothing_is_applied_with_no_changes(box: Box) -> None:
-    """It is another revision all the same."""
+    """A push without changes still makes a new revision."""
     before = box.health()["sections"]["branding"]["revision"]
     answer = box.applied("branding", BRANDING)
     assert answer["changes"] == []
@@ -125,7 +125,7 @@ def test_a_push_that_changes_nothing_is_applied_with_no_changes(box: Box) -> Non
 
 
 def test_pointers_of_changes_are_escaped(box: Box) -> None:
-    """RFC 6901: feature keys hold no slash, but the pointer is one all the same."""
+    """Pointers of changes escape names as RFC 6901 says."""
     box.applied("features", {})
     answer = box.applied("features", {"overrides": {"deals.export": True}})
     assert changed(answer) == {"/features/overrides/deals.export": (None, True)}

@@ -1,4 +1,4 @@
-"""Attempts that fail verification are counted; what passes is never held up by them."""
+"""Attempts that fail verification are limited; verified ones are never delayed by them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LIMIT = 5
 
 @pytest.fixture
 def box(boxes: Boxes) -> Box:
-    """An instance that takes five unverified attempts a minute, in a minute that has just begun or is long."""
+    """An instance that accepts five unverified attempts a minute, with enough of the minute left."""
     box = boxes(settings={"sync": {"unverified_per_minute": LIMIT}, "trusted_proxies": ["127.0.0.1/32"]})
     until(lambda: time.time() % 60 < 45, lambda: "the minute does not end")
     return box
 
 
-def test_past_the_limit_attempts_are_told_to_wait_and_good_pushes_pass(box: Box) -> None:
-    """429 with Retry-After instead of their own code; replays count too; one entry stands for all of them."""
+def test_past_the_limit_attempts_must_wait_and_good_pushes_pass(box: Box) -> None:
+    """Attempts get 429 with Retry-After instead of their code; replays count too; one entry counts them all."""
     body, nonce = box.body("branding", BRANDING), "limited-" + "n" * 20
     assert box.push("branding", raw=body, nonce=nonce).status_code == 200
     for _ in range(LIMIT - 1):
@@ -33,7 +33,7 @@ def test_past_the_limit_attempts_are_told_to_wait_and_good_pushes_pass(box: Box)
         box.push("branding", BRANDING, headers={"Content-Type": "text/plain"}),
         box.push("branding", BRANDING, path="/i/eu1/t/northwind/api/v1/sync/nothing"),
         box.client.get(f"{box.base()}/sync/health", headers={**box.sign("health", b""), "Sync-Nonce": "n" * 20}),
-        box.push("branding", BRANDING, path="/i/eu1/t/nobody/api/v1/sync/branding"),
+        box.push("branding", BRANDING, path="/i/eu1/t/absent/api/v1/sync/branding"),
         box.push("branding", BRANDING, path="/i/us9/t/northwind/api/v1/sync/branding"),
     ]
     for answer in refused:
@@ -49,7 +49,7 @@ def test_past_the_limit_attempts_are_told_to_wait_and_good_pushes_pass(box: Box)
     assert box.health()["counts"]["24h"]["unverified"] == LIMIT + 5
 
 
-def test_each_source_has_a_count_of_its_own(box: Box) -> None:
+def test_each_source_has_its_own_count(box: Box) -> None:
     """Behind a trusted proxy the source is the client; IPv6 counts by its /64."""
 
     def attempt(source: str) -> int:
@@ -64,18 +64,18 @@ def test_each_source_has_a_count_of_its_own(box: Box) -> None:
     assert attempt("192.0.2.1, 203.0.113.9") == 401
 
 
-def test_a_push_for_no_tenant_stands_in_the_instances_own_log(box: Box) -> None:
-    """The server's log has it with its request; the tenants' folders have nothing; past the limit one line."""
+def test_a_push_for_no_tenant_is_in_the_server_log(box: Box) -> None:
+    """The server's log has the request, the tenants' folder nothing; past the limit there is one line."""
     files = sorted(box.folder.joinpath("tenants").rglob("*"))
     ids = [
-        problem(box.push("branding", BRANDING, path="/i/eu1/t/nobody/api/v1/sync/branding"), 404, "unknown_tenant")[
+        problem(box.push("branding", BRANDING, path="/i/eu1/t/absent/api/v1/sync/branding"), 404, "unknown_tenant")[
             "request_id"
         ]
         for _ in range(LIMIT)
     ]
     for _ in range(LIMIT):
-        problem(box.push("branding", BRANDING, path="/i/eu1/t/nobody/api/v1/sync/branding"), 429, "rate_limited")
+        problem(box.push("branding", BRANDING, path="/i/eu1/t/absent/api/v1/sync/branding"), 429, "rate_limited")
     lines = [line for line in box.log_text().splitlines() if "push_astray" in line]
     assert len(lines) == LIMIT + 1
-    assert all(request in line and "nobody" in line for request, line in zip(ids, lines, strict=False))
+    assert all(request in line and "absent" in line for request, line in zip(ids, lines, strict=False))
     assert sorted(box.folder.joinpath("tenants").rglob("*")) == files

@@ -1,4 +1,4 @@
-"""``repeats: accept``, for senders that take any non-2xx as a failure."""
+"""``repeats: accept``, for senders to which any non-2xx is a failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def box(boxes: Boxes) -> Box:
 
 
 def test_a_repeat_of_an_applied_push_is_answered_with_its_original(box: Box) -> None:
-    """It changes nothing, is logged beside the chain, and counts against no limit."""
+    """A repeat changes nothing, is logged outside the chain, and counts against no limit."""
     body, nonce = box.body("branding", BRANDING), "again-" + "n" * 20
     first = box.applied("branding", None, raw=body, nonce=nonce)
     after = box.health()
@@ -50,7 +50,7 @@ def test_only_the_same_body_of_an_applied_push_is_a_repeat(box: Box) -> None:
 
 
 def test_twins_at_the_same_moment_are_one_push_and_its_repeat(box: Box) -> None:
-    """However they race, one is applied and every other one is told of it."""
+    """Of twins that race, one is applied and the others are answered as already_applied."""
     body, nonce = box.body("branding", {"title": "twin"}), "twins-" + "n" * 20
     headers, address = box.sign("branding", body, nonce=nonce), f"{box.client.base_url}{box.base()}/sync/branding"
     with ThreadPoolExecutor(12) as pool:

@@ -1,4 +1,4 @@
-"""The other two signature schemes over the wire, signed here by hand."""
+"""The other two signature schemes over HTTP, with signatures made by the tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contract.conftest import Boxes
 
 @pytest.fixture(scope="module")
 def box(boxes: Boxes) -> Box:
-    """An instance whose tenant has two active keys, and one whose only key is over."""
+    """An instance whose tenant has two active keys, and one whose only key has expired."""
     expired = roster_key("expired", 1, not_after="2020-01-01T00:00:00Z")
     return boxes(tenants={"northwind": {"keys": [roster_key(), roster_key(version=3)]}, "expired": {"keys": [expired]}})
 
@@ -57,7 +57,7 @@ def post(box: Box, body: bytes, headers: dict[str, str], tenant: str = "northwin
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_standard_webhook_is_applied_and_the_key_that_matched_is_logged(box: Box, version: int) -> None:
-    """It names none: each active one is tried; unknown entries are passed over; the id is the nonce."""
+    """The scheme names no key, so each active one is tried; unknown entries are ignored; the id is the nonce."""
     body = box.body("branding", BRANDING)
     headers = webhook(body, f"msg_{version}", key=key_of(version=version), extra="v1a,AAAA v1,%%% ")
     answer = good(post(box, body, headers))
@@ -67,7 +67,7 @@ def test_a_standard_webhook_is_applied_and_the_key_that_matched_is_logged(box: B
 
 
 def test_a_standard_webhook_must_name_the_instance(box: Box) -> None:
-    """It does not sign the address, so the same body would be good elsewhere."""
+    """The scheme does not sign the address, so the same body would be valid at another instance."""
     body = box.body("branding", BRANDING, instance=None)
     refusal = problem(post(box, body, webhook(body, "msg_i", key=key_of())), 400, "invalid_envelope")
     assert pointers(refusal) == {"/instance"}
@@ -85,21 +85,21 @@ def test_a_standard_webhook_must_name_the_instance(box: Box) -> None:
         ({"key": b"x" * 32}, 401, "signature_invalid"),
     ],
 )
-def test_a_standard_webhook_that_is_not_right_is_refused(box: Box, how: Any, status: int, code: str) -> None:
-    """By the same table."""
+def test_an_invalid_standard_webhook_is_refused(box: Box, how: Any, status: int, code: str) -> None:
+    """Each fault has the same code as in the native scheme."""
     body = box.body("branding", BRANDING)
     problem(post(box, body, webhook(body, **{"number": "msg_x", "key": key_of(), **how})), status, code)
 
 
 def test_without_an_active_key_no_webhook_is_tried(box: Box) -> None:
-    """key_inactive, as for a scheme that names its key."""
+    """The refusal is key_inactive, as for a scheme that names its key."""
     body = box.body("branding", BRANDING, "expired")
     refusal = problem(post(box, body, webhook(body, "m", key=key_of("expired", 1)), "expired"), 401, "key_inactive")
     assert box.entry(refusal["request_id"], "expired")["signature_result"] == "inactive_key"
 
 
 def test_a_message_signature_is_applied_once(box: Box) -> None:
-    """RFC 9421 over method, path and digest."""
+    """A signature over method, path and digest is accepted once; other bodies, keys and forms are refused."""
     body, path = box.body("branding", BRANDING), f"{box.base()}/sync/branding"
     headers = message(path, body, "n-1.with.dots")
     answer = good(post(box, body, headers))
@@ -116,7 +116,7 @@ def test_a_message_signature_is_applied_once(box: Box) -> None:
 
 
 def test_health_may_be_signed_by_either(box: Box) -> None:
-    """Over the empty body."""
+    """A health request signs the empty body."""
     path = f"{box.base()}/sync/health"
     for headers in (
         webhook(b"", "health-1", key=key_of()),
@@ -136,7 +136,7 @@ def narrowed(boxes: Boxes) -> Box:
 
 
 def test_a_key_serves_the_schemes_that_it_is_narrowed_to(narrowed: Box) -> None:
-    """Any other is 401 before the signature is looked at; the log has it as unchecked, health says which."""
+    """Another scheme is 401 before the signature is checked; the log has it as unchecked, health lists the schemes."""
     refusal = problem(narrowed.push("branding", BRANDING), 401, "scheme_not_accepted")
     entry = narrowed.entry(refusal["request_id"])
     assert (entry["signature_result"], entry["key_version"]) == ("unchecked", 2)
@@ -151,7 +151,7 @@ def test_a_key_serves_the_schemes_that_it_is_narrowed_to(narrowed: Box) -> None:
 
 
 def test_a_scheme_that_names_no_key_tries_those_that_it_may_use(narrowed: Box) -> None:
-    """A signature by another of the tenant's keys does not count; where there is none at all, the scheme is refused."""
+    """A signature by another key of the tenant does not count; if no key may be used, the scheme is refused."""
     body = narrowed.body("branding", {"title": "other"})
     problem(post(narrowed, body, webhook(body, "narrow-3", key=key_of(version=3))), 401, "signature_invalid")
     body = narrowed.body("branding", BRANDING, "contoso")

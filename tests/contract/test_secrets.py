@@ -1,4 +1,4 @@
-"""Secrets of sections: sealed, kept only where they go to the same place, and seen nowhere."""
+"""Secrets of sections: sealed, reused only for the same place, and shown nowhere."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def _known_smtp(box: Box) -> None:
 
 
 def set_in(response: dict[str, Any]) -> dict[str, Any]:
-    """What the answer's changes say of the password."""
+    """The answer's changes of the password."""
     return {c["pointer"]: (c["from"], c["to"]) for c in response["changes"] if "password" in c["pointer"]}
 
 
-def test_a_merge_keeps_the_password_while_it_goes_to_the_same_place(box: Box) -> None:
-    """Left out beside another sender: kept, and no change is told of it."""
+def test_a_merge_keeps_the_password_for_the_same_server(box: Box) -> None:
+    """A merge that changes only the sender keeps the password and lists no change of it."""
     answer = box.applied("smtp", {"from_name": "Other"}, envelope=MERGE)
     assert [change["pointer"] for change in answer["changes"]] == ["/smtp/from_name"]
     again = box.applied("smtp", {"password": "another one"}, envelope=MERGE)
@@ -50,8 +50,8 @@ def test_a_merge_keeps_the_password_while_it_goes_to_the_same_place(box: Box) ->
     "change",
     [{"host": "mail.example.org"}, {"port": 465}, {"security": "tls"}, {"username": "eve"}, {"username": None}],
 )
-def test_a_merge_that_moves_the_server_asks_for_the_password_anew(box: Box, change: dict[str, Any]) -> None:
-    """Or the next mail would hand it to a new host; with the password the same push is applied."""
+def test_a_merge_that_moves_the_server_requires_the_password(box: Box, change: dict[str, Any]) -> None:
+    """Without the password it is refused, since the next email would send it to a new host; with it, it is applied."""
     refusal = problem(box.push("smtp", change, envelope=MERGE), 422, "password_required")
     assert pointers(refusal) == {"/data/password"}
     assert refusal["detail"].startswith(f"{next(iter(change))} changed, ")
@@ -59,7 +59,7 @@ def test_a_merge_that_moves_the_server_asks_for_the_password_anew(box: Box, chan
 
 
 def test_the_same_values_sent_again_keep_the_password(box: Box) -> None:
-    """What counts is whether they change, not whether they are sent."""
+    """Members that are sent without a change do not require the password."""
     answer = box.applied(
         "smtp", {name: SMTP[name] for name in ("host", "port", "security", "username")}, envelope=MERGE
     )
@@ -67,41 +67,41 @@ def test_the_same_values_sent_again_keep_the_password(box: Box) -> None:
 
 
 def test_a_merge_may_remove_the_password(box: Box) -> None:
-    """Null takes it away, also together with the host."""
+    """Null removes the password, also together with a new host."""
     answer = box.applied("smtp", {"password": None, "host": "mail.example.org"}, envelope=MERGE)
     assert set_in(answer) == {"/smtp/password": ({"set": True}, None)}
 
 
 def test_a_replace_without_the_password_has_none(box: Box) -> None:
-    """The data is the whole desired section."""
+    """A replace is the whole section, so it removes the password."""
     answer = box.applied("smtp", {name: value for name, value in SMTP.items() if name != "password"})
     assert set_in(answer) == {"/smtp/password": ({"set": True}, None)}
 
 
-def test_a_password_among_other_faults_is_told_with_them(box: Box) -> None:
-    """invalid_payload, and password_required stands in its list."""
+def test_a_required_password_is_listed_with_other_errors(box: Box) -> None:
+    """The refusal is invalid_payload, and password_required is in its list."""
     refusal = problem(box.push("smtp", {"host": "m.example.org", "port": 99}, envelope=MERGE), 422, "invalid_payload")
     assert {error["code"] for error in refusal["errors"]} >= {"password_required"}
     assert pointers(refusal) == {"/data/password", "/data/port"}
 
 
 def test_the_redacted_form_is_no_password(box: Box) -> None:
-    """Who sends back what was shown is told so; nothing is overwritten by it."""
+    """A redacted value that is sent back is refused and overwrites nothing."""
     before = box.health()["sections"]["smtp"]
     refusal = problem(box.push("smtp", {"password": {"set": True}}, envelope=MERGE), 422, "invalid_payload")
     assert pointers(refusal) == {"/data/password"}
     assert box.health()["sections"]["smtp"] == before
 
 
-def test_a_combined_merge_keeps_it_likewise(box: Box) -> None:
-    """The pointer names the section."""
+def test_a_combined_merge_keeps_the_password_too(box: Box) -> None:
+    """A moved server requires the password, with a pointer into the section; otherwise it stays."""
     refusal = problem(box.push("combined", {"smtp": {"port": 465}}, envelope=MERGE), 422, "password_required")
     assert pointers(refusal) == {"/data/smtp/password"}
     box.applied("combined", {"smtp": {"from_name": "C"}}, envelope=MERGE)
 
 
-def test_a_restore_keeps_the_password_in_force(box: Box) -> None:
-    """It brings back the other members; to another host the password does not follow."""
+def test_a_restore_keeps_the_current_password(box: Box) -> None:
+    """A restore brings back the other members; the password is not sent to another host."""
     first = box.applied("smtp", {**SMTP, "from_name": "First"})
     box.applied("smtp", {"from_name": "Second", "password": "newer secret"}, envelope=MERGE)
     restored = box.client.post(f"{box.base()}/sync/history/smtp/{first['revision']}/restore", headers=box.bearer())
@@ -113,7 +113,7 @@ def test_a_restore_keeps_the_password_in_force(box: Box) -> None:
 
 
 def test_a_password_without_encryption_is_a_warning(box: Box) -> None:
-    """It refuses nothing."""
+    """A push with a password but without encryption is applied with a warning."""
     assert list(warned(box.applied("smtp", {**SMTP, "security": "none"}))) == ["password_in_clear"]
 
 
@@ -140,30 +140,30 @@ def test_a_password_without_encryption_is_a_warning(box: Box) -> None:
     ],
 )
 def test_a_host_inside_the_network_is_refused_in_any_spelling(box: Box, host: str) -> None:
-    """Whatever inet_aton takes; the port list holds too."""
+    """Every spelling that inet_aton accepts is refused, with its pointer."""
     assert pointers(problem(box.push("smtp", {**SMTP, "host": host}), 422, "invalid_payload")) == {"/data/host"}
 
 
 def test_a_port_outside_the_list_is_refused(box: Box) -> None:
-    """smtp.ports in instance.yaml."""
+    """Only the ports of smtp.ports in instance.yaml are accepted."""
     assert pointers(problem(box.push("smtp", {**SMTP, "port": 8080}), 422, "invalid_payload")) == {"/data/port"}
 
 
 @pytest.mark.parametrize("name", ["from_name", "username"])
 @pytest.mark.parametrize("value", ["a\r\nBcc: x@example.com", "a\nb", "a\x7fb"])
 def test_no_control_characters_reach_a_mail_header(box: Box, name: str, value: str) -> None:
-    """They could begin a header of their own."""
+    """Control characters, which could begin another header, are refused."""
     assert pointers(problem(box.push("smtp", {**SMTP, name: value}), 422, "invalid_payload")) == {f"/data/{name}"}
 
 
 def test_encoded_words_are_refused(box: Box) -> None:
-    """A reader would decode them into anything."""
+    """Encoded words, which a reader would decode into any text, are refused."""
     refusal = problem(box.push("smtp", {**SMTP, "from_name": "=?utf-8?q?a?="}), 422, "invalid_payload")
     assert pointers(refusal) == {"/data/from_name"}
 
 
-def test_private_hosts_are_taken_where_the_instance_allows_them(boxes: Boxes) -> None:
-    """smtp.allow_private_hosts."""
+def test_private_hosts_are_accepted_if_the_instance_allows_them(boxes: Boxes) -> None:
+    """With smtp.allow_private_hosts an inside address is accepted."""
     box = boxes(settings={"smtp": {"allow_private_hosts": True}})
     answer = box.applied("smtp", {**SMTP, "host": "127.0.0.1", "port": 2525})
     assert {"pointer": "/smtp/host", "from": None, "to": "127.0.0.1"} in answer["changes"]
@@ -202,8 +202,8 @@ def test_a_pushed_password_is_seen_nowhere(boxes: Boxes) -> None:
     assert not [text[:200] for text in texts if secret.encode() in text]
 
 
-def test_the_hash_of_a_payload_with_secrets_is_not_told(box: Box) -> None:
-    """The rest could be guessed offline; without secrets it is."""
+def test_the_hash_of_a_payload_with_secrets_is_not_logged(box: Box) -> None:
+    """The log has no hash of such a payload, by which its secret could be guessed; other payloads have theirs."""
     for kind, data, shown in (
         ("smtp", {"host": "smtp.example.com"}, True),
         ("smtp", SMTP, False),

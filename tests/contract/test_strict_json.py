@@ -1,4 +1,4 @@
-"""Whatever bytes arrive get a clean refusal, and soon."""
+"""Malformed JSON of any kind is refused cleanly and fast."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ CASES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("raw", CASES.values(), ids=CASES.keys())
 def test_what_two_parsers_could_read_differently_is_malformed(box: Box, raw: bytes) -> None:
-    """It is refused as such, nothing has changed, and the push after it is applied."""
+    """Such a body is malformed_json, changes no section, and the next push is applied."""
     before = box.health()["sections"]
     problem(box.push("branding", raw=raw), 400, "malformed_json")
     assert box.health()["sections"] == before
@@ -75,7 +75,7 @@ def test_what_two_parsers_could_read_differently_is_malformed(box: Box, raw: byt
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("hostile")])
 def test_a_hostile_body_costs_the_server_little(box: Box, name: str) -> None:
-    """It is refused in under 0.25 s of processor time, the best of five; `make bench` holds the 50 ms."""
+    """The best of five refusals costs under 0.25 s of CPU time; `make bench` measures the limit of 50 ms."""
     best = 1.0
     for _ in range(5):
         before = box.spent()
@@ -84,13 +84,13 @@ def test_a_hostile_body_costs_the_server_little(box: Box, name: str) -> None:
     assert best < 0.25, f"{best * 1000:.0f} ms"
 
 
-def test_nesting_of_32_is_taken_as_json(box: Box) -> None:
-    """The limit itself passes the door and is judged by its content."""
+def test_nesting_of_32_is_accepted_as_json(box: Box) -> None:
+    """A body at the limit of nesting is parsed and refused for its content."""
     problem(box.push("branding", raw=b"[" * 32 + b"]" * 32), 400, "invalid_envelope")
 
 
 def test_a_surrogate_pair_and_an_escaped_backslash_are_text(box: Box) -> None:
-    """What only looks like a lone surrogate or an escaped NUL is taken."""
+    """Text that only looks like a lone surrogate or an escaped NUL is accepted."""
     raw = box.body("branding", {"title": "TITLE"}).replace(b"TITLE", b"\\ud83d\\ude00 \\\\u0000 \\\\ud800")
     assert box.push("branding", raw=raw).status_code == 200
     assert box.public()["branding"]["title"] == "\U0001f600 \\u0000 \\ud800"

@@ -1,4 +1,4 @@
-"""Platforms, admins and readers all at once: whatever happened, it equals some order, and a restart changes nothing."""
+"""Platforms, admins and readers at the same time: the result equals some order, and a restart changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contract.box import SMTP, Box, good, roster_key
 from contract.conftest import Boxes
 
 TENANTS = ["north", "south", "west"]
-KEPT = 3
+HISTORY_KEEP = 3
 DATA: dict[str, dict[str, Any]] = {
     "branding": {"title": "B"},
     "workspace": {"locale": "de"},
@@ -27,9 +27,9 @@ DATA: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def box(boxes: Boxes) -> Box:
-    """An instance on which ten clients have done whatever came to their minds."""
+    """An instance after random requests of ten clients at the same time."""
     tenants = {name: {"keys": [roster_key(name)]} for name in TENANTS}
-    box = boxes(tenants=tenants, settings={"sync": {"history_keep": KEPT}})
+    box = boxes(tenants=tenants, settings={"sync": {"history_keep": HISTORY_KEEP}})
     for tenant in TENANTS:
         box.bearer(tenant=tenant)
     with ThreadPoolExecutor(10) as pool:
@@ -41,7 +41,7 @@ def box(boxes: Boxes) -> Box:
 
 
 def visit(box: Box, choice: random.Random) -> list[str]:
-    """What one client does; the answers that nobody would expect."""
+    """Run one client's random requests; returns the unexpected answers."""
     answers = []
     with httpx.Client(base_url=box.client.base_url, timeout=30) as client:
         for _ in range(40):
@@ -92,11 +92,11 @@ def test_every_attempt_is_one_link_and_every_revision_one_push(box: Box, tenant:
 
 
 @pytest.mark.parametrize("tenant", TENANTS)
-def test_history_ends_with_what_is_in_force(box: Box, tenant: str) -> None:
-    """And is no longer than it may be."""
+def test_history_ends_with_the_current_revision(box: Box, tenant: str) -> None:
+    """The newest revision is the current one, and the history is within its limit."""
     for name, section in box.health(tenant)["sections"].items():
         items = good(box.get(f"sync/history/{name}", tenant=tenant))["items"]
-        assert len(items) <= KEPT
+        assert len(items) <= HISTORY_KEEP
         assert (items[0]["revision"], items[0]["version"]) == (section["revision"], section["version"])
 
 

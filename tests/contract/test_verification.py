@@ -1,4 +1,4 @@
-"""Checks 1 to 9: each refusal with its status, its code, and what the log says of it."""
+"""The checks up to verification: each refusal with its status, code and log entry."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ CASES: list[tuple[str, dict[str, Any], int, str, str, dict[str, Any]]] = [
     [c[1:] for c in CASES if c[2] != 200],
     ids=[c[0] for c in CASES if c[2] != 200],
 )
-def test_a_failed_check_is_told_and_logged_and_changes_nothing(  # noqa: PLR0917 -- one row of the table
+def test_a_failed_check_is_answered_and_logged_and_changes_nothing(  # noqa: PLR0917 -- one row of the table
     box: Box, how: dict[str, Any], status: int, code: str, result: str, members: dict[str, Any]
 ) -> None:
-    """Status and code are those of the table; the entry knows what was found until then, and null for the rest."""
+    """Status and code are those of the table; the entry has the findings so far, and null for the rest."""
     before = box.public()
     refusal = problem(box.push("branding", BRANDING, **how), status, code)
     assert box.public() == before
@@ -98,7 +98,7 @@ def test_a_failed_check_is_told_and_logged_and_changes_nothing(  # noqa: PLR0917
 
 
 def test_a_scheme_that_the_roster_leaves_out_is_not_accepted(box: Box) -> None:
-    """Standard Webhooks is known but not in the tenant's schemes."""
+    """A known scheme that is not in the tenant's schemes is scheme_not_accepted."""
     headers = {"webhook-id": "m1", "webhook-timestamp": str(int(time.time())), "webhook-signature": "v1,YQ=="}
     bare = dict.fromkeys(("Sync-Key-Version", "Sync-Timestamp", "Sync-Nonce", "Sync-Signature"))
     refusal = problem(box.push("branding", BRANDING, headers={**bare, **headers}), 401, "scheme_not_accepted")
@@ -106,23 +106,23 @@ def test_a_scheme_that_the_roster_leaves_out_is_not_accepted(box: Box) -> None:
     assert (entry["signature_result"], entry["scheme"]) == ("unchecked", "standard-webhooks")
 
 
-def test_a_request_without_any_signature_is_told_so(box: Box) -> None:
-    """No header of any scheme: signature_missing, and the log knows no scheme."""
+def test_a_request_without_a_signature_is_refused(box: Box) -> None:
+    """Without headers of any scheme: signature_missing, and the entry has no scheme."""
     bare = dict.fromkeys(("Sync-Key-Version", "Sync-Timestamp", "Sync-Nonce", "Sync-Signature"))
     refusal = problem(box.push("branding", BRANDING, headers=bare), 401, "signature_missing")
     assert box.entry(refusal["request_id"])["scheme"] is None
 
 
 def test_a_repeated_signature_header_is_malformed(box: Box) -> None:
-    """Two readers could pick different ones."""
+    """A repeated header, of which two readers could use different ones, is signature_malformed."""
     body = box.body("branding", BRANDING)
     signed = list(box.sign("branding", body).items())
     answer = box.client.post(f"{box.base()}/sync/branding", content=body, headers=[*signed, ("Sync-Nonce", "n" * 20)])
     problem(answer, 400, "signature_malformed")
 
 
-def test_several_signature_values_may_stand_in_the_header(box: Box) -> None:
-    """One that matches is enough, and unknown versions are passed over."""
+def test_the_header_may_have_several_signatures(box: Box) -> None:
+    """One that matches is enough, and unknown versions are ignored."""
     body = box.body("branding", BRANDING)
     good = box.sign("branding", body)["Sync-Signature"]
     signed = box.sign("branding", body, nonce="several-" + "n" * 20)
@@ -130,8 +130,8 @@ def test_several_signature_values_may_stand_in_the_header(box: Box) -> None:
     assert box.client.post(f"{box.base()}/sync/branding", content=body, headers=signed).status_code == 200
 
 
-def test_a_timestamp_out_of_window_tells_both_clocks(box: Box) -> None:
-    """``skew`` is server time less timestamp."""
+def test_a_timestamp_out_of_window_shows_both_clocks(box: Box) -> None:
+    """The refusal has the server's time, the limit, and the skew: server time minus timestamp."""
     stamp = int(time.time()) - 400
     refusal = problem(box.push("branding", BRANDING, timestamp=stamp), 401, "timestamp_out_of_window")
     assert 400 <= refusal["skew"] <= 402
@@ -140,13 +140,13 @@ def test_a_timestamp_out_of_window_tells_both_clocks(box: Box) -> None:
 
 
 @pytest.mark.parametrize("offset", [-295, 295])
-def test_a_timestamp_within_the_window_is_taken(box: Box, offset: int) -> None:
-    """The limits hold in both directions."""
+def test_a_timestamp_within_the_window_is_accepted(box: Box, offset: int) -> None:
+    """A timestamp near the limit passes in both directions."""
     assert box.push("branding", BRANDING, timestamp=int(time.time()) + offset).status_code == 200
 
 
-def test_a_disabled_receiver_refuses_before_it_looks_at_anything(box: Box) -> None:
-    """The body is not even asked for its type; the log of the tenant has it."""
+def test_a_disabled_receiver_refuses_before_other_checks(box: Box) -> None:
+    """The media type is not checked; the log of the tenant has the attempt."""
     refusal = problem(
         box.push("branding", BRANDING, tenant="contoso", headers={"Content-Type": "text/plain"}),
         403,
@@ -157,11 +157,11 @@ def test_a_disabled_receiver_refuses_before_it_looks_at_anything(box: Box) -> No
 
 
 def test_unknown_instances_and_tenants_come_first(box: Box) -> None:
-    """421 and 404, whatever else is wrong with the request."""
+    """They are 421 and 404 before any other error of the request."""
     for path, status, code in (
         ("/i/us9/t/northwind/api/v1/sync/branding", 421, "misdirected_instance"),
-        ("/i/us9/t/nobody/api/v1/sync/nothing", 421, "misdirected_instance"),
-        ("/i/eu1/t/nobody/api/v1/sync/nothing", 404, "unknown_tenant"),
+        ("/i/us9/t/absent/api/v1/sync/nothing", 421, "misdirected_instance"),
+        ("/i/eu1/t/absent/api/v1/sync/nothing", 404, "unknown_tenant"),
     ):
         problem(box.client.post(path, content=b"x"), status, code)
 
@@ -182,8 +182,8 @@ def test_unknown_instances_and_tenants_come_first(box: Box) -> None:
         ({"key_version": 7}, {"raw": b"{"}),
     ],
 )
-def test_of_two_failures_the_earlier_check_is_told(box: Box, earlier: dict[str, Any], later: dict[str, Any]) -> None:
-    """The order of the table holds for each neighbouring pair."""
+def test_of_two_failures_the_earlier_check_answers(box: Box, earlier: dict[str, Any], later: dict[str, Any]) -> None:
+    """A request that fails two neighbouring checks gets the code of the earlier one."""
     alone = box.push("branding", BRANDING, **earlier)
     headers = {**later.get("headers", {}), **earlier.get("headers", {})}
     both = box.push("branding", BRANDING, **{**later, **earlier, "headers": headers})
@@ -191,22 +191,22 @@ def test_of_two_failures_the_earlier_check_is_told(box: Box, earlier: dict[str, 
 
 
 def test_the_nonce_counts_only_after_source_and_section(box: Box) -> None:
-    """Check 8 comes before check 9: a used nonce is not told to whom may not push."""
+    """A sender that may not push is not shown whether a nonce is used."""
     nonce = "used-" + "n" * 20
     assert box.push("features", {}, nonce=nonce, key_version=7).status_code == 200
     problem(box.push("branding", BRANDING, nonce=nonce, key_version=7), 403, "type_not_allowed")
     problem(box.push("features", {}, nonce=nonce, key_version=7), 409, "replayed_nonce")
 
 
-def test_nonces_are_counted_for_each_key_apart(box: Box) -> None:
-    """The same nonce under another key is a fresh one."""
+def test_nonces_are_separate_for_each_key(box: Box) -> None:
+    """The same nonce under another key is unused."""
     nonce = "apart-" + "n" * 20
     assert box.push("features", {}, nonce=nonce, key_version=7).status_code == 200
     assert box.push("features", {}, nonce=nonce, key_version=2).status_code == 200
 
 
-def test_a_combined_push_passes_check_8_and_is_judged_by_its_sections(box: Box) -> None:
-    """With a narrowed key: its own section passes, another one is refused with its nonce used."""
+def test_a_combined_push_is_checked_by_its_sections(box: Box) -> None:
+    """With a key limited to a section that section passes, another one is refused with its nonce used."""
     assert box.push("combined", {"features": {}}, key_version=7).status_code == 200
     nonce = "combined-" + "n" * 20
     refusal = problem(

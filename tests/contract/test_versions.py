@@ -1,4 +1,4 @@
-"""Versions: one line per section, a floor that only a compromised key loses."""
+"""Versions: one line per section, with a floor that only a revoked key's versions leave."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def line(box: Box, free: list[str]) -> Line:
     return Line(box, free.pop())
 
 
-def test_each_section_has_a_line_of_its_own(line: Line) -> None:
-    """A version must exceed that of its section; current tells which that is."""
+def test_each_section_has_its_own_line(line: Line) -> None:
+    """A version must exceed the floor of its section, which the refusal shows in current."""
     line.applied("branding", BRANDING, envelope={"version": 50})
     line.applied("workspace", WORKSPACE, envelope={"version": 7})
     refusal = problem(line.push("branding", {"title": "x"}, envelope={"version": 50}), 409, "stale_version")
@@ -63,7 +63,7 @@ def test_each_section_has_a_line_of_its_own(line: Line) -> None:
 
 
 def test_combined_must_exceed_every_floor_and_each_section_takes_its_version(line: Line) -> None:
-    """The highest floor counts; current tells those of the push and no other."""
+    """The highest floor counts; current has the floors of the push's sections and no other."""
     line.applied("branding", BRANDING, envelope={"version": 50})
     line.applied("workspace", WORKSPACE, envelope={"version": 7})
     both = {"workspace": {}, "smtp": {}}
@@ -74,15 +74,15 @@ def test_combined_must_exceed_every_floor_and_each_section_takes_its_version(lin
     assert versions == {"branding": 51, "workspace": 51}
 
 
-def test_the_largest_version_is_taken(line: Line) -> None:
-    """2^53 - 1, after which the line ends."""
+def test_the_largest_version_is_accepted(line: Line) -> None:
+    """2^53 - 1 is accepted, and nothing after it."""
     line.applied("branding", BRANDING, envelope={"version": 2**53 - 1})
     refusal = problem(line.push("branding", {"title": "x"}, envelope={"version": 2**53 - 1}), 409, "stale_version")
     assert refusal["current"] == {"branding": 2**53 - 1}
 
 
 def test_a_retired_key_still_counts_and_a_revoked_one_does_not(line: Line) -> None:
-    """A leaked key cannot lock its successor out; one that was merely retired keeps its line."""
+    """A leaked key cannot lock its successor out; the versions of a retired key still count."""
     line.applied("branding", BRANDING, envelope={"version": 10}, key_version=3)
     line.applied("branding", {"title": "huge"}, envelope={"version": 2**53 - 1}, key_version=2)
     line.keys[0]["not_after"] = "2020-01-01T00:00:00Z"
@@ -102,14 +102,14 @@ def test_a_retired_key_still_counts_and_a_revoked_one_does_not(line: Line) -> No
 
 
 def test_a_refused_push_and_a_preview_take_no_version(line: Line) -> None:
-    """Only what was applied raises the floor."""
+    """Only an applied push raises the floor."""
     problem(line.push("branding", {"title": 5}, envelope={"version": 90}), 422, "invalid_payload")
     line.applied("branding", {"title": "p"}, envelope={"version": 80, "mode": "preview"})
     line.applied("branding", {"title": "a"}, envelope={"version": 1})
 
 
 def test_a_restore_does_not_lower_the_floor_and_a_reset_does(line: Line) -> None:
-    """The restored section has its old version again, the next push needs one above the highest applied."""
+    """The restored section has its old version; the next push needs one above the highest applied."""
     first = line.applied("branding", {"title": "one"}, envelope={"version": 5})
     line.applied("branding", {"title": "two"}, envelope={"version": 40})
     path = f"{line.box.base(line.tenant)}/sync/history/branding/{first['revision']}/restore"
@@ -125,7 +125,7 @@ def test_a_restore_does_not_lower_the_floor_and_a_reset_does(line: Line) -> None
 
 
 def test_everything_is_as_it_was_after_a_kill(line: Line) -> None:
-    """Floor, used nonce, applied payload, log and sections of what was answered outlive kill -9."""
+    """Floors, used nonces, payloads, log and sections of answered pushes survive kill -9."""
     body, nonce = line.box.body("branding", BRANDING, line.tenant, version=70), "kill-" + "n" * 20
     answer = line.applied("branding", None, raw=body, nonce=nonce)
     refused = problem(line.push("branding", {"title": 5}), 409, "stale_version")
@@ -142,7 +142,7 @@ def test_everything_is_as_it_was_after_a_kill(line: Line) -> None:
 
 
 def test_a_payload_is_known_as_long_as_the_history_of_its_section(boxes: Boxes) -> None:
-    """With a history of two, the third push forgets the first one's payload and revision, and no more."""
+    """With a history of two, the third push drops the first one's payload and revision, and no more."""
     box = boxes(settings={"sync": {"history_keep": 2}})
     bodies = [box.body("branding", {"title": f"H{n}"}, version=n) for n in (1, 2, 3)]
     revisions = [box.applied("branding", None, raw=body)["revision"] for body in bodies]
