@@ -1,11 +1,11 @@
-"""A storage backend on SQLite: one database for each tenant. An example that passes the whole suite.
+"""A storage backend on SQLite with a database for each tenant: an example that passes the whole suite.
 
-Each tenant has a thread of its own through which all its work goes, one piece after the other, so that the disk never
-holds up the event loop and units are judged in the order they came. A unit is one transaction; SQLite's write-ahead
-log with ``synchronous=FULL`` makes it durable before the answer.
+Each tenant has one thread for all its work, so that the disk never blocks the event loop and units are tested in the
+order they arrive. A unit is one transaction; SQLite's write-ahead log with ``synchronous=FULL`` makes it durable before
+it is answered.
 """
 
-# ruff: noqa: D102, INP001 -- StorageBackend documents each call; a lone file is no package
+# ruff: noqa: D102, INP001 -- StorageBackend documents each call; a single file is no package
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -55,9 +55,10 @@ from crm_core.plugin.unit import (
 )
 
 T = TypeVar("T")
+Failed = Literal["workspace", "document", "index", "count"]
 SUFFIX: Final = ".sqlite3"
-NOTICES_KEPT: Final = 10_000  # units whose notices are remembered
-LAST: Final = "\U0010ffff"  # behind every text that begins with what stands before it
+NOTICE_UNITS: Final = 10_000  # units whose notices are stored
+LAST: Final = "\U0010ffff"  # a prefix with LAST sorts after every text with that prefix
 
 SCHEMA: Final = """
 CREATE TABLE documents (collection TEXT, id TEXT, revision INTEGER, body BLOB, PRIMARY KEY (collection, id));
@@ -73,11 +74,11 @@ CREATE INDEX notice_seq ON notices (seq);
 CREATE TABLE state (seq INTEGER, revision INTEGER, head_seq INTEGER, head_hash TEXT);
 """
 
-# A document's value in the sort index is null where it has none, as is told by the rank 0.
+# A document without a value in the sort index sorts as null, by the rank 0.
 PAGE: Final = """
 FROM documents d LEFT JOIN indexes s ON s.collection = d.collection AND s.id = d.id AND s.name = :sort
 WHERE d.collection = :collection"""
-HOLDS: Final = """
+HAS: Final = """
  AND EXISTS (SELECT 1 FROM indexes f WHERE f.collection = d.collection AND f.id = d.id AND f.name = :n{0} AND {1})"""
 IS_NULL: Final = """
  AND NOT EXISTS (SELECT 1 FROM indexes f WHERE f.collection = d.collection AND f.id = d.id AND f.name = :n{0}
@@ -87,31 +88,31 @@ INSERT INTO forgotten VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET stamp = max
 
 
 class _Refused(Exception):
-    """Rolls a unit back; carries why."""
+    """Rolls a unit back, with the conflict."""
 
     def __init__(self, conflict: Conflict) -> None:
         self.conflict = conflict
 
 
 class Tenant:
-    """One tenant's database and the thread that all its work goes through."""
+    """One tenant's database, and the thread for all its work."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
-        self.grown = asyncio.Event()  # set, and replaced, at each commit
-        self.trouble: StorageUnavailable | StorageFull | None = None
+        self.committed = asyncio.Event()  # set, and replaced, at each commit
+        self.failure: StorageUnavailable | StorageFull | None = None
         self._db: sqlite3.Connection | None = None
 
     @property
     def db(self) -> sqlite3.Connection:
-        """The connection, of the tenant's own thread."""
+        """The connection; only the tenant's thread uses it."""
         if self._db is None:
-            self._db = opened(self.path)
+            self._db = connect(self.path)
         return self._db
 
     def close(self) -> None:
-        """Let go of the file; the write-ahead log is brought into it."""
+        """Close the file, which also writes the write-ahead log into it."""
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -122,8 +123,8 @@ class Tenant:
         return seq, revision, Head(head_seq, head_hash)
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """A connection whose commits are durable; transactions are begun by hand."""
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection with durable commits and explicit transactions."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
@@ -131,7 +132,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make a folder's entries durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -146,31 +147,31 @@ class SQLiteBackend(StorageBackend):
     EXCLUSIVE = True
 
     def __init__(self) -> None:
-        self._home = Path()
+        self._tenants_dir = Path()
         self._tenants: dict[str, Tenant] = {}
         self._context = StorageContext(Path())
 
     async def open(self, context: StorageContext) -> None:
         if context.options:
             raise SetupError([f"storage: sqlite takes no options; remove {', '.join(context.options)}"])
-        self._context, self._home = context, context.tenants_dir
-        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._tenants = {path.stem: Tenant(path) for path in self._home.glob(f"*{SUFFIX}")}
+        self._context, self._tenants_dir = context, context.tenants_dir
+        self._tenants_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._tenants = {path.stem: Tenant(path) for path in self._tenants_dir.glob(f"*{SUFFIX}")}
 
     async def close(self) -> None:
         for tenant in self._tenants.values():
-            await self._leave(tenant)
+            await self._close(tenant)
 
-    async def _leave(self, tenant: Tenant) -> None:
+    async def _close(self, tenant: Tenant) -> None:
         await asyncio.get_running_loop().run_in_executor(tenant.thread, tenant.close)
         tenant.thread.shutdown()
 
-    async def _do(self, name: str, work: Callable[[Tenant], T]) -> T:
-        """Work on a tenant, in its thread. Raises UnknownTenant, StorageUnavailable, StorageFull."""
+    async def _run(self, name: str, work: Callable[[Tenant], T]) -> T:
+        """Run work in a tenant's thread. Raises UnknownTenant, StorageUnavailable, StorageFull."""
         tenant = self._tenants.get(name)
         if tenant is None:
-            raise UnknownTenant("There is no such tenant in this instance.")
-        return await asyncio.wrap_future(tenant.thread.submit(_guarded, tenant, work))
+            raise UnknownTenant("This instance has no such tenant.")
+        return await asyncio.wrap_future(tenant.thread.submit(_convert_errors, tenant, work))
 
     async def tenants(self) -> list[str]:
         return sorted(self._tenants)
@@ -180,7 +181,7 @@ class SQLiteBackend(StorageBackend):
 
     async def create(self, tenant: str) -> None:
         def make(path: Path) -> None:
-            db = opened(path)
+            db = connect(path)
             db.executescript(f"BEGIN; {SCHEMA} COMMIT")
             db.execute("INSERT INTO state VALUES (0, 0, ?, ?)", (Head().seq, Head().hash))
             db.close()
@@ -198,25 +199,25 @@ class SQLiteBackend(StorageBackend):
             except sqlite3.DatabaseError:
                 whole = False
             if not whole:
-                raise SetupError([f"{source} is no whole backup; take another copy"])
+                raise SetupError([f"{source} is not a whole backup: use another copy"])
 
         await self._add(tenant, copy)
 
     async def _add(self, name: str, make: Callable[[Path], None]) -> None:
-        """A new tenant's file: it stands under its name when it is whole."""
+        """Add a tenant, whose file gets its name when it is complete."""
         if name in self._tenants:
             raise SetupError([f"the tenant {name} exists already"])
-        made, path = self._home / f"{name}.new", self._home / f"{name}{SUFFIX}"
+        new_path, path = self._tenants_dir / f"{name}.new", self._tenants_dir / f"{name}{SUFFIX}"
 
         def work() -> None:
-            made.unlink(missing_ok=True)
+            new_path.unlink(missing_ok=True)
             try:
-                make(made)
-                made.chmod(0o600)
-                made.rename(path)
-                sync(self._home)
+                make(new_path)
+                new_path.chmod(0o600)
+                new_path.rename(path)
+                sync(self._tenants_dir)
             finally:
-                made.unlink(missing_ok=True)
+                new_path.unlink(missing_ok=True)
 
         await asyncio.to_thread(work)
         self._tenants[name] = Tenant(path)
@@ -225,120 +226,120 @@ class SQLiteBackend(StorageBackend):
         if name in self._tenants:
             raise SetupError([f"the tenant {name} exists already"])
 
-        def work(one: Tenant) -> None:
-            one.close()
-            one.path = one.path.rename(self._home / f"{name}{SUFFIX}")
-            sync(self._home)
+        def work(store: Tenant) -> None:
+            store.close()
+            store.path = store.path.rename(self._tenants_dir / f"{name}{SUFFIX}")
+            sync(self._tenants_dir)
 
-        await self._do(tenant, work)
+        await self._run(tenant, work)
         self._tenants[name] = self._tenants.pop(tenant)
 
     async def backup(self, tenant: str, target: Path) -> None:
         if target.exists():
-            raise SetupError([f"{target} exists already; name a new file"])
-        await self._do(tenant, lambda one: one.db.execute("VACUUM INTO ?", (str(target),)).fetchall())
+            raise SetupError([f"{target} exists already: name a new file"])
+        await self._run(tenant, lambda store: store.db.execute("VACUUM INTO ?", (str(target),)).fetchall())
 
     async def view(self, tenant: str, seen: int | None) -> View:
-        def work(one: Tenant) -> View:
-            seq, revision, head = one.state()
-            documents = None if seen == revision else tuple(documents_of(one.db, "sections"))
+        def work(store: Tenant) -> View:
+            seq, revision, head = store.state()
+            documents = None if seen == revision else tuple(documents_of(store.db, "sections"))
             return View(revision, seq, head, documents)
 
-        return await self._do(tenant, work)
+        return await self._run(tenant, work)
 
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
-        return await self._do(tenant, lambda one: Read(document(one.db, collection, id), one.state()[1]))
+        return await self._run(tenant, lambda store: Read(document(store.db, collection, id), store.state()[1]))
 
     async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
-        def work(one: Tenant) -> Read:
-            id_ = holder(one.db, collection, index, value)
-            return Read(None if id_ is None else document(one.db, collection, id_), one.state()[1])
+        def work(store: Tenant) -> Read:
+            id_ = first_id(store.db, collection, index, value)
+            return Read(None if id_ is None else document(store.db, collection, id_), store.state()[1])
 
-        return await self._do(tenant, work)
+        return await self._run(tenant, work)
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
-        return await self._do(tenant, lambda one: page(one, query))
+        return await self._run(tenant, lambda store: page(store, query))
 
     async def count(self, tenant: str, collection: str) -> int:
-        return await self._do(tenant, lambda one: count(one.db, collection))
+        return await self._run(tenant, lambda store: count(store.db, collection))
 
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
-        def work(one: Tenant) -> bytes | None:
-            row = one.db.execute("SELECT evidence FROM claims WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        def work(store: Tenant) -> bytes | None:
+            row = store.db.execute("SELECT evidence FROM claims WHERE kind = ? AND key = ?", (kind, key)).fetchone()
             return None if row is None else row[0]
 
-        return await self._do(tenant, work)
+        return await self._run(tenant, work)
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
-        outcome = await self._do(tenant, lambda one: commit(one, unit))
-        held = self._tenants[tenant]
+        outcome = await self._run(tenant, lambda store: commit(store, unit))
+        store = self._tenants[tenant]
         if isinstance(outcome, Committed):
-            held.grown.set()
-            held.grown = asyncio.Event()
+            store.committed.set()
+            store.committed = asyncio.Event()
         return outcome
 
     def note(self, tenant: str, entry: LogEntry) -> None:
-        held = self._tenants.get(tenant)
-        if held is not None:
-            bound = self._context.log_max_unverified
-            held.thread.submit(_guarded, held, lambda one: note(one.db, entry, bound))
+        store = self._tenants.get(tenant)
+        if store is not None:
+            limit = self._context.log_max_unverified
+            store.thread.submit(_convert_errors, store, lambda each: note(each.db, entry, limit))
 
     async def entries(self, tenant: str, query: EntryQuery) -> tuple[LogEntry, ...]:
-        return await self._do(tenant, lambda one: tuple(entries(one.db, query)))
+        return await self._run(tenant, lambda store: tuple(entries(store.db, query)))
 
     async def tally(self, tenant: str, since: str) -> Tally:
-        return await self._do(tenant, lambda one: tally(one.db, since))
+        return await self._run(tenant, lambda store: tally(store.db, since))
 
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
-        return await self._do(tenant, lambda one: verify(one, head))
+        return await self._run(tenant, lambda store: verify(store, head))
 
     async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
-        def work(one: Tenant) -> tuple[StoredNotice, ...] | None:
-            if after < one.state()[0] - NOTICES_KEPT:
+        def work(store: Tenant) -> tuple[StoredNotice, ...] | None:
+            if after < store.state()[0] - NOTICE_UNITS:
                 return None
-            # The last unit is read whole, even past the limit.
+            # All notices of the last unit, even past the limit.
             query = (
                 "SELECT * FROM notices WHERE seq > ?1 AND seq <= (SELECT max(seq) FROM "
                 "(SELECT seq FROM notices WHERE seq > ?1 ORDER BY seq LIMIT ?2)) ORDER BY seq, rowid"
             )
-            found = one.db.execute(query, (after, limit))
+            found = store.db.execute(query, (after, limit))
             return tuple(StoredNotice(seq, Notice(event, subject, data)) for seq, event, subject, data in found)
 
-        return await self._do(tenant, work)
+        return await self._run(tenant, work)
 
     async def wait(self, tenant: str, after: int) -> None:
-        grown = self._tenants[tenant].grown if tenant in self._tenants else asyncio.Event()
-        if await self._do(tenant, lambda one: one.state()[0]) <= after:
-            await grown.wait()
+        committed = self._tenants[tenant].committed if tenant in self._tenants else asyncio.Event()
+        if await self._run(tenant, lambda store: store.state()[0]) <= after:
+            await committed.wait()
 
     async def state(self, tenant: str) -> StoreState:
         return (await self.troubled()).get(tenant, StoreState())
 
     async def troubled(self) -> Mapping[str, StoreState]:
         return {
-            name: StoreState("read_only", tenant.trouble.detail)
+            name: StoreState("read_only", tenant.failure.detail)
             for name, tenant in self._tenants.items()
-            if tenant.trouble is not None
+            if tenant.failure is not None
         }
 
     async def fold(self, tenant: str) -> None:
-        await self._do(tenant, lambda one: forget_old(one.db, self._context.log_keep_days))
-        await self._do(tenant, lambda one: one.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        await self._run(tenant, lambda store: forget_old(store.db, self._context.log_keep_days))
+        await self._run(tenant, lambda store: store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
 
     async def check(self, tenant: str) -> tuple[str, ...]:
-        def work(one: Tenant) -> tuple[str, ...]:
-            found = [text for (text,) in one.db.execute("PRAGMA integrity_check") if text != "ok"]
-            return (*found, *verify(one, None).problems)
+        def work(store: Tenant) -> tuple[str, ...]:
+            found = [text for (text,) in store.db.execute("PRAGMA integrity_check") if text != "ok"]
+            return (*found, *verify(store, None).problems)
 
-        return await self._do(tenant, work)
+        return await self._run(tenant, work)
 
     async def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
-        for one in await self._do(tenant, lambda held: list(documents_of(held.db, collection))):
-            yield one
+        for document in await self._run(tenant, lambda store: list(documents_of(store.db, collection))):
+            yield document
 
 
-def _guarded(tenant: Tenant, work: Callable[[Tenant], T]) -> T:
-    """Do the work; what SQLite cannot do becomes an error of ours, and the transaction is as if it had never begun."""
+def _convert_errors(tenant: Tenant, work: Callable[[Tenant], T]) -> T:
+    """Run work; an SQLite error rolls the transaction back and becomes one of the interface's errors."""
     try:
         return work(tenant)
     except sqlite3.Error as error:
@@ -346,35 +347,35 @@ def _guarded(tenant: Tenant, work: Callable[[Tenant], T]) -> T:
             tenant.db.execute("ROLLBACK")
         full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
         kind = StorageFull if full else StorageUnavailable
-        raise kind("The database takes no writes now; send the same again.", retry_after=5) from None
+        raise kind("The database cannot be used now. Try again in a moment.", retry_after=5) from None
 
 
 def commit(tenant: Tenant, unit: Unit) -> Committed | Conflict:
-    """A unit as one transaction. After a failure the next unit is the probe that ends the trouble."""
+    """Commit a unit as one transaction. After a failure the next unit tests whether writes work again."""
     db = tenant.db
     try:
         db.execute("BEGIN IMMEDIATE")
-        done = applied(tenant, unit)
+        done = apply(tenant, unit)
         db.execute("COMMIT")
     except _Refused as refused:
         db.execute("ROLLBACK")
         return refused.conflict
     except sqlite3.Error:
-        tenant.trouble = StorageUnavailable("The last write to the database failed; the next one tries again.")
+        tenant.failure = StorageUnavailable("The last write to the database failed. The next write tries again.")
         raise
-    tenant.trouble = None
+    tenant.failure = None
     return done
 
 
-def applied(tenant: Tenant, unit: Unit) -> Committed:
-    """Judge and write a unit. Raises _Refused with the first thing that does not hold."""
+def apply(tenant: Tenant, unit: Unit) -> Committed:
+    """Test and write a unit. Raises _Refused with the first conflict."""
     db = tenant.db
     seq, revision, head = tenant.state()
     forget_claims(db, unit.now)
     for claim in unit.claims:
-        take(db, claim)
+        add_claim(db, claim)
     for expectation in unit.expect:
-        if (what := broken(db, expectation, unit, revision)) is not None:
+        if (what := failed_expectation(db, expectation, unit, revision)) is not None:
             raise _Refused(Conflict(what, expectation=expectation))
     revisions = tuple(write(db, put) for put in unit.puts)
     for delete in unit.deletes:
@@ -385,9 +386,9 @@ def applied(tenant: Tenant, unit: Unit) -> Committed:
         head = Head(linked.seq or 0, linked.entry_hash or "")
         log(db, linked)
     seq, revision = seq + 1, revision + unit.revises
-    told_ = [(seq, notice.event, notice.subject, notice.data) for notice in unit.notices]
-    db.executemany("INSERT INTO notices VALUES (?, ?, ?, ?)", told_)
-    db.execute("DELETE FROM notices WHERE seq <= ?", (seq - NOTICES_KEPT,))
+    rows = [(seq, notice.event, notice.subject, notice.data) for notice in unit.notices]
+    db.executemany("INSERT INTO notices VALUES (?, ?, ?, ?)", rows)
+    db.execute("DELETE FROM notices WHERE seq <= ?", (seq - NOTICE_UNITS,))
     db.execute(
         "UPDATE state SET seq = ?, revision = ?, head_seq = ?, head_hash = ?", (seq, revision, head.seq, head.hash)
     )
@@ -395,79 +396,79 @@ def applied(tenant: Tenant, unit: Unit) -> Committed:
 
 
 def forget_claims(db: sqlite3.Connection, now: int) -> None:
-    """Drop what has expired; the highest stamp of each kind is remembered for good."""
-    gone = db.execute("SELECT kind, max(stamp) FROM claims WHERE expires < ? GROUP BY kind", (now,)).fetchall()
-    for kind, stamp in gone:
+    """Delete expired claims, but store the highest stamp of each kind."""
+    forgotten = db.execute("SELECT kind, max(stamp) FROM claims WHERE expires < ? GROUP BY kind", (now,)).fetchall()
+    for kind, stamp in forgotten:
         if stamp is not None:
             db.execute(FORGET, (kind, stamp))
     db.execute("DELETE FROM claims WHERE expires < ?", (now,))
 
 
-def take(db: sqlite3.Connection, claim: Claim) -> None:
-    """Have a claim. Raises _Refused where somebody has it, or may have had it."""
-    held = db.execute("SELECT evidence FROM claims WHERE kind = ? AND key = ?", (claim.kind, claim.key)).fetchone()
-    if held is not None:
-        raise _Refused(Conflict("claim", claim=claim, evidence=held[0]))
-    gone = db.execute("SELECT stamp FROM forgotten WHERE kind = ?", (claim.kind,)).fetchone()
-    if gone is not None and claim.stamp is not None and claim.stamp <= gone[0]:
+def add_claim(db: sqlite3.Connection, claim: Claim) -> None:
+    """Add a claim. Raises _Refused if it exists, or may have existed."""
+    existing = db.execute("SELECT evidence FROM claims WHERE kind = ? AND key = ?", (claim.kind, claim.key)).fetchone()
+    if existing is not None:
+        raise _Refused(Conflict("claim", claim=claim, evidence=existing[0]))
+    forgotten = db.execute("SELECT stamp FROM forgotten WHERE kind = ?", (claim.kind,)).fetchone()
+    if forgotten is not None and claim.stamp is not None and claim.stamp <= forgotten[0]:
         raise _Refused(Conflict("forgotten", claim=claim))
     row = (claim.kind, claim.key, claim.evidence, claim.expires, claim.stamp)
     db.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?)", row)
 
 
-def broken(db: sqlite3.Connection, expectation: Expectation, unit: Unit, revision: int) -> Any:
-    """What does not hold, as a conflict names it; None where all is as expected."""
+def failed_expectation(db: sqlite3.Connection, expectation: Expectation, unit: Unit, revision: int) -> Failed | None:
+    """The failed expectation, as a conflict names it; None if it is met."""
     match expectation:
         case WorkspaceAt(wanted):
             return "workspace" if wanted != revision else None
         case DocumentAt(collection, id_, wanted):
-            held = document(db, collection, id_)
-            return "document" if wanted != (held.revision if held else 0) else None
+            existing = document(db, collection, id_)
+            return "document" if wanted != (existing.revision if existing else 0) else None
         case IndexFree(collection, index, value, id_):
-            return "index" if holder(db, collection, index, value, but=id_) is not None else None
+            return "index" if first_id(db, collection, index, value, but=id_) is not None else None
         case CountBelow(collection, limit):
-            there = {row[0] for row in db.execute("SELECT id FROM documents WHERE collection = ?", (collection,))}
-            there |= {put.id for put in unit.puts if put.collection == collection}
-            there -= {delete.id for delete in unit.deletes if delete.collection == collection}
-            return "count" if len(there) > limit else None
+            ids = {row[0] for row in db.execute("SELECT id FROM documents WHERE collection = ?", (collection,))}
+            ids |= {put.id for put in unit.puts if put.collection == collection}
+            ids -= {delete.id for delete in unit.deletes if delete.collection == collection}
+            return "count" if len(ids) > limit else None
 
 
-def ranked(value: IndexValue) -> tuple[int, Any]:
-    """A value as it is ordered: null, false, true, integers, texts."""
+def sort_key(value: IndexValue) -> tuple[int, Any]:
+    """A sort key across types: null, false, true, integers, texts."""
     if value is None or isinstance(value, bool):
         return ({None: 0, False: 1, True: 2}[value], "")
     return (3, value) if isinstance(value, int) else (4, value)
 
 
-def plain(rank: int, value: Any) -> IndexValue:
-    """The value again."""
+def value_of(rank: int, value: Any) -> IndexValue:
+    """The value of a sort key."""
     known: IndexValue = (None, False, True)[rank] if rank < 3 else value
     return known
 
 
 def write(db: sqlite3.Connection, put: Put) -> int:
-    """Put a document; its revision."""
-    held = document(db, put.collection, put.id)
+    """Put a document; return its revision."""
+    existing = document(db, put.collection, put.id)
     remove(db, put.collection, put.id)
-    revision = (held.revision if held else 0) + 1
+    revision = (existing.revision if existing else 0) + 1
     db.execute("INSERT INTO documents VALUES (?, ?, ?, ?)", (put.collection, put.id, revision, put.body))
     rows = {
-        (put.collection, name, *ranked(one), put.id)
+        (put.collection, name, *sort_key(each), put.id)
         for name, value in put.indexes.items()
-        for one in (value if isinstance(value, tuple) else (value,))
+        for each in (value if isinstance(value, tuple) else (value,))
     }
     db.executemany("INSERT INTO indexes VALUES (?, ?, ?, ?, ?)", rows)
     return revision
 
 
 def remove(db: sqlite3.Connection, collection: str, id_: str) -> None:
-    """Forget a document and its index values."""
+    """Delete a document and its index values."""
     db.execute("DELETE FROM documents WHERE collection = ? AND id = ?", (collection, id_))
     db.execute("DELETE FROM indexes WHERE collection = ? AND id = ?", (collection, id_))
 
 
 def document(db: sqlite3.Connection, collection: str, id_: str) -> Document | None:
-    """One document."""
+    """A document, None if there is none."""
     row = db.execute("SELECT * FROM documents WHERE collection = ? AND id = ?", (collection, id_)).fetchone()
     return None if row is None else Document(*row)
 
@@ -479,95 +480,97 @@ def documents_of(db: sqlite3.Connection, collection: str) -> Iterator[Document]:
 
 
 def count(db: sqlite3.Connection, collection: str) -> int:
-    """How many documents a collection holds."""
+    """The number of documents in a collection."""
     number: int = db.execute("SELECT count(*) FROM documents WHERE collection = ?", (collection,)).fetchone()[0]
     return number
 
 
-def holder(db: sqlite3.Connection, collection: str, index: str, value: IndexValue, but: str = "") -> str | None:
-    """The lowest id that has a value in an index, other than ``but``."""
+def first_id(db: sqlite3.Connection, collection: str, index: str, value: IndexValue, but: str = "") -> str | None:
+    """The lowest id with a value in an index, except ``but``."""
     row = db.execute(
         "SELECT min(id) FROM indexes WHERE collection = ? AND name = ? AND rank = ? AND value = ? AND id <> ?",
-        (collection, index, *ranked(value), but),
+        (collection, index, *sort_key(value), but),
     ).fetchone()
     found: str | None = row[0]
     return found
 
 
 def page(tenant: Tenant, query: PageQuery) -> Page:
-    """A page: the conditions that narrow it, its place behind the last row, one row more than asked for."""
-    asked: dict[str, Any] = {"collection": query.collection, "sort": query.sort, "limit": query.limit + 1}
-    where = "".join(_conditions(query, asked))
-    total = tenant.db.execute(f"SELECT count(*) {PAGE}{where}", asked).fetchone()[0] if query.total else None
-    sign, way = ("<", "DESC") if query.descending else (">", "ASC")
+    """A page: rows that meet the conditions, after the last page, plus one row to see whether more follow."""
+    values: dict[str, Any] = {"collection": query.collection, "sort": query.sort, "limit": query.limit + 1}
+    where = "".join(_conditions(query, values))
+    total = tenant.db.execute(f"SELECT count(*) {PAGE}{where}", values).fetchone()[0] if query.total else None
+    sign, direction = ("<", "DESC") if query.descending else (">", "ASC")
     if query.after is not None:
-        asked["rank"], asked["value"] = ranked(query.after[0])
-        asked["id"] = query.after[1]
+        values["rank"], values["value"] = sort_key(query.after[0])
+        values["id"] = query.after[1]
         where += f" AND (coalesce(s.rank, 0), coalesce(s.value, ''), d.id) {sign} (:rank, :value, :id)"
-    order = f" ORDER BY coalesce(s.rank, 0) {way}, coalesce(s.value, '') {way}, d.id {way} LIMIT :limit"
-    rows = tenant.db.execute(f"SELECT d.*, coalesce(s.rank, 0), s.value {PAGE}{where}{order}", asked).fetchall()
-    shown = rows[: query.limit]
-    following = (plain(*shown[-1][4:]), shown[-1][1]) if len(rows) > query.limit else None
-    return Page(tuple(Document(*row[:4]) for row in shown), following, tenant.state()[1], total)
+    columns = ("coalesce(s.rank, 0)", "coalesce(s.value, '')", "d.id")
+    order = f" ORDER BY {', '.join(f'{column} {direction}' for column in columns)} LIMIT :limit"
+    rows = tenant.db.execute(f"SELECT d.*, coalesce(s.rank, 0), s.value {PAGE}{where}{order}", values).fetchall()
+    page_rows = rows[: query.limit]
+    following = (value_of(*page_rows[-1][4:]), page_rows[-1][1]) if len(rows) > query.limit else None
+    return Page(tuple(Document(*row[:4]) for row in page_rows), following, tenant.state()[1], total)
 
 
-def _conditions(query: PageQuery, asked: dict[str, Any]) -> Iterator[str]:
-    """The query's conditions as SQL; their values go into ``asked``."""
+def _conditions(query: PageQuery, values: dict[str, Any]) -> Iterator[str]:
+    """The query's conditions as SQL; adds their parameters to ``values``."""
     for at, (name, value) in enumerate(query.filters):
-        asked[f"n{at}"] = name
-        asked[f"r{at}"], asked[f"v{at}"] = ranked(value)
-        yield IS_NULL.format(at) if value is None else HOLDS.format(at, f"f.rank = :r{at} AND f.value = :v{at}")
+        values[f"n{at}"] = name
+        values[f"r{at}"], values[f"v{at}"] = sort_key(value)
+        yield IS_NULL.format(at) if value is None else HAS.format(at, f"f.rank = :r{at} AND f.value = :v{at}")
     for at, word in enumerate(query.words, len(query.filters)):
-        asked[f"n{at}"], asked[f"v{at}"], asked[f"w{at}"] = query.search, word, word + LAST
-        yield HOLDS.format(at, f"f.rank = 4 AND f.value >= :v{at} AND f.value < :w{at}")
+        values[f"n{at}"], values[f"v{at}"], values[f"w{at}"] = query.search, word, word + LAST
+        yield HAS.format(at, f"f.rank = 4 AND f.value >= :v{at} AND f.value < :w{at}")
     if query.since is not None:
-        asked["nsince"], asked["vsince"] = query.since
-        yield HOLDS.format("since", "f.rank = 4 AND f.value >= :vsince")
+        values["nsince"], values["vsince"] = query.since
+        yield HAS.format("since", "f.rank = 4 AND f.value >= :vsince")
 
 
 def log(db: sqlite3.Connection, entry: LogEntry) -> None:
-    """Write an entry; one of its id is replaced."""
+    """Write an entry, replacing one with the same id."""
     text = msgspec.json.encode(entry).decode()
     db.execute("INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?)", (entry.id, entry.seq, entry.received_at, text))
 
 
-def note(db: sqlite3.Connection, entry: LogEntry, bound: int) -> None:
-    """Write an unverified attempt; of these the newest ``bound`` are kept."""
+def note(db: sqlite3.Connection, entry: LogEntry, limit: int) -> None:
+    """Write an unverified attempt; only the newest ``limit`` stay."""
     log(db, entry)
     oldest = "SELECT id FROM log WHERE seq IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?"
-    db.execute(f"DELETE FROM log WHERE seq IS NULL AND id <= ({oldest})", (bound,))  # noqa: S608 -- a constant
+    db.execute(f"DELETE FROM log WHERE seq IS NULL AND id <= ({oldest})", (limit,))  # noqa: S608 -- a constant
 
 
 def entries(db: sqlite3.Connection, query: EntryQuery) -> Iterator[LogEntry]:
     """The log, newest first."""
-    where, asked = ["1"], []
+    where, values = ["1"], []
     for name, value in query.equals:
         where.append("json_extract(entry, '$.' || ?) = ?")
-        asked += [name, value]
-    for text, bound in (("received_at >= ?", query.since), ("received_at < ?", query.until), ("id < ?", query.after)):
-        if bound is not None:
-            where.append(text)
-            asked.append(bound)
+        values += [name, value]
+    bounds = (("received_at >= ?", query.since), ("received_at < ?", query.until), ("id < ?", query.after))
+    for condition, value in bounds:
+        if value is not None:
+            where.append(condition)
+            values.append(value)
     if query.verified is not None:
         where.append("seq IS NOT NULL" if query.verified else "seq IS NULL")
     sql = f"SELECT entry FROM log WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608 -- values are bound
-    for (text,) in db.execute(sql, (*asked, query.limit)):
+    for (text,) in db.execute(sql, (*values, query.limit)):
         yield msgspec.json.decode(text, type=LogEntry)
 
 
 def tally(db: sqlite3.Connection, since: str) -> Tally:
-    """Counts over the kept log."""
+    """Counts over the log."""
     status, key = "json_extract(entry, '$.status')", "json_extract(entry, '$.key_version')"
     chained = f"SELECT {status}, count(*) FROM log WHERE seq IS NOT NULL AND received_at >= ? GROUP BY 1"  # noqa: S608 -- constants
-    beside = "SELECT sum(json_extract(entry, '$.count')) FROM log WHERE seq IS NULL AND received_at >= ?"
+    unverified = "SELECT sum(json_extract(entry, '$.count')) FROM log WHERE seq IS NULL AND received_at >= ?"
     uses = f"SELECT {key}, count(*), max(received_at) FROM log WHERE seq IS NOT NULL AND {key} IS NOT NULL GROUP BY 1"  # noqa: S608 -- constants
     statuses = dict(db.execute(chained, (since,)))
-    statuses["unverified"] = db.execute(beside, (since,)).fetchone()[0] or 0
+    statuses["unverified"] = db.execute(unverified, (since,)).fetchone()[0] or 0
     return Tally(statuses, {version: KeyUse(number, last) for version, number, last in db.execute(uses)})
 
 
 def verify(tenant: Tenant, head: Head | None) -> ChainReport:
-    """Walk the chain: each entry's own hash, its link to the one before, no number left out."""
+    """Check the chain: each entry's hash, its link to the one before, and that no number is missing."""
     problems, number, found = [], 0, head is None
     first = before = None
     for (text,) in tenant.db.execute("SELECT entry FROM log WHERE seq IS NOT NULL ORDER BY seq"):
@@ -576,20 +579,20 @@ def verify(tenant: Tenant, head: Head | None) -> ChainReport:
         before = before or Head(here.seq - 1, entry.prev_hash or "")
         first = first or before
         if not is_intact(entry):
-            problems.append(f"the entry {here.seq} was edited: its hash is another one")
+            problems.append(f"entry {here.seq} was edited: its hash does not match its content")
         if here.seq != before.seq + 1 or entry.prev_hash != before.hash:
-            problems.append(f"the entry {here.seq} does not follow the one before it")
+            problems.append(f"entry {here.seq} does not follow the one before it")
         before, number, found = here, number + 1, found or here == head
     newest = tenant.state()[2]
     if before is not None and before != newest:
-        problems.append(f"the chain ends at {before.seq}, but its head is {newest.seq}")
+        problems.append(f"the chain ends at entry {before.seq}, but its head is {newest.seq}")
     if not found:
-        problems.append("the head that was given is not in the chain: its tail was cut or rewritten")
+        problems.append("the given head is not in the chain: its end was removed or rewritten")
     return ChainReport(first or newest, newest, number, tuple(problems))
 
 
 def forget_old(db: sqlite3.Connection, days: int) -> None:
-    """Drop entries that are older than ``days`` before the newest; 0 keeps all."""
+    """Delete entries older than ``days`` before the newest; 0 deletes none."""
     newest = db.execute("SELECT max(received_at) FROM log").fetchone()[0]
     if days and newest:
         oldest = to_wire(from_wire(newest) - timedelta(days=days))

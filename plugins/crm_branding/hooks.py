@@ -1,4 +1,4 @@
-"""What this package registers: the ``branding`` payload type."""
+"""Register the ``branding`` payload type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The branding payload type: how a tenant's workspace and its sign-in page look."""
+"""The branding payload type: the look of a tenant's workspace and sign-in page."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from collections.abc import Iterable, Iterator
 from msgspec import UNSET
 
 from crm_branding.contrast import contrast
-from crm_branding.pictures import picture_trouble
+from crm_branding.pictures import picture_problem
 from crm_branding.section import Branding, Colors
 from crm_core.errors import Finding
 from crm_core.model.text_types import https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
 
-# What stands on what, and the least ratio under WCAG AA: 4.5 for text, 3 for what is no text.
-_PAIRS = (("text", "background", 4.5), ("text", "sidebar", 4.5), ("primary", "background", 4.5))
-_MARKS = (("accent", "background", 3.0),)
+# Foreground, background and their least ratio under WCAG AA: 4.5 for text, 3 for other marks.
+_PAIRS = (
+    ("text", "background", 4.5),
+    ("text", "sidebar", 4.5),
+    ("primary", "background", 4.5),
+    ("accent", "background", 3.0),
+)
 
 
 class BrandingType(PayloadType):
-    """Title, pictures, colours and texts; anyone may see them, for sign-in pages."""
+    """Title, pictures, colours and texts, which are public for the sign-in page."""
 
     NAME = "branding"
     SECTION = Branding
     SHOWN = "public"
 
     def validate(self, part: Branding, context: PayloadContext) -> Iterable[Finding]:  # noqa: ARG002 - the interface's
-        """URLs that are none, pictures that are none, and a warning per weak contrast."""
+        """Invalid URLs and pictures, and a warning for each weak contrast."""
         for pointer, url in _pictures(part):
-            trouble = picture_trouble(url) if url[:5].lower() == "data:" else https_trouble(url)
-            if trouble:
-                yield Finding(pointer, "invalid_value", trouble)
+            if problem := picture_problem(url) if url[:5].lower() == "data:" else https_trouble(url):
+                yield Finding(pointer, "invalid_value", problem)
         for pointer, url in _links(part):
-            trouble = https_trouble(url)
-            if trouble:
-                yield Finding(pointer, "invalid_value", trouble)
+            if problem := https_trouble(url):
+                yield Finding(pointer, "invalid_value", problem)
         if part.colors is not UNSET:
             yield from _weak(part.colors)
 
@@ -58,10 +60,10 @@ def _links(part: Branding) -> Iterator[tuple[str, str]]:
 
 def _weak(colors: Colors) -> Iterator[Finding]:
     given = {name: getattr(colors, name) for name in colors.__struct_fields__}
-    for upper, lower, least in (*_PAIRS, *_MARKS):
+    for upper, lower, least in _PAIRS:
         if given[upper] is UNSET or given[lower] is UNSET:
             continue
         ratio = contrast(given[upper], given[lower])
         if ratio < least:
-            told = f"The contrast of {upper} on {lower} is {ratio:.2f}; WCAG AA asks for {least:g} or more."
-            yield Finding(f"/colors/{upper}", "low_contrast", told, warning=True)
+            text = f"The contrast of {upper} on {lower} is {ratio:.2f}. WCAG AA requires {least:g} or more."
+            yield Finding(f"/colors/{upper}", "low_contrast", text, warning=True)

@@ -1,4 +1,4 @@
-"""Pictures in data: URLs: small ones, and really pictures of the kind they say."""
+"""Validate pictures in data: URLs: their size, and that they are of the declared kind."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from struct import unpack_from
 
 PICTURE_BYTES = 64 * 1024
 _DATA_URL = re.compile(r"\Adata:image/(png|jpeg|webp);base64,([A-Za-z0-9+/]+={0,2})\Z")
-# 64 KiB of deflate can hold sixty times this; no logo does.
+# 64 KiB of deflate can unpack to twice this; no logo does.
 _UNPACKED_BYTES = 32 * 1024 * 1024
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
-def picture_trouble(url: str) -> str | None:
-    """What is wrong with a ``data:`` picture as a sentence, None if nothing."""
+def picture_problem(url: str) -> str | None:
+    """The problem of a ``data:`` picture, as a message; None if it is valid."""
     match = _DATA_URL.match(url)
     if match is None:
-        return "A data: picture must begin with data:image/png;base64, or the same with jpeg or webp, then base64."
+        return "Start the data: URL with data:image/png;base64, (or jpeg or webp), followed by base64."
     try:
         data = binascii.a2b_base64(match[2], strict_mode=True)
     except binascii.Error:
-        return "The picture is not valid base64; encode the file again."
+        return "The picture is not valid base64. Encode the file again."
     if len(data) > PICTURE_BYTES:
-        return f"The picture has {len(data)} bytes, at most {PICTURE_BYTES} fit; make it smaller or give its https URL."
-    whole = {"png": _is_png, "jpeg": _is_jpeg, "webp": _is_webp}[match[1]]
+        return f"The picture has {len(data)} bytes; the limit is {PICTURE_BYTES}. Make it smaller, or use an https URL."
+    is_valid = {"png": _is_png, "jpeg": _is_jpeg, "webp": _is_webp}[match[1]]
     try:
-        good = whole(data)
+        good = is_valid(data)
     except (struct.error, IndexError, zlib.error):
         good = False
-    return None if good else f"The data is not a whole {match[1]} picture; encode the file again."
+    return None if good else f"The data is not a complete {match[1]} picture. Encode the file again."
 
 
 def _is_png(data: bytes) -> bool:
-    """Signature, chunks with their CRC, pixel data that unpacks, the end chunk last (ISO/IEC 15948)."""
+    """Signature, chunks with valid CRC, pixel data that unpacks, IEND last (ISO/IEC 15948)."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or data[12:16] != b"IHDR":
         return False
     at, packed, kind = 8, bytearray(), b""
@@ -78,7 +78,7 @@ def _is_jpeg(data: bytes) -> bool:
 
 
 def _is_webp(data: bytes) -> bool:
-    """The RIFF size fits, the chunks fill it, and one of them is a bitstream (RFC 9649)."""
+    """A valid RIFF size, chunks that fill it, one of them a bitstream (RFC 9649)."""
     (size,) = unpack_from("<I", data, 4)
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or size + 8 != len(data):
         return False

@@ -1,4 +1,4 @@
-"""What this package registers: the ``combined`` payload type."""
+"""Register the ``combined`` payload type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several sections in one push: an object of sections by name."""
+"""The combined payload type: several sections in one push, as an object by name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from crm_core.plugin.payload import PayloadType
 
 
 class CombinedType(PayloadType):
-    """Has no section of its own; each member of its data is a part for the section of that name."""
+    """Has no section; each member of its data is a part for the section of that name."""
 
     NAME = "combined"
 
     def split(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The parts as they are: sections of later plugins take part without being known here."""
+        """The parts unchanged, so that sections of any plugin can be combined."""
         return data

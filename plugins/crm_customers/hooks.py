@@ -1,4 +1,4 @@
-"""What this package registers: the ``customers`` record type."""
+"""Register the ``customers`` record type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this package registers: the ``deals`` record type."""
+"""Register the ``deals`` record type."""
 
 from __future__ import annotations
 

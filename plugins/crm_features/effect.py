@@ -1,4 +1,4 @@
-"""Overrides that change nothing: worth a warning, for a platform that expects them to."""
+"""Warnings for overrides that change nothing, which the platform may not expect."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from crm_core.model.entitlements import Entitlements
 from crm_core.model.fields import step
 
 
-def without_effect(said: Entitlements, catalog: Catalog) -> Iterator[Finding]:
-    """A warning per override that the plan says already, or whose module stays unavailable."""
-    plan = _expanded((said.plan or catalog.default_plan).features, catalog)
-    granted = (plan | {key for key, on in said.overrides.items() if on}) - {
-        key for key, on in said.overrides.items() if not on
+def without_effect(entitlements: Entitlements, catalog: Catalog) -> Iterator[Finding]:
+    """A warning for each override that repeats the plan, or whose module stays unavailable."""
+    plan = _expanded((entitlements.plan or catalog.default_plan).features, catalog)
+    granted = (plan | {key for key, on in entitlements.overrides.items() if on}) - {
+        key for key, on in entitlements.overrides.items() if not on
     }
-    for key, on in said.overrides.items():
+    for key, on in entitlements.overrides.items():
         if key not in catalog.keys:
             continue
         if on == (key in plan):
             why = "The plan grants this already." if on else "The plan does not grant this anyway."
-        elif on and not _available(key.partition(".")[0], granted, said, catalog):
+        elif on and not _available(key.partition(".")[0], granted, entitlements, catalog):
             why = "Its module stays unavailable: it is disabled, or its .view or a module it requires is not granted."
         else:
             continue
@@ -36,8 +36,8 @@ def _expanded(patterns: tuple[str, ...], catalog: Catalog) -> frozenset[str]:
     return frozenset(keys)
 
 
-def _available(name: str, granted: frozenset[str], said: Entitlements, catalog: Catalog) -> bool:
-    module, choice = catalog.modules.get(name), said.modules.get(name)
+def _available(name: str, granted: frozenset[str], entitlements: Entitlements, catalog: Catalog) -> bool:
+    module, choice = catalog.modules.get(name), entitlements.modules.get(name)
     if module is None or (choice is not None and choice.enabled is False) or f"{name}.view" not in granted:
         return False
-    return all(_available(each, granted, said, catalog) for each in module.requires)
+    return all(_available(each, granted, entitlements, catalog) for each in module.requires)

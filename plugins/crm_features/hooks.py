@@ -1,4 +1,4 @@
-"""What this package registers: the ``features`` payload type."""
+"""Register the ``features`` payload type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The features payload type: what the platform sells to a tenant."""
+"""The features payload type: the features that the platform sells to a tenant."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from crm_features.section import Features
 
 T = TypeVar("T")
 
-# A super admin has all that is allowed, whatever a push says.
-_UNTOUCHED_ROLE = "super_admin"
+_FIXED_ROLE = "super_admin"  # always has all allowed rights, regardless of pushes
 
 
 class FeaturesType(PayloadType):
@@ -28,7 +27,7 @@ class FeaturesType(PayloadType):
     SECTION = Features
 
     def validate(self, part: Features, context: PayloadContext) -> Iterable[Finding]:
-        """Unknown keys of known modules, unknown roles and limits, dates that do not exist, vain overrides."""
+        """Unknown keys of known modules, unknown roles and limits, invalid dates, overrides without effect."""
         yield from _keys(_named(part), context)
         yield from _roles(part, context)
         yield from _limits(part, context)
@@ -36,7 +35,7 @@ class FeaturesType(PayloadType):
         yield from without_effect(self.entitlements(part), context.catalog)
 
     def modules(self, part: Features) -> Iterable[tuple[str, str]]:
-        """Names in plan, overrides, modules and roles; patterns for all modules included."""
+        """Names in plan, overrides, modules and roles, including patterns for all modules."""
         return _named(part)
 
     def entitlements(self, part: Features) -> Entitlements:
@@ -46,16 +45,16 @@ class FeaturesType(PayloadType):
             overrides=_given(part.overrides, {}),
             modules={
                 name: ModuleChoice(
-                    enabled=_given(said.enabled, None),
-                    title=_given(said.title, None),
-                    icon=_given(said.icon, None),
-                    order=_given(said.order, None),
+                    enabled=_given(module.enabled, None),
+                    title=_given(module.title, None),
+                    icon=_given(module.icon, None),
+                    order=_given(module.order, None),
                 )
-                for name, said in _given(part.modules, {}).items()
+                for name, module in _given(part.modules, {}).items()
             },
             roles={
-                name: RoleOverlay(tuple(_given(said.grant, [])), tuple(_given(said.deny, [])))
-                for name, said in _given(part.roles, {}).items()
+                name: RoleOverlay(tuple(_given(role.grant, [])), tuple(_given(role.deny, [])))
+                for name, role in _given(part.roles, {}).items()
             },
             limits=_given(part.limits, {}),
             subscription=None
@@ -89,34 +88,34 @@ def _named(part: Features) -> Iterator[tuple[str, str]]:
 
 
 def _keys(named: Iterable[tuple[str, str]], context: PayloadContext) -> Iterator[Finding]:
-    """Unknown modules pass: they are the module policy's to refuse."""
+    """Unknown keys of known modules; the module policy refuses unknown modules."""
     actions = {key.partition(".")[2] for key in context.catalog.keys}
     for pointer, name in named:
         module, dot, action = name.partition(".")
         if module == "*":
             if action not in actions:
-                told = f"No module has the action `{action}`, so this has no effect."
-                yield Finding(pointer, "no_effect", told, warning=True)
+                text = f"No module has the action `{action}`, so this has no effect."
+                yield Finding(pointer, "no_effect", text, warning=True)
         elif dot and action != "*" and module in context.catalog.modules and name not in context.catalog.keys:
             known = ", ".join(context.catalog.modules[module].features)
-            yield Finding(pointer, "unknown_key", f"The module `{module}` has no key `{name}`; it has {known}.")
+            yield Finding(pointer, "unknown_key", f"Unknown feature key `{name}`. The module has {known}.")
 
 
 def _roles(part: Features, context: PayloadContext) -> Iterator[Finding]:
     for name in _given(part.roles, {}):
-        if name == _UNTOUCHED_ROLE:
-            told = f"`{name}` always has all that is allowed; leave it out."
-            yield Finding("/roles" + step(name), "role_not_changeable", told)
+        if name == _FIXED_ROLE:
+            text = f"The role `{name}` always has all rights. Leave it out."
+            yield Finding("/roles" + step(name), "role_not_changeable", text)
         elif name not in context.roles:
-            known = ", ".join(sorted(context.roles - {_UNTOUCHED_ROLE}))
-            yield Finding("/roles" + step(name), "unknown_role", f"There is no such role here; known are {known}.")
+            known = ", ".join(sorted(context.roles - {_FIXED_ROLE}))
+            yield Finding("/roles" + step(name), "unknown_role", f"Unknown role. Known roles: {known}.")
 
 
 def _limits(part: Features, context: PayloadContext) -> Iterator[Finding]:
     for name in _given(part.limits, {}):
         if name not in context.limits:
             known = ", ".join(sorted(context.limits))
-            yield Finding("/limits" + step(name), "unknown_limit", f"Nothing of this name is counted; known: {known}.")
+            yield Finding("/limits" + step(name), "unknown_limit", f"Unknown limit. Known limits: {known}.")
 
 
 def _subscription(part: Features) -> Iterator[Finding]:
@@ -125,4 +124,4 @@ def _subscription(part: Features) -> Iterator[Finding]:
     try:
         datetime.fromisoformat(part.subscription.ends_at)
     except ValueError:
-        yield Finding("/subscription/ends_at", "invalid_value", "There is no such time; correct the date or the hour.")
+        yield Finding("/subscription/ends_at", "invalid_value", "This time does not exist. Correct the date or hour.")

@@ -29,7 +29,7 @@ RolePattern = Annotated[
         description="a feature key, customers.* for all of a module, or *.view for an action of all modules",
     ),
 ]
-Icon = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z", description="the name of an icon: letters, digits, -")]
+Icon = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z", description="an icon name of A-Z a-z 0-9 _ and -")]
 Order = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1, description="a whole number, 0 or more")]
 Instant = Annotated[
@@ -43,7 +43,7 @@ State = Literal["active", "trial", "past_due", "suspended"]
 
 
 class PlanPart(Struct, frozen=True, forbid_unknown_fields=True):
-    """The plan; ``name`` is the code where it is left out."""
+    """The plan; ``name`` defaults to the code."""
 
     code: Line
     features: list[PlanPattern]
@@ -51,7 +51,7 @@ class PlanPart(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModulePart(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the push says about one module."""
+    """The push's settings of one module."""
 
     enabled: bool | UnsetType = UNSET
     title: Line | UnsetType = UNSET
@@ -60,7 +60,7 @@ class ModulePart(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RolePart(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the push adds to and takes from a local role."""
+    """The rights that a push adds to a local role and removes from it."""
 
     grant: list[RolePattern] | UnsetType = UNSET
     deny: list[RolePattern] | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""What this package registers: the module policy."""
+"""Register the module policy."""
 
 from __future__ import annotations
 

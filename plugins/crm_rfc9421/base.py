@@ -15,44 +15,44 @@ _DEFAULT_PORT = re.compile(r":(?:80|443)$")
 
 
 def component_names(covered: InnerList) -> tuple[str, ...]:
-    """The covered components in their order: bare, known and each once. Raises SignatureMalformed."""
+    """The covered components in order: supported, without parameters, each once. Raises SignatureMalformed."""
     names: list[str] = []
     for item in covered.items:
         name = item.value
         if not isinstance(name, str):
-            raise SignatureMalformed("Signature-Input covers something that is not a component name in quotes.")
+            raise SignatureMalformed("Signature-Input covers an item that is not a name in quotes. Quote each name.")
         if item.parameters:
-            raise SignatureMalformed("Signature-Input gives a component parameters; cover bare components only.")
+            raise SignatureMalformed("Signature-Input gives a component parameters. Cover it without parameters.")
         if name not in _DERIVED and not _FIELD_NAME.fullmatch(name):
             raise SignatureMalformed(
-                f"Signature-Input covers a component that is not supported; take lower-case header names "
-                f"and of the derived ones {', '.join(_DERIVED)}."
+                f"Signature-Input covers an unsupported component. Cover header names in lower case, "
+                f"and of the derived components only {', '.join(_DERIVED)}."
             )
         if name in names:
-            raise SignatureMalformed("Signature-Input covers a component twice; cover each once.")
+            raise SignatureMalformed("Signature-Input covers a component twice. Cover each once.")
         names.append(name)
     return tuple(names)
 
 
 def signature_base(request: SignedRequest, covered: InnerList) -> bytes:
-    """The base for what is covered. Raises SignatureIncomplete (no such header), SignatureMalformed."""
+    """The base of the covered components. Raises SignatureIncomplete (a header is missing), SignatureMalformed."""
     lines = [f'"{name}": {_value(request, name)}' for name in component_names(covered)]
     lines.append(f'"@signature-params": {written_list(covered)}')
     try:
         return "\n".join(lines).encode("latin-1")
     except UnicodeEncodeError:
-        raise SignatureMalformed("A covered component holds characters that no header can carry.") from None
+        raise SignatureMalformed("A covered component contains characters that no header can have.") from None
 
 
 def _value(request: SignedRequest, name: str) -> str:
     value = _derived(request, name) if name.startswith("@") else _header(request, name)
     if _UNFIT.search(value):
-        raise SignatureMalformed(f"The covered component {name} holds a control character.")
+        raise SignatureMalformed(f"The covered component {name} contains a control character.")
     return value
 
 
 def _derived(request: SignedRequest, name: str) -> str:
-    """RFC 9421, 2.2. The authority goes without a default port, whichever it is: TLS may end before us."""
+    """RFC 9421, 2.2. The authority has no default port, of either scheme: a proxy may terminate TLS."""
     match name:
         case "@method":
             return request.method
@@ -65,8 +65,8 @@ def _derived(request: SignedRequest, name: str) -> str:
 
 
 def _header(request: SignedRequest, name: str) -> str:
-    """RFC 9421, 2.1: every value of the header without outer white space, joined by a comma and a space."""
+    """RFC 9421, 2.1: all values of the header, stripped and joined by a comma and a space."""
     values = request.all(name)
     if not values:
-        raise SignatureIncomplete(f"The signature covers the header {name}, which the request lacks.")
+        raise SignatureIncomplete(f"The signature covers the header {name}, which the request does not have.")
     return ", ".join(value.strip(" \t") for value in values)

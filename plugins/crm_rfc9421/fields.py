@@ -1,8 +1,8 @@
-"""Structured Fields (RFC 8941, RFC 9651), as much as signatures need: bounded, and with one reading only.
+"""The part of Structured Fields (RFC 8941, RFC 9651) that signatures need, bounded and unambiguous.
 
-Read are dictionaries of items and inner lists with parameters; items are integers, decimals, strings, tokens, byte
-sequences and booleans. A repeated key is refused, though RFC 8941 lets the last one win: no two readers of
-a signature may differ. Dates and display strings do not occur in these fields and are refused.
+It reads dictionaries of items and inner lists with parameters; items are integers, decimals, strings, tokens, byte
+sequences and booleans. A repeated key is refused, although in RFC 8941 the last one wins: all readers of a signature
+must agree. Dates and display strings do not occur in these fields and are refused.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _BOOLEAN = re.compile(r"\?([01])")
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A token; a decimal is kept as one too, since its text is all that is ever asked for."""
+    """A token, or a decimal, of which only the text is needed."""
 
     text: str
 
 
 class ByteSequence(msgspec.Struct, frozen=True):
-    """Bytes as the base64 they came in, without the padding."""
+    """Bytes as the base64 of the field, without padding."""
 
     base64: str
 
@@ -46,14 +46,14 @@ Parameters = Mapping[str, BareItem]
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A value with its parameters, in their order."""
+    """A value with its parameters, in order."""
 
     value: BareItem
     parameters: Parameters
 
 
 class InnerList(msgspec.Struct, frozen=True):
-    """Items in parentheses, with parameters of the whole."""
+    """Items in parentheses, with parameters of the list."""
 
     items: tuple[Item, ...]
     parameters: Parameters
@@ -63,14 +63,14 @@ Member = Item | InnerList
 
 
 def read_dictionary(text: str, field: str) -> dict[str, Member]:
-    """The members of a dictionary field in their order (RFC 8941, 4.2.2). Raises SignatureMalformed."""
+    """The members of a dictionary field, in order (RFC 8941, 4.2.2). Raises SignatureMalformed."""
     if len(text) > LONGEST_FIELD:
-        raise SignatureMalformed(f"{field} is longer than {LONGEST_FIELD} characters.")
+        raise SignatureMalformed(f"{field} is longer than {LONGEST_FIELD} characters. Send fewer signatures.")
     return _Reader(text.strip(" "), field).dictionary()
 
 
 def written_list(parts: InnerList) -> str:
-    """The one way to write an inner list (RFC 8941, 4.1.1.1)."""
+    """An inner list, serialized (RFC 8941, 4.1.1.1)."""
     inside = " ".join(_written_value(item.value) + _written_parameters(item.parameters) for item in parts.items)
     return f"({inside}){_written_parameters(parts.parameters)}"
 
@@ -96,7 +96,7 @@ def _written_value(value: BareItem) -> str:
 
 
 class _Reader:
-    """One pass over one field, never back."""
+    """Reads one field in one pass."""
 
     def __init__(self, text: str, field: str) -> None:
         self.text, self.field, self.at = text, field, 0
@@ -105,8 +105,8 @@ class _Reader:
         members: dict[str, Member] = {}
         while self.at < len(self.text):
             name = self.new_key(members)
-            if self.taken("="):
-                members[name] = self.inner_list() if self.ahead("(") else self.item()
+            if self.accept("="):
+                members[name] = self.inner_list() if self.next_is("(") else self.item()
             else:
                 members[name] = Item(value=True, parameters=self.parameters())
             self.skip(_BLANKS)
@@ -122,12 +122,12 @@ class _Reader:
         self.expect("(")
         items: list[Item] = []
         self.skip(_SPACES)
-        while not self.taken(")"):
+        while not self.accept(")"):
             if len(items) == MOST_MEMBERS:
                 raise self.malformed(f"more than {MOST_MEMBERS} members")
             items.append(self.item())
-            if not (self.ahead(" ") or self.ahead(")")):
-                raise self.malformed("a list that does not end")
+            if not (self.next_is(" ") or self.next_is(")")):
+                raise self.malformed("a list without its end")
             self.skip(_SPACES)
         return InnerList(tuple(items), self.parameters())
 
@@ -136,10 +136,10 @@ class _Reader:
 
     def parameters(self) -> Parameters:
         found: dict[str, BareItem] = {}
-        while self.taken(";"):
+        while self.accept(";"):
             self.skip(_SPACES)
             name = self.new_key(found)
-            found[name] = self.bare_item() if self.taken("=") else True
+            found[name] = self.bare_item() if self.accept("=") else True
         return found
 
     def bare_item(self) -> BareItem:
@@ -153,12 +153,12 @@ class _Reader:
             return boolean[1] == "1"
         if token := self.match(_TOKEN):
             return Token(token[0])
-        raise self.malformed("no value that can be read")
+        raise self.malformed("an invalid value")
 
     def new_key(self, known: Mapping[str, object]) -> str:
         key = self.match(_KEY)
         if not key:
-            raise self.malformed("no key that can be read")
+            raise self.malformed("an invalid key")
         if key[0] in known:
             raise self.malformed(f"a second {key[0]}")
         if len(known) == MOST_MEMBERS:
@@ -174,17 +174,17 @@ class _Reader:
     def skip(self, pattern: re.Pattern[str]) -> None:
         self.match(pattern)
 
-    def ahead(self, character: str) -> bool:
+    def next_is(self, character: str) -> bool:
         return self.text.startswith(character, self.at)
 
-    def taken(self, character: str) -> bool:
-        found = self.ahead(character)
+    def accept(self, character: str) -> bool:
+        found = self.next_is(character)
         self.at += found
         return found
 
     def expect(self, character: str) -> None:
-        if not self.taken(character):
-            raise self.malformed(f"no {character!r}")
+        if not self.accept(character):
+            raise self.malformed(f"a missing {character!r}")
 
     def malformed(self, what: str) -> SignatureMalformed:
         return SignatureMalformed(f"{self.field} is not a Structured Fields dictionary: {what} at character {self.at}.")

@@ -1,4 +1,4 @@
-"""What this package registers: the scheme of RFC 9421."""
+"""Register the scheme of RFC 9421."""
 
 from __future__ import annotations
 

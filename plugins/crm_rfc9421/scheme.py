@@ -25,21 +25,21 @@ _DIGESTS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 
 
 class Label(msgspec.Struct, frozen=True):
-    """One signature of a message: what it covers, with its parameters, and its base64 without padding."""
+    """A signature of a message: the covered components with parameters, and its base64 without padding."""
 
     covered: InnerList
     signature: str
 
 
 class MessageSignatures(SignatureScheme):
-    """Covers method, path and the body's digest at least, so the address names the instance."""
+    """Covers at least method, path and the body's digest; the path names the instance."""
 
     NAME: ClassVar[str] = "rfc9421"
     HEADERS: ClassVar[tuple[str, ...]] = (INPUT, SIGNATURE)
     SIGNS_INSTANCE: ClassVar[bool] = True
 
     def read(self, request: SignedRequest) -> Presented:
-        """The parameters of the label that is meant for this tenant; the label itself is the evidence."""
+        """The parameters of the label for this tenant; the label is the evidence."""
         inputs, signatures = (read_dictionary(request.one(name), name) for name in self.HEADERS)
         name, covered, key_version = _chosen(inputs, request.tenant)
         component_names(covered)
@@ -53,23 +53,23 @@ class MessageSignatures(SignatureScheme):
         )
 
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
-        """Whether the label was signed with this key, over enough, and the digest is the body's."""
+        """Whether the label is signed with this key and covers enough, and the digest matches the body."""
         label: Label = presented.evidence
-        lacking = [name for name in REQUIRED if name not in component_names(label.covered)]
-        if lacking:
-            raise SignatureIncomplete(f"The signature must also cover {', '.join(lacking)}.")
+        missing = [name for name in REQUIRED if name not in component_names(label.covered)]
+        if missing:
+            raise SignatureIncomplete(f"The signature must also cover {', '.join(missing)}.")
         expected = _base64(hmac.digest(key, signature_base(request, label.covered), "sha256"))
         signed = hmac.compare_digest(expected.encode(), label.signature.encode())
-        return _digest_holds(request) and signed
+        return _digest_matches(request) and signed
 
     def sign(
         self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
     ) -> Mapping[str, str]:
-        """Content-Digest, Signature-Input and Signature; a Content-Digest that the request has already stays."""
+        """Content-Digest, Signature-Input and Signature; an existing Content-Digest stays."""
         digest = (
             {}
             if request.all(DIGEST)
-            else {"Content-Digest": f"sha-256=:{_padded(hashlib.sha256(request.body).digest())}:"}
+            else {"Content-Digest": f"sha-256=:{_padded_base64(hashlib.sha256(request.body).digest())}:"}
         )
         further = tuple((name.lower(), value) for name, value in digest.items())
         complete = msgspec.structs.replace(request, headers=request.headers + further)
@@ -82,7 +82,7 @@ class MessageSignatures(SignatureScheme):
                 "nonce": _nonce(nonce),
             },
         )
-        signature = _padded(hmac.digest(key, signature_base(complete, covered), "sha256"))
+        signature = _padded_base64(hmac.digest(key, signature_base(complete, covered), "sha256"))
         return {
             **digest,
             "Signature-Input": f"{LABEL}={written_list(covered)}",
@@ -96,9 +96,9 @@ class MessageSignatures(SignatureScheme):
 
 
 def _chosen(inputs: Mapping[str, Member], tenant: str) -> tuple[str, InnerList, int]:
-    """The label tagged for us, else the first whose keyid is this tenant's: its name, what it covers, key version."""
+    """The label with our tag, or else the first whose keyid is this tenant's: name, covered list, key version."""
     if not inputs:
-        raise SignatureMalformed("Signature-Input is empty; send one label with what the signature covers.")
+        raise SignatureMalformed("Signature-Input is empty. Send one label with the covered components.")
     lists = {name: member for name, member in inputs.items() if isinstance(member, InnerList)}
     tagged = {name: covered for name, covered in lists.items() if covered.parameters.get("tag") == TAG}
     for name, covered in (tagged or lists).items():
@@ -106,8 +106,8 @@ def _chosen(inputs: Mapping[str, Member], tenant: str) -> tuple[str, InnerList, 
         if key_version is not None:
             return name, covered, key_version
     if not lists:
-        raise SignatureMalformed("Signature-Input holds no list of covered components.")
-    raise KeyUnknown(f'No signature names a key of this tenant; keyid must be "{tenant}:<key version>".')
+        raise SignatureMalformed("Signature-Input has no list of covered components. Send one, such as sync=(...).")
+    raise KeyUnknown(f'No signature names a key of this tenant. keyid must be "{tenant}:<key version>".')
 
 
 def _key_version(keyid: object, tenant: str) -> int | None:
@@ -119,13 +119,13 @@ def _key_version(keyid: object, tenant: str) -> int | None:
 
 def _check_algorithm(covered: InnerList) -> None:
     if covered.parameters.get("alg", ALGORITHM) != ALGORITHM:
-        raise SignatureMalformed(f'The parameter alg must be "{ALGORITHM}" or be left out.')
+        raise SignatureMalformed(f'The parameter alg must be "{ALGORITHM}", or be left out.')
 
 
 def _seconds(covered: InnerList, name: str) -> int:
     value = covered.parameters.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise SignatureMalformed(f"The parameter {name} must be there and be Unix seconds.")
+        raise SignatureMalformed(f"The parameter {name} is required, in Unix seconds.")
     return value
 
 
@@ -136,32 +136,32 @@ def _nonce(value: object) -> str:
 
 
 def _byte_sequence(member: Member | None, where: str) -> str:
-    """The base64, without padding, of a member that must be a byte sequence."""
+    """The base64, without padding, of a byte sequence."""
     if not isinstance(member, Item) or not isinstance(member.value, ByteSequence):
-        raise SignatureMalformed(f"{where} must be there and be a byte sequence, :<base64>:.")
+        raise SignatureMalformed(f"{where} is required, as a byte sequence :<base64>:.")
     return member.value.base64
 
 
-def _digest_holds(request: SignedRequest) -> bool:
-    """Whether every digest we know is the body's (RFC 9530, 2). Raises SignatureIncomplete: there is none we know."""
+def _digest_matches(request: SignedRequest) -> bool:
+    """Whether all known digests match the body (RFC 9530, 2). Raises SignatureIncomplete if there is none."""
     members = read_dictionary(", ".join(request.all(DIGEST)), DIGEST)
     known = [name for name in members if name in _DIGESTS]
     if not known:
-        raise SignatureIncomplete(f"{DIGEST} must hold {' or '.join(_DIGESTS)}.")
-    held = [
+        raise SignatureIncomplete(f"{DIGEST} must contain {' or '.join(_DIGESTS)}.")
+    matching = [
         hmac.compare_digest(
             _base64(_DIGESTS[name](request.body).digest()).encode(),
             _byte_sequence(members[name], f"{DIGEST} under {name}").encode(),
         )
         for name in known
     ]
-    return all(held)
+    return all(matching)
 
 
 def _base64(raw: bytes) -> str:
-    """Base64 without padding: as text, so that unused bits count too."""
+    """Base64 without padding, compared as text so that unused bits count too."""
     return base64.b64encode(raw).decode().rstrip("=")
 
 
-def _padded(raw: bytes) -> str:
+def _padded_base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()

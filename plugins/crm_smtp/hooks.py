@@ -1,4 +1,4 @@
-"""What this package registers: the ``smtp`` payload type."""
+"""Register the ``smtp`` payload type."""
 
 from __future__ import annotations
 

@@ -46,12 +46,12 @@ class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: Seconds | UnsetType = UNSET
 
     def __repr__(self) -> str:
-        """The password stays out of logs and tracebacks."""
+        """Leave the password out of logs and tracebacks."""
         return f"Smtp(host={self.host!r}, port={self.port!r}, security={self.security!r})"
 
 
 class SmtpOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """``smtp`` in instance.yaml: hosts inside the network, and the ports that mail servers may have."""
+    """``smtp`` in instance.yaml: whether hosts may be inside the network, and the allowed ports."""
 
     allow_private_hosts: bool = False
     ports: tuple[int, ...] = (25, 465, 587, 2525)

@@ -1,4 +1,4 @@
-"""What this package registers: the scheme of Standard Webhooks."""
+"""Register the scheme of Standard Webhooks."""
 
 from __future__ import annotations
 

@@ -12,16 +12,16 @@ from crm_core.errors import SignatureMalformed
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
-# A dot in the id would let two messages share a signature: id "a.1" at time 2 and id "a" at time 1 with a body
-# that starts with "2." are the same text.
+# With a dot in the id two messages could have the same signed text: id "a.1" at time 2, and id "a" at time 1 with a
+# body that starts with "2.".
 _MESSAGE_ID = re.compile(r"[!-\-/-~]{1,256}")
 _ENTRY = re.compile(r"([A-Za-z0-9_-]{1,16}),([!-~]+)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_LONGEST_LIST = 8192  # characters; a rotation of keys needs some hundreds
+_LONGEST_LIST = 8192  # characters; a key rotation needs some hundreds
 
 
 class StandardWebhooks(SignatureScheme):
-    """HMAC-SHA256 over ``{id}.{timestamp}.{body}``; it names neither key nor address, so the envelope must."""
+    """HMAC-SHA256 over ``{id}.{timestamp}.{body}``. It signs no address, so the envelope must."""
 
     NAME: ClassVar[str] = "standard-webhooks"
     HEADERS: ClassVar[tuple[str, ...]] = (ID, TIMESTAMP, SIGNATURE)
@@ -45,7 +45,7 @@ class StandardWebhooks(SignatureScheme):
     def sign(
         self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
     ) -> Mapping[str, str]:
-        """The three headers; ``key_version`` has no place in this scheme."""
+        """The three headers; this scheme has no key version."""
         del key_version
         presented = Presented(timestamp=timestamp, nonce=_checked_id(nonce))
         signature = _signature(self.signed_text(request, presented), key).decode()
@@ -67,11 +67,11 @@ def _checked_id(text: str) -> str:
 
 
 def _v1_signatures(text: str) -> tuple[str, ...]:
-    """The ``v1`` entries. Unknown versions are passed over, and a bad entry never hides a good one."""
+    """The ``v1`` entries; unknown versions and malformed entries are ignored."""
     if len(text) > _LONGEST_LIST:
-        raise SignatureMalformed(f"{SIGNATURE} is longer than {_LONGEST_LIST} characters; send fewer signatures.")
+        raise SignatureMalformed(f"{SIGNATURE} is longer than {_LONGEST_LIST} characters. Send fewer signatures.")
     entries = [match.groups() for entry in text.split(" ") if (match := _ENTRY.fullmatch(entry))]
     usable = [(version, value) for version, value in entries if version != "v1" or _BASE64.fullmatch(value)]
     if not usable:
-        raise SignatureMalformed(f"{SIGNATURE} must hold v1,<base64>; several are separated by one space.")
+        raise SignatureMalformed(f"{SIGNATURE} must contain v1,<base64>. Separate several signatures with one space.")
     return tuple(value for version, value in usable if version == "v1")

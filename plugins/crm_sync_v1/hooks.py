@@ -1,4 +1,4 @@
-"""Hooks of the native signature scheme."""
+"""Register the native signature scheme."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from crm_sync_v1.scheme import NativeScheme
 
 @hookimpl
 def crm_register_signature_schemes() -> list[SignatureScheme]:
-    """Bring ``crm-sync-v1``."""
+    """Offer ``schemes: [crm-sync-v1]``."""
     return [NativeScheme()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from crm_core.errors import SignatureMalformed
 from crm_core.model.signed_text import NATIVE, signature, signed_text
@@ -13,7 +12,7 @@ from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest,
 
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _ENTRY = re.compile(r"[0-9a-f]{64}")
-_MAX_ENTRIES = 16  # each one costs a comparison; a rotation needs two
+_MAX_ENTRIES = 16  # each costs a comparison; a key rotation needs two
 
 
 class NativeScheme(SignatureScheme):
@@ -24,19 +23,19 @@ class NativeScheme(SignatureScheme):
     SIGNS_INSTANCE = True
 
     def read(self, request: SignedRequest) -> Presented:
-        """What the four headers say. Raises SignatureMissing, SignatureMalformed."""
-        version, stamp, nonce, signed = (request.one(name) for name in self.HEADERS)
+        """Parse the four headers. Raises SignatureMissing, SignatureMalformed."""
+        version, stamp, nonce, header = (request.one(name) for name in self.HEADERS)
         if not _NONCE.fullmatch(nonce):
             raise SignatureMalformed("Sync-Nonce must be 16 to 128 characters of A-Z a-z 0-9 _ and -.")
         return Presented(
             key_version=read_timestamp(version, "Sync-Key-Version"),
             timestamp=read_timestamp(stamp, "Sync-Timestamp"),
             nonce=nonce,
-            evidence=_entries(signed),
+            evidence=_entries(header),
         )
 
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
-        """Whether one of the entries is the signature; each is compared, in constant time."""
+        """Whether one of the entries is the signature; all are compared, each in constant time."""
         expected = signature(key, self.signed_text(request, presented))
         found = False
         for entry in presented.evidence:
@@ -57,25 +56,24 @@ class NativeScheme(SignatureScheme):
 
     def signed_text(self, request: SignedRequest, presented: Presented) -> bytes:
         """The eight lines."""
-        version: Any = presented.key_version
         return signed_text(
             instance=request.instance,
             tenant=request.tenant,
             payload_type=request.payload_type,
-            key_version=version,
+            key_version=presented.key_version or 0,
             timestamp=presented.timestamp,
             nonce=presented.nonce,
             body=request.body,
         )
 
 
-def _entries(signed: str) -> tuple[str, ...]:
-    """The ``v1`` values of the header; entries of other versions are passed over."""
-    entries = [entry.strip(" \t") for entry in signed.split(",")]
-    if len(entries) > _MAX_ENTRIES:
-        raise SignatureMalformed(f"Sync-Signature holds more than {_MAX_ENTRIES} entries.")
-    ours = [entry.removeprefix("v1=") for entry in entries if entry.startswith("v1=")]
-    good = tuple(entry for entry in ours if _ENTRY.fullmatch(entry))
+def _entries(header: str) -> tuple[str, ...]:
+    """The ``v1`` values of the header; entries of other versions are ignored."""
+    all_entries = [entry.strip(" \t") for entry in header.split(",")]
+    if len(all_entries) > _MAX_ENTRIES:
+        raise SignatureMalformed(f"Sync-Signature has more than {_MAX_ENTRIES} entries. Send fewer signatures.")
+    entries = [entry.removeprefix("v1=") for entry in all_entries if entry.startswith("v1=")]
+    good = tuple(entry for entry in entries if _ENTRY.fullmatch(entry))
     if not good:
-        raise SignatureMalformed("Sync-Signature must hold v1= and 64 lower-case hex digits.")
+        raise SignatureMalformed("Sync-Signature must contain v1= and 64 lower-case hex digits.")
     return good

@@ -1,4 +1,4 @@
-"""What this package registers: the ``tasks`` record type."""
+"""Register the ``tasks`` record type."""
 
 from __future__ import annotations
 

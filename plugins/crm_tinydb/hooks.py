@@ -1,4 +1,4 @@
-"""What this package registers: the default storage backend."""
+"""Register the default storage backend."""
 
 from __future__ import annotations
 

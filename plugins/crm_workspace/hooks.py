@@ -1,4 +1,4 @@
-"""What this package registers: the ``workspace`` payload type."""
+"""Register the ``workspace`` payload type."""
 
 from __future__ import annotations
 

@@ -23,17 +23,14 @@ class WorkspaceType(PayloadType):
 
     @cached_property
     def _zones(self) -> frozenset[str]:
-        # Reads some 600 file names; once is enough.
-        return frozenset(available_timezones())
+        return frozenset(available_timezones())  # cached: it lists some 600 files
 
     def validate(self, part: WorkspaceSection, context: PayloadContext) -> Iterable[Finding]:  # noqa: ARG002 - the interface's
-        """Time zones and currencies that there are none of, and hours that end before they begin."""
+        """Unknown time zones and currencies, and hours that end before they begin."""
         if part.timezone is not UNSET and part.timezone not in self._zones:
-            told = "There is no such time zone; use an IANA name such as Europe/Berlin."
-            yield Finding("/timezone", "invalid_value", told)
+            yield Finding("/timezone", "invalid_value", "Unknown time zone. Use an IANA name such as Europe/Berlin.")
         if part.currency is not UNSET and part.currency not in CURRENCIES:
-            told = "There is no such currency; use an ISO 4217 code such as EUR."
-            yield Finding("/currency", "invalid_value", told)
+            yield Finding("/currency", "invalid_value", "Unknown currency. Use an ISO 4217 code such as EUR.")
         yield from _hours(part)
 
 
@@ -43,5 +40,5 @@ def _hours(part: WorkspaceSection) -> Iterator[Finding]:
     for day, stretches in part.business_hours.items():
         for index, hours in enumerate(stretches):
             if hours.opens >= hours.closes:
-                told = "These hours end before they begin; `from` must be earlier than `to`."
-                yield Finding(f"/business_hours/{day}/{index}/to", "invalid_value", told)
+                text = "These hours end before they begin. `from` must be earlier than `to`."
+                yield Finding(f"/business_hours/{day}/{index}/to", "invalid_value", text)

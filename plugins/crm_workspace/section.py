@@ -27,7 +27,7 @@ Clock = Annotated[
 
 
 class Hours(Struct, frozen=True, forbid_unknown_fields=True, rename={"opens": "from", "closes": "to"}):
-    """A stretch of business hours, in the workspace's time zone: ``{"from": "09:00", "to": "17:00"}``."""
+    """A period of business hours in the workspace's time zone: ``{"from": "09:00", "to": "17:00"}``."""
 
     opens: Clock
     closes: Clock

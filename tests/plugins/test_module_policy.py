@@ -36,13 +36,13 @@ def context() -> PolicyContext:
     ],
 )
 def test_a_name_is_refused_for_its_module(name: str, kind: str | None, context: PolicyContext) -> None:
-    """Blocked by name or group, not in the catalog, or fine; patterns over all modules name none."""
+    """Names of blocked and unknown modules are refused; patterns for all modules are not."""
     refusals = crm_module_policy((NamedModule("/features/x", name),), context)
     assert [refusal.kind for refusal in refusals] == ([kind] if kind else [])
     assert all(refusal.pointer == "/features/x" for refusal in refusals)
 
 
-def test_every_refusal_is_told(context: PolicyContext) -> None:
-    """All names are looked at, whatever the first was."""
+def test_all_names_are_checked(context: PolicyContext) -> None:
+    """Every refused name is reported, not only the first."""
     named = tuple(NamedModule(f"/{name}", name) for name in ("website", "nowhere", "deals", "pages"))
     assert [refusal.pointer for refusal in crm_module_policy(named, context)] == ["/website", "/nowhere", "/pages"]

@@ -46,8 +46,8 @@ def data_url(kind: str, data: bytes) -> str:
 
 @pytest.fixture
 def types() -> dict[str, PayloadType]:
-    made = [*features_types(), *branding_types(), *smtp_types(), *workspace_types(), *combined_types()]
-    return {each.NAME: each for each in made}
+    all_types = [*features_types(), *branding_types(), *smtp_types(), *workspace_types(), *combined_types()]
+    return {each.NAME: each for each in all_types}
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def catalog() -> Catalog:
 def judge(types: dict[str, PayloadType], catalog: Catalog) -> Judge:
     """Findings of a section as pointer -> code; warnings with a leading ``?``."""
 
-    def judged(section: str, data: Any, options: Any = None) -> dict[str, str]:
+    def findings_of(section: str, data: Any, options: Any = None) -> dict[str, str]:
         roles = frozenset({"super_admin", "admin", "agent"})
         limits = frozenset({"customers", "users"})
         context = PayloadContext(catalog=catalog, roles=roles, options=options, limits=limits)
@@ -73,7 +73,7 @@ def judge(types: dict[str, PayloadType], catalog: Catalog) -> Judge:
         found = findings if part is None else tuple(types[section].validate(part, context))
         return {each.pointer: "?" * each.warning + each.code for each in found}
 
-    return judged
+    return findings_of
 
 
 FEATURES = {
@@ -86,17 +86,17 @@ FEATURES = {
 }
 
 
-def test_a_whole_features_section_is_taken_and_read(judge: Judge, types: dict[str, PayloadType]) -> None:
-    """Everything it says arrives in the entitlements, and every name it holds is told for the policy."""
+def test_a_whole_features_section_is_accepted(judge: Judge, types: dict[str, PayloadType]) -> None:
+    """All of it appears in the entitlements, and all its names are reported for the policy."""
     assert judge("features", FEATURES) == {}
     part, _ = convert(FEATURES, types["features"].SECTION)
-    said = types["features"].entitlements(part)
-    assert said is not None
-    assert said.plan == PlanGrant("pro", "Pro", ("customers.*", "deals.view"))
-    assert said.modules == {"deals": ModuleChoice(enabled=True, title="Sales", icon="coin", order=3)}
-    assert said.roles == {"agent": RoleOverlay(("deals.*", "*.view"), ("deals.export",))}
-    assert said.subscription == Subscription("trial", "2027-01-31T00:00:00Z")
-    assert (said.overrides, said.limits) == ({"deals.export": True}, {"customers": 0, "users": 5})
+    entitlements = types["features"].entitlements(part)
+    assert entitlements is not None
+    assert entitlements.plan == PlanGrant("pro", "Pro", ("customers.*", "deals.view"))
+    assert entitlements.modules == {"deals": ModuleChoice(enabled=True, title="Sales", icon="coin", order=3)}
+    assert entitlements.roles == {"agent": RoleOverlay(("deals.*", "*.view"), ("deals.export",))}
+    assert entitlements.subscription == Subscription("trial", "2027-01-31T00:00:00Z")
+    assert (entitlements.overrides, entitlements.limits) == ({"deals.export": True}, {"customers": 0, "users": 5})
     assert dict(types["features"].modules(part)) == {
         "/plan/features/0": "customers.*",
         "/plan/features/1": "deals.view",
@@ -109,14 +109,14 @@ def test_a_whole_features_section_is_taken_and_read(judge: Judge, types: dict[st
 
 
 def test_an_empty_features_section_leaves_the_default_plan(types: dict[str, PayloadType]) -> None:
-    """Without a plan the entitlements name none."""
+    """Without a plan in the section the entitlements have none."""
     part, _ = convert({}, types["features"].SECTION)
-    said = types["features"].entitlements(part)
-    assert said is not None
-    assert said.plan is None
+    entitlements = types["features"].entitlements(part)
+    assert entitlements is not None
+    assert entitlements.plan is None
 
 
-def test_features_tell_every_name_that_is_not_known(judge: Judge) -> None:
+def test_unknown_names_in_features_are_refused(judge: Judge) -> None:
     """Unknown keys of known modules, roles and limits are errors; unknown modules are left to the policy."""
     data = {
         "plan": {"code": "p", "name": "P", "features": ["deals.fly", "nowhere.view", "customers.*"]},
@@ -153,12 +153,12 @@ def test_features_tell_every_name_that_is_not_known(judge: Judge) -> None:
     ],
 )
 def test_features_of_the_wrong_form_are_refused(data: Any, pointer: str, judge: Judge) -> None:
-    """Each mistake is told at its own pointer."""
+    """Each invalid value is refused at its pointer."""
     assert list(judge("features", data)) == [pointer]
 
 
 def test_overrides_without_effect_are_warnings(judge: Judge) -> None:
-    """Saying what the plan says, or granting in a module that stays away, changes nothing."""
+    """Overrides that repeat the plan, or grant in an unavailable module, are warnings."""
     overrides = {"customers.view": True, "deals.view": False, "deals.export": True, "tasks.export": False}
     assert judge("features", {"overrides": overrides}) == {
         "/overrides/customers.view": "?no_effect",
@@ -167,8 +167,8 @@ def test_overrides_without_effect_are_warnings(judge: Judge) -> None:
     }
 
 
-def test_a_whole_branding_section_is_taken(judge: Judge, types: dict[str, PayloadType]) -> None:
-    """All members, with pictures of all three kinds, pass and are public."""
+def test_a_whole_branding_section_is_accepted(judge: Judge, types: dict[str, PayloadType]) -> None:
+    """All members, with pictures of all three kinds, are accepted, and the section is public."""
     data = {
         "title": "Northwind",
         "logo_url": data_url("png", png()),
@@ -206,19 +206,19 @@ def test_a_whole_branding_section_is_taken(judge: Judge, types: dict[str, Payloa
         data_url("png", png())[:-3],
     ],
 )
-def test_pictures_that_are_none_are_refused(url: str, judge: Judge) -> None:
-    """Other schemes and kinds, broken, cut and overlong pictures are told."""
+def test_invalid_pictures_are_refused(url: str, judge: Judge) -> None:
+    """Other schemes and kinds, and broken, truncated and too large pictures are refused."""
     assert judge("branding", {"logo_url": url}) == {"/logo_url": "invalid_value"}
 
 
 @pytest.mark.parametrize("color", ["#fff", "red", "#12345g", "#1234567", "#123456\n", " #123456", "123456"])
 def test_colours_are_exactly_six_digits(color: str, judge: Judge) -> None:
-    """No other spelling of a colour passes."""
+    """Every other form of a colour is refused."""
     assert judge("branding", {"colors": {"primary": color}}) == {"/colors/primary": "invalid_value"}
 
 
 def test_weak_contrast_is_a_warning(judge: Judge) -> None:
-    """Colours that stand on each other are measured, and refused nothing."""
+    """Weak contrast of foreground and background is a warning, and the ratio is the one of WCAG."""
     colors = {"text": "#777777", "background": "#888888", "accent": "#888888"}
     assert judge("branding", {"colors": colors}) == {"/colors/text": "?low_contrast", "/colors/accent": "?low_contrast"}
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
@@ -232,13 +232,13 @@ def test_weak_contrast_is_a_warning(judge: Judge) -> None:
         ({"login_message": "x" * 2001}, "/login_message"),
         ({"footer": {"links": [{"label": "a", "url": "javascript:1"}]}}, "/footer/links/0/url"),
         ({"footer": {"links": [{"url": "https://example.com"}]}}, "/footer/links/0/label"),
-        ({"support": {"email": "nobody"}}, "/support/email"),
+        ({"support": {"email": "no address"}}, "/support/email"),
         ({"support": {"url": "http://example.com"}}, "/support/url"),
         ({"sidebar": {"image_url": "ftp://example.com"}}, "/sidebar/image_url"),
     ],
 )
 def test_branding_of_the_wrong_form_is_refused(data: Any, pointer: str, judge: Judge) -> None:
-    """Each mistake is told at its own pointer."""
+    """Each invalid value is refused at its pointer."""
     assert list(judge("branding", data)) == [pointer]
 
 
@@ -255,8 +255,8 @@ SMTP = {
 }
 
 
-def test_a_whole_smtp_section_is_taken(judge: Judge, types: dict[str, PayloadType]) -> None:
-    """It passes, its password is a secret bound to where it goes, and is not in the repr."""
+def test_a_whole_smtp_section_is_accepted(judge: Judge, types: dict[str, PayloadType]) -> None:
+    """It is accepted; its password is a secret bound to its server and not in the repr."""
     assert judge("smtp", SMTP) == {}
     section = types["smtp"].SECTION
     assert secret_members(section) == (SecretMember(("password",), ("host", "port", "security", "username")),)
@@ -289,24 +289,24 @@ def test_a_whole_smtp_section_is_taken(judge: Judge, types: dict[str, PayloadTyp
     ],
 )
 def test_dangerous_smtp_values_are_refused(member: str, value: Any, code: str, judge: Judge) -> None:
-    """Hosts inside the network, odd ports, header injection and plain mistakes are told."""
+    """Hosts inside the network, other ports, header injection and invalid values are refused."""
     assert judge("smtp", {**SMTP, member: value}) == {f"/{member}": code}
 
 
-def test_an_admin_may_allow_hosts_inside(judge: Judge) -> None:
-    """The options of the instance open hosts and ports, or name other ports."""
+def test_options_allow_private_hosts_and_ports(judge: Judge) -> None:
+    """The instance's options allow private hosts with any port, or other ports."""
     assert judge("smtp", {"host": "127.0.0.1", "port": 1025}, SmtpOptions(allow_private_hosts=True)) == {}
     assert judge("smtp", {"port": 1025}, SmtpOptions(ports=(1025,))) == {}
 
 
 def test_a_password_without_encryption_is_a_warning(judge: Judge) -> None:
-    """It is taken, and told."""
+    """A password without encryption is accepted with a warning."""
     assert judge("smtp", {**SMTP, "security": "none"}) == {"/security": "?password_in_clear"}
     assert judge("smtp", {"security": "none"}) == {}
 
 
-def test_an_endless_host_is_refused_fast(judge: Judge) -> None:
-    """The pattern of hosts does not run away on a quarter of a megabyte."""
+def test_a_very_long_host_is_refused_quickly(judge: Judge) -> None:
+    """The patterns of hosts and locales need less than a second of CPU for a quarter of a megabyte."""
     started = time.thread_time()
     assert judge("smtp", {"host": ":" * 250_000 + "x"}) == {"/host": "invalid_value"}
     assert judge("smtp", {"host": "a." * 125_000 + "!"}) == {"/host": "invalid_value"}
@@ -314,8 +314,8 @@ def test_an_endless_host_is_refused_fast(judge: Judge) -> None:
     assert time.thread_time() - started < 1
 
 
-def test_a_whole_workspace_section_is_taken(judge: Judge) -> None:
-    """Locale, zone, currency, format, week and hours pass."""
+def test_a_whole_workspace_section_is_accepted(judge: Judge) -> None:
+    """Locale, zone, currency, date format, week start and business hours are accepted."""
     data = {
         "locale": "zh-Hant-TW",
         "timezone": "Europe/Berlin",
@@ -343,12 +343,12 @@ def test_a_whole_workspace_section_is_taken(judge: Judge) -> None:
     ],
 )
 def test_workspaces_of_the_wrong_form_are_refused(data: Any, pointer: str, judge: Judge) -> None:
-    """Each mistake is told at its own pointer."""
+    """Each invalid value is refused at its pointer."""
     assert list(judge("workspace", data)) == [pointer]
 
 
-def test_combined_hands_on_whatever_sections_it_holds(types: dict[str, PayloadType]) -> None:
-    """It has no section and knows none."""
+def test_combined_passes_on_all_its_sections(types: dict[str, PayloadType]) -> None:
+    """Combined has no section, and splits known and unknown sections alike."""
     data = {"features": {}, "telephony": {"provider": "x"}}
     assert types["combined"].split(data) == data
     assert types["combined"].SECTION is None

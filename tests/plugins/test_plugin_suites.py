@@ -66,7 +66,7 @@ class LeakySection(msgspec.Struct):
 
 
 class Leaky(PayloadType):
-    """Tells its secret, raises on what is absent, takes anything inside, and objects to what its author calls valid."""
+    """Reveals its secret, raises on absent members, accepts unknown ones, and refuses its valid part."""
 
     NAME = "leaky"
     SECTION = LeakySection
@@ -90,7 +90,7 @@ class Leaky(PayloadType):
     ],
 )
 def test_the_suite_fails_on_a_type_that_breaks_its_promises(case: str) -> None:
-    """Each case that a careless payload type breaks is seen to fail."""
+    """A careless payload type fails each case that it breaks."""
 
     class Suite(PayloadTypeSuite):
         payload_type_class = Leaky

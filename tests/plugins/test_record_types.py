@@ -82,13 +82,13 @@ class TestTasks(RecordTypeSuite):
     ],
 )
 def test_kinds_of_members(type_: Any, good: list[str], bad: list[str]) -> None:
-    """Each kind takes what it is for, whole, and nothing else."""
+    """Each kind accepts only complete values of its form."""
     assert [value for value in good if convert(value, type_)[1]] == []
     assert [value for value in bad if not convert(value, type_)[1]] == []
 
 
 def test_custom_values_are_plain() -> None:
-    """Texts, numbers, true and false; nothing nested, no endless numbers, no odd names."""
+    """Custom values are texts, numbers and booleans within limits; nested values and odd names are refused."""
     suite = TestCustomers()
     for good in ({"a": 1.5}, {"a": 2**53 - 1}, {"a": "x" * 2000}, {f"m{n}": n for n in range(100)}):
         assert suite.pointers({"name": "A", "custom": good}) == set()
@@ -118,8 +118,8 @@ class LooseType(RecordType):
     RECORD = Loose
 
 
-def test_the_suite_tells_a_loose_type() -> None:
-    """Texts without an end and without a form do not pass."""
+def test_the_suite_fails_on_a_loose_type() -> None:
+    """A type with unlimited texts and any characters fails the suite."""
 
     class Suite(RecordTypeSuite):
         record_type_class = LooseType
@@ -148,21 +148,21 @@ class Contacts(RecordType):
     RECORD = Contact
 
     def check(self, record: Contact) -> Iterable[Finding]:
-        """One of two optional members must be there."""
+        """Require one of two optional members."""
         if record.email is None and record.phone is None:
             yield Finding("/email", "missing_member", "Say how to reach them.")
 
 
 class TestContacts(RecordTypeSuite):
-    """A type whose check asks for more than its required members passes the whole suite."""
+    """A type whose check requires more than its required members passes the suite."""
 
     record_type_class = Contacts
     valid: ClassVar[dict[str, Any]] = {"name": "Ada", "email": "ada@example.com", "phone": "+49 30 1", "tags": ["a"]}
     smallest: ClassVar[dict[str, Any]] = {"name": "A", "phone": "1"}
 
 
-def test_a_refused_record_is_told_with_its_findings() -> None:
-    """An author reads what the type's own check said, not that something is not ()."""
+def test_a_refused_record_shows_its_findings() -> None:
+    """The suite's failure has the message of the type's own check."""
 
     class Suite(RecordTypeSuite):
         record_type_class = Contacts
@@ -173,7 +173,7 @@ def test_a_refused_record_is_told_with_its_findings() -> None:
 
 
 def test_assertions_of_the_suites_show_their_values() -> None:
-    """Pytest rewrites them as those of a test file: what was compared stands in the failure."""
+    """A failed assertion in a suite shows the compared values, as in a test file."""
     suite = TestContacts()
     with pytest.raises(AssertionError, match=r"assert set\(\) == \{''\}|where set\(\)"):
         suite.test_a_record_is_an_object(suite.valid)

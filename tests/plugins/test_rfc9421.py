@@ -44,7 +44,7 @@ class TestMessageSignatures(SchemeSuite):
 def signed(
     text: str, *, plain: SignedRequest | None = None, digest: str | None = None, key: bytes = KEY, label: str = "sync"
 ) -> SignedRequest:
-    """A request signed over whatever the signature input says, correct or not."""
+    """A request signed over the components of the signature input, valid or not."""
     plain = plain or push_request()
     digest = digest if digest is not None else f"sha-256=:{digest_of(plain.body)}:"
     request = with_headers(plain, {"content-digest": digest}) if digest else plain
@@ -64,7 +64,7 @@ def matches(request: SignedRequest, key: bytes = KEY) -> bool:
 
 
 def with_two(first: SignedRequest, second: SignedRequest) -> SignedRequest:
-    """One request that carries the labels of two."""
+    """One request with the labels of two."""
     headers = dict(first.headers)
     for name in ("signature-input", "signature"):
         headers[name] = f"{first.one(name)}, {second.one(name)}"
@@ -72,7 +72,7 @@ def with_two(first: SignedRequest, second: SignedRequest) -> SignedRequest:
 
 
 def test_the_package_offers_one_scheme() -> None:
-    """The hook registers the scheme under the name that a roster uses."""
+    """The hook registers the scheme under its name in the roster."""
     assert [scheme.NAME for scheme in crm_register_signature_schemes()] == ["rfc9421"]
 
 
@@ -110,7 +110,7 @@ def test_the_base_of_the_rfcs_own_example_is_reproduced() -> None:
 )
 @pytest.mark.parametrize("label", ["sync", "pyhms"])
 def test_what_the_reference_library_signs_is_accepted(covered: tuple[str, ...], label: str) -> None:
-    """Pushes signed with http-message-signatures verify, whatever they cover beyond the required."""
+    """Pushes signed with http-message-signatures verify, also with further components."""
     resolver = type("Keys", (reference.HTTPSignatureKeyResolver,), {"resolve_private_key": lambda _self, key_id: KEY})
     signer = reference.HTTPMessageSigner(signature_algorithm=reference.algorithms.HMAC_SHA256, key_resolver=resolver())
     plain = push_request()
@@ -146,14 +146,14 @@ def test_what_the_reference_library_signs_is_accepted(covered: tuple[str, ...], 
     ],
 )
 def test_too_little_covered_is_incomplete(covered: str) -> None:
-    """A signature that leaves out what must be covered, or covers what is absent, is incomplete."""
+    """A signature without a required component, or with an absent header, is incomplete."""
     with pytest.raises(SignatureIncomplete):
         matches(signed(covered + PARAMETERS))
 
 
 @pytest.mark.parametrize("digest", ["", "md5=:AAAA:", "unixsum=1"])
 def test_without_a_digest_that_is_known_it_is_incomplete(digest: str) -> None:
-    """Content-Digest must be there with sha-256 or sha-512."""
+    """Content-Digest without sha-256 and sha-512 is incomplete."""
     with pytest.raises(SignatureIncomplete):
         matches(signed(COVERED + PARAMETERS, digest=digest))
 
@@ -168,7 +168,7 @@ def test_a_digest_that_does_not_parse_is_malformed(digest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("digest", "held"),
+    ("digest", "matching"),
     [
         ("sha-256=:{right256}:", True),
         ("sha-512=:{right512}:", True),
@@ -178,11 +178,11 @@ def test_a_digest_that_does_not_parse_is_malformed(digest: str) -> None:
         ("sha-256=::", False),
     ],
 )
-def test_the_digest_is_checked_against_the_body(digest: str, held: bool) -> None:
-    """Every digest that is known must be the body's; a mismatch does not match, though the signature is good."""
+def test_the_digest_is_checked_against_the_body(digest: str, matching: bool) -> None:
+    """A wrong known digest does not match, although the signature is valid."""
     body = push_request().body
     text = digest.format(right256=digest_of(body), right512=digest_of(body, "sha512"), wrong=digest_of(b"other"))
-    assert matches(signed(COVERED + PARAMETERS, digest=text)) is held
+    assert matches(signed(COVERED + PARAMETERS, digest=text)) is matching
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_the_digest_is_checked_against_the_body(digest: str, held: bool) -> None
     ],
 )
 def test_parameters_and_components_that_cannot_be_taken_are_malformed(text: str) -> None:
-    """Bare known components once each, created and nonce, and no other algorithm."""
+    """Unsupported or repeated components, missing parameters and other algorithms are malformed."""
     with pytest.raises(SignatureMalformed):
         MessageSignatures().read(signed(text))
 
@@ -219,20 +219,20 @@ def test_parameters_and_components_that_cannot_be_taken_are_malformed(text: str)
     "keyid", ['"contoso:2"', '"northwind"', '"northwind:"', '"northwind:02"', '"northwind:2:2"', "2", '"northwind:x"']
 )
 def test_a_key_that_is_not_this_tenants_is_unknown(keyid: str) -> None:
-    """The keyid is the tenant, a colon and the key version, exactly."""
+    """A keyid other than tenant, colon and key version is unknown."""
     with pytest.raises(KeyUnknown):
         MessageSignatures().read(signed(f'{COVERED};created=1;keyid={keyid};nonce="n"'))
 
 
 def test_the_order_of_components_and_parameters_counts_as_received() -> None:
-    """Another order, unknown parameters and odd spacing verify as they were sent."""
+    """Signatures with another order, unknown parameters or extra spaces verify."""
     text = '(  "content-digest"   "@path" "@method"  )'
     text += ';nonce="a\\"b\\\\"; x=?0;y=tok/en;z=1.50;b=:AA==:;keyid="northwind:2";created=1'
     assert matches(signed(text))
 
 
 def test_a_tagged_label_comes_before_the_first_of_this_tenant() -> None:
-    """Of several labels the tagged one is read, wherever it stands."""
+    """Of several labels the one with our tag is read, in any position."""
     first = signed(COVERED + PARAMETERS, label="a")
     second = signed(COVERED + PARAMETERS.replace("northwind:2", "northwind:3") + ';tag="crm-sync"', label="b")
     for request in (with_two(first, second), with_two(second, first)):
@@ -241,7 +241,7 @@ def test_a_tagged_label_comes_before_the_first_of_this_tenant() -> None:
 
 
 def test_without_a_tag_the_first_label_of_this_tenant_is_read() -> None:
-    """A proxy's own signature, with components that we do not take, stands beside ours unharmed."""
+    """A proxy's signature with unsupported components does not disturb ours."""
     proxy = signed('("@status";req "x-y";bs);created=1;keyid="proxy"', label="proxy")
     request = with_two(proxy, signed(COVERED + PARAMETERS, label="ours"))
     assert MessageSignatures().read(request).key_version == 2
@@ -249,7 +249,7 @@ def test_without_a_tag_the_first_label_of_this_tenant_is_read() -> None:
 
 
 def test_a_label_without_its_signature_is_malformed() -> None:
-    """Signature must hold the label that Signature-Input names."""
+    """A Signature without the label of Signature-Input is malformed."""
     request = signed(COVERED + PARAMETERS)
     for value in ("other=:AAAA:", "sync=1", "sync", "", "sync=(:AAAA:)"):
         headers = tuple((name, value if name == "signature" else old) for name, old in request.headers)
@@ -258,7 +258,7 @@ def test_a_label_without_its_signature_is_malformed() -> None:
 
 
 def test_a_covered_value_cannot_forge_a_line() -> None:
-    """A line break or a character no header can carry in a covered value is malformed, never signed over."""
+    """A covered value with a line break, or a character that no header can have, is malformed."""
     plain = with_headers(push_request(), {"x-note": "a"})
     request = signed('("@method" "@path" "content-digest" "x-note")' + PARAMETERS, plain=plain)
     assert matches(request)
@@ -269,7 +269,7 @@ def test_a_covered_value_cannot_forge_a_line() -> None:
 
 
 def test_a_repeated_covered_header_is_joined() -> None:
-    """Several values of a covered header count as one, joined by a comma and a space, as the RFC says."""
+    """Several values of a covered header are joined by a comma and a space, as the RFC says."""
     plain = msgspec.structs.replace(push_request(), headers=(("x-note", " a "), ("x-note", "\tb")))
     request = signed('("@method" "@path" "content-digest" "x-note")' + PARAMETERS, plain=plain)
     scheme = MessageSignatures()

@@ -18,14 +18,14 @@ from crm_rfc9421.scheme import MessageSignatures
      "a=-", "a=((1))", "a=(" + "1 " * 65 + ")", "a=" + "1" * 9000, "a\n=1"],
 )  # fmt: skip
 def test_fields_that_do_not_parse_are_malformed(text: str) -> None:
-    """Whatever is no dictionary, is ambiguous or is too long is malformed."""
+    """A text that is no dictionary, is ambiguous or is too long is malformed."""
     with pytest.raises(SignatureMalformed):
         MessageSignatures().read(with_headers(push_request(), {"signature-input": text, "signature": "a=:AAAA:"}))
 
 
 @given(text=st.text(alphabet='ab=(); ",:?0129.-*\\\t', max_size=40))
 def test_what_parses_is_written_in_one_way(text: str) -> None:
-    """A list that was read, once written, reads and writes as itself."""
+    """A list that is written and read again is the same list."""
     try:
         members = read_dictionary(text, "test")
     except SignatureMalformed:

@@ -1,4 +1,4 @@
-"""The programs of docs/signing.md as they stand: against the published vectors, our verifiers and a live server."""
+"""The programs of docs/signing.md, unchanged: against the published vectors, our verifiers and a live server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OTHERS: dict[str, type[SignatureScheme]] = {
 _needs = pytest.mark.system
 NATIVE = ["bash", "python", pytest.param("js", marks=_needs("node"))]
 NATIVE += [pytest.param("php", marks=_needs("php")), pytest.param("go", marks=_needs("go"))]
-# What each language writes for the time and for a fresh nonce, and what stands in their place for the vector.
+# The time and the nonce in each language, and their replacements for the vector.
 FIXED = {
     "bash": (("$(date +%s)", "1790000000"), ("$(openssl rand -hex 16)", "{nonce}")),
     "python": (("str(int(time.time()))", '"1790000000"'), ("secrets.token_urlsafe(24)", '"{nonce}"')),
@@ -48,7 +48,7 @@ def snippet(heading: str, language: str) -> str:
 
 
 def run(language: str, program: str, folder: Path, url: str = "") -> str:
-    """Run a program, its pushes going to ``url``; what it printed."""
+    """Run a program that pushes to ``url``; return its output."""
     file = folder / f"push.{language}"
     file.write_text(program)
     command = {
@@ -66,7 +66,7 @@ def run(language: str, program: str, folder: Path, url: str = "") -> str:
 
 @pytest.fixture
 def recorder() -> Iterator[Any]:
-    """A server that keeps what it gets; ``got`` holds (path, headers, body)."""
+    """A server that records requests; ``got`` has (path, headers, body)."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -118,12 +118,12 @@ def test_the_shell_turns_a_base64_secret_into_the_digits_that_openssl_wants(name
 
 @pytest.mark.parametrize("language", NATIVE)
 def test_the_native_programs_make_the_published_vector(language: str, recorder: Any, tmp_path: Path) -> None:
-    """With the vector's body, time and nonce each program sends the vector's headers and those very bytes."""
+    """With the vector's body, time and nonce each program sends exactly the vector's headers and bytes."""
     vector = json.loads((Path(__file__).parent / "vectors/crm-sync-v1.json").read_text())["cases"][0]
     program = snippet("crm-sync-v1", language)
-    for changing, fixed in FIXED[language]:
-        assert changing in program
-        program = program.replace(changing, fixed.format(nonce=vector["nonce"]))
+    for variable, fixed in FIXED[language]:
+        assert variable in program
+        program = program.replace(variable, fixed.format(nonce=vector["nonce"]))
     literal = re.compile(r"""b?(['`])\{"tenant".*?\}\1""")
     body = f"'{vector['body']}'.encode()" if language == "python" else rf"\g<1>{vector['body']}\g<1>"
     program = literal.sub(body, program)
@@ -136,25 +136,25 @@ def test_the_native_programs_make_the_published_vector(language: str, recorder: 
 
 @pytest.mark.parametrize("language", NATIVE)
 def test_the_native_programs_push_to_a_live_server(language: str, box: Box, tmp_path: Path) -> None:
-    """As it stands, with a version that is free and an address, each program's push is applied."""
+    """The push of each program, with only version and address set, is applied."""
     program = snippet("crm-sync-v1", language).replace('"version":7', f'"version":{next(box.versions)}')
-    told = run(language, program, tmp_path, f"http://127.0.0.1:{box.port}")
-    assert '"status":"applied"' in told
+    printed = run(language, program, tmp_path, f"http://127.0.0.1:{box.port}")
+    assert '"status":"applied"' in printed
 
 
 @pytest.mark.parametrize("language", ["python", pytest.param("js", marks=_needs("node"))])
 @pytest.mark.parametrize("heading", OTHERS)
 def test_the_other_programs_push_to_a_live_server(heading: str, language: str, box: Box, tmp_path: Path) -> None:
-    """The Python and Node programs of the other schemes are applied too."""
+    """The pushes of the Python and Node programs of the other schemes are applied."""
     program = snippet(heading, language).replace('"version":7', f'"version":{next(box.versions)}')
     assert '"status":"applied"' in run(language, program, tmp_path, f"http://127.0.0.1:{box.port}")
 
 
 @pytest.mark.parametrize(("heading", "scheme"), OTHERS.items())
-def test_the_other_python_examples_sign_what_is_accepted(
+def test_the_other_python_examples_sign_valid_pushes(
     heading: str, scheme: type[SignatureScheme], recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each Python example, run as it stands, makes a push that verifies, and sends those very bytes."""
+    """Each Python example, unchanged, sends a push that verifies, byte for byte."""
     monkeypatch.setenv("CRM_URL", recorder.url)
     made: dict[str, Any] = {}
     exec(snippet(heading, "python"), made)
@@ -167,7 +167,7 @@ def test_the_other_python_examples_sign_what_is_accepted(
 
 @pytest.mark.parametrize("heading", OTHERS)
 def test_the_other_shell_examples_push_to_a_live_server(heading: str, box: Box, tmp_path: Path) -> None:
-    """Each shell example, sent as the page says, is applied."""
+    """The push of each shell example, sent as the page says, is applied."""
     program = snippet(heading, "bash").replace('"version":7', f'"version":{next(box.versions)}')
     program += (
         'curl -sS --fail-with-body "$@" --data-binary "$body" "$CRM_URL/i/eu1/t/northwind/api/v1/sync/branding"\n'

@@ -52,7 +52,7 @@ def good_entry(key: bytes = KEY) -> str:
 
 
 def test_the_package_offers_one_scheme() -> None:
-    """The hook registers the scheme under the name that a roster uses."""
+    """The hook registers the scheme under its name in the roster."""
     assert [scheme.NAME for scheme in crm_register_signature_schemes()] == ["standard-webhooks"]
 
 
@@ -67,8 +67,8 @@ def test_the_published_vectors_are_reproduced(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("library", [standardwebhooks, svix], ids=["standardwebhooks", "svix"])
-def test_what_the_reference_libraries_sign_is_accepted(library: Any) -> None:
-    """Pushes signed with the libraries that senders use verify as they are."""
+def test_signatures_of_the_reference_libraries_match(library: Any) -> None:
+    """Pushes signed with the libraries of senders match under their key only."""
     assert accepts(StandardWebhooks(), signed_by(library), KEY)
     assert not accepts(StandardWebhooks(), signed_by(library), OTHER_KEY)
 
@@ -89,15 +89,15 @@ def test_what_the_reference_libraries_sign_is_accepted(library: Any) -> None:
     ],
 )
 def test_a_good_entry_is_found_among_others(text: str) -> None:
-    """Entries of other keys, other versions and of no sense do not hide the one that matches."""
+    """A matching entry is found among entries of other keys and versions, and malformed ones."""
     assert accepts(
         StandardWebhooks(), with_signatures(text.format(good=good_entry(), other=good_entry(OTHER_KEY))), KEY
     )
 
 
 @pytest.mark.parametrize("text", ["v2,{good}", "v1a,{good}", "v1,AAAA", "V1,{good}", "v1,{good}"])
-def test_what_does_not_match_is_invalid_and_not_malformed(text: str) -> None:
-    """A well-formed list without a match is told apart from one that cannot be read."""
+def test_a_list_without_a_match_is_not_malformed(text: str) -> None:
+    """A well-formed list without a match does not match, but is no error."""
     request = with_signatures(text.format(good=good_entry().removeprefix("v1,").rstrip("=")))
     scheme = StandardWebhooks()
     assert scheme.matches(request, scheme.read(request), KEY) is False
@@ -105,13 +105,13 @@ def test_what_does_not_match_is_invalid_and_not_malformed(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "v1", "v1,", ",", "v1,&&&", "nonsense", "v1,AA\nAA", "v1," + "A" * 9000])
 def test_a_list_without_any_entry_is_malformed(text: str) -> None:
-    """Where nothing reads as version and signature, the header is malformed."""
+    """A header without any version and signature is malformed."""
     with pytest.raises(SignatureMalformed):
         StandardWebhooks().read(with_signatures(text))
 
 
 def test_another_last_character_does_not_match() -> None:
-    """Base64 whose unused bits differ decodes to the same bytes and is still not the signature."""
+    """Base64 that differs only in unused bits does not match, though it decodes to the same bytes."""
     entry = good_entry()
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     twin = entry[:-2] + alphabet[alphabet.index(entry[-2]) + 1] + "="
@@ -120,8 +120,8 @@ def test_another_last_character_does_not_match() -> None:
 
 
 @pytest.mark.parametrize("message_id", ["", "a.b", "a b", "a" * 257, "ä", "a\x7f", "a\n", "\t"])
-def test_an_id_that_could_be_read_two_ways_is_malformed(message_id: str) -> None:
-    """A dot, a space, anything not printable and over 256 characters is refused in the id."""
+def test_an_ambiguous_id_is_malformed(message_id: str) -> None:
+    """An id with a dot, a space or an unprintable character, or over 256 characters, is refused."""
     request = with_headers(
         push_request(),
         {"webhook-id": message_id, "webhook-timestamp": str(TIMESTAMP), "webhook-signature": good_entry()},
@@ -131,8 +131,8 @@ def test_an_id_that_could_be_read_two_ways_is_malformed(message_id: str) -> None
 
 
 @pytest.mark.parametrize("message_id", ["a", "a" * 256, "!~-/,;"])
-def test_any_other_printable_id_is_taken(message_id: str) -> None:
-    """Senders choose their ids; all printable ASCII but dot and space is good."""
+def test_any_other_printable_id_is_accepted(message_id: str) -> None:
+    """An id may be any printable ASCII without dot and space."""
     plain = push_request()
     headers = StandardWebhooks().sign(plain, KEY, 1, TIMESTAMP, message_id)
     assert StandardWebhooks().read(with_headers(plain, headers)).nonce == message_id
@@ -140,14 +140,14 @@ def test_any_other_printable_id_is_taken(message_id: str) -> None:
 
 @pytest.mark.parametrize("timestamp", ["", "-1", "+1", "01", "1.0", "1e9", "\u0661", "1" * 16, " 1"])
 def test_a_timestamp_is_plain_digits(timestamp: str) -> None:
-    """Anything but plain ASCII digits is malformed."""
+    """A timestamp in any form but plain ASCII digits is malformed."""
     headers = {"webhook-id": NONCE, "webhook-timestamp": timestamp, "webhook-signature": good_entry()}
     with pytest.raises(SignatureMalformed):
         StandardWebhooks().read(with_headers(push_request(), headers))
 
 
 def test_it_names_no_key() -> None:
-    """The scheme leaves the key open, so that each active key is tried."""
+    """The scheme names no key, so that each active key can be tried."""
     scheme = StandardWebhooks()
     request = with_signatures(f"{good_entry(OTHER_KEY)} {good_entry()}")
     presented = scheme.read(request)

@@ -23,71 +23,71 @@ class TestNativeScheme(SchemeSuite):
 
 def request(headers: list[tuple[str, str]], **members: Any) -> SignedRequest:
     """A push of branding to northwind with these headers."""
-    told = {"body": b"{}", "instance": "eu1", "tenant": "northwind", "payload_type": "branding", **members}
+    members = {"body": b"{}", "instance": "eu1", "tenant": "northwind", "payload_type": "branding", **members}
     return SignedRequest(
         method="POST",
         path="/i/eu1/t/northwind/api/v1/sync/branding",
         query=None,
         authority="localhost",
         headers=tuple(headers),
-        **told,
+        **members,
     )
 
 
 def signed(**members: Any) -> list[tuple[str, str]]:
-    """The headers of a good push."""
-    made = NativeScheme().sign(request([], **members), KEY, 2, 1_790_000_000, "n" * 16)
-    return [(name.lower(), value) for name, value in made.items()]
+    """The headers of a valid push."""
+    headers = NativeScheme().sign(request([], **members), KEY, 2, 1_790_000_000, "n" * 16)
+    return [(name.lower(), value) for name, value in headers.items()]
 
 
 def replaced(name: str, value: str) -> list[tuple[str, str]]:
-    """The headers of a good push with one value changed."""
+    """The headers of a valid push with one value replaced."""
     return [(header, value if header == name else old) for header, old in signed()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_vectors_made_by_others_are_reproduced(case: dict[str, Any]) -> None:
+def test_independent_vectors_are_reproduced(case: dict[str, Any]) -> None:
     """Signed text, headers and verification agree with signatures made by openssl."""
     scheme = NativeScheme()
     headers = [(name.lower(), value) for name, value in case["headers"].items()]
-    told = request(
+    push = request(
         headers,
         body=case["body"].encode(),
         instance=case["instance"],
         tenant=case["tenant"],
         payload_type=case["payload_type"],
     )
-    key, presented = bytes.fromhex(case["key_hex"]), scheme.read(told)
-    assert scheme.signed_text(told, presented).decode() == case["signed_text"]
-    assert scheme.matches(told, presented, key)
-    assert scheme.sign(told, key, case["key_version"], case["timestamp"], case["nonce"]) == case["headers"]
+    key, presented = bytes.fromhex(case["key_hex"]), scheme.read(push)
+    assert scheme.signed_text(push, presented).decode() == case["signed_text"]
+    assert scheme.matches(push, presented, key)
+    assert scheme.sign(push, key, case["key_version"], case["timestamp"], case["nonce"]) == case["headers"]
 
 
 @pytest.mark.parametrize(
     "change", [{"body": b"{ }"}, {"instance": "us2"}, {"tenant": "contoso"}, {"payload_type": "smtp"}], ids=str
 )
-def test_a_signature_holds_for_one_request_only(change: dict[str, Any]) -> None:
-    """Another body, instance, tenant or payload type under the same headers does not match."""
+def test_a_signature_is_valid_for_one_request_only(change: dict[str, Any]) -> None:
+    """Another body, instance, tenant or payload type with the same headers does not match."""
     scheme, other = NativeScheme(), request(signed(), **change)
     assert not scheme.matches(other, scheme.read(other), KEY)
 
 
 def test_another_key_does_not_match() -> None:
-    """Only the key that signed verifies."""
-    told = request(signed())
-    assert not NativeScheme().matches(told, NativeScheme().read(told), KEY[::-1])
+    """A signature does not match under another key."""
+    push = request(signed())
+    assert not NativeScheme().matches(push, NativeScheme().read(push), KEY[::-1])
 
 
 def test_one_good_entry_among_others_is_enough() -> None:
-    """Entries of other versions, foreign and malformed ones never hide the one that matches."""
+    """A matching entry is found among entries of other versions, other keys and malformed ones."""
     good = dict(signed())["sync-signature"]
-    told = request(replaced("sync-signature", f"v2=abc, v1=zz ,v1={'0' * 64}, {good}"))
-    assert NativeScheme().matches(told, NativeScheme().read(told), KEY)
+    push = request(replaced("sync-signature", f"v2=abc, v1=zz ,v1={'0' * 64}, {good}"))
+    assert NativeScheme().matches(push, NativeScheme().read(push), KEY)
 
 
 @pytest.mark.parametrize("name", NativeScheme.HEADERS)
-def test_each_header_must_stand_once(name: str) -> None:
-    """A header that is absent is missing, one that is repeated is malformed."""
+def test_each_header_is_required_once(name: str) -> None:
+    """An absent header is SignatureMissing, a repeated one SignatureMalformed."""
     with pytest.raises(SignatureMissing):
         NativeScheme().read(request([pair for pair in signed() if pair[0] != name]))
     with pytest.raises(SignatureMalformed):
@@ -113,17 +113,17 @@ def test_each_header_must_stand_once(name: str) -> None:
     ],
 )
 def test_a_header_in_the_wrong_form_is_malformed(name: str, value: str) -> None:
-    """Each header takes exactly the form the protocol gives it."""
+    """A header in any form but the protocol's is malformed."""
     with pytest.raises(SignatureMalformed):
         NativeScheme().read(request(replaced(name, value)))
 
 
 @given(st.lists(st.tuples(st.sampled_from(NativeScheme.HEADERS), st.text()), max_size=6))
-def test_whatever_the_headers_hold_the_refusal_is_ours(headers: list[tuple[str, str]]) -> None:
-    """Arbitrary header values lead to one of the two errors or to a signature that does not match."""
-    told = request(headers)
+def test_any_header_values_are_refused_by_name(headers: list[tuple[str, str]]) -> None:
+    """Any header values give one of two errors, or a signature that does not match."""
+    push = request(headers)
     try:
-        presented = NativeScheme().read(told)
+        presented = NativeScheme().read(push)
     except (SignatureMalformed, SignatureMissing):
         return
-    assert not NativeScheme().matches(told, presented, KEY)
+    assert not NativeScheme().matches(push, presented, KEY)
