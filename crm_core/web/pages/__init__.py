@@ -1,4 +1,4 @@
-"""The workspace in the browser; ``routes`` lists every page with the permission that it asks for."""
+"""The workspace in the browser; ``routes`` lists every page with the permission that it requires."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ __all__ = ["ROUTES", "Site", "pages", "site_of"]
 
 
 def pages(site: Site) -> list[Blueprint]:
-    """The blueprints of the workspace's pages and of what they load."""
+    """The blueprints of the workspace's pages and of the files that they load."""
     return [static_files(site), blueprint(site, ROUTES), not_found_pages(site)]

@@ -1,4 +1,4 @@
-"""Routes of pages: each names its permission once, and nothing is served before it was asked for."""
+"""Guarded routes of pages: each names its permission once, and nothing is served before it is checked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from crm_core.web.app import require_tenant
 from crm_core.web.callers import forget_sign_in, require_confirmed, visitor
 from crm_core.web.operations import TENANT, route
 from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.refusals import anonymous_refusal, refusal
 from crm_core.web.pages.site import Site
@@ -22,18 +23,18 @@ from crm_core.workspace import require, require_scope
 MOST_FORM: Final = 512 * 1024  # a record of 256 KiB as a form is larger than as JSON
 
 OPEN: Final = "open"
-"""Anybody may see the page."""
+"""Everyone may open the page."""
 SIGNED_IN: Final = "any"
 """Every user may."""
 
 View = Callable[..., Awaitable[Response]]
-"""Takes a Visit (a Door for open pages), and the path's parameters by name."""
+"""Called with a PageContext (open pages: an AnonymousContext) and the parameters of the path by name."""
 
 
 class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one page. ``key``: ``open``, ``any``, one of the core's keys, or ``{module}.action``.
 
-    ``writes``: a suspended subscription refuses it, the form as well as what it sends.
+    ``writes``: a suspended subscription refuses the form as well as its submission.
     """
 
     method: Literal["GET", "POST"]
@@ -45,23 +46,23 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def blueprint(site: Site, routes: Iterable[PageRoute]) -> Blueprint:
-    """The routes as the application takes them."""
-    made = Blueprint("pages", __name__)
+    """The routes as a blueprint."""
+    pages = Blueprint("pages", __name__)
     for one in routes:
-        made.add_url_rule(
+        pages.add_url_rule(
             route(TENANT + one.path),
             endpoint=one.name,
             view_func=_guarded(site, one),
             methods=[one.method],
             provide_automatic_options=False,
         )
-    made.add_url_rule(route(TENANT), endpoint="dashboard_address", view_func=_to_dashboard, methods=["GET"])
-    return made
+    pages.add_url_rule(route(TENANT), endpoint="dashboard_address", view_func=_to_dashboard, methods=["GET"])
+    return pages
 
 
 async def _to_dashboard(**_path: str) -> Response:
-    """An address that lacks its last slash. Told without scheme and host, of which only proxies may know."""
-    raw_path: bytes = request.scope["raw_path"]  # our server always tells it
+    """Add the missing last slash; without scheme and host, which only proxies may know."""
+    raw_path: bytes = request.scope["raw_path"]  # our server always sets it
     return Response(b"", 308, headers={"Location": raw_path.decode("ascii") + "/", "Cache-Control": "no-store"})
 
 
@@ -77,7 +78,7 @@ def _guarded(site: Site, one: PageRoute) -> View:
         try:
             _admit(context, one, path)
             if one.method == "POST":
-                await _confirm(context)
+                await _require_csrf_token(context)
             return await one.view(context, **path)
         except CrmError as error:
             return await refusal(context, error)
@@ -87,13 +88,11 @@ def _guarded(site: Site, one: PageRoute) -> View:
 
 async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Response:
     workspace = await site.services.views.of(tenant)
-    context = AnonymousContext(
-        site=site, tenant=tenant, workspace=workspace, branding=site.branding_cache.of(workspace)
-    )
+    context = AnonymousContext(site=site, tenant=tenant, workspace=workspace)
     try:
         if one.method == "POST":
             _require_small()
-            context.require_confirmed((await request.form).get("csrf", ""))
+            context.require_csrf_token((await request.form).get("csrf", ""))
         return await one.view(context, **path)
     except CrmError as error:
         return anonymous_refusal(context, error)
@@ -102,13 +101,11 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
 async def _context(site: Site, tenant: str) -> PageContext:
     caller = await visitor(site.services, tenant)
     workspace = await site.services.views.of(tenant)
-    return PageContext(
-        site=site, tenant=tenant, caller=caller, workspace=workspace, branding=site.branding_cache.of(workspace)
-    )
+    return PageContext(site=site, tenant=tenant, caller=caller, workspace=workspace)
 
 
 def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:
-    """Raise the refusal where the user may not see the page; what is no module is not found."""
+    """Raise AccessError if the user may not open the page, NotFound if there is no such module."""
     if one.key == SIGNED_IN:
         return
     key = one.key.format(**path)
@@ -116,11 +113,11 @@ def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:
         require_scope(context.workspace, context.caller, scope=None, key=key)
         return
     if key.partition(".")[0] not in context.workspace.modules.states:
-        raise NotFound("There is no such page.")
+        raise NotFound("There is no page at this address.")
     require(context.workspace, context.caller, key, writes=one.writes)
 
 
-async def _confirm(context: PageContext) -> None:
+async def _require_csrf_token(context: PageContext) -> None:
     _require_small()
     form = await request.form
     require_confirmed(context.services, context.tenant, context.caller, form.get("csrf", ""))
@@ -135,11 +132,9 @@ def _require_small() -> None:
 
 
 def _to_login(site: Site, tenant: str) -> Response:
-    """To the sign-in page, and from there back to where the user wanted to go."""
-    made = Response("", 303)
+    """To the sign-in page, which leads back to the requested one."""
     wanted = request.full_path.rstrip("?") if request.method == "GET" else ""
     query = f"?{urlencode({'next': wanted})}" if wanted else ""
-    made.headers["Location"] = f"{site.root(tenant)}/login{query}"
-    made.headers["Cache-Control"] = "no-store"
-    forget_sign_in(made, site.services, tenant)
-    return made
+    response = see_other(f"{site.root(tenant)}/login{query}")
+    forget_sign_in(response, site.services, tenant)
+    return response

@@ -1,4 +1,4 @@
-"""Addresses below a tenant that lead nowhere: a page for people, a problem for everybody else."""
+"""Unknown addresses below a tenant: a page for browsers, a problem for other clients."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PAGES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(?!api/)")
 
 
 def not_found_pages(site: Site) -> Blueprint:
-    """What answers where no route does."""
-    made = Blueprint("not_found", __name__)
+    """The response to requests without a route."""
+    pages = Blueprint("not_found", __name__)
 
-    @made.app_errorhandler(404)
+    @pages.app_errorhandler(404)
     async def not_found(error: Exception) -> Response:
         found = _PAGES.match(request.path)
         if found is None or request.method != "GET" or "text/html" not in request.headers.get("Accept", ""):
@@ -29,9 +29,7 @@ def not_found_pages(site: Site) -> Blueprint:
             workspace = await site.services.views.of(found.group(1))
         except CrmError as unknown:
             return problem(unknown)
-        context = AnonymousContext(
-            site=site, tenant=found.group(1), workspace=workspace, branding=site.branding_cache.of(workspace)
-        )
+        context = AnonymousContext(site=site, tenant=found.group(1), workspace=workspace)
         return anonymous_refusal(context, NotFound("There is no page at this address."))
 
-    return made
+    return pages

@@ -1,4 +1,4 @@
-"""How a signed-in user's request is answered: with a page of the workspace, or with the way to another one."""
+"""Responses to a signed-in user: a page of the workspace, or a redirect with a confirmation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from quart import Response, request
 
 from crm_core.web.callers import own_origin
 from crm_core.web.pages.layout.frame import Confirmation, Undo
+from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.page_frame import frame_of
 
@@ -21,23 +22,21 @@ async def page(context: PageContext, template: str, current: str, view: Any, sta
     """A page of the workspace; ``current`` names the menu item it belongs to."""
     confirmation = _confirmation(context)
     frame = await frame_of(context, current, confirmation)
-    made = context.site.renderer.page(template, status, frame=frame, view=view)
+    response = context.site.renderer.page(template, status, frame=frame, view=view)
     if confirmation is not None:
-        made.delete_cookie(_COOKIE, path=context.root)
-    return made
+        response.delete_cookie(_COOKIE, path=context.root)
+    return response
 
 
 def redirect(context: PageContext, path: str, confirmation: str | None = None, undo: Undo | None = None) -> Response:
-    """Send the browser to a page, which then shows the confirmation of what was done."""
-    made = Response("", 303)
-    made.headers["Location"] = path if path.startswith(f"{context.root}/") else context.root + path
-    made.headers["Cache-Control"] = "no-store"
+    """Send the browser to a page, which then shows the confirmation."""
+    response = see_other(path if path.startswith(f"{context.root}/") else context.root + path)
     if confirmation is not None:
         parts = msgspec.structs.astuple(undo) if undo else ()
         text = context.services.signed.make("said", context.tenant, confirmation, *parts, lifetime=_LIFETIME)
         secure = own_origin(context.services).startswith("https:")
-        made.set_cookie(_COOKIE, text, max_age=60, path=context.root, httponly=True, samesite="Lax", secure=secure)
-    return made
+        response.set_cookie(_COOKIE, text, max_age=60, path=context.root, httponly=True, samesite="Lax", secure=secure)
+    return response
 
 
 def _confirmation(context: PageContext) -> Confirmation | None:

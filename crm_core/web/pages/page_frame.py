@@ -1,4 +1,4 @@
-"""The frame around a signed-in user's page: its menu, its notices and what it shows of the user."""
+"""The frame around a signed-in user's page: menu, notices, the user."""
 
 from __future__ import annotations
 
@@ -82,17 +82,17 @@ def _menu(context: PageContext, shown: list[ModuleState], counts: tuple[int, ...
 
 
 def _notices(context: PageContext) -> Iterator[PageNotice]:
-    """What the subscription's state asks everybody to know."""
-    said = context.workspace.entitlements.subscription
-    if said is None or said.state == "active":
+    """The notice of a subscription that is not simply active."""
+    subscription = context.workspace.entitlements.subscription
+    if subscription is None or subscription.state == "active":
         return
-    ends = context.formats.moment(said.ends_at)
+    ends = context.formats.moment(subscription.ends_at)
     until = f" on {ends.short}" if ends else ""
     href, link = f"{context.root}/subscription", "Subscription"
-    if said.state == "trial":
+    if subscription.state == "trial":
         text = f"It ends{until}." if ends else "Your platform operator can say when it ends."
         yield PageNotice(tone="info", icon="info", title="This is a trial.", text=text, href=href, link=link)
-    elif said.state == "past_due":
+    elif subscription.state == "past_due":
         text = f"Without it, the workspace may be suspended{until}."
         yield PageNotice(tone="warn", icon="clock", title="A payment is due.", text=text, href=href, link=link)
     else:

@@ -1,4 +1,4 @@
-"""Refusals as pages: what is not possible, why, who can change it, and a way on."""
+"""Refusals as pages: what is not possible, why, who can change it, and a link that leads on."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ async def refusal(context: PageContext, error: CrmError) -> Response:
 
 
 def anonymous_refusal(context: AnonymousContext, error: CrmError) -> Response:
-    """The page of a refusal for somebody who is not signed in."""
+    """The page of a refusal without a signed-in user."""
     return context.page("anonymous_refusal.html", described(error), error.status)
 
 
 def described(error: CrmError) -> RefusalView:
-    """What a refusal's page says."""
+    """The texts of a refusal's page."""
     title, icon = _TITLES.get(error.code, (error.title, "alert" if isinstance(error, ServerError) else "info"))
     return RefusalView(title=title, text=_text(error), icon=icon, code=error.code, request_id=exchange().request_id)
 

@@ -1,4 +1,4 @@
-"""Every page of the workspace, below the tenant's address, with the permission it asks for."""
+"""Every page of the workspace, below the tenant's address, with the permission it requires."""
 
 from __future__ import annotations
 

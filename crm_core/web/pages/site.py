@@ -33,7 +33,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     sending: set[asyncio.Task[None]] = msgspec.field(default_factory=set)
 
     def root(self, tenant: str) -> str:
-        """The address of a tenant's pages, without a slash at its end."""
+        """The path of a tenant's pages, without a slash at its end."""
         return f"/i/{self.services.settings.instance}/t/{tenant}"
 
 

@@ -1,4 +1,4 @@
-"""The files that pages load: read once, named by what they hold, so that browsers may keep them for ever."""
+"""The static files of pages, read once; their address changes with their content, so browsers may cache them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Asset(NamedTuple):
 
 
 class Assets:
-    """Every file below ``static``; the stylesheets there are one file, in the order of their names.
+    """Every file below ``static``; the stylesheets become one file, in the order of their names.
 
-    ``version`` changes exactly when any of them does; it stands in every address.
+    ``version``, a part of every address, changes exactly when any of the files does.
     """
 
     def __init__(self) -> None:

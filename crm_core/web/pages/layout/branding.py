@@ -1,26 +1,26 @@
-"""What a tenant's pages look like: brand, theme and regional format, cached while the workspace is the same."""
+"""The branding of a tenant's pages: texts, images, theme and regional format, cached per workspace."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from cachetools import LRUCache
 
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.theme import derive, prefers_dark, theme_sheet
 from crm_core.workspace import Workspace
 
-_KEPT: Final = 1024
+_CACHED: Final = 1024
 PRODUCT: Final = "CRM"
 
 
 class Picture(NamedTuple):
-    """A picture that branding holds itself."""
+    """An image embedded in branding."""
 
     content: bytes
     media_type: str
@@ -34,7 +34,7 @@ class FooterLink(msgspec.Struct, frozen=True):
 
 
 class Brand(msgspec.Struct, frozen=True):
-    """The texts and pictures of branding; pictures are addresses, empty where there are none."""
+    """The texts and images of branding; images are addresses, empty if there is none."""
 
     title: str
     logo: str
@@ -51,7 +51,7 @@ class Brand(msgspec.Struct, frozen=True):
 
 
 class TenantBranding:
-    """Everything that a page takes from the sections of its workspace."""
+    """Everything that pages show of the sections of their workspace."""
 
     def __init__(self, root: str, workspace: Workspace) -> None:
         section = workspace.sections.get("branding")
@@ -62,12 +62,12 @@ class TenantBranding:
         self.pictures: dict[str, Picture] = {}
         self.brand = self._brand(data, workspace.tenant)
         self.scheme = "dark" if prefers_dark(self.colors) else ""
-        said = workspace.sections.get("workspace")
-        self.regional = RegionalFormat(said.data if said else {})
+        regional = workspace.sections.get("workspace")
+        self.regional = RegionalFormat(regional.data if regional else {})
 
     @cached_property
     def theme(self) -> str:
-        """The address of the theme: the revision, and the colours' hash, which a restored backup may have changed."""
+        """The address of the theme, with a hash of the colors, since a restored backup may reuse a revision."""
         digest = hashlib.sha256(repr(sorted(self.colors.items())).encode()).hexdigest()[:8]
         return f"{self._root}/theme-{self.revision}.css?c={digest}"
 
@@ -78,7 +78,7 @@ class TenantBranding:
 
     @cached_property
     def light(self) -> dict[str, str]:
-        """The tokens of light pages, for letters and for the console."""
+        """The color tokens of light pages, for emails and the console."""
         return derive(self.colors, "light")
 
     def _brand(self, data: Mapping[str, Any], tenant: str) -> Brand:
@@ -99,7 +99,7 @@ class TenantBranding:
         )
 
     def _picture(self, url: str | None) -> str:
-        """The address of a picture; one that branding holds itself is served from here, once, and not in every page."""
+        """The address of an image; an embedded one is served once, and not repeated in every page."""
         if not url or not url.startswith("data:"):
             return url or ""
         head, _, body = url.partition(",")
@@ -110,20 +110,16 @@ class TenantBranding:
 
 
 class BrandingCache:
-    """The looks of the active tenants of one instance."""
+    """The branding of the active tenants of an instance."""
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
-        self._held: OrderedDict[str, tuple[Workspace, TenantBranding]] = OrderedDict()
+        self._cached: LRUCache[str, tuple[Workspace, TenantBranding]] = LRUCache(_CACHED)
 
     def of(self, workspace: Workspace) -> TenantBranding:
-        """The look of a workspace as it is now."""
-        held = self._held.get(workspace.tenant)
-        if held is None or held[0] is not workspace:
+        """The branding of a workspace."""
+        cached = self._cached.get(workspace.tenant)
+        if cached is None or cached[0] is not workspace:
             root = f"/i/{self._instance}/t/{workspace.tenant}"
-            held = (workspace, TenantBranding(root, workspace))
-            self._held[workspace.tenant] = held
-        self._held.move_to_end(workspace.tenant)
-        while len(self._held) > _KEPT:
-            self._held.popitem(last=False)
-        return held[1]
+            cached = self._cached[workspace.tenant] = (workspace, TenantBranding(root, workspace))
+        return cached[1]

@@ -1,4 +1,4 @@
-"""Times, dates, numbers and money as the tenant writes them: zone, date pattern, locale and currency of its section."""
+"""Times, dates, numbers and money by a tenant's time zone, date pattern, locale and currency."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PERCENT: Final = {
 
 
 class Moment(NamedTuple):
-    """A moment for readers: ``iso`` for machines, ``short`` for a row, ``full`` to hover over."""
+    """A moment: ``iso`` for machines, ``short`` for a row, ``full`` as tooltip."""
 
     iso: str
     short: str
@@ -63,17 +63,17 @@ class RegionalFormat:
         self._money: dict[tuple[str, str], str] = {}
 
     def day(self, day: date, *, year: bool = True) -> str:
-        """A date by the tenant's pattern; without one such as ``24 Nov 2026``, the year only where it is wanted."""
+        """A date by the tenant's pattern; without one as in ``24 Nov 2026``, with or without the year."""
         if self._pattern:
             return _TOKEN.sub(lambda found: _part(found.group(), day), self._pattern)
         return f"{day.day} {_MONTHS[day.month - 1][:3]}{f' {day.year}' if year else ''}"
 
     def number(self, number: int) -> str:
-        """A whole number with its groups."""
+        """A whole number with its digits grouped."""
         return str(format_decimal(number, locale=self.locale))
 
     def money(self, amount: Decimal | str, currency: str | None) -> str:
-        """An amount with its currency; cents only where there are some."""
+        """An amount with its currency; decimals only if it has some."""
         key = (str(amount), currency or self.currency)
         found = self._money.get(key)
         if found is None:
@@ -91,7 +91,7 @@ class RegionalFormat:
         return str(format_currency(value, currency, pattern, locale=self.locale, currency_digits=False))
 
     def _whole_pattern(self) -> str:
-        """The locale's own pattern of money, less its decimals."""
+        """The locale's pattern of money, without decimals."""
         return re.sub(r"([.,])0+(?=[^#0]*(;|$))", "", self.locale.currency_formats["standard"].pattern)
 
 
@@ -105,7 +105,7 @@ class Formats:
         self.money = regional.money
 
     def moment(self, text: str | datetime | None) -> Moment | None:
-        """A time of the wire for readers: relative for an hour, then the clock, then the date."""
+        """A time for readers: relative for an hour, then the time of day, then the date."""
         if text is None:
             return None
         at = from_wire(text) if isinstance(text, str) else text
@@ -119,7 +119,7 @@ class Formats:
         return f"{from_wire(text).astimezone(self.regional.zone):%H:%M:%S}"
 
     def date_unless_today(self, text: str) -> str:
-        """The date of a moment, empty where it is today's."""
+        """The date of a moment, empty if it is today."""
         local = from_wire(text).astimezone(self.regional.zone).date()
         return "" if local == self.now.date() else self._date(local)
 
@@ -133,7 +133,7 @@ class Formats:
         return f"{_DAYS[self.now.weekday()]}, {self.now.day} {_MONTHS[self.now.month - 1]} {self.now.year}"
 
     def greeting(self) -> str:
-        """What one says at this time of day."""
+        """The greeting for this time of day."""
         return "Good morning" if self.now.hour < 12 else "Good afternoon" if self.now.hour < 18 else "Good evening"
 
     def _date(self, day: date) -> str:

@@ -1,4 +1,4 @@
-"""What stands around every page: brand, menu, notices, the user; and around the pages before signing in."""
+"""The frame around pages, as values: brand, menu, notices, the user; and the frame before signing in."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _ICONS: Final[Mapping[str, str]] = {
     "package": "box",
     "users": "people",
 }
-"""Names that payloads and catalogs use for icons of ours; any other name of ours is taken as it is."""
-_OURS: Final = frozenset(
+"""Names of icons in payloads and catalogs, and our icons for them; our own names are used as they are."""
+_KNOWN: Final = frozenset(
     {"alert", "board", "bolt", "box", "card", "chart", "check", "clock", "eye", "globe", "history", "home", "info"}
     | {"lock", "mail", "page", "people", "search", "shield", "sync", "tasks", "user"}
 )
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was just done; ``undo``, where there is one, is the form that takes it back."""
+    """What was just done, and the form that undoes it, if it can be undone."""
 
     text: str
     undo: Undo | None = None
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True):
-    """One member of one record as it was, for the form that puts it back."""
+    """One member of a record as it was, for the form that restores it."""
 
     action: str
     member: str
@@ -51,7 +51,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MenuItem(msgspec.Struct, frozen=True):
-    """An item of the menu; ``name`` is what pages call themselves by."""
+    """An item of the menu; pages name themselves by its ``name``."""
 
     name: str
     title: str
@@ -75,7 +75,7 @@ class Self(msgspec.Struct, frozen=True):
 
 
 class AnonymousFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands around a page for somebody who is not signed in."""
+    """The frame of a page without a signed-in user."""
 
     root: str
     brand: Brand
@@ -93,7 +93,7 @@ class Shell(NamedTuple):
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands around a page of the workspace. ``modules``: the names of those that the user sees."""
+    """The frame of a page of the workspace. ``modules``: the names of those that the user sees."""
 
     root: str
     brand: Brand
@@ -108,7 +108,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scheme_of(branding: TenantBranding) -> str:
-    """``light`` or ``dark`` where the user chose, or else the tenant's background is dark; empty for the system's."""
+    """``light`` or ``dark`` as the user chose, ``dark`` for a dark brand, empty to follow the system."""
     chosen = request.cookies.get(SCHEME, "")
     if chosen in SCHEMES:
         return chosen
@@ -116,6 +116,6 @@ def scheme_of(branding: TenantBranding) -> str:
 
 
 def icon_of(state: ModuleState) -> str:
-    """The icon of a module: the one that a payload or the catalog names, where there is such a one."""
+    """The icon of a module, as a payload or the catalog names it, or a default one."""
     name = _ICONS.get(state.icon or "", state.icon or "")
-    return name if name in _OURS else "page"
+    return name if name in _KNOWN else "page"

@@ -15,7 +15,7 @@ class Option(NamedTuple):
 
 
 class PageLink(msgspec.Struct, frozen=True):
-    """A way on."""
+    """A link."""
 
     href: str
     text: str
@@ -38,7 +38,7 @@ class Mark(NamedTuple):
 
 
 class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """Ways to the neighbouring pages, empty where there are none."""
+    """Links to the neighbouring pages, empty if there is none."""
 
     previous: str
     next: str
@@ -47,7 +47,7 @@ class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something to say at the head of a page; ``href`` and ``link`` lead on."""
+    """A notice at the head of a page; ``href`` and ``link`` lead on."""
 
     tone: str
     icon: str

@@ -1,4 +1,4 @@
-"""Templates into pages: everything that comes from outside is escaped, and the policy of each page forbids the rest."""
+"""Renders templates: text from outside is escaped, and each page's policy forbids inline scripts and styles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from quart import Response
 
-_KEPT: Final = 4096  # of each kind of part
+_CACHED: Final = 4096  # of each kind of part
 HTML: Final = "text/html; charset=utf-8"
 POLICY: Final = (
     "default-src 'self'; img-src 'self' https: data:; "
@@ -19,22 +19,22 @@ POLICY: Final = (
 
 
 class Parts:
-    """Parts of pages as HTML, by the templates' own macros; the same part is made once and kept."""
+    """Parts of pages as HTML, rendered by the templates' own macros and cached."""
 
     def __init__(self, macros: Any) -> None:
-        self.badge: Callable[[Any], Markup] = lru_cache(_KEPT)(macros.badge)
-        self.who: Callable[[str], Markup] = lru_cache(_KEPT)(macros.who)
-        self.when: Callable[[Any], Markup] = lru_cache(_KEPT)(macros.when)
-        self.tags: Callable[[tuple[str, ...]], Markup] = lru_cache(_KEPT)(macros.tags)
-        self.cell: Callable[[str], Markup] = lru_cache(_KEPT)(macros.cell)
+        self.badge: Callable[[Any], Markup] = lru_cache(_CACHED)(macros.badge)
+        self.who: Callable[[str], Markup] = lru_cache(_CACHED)(macros.who)
+        self.when: Callable[[Any], Markup] = lru_cache(_CACHED)(macros.when)
+        self.tags: Callable[[tuple[str, ...]], Markup] = lru_cache(_CACHED)(macros.tags)
+        self.cell: Callable[[str], Markup] = lru_cache(_CACHED)(macros.cell)
         self.row: Callable[[str, str, str, Any], Markup] = macros.row
-        self.icon: Callable[[str], Markup] = lru_cache(_KEPT)(macros.icon)
+        self.icon: Callable[[str], Markup] = lru_cache(_CACHED)(macros.icon)
 
 
 class Renderer:
     """The templates, with ``assets`` (the address of the static files) known to all of them.
 
-    They are compiled for the first page: an instance that shows none starts without them.
+    They are compiled for the first page, so that an instance starts without them.
     """
 
     def __init__(self, assets: str) -> None:
@@ -42,7 +42,7 @@ class Renderer:
 
     @cached_property
     def _environment(self) -> Environment:
-        made = Environment(
+        environment = Environment(
             loader=PackageLoader("crm_core.web"),
             autoescape=True,
             undefined=StrictUndefined,
@@ -50,9 +50,9 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        made.globals["assets"] = self._assets
-        made.filters |= {"initials": initials, "breakable": breakable}
-        return made
+        environment.globals["assets"] = self._assets
+        environment.filters |= {"initials": initials, "breakable": breakable}
+        return environment
 
     @cached_property
     def parts(self) -> Parts:
@@ -80,20 +80,24 @@ class Renderer:
         return self._templates.get_template(template).render(values)
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
-        """A page as an answer. Pages hold what one user may see, so nobody keeps them."""
-        made = Response(self.text(template, **values), status, content_type=HTML)
-        made.headers["Content-Security-Policy"] = POLICY
-        made.headers["Cache-Control"] = "no-store"
-        return made
+        """A page as a response, which no cache may store, since it is for one user."""
+        response = Response(self.text(template, **values), status, content_type=HTML)
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def see_other(location: str) -> Response:
+    """Send the browser to another page (303)."""
+    return Response("", 303, {"Location": location, "Cache-Control": "no-store"})
 
 
 def initials(name: str) -> str:
-    """One or two letters that stand for a name."""
-    words = [word for word in name.replace("@", " ").split() if word[0].isalnum()]
-    letters = [word[0] for word in words]
-    return "".join(letters[:1] + letters[-1:] if len(letters) > 1 else letters).upper() or "?"
+    """The initials of the first and the last word of a name."""
+    first = [word[0] for word in name.replace("@", " ").split() if word[0].isalnum()]
+    return "".join(first[:1] + first[1:][-1:]).upper() or "?"
 
 
 def breakable(code: str) -> Markup:
-    """A code that may break after its underscores."""
+    """A code with line-break opportunities after its underscores."""
     return Markup("_<wbr>").join(escape(part) for part in code.split("_"))

@@ -1,0 +1,44 @@
+"""What every request for a tenant's pages has, with and without a signed-in user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from crm_core.services import Services
+from crm_core.web.callers import lasting_origin, own_origin
+from crm_core.web.pages.layout.branding import TenantBranding
+from crm_core.web.pages.site import Site
+from crm_core.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantContext:
+    """A request of a browser: the workspace that it is for, its branding and its addresses."""
+
+    site: Site
+    tenant: str
+    workspace: Workspace
+    branding: TenantBranding = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "branding", self.site.branding_cache.of(self.workspace))
+
+    @property
+    def services(self) -> Services:
+        """The use cases."""
+        return self.site.services
+
+    @property
+    def root(self) -> str:
+        """The path of the tenant's pages, without a slash at its end."""
+        return self.site.root(self.tenant)
+
+    def address(self, path: str) -> str:
+        """The URL of a page for this browser; ``lasting_address`` is for emails."""
+        return own_origin(self.services) + self.root + quote(path, safe="/")
+
+    def lasting_address(self, path: str) -> str | None:
+        """The URL of a page for emails; None if no trusted origin is known."""
+        origin = lasting_origin(self.services)
+        return None if origin is None else origin + self.root + quote(path, safe="/")
