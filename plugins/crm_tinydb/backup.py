@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 
 from crm_core.errors import SetupError
-from crm_core.model.log import Head, LogEntry, is_intact
+from crm_core.model.log import Head, is_intact
 from crm_tinydb.disk import Disk, write_file
 from crm_tinydb.folded import Folded, Snapshot, read_folded, snapshot, store_name, write_folded
 from crm_tinydb.folding import pause
 from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT
 from crm_tinydb.framing import Damaged, NewerFormat, header_line
 from crm_tinydb.journal import KIND, journal_name
+from crm_tinydb.log import LogView
 from crm_tinydb.ring import KIND as RING_KIND
 from crm_tinydb.ring import NAME as RING
-from crm_tinydb.segments import Segment, entry_line, fold_entries, segment_entries
+from crm_tinydb.segments import entry_line, fold_entries
 from crm_tinydb.state import State
 
 
@@ -54,21 +54,12 @@ def discard(disk: Disk, folder: Path) -> None:
         disk.remove_folder(folder)
 
 
-def backup(  # noqa: PLR0917 -- a thread gets plain values
-    disk: Disk,
-    folder: Path,
-    target: Path,
-    frozen: Snapshot,
-    segments: tuple[Segment, ...],
-    tail: tuple[LogEntry, ...],
-    ring: tuple[LogEntry, ...],
-) -> None:
+def backup(log: LogView, frozen: Snapshot, target: Path) -> None:
     """Write one file in the folded form, with the tables ``_log`` and ``_ring``. Raises SetupError."""
-    if disk.exists(target):
+    if log.disk.exists(target):
         raise SetupError([f"{target} exists already: name a new file"])
     try:
-        log = (entry for segment in segments for entry in segment_entries(disk, folder, segment))
-        write_folded(disk, target, frozen, ("_log", chain(log, tail)), ("_ring", ring), pause=pause)
+        write_folded(log.disk, target, frozen, ("_log", log.chained()), ("_ring", log.ring), pause=pause)
     except Damaged as error:
         raise SetupError([f"a log segment {error.reason}: run crm doctor"]) from None
     except OSError as error:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from heapq import nlargest
 from pathlib import Path
 
+import msgspec
+
 from crm_core.model.log import Head, LogEntry, is_intact
 from crm_core.plugin.query import ChainReport, EntryQuery, KeyUse, Tally
 from crm_tinydb.change import JournalEntry, decoder
@@ -27,7 +29,7 @@ OnDamage = Callable[[Segment, Damaged], None]
 
 
 class Log:
-    """The log now. The functions ``read_*`` use the disk and must run in a thread."""
+    """The log now."""
 
     def __init__(self, segments: tuple[Segment, ...], anchor: Head, ring: Ring) -> None:
         self.segments, self.anchor, self.ring = segments, anchor, ring
@@ -38,6 +40,10 @@ class Log:
         self.segments, self.anchor = segments, anchor
         last = segments[-1].last if segments else anchor.seq
         self.tail = [entry for entry in self.tail if (entry.seq or 0) > last]
+
+    def view(self, disk: Disk, folder: Path) -> LogView:
+        """The log as of this moment."""
+        return LogView(disk, folder, self.segments, self.anchor, tuple(self.tail), tuple(self.ring.entries.values()))
 
     def newest(self, query: EntryQuery) -> tuple[list[LogEntry], list[Segment]]:
         """The entries in memory for a page and the segments that may have more, both newest first."""
@@ -63,48 +69,101 @@ def may_change(page: list[LogEntry], older: list[Segment], limit: int) -> bool:
     return bool(older) and (len(page) < limit or older[0].high_id > page[-1].id)
 
 
-def read_page(  # noqa: PLR0917 -- a thread gets plain values
-    disk: Disk, folder: Path, query: EntryQuery, page: list[LogEntry], older: list[Segment], on_damage: OnDamage
-) -> list[LogEntry]:
-    """Complete a page from segments, reading as few as possible. Raises OSError."""
-    for at, segment in enumerate(older):
-        if not may_change(page, older[at:], query.limit):
-            break
-        try:
-            page = nlargest(query.limit, page + search_segment(disk, folder, segment, query), key=_id)
-        except Damaged as error:
-            on_damage(segment, error)
-    return page
+class LogView(msgspec.Struct, frozen=True):
+    """A tenant's log at one moment, for a thread: its methods use the disk. They raise OSError."""
 
+    disk: Disk
+    folder: Path
+    segments: tuple[Segment, ...]
+    anchor: Head
+    tail: tuple[LogEntry, ...]
+    ring: tuple[LogEntry, ...]
 
-def read_tally(  # noqa: PLR0917 -- a thread gets plain values
-    disk: Disk,
-    folder: Path,
-    segments: tuple[Segment, ...],
-    tail: tuple[LogEntry, ...],
-    ring: tuple[LogEntry, ...],
-    since: str,
-    on_damage: OnDamage,
-) -> Tally:
-    """Counts over the retained log; reads only segments with entries before and after ``since``. Raises OSError."""
-    statuses = {"applied": 0, "previewed": 0, "rejected": 0, "failed": 0}
-    keys: dict[int, KeyUse] = {}
-    recent = [entry for entry in tail if entry.received_at >= since]
-    for segment in segments:
-        for version, use in segment.keys.items():
-            add_use(keys, version, use)
-        if segment.low_at >= since:
-            for status, count in segment.statuses.items():
-                statuses[status] += count
-        elif segment.high_at >= since:
+    def page(
+        self, query: EntryQuery, page: list[LogEntry], older: list[Segment], on_damage: OnDamage
+    ) -> tuple[LogEntry, ...]:
+        """Complete a page from segments, reading as few as possible."""
+        for at, segment in enumerate(older):
+            if not may_change(page, older[at:], query.limit):
+                break
             try:
-                recent += [e for e in segment_entries(disk, folder, segment) if e.received_at >= since]
+                found = search_segment(self.disk, self.folder, segment, query)
             except Damaged as error:
                 on_damage(segment, error)
-    for entry in recent:
-        statuses[entry.status] += entry.count
-    statuses["unverified"] = sum(entry.count for entry in ring if entry.received_at >= since)
-    return Tally(statuses, key_uses(tail, keys))
+            else:
+                page = nlargest(query.limit, page + found, key=_id)
+        return tuple(page)
+
+    def tally(self, since: str, on_damage: OnDamage) -> Tally:
+        """Counts over the retained log; reads only segments with entries before and after ``since``."""
+        statuses = {"applied": 0, "previewed": 0, "rejected": 0, "failed": 0}
+        keys: dict[int, KeyUse] = {}
+        recent = [entry for entry in self.tail if entry.received_at >= since]
+        for segment in self.segments:
+            for version, use in segment.keys.items():
+                add_use(keys, version, use)
+            if segment.low_at >= since:
+                for status, count in segment.statuses.items():
+                    statuses[status] += count
+            elif segment.high_at >= since:
+                try:
+                    entries = segment_entries(self.disk, self.folder, segment)
+                except Damaged as error:
+                    on_damage(segment, error)
+                else:
+                    recent += [entry for entry in entries if entry.received_at >= since]
+        for entry in recent:
+            statuses[entry.status] += entry.count
+        statuses["unverified"] = sum(entry.count for entry in self.ring if entry.received_at >= since)
+        return Tally(statuses, key_uses(self.tail, keys))
+
+    def verify(self, journals: list[Path], newest: Head, wanted: Head | None) -> ChainReport:
+        """Check the chain on disk link by link; ``newest`` is its end according to the store."""
+        problems: list[str] = []
+        head, count = self.anchor, 0
+        found = wanted is None or wanted in (self.anchor, Head())
+        for entry in self._on_disk(journals, problems):
+            if (entry.seq or 0) > newest.seq:  # added during the walk
+                break
+            count += 1
+            if entry.seq != head.seq + 1:
+                problems.append(f"entry {entry.seq} follows entry {head.seq}: entries are missing or out of order")
+            elif entry.prev_hash != head.hash:
+                problems.append(f"entry {entry.seq} does not continue the hash of entry {head.seq}")
+            if not is_intact(entry):
+                problems.append(f"entry {entry.seq} was changed: its hash does not match its content")
+            head = Head(entry.seq or 0, entry.entry_hash or "")
+            found = found or head == wanted
+        if head != newest:
+            problems.append(f"the chain ends with entry {head.seq}, the store's newest is {newest.seq}")
+        if not found and wanted is not None:
+            dropped = " (it is before the oldest retained entry)" if wanted.seq < self.anchor.seq else ""
+            problems.append(f"entry {wanted.seq} with the given hash is not in the chain{dropped}")
+        return ChainReport(self.anchor, head, count, tuple(problems))
+
+    def _on_disk(self, journals: list[Path], problems: list[str]) -> Iterator[LogEntry]:
+        last = 0
+        for segment in self.segments:
+            try:
+                yield from segment_entries(self.disk, self.folder, segment)
+            except Damaged as error:
+                problems.append(f"{segment.name} {error.reason}")
+            last = segment.last
+        for path in journals:
+            data = self.disk.read(path)
+            try:
+                _, start = read_header(data, "journal")
+                for text, _ in read_lines(data, start):
+                    change: JournalEntry = decoded(text, decoder)
+                    yield from (entry for entry in change.entries if (entry.seq or 0) > last)
+            except Damaged as error:
+                problems.append(f"{path.name} {error.reason}")
+
+    def chained(self) -> Iterator[LogEntry]:
+        """All retained chained entries, oldest first. Raises Damaged."""
+        for segment in self.segments:
+            yield from segment_entries(self.disk, self.folder, segment)
+        yield from self.tail
 
 
 def retention_start(now: int, days: int) -> str:
@@ -112,51 +171,3 @@ def retention_start(now: int, days: int) -> str:
     if days <= 0:
         return ""
     return (datetime.fromtimestamp(now, UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def read_chain(
-    disk: Disk, folder: Path, segments: tuple[Segment, ...], journals: list[Path], problems: list[str]
-) -> Iterator[LogEntry]:
-    """Every retained entry as it is on disk, oldest first. Raises OSError."""
-    last = 0
-    for segment in segments:
-        try:
-            yield from segment_entries(disk, folder, segment)
-        except Damaged as error:
-            problems.append(f"{segment.name} {error.reason}")
-        last = segment.last
-    for path in journals:
-        data = disk.read(path)
-        try:
-            _, start = read_header(data, "journal")
-            for text, _ in read_lines(data, start):
-                change: JournalEntry = decoded(text, decoder)
-                yield from (entry for entry in change.entries if (entry.seq or 0) > last)
-        except Damaged as error:
-            problems.append(f"{path.name} {error.reason}")
-
-
-def walked(
-    chain: Iterator[LogEntry], anchor: Head, newest: Head, wanted: Head | None, problems: list[str]
-) -> ChainReport:
-    """Check the links one by one; ``newest`` is the end of the chain according to the store."""
-    head, count = anchor, 0
-    found = wanted is None or wanted == anchor or wanted == Head()
-    for entry in chain:
-        if (entry.seq or 0) > newest.seq:  # added during the walk
-            break
-        count += 1
-        if entry.seq != head.seq + 1:
-            problems.append(f"entry {entry.seq} follows entry {head.seq}: entries are missing or out of order")
-        elif entry.prev_hash != head.hash:
-            problems.append(f"entry {entry.seq} does not continue the hash of entry {head.seq}")
-        if not is_intact(entry):
-            problems.append(f"entry {entry.seq} was changed: its hash does not match its content")
-        head = Head(entry.seq or 0, entry.entry_hash or "")
-        found = found or head == wanted
-    if head != newest:
-        problems.append(f"the chain ends with entry {head.seq}, the store's newest is {newest.seq}")
-    if not found and wanted is not None:
-        dropped = " (it is before the oldest retained entry)" if wanted.seq < anchor.seq else ""
-        problems.append(f"entry {wanted.seq} with the given hash is not in the chain{dropped}")
-    return ChainReport(anchor, head, count, tuple(problems))

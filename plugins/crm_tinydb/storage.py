@@ -37,7 +37,6 @@ from crm_tinydb.folding import fold
 from crm_tinydb.formats import newer_files
 from crm_tinydb.framing import Damaged
 from crm_tinydb.group_commit import refusal
-from crm_tinydb.log import read_chain, read_page, read_tally, walked
 from crm_tinydb.open_tenants import OpenTenants
 from crm_tinydb.opening import journals
 from crm_tinydb.paging import page, paged
@@ -157,22 +156,17 @@ class TinyDBBackend(StorageBackend):
     async def entries(self, tenant: str, query: EntryQuery) -> tuple[LogEntry, ...]:
         store = await self._readable(tenant)
         found, older = store.log.newest(query)
-        if older:
-            on_damage = _DamageReporter(store)
-            with store.in_use():
-                found = await _reading(
-                    store.run(lambda: read_page(store.disk, store.folder, query, found, older, on_damage))
-                )
-        return tuple(found)
+        if not older:
+            return tuple(found)
+        view, on_damage = store.log_view(), _DamageReporter(store)
+        with store.in_use():
+            return await _reading(store.run(lambda: view.page(query, found, older, on_damage)))
 
     async def tally(self, tenant: str, since: str) -> Tally:
         store = await self._readable(tenant)
-        log, on_damage = store.log, _DamageReporter(store)
-        segments, tail, ring = log.segments, tuple(log.tail), tuple(log.ring.entries.values())
+        view, on_damage = store.log_view(), _DamageReporter(store)
         with store.in_use():
-            return await _reading(
-                store.run(lambda: read_tally(store.disk, store.folder, segments, tail, ring, since, on_damage))
-            )
+            return await _reading(store.run(lambda: view.tally(since, on_damage)))
 
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
         store = await self._readable(tenant)
@@ -181,17 +175,13 @@ class TinyDBBackend(StorageBackend):
 
     async def _verified(self, store: Tenant, head: Head | None) -> ChainReport:
         async with store.maintenance:
-            log, newest = store.log, store.state.head
-            segments, anchor, first = log.segments, log.anchor, store.generation
+            view, newest, first = store.log_view(), store.state.head, store.generation
 
-            def walk() -> ChainReport:
+            def verify() -> ChainReport:
                 found = journals(store.disk, store.folder)
-                paths = [path for number, path in sorted(found.items()) if number >= first]
-                problems: list[str] = []
-                chain = read_chain(store.disk, store.folder, segments, paths, problems)
-                return walked(chain, anchor, newest, head, problems)
+                return view.verify([found[number] for number in sorted(found) if number >= first], newest, head)
 
-            return await _reading(store.run(walk))
+            return await _reading(store.run(verify))
 
     async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
         return (await self._readable(tenant)).notices.after(after, limit)
@@ -222,14 +212,10 @@ class TinyDBBackend(StorageBackend):
     async def backup(self, tenant: str, target: Path) -> None:
         store = await self._readable(tenant)
         with store.in_use():
-            await self._backed_up(store, target)
-
-    async def _backed_up(self, store: Tenant, target: Path) -> None:
-        async with store.maintenance:
-            log = store.log
-            frozen, segments = snapshot(store.state, 1, log.anchor), log.segments
-            tail, ring = tuple(log.tail), tuple(log.ring.entries.values())
-            await store.run(lambda: backup.backup(store.disk, store.folder, target, frozen, segments, tail, ring))
+            async with store.maintenance:
+                view = store.log_view()
+                frozen = snapshot(store.state, 1, view.anchor)
+                await store.run(lambda: backup.backup(view, frozen, target))
 
     async def restore(self, tenant: str, source: Path) -> None:
         await self.open_tenants.add(

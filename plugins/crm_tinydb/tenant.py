@@ -14,6 +14,7 @@ from crm_tinydb.change import encode
 from crm_tinydb.framing import framed
 from crm_tinydb.group_commit import GroupCommit, Queued, refusal
 from crm_tinydb.journal import NO_SPACE
+from crm_tinydb.log import LogView
 from crm_tinydb.notices import Notices
 from crm_tinydb.opening import Opened, quarantine
 from crm_tinydb.pending_state import PendingState
@@ -72,6 +73,10 @@ class Tenant:
             yield
         finally:
             self.users -= 1
+
+    def log_view(self) -> LogView:
+        """The log at this moment, to be read in a thread."""
+        return self.log.view(self.disk, self.folder)
 
     def store_state(self) -> StoreState:
         """The state for health reports."""
