@@ -34,6 +34,7 @@ from crm_core.settings import (
 )
 from crm_core.settings.installation import Installation
 from crm_core.sync.attempt_log import AttemptLog
+from crm_core.sync.context import SyncContext
 from crm_core.sync.health import HealthReports
 from crm_core.sync.history import History
 from crm_core.sync.limits import UnverifiedLimit
@@ -153,25 +154,15 @@ def _attempt_log(base: _Base, observers: list[Observer]) -> AttemptLog:
 
 
 def _receiver(base: _Base, attempt_log: AttemptLog, records: Records) -> Receiver:
-    return Receiver(
-        instance=base.settings.instance,
-        settings=base.settings.sync,
-        registry=base.registry,
-        host=base.installation.host,
-        options=base.installation.options,
-        roster=base.roster_of,
-        backend=base.backend,
-        views=base.views,
-        sealer=base.sealer,
-        attempt_log=attempt_log,
-        count_records=records.count,
-        now=base.now,
-        ids=base.ids,
-    )
+    return Receiver(_sync_context(base), attempt_log=attempt_log, count_records=records.count)
 
 
 def _history(base: _Base, observers: list[Observer]) -> History:
-    return History(
+    return History(_sync_context(base), cursors=base.cursors, observe=_to_all(observers))
+
+
+def _sync_context(base: _Base) -> SyncContext:
+    return SyncContext(
         instance=base.settings.instance,
         settings=base.settings.sync,
         registry=base.registry,
@@ -181,10 +172,8 @@ def _history(base: _Base, observers: list[Observer]) -> History:
         backend=base.backend,
         views=base.views,
         sealer=base.sealer,
-        cursors=base.cursors,
         now=base.now,
         ids=base.ids,
-        observe=_to_all(observers),
     )
 
 

@@ -4,40 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from crm_core.errors import (
-    AmbiguousSignature,
-    CrmError,
-    DuplicatePayload,
-    InvalidEnvelope,
-    InvalidPayload,
-    KeyInactive,
-    KeyUnknown,
-    MalformedJson,
-    MisdirectedInstance,
-    ModuleBlocked,
-    ModuleUnsupported,
-    PayloadTooLarge,
-    ReceiverDisabled,
-    ReplayedNonce,
-    RequestTimeout,
-    SchemeNotAccepted,
-    SecretRequired,
-    SignatureIncomplete,
-    SignatureInvalid,
-    SignatureMalformed,
-    SignatureMissing,
-    SourceNotAllowed,
-    StaleVersion,
-    StorageFull,
-    StorageUnavailable,
-    TenantMismatch,
-    TimestampOutOfWindow,
-    TypeMismatch,
-    TypeNotAllowed,
-    UnknownPayloadType,
-    UnknownTenant,
-    UnsupportedMediaType,
-)
+from crm_core import errors
+from crm_core.errors import CrmError
 
 
 class Check(Enum):
@@ -45,38 +13,38 @@ class Check(Enum):
 
     ADDRESS = (
         "Instance, tenant and payload type exist",
-        MisdirectedInstance,
-        UnknownTenant,
-        UnknownPayloadType,
+        errors.MisdirectedInstance,
+        errors.UnknownTenant,
+        errors.UnknownPayloadType,
     )
-    RECEIVER = "Receiver enabled", ReceiverDisabled
-    BODY = "Media type, encoding and size", UnsupportedMediaType, PayloadTooLarge, RequestTimeout
+    RECEIVER = "Receiver enabled", errors.ReceiverDisabled
+    BODY = "Media type, encoding and size", errors.UnsupportedMediaType, errors.PayloadTooLarge, errors.RequestTimeout
     HEADERS = (
         "Signature headers present and well-formed",
-        SignatureMissing,
-        SignatureMalformed,
-        AmbiguousSignature,
-        SchemeNotAccepted,
+        errors.SignatureMissing,
+        errors.SignatureMalformed,
+        errors.AmbiguousSignature,
+        errors.SchemeNotAccepted,
     )
-    KEY = "Key version known and active", KeyUnknown, KeyInactive
-    SIGNATURE = "Signature matches the raw body", SignatureInvalid, SignatureIncomplete
-    TIMESTAMP = "Timestamp within the window", TimestampOutOfWindow
-    KEY_LIMITS = "Source address and payload type allowed for this key", SourceNotAllowed, TypeNotAllowed
-    NONCE = "Nonce unused", ReplayedNonce
+    KEY = "Key version known and active", errors.KeyUnknown, errors.KeyInactive
+    SIGNATURE = "Signature matches the raw body", errors.SignatureInvalid, errors.SignatureIncomplete
+    TIMESTAMP = "Timestamp within the window", errors.TimestampOutOfWindow
+    KEY_LIMITS = "Source address and payload type allowed for this key", errors.SourceNotAllowed, errors.TypeNotAllowed
+    NONCE = "Nonce unused", errors.ReplayedNonce
     ENVELOPE = (
         "Envelope valid and for this address",
-        MalformedJson,
-        InvalidEnvelope,
-        TenantMismatch,
-        TypeMismatch,
-        TypeNotAllowed,
+        errors.MalformedJson,
+        errors.InvalidEnvelope,
+        errors.TenantMismatch,
+        errors.TypeMismatch,
+        errors.TypeNotAllowed,
     )
-    PAYLOAD = "Payload not applied before", DuplicatePayload
-    VERSION = "Version above the floor", StaleVersion
-    SCHEMA = "Schema", InvalidPayload, SecretRequired
-    MODULES = "Module policy", ModuleBlocked, ModuleUnsupported
-    VALIDATORS = "Validators", InvalidPayload
-    APPLY = "Applied and durable", StorageUnavailable, StorageFull
+    PAYLOAD = "Payload not applied before", errors.DuplicatePayload
+    VERSION = "Version above the floor", errors.StaleVersion
+    SCHEMA = "Schema", errors.InvalidPayload, errors.SecretRequired
+    MODULES = "Module policy", errors.ModuleBlocked, errors.ModuleUnsupported
+    VALIDATORS = "Validators", errors.InvalidPayload
+    APPLY = "Applied and durable", errors.StorageUnavailable, errors.StorageFull
 
     def __init__(self, title: str, *errors: type[CrmError]) -> None:
         self.number = len(type(self).__members__) + 1

@@ -7,11 +7,9 @@ request may be sent again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
-
-import msgspec
 
 from crm_core.errors import (
     CrmError,
@@ -23,24 +21,21 @@ from crm_core.errors import (
     TimestampOutOfWindow,
 )
 from crm_core.model.envelope import Envelope
-from crm_core.model.ids import Ids
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.log import Status
 from crm_core.model.secret_members import secret_members
 from crm_core.model.times import to_wire
-from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
-from crm_core.plugin.registry import Registry
-from crm_core.plugin.storage import Claim, StorageBackend, Unit
-from crm_core.settings import SyncSettings
+from crm_core.plugin.storage import Claim, Unit
 from crm_core.sync import content_checks, signature_checks
-from crm_core.sync.apply import Intent, Plan, Receipt, plan, removed_modules, unit_of
+from crm_core.sync.apply import Intent, Plan, Receipt, removed_modules, unit_of
 from crm_core.sync.attempt_log import AttemptLog, Repeat
+from crm_core.sync.context import SyncContext
 from crm_core.sync.nonces import HealthNonces
 from crm_core.sync.outcome import PartShape, SectionOutcome
 from crm_core.sync.push_request import Attempt, PushRequest
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
-from crm_core.workspace import Sealer, Views, Workspace
+from crm_core.workspace import Workspace
 
 _ROUNDS: Final = 100  # how often a push is checked again because another one was applied first
 
@@ -51,53 +46,27 @@ CountRecords = Callable[[str, str], Awaitable[int]]
 class Receiver:
     """Receives the pushes of one instance."""
 
-    def __init__(
-        self,
-        *,
-        instance: str,
-        settings: SyncSettings,
-        registry: Registry,
-        host: PluginHost,
-        options: Mapping[str, msgspec.Struct],
-        roster: Callable[[str], TenantRoster],
-        backend: StorageBackend,
-        views: Views,
-        sealer: Sealer,
-        attempt_log: AttemptLog,
-        count_records: CountRecords,
-        now: Callable[[], datetime],
-        ids: Ids,
-    ) -> None:
-        self._instance = instance
-        self._settings = settings
-        self._registry = registry
-        self._host = host
-        self._options = options
-        self._roster = roster
-        self._backend = backend
-        self._views = views
-        self._sealer = sealer
+    def __init__(self, context: SyncContext, *, attempt_log: AttemptLog, count_records: CountRecords) -> None:
+        self._context = context
         self._attempt_log = attempt_log
         self._count_records = count_records
-        self._now = now
-        self._ids = ids
         self._health_nonces = HealthNonces()
 
     async def receive(self, push: PushRequest) -> Receipt | Repeat:
         """Check, apply and log a push. Raises the refusal of the check that failed."""
-        attempt = Attempt(push, self._instance, push.received_at)
-        roster = self._roster(push.tenant)
+        attempt = Attempt(push, self._context.instance, push.received_at)
+        roster, types = self._context.roster(push.tenant), self._context.registry.payload_types
         try:
-            payload_type = signature_checks.known_type(push.payload_type, self._registry.payload_types)  # ADDRESS
+            payload_type = signature_checks.known_type(push.payload_type, types)  # ADDRESS
             attempt.hash_shown = payload_type.SECTION is not None and not secret_members(payload_type.SECTION)
-            signature_checks.receiver_enabled(self._settings, roster)  # RECEIVER
+            signature_checks.receiver_enabled(self._context.settings, roster)  # RECEIVER
             await signature_checks.acceptable_body(attempt, push)  # BODY
-            attempt.started_at = self._now()
-            attempt.fingerprints = tuple(self._sealer.fingerprints(attempt.body))
+            attempt.started_at = self._context.now()
+            attempt.fingerprints = tuple(self._context.sealer.fingerprints(attempt.body))
             key = self._signed_by(attempt, roster)  # HEADERS to TIMESTAMP
             signature_checks.source_allowed(key, push.source)  # KEY_LIMITS
             signature_checks.type_allowed(key, payload_type)
-            await signature_checks.unused_nonce(self._backend, attempt)  # NONCE
+            await signature_checks.unused_nonce(self._context.backend, attempt)  # NONCE
         except ReplayedNonce as error:
             return await self._repeated(attempt, roster, error)
         except CrmError as error:
@@ -122,9 +91,9 @@ class Receiver:
 
     async def verify_health(self, push: PushRequest) -> Attempt:
         """Verify a signed health request, which has no body and no type; the receiver may be off."""
-        attempt = Attempt(push, self._instance, push.received_at)
+        attempt = Attempt(push, self._context.instance, push.received_at)
         try:
-            key = self._signed_by(attempt, self._roster(push.tenant))
+            key = self._signed_by(attempt, self._context.roster(push.tenant))
             signature_checks.source_allowed(key, push.source)
             self._health_nonces.use(attempt)
         except CrmError as error:
@@ -137,10 +106,10 @@ class Receiver:
 
     def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
         """The key that signed the request."""
-        scheme, presented = signature_checks.presented_signature(attempt, self._registry, roster)  # HEADERS
-        keys = signature_checks.active_keys(scheme, presented, roster, self._now())  # KEY
-        key = signature_checks.matching_key(attempt, scheme, presented, keys, self._registry)  # SIGNATURE
-        signature_checks.timely(presented, self._settings, self._now())  # TIMESTAMP
+        scheme, presented = signature_checks.presented_signature(attempt, self._context.registry, roster)  # HEADERS
+        keys = signature_checks.active_keys(scheme, presented, roster, self._context.now())  # KEY
+        key = signature_checks.matching_key(attempt, scheme, presented, keys, self._context.registry)  # SIGNATURE
+        signature_checks.timely(presented, self._context.settings, self._context.now())  # TIMESTAMP
         return key
 
     async def _repeated(self, attempt: Attempt, roster: TenantRoster, error: ReplayedNonce) -> Repeat:
@@ -155,9 +124,9 @@ class Receiver:
         try:
             attempt.hash_shown = False
             envelope = content_checks.readable_push(attempt, payload_type)  # ENVELOPE
-            parts = content_checks.parts_of(envelope, payload_type, self._registry)
-            attempt.hash_shown = not content_checks.has_secrets(parts, self._registry.sections)
-            content_checks.sections_allowed(key, parts, self._registry.sections)
+            parts = content_checks.parts_of(envelope, payload_type, self._context.registry)
+            attempt.hash_shown = not content_checks.has_secrets(parts, self._context.registry.sections)
+            content_checks.sections_allowed(key, parts, self._context.registry.sections)
             return await self._decide(attempt, envelope, parts, roster)  # PAYLOAD to APPLY
         except (ServerError, ReplayedNonce, TimestampOutOfWindow):
             raise
@@ -169,18 +138,17 @@ class Receiver:
         self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster
     ) -> Receipt:
         """Check against the workspace and apply, again whenever another push was applied in the meantime."""
-        tenant, registry = attempt.push.tenant, self._registry
+        tenant, registry = attempt.push.tenant, self._context.registry
         for _ in range(_ROUNDS):
-            workspace = await self._views.of(tenant)
-            await content_checks.new_payload(self._backend, tenant, attempt.fingerprints)  # PAYLOAD
+            workspace = await self._context.views.of(tenant)
+            await content_checks.new_payload(self._context.backend, tenant, attempt.fingerprints)  # PAYLOAD
             content_checks.version_above_floor(envelope, parts, workspace, roster)  # VERSION
             outcomes = content_checks.outcomes_of(envelope, parts, workspace, registry.sections)
-            contexts = content_checks.contexts_of(outcomes, workspace, registry, self._options)
+            contexts = content_checks.contexts_of(outcomes, workspace, registry, self._context.options)
             warnings = content_checks.schema_fits(outcomes, contexts, registry)  # SCHEMA
-            content_checks.modules_permitted(outcomes, workspace, registry, self._host)  # MODULES
-            warnings += content_checks.validators_content(outcomes, contexts, self._host)  # VALIDATORS
-            revoked = signature_checks.revoked_versions(roster)
-            receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, revoked=revoked)  # APPLY
+            content_checks.modules_permitted(outcomes, workspace, registry, self._context.host)  # MODULES
+            warnings += content_checks.validators_content(outcomes, contexts, self._context.host)  # VALIDATORS
+            receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, roster=roster)  # APPLY
             if receipt is not None:
                 return receipt
         raise StorageUnavailable("Too many pushes at the same time. Send this one again.", retry_after=1)
@@ -193,34 +161,28 @@ class Receiver:
         outcomes: list[SectionOutcome],
         warnings: list[Finding],
         *,
-        revoked: set[int],
+        roster: TenantRoster,
     ) -> Receipt | None:
         """Apply durably, or preview; None if the workspace has changed meanwhile."""
-        now, applies = self._now(), envelope.mode == "apply"
-        planned = plan(
-            outcomes,
-            workspace,
-            self._intent(attempt, envelope, now),
-            sealer=self._sealer,
-            types=self._registry.sections,
-            keep=self._settings.history_keep,
-            revoked=revoked,
-        )
+        now, applies = self._context.now(), envelope.mode == "apply"
+        planned = self._context.plan(outcomes, workspace, self._intent(attempt, envelope, now), roster)
         warnings = warnings + await self._modules_in_use(planned)
         status: Status = "applied" if applies else "previewed"
         revision = planned.after.revision if applies else None
-        entry = attempt.entry(self._ids.new(), status, now, revision=revision, changes_count=len(planned.changes))
+        entry = attempt.entry(
+            self._context.ids.new(), status, now, revision=revision, changes_count=len(planned.changes)
+        )
         nonce, seconds = self._attempt_log.nonce_claim(attempt, status), int(now.timestamp())
         if applies:
             claims = (nonce, Claim(PAYLOAD_CLAIM, planned.intent.fingerprint, nonce.evidence))
-            unit = await unit_of(self._backend, planned, claims=claims, entry=entry, now=seconds)
+            unit = await unit_of(self._context.backend, planned, claims=claims, entry=entry, now=seconds)
         else:
             unit = Unit(now=seconds, claims=(nonce,), entries=(entry,))
         committed = await self._attempt_log.write(attempt, unit)
         if committed is None:
             return None
         if applies and committed.revision == planned.after.revision:
-            self._views.learn(planned.after)
+            self._context.views.learn(planned.after)
         return planned.receipt(status, warnings, committed.head)
 
     def _intent(self, attempt: Attempt, envelope: Envelope, now: datetime) -> Intent:

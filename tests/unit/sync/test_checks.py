@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import inspect
+import re
+
 import pytest
 
 from crm_core import errors
 from crm_core.errors import PushError
+from crm_core.sync import receive
 from crm_core.sync.checks import Check, failed_check
 
 REFUSALS = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, PushError)]
@@ -12,6 +16,12 @@ REFUSALS = [one for one in vars(errors).values() if isinstance(one, type) and is
 def test_the_checks_are_numbered_in_order() -> None:
     """There are sixteen, from 1."""
     assert [check.number for check in Check] == list(range(1, 17))
+
+
+def test_the_receiver_names_every_check() -> None:
+    """Each check's name is next to its call in receive.py, and no other name is."""
+    named = re.findall(r"  # ([A-Z_]+)$", inspect.getsource(receive), re.MULTILINE)
+    assert sorted(named) == sorted(Check.__members__)
 
 
 @pytest.mark.parametrize("refusal", [one for one in REFUSALS if one is not PushError], ids=lambda one: str(one.code))

@@ -1,0 +1,47 @@
+"""The parts of an instance that receiving and restoring work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from crm_core.model.ids import Ids
+from crm_core.model.keys import TenantRoster
+from crm_core.plugin.host import PluginHost
+from crm_core.plugin.registry import Registry
+from crm_core.plugin.storage import StorageBackend
+from crm_core.settings import SyncSettings
+from crm_core.sync.apply import Intent, Plan, plan
+from crm_core.sync.outcome import SectionOutcome
+from crm_core.sync.signature_checks import revoked_versions
+from crm_core.workspace import Sealer, Views, Workspace
+
+
+class SyncContext(msgspec.Struct, frozen=True, kw_only=True):
+    """``roster`` returns a tenant's current entry; ``options`` are those of the payload types."""
+
+    instance: str
+    settings: SyncSettings
+    registry: Registry
+    host: PluginHost
+    options: Mapping[str, msgspec.Struct]
+    roster: Callable[[str], TenantRoster]
+    backend: StorageBackend
+    views: Views
+    sealer: Sealer
+    now: Callable[[], datetime]
+    ids: Ids
+
+    def plan(self, outcomes: list[SectionOutcome], workspace: Workspace, intent: Intent, roster: TenantRoster) -> Plan:
+        """Plan to apply outcomes under the instance's settings."""
+        return plan(
+            outcomes,
+            workspace,
+            intent,
+            sealer=self.sealer,
+            types=self.registry.sections,
+            keep=self.settings.history_keep,
+            revoked=revoked_versions(roster),
+        )
