@@ -1,1 +1,1 @@
-"""The lock on a tenants folder and the private socket to the server that holds it."""
+"""The lock on a tenants folder and the private socket to the server that has locked it."""

@@ -14,19 +14,19 @@ _NAME: Final = ".lock"
 
 
 class FolderBusy(SetupError):
-    """Another process holds the folder; ``pid`` is None when it has not yet written its own."""
+    """Another process has locked the folder; ``pid`` is None if it could not write its own."""
 
     def __init__(self, folder: Path, pid: int | None) -> None:
         self.folder = folder
         self.pid = pid
         holder = f"the process with pid {pid}" if pid is not None else "another process"
-        super().__init__([f"{folder} is in use by {holder}: stop it first, or give this one another tenants_dir"])
+        super().__init__([f"{folder} is in use by {holder}: stop it first, or set another tenants_dir"])
 
 
 class FolderLock:
-    """The lock of a tenants folder, by ``flock`` on its ``.lock``: it ends with its process, however that ends.
+    """A ``flock`` on the ``.lock`` of a tenants folder; it ends with its process, even a killed one.
 
-    The file stays when the lock is released: to remove it would let two processes lock two files of one name.
+    The file stays when the lock is released: if it were removed, two processes could lock two files of that name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,8 +34,8 @@ class FolderLock:
         self._file: int | None = None
 
     @property
-    def held(self) -> bool:
-        """Whether this object holds the lock now."""
+    def locked(self) -> bool:
+        """Whether this object has the lock now."""
         return self._file is not None
 
     def acquire(self) -> Self:
@@ -61,7 +61,7 @@ class FolderLock:
         return self
 
     def release(self) -> None:
-        """Let the folder go; harmless when it is not held."""
+        """Release the folder; without effect if it is not locked."""
         if self._file is not None:
             os.ftruncate(self._file, 0)
             os.close(self._file)
@@ -71,7 +71,7 @@ class FolderLock:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             mode = self._folder.stat().st_mode
-            if mode & 0o077:  # what lies inside is for its owner alone
+            if mode & 0o077:  # only the owner may read what is inside
                 self._folder.chmod(mode & 0o700)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             file = os.open(self._folder / _NAME, flags, 0o600)

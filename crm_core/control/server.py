@@ -14,21 +14,21 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core.control.wire import LINE_LIMIT, SOCKET_NAME, ControlAnswer, ControlRequest, line, short_address, told
+from crm_core.control.wire import LINE_LIMIT, SOCKET_NAME, ControlAnswer, ControlRequest, line, short_address, to_wire
 from crm_core.errors import CrmError, InternalError, SetupError
 
 Result = dict[str, Any] | AsyncIterator[dict[str, Any]]
 Run = Callable[[str, dict[str, Any]], Awaitable[Result]]
-"""Does a command; a dict is its result, an async iterator a stream of items."""
+"""Runs a command; a dict is its result, an async iterator a stream of items."""
 
-_ASK_SECONDS: Final = 10.0
+_REQUEST_SECONDS: Final = 10.0
 _log: Final = logging.getLogger("crm_core.control")
 
 
 class ControlServer:
     """Serve ``run`` on ``<folder>/.control.sock`` (0600) for peers of the same user, and root.
 
-    The caller holds the folder's lock, so a socket found there is left over and is replaced.
+    The caller has locked the folder, so an existing socket is left over and is replaced.
     """
 
     def __init__(self, folder: Path, run: Run) -> None:
@@ -39,7 +39,10 @@ class ControlServer:
         self._calls: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen; SetupError where the socket cannot be made."""
+        """Listen.
+
+        Raises: SetupError if the socket cannot be created.
+        """
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             (self._folder / SOCKET_NAME).unlink(missing_ok=True)
@@ -51,11 +54,11 @@ class ControlServer:
                     os.umask(before)
         except OSError as error:
             listener.close()
-            raise SetupError([f"{self._folder / SOCKET_NAME} cannot be made: {error.strerror}"]) from error
+            raise SetupError([f"{self._folder / SOCKET_NAME} cannot be created: {error.strerror}"]) from error
         self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=LINE_LIMIT)
 
     async def close(self, grace: float = 10.0) -> None:
-        """Take no more commands, end the streams, and let running commands finish for ``grace`` seconds."""
+        """Accept no more commands, end the streams, and give running commands ``grace`` seconds to finish."""
         if self._server is None:
             return
         self._server.close()
@@ -74,10 +77,10 @@ class ControlServer:
         assert task is not None
         self._calls.add(task)
         try:
-            if _is_ours(writer):
+            if _is_trusted(writer):
                 await self._serve(task, reader, writer)
         except (OSError, TimeoutError):
-            pass  # the asking side went away: its command has run or never came
+            pass  # the caller disconnected: its command has run or never came
         except asyncio.CancelledError:
             pass  # only close() cancels, and asyncio would report the cancelled handler as an error
         finally:
@@ -94,64 +97,64 @@ class ControlServer:
             request = await _request(reader)
             if request is None:
                 return
-            result = await self._done(request)
+            result = await self._execute(request)
             if isinstance(result, dict):
                 answer = line(ControlAnswer(result=result))
             else:
                 self._calls.discard(task)
                 self._streams.add(task)
-                await _pour(_shielded(result), reader, writer)
+                await _send_items(_guarded(result), reader, writer)
                 answer = line(ControlAnswer(result={}))
         except (CrmError, SetupError) as error:
-            answer = line(ControlAnswer(error=told(error)))
+            answer = line(ControlAnswer(error=to_wire(error)))
         writer.write(answer)
         await writer.drain()
 
-    async def _done(self, request: ControlRequest) -> Result:
+    async def _execute(self, request: ControlRequest) -> Result:
         try:
             return await self._run(request.command, request.arguments)
         except (CrmError, SetupError):
             raise
-        except Exception as error:  # noqa: BLE001  # the boundary: the asking side learns that, the log learns what
-            raise _broken(error) from None
+        except Exception as error:  # noqa: BLE001  # the boundary: the caller learns that it failed, the log learns why
+            raise _failed(error) from None
 
 
-async def _shielded(items: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[dict[str, Any], None]:
+async def _guarded(items: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[dict[str, Any], None]:
     try:
         async for item in items:
             yield item
     except (CrmError, SetupError):
         raise
-    except Exception as error:  # noqa: BLE001  # the same boundary, for what fails while it streams
-        raise _broken(error) from None
+    except Exception as error:  # noqa: BLE001  # the same boundary, for a stream
+        raise _failed(error) from None
     finally:
         if (end := getattr(items, "aclose", None)) is not None:
             await end()
 
 
-def _broken(error: Exception) -> InternalError:
+def _failed(error: Exception) -> InternalError:
     _log.error("a command over the private socket failed: %s", type(error).__name__)
-    return InternalError("The command failed: see the server's log.")
+    return InternalError("The command failed. See the server's log.")
 
 
 async def _request(reader: asyncio.StreamReader) -> ControlRequest | None:
     try:
-        async with asyncio.timeout(_ASK_SECONDS):
+        async with asyncio.timeout(_REQUEST_SECONDS):
             encoded = await reader.readline()
     except ValueError:
-        raise SetupError([f"a call is one line of at most {LINE_LIMIT} bytes"]) from None
+        raise SetupError([f"a call must be one line of at most {LINE_LIMIT} bytes"]) from None
     if not encoded:
         return None
     try:
         return msgspec.json.decode(encoded, type=ControlRequest)
     except msgspec.MsgspecError as error:
-        raise SetupError([f"a call this version does not read: {error}"]) from None
+        raise SetupError([f"the server cannot read this call ({error}); use the crm command of its version"]) from None
 
 
-async def _pour(
+async def _send_items(
     items: AsyncGenerator[dict[str, Any], None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Write items until there are no more or the asking side hangs up (it has nothing further to say)."""
+    """Write the items until they end or the caller, which sends nothing more, disconnects."""
     gone = asyncio.ensure_future(reader.read(1))
     upcoming: asyncio.Future[dict[str, Any]] | None = None
     try:
@@ -174,7 +177,7 @@ async def _pour(
         await items.aclose()
 
 
-def _is_ours(writer: asyncio.StreamWriter) -> bool:
+def _is_trusted(writer: asyncio.StreamWriter) -> bool:
     """Whether the peer runs as this user or as root (SO_PEERCRED, where the system has it)."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:

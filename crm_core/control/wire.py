@@ -1,4 +1,4 @@
-"""What travels over the private socket: one JSON line each way, errors as what they are."""
+"""The messages on the private socket: JSON lines, errors with their codes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import msgspec
 from crm_core.errors import CrmError, Finding, SecretRequired, SetupError
 
 LINE_LIMIT: Final = 8 * 1024 * 1024
-"""Bytes of the longest line, either way."""
+"""Bytes of the longest line, in either direction."""
 
 SOCKET_NAME: Final = ".control.sock"
 
 
 class ControlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a command asks the running server to do."""
+    """A command for the running server."""
 
     command: str
     arguments: dict[str, Any]
 
 
 class ControlError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error on its way: of a setup (``problems``), or one that the wire knows by its code."""
+    """An error: a SetupError's ``problems``, or a CrmError by its code."""
 
     problems: tuple[str, ...] = ()
     code: str = ""
@@ -44,8 +44,8 @@ class ControlAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     error: ControlError | None = None
 
 
-def told(error: CrmError | SetupError) -> ControlError:
-    """The form in which an error travels."""
+def to_wire(error: CrmError | SetupError) -> ControlError:
+    """Return an error as a message."""
     if isinstance(error, SetupError):
         return ControlError(problems=error.problems)
     evidence = dict(error.evidence)
@@ -54,8 +54,8 @@ def told(error: CrmError | SetupError) -> ControlError:
     )
 
 
-def raised(message: ControlError) -> CrmError | SetupError:
-    """The error a message tells of, of the class that has its code; an unknown code makes a plain CrmError."""
+def from_wire(message: ControlError) -> CrmError | SetupError:
+    """Return the error of a message, of the class with its code; a plain CrmError if the code is unknown."""
     if message.problems:
         return SetupError(message.problems)
     kind = next((kind for kind in _kinds(CrmError) if kind.code == message.code), CrmError)
@@ -66,25 +66,29 @@ def raised(message: ControlError) -> CrmError | SetupError:
 
 def _kinds(base: type[CrmError]) -> Iterable[type[CrmError]]:
     for kind in base.__subclasses__():
-        if kind is not SecretRequired:  # its code differs from one to the next, and it is made from a member's name
+        if kind is not SecretRequired:  # its code varies, and its constructor takes a member's name
             yield kind
             yield from _kinds(kind)
 
 
 def line(message: ControlRequest | ControlAnswer) -> bytes:
-    """A message as its line; SetupError when it is longer than the other side reads."""
+    """Return a message as its line.
+
+    Raises: SetupError if it is longer than the other side reads.
+    """
     encoded = msgspec.json.encode(message, enc_hook=str) + b"\n"
     if len(encoded) > LINE_LIMIT:
-        raise SetupError([f"this is too long for one call: {len(encoded)} bytes, at most {LINE_LIMIT}"])
+        raise SetupError([f"too long for one call: {len(encoded)} bytes, at most {LINE_LIMIT}"])
     return encoded
 
 
 @contextmanager
 def short_address(folder: Path) -> Iterator[str]:
-    """A name of the folder's socket that fits ``sockaddr_un`` (about 100 bytes) however long the folder's path is.
+    """Yield a path of the folder's socket that fits ``sockaddr_un`` (about 100 bytes) regardless of the folder's path.
 
-    It goes through a descriptor of the folder and is good only inside the ``with``. Raises FileNotFoundError
-    where there is no such folder.
+    It goes through a descriptor of the folder and works only inside the ``with``.
+
+    Raises: FileNotFoundError if the folder does not exist.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

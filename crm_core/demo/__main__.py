@@ -1,6 +1,6 @@
-"""Make (or go on with) the demo instance, serve it, push to it as a platform would, and say how to go on.
+"""Create a demo instance, or continue with it: serve it, push to it as a platform would, and show what to do next.
 
-``python -m crm_core.demo --folder .demo --port 8000``. Everything it keeps lies in that folder.
+``python -m crm_core.demo --folder .demo --port 8000``. All its data is in that folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READY_SECONDS: Final = 30.0
 
 
 class Demo:
-    """The demo's folder: ``config``, ``tenants``, and the secrets that a person would keep elsewhere."""
+    """The demo's folder: ``config``, ``tenants``, and secrets that belong elsewhere in production."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder.resolve()
@@ -41,7 +41,7 @@ class Demo:
 
     @property
     def url(self) -> str:
-        """The tenant's workspace."""
+        """The address of the tenant's workspace."""
         return f"http://127.0.0.1:{self.port}/i/{INSTANCE}/t/{TENANT}"
 
     @property
@@ -49,8 +49,8 @@ class Demo:
         """The environment of the demo's commands."""
         return {**os.environ, "CRM_CONFIG": str(self.config)}
 
-    def kept(self, name: str, size: int) -> str:
-        """A secret of the demo, made at its first use."""
+    def secret(self, name: str, size: int) -> str:
+        """Return a secret of the demo, created at its first use."""
         path = self.folder / name
         if not path.exists():
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -59,7 +59,7 @@ class Demo:
         return path.read_text()
 
     def run(self, *words: str, given: str = "") -> str:
-        """Run a command of ``crm`` to its end; what it printed."""
+        """Run a command of ``crm`` and return its output."""
         done = subprocess.run(  # noqa: S603 -- our own command
             [*self.crm, *words], env=self.environ, input=given, text=True, capture_output=True, check=False
         )
@@ -68,17 +68,17 @@ class Demo:
         return done.stdout
 
     def prepare(self) -> None:
-        """Write the config files, the tenant and its first user where they are missing."""
+        """Create the config files, the tenant and its first user if they are missing."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._refuse_second()
         if not (self.folder / "ready").exists():
             self.run("init", "--instance", INSTANCE)
-            self.kept("secret_key", 32)
+            self.secret("secret_key", 32)
             self._set("secret_key", "file:../secret_key")
             if not (self.folder / "tenants" / TENANT).exists():
                 self.run("tenant", "create", TENANT)
-            password = self.kept("password", 9)
-            with contextlib.suppress(SystemExit):  # it is there already where an earlier start was interrupted
+            password = self.secret("password", 9)
+            with contextlib.suppress(SystemExit):  # the user exists if an earlier start was interrupted
                 self.run(
                     "user", "create", "--tenant", TENANT, "--email", EMAIL, "--name", "Robin Hansen",
                     "--role", "super_admin", "--password-stdin", given=password + "\n",
@@ -87,17 +87,17 @@ class Demo:
         self._set("listen", f"127.0.0.1:{self.port}")
 
     def _refuse_second(self) -> None:
-        """Say so where this demo runs already: its files are left as they are."""
+        """Exit if this demo is already running; its files stay as they are."""
         try:
             FolderLock(self.folder / "tenants").acquire().release()
         except FolderBusy as busy:
-            told = (self.config / "instance.yaml").read_text() if self.config.exists() else ""
-            where = next((line for line in told.splitlines() if line.startswith("listen:")), "listen: ?")
-            address = where.removeprefix("listen: ")
-            raise SystemExit(f"This demo runs already (pid {busy.pid}, {address}): stop it, or go on there.") from None
+            text = (self.config / "instance.yaml").read_text() if self.config.exists() else ""
+            listen = next((line for line in text.splitlines() if line.startswith("listen:")), "listen: ?")
+            address = listen.removeprefix("listen: ")
+            raise SystemExit(f"This demo is already running (pid {busy.pid}, {address}). Use it, or stop it.") from None
 
     def _set(self, member: str, value: str) -> None:
-        """Give a member of instance.yaml another value; the comments stay."""
+        """Set a member of instance.yaml; comments stay."""
         instance = self.config / "instance.yaml"
         lines = instance.read_text().splitlines()
         lines = [f"{member}: {value}" if line.startswith(f"{member}:") else line for line in lines]
@@ -105,7 +105,7 @@ class Demo:
 
     @contextlib.contextmanager
     def served(self) -> Iterator[subprocess.Popen[bytes]]:
-        """The server, ready for requests; it ends with the block."""
+        """Run the server, ready for requests, until the block ends."""
         path = self.folder / "server.log"
         begins = path.stat().st_size if path.exists() else 0
         with (
@@ -121,19 +121,19 @@ class Demo:
                 server.send_signal(signal.SIGTERM)
 
     def _await_ready(self, server: subprocess.Popen[bytes], log: Path, begins: int) -> None:
-        """Wait for the server's own word: another program may answer on the port."""
+        """Wait for the server's own message: another program may answer on the port."""
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
-            said = log.read_bytes()[begins:].decode(errors="replace")
-            if f"crm {INSTANCE} serves" in said:
+            output = log.read_bytes()[begins:].decode(errors="replace")
+            if f"crm {INSTANCE} serves" in output:
                 return
             if server.poll() is not None:
-                raise SystemExit(f"The server did not start; make run PORT=8001 takes another port.\n{said[-800:]}")
+                raise SystemExit(f"The server did not start. For another port: make run PORT=8001\n{output[-800:]}")
             time.sleep(0.1)
-        raise SystemExit(f"The server was not ready within {_READY_SECONDS:.0f} seconds; see {log}.")
+        raise SystemExit(f"The server was not ready within {_READY_SECONDS:.0f} seconds. See {log}.")
 
     def platform(self) -> Client:
-        """A client that signs with the tenant's key, as the platform does."""
+        """Return a client that signs with the tenant's key, as the platform does."""
         roster = yaml.safe_load((self.config / "keys.yaml").read_text())
         key = roster["tenants"][TENANT]["keys"][0]
         from crm_core.settings import Secrets
@@ -150,79 +150,81 @@ def main() -> None:
     options = parser.parse_args()
     demo = Demo(options.folder, options.port)
     data = yaml.safe_load(Path(__file__).with_name("data.yaml").read_text(encoding="utf-8"))
-    say("Making the demo instance ...")
+    say("Starting the demo instance ...")
     demo.prepare()
     with demo.served() as server:
         signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGTERM))
         if push_all(demo, data):
             fill(demo.url, demo.run, data["records"])
-        farewell(demo)
+        show_next_steps(demo)
         with contextlib.suppress(KeyboardInterrupt):
             server.wait()
 
 
 def push_all(demo: Demo, data: Mapping[str, Any]) -> bool:
-    """Push each payload, then several combined, then what must be refused; say what became of each.
+    """Push each payload, then several combined, then pushes that must be refused; print each result.
 
-    False where an earlier run has pushed already: what was changed since then stays.
+    Returns False if an earlier run has pushed: changes since then stay.
     """
     pushes: dict[str, Any] = data["pushes"]
     with demo.platform() as platform:
-        there = platform.health().sections
-        if set(pushes) <= set(there):
-            held = ", ".join(f"{name} version {section.version}" for name, section in there.items())
-            say(f"  goes on with what was pushed before: {held}")
+        present = platform.health().sections
+        if set(pushes) <= set(present):
+            versions = ", ".join(f"{name} version {section.version}" for name, section in present.items())
+            say(f"  continues with earlier pushes: {versions}")
             return False
         for name, payload in pushes.items():
-            version = there[name].min_version if name in there else 1
-            told(name, platform.push(name, payload, version=version))
+            version = present[name].min_version if name in present else 1
+            report(name, platform.push(name, payload, version=version))
         combined = {name: pushes[name] for name in data["combined"]}
-        told("combined", platform.push("combined", combined, version=2))
+        report("combined", platform.push("combined", combined, version=2))
     for case in data["refused"]:
         body = b"{}"
         headers = {"Content-Type": "application/json", "Sync-Key-Version": "1", "Sync-Nonce": secrets.token_urlsafe(18)}
         headers |= {"Sync-Timestamp": str(int(time.time()))}
         headers |= {name: value for name, value in case["headers"].items() if value is not None}
         answer = httpx.post(f"{demo.url}/api/v1/sync/branding", content=body, headers=headers)
-        say(f"  refused   a push, for {case['why']}: {answer.status_code} {answer.json()['code']}")
+        say(f"  refused   {case['what']}: {answer.status_code} {answer.json()['code']}")
     return True
 
 
-def told(name: str, outcome: Outcome) -> None:
-    """Say what became of a push."""
+def report(name: str, outcome: Outcome) -> None:
+    """Print the result of a push."""
     say(f"  {outcome.status:<9} {name} version {outcome.version}, revision {outcome.revision}")
 
 
-def farewell(demo: Demo) -> None:
-    """Say where everything is and what to try."""
+def show_next_steps(demo: Demo) -> None:
+    """Print the addresses and some commands to try."""
     crm = Path(sys.executable).with_name("crm")
-    shown = os.path.relpath(crm) if crm.exists() else "crm"
-    where = os.path.relpath(demo.config)
+    command = os.path.relpath(crm) if crm.exists() else "crm"
+    config = os.path.relpath(demo.config)
     say(
         f"""
 Ready.
 
   workspace   {demo.url}/
-  sign in     {EMAIL}  {demo.kept("password", 9)}
-  API pages   http://127.0.0.1:{demo.port}/docs
+  sign in     {EMAIL}  {demo.secret("password", 9)}
+  API docs    http://127.0.0.1:{demo.port}/docs
   health      http://127.0.0.1:{demo.port}/readyz
 
 Push as the platform would, and watch the open page change:
 
-  echo 'colors: {{primary: "#b3261e"}}' | {shown} push branding - --strategy merge --config {where}
+  echo 'colors: {{primary: "#b3261e"}}' | {command} push branding - --strategy merge --config {config}
 
-What an app sees of it:
+See the branding as an app does:
 
   curl -s {demo.url}/api/v1/bootstrap/public
 
-Every other crm command finds this instance after:  export CRM_CONFIG={demo.config}
+Use this instance in every other crm command:
 
-Ctrl-C stops the server; the next make run goes on with the same data, which lies in {os.path.relpath(demo.folder)}."""
+  export CRM_CONFIG={demo.config}
+
+Ctrl-C stops the server. The next make run continues with the same data, in {os.path.relpath(demo.folder)}."""
     )
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal."""
+    """Print a line immediately."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -14,9 +14,9 @@ TENANT = "northwind"
 def fill(url: str, crm: Callable[..., str], records: Mapping[str, list[dict[str, Any]]]) -> None:
     """Create or update every record by its external id; ``customer`` and ``deal`` name others by theirs."""
     scopes = [word for name in records for word in ("--scope", f"{name}:read", "--scope", f"{name}:write")]
-    made = json.loads(crm("token", "create", "--tenant", TENANT, "--name", "demo records", *scopes, "--json"))
+    token = json.loads(crm("token", "create", "--tenant", TENANT, "--name", "demo records", *scopes, "--json"))
     ids: dict[str, str] = {}
-    headers = {"Authorization": f"Bearer {made['token']}"}
+    headers = {"Authorization": f"Bearer {token['token']}"}
     with httpx.Client(base_url=f"{url}/api/v1/", headers=headers) as api:
         for name, rows in records.items():
             for row in rows:
@@ -24,7 +24,7 @@ def fill(url: str, crm: Callable[..., str], records: Mapping[str, list[dict[str,
                 answer = api.put(f"{name}/external/{external_id}", json=body)
                 answer.raise_for_status()
                 ids[external_id] = answer.json()["id"]
-    crm("token", "revoke", "--tenant", TENANT, made["id"])
+    crm("token", "revoke", "--tenant", TENANT, token["id"])
 
 
 def _body(row: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from crm_core.errors import CrmError, MalformedPath, MethodNotAllowed, MisdirectedInstance, NotFound
 from crm_core.manager import fields
-from crm_core.manager.answers import tell, tell_error
-from crm_core.manager.client import ClientLeft, Downstream
+from crm_core.manager.client import ClientDisconnected, Downstream
 from crm_core.manager.relay import Relay, RelayedRequest
+from crm_core.manager.responses import send_json, send_problem
 from crm_core.manager.roster import InstanceRoster
 from crm_core.manager.upstream import log
 from crm_core.server.paths import refused
@@ -21,7 +21,7 @@ _OWN: Final = {"/healthz": {"status": "ok"}, "/readyz": {"status": "ready"}}
 
 
 class Manager:
-    """Serves ``/i/{instance}/...`` from that instance's upstreams, and answers a few addresses by itself."""
+    """Serve ``/i/{instance}/...`` from that instance's upstreams, and a few addresses itself."""
 
     def __init__(self, roster: InstanceRoster, relay: Relay, new_request_id: Callable[[], str]) -> None:
         self._roster = roster
@@ -29,26 +29,26 @@ class Manager:
         self._new_request_id = new_request_id
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """As ASGI says."""
+        """Serve one request, or the lifespan (ASGI 3)."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._lifespan(receive, send)
             return
         client = Downstream(receive)
         try:
             await self._serve(scope, client, send)
         except CrmError as error:
             await self._refuse(scope, error, send)
-        except ClientLeft:
+        except ClientDisconnected:
             pass
         except asyncio.CancelledError:
-            if not client.left:
+            if not client.disconnected:
                 raise
         finally:
-            client.forget()
+            client.close()
 
-    async def _live(self, receive: Any, send: Any) -> None:
+    async def _lifespan(self, receive: Any, send: Any) -> None:
         await receive()
-        async with self._roster.in_force():
+        async with self._roster.active():
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -59,20 +59,20 @@ class Manager:
             raise MalformedPath(reason)
         path: str = scope["path"]
         if path.startswith(_INSTANCES):
-            await self._carry(scope, client, send, path.split("/", 3)[2])
+            await self._forward(scope, client, send, path.split("/", 3)[2])
         elif path in _OWN:
             _only_get(scope)
-            await tell(send, _OWN[path], self._new_request_id())
+            await send_json(send, _OWN[path], self._new_request_id())
         elif path == "/-/instances" and self._is_operator(scope):
             _only_get(scope)
-            await tell(send, self._roster.told(), self._new_request_id())
+            await send_json(send, self._roster.report(), self._new_request_id())
         else:
             raise NotFound("There is nothing at this address. Instances are at /i/{instance}/.")
 
-    async def _carry(self, scope: Any, client: Downstream, send: Any, code: str) -> None:
+    async def _forward(self, scope: Any, client: Downstream, send: Any, code: str) -> None:
         instance = self._roster.routes.find(code)
         if instance is None:
-            raise MisdirectedInstance("No instance of this code is served here.")
+            raise MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")
         proxies = self._roster.settings.trusted_proxies
         source = source_of(scope, proxies)
         headers = fields.of_request(
@@ -84,7 +84,7 @@ class Manager:
             if length is not None:
                 headers["content-length"] = length.decode("ascii")
         request = RelayedRequest(scope["method"], _target(scope), headers, body)
-        await self._relay.carry(request, instance.order(), client, send)
+        await self._relay.forward(request, instance.order(), client, send)
 
     def _is_operator(self, scope: Any) -> bool:
         settings = self._roster.settings
@@ -97,11 +97,11 @@ class Manager:
                 "request_failed", code=error.code, method=scope["method"], path=scope["path"], request_id=request_id
             )
         accepted = fields.value_of(scope["headers"], b"accept") or b""
-        await tell_error(send, error, request_id, as_page=b"text/html" in accepted and "/api/" not in scope["path"])
+        await send_problem(send, error, request_id, as_page=b"text/html" in accepted and "/api/" not in scope["path"])
 
 
 def _target(scope: Any) -> str:
-    """The path and query as they came."""
+    """Return the path and query as received."""
     target: bytes = scope["raw_path"]
     if scope["query_string"]:
         target += b"?" + scope["query_string"]

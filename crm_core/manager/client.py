@@ -1,4 +1,4 @@
-"""The client's side of one request: its body as it arrives, and the news that it left."""
+"""The client's side of one request: its body as it arrives, and its disconnect."""
 
 from __future__ import annotations
 
@@ -6,46 +6,48 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-_UNHURRIED_SECONDS: Final = 0.05
+_GRACE_SECONDS: Final = 0.05
 
 
-class ClientLeft(Exception):
-    """The client closed its connection before its request was whole."""
+class ClientDisconnected(Exception):
+    """The client closed its connection before its request was complete."""
 
 
 class Downstream:
-    """Made in the task that serves the request, which is cancelled when the client leaves; ``left`` then tells why.
+    """Cancel the task that serves the request when the client disconnects; ``disconnected`` is then True.
 
-    Most answers come before anybody could care: whether the client is still there is looked at a little later.
+    Create it in that task. Most responses come first, so watching the client starts a little later.
     """
 
     def __init__(self, receive: Any) -> None:
-        self.left = False
+        self.disconnected = False
         self._receive = receive
         self._task = asyncio.current_task()
         self._later: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def body(self) -> bytes | AsyncIterator[bytes] | None:
-        """The body: None where there is none, bytes where it came at once, else its parts. Raises ClientLeft.
+        """Return None if there is no body, bytes if it came immediately, else its parts.
 
-        Parts may begin with an empty one: what is late is not waited for, as it may be refused by its head alone.
+        The first part may be empty: a late body is not awaited, since the instance may refuse the head alone.
+
+        Raises: ClientDisconnected.
         """
         try:
-            async with asyncio.timeout(_UNHURRIED_SECONDS):
+            async with asyncio.timeout(_GRACE_SECONDS):
                 message = await self._receive()
         except TimeoutError:
             return self._parts(b"")
         if message["type"] == "http.disconnect":
-            self.left = True
-            raise ClientLeft
+            self.disconnected = True
+            raise ClientDisconnected
         if message["more_body"]:
             return self._parts(message["body"])
-        self._later = asyncio.get_running_loop().call_later(_UNHURRIED_SECONDS, self._look)
+        self._later = asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._start_watching)
         return message["body"] or None
 
-    def forget(self) -> None:
-        """Look after the client no more."""
+    def close(self) -> None:
+        """Stop watching the client."""
         if self._later is not None:
             self._later.cancel()
         if self._watch is not None:
@@ -56,23 +58,23 @@ class Downstream:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self._leave()
-                raise ClientLeft  # a plain end would pass for the end of the body
+                self._disconnect()
+                raise ClientDisconnected  # returning would look like the end of the body
             if message["body"]:
                 yield message["body"]
             if not message["more_body"]:
                 break
-        self._look()
+        self._start_watching()
 
-    def _look(self) -> None:
-        self._watch = asyncio.create_task(self._await_leave())
+    def _start_watching(self) -> None:
+        self._watch = asyncio.create_task(self._await_disconnect())
 
-    async def _await_leave(self) -> None:
+    async def _await_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._leave()
+        self._disconnect()
 
-    def _leave(self) -> None:
-        self.left = True
+    def _disconnect(self) -> None:
+        self.disconnected = True
         if self._task is not None:
             self._task.cancel()

@@ -1,4 +1,4 @@
-"""Which header fields cross the manager, and which it writes itself."""
+"""The header fields that pass through the manager, and those it writes itself."""
 
 from __future__ import annotations
 
@@ -27,67 +27,65 @@ _OF_CONNECTION: Final = frozenset(
         b"upgrade",
     }
 )  # RFC 9110, section 7.6.1
-_NOT_HANDED_ON: Final = _OF_CONNECTION | {b"content-length", b"expect", b"forwarded", b"via", b"x-real-ip"}
-_NOT_HANDED_BACK: Final = _OF_CONNECTION | {b"date"}
-_OUR_PREFIX: Final = b"x-forwarded-"
-_KEPT: Final = frozenset({b"host"})  # a request cannot do without it, whatever Connection lists
+_DROPPED_FROM_REQUEST: Final = _OF_CONNECTION | {b"content-length", b"expect", b"forwarded", b"via", b"x-real-ip"}
+_DROPPED_FROM_RESPONSE: Final = _OF_CONNECTION | {b"date"}
+_FORWARDED_PREFIX: Final = b"x-forwarded-"
+_REQUIRED: Final = frozenset({b"host"})  # passes even if Connection lists it
 _VIA: Final = "1.1 crm-manager"  # RFC 9110, section 7.6.3
 _SCHEMES: Final = (b"http", b"https")
 _BODILESS: Final = frozenset({204, 304})
 
 
 def of_request(fields: Sequence[tuple[bytes, bytes]], *, source: str | None, scheme: str) -> CIMultiDict[str]:
-    """The header fields for the upstream: the client's own, then who the client is (``source``, or nothing of it).
+    """Return the header fields for the upstream: the client's, then its address (``source``) if it is known.
 
-    Fields of the connection, those that Connection lists and those by which proxies speak to instances stay behind:
-    what an instance reads of them comes from here. Raises MalformedRequest where a value is not UTF-8.
+    Fields of the connection, those that Connection lists and those of proxies are removed: an instance must be able
+    to believe what it reads in them.
+
+    Raises: MalformedRequest if a value is not UTF-8.
     """
-    left_out = _NOT_HANDED_ON | _listed(fields)
+    dropped = _DROPPED_FROM_REQUEST | _listed(fields)
     try:
-        made = [
+        passed = [
             (name.decode("ascii"), value.decode())
             for name, value in fields
-            if name not in left_out and not name.startswith(_OUR_PREFIX)
+            if name not in dropped and not name.startswith(_FORWARDED_PREFIX)
         ]
         via = [value.decode() for name, value in fields if name == b"via"]
     except UnicodeDecodeError:
-        raise MalformedRequest("The value of a header field is not UTF-8; escape what it holds.") from None
+        raise MalformedRequest("The value of a header field is not UTF-8. Escape it.") from None
     if source is not None:
-        made.append(("x-forwarded-for", source))
-    made.append(("x-forwarded-proto", scheme))
-    made.append(("via", ", ".join([*via, _VIA])))
-    return CIMultiDict(made)
+        passed.append(("x-forwarded-for", source))
+    passed.append(("x-forwarded-proto", scheme))
+    passed.append(("via", ", ".join([*via, _VIA])))
+    return CIMultiDict(passed)
 
 
 def of_answer(status: int, fields: Fields) -> list[tuple[bytes, bytes]]:
-    """The header fields for the client; the server writes the date and the framing itself."""
+    """Return the header fields for the client; the server writes the date and the framing itself."""
     lower = [(name.lower(), value) for name, value in fields]
-    left_out = _NOT_HANDED_BACK | _listed(lower)
-    if status in _BODILESS:  # a length there is of a body that does not come; the server would wait for it
-        left_out |= {b"content-length"}
-    return [field for field in lower if field[0] not in left_out]
+    dropped = _DROPPED_FROM_RESPONSE | _listed(lower)
+    if status in _BODILESS:  # the server would wait for the body that the length announces
+        dropped |= {b"content-length"}
+    return [field for field in lower if field[0] not in dropped]
 
 
 def scheme_of(scope: Any, proxies: Sequence[Network]) -> str:
-    """How the client came: what a trusted proxy says of it, else how it came here."""
+    """Return the client's scheme: as a trusted proxy states it, else that of the connection."""
     if proxies and within(peer_of(scope), proxies):
-        told = value_of(scope["headers"], b"x-forwarded-proto")
-        if told in _SCHEMES:
-            return told.decode("ascii")
+        forwarded = value_of(scope["headers"], b"x-forwarded-proto")
+        if forwarded in _SCHEMES:
+            return forwarded.decode("ascii")
     return str(scope["scheme"])
 
 
 def value_of(fields: Fields, name: bytes) -> bytes | None:
-    """The last value of a field; None where it is absent."""
-    found = None
-    for each, value in fields:
-        if each == name:
-            found = value
-    return found
+    """Return the last value of a field; None if it is absent."""
+    return next((value for each, value in reversed(list(fields)) if each == name), None)
 
 
 def _listed(fields: Fields) -> frozenset[bytes]:
     options = [value for name, value in fields if name == b"connection"]
     if not options:
         return frozenset()
-    return frozenset(option.strip().lower() for option in b",".join(options).split(b",")) - _KEPT
+    return frozenset(option.strip().lower() for option in b",".join(options).split(b",")) - _REQUIRED

@@ -1,4 +1,4 @@
-"""The health of upstreams: each is asked for /readyz again and again."""
+"""The health of upstreams: each is checked at /readyz every second."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import aiohttp
 from crm_core.manager.upstream import Upstream, reason_of
 
 INTERVAL_SECONDS: Final = 1.0
-PATIENCE_SECONDS: Final = 2.0
+PROBE_TIMEOUT_SECONDS: Final = 2.0
 
 
-async def tend(upstream: Upstream) -> None:
-    """Probe an upstream until it is retired; then let its last request finish, and close it."""
+async def monitor(upstream: Upstream) -> None:
+    """Check an upstream until it is retired; then wait for its requests and close it."""
     try:
         while not upstream.retired.is_set():
             await probe(upstream)
@@ -29,16 +29,16 @@ async def tend(upstream: Upstream) -> None:
 
 
 async def probe(upstream: Upstream) -> None:
-    """Ask once and note the outcome."""
+    """Check once and record the outcome."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            answer = await upstream.ask("GET", "/readyz")
+        async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+            answer = await upstream.request("GET", "/readyz")
             async with answer:
                 await answer.read()
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        upstream.fails(f"/readyz: {reason_of(error)}")
+        upstream.record_failure(f"/readyz: {reason_of(error)}")
         return
     if answer.status == HTTPStatus.OK:
-        upstream.works()
+        upstream.mark_up()
     else:
-        upstream.fails(f"/readyz answered {answer.status}")
+        upstream.record_failure(f"/readyz answered {answer.status}")

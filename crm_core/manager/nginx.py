@@ -18,7 +18,7 @@ from crm_core.errors import (
     MisdirectedInstance,
     NotFound,
 )
-from crm_core.manager.limits import MOST_IN_FLIGHT, RETRY_SECONDS, Patience
+from crm_core.manager.limits import MAX_IN_FLIGHT, RETRY_SECONDS, Timeouts
 from crm_core.settings import InstancesSettings, UpstreamAddress
 
 _TEMPLATE: Final = Path(__file__).parent / "templates" / "nginx.conf"
@@ -27,14 +27,14 @@ _ERRORS: Final[tuple[tuple[str, CrmError], ...]] = (
     ("404", NotFound("There is nothing at this address. Instances are at /i/{instance}/.")),
     ("405", MethodNotAllowed()),
     ("414 431 494", HeadTooLarge("The request head is too large.")),
-    ("421", MisdirectedInstance("No instance of this code is served here.")),
+    ("421", MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")),
     ("502 503", InstanceUnavailable("The instance cannot be reached.", retry_after=RETRY_SECONDS)),
     ("504", InstanceTimeout("The instance did not answer in time.")),
 )
 
 
 def rendered(settings: InstancesSettings) -> str:
-    """The configuration: an ``upstream`` for each instance and one ``server``, for nginx's http context."""
+    """Return an ``upstream`` for each instance and one ``server``, for nginx's http context."""
     template = jinja2.Template(
         _TEMPLATE.read_text(encoding="utf-8"),
         trim_blocks=True,
@@ -45,8 +45,8 @@ def rendered(settings: InstancesSettings) -> str:
     text: str = template.render(
         listen=settings.listen,
         instances=[(code, [_server(each) for each in upstreams]) for code, upstreams in settings.instances.items()],
-        most=MOST_IN_FLIGHT,
-        patience=Patience(),
+        most=MAX_IN_FLIGHT,
+        timeouts=Timeouts(),
         proxies=settings.trusted_proxies,
         errors=pages,
         pages=[page for _, page in pages],
@@ -59,14 +59,6 @@ def _server(upstream: UpstreamAddress) -> dict[str, Any]:
 
 
 def _page(error: CrmError) -> dict[str, Any]:
-    """What an internal location answers; nginx fills in the request id."""
-    members = {
-        "type": "about:blank",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "code": error.code,
-        "request_id": "$request_id",
-    }
-    body = msgspec.json.encode(members).decode()
+    """Return the response of an internal location; nginx fills in the request id."""
+    body = msgspec.json.encode(error.problem("$request_id")).decode()
     return {"code": error.code, "status": error.status, "retry_after": error.retry_after, "body": body}

@@ -1,4 +1,4 @@
-"""One request carried to an upstream, and its answer carried back."""
+"""Forwards a request to an upstream, and its response back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from crm_core.errors import CrmError, InstanceTimeout, InstanceUnavailable
 from crm_core.manager import fields
 from crm_core.manager.client import Downstream
-from crm_core.manager.limits import RETRY_SECONDS, Patience
+from crm_core.manager.limits import RETRY_SECONDS, Timeouts
 from crm_core.manager.upstream import Upstream, log, reason_of
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, section 9.2.1
@@ -23,7 +23,7 @@ _UNREACHED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutErro
 
 @dataclass(frozen=True, slots=True)
 class RelayedRequest:
-    """What goes to an upstream."""
+    """A request as it goes to an upstream."""
 
     method: str
     target: str
@@ -32,30 +32,32 @@ class RelayedRequest:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it may go to another upstream although one may have had it."""
+        """Whether it may go to another upstream after one may have received it."""
         return self.method in _SAFE and self.body is None
 
 
 class Relay:
-    """Carries requests. Event streams are let go at ``end_streams``: their clients come again by themselves."""
+    """Forwards requests until ``end_streams`` ends the event streams, whose clients reconnect by themselves."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
         self._streams: set[asyncio.Task[Any]] = set()
         self._ending = False
 
     def end_streams(self) -> None:
-        """Finish all event streams, now and from now on."""
+        """End all event streams, present and future."""
         self._ending = True
         for task in self._streams:
             task.cancel()
 
-    async def carry(
+    async def forward(
         self, request: RelayedRequest, upstreams: Iterable[Upstream], client: Downstream, send: Any
     ) -> None:
-        """Carry a request to the first upstream that takes it. Raises InstanceUnavailable or InstanceTimeout.
+        """Forward a request to the first upstream that accepts it.
 
-        The next upstream is tried where nothing of the request can have reached the one before, or where it is safe.
+        The next one is tried if nothing of the request can have reached the one before, or if repeating it is safe.
+
+        Raises: InstanceUnavailable, InstanceTimeout.
         """
         refusal: CrmError | None = None
         for upstream in upstreams:
@@ -64,8 +66,8 @@ class Relay:
             with upstream:
                 try:
                     answer = await self._ask(upstream, request)
-                except _Passed as passed:
-                    refusal = passed.error
+                except _TryNext as attempt:
+                    refusal = attempt.error
                     continue
                 try:
                     await self._return(answer, upstream, client, send)
@@ -73,28 +75,33 @@ class Relay:
                     answer.close()
                 return
         raise refusal or InstanceUnavailable(
-            "No process of this instance takes requests now: they are drained, or have too many.",
+            "No upstream of this instance accepts requests now: all are drained or have too many. Try again.",
             retry_after=RETRY_SECONDS,
         )
 
     async def _ask(self, upstream: Upstream, request: RelayedRequest) -> aiohttp.ClientResponse:
-        """The answer, its head complete. Raises _Passed where another upstream may be tried, else CrmError."""
+        """Return the response once its head is complete.
+
+        Raises: _TryNext if another upstream may be tried, else CrmError.
+        """
         try:
-            async with asyncio.timeout(self._patience.answer):
-                answer = await upstream.ask(request.method, request.target, headers=request.headers, data=request.body)
+            async with asyncio.timeout(self._timeouts.answer):
+                answer = await upstream.request(
+                    request.method, request.target, headers=request.headers, data=request.body
+                )
         except _UNREACHED as error:
-            upstream.fails(reason_of(error))
-            raise _Passed(_unavailable("The instance cannot be reached.")) from error
+            upstream.record_failure(reason_of(error))
+            raise _TryNext(_unavailable("The instance cannot be reached.")) from error
         except TimeoutError:
-            upstream.fails(f"{request.method} had no answer within {self._patience.answer:g} s", down=False)
-            raise InstanceTimeout(f"The instance did not answer within {self._patience.answer:g} seconds.") from None
+            upstream.record_failure(f"{request.method} had no answer within {self._timeouts.answer:g} s", down=False)
+            raise InstanceTimeout(f"The instance did not answer within {self._timeouts.answer:g} seconds.") from None
         except (aiohttp.ClientError, OSError) as error:
-            upstream.fails(reason_of(error), down=False)
-            told = _unavailable(
-                "The instance closed the connection before it answered; whether it did what was asked is not known."
+            upstream.record_failure(reason_of(error), down=False)
+            unknown = _unavailable(
+                "The instance closed the connection before it answered. It may have carried out the request."
             )
-            raise _Passed(told) if request.repeatable else told from error
-        upstream.works()
+            raise _TryNext(unknown) if request.repeatable else unknown from error
+        upstream.mark_up()
         return answer
 
     async def _return(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Any) -> None:
@@ -106,7 +113,7 @@ class Relay:
             await self._pass(answer, upstream, send)
 
     async def _stream(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Any) -> None:
-        """Carry events, which may be rare; an end by ``end_streams`` is told as the stream's."""
+        """Pass events, which may be rare; ``end_streams`` ends the body like the instance's own end would."""
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)
@@ -115,16 +122,16 @@ class Relay:
                 await self._pass(answer, upstream, send, rare=True)
                 return
         except asyncio.CancelledError:
-            if client.left or not self._ending:
+            if client.disconnected or not self._ending:
                 raise
         finally:
             self._streams.discard(task)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pass(self, answer: aiohttp.ClientResponse, upstream: Upstream, send: Any, *, rare: bool = False) -> None:
-        """Hand on the body's parts, ``rare`` ones too; where it breaks off, so does what the client gets."""
+        """Pass the body's parts, however ``rare``; if the body breaks off, so does the client's."""
         content = answer.content
-        waits = ended = False  # what is at hand goes first, if only nothing: the head waits for it
+        waits = ended = False  # the first part may be empty: the head is sent with it, without waiting for more
         while not ended:
             try:
                 part = await self._part(content) if waits else content.read_nowait()
@@ -140,24 +147,24 @@ class Relay:
             await send({"type": "http.response.body", "body": part, "more_body": not ended})
 
     async def _part(self, content: aiohttp.StreamReader) -> bytes:
-        async with asyncio.timeout(self._patience.part):
+        async with asyncio.timeout(self._timeouts.part):
             return await content.readany()
 
 
 def _connected(answer: aiohttp.ClientResponse) -> bool:
-    """Whether more may come; aiohttp does not wake a reader whose connection it closed over a malformed chunk."""
+    """Whether more may come: aiohttp does not wake the reader if it closed the connection over a malformed chunk."""
     connection = answer.connection
     return connection is not None and connection.protocol is not None and connection.protocol.is_connected()
 
 
 def _cut_off(upstream: Upstream, error: Exception) -> None:
     what = f"an answer broke off: {reason_of(error)}"
-    upstream.fails(what, down=False)
+    upstream.record_failure(what, down=False)
     log.warning("answer_cut_off", upstream=str(upstream.address), error=what)
 
 
-class _Passed(Exception):
-    """This upstream had nothing of the request, or may have it again; ``error`` is for when no other takes it."""
+class _TryNext(Exception):
+    """Another upstream may be tried; ``error`` is the response if none accepts the request."""
 
     def __init__(self, error: CrmError) -> None:
         self.error = error

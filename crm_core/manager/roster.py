@@ -1,4 +1,4 @@
-"""instances.yaml kept in force while it is edited."""
+"""instances.yaml, applied while it is edited."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from crm_core.manager.limits import Patience
+from crm_core.manager.limits import Timeouts
 from crm_core.manager.routes import Routes
 from crm_core.manager.upstream import log
 from crm_core.model import times
@@ -18,26 +18,29 @@ from crm_core.settings.reload import POLL_SECONDS
 
 
 class InstanceRoster:
-    """The settings in force and the routes made of them. Raises SetupError where the file does not load at first."""
+    """The current settings and their routes.
 
-    def __init__(self, path: Path, patience: Patience, now: Callable[[], datetime]) -> None:
+    Raises: SetupError if the file does not load at the start.
+    """
+
+    def __init__(self, path: Path, timeouts: Timeouts, now: Callable[[], datetime]) -> None:
         self._file = Watched(path, lambda: load_instances(path), now)
         self._listen = self._file.value.listen
-        self._touched = asyncio.Event()
-        self.routes = Routes(patience, now)
+        self._wake = asyncio.Event()
+        self.routes = Routes(timeouts, now)
 
     @property
     def settings(self) -> InstancesSettings:
-        """What the file says."""
+        """The settings of the last file that loaded."""
         return self._file.value
 
-    def hurry(self) -> None:
-        """Load the file at once, touched or not; what SIGHUP does."""
-        self._touched.set()
+    def reload(self) -> None:
+        """Load the file immediately, edited or not, as SIGHUP does."""
+        self._wake.set()
 
     @asynccontextmanager
-    async def in_force(self) -> AsyncIterator[None]:
-        """Keep the routes as the file says."""
+    async def active(self) -> AsyncIterator[None]:
+        """Apply the file and each edit of it."""
         self.routes.apply(self.settings)
         polling = asyncio.create_task(self._poll())
         try:
@@ -46,13 +49,13 @@ class InstanceRoster:
             polling.cancel()
             await self.routes.close()
 
-    def told(self) -> dict[str, Any]:
-        """What operators see: the instances, and whether the newest edit is in force."""
+    def report(self) -> dict[str, Any]:
+        """Return the instances, and whether the newest edit is in effect, for operators."""
         error = self._file.error
         if error is None and self.settings.listen != self._listen:
-            error = f"listen: still {self._listen}; a change takes a restart"
+            error = f"listen: still {self._listen}; restart the manager to change it"
         return {
-            "instances": self.routes.told(),
+            "instances": self.routes.report(),
             "roster": {"loaded_at": times.to_wire(self._file.loaded_at), "error": error},
         }
 
@@ -60,9 +63,9 @@ class InstanceRoster:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
-                    await self._touched.wait()
-            force = self._touched.is_set()
-            self._touched.clear()
+                    await self._wake.wait()
+            force = self._wake.is_set()
+            self._wake.clear()
             before = self._file.error
             if await asyncio.to_thread(self._file.poll, force=force):
                 self.routes.apply(self.settings)

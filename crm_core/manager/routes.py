@@ -1,4 +1,4 @@
-"""The instances in force: which upstreams serve which code, exchanged as a whole when the file is edited."""
+"""The upstreams of each instance code, replaced as a whole when the file is edited."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from crm_core.manager.health import tend
-from crm_core.manager.limits import Patience
+from crm_core.manager.health import monitor
+from crm_core.manager.limits import Timeouts
 from crm_core.manager.upstream import Upstream
 from crm_core.settings import InstancesSettings
 
@@ -21,7 +21,7 @@ class Instance:
         self._turn = 0
 
     def order(self) -> Sequence[Upstream]:
-        """The upstreams to try: those that are up first, the least busy first, equals in turns."""
+        """Return the upstreams to try: those not down first, then the least busy, equals in turns."""
         if len(self.upstreams) == 1:
             return self.upstreams
         self._turn += 1
@@ -31,22 +31,22 @@ class Instance:
 
 
 class Routes:
-    """Each instance by its code. Upstreams that stay in the file keep their connections and their state."""
+    """Instances by code. Upstreams that stay in the file keep their connections and their state."""
 
-    def __init__(self, patience: Patience, now: Callable[[], datetime]) -> None:
-        self._patience = patience
+    def __init__(self, timeouts: Timeouts, now: Callable[[], datetime]) -> None:
+        self._timeouts = timeouts
         self._now = now
         self._instances: Mapping[str, Instance] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def apply(self, settings: InstancesSettings) -> None:
-        """Let other settings come into force; requests under way on upstreams that are gone finish there."""
+        """Replace the settings; requests in progress at removed upstreams finish there."""
         known = {str(each.address): each for one in self._instances.values() for each in one.upstreams}
         fresh: dict[str, Instance] = {}
         for code, addresses in settings.instances.items():
             upstreams = []
             for address in addresses:
-                upstream = known.pop(str(address), None) or self._begun(Upstream(address, self._patience, self._now))
+                upstream = known.pop(str(address), None) or self._started(Upstream(address, self._timeouts, self._now))
                 upstream.drained = address.drained
                 upstreams.append(upstream)
             fresh[code] = Instance(upstreams)
@@ -55,13 +55,13 @@ class Routes:
             left.retired.set()
 
     def find(self, code: str) -> Instance | None:
-        """The instance of a code."""
+        """Return the instance of a code."""
         return self._instances.get(code)
 
-    def told(self) -> list[dict[str, Any]]:
-        """What operators see."""
+    def report(self) -> list[dict[str, Any]]:
+        """Return the state of each upstream, for operators."""
         return [
-            {"instance": code, "upstreams": [each.told() for each in instance.upstreams]}
+            {"instance": code, "upstreams": [each.report() for each in instance.upstreams]}
             for code, instance in self._instances.items()
         ]
 
@@ -71,8 +71,8 @@ class Routes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _begun(self, upstream: Upstream) -> Upstream:
-        task = asyncio.create_task(tend(upstream))
+    def _started(self, upstream: Upstream) -> Upstream:
+        task = asyncio.create_task(monitor(upstream))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return upstream

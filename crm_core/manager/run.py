@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from crm_core.manager.app import Manager
-from crm_core.manager.limits import Patience
+from crm_core.manager.limits import Timeouts
 from crm_core.manager.relay import Relay
 from crm_core.manager.roster import InstanceRoster
 from crm_core.server.connection import Deadlines
@@ -22,25 +22,26 @@ async def manage(
     ready: Callable[[str], None],
     now: Callable[[], datetime],
     new_request_id: Callable[[], str],
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
     deadlines: Deadlines | None = None,
 ) -> None:
-    """Serve the instances of a file (instances.yaml) until SIGTERM or SIGINT, then finish what is in flight.
+    """Serve the instances of a file (instances.yaml) until SIGTERM or SIGINT, then finish requests in progress.
 
-    ``ready`` gets the address once requests are accepted. Raises SetupError with what is wrong with the file, or
-    where the address cannot be had. Needs the main thread.
+    ``ready`` gets the address once requests are accepted. Needs the main thread.
+
+    Raises: SetupError if the file does not load or the address cannot be used.
     """
     _open_files()
-    patience = patience or Patience()
-    roster = InstanceRoster(path, patience, now)
-    relay = Relay(patience)
+    timeouts = timeouts or Timeouts()
+    roster = InstanceRoster(path, timeouts, now)
+    relay = Relay(timeouts)
     await serve(
         Manager(roster, relay, new_request_id),
         listen=str(roster.settings.listen),
         ready=ready,
         deadlines=deadlines,
         on_stop=relay.end_streams,
-        on_hangup=roster.hurry,
+        on_hangup=roster.reload,
         new_request_id=new_request_id,
     )
 

@@ -1,4 +1,4 @@
-"""One process that serves an instance: the connections to it, and what is known of its health."""
+"""One process that serves an instance: the connections to it, and its health."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from crm_core.manager.limits import MOST_IN_FLIGHT, Patience
+from crm_core.manager.limits import MAX_IN_FLIGHT, Timeouts
 from crm_core.model import times
 from crm_core.server_log import ServerLog
 from crm_core.settings import UpstreamAddress as Address
@@ -28,19 +28,19 @@ State = Literal["unknown", "up", "down"]
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """The last thing that went wrong with an upstream."""
+    """The last error of an upstream."""
 
     at: datetime
     what: str
 
 
 class Upstream:
-    """An address of instances.yaml in use; a context while a request is on its way to it.
+    """An address of instances.yaml in use; a context manager that counts a request in progress.
 
     Needs a running event loop; ``close`` ends its connections.
     """
 
-    def __init__(self, address: Address, patience: Patience, now: Callable[[], datetime]) -> None:
+    def __init__(self, address: Address, timeouts: Timeouts, now: Callable[[], datetime]) -> None:
         self.address = address
         self.drained = address.drained
         self.in_flight = 0
@@ -51,21 +51,21 @@ class Upstream:
         self._idle = asyncio.Event()
         self._idle.set()
         self._now = now
-        self._session = _session(address, patience)
+        self._session = _session(address, timeouts)
         self._origin = address.url or "http://localhost"
 
     @property
     def open(self) -> bool:
-        """Whether it may be given a request."""
-        return not self.drained and not self.retired.is_set() and self.in_flight < MOST_IN_FLIGHT
+        """Whether it accepts a request."""
+        return not self.drained and not self.retired.is_set() and self.in_flight < MAX_IN_FLIGHT
 
-    async def ask(self, method: str, target: str, **options: Any) -> aiohttp.ClientResponse:
-        """Send a request for a target that goes out as it is; the answer's head has come when this returns."""
+    async def request(self, method: str, target: str, **options: Any) -> aiohttp.ClientResponse:
+        """Send a request with the target unchanged, and return when the response's head is complete."""
         url = URL(self._origin + target, encoded=True)
         return await self._session.request(method, url, allow_redirects=False, **options)
 
     def __enter__(self) -> None:
-        """Count a request in flight."""
+        """Count a request in progress."""
         self.in_flight += 1
         self._idle.clear()
 
@@ -75,28 +75,28 @@ class Upstream:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Wait until no request is in flight."""
+        """Wait until no request is in progress."""
         await self._idle.wait()
 
     async def close(self) -> None:
         """End its connections."""
         await self._session.close()
 
-    def works(self) -> None:
-        """Note that it answered."""
+    def mark_up(self) -> None:
+        """Record that it answered."""
         if self.state != "up":
             log.info("upstream_up", upstream=str(self.address))
-            self._turn("up")
+            self._change("up")
 
-    def fails(self, what: str, *, down: bool = True) -> None:
-        """Note what went wrong; ``down``: it is asked last until it works again."""
+    def record_failure(self, what: str, *, down: bool = True) -> None:
+        """Record an error; with ``down`` it is used last until it works again."""
         self.last_failure = Failure(self._now(), what)
         if down and self.state != "down":
             log.warning("upstream_down", upstream=str(self.address), error=what)
-            self._turn("down")
+            self._change("down")
 
-    def told(self) -> dict[str, Any]:
-        """What operators see of it."""
+    def report(self) -> dict[str, Any]:
+        """Return its state, for operators."""
         failure = self.last_failure
         return {
             "upstream": str(self.address),
@@ -106,13 +106,13 @@ class Upstream:
             "last_error": {"at": times.to_wire(failure.at), "what": failure.what} if failure else None,
         }
 
-    def _turn(self, state: State) -> None:
+    def _change(self, state: State) -> None:
         self.state = state
         self.since = self._now()
 
 
 def reason_of(error: BaseException) -> str:
-    """A failure to reach an upstream in one line, without addresses (those stand beside it)."""
+    """Return why an upstream could not be reached in one line, without its address, which is shown next to it."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name cannot be resolved"
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -124,18 +124,18 @@ def reason_of(error: BaseException) -> str:
     return f"its answer cannot be read ({type(error).__name__})"
 
 
-def _session(address: Address, patience: Patience) -> aiohttp.ClientSession:
+def _session(address: Address, timeouts: Timeouts) -> aiohttp.ClientSession:
     connector: aiohttp.BaseConnector
     if address.unix is not None:
-        connector = aiohttp.UnixConnector(str(address.unix), limit=0, keepalive_timeout=patience.keep)
+        connector = aiohttp.UnixConnector(str(address.unix), limit=0, keepalive_timeout=timeouts.idle)
     else:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=patience.keep)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=timeouts.idle)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_ADDED_BY_CLIENT,
         auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=patience.connect),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
         read_bufsize=_BUFFER,
         max_line_size=_HEAD_LIMIT,
         max_field_size=_HEAD_LIMIT,

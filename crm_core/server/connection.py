@@ -1,4 +1,4 @@
-"""One client's connection: uvicorn's httptools protocol with deadlines, limits and answers of our own."""
+"""One client's connection: uvicorn's httptools protocol with our deadlines, limits and error responses."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from uvicorn.server import ServerState
 
 from crm_core.errors import CrmError, HeadTooLarge, MalformedPath, MalformedRequest, RequestTimeout
 from crm_core.server import head
-from crm_core.server.answer import raw_problem
 from crm_core.server.cycle import Cycle, Outlet
+from crm_core.server.problem import raw_response
 
 _LINGER_BYTES: Final = 256 * 1024
 _HOP_FIELDS: Final = (b"connection", b"upgrade")
 
 
 class Deadlines(msgspec.Struct, frozen=True):
-    """Seconds a client may take: for a head from its first byte, for a body, between requests, to hear an end."""
+    """Seconds that a client has: for a head, for a body, between requests, and to read the last response."""
 
     head: float = 10.0
     body: float = 30.0
@@ -40,9 +40,9 @@ class _Phase(Enum):
 
 
 class ServerConnection(HttpToolsProtocol):
-    """What uvicorn lacks: a refused or late request is told as a problem and ends the connection.
+    """uvicorn's protocol, with a problem as the response to a refused or late request, after which it closes.
 
-    A timer is armed only for a message that did not arrive whole in one piece, so the common request costs none.
+    A timer runs only for a message that did not arrive in one piece, so most requests need none.
     """
 
     def __init__(
@@ -58,53 +58,53 @@ class ServerConnection(HttpToolsProtocol):
         self._new_request_id = new_request_id
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
-        self._turns = 0  # heads and messages completed: what came without a turn belongs to one head or one body
+        self._progress = 0  # completed heads and messages: bytes between two of them belong to one head or body
         self._raw = 0
         self._body = 0
         self._refusal: CrmError | None = None
         self._upgrading = False
-        self._running: Cycle | None = None
+        self._active: Cycle | None = None
         self._ended = False
 
     # The transport's calls
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Await a first request as long as a next one."""
+        """Wait for the first request as long as for any other."""
         super().connection_made(transport)
         self._outlet = Outlet(transport, self._end)
         self.timeout_keep_alive_task = self.loop.call_later(self._deadlines.idle, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whatever runs for this client, and drop what waits."""
+        """Notify the active request and drop the pipelined ones."""
         self._ended = True
         self._disarm()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         self.pipeline.clear()
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+        if self._active is not None and not self._active.response_complete:
+            self._active.disconnected = True
+            self._active.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; refuse what cannot be parsed in one way only."""
+        """Parse received bytes; refuse those that could be read in two ways."""
         if self._ended:
-            self._pour_away(len(data))
+            self._discard(len(data))
             return
         self._unset_keepalive_if_required()
-        turns = self._turns
+        progress = self._progress
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._read_without_upgrade(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError as error:
-            self._refuse(self._refusal or _understood(error))
+            self._refuse(self._refusal or _as_error(error))
             return
         if not self._ended:
-            self._watch(len(data) if turns == self._turns else 0)
+            self._check_progress(len(data) if progress == self._progress else 0)
 
     def shutdown(self) -> None:
-        """Begin to drain: an idle connection closes, a busy one after its answer."""
+        """Start to drain: close an idle connection now, a busy one after its response."""
         if not self._ended:
             super().shutdown()
 
@@ -116,13 +116,13 @@ class ServerConnection(HttpToolsProtocol):
         self._enter(_Phase.HEAD)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header field; trailers are dropped, or they would pass for header fields."""
+        """Store a header field; drop trailers, which must not count as header fields."""
         if self._phase is _Phase.HEAD:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Judge the head and start the application."""
-        self._turns += 1
+        """Check the head and start the application."""
+        self._progress += 1
         version, method = self.parser.get_http_version(), self.parser.get_method()
         self._refusal = head.refused(version, method, self.url, self.headers)
         if self._refusal is not None:
@@ -141,19 +141,19 @@ class ServerConnection(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
-        """Hand on a part of the body."""
+        """Pass on a part of the body."""
         self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request's body."""
         if not self._upgrading:
-            self._turns += 1
+            self._progress += 1
             self._enter(_Phase.IDLE)
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, if the connection does."""
+        """Continue with the next request, unless the connection has ended."""
         if not self._ended:
             super().on_response_complete()
 
@@ -171,7 +171,7 @@ class ServerConnection(HttpToolsProtocol):
     def _new_cycle(self, *, keep_alive: bool) -> Cycle:
         cycle = Cycle(
             scope=self.scope,
-            transport=self._outlet,  # type: ignore[arg-type]  # the part of a transport that a cycle uses
+            transport=self._outlet,  # type: ignore[arg-type]  # has the part of a transport that a cycle uses
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
@@ -186,11 +186,11 @@ class ServerConnection(HttpToolsProtocol):
         return cycle
 
     def _start_asgi_task(self, cycle: Any, app: ASGI3Application) -> None:
-        self._running = cycle
+        self._active = cycle
         super()._start_asgi_task(cycle, app)
 
     def _read_without_upgrade(self, rest: bytes) -> None:
-        """Read the request anew as if no upgrade had been offered (RFC 9110, section 7.8 lets a server do so).
+        """Parse the request again without its upgrade offer (RFC 9110, section 7.8 allows that).
 
         Java's client offers h2c with every request, also with a body, which the parser takes for the new protocol.
         """
@@ -209,30 +209,30 @@ class ServerConnection(HttpToolsProtocol):
         self._raw = self._body = 0
         self._disarm()
 
-    def _watch(self, received: int) -> None:
-        """Hold an unfinished message to its size and its deadline."""
+    def _check_progress(self, received: int) -> None:
+        """Enforce the size limit and the deadline of an incomplete message."""
         self._raw += received
         if self._phase is _Phase.HEAD and self._raw > head.HEAD_LIMIT:
             self._refuse(HeadTooLarge(f"The request head is over {head.HEAD_LIMIT} bytes."))
             return
         if self._phase is _Phase.BODY and self._raw > head.HEAD_LIMIT + 8 * self._body:
-            self._refuse(MalformedRequest("The body is nearly all framing: send it in larger chunks."))
+            self._refuse(MalformedRequest("The body is nearly all framing. Send it in larger chunks."))
             return
-        busy = self._running is not None and not self._running.response_complete
+        busy = self._active is not None and not self._active.response_complete
         if self._deadline is None and not (busy and self._phase is _Phase.IDLE):
             self._arm()
 
     def _arm(self) -> None:
         seconds = self._deadlines.body if self._phase is _Phase.BODY else self._deadlines.head
-        self._deadline = self.loop.call_later(seconds, self._late)
+        self._deadline = self.loop.call_later(seconds, self._on_deadline)
 
     def _disarm(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _late(self) -> None:
-        if self.flow.read_paused:  # it is the application that is slow, not the client
+    def _on_deadline(self) -> None:
+        if self.flow.read_paused:  # the application is slow, not the client
             self._arm()
             return
         part = "body" if self._phase is _Phase.BODY else "head"
@@ -240,30 +240,30 @@ class ServerConnection(HttpToolsProtocol):
         self._refuse(RequestTimeout(f"The request's {part} was not complete within {seconds:g} seconds."))
 
     def _refuse(self, error: CrmError) -> None:
-        """Tell the error and end the connection; an answer that is under way to an earlier request comes first."""
-        running = self._running
-        if running is not None and not running.response_complete:
+        """Respond with the error and end the connection, after a response in progress to an earlier request."""
+        active = self._active
+        if active is not None and not active.response_complete:
             self._disarm()
-            if self._phase is not _Phase.BODY or self.cycle is not running:
+            if self._phase is not _Phase.BODY or self.cycle is not active:
                 self.pipeline.clear()
-                self._ended_after(running)
+                self._end_after(active)
                 return
-            running.disconnected = True
-            running.message_event.set()
-            if running.response_started:
+            active.disconnected = True
+            active.message_event.set()
+            if active.response_started:
                 self._end()
                 return
-        self.transport.write(raw_problem(error, self._new_request_id(), self.server_state.default_headers))
+        self.transport.write(raw_response(error, self._new_request_id(), self.server_state.default_headers))
         self._end(linger=True)
 
-    def _ended_after(self, running: Cycle) -> None:
-        """Read no more and close when the running answer is out."""
-        running.keep_alive = False
+    def _end_after(self, active: Cycle) -> None:
+        """Stop reading, and close after the active response."""
+        active.keep_alive = False
         self.flow.pause_reading()
-        self.cycle = running
+        self.cycle = active
 
     def _end(self, *, linger: bool = False) -> None:
-        """Close; where the client may still be sending, let it read our last words before its bytes meet a reset."""
+        """Close; a client that may still be sending gets time to read the response before a reset discards it."""
         if self._ended or self.transport.is_closing():
             return
         self._ended = True
@@ -278,16 +278,16 @@ class ServerConnection(HttpToolsProtocol):
             self.transport.write_eof()
         self._deadline = self.loop.call_later(self._deadlines.linger, self.transport.close)
 
-    def _pour_away(self, size: int) -> None:
-        """Read on for a little; then let a client that still sends wait: a reset would take our last words from it."""
+    def _discard(self, size: int) -> None:
+        """Discard up to a limit, then stop reading: a reset would discard the response that the client has not read."""
         self._raw += size
         if self._raw > _LINGER_BYTES:
             self.flow.pause_reading()
 
 
-def _understood(error: httptools.HttpParserError) -> CrmError:
+def _as_error(error: httptools.HttpParserError) -> CrmError:
     if isinstance(error, httptools.HttpParserInvalidURLError):
-        return MalformedPath("The request's address holds a byte that must be escaped.")
+        return MalformedPath("The request's address contains a byte that must be escaped.")
     if isinstance(error, httptools.HttpParserCallbackError):
         return MalformedRequest("The request's address cannot be read.")
     return MalformedRequest(f"This is not well-formed HTTP: {error}.")

@@ -1,4 +1,4 @@
-"""Which request heads are refused although the parser takes them (RFC 9112, section 11.2: request smuggling)."""
+"""Request heads that are refused although the parser accepts them (RFC 9112, section 11.2: request smuggling)."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 def refused(version: str, method: bytes, url: bytes, headers: Headers) -> CrmError | None:
-    """Say why a complete head is refused, or None. ``headers`` are in order, their names in lower case.
+    """Return why a complete head is refused, or None. ``headers`` are in order, their names in lower case.
 
-    The parser itself (llhttp in its strict mode) refuses repeated or bad Content-Length, Content-Length beside
+    The parser itself (llhttp in its strict mode) refuses repeated or bad Content-Length, Content-Length with
     Transfer-Encoding, folded header fields, bare CR and LF, and white space before a colon.
     """
     size = len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
     if size > HEAD_LIMIT or len(headers) > HEADERS_LIMIT:
         return HeadTooLarge(f"The request head is over {HEAD_LIMIT} bytes or {HEADERS_LIMIT} header fields.")
     if version not in {"1.0", "1.1"}:
-        return MalformedRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        return MalformedRequest("Use HTTP/1.1 or HTTP/1.0.")
     if method == b"CONNECT":
-        return MalformedRequest("This is not a proxy: CONNECT is not offered.")
+        return MalformedRequest("CONNECT is not supported: this is not a proxy.")
     if b"#" in url:
-        return MalformedPath("A request's address holds no fragment.")
+        return MalformedPath("The request's address contains a fragment. Remove the part from # on.")
     return _framing(version, headers) or _host(version, url, headers)
 
 
 def _framing(version: str, headers: Headers) -> CrmError | None:
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and (version == "1.0" or codings != [b"chunked"]):
-        return MalformedRequest("The only Transfer-Encoding taken is a single chunked, in HTTP/1.1.")
+        return MalformedRequest("Transfer-Encoding must be a single chunked, in HTTP/1.1.")
     return None
 
 
 def _host(version: str, url: bytes, headers: Headers) -> CrmError | None:
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (not hosts and version == "1.1"):
-        return MalformedRequest("A request has exactly one Host header field.")
+        return MalformedRequest("Send exactly one Host header field.")
     if not url.startswith((b"/", b"*")):
         authority = url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
         if authority.lower() != (hosts[0].strip().lower() if hosts else authority.lower()):

@@ -12,41 +12,44 @@ from crm_core.errors import SetupError
 
 
 class Lifespan:
-    """Start and stop one application; a start that fails is told, never taken for an application without a lifespan."""
+    """Start and stop one application; a failed start is reported, never read as "no lifespan"."""
 
     def __init__(self, app: ASGI3Application) -> None:
         self._app = app
-        self._orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._answers: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from_app: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self.state: dict[str, Any] = {}
 
     async def start(self) -> None:
-        """Run the application's start; raises what it raised, or SetupError with what it told."""
+        """Run the application's start.
+
+        Raises: the application's own error, or SetupError with its message.
+        """
         asgi = {"version": "3.0", "spec_version": "2.0"}
         scope: Any = {"type": "lifespan", "asgi": asgi, "state": self.state}
-        run: Any = self._app(scope, self._orders.get, self._answers.put)  # type: ignore[arg-type]
+        run: Any = self._app(scope, self._to_app.get, self._from_app.put)  # type: ignore[arg-type]
         self._task = asyncio.ensure_future(run)
-        await self._ordered("startup")
+        await self._run_phase("startup")
 
     async def stop(self) -> None:
-        """Run the application's end; raises as ``start`` does."""
-        await self._ordered("shutdown")
+        """Run the application's end. Raises: as ``start``."""
+        await self._run_phase("shutdown")
         assert self._task is not None
         await self._task
 
-    async def _ordered(self, what: str) -> None:
+    async def _run_phase(self, phase: str) -> None:
         assert self._task is not None
-        await self._orders.put({"type": f"lifespan.{what}"})
-        answer = asyncio.ensure_future(self._answers.get())
+        await self._to_app.put({"type": f"lifespan.{phase}"})
+        answer = asyncio.ensure_future(self._from_app.get())
         await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             answer.cancel()
             self._task.result()
-            raise SetupError([f"the application ended its lifespan before its {what}"])
+            raise SetupError([f"the application ended its lifespan before its {phase}"])
         message = answer.result()
-        if message["type"] == f"lifespan.{what}.complete":
+        if message["type"] == f"lifespan.{phase}.complete":
             return
         await asyncio.gather(self._task, return_exceptions=True)
         lines = str(message.get("message") or "").splitlines()
-        raise SetupError(lines or [f"the application's {what} failed: see its log"])
+        raise SetupError(lines or [f"the application's {phase} failed; see its log"])

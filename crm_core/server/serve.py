@@ -30,7 +30,7 @@ _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine, as a rule one that awaits ``serve``, on a uvloop event loop."""
+    """Run a coroutine that awaits ``serve`` on a uvloop event loop."""
     return uvloop.run(main)
 
 
@@ -51,13 +51,12 @@ async def serve(
 ) -> None:
     """Serve ``app`` (ASGI 3 with lifespan) on ``listen`` until SIGTERM or SIGINT, then drain and return.
 
-    ``listen`` is ``host:port`` or ``unix:/path``; ``ready`` gets the address, ``http://host:port`` or
-    ``unix:/path``, once requests are accepted. At the signal nothing new is accepted, ``on_stop`` is called (to end
-    event streams, which would else hold the drain up), what is in flight has ``drain_seconds`` to finish, and the
-    application's lifespan ends; a second signal cuts the wait short. ``on_hangup`` is called at SIGHUP, which
-    without it is ignored.
+    ``listen`` is ``host:port`` or ``unix:/path``; ``ready`` gets the address, ``http://host:port`` or ``unix:/path``,
+    once requests are accepted. The signal closes the listener and calls ``on_stop`` (to end event streams, which would
+    delay the drain); requests in progress have ``drain_seconds`` to finish, then the application's lifespan ends. A
+    second signal ends the wait. ``on_hangup`` is called at SIGHUP, which is ignored without it. Needs the main thread.
 
-    Raises SetupError where the address cannot be had or the application does not start. Needs the main thread.
+    Raises: SetupError if the address cannot be used or the application does not start.
     """
     stop = _Stop()
     listener = bound(listen)
@@ -71,7 +70,7 @@ async def serve(
             try:
                 await _listen(servers, listener, connection)
                 gc.collect()
-                gc.freeze()  # what lives as long as the server is not looked at by the collector again
+                gc.freeze()  # the collector skips objects that live as long as the server
                 ready(listener.address)
                 await _until(stop, state)
                 for server in servers:
@@ -88,19 +87,19 @@ async def serve(
 
 
 class _Stop:
-    """How often it was asked to stop."""
+    """The request to stop; a second one is immediate."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.hurry = False
+        self.requested = asyncio.Event()
+        self.immediate = False
 
-    def ask(self) -> None:
-        self.hurry = self.asked.is_set()
-        self.asked.set()
+    def request(self) -> None:
+        self.immediate = self.requested.is_set()
+        self.requested.set()
 
 
 class _Signals:
-    """The signals' handlers while the server runs."""
+    """The signal handlers while the server runs."""
 
     def __init__(self, stop: _Stop, on_hangup: Callable[[], None] | None) -> None:
         self._stop = stop
@@ -109,7 +108,7 @@ class _Signals:
 
     def __enter__(self) -> None:
         for number in _STOP_SIGNALS:
-            self._loop.add_signal_handler(number, self._stop.ask)
+            self._loop.add_signal_handler(number, self._stop.request)
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup or (lambda: None))
 
     def __exit__(self, *_: object) -> None:
@@ -149,16 +148,16 @@ async def _listen(
 
 
 async def _until(stop: _Stop, state: ServerState) -> None:
-    """Wait for the stop; meanwhile the answers' date moves on (RFC 9110, section 6.6.1)."""
-    while not stop.asked.is_set():
+    """Wait for the stop and update the responses' date (RFC 9110, section 6.6.1)."""
+    while not stop.requested.is_set():
         _set_date(state)
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0 - time.time() % 1.0 + 0.001):
-                await stop.asked.wait()
+                await stop.requested.wait()
 
 
 def _set_date(state: ServerState) -> None:
-    # connections read it for every answer: one value a second, not one per request
+    # connections read it for every response: one value a second, not one per request
     state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
 
@@ -167,14 +166,14 @@ async def _drain(state: ServerState, seconds: float, stop: _Stop) -> None:
         connection.shutdown()
     end = asyncio.get_running_loop().time() + seconds
     while state.connections or state.tasks:
-        if stop.hurry or asyncio.get_running_loop().time() >= end:
-            await _cut(state)
+        if stop.immediate or asyncio.get_running_loop().time() >= end:
+            await _abort(state)
             return
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _cut(state: ServerState) -> None:
-    log.warning("the drain's time is over: %d requests are cut off", len(state.tasks))
+async def _abort(state: ServerState) -> None:
+    log.warning("the drain's deadline has passed; requests cut off: %d", len(state.tasks))
     for task in list(state.tasks):
         task.cancel()
     if state.tasks:

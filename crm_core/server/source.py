@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as proxies can be believed."""
+"""Where a request comes from, as far as trusted proxies say."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 
 
 def peer_of(scope: Any) -> str:
-    """The address at the other end of the connection, or ``unix``; ``scope`` is an ASGI scope."""
+    """Return the address at the other end of the connection, or ``unix``; ``scope`` is an ASGI scope."""
     client = scope.get("client")
     return plain_address(str(client[0])) or str(client[0]) if client else UNIX
 
 
 def source_of(scope: Any, proxies: Sequence[Network]) -> str | None:
-    """The rightmost address that is not a trusted proxy's: an address as text, ``unix``, or None where none is told.
+    """Return the rightmost address that is not a trusted proxy's, ``unix``, or None if it cannot be read.
 
-    What stands left of it in X-Forwarded-For anybody could have written.
+    Any client could have written the part of X-Forwarded-For to the left of it.
     """
     source: str | None = peer_of(scope)
     if not proxies or not within(source, proxies):
         return source
-    told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
-    for hop in reversed([hop.strip() for hop in told.split(",") if hop.strip()]):
+    hops = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
+    for hop in reversed([hop.strip() for hop in hops.split(",") if hop.strip()]):
         source = _bare(hop)
         if not within(source, proxies):
             return source
@@ -38,8 +38,8 @@ def source_of(scope: Any, proxies: Sequence[Network]) -> str | None:
 def is_operator(scope: Any, *, proxies: Sequence[Network], operators: Sequence[Network]) -> bool:
     """Whether a request comes from one of ``operators``.
 
-    One that was forwarded by a proxy that nobody trusts does not: the proxy's own address, loopback as a rule, would
-    pass the whole world for an operator.
+    A request that an untrusted proxy forwarded does not: by the proxy's own address, often loopback, every client
+    would be an operator.
     """
     forwarded = any(name in _FORWARDED for name, _ in scope["headers"])
     if forwarded and not within(peer_of(scope), proxies):
@@ -48,7 +48,7 @@ def is_operator(scope: Any, *, proxies: Sequence[Network], operators: Sequence[N
 
 
 def _bare(hop: str) -> str | None:
-    """An address without brackets and port; None where it is no address."""
+    """Return an address without brackets and port; None if it is not one."""
     if hop.startswith("["):
         hop = hop[1:].partition("]")[0]
     elif hop.count(":") == 1:

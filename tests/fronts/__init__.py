@@ -1,1 +1,1 @@
-"""What the tests of the manager and of nginx in its place share."""
+"""Shared by the tests of the manager and of nginx in its place."""

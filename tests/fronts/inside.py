@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from crm_core.manager.limits import Patience
+from crm_core.manager.limits import Timeouts
 from crm_core.manager.run import manage
 from crm_core.server.connection import Deadlines
 
@@ -47,12 +47,12 @@ def problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
     """Check that an answer is this problem and return its members."""
     assert answer.status == status, answer
     assert answer.value("content-type") == "application/problem+json"
-    told: dict[str, Any] = answer.json()
-    assert (told["status"], told["code"]) == (status, code)
-    assert told["title"]
-    assert told["detail"]
-    assert told["request_id"] == answer.value("x-request-id")
-    return told
+    members: dict[str, Any] = answer.json()
+    assert (members["status"], members["code"]) == (status, code)
+    assert members["title"]
+    assert members["detail"]
+    assert members["request_id"] == answer.value("x-request-id")
+    return members
 
 
 @dataclass
@@ -95,14 +95,14 @@ class Front:
             await asyncio.sleep(0.02)
         writer.write_eof()
         async with asyncio.timeout(10):
-            told = await reader.read()
+            received = await reader.read()
         writer.close()
-        return told
+        return received
 
     async def states(self) -> dict[str, str]:
         """The state of each upstream by its address."""
-        told = (await self.ask("/-/instances")).json()
-        return {each["upstream"]: each["state"] for one in told["instances"] for each in one["upstreams"]}
+        report = (await self.ask("/-/instances")).json()
+        return {each["upstream"]: each["state"] for one in report["instances"] for each in one["upstreams"]}
 
     async def until(self, address: str, state: str) -> None:
         """Wait until an upstream is in a state."""
@@ -112,8 +112,8 @@ class Front:
 
     async def in_flight(self) -> int:
         """How many requests are on their way to upstreams."""
-        told = (await self.ask("/-/instances")).json()
-        return sum(each["in_flight"] for one in told["instances"] for each in one["upstreams"])
+        report = (await self.ask("/-/instances")).json()
+        return sum(each["in_flight"] for one in report["instances"] for each in one["upstreams"])
 
     async def idle(self) -> None:
         """Wait until no request is on its way."""
@@ -122,7 +122,7 @@ class Front:
                 await asyncio.sleep(0.02)
 
     def write(self, instances: Mapping[str, Any], **more: Any) -> None:
-        """Write instances.yaml anew: a code to a list of addresses, or to all of its members."""
+        """Replace instances.yaml: a code to a list of addresses, or to all of its members."""
         write(self.file, LISTEN, instances, **more)
 
 
@@ -165,7 +165,7 @@ async def managing(
     folder: Path,
     instances: Mapping[str, Any],
     *,
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
     deadlines: Deadlines | None = None,
     **more: Any,
 ) -> AsyncIterator[Front]:
@@ -179,7 +179,7 @@ async def managing(
             ready=address.set_result,
             now=lambda: datetime.now(UTC),
             new_request_id=lambda: str(uuid.uuid4()),
-            patience=patience,
+            timeouts=timeouts,
             deadlines=deadlines,
         )
     )

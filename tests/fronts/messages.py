@@ -52,7 +52,7 @@ REFUSED = {
 
 ONE = {
     "a length that counts another request in": POST + LENGTH + b"Connection: close\r\n\r\n" + HIDDEN,
-    "chunks that hold another request": (
+    "chunks that contain another request": (
         POST + CHUNKED + b"Connection: close\r\n\r\n%x\r\n" % len(HIDDEN) + HIDDEN + b"\r\n0\r\n\r\n"
     ),
     "an upgrade to another protocol": (

@@ -130,7 +130,7 @@ async def _read_body(reader: asyncio.StreamReader, seen: Seen) -> None:
 async def upstream(
     respond: Respond = ok, where: str = "127.0.0.1:0", *, early: bool = False, ready: bytes = OK
 ) -> AsyncIterator[StandIn]:
-    """A stand-in that is there until the end of the block."""
+    """Run a stand-in until the end of the block."""
     made = await StandIn(respond=respond, early=early, ready=ready).start(where)
     try:
         yield made

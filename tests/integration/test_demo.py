@@ -24,43 +24,43 @@ def demo(folder: Path, port: int) -> subprocess.Popen[str]:
 
 
 def until_ready(running: subprocess.Popen[str]) -> str:
-    """What it printed until it said how to go on."""
+    """What it printed until its last line."""
     assert running.stdout is not None
-    said = ""
+    output = ""
     for line in running.stdout:
-        said += line
+        output += line
         if line.startswith("Ctrl-C"):
-            return said
-    raise AssertionError(said)
+            return output
+    raise AssertionError(output)
 
 
 @pytest.mark.slow
-def test_the_demo_is_pushed_to_and_goes_on_with_its_data(tmp_path: Path) -> None:
-    """It tells what was applied and refused, serves what it says, and a second start changes nothing that is there."""
+def test_the_demo_pushes_serves_and_continues_with_its_data(tmp_path: Path) -> None:
+    """It prints what was applied and refused, serves it, and a second start changes nothing."""
     port = free_port()
     with demo(tmp_path / "demo", port) as running:
-        said = until_ready(running)
-        assert "applied   combined version 2" in said
-        assert "401 signature_invalid" in said
-        base = re.search(r"workspace +(\S+)", said.split("Ready.")[1])
+        output = until_ready(running)
+        assert "applied   combined version 2" in output
+        assert "401 signature_invalid" in output
+        base = re.search(r"workspace +(\S+)", output.split("Ready.")[1])
         assert base is not None
         assert httpx.get(f"{base[1]}api/v1/bootstrap/public").json()["branding"]["title"] == "Nordwind Reisen"
         with demo(tmp_path / "demo", free_port()) as second:
             assert second.stdout is not None
-            assert "runs already (pid" in second.stdout.read()
+            assert "already running (pid" in second.stdout.read()
             assert second.wait() == 1
         assert f"127.0.0.1:{port}" in (tmp_path / "demo" / "config" / "instance.yaml").read_text()
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 0
     with demo(tmp_path / "demo", port) as again:
-        assert "goes on with what was pushed before" in until_ready(again)
+        assert "continues with earlier pushes" in until_ready(again)
         again.send_signal(signal.SIGTERM)
         assert again.wait(20) == 0
 
 
 @pytest.mark.slow
-def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    """Whoever answers there is not taken for the demo."""
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    """Another program on the port is not mistaken for the demo."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,4 +1,4 @@
-"""Many at once: twins over open sockets, and a flood in whose midst the platform's push is applied."""
+"""Concurrent requests: twins over open sockets, and a flood during which the platform's push is applied."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def answer(connection: socket.socket) -> tuple[int, dict[str, Any]]:
 
 
 def test_of_fifty_twins_released_together_one_is_applied(box: Box) -> None:
-    """The others are told of it, each is logged, the revision grows by one; after kill -9 it is a replay still."""
+    """The others are refused and logged, the revision grows by one; after kill -9 it is still a replay."""
     box.applied("branding", BRANDING)
     revision = box.health()["sections"]["branding"]["revision"]
     body = box.body("branding", {"title": "twin"})
@@ -66,37 +66,37 @@ def test_of_fifty_twins_released_together_one_is_applied(box: Box) -> None:
     for connection in connections:
         connection.close()
     assert Counter(status for status, _ in answers) == {200: 1, 409: TWINS - 1}
-    (applied,) = [told for status, told in answers if status == 200]
-    refused = [told for status, told in answers if status == 409]
-    assert {told["code"] for told in refused} == {"replayed_nonce"}
-    assert {told["original"]["request_id"] for told in refused} == {applied["request_id"]}
+    (applied,) = [body for status, body in answers if status == 200]
+    refused = [body for status, body in answers if status == 409]
+    assert {each["code"] for each in refused} == {"replayed_nonce"}
+    assert {each["original"]["request_id"] for each in refused} == {applied["request_id"]}
     assert applied["revision"] == revision + 1 == box.health()["sections"]["branding"]["revision"]
     entries = good(box.get("sync/log", nonce=headers["Sync-Nonce"], limit="500"))["items"]
-    assert {entry["request_id"] for entry in entries} == {told["request_id"] for _, told in answers}
+    assert {entry["request_id"] for entry in entries} == {body["request_id"] for _, body in answers}
     assert len(entries) == TWINS
     box.stop(signal.SIGKILL)
     box.start()
-    told = problem(box.push("branding", raw=body, headers=dict(headers)), 409, "replayed_nonce")
-    assert told["original"]["request_id"] == applied["request_id"]
+    replay = problem(box.push("branding", raw=body, headers=dict(headers)), 409, "replayed_nonce")
+    assert replay["original"]["request_id"] == applied["request_id"]
 
 
 def test_pushes_of_all_sections_at_once_equal_some_order(box: Box) -> None:
-    """Versions that race are applied or stale; each applied one is a revision of its own, and the last one stands."""
+    """Versions that race are applied or stale; each applied one is a revision, and the last one is current."""
     bodies = [box.body("branding", {"title": f"V{version}"}, version=version) for version in range(1, 31)]
-    told: list[Any] = []
+    results: list[Any] = []
 
     def push(body: bytes) -> None:
         with socket.create_connection(("127.0.0.1", box.port), 20) as connection:
             connection.sendall(request(box, body, box.sign("branding", body)))
-            told.append(answer(connection))
+            results.append(answer(connection))
 
     threads = [threading.Thread(target=push, args=(body,)) for body in bodies]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    applied = [one for status, one in told if status == 200]
-    assert {one["code"] for status, one in told if status != 200} <= {"stale_version"}
+    applied = [one for status, one in results if status == 200]
+    assert {one["code"] for status, one in results if status != 200} <= {"stale_version"}
     assert sorted(one["revision"] for one in applied) == list(range(1, len(applied) + 1))
     by_revision = sorted(applied, key=lambda one: one["revision"])
     assert [one["version"] for one in by_revision] == sorted(one["version"] for one in by_revision)
@@ -104,7 +104,7 @@ def test_pushes_of_all_sections_at_once_equal_some_order(box: Box) -> None:
 
 
 def pour(box: Box, wire: bytes, count: int, statuses: Counter[bytes]) -> None:
-    """Send a request many times over one connection, a batch at once, and count what comes back."""
+    """Send a request many times over one connection, in batches, and count the answers."""
     with socket.create_connection(("127.0.0.1", box.port), 60) as connection:
         for _ in range(count // _BATCH):
             connection.sendall(wire * _BATCH)
@@ -132,7 +132,7 @@ def memory(box: Box) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
-def test_a_flood_grows_nothing_and_locks_nobody_out(box: Box) -> None:
+def test_a_flood_grows_nothing_and_locks_no_one_out(box: Box) -> None:
     """20,000 unsigned pushes and 20,000 replays; in their midst, from the same address, the platform is served."""
     body = box.body("branding", BRANDING)
     signed = box.sign("branding", body)

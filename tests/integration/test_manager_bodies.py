@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_core.manager.limits import Patience
+from crm_core.manager.limits import Timeouts
 from crm_core.server.connection import Deadlines
 from fronts.inside import managing, problem, read_answer, read_chunk
 from fronts.standin import Seen, answering, upstream
@@ -67,12 +67,12 @@ async def test_expect_continue(tmp_path: Path) -> None:
 
 
 async def test_an_answer_before_the_bodys_end(tmp_path: Path) -> None:
-    """A refusal that the instance tells while reading reaches the client, and the rest is not carried."""
-    told = json.dumps({"code": "payload_too_large"}).encode()
+    """A refusal that the instance sends while reading reaches the client, and the rest is not carried."""
+    sent = json.dumps({"code": "payload_too_large"}).encode()
 
     async def refuse(seen: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(told) + told
+            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(sent) + sent
         )
         await writer.drain()
         writer.write_eof()
@@ -120,7 +120,7 @@ async def test_a_client_that_leaves_in_its_body(tmp_path: Path, framing: bytes) 
 
 
 async def test_a_client_that_leaves_while_waiting(tmp_path: Path) -> None:
-    """The instance learns at once that nobody waits for its answer any more."""
+    """The instance learns immediately that the client has disconnected."""
     asked = asyncio.Event()
 
     async def never(seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -139,7 +139,7 @@ async def test_a_client_that_leaves_while_waiting(tmp_path: Path) -> None:
 
 
 async def test_a_late_body(tmp_path: Path) -> None:
-    """A client that stops in its body is told so at its deadline, and the instance sees no request as whole."""
+    """A client that stops in its body gets 408 at its deadline, and the instance sees no complete request."""
     deadlines = Deadlines(head=0.3, body=0.3, linger=0.1)
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}, deadlines=deadlines) as front:
         reader, writer = await front.open()
@@ -167,19 +167,19 @@ async def test_an_answer_that_breaks_off(tmp_path: Path, framing: bytes, rest: b
         writer.write(rest)
         writer.close()
 
-    async with upstream(cut) as eu, managing(tmp_path, {"eu1": [eu.address]}, patience=Patience(part=0.3)) as front:
+    async with upstream(cut) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(part=0.3)) as front:
         reader, writer = await front.open()
         writer.write(b"GET /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n")
         with pytest.raises((asyncio.IncompleteReadError, ValueError)):
             await asyncio.wait_for(read_answer(reader), 5)
         assert await reader.read() == b""
         writer.close()
-        (told,) = (await front.ask("/-/instances")).json()["instances"][0]["upstreams"]
-        assert "broke off" in told["last_error"]["what"]
+        (state,) = (await front.ask("/-/instances")).json()["instances"][0]["upstreams"]
+        assert "broke off" in state["last_error"]["what"]
 
 
 async def test_an_answer_without_a_length(tmp_path: Path) -> None:
-    """An answer that ends with its connection comes whole, framed anew."""
+    """An answer that ends with its connection arrives complete, framed again."""
 
     async def until_close(seen: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.0 200 OK\r\n\r\nabc")
@@ -202,7 +202,7 @@ async def test_events_come_at_once(tmp_path: Path) -> None:
         writer.write(b"zz\r\n")
         writer.close()
 
-    async with upstream(events) as eu, managing(tmp_path, {"eu1": [eu.address]}, patience=Patience(part=0.2)) as front:
+    async with upstream(events) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(part=0.2)) as front:
         reader, writer = await front.open()
         writer.write(b"GET /i/eu1/t/n/api/v1/events HTTP/1.1\r\nHost: h\r\n\r\n")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
@@ -217,6 +217,6 @@ async def test_events_come_at_once(tmp_path: Path) -> None:
 
 
 async def test_answers_of_unreadable_form(tmp_path: Path) -> None:
-    """What is no HTTP answer is told as an instance that cannot be used."""
+    """Bytes that are no HTTP response make the instance unavailable."""
     async with upstream(answering(b"nonsense\r\n\r\n")) as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         problem(await front.ask("/i/eu1/x"), 502, "instance_unavailable")

@@ -22,8 +22,8 @@ def test_a_manager_says_where_it_serves_and_ends_cleanly(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("words", [("manager",), ("manager", "render", "nginx")])
-def test_mistakes_are_told(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """A file that is missing or wrong is told by line and column, exit code 1."""
+def test_mistakes_are_reported(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A missing or invalid file is reported by line and column, with exit code 1."""
     done = crm(*words, "--config", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("instances.yaml:1:1: the file is not there; looked for it at ")
@@ -36,7 +36,7 @@ def test_mistakes_are_told(tmp_path: Path, words: tuple[str, ...]) -> None:
     ]
 
 
-def test_an_address_in_use_is_told(tmp_path: Path) -> None:
+def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
     """A second manager on the same address says so and exits 1."""
     with manager(tmp_path, {"eu1": ["http://127.0.0.1:9"]}):
         done = crm("manager", "--config", tmp_path / "front")

@@ -25,8 +25,8 @@ UNITS = ["crm@.service", "crm-manager.service"]
 def test_units_are_well_formed_and_hardened(name: str) -> None:
     """Nothing is wrong with a unit but that this machine has no such program, and little exposed by it."""
     done = subprocess.run(["systemd-analyze", "verify", DEPLOY / name], capture_output=True, text=True, check=False)
-    told = [line for line in done.stderr.splitlines() if "/opt/crm/bin/crm is not executable" not in line]
-    assert [line for line in told if name.partition(".")[0].rstrip("@") in line] == []
+    warnings = [line for line in done.stderr.splitlines() if "/opt/crm/bin/crm is not executable" not in line]
+    assert [line for line in warnings if name.partition(".")[0].rstrip("@") in line] == []
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", DEPLOY / name],
         capture_output=True,
@@ -66,7 +66,7 @@ def test_the_composition_fits_together() -> None:
 
 @pytest.mark.slow
 def test_the_image_is_built_from_what_it_needs(tmp_path: Path) -> None:
-    """What the Dockerfile's ignore file lets through is enough for the package, and holds neither data nor keys."""
+    """The files that the Dockerfile's ignore file admits are enough for the package, without data or keys."""
     lines = [
         line for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line and line[0] not in "#*"
     ]

@@ -58,18 +58,18 @@ def world(
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("application/problem+json")
-    told: dict[str, Any] = answer.json()
-    assert (told["status"], told["code"]) == (status, code)
-    assert told["request_id"] == answer.headers["x-request-id"]
-    return told
+    members: dict[str, Any] = answer.json()
+    assert (members["status"], members["code"]) == (status, code)
+    assert members["request_id"] == answer.headers["x-request-id"]
+    return members
 
 
 def test_pushes_reach_their_workspace(world: World) -> None:
     """A signed push through the front is applied in the workspace that its address names, and nowhere else."""
     for at, instance in enumerate((world.eu, world.us)):
         title = f"{instance.code} {world.version}"
-        told = world.push(instance, "northwind", "branding", {"title": title}).json()
-        assert (told["status"], told["tenant"]) == ("applied", "northwind")
+        result = world.push(instance, "northwind", "branding", {"title": title}).json()
+        assert (result["status"], result["tenant"]) == ("applied", "northwind")
         for other in (world.eu, world.us)[at:]:
             public = httpx.get(f"{world.url}{other.base('northwind')}/bootstrap/public").json()
             assert (public["branding"].get("title") == title) == (other is instance)
@@ -84,7 +84,7 @@ def test_all_kinds_of_pushes(world: World, kind: str, data: Any) -> None:
 
 
 def test_a_push_for_one_instance_is_no_push_for_another(world: World) -> None:
-    """What was signed for eu1 is refused by us2, also where both hold a tenant of that name."""
+    """A push signed for eu1 is refused by us2, even if both have a tenant of that name."""
     path = world.us.base("northwind") + "/sync/branding"
     problem(world.push(world.eu, "northwind", "branding", BRANDING, path), 401, "signature_invalid")
 
@@ -96,7 +96,7 @@ def test_codes_that_are_not_there(world: World) -> None:
         421,
         "misdirected_instance",
     )
-    problem(httpx.get(f"{world.url}/i/eu1/t/nobody/api/v1/bootstrap/public"), 404, "unknown_tenant")
+    problem(httpx.get(f"{world.url}/i/eu1/t/unknown/api/v1/bootstrap/public"), 404, "unknown_tenant")
 
 
 def test_pages_of_operators_are_out_of_reach(world: World) -> None:
@@ -109,7 +109,7 @@ def test_pages_of_operators_are_out_of_reach(world: World) -> None:
 
 
 def test_the_source_is_the_client(world: World) -> None:
-    """The sync log names the client's address, whatever the client says of it."""
+    """The sync log names the client's address, regardless of what the client claims."""
     version = world.version = world.version + 1
     path, body, headers = world.eu.push("northwind", "branding", BRANDING, version)
     headers = {
@@ -118,10 +118,10 @@ def test_the_source_is_the_client(world: World) -> None:
         "Forwarded": "for=203.0.113.7",
         "X-Request-Id": f"c-{version}",
     }
-    told = httpx.post(world.url + path, content=body, headers=headers).json()
+    result = httpx.post(world.url + path, content=body, headers=headers).json()
     bearer = world.eu.token("northwind", "sync:read")
     url = f"{world.url}{world.eu.base('northwind')}/sync/log"
-    (entry,) = httpx.get(url, params={"request_id": told["request_id"]}, headers=bearer).json()["items"]
+    (entry,) = httpx.get(url, params={"request_id": result["request_id"]}, headers=bearer).json()["items"]
     assert entry["source_ip"] == "127.0.0.1"
     assert entry["client_request_id"] == f"c-{version}"
 
@@ -139,16 +139,16 @@ def test_entity_tags_and_heads(world: World) -> None:
 
 
 def test_events_follow_a_push(world: World) -> None:
-    """Whoever listens through the front hears of a push at once."""
+    """An event stream through the front gets a push immediately."""
     bearer = world.us.token("initech", "sync:read")
     url = f"{world.url}{world.us.base('initech')}/events"
     with httpx.stream("GET", url, headers=bearer, timeout=10) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = stream.iter_lines()
         assert any(line == "event: ready" for line in lines)
-        told = world.push(world.us, "initech", "branding", {"title": f"T {world.version}"}).json()
+        result = world.push(world.us, "initech", "branding", {"title": f"T {world.version}"}).json()
         heard = next(line for line in lines if line.startswith("data:") and "branding" in line)
-        assert told["request_id"] in heard
+        assert result["request_id"] in heard
 
 
 def test_too_large_a_body_is_refused_while_it_is_sent(world: World) -> None:
@@ -174,7 +174,7 @@ def test_health_through_the_command(world: World) -> None:
 
 @pytest.mark.slow
 async def test_a_killed_instance_in_the_midst_of_pushes(tmp_path: Path, instances: tuple[Instance, Instance]) -> None:
-    """A kill -9 of one instance in 2,000 pushes over both costs the other none, shows at once, and mends itself."""
+    """A kill -9 of one instance in 2,000 pushes over both costs the other none, shows immediately, and recovers."""
     eu, us = instances
     run = Run(each=250)
     with manager(tmp_path, {"eu1": [eu.upstream], "us2": [us.upstream]}) as running:
@@ -190,12 +190,12 @@ async def test_a_killed_instance_in_the_midst_of_pushes(tmp_path: Path, instance
             run.restarting = time.monotonic()
             await asyncio.to_thread(eu.start)
             await asyncio.gather(*pushing)
-            told = (await client.get("/-/instances")).json()["instances"]
+            result = (await client.get("/-/instances")).json()["instances"]
     assert run.refused_elsewhere == []
     assert run.applied + run.already == 2000
     assert run.codes == {"instance_unavailable"}
     assert run.killed < run.first_refusal < run.restarting  # nothing waits for it to come back
-    assert [one["upstreams"][0]["state"] for one in told] == ["up", "up"]
+    assert [one["upstreams"][0]["state"] for one in result] == ["up", "up"]
     for instance in (eu, us):
         for tenant in TENANTS:
             floor = json.loads(instance.crm("tenant", "show", tenant, "--json"))

@@ -43,16 +43,16 @@ async def test_an_edit_drops_no_request(tmp_path: Path) -> None:
 
 async def test_what_is_under_way_finishes_on_its_upstream(tmp_path: Path) -> None:
     """A request and an event stream go on at an upstream that has left the file."""
-    hold = asyncio.Event()
+    release = asyncio.Event()
 
     async def respond(seen: Seen, writer: asyncio.StreamWriter) -> None:
         if b"events" not in seen.line:
             if seen.line.startswith(b"POST"):
-                await hold.wait()
+                await release.wait()
             writer.write(OK)
             return
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        await hold.wait()
+        await release.wait()
         writer.write(b"1\r\nx\r\n0\r\n\r\n")
 
     async with upstream(respond) as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
@@ -64,7 +64,7 @@ async def test_what_is_under_way_finishes_on_its_upstream(tmp_path: Path) -> Non
         await until_served(front, "/i/eu1/x", 421)
         front.write({"us2": ["http://127.0.0.1:9"]})
         await until_served(front, "/i/us2/x", 502)
-        hold.set()
+        release.set()
         assert (await asyncio.wait_for(read_answer(slow[0]), 5)).status == 200
         assert await asyncio.wait_for(read_chunk(stream[0]), 5) == b"x"
         for _, writer in (slow, stream):
@@ -72,7 +72,7 @@ async def test_what_is_under_way_finishes_on_its_upstream(tmp_path: Path) -> Non
 
 
 async def test_a_mistake_changes_nothing(tmp_path: Path) -> None:
-    """A bad edit is told to operators by line and column and changes nothing, as does a file that is gone."""
+    """Operators see a bad edit by line and column, and it changes nothing; nor does a missing file."""
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         for text, words in (
             ("instances: {EU: {upstreams: ['http://x']}}\n", "instances.yaml:1:13: `EU` is not a valid name"),
@@ -93,7 +93,7 @@ async def test_a_mistake_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_listening_elsewhere_takes_a_restart(tmp_path: Path) -> None:
-    """An edit of the address to listen at is told as not in force."""
+    """An edit of listen is reported as not in effect."""
     async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
         write(front.file, "127.0.0.1:1", {"eu1": ["http://127.0.0.1:9"]})
         os.kill(os.getpid(), signal.SIGHUP)
@@ -111,8 +111,8 @@ async def test_a_file_that_does_not_load_at_first(tmp_path: Path) -> None:
 
 
 async def test_a_stop_finishes_what_is_under_way(tmp_path: Path) -> None:
-    """At SIGTERM requests are finished, and event streams are ended, so that they hold nothing up."""
-    asked, hold, waited = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    """At SIGTERM requests are finished, and event streams end, so that they delay nothing."""
+    asked, release, waited = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def respond(seen: Seen, writer: asyncio.StreamWriter) -> None:
         if b"events" in seen.line:
@@ -121,7 +121,7 @@ async def test_a_stop_finishes_what_is_under_way(tmp_path: Path) -> None:
             await asyncio.sleep(10)
             waited.set()
         asked.set()
-        await hold.wait()
+        await release.wait()
         writer.write(OK)
 
     async with upstream(respond) as eu:
@@ -131,7 +131,7 @@ async def test_a_stop_finishes_what_is_under_way(tmp_path: Path) -> None:
             await asyncio.wait_for(stream[0].readuntil(b"x\r\n"), 5)
             slow[1].write(b"GET /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n")
             await asyncio.wait_for(asked.wait(), 5)
-            asyncio.get_running_loop().call_later(0.3, hold.set)
+            asyncio.get_running_loop().call_later(0.3, release.set)
         assert not waited.is_set()
         assert await stream[0].read() == b"0\r\n\r\n"
         assert (await read_answer(slow[0])).status == 200

@@ -33,7 +33,7 @@ async def test_each_instance_gets_its_own(tmp_path: Path) -> None:
     ],
 )
 async def test_target_and_body_byte_for_byte(tmp_path: Path, target: str) -> None:
-    """Path, query and body arrive as they were sent, so that signatures over them hold."""
+    """Path, query and body arrive as they were sent, so that signatures over them stay valid."""
     body = bytes(range(256)) * 5
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         assert (await front.ask(target, "POST", body)).status == 200
@@ -52,7 +52,7 @@ async def test_unknown_instance(tmp_path: Path) -> None:
 
 
 async def test_pages_of_instances_are_never_forwarded(tmp_path: Path) -> None:
-    """What is not below /i/ stays with the manager: metrics and operator pages of instances are out of reach."""
+    """Paths outside /i/ stay with the manager: metrics and operator pages of instances cannot be reached."""
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         for target in ("/metrics", "/-/plugins", "/-/", "/", "/docs", "/-/instances/", "/I/eu1/x"):
             problem(await front.ask(target), 404, "not_found")
@@ -71,7 +71,7 @@ async def test_ambiguous_paths(tmp_path: Path, target: str) -> None:
 
 
 async def test_own_health(tmp_path: Path) -> None:
-    """The manager's liveness and readiness are its own: they hold while no instance does."""
+    """The manager is live and ready even if no instance is."""
     async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
         for target, status in (("/healthz", "ok"), ("/readyz", "ready")):
             assert (await front.ask(target)).json() == {"status": status}
@@ -87,14 +87,14 @@ async def test_operators(tmp_path: Path) -> None:
         instances = {"eu1": [eu.address], "us2": ["http://127.0.0.1:9"]}
         async with managing(tmp_path, instances) as front:
             await front.until("http://127.0.0.1:9", "down")
-            told = (await front.ask("/-/instances")).json()
-            (first,), (second,) = [one["upstreams"] for one in told["instances"]]
-            assert [one["instance"] for one in told["instances"]] == ["eu1", "us2"]
+            report = (await front.ask("/-/instances")).json()
+            (first,), (second,) = [one["upstreams"] for one in report["instances"]]
+            assert [one["instance"] for one in report["instances"]] == ["eu1", "us2"]
             assert (first["state"], first["last_error"], first["in_flight"]) == ("up", None, 0)
             assert second["state"] == "down"
             assert second["last_error"]["what"].startswith("/readyz: ")
-            assert told["roster"]["error"] is None
-            for field in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):  # came through a proxy that nobody trusts
+            assert report["roster"]["error"] is None
+            for field in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):  # came through an untrusted proxy
                 problem(await front.ask("/-/instances", headers={field: "127.0.0.1"}), 404, "not_found")
         async with managing(tmp_path, instances, operators=["192.0.2.0/24"], trusted_proxies=["127.0.0.1"]) as front:
             problem(await front.ask("/-/instances"), 404, "not_found")
@@ -135,7 +135,7 @@ async def test_answers_pass_unchanged(tmp_path: Path) -> None:
     ],
 )
 async def test_answers_without_a_body(tmp_path: Path, method: str, raw: bytes, length: list[str]) -> None:
-    """Answers that have no body end at their head, and the connection goes on."""
+    """Answers without a body end at their head, and the connection stays open."""
     async with upstream(answering(raw)) as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         reader, writer = await front.open()
         for _ in range(2):
@@ -148,7 +148,7 @@ async def test_answers_without_a_body(tmp_path: Path, method: str, raw: bytes, l
             assert found == length
         writer.close()
         assert len(eu.seen) == 2
-        assert eu.connections <= 2  # one for the probes, one that was kept
+        assert eu.connections <= 2  # one for the probes, one that was reused
 
 
 async def test_unix_sockets(tmp_path: Path) -> None:

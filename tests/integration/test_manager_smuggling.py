@@ -13,7 +13,7 @@ from fronts.standin import StandIn, upstream
 
 @pytest.fixture
 async def pair(tmp_path: Path) -> AsyncIterator[tuple[Front, StandIn]]:
-    """A manager and the stand-in behind it."""
+    """Run a manager in front of a stand-in."""
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         yield front, eu
 
@@ -32,7 +32,7 @@ async def test_refused(pair: tuple[Front, StandIn], raw: bytes) -> None:
 
 @pytest.mark.parametrize("raw", ONE.values(), ids=ONE)
 async def test_one(pair: tuple[Front, StandIn], raw: bytes) -> None:
-    """What has one meaning arrives as the one request that it is, with the whole body, framed anew."""
+    """A request with one meaning arrives as that one request, with its whole body, framed again."""
     front, eu = pair
     answer = await front.talk(raw)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_core.manager.limits import Patience
+from crm_core.manager.limits import Timeouts
 from fronts.inside import managing, problem, read_answer
 from fronts.standin import OK, Seen, StandIn, answering, upstream
 
@@ -26,7 +26,7 @@ async def named(seen: Seen, writer: asyncio.StreamWriter) -> None:
 
 
 async def test_an_upstream_that_is_down(tmp_path: Path) -> None:
-    """A dead instance is told, with when to come again; others are not touched, and it is taken back."""
+    """A dead instance is 502 with Retry-After; others are not affected, and it is used again when it returns."""
     where = f"127.0.0.1:{free_port()}"
     async with upstream() as us, managing(tmp_path, {"eu1": [f"http://{where}"], "us2": [us.address]}) as front:
         for method, body in (("GET", None), ("POST", b"x")):
@@ -50,10 +50,10 @@ async def test_spread(tmp_path: Path) -> None:
     async with upstream(named) as a, upstream(named) as b, managing(tmp_path, {"eu1": [a.address, b.address]}) as front:
         got = Counter([(await front.ask("/i/eu1/x")).body for _ in range(20)])
         assert got == {str(a.port).encode(): 10, str(b.port).encode(): 10}
-        hold = asyncio.Event()
+        release = asyncio.Event()
 
         async def slow(seen: Seen, writer: asyncio.StreamWriter) -> None:
-            await hold.wait()
+            await release.wait()
             writer.write(OK)
 
         a.respond = slow
@@ -62,7 +62,7 @@ async def test_spread(tmp_path: Path) -> None:
             waiting.append(asyncio.create_task(front.ask("/i/eu1/x")))
             await asyncio.sleep(0.1)
         assert [(await front.ask("/i/eu1/x")).body for _ in range(4)] == [str(b.port).encode()] * 4
-        hold.set()
+        release.set()
         assert all(each.status == 200 for each in await asyncio.gather(*waiting))
 
 
@@ -87,8 +87,8 @@ async def test_what_may_have_been_done_is_not_repeated(tmp_path: Path) -> None:
         managing(tmp_path, {"eu1": [a.address, b.address]}) as front,
     ):
         for method in ("POST", "PATCH"):
-            told = problem(await front.ask("/i/eu1/x", method, b"x"), 502, "instance_unavailable")
-            assert "not known" in told["detail"]
+            refusal = problem(await front.ask("/i/eu1/x", method, b"x"), 502, "instance_unavailable")
+            assert "may have carried out" in refusal["detail"]
         assert len(a.seen) + len(b.seen) == 2
         b.respond = answering(OK)
         for _ in range(4):
@@ -97,12 +97,12 @@ async def test_what_may_have_been_done_is_not_repeated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_slow_instance(tmp_path: Path, method: str) -> None:
-    """An instance that does not answer in time is told as such, and its connection is closed."""
+    """An instance that does not answer in time is 504, and its connection is closed."""
 
     async def never(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)
 
-    async with upstream(never) as eu, managing(tmp_path, {"eu1": [eu.address]}, patience=Patience(answer=0.3)) as front:
+    async with upstream(never) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(answer=0.3)) as front:
         problem(await front.ask("/i/eu1/x", method, b"x"), 504, "instance_timeout")
         assert await front.in_flight() == 0
         assert len(eu.seen) == 1
@@ -115,8 +115,8 @@ async def test_readiness(tmp_path: Path) -> None:
         async with managing(tmp_path, {"eu1": [a.address, b.address]}) as front:
             await front.until(a.address, "down")
             assert {(await front.ask("/i/eu1/x")).body for _ in range(6)} == {str(b.port).encode()}
-            (told, _) = (await front.ask("/-/instances")).json()["instances"][0]["upstreams"]
-            assert told["last_error"]["what"] == "/readyz answered 503"
+            (state, _) = (await front.ask("/-/instances")).json()["instances"][0]["upstreams"]
+            assert state["last_error"]["what"] == "/readyz answered 503"
             await b.stop()
             assert (await front.ask("/i/eu1/x")).body == str(a.port).encode()  # better than none
             a.ready = OK
@@ -125,10 +125,10 @@ async def test_readiness(tmp_path: Path) -> None:
 
 async def test_drained(tmp_path: Path) -> None:
     """A drained upstream finishes what it has and gets nothing new; with none left the instance is unavailable."""
-    hold = asyncio.Event()
+    release = asyncio.Event()
 
     async def slow(seen: Seen, writer: asyncio.StreamWriter) -> None:
-        await hold.wait()
+        await release.wait()
         writer.write(OK)
 
     async with upstream(slow) as a, upstream(named) as b, managing(tmp_path, {"eu1": [a.address]}) as front:
@@ -139,7 +139,7 @@ async def test_drained(tmp_path: Path) -> None:
         front.write({"eu1": {"upstreams": both, "drained": [a.address]}})
         await front.until(a.address, "drained")
         assert {(await front.ask("/i/eu1/x")).body for _ in range(6)} == {str(b.port).encode()}
-        hold.set()
+        release.set()
         assert (await read_answer(reader)).status == 200
         writer.close()
         front.write({"eu1": {"upstreams": both, "drained": list(both)}})
@@ -148,14 +148,14 @@ async def test_drained(tmp_path: Path) -> None:
 
 
 async def test_one_that_hangs_leaves_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An upstream gets only so many requests at a time; what is beyond is refused at once."""
-    monkeypatch.setattr("crm_core.manager.upstream.MOST_IN_FLIGHT", 3)
+    """An upstream gets a limited number of requests at a time; more are refused immediately."""
+    monkeypatch.setattr("crm_core.manager.upstream.MAX_IN_FLIGHT", 3)
 
     async def never(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)
 
     async with upstream(never) as eu, upstream() as us:  # noqa: SIM117 -- as above
-        async with managing(tmp_path, {"eu1": [eu.address], "us2": [us.address]}, patience=Patience(answer=1)) as front:
+        async with managing(tmp_path, {"eu1": [eu.address], "us2": [us.address]}, timeouts=Timeouts(answer=1)) as front:
             waiting = [asyncio.create_task(front.ask("/i/eu1/x")) for _ in range(3)]
             async with asyncio.timeout(5):
                 while await front.in_flight() < 3:  # noqa: ASYNC110 -- another process's state

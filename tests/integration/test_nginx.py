@@ -48,7 +48,7 @@ async def serving(folder: Path, instances: Mapping[str, Any], **more: Any) -> As
     ids=["full", "least", "unix"],
 )
 def test_nginx_takes_it(tmp_path: Path, settings: dict[str, Any]) -> None:
-    """What is rendered passes nginx's own check, whatever stands in the file."""
+    """The rendered file passes nginx's own check for each kind of instances.yaml."""
     (tmp_path / "instances.yaml").write_text(yaml.safe_dump(settings))
     done = subprocess.run([*nginx_words(tmp_path), "-t"], capture_output=True, text=True, check=False)
     assert "test is successful" in done.stderr, done.stderr
@@ -80,7 +80,7 @@ async def test_routing(tmp_path: Path) -> None:
 
 
 async def test_fields(tmp_path: Path) -> None:
-    """Instances learn who the client is from nginx alone; what nginx is to believe stands in the file."""
+    """Instances get the client's address from nginx only, which believes the proxies in the file."""
     theirs = {
         "X-Forwarded-For": "192.0.2.1, 198.51.100.2",
         "X-Forwarded-Proto": "https",
@@ -130,13 +130,13 @@ async def test_events_and_bodies_stream(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def pair(tmp_path: Path) -> AsyncIterator[tuple[Front, StandIn]]:
-    """An nginx and the stand-in behind it."""
+    """Run an nginx in front of a stand-in."""
     async with upstream() as eu, serving(tmp_path, {"eu1": [eu.address]}) as front:
         yield front, eu
 
 
 async def test_smuggling(pair: tuple[Front, StandIn]) -> None:
-    """What the instance sees is what nginx took for a request and answered as one: nothing is hidden from it.
+    """The instance sees exactly the requests that nginx answered: none is hidden.
 
     It is more lenient than the manager: a bare line feed ends a line (RFC 9112, section 2.2, lets it), and the host in
     the address need not be the one in the field. How much so hangs on its version.

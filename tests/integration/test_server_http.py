@@ -38,7 +38,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError("secret")
     if scope["path"] == "/slow":
         await asyncio.sleep(0.3)
-    told = {
+    members = {
         "method": scope["method"],
         "path": scope["raw_path"].decode(),
         "query": scope["query_string"].decode(),
@@ -46,7 +46,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         "body": body.decode(),
         "client": scope["client"] is not None,
     }
-    await answer(send, 200, json.dumps(told).encode())
+    await answer(send, 200, json.dumps(members).encode())
 
 
 async def answer(send: Any, status: int, body: bytes) -> None:
@@ -76,10 +76,10 @@ class Running:
             if pause:
                 await asyncio.sleep(pause)
         async with asyncio.timeout(5):
-            told = await reader.read()
+            received = await reader.read()
         writer.close()
         await writer.wait_closed()
-        return told
+        return received
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def started(app: Any = application, **options: Any) -> AsyncIterator[Runni
 
 
 def problems(answers: bytes) -> dict[str, Any]:
-    """The problem that an answer, or the last of several, holds; checks its form."""
+    """The problem in an answer, or in the last of several; checks its form."""
     at = answers.rindex(b"HTTP/1.1 ", 0, answers.rindex(b"\r\ndate: "))
     head, _, body = answers[at:].partition(b"\r\n\r\n")
     fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
@@ -119,7 +119,7 @@ def problems(answers: bytes) -> dict[str, Any]:
     return problem
 
 
-def told(answers: bytes) -> dict[str, Any]:
+def echoed(answers: bytes) -> dict[str, Any]:
     return dict(json.loads(answers.rpartition(b"\r\n\r\n")[2]))
 
 
@@ -130,14 +130,14 @@ async def test_an_ordinary_request_is_answered(server: Running) -> None:
     )
     assert answers.startswith(b"HTTP/1.1 200 OK\r\ndate: ")
     assert b"server:" not in answers.lower()
-    assert told(answers)["path"] == "/a%20b"
-    assert told(answers)["query"] == "c=d"
-    assert told(answers)["body"] == "hello"
-    assert told(answers)["client"]
+    assert echoed(answers)["path"] == "/a%20b"
+    assert echoed(answers)["query"] == "c=d"
+    assert echoed(answers)["body"] == "hello"
+    assert echoed(answers)["client"]
 
 
 async def test_requests_share_a_connection_until_it_idles(server: Running) -> None:
-    """Two requests go over one connection, also sent at once; then it is closed in silence."""
+    """Two requests go over one connection, also pipelined; then an idle one is closed."""
     answers = await server.talk(HEAD + b"\r\n" + HEAD + b"\r\n", HEAD + b"\r\n", pause=0.1)
     assert answers.count(b"HTTP/1.1 200 OK") == 3
     assert await server.talk() == b""
@@ -184,7 +184,7 @@ async def test_a_body_that_never_ends_is_timed_out(server: Running, framing: byt
 async def test_a_slow_body_within_its_time_is_taken(server: Running) -> None:
     """A body in parts that is complete in time is handed on whole."""
     parts = [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nConnection: close\r\n\r\n", b"ab", b"cd", b"ef"]
-    assert told(await server.talk(*parts, pause=0.05))["body"] == "abcdef"
+    assert echoed(await server.talk(*parts, pause=0.05))["body"] == "abcdef"
 
 
 async def test_a_slow_application_is_no_slow_client(server: Running) -> None:
@@ -237,7 +237,7 @@ async def test_what_could_be_read_in_two_ways_is_refused(server: Running, reques
 
 @pytest.mark.parametrize("path", [b"/\xc3\xa9", b"/\x01", b"/a#b"])
 async def test_a_path_with_raw_bytes_is_malformed(server: Running, path: bytes) -> None:
-    """Bytes that must be escaped, and fragments, are told as a malformed path."""
+    """Bytes that must be escaped, and fragments, are a malformed path."""
     answers = await server.talk(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
     assert problems(answers)["code"] == "malformed_path"
 
@@ -257,11 +257,11 @@ async def test_a_head_over_its_limit_is_refused(server: Running, request_: bytes
 
 
 async def test_a_bad_request_behind_a_good_one_waits_for_its_answer(server: Running) -> None:
-    """What is broken in a later request does not break into an answer under way."""
+    """A malformed later request does not interrupt an answer in progress."""
     answers = await server.talk(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n", b"nonsense\r\n\r\n", pause=0.05)
     assert answers.startswith(b"HTTP/1.1 200 OK")
     assert answers.count(b"HTTP/1.1 ") == 1
-    assert told(answers)["path"] == "/slow"
+    assert echoed(answers)["path"] == "/slow"
 
 
 async def test_trailers_do_not_become_header_fields(server: Running) -> None:
@@ -270,8 +270,8 @@ async def test_trailers_do_not_become_header_fields(server: Running) -> None:
         b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2\r\nhi\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
     )
-    assert told(answers)["body"] == "hi"
-    assert "authorization" not in [name for name, _ in told(answers)["headers"]]
+    assert echoed(answers)["body"] == "hi"
+    assert "authorization" not in [name for name, _ in echoed(answers)["headers"]]
 
 
 async def test_a_body_of_framing_alone_is_refused(server: Running) -> None:
@@ -290,8 +290,8 @@ async def test_an_offered_upgrade_is_passed_over(server: Running, cut: int | Non
     )
     answers = await server.talk(*([request] if cut is None else [request[:cut], request[cut:]]), pause=0.05)
     first, _, second = answers.partition(b"}HTTP/1.1")
-    assert told(first + b"}")["body"] == "hello"
-    assert told(second)["path"] == "/b"
+    assert echoed(first + b"}")["body"] == "hello"
+    assert echoed(second)["path"] == "/b"
 
 
 async def test_an_early_refusal_reaches_a_client_that_still_sends(server: Running) -> None:
@@ -303,8 +303,8 @@ async def test_an_early_refusal_reaches_a_client_that_still_sends(server: Runnin
     assert answers.endswith(b"no")
 
 
-async def test_a_failing_application_tells_a_problem(server: Running, caplog: pytest.LogCaptureFixture) -> None:
-    """An exception is a 500 as a problem; neither answer nor log hold what it said."""
+async def test_a_failing_application_is_a_problem(server: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception is a 500 as a problem; its text is neither in the answer nor in the log."""
     answers = await server.talk(b"GET /broken HTTP/1.1\r\nHost: a\r\n\r\n")
     assert problems(answers)["code"] == "internal_error"
     assert b"secret" not in answers
@@ -319,7 +319,7 @@ async def test_expect_continue_is_answered(server: Running) -> None:
     writer.write(head)
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"hi")
-    assert told(await reader.read())["body"] == "hi"
+    assert echoed(await reader.read())["body"] == "hi"
     writer.close()
 
 

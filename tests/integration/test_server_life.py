@@ -110,7 +110,7 @@ def program() -> Callable[..., Any]:
 
 
 async def test_a_signal_lets_requests_finish_and_ends_event_streams(program: Callable[..., Any]) -> None:
-    """SIGTERM: what is in flight is answered, streams are told to end, idle connections close, exit code 0."""
+    """At SIGTERM requests in progress are answered, streams end, idle connections close, and the exit code is 0."""
     async with program() as server:
         events = await server.ask("/events")
         await events.readuntil(b"uvloop")
@@ -126,7 +126,7 @@ async def test_a_signal_lets_requests_finish_and_ends_event_streams(program: Cal
 
 
 async def test_a_request_over_the_drain_is_cut_off(program: Callable[..., Any]) -> None:
-    """What does not finish in time does not hold the end up."""
+    """A request that does not finish in time does not delay the end."""
     async with program(drain=0.3) as server:
         reader = await server.ask("/hang")
         await reader.readuntil(b"uvloop")
@@ -146,7 +146,7 @@ async def test_a_second_signal_cuts_the_drain_short(program: Callable[..., Any])
 
 
 async def test_hangup_is_passed_on(program: Callable[..., Any]) -> None:
-    """SIGHUP calls back, and the server goes on."""
+    """SIGHUP calls back, and the server continues."""
     async with program() as server:
         server.process.send_signal(signal.SIGHUP)
         assert await server.line() == "hangup"
@@ -175,16 +175,16 @@ async def test_a_unix_socket_is_private_and_replaces_a_stale_one(program: Callab
 
 
 async def test_a_file_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
-    """What is not a socket is never removed."""
+    """A file that is not a socket is never removed."""
     path = tmp_path / "crm.sock"
     path.write_text("precious")
-    with pytest.raises(SetupError, match="no socket"):
+    with pytest.raises(SetupError, match="not a socket"):
         await serve(None, listen=f"unix:{path}", ready=print)
     assert path.read_text() == "precious"
 
 
 @pytest.mark.parametrize("listen", ["8000", "localhost", "localhost:x", ":8000", "unix:relative", "127.0.0.1:99999"])
-async def test_what_is_no_address_is_told(listen: str) -> None:
+async def test_an_invalid_address_is_refused(listen: str) -> None:
     """An address that cannot be read is a SetupError that repeats it."""
     with pytest.raises(SetupError, match="listen: "):
         await serve(None, listen=listen, ready=print)
@@ -196,7 +196,7 @@ async def lived(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": f"lifespan.{what}.complete"})
 
 
-async def test_a_taken_port_is_told() -> None:
+async def test_a_port_in_use_is_refused() -> None:
     """A port in use is a SetupError, and an application that had started is stopped again."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -205,7 +205,7 @@ async def test_a_taken_port_is_told() -> None:
             await serve(lived, listen=f"127.0.0.1:{taken.getsockname()[1]}", ready=print)
 
 
-async def test_an_application_that_fails_to_start_is_told() -> None:
+async def test_an_application_that_fails_to_start_is_reported() -> None:
     """A start that fails, whether it raises, says so or just ends, ends serve."""
 
     async def raising(scope: Any, receive: Any, send: Any) -> None:

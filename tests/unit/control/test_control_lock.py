@@ -17,7 +17,7 @@ import sys, time
 from pathlib import Path
 from crm_core.control.lock import FolderLock
 FolderLock(Path(sys.argv[1])).acquire()
-print("held", flush=True)
+print("locked", flush=True)
 time.sleep(60)
 """
 
@@ -26,11 +26,11 @@ def test_folder_and_file_are_private(tmp_path: Path) -> None:
     """A missing folder is made for its owner alone, and so is the lock's file, which names the holder."""
     folder = tmp_path / "a" / "tenants"
     with FolderLock(folder) as lock:
-        assert lock.held
+        assert lock.locked
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / ".lock").stat().st_mode) == 0o600
         assert (folder / ".lock").read_text() == f"{os.getpid()}\n"
-    assert not lock.held
+    assert not lock.locked
 
 
 def test_an_open_folder_is_closed_to_others(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_another_process_is_named_and_its_death_frees_the_folder(tmp_path: Path)
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+        assert holder.stdout.readline() == "locked\n"
         with pytest.raises(FolderBusy) as caught:
             FolderLock(tmp_path).acquire()
         assert caught.value.pid == holder.pid
@@ -68,7 +68,7 @@ def test_another_process_is_named_and_its_death_frees_the_folder(tmp_path: Path)
     FolderLock(tmp_path).acquire().release()
 
 
-def test_a_place_that_cannot_be_a_folder_is_told(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
     """A file where the folder should be is a SetupError that names it."""
     place = tmp_path / "tenants"
     place.write_text("")

@@ -25,7 +25,7 @@ print(json.dumps(call(Path(sys.argv[1]), "echo", {"text": "hé"})))
 
 
 class Commands:
-    """What the tests let a server do."""
+    """The commands of the tests' server."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
@@ -81,9 +81,9 @@ async def test_another_process_is_answered(tmp_path: Path, served: Callable[...,
         asked = await asyncio.create_subprocess_exec(
             sys.executable, "-c", ASK, str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        told, trouble = await asked.communicate()
+        output, trouble = await asked.communicate()
         assert trouble == b""
-        assert told == b'{"text": "h\\u00e9"}\n'
+        assert output == b'{"text": "h\\u00e9"}\n'
 
 
 async def test_the_socket_is_private_and_goes_with_the_server(tmp_path: Path, served: Callable[..., Any]) -> None:
@@ -105,7 +105,7 @@ async def test_a_folder_with_a_long_path_is_reached(tmp_path: Path, served: Call
 
 
 async def test_errors_travel_as_what_they_are(tmp_path: Path, served: Callable[..., Any]) -> None:
-    """The caller meets the very error, with findings and evidence; an unforeseen one tells nothing of itself."""
+    """The caller gets the same error, with findings and evidence; an unexpected one shows nothing of itself."""
     async with served(tmp_path, Commands().run):
         with pytest.raises(InvalidRecord) as invalid:
             await asyncio.to_thread(call, tmp_path, "invalid", {})
@@ -130,7 +130,7 @@ async def test_items_stream_to_their_end(tmp_path: Path, served: Callable[..., A
 
 
 async def test_a_caller_that_hangs_up_ends_its_stream(tmp_path: Path, served: Callable[..., Any]) -> None:
-    """A stream that would go on for ever ends on the server when nobody listens any more."""
+    """An endless stream ends on the server when its caller disconnects."""
     commands = Commands()
 
     def two() -> list[dict[str, Any]]:
@@ -144,7 +144,7 @@ async def test_a_caller_that_hangs_up_ends_its_stream(tmp_path: Path, served: Ca
 
 
 async def test_closing_lets_a_command_finish_and_ends_streams(tmp_path: Path) -> None:
-    """A running command still gets its answer when the server stops; an endless stream breaks off, told as such."""
+    """A running command still gets its answer when the server stops; an endless stream ends with an error."""
     commands = Commands()
     server = ControlServer(tmp_path, commands.run)
     await server.start()
@@ -161,7 +161,7 @@ async def test_closing_lets_a_command_finish_and_ends_streams(tmp_path: Path) ->
 
 
 def test_without_a_server_it_is_said(tmp_path: Path) -> None:
-    """Where nobody serves the folder, or there is no folder, the caller learns so at once."""
+    """Without a server, or without the folder, the caller gets an error immediately."""
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(ControlUnreachable, match="no server answers"):
             call(folder, "echo", {})
@@ -181,7 +181,7 @@ async def test_what_is_no_call_is_refused(tmp_path: Path, served: Callable[..., 
     async with served(tmp_path, Commands().run):
         reader, writer = await asyncio.open_unix_connection(tmp_path / ".control.sock")
         writer.write(b"hello\n")
-        assert b"does not read" in await reader.readline()
+        assert b"cannot read this call" in await reader.readline()
         writer.close()
         await writer.wait_closed()
         with pytest.raises(SetupError, match="too long"):

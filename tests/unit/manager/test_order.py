@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crm_core.manager.limits import Patience
+from crm_core.manager.limits import Timeouts
 from crm_core.manager.routes import Instance
 from crm_core.manager.upstream import Upstream
 from crm_core.settings import UpstreamAddress as Address
@@ -14,9 +14,9 @@ from crm_core.settings import UpstreamAddress as Address
 
 @pytest.fixture
 async def three() -> AsyncIterator[list[Upstream]]:
-    """Three upstreams that nobody has asked yet."""
+    """Three upstreams without a request yet."""
     made = [
-        Upstream(Address(url=f"http://127.0.0.1:{port}"), Patience(), lambda: datetime(2026, 11, 24, tzinfo=UTC))
+        Upstream(Address(url=f"http://127.0.0.1:{port}"), Timeouts(), lambda: datetime(2026, 11, 24, tzinfo=UTC))
         for port in (1, 2, 3)
     ]
     yield made
@@ -35,27 +35,27 @@ async def test_the_busy_and_the_down_come_later(three: list[Upstream]) -> None:
     """Those that are up come first, the least busy before the others; one that is down is the last resort."""
     first, second, third = three
     instance = Instance(three)
-    first.works()
-    second.fails("connection refused")
-    with ExitStack() as held:
-        held.enter_context(first)
-        held.enter_context(first)
-        held.enter_context(third)
+    first.mark_up()
+    second.record_failure("connection refused")
+    with ExitStack() as active:
+        active.enter_context(first)
+        active.enter_context(first)
+        active.enter_context(third)
         for _ in range(3):
             assert list(instance.order()) == [third, first, second]
-    second.works()
+    second.mark_up()
     assert {instance.order()[0] for _ in range(3)} == set(three)
 
 
 async def test_what_operators_see(three: list[Upstream]) -> None:
-    """State, since when, what is on its way and the last failure; a failure of one request takes nobody down."""
+    """State, since when, requests in progress and the last error; one failed request takes no upstream down."""
     upstream = three[0]
-    assert upstream.told()["state"] == "unknown"
-    upstream.works()
-    upstream.fails("it closed the connection before it answered", down=False)
+    assert upstream.report()["state"] == "unknown"
+    upstream.mark_up()
+    upstream.record_failure("it closed the connection before it answered", down=False)
     with upstream:
-        told = upstream.told()
-    assert told == {
+        report = upstream.report()
+    assert report == {
         "upstream": "http://127.0.0.1:1",
         "state": "up",
         "since": "2026-11-24T00:00:00.000Z",
@@ -66,4 +66,4 @@ async def test_what_operators_see(three: list[Upstream]) -> None:
         },
     }
     upstream.drained = True
-    assert (upstream.told()["state"], upstream.open) == ("drained", False)
+    assert (upstream.report()["state"], upstream.open) == ("drained", False)

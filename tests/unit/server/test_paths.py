@@ -41,7 +41,7 @@ def test_paths_that_two_readers_see_differently_are_refused(path: bytes, word: s
 
 @given(st.binary(max_size=40))
 def test_a_passed_path_is_utf8_without_traps(tail: bytes) -> None:
-    """Whatever passes has no escape that decodes to a slash, and no segment that moves."""
+    """A path that passes has no escape that decodes to a slash, and no segment that moves."""
     from urllib.parse import unquote_to_bytes
 
     path = b"/" + tail

@@ -51,7 +51,7 @@ def test_the_rightmost_address_that_no_proxy_vouches_for(
 
 
 def test_without_proxies_the_peer_is_the_source() -> None:
-    """Nobody's word is taken where nobody is trusted."""
+    """Without trusted proxies no header counts."""
     assert source_of(scope(None, "198.51.100.7"), ()) == "unix"
     assert source_of(scope("::1", "198.51.100.7"), ()) == "::1"
 
@@ -70,6 +70,6 @@ def test_without_proxies_the_peer_is_the_source() -> None:
     ],
 )
 def test_operators(peer: str | None, forwarded: tuple[str, ...], allowed: bool) -> None:
-    """Who comes through a proxy that is not trusted is no operator, whatever the proxy's own address."""
+    """A request through an untrusted proxy is never an operator's, regardless of the proxy's address."""
     networks = (ip_network("127.0.0.0/8"),)
     assert is_operator(scope(peer, *forwarded), proxies=PROXIES, operators=networks) is allowed
