@@ -21,6 +21,7 @@ from crm_core.server.cycle import Cycle, Outlet
 from crm_core.server.problem import raw_response
 
 _LINGER_BYTES: Final = 256 * 1024
+_PARSE_BYTES: Final = 16 * 1024
 _HOP_FIELDS: Final = (b"connection", b"upgrade")
 
 
@@ -93,10 +94,7 @@ class ServerConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         progress = self._progress
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._read_without_upgrade(data[upgrade.args[0] :])
-            return
+            self._feed(data)
         except httptools.HttpParserError as error:
             self._refuse(self._refusal or _as_error(error))
             return
@@ -189,11 +187,24 @@ class ServerConnection(HttpToolsProtocol):
         self._active = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _read_without_upgrade(self, rest: bytes) -> None:
-        """Parse the request again without its upgrade offer (RFC 9110, section 7.8 allows that).
+    def _feed(self, data: bytes) -> None:
+        """Parse bytes; a request that offers an upgrade is parsed again without it (RFC 9110, section 7.8 allows that).
 
         Java's client offers h2c with every request, also with a body, which the parser takes for the new protocol.
         """
+        at = 0
+        while at < len(data):
+            part = data[at : at + _PARSE_BYTES]  # not all: it is copied again after each request that offers one
+            try:
+                self.parser.feed_data(part)
+                at += len(part)
+            except httptools.HttpParserUpgrade as upgrade:
+                at += upgrade.args[0]
+                head_only = self._start_without_upgrade()  # replaces the parser
+                self.parser.feed_data(head_only)
+
+    def _start_without_upgrade(self) -> bytes:
+        """Start a new parser, and return the current head without its upgrade offer."""
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
         lines += [name + b": " + value for name, value in self.headers if name not in _HOP_FIELDS]
         options = b",".join(value for name, value in self.headers if name == b"connection").lower().split(b",")
@@ -202,7 +213,7 @@ class ServerConnection(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._upgrading = False
-        self.data_received(b"\r\n".join([*lines, b"", rest]))
+        return b"\r\n".join([*lines, b"", b""])
 
     def _enter(self, phase: _Phase) -> None:
         self._phase = phase

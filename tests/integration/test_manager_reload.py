@@ -100,7 +100,7 @@ async def test_listening_elsewhere_takes_a_restart(tmp_path: Path) -> None:
         async with asyncio.timeout(3):
             while (error := (await front.ask("/-/instances")).json()["roster"]["error"]) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        assert error == "listen: still 127.0.0.1:0; a change takes a restart"
+        assert error == "listen: still 127.0.0.1:0; restart the manager to change it"
 
 
 async def test_a_file_that_does_not_load_at_first(tmp_path: Path) -> None:

@@ -294,6 +294,15 @@ async def test_an_offered_upgrade_is_passed_over(server: Running, cut: int | Non
     assert echoed(second)["path"] == "/b"
 
 
+async def test_many_offered_upgrades_in_one_write_are_answered(server: Running) -> None:
+    """Thousands of pipelined requests that each offer an upgrade are all answered: none needs a deeper stack."""
+    offer = b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+    last = b"GET /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    answers = await server.talk(offer * 1999 + last)
+    assert answers.count(b"HTTP/1.1 200 OK") == 2000
+    assert echoed(answers)["path"] == "/b"
+
+
 async def test_an_early_refusal_reaches_a_client_that_still_sends(server: Running) -> None:
     """An answer before the body's end arrives, says that the connection closes, and the rest is not waited for."""
     head = b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n"
