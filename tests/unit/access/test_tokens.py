@@ -85,7 +85,7 @@ async def test_the_text_is_nowhere_in_the_store(make: Make, backend: StorageBack
     bodies = b"".join([one.body async for one in backend.documents("north", TOKENS)])
     random = text.removeprefix("crm_").rpartition(".")[0].encode()
     assert random not in bodies
-    folder = backend.shelf.home  # type: ignore[attr-defined]
+    folder = backend.open_tenants.home  # type: ignore[attr-defined]
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     assert any(b"customers:read" in stored for stored in files)
     assert not any(random in stored for stored in files)
