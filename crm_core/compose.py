@@ -142,15 +142,8 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
 
 
 def _attempt_log(base: _Base, observers: list[Observer]) -> AttemptLog:
-    settings, now, ids = base.settings.sync, base.now, base.ids
-    return AttemptLog(
-        backend=base.backend,
-        settings=settings,
-        limit=UnverifiedLimit(settings.unverified_per_minute, now, ids.new),
-        now=now,
-        ids=ids,
-        observe=_to_all(observers),
-    )
+    limit = UnverifiedLimit(base.settings.sync.unverified_per_minute, base.now, base.ids.new)
+    return AttemptLog(_sync_context(base), limit, _to_all(observers))
 
 
 def _receiver(base: _Base, attempt_log: AttemptLog, records: Records) -> Receiver:
@@ -178,15 +171,7 @@ def _sync_context(base: _Base) -> SyncContext:
 
 
 def _health(base: _Base) -> HealthReports:
-    return HealthReports(
-        instance=base.settings.instance,
-        settings=base.settings.sync,
-        registry=base.registry,
-        configured=base.configured,
-        backend=base.backend,
-        views=base.views,
-        now=base.now,
-    )
+    return HealthReports(_sync_context(base), base.configured)
 
 
 def _to_all(observers: list[Observer]) -> Observer:

@@ -7,20 +7,18 @@ entry. After a fault of the server nothing is recorded as used.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from crm_core.errors import CrmError, RateLimited, ServerError, StorageFull, StorageUnavailable
-from crm_core.model.ids import Ids
 from crm_core.model.keys import TenantRoster
 from crm_core.model.log import Head, LogEntry, Status
 from crm_core.model.times import to_wire
-from crm_core.plugin.storage import Claim, Committed, OutcomeUnknown, StorageBackend, Unit
+from crm_core.plugin.storage import Claim, Committed, OutcomeUnknown, Unit
 from crm_core.server_log import ServerLog
-from crm_core.settings import SyncSettings
 from crm_core.sync import content_checks, signature_checks
+from crm_core.sync.context import SyncContext
 from crm_core.sync.limits import Over, UnverifiedLimit
 from crm_core.sync.push_request import Attempt
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM, Original
@@ -42,21 +40,9 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptLog:
     """Records attempts. ``observe`` receives every attempt's entry, for metrics."""
 
-    def __init__(
-        self,
-        *,
-        backend: StorageBackend,
-        settings: SyncSettings,
-        limit: UnverifiedLimit,
-        now: Callable[[], datetime],
-        ids: Ids,
-        observe: Callable[[LogEntry], None],
-    ) -> None:
-        self._backend = backend
-        self._settings = settings
+    def __init__(self, context: SyncContext, limit: UnverifiedLimit, observe: Callable[[LogEntry], None]) -> None:
+        self._context = context
         self._limit = limit
-        self._now = now
-        self._ids = ids
         self._observe = observe
 
     def nonce_claim(self, attempt: Attempt, status: Status) -> Claim:
@@ -73,7 +59,7 @@ class AttemptLog:
             signature_checks.nonce_claim(key),
             presented.nonce,
             msgspec.json.encode(evidence),
-            expires=presented.timestamp + self._settings.skew_seconds,
+            expires=presented.timestamp + self._context.settings.skew_seconds,
             stamp=presented.timestamp,
         )
 
@@ -84,7 +70,7 @@ class AttemptLog:
         """
         tenant, (_, presented) = attempt.push.tenant, attempt.verified_by()
         try:
-            outcome = await self._backend.commit(tenant, unit)
+            outcome = await self._context.backend.commit(tenant, unit)
         except OutcomeUnknown:
             outcome = await self._find_commit(attempt)
         if isinstance(outcome, Committed):
@@ -92,7 +78,7 @@ class AttemptLog:
                 self._observe(entry)
             return outcome
         if outcome.what == "forgotten":
-            raise signature_checks.out_of_window(presented, self._settings, self._now())
+            raise signature_checks.out_of_window(presented, self._context.settings, self._context.now())
         if outcome.what == "claim" and outcome.claim is not None:
             original = Original.read(outcome.evidence)
             if outcome.claim.kind == PAYLOAD_CLAIM:
@@ -105,37 +91,38 @@ class AttemptLog:
 
         Raises ReplayedNonce, TimestampOutOfWindow, StorageUnavailable, StorageFull.
         """
-        now = self._now()
-        entry = attempt.entry(self._ids.new(), "rejected", now, error=error)
+        now = self._context.now()
+        entry = attempt.entry(self._context.ids.new(), "rejected", now, error=error)
         unit = Unit(now=int(now.timestamp()), claims=(self.nonce_claim(attempt, "rejected"),), entries=(entry,))
         await self.write(attempt, unit)
 
     async def fail(self, attempt: Attempt, error: ServerError) -> None:
         """Log a fault of the server, in the chain if possible, else in the ring; the nonce stays unused."""
-        now = self._now()
-        entry = attempt.entry(self._ids.new(), "failed", now, error=error)
+        now = self._context.now()
+        entry = attempt.entry(self._context.ids.new(), "failed", now, error=error)
         self._observe(entry)
         if not isinstance(error, StorageUnavailable | StorageFull):
             try:
-                await self._backend.commit(attempt.push.tenant, Unit(now=int(now.timestamp()), entries=(entry,)))
+                unit = Unit(now=int(now.timestamp()), entries=(entry,))
+                await self._context.backend.commit(attempt.push.tenant, unit)
             except Exception as fault:  # noqa: BLE001 -- the push has failed already; the entry goes into the ring below
                 _log.error("failure_not_chained", error=type(fault).__name__, request_id=entry.request_id)
             else:
                 return
-        self._backend.note(attempt.push.tenant, entry)
+        self._context.backend.note(attempt.push.tenant, entry)
 
     def unverified(self, attempt: Attempt, error: CrmError) -> CrmError:
         """Note an attempt that was not verified; returns the error to answer with."""
         if isinstance(error, ServerError):
-            self._note(attempt.entry(self._ids.new(), "failed", self._now(), error=error))
+            self._note(attempt.entry(self._context.ids.new(), "failed", self._context.now(), error=error))
             return error
         over = self._limit.spend(attempt.push.source, attempt.push.tenant)
         if over is None:
-            self._note(attempt.entry(self._ids.new(), "rejected", self._now(), error=error))
+            self._note(attempt.entry(self._context.ids.new(), "rejected", self._context.now(), error=error))
             return error
         limited = _limited(over)
         message = f"{limited.detail} The last one failed with {error.code}."
-        entry = attempt.entry(over.entry_id, "rejected", self._now(), error=limited, message=message)
+        entry = attempt.entry(over.entry_id, "rejected", self._context.now(), error=limited, message=message)
         self._note(msgspec.structs.replace(entry, count=over.count))
         return limited
 
@@ -154,12 +141,12 @@ class AttemptLog:
         """The response to a repeat of an applied push, for tenants whose roster accepts repeats."""
         if roster.repeats != "accept":
             return None
-        push, original = attempt.push, await signature_checks.first_use(self._backend, attempt)
+        push, original = attempt.push, await signature_checks.first_use(self._context.backend, attempt)
         if original is None or original.body not in attempt.fingerprints or original.status != "applied":
             return None
         message = f"A repeat of request {original.request_id}, which was applied; nothing was changed."
-        self._note(attempt.entry(self._ids.new(), "applied", self._now(), message=message))
-        view = await self._backend.view(push.tenant, None)
+        self._note(attempt.entry(self._context.ids.new(), "applied", self._context.now(), message=message))
+        view = await self._context.backend.view(push.tenant, None)
         return Repeat(
             request_id=push.request_id,
             tenant=push.tenant,
@@ -170,15 +157,15 @@ class AttemptLog:
 
     async def _find_commit(self, attempt: Attempt) -> Committed:
         """Whether a commit whose answer was lost was made, by its nonce. Raises StorageUnavailable."""
-        original = await signature_checks.first_use(self._backend, attempt)
+        original = await signature_checks.first_use(self._context.backend, attempt)
         if original is None or original.request_id != attempt.push.request_id:
             raise StorageUnavailable("The store did not answer. Send the same request again.", retry_after=1)
-        view = await self._backend.view(attempt.push.tenant, None)
+        view = await self._context.backend.view(attempt.push.tenant, None)
         return Committed(view.seq, view.revision, view.head)
 
     def _note(self, entry: LogEntry) -> None:
         self._observe(entry)
-        self._backend.note(entry.tenant, entry)
+        self._context.backend.note(entry.tenant, entry)
 
 
 def _limited(over: Over) -> RateLimited:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -11,11 +11,10 @@ from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.query import StoreState, Tally
-from crm_core.plugin.registry import Registry
-from crm_core.plugin.storage import EntryQuery, StorageBackend
-from crm_core.settings import SyncSettings
+from crm_core.plugin.storage import EntryQuery
+from crm_core.sync.context import SyncContext
 from crm_core.sync.signature_checks import revoked_versions
-from crm_core.workspace import Views, Workspace
+from crm_core.workspace import Workspace
 
 _LAST: Final = 5  # this many failed verified attempts in a row are a problem
 _STEPPED: Final = timedelta(seconds=5)  # a clock this far behind its own entries has stepped back
@@ -36,24 +35,9 @@ class RosterConfiguration(Protocol):
 class HealthReports:
     """The sync health of the tenants of one instance."""
 
-    def __init__(
-        self,
-        *,
-        instance: str,
-        settings: SyncSettings,
-        registry: Registry,
-        configured: RosterConfiguration,
-        backend: StorageBackend,
-        views: Views,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._instance = instance
-        self._settings = settings
-        self._registry = registry
+    def __init__(self, context: SyncContext, configured: RosterConfiguration) -> None:
+        self._context = context
         self._configured = configured
-        self._backend = backend
-        self._views = views
-        self._now = now
 
     async def report_anyway(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
         """The report; if the store cannot be read, one without what only the store knows, and the reason."""
@@ -67,12 +51,12 @@ class HealthReports:
 
         Raises StorageUnavailable.
         """
-        now = self._now()
+        now = self._context.now()
         roster = self._configured.roster.of(tenant)
-        workspace, view = await self._views.with_view(tenant)
-        state = await self._backend.state(tenant)
-        recent = await self._backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
-        tally = await self._backend.tally(tenant, to_wire(now - _DAY))
+        workspace, view = await self._context.views.with_view(tenant)
+        state = await self._context.backend.state(tenant)
+        recent = await self._context.backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
+        tally = await self._context.backend.tally(tenant, to_wire(now - _DAY))
         status, reasons = self._status(roster, workspace, state, recent, now)
         reasons += await self._mismatches(tenant, roster, recent)
         return {
@@ -88,7 +72,7 @@ class HealthReports:
 
     def _without_store(self, tenant: str, reason: str) -> dict[str, Any]:
         """The same members, null if only the store knows them; ``sections`` is empty."""
-        now = self._now()
+        now = self._context.now()
         roster = self._configured.roster.of(tenant)
         off = self._off(roster)
         return {
@@ -105,21 +89,21 @@ class HealthReports:
     def _configuration(self, tenant: str, roster: TenantRoster, now: datetime, tally: Tally | None) -> dict[str, Any]:
         active = roster.active(now)
         return {
-            "enabled": self._settings.enabled and roster.enabled,
-            "instance": self._instance,
+            "enabled": self._context.settings.enabled and roster.enabled,
+            "instance": self._context.instance,
             "tenant": tenant,
             "expected_key": f"{tenant}:{active[0].version}" if active else None,
             "accepted_keys": [_key(one, now, tally) for _, one in sorted(roster.keys.items(), reverse=True)],
-            "schemes": sorted(self._registry.schemes if roster.schemes is None else roster.schemes),
-            "payload_types": list(self._registry.payload_types),
-            "skew_seconds": self._settings.skew_seconds,
+            "schemes": sorted(self._context.registry.schemes if roster.schemes is None else roster.schemes),
+            "payload_types": list(self._context.registry.payload_types),
+            "skew_seconds": self._context.settings.skew_seconds,
             "server_time": to_wire(now),
             "roster": {"loaded_at": to_wire(self._configured.loaded_at), "error": self._configured.roster_error},
         }
 
     def _off(self, roster: TenantRoster) -> list[str]:
         """Why the receiver is off; empty if it is on."""
-        if not self._settings.enabled:
+        if not self._context.settings.enabled:
             return ["The receiver is off for the whole instance: sync.enabled is false in instance.yaml."]
         if not roster.enabled:
             off = "The receiver is off for this tenant: it has no entry in keys.yaml, or one that says sync: disabled."
@@ -168,7 +152,7 @@ class HealthReports:
         It changes no status, since a sender of forged pushes must not be able to turn a healthy tenant red.
         """
         query = EntryQuery(equals=(("signature_result", "invalid"),), verified=False, limit=_LAST)
-        failed = await self._backend.entries(tenant, query)
+        failed = await self._context.backend.entries(tenant, query)
         if len(failed) < _LAST or (recent and recent[0].id > failed[-1].id):
             return []
         versions = {entry.key_version for entry in failed}
@@ -181,7 +165,8 @@ class HealthReports:
         return [reason]
 
     async def _last(self, tenant: str, status: str) -> LogEntry | None:
-        found = await self._backend.entries(tenant, EntryQuery(equals=(("status", status),), verified=True, limit=1))
+        query = EntryQuery(equals=(("status", status),), verified=True, limit=1)
+        found = await self._context.backend.entries(tenant, query)
         return found[0] if found else None
 
     async def _last_failure(self, tenant: str) -> LogEntry | None:
