@@ -1,4 +1,4 @@
-"""From a credential to a caller, whichever kind it is, and whether a caller met before is still one."""
+"""The caller behind a credential of either kind, at the first request and later."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from crm_core.model.caller import Caller
 
 
 class Callers:
-    """Everyone who may ask for something."""
+    """Identifies callers by API token or access token."""
 
     def __init__(self, tokens: Tokens, sessions: Sessions) -> None:
         self._tokens = tokens
         self._sessions = sessions
 
     async def bearer(self, tenant: str, text: str) -> Caller:
-        """Who sent an API token or an access token. Raises Unauthenticated."""
+        """The owner of an API token or an access token. Raises Unauthenticated."""
         if text.startswith(PREFIX):
             return await self._tokens.caller(tenant, text)
         return await self._sessions.by_access_token(tenant, text)
 
     async def current(self, tenant: str, caller: Caller) -> Caller:
-        """The caller as they are now. Raises Unauthenticated where the credential has ended."""
+        """The caller with their present rights. Raises Unauthenticated if the credential has ended."""
         if caller.session is None:
             return await self._tokens.current(tenant, caller.id)
         return await self._sessions.caller(tenant, caller.session)

@@ -1,8 +1,8 @@
-"""The rule of delegation: callers neither give nor take over a right of the core that they lack.
+"""The rule of delegation: callers can neither give nor acquire a core right that they lack.
 
-Users, links and tokens follow it whether the API, a page or a command asks. ``by`` is the caller; None is an operator
-on the machine, who may do everything. A role is judged by what it grants, not by today's plan, and keys of modules are
-free to give for everyone who manages users.
+It holds for users, links and tokens, through API, pages and commands. ``by`` is the caller; None is an operator on the
+machine, who may do everything. A role counts by what it grants, not by the current plan. Feature keys of modules can be
+given by everyone who manages users.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _OWN: Final[Mapping[str, Any]] = {"role": None, "assignment": None, "disabled": 
 
 
 def powers_of(role: str, roles: Roles) -> frozenset[str]:
-    """What a role can do beyond modules: its core keys and, for super admins, ``super_admin`` itself.
+    """The rights of a role beyond modules: its core keys and, for super admins, ``super_admin`` itself.
 
-    The latter makes a super admin more than a role that grants every core key.
+    So a super admin has more than a role that grants every core key.
     """
     core = core_keys_of(role, roles)
     return core | {SUPER_ADMIN} if role == SUPER_ADMIN else core
@@ -51,8 +51,7 @@ def require_may_manage(role: str, by: Caller | None, roles: Roles) -> None:
 def require_may_change(user: User, after: Any, by: Caller | None, roles: Roles) -> None:
     """Raise PermissionDenied unless the caller may make this change.
 
-    ``after``: the user's writable members with the patch applied, not validated yet, so that a refusal says nothing
-    about the input.
+    ``after``: the writable members with the patch applied, not validated: a refusal reveals nothing about the input.
     """
     require_may_manage(user.role, by, roles)
     if not isinstance(after, Mapping):

@@ -1,7 +1,7 @@
-"""Event streams: what was committed, told to those who may see it, while they may.
+"""Event streams: committed changes, sent to callers for as long as they may see them.
 
-Each tenant with open streams has one pump. It waits for the store, reads new notices once for all streams, and before
-every delivery looks each caller up again: whoever signed out, was disabled or lost their rights hears nothing more.
+Each tenant with open streams has one pump. It waits for the store, reads new notices once for all streams, and looks
+each caller up again before every delivery: a caller who signed out, was disabled or lost the right gets nothing more.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from crm_core.server_log import ServerLog
 from crm_core.workspace import Views, Workspace, keys_of
 
 MAX_STREAMS: Final = 200  # of a tenant
-HEARTBEAT: Final = 15.0  # seconds; proxies drop what is silent for longer
-_GATHER: Final = 0.2  # seconds between two deliveries: what comes in between goes out together
-_BACKLOG: Final = 1000  # frames that a slow reader may be behind
-_SHEET: Final = 500  # notices that are asked for at once
+HEARTBEAT: Final = 15.0  # seconds; proxies close connections that are silent for longer
+_INTERVAL: Final = 0.2  # seconds between deliveries; events in between are sent together
+_BACKLOG: Final = 1000  # frames waiting for a slow reader
+_BATCH: Final = 500  # notices read at a time
 _SYNC_EVENTS: Final = frozenset({"sync.applied", "modules.changed"})
 _RECORD_EVENT: Final = "record.changed"
-_PULSE: Final = b": still here\n\n"
+_COMMENT: Final = b": still here\n\n"
 
 _log = ServerLog("crm.access")
 
@@ -38,50 +38,50 @@ def frame(event: str, place: Place, data: bytes) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(place).encode(), event.encode(), data)
 
 
-def sees(workspace: Workspace, caller: Caller, told: StoredNotice) -> bool:
-    """Whether a caller may hear of this."""
-    if told.notice.event == _RECORD_EVENT:
-        return f"{told.notice.subject}.view" in keys_of(workspace, caller)
-    return told.notice.event in _SYNC_EVENTS and _hears_of_sync(caller)
+def may_see(workspace: Workspace, caller: Caller, stored: StoredNotice) -> bool:
+    """Whether a caller may see an event."""
+    if stored.notice.event == _RECORD_EVENT:
+        return f"{stored.notice.subject}.view" in keys_of(workspace, caller)
+    return stored.notice.event in _SYNC_EVENTS and _may_see_sync(caller)
 
 
-def sees_anything(workspace: Workspace, caller: Caller) -> bool:
-    """Whether there is anything that a caller could hear of."""
-    return _hears_of_sync(caller) or any(key.endswith(".view") for key in keys_of(workspace, caller))
+def may_see_any(workspace: Workspace, caller: Caller) -> bool:
+    """Whether there is any event that a caller could see."""
+    return _may_see_sync(caller) or any(key.endswith(".view") for key in keys_of(workspace, caller))
 
 
-def _hears_of_sync(caller: Caller) -> bool:
+def _may_see_sync(caller: Caller) -> bool:
     return caller.kind == "user" or "sync:read" in caller.scopes
 
 
 class _Stream:
-    """One open stream: frames on their way to its reader."""
+    """One open stream and the frames that wait for its reader."""
 
     def __init__(self, caller: Caller, at: float) -> None:
         self.caller = caller
-        self.hopeful = False  # whether there was something to hear of when it was last looked
-        self.spoken_at = at
+        self.had_rights = False  # at the last delivery
+        self.last_frame_at = at
         self._frames: deque[tuple[Place | None, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._ended = False
 
-    def give(self, place: Place | None, content: bytes, at: float) -> None:
-        """Hand a frame over; ``place`` is None for a comment."""
-        self.spoken_at = at
+    def send(self, place: Place | None, content: bytes, at: float) -> None:
+        """Queue a frame; ``place`` is None for a comment."""
+        self.last_frame_at = at
         if len(self._frames) >= _BACKLOG:
-            self.end()  # the client comes back with its last id and goes on from there
+            self.end()  # the client reconnects and resumes after its last id
         elif not self._ended:
             self._frames.append((place, content))
             self._arrived.set()
 
     def end(self) -> None:
-        """Tell nothing more."""
+        """Drop waiting frames and send nothing more."""
         self._ended = True
         self._frames.clear()
         self._arrived.set()
 
     async def after(self, place: Place) -> AsyncIterator[bytes]:
-        """Frames as they come, of events after ``place``."""
+        """The frames of events after ``place``, as they arrive."""
         while not self._ended:
             while self._frames:
                 at, content = self._frames.popleft()
@@ -93,7 +93,7 @@ class _Stream:
 
 
 class _Channel:
-    """The open streams of a tenant, and how far its pump has told them."""
+    """The open streams of a tenant, and the seq up to which its pump has sent events."""
 
     def __init__(self) -> None:
         self.streams: set[_Stream] = set()
@@ -119,18 +119,20 @@ class Feeds:
     async def listen(self, tenant: str, caller: Caller, after: Place | None) -> AsyncGenerator[bytes, None]:
         """The frames of a new stream: ready, the events missed since ``after``, then new ones.
 
-        Ends when the caller may hear no more, falls too far behind, or we shut down. Raises RateLimited, before the
-        first frame, where the tenant has too many.
+        Ends when the caller may see no more events, falls too far behind, or the server shuts down.
+
+        Raises:
+            RateLimited: before the first frame, if the tenant has too many streams.
         """
-        channel, stream = self._opened(tenant, caller)
+        channel, stream = self._add_stream(tenant, caller)
         try:
             workspace, view = await self._views.with_view(tenant)
-            stream.hopeful = sees_anything(workspace, caller)
+            stream.had_rights = may_see_any(workspace, caller)
             if channel.pump is None:
                 channel.position = view.seq
                 channel.pump = asyncio.create_task(self._pump(tenant, channel))
             until = Place(view.seq) if after is None else after
-            # The pump may have gone on while this one asked where things stand.
+            # The pump may have advanced while this stream read its view.
             behind = after is not None or Place(channel.position) > until
             yield b"retry: 2000\n" + frame("ready", until, b"{}")
             if behind:
@@ -140,56 +142,58 @@ class Feeds:
             async for content in stream.after(until):
                 yield content
         finally:
-            self._closed(tenant, channel, stream)
+            self._remove_stream(tenant, channel, stream)
 
-    def _opened(self, tenant: str, caller: Caller) -> tuple[_Channel, _Stream]:
+    def _add_stream(self, tenant: str, caller: Caller) -> tuple[_Channel, _Stream]:
         channel = self._channels.setdefault(tenant, _Channel())
         if len(channel.streams) >= MAX_STREAMS:
-            told = f"This workspace has {MAX_STREAMS} open event streams, which is all it may; close some."
-            raise RateLimited(told, retry_after=10)
-        stream = _Stream(caller, _moment())
+            message = f"This workspace has {MAX_STREAMS} open event streams, the most it may have. Close some."
+            raise RateLimited(message, retry_after=10)
+        stream = _Stream(caller, _loop_time())
         channel.streams.add(stream)
         return channel, stream
 
-    def _closed(self, tenant: str, channel: _Channel, stream: _Stream) -> None:
+    def _remove_stream(self, tenant: str, channel: _Channel, stream: _Stream) -> None:
         channel.streams.discard(stream)
         if not channel.streams:
-            self._forget(tenant, channel)
+            self._drop(tenant, channel)
             if channel.pump is not None:
                 channel.pump.cancel()
 
-    def _forget(self, tenant: str, channel: _Channel) -> None:
-        """Streams that open from now on get a channel of their own."""
+    def _drop(self, tenant: str, channel: _Channel) -> None:
+        """Give streams that open from now on a new channel."""
         if self._channels.get(tenant) is channel:
             del self._channels[tenant]
 
     async def _missed(self, tenant: str, caller: Caller, after: Place) -> AsyncIterator[tuple[Place, bytes]]:
-        """The events since ``after``, and the place that they reach; ``reset`` if they are not known, or no longer."""
+        """The events since ``after`` and the place they reach; ``reset`` if the store does not know them (any more)."""
         whole = False
         while not whole:
             workspace, view = await self._views.with_view(tenant)
-            notices = await self._backend.notices(tenant, after.whole, _SHEET)
-            unborn = after.whole < after.seq and after.seq > view.seq
-            if notices is None or unborn:
+            notices = await self._backend.notices(tenant, after.whole, _BATCH)
+            from_the_future = after.whole < after.seq and after.seq > view.seq
+            if notices is None or from_the_future:
                 yield Place(view.seq), frame("reset", Place(view.seq), b"{}")
                 return
             seq, whole = _reached(notices, view.seq)
-            fresh = [(place, one) for place, one in _placed(notices) if place > after and sees(workspace, caller, one)]
+            fresh = [
+                (place, one) for place, one in _placed(notices) if place > after and may_see(workspace, caller, one)
+            ]
             after = Place(seq)
             yield after, b"".join(_framed(place, one) for place, one in fresh)
 
     async def _pump(self, tenant: str, channel: _Channel) -> None:
-        """Deliver until the last stream is gone. Whatever fails ends the streams: their clients come back."""
+        """Deliver until the last stream closes. An error ends the streams: their clients reconnect."""
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await self._deliver(tenant, channel, stopping)
         except CrmError:
-            pass  # the store is away or the tenant is gone: the clients learn that when they come back
-        except Exception as error:  # noqa: BLE001  # the boundary: no stream may hang on without its pump
+            pass  # the store or the tenant is gone: clients learn that when they reconnect
+        except Exception as error:  # noqa: BLE001  # the boundary: no stream may stay open without its pump
             _log.error("event_streams_failed", tenant=tenant, error=type(error).__name__)
         finally:
             stopping.cancel()
-            self._forget(tenant, channel)
+            self._drop(tenant, channel)
             for stream in channel.streams:
                 stream.end()
 
@@ -203,14 +207,14 @@ class Feeds:
             if stopping.done():
                 return
             if waiting.done():
-                waiting.result()  # a store that is away ends the streams
+                waiting.result()  # raises if the store is gone, which ends the streams
             workspace, view = await self._views.with_view(tenant)
-            notices = await self._backend.notices(tenant, channel.position, _SHEET)
+            notices = await self._backend.notices(tenant, channel.position, _BATCH)
             channel.position = view.seq if notices is None else _reached(notices, view.seq)[0]
-            await self._tell(tenant, channel.streams, workspace, notices, view.seq)
-            await asyncio.wait({stopping}, timeout=_GATHER)
+            await self._send(tenant, channel.streams, workspace, notices, view.seq)
+            await asyncio.wait({stopping}, timeout=_INTERVAL)
 
-    async def _tell(
+    async def _send(
         self,
         tenant: str,
         streams: set[_Stream],
@@ -218,25 +222,25 @@ class Feeds:
         notices: tuple[StoredNotice, ...] | None,
         seq: int,
     ) -> None:
-        made = [(place, one, _framed(place, one)) for place, one in _placed(notices or ())]
+        frames = [(place, one, _framed(place, one)) for place, one in _placed(notices or ())]
         for stream in tuple(streams):
             try:
                 caller = stream.caller = await self._callers.current(tenant, stream.caller)
             except Unauthenticated:
                 stream.end()
                 continue
-            at = _moment()
+            at = _loop_time()
             if notices is None:
-                stream.give(Place(seq), frame("reset", Place(seq), b"{}"), at)
-            for place, one, content in made:
-                if sees(workspace, caller, one):
-                    stream.give(place, content, at)
-            if at - stream.spoken_at >= HEARTBEAT - _GATHER:
-                stream.give(None, _PULSE, at)
-            hopeful = sees_anything(workspace, caller)
-            if stream.hopeful and not hopeful:
+                stream.send(Place(seq), frame("reset", Place(seq), b"{}"), at)
+            for place, one, content in frames:
+                if may_see(workspace, caller, one):
+                    stream.send(place, content, at)
+            if at - stream.last_frame_at >= HEARTBEAT - _INTERVAL:
+                stream.send(None, _COMMENT, at)
+            has_rights = may_see_any(workspace, caller)
+            if stream.had_rights and not has_rights:
                 stream.end()
-            stream.hopeful = hopeful
+            stream.had_rights = has_rights
 
 
 def _placed(notices: tuple[StoredNotice, ...]) -> Iterator[tuple[Place, StoredNotice]]:
@@ -246,16 +250,16 @@ def _placed(notices: tuple[StoredNotice, ...]) -> Iterator[tuple[Place, StoredNo
             yield Place(seq, number), one
 
 
-def _framed(place: Place, told: StoredNotice) -> bytes:
-    return frame(told.notice.event, place, told.notice.data)
+def _framed(place: Place, stored: StoredNotice) -> bytes:
+    return frame(stored.notice.event, place, stored.notice.data)
 
 
 def _reached(notices: tuple[StoredNotice, ...], seq: int) -> tuple[int, bool]:
-    """Up to which seq everything is known, and whether that is all there was; ``seq`` is of before they were read."""
-    if len(notices) >= _SHEET:
+    """The seq that these notices reach, and whether they are all; ``seq`` is the store's before they were read."""
+    if len(notices) >= _BATCH:
         return notices[-1].seq, False
     return max((seq, *(one.seq for one in notices))), True
 
 
-def _moment() -> float:
+def _loop_time() -> float:
     return asyncio.get_running_loop().time()

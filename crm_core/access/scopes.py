@@ -1,4 +1,4 @@
-"""Scopes of tokens: ``{record_type}:read|write`` and ``sync:health|read|admin``."""
+"""Scopes of tokens: ``{record_type}:{action}`` and ``sync:health|read|admin``."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ SYNC_SCOPES = tuple(_CORE_KEYS)
 
 
 def known_scopes(record_types: Iterable[str]) -> tuple[str, ...]:
-    """Every scope there is where these record types are known."""
+    """Every scope that exists with these record types."""
     return (*SYNC_SCOPES, *(f"{name}:{access}" for name in sorted(record_types) for access in SCOPE_ACTIONS))
 
 
 def core_key_for(scope: str) -> str | None:
-    """The core key that a user needs for what a scope covers; None if the keys of modules cover it."""
+    """The core key that a user needs for the scope's operations; None if feature keys of modules cover them."""
     return "records.erase" if scope.endswith(":erase") else _CORE_KEYS.get(scope)
 
 
 def checked_scopes(scopes: Iterable[str], record_types: Collection[str]) -> tuple[str, ...]:
-    """The scopes without repeats. Raises InvalidRecord that names every one that is not known, with a hint."""
+    """The scopes without repeats. Raises InvalidRecord with a hint for each unknown one."""
     wanted = tuple(dict.fromkeys(scopes))
     known = known_scopes(record_types)
     findings = [
-        Finding(f"/scopes/{at}", "invalid_value", f"There is no scope {scope[:80]!a}; {hint(scope, known)}")
+        Finding(f"/scopes/{at}", "invalid_value", f"Unknown scope {scope[:80]!a}; {hint(scope, known)}")
         for at, scope in enumerate(wanted)
         if scope not in known
     ]

@@ -1,7 +1,7 @@
-"""Sign-ins: what a user's cookie, access token and refresh token stand for, kept on the server so that it can end.
+"""Sessions: the server-side state behind a user's cookie, access token and refresh token, so that it can be ended.
 
-A session is good while it has not ended or expired, its user is not disabled, and the user's epoch is the one it was
-opened in: a new password, or being disabled, ends every session of the user in the one write that it takes anyway.
+A session is valid until it ends or expires, its user is disabled, or the user's epoch changes. A new password and
+disabling a user change the epoch, which ends all of the user's sessions in that one write.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ SESSIONS: Final = "sessions"
 ACCESS_LIFETIME: Final = timedelta(minutes=15)
 REFRESH_LIFETIME: Final = timedelta(days=30)  # from the last refresh
 BROWSER_LIFETIME: Final = timedelta(days=7)
-MAX_SESSIONS: Final = 200  # of a user; past it the oldest ends
-_SWEPT: Final = 20  # of the oldest, looked at whenever a session is opened
+MAX_SESSIONS: Final = 200  # of a user; then the oldest ends
+_SWEPT: Final = 20  # of the oldest, checked when a session is opened
 
-_REFUSAL: Final = "Sign in again: this sign-in is unknown here, has expired, or was ended."
-_REUSED: Final = "A refresh token of this sign-in was used twice, so the sign-in has ended; sign in again."
+_INVALID: Final = "Sign in again: this session is unknown, has expired, or was ended."
+_REUSED: Final = "A refresh token of this session was used twice, so the session has ended. Sign in again."
 Kind = Literal["api", "browser"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A sign-in as kept. ``refreshed`` counts its refresh tokens; ``reused``: one of them came twice."""
+    """A session as stored. ``refreshed`` counts its refresh tokens; ``reused``: one of them was used twice."""
 
     id: str
     user: str
@@ -47,13 +47,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     reused: bool = False
 
     def put(self) -> Put:
-        """The session as the store takes it."""
+        """The session as a document with its indexes."""
         indexes = {"user": self.user, "created_at": self.created_at}
         return Put(SESSIONS, self.id, msgspec.json.encode(self), indexes)
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """What a custom app gets: ``expires_in`` is the access token's life in seconds."""
+    """The tokens of a custom app; ``expires_in`` is the access token's lifetime in seconds."""
 
     access_token: str
     expires_in: int
@@ -64,7 +64,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sessions:
-    """The sign-ins of all tenants."""
+    """The sessions of all tenants."""
 
     def __init__(self, backend: StorageBackend, signed: SignedTexts, now: Callable[[], datetime], ids: Ids) -> None:
         self._backend = backend
@@ -73,7 +73,7 @@ class Sessions:
         self._ids = ids
 
     async def open(self, tenant: str, stored: StoredUser, kind: Kind) -> Session:
-        """A new sign-in of a user whose password was right."""
+        """Open a session for a user whose password was verified."""
         now = self._now()
         lifetime = BROWSER_LIFETIME if kind == "browser" else REFRESH_LIFETIME
         session = Session(
@@ -84,13 +84,13 @@ class Sessions:
             created_at=to_wire(now),
             expires_at=to_wire(now + lifetime),
         )
-        gone = await self._sweep(tenant, stored, now)
-        unit = Unit(now=int(now.timestamp()), puts=(session.put(),), deletes=gone)
-        await commit(self._backend, tenant, unit)  # it expects nothing, so nothing stands against it
+        expired = await self._sweep(tenant, stored, now)
+        unit = Unit(now=int(now.timestamp()), puts=(session.put(),), deletes=expired)
+        await commit(self._backend, tenant, unit)  # without expectations there is no conflict
         return session
 
     def grant(self, tenant: str, session: Session) -> Grant:
-        """An access token of the session, and the refresh token that gets the next one."""
+        """An access token and the refresh token for the next one."""
         return Grant(
             access_token=self._signed.make("access", tenant, session.id, lifetime=ACCESS_LIFETIME),
             expires_in=int(ACCESS_LIFETIME.total_seconds()),
@@ -100,44 +100,46 @@ class Sessions:
         )
 
     def cookie(self, tenant: str, session: Session) -> str:
-        """What the browser keeps of a session."""
+        """The value of the session cookie."""
         return self._signed.make("cookie", tenant, session.id, lifetime=BROWSER_LIFETIME)
 
     def csrf_token(self, tenant: str, session_id: str) -> str:
-        """A CSRF token: what pages of the session's own know and other sites do not."""
+        """The CSRF token of a session, which its own pages know and other sites do not."""
         return self._signed.make("csrf", tenant, session_id, lifetime=BROWSER_LIFETIME)
 
     def is_csrf_token(self, tenant: str, session_id: str, text: str) -> bool:
-        """Whether a text is a CSRF token of this session."""
+        """Whether ``text`` is a CSRF token of this session."""
         return self._signed.read("csrf", text) == (tenant, session_id)
 
     async def by_access_token(self, tenant: str, text: str) -> Caller:
-        """Who sent an access token. Raises Unauthenticated."""
+        """The user of an access token. Raises Unauthenticated."""
         return await self._by_text(tenant, "access", text)
 
     async def by_cookie(self, tenant: str, text: str) -> Caller:
-        """Who sent a session cookie. Raises Unauthenticated."""
+        """The user of a session cookie. Raises Unauthenticated."""
         return await self._by_text(tenant, "cookie", text)
 
     async def caller(self, tenant: str, session_id: str) -> Caller:
-        """The user behind a session that is still good. Raises Unauthenticated."""
-        session = self._good(await self._document(tenant, session_id))
+        """The user of a session. Raises Unauthenticated unless it is valid."""
+        session = self._valid(await self._document(tenant, session_id))
         return (await self._user(tenant, session)).caller(session_id)
 
     async def refresh(self, tenant: str, text: str) -> Grant:
-        """The next access and refresh token; the refresh token sent has been used up by that.
+        """Exchange a refresh token, which is then used up, for the next access and refresh token.
 
-        Raises Unauthenticated, and TokenReused where it was used before: the whole sign-in has ended by that.
+        Raises:
+            Unauthenticated: the token or its session is not valid.
+            TokenReused: the token was used before; this ends the session.
         """
         parts = self._signed.read("refresh", text)
         if parts is None or parts[0] != tenant:
-            raise Unauthenticated(_REFUSAL)
+            raise Unauthenticated(_INVALID)
         _, session_id, number = parts
         while True:
             document = await self._document(tenant, session_id)
             if _read(document).reused:
                 raise TokenReused(_REUSED)
-            session = self._good(document)
+            session = self._valid(document)
             await self._user(tenant, session)
             now = self._now()
             if number == session.refreshed:
@@ -148,53 +150,53 @@ class Sessions:
                 after = msgspec.structs.replace(session, reused=True)
             expect = (DocumentAt(SESSIONS, session_id, document.revision),)
             unit = Unit(now=int(now.timestamp()), expect=expect, puts=(after.put(),))
-            # Of two at one moment, the one that comes second finds the session changed, and is a reuse.
+            # Of two at the same time, the second conflicts, reads the session again, and counts as reuse.
             if isinstance(await commit(self._backend, tenant, unit), Committed):
                 if after.reused:
                     raise TokenReused(_REUSED)
                 return self.grant(tenant, after)
 
     async def end(self, tenant: str, session_id: str) -> None:
-        """Sign out: cookie, access token and refresh token are worth nothing from now on."""
+        """Sign out, which ends the session's cookie and tokens."""
         unit = Unit(now=int(self._now().timestamp()), deletes=(Delete(SESSIONS, session_id),))
         await commit(self._backend, tenant, unit)
 
     async def _by_text(self, tenant: str, purpose: str, text: str) -> Caller:
         parts = self._signed.read(purpose, text)
         if parts is None or parts[0] != tenant:
-            raise Unauthenticated(_REFUSAL)
+            raise Unauthenticated(_INVALID)
         return await self.caller(tenant, parts[1])
 
     async def _document(self, tenant: str, session_id: str) -> Document:
         document = (await self._backend.get(tenant, SESSIONS, session_id)).document
         if document is None:
-            raise Unauthenticated(_REFUSAL)
+            raise Unauthenticated(_INVALID)
         return document
 
-    def _good(self, document: Document) -> Session:
+    def _valid(self, document: Document) -> Session:
         session = _read(document)
         if session.reused or from_wire(session.expires_at) <= self._now():
-            raise Unauthenticated(_REFUSAL)
+            raise Unauthenticated(_INVALID)
         return session
 
     async def _user(self, tenant: str, session: Session) -> StoredUser:
         document = (await self._backend.get(tenant, USERS, session.user)).document
         stored = None if document is None else read_user(document)
         if stored is None or stored.user.disabled or stored.user.epoch != session.epoch:
-            raise Unauthenticated(_REFUSAL)
+            raise Unauthenticated(_INVALID)
         return stored
 
     async def _sweep(self, tenant: str, stored: StoredUser, now: datetime) -> tuple[Delete, ...]:
-        """The user's sessions to forget now: of the oldest those that are over, or the very oldest of too many."""
+        """The user's sessions to delete: of the oldest those that ended, or the very oldest of too many."""
         query = PageQuery(
             collection=SESSIONS, sort="created_at", filters=(("user", stored.user.id),), limit=_SWEPT, total=True
         )
         page = await self._backend.page(tenant, query)
         oldest = [_read(document) for document in page.documents]
-        over = [one.id for one in oldest if one.epoch != stored.user.epoch or from_wire(one.expires_at) <= now]
-        if not over and (page.total or 0) >= MAX_SESSIONS:
-            over = [oldest[0].id]
-        return tuple(Delete(SESSIONS, session_id) for session_id in over)
+        ended = [one.id for one in oldest if one.epoch != stored.user.epoch or from_wire(one.expires_at) <= now]
+        if not ended and (page.total or 0) >= MAX_SESSIONS:
+            ended = [oldest[0].id]
+        return tuple(Delete(SESSIONS, session_id) for session_id in ended)
 
 
 def _read(document: Document) -> Session:

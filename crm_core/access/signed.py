@@ -1,4 +1,4 @@
-"""Texts that only this instance can have made, for one purpose and until one moment: itsdangerous under our clock."""
+"""Signed texts for one purpose with an expiry: itsdangerous with the clock passed in."""
 
 from __future__ import annotations
 
@@ -12,47 +12,49 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from crm_core.workspace.signer import ExactSigner
 
-_CACHED = 4096  # verified texts; past it the longest unused goes
-_LONGEST = 4096  # characters, which is all that a browser keeps of a cookie (RFC 6265, 6.1)
+_CACHED = 4096  # verified texts
+_MAX_LENGTH = 4096  # characters, the size of a cookie that browsers must support (RFC 6265, 6.1)
 
 
 class SignedTexts:
-    """Makes and reads signed texts. ``secret_keys``: the instance's; the newest, first, signs and all of them read.
+    """Makes and reads signed texts. ``secret_keys``: the instance's, the newest first: it signs, all verify.
 
-    What a text holds can be read by whoever has it, so no secret goes in; what it holds is bound to its purpose.
+    Everyone who has a text can read it, so it must contain no secret. Its signature is valid for one purpose only.
     """
 
     def __init__(self, secret_keys: Iterable[bytes], now: Callable[[], datetime]) -> None:
         # itsdangerous signs with the last key of its list.
         self._keys = list(reversed(tuple(secret_keys)))
         self._now = now
-        self._boxes: dict[str, URLSafeSerializer] = {}
-        # Verifying takes 20 us. By digest, since a cache should hold no credentials.
+        self._serializers: dict[str, URLSafeSerializer] = {}
+        # Verifying takes 20 us. Keys are digests: a cache should contain no credentials.
         self._verified: LRUCache[bytes, tuple[tuple[Any, ...], int]] = LRUCache(_CACHED)
 
     def make(self, purpose: str, *parts: str | int, lifetime: timedelta) -> str:
-        """A text of these parts that can be read for ``lifetime``. Purposes are a few fixed words."""
+        """Sign these parts for ``lifetime``. Purposes are a few fixed words."""
         ends = int((self._now() + lifetime).timestamp())
-        made = self._box(purpose).dumps([*parts, ends])
-        return made if isinstance(made, str) else made.decode()
+        text = self._serializer(purpose).dumps([*parts, ends])
+        return text if isinstance(text, str) else text.decode()
 
     def read(self, purpose: str, text: str) -> tuple[Any, ...] | None:
-        """The parts; None if the text was not made here for this purpose, byte for byte, or its time is over."""
-        if len(text) > _LONGEST or not text.isascii():
+        """The parts; None if the text was not made here for this purpose, byte for byte, or has expired."""
+        if len(text) > _MAX_LENGTH or not text.isascii():
             return None
         digest = hashlib.sha256(f"{purpose} {text}".encode()).digest()
         verified = self._verified.get(digest)
         if verified is None:
             try:
-                *parts, ends = self._box(purpose).loads(text)
+                *parts, ends = self._serializer(purpose).loads(text)
             except BadData:
                 return None
             verified = self._verified[digest] = (tuple(parts), ends)
-        made_of, ends = verified
-        return made_of if self._now().timestamp() < ends else None
+        parts_read, ends = verified
+        return parts_read if self._now().timestamp() < ends else None
 
-    def _box(self, purpose: str) -> URLSafeSerializer:
-        box = self._boxes.get(purpose)
-        if box is None:
-            box = self._boxes[purpose] = URLSafeSerializer(self._keys, salt=f"crm.{purpose}", signer=ExactSigner)
-        return box
+    def _serializer(self, purpose: str) -> URLSafeSerializer:
+        serializer = self._serializers.get(purpose)
+        if serializer is None:
+            serializer = self._serializers[purpose] = URLSafeSerializer(
+                self._keys, salt=f"crm.{purpose}", signer=ExactSigner
+            )
+        return serializer

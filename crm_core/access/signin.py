@@ -1,4 +1,4 @@
-"""Signing in, choosing a password, and the links by which somebody without one gets one."""
+"""Signing in, changing a password, and the links that set a first or a new one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ INVITATION: Final = timedelta(days=7)
 RESET: Final = timedelta(hours=2)
 
 _log = ServerLog("crm.access")
-_WRONG: Final = "The e-mail address or the password is wrong."
-_SPENT: Final = "This link was used, has expired, or is not whole; ask for a new one."
+_WRONG: Final = "The email address or the password is wrong."
+_INVALID_LINK: Final = "This link was used, has expired, or is incomplete. Request a new one."
 
 
 class SignIn:
-    """What people do with passwords. Every refusal of a sign-in is the same and takes the same time."""
+    """Use cases of passwords. Every refused sign-in gets the same answer and takes the same time."""
 
     def __init__(
         self,
@@ -46,15 +46,15 @@ class SignIn:
         self._signed = signed
 
     async def sign_in(self, tenant: str, email: str, password: str, *, source: str | None, kind: Kind) -> Session:
-        """A new session. Raises InvalidCredentials (also for unknown and disabled users), LoginThrottled."""
+        """Open a session. Raises InvalidCredentials (also for unknown and disabled users), LoginThrottled."""
         async with self._throttle.attempt(tenant, email, source) as attempt:
             stored = await self._users.by_email(tenant, email)
-            right = await self._verified(attempt, None if stored is None else stored.user.password, password)
-            attempt.succeeded = right and stored is not None and not stored.user.disabled
+            verified = await self._verified(attempt, None if stored is None else stored.user.password, password)
+            attempt.succeeded = verified and stored is not None and not stored.user.disabled
         if stored is None or not attempt.succeeded:
             _log.info("sign_in_refused", tenant=tenant, source=source)
             raise InvalidCredentials(_WRONG)
-        # Where the password was changed meanwhile, the session is of an epoch that is over and good for nothing.
+        # If the password was changed meanwhile, the session has the old epoch and is not valid.
         session = await self._sessions.open(tenant, stored, kind)
         _log.info("signed_in", tenant=tenant, source=source, user=stored.user.id, kind=kind)
         return session
@@ -62,7 +62,7 @@ class SignIn:
     async def change_password(
         self, tenant: str, caller: Caller, old: str, new: str, *, source: str | None
     ) -> StoredUser:
-        """A new password for somebody who knows the old one; every sign-in of theirs ends, this one too.
+        """Set a new password for a caller who knows the old one; this ends all of their sessions.
 
         Raises InvalidCredentials, LoginThrottled, InvalidRecord, RevisionMismatch.
         """
@@ -70,16 +70,19 @@ class SignIn:
         async with self._throttle.attempt(tenant, stored.user.email, source) as attempt:
             attempt.succeeded = await self._verified(attempt, stored.user.password, old)
         if not attempt.succeeded:
-            raise InvalidCredentials("The present password is wrong.")
+            raise InvalidCredentials("The current password is wrong.")
         return await self._set(tenant, stored, new)
 
     async def link(self, tenant: str, user_id: str, lifetime: timedelta, *, by: Caller | None) -> str:
-        """The secret part of a link by which this user may choose a password once.
+        """The secret part of a link that lets this user set a password once.
 
-        It is good until it is used, another password was set, the user was disabled or got a role with more of the
-        core's keys, or ``lifetime`` is over. ``by``: the caller who requests it for the user; None for the user's own
-        request, whose link goes to the user's address and is shown to no one else. Raises NotFound, and
-        PermissionDenied if the caller may not set this user's password.
+        It ends after ``lifetime``, when it is used or another password is set, and when the user is disabled or gets
+        more core keys. ``by``: the caller who requests it for the user; None for the user's own request, whose link is
+        sent to the user's address and shown to no one else.
+
+        Raises:
+            NotFound: there is no such user.
+            PermissionDenied: the caller may not set this user's password.
         """
         stored = await self._users.get(tenant, user_id)
         roles = (await self._views.of(tenant)).roles
@@ -88,40 +91,40 @@ class SignIn:
         return self._signed.make("password", tenant, user_id, stored.user.epoch, *powers, lifetime=lifetime)
 
     async def user_of_link(self, tenant: str, text: str) -> StoredUser:
-        """The user whom a link is for. Raises Unauthenticated where it is not good any more."""
+        """The user of a link. Raises Unauthenticated if it is not valid."""
         parts = self._signed.read("password", text)
         if parts is None or parts[0] != tenant:
-            raise Unauthenticated(_SPENT)
+            raise Unauthenticated(_INVALID_LINK)
         _, user_id, epoch, *powers = parts
         try:
             stored = await self._users.get(tenant, user_id)
         except NotFound:
-            raise Unauthenticated(_SPENT) from None
-        # A link that was shown while the user could do less must not open the account that can do more.
+            raise Unauthenticated(_INVALID_LINK) from None
+        # A link made while the user had fewer rights must not open the account that now has more.
         roles = (await self._views.of(tenant)).roles
         grown = not powers_of(stored.user.role, roles) <= frozenset(powers)
         if stored.user.disabled or stored.user.epoch != epoch or grown:
-            raise Unauthenticated(_SPENT)
+            raise Unauthenticated(_INVALID_LINK)
         return stored
 
     async def set_password_by_link(self, tenant: str, text: str, password: str) -> StoredUser:
-        """Set the password by a link, which is used up by that. Raises Unauthenticated, InvalidRecord."""
+        """Set the password with a link, which is then used up. Raises Unauthenticated, InvalidRecord."""
         stored = await self.user_of_link(tenant, text)
         try:
             return await self._set(tenant, stored, password)
         except RevisionMismatch:
-            await self.user_of_link(tenant, text)  # used at the same moment: say so
+            await self.user_of_link(tenant, text)  # a link used at the same time is reported as used
             raise
 
-    async def _verified(self, attempt: SignInAttempt, kept: str | None, password: str) -> bool:
+    async def _verified(self, attempt: SignInAttempt, password_hash: str | None, password: str) -> bool:
         try:
-            return await self._passwords.verify(kept, password)
-        except LoginThrottled:  # too many at this moment: nobody's failure
+            return await self._passwords.verify(password_hash, password)
+        except LoginThrottled:  # the queue is full: no failure of the account
             attempt.withdrawn = True
             raise
 
     async def _set(self, tenant: str, stored: StoredUser, password: str) -> StoredUser:
         after = await self._users.set_password(tenant, stored, password, f"user:{stored.user.id}")
         if after is None:
-            raise RevisionMismatch("The user was changed at this very moment; repeat the request.")
+            raise RevisionMismatch("Someone else changed this user at the same time. Send the request again.")
         return after

@@ -1,4 +1,4 @@
-"""Writes of access: an outcome that nobody knows is told as storage trouble, as the caller can only try again."""
+"""Commits of access: an unknown outcome is unavailable storage, since the caller can only check and retry."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ async def commit(backend: StorageBackend, tenant: str, unit: Unit) -> Committed 
     try:
         return await backend.commit(tenant, unit)
     except OutcomeUnknown:
-        told = "The connection to the storage broke while it wrote; look whether it was done before you repeat it."
-        raise StorageUnavailable(told, retry_after=1) from None
+        message = "The connection to the storage broke during the write. Check whether it was done, then repeat it."
+        raise StorageUnavailable(message, retry_after=1) from None

@@ -1,4 +1,4 @@
-"""API tokens of external systems: shown once when they are made, kept as their SHA-256, looked up at every request."""
+"""API tokens of external systems: shown once, stored as their SHA-256, looked up at every request."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ MAX_TOKENS = 1000  # of a tenant, ended ones included
 _DIGEST = "digest"
 _RANDOM_BYTES = 24
 _LENGTH = len(PREFIX) + 32 + 1 + 43  # 24 random bytes and a SHA-256 signature in base64url
-_CACHED = 10_000  # callers; past it the longest unused goes
-_REFUSAL = "Send a token that is good here: Authorization: Bearer crm_... (crm token create makes one)."
+_CACHE_SIZE = 10_000  # callers
+_INVALID = "Send a valid token: Authorization: Bearer crm_... (crm token create makes one)."
 
 
 class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token as kept; nothing in it leads to its text. Times are RFC 3339; ``expires_at`` None: never."""
+    """A token as stored, without its text. Times are RFC 3339; ``expires_at`` None: never."""
 
     id: str
     name: str
@@ -56,14 +56,14 @@ class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: str | None = None
 
     def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
-        """What became of it."""
+        """Whether the token works, and if not, why."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and from_wire(self.expires_at) <= now else "active"
 
 
-class _Known(msgspec.Struct, frozen=True):
-    """A caller at hand, good as long as the store still holds exactly this body at this revision."""
+class _Cached(msgspec.Struct, frozen=True):
+    """A cached caller, valid while the store has this body at this revision."""
 
     revision: int
     body: bytes
@@ -72,10 +72,10 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """The tokens of all tenants. ``secret_keys``: the instance's, the newest first; ``record_types``: by name.
+    """The tokens of all tenants. ``secret_keys``: the instance's, the newest first; ``record_types``: their names.
 
-    A text is ``crm_``, 192 random bits and a signature by one of the secret keys (itsdangerous): taking a secret key
-    out of instance.yaml ends the tokens made with it.
+    A token's text is ``crm_``, 192 random bits and a signature with one of the secret keys (itsdangerous): removing a
+    secret key from instance.yaml ends the tokens made with it.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Tokens:
         self._random_bytes = random_bytes
         # itsdangerous signs with the last key of its list.
         self._signer = ExactSigner(list(reversed(tuple(secret_keys))), salt="crm.token")
-        self._known: LRUCache[tuple[str, str], _Known] = LRUCache(_CACHED)
+        self._callers: LRUCache[tuple[str, str], _Cached] = LRUCache(_CACHE_SIZE)
 
     async def create(
         self,
@@ -108,7 +108,7 @@ class Tokens:
         name: str = "",
         expires_at: datetime | None = None,
     ) -> tuple[str, ApiToken]:
-        """Make a token; its text is returned here and never again. ``by``: the user; None is an operator.
+        """Make a token and return its text, which is not stored. ``by``: the user; None is an operator.
 
         Raises PermissionDenied (a scope for a core key that the user lacks), InvalidRecord (unknown scope, a past
         expiry, a bad name), LimitReached, UnknownTenant.
@@ -134,32 +134,34 @@ class Tokens:
             deletes=await self._room(tenant, now),
         )
         if isinstance(await commit(self._backend, tenant, unit), Conflict):
-            raise LimitReached(f"There are {MAX_TOKENS} tokens that still work; revoke some first.", limit=MAX_TOKENS)
+            raise LimitReached(
+                f"There are {MAX_TOKENS} active tokens, the most there can be. Revoke some first.", limit=MAX_TOKENS
+            )
         return text, token
 
     async def caller(self, tenant: str, text: str) -> Caller:
-        """Who sent the token. Raises Unauthenticated: never made, of another tenant, expired and revoked look alike."""
+        """The caller of a token. Raises Unauthenticated, alike for unknown, foreign, expired and revoked ones."""
         if len(text) != _LENGTH or not text.isascii():
-            raise Unauthenticated(_REFUSAL)
+            raise Unauthenticated(_INVALID)
         digest = _digest(text)
-        known = self._known.get((tenant, digest))
-        if known is None:
+        cached = self._callers.get((tenant, digest))
+        if cached is None:
             self._check_made_here(text)
         document = (await self._backend.find(tenant, TOKENS, _DIGEST, digest)).document
         if document is None:
-            self._known.pop((tenant, digest), None)
-            raise Unauthenticated(_REFUSAL)
-        if known is None or known.revision != document.revision or known.body != document.body:
-            known = self._keep((tenant, digest), document)
-        if known.expires is not None and known.expires <= self._now():
-            raise Unauthenticated(_REFUSAL)
-        return known.caller
+            self._callers.pop((tenant, digest), None)
+            raise Unauthenticated(_INVALID)
+        if cached is None or cached.revision != document.revision or cached.body != document.body:
+            cached = self._cache((tenant, digest), document)
+        if cached.expires is not None and cached.expires <= self._now():
+            raise Unauthenticated(_INVALID)
+        return cached.caller
 
     async def current(self, tenant: str, id: str) -> Caller:  # noqa: A002 -- the wire's word
-        """The caller of a token that was good before. Raises Unauthenticated where it has ended since."""
+        """The caller of a token by its id. Raises Unauthenticated unless it is active."""
         document = (await self._backend.get(tenant, TOKENS, id)).document
         if document is None or _read(document).state(self._now()) != "active":
-            raise Unauthenticated(_REFUSAL)
+            raise Unauthenticated(_INVALID)
         return _caller(_read(document), document.revision)
 
     async def name_of(self, tenant: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
@@ -172,13 +174,13 @@ class Tokens:
         return [_read(document) async for document in self._backend.documents(tenant, TOKENS)]
 
     async def revoke(self, tenant: str, id: str, *, by: Caller | None) -> ApiToken:  # noqa: A002 -- the wire's word
-        """End a token at once; one that is revoked already stays so. ``by``: the user; None is an operator.
+        """Revoke a token; revoking it again changes nothing. ``by``: the user; None is an operator.
 
         Raises NotFound, PermissionDenied (the user could not have made it), RevisionMismatch.
         """
         document = (await self._backend.get(tenant, TOKENS, id)).document
         if document is None:
-            raise NotFound("There is no token with this id; crm token list shows those there are.")
+            raise NotFound("There is no token with this id. `crm token list` shows the existing ones.")
         token = _read(document)
         if by is not None:
             require_may_give(token.scopes, by, (await self._views.of(tenant)).roles)
@@ -192,28 +194,28 @@ class Tokens:
             puts=(Put(TOKENS, id, msgspec.json.encode(token)),),  # without its index it is not found again
         )
         if isinstance(await commit(self._backend, tenant, unit), Conflict):
-            raise RevisionMismatch("The token was changed at this very moment; repeat the command.")
+            raise RevisionMismatch("Someone else changed this token at the same time. Repeat the command.")
         return token
 
     def _check_made_here(self, text: str) -> None:
-        """Refuse what this instance never made before the store is asked."""
+        """Refuse texts that this instance never made, without a look at the store."""
         try:
             if text.startswith(PREFIX):
                 self._signer.unsign(text.removeprefix(PREFIX))
                 return
         except BadSignature:
             pass
-        raise Unauthenticated(_REFUSAL)
+        raise Unauthenticated(_INVALID)
 
-    def _keep(self, place: tuple[str, str], document: Document) -> _Known:
+    def _cache(self, place: tuple[str, str], document: Document) -> _Cached:
         token = _read(document)
         expires = None if token.expires_at is None else from_wire(token.expires_at)
-        known = _Known(document.revision, document.body, expires, _caller(token, document.revision))
-        self._known[place] = known
-        return known
+        cached = _Cached(document.revision, document.body, expires, _caller(token, document.revision))
+        self._callers[place] = cached
+        return cached
 
     async def _room(self, tenant: str, now: datetime) -> tuple[Delete, ...]:
-        """The oldest ended token, where there is no room for another one."""
+        """The oldest ended token, if there is no room for another one."""
         if await self._backend.count(tenant, TOKENS) < MAX_TOKENS:
             return ()
         return tuple(Delete(TOKENS, token.id) for token in await self.list(tenant) if token.state(now) != "active")[:1]
@@ -242,6 +244,6 @@ def _checked_expiry(expires_at: datetime | None, now: datetime) -> str | None:
     if expires_at is None:
         return None
     if expires_at <= now:
-        message = "The expiry is in the past; name a moment to come."
+        message = "The expiry is in the past. Enter a later time."
         raise InvalidRecord(message, errors=[Finding("/expires_at", "invalid_value", message)])
     return to_wire(expires_at)

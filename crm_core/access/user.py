@@ -1,4 +1,4 @@
-"""Users as they are kept, told and checked."""
+"""Users: stored form, wire form, and the rules for input."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _WORD = re.compile(r"\w+")
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as kept. ``password`` is argon2's text, None until one was chosen.
+    """A user as stored. ``password`` is its argon2 hash, None until one is set.
 
-    ``epoch`` counts what ends all sign-ins at once: a new password, and being disabled. ``assignment`` None:
-    everything that the role gives. Times are RFC 3339.
+    ``epoch`` counts the changes that end all sessions: a new password, and being disabled. ``assignment`` None:
+    everything that the role grants. Times are RFC 3339.
     """
 
     id: str
@@ -52,7 +52,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return self.role == SUPER_ADMIN and not self.disabled and self.password is not None
 
     def writable(self) -> dict[str, Any]:
-        """The members that a merge patch (RFC 7396) changes; what is null is left out."""
+        """The members that a merge patch (RFC 7396) can change, without nulls."""
         members = {
             "email": self.email,
             "name": self.name,
@@ -63,7 +63,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return {name: value for name, value in members.items() if value is not None}
 
     def put(self) -> Put:
-        """The user as the store takes it, with all that users are found, filtered and sorted by."""
+        """The user as a document with its indexes."""
         indexes: dict[str, IndexValue] = {
             "email": folded(self.email),
             "name": (self.name or self.email).casefold(),
@@ -83,7 +83,7 @@ class StoredUser(msgspec.Struct, frozen=True):
     revision: int
 
     def to_wire(self) -> dict[str, Any]:
-        """The form that the wire shows."""
+        """The user as the API shows it."""
         user = self.user
         return {
             "id": user.id,
@@ -96,7 +96,7 @@ class StoredUser(msgspec.Struct, frozen=True):
         }
 
     def caller(self, session: str) -> Caller:
-        """The user as somebody who asks."""
+        """The user as the caller of a request."""
         user = self.user
         return Caller(
             kind="user",
@@ -129,7 +129,7 @@ Assignment = Annotated[
 
 
 class UserInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The members of a user that can be written; ``password`` is never told again."""
+    """The writable members of a user; ``password`` is never shown."""
 
     email: Email
     role: Role
@@ -140,7 +140,7 @@ class UserInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class UserPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a merge patch of a user can hold, for the documentation."""
+    """The members of a merge patch of a user, for OpenAPI."""
 
     email: Email | msgspec.UnsetType = msgspec.UNSET
     role: Role | msgspec.UnsetType = msgspec.UNSET
@@ -151,7 +151,7 @@ class UserPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as the API tells it."""
+    """A user as the API shows it."""
 
     id: str
     email: str
@@ -163,7 +163,7 @@ class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of users; ``total`` is null unless it was asked for."""
+    """A page of users; ``total`` is null unless requested."""
 
     items: list[UserAnswer]
     next_cursor: str | None
@@ -176,47 +176,49 @@ def read_user(document: Document) -> StoredUser:
 
 
 def folded(email: str) -> str:
-    """An address in the form by which two are the same."""
+    """An email address in the form in which equal ones compare equal."""
     return email.strip().lower()
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The folded words of a text, for searching."""
+    """The case-folded words of a text, for searching."""
     return tuple(sorted(set(_WORD.findall(text.casefold()))))
 
 
-def read_input(data: Any, below: User | None, catalog: Catalog, roles: Roles) -> tuple[UserInput | None, list[Finding]]:
-    """Checked input, and all that is wrong with it. What stays as it is in ``below`` is not looked at again."""
+def read_input(
+    data: Any, before: User | None, catalog: Catalog, roles: Roles
+) -> tuple[UserInput | None, list[Finding]]:
+    """Validated input, or None, and every error. Values that equal those of ``before`` are not checked again."""
     found, findings = convert(data, UserInput)
-    told = [_read_only(finding) for finding in findings]
+    errors = [_read_only(finding) for finding in findings]
     if isinstance(data, dict):
-        ill_formed = {finding.pointer for finding in told}
-        told += [one for one in _meaning(data, below, catalog, roles) if one.pointer not in ill_formed]
-    return (None if told else found), told
+        ill_formed = {finding.pointer for finding in errors}
+        errors += [one for one in _semantic_errors(data, before, catalog, roles) if one.pointer not in ill_formed]
+    return (None if errors else found), errors
 
 
 def _read_only(finding: Finding) -> Finding:
     name = finding.pointer.removeprefix("/")
     if finding.code == "unknown_member" and name in READ_ONLY:
-        return Finding(finding.pointer, "read_only", f"`{name}` is kept by the server; leave it out.")
+        return Finding(finding.pointer, "read_only", f"The server sets `{name}`. Leave it out.")
     return finding
 
 
-def _meaning(data: dict[str, Any], below: User | None, catalog: Catalog, roles: Roles) -> Iterator[Finding]:
+def _semantic_errors(data: dict[str, Any], before: User | None, catalog: Catalog, roles: Roles) -> Iterator[Finding]:
     role, assignment, password = data.get("role"), data.get("assignment"), data.get("password")
-    if isinstance(role, str) and role not in roles and (below is None or role != below.role):
-        yield Finding("/role", "invalid_value", f"There is no role {role[:60]!a}; {hint(role[:60], roles)}")
-    kept = None if below is None else below.assignment
-    if isinstance(assignment, list | tuple) and kept != tuple(map(str, assignment)):
-        yield from _patterns(assignment, catalog)
+    if isinstance(role, str) and role not in roles and (before is None or role != before.role):
+        yield Finding("/role", "invalid_value", f"Unknown role {role[:60]!a}; {hint(role[:60], roles)}")
+    unchanged = None if before is None else before.assignment
+    if isinstance(assignment, list | tuple) and unchanged != tuple(map(str, assignment)):
+        yield from _unknown_patterns(assignment, catalog)
     if isinstance(password, str) and password.lower() == str(data.get("email")).lower():
-        yield Finding("/password", "invalid_value", "The password must not be the e-mail address.")
+        yield Finding("/password", "invalid_value", "The password must not be the email address.")
 
 
-def _patterns(patterns: Iterable[Any], catalog: Catalog) -> Iterator[Finding]:
+def _unknown_patterns(patterns: Iterable[Any], catalog: Catalog) -> Iterator[Finding]:
     known = {*catalog.keys, *(f"{name}.*" for name in catalog.modules)}
     known |= {f"*.{key.partition('.')[2]}" for key in catalog.keys}
     for at, pattern in enumerate(patterns):
         if isinstance(pattern, str) and pattern not in known:
-            told = f"{pattern[:80]!a} is no key or pattern of this instance's modules; {hint(pattern[:80], known)}"
-            yield Finding(f"/assignment{step(at)}", "invalid_value", told)
+            message = f"Unknown feature key or pattern {pattern[:80]!a}; {hint(pattern[:80], known)}"
+            yield Finding(f"/assignment{step(at)}", "invalid_value", message)

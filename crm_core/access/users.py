@@ -1,4 +1,4 @@
-"""The users of a tenant: made, changed and listed, within the rules that keep a workspace in good hands."""
+"""Use cases of users: create, change and list them, within the rules of delegation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ATTEMPTS = 20
 
 
 class Users:
-    """The users of all tenants. ``by`` is who asks; None is an operator on the machine."""
+    """The users of all tenants. ``by`` is the caller; None is an operator on the machine."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Users:
         return read_user(document)
 
     async def by_email(self, tenant: str, email: str) -> StoredUser | None:
-        """The user with this address, whatever its case."""
+        """The user with this address, regardless of case."""
         document = (await self._backend.find(tenant, USERS, "email", folded(email))).document
         return None if document is None else read_user(document)
 
@@ -83,7 +83,7 @@ class Users:
         return await self._backend.count(tenant, USERS)
 
     async def create(self, tenant: str, data: Any, by: Caller | None) -> StoredUser:
-        """Make a user from decoded JSON. Raises PermissionDenied, InvalidRecord, LimitReached."""
+        """Create a user from decoded JSON. Raises PermissionDenied, InvalidRecord, LimitReached."""
         workspace = await self._views.of(tenant)
         require_may_manage(named_role(data), by, workspace.roles)
         wanted, findings = read_input(data, None, workspace.catalog, workspace.roles)
@@ -110,7 +110,10 @@ class Users:
             expect.append(CountBelow(USERS, limit))
         outcome = await self._commit(tenant, user, expect)
         if isinstance(outcome, Conflict):
-            raise LimitReached(f"The plan allows {limit} users, and there are as many.", limit=limit)
+            raise LimitReached(
+                f"The plan includes {limit} users, and all are in use. Ask your operator to raise the limit.",
+                limit=limit,
+            )
         return StoredUser(user, outcome.documents[0])
 
     async def update(
@@ -132,7 +135,7 @@ class Users:
             merged = merge_patch(stored.user.writable(), patch)
             require_may_change(stored.user, merged, by, workspace.roles)
             if revision is not None and revision != stored.revision:
-                raise RevisionMismatch("The user was changed in the meantime; read it again.")
+                raise RevisionMismatch("Someone else changed this user. Read it again, then repeat your change.")
             user = await self._changed(workspace, stored.user, merged, by)
             if user is stored.user:
                 return stored
@@ -142,7 +145,7 @@ class Users:
         raise _busy()
 
     async def set_password(self, tenant: str, stored: StoredUser, password: str, actor: str) -> StoredUser | None:
-        """Give a user a new password, which ends all sign-ins; None where the user has changed since ``stored``.
+        """Set a user's password, which ends all sessions; None if the user has changed since ``stored``.
 
         Raises InvalidRecord.
         """
@@ -161,11 +164,11 @@ class Users:
         return await self.replace(tenant, stored, user)
 
     async def replace(self, tenant: str, stored: StoredUser, user: User) -> StoredUser | None:
-        """Put a user in the place of the stored one; None where that has changed, or what the change rests on.
+        """Replace a stored user; None if it has changed, or the other super admin that the change depends on has.
 
-        A new password ends the account's lock-out: those who failed did not know this one.
+        A new password ends the account's lock-out: the failed attempts did not know this one.
 
-        Raises InvalidRecord where the address is taken or nobody would be left to rule.
+        Raises InvalidRecord if the address is taken or no super admin would be left.
         """
         expect: list[Expectation] = [DocumentAt(USERS, user.id, stored.revision)]
         if stored.user.is_active_super_admin and not user.is_active_super_admin:
@@ -178,7 +181,7 @@ class Users:
         return StoredUser(user, outcome.documents[0])
 
     async def _changed(self, workspace: Workspace, user: User, merged: Any, by: Caller | None) -> User:
-        """The user after the patch; the very same where nothing changes."""
+        """The user after the patch; the same object if nothing changes."""
         wanted, findings = read_input(merged, user, workspace.catalog, workspace.roles)
         if wanted is None:
             raise _invalid(findings)
@@ -191,12 +194,12 @@ class Users:
         return msgspec.structs.replace(changed, updated_at=to_wire(self._now()), updated_by=actor_of(by))
 
     async def _another_super_admin(self, tenant: str, user: User) -> Expectation:
-        """That some other super admin is still there as found now: two cannot put each other out at one moment."""
+        """Expect another super admin, unchanged: two must not be able to remove each other at the same time."""
         query = PageQuery(collection=USERS, sort="created_at", filters=(("rules", True),), limit=2)
         for document in (await self._backend.page(tenant, query)).documents:
             if document.id != user.id:
                 return DocumentAt(USERS, document.id, document.revision)
-        message = "This is the last super admin who can sign in; make another one first."
+        message = "This is the last super admin who can sign in. Make another one first."
         pointer = "/disabled" if user.disabled else "/role"
         raise InvalidRecord(message, errors=[Finding(pointer, "last_super_admin", message)])
 
@@ -205,7 +208,7 @@ class Users:
         unit = Unit(now=int(self._now().timestamp()), expect=(free, *expect), puts=(user.put(),))
         outcome = await commit(self._backend, tenant, unit)
         if isinstance(outcome, Conflict) and outcome.what == "index":
-            message = "Another user has this e-mail address."
+            message = "Another user has this email address. Enter a different one."
             raise InvalidRecord(message, errors=[Finding("/email", "taken", message)])
         return outcome
 
@@ -223,8 +226,8 @@ def _applied(user: User, wanted: UserInput) -> User:
 
 
 def _invalid(findings: list[Finding]) -> InvalidRecord:
-    return InvalidRecord("The user does not fit; every error is listed.", errors=findings)
+    return InvalidRecord("The user is not valid. `errors` lists every problem.", errors=findings)
 
 
 def _busy() -> StorageUnavailable:
-    return StorageUnavailable("The user changes too often at this moment; repeat the request.", retry_after=1)
+    return StorageUnavailable("This user is being changed by others right now. Send the request again.", retry_after=1)

@@ -35,7 +35,7 @@ async def passwd(services: Services, tenant: str, email: str, password: str) -> 
     stored = await _known(services, tenant, email)
     after = await services.users.set_password(tenant, stored, password, OPERATOR)
     if after is None:
-        raise StorageUnavailable("The user was changed at this very moment; repeat the command.")
+        raise StorageUnavailable("Someone else changed this user at the same time. Repeat the command.")
     return after.to_wire()
 
 

@@ -189,7 +189,7 @@ async def test_the_queue_for_passwords_is_bounded(access: Any, signs_in: Any, mo
     emails = [f"u{number}@example.com" for number in range(7)]
     for email in emails:
         await access.user(email)
-    monkeypatch.setattr(passwords_module, "_WAITING", 0)
+    monkeypatch.setattr(passwords_module, "_MAX_WAITING", 0)
     busy = threading.Event()
     others = [asyncio.create_task(access.passwords._run(busy.wait)) for _ in range(2)]
     outcomes = await asyncio.gather(*(signs_in(email) for email in emails), return_exceptions=True)

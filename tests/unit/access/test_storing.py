@@ -16,8 +16,8 @@ class Broken:
         raise OutcomeUnknown
 
 
-async def test_an_unknown_outcome_is_told_as_storage_trouble() -> None:
-    """Nobody is told that a write failed which may be there: look first, then repeat."""
+async def test_an_unknown_outcome_is_unavailable_storage() -> None:
+    """A write with an unknown outcome is not reported as failed: the message says to check before a repeat."""
     with pytest.raises(StorageUnavailable) as caught:
         await commit(Broken(), "north", Unit(now=0))  # type: ignore[arg-type]
-    assert "look whether" in caught.value.detail
+    assert "Check whether" in caught.value.detail

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from quart import Response, request
 
-from crm_core.access.passwords import LONGEST, SHORTEST
+from crm_core.access.passwords import MAX_LENGTH, MIN_LENGTH
 from crm_core.access.signin import RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
@@ -168,7 +168,7 @@ def _password_view(stored: StoredUser, problem: str) -> PasswordView:
 
 def new_password_fields(error: str, repeat_error: str) -> tuple[Field, Field]:
     """The two fields in which a new password is entered, with their errors."""
-    hint = f"At least {SHORTEST} characters; several words work well"
+    hint = f"At least {MIN_LENGTH} characters; several words work well"
     return (
         password_field("password", "New password", auto="new-password", hint=hint, error=error),
         password_field("again", "Repeat password", auto="new-password", error=repeat_error),
@@ -178,7 +178,7 @@ def new_password_fields(error: str, repeat_error: str) -> tuple[Field, Field]:
 def password_field(name: str, label: str, *, auto: str, hint: str = "", error: str = "") -> Field:
     """A field for a password."""
     return Field(
-        name=name, label=label, kind="password", auto=auto, required=True, longest=LONGEST, hint=hint, error=error
+        name=name, label=label, kind="password", auto=auto, required=True, longest=MAX_LENGTH, hint=hint, error=error
     )
 
 
