@@ -1,4 +1,4 @@
-"""What the instance counts for Prometheus. No label holds a tenant, an address or what a sender can choose."""
+"""The instance's metrics for Prometheus. No label contains a tenant, an address or text that a sender can choose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Metrics:
-    """The metrics of one instance, in a registry of their own. ``payload_types``: the names that a label may hold."""
+    """The metrics of one instance, with their own registry. ``payload_types``: the names allowed as labels."""
 
     def __init__(self, payload_types: Collection[str]) -> None:
         self._known = frozenset(payload_types) | {"health"}
@@ -34,7 +34,7 @@ class Metrics:
         )
         self._answers = Histogram(
             "crm_http_request_seconds",
-            "Time from a request's head to the start of its answer.",
+            "Time from a request's head to the start of its response.",
             buckets=_SECONDS,
             registry=self.registry,
         )
@@ -43,7 +43,7 @@ class Metrics:
             "crm_tenants_troubled", "Tenants whose store takes no writes.", registry=self.registry
         )
         self.config_errors = Gauge(
-            "crm_config_errors", "Problems in edited config files that are not in force.", registry=self.registry
+            "crm_config_errors", "Problems in edited config files that are not in effect.", registry=self.registry
         )
         self.event_streams = Gauge("crm_event_streams", "Open event streams.", registry=self.registry)
 

@@ -1,4 +1,4 @@
-"""Up to 500 upserts in one durable unit, a result each; with ``atomic`` all of them or none."""
+"""Batches: up to 500 upserts in one durable unit, each with its result; with ``atomic`` all of them or none."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from crm_core.records.writing import DONE, RecordWrite, Writes, unchanged
 from crm_core.workspace import Workspace, require
 
 MAX_ITEMS = 500
-_BREATHER = 50  # items between which others get their turn
+_BREATHER = 50  # items after which the event loop serves other requests
 
 Outcome = RecordWrite | WriteResult | CrmError
-"""What becomes of an item: something to write, nothing to write, or a refusal."""
+"""The outcome of an item: a write, the result of one that changes nothing, or a refusal."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for. ``request_id`` goes into the problems of refused items."""
+    """A batch as sent. ``request_id`` goes into the problems of refused items."""
 
     data: Any
     atomic: bool
@@ -51,7 +51,7 @@ class Batches:
         self._idempotency = idempotency
 
     async def run(self, access: RecordAccess, batch: Batch) -> WriteResult:
-        """Do a batch; the answer's body is ``{"results": [...]}``.
+        """Run a batch; the result's body is ``{"results": [...]}``.
 
         Raises AccessError, InvalidRecord (the batch itself; any item if atomic), LimitReached, ReplayedRefusal.
         """
@@ -67,14 +67,14 @@ class Batches:
                 continue
             if batch.atomic:
                 _refuse_any(outcomes)
-            written = WriteResult(DONE, _told(outcomes, batch.request_id))
+            written = WriteResult(DONE, _body(outcomes, batch.request_id))
             outcome = await self._commit(access, workspace, outcomes, batch.idempotent, written)
             if not isinstance(outcome, Conflict):
                 return written
         raise busy()
 
     async def _outcomes(self, access: RecordAccess, workspace: Workspace, items: list[Any]) -> list[Outcome] | None:
-        """What becomes of each item; None where the workspace has moved on meanwhile."""
+        """The outcome of each item; None if the workspace has changed meanwhile."""
         limit = limit_of(access, workspace)
         left = (
             None if limit is None else limit - await self._store.backend.count(access.tenant, access.shape.collection)
@@ -149,15 +149,15 @@ def _items(data: Any) -> list[Any]:
         findings.append(Finding("", "wrong_type", 'Send {"items": [...]}.'))
     else:
         findings += [
-            Finding(pointer_step(name), "unknown_member", "There is no such member; known is items.")
+            Finding(pointer_step(name), "unknown_member", "Unknown member; the only one is items.")
             for name in data
             if name != "items"
         ]
         items = data.get("items")
         if not isinstance(items, list):
-            findings.append(Finding("/items", "missing_member", "`items` is a list of records; add it."))
+            findings.append(Finding("/items", "missing_member", "Add `items`, a list of records."))
         elif len(items) > MAX_ITEMS:
-            findings.append(Finding("/items", "invalid_value", f"A batch holds up to {MAX_ITEMS} items; split it."))
+            findings.append(Finding("/items", "invalid_value", f"A batch may have up to {MAX_ITEMS} items. Split it."))
     if findings:
         raise InvalidRecord(findings[0].message, errors=findings)
     found: list[Any] = data["items"]
@@ -165,24 +165,24 @@ def _items(data: Any) -> list[Any]:
 
 
 def _refuse_repeat(seen: dict[str, int], at: int, item: Any) -> None:
-    """Two items on one record could not both get a result that is true."""
+    """Refuse a second item for the same record: only one of two results could be true."""
     external_id = item.get(EXTERNAL_ID) if isinstance(item, dict) else None
     if not isinstance(external_id, str):
         return
     if external_id in seen:
-        told = f"Item {seen[external_id]} has this external id already; send one of the two in another batch."
-        raise InvalidRecord(told, errors=[Finding(f"/{EXTERNAL_ID}", "repeated", told)])
+        message = f"Item {seen[external_id]} has this external id already. Send one of the two in another batch."
+        raise InvalidRecord(message, errors=[Finding(f"/{EXTERNAL_ID}", "repeated", message)])
     seen[external_id] = at
 
 
 def _under(error: CrmError, at: int) -> CrmError:
-    """The refusal with its pointers into the batch."""
+    """The refusal with pointers into the batch."""
     error.errors = tuple(finding.under(f"/items/{at}") for finding in error.errors)
     return error
 
 
 def _refuse_any(outcomes: list[Outcome]) -> None:
-    """Raise what stands against an atomic batch: all input errors at once, or else the first other refusal."""
+    """Refuse an atomic batch with an item refused: for a lacking right, else all input errors, else the first other."""
     refusals = [outcome for outcome in outcomes if isinstance(outcome, CrmError)]
     invalid = [finding for error in refusals if isinstance(error, InvalidRecord) for finding in error.errors]
     others = [error for error in refusals if not isinstance(error, InvalidRecord)]
@@ -190,12 +190,12 @@ def _refuse_any(outcomes: list[Outcome]) -> None:
     if denied is not None:
         raise denied
     if invalid:
-        raise InvalidRecord("Nothing was written: `errors` names what is wrong in which item.", errors=invalid)
+        raise InvalidRecord("Nothing was written. `errors` lists the problems of each item.", errors=invalid)
     if others:
         raise others[0]
 
 
-def _told(outcomes: list[Outcome], request_id: str) -> bytes:
+def _body(outcomes: list[Outcome], request_id: str) -> bytes:
     return msgspec.json.encode({"results": [_result(outcome, request_id) for outcome in outcomes]})
 
 

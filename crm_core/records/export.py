@@ -17,14 +17,14 @@ Pages = AsyncIterator[tuple[Document, ...]]
 
 
 async def as_ndjson(pages: Pages) -> AsyncIterator[bytes]:
-    """A record a line, as it is stored."""
+    """One stored record per line."""
     async for documents in pages:
         if documents:
             yield b"\n".join(document.body for document in documents) + b"\n"
 
 
 async def as_csv(shape: Shape, pages: Pages) -> AsyncIterator[bytes]:
-    """A head and a record a line. ``address.city`` stands for a member of a member; lists are joined by a comma."""
+    """A header and one record per line. ``address.city`` is a member of a member; lists are joined with commas."""
     columns = list(_columns(shape.record_type.members))
     yield line(".".join(path) for path in columns)
     async for documents in pages:

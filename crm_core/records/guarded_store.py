@@ -28,7 +28,7 @@ ATTEMPTS = 100  # of a unit that conflicts: each conflict means that another one
 
 
 class RecordAccess(msgspec.Struct, frozen=True):
-    """An operation on records: in which tenant, by whom, on which type."""
+    """Access to the records of one type: in which tenant and by which caller."""
 
     tenant: str
     caller: Caller
@@ -36,7 +36,7 @@ class RecordAccess(msgspec.Struct, frozen=True):
 
 
 class GuardedStore:
-    """Store, workspaces and clock, and what is decided on them."""
+    """The store behind the guard, and a clock."""
 
     def __init__(self, backend: StorageBackend, views: Views, now: Callable[[], datetime]) -> None:
         self.backend = backend
@@ -44,14 +44,14 @@ class GuardedStore:
         self._views = views
 
     async def authorize(self, access: RecordAccess, *actions: str, writes: bool = False) -> Workspace:
-        """The workspace in which the caller may do all of the actions. Raises AccessError."""
+        """The workspace, after checking that the caller may do all of the actions. Raises AccessError."""
         workspace = await self._views.of(access.tenant)
         for action in actions:
             require(workspace, access.caller, f"{access.shape.name}.{action}", writes=writes)
         return workspace
 
     async def authorize_either(self, access: RecordAccess) -> Workspace:
-        """The workspace in which the caller may create or update. Raises AccessError."""
+        """The workspace, after checking that the caller may create or update. Raises AccessError."""
         workspace = await self._views.of(access.tenant)
         create, update = f"{access.shape.name}.create", f"{access.shape.name}.update"
         may = create if create in keys_of(workspace, access.caller) else update
@@ -59,19 +59,19 @@ class GuardedStore:
         return workspace
 
     async def validate(self, access: RecordAccess, patch: object, current: dict[str, object] | None = None) -> Content:
-        """The content that a patch leads to, its references followed. Raises InvalidRecord, PluginFailed."""
-        judged = access.shape.validate(patch, current)
-        findings = list(judged.findings)
-        for pointer, record_type, id_ in judged.references:
+        """The content after a patch, its references checked. Raises InvalidRecord, PluginFailed."""
+        validated = access.shape.validate(patch, current)
+        findings = list(validated.findings)
+        for pointer, record_type, id_ in validated.references:
             if (await self.backend.get(access.tenant, collection_of(record_type), id_)).document is None:
-                told = f"There is no record with this id in {record_type}; create it first."
-                findings.append(Finding(pointer, "dangling_reference", told))
-        if findings or judged.content is None:
-            raise InvalidRecord("The record does not fit its type; `errors` names every place.", errors=findings)
-        return judged.content
+                message = f"There is no record with this id in {record_type}. Create it first."
+                findings.append(Finding(pointer, "dangling_reference", message))
+        if findings or validated.content is None:
+            raise InvalidRecord("The record is not valid. `errors` lists every problem.", errors=findings)
+        return validated.content
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
-        """Commit. A connection that broke is asked what became of the unit. Raises ClaimTaken, StorageUnavailable."""
+        """Commit a unit; an unknown outcome is looked up. Raises ClaimTaken, StorageUnavailable."""
         try:
             outcome = await self.backend.commit(tenant, unit)
         except OutcomeUnknown:
@@ -81,52 +81,56 @@ class GuardedStore:
         return outcome
 
     async def _resolve(self, tenant: str, unit: Unit) -> Committed:
-        """A unit is there if its claim is, or else its first document: neither text is ever made twice."""
+        """A unit was committed if its claim is stored, or else its first document: neither text is ever made twice."""
         view = await self.backend.view(tenant, None)
         if unit.claims:
             claim = unit.claims[0]
-            there = await self.backend.claim(tenant, claim.kind, claim.key) == claim.evidence
+            committed = await self.backend.claim(tenant, claim.kind, claim.key) == claim.evidence
         else:
             put = unit.puts[0]
             document = (await self.backend.get(tenant, put.collection, put.id)).document
-            there = document is not None and document.body == put.body
-        if not there:
+            committed = document is not None and document.body == put.body
+        if not committed:
             raise StorageUnavailable(
-                "The connection to the storage broke; read the record, then repeat.", retry_after=1
+                "The connection to the storage broke. Read the record, then send the request again.", retry_after=1
             )
         return Committed(view.seq, view.revision, view.head)
 
 
 def limit_of(access: RecordAccess, workspace: Workspace) -> int | None:
-    """How many records of the type the tenant may have; None: as many as it likes."""
+    """How many records of the type the tenant may have; None: no limit."""
     return workspace.entitlements.limits.get(access.shape.name)
 
 
 def room(access: RecordAccess, workspace: Workspace) -> tuple[Expectation, ...]:
-    """What a unit that creates must expect of the collection's size."""
+    """The expectations of a unit that creates: room within the limit."""
     limit = limit_of(access, workspace)
     return () if limit is None else (CountBelow(access.shape.collection, limit),)
 
 
 def limit_reached(access: RecordAccess, workspace: Workspace) -> LimitReached:
-    """The refusal where there is no room."""
+    """The refusal at the limit."""
     limit, name = limit_of(access, workspace), access.shape.name
-    return LimitReached(f"The plan holds {limit} {name}, and they are used up.", limit=limit, record_type=name)
+    return LimitReached(
+        f"The plan includes {limit} {name}, and all are in use. Ask your operator to raise the limit.",
+        limit=limit,
+        record_type=name,
+    )
 
 
 def external_id_taken(external_id: str | None, pointer: str = "/external_id") -> ExternalIdTaken:
-    """The refusal where another record of the type has the external id."""
-    told = f"Another record of this type has the external id {external_id}; use PUT to update that one."
-    return ExternalIdTaken(told, errors=[Finding(pointer, "external_id_taken", told)])
+    """The refusal if another record of the type has the external id."""
+    message = f"Another record of this type has the external id {external_id}. Use PUT to update that one."
+    return ExternalIdTaken(message, errors=[Finding(pointer, "external_id_taken", message)])
 
 
 def busy() -> CrmError:
     """The refusal after too many conflicts in a row."""
-    return StorageUnavailable("Too many others write here at this moment; repeat the request.", retry_after=1)
+    return StorageUnavailable("Too many others are writing right now. Send the request again.", retry_after=1)
 
 
 def notices(shape: Shape, changed: Iterable[tuple[str, int]]) -> tuple[Notice, ...]:
-    """What event streams tell of changed records, given as id and revision."""
+    """The notices for event streams on changed records, given as id and revision."""
     return tuple(
         Notice(CHANGED, shape.name, msgspec.json.encode({"type": shape.name, "id": id_, "revision": revision}))
         for id_, revision in changed

@@ -1,4 +1,4 @@
-"""What a list is asked for: the query's parameters read into a selection, and a selection into queries of the store."""
+"""List parameters, read into a selection, and a selection as a query of the store."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MAX_LIMIT = 200
 Position = tuple[IndexValue, str]
 """Sort value and id of the last row of a page."""
 
-MAX_SEARCH = 200  # characters of `q`
+MAX_SEARCH_LENGTH = 200  # characters of `q`
 _PAGING = frozenset({"limit", "cursor", "total"})
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which records, in which order. ``context`` tells the selection from every other: cursors are made for it."""
+    """Which records, in which order. ``context`` identifies the selection: cursors are bound to it."""
 
     sort: str
     descending: bool
@@ -37,7 +37,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     context: str
 
     def query(self, collection: str, *, limit: int, after: Position | None, total: bool = False) -> PageQuery:
-        """A page of it as the store is asked."""
+        """The query for one page."""
         return PageQuery(
             collection=collection,
             sort=self.sort,
@@ -53,7 +53,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Paging(msgspec.Struct, frozen=True):
-    """Which part of a selection."""
+    """The part of a selection."""
 
     limit: int = DEFAULT_LIMIT
     after: Position | None = None
@@ -66,7 +66,7 @@ def known_parameters(shape: Shape) -> frozenset[str]:
 
 
 def read_selection(shape: Shape, tenant: str, parameters: Mapping[str, str]) -> Selection:
-    """The selection that known parameters ask for. Raises InvalidParameter."""
+    """The selection of known parameters. Raises InvalidParameter."""
     sort = parameters.get("sort", "created_at")
     since = parameters.get("updated_since")
     chosen = sorted((name, value) for name, value in parameters.items() if name not in _PAGING)
@@ -81,7 +81,7 @@ def read_selection(shape: Shape, tenant: str, parameters: Mapping[str, str]) -> 
 
 
 def read_paging(parameters: Mapping[str, str], selection: Selection, cursors: Cursors) -> Paging:
-    """Which part of the selection is asked for. Raises InvalidParameter, InvalidCursor."""
+    """The requested part of the selection. Raises InvalidParameter, InvalidCursor."""
     cursor = parameters.get("cursor")
     total = parameters.get("total", "false")
     if total not in ("true", "false"):
@@ -94,9 +94,9 @@ def read_paging(parameters: Mapping[str, str], selection: Selection, cursors: Cu
 
 
 def refuse_paging(parameters: Mapping[str, str]) -> None:
-    """Raise InvalidParameter where a part of a selection is asked for that is exported whole."""
+    """Refuse paging parameters of an export with InvalidParameter."""
     for name in sorted(_PAGING & parameters.keys()):
-        raise InvalidParameter(f"An export holds the whole selection; leave {name} out.", parameter=name)
+        raise InvalidParameter(f"An export contains the whole selection. Leave {name} out.", parameter=name)
 
 
 def _context(tenant: str, shape: Shape, chosen: list[tuple[str, str]]) -> str:
@@ -130,8 +130,8 @@ def _filter(shape: Shape, name: str, text: str) -> tuple[str, IndexValue]:
 def _words(text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
-    if len(text) > MAX_SEARCH:
-        raise InvalidParameter(f"q is up to {MAX_SEARCH} characters.", parameter="q")
+    if len(text) > MAX_SEARCH_LENGTH:
+        raise InvalidParameter(f"q is up to {MAX_SEARCH_LENGTH} characters.", parameter="q")
     return tuple(dict.fromkeys(folded(text)))
 
 
@@ -139,5 +139,5 @@ def _moment(text: str) -> str:
     try:
         return to_wire(from_wire(text))
     except (ValueError, OverflowError):
-        told_how = "updated_since is a time such as 2026-11-24T02:00:00Z; encode a + as %2B."
-        raise InvalidParameter(told_how, parameter="updated_since") from None
+        message = "updated_since is a time such as 2026-11-24T02:00:00Z; encode a + as %2B."
+        raise InvalidParameter(message, parameter="updated_since") from None

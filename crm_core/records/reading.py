@@ -12,11 +12,11 @@ from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.list_query import Position, Selection, read_paging, read_selection, refuse_paging
 from crm_core.workspace.cursors import Cursors
 
-EXPORT_PAGE = 200  # records read at once, so that an export keeps nobody waiting
+EXPORT_PAGE = 200  # records read at a time, so that an export blocks no other request
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """A page of a list; ``total`` is None where it was not asked for."""
+    """A page of a list; ``total`` is None unless requested."""
 
     documents: tuple[Document, ...]
     next_cursor: str | None
@@ -24,20 +24,20 @@ class Listing(msgspec.Struct, frozen=True):
 
     @property
     def body(self) -> bytes:
-        """The page as the wire shows it: the records as they are stored."""
+        """The page as JSON, with the records as they are stored."""
         rest = msgspec.json.encode({"next_cursor": self.next_cursor, "total": self.total})
         return b'{"items":[%b],%b' % (b",".join(document.body for document in self.documents), rest[1:])
 
 
 class Reads:
-    """Reads of all record types. A row read after the guard's view of the workspace has aged is decided on anew."""
+    """Reads of all record types. If the workspace changed before a read, the guard decides again."""
 
     def __init__(self, store: GuardedStore, cursors: Cursors) -> None:
         self._store = store
         self._cursors = cursors
 
     async def detail(self, access: RecordAccess, id: str) -> Document:  # noqa: A002 -- the wire's
-        """One record. Raises NotFound, alike for a missing id and another tenant's."""
+        """One record. Raises NotFound, also for an id of another tenant."""
         while True:
             workspace = await self._store.authorize(access, "view")
             read = await self._store.backend.get(access.tenant, access.shape.collection, id)
@@ -62,7 +62,7 @@ class Reads:
         return Listing(page.documents, following, page.total)
 
     async def export(self, access: RecordAccess, parameters: Mapping[str, str]) -> AsyncIterator[tuple[Document, ...]]:
-        """The whole selection in pages. What can be refused is refused here; later the stream ends with the error."""
+        """The whole selection in pages. Raises before the first page; a later error ends the stream."""
         await self._store.authorize(access, "view", "export")
         refuse_paging(parameters)
         selection = read_selection(access.shape, access.tenant, parameters)

@@ -1,4 +1,4 @@
-"""Words of a search: folded alike in what is kept and in what is asked for."""
+"""Search words, folded alike in records and in queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NUMBER = re.compile(r"[+(]*[0-9][0-9 ()./-]*")
 
 
 def folded(text: str) -> tuple[str, ...]:
-    """The words of a text: without case and accents, cut at everything that is no letter or digit."""
+    """The words of a text in lower case without accents, split at punctuation and space."""
     if text.isascii():
         return tuple(_WORD.findall(text.lower()))
     plain = unicodedata.normalize("NFKD", text).casefold()
@@ -19,7 +19,7 @@ def folded(text: str) -> tuple[str, ...]:
 
 
 def index_words(texts: Iterable[str | None]) -> tuple[str, ...]:
-    """Every word that a record is found by, once; a telephone number also as its digits without gaps."""
+    """The distinct words that find a record; a phone number also as its digits without separators."""
     found: dict[str, None] = {}
     for text in texts:
         if text:

@@ -1,4 +1,4 @@
-"""Operations on records of every type that the plugins brought: what routes, pages and commands call."""
+"""The use cases of records, as routes, pages and commands call them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from crm_core.workspace.cursors import Cursors
 
 
 class Records:
-    """``reads``, ``writes`` and ``batches`` take the calls that ``call`` makes."""
+    """Reads, writes and batches of records; ``access`` makes their first argument."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Records:
         self.batches = Batches(store, self.writes, idempotency)
 
     def access(self, tenant: str, caller: Caller, record_type: str) -> RecordAccess:
-        """An operation on a record type. Raises KeyError where there is no such type."""
+        """A caller's access to a record type. Raises KeyError for an unknown type."""
         return RecordAccess(tenant, caller, self.shapes[record_type])
 
     async def count(self, tenant: str, record_type: str) -> int:

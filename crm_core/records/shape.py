@@ -1,7 +1,7 @@
-"""A record type made ready for work: checking and merging input, the stored text of a record, its indexes.
+"""A record type in use: validating and merging input, the stored text of a record, its indexes.
 
 Records of a type are documents of the collection ``records:{type}``; no other part of the core puts a colon into a
-collection's name. The stored text is the record as the wire shows it, every member in its place, so a read hands it on.
+collection's name. The stored text is the record as the API shows it, so a read returns it as it is.
 Indexes: ``created_at``, ``updated_at``, ``external_id``, every sortable and filterable member by its name, and
 ``words`` of the searched members.
 """
@@ -31,7 +31,7 @@ _READ_ONLY = frozenset(OWNED) - {EXTERNAL_ID}
 
 
 class Stamps(msgspec.Struct, frozen=True):
-    """The members that the core writes into a record, in their order."""
+    """The members that the core sets, in their order."""
 
     created_at: str
     updated_at: str
@@ -41,16 +41,16 @@ class Stamps(msgspec.Struct, frozen=True):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What callers say of a record: ``record`` is an instance of the type's RECORD."""
+    """The caller's part of a record: ``record`` is an instance of the type's RECORD."""
 
     external_id: str | None
     record: Any
 
 
 class Validated(msgspec.Struct, frozen=True):
-    """Input as far as the type can judge it. ``references``: pointer, record type and id of records that it names anew.
+    """Input as validated by the type. ``references``: pointer, record type and id of newly referenced records.
 
-    ``content`` is None where the findings leave nothing to work with.
+    ``content`` is None if the input has no valid form.
     """
 
     content: Content | None
@@ -59,7 +59,7 @@ class Validated(msgspec.Struct, frozen=True):
 
 
 class StoredRecord(msgspec.Struct, frozen=True):
-    """A stored record taken apart: ``writable`` as JSON, ``external_id`` among it; ``body`` is its text."""
+    """A stored record, parsed: ``writable`` as JSON with ``external_id``; ``body`` is its text."""
 
     id: str
     body: bytes
@@ -68,17 +68,17 @@ class StoredRecord(msgspec.Struct, frozen=True):
 
 
 def etag(revision: int, body: bytes) -> str:
-    """The strong entity tag of a record: its revision, and its text, which a restored backup may have changed."""
+    """The strong entity tag of a record: its revision and its text, which a restored backup may have changed."""
     return f'"{revision}-{crc32(body):08x}"'
 
 
 def collection_of(record_type: str) -> str:
-    """The collection that holds the records of a type."""
+    """The collection of the records of a type."""
     return f"records:{record_type}"
 
 
 class Shape:
-    """One record type. ``owner``: the plugin that brought it, named when its ``check`` raises."""
+    """One record type. ``owner``: its plugin, named when ``check`` raises."""
 
     def __init__(self, record_type: RecordType, owner: str) -> None:
         self.record_type = record_type
@@ -94,13 +94,13 @@ class Shape:
         self._searched = tuple(record_type.member(name).attribute for name in record_type.SEARCHED)
 
     def validate(self, patch: Any, current: Mapping[str, Any] | None = None) -> Validated:
-        """What a record says after a merge patch (RFC 7396) on ``current``, or on nothing. Raises PluginFailed."""
+        """The record after a merge patch (RFC 7396) on ``current``, or a new one. Raises PluginFailed."""
         if not isinstance(patch, dict):
             return Validated(None, (Finding("", "wrong_type", "Send the record as a JSON object."),), ())
         findings = list(self._foreign_members(patch))
         writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
         current = current or {}
-        merged: dict[str, Any] = merge_patch(_kept(current, self._known), writable)
+        merged: dict[str, Any] = merge_patch(_present(current, self._known), writable)
         references = tuple(
             (step(each.member), each.record_type, value)
             for each in self.record_type.REFERENCES
@@ -110,8 +110,8 @@ class Shape:
         if external_id is not None:
             findings += convert(external_id, ExternalId, pointer=step(EXTERNAL_ID))[1]
         record, wrong = convert(merged, self.record_type.RECORD)
-        told = {finding.pointer for finding in findings}
-        findings += [finding for finding in wrong if finding.pointer not in told]
+        found = {finding.pointer for finding in findings}
+        findings += [finding for finding in wrong if finding.pointer not in found]
         if record is None:
             return Validated(None, tuple(findings), references)
         findings += self._check(merged)
@@ -127,7 +127,7 @@ class Shape:
         return msgspec.json.encode(members)
 
     def put(self, id: str, content: Content, stamps: Stamps) -> Put:  # noqa: A002 -- the wire's word
-        """The record as the store takes it."""
+        """The record as a document with its indexes."""
         record = content.record
         indexes: dict[str, IndexValue] = {
             "created_at": stamps.created_at,
@@ -141,14 +141,14 @@ class Shape:
         return Put(self.collection, id, self.body(id, content, stamps), indexes)
 
     def parse(self, body: bytes) -> StoredRecord:
-        """A stored record taken apart."""
+        """Parse a stored record."""
         members: dict[str, Any] = msgspec.json.decode(body)
         id_ = members.pop("id")
         stamps = Stamps(*(members.pop(name) for name in OWNED_LAST))
         return StoredRecord(id_, body, members, stamps)
 
     def filter_value(self, name: str, text: str) -> IndexValue:
-        """The value that a filter asks for. Raises ValueError with a sentence."""
+        """The index value of a filter. Raises ValueError with a message for the caller."""
         if name == EXTERNAL_ID:
             findings = convert(text, ExternalId)[1] if text else ()
             if findings:
@@ -157,16 +157,15 @@ class Shape:
         return self.record_type.member(name).sought(text)
 
     def _foreign_members(self, patch: Mapping[str, Any]) -> Iterator[Finding]:
-        """Members that are the core's or nobody's, also where a null would only take them away."""
+        """Read-only and unknown members, also those set to null."""
         for name in patch:
             if name in _READ_ONLY:
-                told = f"`{name}` is read-only; leave it out."
-                yield Finding(step(name), "read_only_member", told)
+                yield Finding(step(name), "read_only_member", f"`{name}` is read-only; leave it out.")
         writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
         yield from _unknown(writable, self._known)
 
     def _check(self, merged: dict[str, Any]) -> list[Finding]:
-        """What the type finds, on a record of its own: a ``check`` that changes its record changes nothing stored."""
+        """The type's own findings; ``check`` gets a copy, so that changing it changes nothing stored."""
         if type(self.record_type).check is RecordType.check:
             return []
         record = msgspec.convert(frozen(merged), self.record_type.RECORD)
@@ -175,7 +174,7 @@ class Shape:
         except Exception as error:  # foreign code may raise anything; it is named
             # Foreign code: a check that raises must not let a record through, nor pass for the caller's mistake.
             raise PluginFailed(
-                f"The record type {self.name} failed to check a record; the server's log holds the cause.",
+                f"The record type {self.name} failed to check a record. The server's log has the cause.",
                 plugin=self._owner,
             ) from error
 
@@ -190,16 +189,16 @@ def _known(members: Iterable[Member]) -> Known:
 def _unknown(patch: Mapping[str, Any], known: Known, pointer: str = "") -> Iterator[Finding]:
     for name, value in patch.items():
         if name not in known:
-            told = f"There is no such member; known are {', '.join(known)}."
-            yield Finding(pointer + step(name), "unknown_member", told)
+            message = f"Unknown member. Known: {', '.join(known)}."
+            yield Finding(pointer + step(name), "unknown_member", message)
         elif isinstance(value, dict) and (inner := known[name]) is not None:
             yield from _unknown(value, inner, pointer + step(name))
 
 
-def _kept(members: Mapping[str, Any], known: Known) -> dict[str, Any]:
+def _present(members: Mapping[str, Any], known: Known) -> dict[str, Any]:
     """A stored record's members without nulls, and without those that its type no longer has."""
     return {
-        name: value if (inner := known[name]) is None else _kept(value, inner)
+        name: value if (inner := known[name]) is None else _present(value, inner)
         for name, value in members.items()
         if value is not None and name in known
     }

@@ -37,7 +37,7 @@ CREATED, DONE = 201, 200
 
 
 class RecordWrite(msgspec.Struct, frozen=True):
-    """A write of one record as it goes into a unit: the put and what it must find."""
+    """A write of one record for a unit: the put and its expectations."""
 
     put: Put
     expect: tuple[Expectation, ...]
@@ -46,7 +46,7 @@ class RecordWrite(msgspec.Struct, frozen=True):
 
     @property
     def written(self) -> WriteResult:
-        """The answer once it is durable."""
+        """The result once it is durable."""
         return WriteResult(CREATED if self.creates else DONE, self.put.body, self.put.id, self.revision)
 
 
@@ -59,7 +59,7 @@ class Writes:
         self._idempotency = idempotency
 
     async def create(self, access: RecordAccess, data: Any, idempotent: IdempotentRequest | None) -> WriteResult:
-        """Make a record. Raises AccessError, InvalidRecord, ExternalIdTaken, LimitReached, ReplayedRefusal."""
+        """Create a record. Raises AccessError, InvalidRecord, ExternalIdTaken, LimitReached, ReplayedRefusal."""
         if idempotent is None:
             return await self._create(access, data, None)
         await self._store.authorize(access, "create", writes=True)
@@ -110,7 +110,7 @@ class Writes:
         raise busy()
 
     async def put(self, access: RecordAccess, external_id: str, data: Any, if_match: str | None) -> WriteResult:
-        """Create or change the record with the caller's own id; members left out stay. Raises as create and update."""
+        """Create or update the record with an external id; members left out stay. Raises as create and update."""
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize_either(access)
             read = await self._store.backend.find(access.tenant, access.shape.collection, EXTERNAL_ID, external_id)
@@ -141,11 +141,11 @@ class Writes:
         return RecordWrite(put, expect, 1, creates=True)
 
     def change(self, access: RecordAccess, content: Content, stored: StoredRecord) -> RecordWrite | None:
-        """The write that changes a record; None where nothing would change."""
+        """The write that changes a record; None if nothing would change."""
         before = stored.stamps
         if access.shape.body(stored.id, content, before) == stored.body:
             return None
-        # A clock that stepped back must not hide the change from those who ask what was updated since.
+        # A clock that stepped back must not hide the change from updated_since.
         now = max(to_wire(self._store.now()), before.updated_at)
         stamps = Stamps(before.created_at, now, before.created_by, access.caller.actor, before.revision + 1)
         put = access.shape.put(stored.id, content, stamps)
@@ -190,13 +190,13 @@ def require_match(if_match: str | None, document: Document | None) -> None:
         current = etag(document.revision, document.body)
         if if_match.strip() == "*" or current in (each.strip() for each in if_match.split(",")):
             return
-        told_how = "The record has changed since; read it, merge, and send its new ETag."
-        raise RevisionMismatch(told_how, current={"revision": document.revision, "etag": current})
+        message = "Someone else changed this record. Read it, merge, and send its new ETag."
+        raise RevisionMismatch(message, current={"revision": document.revision, "etag": current})
     raise RevisionMismatch("There is no such record, so no ETag of it can match.", current=None)
 
 
 def unchanged(document: Document) -> WriteResult:
-    """The answer where there was nothing to do."""
+    """The result of a write that changes nothing."""
     return WriteResult(DONE, document.body, document.id, document.revision)
 
 
@@ -207,10 +207,10 @@ def _free(shape: Shape, content: Content, id_: str) -> tuple[Expectation, ...]:
 
 
 def _named(data: Any, external_id: str) -> Any:
-    """The body with the address's external id in it. Raises InvalidRecord where it names another."""
+    """The body with the external id of the URL. Raises InvalidRecord if the body has another."""
     if not isinstance(data, dict):
         return data
     if data.get(EXTERNAL_ID, external_id) != external_id:
-        told_how = "The address names another external id; leave this member out, or PATCH it by the record's id."
-        raise InvalidRecord(told_how, errors=[Finding(f"/{EXTERNAL_ID}", "invalid_value", told_how)])
+        message = "The URL names another external id. Leave this member out, or PATCH the record by its id."
+        raise InvalidRecord(message, errors=[Finding(f"/{EXTERNAL_ID}", "invalid_value", message)])
     return {**data, EXTERNAL_ID: external_id}

@@ -1,4 +1,4 @@
-"""Customers: contact details, where they stand, who looks after them."""
+"""Customers: contact details, status and owner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Address(Struct, forbid_unknown_fields=True):
 
 
 class Customer(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a customer's record holds."""
+    """The members of a customer."""
 
     name: Line
     email: EmailAddress | None = None
@@ -48,7 +48,7 @@ class Customers(RecordType):
     FILTERABLE = ("name", "email", "phone", "company", "status", "tags", "owner")
     SEARCHED = ("name", "email", "phone", "company")
     LABELS: ClassVar[Mapping[str, str]] = {
-        "email": "E-mail",
+        "email": "Email",
         "address.line1": "Address",
         "address.line2": "Address, second line",
     }

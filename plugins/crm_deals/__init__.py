@@ -1,1 +1,1 @@
-"""The record type ``deals``: what may be sold to a customer, on its way through the stages."""
+"""The record type ``deals``: sales opportunities on their way through the stages."""

@@ -1,4 +1,4 @@
-"""Deals: what may be sold to a customer, for how much, by when, and how far it has come."""
+"""Deals: sales opportunities with a customer, amount, closing date and stage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crm_core.plugin.record_type import RecordType, Reference
 
 
 class Deal(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a deal's record holds."""
+    """The members of a deal."""
 
     name: Line
     customer_id: RecordId
@@ -43,7 +43,7 @@ class Deals(RecordType):
     LANES = "stage"
 
     def check(self, record: Deal) -> Iterable[Finding]:
-        """Currencies that there are none of."""
+        """Refuse unknown currencies."""
         if record.currency is not None and record.currency not in CURRENCIES:
-            told = "There is no such currency; use an ISO 4217 code such as EUR."
-            yield Finding("/currency", "invalid_value", told)
+            message = "Unknown currency. Use an ISO 4217 code such as EUR."
+            yield Finding("/currency", "invalid_value", message)

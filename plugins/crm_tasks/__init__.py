@@ -1,1 +1,1 @@
-"""The record type ``tasks``: what is to be done, for a customer or a deal."""
+"""The record type ``tasks``: things to do, for a customer or a deal."""

@@ -1,4 +1,4 @@
-"""Tasks: what is to be done by when and by whom, for a customer or a deal."""
+"""Tasks: things to do for a customer or a deal, with due date and assignee."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crm_core.plugin.record_type import RecordType, Reference
 
 
 class Task(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a task's record holds."""
+    """The members of a task."""
 
     name: Line
     customer_id: RecordId | None = None

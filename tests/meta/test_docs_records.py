@@ -9,7 +9,7 @@ import pytest
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import build_registry
 from crm_core.records.batch import MAX_ITEMS
-from crm_core.records.idempotency import HELD_SECONDS
+from crm_core.records.idempotency import RETENTION_SECONDS
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT
 from crm_core.web.api.records import BATCH_LIMIT, RECORD_LIMIT
 from doc_pages import blocks, free_port, page, run_page
@@ -52,6 +52,6 @@ def test_the_figures_on_the_page_are_those_of_the_code() -> None:
     """Limits and lifetimes on the page are the ones that the code has."""
     text = page(NAME)
     assert f"up to {MAX_ITEMS}" in text
-    assert f"For {HELD_SECONDS // 3600} hours" in text
+    assert f"For {RETENTION_SECONDS // 3600} hours" in text
     assert f"1 to {MAX_LIMIT}; default {DEFAULT_LIMIT}" in text
     assert f"may be {RECORD_LIMIT >> 10} KiB, a batch's {BATCH_LIMIT >> 20} MiB" in text

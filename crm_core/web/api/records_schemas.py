@@ -13,7 +13,7 @@ from crm_core.model.fields import bare
 from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
 from crm_core.records.batch import MAX_ITEMS
-from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH
+from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.operations import Body, Parameter, Reply
 from crm_core.web.records_types import BatchResults, DocumentedTypes
@@ -201,7 +201,7 @@ def _list_parameters(shape: Shape) -> tuple[Parameter, ...]:
         Parameter(
             name="q",
             description=f"Words that must each begin a word of {searched or 'nothing'}.",
-            schema={"type": "string", "maxLength": MAX_SEARCH, "pattern": r"^[^\x00]*$"},
+            schema={"type": "string", "maxLength": MAX_SEARCH_LENGTH, "pattern": r"^[^\x00]*$"},
         ),
         Parameter(
             name="updated_since",

@@ -27,15 +27,15 @@ def test_a_key_is_of_caller_path_and_text() -> None:
     """Two requests are one only where all three agree; what was sent is told apart beside it."""
     assert idempotent_request(None, TOKEN, PATH, b"") is None
     first = asked()
-    assert asked().key == first.key
-    assert asked(sent=b"other").key == first.key
+    assert asked().claim_key == first.claim_key
+    assert asked(sent=b"other").claim_key == first.claim_key
     assert asked(sent=b"other").digest != first.digest
     others = [
         idempotent_request("k", READER, PATH, b""),
         idempotent_request("k", TOKEN, PATH + "/batch", b""),
         asked("K"),
     ]
-    assert all(other is not None and other.key != first.key for other in others)
+    assert all(other is not None and other.claim_key != first.claim_key for other in others)
     for unusable in ("", "a b", "ä", "x" * 256):
         with pytest.raises(InvalidParameter):
             asked(unusable)
