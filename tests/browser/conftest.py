@@ -1,4 +1,4 @@
-"""A served instance, a real browser, and a desk: a signed-in browser window that notices what must not happen."""
+"""A served instance, a real browser, and a desk: a signed-in browser window that records errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def mail_port() -> int:
 
 @pytest.fixture(scope="session")
 def box(tmp_path_factory: pytest.TempPathFactory, mail_port: int) -> Iterator[Box]:
-    """An instance with the tenants ``northwind`` (people in it, records, a brand) and ``bare`` (nothing was pushed)."""
+    """An instance with the tenants ``northwind`` (with users, records and a brand) and ``bare`` (nothing pushed)."""
     roster = {TENANT: {"keys": [roster_key()]}, "bare": {"keys": [roster_key("bare")]}}
     settings = {"smtp": {"allow_private_hosts": True, "ports": [25, 465, 587, 2525, mail_port]}}
     made = Box(tmp_path_factory.mktemp("browser"), tenants=roster, settings=settings).create_tenants().start()
@@ -60,7 +60,7 @@ def api(box: Box) -> Api:
 
 @pytest.fixture(scope="session")
 def aside() -> Callable[[Callable[[], T]], T]:
-    """Do something in a thread of its own: commands run an event loop, and the browser's driver holds this one's."""
+    """Run something in another thread: commands run an event loop, and the browser's driver occupies this thread's."""
     pool = ThreadPoolExecutor(1)
     return lambda work: pool.submit(work).result()
 
@@ -78,13 +78,13 @@ def browser(box: Box) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def signed_in() -> dict[tuple[str, People], Any]:
-    """Cookies of sign-ins that tests share; one that signs out asks for a sign-in of its own."""
+    """Cookies of sign-ins that tests share; a test that signs out uses ``fresh=True``."""
     return {}
 
 
 @pytest.fixture
 def sit(box: Box, browser: Browser, signed_in: dict[tuple[str, People], Any]) -> Iterator[Callable[..., Desk]]:
-    """Open a window of its own and sign in; at the end nothing may have gone wrong in it."""
+    """Open a new window and sign in; at the end no window may have recorded an error."""
     opened: list[Desk] = []
 
     def open_desk(
@@ -109,7 +109,7 @@ def sit(box: Box, browser: Browser, signed_in: dict[tuple[str, People], Any]) ->
 
 @pytest.fixture
 def plain(box: Box) -> None:
-    """The tenant's usual features and brand, whatever a test before pushed."""
+    """The tenant's usual features and brand, regardless of what an earlier test pushed."""
     box.applied("features", {"plan": ALL})
     box.applied("branding", {"title": "Nordwind Reisen", "colors": {"primary": "#0b5fff", "sidebar": "#0d2137"}})
     box.applied("workspace", {"timezone": "Europe/Berlin", "currency": "EUR", "locale": "en-GB"})

@@ -1,4 +1,4 @@
-"""A browser window as a test uses it."""
+"""A browser window for tests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class People(Enum):
 
 
 class Desk:
-    """A window. ``wrong`` gathers script errors, refused content, dialogs and answers of 500."""
+    """A window. ``wrong`` collects script errors, refused content, dialogs and responses of 500."""
 
     def __init__(self, browser: Browser, root: str, options: dict[str, Any]) -> None:
         self.root = root
@@ -45,7 +45,7 @@ class Desk:
         self.page = self.watched(self.context.new_page())
 
     def watched(self, page: Page) -> Page:
-        """A page of this window whose mishaps count."""
+        """A page of this window whose errors are recorded."""
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
         page.on("dialog", self._dialog)
@@ -53,7 +53,7 @@ class Desk:
         return page
 
     def sign_in(self, who: People) -> None:
-        """Sign in by the form."""
+        """Sign in through the form."""
         self.go("/login")
         self.page.fill("#email", who.email)
         self.page.fill("#password", PASSWORD)
@@ -61,7 +61,7 @@ class Desk:
         self.page.wait_for_url(f"{self.root}/")
 
     def go(self, path: str, status: int = 200) -> Response:
-        """Open a page; it must answer as told."""
+        """Open a page and check its status."""
         self.expected.add(status)
         answer = self.page.goto(self.root + path)
         assert answer is not None
@@ -77,24 +77,24 @@ class Desk:
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
     def wear(self, scheme: Literal["light", "dark"]) -> None:
-        """Have the system be light or dark, and wait until the page is painted so."""
+        """Switch the system to light or dark, and wait until the page is painted."""
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
 
     def serious(self, *, contrast_only: bool = False) -> list[str]:
-        """What axe finds on the page that is serious, each with the first element it is about."""
+        """The serious findings of axe on the page, each with its first element."""
         if not self.page.evaluate("'axe' in self"):
             self.page.evaluate(_AXE)
         rules = {"type": "rule", "values": ["color-contrast"]} if contrast_only else {"type": "tag", "values": _TAGS}
         options = {"runOnly": rules, "resultTypes": ["violations"]}
-        told = self.page.evaluate("async (options) => (await axe.run(options)).violations", options)
-        found = [one for one in told if one["impact"] in ("serious", "critical")]
+        violations = self.page.evaluate("async (options) => (await axe.run(options)).violations", options)
+        found = [one for one in violations if one["impact"] in ("serious", "critical")]
         return [f"{one['id']}: {one['nodes'][0]['target']} {one['nodes'][0].get('failureSummary')}" for one in found]
 
     def shot(self, name: str) -> None:
-        """Keep a picture of the whole page, for people to look at."""
+        """Save a screenshot of the whole page, for people to look at."""
         SHOTS.mkdir(exist_ok=True)
-        self.page.evaluate("scrollTo(0, 0)")  # what is fixed would be drawn where one has scrolled to
+        self.page.evaluate("scrollTo(0, 0)")  # fixed elements would be drawn at the scroll position
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Pictures that branding can hold itself."""
+"""Images to embed in branding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zlib
 
 
 def picture(red: int, green: int, blue: int, width: int = 64, height: int = 36) -> str:
-    """A PNG of one colour as a data URL."""
+    """A PNG of one color as a data URL."""
     rows = (b"\0" + bytes((red, green, blue)) * width) * height
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = (_chunk(b"IHDR", head), _chunk(b"IDAT", zlib.compress(rows)), _chunk(b"IEND", b""))

@@ -15,7 +15,7 @@ Sit = Callable[..., Desk]
 
 
 def test_the_first_painted_frame_wears_the_brand(sit: Sit, box: Box) -> None:
-    """On a cold load no frame shows the product's own colours before the tenant's."""
+    """On a cold load no frame shows the product's own colors before the tenant's."""
     box.applied("branding", {"title": "Sol y Mar", "colors": {"primary": "#ff0000", "sidebar": "#00ff00"}})
     desk = sit(People.agent)
     session = desk.context.new_cdp_session(desk.page)
@@ -25,11 +25,11 @@ def test_the_first_painted_frame_wears_the_brand(sit: Sit, box: Box) -> None:
     session.send("Network.emulateNetworkConditions", slow)
     frames: list[bytes] = []
 
-    def keep(event: dict[str, Any]) -> None:
+    def save(event: dict[str, Any]) -> None:
         frames.append(base64.b64decode(event["data"]))
         session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
 
-    session.on("Page.screencastFrame", keep)
+    session.on("Page.screencastFrame", save)
     session.send("Page.startScreencast", {"format": "png", "everyNthFrame": 1})
     desk.page.goto("about:blank")
     frames.clear()
@@ -44,7 +44,7 @@ def test_the_first_painted_frame_wears_the_brand(sit: Sit, box: Box) -> None:
 
 
 def _pixel(desk: Desk, frame: bytes, x: int, y: int) -> list[int]:
-    """The colour of a point in a frame, read by the browser itself."""
+    """The color of a point in a frame, read by the browser."""
     data = "data:image/png;base64," + base64.b64encode(frame).decode()
     return list(
         desk.page.evaluate(
@@ -76,8 +76,8 @@ def test_the_first_load_is_light(sit: Sit, record_property: Callable[[str, objec
     assert total < 100_000, weights
 
 
-def test_assets_are_kept_by_the_browser(sit: Sit) -> None:
-    """Stylesheets, scripts and the theme are fetched once; the next page takes them from the browser's own cache."""
+def test_the_browser_caches_assets(sit: Sit) -> None:
+    """Stylesheets, scripts and the theme are fetched once; the next page loads them from the browser's cache."""
     desk = sit(People.agent)
     desk.go("/customers")
     desk.go("/account")
@@ -90,7 +90,7 @@ def test_assets_are_kept_by_the_browser(sit: Sit) -> None:
 
 
 def test_the_users_own_scheme_is_there_at_the_first_paint(sit: Sit) -> None:
-    """A choice of dark is kept in a cookie, so that the server already writes it into the page."""
+    """The page comes from the server with the chosen dark scheme; following the system writes none."""
     desk = sit(People.agent)
     desk.go("/account")
     desk.page.get_by_role("button", name="Dark").click()

@@ -1,4 +1,4 @@
-"""Every page in light and dark, wide and narrow: no serious finding of axe, no overflow, and a picture to look at."""
+"""Every page in light and dark, wide and narrow: no serious finding of axe, no overflow, and screenshots."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ PAGES = {
     "users": "/users/{agent}",
     "invite": "/users/invite",
 }
-DOORS = {"login": "/login", "forgot": "/forgot", "password-spent": "/password/spent"}
+ANONYMOUS_PAGES = {"login": "/login", "forgot": "/forgot", "password-spent": "/password/spent"}
 
 
 @pytest.fixture(scope="module")
 def filled(box: Box, api: Api) -> dict[str, str]:
-    """A workspace that is in use, and the ids that stand in addresses."""
+    """A workspace in use, and the ids of its addresses."""
     plan = {"code": "starter", "name": "Starter", "features": ["customers.*", "tasks.*", "deals.view", "reports.*"]}
     overrides = {"deals.create": True, "deals.update": True}
     trial = {"state": "trial", "ends_at": "2027-01-31T00:00:00Z"}
@@ -105,9 +105,9 @@ DEALS = (
 
 
 def looked_at(desk: Desk, name: str, path: str, status: int = 200) -> list[str]:
-    """Open a page, look at it wide and narrow, light and dark, and keep pictures; what is wrong with it.
+    """The errors of a page, wide and narrow, light and dark; saves screenshots.
 
-    The document is the same in every look, so dark ones are asked for their contrasts only.
+    The document is the same each time, so only the contrast is checked in dark.
     """
     desk.go(path, status)
     wrong = []
@@ -116,7 +116,7 @@ def looked_at(desk: Desk, name: str, path: str, status: int = 200) -> list[str]:
         for scheme in SCHEMES:
             desk.wear(scheme)
             look = f"{name} {width} {scheme}"
-            wrong += [f"{look}: {told}" for told in desk.serious(contrast_only=scheme == "dark")]
+            wrong += [f"{look}: {finding}" for finding in desk.serious(contrast_only=scheme == "dark")]
             if scheme == "light" or width == WIDE:
                 desk.shot(f"{name}-{width}-{scheme}")
         if desk.overflow() > 0:
@@ -137,12 +137,12 @@ def test_every_page(sit: Sit, filled: dict[str, str]) -> None:
     assert wrong == []
 
 
-def test_pages_at_the_door(sit: Sit, filled: dict[str, str]) -> None:
-    """The same holds before signing in."""
-    door = sit(who=None)
+def test_pages_before_signing_in(sit: Sit, filled: dict[str, str]) -> None:
+    """No page without a signed-in user has a serious finding or is wider than its window."""
+    desk = sit(who=None)
     wrong: list[str] = []
-    for name, path in DOORS.items():
-        wrong += looked_at(door, name, path, status=410 if "spent" in name else 200)
+    for name, path in ANONYMOUS_PAGES.items():
+        wrong += looked_at(desk, name, path, status=410 if "spent" in name else 200)
     assert wrong == []
 
 
@@ -181,7 +181,7 @@ def test_states_of_pages(sit: Sit, api: Api, box: Box, filled: dict[str, str]) -
 
 @pytest.mark.parametrize("name", ["dashboard", "deals-board", "sync", "attempt"])
 def test_pictures_of_the_docs(sit: Sit, filled: dict[str, str], name: str) -> None:
-    """The pages that docs/workspace.md shows can be pictured; CRM_PICTURES=1 writes the pictures anew."""
+    """The screenshots in docs/workspace.md stay under 150 kB; CRM_PICTURES=1 takes them again."""
     desk = sit(reduced_motion="reduce", viewport={"width": 1280, "height": 800}, device_scale_factor=0.75)
     desk.go(PAGES[name].format(**filled))
     folder = PICTURES if os.environ.get("CRM_PICTURES") else SHOTS
@@ -191,7 +191,7 @@ def test_pictures_of_the_docs(sit: Sit, filled: dict[str, str], name: str) -> No
 
 
 def test_a_bare_workspace(sit: Sit) -> None:
-    """Before anything was pushed or written, pages say what fits there and have no serious finding."""
+    """Before anything was pushed or created, pages open and have no serious finding."""
     desk = sit(tenant="bare", reduced_motion="reduce")
     wrong: list[str] = []
     for name in ("", "sync", "mail", "customers"):
@@ -201,8 +201,8 @@ def test_a_bare_workspace(sit: Sit) -> None:
     assert wrong == []
 
 
-def test_a_brand_that_fights_back(sit: Sit, box: Box, filled: dict[str, str]) -> None:
-    """Yellow fills, a yellow sidebar and grey text: pages stay readable."""
+def test_a_brand_without_contrast(sit: Sit, box: Box, filled: dict[str, str]) -> None:
+    """With yellow fills, a yellow sidebar and grey text, every text has enough contrast."""
     fills = {"primary": "#ffe600", "accent": "#ff2e93", "sidebar": "#ffe600"}
     colors = {**fills, "background": "#fffdf2", "text": "#8a8a8a"}
     box.applied("branding", {"title": "Sol y Mar Viajes", "colors": colors, "sidebar": {"caption": "Carnaval 2027"}})
@@ -212,6 +212,6 @@ def test_a_brand_that_fights_back(sit: Sit, box: Box, filled: dict[str, str]) ->
         desk.go(PAGES[name].format(**filled))
         for scheme in SCHEMES:
             desk.wear(scheme)
-            wrong += [f"{name} {scheme}: {told}" for told in desk.serious(contrast_only=True)]
+            wrong += [f"{name} {scheme}: {finding}" for finding in desk.serious(contrast_only=True)]
             desk.shot(f"{name}-solymar-1280-{scheme}")
     assert wrong == []

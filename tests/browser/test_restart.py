@@ -12,7 +12,7 @@ from fronts.processes import free_port
 
 
 def test_an_open_page_catches_up_after_a_restart(tmp_path: Path, browser: Browser, aside: Callable[..., Any]) -> None:
-    """While the server is away the page says so; once it is back, the page shows what was pushed meanwhile."""
+    """While the server is down the page says so; after its restart, the page shows what was pushed in the meantime."""
     port = free_port()
     box = aside(lambda: Box(tmp_path, settings={"listen": f"127.0.0.1:{port}"}).create_tenants().start())
     try:

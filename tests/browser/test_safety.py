@@ -54,10 +54,10 @@ _ALL = {"code": "all", "name": "All", "features": ["customers.*", "deals.*", "ta
 
 
 def test_stored_text_is_text_everywhere(sit: Sit, box: Box, hostile: dict[str, Any]) -> None:
-    """No script runs, nothing is refused by the policy, no element is born from text; the text itself is shown."""
-    door = sit(who=None)
-    door.go("/login")
-    expect(door.page.get_by_text("<script>alert(1)</script>").first).to_be_visible()
+    """No script runs, the policy refuses nothing, no text becomes an element; the text itself is shown."""
+    anonymous = sit(who=None)
+    anonymous.go("/login")
+    expect(anonymous.page.get_by_text("<script>alert(1)</script>").first).to_be_visible()
     desk = sit()
     page = desk.page
     paths = ["/", "/customers", "/customers?q=%3Cscript%3Ealert(1)&status=lead", "/deals/board", "/tasks"]
@@ -79,7 +79,7 @@ def test_stored_text_is_text_everywhere(sit: Sit, box: Box, hostile: dict[str, A
 
 
 def test_a_conflict_shows_text_too(sit: Sit, api: Api, hostile: dict[str, Any]) -> None:
-    """The comparison of two versions holds markup as text."""
+    """The comparison of two versions shows markup as text."""
     desk = sit()
     desk.expected.add(409)
     desk.go(f"/customers/{hostile['customers']}/edit")
@@ -89,8 +89,8 @@ def test_a_conflict_shows_text_too(sit: Sit, api: Api, hostile: dict[str, Any]) 
     expect(desk.page.locator(".merge")).to_contain_text("<i onclick=alert(8)>theirs</i>")
 
 
-def test_every_page_says_what_it_may_load(sit: Sit, plain: None) -> None:
-    """The policy stands on every page; pages hold no inline script, style or handler; nobody else may frame them."""
+def test_every_page_has_its_policy(sit: Sit, plain: None) -> None:
+    """Every page has the policy, no inline script, style or handler, and must not be framed."""
     desk = sit()
     for path in ("/", "/customers", "/deals/board", "/customers/new", "/sync", "/users", "/mail", "/account"):
         answer = desk.go(path)
@@ -103,7 +103,7 @@ def test_every_page_says_what_it_may_load(sit: Sit, plain: None) -> None:
 
 
 def test_the_cookie_is_out_of_reach(sit: Sit, plain: None) -> None:
-    """The session's cookie is HttpOnly and SameSite=Lax, kept to the tenant's address, and new at each sign-in."""
+    """The session's cookie is HttpOnly and SameSite=Lax, limited to the tenant's path, and new at each sign-in."""
     desk = sit(People.agent, fresh=True)
     [cookie] = [one for one in desk.context.cookies() if one["name"] == "crm_session"]
     assert cookie["httpOnly"] is True
@@ -122,7 +122,7 @@ INLINE = """() => [...document.querySelectorAll("*")].filter((one) =>
 
 
 class Session:
-    """A signed-in browser without a browser, to send what no page of ours sends."""
+    """The cookies of a browser in an HTTP client, to send requests that no page sends."""
 
     def __init__(self, desk: Desk) -> None:
         self.root = desk.root
@@ -136,7 +136,7 @@ class Session:
 
 
 def test_forms_of_other_sites_change_nothing(sit: Sit, api: Api, plain: None) -> None:
-    """Without the page's own token, or from another origin, every form is refused; GET never changes anything."""
+    """Without the page's token, or from another origin, forms are refused; GET does not sign out."""
     desk = sit(People.agent)
     record = api.put("customers", "csrf", name="Kept Ltd")
     desk.go(f"/customers/{record['id']}/edit")
@@ -158,7 +158,7 @@ def test_forms_of_other_sites_change_nothing(sit: Sit, api: Api, plain: None) ->
 
 
 def test_sign_in_needs_our_own_form(sit: Sit, plain: None) -> None:
-    """Another site cannot sign a visitor in; and nobody is sent elsewhere after signing in."""
+    """Another site cannot sign a visitor in, and signing in leads to no other site or tenant."""
     desk = sit(who=None)
     desk.go("/login?next=https://evil.example/")
     assert desk.page.locator("input[name=next]").input_value() == ""
@@ -174,8 +174,8 @@ def test_sign_in_needs_our_own_form(sit: Sit, plain: None) -> None:
         assert session.post("/login", {**credentials, "csrf": token}, session.origin).status_code == 303
 
 
-def test_a_disabled_user_is_out_at_once(sit: Sit, plain: None) -> None:
-    """Disabling somebody ends the open page's stream and the session behind it."""
+def test_a_disabled_user_is_signed_out_immediately(sit: Sit, plain: None) -> None:
+    """Disabling a user ends the stream of the open page and the session."""
     viewer, admin = sit(People.viewer, fresh=True), sit(People.admin)
     viewer.go("/account")
     viewer.live()

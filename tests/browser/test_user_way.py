@@ -14,7 +14,7 @@ Sit = Callable[..., Desk]
 
 
 def test_a_users_whole_way(sit: Sit, api: Api) -> None:
-    """Sign in, make a customer and a deal for it, move the deal, tick a task off, search, change, sign out."""
+    """A user signs in, creates a customer and a deal, moves it, ticks off a task, searches, edits and signs out."""
     desk = sit(who=None)
     page = desk.page
     desk.go("/customers/new")  # not signed in: to the sign-in page, and back
@@ -93,7 +93,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
 
 
 def test_conflict_shows_both_and_keeps_mine(sit: Sit, api: Api) -> None:
-    """Two people change one record: both versions are shown, nothing is saved until chosen, and nothing is lost."""
+    """After two people changed a record both versions are shown, and only what is chosen is saved."""
     record = api.put("customers", "club", name="Baltic Club", phone="+49 1", company="Old", tags=["group"])
     desk = sit(People.agent)
     page = desk.page
@@ -120,7 +120,7 @@ def test_conflict_shows_both_and_keeps_mine(sit: Sit, api: Api) -> None:
 
 
 def test_choosing_theirs(sit: Sit, api: Api) -> None:
-    """What somebody else saved can be chosen over one's own input."""
+    """The version that someone else saved can be chosen."""
     record = api.put("customers", "theirs", name="Theirs Ltd", phone="+49 1")
     desk = sit(People.agent)
     page = desk.page
@@ -135,8 +135,8 @@ def test_choosing_theirs(sit: Sit, api: Api) -> None:
     assert api.get("customers", record["id"])["phone"] == "+49 3"
 
 
-def test_what_one_may_not_is_not_offered_and_refused_by_address(sit: Sit, api: Api) -> None:
-    """A viewer sees no way to write; the address of a form, the console and the users answer 403 with a kind page."""
+def test_missing_rights_are_not_offered_and_refused_by_address(sit: Sit, api: Api) -> None:
+    """A viewer sees no link to create or edit; forms, export, console, users and mail show a page with 403."""
     record = api.put("customers", "seen", name="Seen Ltd")
     desk = sit(People.viewer)
     page = desk.page
@@ -159,8 +159,8 @@ def test_what_one_may_not_is_not_offered_and_refused_by_address(sit: Sit, api: A
     page.wait_for_url(f"{desk.root}/")
 
 
-def test_paging_forth_and_back(sit: Sit, api: Api) -> None:
-    """A long list pages in its order, and back again; the range says where one is."""
+def test_paging_forward_and_back(sit: Sit, api: Api) -> None:
+    """A long list pages forward and back in its order and shows its range."""
     for number in range(30):
         api.put("customers", f"page-{number}", name=f"Page {number:02}", company="Paging")
     desk = sit(People.agent)
@@ -176,7 +176,7 @@ def test_paging_forth_and_back(sit: Sit, api: Api) -> None:
 
 
 def test_the_keyboard_is_enough(sit: Sit) -> None:
-    """Skip link, menu and a form can be reached and used with the keyboard alone."""
+    """Skip link, menu and a form work with the keyboard alone."""
     desk = sit(People.agent)
     page = desk.page
     desk.go("/")

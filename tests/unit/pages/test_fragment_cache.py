@@ -7,8 +7,8 @@ from markupsafe import Markup
 from crm_core.web.pages.layout.fragment_cache import FragmentCache
 
 
-class Room:
-    """A workspace, of which only the name and the identity count here."""
+class FakeWorkspace:
+    """A workspace; only its name and identity matter here."""
 
     tenant = "north"
 
@@ -19,27 +19,27 @@ class Part(NamedTuple):
     html: Markup
 
 
-def test_a_fragment_is_made_once_while_its_workspace_is_the_same() -> None:
-    """Another key, or the workspace after a change, makes it again."""
+def test_a_fragment_is_rendered_once_per_workspace() -> None:
+    """Another key, or the workspace after a change, renders it again."""
     cache = FragmentCache()
-    first, second = Room(), Room()
+    first, second = FakeWorkspace(), FakeWorkspace()
     made: list[str] = []
 
-    def get(room: Any, key: str) -> None:
+    def get(workspace: Any, key: str) -> None:
         def make() -> Part:
             made.append(key)
             return Part(Markup(key))
 
-        assert cache.get(room, Part, key, make) == (key,)
+        assert cache.get(workspace, Part, key, make) == (key,)
 
-    for room, key in ((first, "a"), (first, "a"), (first, "b"), (second, "a"), (second, "a")):
-        get(room, key)
+    for workspace, key in ((first, "a"), (first, "a"), (first, "b"), (second, "a"), (second, "a")):
+        get(workspace, key)
     assert made == ["a", "b", "a"]
 
 
-def test_long_fragments_do_not_fill_the_memory() -> None:
-    """Their characters together are bounded, and not only their number."""
-    cache, room = FragmentCache(100_000), Room()
+def test_the_characters_of_all_fragments_are_limited() -> None:
+    """The oldest long fragments are dropped, regardless of their number."""
+    cache, workspace = FragmentCache(100_000), FakeWorkspace()
     made: list[int] = []
 
     def get(number: int) -> None:
@@ -47,7 +47,7 @@ def test_long_fragments_do_not_fill_the_memory() -> None:
             made.append(number)
             return Part(Markup("x" * 20_000))
 
-        cache.get(room, Part, number, make)  # type: ignore[arg-type]
+        cache.get(workspace, Part, number, make)  # type: ignore[arg-type]
 
     for number in [*range(50), *range(46, 50), 0]:
         get(number)

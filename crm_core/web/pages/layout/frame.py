@@ -34,7 +34,7 @@ _KNOWN: Final = frozenset(
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was just done, and the form that undoes it, if it can be undone."""
+    """A message after an action, with the form that undoes it if it can be undone."""
 
     text: str
     undo: Undo | None = None

@@ -124,7 +124,7 @@ class CellRenderer:
                     yield "", value
 
     async def referenced_name(self, record_type: str, value: str) -> str | None:
-        """The name that a reference stands for."""
+        """The name of a referenced record or colleague."""
         return await self.name_of(record_type, value) if record_type else await self.context.names.colleague(value)
 
     async def name_of(self, record_type: str, record_id: str) -> str | None:

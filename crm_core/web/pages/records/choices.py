@@ -1,4 +1,4 @@
-"""What the form of a record offers to choose from: records that it can refer to, and colleagues."""
+"""The choices in the form of a record: records that it can refer to, and colleagues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a form shows after someone else has saved the record in the meantime."""
+"""Both versions of a record, for the form of a user who was not the first to save."""
 
 from __future__ import annotations
 

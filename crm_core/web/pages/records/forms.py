@@ -44,7 +44,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "texts": "Separate values with commas",
     "entries": "Names on the left, values on the right. Clear a name to remove it.",
     "decimal": f"For example 1250.00, with up to {AMOUNT_DECIMALS} decimals",
-    "currency": "Three letters, for example EUR",
+    "currency": "A currency code, for example EUR",
 }
 _LIMITED: Final = ("text", "email", "phone", "paragraphs", "currency")
 _BLANK_PAIRS: Final = 2

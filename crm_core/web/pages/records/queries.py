@@ -1,4 +1,4 @@
-"""What the pages of records read: a record type, a record, the records of a selection."""
+"""Reads of the pages of records: a record type, a record, the records of a list."""
 
 from __future__ import annotations
 

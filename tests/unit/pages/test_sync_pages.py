@@ -7,7 +7,6 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,8 +14,7 @@ from hypothesis import strategies as st
 from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry
-from crm_core.web.pages.layout.formats import Formats, RegionalFormat
-from crm_core.web.pages.records.merging import Merge
+from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.sync.attempt_checks import checks_of
 from crm_core.web.pages.sync.attempts import status_of
 from crm_core.web.pages.sync.charts import PERIODS, chart_of, ticks_for
@@ -148,67 +146,6 @@ def test_a_fault_in_a_verified_attempt_fails_no_check(code: str) -> None:
 def test_an_applied_push_passed_every_check() -> None:
     """An applied push has passed all sixteen."""
     assert {check.word for check in checks_of(entry(status="applied", revision=5, seq=1), "eu1")} == {"Passed"}
-
-
-BASE = {"phone": "1", "owner": "a", "tags": "x", "notes": ""}
-
-
-def test_merging_keeps_what_only_one_side_changed() -> None:
-    """One-sided changes are merged, two-sided ones need a decision, and equal ones are no change."""
-    mine, theirs = {**BASE, "phone": "2", "notes": "mine"}, {**BASE, "phone": "3", "tags": "x, y"}
-    merge = Merge(base=BASE, mine=mine, theirs=theirs, picks={})
-    sides = {one.name: one.side for one in merge.differences()}
-    assert sides == {"phone": "both", "notes": "mine", "tags": "theirs"}
-    assert merge.undecided == ["phone"]
-    assert msgspec.structs.replace(merge, picks={"phone": "mine"}).undecided == []
-    assert merge.values == {"phone": "2", "owner": "a", "tags": "x, y", "notes": "mine"}
-
-
-forms = st.fixed_dictionaries(dict.fromkeys(BASE, st.sampled_from("abc")))
-
-
-@given(forms, forms)
-def test_no_change_is_lost_in_merging(mine: dict[str, str], theirs: dict[str, str]) -> None:
-    """A field that one side changed gets that side's value; one that both changed always needs a decision."""
-    base = dict.fromkeys(BASE, "a")
-    merge = Merge(base=base, mine=mine, theirs=theirs, picks={})
-    for name, value in merge.values.items():
-        if name not in merge.undecided:
-            assert value == (theirs[name] if mine[name] == base[name] else mine[name])
-
-
-@pytest.mark.parametrize(
-    ("section", "texts"),
-    [
-        ({"locale": "en-GB", "currency": "EUR"}, ("€1,284.50", "€1,284", "24 Nov 2026")),
-        ({"locale": "de-DE", "date_format": "DD.MM.YYYY"}, ("1.284,50\xa0€", "1.284\xa0€", "24.11.2026")),
-        ({"locale": "en-US", "currency": "USD", "date_format": "%m/%d/%Y"}, ("$1,284.50", "$1,284", "11/24/2026")),
-        ({"locale": "xx-Nowhere", "timezone": "Mars/Olympus"}, ("€1,284.50", "€1,284", "24 Nov 2026")),
-    ],
-)  # fmt: skip
-def test_money_and_dates_have_the_format_of_the_tenant(section: dict[str, str], texts: tuple[str, ...]) -> None:
-    """Amounts by locale, with cents only where there are some; dates by the pattern."""
-    regional = RegionalFormat(section)
-    assert (regional.money("1284.50", None), regional.money("1284.00", None), regional.day(NOW.date())) == texts
-
-
-@pytest.mark.parametrize(
-    ("ago", "text"),
-    [
-        (timedelta(seconds=20), "just now"),
-        (timedelta(minutes=12), "12 min ago"),
-        (timedelta(hours=5), "03:42"),
-        (timedelta(hours=20), "Yesterday, 12:42"),
-        (timedelta(days=6), "18 Nov"),
-        (timedelta(days=400), "20 Oct 2025"),
-        (-timedelta(days=5), "29 Nov"),
-    ],
-)
-def test_moments_are_relative_for_an_hour(ago: timedelta, text: str) -> None:
-    """Relative for an hour, then the clock, then the date, the year only where it is another."""
-    moment = Formats(RegionalFormat({}), NOW).moment(NOW - ago)
-    assert moment is not None
-    assert moment.short == text
 
 
 def test_the_request_script_signs_what_the_receiver_verifies() -> None:

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from crm_core.web.pages.layout.formats import Formats, RegionalFormat
+
+NOW = datetime(2026, 11, 24, 8, 42, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("section", "texts"),
+    [
+        ({"locale": "en-GB", "currency": "EUR"}, ("€1,284.50", "€1,284", "24 Nov 2026")),
+        ({"locale": "de-DE", "date_format": "DD.MM.YYYY"}, ("1.284,50\xa0€", "1.284\xa0€", "24.11.2026")),
+        ({"locale": "en-US", "currency": "USD", "date_format": "%m/%d/%Y"}, ("$1,284.50", "$1,284", "11/24/2026")),
+        ({"locale": "xx-Nowhere", "timezone": "Mars/Olympus"}, ("€1,284.50", "€1,284", "24 Nov 2026")),
+    ],
+)  # fmt: skip
+def test_money_and_dates_have_the_format_of_the_tenant(section: dict[str, str], texts: tuple[str, ...]) -> None:
+    """Amounts follow the locale, with decimals only if they have some; dates follow the pattern."""
+    regional = RegionalFormat(section)
+    assert (regional.money("1284.50", None), regional.money("1284.00", None), regional.day(NOW.date())) == texts
+
+
+@pytest.mark.parametrize(
+    ("ago", "text"),
+    [
+        (timedelta(seconds=20), "just now"),
+        (timedelta(minutes=12), "12 min ago"),
+        (timedelta(hours=5), "03:42"),
+        (timedelta(hours=20), "Yesterday, 12:42"),
+        (timedelta(days=6), "18 Nov"),
+        (timedelta(days=400), "20 Oct 2025"),
+        (-timedelta(days=5), "29 Nov"),
+    ],
+)
+def test_moments_are_relative_for_an_hour(ago: timedelta, text: str) -> None:
+    """Moments are relative for an hour, then the time, then the date, with the year unless it is this one."""
+    moment = Formats(RegionalFormat({}), NOW).moment(NOW - ago)
+    assert moment is not None
+    assert moment.short == text
