@@ -47,8 +47,8 @@ orders: setup ## run the contract's tests in reverse and in random order, or SEE
 	@$(BIN)/python -m pytest -q --random-order $(SEED) tests/contract
 
 .PHONY: contract
-contract: setup ## run the contract's tests through the manager and through nginx
-	@for front in manager nginx; do PYTHONPATH=tests $(BIN)/python -m pytest -q -p fronts.through --front $$front tests/contract || exit 1; done
+contract: setup ## run the contract's tests through the manager, through nginx, and with Quart before the API
+	@for front in manager nginx framework; do PYTHONPATH=tests $(BIN)/python -m pytest -q -p fronts.through --front $$front tests/contract || exit 1; done
 
 .PHONY: check
 check: setup ## lint, types, direction of imports, docs

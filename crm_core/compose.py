@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -44,7 +46,7 @@ from crm_core.workspace import Sealer, Views
 from crm_core.workspace.cursors import Cursors
 
 if TYPE_CHECKING:
-    from crm_core.web.front import Asgi
+    from quart import Quart
 
 Now = Callable[[], datetime]
 
@@ -88,8 +90,14 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True):
         return self.configured.roster.of(tenant)
 
 
-def compose(installation: Installation, backend: StorageBackend, configured: Configured, now: Now = clock) -> Services:
-    """Build the use cases over an open store."""
+def compose(
+    installation: Installation,
+    backend: StorageBackend,
+    configured: Configured,
+    now: Now = clock,
+    random: Random | None = None,
+) -> Services:
+    """Build the use cases over an open store; ids are drawn from ``random``."""
     settings, registry = installation.settings, installation.registry
     base = _Base(
         installation=installation,
@@ -101,7 +109,7 @@ def compose(installation: Installation, backend: StorageBackend, configured: Con
         sealer=Sealer(settings.secret_keys),
         cursors=Cursors(settings.secret_keys),
         now=now,
-        ids=Ids(now),
+        ids=Ids(now, random),
     )
     views, ids = base.views, base.ids
     passwords, signed, throttle = Passwords(), SignedTexts(settings.secret_keys, now), LoginThrottle(now)
@@ -184,24 +192,24 @@ def _to_all(observers: list[Observer]) -> Observer:
     return observe
 
 
-def application(services: Services) -> Asgi:
-    """The ASGI application around the use cases. Imports the web only now: commands run without it."""
+def application(services: Services) -> Quart:
+    """The application around the use cases. Imports the web only now: commands run without it."""
     from crm_core.metrics import Metrics
     from crm_core.web.api import auth, bootstrap, docs, events, mail, operators, records, sync, users
     from crm_core.web.app import create_app
     from crm_core.web.pages import pages, site_of
+    from crm_core.web.pages.mail.sender import sender_of
 
     site, metrics = site_of(services), Metrics(services.registry.payload_types)
     services.observers.append(metrics.attempt)
-    operations = [
-        *sync.operations(services),
-        *records.operations(services),
-        *auth.operations(services),
-        *users.operations(services),
-        *events.operations(services),
-        *bootstrap.operations(services),
-        *mail.operations(services, site),
-        *operators.operations(services, metrics),
+    routes = [
+        *sync.routes(services),
+        *records.routes(services),
+        *auth.routes(services),
+        *users.routes(services),
+        *events.routes(services),
+        *bootstrap.routes(services),
+        *mail.routes(services, partial(sender_of, site)),
+        *operators.routes(services, metrics),
     ]
-    documented = [*operations, *docs.operations(services, operations)]
-    return create_app(services, documented, pages(site), counted=metrics.request)
+    return create_app(services, [*routes, *docs.routes(services, routes)], pages(site), count=metrics.request)

@@ -32,6 +32,7 @@ class Metrics:
         self._requests = Counter(
             "crm_http_requests_total", "Requests by method and status.", ("method", "status"), registry=self.registry
         )
+        self._by_answer: dict[tuple[str, int], Counter] = {}  # of ``_requests``; finding a child costs more than it
         self._answers = Histogram(
             "crm_http_request_seconds",
             "Time from a request's head to the start of its response.",
@@ -56,7 +57,13 @@ class Metrics:
 
     def request(self, method: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(method if method in _METHODS else "other", str(status)).inc()
+        counter = self._by_answer.get((method, status))
+        if counter is None:
+            known = method if method in _METHODS else "other"
+            counter = self._requests.labels(known, str(status))
+            if known == method:
+                self._by_answer[method, status] = counter
+        counter.inc()
         self._answers.observe(seconds)
 
     def text(self) -> bytes:

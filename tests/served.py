@@ -13,11 +13,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
 
-from crm_core.compose import application, clock, compose, open_backend
+from crm_core.compose import Now, application, clock, compose, open_backend
 from crm_core.model.caller import Caller
 from crm_core.server.serve import serve
 from crm_core.services import Services
@@ -72,7 +73,7 @@ class Instance:
     def signed(self, payload_type: str, body: bytes, tenant: str = "northwind") -> dict[str, str]:
         """The header fields of a push in the native scheme."""
         key, version = (KEY, 2) if tenant == "northwind" else (KEY[::-1], 1)
-        stamp, nonce = str(int(clock().timestamp())), f"nonce-{next(self.versions):020d}"
+        stamp, nonce = str(int(self.services.now().timestamp())), f"nonce-{next(self.versions):020d}"
         lines = [
             "crm-sync-v1",
             "eu1",
@@ -105,8 +106,18 @@ class Instance:
 
 
 @asynccontextmanager
-async def instance(folder: Path, files: dict[str, str] | None = None) -> AsyncIterator[Instance]:
-    """Serve an instance from a fresh folder; ``files``: config files besides the usual ones."""
+async def instance(
+    folder: Path,
+    files: dict[str, str] | None = None,
+    *,
+    now: Now = clock,
+    random: Random | None = None,
+    through_framework: bool = False,
+) -> AsyncIterator[Instance]:
+    """Serve an instance from a fresh folder; ``files``: config files besides the usual ones.
+
+    ``through_framework``: requests for the API take the road through Quart.
+    """
     config = folder / "config"
     config.mkdir()
     known = {"secret": "c2VjcmV0" * 8, "key": KEY.hex(), "other": KEY[::-1].hex()}
@@ -118,10 +129,19 @@ async def instance(folder: Path, files: dict[str, str] | None = None) -> AsyncIt
     backend = await open_backend(installation)
     for tenant in ("northwind", "contoso"):
         await backend.create(tenant)
-    services = compose(installation, backend, watched(installation, clock))
+    services = compose(installation, backend, watched(installation, now), now, random)
+    app = application(services)
+    if through_framework:
+        app.asgi_app.answers = lambda _request: False  # type: ignore[attr-defined]  # of web/front.py
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
-        serve(application(services), listen="127.0.0.1:0", ready=address.set_result, on_stop=services.stop.set)
+        serve(
+            app,
+            listen="127.0.0.1:0",
+            ready=address.set_result,
+            on_stop=services.stop.set,
+            new_request_id=services.ids.new,
+        )
     )
     await asyncio.wait({address, serving}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():

@@ -14,7 +14,7 @@ from crm_core.manager.responses import send_json, send_problem
 from crm_core.manager.roster import InstanceRoster
 from crm_core.manager.upstream import log
 from crm_core.server.paths import refused
-from crm_core.server.source import UNIX, is_operator, source_of
+from crm_core.server.source import UNIX, is_operator, peer_of, source_of
 
 _INSTANCES: Final = "/i/"
 _OWN: Final = {"/healthz": {"status": "ok"}, "/readyz": {"status": "ready"}}
@@ -74,7 +74,7 @@ class Manager:
         if instance is None:
             raise MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")
         proxies = self._roster.settings.trusted_proxies
-        source = source_of(scope, proxies)
+        source = source_of(peer_of(scope), scope["headers"], proxies)
         headers = fields.of_request(
             scope["headers"], source=None if source == UNIX else source, scheme=fields.scheme_of(scope, proxies)
         )
@@ -88,7 +88,9 @@ class Manager:
 
     def _is_operator(self, scope: Any) -> bool:
         settings = self._roster.settings
-        return is_operator(scope, proxies=settings.trusted_proxies, operators=settings.operators)
+        return is_operator(
+            peer_of(scope), scope["headers"], proxies=settings.trusted_proxies, operators=settings.operators
+        )
 
     async def _refuse(self, scope: Any, error: CrmError, send: Any) -> None:
         request_id = self._new_request_id()

@@ -6,6 +6,7 @@ An IPv4 address written as IPv6 (``::ffff:10.0.0.1``, RFC 4291 section 2.5.5.2) 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Literal
 
@@ -29,6 +30,7 @@ def within(source: str | None, networks: Iterable[Network]) -> bool:
     return address is not None and any(network != "unix" and address in network for network in networks)
 
 
+@lru_cache(maxsize=1024)  # of each request's peer
 def plain_address(text: str) -> str | None:
     """An address in its one spelling (RFC 5952); None if the text is no address."""
     address = _address(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
@@ -16,14 +16,14 @@ from crm_core.records.shape import Shape
 Pages = AsyncIterator[tuple[Document, ...]]
 
 
-async def as_ndjson(pages: Pages) -> AsyncIterator[bytes]:
+async def as_ndjson(pages: Pages) -> AsyncGenerator[bytes, None]:
     """One stored record per line."""
     async for documents in pages:
         if documents:
             yield b"\n".join(document.body for document in documents) + b"\n"
 
 
-async def as_csv(shape: Shape, pages: Pages) -> AsyncIterator[bytes]:
+async def as_csv(shape: Shape, pages: Pages) -> AsyncGenerator[bytes, None]:
     """A header and one record per line. ``address.city`` is a member of a member; lists are joined with commas."""
     columns = list(_columns(shape.record_type.members))
     yield line(".".join(path) for path in columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from crm_core.model.sources import Network, plain_address, within
@@ -19,15 +19,15 @@ def peer_of(scope: Any) -> str:
     return plain_address(str(client[0])) or str(client[0]) if client else UNIX
 
 
-def source_of(scope: Any, proxies: Sequence[Network]) -> str | None:
+def source_of(peer: str, headers: Iterable[tuple[bytes, bytes]], proxies: Sequence[Network]) -> str | None:
     """Return the rightmost address that is not a trusted proxy's, ``unix``, or None if it cannot be read.
 
     Any client could have written the part of X-Forwarded-For to the left of it.
     """
-    source: str | None = peer_of(scope)
+    source: str | None = peer
     if not proxies or not within(source, proxies):
         return source
-    hops = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
+    hops = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
     for hop in reversed([hop.strip() for hop in hops.split(",") if hop.strip()]):
         source = _bare(hop)
         if not within(source, proxies):
@@ -35,16 +35,18 @@ def source_of(scope: Any, proxies: Sequence[Network]) -> str | None:
     return source
 
 
-def is_operator(scope: Any, *, proxies: Sequence[Network], operators: Sequence[Network]) -> bool:
+def is_operator(
+    peer: str, headers: Sequence[tuple[bytes, bytes]], *, proxies: Sequence[Network], operators: Sequence[Network]
+) -> bool:
     """Whether a request comes from one of ``operators``.
 
     A request that an untrusted proxy forwarded does not: by the proxy's own address, often loopback, every client
     would be an operator.
     """
-    forwarded = any(name in _FORWARDED for name, _ in scope["headers"])
-    if forwarded and not within(peer_of(scope), proxies):
+    forwarded = any(name in _FORWARDED for name, _ in headers)
+    if forwarded and not within(peer, proxies):
         return False
-    return within(source_of(scope, proxies), operators)
+    return within(source_of(peer, headers, proxies), operators)
 
 
 def _bare(hop: str) -> str | None:

@@ -1,16 +1,34 @@
-"""Answers of the API: JSON bytes, entity tags, and what every answer says about caching."""
+"""Answers of the API: a status, header fields as they are sent, and bytes, at once or as a stream."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from typing import Any, Final
 
 import msgspec
-from quart import Response, request
+
+from crm_core.model.spreadsheet import line
+from crm_core.web.request import Request
 
 JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+CSV: Final = "text/csv"
 _encode = msgspec.json.Encoder().encode
+
+Fields = list[tuple[bytes, bytes]]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer. Names of ``headers`` are in lower case; a body of bytes has its length among them."""
+
+    status: int
+    headers: Fields
+    body: bytes | AsyncGenerator[bytes, None] = b""
+
+    def adding(self, name: str, value: str) -> Answer:
+        """The same answer with one more header field."""
+        return Answer(self.status, [*self.headers, (name.lower().encode(), value.encode("latin-1"))], self.body)
 
 
 def encoded(value: Any) -> bytes:
@@ -18,13 +36,47 @@ def encoded(value: Any) -> bytes:
     return _encode(value)
 
 
-def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def content(body: bytes, media_type: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer with a body of a media type."""
+    fields = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
+    return Answer(status, fields + _fields(headers or {}), body)
+
+
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """A JSON answer; bytes go out as they are. Not cached unless ``headers`` says so."""
-    content = body if isinstance(body, bytes) else _encode(body)
-    made = Response(content, status, content_type=JSON)
-    for name, value in {"Cache-Control": "no-store", **(headers or {})}.items():
-        made.headers.add(name, value)  # it has none of them yet, so none is looked for
-    return made
+    whole = body if isinstance(body, bytes) else _encode(body)
+    return content(whole, JSON, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def empty(status: int, headers: Mapping[str, str]) -> Answer:
+    """An answer without a body, such as 204."""
+    return Answer(status, _fields(headers))
+
+
+def streamed(body: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer of unknown length. Not cached; texts say that they are UTF-8."""
+    kind = f"{media_type}; charset=utf-8" if media_type == CSV else media_type
+    fields = {"Content-Type": kind, "Cache-Control": "no-store", **(headers or {})}
+    return Answer(200, _fields(fields), body)
+
+
+async def json_lines(rows: AsyncIterator[Any]) -> AsyncGenerator[bytes, None]:
+    """Each row as a line of JSON."""
+    async for row in rows:
+        yield _encode(row) + b"\n"
+
+
+async def csv_lines(rows: AsyncIterator[Mapping[str, Any]], members: Collection[str]) -> AsyncGenerator[bytes, None]:
+    """A head and each row as a line of CSV; cells that a spreadsheet would run are neutralised."""
+    yield line(members)
+    async for row in rows:
+        yield line([row[member] for member in members])
+
+
+async def nothing() -> AsyncGenerator[bytes, None]:
+    """A stream without parts, in place of the body that HEAD leaves out."""
+    return
+    yield b""  # makes it a generator
 
 
 def etag_of(*parts: bytes) -> str:
@@ -32,24 +84,20 @@ def etag_of(*parts: bytes) -> str:
     return f'"{hashlib.sha256(b"".join(parts)).hexdigest()[:32]}"'
 
 
-def tagged(body: bytes, etag: str, headers: Mapping[str, str]) -> Response:
-    """The body with its entity tag, or 304 where the caller has it already (RFC 9110, section 13.1.2)."""
-    if names(request.headers.get("If-None-Match"), etag):
-        made = Response(b"", 304)
-        del made.headers["Content-Type"]
-    else:
-        made = Response(body, 200, content_type=JSON)
-    for name, value in {"ETag": etag, **headers}.items():
-        made.headers.add(name, value)
-    return made
+def tagged(request: Request, body: bytes, etag: str, headers: Mapping[str, str]) -> Answer:
+    """The JSON body with its entity tag, or 304 if the caller has it already (RFC 9110, section 13.1.2)."""
+    fields = {"ETag": etag, **headers}
+    if names(request.field(b"if-none-match"), etag):
+        return empty(304, fields)
+    return content(body, JSON, headers=fields)
 
 
 def names(header: str | None, etag: str) -> bool:
-    """Whether an If-None-Match field names the tag, by the weak comparison that it asks for, or any tag."""
+    """Whether an If-None-Match field names the tag, by the weak comparison that it requires, or any tag."""
     if header is None:
         return False
-    return header.strip() == "*" or any(each.strip().removeprefix("W/") == etag for each in _members(header))
+    return header.strip() == "*" or any(each.strip().removeprefix("W/") == etag for each in header.split(","))
 
 
-def _members(header: str) -> Iterable[str]:
-    return header.split(",")
+def _fields(headers: Mapping[str, str]) -> Fields:
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]

@@ -1,41 +1,48 @@
-"""What stands before the framework: each request gets its id and source, and ambiguous paths are refused unrouted."""
+"""The outermost part of the application: gives each request its id and source, and hands it to who answers it.
+
+Requests for the API go to the dispatcher without the framework in between, all others to the framework.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-import msgspec
-
-from crm_core.errors import CrmError, MalformedPath
 from crm_core.model.sources import Network
-from crm_core.server.paths import refused
-from crm_core.web.exchange import SCOPE_KEY, begin
-from crm_core.web.problems import PROBLEM, document, headers_of
+from crm_core.web.dispatcher import Dispatcher
+from crm_core.web.request import SCOPE_KEY, Chunks, Request, request_of
+from crm_core.web.sending import write
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
-_SAFETY = (
+_SAFETY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 )
 
 
+class ClientLeft(asyncio.CancelledError):
+    """The client closed its connection before its request was complete, which ends the request."""
+
+
 class Front:
-    """ASGI middleware around the whole application. ``counted`` is told method, status and seconds of every answer."""
+    """ASGI middleware around the framework. ``count`` receives method, status and seconds of every answer."""
 
     def __init__(
         self,
-        app: Asgi,
+        framework: Asgi,
+        dispatcher: Dispatcher,
         *,
         now: Callable[[], datetime],
-        new_id: Callable[[], str],
+        new_id: Callable[[datetime], str],
         proxies: tuple[Network, ...],
-        counted: Callable[[str, int, float], None],
+        count: Callable[[str, int, float], None],
     ) -> None:
-        self._app = app
-        self._counted = counted
+        self._framework = framework
+        self._dispatcher = dispatcher
+        self._count = count
         self._now = now
         self._new_id = new_id
         self._proxies = proxies
@@ -43,29 +50,42 @@ class Front:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request; everything else (lifespan) passes through."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._framework(scope, receive, send)
             return
-        exchange = begin(scope, now=self._now, new_id=self._new_id, proxies=self._proxies)
-        scope[SCOPE_KEY] = exchange
-        started = time.perf_counter()
-        ours = ((b"x-request-id", exchange.request_id.encode()), *_SAFETY)
+        started, now = time.perf_counter(), self._now()
+        request = request_of(
+            scope, _chunks(receive), received_at=now, request_id=self._new_id(now), proxies=self._proxies
+        )
+        ours = ((b"x-request-id", request.request_id.encode()), *_SAFETY)
 
         async def send_with_id(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *ours]}
-                self._counted(scope["method"], message["status"], time.perf_counter() - started)
+                self._count(request.method, message["status"], time.perf_counter() - started)
             await send(message)
 
-        reason = refused(scope.get("raw_path") or scope["path"].encode())
-        if reason is not None:
-            await _tell(MalformedPath(reason), exchange.request_id, send_with_id)
-            return
-        await self._app(scope, receive, send_with_id)
+        if self.answers(request):
+            try:
+                await write(await self._dispatcher(request), receive, send_with_id)
+            except ClientLeft:
+                return
+        else:
+            scope[SCOPE_KEY] = request
+            await self._framework(scope, receive, send_with_id)
+
+    def answers(self, request: Request) -> bool:
+        """Whether the dispatcher answers a request without the framework, which would call it just the same."""
+        return self._dispatcher.serves(request)
 
 
-async def _tell(error: CrmError, request_id: str, send: Any) -> None:
-    body = msgspec.json.encode(document(error, request_id))
-    headers = [(b"content-type", PROBLEM.encode()), (b"content-length", b"%d" % len(body))]
-    headers += [(name.lower().encode(), value.encode()) for name, value in headers_of(error).items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+def _chunks(receive: Any) -> Chunks:
+    async def chunks() -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            more = message.get("more_body", False)
+            yield message.get("body", b"")
+
+    return chunks

@@ -1,26 +1,26 @@
 """The operations of the API: what is routed, who may call it, and what the OpenAPI document says about it.
 
-Each module of routes lists its operations once; routing, documentation and the tests of access read the same list.
+Each module of routes lists its operations once; dispatcher, documentation and the tests of access read the same list.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from quart import Response
 
 from crm_core.errors import CrmError
+from crm_core.web.answers import Answer
+from crm_core.web.request import Request
 
 TENANT = "/i/{instance}/t/{tenant}"
 BASE = f"{TENANT}/api/v1"
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
-Handler = Callable[..., Awaitable[Response]]
-"""An ``async def``; path parameters arrive as keyword arguments, ``tenant`` first where the path has one.
-
-For paths below a tenant, the instance is this one and the tenant exists when the handler runs.
-"""
+Handler = Callable[[Request], Awaitable[Answer]]
+"""An ``async def``. For paths below a tenant, the instance is this one and the tenant exists when the handler runs."""
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +34,10 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's body: ``schema`` is a msgspec type or a JSON Schema."""
+    """A request's body of at most ``limit`` bytes; ``schema`` is a msgspec type or a JSON Schema."""
 
     schema: Any
+    limit: int
     media_types: tuple[str, ...] = ("application/json",)
     required: bool = True
     example: Any = None
@@ -55,31 +56,53 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     ``name`` is its operationId. ``scope``: what a token needs (``any``: every token will do; None: no token will do).
-    ``key``: what a user needs (``any``: every user; None: no user may). ``open_to_all``: no credential is asked for.
-    ``signed``: a signature may stand in place of a credential. ``errors``: besides those of every operation.
+    ``key``: what a user needs (``any``: every user; None: no user may). ``open_to_all``: no credential is required.
+    ``signed``: a signature may replace a credential. ``errors``: besides those of every operation.
     """
 
-    method: Literal["GET", "POST", "PUT", "PATCH"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     name: str
     summary: str
-    handler: Handler
     tag: str
+    replies: Mapping[int, Reply]
     scope: str | None = None
     key: str | None = None
     open_to_all: bool = False
     signed: bool = False
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
-    replies: Mapping[int, Reply]
     errors: tuple[type[CrmError], ...] = ()
     path_schemas: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict)
     description: str = ""
 
+    @property
+    def in_tenant(self) -> bool:
+        """Whether the path is below a tenant."""
+        return self.path.startswith(TENANT)
 
-def route(path: str) -> str:
-    """A path in the form that the router takes."""
-    return path.replace("{", "<").replace("}", ">")
+    @property
+    def path_names(self) -> list[str]:
+        """The parameters of the path, in order."""
+        return _PARAMETER.findall(self.path)
+
+    @property
+    def query_names(self) -> frozenset[str]:
+        """The parameters that the query may have."""
+        return frozenset(parameter.name for parameter in self.parameters if parameter.where == "query")
+
+
+class Route:
+    """An operation and what answers it, with what every request needs of the operation."""
+
+    __slots__ = ("handler", "in_tenant", "operation", "path_names", "query_names")
+
+    def __init__(self, operation: Operation, handler: Handler) -> None:
+        self.operation = operation
+        self.handler = handler
+        self.in_tenant = operation.in_tenant
+        self.path_names = operation.path_names
+        self.query_names = operation.query_names
 
 
 def by_path(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
@@ -88,3 +111,8 @@ def by_path(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
     for operation in operations:
         found.setdefault(operation.path, []).append(operation)
     return found
+
+
+def base_of(request: Request) -> str:
+    """The path of a tenant's API, from a request for it."""
+    return BASE.format_map(request.path_parameters)

@@ -1,49 +1,40 @@
-"""Reading requests: bodies within their limits and media types, and query parameters that are all known."""
+"""Reading requests: media types, JSON bodies, and query parameters that are all known."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from quart import request
-
-from crm_core.errors import InvalidParameter, PayloadTooLarge, UnknownParameter, UnsupportedMediaType
+from crm_core.errors import InvalidParameter, NotAcceptable, UnknownParameter, UnsupportedMediaType
 from crm_core.model.strict_json import loads
 from crm_core.model.text_types import plain_integer
+from crm_core.web.request import Request
+
+_INLINE: Final = 64 * 1024  # bytes of JSON that the event loop parses itself
+_FLAGS: Final = {"true": True, "false": False}
 
 
-async def read_body(limit: int) -> bytes:
-    """The raw body. Raises PayloadTooLarge as soon as it is over ``limit`` bytes; the rest is not read."""
-    announced = plain_integer("".join(fields("content-length")[:1]), least=0, most=2**63)
-    if announced is not None and announced > limit:
-        raise _too_large(limit)
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.body:
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
-    return b"".join(parts)
-
-
-def fields(name: str) -> list[str]:
-    """Every value of a header field; ``name`` in lower case."""
-    wanted = name.encode()
-    return [value.decode("latin-1").strip(" \t") for field, value in request.scope["headers"] if field == wanted]
-
-
-async def read_json(limit: int, media_types: Collection[str] = ("application/json",)) -> Any:
+async def read_json(request: Request) -> Any:
     """The body as strict JSON. Raises UnsupportedMediaType, PayloadTooLarge, MalformedJson."""
-    require_media_type(media_types)
-    return loads(await read_body(limit))
+    return (await read_json_and_bytes(request))[0]
 
 
-def require_media_type(media_types: Collection[str]) -> None:
-    """Raise UnsupportedMediaType unless the body is of one of the types, in UTF-8 and not compressed."""
-    kind = "".join(fields("content-type")[:1])
-    encoding = fields("content-encoding")
+async def read_json_and_bytes(request: Request) -> tuple[Any, bytes]:
+    """The body as strict JSON and as it came. Raises UnsupportedMediaType, PayloadTooLarge, MalformedJson."""
+    require_media_type(request)
+    raw = await request.read_body()
+    if len(raw) > _INLINE:  # a thread shares the interpreter with the loop while it parses
+        return await asyncio.to_thread(loads, raw), raw
+    return loads(raw), raw
+
+
+def require_media_type(request: Request) -> None:
+    """Raise UnsupportedMediaType unless the body is of a type of the operation, in UTF-8 and not compressed."""
+    media_types = request.body_types
+    kind = request.field(b"content-type") or ""
+    encoding = request.fields(b"content-encoding")
     if kind in media_types and not encoding:
         return
     sent, _, parameters = kind.partition(";")
@@ -57,9 +48,29 @@ def require_media_type(media_types: Collection[str]) -> None:
         raise UnsupportedMediaType("Send the body without a content encoding.")
 
 
-def parameters(known: Collection[str]) -> dict[str, str]:
-    """The query's parameters. Raises UnknownParameter, and InvalidParameter for one that stands twice or is no text."""
-    query: bytes = request.scope["query_string"]
+def accepted(request: Request, offered: Sequence[str]) -> str:
+    """The media type to answer with: the one that Accept prefers, the first if it is absent (RFC 9110, section 12.5.1).
+
+    Raises:
+        NotAcceptable: if none of them will do.
+    """
+    ranges = [each for field in request.fields(b"accept") for each in field.split(",") if each.strip()]
+    if not ranges:
+        return offered[0]
+    wanted = [_media_range(each) for each in ranges]
+    best = max(offered, key=lambda each: _quality(each, wanted))
+    if _quality(best, wanted) <= 0:
+        raise NotAcceptable(f"Send Accept with one of {', '.join(offered)}.")
+    return best
+
+
+def read_query(query: bytes, known: Collection[str]) -> dict[str, str]:
+    """The query's parameters.
+
+    Raises:
+        UnknownParameter: for one that is not ``known``.
+        InvalidParameter: for one that occurs twice or is no text.
+    """
     found: dict[str, str] = {}
     if not query:
         return found
@@ -69,12 +80,12 @@ def parameters(known: Collection[str]) -> dict[str, str]:
         raise InvalidParameter("The query cannot be read; percent-encode UTF-8.") from None
     for name, value in pairs:
         if name not in known:
-            told = f"The parameter {name[:60]!a} is not known here; known are {', '.join(sorted(known)) or 'none'}."
-            raise UnknownParameter(told, parameter=name[:60])
+            names = ", ".join(sorted(known)) or "none"
+            raise UnknownParameter(f"Unknown parameter {name[:60]!a}. Known parameters: {names}.", parameter=name[:60])
         if name in found:
-            raise InvalidParameter(f"The parameter {name} stands twice; send it once.", parameter=name)
+            raise InvalidParameter(f"The parameter {name} occurs twice; send it once.", parameter=name)
         if "\0" in value:
-            raise InvalidParameter(f"The parameter {name} holds U+0000; leave it out.", parameter=name)
+            raise InvalidParameter(f"The parameter {name} contains U+0000; leave it out.", parameter=name)
         found[name] = value
     return found
 
@@ -89,14 +100,33 @@ def whole_number(name: str, text: str | None, *, default: int, least: int = 1, m
     return number
 
 
-def _parameters(text: str) -> list[tuple[str, str]]:
-    found = []
+def flag(name: str, text: str | None) -> bool:
+    """A parameter that is ``true`` or ``false``; False if it is absent. Raises InvalidParameter."""
+    if text is not None and text not in _FLAGS:
+        raise InvalidParameter(f"{name} is true or false.", parameter=name)
+    return text == "true"
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    kind, _, parameters = text.partition(";")
+    quality = next((value for name, value in _parameters(parameters) if name == "q"), "1")
+    try:
+        return kind.strip().lower(), float(quality)
+    except ValueError:
+        return kind.strip().lower(), 0.0
+
+
+def _quality(media_type: str, wanted: Sequence[tuple[str, float]]) -> float:
+    """How much a media type is wanted: what the most specific range says that covers it."""
+    qualities = dict(reversed(wanted))
+    for each in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        if each in qualities:
+            return qualities[each]
+    return 0.0
+
+
+def _parameters(text: str) -> Iterator[tuple[str, str]]:
     for each in text.split(";"):
         name, equals, value = each.partition("=")
         if equals:
-            found.append((name.strip().lower(), value.strip().strip('"')))
-    return found
-
-
-def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The body is over {limit} bytes; send less at once.", limit=limit)
+            yield name.strip().lower(), value.strip().strip('"')

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ def roster_key(tenant: str = TENANT, version: int = 2, **members: Any) -> dict[s
 
 class Box:
     """One instance in a folder of its own."""
+
+    program: Sequence[str] = (str(Path(sys.executable).parent / "crm"),)  # what runs ``crm serve``
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ class Box:
     def start(self) -> Box:
         """Run ``crm serve`` and wait for the line with its address."""
         with (self.folder / "server.out").open("wb") as out, (self.folder / "server.log").open("ab") as log:
-            command = [str(Path(sys.executable).parent / "crm"), "serve", "--config", str(self.config)]
+            command = [*self.program, "serve", "--config", str(self.config)]
             self.process = subprocess.Popen(command, env=self.environ, stdout=out, stderr=log)
         until(lambda: b"serves" in self.said(), lambda: f"not ready: {self.log_text()[-2000:]}", self.process)
         self.client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,6 +13,8 @@ from contract.box import Box
 from fronts.processes import manager, nginx
 
 FRONTS = {"manager": manager, "nginx": nginx}
+FRAMEWORK = "framework"
+"""No front: the API's requests take the road through Quart."""
 NOT_THROUGH_A_FRONT = {
     "test_liveness_readiness_and_documents_are_for_anyone": "documents are asked at the instance",
     "test_metrics_and_plugins_are_for_operators": "operator pages are never forwarded",
@@ -32,11 +35,16 @@ NOT_THROUGH_NGINX = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--front", choices=sorted(FRONTS), required=True, help="what to put in front of each instance")
+    parser.addoption(
+        "--front", choices=sorted({*FRONTS, FRAMEWORK}), required=True, help="what each request goes through"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Put the front before each instance that the tests start, and let them talk to it alone."""
+    if config.getoption("--front") == FRAMEWORK:
+        Box.program = (sys.executable, "-m", "fronts.framework")
+        return
     front = FRONTS[config.getoption("--front")]
     start, stop = Box.start, Box.stop
 
@@ -61,6 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is another's by nature."""
+    if config.getoption("--front") == FRAMEWORK:
+        return
     left_out = {**NOT_THROUGH_A_FRONT, **(NOT_THROUGH_NGINX if config.getoption("--front") == "nginx" else {})}
     for item in items:
         reason = left_out.get(item.name.partition("[")[0])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
 from crm_core import errors
 from crm_core.access.sessions import Grant
 from crm_core.errors import CrmError
-from crm_core.web.operations import Body, Reply
+from crm_core.web.operations import BASE, Body, Operation, Reply
+
+_LIMIT: Final = 16 * 1024
 
 
 class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,37 +37,45 @@ _ERRORS: Final[tuple[type[CrmError], ...]] = (
     errors.StorageFull,
 )
 
-LOGIN: Final[Mapping[str, Any]] = {
-    "name": "login",
-    "summary": "Sign in.",
-    "description": (
+LOGIN: Final = Operation(
+    method="POST",
+    path=f"{BASE}/auth/login",
+    name="login",
+    summary="Sign in.",
+    description=(
         "Access token and refresh token for a user. Every refusal looks the same and takes the same time; too many "
         "failures of an account or from a source have to wait."
     ),
-    "tag": "auth",
-    "open_to_all": True,
-    "body": Body(schema=Credentials, example={"email": "ada@example.com", "password": "correct horse battery"}),
-    "replies": {200: Reply(description="Signed in.", schema=Grant)},
-    "errors": (*_ERRORS, errors.InvalidCredentials, errors.LoginThrottled),
-}
-REFRESH: Final[Mapping[str, Any]] = {
-    "name": "refresh",
-    "summary": "Get the next access token.",
-    "description": "The refresh token sent is used up by this. One that comes a second time ends the sign-in.",
-    "tag": "auth",
-    "open_to_all": True,
-    "body": Body(schema=RefreshRequest, example={"refresh_token": "..."}),
-    "replies": {200: Reply(description="The next tokens.", schema=Grant)},
-    "errors": (*_ERRORS, errors.Unauthenticated, errors.TokenReused),
-}
-LOGOUT: Final[Mapping[str, Any]] = {
-    "name": "logout",
-    "summary": "Sign out.",
-    "description": "Access token, refresh token and cookie of this sign-in end at once, open event streams too.",
-    "tag": "auth",
-    "key": "any",
-    "replies": {204: Reply(description="Signed out.")},
-    "errors": (
+    tag="auth",
+    open_to_all=True,
+    body=Body(
+        schema=Credentials, limit=_LIMIT, example={"email": "ada@example.com", "password": "correct horse battery"}
+    ),
+    replies={200: Reply(description="Signed in.", schema=Grant)},
+    errors=(*_ERRORS, errors.InvalidCredentials, errors.LoginThrottled),
+)
+REFRESH: Final = Operation(
+    method="POST",
+    path=f"{BASE}/auth/refresh",
+    name="refresh",
+    summary="Get the next access token.",
+    description="The refresh token sent is used up by this. One that comes a second time ends the sign-in.",
+    tag="auth",
+    open_to_all=True,
+    body=Body(schema=RefreshRequest, limit=_LIMIT, example={"refresh_token": "..."}),
+    replies={200: Reply(description="The next tokens.", schema=Grant)},
+    errors=(*_ERRORS, errors.Unauthenticated, errors.TokenReused),
+)
+LOGOUT: Final = Operation(
+    method="POST",
+    path=f"{BASE}/auth/logout",
+    name="logout",
+    summary="Sign out.",
+    description="Access token, refresh token and cookie of this sign-in end at once, open event streams too.",
+    tag="auth",
+    key="any",
+    replies={204: Reply(description="Signed out.")},
+    errors=(
         errors.Unauthenticated,
         errors.CsrfFailed,
         errors.InsufficientScope,
@@ -74,4 +83,4 @@ LOGOUT: Final[Mapping[str, Any]] = {
         errors.StorageUnavailable,
         errors.StorageFull,
     ),
-}
+)

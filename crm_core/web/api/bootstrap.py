@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from quart import Response
 
 from crm_core import errors
 from crm_core.model.caller import Caller
 from crm_core.plugin.payload import PayloadType
 from crm_core.services import Services
-from crm_core.web.answers import encoded, etag_of, tagged
-from crm_core.web.callers import caller_of
-from crm_core.web.operations import BASE, Operation, Reply
-from crm_core.web.reading import parameters
+from crm_core.web.answers import Answer, encoded, etag_of, tagged
+from crm_core.web.operations import BASE, Operation, Reply, Route
+from crm_core.web.request import Request
 from crm_core.workspace import Workspace, keys_of
 
 _KEPT: Final = 1024  # bodies at hand; the longest unused goes first
@@ -48,65 +46,28 @@ class Bodies:
         return body, etag
 
 
-def operations(services: Services) -> list[Operation]:
-    """Bootstrap for callers, and for everybody."""
+def routes(services: Services) -> list[Route]:
+    """Bootstrap for callers, and for login pages."""
     bodies = Bodies()
     types = services.registry.sections
 
-    async def bootstrap(tenant: str) -> Response:
-        caller = await caller_of(services, tenant)
-        parameters(())
-        workspace = await services.views.of(tenant)
+    async def bootstrap(request: Request) -> Answer:
+        caller = request.caller
+        workspace = await services.views.of(request.tenant)
         known = bodies.find(workspace, caller.actor, caller.revision)
         if known is None:
-            told = bootstrap_of(services.settings.instance, workspace, caller, types)
-            known = bodies.keep(workspace, caller.actor, caller.revision, encoded(told))
-        return tagged(*known, _PRIVATE)
+            shown = bootstrap_of(services.settings.instance, workspace, caller, types)
+            known = bodies.keep(workspace, caller.actor, caller.revision, encoded(shown))
+        return tagged(request, *known, _PRIVATE)
 
-    async def public(tenant: str) -> Response:
-        parameters(())
-        workspace = await services.views.of(tenant)
+    async def public(request: Request) -> Answer:
+        workspace = await services.views.of(request.tenant)
         known = bodies.find(workspace, "", 0)
         if known is None:
             known = bodies.keep(workspace, "", 0, encoded(sections_shown(workspace, types, public_only=True)))
-        return tagged(*known, _PUBLIC)
+        return tagged(request, *known, _PUBLIC)
 
-    return [
-        Operation(
-            method="GET",
-            path=f"{BASE}/bootstrap",
-            name="bootstrap",
-            summary="What an app needs to draw itself, as this caller may see it.",
-            tag="workspace",
-            handler=bootstrap,
-            scope="any",
-            key="any",
-            replies={
-                200: Reply(description="The workspace.", schema=Bootstrap, headers=("ETag",)),
-                304: Reply(description="Not changed since the ETag sent."),
-            },
-            errors=(
-                errors.Unauthenticated,
-                errors.UnknownParameter,
-                errors.InvalidParameter,
-                errors.StorageUnavailable,
-            ),
-        ),
-        Operation(
-            method="GET",
-            path=f"{BASE}/bootstrap/public",
-            name="bootstrapPublic",
-            summary="What a login page may know.",
-            tag="workspace",
-            handler=public,
-            open_to_all=True,
-            replies={
-                200: Reply(description="The public sections.", schema={"type": "object"}, headers=("ETag",)),
-                304: Reply(description="Not changed since the ETag sent."),
-            },
-            errors=(errors.UnknownParameter, errors.InvalidParameter, errors.StorageUnavailable),
-        ),
-    ]
+    return [Route(BOOTSTRAP, bootstrap), Route(BOOTSTRAP_PUBLIC, public)]
 
 
 class ModuleShown(msgspec.Struct, frozen=True):
@@ -197,3 +158,30 @@ def _modules(workspace: Workspace, keys: frozenset[str]) -> list[ModuleShown]:
         )
         for name, state in workspace.modules.states.items()
     ]
+
+
+_NOT_CHANGED: Final = Reply(description="Not changed since the ETag sent.")
+BOOTSTRAP: Final = Operation(
+    method="GET",
+    path=f"{BASE}/bootstrap",
+    name="bootstrap",
+    summary="What an app needs to draw itself, as this caller may see it.",
+    tag="workspace",
+    scope="any",
+    key="any",
+    replies={200: Reply(description="The workspace.", schema=Bootstrap, headers=("ETag",)), 304: _NOT_CHANGED},
+    errors=(errors.Unauthenticated, errors.UnknownParameter, errors.InvalidParameter, errors.StorageUnavailable),
+)
+BOOTSTRAP_PUBLIC: Final = Operation(
+    method="GET",
+    path=f"{BASE}/bootstrap/public",
+    name="bootstrapPublic",
+    summary="The sections that a login page may show.",
+    tag="workspace",
+    open_to_all=True,
+    replies={
+        200: Reply(description="The public sections.", schema={"type": "object"}, headers=("ETag",)),
+        304: _NOT_CHANGED,
+    },
+    errors=(errors.UnknownParameter, errors.InvalidParameter, errors.StorageUnavailable),
+)

@@ -7,12 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from quart import Response
-
 from crm_core.services import Services
-from crm_core.web.answers import encoded, etag_of, tagged
+from crm_core.web.answers import Answer, content, encoded, etag_of, tagged
 from crm_core.web.api.openapi import document
-from crm_core.web.operations import Operation, Reply
+from crm_core.web.operations import Handler, Operation, Reply, Route
+from crm_core.web.request import Request
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -20,31 +19,32 @@ _CACHE: Final = {"Cache-Control": "no-cache"}
 _STYLE: Final = Path(__file__).parent / "static" / "docs.css"
 
 
-def operations(services: Services, documented: Sequence[Operation]) -> list[Operation]:
-    """The document of these operations and its own, as JSON and as a page, each made at its first request."""
+def routes(services: Services, documented: Sequence[Route]) -> list[Route]:
+    """The document of these routes and its own, as JSON and as a page, each made at its first request."""
     sheet = _STYLE.read_bytes()
 
     @cache
-    def made() -> dict[str, Any]:
-        return document([*documented, *own], instance=services.settings.instance)
+    def whole() -> dict[str, Any]:
+        operations = [route.operation for route in (*documented, *own)]
+        return document(operations, instance=services.settings.instance)
 
     @cache
     def body() -> tuple[bytes, str]:
-        content = encoded(made())
-        return content, etag_of(content)
+        text = encoded(whole())
+        return text, etag_of(text)
 
     @cache
-    def html() -> str:
-        return _drawn(made())
+    def html() -> bytes:
+        return _drawn(whole()).encode()
 
-    async def openapi() -> Response:
-        return tagged(*body(), _CACHE)
+    async def openapi(request: Request) -> Answer:
+        return tagged(request, *body(), _CACHE)
 
-    async def page() -> Response:
-        return Response(html(), content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _POLICY})
+    async def page(_request: Request) -> Answer:
+        return content(html(), "text/html; charset=utf-8", headers={"Content-Security-Policy": _POLICY})
 
-    async def style() -> Response:
-        return Response(sheet, content_type="text/css; charset=utf-8", headers=_CACHE)
+    async def style(_request: Request) -> Answer:
+        return content(sheet, "text/css; charset=utf-8", headers=_CACHE)
 
     own = [
         _open("/openapi.json", "openapi", "This document (OpenAPI 3.1).", openapi, "application/json"),
@@ -54,18 +54,18 @@ def operations(services: Services, documented: Sequence[Operation]) -> list[Oper
     return own
 
 
-def _open(path: str, name: str, summary: str, handler: Any, media_type: str) -> Operation:
+def _open(path: str, name: str, summary: str, handler: Handler, media_type: str) -> Route:
     schema = {"type": "object"} if media_type == "application/json" else {"type": "string"}
-    return Operation(
+    operation = Operation(
         method="GET",
         path=path,
         name=name,
         summary=summary,
         tag="documentation",
-        handler=handler,
         open_to_all=True,
         replies={200: Reply(description="The document.", schema=schema, media_types=(media_type,))},
     )
+    return Route(operation, handler)
 
 
 def _drawn(told: dict[str, Any]) -> str:

@@ -6,69 +6,57 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from quart import Response, request
-
 from crm_core.access.event_ids import Place
 from crm_core.errors import RateLimited, StorageUnavailable, Unauthenticated, UnknownParameter
 from crm_core.services import Services
-from crm_core.web.callers import caller_of
-from crm_core.web.operations import BASE, Operation, Parameter, Reply
-from crm_core.web.reading import parameters
+from crm_core.web.answers import Answer, empty, streamed
+from crm_core.web.operations import BASE, Operation, Parameter, Reply, Route
+from crm_core.web.request import Request
 
 EVENT_STREAM: Final = "text/event-stream"
 _UNKNOWN: Final = Place(10**15)  # past every commit
-_HEADERS: Final = {
-    "Content-Type": EVENT_STREAM,
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # nginx would hold events back until its buffer is full
-}
+_UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx would hold events back until its buffer is full
+EVENTS: Final = Operation(
+    method="GET",
+    path=f"{BASE}/events",
+    name="events",
+    summary="Follow what changes",
+    description="Server-sent events: `ready` first, then `sync.applied` and `modules.changed` (users, and "
+    "tokens with `sync:read`) and `record.changed` (types that the caller may read). Each event has an `id` of "
+    "its own. A client that returns with `Last-Event-ID` resumes exactly after that event, or gets `reset` if "
+    "that is too long ago: then it reads again what it shows. The stream ends when the caller signs out, is "
+    "disabled, or may hear no more.",
+    tag="events",
+    scope="any",
+    key="any",
+    parameters=(Parameter(name="Last-Event-ID", description="The id of the last event received.", where="header"),),
+    replies={200: Reply(description="The stream.", schema={"type": "string"}, media_types=(EVENT_STREAM,))},
+    errors=(Unauthenticated, UnknownParameter, RateLimited, StorageUnavailable),
+)
 
 
-def operations(services: Services) -> list[Operation]:
+def routes(services: Services) -> list[Route]:
     """The one operation of events."""
 
-    async def events(tenant: str) -> Response:
-        caller = await caller_of(services, tenant)
-        parameters(())
-        if request.method == "HEAD":  # nobody would read the stream that it began
-            return Response(b"", 200, _HEADERS)
-        frames = services.feeds.listen(tenant, caller, _last_id())
-        # The first frame is drawn here: it refuses one stream too many, and a stream once begun is always closed.
+    async def events(request: Request) -> Answer:
+        if request.method == "HEAD":  # the stream that it began would have no reader
+            return empty(200, {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", **_UNBUFFERED})
+        frames = services.feeds.listen(request.tenant, request.caller, _last_id(request))
+        # The first frame is read here: it refuses one stream too many, and a stream once begun is always closed.
         first = await anext(frames)
-        return Response(_from_first(first, frames), 200, _HEADERS)
+        return streamed(_from_first(first, frames), EVENT_STREAM, _UNBUFFERED)
 
-    return [
-        Operation(
-            method="GET",
-            path=f"{BASE}/events",
-            name="events",
-            summary="Follow what changes",
-            description="Server-sent events: `ready` first, then `sync.applied` and `modules.changed` (users, and "
-            "tokens with `sync:read`) and `record.changed` (types that the caller may read). Each event has an `id` of "
-            "its own. A client that returns with `Last-Event-ID` resumes exactly after that event, or gets `reset` if "
-            "that is too long ago: then it reads again what it shows. The stream ends when the caller signs out, is "
-            "disabled, or may hear no more.",
-            tag="events",
-            handler=events,
-            scope="any",
-            key="any",
-            parameters=(
-                Parameter(name="Last-Event-ID", description="The id of the last event received.", where="header"),
-            ),
-            replies={200: Reply(description="The stream.", schema={"type": "string"}, media_types=(EVENT_STREAM,))},
-            errors=(Unauthenticated, UnknownParameter, RateLimited, StorageUnavailable),
-        )
-    ]
+    return [Route(EVENTS, events)]
 
 
-async def _from_first(first: bytes, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes]:
+async def _from_first(first: bytes, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(frames):
         yield first
         async for frame in frames:
             yield frame
 
 
-def _last_id() -> Place | None:
+def _last_id(request: Request) -> Place | None:
     """Where the client left off; an id that no event has is answered with ``reset``, as one of long ago."""
-    sent = request.headers.get("Last-Event-ID", "").strip()
+    sent = request.field(b"last-event-id")
     return (Place.parse(sent) or _UNKNOWN) if sent else None

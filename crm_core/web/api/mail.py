@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
-from quart import Response
 
 from crm_core.errors import (
     CsrfFailed,
@@ -15,15 +15,12 @@ from crm_core.errors import (
     Unauthenticated,
     UnknownParameter,
 )
-from crm_core.mail import DeliveryError, Step, delivery_test
+from crm_core.mail import DeliveryError, Email, MailBrand, Step, delivery_test
 from crm_core.services import Services
-from crm_core.web.answers import answer
-from crm_core.web.callers import caller_of
-from crm_core.web.operations import BASE, Operation, Reply
-from crm_core.web.pages.mail.sender import sender_of
-from crm_core.web.pages.site import Site
-from crm_core.web.reading import parameters
-from crm_core.workspace import require_scope
+from crm_core.web.answers import Answer, answer
+from crm_core.web.operations import BASE, Operation, Reply, Route
+from crm_core.web.request import Request
+from crm_core.workspace import Workspace, require_scope
 
 KEY: Final = "smtp.test"
 
@@ -46,42 +43,45 @@ class TestMail(msgspec.Struct, frozen=True):
     trouble: Trouble | None
 
 
-def operations(services: Services, site: Site) -> list[Operation]:
+class Sender(Protocol):
+    """Sends emails of one workspace."""
+
+    @property
+    def brand(self) -> MailBrand:
+        """How its emails look."""
+
+    def steps(self, email: Email, to: str) -> AsyncIterator[Step]:
+        """Send an email; the steps as they are done. Raises DeliveryError."""
+
+
+TEST_MAIL: Final = Operation(
+    method="POST",
+    path=f"{BASE}/settings/smtp/test",
+    name="test_smtp",
+    summary="Send a test email",
+    description="A real email through the tenant's own server, to the signed-in user's own address only. "
+    "The answer is 200 even if it was not delivered, and says how it went.",
+    tag="settings",
+    key=KEY,
+    replies={200: Reply(description="How it went.", schema=TestMail)},
+    errors=(Unauthenticated, CsrfFailed, InsufficientScope, PermissionDenied, UnknownParameter, StorageUnavailable),
+)
+
+
+def routes(services: Services, sender_of: Callable[[Workspace], Sender]) -> list[Route]:
     """The one operation of mail."""
 
-    async def test_mail(tenant: str) -> Response:
-        parameters(())
-        caller = await caller_of(services, tenant)
-        workspace = await services.views.of(tenant)
+    async def test_mail(request: Request) -> Answer:
+        caller = request.caller
+        workspace = await services.views.of(request.tenant)
         require_scope(workspace, caller, scope=None, key=KEY)
-        sender, steps = sender_of(site, workspace), list[Step]()
+        sender, steps = sender_of(workspace), list[Step]()
         try:
             async for step in sender.steps(delivery_test(sender.brand, caller.name), caller.email):
                 steps.append(step)
-        except DeliveryError as trouble:
-            told = Trouble(trouble.kind, trouble.what, trouble.fix, trouble.response)
-            return answer(TestMail(delivered=False, to=caller.email, steps=steps, trouble=told))
+        except DeliveryError as error:
+            trouble = Trouble(error.kind, error.what, error.fix, error.response)
+            return answer(TestMail(delivered=False, to=caller.email, steps=steps, trouble=trouble))
         return answer(TestMail(delivered=True, to=caller.email, steps=steps, trouble=None))
 
-    return [
-        Operation(
-            method="POST",
-            path=f"{BASE}/settings/smtp/test",
-            name="test_smtp",
-            summary="Send a test mail",
-            description="A real letter through the tenant's own server, to the signed-in user's own address only. "
-            "200 says how it went, also where it was not delivered.",
-            tag="settings",
-            handler=test_mail,
-            key=KEY,
-            replies={200: Reply(description="How it went.", schema=TestMail)},
-            errors=(
-                Unauthenticated,
-                CsrfFailed,
-                InsufficientScope,
-                PermissionDenied,
-                UnknownParameter,
-                StorageUnavailable,
-            ),
-        )
-    ]
+    return [Route(TEST_MAIL, test_mail)]

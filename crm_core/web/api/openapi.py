@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -19,11 +18,10 @@ from crm_core.errors import (
     UnknownTenant,
 )
 from crm_core.model.names import NAME_PATTERN
-from crm_core.web.operations import TENANT, Body, Operation, Parameter, Reply, by_path
+from crm_core.web.operations import Body, Operation, Parameter, Reply, by_path
 from crm_core.web.problems import PROBLEM
 
 _REF: Final = "#/components/schemas/{name}"
-_STEP: Final = re.compile(r"\{(\w+)\}")
 _EVERYWHERE: Final = (InternalError, MalformedPath, MalformedRequest, RequestTimeout)
 _IN_TENANT: Final = (MisdirectedInstance, UnknownTenant)
 _NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 63}
@@ -169,7 +167,7 @@ def _operation(operation: Operation, known: Mapping[Any, Any]) -> dict[str, Any]
         "summary": operation.summary,
         "tags": [operation.tag],
         "parameters": [
-            *(_path_parameter(name, operation) for name in _STEP.findall(operation.path)),
+            *(_path_parameter(name, operation) for name in operation.path_names),
             *(_parameter(parameter) for parameter in operation.parameters),
         ],
         "responses": dict(_responses(operation, known)),
@@ -207,7 +205,7 @@ def _body(body: Body, known: Mapping[Any, Any]) -> dict[str, Any]:
 def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     for status, reply in operation.replies.items():
         yield str(status), _reply(reply, known)
-    common = (*_EVERYWHERE, *(_IN_TENANT if operation.path.startswith(TENANT) else ()))
+    common = (*_EVERYWHERE, *(_IN_TENANT if operation.in_tenant else ()))
     by_status: dict[int, list[type[CrmError]]] = {}
     for error in (*operation.errors, *common):
         same = by_status.setdefault(error.status, [])

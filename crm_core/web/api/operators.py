@@ -1,35 +1,34 @@
-"""The pages of those who run the instance: is it alive, is it ready, what does it count, which plugins does it have."""
+"""The documents of operators: is the instance alive, is it ready, its metrics and its plugins."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from quart import Response, request
-
 from crm_core import errors
 from crm_core.errors import CrmError, NotFound
 from crm_core.metrics import Metrics
 from crm_core.server.source import is_operator
 from crm_core.services import Services
-from crm_core.web.answers import answer
-from crm_core.web.operations import Handler, Operation, Reply
-from crm_core.web.reading import parameters
+from crm_core.web.answers import Answer, answer, content
+from crm_core.web.operations import Handler, Operation, Reply, Route
+from crm_core.web.reading import read_query
+from crm_core.web.request import Request
 
-_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _ERRORS: Final[Mapping[str, tuple[type[CrmError], ...]]] = {
     "metrics": (errors.NotFound,),
     "plugins": (errors.NotFound, errors.UnknownParameter, errors.InvalidParameter),
 }
 
 
-def operations(services: Services, counts: Metrics) -> list[Operation]:
+def routes(services: Services, counts: Metrics) -> list[Route]:
     """Liveness, readiness, metrics, plugins."""
 
-    async def healthz() -> Response:
+    async def healthz(_request: Request) -> Answer:
         return answer({"status": "ok"})
 
-    async def readyz() -> Response:
+    async def readyz(_request: Request) -> Answer:
         troubled = await _troubled(services)
         problems = list(services.configured.errors())
         status = "degraded" if troubled or problems else "ready"
@@ -37,18 +36,18 @@ def operations(services: Services, counts: Metrics) -> list[Operation]:
             {"status": status, "instance": services.settings.instance, "tenants": troubled, "config": problems}
         )
 
-    async def metrics() -> Response:
-        _operators_only(services)
+    async def metrics(request: Request) -> Answer:
+        _operators_only(services, request)
         troubled = await _troubled(services)
         counts.tenants.set(len(await services.backend.tenants()))
         counts.tenants_troubled.set(len(troubled))
         counts.config_errors.set(len(services.configured.errors()))
         counts.event_streams.set(services.feeds.open_streams)
-        return Response(counts.text(), content_type=_TEXT)
+        return content(counts.text(), _TEXT)
 
-    async def plugins() -> Response:
-        _operators_only(services)
-        parameters(())
+    async def plugins(request: Request) -> Answer:
+        _operators_only(services, request)
+        read_query(request.query_string, ())
         brought = services.registry.brought()
         return answer(
             [
@@ -73,26 +72,26 @@ def operations(services: Services, counts: Metrics) -> list[Operation]:
     ]
 
 
-def _open(path: str, name: str, summary: str, handler: Handler, schema: Mapping[str, Any]) -> Operation:
-    """An operation that asks for no credential; what is for operators is not there for others."""
+def _open(path: str, name: str, summary: str, handler: Handler, schema: Mapping[str, Any]) -> Route:
+    """An operation that requires no credential."""
     media_type = "text/plain" if schema["type"] == "string" else "application/json"
-    return Operation(
+    operation = Operation(
         method="GET",
         path=path,
         name=name,
         summary=summary,
         tag="operators",
-        handler=handler,
         open_to_all=True,
         replies={200: Reply(description="The state as it is.", schema=schema, media_types=(media_type,))},
         errors=_ERRORS.get(name, ()),
     )
+    return Route(operation, handler)
 
 
-def _operators_only(services: Services) -> None:
-    """Raise NotFound for anyone else: what is not for them is not there."""
+def _operators_only(services: Services, request: Request) -> None:
+    """Raise NotFound for anyone else, as if there were nothing."""
     settings = services.settings
-    if not is_operator(request.scope, proxies=settings.trusted_proxies, operators=settings.operators):
+    if not is_operator(request.peer, request.headers, proxies=settings.trusted_proxies, operators=settings.operators):
         raise NotFound("There is nothing at this address.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -15,10 +14,12 @@ from crm_core.plugin.member import Member
 from crm_core.records.batch import MAX_ITEMS
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH
 from crm_core.records.shape import EXTERNAL_ID, Shape
-from crm_core.web.operations import Body, Parameter, Reply
+from crm_core.web.answers import CSV, NDJSON
+from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 from crm_core.web.records_types import BatchResults, DocumentedTypes
-from crm_core.web.streams import CSV, NDJSON
 
+RECORD_LIMIT: Final = 256 * 1024
+BATCH_LIMIT: Final = 8 * 1024 * 1024
 MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
 READ_ERRORS: Final[tuple[type[CrmError], ...]] = (
     errors.Unauthenticated,
@@ -58,18 +59,23 @@ _KEY: Final = Parameter(
 )
 
 
-def list_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+def list_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The list, and the export of the whole selection."""
     title = shape.record_type.TITLE.lower()
-    return {
-        **_named(shape, "list", f"List {title}."),
-        **_reader(shape),
-        "description": (
+    return Operation(
+        method="GET",
+        path=f"{BASE}/{shape.name}",
+        name=f"list_{shape.name}",
+        summary=f"List {title}.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:read",
+        key=f"{shape.name}.view",
+        description=(
             f"Also as {NDJSON} or {CSV}: then the whole selection is streamed, `limit`, `cursor` and `total` do not "
             f"apply, and `{shape.name}.export` is needed besides."
         ),
-        "parameters": (*_list_parameters(shape), *(_filter(shape, name) for name in shape.filterable)),
-        "replies": {
+        parameters=(*_list_parameters(shape), *(_filter(shape, name) for name in shape.filterable)),
+        replies={
             200: Reply(
                 description="A page, or the whole selection.",
                 schema=types.page,
@@ -77,82 +83,107 @@ def list_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
                 headers=("Link",),
             )
         },
-        "errors": (*READ_ERRORS, errors.InvalidCursor, errors.NotAcceptable),
-    }
+        errors=(*READ_ERRORS, errors.InvalidCursor, errors.NotAcceptable),
+    )
 
 
-def detail_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+def detail_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The detail."""
-    return {
-        **_named(shape, "get", f"Read a {_one(shape)}."),
-        **_reader(shape),
-        "path_schemas": _ID,
-        "parameters": (_IF_NONE_MATCH,),
-        "replies": {
+    return Operation(
+        method="GET",
+        path=f"{BASE}/{shape.name}/{{id}}",
+        name=f"get_{shape.name}",
+        summary=f"Read a {_one(shape)}.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:read",
+        key=f"{shape.name}.view",
+        path_schemas=_ID,
+        parameters=(_IF_NONE_MATCH,),
+        replies={
             200: Reply(description="The record.", schema=types.record, headers=("ETag",)),
             304: Reply(description="The caller has it already.", headers=("ETag",)),
         },
-        "errors": (*READ_ERRORS, errors.NotFound),
-    }
+        errors=(*READ_ERRORS, errors.NotFound),
+    )
 
 
-def create_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The create."""
-    return {
-        **_named(shape, "create", f"Create a {_one(shape)}."),
-        **_writer(shape, "create"),
-        "parameters": (_KEY,),
-        "body": Body(schema=types.input),
-        "replies": {
+    return Operation(
+        method="POST",
+        path=f"{BASE}/{shape.name}",
+        name=f"create_{shape.name}",
+        summary=f"Create a {_one(shape)}.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:write",
+        key=f"{shape.name}.create",
+        parameters=(_KEY,),
+        body=Body(schema=types.input, limit=RECORD_LIMIT),
+        replies={
             201: Reply(
                 description="Created and durable.",
                 schema=types.record,
                 headers=("ETag", "Location", "Idempotent-Replayed"),
             )
         },
-        "errors": (*WRITE_ERRORS, errors.ExternalIdTaken, errors.IdempotencyConflict, errors.LimitReached),
-    }
+        errors=(*WRITE_ERRORS, errors.ExternalIdTaken, errors.IdempotencyConflict, errors.LimitReached),
+    )
 
 
-def update_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The update."""
-    return {
-        **_named(shape, "update", f"Change a {_one(shape)} by a JSON merge patch (RFC 7396)."),
-        **_writer(shape, "update"),
-        "path_schemas": _ID,
-        "parameters": (_IF_MATCH,),
-        "body": Body(schema=types.patch, media_types=MERGE_PATCH),
-        "replies": {200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))},
-        "errors": (*WRITE_ERRORS, errors.NotFound, errors.RevisionMismatch, errors.ExternalIdTaken),
-    }
+    return Operation(
+        method="PATCH",
+        path=f"{BASE}/{shape.name}/{{id}}",
+        name=f"update_{shape.name}",
+        summary=f"Change a {_one(shape)} by a JSON merge patch (RFC 7396).",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:write",
+        key=f"{shape.name}.update",
+        path_schemas=_ID,
+        parameters=(_IF_MATCH,),
+        body=Body(schema=types.patch, limit=RECORD_LIMIT, media_types=MERGE_PATCH),
+        replies={200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))},
+        errors=(*WRITE_ERRORS, errors.NotFound, errors.RevisionMismatch, errors.ExternalIdTaken),
+    )
 
 
-def put_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The put by external id."""
     changed = Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))
     created = Reply(description="Created and durable.", schema=types.record, headers=("ETag", "Location"))
-    return {
-        **_named(shape, "put", f"Create or change the {_one(shape)} with the caller's own id."),
-        **_writer(shape, "update"),
-        "description": f"Members left out stay. Creating needs `{shape.name}.create`, changing `{shape.name}.update`.",
-        "path_schemas": {EXTERNAL_ID: msgspec.json.schema(ExternalId)},
-        "parameters": (_IF_MATCH,),
-        "body": Body(schema=types.patch),
-        "replies": {200: changed, 201: created},
-        "errors": (*WRITE_ERRORS, errors.RevisionMismatch, errors.LimitReached),
-    }
+    return Operation(
+        method="PUT",
+        path=f"{BASE}/{shape.name}/external/{{external_id}}",
+        name=f"put_{shape.name}",
+        summary=f"Create or change the {_one(shape)} with the caller's own id.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:write",
+        key=f"{shape.name}.update",
+        description=f"Members left out stay. Creating needs `{shape.name}.create`, changing `{shape.name}.update`.",
+        path_schemas={EXTERNAL_ID: msgspec.json.schema(ExternalId)},
+        parameters=(_IF_MATCH,),
+        body=Body(schema=types.patch, limit=RECORD_LIMIT),
+        replies={200: changed, 201: created},
+        errors=(*WRITE_ERRORS, errors.RevisionMismatch, errors.LimitReached),
+    )
 
 
-def batch_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
+def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The batch."""
-    return {
-        **_named(shape, "batch", f"Create or change up to {MAX_ITEMS} {shape.record_type.TITLE.lower()} at once."),
-        **_writer(shape, "update"),
-        "description": (
+    return Operation(
+        method="POST",
+        path=f"{BASE}/{shape.name}/batch",
+        name=f"batch_{shape.name}",
+        summary=f"Create or change up to {MAX_ITEMS} {shape.record_type.TITLE.lower()} at once.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:write",
+        key=f"{shape.name}.update",
+        description=(
             "An item's `external_id` decides between create and change; one without is created. Each item gets its "
             f"own result. Creating needs `{shape.name}.create`, changing `{shape.name}.update`."
         ),
-        "parameters": (
+        parameters=(
             Parameter(
                 name="atomic",
                 description="true: all items or none; pointers are such as /items/3/name.",
@@ -160,24 +191,10 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Mapping[str, Any]:
             ),
             _KEY,
         ),
-        "body": Body(schema=types.batch),
-        "replies": {
-            200: Reply(description="What became of each.", schema=BatchResults, headers=("Idempotent-Replayed",))
-        },
-        "errors": (*WRITE_ERRORS, errors.ExternalIdTaken, errors.IdempotencyConflict, errors.LimitReached),
-    }
-
-
-def _named(shape: Shape, verb: str, summary: str) -> Mapping[str, Any]:
-    return {"name": f"{verb}_{shape.name}", "summary": summary, "tag": shape.record_type.TITLE}
-
-
-def _reader(shape: Shape) -> Mapping[str, Any]:
-    return {"scope": f"{shape.name}:read", "key": f"{shape.name}.view"}
-
-
-def _writer(shape: Shape, action: str) -> Mapping[str, Any]:
-    return {"scope": f"{shape.name}:write", "key": f"{shape.name}.{action}"}
+        body=Body(schema=types.batch, limit=BATCH_LIMIT),
+        replies={200: Reply(description="What became of each.", schema=BatchResults, headers=("Idempotent-Replayed",))},
+        errors=(*WRITE_ERRORS, errors.ExternalIdTaken, errors.IdempotencyConflict, errors.LimitReached),
+    )
 
 
 def _one(shape: Shape) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -15,7 +14,7 @@ from crm_core.model.log import LogEntry, SignatureResult, Status
 from crm_core.plugin.registry import Registry
 from crm_core.sync.apply import Applied, Receipt
 from crm_core.sync.attempt_log import Repeat
-from crm_core.web.operations import Body, Parameter, Reply
+from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 ENTRY_MEMBERS: Final = tuple(LogEntry.__struct_fields__)
 
@@ -119,27 +118,29 @@ def history_item(applied: Applied) -> HistoryItem:
     return HistoryItem(**{name: getattr(applied, name) for name in HistoryItem.__struct_fields__})
 
 
-def push(registry: Registry) -> Mapping[str, Any]:
+def push(registry: Registry, limit: int) -> Operation:
     """The push: one envelope for each payload type, told apart by ``type``."""
-    return {
-        "name": "push",
-        "summary": "Push a signed payload.",
-        "description": (
+    return Operation(
+        method="POST",
+        path=f"{BASE}/sync/{{payload_type}}",
+        name="push",
+        summary="Push a signed payload.",
+        description=(
             "Verified, validated, applied all-or-nothing, durable before the answer and logged whatever its fate. "
             "Any one signature scheme may sign it; docs/signing.md shows each."
         ),
-        "tag": "sync",
-        "signed": True,
-        "path_schemas": {"payload_type": {"type": "string", "enum": list(registry.payload_types)}},
-        "body": Body(schema={"oneOf": [_envelope(registry, name) for name in registry.payload_types]}),
-        "replies": {
+        tag="sync",
+        signed=True,
+        path_schemas={"payload_type": {"type": "string", "enum": list(registry.payload_types)}},
+        body=Body(schema={"oneOf": [_envelope(registry, name) for name in registry.payload_types]}, limit=limit),
+        replies={
             200: Reply(
                 description="Applied, previewed, or (where the roster accepts repeats) applied already.",
                 schema={"anyOf": [Receipt, Repeat]},
             )
         },
-        "errors": PUSH_ERRORS,
-    }
+        errors=PUSH_ERRORS,
+    )
 
 
 def _envelope(registry: Registry, name: str) -> dict[str, Any]:
@@ -168,23 +169,27 @@ def _envelope(registry: Registry, name: str) -> dict[str, Any]:
     }
 
 
-HEALTH: Final[Mapping[str, Any]] = {
-    "name": "syncHealth",
-    "summary": "Is the receiver on, which key does it expect, what is in force?",
-    "tag": "sync",
-    "scope": "sync:health",
-    "key": "sync.view",
-    "signed": True,
-    "replies": {200: Reply(description="The state of sync.", schema={"type": "object"})},
-    "errors": _HEALTH_ERRORS,
-}
-LOG: Final[Mapping[str, Any]] = {
-    "name": "syncLog",
-    "summary": "The sync log, newest first.",
-    "tag": "sync",
-    "scope": "sync:read",
-    "key": "sync.view",
-    "parameters": (
+HEALTH: Final = Operation(
+    method="GET",
+    path=f"{BASE}/sync/health",
+    name="syncHealth",
+    summary="Is the receiver on, which key does it expect, what is in force?",
+    tag="sync",
+    scope="sync:health",
+    key="sync.view",
+    signed=True,
+    replies={200: Reply(description="The state of sync.", schema={"type": "object"})},
+    errors=_HEALTH_ERRORS,
+)
+LOG: Final = Operation(
+    method="GET",
+    path=f"{BASE}/sync/log",
+    name="syncLog",
+    summary="The sync log, newest first.",
+    tag="sync",
+    scope="sync:read",
+    key="sync.view",
+    parameters=(
         *(
             Parameter(name=name, description=f"Only entries with this {name}.", schema={"enum": list(get_args(type_))})
             for name, type_ in (("status", Status), ("signature_result", SignatureResult))
@@ -206,47 +211,53 @@ LOG: Final[Mapping[str, Any]] = {
         _LIMIT,
         _CURSOR,
     ),
-    "replies": {
+    replies={
         200: Reply(
             description="A page of the log; as application/x-ndjson or text/csv the whole selection.",
             schema=LogPage,
             media_types=("application/json", "application/x-ndjson", "text/csv"),
         )
     },
-    "errors": (*_READER_ERRORS, errors.InvalidCursor, errors.NotAcceptable),
-}
-ENTRY: Final[Mapping[str, Any]] = {
-    "name": "syncLogEntry",
-    "summary": "One entry of the sync log.",
-    "path_schemas": {"id": {"type": "string", "format": "uuid"}},
-    "tag": "sync",
-    "scope": "sync:read",
-    "key": "sync.view",
-    "replies": {200: Reply(description="The entry.", schema=LogEntry)},
-    "errors": (*_READER_ERRORS, errors.NotFound),
-}
-HISTORY: Final[Mapping[str, Any]] = {
-    "name": "sectionHistory",
-    "summary": "The applied revisions of a section with what each changed, newest first.",
-    "tag": "sync",
-    "scope": "sync:read",
-    "key": "sync.view",
-    "parameters": (_LIMIT, _CURSOR),
-    "replies": {200: Reply(description="A page of the history.", schema=HistoryPage)},
-    "errors": (*_READER_ERRORS, errors.InvalidCursor, errors.NotFound),
-}
-RESTORE: Final[Mapping[str, Any]] = {
-    "name": "restoreRevision",
-    "summary": "Make an earlier revision of a section the current one, as a new revision.",
-    "tag": "sync",
-    "scope": "sync:admin",
-    "key": "sync.restore",
-    "path_schemas": {"revision": {"type": "integer", "minimum": 1}},
-    "parameters": (
+    errors=(*_READER_ERRORS, errors.InvalidCursor, errors.NotAcceptable),
+)
+ENTRY: Final = Operation(
+    method="GET",
+    path=f"{BASE}/sync/log/{{id}}",
+    name="syncLogEntry",
+    summary="One entry of the sync log.",
+    path_schemas={"id": {"type": "string", "format": "uuid"}},
+    tag="sync",
+    scope="sync:read",
+    key="sync.view",
+    replies={200: Reply(description="The entry.", schema=LogEntry)},
+    errors=(*_READER_ERRORS, errors.NotFound),
+)
+HISTORY: Final = Operation(
+    method="GET",
+    path=f"{BASE}/sync/history/{{section}}",
+    name="sectionHistory",
+    summary="The applied revisions of a section with what each changed, newest first.",
+    tag="sync",
+    scope="sync:read",
+    key="sync.view",
+    parameters=(_LIMIT, _CURSOR),
+    replies={200: Reply(description="A page of the history.", schema=HistoryPage)},
+    errors=(*_READER_ERRORS, errors.InvalidCursor, errors.NotFound),
+)
+RESTORE: Final = Operation(
+    method="POST",
+    path=f"{BASE}/sync/history/{{section}}/{{revision}}/restore",
+    name="restoreRevision",
+    summary="Make an earlier revision of a section the current one, as a new revision.",
+    tag="sync",
+    scope="sync:admin",
+    key="sync.restore",
+    path_schemas={"revision": {"type": "integer", "minimum": 1}},
+    parameters=(
         Parameter(name="preview", description="true: only say what would change.", schema={"enum": ["true", "false"]}),
     ),
-    "replies": {200: Reply(description="Restored, or previewed.", schema=Receipt)},
-    "errors": (
+    replies={200: Reply(description="Restored, or previewed.", schema=Receipt)},
+    errors=(
         *_READER_ERRORS,
         errors.NotFound,
         errors.InvalidPayload,
@@ -255,4 +266,4 @@ RESTORE: Final[Mapping[str, Any]] = {
         errors.PluginFailed,
         errors.StorageFull,
     ),
-}
+)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from crm_core import errors
 from crm_core.access.user import UserAnswer, UserInput, UserPage, UserPatch
 from crm_core.errors import CrmError
-from crm_core.web.operations import Body, Parameter, Reply
+from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 MANAGE: Final = "users.manage"
+_LIMIT: Final = 256 * 1024
 MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
 SORTABLE: Final = ("created_at", "email", "name", "role")
 PARAMETERS: Final = (
@@ -49,64 +49,72 @@ _WRITES: Final[tuple[type[CrmError], ...]] = (
     errors.StorageFull,
 )
 
-LIST: Final[Mapping[str, Any]] = {
-    "name": "list_users",
-    "summary": "List users.",
-    "tag": "users",
-    "key": MANAGE,
-    "parameters": PARAMETERS,
-    "replies": {200: Reply(description="A page of users.", schema=UserPage, headers=("Link",))},
-    "errors": (*_READS, errors.InvalidCursor),
-}
-CREATE: Final[Mapping[str, Any]] = {
-    "name": "create_user",
-    "summary": "Create a user.",
-    "description": (
+LIST: Final = Operation(
+    method="GET",
+    path=f"{BASE}/users",
+    name="list_users",
+    summary="List users.",
+    tag="users",
+    key=MANAGE,
+    parameters=PARAMETERS,
+    replies={200: Reply(description="A page of users.", schema=UserPage, headers=("Link",))},
+    errors=(*_READS, errors.InvalidCursor),
+)
+CREATE: Final = Operation(
+    method="POST",
+    path=f"{BASE}/users",
+    name="create_user",
+    summary="Create a user.",
+    description=(
         "Without a password the user cannot sign in until one is chosen by an invitation. A role with a core key that "
         "the caller lacks is 403 `permission_denied`."
     ),
-    "tag": "users",
-    "key": MANAGE,
-    "body": Body(schema=UserInput, example={"email": "ada@example.com", "role": "agent"}),
-    "replies": {201: Reply(description="The user.", schema=UserAnswer, headers=("Location", "ETag"))},
-    "errors": (*_WRITES, errors.LimitReached),
-}
-DETAIL: Final[Mapping[str, Any]] = {
-    "name": "get_user",
-    "summary": "Read a user.",
-    "path_schemas": {"id": {"type": "string", "format": "uuid"}},
-    "tag": "users",
-    "key": MANAGE,
-    "parameters": (
+    tag="users",
+    key=MANAGE,
+    body=Body(schema=UserInput, limit=_LIMIT, example={"email": "ada@example.com", "role": "agent"}),
+    replies={201: Reply(description="The user.", schema=UserAnswer, headers=("Location", "ETag"))},
+    errors=(*_WRITES, errors.LimitReached),
+)
+DETAIL: Final = Operation(
+    method="GET",
+    path=f"{BASE}/users/{{id}}",
+    name="get_user",
+    summary="Read a user.",
+    path_schemas={"id": {"type": "string", "format": "uuid"}},
+    tag="users",
+    key=MANAGE,
+    parameters=(
         Parameter(
             name="If-None-Match", description="An ETag that the caller has: 304 where it is current.", where="header"
         ),
     ),
-    "replies": {
+    replies={
         200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",)),
         304: Reply(description="Not changed."),
     },
-    "errors": (*_READS, errors.NotFound),
-}
-UPDATE: Final[Mapping[str, Any]] = {
-    "name": "update_user",
-    "summary": "Change a user.",
-    "path_schemas": {"id": {"type": "string", "format": "uuid"}},
-    "description": (
+    errors=(*_READS, errors.NotFound),
+)
+UPDATE: Final = Operation(
+    method="PATCH",
+    path=f"{BASE}/users/{{id}}",
+    name="update_user",
+    summary="Change a user.",
+    path_schemas={"id": {"type": "string", "format": "uuid"}},
+    description=(
         "A JSON merge patch (RFC 7396). A new password, and being disabled, end all sign-ins of the user. A user or a "
         "role with a core key that the caller lacks, and the caller's own role, assignment and `disabled`, are 403 "
         "`permission_denied`."
     ),
-    "tag": "users",
-    "key": MANAGE,
-    "parameters": (
+    tag="users",
+    key=MANAGE,
+    parameters=(
         Parameter(
             name="If-Match",
             description="The ETag that the user must still have, or `*`; else 412 `revision_mismatch`.",
             where="header",
         ),
     ),
-    "body": Body(schema=UserPatch, media_types=MERGE_PATCH, example={"role": "manager"}),
-    "replies": {200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",))},
-    "errors": (*_WRITES, errors.NotFound, errors.RevisionMismatch),
-}
+    body=Body(schema=UserPatch, limit=_LIMIT, media_types=MERGE_PATCH, example={"role": "manager"}),
+    replies={200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",))},
+    errors=(*_WRITES, errors.NotFound, errors.RevisionMismatch),
+)

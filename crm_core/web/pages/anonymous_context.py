@@ -11,7 +11,7 @@ from typing import Any, Final
 from quart import Response, request
 
 from crm_core.errors import CsrfFailed
-from crm_core.web.callers import own_origin
+from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.tenant_context import TenantContext
@@ -43,7 +43,7 @@ class AnonymousContext(TenantContext):
             csrf=self.services.signed.make(_PURPOSE, self.tenant, self.nonce, lifetime=_LIFETIME),
         )
         response = self.site.renderer.page(template, status, frame=frame, view=view)
-        secure = own_origin(self.services).startswith("https:")
+        secure = current_request().scheme == "https"
         response.set_cookie(COOKIE, self.nonce, path=self.root, httponly=True, samesite="Lax", secure=secure)
         return response
 
@@ -53,7 +53,7 @@ class AnonymousContext(TenantContext):
 
     def require_csrf_token(self, token: str) -> None:
         """Raise CsrfFailed unless the form comes from a page of this site, in the browser that loaded it."""
-        if request.headers.get("Origin") != own_origin(self.services):
+        if request.headers.get("Origin") != current_request().origin:
             raise CsrfFailed("This form was sent from another site. Open the page on this site and try again.")
         if self.services.signed.read(_PURPOSE, token) != (self.tenant, request.cookies.get(COOKIE, "")):
             raise CsrfFailed("This form has expired. Reload the page.")

@@ -10,9 +10,10 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, CsrfFailed, NotFound, PayloadTooLarge, Unauthenticated
-from crm_core.web.app import require_tenant
-from crm_core.web.callers import forget_sign_in, require_confirmed, visitor
-from crm_core.web.operations import TENANT, route
+from crm_core.web.callers import ended_session_cookie, require_confirmed, visitor
+from crm_core.web.dispatcher import require_tenant
+from crm_core.web.framework import current_request
+from crm_core.web.operations import TENANT
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
@@ -50,14 +51,19 @@ def blueprint(site: Site, routes: Iterable[PageRoute]) -> Blueprint:
     pages = Blueprint("pages", __name__)
     for one in routes:
         pages.add_url_rule(
-            route(TENANT + one.path),
+            _rule(TENANT + one.path),
             endpoint=one.name,
             view_func=_guarded(site, one),
             methods=[one.method],
             provide_automatic_options=False,
         )
-    pages.add_url_rule(route(TENANT), endpoint="dashboard_address", view_func=_to_dashboard, methods=["GET"])
+    pages.add_url_rule(_rule(TENANT), endpoint="dashboard_address", view_func=_to_dashboard, methods=["GET"])
     return pages
+
+
+def _rule(path: str) -> str:
+    """A path as Quart's router reads it."""
+    return path.replace("{", "<").replace("}", ">")
 
 
 async def _to_dashboard(**_path: str) -> Response:
@@ -99,7 +105,7 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
 
 
 async def _context(site: Site, tenant: str) -> PageContext:
-    caller = await visitor(site.services, tenant)
+    caller = await visitor(site.services, current_request(), tenant)
     workspace = await site.services.views.of(tenant)
     return PageContext(site=site, tenant=tenant, caller=caller, workspace=workspace)
 
@@ -120,7 +126,7 @@ def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:
 async def _require_csrf_token(context: PageContext) -> None:
     _require_small()
     form = await request.form
-    require_confirmed(context.services, context.tenant, context.caller, form.get("csrf", ""))
+    require_confirmed(context.services, current_request(), context.tenant, context.caller, form.get("csrf", ""))
 
 
 def _require_small() -> None:
@@ -136,5 +142,5 @@ def _to_login(site: Site, tenant: str) -> Response:
     wanted = request.full_path.rstrip("?") if request.method == "GET" else ""
     query = f"?{urlencode({'next': wanted})}" if wanted else ""
     response = see_other(f"{site.root(tenant)}/login{query}")
-    forget_sign_in(response, site.services, tenant)
+    response.headers.add("Set-Cookie", ended_session_cookie(site.services, current_request(), tenant))
     return response

@@ -8,10 +8,10 @@ from typing import Final
 from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, NotFound
+from crm_core.web.framework import error_response
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
-from crm_core.web.problems import problem, understood
 
 _PAGES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(?!api/)")
 
@@ -24,11 +24,11 @@ def not_found_pages(site: Site) -> Blueprint:
     async def not_found(error: Exception) -> Response:
         found = _PAGES.match(request.path)
         if found is None or request.method != "GET" or "text/html" not in request.headers.get("Accept", ""):
-            return problem(understood(error))
+            return error_response(error)
         try:
             workspace = await site.services.views.of(found.group(1))
         except CrmError as unknown:
-            return problem(unknown)
+            return error_response(unknown)
         context = AnonymousContext(site=site, tenant=found.group(1), workspace=workspace)
         return anonymous_refusal(context, NotFound("There is no page at this address."))
 

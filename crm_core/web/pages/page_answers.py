@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from quart import Response, request
 
-from crm_core.web.callers import own_origin
+from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.frame import Confirmation, Undo
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
@@ -34,7 +34,7 @@ def redirect(context: PageContext, path: str, confirmation: str | None = None, u
     if confirmation is not None:
         parts = msgspec.structs.astuple(undo) if undo else ()
         text = context.services.signed.make("said", context.tenant, confirmation, *parts, lifetime=_LIFETIME)
-        secure = own_origin(context.services).startswith("https:")
+        secure = current_request().scheme == "https"
         response.set_cookie(_COOKIE, text, max_age=60, path=context.root, httponly=True, samesite="Lax", secure=secure)
     return response
 

@@ -9,7 +9,7 @@ import msgspec
 from quart import Response
 
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError
-from crm_core.web.exchange import exchange
+from crm_core.web.framework import current_request
 from crm_core.web.pages.page_answers import page
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def anonymous_refusal(context: AnonymousContext, error: CrmError) -> Response:
 def described(error: CrmError) -> RefusalView:
     """The texts of a refusal's page."""
     title, icon = _TITLES.get(error.code, (error.title, "alert" if isinstance(error, ServerError) else "info"))
-    return RefusalView(title=title, text=_text(error), icon=icon, code=error.code, request_id=exchange().request_id)
+    return RefusalView(
+        title=title, text=_text(error), icon=icon, code=error.code, request_id=current_request().request_id
+    )
 
 
 def _text(error: CrmError) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from crm_core.services import Services
-from crm_core.web.callers import lasting_origin, own_origin
+from crm_core.web.callers import lasting_origin
+from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
@@ -36,9 +37,9 @@ class TenantContext:
 
     def address(self, path: str) -> str:
         """The URL of a page for this browser; ``lasting_address`` is for emails."""
-        return own_origin(self.services) + self.root + quote(path, safe="/")
+        return current_request().origin + self.root + quote(path, safe="/")
 
     def lasting_address(self, path: str) -> str | None:
         """The URL of a page for emails; None if no trusted origin is known."""
-        origin = lasting_origin(self.services)
+        origin = lasting_origin(self.services, current_request())
         return None if origin is None else origin + self.root + quote(path, safe="/")

@@ -1,21 +1,19 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
 
 from crm_core.model.sources import Network
-from crm_core.server.source import is_operator, source_of
+from crm_core.server.source import is_operator, peer_of, source_of
 
 PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), "unix")
 
 
-def scope(peer: str | None, *forwarded: str) -> dict[str, Any]:
-    return {
-        "client": None if peer is None else (peer, 4711),
-        "headers": [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded],
-    }
+def arrived(peer: str | None, *forwarded: str) -> tuple[str, list[tuple[bytes, bytes]]]:
+    """The peer and the header fields of a request."""
+    scope = {"client": None if peer is None else (peer, 4711)}
+    return peer_of(scope), [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
 
 
 @pytest.mark.parametrize(
@@ -47,13 +45,13 @@ def test_the_rightmost_address_that_no_proxy_vouches_for(
     peer: str | None, forwarded: tuple[str, ...], source: str | None
 ) -> None:
     """Only what trusted proxies wrote counts, and of it the part that anybody could have written does not."""
-    assert source_of(scope(peer, *forwarded), PROXIES) == source
+    assert source_of(*arrived(peer, *forwarded), PROXIES) == source
 
 
 def test_without_proxies_the_peer_is_the_source() -> None:
     """Without trusted proxies no header counts."""
-    assert source_of(scope(None, "198.51.100.7"), ()) == "unix"
-    assert source_of(scope("::1", "198.51.100.7"), ()) == "::1"
+    assert source_of(*arrived(None, "198.51.100.7"), ()) == "unix"
+    assert source_of(*arrived("::1", "198.51.100.7"), ()) == "::1"
 
 
 @pytest.mark.parametrize(
@@ -72,4 +70,4 @@ def test_without_proxies_the_peer_is_the_source() -> None:
 def test_operators(peer: str | None, forwarded: tuple[str, ...], allowed: bool) -> None:
     """A request through an untrusted proxy is never an operator's, regardless of the proxy's address."""
     networks = (ip_network("127.0.0.0/8"),)
-    assert is_operator(scope(peer, *forwarded), proxies=PROXIES, operators=networks) is allowed
+    assert is_operator(*arrived(peer, *forwarded), proxies=PROXIES, operators=networks) is allowed

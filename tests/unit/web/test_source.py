@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core.server.source import source_of
+from crm_core.server.source import peer_of, source_of
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
 
 
 def source(peer: str | None, *forwarded: str, proxies: Any = PROXIES) -> str | None:
     headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
-    return source_of({"client": None if peer is None else (peer, 4711), "headers": headers}, proxies)
+    return source_of(peer_of({"client": None if peer is None else (peer, 4711)}), headers, proxies)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import msgspec
 from quart import Response, request
 
 from crm_core.mail import DeliveryError, Step, delivery_test
+from crm_core.web.answers import NDJSON
 from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.mail.sender import SECTION, EmailSender, sender_of
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.streams import NDJSON
 
 _STEPS: Final[Mapping[str, str]] = {
     "found": "Address found",

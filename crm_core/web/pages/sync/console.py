@@ -11,6 +11,7 @@ from quart import Response, request
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
 from crm_core.sync.log import FILTERS, shown
+from crm_core.web.answers import CSV, csv_lines
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -26,7 +27,6 @@ from crm_core.web.pages.sync.console_view import (
 )
 from crm_core.web.pages.sync.push_template import template_of
 from crm_core.web.pages.sync.remedies import remedy_of
-from crm_core.web.streams import CSV, csv_lines
 
 _SHOWN: Final = 15
 _MOST_DRAWN: Final = 5000

@@ -11,7 +11,7 @@ from quart import Response, request
 from crm_core.errors import CrmError, NotFound
 from crm_core.model.text_types import plain_integer
 from crm_core.sync.apply import Applied
-from crm_core.web.exchange import exchange
+from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
@@ -79,7 +79,7 @@ async def restore(context: PageContext, section: str) -> Response:
 
 
 async def _restore(context: PageContext, name: str, *, preview: bool) -> Response:
-    wanted, sent = (await request.form).get("revision", ""), exchange()
+    wanted, sent = (await request.form).get("revision", ""), current_request()
     try:
         receipt = await context.services.history.restore(
             context.tenant,

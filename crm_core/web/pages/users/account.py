@@ -9,8 +9,8 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
-from crm_core.web.callers import keep_signed_in, own_origin
-from crm_core.web.exchange import exchange
+from crm_core.web.callers import session_cookie
+from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
@@ -53,7 +53,7 @@ async def appearance(context: PageContext) -> Response:
     """Store the color scheme in a cookie of this browser."""
     chosen = (await request.form).get("scheme", "")
     response = redirect(context, "/account", "Appearance changed")
-    secure = own_origin(context.services).startswith("https:")
+    secure = current_request().scheme == "https"
     value = chosen if chosen in SCHEMES else "system"
     response.set_cookie(SCHEME, value, max_age=_YEAR, path=context.root, httponly=True, samesite="Lax", secure=secure)
     return response
@@ -62,7 +62,7 @@ async def appearance(context: PageContext) -> Response:
 async def change_password(context: PageContext) -> Response:
     """Change the password, end every session of the user, and open a new one for this browser."""
     form = await request.form
-    old, new, source = form.get("old", ""), form.get("password", ""), exchange().source
+    old, new, source = form.get("old", ""), form.get("password", ""), current_request().source
     if new != form.get("again", ""):
         return await _refused(context, {"again": MISMATCH})
     try:
@@ -73,7 +73,7 @@ async def change_password(context: PageContext) -> Response:
         return await _refused(context, {"password": first_message(error)})
     session = await context.services.sessions.open(context.tenant, stored, "browser")
     response = redirect(context, "/account", "Password changed. You are signed out everywhere else.")
-    keep_signed_in(response, context.services, context.tenant, session)
+    response.headers.add("Set-Cookie", session_cookie(context.services, current_request(), context.tenant, session))
     return response
 
 

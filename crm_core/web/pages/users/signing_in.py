@@ -15,8 +15,8 @@ from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginTh
 from crm_core.mail import password_reset
 from crm_core.server.paths import refused
 from crm_core.server_log import ServerLog
-from crm_core.web.callers import forget_sign_in, keep_signed_in, visitor
-from crm_core.web.exchange import exchange
+from crm_core.web.callers import ended_session_cookie, session_cookie, visitor
+from crm_core.web.framework import current_request
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.layout.parts import PageNotice, failure
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
@@ -68,7 +68,7 @@ class PasswordView(msgspec.Struct, frozen=True, kw_only=True):
 async def login_page(context: AnonymousContext) -> Response:
     """The sign-in form; signed-in users are sent to the dashboard."""
     try:
-        await visitor(context.services, context.tenant)
+        await visitor(context.services, current_request(), context.tenant)
     except Unauthenticated:
         notice = _NOTICES.get(request.args.get("said", ""))
         view = LoginView(email="", next=_own_page(context, request.args.get("next", "")), notice=notice)
@@ -80,13 +80,13 @@ async def login(context: AnonymousContext) -> Response:
     """Sign in: always a new session, regardless of an earlier cookie."""
     form = await request.form
     email, target = form.get("email", "").strip()[:254], _own_page(context, form.get("next", ""))
-    password, source = form.get("password", "")[:1024], exchange().source
+    password, source = form.get("password", "")[:1024], current_request().source
     try:
         session = await context.services.signin.sign_in(context.tenant, email, password, source=source, kind="browser")
     except (InvalidCredentials, LoginThrottled) as error:
         return context.page("login.html", LoginView(email=email, next=target, notice=_refused(error)), error.status)
     response = context.go(target or f"{context.root}/")
-    keep_signed_in(response, context.services, context.tenant, session)
+    response.headers.add("Set-Cookie", session_cookie(context.services, current_request(), context.tenant, session))
     return response
 
 
@@ -95,7 +95,7 @@ async def logout(context: PageContext) -> Response:
     assert context.caller.session is not None
     await context.services.sessions.end(context.tenant, context.caller.session)
     response = redirect(context, "/login?said=out")
-    forget_sign_in(response, context.services, context.tenant)
+    response.headers.add("Set-Cookie", ended_session_cookie(context.services, current_request(), context.tenant))
     return response
 
 

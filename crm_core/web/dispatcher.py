@@ -1,0 +1,106 @@
+"""From a request to its answer: the one way through the API, whoever read the request's bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from crm_core.errors import (
+    CrmError,
+    MalformedPath,
+    MisdirectedInstance,
+    UnknownTenant,
+)
+from crm_core.server.paths import refused
+from crm_core.services import Services
+from crm_core.web.answers import Answer, nothing
+from crm_core.web.callers import caller_of
+from crm_core.web.operations import Operation, Route
+from crm_core.web.problems import problem
+from crm_core.web.reading import read_query
+from crm_core.web.request import Request
+from crm_core.web.routing import Router
+
+_API: Final = re.compile(r"/i/[^/]*/t/[^/]*/api(?:/|$)")
+_LONGEST_NAME: Final = 64  # of path segments in the log
+
+
+class Dispatcher:
+    """Answers every request for an operation: path, route, tenant, caller and query, then the handler."""
+
+    def __init__(self, services: Services, routes: Sequence[Route]) -> None:
+        self._services = services
+        self._router = Router(routes)
+        self._plain_paths = {route.operation.path for route in routes}  # those with parameters match no path
+
+    def serves(self, request: Request) -> bool:
+        """Whether a request is answered here and not by a page.
+
+        These are all below ``/i/{instance}/t/{tenant}/api``, the operations outside tenants, and paths that are refused
+        before anything is routed.
+        """
+        path = request.path
+        return path in self._plain_paths or _API.match(path) is not None or refused(request.raw_path) is not None
+
+    async def __call__(self, request: Request) -> Answer:
+        """The answer to a request; errors become problems."""
+        try:
+            answer = await self._answer(request)
+        except Exception as error:  # noqa: BLE001 -- the boundary: every error becomes a problem
+            return problem(error, request.request_id)
+        if request.method == "HEAD" and not isinstance(answer.body, bytes):
+            await answer.body.aclose()
+            return Answer(answer.status, answer.headers, nothing())
+        return answer
+
+    async def _answer(self, request: Request) -> Answer:
+        reason = refused(request.raw_path)
+        if reason is not None:
+            raise MalformedPath(reason)
+        route, parameters = self._router.find(request.method, request.path)
+        operation, sender, query = route.operation, None, {}
+        if route.in_tenant:
+            await self._require_tenant(operation, request, parameters)
+            if not operation.signed:
+                if not operation.open_to_all:
+                    sender = await caller_of(self._services, request, parameters["tenant"])
+                query = read_query(request.query_string, route.query_names)
+        body = operation.body
+        return await route.handler(
+            msgspec.structs.replace(
+                request,
+                path_parameters=parameters,
+                query=query,
+                sender=sender,
+                body_types=() if body is None else body.media_types,
+                body_limit=0 if body is None else body.limit,
+            )
+        )
+
+    async def _require_tenant(self, operation: Operation, request: Request, path: dict[str, str]) -> None:
+        try:
+            await require_tenant(self._services, path["instance"], path["tenant"])
+        except CrmError as error:
+            if operation.signed and operation.body is not None:
+                # A push for no tenant here is an attempt too: it counts, and the instance's own log has it.
+                raise self._services.attempt_log.misdirected(
+                    error,
+                    source=request.source,
+                    request_id=request.request_id,
+                    client_request_id=request.client_request_id,
+                    **{name: text[:_LONGEST_NAME] for name, text in path.items()},
+                ) from None
+            raise
+
+
+async def require_tenant(services: Services, instance: str, tenant: str) -> None:
+    """Raise MisdirectedInstance, UnknownTenant unless the address is of a tenant that is served here."""
+    if instance != services.settings.instance:
+        raise MisdirectedInstance(
+            f"This process serves {services.settings.instance}; send the request to the instance of this code."
+        )
+    if not await services.backend.has(tenant):
+        raise UnknownTenant("There is no such tenant in this instance.")

@@ -1,0 +1,43 @@
+"""Writing answers to an ASGI server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import aclosing
+from typing import Any
+
+from crm_core.web.answers import Answer
+
+
+async def write(answer: Answer, receive: Any, send: Any) -> None:
+    """Send an answer; one that is streamed until its end or the client's."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    body = answer.body
+    if isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        return
+
+    async def parts() -> None:
+        async with aclosing(body):
+            async for part in body:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    await until_client_leaves(parts(), receive)
+
+
+async def until_client_leaves(sending: Awaitable[None], receive: Any) -> None:
+    """Send an answer part by part, until its end or the client's."""
+    tasks = asyncio.ensure_future(sending), asyncio.ensure_future(_disconnected(receive))
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _disconnected(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
