@@ -6,7 +6,7 @@
     ├── RequestError                  the request as such
     │     NotFound, MethodNotAllowed, NotAcceptable, MalformedPath, MalformedRequest, HeadTooLarge,
     │     RequestTimeout, InvalidParameter, UnknownParameter, InvalidCursor, PayloadTooLarge,
-    │     UnsupportedMediaType, RateLimited
+    │     UnsupportedMediaType, RateLimited, TooManyStreams
     ├── AccessError                   who may do what
     │     Unauthenticated, CsrfFailed, InvalidCredentials, LoginThrottled, TokenReused, InsufficientScope,
     │     ModuleUnavailable, FeatureUnavailable, PermissionDenied, SubscriptionSuspended, LimitReached
@@ -19,7 +19,8 @@
     ├── RecordError
     │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch
     └── ServerError                   ours: nothing was changed and nothing was used up
-          PluginFailed, InternalError, StorageUnavailable, StorageFull, InstanceUnavailable, InstanceTimeout
+          PluginFailed, InternalError, StorageUnavailable, StorageFull, TooManyConnections,
+          InstanceUnavailable, InstanceTimeout
 
 ``SetupError`` is no CrmError: it reports files and plugins to an admin at start, and never reaches a client.
 
@@ -87,6 +88,7 @@ from crm_core.errors.request import (
     RateLimited,
     RequestError,
     RequestTimeout,
+    TooManyStreams,
     UnknownParameter,
     UnsupportedMediaType,
 )
@@ -98,6 +100,7 @@ from crm_core.errors.server import (
     ServerError,
     StorageFull,
     StorageUnavailable,
+    TooManyConnections,
 )
 
 __all__ = [
@@ -162,6 +165,8 @@ __all__ = [
     "TenantMismatch",
     "TimestampOutOfWindow",
     "TokenReused",
+    "TooManyConnections",
+    "TooManyStreams",
     "TypeMismatch",
     "TypeNotAllowed",
     "Unauthenticated",

@@ -59,3 +59,7 @@ class UnsupportedMediaType(RequestError, status=415, code="unsupported_media_typ
 
 class RateLimited(RequestError, status=429, code="rate_limited", title="Too many requests"):
     """Too many requests of this kind from this source."""
+
+
+class TooManyStreams(RequestError, status=429, code="too_many_streams", title="Too many event streams"):
+    """The tenant or the caller has as many event streams as it may."""

@@ -29,6 +29,10 @@ class StorageFull(ServerError, status=507, code="storage_full", title="Storage f
     usual_wait = 60
 
 
+class TooManyConnections(ServerError, status=503, code="too_many_connections", title="Too many connections"):
+    """Every connection that the server may have is busy."""
+
+
 class InstanceUnavailable(ServerError, status=502, code="instance_unavailable", title="Instance unavailable"):
     """The manager reaches no upstream of the instance."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from crm_core.manager.app import Manager
 from crm_core.manager.limits import Timeouts
 from crm_core.manager.relay import Relay
 from crm_core.manager.roster import InstanceRoster
-from crm_core.server.connection import Deadlines
+from crm_core.server.limits import Deadlines
 from crm_core.server.serve import serve
 
 
@@ -31,7 +29,6 @@ async def manage(
 
     Raises: SetupError if the file does not load or the address cannot be used.
     """
-    _open_files()
     timeouts = timeouts or Timeouts()
     roster = InstanceRoster(path, timeouts, now)
     relay = Relay(timeouts)
@@ -44,11 +41,3 @@ async def manage(
         on_hangup=roster.reload,
         new_request_id=new_request_id,
     )
-
-
-def _open_files() -> None:
-    """Let this process have as many sockets as it may: each request takes two, and the soft limit is often 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

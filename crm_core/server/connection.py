@@ -9,29 +9,19 @@ from enum import Enum
 from typing import Any, Final
 
 import httptools
-import msgspec
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from crm_core.errors import CrmError, HeadTooLarge, MalformedPath, MalformedRequest, RequestTimeout
+from crm_core.errors import CrmError, HeadTooLarge, MalformedRequest, RequestTimeout
 from crm_core.server import head
 from crm_core.server.cycle import Cycle, Outlet
+from crm_core.server.limits import ConnectionLimit, Deadlines
 from crm_core.server.problem import raw_response
 
 _LINGER_BYTES: Final = 256 * 1024
 _PARSE_BYTES: Final = 16 * 1024
-_HOP_FIELDS: Final = (b"connection", b"upgrade")
-
-
-class Deadlines(msgspec.Struct, frozen=True):
-    """Seconds that a client has: for a head, for a body, between requests, and to read the last response."""
-
-    head: float = 10.0
-    body: float = 30.0
-    idle: float = 75.0
-    linger: float = 1.0
 
 
 class _Phase(Enum):
@@ -51,11 +41,14 @@ class ServerConnection(HttpToolsProtocol):
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
+        *,
         deadlines: Deadlines,
+        limit: ConnectionLimit,
         new_request_id: Callable[[], str],
     ) -> None:
         super().__init__(config, server_state, app_state, asyncio.get_running_loop())
         self._deadlines = deadlines
+        self._limit = limit
         self._new_request_id = new_request_id
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
@@ -73,12 +66,16 @@ class ServerConnection(HttpToolsProtocol):
         """Wait for the first request as long as for any other."""
         super().connection_made(transport)
         self._outlet = Outlet(transport, self._end)
+        self._limit.admit(self)
+        if self._ended:
+            return
         self.timeout_keep_alive_task = self.loop.call_later(self._deadlines.idle, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the active request and drop the pipelined ones."""
         self._ended = True
         self._disarm()
+        self._limit.remove(self)
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         self.pipeline.clear()
@@ -96,7 +93,7 @@ class ServerConnection(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
-            self._refuse(self._refusal or _as_error(error))
+            self.refuse(self._refusal or head.refused_by_parser(error))
             return
         if not self._ended:
             self._check_progress(len(data) if progress == self._progress else 0)
@@ -105,6 +102,11 @@ class ServerConnection(HttpToolsProtocol):
         """Start to drain: close an idle connection now, a busy one after its response."""
         if not self._ended:
             super().shutdown()
+
+    def shed(self) -> None:
+        """Close immediately, to make room for another connection."""
+        self._ended = True
+        self.transport.abort()
 
     # The parser's calls
 
@@ -129,6 +131,7 @@ class ServerConnection(HttpToolsProtocol):
             self._upgrading = True
             return
         self._enter(_Phase.BODY)
+        self._limit.busy(self)
         self._fill_scope(version, method)
         cycle = self._new_cycle(keep_alive=version != "1.0" and self.parser.should_keep_alive())
         before, self.cycle = self.cycle, cycle
@@ -154,6 +157,8 @@ class ServerConnection(HttpToolsProtocol):
         """Continue with the next request, unless the connection has ended."""
         if not self._ended:
             super().on_response_complete()
+            if self._active is not None and self._active.response_complete:
+                self._limit.idle(self)
 
     # Inside
 
@@ -200,20 +205,16 @@ class ServerConnection(HttpToolsProtocol):
                 at += len(part)
             except httptools.HttpParserUpgrade as upgrade:
                 at += upgrade.args[0]
-                head_only = self._start_without_upgrade()  # replaces the parser
-                self.parser.feed_data(head_only)
+                old, self.parser = self.parser, self._new_parser()
+                self._upgrading = False
+                self.parser.feed_data(
+                    head.without_upgrade(old.get_http_version(), old.get_method(), self.url, self.headers)
+                )
 
-    def _start_without_upgrade(self) -> bytes:
-        """Start a new parser, and return the current head without its upgrade offer."""
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
-        lines += [name + b": " + value for name, value in self.headers if name not in _HOP_FIELDS]
-        options = b",".join(value for name, value in self.headers if name == b"connection").lower().split(b",")
-        if b"close" in [option.strip() for option in options]:
-            lines.append(b"connection: close")
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._upgrading = False
-        return b"\r\n".join([*lines, b"", b""])
+    def _new_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def _enter(self, phase: _Phase) -> None:
         self._phase = phase
@@ -224,10 +225,10 @@ class ServerConnection(HttpToolsProtocol):
         """Enforce the size limit and the deadline of an incomplete message."""
         self._raw += received
         if self._phase is _Phase.HEAD and self._raw > head.HEAD_LIMIT:
-            self._refuse(HeadTooLarge(f"The request head is over {head.HEAD_LIMIT} bytes."))
+            self.refuse(HeadTooLarge(f"The request head is over {head.HEAD_LIMIT} bytes."))
             return
         if self._phase is _Phase.BODY and self._raw > head.HEAD_LIMIT + 8 * self._body:
-            self._refuse(MalformedRequest("The body is nearly all framing. Send it in larger chunks."))
+            self.refuse(MalformedRequest("The body is nearly all framing. Send it in larger chunks."))
             return
         busy = self._active is not None and not self._active.response_complete
         if self._deadline is None and not (busy and self._phase is _Phase.IDLE):
@@ -248,9 +249,9 @@ class ServerConnection(HttpToolsProtocol):
             return
         part = "body" if self._phase is _Phase.BODY else "head"
         seconds = self._deadlines.body if self._phase is _Phase.BODY else self._deadlines.head
-        self._refuse(RequestTimeout(f"The request's {part} was not complete within {seconds:g} seconds."))
+        self.refuse(RequestTimeout(f"The request's {part} was not complete within {seconds:g} seconds."))
 
-    def _refuse(self, error: CrmError) -> None:
+    def refuse(self, error: CrmError) -> None:
         """Respond with the error and end the connection, after a response in progress to an earlier request."""
         active = self._active
         if active is not None and not active.response_complete:
@@ -294,11 +295,3 @@ class ServerConnection(HttpToolsProtocol):
         self._raw += size
         if self._raw > _LINGER_BYTES:
             self.flow.pause_reading()
-
-
-def _as_error(error: httptools.HttpParserError) -> CrmError:
-    if isinstance(error, httptools.HttpParserInvalidURLError):
-        return MalformedPath("The request's address contains a byte that must be escaped.")
-    if isinstance(error, httptools.HttpParserCallbackError):
-        return MalformedRequest("The request's address cannot be read.")
-    return MalformedRequest(f"This is not well-formed HTTP: {error}.")

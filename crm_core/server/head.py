@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import httptools
+
 from crm_core.errors import CrmError, HeadTooLarge, MalformedPath, MalformedRequest
 
 HEAD_LIMIT: Final = 64 * 1024
@@ -13,6 +15,7 @@ HEAD_LIMIT: Final = 64 * 1024
 HEADERS_LIMIT: Final = 200
 """Header fields of one request."""
 
+_HOP_FIELDS: Final = (b"connection", b"upgrade")
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -50,3 +53,22 @@ def _host(version: str, url: bytes, headers: Headers) -> CrmError | None:
         if authority.lower() != (hosts[0].strip().lower() if hosts else authority.lower()):
             return MalformedRequest("The request's address and its Host header field name different hosts.")
     return None
+
+
+def refused_by_parser(error: httptools.HttpParserError) -> CrmError:
+    """Return the parser's refusal as an error."""
+    if isinstance(error, httptools.HttpParserInvalidURLError):
+        return MalformedPath("The request's address contains a byte that must be escaped.")
+    if isinstance(error, httptools.HttpParserCallbackError):
+        return MalformedRequest("The request's address cannot be read.")
+    return MalformedRequest(f"This is not well-formed HTTP: {error}.")
+
+
+def without_upgrade(version: str, method: bytes, url: bytes, headers: Headers) -> bytes:
+    """Return a head without its upgrade offer, as the client would have sent it."""
+    lines = [b"%b %b HTTP/%b" % (method, url, version.encode())]
+    lines += [name + b": " + value for name, value in headers if name not in _HOP_FIELDS]
+    options = b",".join(value for name, value in headers if name == b"connection").lower().split(b",")
+    if b"close" in [option.strip() for option in options]:
+        lines.append(b"connection: close")
+    return b"\r\n".join([*lines, b"", b""])

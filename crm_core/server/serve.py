@@ -18,14 +18,14 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from crm_core.errors import SetupError
-from crm_core.server.connection import Deadlines, ServerConnection
+from crm_core.server.connection import ServerConnection
 from crm_core.server.cycle import log
 from crm_core.server.lifespan import Lifespan
+from crm_core.server.limits import ConnectionLimit, Deadlines, connections_for, raise_open_files
 from crm_core.server.listen import Listener, bound
 
 T = TypeVar("T")
 _POLL_SECONDS: Final = 0.05
-_BACKLOG: Final = 2048
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -45,6 +45,7 @@ async def serve(
     ready: Callable[[str], None],
     drain_seconds: float = 20.0,
     deadlines: Deadlines | None = None,
+    max_connections: int | None = None,
     on_stop: Callable[[], None] | None = None,
     on_hangup: Callable[[], None] | None = None,
     new_request_id: Callable[[], str] = _random_id,
@@ -55,6 +56,7 @@ async def serve(
     once requests are accepted. The signal closes the listener and calls ``on_stop`` (to end event streams, which would
     delay the drain); requests in progress have ``drain_seconds`` to finish, then the application's lifespan ends. A
     second signal ends the wait. ``on_hangup`` is called at SIGHUP, which is ignored without it. Needs the main thread.
+    ``max_connections`` is half the number of files that the process may open, unless given.
 
     Raises: SetupError if the address cannot be used or the application does not start.
     """
@@ -65,10 +67,13 @@ async def serve(
     with _Signals(stop, on_hangup):
         try:
             await lifespan.start()
-            connection = _connections(app, state, lifespan, deadlines or Deadlines(), new_request_id)
+            limit = ConnectionLimit(max_connections or connections_for(raise_open_files()))
+            connection = _connections(
+                app, state, lifespan, deadlines or Deadlines(), limit=limit, new_request_id=new_request_id
+            )
             servers: list[asyncio.AbstractServer] = []
             try:
-                await _listen(servers, listener, connection)
+                await _listen(servers, listener, connection, limit.backlog)
                 gc.collect()
                 gc.freeze()  # the collector skips objects that live as long as the server
                 ready(listener.address)
@@ -117,7 +122,13 @@ class _Signals:
 
 
 def _connections(
-    app: Any, state: ServerState, lifespan: Lifespan, deadlines: Deadlines, new_request_id: Callable[[], str]
+    app: Any,
+    state: ServerState,
+    lifespan: Lifespan,
+    deadlines: Deadlines,
+    *,
+    limit: ConnectionLimit,
+    new_request_id: Callable[[], str],
 ) -> Callable[[], ServerConnection]:
     config = Config(
         app,
@@ -132,17 +143,22 @@ def _connections(
     config.timeout_keep_alive = deadlines.idle  # type: ignore[assignment]  # its declared int goes to call_later alone
     config.load()
     _set_date(state)
-    return lambda: ServerConnection(config, state, lifespan.state, deadlines, new_request_id)
+    return lambda: ServerConnection(
+        config, state, lifespan.state, deadlines=deadlines, limit=limit, new_request_id=new_request_id
+    )
 
 
 async def _listen(
-    servers: list[asyncio.AbstractServer], listener: Listener, connection: Callable[[], ServerConnection]
+    servers: list[asyncio.AbstractServer],
+    listener: Listener,
+    connection: Callable[[], ServerConnection],
+    backlog: int,
 ) -> None:
     loop = asyncio.get_running_loop()
     try:
         for each in listener.sockets:
             make = loop.create_unix_server if each.family == socket.AF_UNIX else loop.create_server
-            servers.append(await make(connection, sock=each, backlog=_BACKLOG))
+            servers.append(await make(connection, sock=each, backlog=backlog))
     except OSError as error:
         raise SetupError([f"listen: {listener.address} cannot be listened on: {error.strerror}"]) from error
 

@@ -104,10 +104,12 @@ class Box:
             self.crm("tenant", "create", tenant)
         return self
 
-    def start(self) -> Box:
-        """Run ``crm serve`` and wait for the line with its address."""
+    def start(self, limits: str = "") -> Box:
+        """Run ``crm serve``, under limits such as ``ulimit -n 200``, and wait for the line with its address."""
         with (self.folder / "server.out").open("wb") as out, (self.folder / "server.log").open("ab") as log:
             command = [*self.program, "serve", "--config", str(self.config)]
+            if limits:
+                command = ["sh", "-c", f'{limits}; exec "$@"', "sh", *command]
             self.process = subprocess.Popen(command, env=self.environ, stdout=out, stderr=log)
         until(lambda: b"serves" in self.said(), lambda: f"not ready: {self.log_text()[-2000:]}", self.process)
         self.client.close()

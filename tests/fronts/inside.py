@@ -18,7 +18,7 @@ import yaml
 
 from crm_core.manager.limits import Timeouts
 from crm_core.manager.run import manage
-from crm_core.server.connection import Deadlines
+from crm_core.server.limits import Deadlines
 
 LISTEN = "127.0.0.1:0"
 

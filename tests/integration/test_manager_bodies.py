@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crm_core.manager.limits import Timeouts
-from crm_core.server.connection import Deadlines
+from crm_core.server.limits import Deadlines
 from fronts.inside import managing, problem, read_answer, read_chunk
 from fronts.standin import Seen, answering, upstream
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.server.connection import Deadlines
+from crm_core.server.limits import Deadlines
 from crm_core.server.serve import serve
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
