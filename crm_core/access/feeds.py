@@ -14,7 +14,7 @@ from typing import Final
 
 from crm_core.access.callers import Callers
 from crm_core.access.event_ids import Place
-from crm_core.errors import CrmError, RateLimited, Unauthenticated
+from crm_core.errors import CrmError, TooManyStreams, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.plugin.query import StoredNotice
 from crm_core.plugin.storage import StorageBackend
@@ -22,6 +22,7 @@ from crm_core.server_log import ServerLog
 from crm_core.workspace import Views, Workspace, keys_of
 
 MAX_STREAMS: Final = 200  # of a tenant
+MAX_STREAMS_OF_CALLER: Final = 20
 HEARTBEAT: Final = 15.0  # seconds; proxies close connections that are silent for longer
 _INTERVAL: Final = 0.2  # seconds between deliveries; events in between are sent together
 _BACKLOG: Final = 1000  # frames waiting for a slow reader
@@ -122,7 +123,7 @@ class Feeds:
         Ends when the caller may see no more events, falls too far behind, or the server shuts down.
 
         Raises:
-            RateLimited: before the first frame, if the tenant has too many streams.
+            TooManyStreams: before the first frame, if the tenant or the caller has as many as it may.
         """
         channel, stream = self._add_stream(tenant, caller)
         try:
@@ -148,7 +149,10 @@ class Feeds:
         channel = self._channels.setdefault(tenant, _Channel())
         if len(channel.streams) >= MAX_STREAMS:
             message = f"This workspace has {MAX_STREAMS} open event streams, the most it may have. Close some."
-            raise RateLimited(message, retry_after=10)
+            raise TooManyStreams(message, retry_after=10)
+        if sum(each.caller.actor == caller.actor for each in channel.streams) >= MAX_STREAMS_OF_CALLER:
+            message = f"You have {MAX_STREAMS_OF_CALLER} open event streams, the most one caller may have. Close some."
+            raise TooManyStreams(message, retry_after=10)
         stream = _Stream(caller, _loop_time())
         channel.streams.add(stream)
         return channel, stream

@@ -11,7 +11,7 @@ import pytest
 from crm_core.access import feeds as feeds_module
 from crm_core.access.event_ids import Place
 from crm_core.access.feeds import Feeds
-from crm_core.errors import RateLimited
+from crm_core.errors import TooManyStreams
 from crm_core.model.caller import Caller
 from crm_core.plugin.storage import Notice, Unit
 
@@ -327,11 +327,24 @@ async def test_one_stream_too_many_is_refused(
     caller = await by_token("sync:read")
     async with listening(caller):
         async with listening(caller):
-            with pytest.raises(RateLimited):
+            with pytest.raises(TooManyStreams):
                 await anext(feeds.listen("north", caller, None))
             assert feeds.open_streams == 2
         async with listening(caller):
             pass
+
+
+async def test_one_caller_does_not_get_all_streams(
+    feeds: Feeds, listening: Any, by_token: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past a caller's own limit its next stream is refused; another caller of the tenant still gets one."""
+    monkeypatch.setattr(feeds_module, "MAX_STREAMS_OF_CALLER", 2)
+    greedy, other = await by_token("sync:read"), await by_token("sync:read")
+    async with listening(greedy), listening(greedy):
+        with pytest.raises(TooManyStreams, match="one caller"):
+            await anext(feeds.listen("north", greedy, None))
+        async with listening(other):
+            assert feeds.open_streams == 3
 
 
 async def test_a_reader_that_falls_behind_is_let_go(
