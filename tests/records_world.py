@@ -42,7 +42,7 @@ class Clock:
 
 
 class Files:
-    """The files of an admin, as built in."""
+    """The built-in catalog and roles."""
 
     generation = 1
 
@@ -66,7 +66,7 @@ class World:
         self.sections = 0
 
     def opened(self, *keys: bytes) -> Records:
-        """The service anew, with these secret keys."""
+        """A new service over the same store, with these secret keys."""
         return Records(
             backend=self.backend,
             views=self.views,
@@ -80,7 +80,7 @@ class World:
         return self.records.access(tenant, caller, record_type)
 
     async def features(self, data: dict[str, Any], tenant: str = "north") -> None:
-        """What a push of features leaves behind."""
+        """Store a features section, as a push does."""
         self.sections += 1
         section = Section(
             name="features",
@@ -95,13 +95,13 @@ class World:
         assert isinstance(outcome, Committed)
 
     async def create(self, record_type: str = "customers", **members: Any) -> dict[str, Any]:
-        """A record that must be taken."""
+        """Create a record that must be accepted."""
         data = {"name": "Ada Lovelace", **members}
         written = await self.records.writes.create(self.access(record_type), data, None)
         return read(written.body)
 
     async def list(self, record_type: str = "customers", caller: Caller = TOKEN, **parameters: str) -> dict[str, Any]:
-        """A page as the wire shows it."""
+        """A page as the API shows it."""
         return read((await self.records.reads.list(self.access(record_type, caller), parameters)).body)
 
     async def ids(self, record_type: str = "customers", **parameters: str) -> list[str]:
@@ -111,7 +111,7 @@ class World:
         while True:
             more = {} if cursor is None else {"cursor": cursor}
             page = await self.list(record_type, **parameters, **more)
-            await asyncio.sleep(0)  # a read from memory lets nobody else in
+            await asyncio.sleep(0)  # a read from memory does not yield to other tasks
             found += [item["id"] for item in page["items"]]
             cursor = page["next_cursor"]
             if cursor is None:

@@ -15,8 +15,8 @@ from served import ALL, Instance, problem
 async def made(api: httpx.AsyncClient, record_type: str = "customers", **members: Any) -> dict[str, Any]:
     answer = await api.post(record_type, json={"name": "Ada", **members})
     assert answer.status_code == 201, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    document: dict[str, Any] = answer.json()
+    return document
 
 
 async def test_a_record_lives_through_its_routes(live: Instance, api: httpx.AsyncClient) -> None:
@@ -50,8 +50,8 @@ async def test_a_missing_id_and_another_tenants_are_one(live: Instance, api: htt
     for id_ in (foreign["id"], "01900000-0000-7000-8000-000000000000", "x", "%00", "a%20b"):
         for answer in (await api.get(f"customers/{id_}"), await api.patch(f"customers/{id_}", json={"name": "B"})):
             if answer.status_code != 400:
-                told = problem(answer, 404, "not_found")
-                bodies.append({name: value for name, value in told.items() if name != "request_id"})
+                refusal = problem(answer, 404, "not_found")
+                bodies.append({name: value for name, value in refusal.items() if name != "request_id"})
     assert all(body == bodies[0] for body in bodies)
     assert len(bodies) >= 8
 
@@ -75,7 +75,7 @@ async def test_a_missing_id_and_another_tenants_are_one(live: Instance, api: htt
 async def test_bad_input_is_refused_cleanly(
     api: httpx.AsyncClient, body: bytes, kind: str, status: int, code: str
 ) -> None:
-    """Whatever cannot be read in one way, is too large or has no right form, gets its own refusal."""
+    """A body that is ambiguous, too large or of a wrong form gets its own refusal."""
     problem(await api.post("customers", content=body, headers={"Content-Type": kind}), status, code)
     assert (await api.get("customers", params={"total": "true"})).json()["total"] == 0
 
@@ -99,7 +99,7 @@ async def test_bad_input_is_refused_cleanly(
     ],
 )
 async def test_bad_parameters_are_refused(api: httpx.AsyncClient, query: str, code: str) -> None:
-    """Unknown names, values out of range and cursors that were never made are told."""
+    """Unknown names, values out of range and forged cursors are refused."""
     problem(await api.get(f"customers?{query}"), 400, code)
 
 
@@ -146,8 +146,8 @@ async def test_ten_clients_count_to_four_hundred(live: Instance, api: httpx.Asyn
 
     token = await live.token()
     await asyncio.gather(*(bump(40) for _ in range(10)))
-    told = (await api.get(where)).json()
-    assert (told["custom"]["n"], told["revision"]) == (400, 401)
+    record = (await api.get(where)).json()
+    assert (record["custom"]["n"], record["revision"]) == (400, 401)
 
 
 async def test_twenty_creates_with_one_key_make_one_record(api: httpx.AsyncClient) -> None:
@@ -212,8 +212,8 @@ async def test_a_batch_gives_each_item_its_result(api: httpx.AsyncClient) -> Non
     refused = await api.post(
         "customers/batch?atomic=true", json={"items": [{"name": "C", "external_id": "x-3"}, *items[2:]]}
     )
-    told = problem(refused, 422, "invalid_record")
-    assert [error["pointer"] for error in told["errors"]] == ["/items/1/name", "/items/2"]
+    refusal = problem(refused, 422, "invalid_record")
+    assert [error["pointer"] for error in refusal["errors"]] == ["/items/1/name", "/items/2"]
     assert (await api.get("customers", params={"external_id": "x-3"})).json()["items"] == []
     taken = await api.post("customers/batch?atomic=true", json={"items": items[:1]})
     assert [result["status"] for result in taken.json()["results"]] == [200]

@@ -12,15 +12,15 @@ async def test_a_push_takes_a_module_away_from_under_a_pager(live: Instance, api
         await api.post("deals", json={"name": f"d{number}", "customer_id": customer})
     first = (await api.get("deals", params={"limit": 2})).json()
     following = {"limit": 2, "cursor": first["next_cursor"]}
-    told = await live.push("features", {"plan": {"code": "s", "name": "S", "features": ["customers.*"]}})
-    assert told["modules"]["deals"] == "unavailable"
+    pushed = await live.push("features", {"plan": {"code": "s", "name": "S", "features": ["customers.*"]}})
+    assert pushed["modules"]["deals"] == "unavailable"
     problem(await api.get("deals", params=following), 403, "module_unavailable")
     await live.push("features", {"plan": ALL})
     assert [item["name"] for item in (await api.get("deals", params=following)).json()["items"]] == ["d2"]
 
 
 async def test_a_plan_of_deals_needs_customers(live: Instance, api: httpx.AsyncClient) -> None:
-    """A plan that holds deals without customers gives neither; the reason says what is missing."""
+    """A plan that has deals without customers gives neither; the reason names the missing module."""
     await live.push("features", {"plan": {"code": "d", "name": "D", "features": ["deals.*"]}})
     assert problem(await api.get("deals"), 403, "module_unavailable")["reason"] == "requires:customers"
     assert problem(await api.get("customers"), 403, "module_unavailable")["reason"] == "not_in_plan"

@@ -30,7 +30,7 @@ from crm_tinydb.storage import TinyDBBackend
 KEYS = (b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!")
 PASSWORD = "correct horse battery"
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-"""A hash that costs nothing, where a test asks for something else than its strength."""
+"""A cheap hash, for tests that do not check its strength."""
 
 
 class Clock:
@@ -48,7 +48,7 @@ class Clock:
 
 @dataclass
 class Files:
-    """The admin's files as in force now."""
+    """The current catalog and roles."""
 
     generation: int
     catalog: Catalog
@@ -79,7 +79,7 @@ class Access:
         return stored.caller((await self.sessions.open("north", stored, "api")).id)
 
     async def push(self, data: dict[str, Any], tenant: str = "north") -> None:
-        """Put a features section in force."""
+        """Store a features section, as a push does."""
         revision = (await self.views.of(tenant)).revision + 1
         section = Section(
             name="features",

@@ -23,14 +23,14 @@ class Reader:
 
     def __init__(self, frames: Any) -> None:
         self._frames = frames
-        self._held: list[tuple[Place, str, Any]] = []
+        self._parsed: list[tuple[Place, str, Any]] = []
 
     async def next(self) -> tuple[Place, str, Any]:
         """The next event as id, name, data; heartbeats are passed over."""
         async with asyncio.timeout(SOON):
-            while not self._held:
+            while not self._parsed:
                 self._take((await anext(self._frames)).decode())
-        return self._held.pop(0)
+        return self._parsed.pop(0)
 
     async def ended(self, within: float = SOON) -> bool:
         """Whether the stream is over; events that still come are passed over."""
@@ -48,7 +48,7 @@ class Reader:
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             if "event" in fields:
                 place = Place.parse(fields["id"]) or Place(-1)
-                self._held.append((place, fields["event"], msgspec.json.decode(fields["data"])))
+                self._parsed.append((place, fields["event"], msgspec.json.decode(fields["data"])))
 
 
 @pytest.fixture
@@ -105,8 +105,10 @@ async def by_token(access: Any) -> Any:
     return made
 
 
-async def test_each_hears_what_it_may_see(access: Any, listening: Any, changes: Any, by_token: Any) -> None:
-    """Users and tokens with sync:read hear of pushes; records are told to those who may read their type."""
+async def test_each_stream_gets_what_its_caller_may_see(
+    access: Any, listening: Any, changes: Any, by_token: Any
+) -> None:
+    """Users and tokens with sync:read get events of pushes; callers who may read a type get its records' events."""
     user = await access.caller(await access.user(role="agent", assignment=["tasks.*"]))
     async with (
         listening(user) as person,
@@ -133,7 +135,7 @@ async def test_each_hears_what_it_may_see(access: Any, listening: Any, changes: 
 
 
 async def test_another_tenant_hears_nothing(access: Any, feeds: Feeds, changes: Any) -> None:
-    """What is committed in one tenant is told in that one alone."""
+    """Events of one tenant reach only streams of that tenant."""
     text, _ = await access.tokens.create("south", scopes=["customers:read"], by=None)
     async with aclosing(feeds.listen("south", await access.callers.bearer("south", text), None)) as frames:
         reader = Reader(frames)
@@ -154,9 +156,9 @@ async def test_a_client_goes_on_where_it_left_off(listening: Any, changes: Any, 
         await changes("customers" if number % 7 else "deals", number)
     async with listening(caller, last) as reader:
         changing = asyncio.create_task(changes("customers", 700))
-        told = [(await reader.next())[2]["n"] for _ in range(len([n for n in range(2, 700) if n % 7]) + 1)]
+        numbers = [(await reader.next())[2]["n"] for _ in range(len([n for n in range(2, 700) if n % 7]) + 1)]
         await changing
-    assert told == [n for n in range(2, 701) if n % 7 or n == 700]
+    assert numbers == [n for n in range(2, 701) if n % 7 or n == 700]
 
 
 async def test_a_batch_that_is_cut_anywhere_arrives_once(access: Any, listening: Any, by_token: Any) -> None:
@@ -208,8 +210,8 @@ def test_other_texts_are_no_ids(text: str) -> None:
 
 
 @pytest.mark.parametrize("ahead", [None, Place(10**14), Place(1), Place(1, 1), Place(2, 7)])
-async def test_too_long_ago_is_told_as_reset(listening: Any, changes: Any, by_token: Any, ahead: Place | None) -> None:
-    """An id that nobody can continue from gets reset at the present seq, and the stream goes on from there."""
+async def test_an_unknown_id_gets_a_reset(listening: Any, changes: Any, by_token: Any, ahead: Place | None) -> None:
+    """The stream of an id that cannot be resumed gets a reset at the current seq and continues from there."""
     await changes("customers", 1)
     caller = await by_token("customers:read")
     seq = (await changes("customers", 1)).seq
@@ -249,10 +251,10 @@ async def test_streams_end_with_the_credential(access: Any, listening: Any, how:
             assert not await other.ended(0.3)
 
 
-async def test_rights_are_decided_anew_for_every_delivery(
+async def test_rights_are_decided_again_for_every_delivery(
     access: Any, listening: Any, changes: Any, by_token: Any
 ) -> None:
-    """A push that takes a module away silences its records at once; who may hear of nothing more is let go."""
+    """A push that removes a module stops its events; the stream of a caller with no rights left ends."""
     async with (
         listening(await by_token("customers:read", "tasks:read")) as both,
         listening(await by_token("customers:read")) as only,
@@ -279,28 +281,28 @@ async def test_shutdown_ends_every_stream(feeds: Feeds, listening: Any, by_token
 
 
 class Lagging:
-    """Workspaces of a store that is far away: what was read arrives when the test lets it."""
+    """Views of a slow store: a read returns when the test lets it."""
 
     def __init__(self, views: Any) -> None:
         self._views = views
-        self.held: list[asyncio.Event] = []
+        self.pending: list[asyncio.Event] = []
 
     async def of(self, tenant: str) -> Any:
         return await self._views.of(tenant)
 
     async def with_view(self, tenant: str) -> Any:
-        told = await self._views.with_view(tenant)
-        if self.held:
-            await self.held.pop(0).wait()
-        return told
+        result = await self._views.with_view(tenant)
+        if self.pending:
+            await self.pending.pop(0).wait()
+        return result
 
 
 async def test_nothing_is_lost_while_a_stream_opens(access: Any, changes: Any, by_token: Any) -> None:
-    """What is committed after a stream's look at the store is told, also where another stream set the pump going."""
+    """A commit after a stream has read its view is delivered, also if another stream started the pump."""
     caller, views = await by_token("customers:read"), Lagging(access.views)
     made = Feeds(access.backend, views, access.callers, asyncio.Event())  # type: ignore[arg-type]
     arrives = asyncio.Event()
-    views.held = [arrives]
+    views.pending = [arrives]
     async with (
         aclosing(made.listen("north", caller, None)) as slow,
         aclosing(made.listen("north", caller, None)) as quick,
@@ -366,7 +368,7 @@ async def test_a_reader_that_falls_behind_is_let_go(
 async def test_silence_is_broken_by_heartbeats(
     feeds: Feeds, by_token: Any, monkeypatch: pytest.MonkeyPatch, changes: Any
 ) -> None:
-    """A stream that has nothing to tell sends comments, also while others hear of much."""
+    """A stream without events sends comments, also while other streams get many events."""
     monkeypatch.setattr(feeds_module, "HEARTBEAT", 0.3)
     async with aclosing(feeds.listen("north", await by_token("customers:read"), None)) as frames:
         await anext(frames)

@@ -46,7 +46,7 @@ async def test_each_text_is_good_for_one_purpose(access: Any) -> None:
 
 
 async def test_refreshing_rotates_and_a_reuse_ends_the_family(access: Any) -> None:
-    """Each refresh token works once; the second use is told as such and takes everything of the sign-in with it."""
+    """Each refresh token works once; the second use is refused as reuse and ends the session."""
     session = await access.sessions.open("north", await access.user(), "api")
     first = access.sessions.grant("north", session)
     second = await access.sessions.refresh("north", first.refresh_token)
@@ -109,7 +109,7 @@ async def test_what_ends_a_sign_in_ends_all_its_texts(access: Any, how: str) -> 
 
 
 async def test_a_token_is_still_a_caller_until_it_ends(access: Any) -> None:
-    """An open connection of an API token is told apart from one whose token was revoked."""
+    """A caller of an API token stays valid until the token is revoked."""
     text, token = await access.tokens.create("north", scopes=["sync:read"], by=None)
     caller = await access.callers.bearer("north", text)
     assert await access.callers.current("north", caller) == caller

@@ -36,20 +36,20 @@ async def refused(work: Any) -> str:
 
 
 async def test_a_right_password_opens_a_session(access: Any, signs_in: Any) -> None:
-    """The address counts whatever its case; the session stands for the user."""
+    """The address counts regardless of case; the session belongs to the user."""
     stored = await access.user()
     session = await signs_in("ADA@example.com")
     assert (await access.sessions.caller("north", session.id)).id == stored.user.id
 
 
 async def test_one_answer_for_all_that_is_wrong(access: Any, signs_in: Any) -> None:
-    """Wrong password, unknown user, disabled user, and one without a password yet are not told apart."""
+    """Wrong password, unknown user, disabled user, and one without a password get the same answer."""
     await access.user()
     await access.user("off@example.com", disabled=True)
     await access.users.create("north", {"email": "new@example.com", "role": "agent"}, None)
     said = {
         await refused(signs_in(password="wrong")),
-        await refused(signs_in("nobody@example.com")),
+        await refused(signs_in("unknown@example.com")),
         await refused(signs_in("off@example.com")),
         await refused(signs_in("new@example.com")),
         await refused(signs_in(password="")),
@@ -62,13 +62,13 @@ async def test_one_time_for_all_that_is_wrong(access: Any, signs_in: Any) -> Non
     """An unknown user costs what a wrong password does: one verification, against a hash of the same cost."""
     hasher = access.passwords._hasher = Recording(time_cost=2, memory_cost=64, parallelism=1)
     await access.user()
-    for email in ("ada@example.com", "nobody@example.com"):
+    for email in ("ada@example.com", "unknown@example.com"):
         await refused(signs_in(email, "wrong"))
     known, unknown = hasher.verified
     assert known == unknown == "$argon2id$v=19$m=64,t=2,p=1"
 
 
-async def test_an_account_is_throttled_wherever_the_attempts_come_from(access: Any, signs_in: Any) -> None:
+async def test_an_account_is_throttled_regardless_of_source(access: Any, signs_in: Any) -> None:
     """After ten failures even the right password waits, and is good again once enough time has passed."""
     await access.user()
     await access.user("bob@example.com")
@@ -83,11 +83,11 @@ async def test_an_account_is_throttled_wherever_the_attempts_come_from(access: A
 
 
 async def test_unknown_accounts_are_throttled_alike(signs_in: Any) -> None:
-    """The throttle does not tell which accounts there are."""
+    """The throttle does not reveal which accounts exist."""
     for _ in range(10):
-        await refused(signs_in("nobody@example.com"))
+        await refused(signs_in("unknown@example.com"))
     with pytest.raises(LoginThrottled):
-        await signs_in("NOBODY@example.com")
+        await signs_in("UNKNOWN@example.com")
 
 
 async def test_attempts_at_one_moment_do_not_slip_through(access: Any, signs_in: Any) -> None:
@@ -269,7 +269,7 @@ async def test_links_end_with_time_disabling_and_another_password(access: Any) -
         await access.signin.set_password_by_link("north", text, PASSWORD)
 
 
-async def test_nobody_gets_hold_of_a_super_admins_link(access: Any) -> None:
+async def test_only_super_admins_get_a_super_admins_link(access: Any) -> None:
     """An admin cannot have a link of a super admin shown, which would make them one; another super admin can."""
     ruler = await access.user("root@example.com", "super_admin")
     admin = await access.caller(await access.user(role="admin"))

@@ -41,7 +41,7 @@ async def refused(tokens: Tokens, text: str, tenant: str = "north") -> str:
 
 
 async def test_a_token_says_who_it_is_and_what_it_covers(make: Make) -> None:
-    """The text that was told once makes a caller with the token's name and scopes, in its own tenant."""
+    """The text that was shown once makes a caller with the token's name and scopes, in its own tenant."""
     tokens = make()
     text, token = await tokens.create("north", scopes=["customers:read", "sync:health"], by=None, name="ERP")
     caller = await tokens.caller("north", text)
@@ -81,7 +81,7 @@ async def test_a_revoked_token_stops_at_once_everywhere(make: Make) -> None:
 
 
 async def test_the_text_is_nowhere_in_the_store(make: Make, backend: StorageBackend, tmp_path: Path) -> None:
-    """Neither the documents nor the files of the tenant hold the text or its random part."""
+    """Neither the documents nor the files of the tenant contain the text or its random part."""
     text, _ = await make().create("north", scopes=["customers:read"], by=None)
     bodies = b"".join([one.body async for one in backend.documents("north", TOKENS)])
     random = text.removeprefix("crm_").rpartition(".")[0].encode()

@@ -19,8 +19,8 @@ async def faults(work: Any) -> dict[str, str]:
     return {finding.pointer: finding.code for finding in caught.value.errors}
 
 
-async def test_a_user_is_told_with_exactly_the_members_of_the_contract(access: Any) -> None:
-    """What the wire shows of a user holds neither password nor anything that is only kept."""
+async def test_the_wire_form_has_exactly_the_documented_members(access: Any) -> None:
+    """The wire form of a user contains neither the password nor any other stored-only member."""
     stored = await access.user(name="Ada")
     assert stored.to_wire() == {
         "id": stored.user.id,
@@ -36,9 +36,9 @@ async def test_a_user_is_told_with_exactly_the_members_of_the_contract(access: A
 
 
 async def test_every_fault_of_a_new_user_is_named_at_once(access: Any) -> None:
-    """Form, role, assignment, password and unknown members are all told, each at its place."""
+    """Form, role, assignment, password and unknown members are all reported, each with its pointer."""
     data = {
-        "email": "nobody",
+        "email": "no address",
         "role": "Agent of all",
         "assignment": ["customers.*", "customer.*", "*.export", "deals.fly", "*"],
         "password": "short",
@@ -59,11 +59,11 @@ async def test_every_fault_of_a_new_user_is_named_at_once(access: Any) -> None:
 
 @pytest.mark.parametrize("data", [None, [], 5, "x", {}, {"email": 5, "role": {}}, {"email": "a@b.de", "role": None}])
 async def test_bodies_that_are_no_user_are_refused(access: Any, data: Any) -> None:
-    """Anything but an object with an address and a role is refused with findings, whatever its type."""
+    """Anything but an object with an address and a role is refused with findings, regardless of type."""
     assert await faults(access.users.create("north", data, None))
 
 
-async def test_an_address_is_there_once_whatever_its_case(access: Any) -> None:
+async def test_an_address_is_unique_regardless_of_case(access: Any) -> None:
     """A second user with the same address is refused, also when both come at one moment."""
     await access.user("Ada@Example.com")
     assert await faults(access.user("ada@example.COM")) == {"/email": "taken"}
@@ -124,7 +124,7 @@ async def test_only_a_super_admin_makes_or_changes_one(access: Any) -> None:
 
 
 async def test_the_last_super_admin_stays(access: Any) -> None:
-    """The last super admin who can sign in can be neither disabled nor given another role, by anybody."""
+    """The last super admin who can sign in can be neither disabled nor given another role, by any caller."""
     only = await access.user("root@example.com", "super_admin")
     await access.users.create("north", {"email": "invited@example.com", "role": "super_admin"}, None)
     await access.user("off@example.com", "super_admin", disabled=True)
@@ -155,7 +155,7 @@ async def test_limits_stop_creates_and_nothing_else(access: Any) -> None:
 
 
 async def test_what_a_role_or_pattern_became_stops_no_other_change(access: Any) -> None:
-    """A user whose role or assignment is not known any more can be renamed; giving such a role anew is refused."""
+    """A user whose role or assignment is no longer known can be renamed; giving such a role again is refused."""
     stored = await access.user(role="agent", assignment=["deals.*"])
     kept = {name: role for name, role in access.files.roles.roles.items() if name != "agent"}
     access.files.roles = type(access.files.roles)(kept, access.files.roles.core_keys)

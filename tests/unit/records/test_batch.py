@@ -18,7 +18,7 @@ async def run(world: World, data: Any, *, atomic: bool = False, caller: Any = TO
 
 
 async def test_a_batch_is_one_durable_unit(world: World) -> None:
-    """Created, changed and unchanged items stand in one commit, and each is told as an event."""
+    """Created, changed and unchanged items are in one commit, and each change is an event."""
     first = await world.create(name="A", external_id="x-1")
     await world.create(name="B", external_id="x-2")
     seq = (await world.backend.view("north", None)).seq
@@ -27,9 +27,9 @@ async def test_a_batch_is_one_durable_unit(world: World) -> None:
     assert [(result["status"], result["revision"]) for result in results] == [(200, 2), (200, 1), (201, 1)]
     assert results[0]["id"] == first["id"]
     assert (await world.backend.view("north", None)).seq == seq + 1
-    told = await world.backend.notices("north", seq)
-    assert told is not None
-    assert [read(each.notice.data)["id"] for each in told] == [results[0]["id"], results[2]["id"]]
+    stored = await world.backend.notices("north", seq)
+    assert stored is not None
+    assert [read(each.notice.data)["id"] for each in stored] == [results[0]["id"], results[2]["id"]]
 
 
 async def test_a_refused_item_stops_no_other(world: World) -> None:
@@ -69,8 +69,8 @@ async def test_an_empty_batch_has_no_results(world: World) -> None:
     assert (await world.backend.view("north", None)).seq == seq
 
 
-async def test_two_items_on_one_record_are_told(world: World) -> None:
-    """The second of them is refused: which of the two was to hold, nobody could say."""
+async def test_a_second_item_for_a_record_is_refused(world: World) -> None:
+    """Two items with one external id have no defined order, so the second is refused."""
     results = await run(world, {"items": [{"name": "A", "external_id": "x"}, {"name": "B", "external_id": "x"}]})
     assert [result["status"] for result in results] == [201, 422]
     assert results[1]["problem"]["errors"][0]["pointer"] == "/items/1/external_id"

@@ -67,7 +67,7 @@ async def test_an_empty_selection_is_a_head(world: World) -> None:
 
 
 async def test_lines_are_the_records(world: World) -> None:
-    """NDJSON holds each record as its detail shows it."""
+    """NDJSON contains each record as its detail shows it."""
     made = await world.create(name="Ada")
     pages = await world.records.reads.export(world.access(), {})
     text = b"".join([part async for part in as_ndjson(pages)])

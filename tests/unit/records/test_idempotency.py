@@ -24,7 +24,7 @@ async def create(world: World, data: Any, wanted: IdempotentRequest | None = Non
 
 
 def test_a_key_is_of_caller_path_and_text() -> None:
-    """Two requests are one only where all three agree; what was sent is told apart beside it."""
+    """Two requests share a claim only if all three agree; the digest identifies what was sent."""
     assert idempotent_request(None, TOKEN, PATH, b"") is None
     first = asked()
     assert asked().claim_key == first.claim_key
@@ -52,7 +52,7 @@ async def test_the_first_answer_is_given_again(world: World) -> None:
     assert len(await world.ids()) == 1
 
 
-async def test_an_answer_is_held_for_a_day(world: World) -> None:
+async def test_an_answer_is_stored_for_a_day(world: World) -> None:
     """After 24 hours the key is free again."""
     first = await create(world, {"name": "Ada"})
     world.clock.forward(hours=23, minutes=59)
@@ -75,10 +75,10 @@ async def test_a_refusal_of_the_record_is_an_answer_too(world: World) -> None:
 
 async def test_a_failure_of_ours_is_not_kept(world: World) -> None:
     """After a 5xx the same request may come again and is done."""
-    hold = world.backend.commit
+    commit = world.backend.commit
 
     async def failing(*_: Any) -> Any:
-        world.backend.commit = hold  # type: ignore[method-assign]  # once
+        world.backend.commit = commit  # type: ignore[method-assign]  # once
         raise StorageUnavailable("No.")
 
     world.backend.commit = failing  # type: ignore[method-assign]  # the disk fails once
@@ -88,7 +88,7 @@ async def test_a_failure_of_ours_is_not_kept(world: World) -> None:
 
 
 async def test_a_repeat_waits_for_the_first(world: World) -> None:
-    """Twenty at once: one is done, nineteen hear of it; nobody's place in the queue is left behind."""
+    """Of twenty at the same time one is done and nineteen get its answer; no lock is left behind."""
     answers = await asyncio.gather(*(create(world, {"name": "Ada"}) for _ in range(20)))
     assert len({answer.body for answer in answers}) == 1
     assert sum(answer.replayed for answer in answers) == 19
@@ -111,14 +111,14 @@ async def test_another_process_that_was_first_is_heard(world: World) -> None:
 
 async def test_a_first_request_that_gave_up_still_counts(world: World) -> None:
     """A client that went away while its record was on the way to the disk gets that record when it comes back."""
-    hold, begun = world.backend.commit, asyncio.Event()
+    commit, begun = world.backend.commit, asyncio.Event()
 
     async def watched(tenant: str, unit: Any) -> Any:
-        world.backend.commit = hold  # type: ignore[method-assign]  # once
+        world.backend.commit = commit  # type: ignore[method-assign]  # once
         begun.set()
-        return await hold(tenant, unit)
+        return await commit(tenant, unit)
 
-    world.backend.commit = watched  # type: ignore[method-assign]  # tells when the unit is on its way
+    world.backend.commit = watched  # type: ignore[method-assign]  # signals when the commit has begun
     first = asyncio.create_task(create(world, {"name": "Ada"}))
     await begun.wait()
     first.cancel()

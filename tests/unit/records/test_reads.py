@@ -37,7 +37,7 @@ async def names(world: World, **parameters: str) -> list[str]:
         ({"tags": "vip"}, NAMES[:3]),
         ({"tags": "vip", "status": "active"}, ["ada"]),
         ({"owner": ""}, NAMES),
-        ({"owner": "nobody"}, []),
+        ({"owner": "no one"}, []),
         ({"email": "c3@example.com"}, ["Grace Hopper"]),
         ({"q": "ADA"}, ["ada", "Ada Lovelace"]),
         ({"q": "love ada"}, ["Ada Lovelace"]),
@@ -86,7 +86,7 @@ async def test_total_counts_the_selection(world: World) -> None:
     assert (await world.list(limit="1", status="lead", total="true"))["total"] == 3
 
 
-async def test_a_page_that_holds_the_rest_is_the_last(world: World) -> None:
+async def test_a_page_with_the_rest_is_the_last(world: World) -> None:
     """No cursor leads to an empty page."""
     await five(world)
     assert (await world.list(limit="5"))["next_cursor"] is None
@@ -95,7 +95,7 @@ async def test_a_page_that_holds_the_rest_is_the_last(world: World) -> None:
 
 @pytest.mark.parametrize("sort", ["name", "-name", "status", "-status", "created_at", "-updated_at"])
 async def test_paging_while_others_write_neither_skips_nor_repeats(world: World, sort: str) -> None:
-    """What was there throughout with an unchanged sort value is seen exactly once, whatever comes and moves."""
+    """A record that stays with an unchanged sort value is seen exactly once, whichever others come and move."""
     chance = random.Random(sort)
     steady = [(await world.create(name=f"s{n:02}", status=chance.choice(["lead", "active"])))["id"] for n in range(20)]
     moving = [(await world.create(name=f"m{n:02}"))["id"] for n in range(15)]
@@ -130,15 +130,15 @@ async def test_a_cursor_outlives_a_new_secret_key(world: World) -> None:
         await names(world, cursor=cursor)
 
 
-async def test_a_read_that_a_push_overtook_is_decided_anew(world: World) -> None:
+async def test_a_read_that_a_push_overtook_is_decided_again(world: World) -> None:
     """Rows that are newer than the view of the guard are not handed out on its word."""
     made = await world.create()
-    hold = world.backend.get
+    get = world.backend.get
 
     async def overtaken(*place: str) -> Any:
-        world.backend.get = hold  # type: ignore[method-assign]  # once
+        world.backend.get = get  # type: ignore[method-assign]  # once
         await world.features({**EVERYTHING, "overrides": {"customers.view": False}})
-        return await hold(*place)
+        return await get(*place)
 
     world.backend.get = overtaken  # type: ignore[method-assign]  # the push comes between decision and read
     with pytest.raises(ModuleUnavailable):

@@ -18,7 +18,7 @@ from crm_core.records.search_words import folded, index_words
     ],
 )
 def test_words_are_cut_and_folded(text: str, words: tuple[str, ...]) -> None:
-    """Case and accents go, everything that is no letter or digit separates."""
+    """Case and accents are removed; punctuation and spaces separate words."""
     assert folded(text) == words
 
 
@@ -29,5 +29,5 @@ def test_a_telephone_number_is_found_by_its_digits_too() -> None:
 
 
 def test_a_word_stands_once() -> None:
-    """A word that several members hold is kept once, and what is unset holds none."""
+    """A word in several members is indexed once, and unset members have none."""
     assert index_words(["Ada", None, "ada@ada.example", ""]) == ("ada", "example")

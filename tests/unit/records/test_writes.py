@@ -34,7 +34,7 @@ async def put(world: World, external_id: str, data: Any, if_match: str | None = 
     return written.status, read(written.body)
 
 
-async def test_a_new_record_holds_all_its_members(world: World) -> None:
+async def test_a_new_record_has_all_its_members(world: World) -> None:
     """Unset is null, a list is empty, an object is empty; the core's members are filled in."""
     made = await world.create(name="Ada", address={"city": "London"})
     assert list(made) == [
@@ -49,7 +49,7 @@ async def test_a_new_record_holds_all_its_members(world: World) -> None:
     assert made["revision"] == 1
 
 
-async def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
+async def test_all_errors_are_reported_together(world: World) -> None:
     """Types, forms, unknown and read-only members and dangling references come in one answer."""
     with pytest.raises(InvalidRecord) as refused:
         await world.create(
@@ -76,7 +76,7 @@ async def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
     }
 
 
-async def test_what_a_record_type_checks_itself_is_told_too(world: World) -> None:
+async def test_findings_of_the_record_type_are_reported_too(world: World) -> None:
     """A currency of the right form that there is none of is refused by the plugin's own check."""
     customer = await world.create()
     with pytest.raises(InvalidRecord) as refused:
@@ -124,7 +124,7 @@ async def test_a_required_member_cannot_be_unset(world: World) -> None:
 
 
 async def test_an_update_that_changes_nothing_writes_nothing(world: World) -> None:
-    """The revision stays, and no event is told."""
+    """The revision stays, and there is no event."""
     made = await world.create(email="a@b.example")
     seq = (await world.backend.view("north", None)).seq
     assert await update(world, made["id"], {"email": "a@b.example"}) == made
@@ -149,7 +149,7 @@ async def test_updated_at_never_goes_back(world: World) -> None:
 
 @pytest.mark.parametrize("matching", ["{}", "*", '"other", {}'])
 async def test_if_match_lets_the_current_revision_through(world: World, matching: str) -> None:
-    """The current tag, any tag, and a list that holds the current one match."""
+    """The current tag, any tag, and a list with the current one match."""
     written = await world.records.writes.create(world.access(), {"name": "Ada"}, None)
     tag = etag(written.revision, written.body)
     assert (await update(world, written.id, {"name": "B"}, matching.format(tag)))["revision"] == 2
@@ -250,14 +250,14 @@ async def test_who_may_not_write_is_refused_before_the_record_is_looked_at(world
     assert (await world.list())["items"] == []
 
 
-async def test_a_write_that_a_push_overtook_is_decided_anew(world: World) -> None:
+async def test_a_write_that_a_push_overtook_is_decided_again(world: World) -> None:
     """A create under way while a push takes the module away is refused, not let in by the older view."""
-    hold = world.backend.commit
+    commit = world.backend.commit
 
     async def overtaken(tenant: str, unit: Any) -> Any:
-        world.backend.commit = hold  # type: ignore[method-assign]  # once
+        world.backend.commit = commit  # type: ignore[method-assign]  # once
         await world.features({**EVERYTHING, "overrides": {"customers.view": False}})
-        return await hold(tenant, unit)
+        return await commit(tenant, unit)
 
     world.backend.commit = overtaken  # type: ignore[method-assign]  # the push comes between decision and commit
     with pytest.raises(ModuleUnavailable):
@@ -265,16 +265,16 @@ async def test_a_write_that_a_push_overtook_is_decided_anew(world: World) -> Non
     assert await world.backend.count("north", "records:customers") == 0
 
 
-async def test_each_change_is_told_to_event_streams(world: World) -> None:
+async def test_each_change_is_an_event(world: World) -> None:
     """A notice names type, id and revision, in the unit that made the change."""
     seq = (await world.backend.view("north", None)).seq
     made = await world.create()
     await update(world, made["id"], {"name": "B"})
-    told = await world.backend.notices("north", seq)
-    assert told is not None
-    assert [(each.notice.event, each.notice.subject) for each in told] == [("record.changed", "customers")] * 2
+    stored = await world.backend.notices("north", seq)
+    assert stored is not None
+    assert [(each.notice.event, each.notice.subject) for each in stored] == [("record.changed", "customers")] * 2
     expected = {"type": "customers", "id": made["id"]}
-    assert [read(each.notice.data) for each in told] == [{**expected, "revision": 1}, {**expected, "revision": 2}]
+    assert [read(each.notice.data) for each in stored] == [{**expected, "revision": 1}, {**expected, "revision": 2}]
 
 
 async def test_a_record_is_one_durable_unit(world: World) -> None:

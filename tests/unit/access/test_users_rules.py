@@ -30,7 +30,7 @@ async def staffed(access: Any) -> None:
 async def changed(
     access: Any, random: Random, people: list[StoredUser]
 ) -> tuple[Caller | None, StoredUser, StoredUser | CrmError]:
-    """Somebody (None: the operator) changes somebody: who, the user before and the outcome."""
+    """A random caller (None: the operator) changes a random user: caller, user before and outcome."""
     by = random.choice([None, *(one.caller("s") for one in people)])
     before, patch = random.choice(people), {}
     if random.random() < 0.5:
@@ -46,8 +46,8 @@ async def changed(
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_nobody_reaches_above_themselves(access: Any, seed: int) -> None:
-    """Under random changes nobody but a super admin or the operator makes, changes or becomes a super admin."""
+async def test_no_caller_reaches_above_themselves(access: Any, seed: int) -> None:
+    """Under random changes only super admins and the operator make or change super admins, and no one becomes one."""
     random = Random(seed)
     await staffed(access)
     refused = 0
@@ -61,7 +61,7 @@ async def test_nobody_reaches_above_themselves(access: Any, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_somebody_who_can_rule_is_always_left(access: Any, seed: int) -> None:
+async def test_an_active_super_admin_is_always_left(access: Any, seed: int) -> None:
     """Under random changes, six at a time, a super admin who can sign in is left and addresses stay unique."""
     random = Random(seed)
     await staffed(access)
