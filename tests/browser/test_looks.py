@@ -151,7 +151,7 @@ def test_states_of_pages(sit: Sit, api: Api, box: Box, filled: dict[str, str]) -
     desk = sit(reduced_motion="reduce")
     page = desk.page
     desk.go("/customers/new")
-    page.get_by_label("E-mail").fill("no address")
+    page.get_by_label("Email").fill("no address")
     page.get_by_role("button", name="Create customer").click()
     page.get_by_text(re.compile("Check . fields")).wait_for()
     wrong = desk.serious()

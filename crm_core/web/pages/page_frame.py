@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crm_core.model.modules import ModuleState
-from crm_core.web.pages.layout.frame import Confirmation, Frame, MenuGroup, MenuItem, Self, Shell, icon_of, scheme_of
+from crm_core.web.pages.layout.frame import (
+    Confirmation,
+    Frame,
+    MenuGroup,
+    MenuItem,
+    MenuUser,
+    Shell,
+    icon_of,
+    scheme_of,
+)
 from crm_core.web.pages.layout.parts import PageNotice
 from crm_core.web.pages.page_context import PageContext
 
@@ -14,56 +23,50 @@ async def frame_of(context: PageContext, current: str, confirmation: Confirmatio
     """The frame of a signed-in user's page."""
     services, branding, caller, scheme = context.services, context.branding, context.caller, scheme_of(context.branding)
     assert caller.session is not None
-    keys = context.keys
-    shown = [state for state in context.workspace.modules.states.values() if _is_shown(state, keys)]
-    types, tenant = services.registry.record_types, context.tenant
-    names = [state.module.name for state in shown]
-    counts = tuple([await services.records.count(tenant, name) for name in names if name in types])
+    modules = [(state, await _count(context, state.module.name)) for state in _visible(context)]
+    counts = tuple(count for _, count in modules)
     key = (caller.role, caller.assignment, caller.name, current, scheme, counts)
     return Frame(
         root=context.root,
         brand=branding.brand,
         theme=branding.theme,
         scheme=scheme,
-        csrf=services.sessions.csrf_token(tenant, caller.session),
+        csrf=services.sessions.csrf_token(context.tenant, caller.session),
         stream=f"{context.root}/api/v1/events",
-        modules=tuple(names),
+        modules=tuple(state.module.name for state, _ in modules),
         shell=context.site.fragments.get(
-            context.workspace, Shell, key, lambda: _shell(context, shown, counts, current=current, scheme=scheme)
+            context.workspace, Shell, key, lambda: _shell(context, _menu(context, modules), current, scheme)
         ),
         notices=tuple(_notices(context)),
         confirmation=confirmation,
     )
 
 
-def _shell(
-    context: PageContext, shown: list[ModuleState], counts: tuple[int, ...], *, current: str, scheme: str
-) -> Shell:
-    role, macros, brand = (
-        context.workspace.roles.get(context.caller.role),
-        context.site.renderer.shell,
-        context.branding.brand,
-    )
-    user = Self(context.caller.name, role.title if role else "No role")
-    menu = _menu(context, shown, counts)
-    return Shell(
-        side=macros.side(context.root, brand, scheme, menu, current, user),
-        top=macros.top(brand, scheme),
-        foot=macros.foot(brand),
-    )
+def _shell(context: PageContext, menu: tuple[MenuGroup, ...], current: str, scheme: str) -> Shell:
+    role, brand = context.workspace.roles.get(context.caller.role), context.branding.brand
+    user, macros = MenuUser(context.caller.name, role.title if role else "No role"), context.site.renderer.shell
+    side = macros.side(context.root, brand, scheme, menu, current, user)
+    return Shell(side=side, top=macros.top(brand, scheme), foot=macros.foot(brand))
 
 
-def _is_shown(state: ModuleState, keys: frozenset[str]) -> bool:
-    return state.reason is None and f"{state.module.name}.view" in keys
+def _visible(context: PageContext) -> Iterator[ModuleState]:
+    keys = context.keys
+    for state in context.workspace.modules.states.values():
+        if state.reason is None and f"{state.module.name}.view" in keys:
+            yield state
 
 
-def _menu(context: PageContext, shown: list[ModuleState], counts: tuple[int, ...]) -> tuple[MenuGroup, ...]:
-    root, keys, types = context.root, context.keys, context.services.registry.record_types
-    modules, numbers = [MenuItem("dashboard", "Dashboard", f"{root}/", "home")], iter(counts)
-    for state in shown:
-        name = state.module.name
-        count = context.formats.number(next(numbers)) if name in types else None
-        modules.append(MenuItem(name, state.title, f"{root}/{name}", icon_of(state), count))
+async def _count(context: PageContext, module: str) -> int | None:
+    records = context.services.records
+    return await records.count(context.tenant, module) if module in records.shapes else None
+
+
+def _menu(context: PageContext, shown: list[tuple[ModuleState, int | None]]) -> tuple[MenuGroup, ...]:
+    root, keys = context.root, context.keys
+    modules = [MenuItem("dashboard", "Dashboard", f"{root}/", "home")]
+    for state, count in shown:
+        number = None if count is None else context.formats.number(count)
+        modules.append(MenuItem(state.module.name, state.title, f"{root}/{state.module.name}", icon_of(state), number))
     admin = [
         MenuItem(name, title, f"{root}/{name}", icon)
         for name, title, icon, key in (
@@ -88,14 +91,14 @@ def _notices(context: PageContext) -> Iterator[PageNotice]:
         return
     ends = context.formats.moment(subscription.ends_at)
     until = f" on {ends.short}" if ends else ""
-    href, link = f"{context.root}/subscription", "Subscription"
     if subscription.state == "trial":
+        tone, icon, title = "info", "info", "This is a trial."
         text = f"It ends{until}." if ends else "Your platform operator can say when it ends."
-        yield PageNotice(tone="info", icon="info", title="This is a trial.", text=text, href=href, link=link)
     elif subscription.state == "past_due":
+        tone, icon, title = "warn", "clock", "A payment is due."
         text = f"Without it, the workspace may be suspended{until}."
-        yield PageNotice(tone="warn", icon="clock", title="A payment is due.", text=text, href=href, link=link)
     else:
+        tone, icon, title = "bad", "pause", "Your subscription is suspended."
         text = "You can read records but not change them. Your platform operator can lift this."
-        title = "Your subscription is suspended."
-        yield PageNotice(tone="bad", icon="pause", title=title, text=text, href=href, link=link)
+    href = f"{context.root}/subscription"
+    yield PageNotice(tone=tone, icon=icon, title=title, text=text, href=href, link="Subscription")

@@ -67,7 +67,7 @@ class MenuGroup(msgspec.Struct, frozen=True):
     items: tuple[MenuItem, ...]
 
 
-class Self(msgspec.Struct, frozen=True):
+class MenuUser(msgspec.Struct, frozen=True):
     """The user, as the menu shows it."""
 
     name: str
