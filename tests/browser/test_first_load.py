@@ -97,7 +97,7 @@ def test_the_users_own_scheme_is_there_at_the_first_paint(sit: Sit) -> None:
     expect(desk.page.locator("html")).to_have_attribute("data-scheme", "dark")
     assert 'data-scheme="dark"' in desk.go("/").text()
     desk.go("/account")
-    desk.page.get_by_role("button", name="Like the system").click()
+    desk.page.get_by_role("button", name="Same as system").click()
     assert "data-scheme" not in desk.go("/").text()
 
 

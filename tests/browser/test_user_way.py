@@ -23,7 +23,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     page.fill("#password", "not this one")
     desk.expected.add(401)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("do not match")
+    expect(page.get_by_role("alert")).to_contain_text("The email address or the password is wrong.")
     assert page.input_value("#email") == People.agent.email
     page.fill("#password", "seven sailing boats")
     page.get_by_role("button", name="Sign in").click()
