@@ -23,7 +23,7 @@ from crm_core.records.guarded_store import (
 )
 from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
 from crm_core.records.shape import EXTERNAL_ID
-from crm_core.records.writing import DONE, RecordWrite, Writes, unchanged
+from crm_core.records.writing import DONE, RecordWrite, Writes
 from crm_core.workspace import Workspace, require
 
 MAX_ITEMS = 500
@@ -110,11 +110,7 @@ class Batches:
             document = read.document
         action = "create" if document is None else "update"
         require(workspace, access.caller, f"{access.shape.name}.{action}", writes=True)
-        if document is None:
-            return self._writes.creation(access, await self._store.validate(access, item))
-        stored = access.shape.parse(document.body)
-        content = await self._store.validate(access, item, stored.writable)
-        return self._writes.change(access, content, stored) or unchanged(document)
+        return await self._writes.creation_or_change(access, item, document)
 
     async def _commit(
         self,

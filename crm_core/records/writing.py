@@ -119,19 +119,22 @@ class Writes:
             action = "create" if read.document is None else "update"
             await self._store.authorize(access, action, writes=True)
             require_match(if_match, read.document)
-            write = await self._planned_put(access, _named(data, external_id), read.document)
-            if write is None:
-                assert read.document is not None
-                return unchanged(read.document)
+            write = await self.creation_or_change(access, _named(data, external_id), read.document)
+            if isinstance(write, WriteResult):
+                return write
             if await self._commit(access, workspace, write) is None:
                 return write.written
         raise busy()
 
-    async def _planned_put(self, access: RecordAccess, data: Any, found: Document | None) -> RecordWrite | None:
+    async def creation_or_change(
+        self, access: RecordAccess, data: Any, found: Document | None
+    ) -> RecordWrite | WriteResult:
+        """The write that an upsert needs, or its result if nothing would change. Raises InvalidRecord."""
         if found is None:
             return self.creation(access, await self._store.validate(access, data))
         stored = access.shape.parse(found.body)
-        return self.change(access, await self._store.validate(access, data, stored.writable), stored)
+        content = await self._store.validate(access, data, stored.writable)
+        return self.change(access, content, stored) or unchanged(found)
 
     def creation(self, access: RecordAccess, content: Content) -> RecordWrite:
         """The write that creates a record."""
