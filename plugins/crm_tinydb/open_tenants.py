@@ -7,11 +7,11 @@ import gc
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.model.log import LogEntry
 from crm_core.plugin.query import StoreState
+from crm_core.plugin.storage import StorageContext
 from crm_tinydb.backup import discard, fresh_name, move
 from crm_tinydb.disk import Disk
 from crm_tinydb.folding import fold
@@ -19,7 +19,7 @@ from crm_tinydb.formats import NewerStore, newer_files, newer_identities
 from crm_tinydb.framing import Damaged
 from crm_tinydb.opening import MARKER, open_tenant
 from crm_tinydb.tenant import FOLD_AT, Tenant
-from crm_tinydb.workers import Workers
+from crm_tinydb.workers import ThreadFactory, Workers
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 APPENDERS = 4  # tenants that can sync at the same time
@@ -33,10 +33,11 @@ _GONE = "The tenant's folder is gone: put it back, or restore a backup (crm tena
 class OpenTenants:
     """All tenants of a folder, and those that are open."""
 
-    def __init__(self, disk: Disk, tenants_dir: Path, limit: int, max_unverified: int, keep_days: int) -> None:
-        self.disk, self.tenants_dir = disk, tenants_dir
+    def __init__(self, disk: Disk, context: StorageContext, limit: int, thread: ThreadFactory) -> None:
+        self.disk, self.tenants_dir = disk, context.tenants_dir
         self.names: set[str] = set()
-        self._limit, self._max_unverified, self._keep_days = limit, max_unverified, keep_days
+        self._limit = limit
+        self._max_unverified, self._keep_days = context.log_max_unverified, context.log_keep_days
         self._open: OrderedDict[str, Tenant] = OrderedDict()
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._awaited: Counter[str] = Counter()
@@ -46,8 +47,8 @@ class OpenTenants:
         self._newer: set[str] = set()  # tenants last seen with a file of a newer format
         self._early_attempts: dict[str, dict[str, LogEntry]] = {}  # attempts on tenants that are not open
         self._flusher: asyncio.Task[None] | None = None
-        self._workers = Workers(WORKERS, "crm-tinydb")
-        self._appenders = Workers(APPENDERS, "crm-tinydb-append")
+        self._workers = Workers(WORKERS, "crm-tinydb", thread)
+        self._appenders = Workers(APPENDERS, "crm-tinydb-append", thread)
 
     async def scan(self) -> None:
         """Find the tenants, and remove leftovers of interrupted creations. Raises OSError."""

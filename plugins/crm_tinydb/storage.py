@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from crm_core.errors import SetupError, StorageUnavailable
@@ -42,6 +43,7 @@ from crm_tinydb.opening import journals
 from crm_tinydb.paging import page, paged
 from crm_tinydb.segments import Segment
 from crm_tinydb.tenant import Tenant
+from crm_tinydb.workers import ThreadFactory
 
 SECTIONS = "sections"
 _NEWER = "start the version that wrote it, or restore a backup of this one"
@@ -54,8 +56,9 @@ class TinyDBBackend(StorageBackend):
     NAME = "tinydb"
     EXCLUSIVE = True
 
-    def __init__(self, disk: Disk | None = None) -> None:
+    def __init__(self, disk: Disk | None = None, thread: ThreadFactory = Thread) -> None:
         self._disk: Disk = disk or RealDisk()
+        self._thread = thread
         self._open_tenants: OpenTenants | None = None
         self._keep_days = 0
 
@@ -74,12 +77,11 @@ class TinyDBBackend(StorageBackend):
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise SetupError(["storage: max_open must be a whole number, 1 or more"])
         self._keep_days = context.log_keep_days
-        open_tenants = OpenTenants(
-            self._disk, context.tenants_dir, limit, context.log_max_unverified, context.log_keep_days
-        )
+        open_tenants = OpenTenants(self._disk, context, limit, self._thread)
         try:
             await open_tenants.scan()
         except OSError as error:
+            await open_tenants.close()
             raise SetupError([f"{context.tenants_dir} cannot be used: {error.strerror}"]) from None
         self._open_tenants = open_tenants
 

@@ -7,6 +7,7 @@ its sync.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -16,19 +17,25 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 Callback = Callable[[Any, Exception | None], None]  # the result of the work, or its exception
+ThreadFactory = Callable[..., Thread]
 
 
 class Workers:
-    """Up to ``limit`` threads, started as they are needed. All methods run on the loop."""
+    """``limit`` threads, started at once: later the system may have none left. All methods run on the loop.
 
-    def __init__(self, limit: int, name: str) -> None:
-        self._limit, self._name = limit, name
+    A thread that cannot start is tried again with later work. Without any thread, work fails with OSError (EAGAIN).
+    """
+
+    def __init__(self, limit: int, name: str, thread: ThreadFactory = Thread) -> None:
+        self._limit, self._name, self._thread = limit, name, thread
         self._loop = asyncio.get_running_loop()
         self._threads: list[Thread] = []
         self._pending = 0
         self._jobs: SimpleQueue[tuple[Callable[[], Any], Callback] | None] = SimpleQueue()
         self._done: deque[tuple[Callback, Any, Exception | None]] = deque()
         self._notified = False  # whether the loop will call _settle
+        while len(self._threads) < limit and self._start_thread():
+            pass
 
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Do work in a thread; the future has its result or exception."""
@@ -40,10 +47,21 @@ class Workers:
         """Do work in a thread, then call ``then`` on the loop."""
         self._pending += 1
         if self._pending > len(self._threads) < self._limit:
-            thread = Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
+            self._start_thread()
+        if self._threads:
+            self._jobs.put((work, then))
+        else:
+            self._done.append((then, None, OSError(errno.EAGAIN, "the system has no thread left")))
+            self._loop.call_soon(self._settle)
+
+    def _start_thread(self) -> bool:
+        thread = self._thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
+        try:
             thread.start()
-        self._jobs.put((work, then))
+        except RuntimeError:  # clone failed with EAGAIN
+            return False
+        self._threads.append(thread)
+        return True
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
