@@ -16,7 +16,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from msgspec import Meta
 
-from crm_core.errors import LoginThrottled
+from crm_core.errors import LoginThrottled, StorageUnavailable
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Passwords:
         self._pending = 0
 
     async def hash(self, password: str) -> str:
-        """The hash to store. Raises LoginThrottled if the queue is full."""
+        """The hash to store. Raises LoginThrottled if the queue is full, StorageUnavailable without a thread."""
         return await self._run(lambda: self._hasher.hash(_bytes(password)))
 
     async def verify(self, stored: str | None, password: str) -> bool:
@@ -67,9 +67,13 @@ class Passwords:
     async def _run(self, work: Callable[[], T]) -> T:
         if self._pending >= _THREADS + _MAX_WAITING:
             raise LoginThrottled("Too many people are signing in right now. Try again in a second.", retry_after=1)
+        try:
+            result = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except RuntimeError:  # clone failed with EAGAIN; the next call tries to start a thread again
+            raise StorageUnavailable("The server has too few threads right now. Try again.", retry_after=5) from None
         self._pending += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await result
         finally:
             self._pending -= 1
 

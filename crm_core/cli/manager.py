@@ -30,7 +30,7 @@ def _run(config: Path) -> None:
     from crm_core.cli.log_lines import set_up_logging
     from crm_core.errors import SetupError
     from crm_core.model.ids import Ids
-    from crm_core.server.serve import run
+    from crm_core.server.process import EXIT_SECONDS, run
 
     try:
         from crm_core.manager.run import manage
@@ -43,7 +43,7 @@ def _run(config: Path) -> None:
         click.echo(f"crm manager serves {address} (pid {os.getpid()})")
 
     set_up_logging()
-    run(manage(config / _FILE, ready=ready, now=_now, new_request_id=Ids(_now).new))
+    run(manage(config / _FILE, ready=ready, now=_now, new_request_id=Ids(_now).new, exit_seconds=EXIT_SECONDS))
 
 
 def _now() -> datetime:

@@ -24,7 +24,7 @@ def command(config: Path) -> None:
     once; edits of them are picked up within two seconds anyway.
     """
     with without_collector():
-        from crm_core.server.serve import run
+        from crm_core.server.process import run
 
     set_up_logging()
     run(_serve(config))
@@ -36,6 +36,7 @@ async def _serve(config: Path) -> None:
         from crm_core.compose import application, clock, compose, open_backend
         from crm_core.control.lock import FolderLock
         from crm_core.control.server import ControlServer
+        from crm_core.server.process import EXIT_SECONDS
         from crm_core.server.serve import serve
         from crm_core.settings.installation import install, watched
 
@@ -82,6 +83,7 @@ async def _serve(config: Path) -> None:
             on_stop=services.stop.set,
             on_hangup=configuration.hurry,
             new_request_id=services.ids.new,
+            exit_seconds=EXIT_SECONDS,
         )
 
 

@@ -22,10 +22,11 @@ async def manage(
     new_request_id: Callable[[], str],
     timeouts: Timeouts | None = None,
     deadlines: Deadlines | None = None,
+    exit_seconds: float | None = None,
 ) -> None:
     """Serve the instances of a file (instances.yaml) until SIGTERM or SIGINT, then finish requests in progress.
 
-    ``ready`` gets the address once requests are accepted. Needs the main thread.
+    ``ready`` gets the address once requests are accepted, ``exit_seconds`` is as in ``serve``. Needs the main thread.
 
     Raises: SetupError if the file does not load or the address cannot be used.
     """
@@ -37,6 +38,7 @@ async def manage(
         listen=str(roster.settings.listen),
         ready=ready,
         deadlines=deadlines,
+        exit_seconds=exit_seconds,
         on_stop=relay.end_streams,
         on_hangup=roster.reload,
         new_request_id=new_request_id,

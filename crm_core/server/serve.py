@@ -8,12 +8,11 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import uvloop
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -23,15 +22,10 @@ from crm_core.server.cycle import log
 from crm_core.server.lifespan import Lifespan
 from crm_core.server.limits import ConnectionLimit, Deadlines, connections_for, raise_open_files
 from crm_core.server.listen import Listener, bound
+from crm_core.server.process import exit_within
 
-T = TypeVar("T")
 _POLL_SECONDS: Final = 0.05
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that awaits ``serve`` on a uvloop event loop."""
-    return uvloop.run(main)
 
 
 def _random_id() -> str:
@@ -44,6 +38,7 @@ async def serve(
     listen: str,
     ready: Callable[[str], None],
     drain_seconds: float = 20.0,
+    exit_seconds: float | None = None,
     deadlines: Deadlines | None = None,
     max_connections: int | None = None,
     on_stop: Callable[[], None] | None = None,
@@ -56,11 +51,12 @@ async def serve(
     once requests are accepted. The signal closes the listener and calls ``on_stop`` (to end event streams, which would
     delay the drain); requests in progress have ``drain_seconds`` to finish, then the application's lifespan ends. A
     second signal ends the wait. ``on_hangup`` is called at SIGHUP, which is ignored without it. Needs the main thread.
+    With ``exit_seconds`` the process ends that long after the signal, regardless of what has not returned.
     ``max_connections`` is half the number of files that the process may open, unless given.
 
     Raises: SetupError if the address cannot be used or the application does not start.
     """
-    stop = _Stop()
+    stop = _Stop(exit_seconds)
     listener = bound(listen)
     lifespan = Lifespan(app)
     state = ServerState()
@@ -94,13 +90,16 @@ async def serve(
 class _Stop:
     """The request to stop; a second one is immediate."""
 
-    def __init__(self) -> None:
+    def __init__(self, exit_seconds: float | None) -> None:
         self.requested = asyncio.Event()
         self.immediate = False
+        self._exit_seconds = exit_seconds
 
     def request(self) -> None:
         self.immediate = self.requested.is_set()
         self.requested.set()
+        if self._exit_seconds is not None and not self.immediate:
+            exit_within(self._exit_seconds)
 
 
 class _Signals:

@@ -18,8 +18,9 @@ from crm_core.errors import SetupError
 from crm_core.server.serve import serve
 
 PROGRAM = """
-import asyncio, sys
-from crm_core.server.serve import run, serve
+import asyncio, sys, time
+from crm_core.server.process import run
+from crm_core.server.serve import serve
 
 stopping = None
 
@@ -32,6 +33,10 @@ async def app(scope, receive, send):
             print(what, flush=True)
             await send({"type": f"lifespan.{what}.complete"})
         return
+    if scope["path"] == "/stuck":
+        print("begun", flush=True)
+        await stopping.wait()
+        time.sleep(60)
     if scope["path"] == "/slow":
         print("begun", flush=True)
         await asyncio.sleep(0.5)
@@ -45,7 +50,8 @@ async def app(scope, receive, send):
         await asyncio.sleep(60)
 
 run(serve(app, listen=sys.argv[1], ready=lambda address: print(address, flush=True), drain_seconds=float(sys.argv[2]),
-          on_stop=lambda: stopping.set(), on_hangup=lambda: print("hangup", flush=True)))
+          exit_seconds=float(sys.argv[3]), on_stop=lambda: stopping.set(),
+          on_hangup=lambda: print("hangup", flush=True)))
 print("ended", flush=True)
 """
 
@@ -89,9 +95,9 @@ def program() -> Callable[..., Any]:
     """A factory of servers in processes of their own, on uvloop."""
 
     @asynccontextmanager
-    async def factory(listen: str = "127.0.0.1:0", drain: float = 5.0) -> AsyncIterator[Program]:
+    async def factory(listen: str = "127.0.0.1:0", drain: float = 5.0, end: float = 60.0) -> AsyncIterator[Program]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PROGRAM, listen, str(drain), stdout=subprocess.PIPE
+            sys.executable, "-c", PROGRAM, listen, str(drain), str(end), stdout=subprocess.PIPE
         )
         try:
             assert process.stdout is not None
@@ -134,8 +140,17 @@ async def test_a_request_over_the_drain_is_cut_off(program: Callable[..., Any]) 
         assert await server.ended() == (0, "shutdown\nended\n")
 
 
+async def test_the_process_ends_even_if_its_loop_is_blocked(program: Callable[..., Any]) -> None:
+    """Past the last deadline it exits with code 1, without waiting for anything that does not return."""
+    async with program(drain=0.1, end=0.5) as server:
+        await server.ask("/stuck")
+        assert await server.line() == "begun"
+        server.process.terminate()
+        assert await server.ended() == (1, "")
+
+
 async def test_a_second_signal_cuts_the_drain_short(program: Callable[..., Any]) -> None:
-    """Who asks twice does not want to wait."""
+    """A second signal ends the drain."""
     async with program(drain=60) as server:
         reader = await server.ask("/hang")
         await reader.readuntil(b"uvloop")
