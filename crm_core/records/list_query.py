@@ -94,8 +94,9 @@ def read_paging(parameters: Mapping[str, str], selection: Selection, cursors: Cu
 
 
 def refuse_paging(parameters: Mapping[str, str]) -> None:
-    """Refuse paging parameters of an export with InvalidParameter."""
-    for name in sorted(_PAGING & parameters.keys()):
+    """Refuse the paging of an export with InvalidParameter. ``limit`` is the size of a page, which it does not have."""
+    _limit(parameters.get("limit"))
+    for name in sorted(_PAGING & parameters.keys() - {"limit"}):
         raise InvalidParameter(f"An export contains the whole selection. Leave {name} out.", parameter=name)
 
 

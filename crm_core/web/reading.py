@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from crm_core.errors import InvalidParameter, NotAcceptable, UnknownParameter, UnsupportedMediaType
 from crm_core.model.strict_json import loads
 from crm_core.model.text_types import plain_integer
+from crm_core.web.accept import preferred
 from crm_core.web.request import Request
 
 _INLINE: Final = 64 * 1024  # bytes of JSON that the event loop parses itself
@@ -54,12 +55,8 @@ def accepted(request: Request, offered: Sequence[str]) -> str:
     Raises:
         NotAcceptable: if none of them will do.
     """
-    ranges = [each for field in request.fields(b"accept") for each in field.split(",") if each.strip()]
-    if not ranges:
-        return offered[0]
-    wanted = [_media_range(each) for each in ranges]
-    best = max(offered, key=lambda each: _quality(each, wanted))
-    if _quality(best, wanted) <= 0:
+    best = preferred(request.fields(b"accept"), offered)
+    if best is None:
         raise NotAcceptable(f"Send Accept with one of {', '.join(offered)}.")
     return best
 
@@ -105,24 +102,6 @@ def flag(name: str, text: str | None) -> bool:
     if text is not None and text not in _FLAGS:
         raise InvalidParameter(f"{name} is true or false.", parameter=name)
     return text == "true"
-
-
-def _media_range(text: str) -> tuple[str, float]:
-    kind, _, parameters = text.partition(";")
-    quality = next((value for name, value in _parameters(parameters) if name == "q"), "1")
-    try:
-        return kind.strip().lower(), float(quality)
-    except ValueError:
-        return kind.strip().lower(), 0.0
-
-
-def _quality(media_type: str, wanted: Sequence[tuple[str, float]]) -> float:
-    """How much a media type is wanted: what the most specific range says that covers it."""
-    qualities = dict(reversed(wanted))
-    for each in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
-        if each in qualities:
-            return qualities[each]
-    return 0.0
 
 
 def _parameters(text: str) -> Iterator[tuple[str, str]]:

@@ -8,10 +8,13 @@ from typing import Final
 from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, NotFound
+from crm_core.web.accept import preferred
+from crm_core.web.answers import JSON
 from crm_core.web.framework import error_response
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
+from crm_core.web.problems import PROBLEM
 
 _PAGES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(?!api/)")
 
@@ -23,7 +26,7 @@ def not_found_pages(site: Site) -> Blueprint:
     @pages.app_errorhandler(404)
     async def not_found(error: Exception) -> Response:
         found = _PAGES.match(request.path)
-        if found is None or request.method != "GET" or "text/html" not in request.headers.get("Accept", ""):
+        if found is None or request.method != "GET" or not _prefers_page():
             return error_response(error)
         try:
             workspace = await site.services.views.of(found.group(1))
@@ -33,3 +36,8 @@ def not_found_pages(site: Site) -> Blueprint:
         return anonymous_refusal(context, NotFound("There is no page at this address."))
 
     return pages
+
+
+def _prefers_page() -> bool:
+    """Whether the client prefers a page to a problem; one that accepts anything does not."""
+    return preferred(request.headers.getlist("Accept"), (PROBLEM, JSON, "text/html")) == "text/html"

@@ -9,6 +9,7 @@ import msgspec
 from quart import Response, request
 
 from crm_core.mail import DeliveryError, Step, delivery_test
+from crm_core.web.accept import preferred
 from crm_core.web.answers import NDJSON
 from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.mail.sender import SECTION, EmailSender, sender_of
@@ -57,7 +58,7 @@ async def mail(context: PageContext) -> Response:
 async def send_test(context: PageContext) -> Response:
     """Send a test email to the user's own address; stream each step to a script, show a form the result."""
     sender = sender_of(context.site, context.workspace)
-    if request.headers.get("Accept") == NDJSON:
+    if preferred(request.headers.getlist("Accept"), ("text/html", NDJSON)) == NDJSON:
         response = Response(_lines(context, sender), 200, content_type=NDJSON)
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
