@@ -54,6 +54,7 @@ class AttemptLog:
             status=status,
             version=attempt.envelope.version if attempt.envelope else None,
             body=attempt.fingerprints[0],
+            payload_type=attempt.push.payload_type,
         )
         return Claim(
             signature_checks.nonce_claim(key),
@@ -142,7 +143,9 @@ class AttemptLog:
         if roster.repeats != "accept":
             return None
         push, original = attempt.push, await signature_checks.first_use(self._context.backend, attempt)
-        if original is None or original.body not in attempt.fingerprints or original.status != "applied":
+        if original is None or original.status != "applied":
+            return None
+        if not original.is_repeated_by(attempt.fingerprints, push.payload_type):
             return None
         message = f"A repeat of request {original.request_id}, which was applied; nothing was changed."
         self._note(attempt.entry(self._context.ids.new(), "applied", self._context.now(), message=message))

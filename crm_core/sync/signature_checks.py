@@ -7,7 +7,7 @@ controls.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
@@ -44,13 +44,21 @@ FIRST_MILLISECONDS: Final = 10**11  # as seconds, the year 5138
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
-    """The request that used a nonce or applied a payload, as stored; ``body`` is its keyed fingerprint."""
+    """The request that used a nonce or applied a payload, as stored.
+
+    ``body`` is its keyed fingerprint, ``payload_type`` that of its address (empty as 0.1 and 0.2 stored it).
+    """
 
     request_id: str
     received_at: str
     status: str
     version: int | None
     body: str = ""
+    payload_type: str = ""
+
+    def is_repeated_by(self, fingerprints: Container[str], payload_type: str) -> bool:
+        """Whether a request with this body at this address is the original sent again."""
+        return self.body in fingerprints and self.payload_type in ("", payload_type)
 
     @classmethod
     def read(cls, evidence: bytes) -> Original:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from contract.box import BRANDING, Box, good, problem, roster_key
+from contract.box import BRANDING, Box, good, key_of, problem, roster_key
 from contract.conftest import Boxes
 
 
@@ -58,3 +61,23 @@ def test_twins_at_the_same_moment_are_one_push_and_its_repeat(box: Box) -> None:
     response = sorted(good(answer)["status"] for answer in answers)
     assert response == ["already_applied"] * 11 + ["applied"]
     problem(box.push("branding", raw=body), 409, "duplicate_payload")
+
+
+def webhook(body: bytes, nonce: str) -> dict[str, str]:
+    """The headers of Standard Webhooks, which sign no address."""
+    stamp = str(int(time.time()))
+    mac = hmac.digest(key_of(), f"{nonce}.{stamp}.".encode() + body, "sha256")
+    signature = f"v1,{base64.b64encode(mac).decode()}"
+    fields = {"webhook-id": nonce, "webhook-timestamp": stamp, "webhook-signature": signature}
+    return {**fields, "Content-Type": "application/json"}
+
+
+def test_a_repeat_comes_to_the_address_of_its_original(boxes: Boxes) -> None:
+    """A scheme that does not sign the address: the same request at another payload type's is a replay."""
+    box = boxes(tenants={"northwind": {"repeats": "accept", "keys": [roster_key()]}})
+    body, nonce = box.body("branding", BRANDING, instance="eu1"), "address-" + "n" * 20
+    headers = webhook(body, nonce)
+    address = f"{box.client.base_url}{box.base()}/sync"
+    assert good(httpx.post(f"{address}/branding", content=body, headers=headers))["status"] == "applied"
+    assert good(httpx.post(f"{address}/branding", content=body, headers=headers))["status"] == "already_applied"
+    problem(httpx.post(f"{address}/workspace", content=body, headers=headers), 409, "replayed_nonce")

@@ -28,13 +28,16 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
     async def healthz(_request: Request) -> Answer:
         return answer({"status": "ok"})
 
-    async def readyz(_request: Request) -> Answer:
+    async def readyz(request: Request) -> Answer:
         troubled = await _troubled(services)
         problems = list(services.configured.errors())
-        status = "degraded" if troubled or problems else "ready"
-        return answer(
-            {"status": status, "instance": services.settings.instance, "tenants": troubled, "config": problems}
-        )
+        state = {
+            "status": "degraded" if troubled or problems else "ready",
+            "instance": services.settings.instance,
+        }
+        if _is_operator(services, request):  # names and reasons are not for strangers
+            return answer({**state, "tenants": troubled, "config": problems})
+        return answer(state)
 
     async def metrics(request: Request) -> Answer:
         _operators_only(services, request)
@@ -90,9 +93,13 @@ def _open(path: str, name: str, summary: str, handler: Handler, schema: Mapping[
 
 def _operators_only(services: Services, request: Request) -> None:
     """Raise NotFound for anyone else, as if there were nothing."""
-    settings = services.settings
-    if not is_operator(request.peer, request.headers, proxies=settings.trusted_proxies, operators=settings.operators):
+    if not _is_operator(services, request):
         raise NotFound("There is nothing at this address.")
+
+
+def _is_operator(services: Services, request: Request) -> bool:
+    settings = services.settings
+    return is_operator(request.peer, request.headers, proxies=settings.trusted_proxies, operators=settings.operators)
 
 
 async def _troubled(services: Services) -> list[dict[str, str]]:
