@@ -7,12 +7,13 @@ and its generation.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeVar
 from zlib import crc32
 
 import msgspec
 
 FORMAT = 1
+T = TypeVar("T")
 
 
 class Damaged(Exception):
@@ -91,17 +92,16 @@ def read_lines(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
         if end < 0:
             if b"\0" in data[start:]:
                 raise Damaged("has zeros where its end should be", start)
-            if unframed(data[start:-1]) is not None:  # a crash cuts a line short; it does not replace its LF
-                raise Damaged(f"has a line that does not fit its checksum at byte {start}", start)
-            return
-        text = unframed(data[start:end])
+            if unframed(data[start:-1]) is None:
+                return  # a crash cuts a line short; it does not replace its LF
+        text = unframed(data[start:end]) if end >= 0 else None
         if text is None:
             raise Damaged(f"has a line that does not fit its checksum at byte {start}", start)
         start = end + 1
         yield text, start
 
 
-def decoded(text: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+def decoded(text: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """A line's value. Raises Damaged."""
     try:
         return decoder.decode(text)

@@ -110,7 +110,7 @@ def replay(data: bytes, state: State, entries: list[JournalEntry]) -> int:
         raise Damaged(f"begins after unit {header.base}, the files before it end with unit {state.seq}")
     for text, after in read_lines(data, end):
         try:
-            change: JournalEntry = decoded(text, decoder)
+            change = decoded(text, decoder)
         except Damaged as error:
             raise Damaged(error.reason, end) from None
         if change.seq != state.seq + 1:

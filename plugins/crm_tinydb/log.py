@@ -11,7 +11,7 @@ import msgspec
 
 from crm_core.model.log import Head, LogEntry, is_intact
 from crm_core.plugin.query import ChainReport, EntryQuery, KeyUse, Tally
-from crm_tinydb.change import JournalEntry, decoder
+from crm_tinydb.change import decoder
 from crm_tinydb.disk import Disk
 from crm_tinydb.framing import Damaged, decoded, read_header, read_lines
 from crm_tinydb.ring import Ring
@@ -154,7 +154,7 @@ class LogView(msgspec.Struct, frozen=True):
             try:
                 _, start = read_header(data, "journal")
                 for text, _ in read_lines(data, start):
-                    change: JournalEntry = decoded(text, decoder)
+                    change = decoded(text, decoder)
                     yield from (entry for entry in change.entries if (entry.seq or 0) > last)
             except Damaged as error:
                 problems.append(f"{path.name} {error.reason}")

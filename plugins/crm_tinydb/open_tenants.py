@@ -122,7 +122,7 @@ class OpenTenants:
             self._open[name] = tenant
             self._newer.discard(name)
             self._evict_idle()
-            if sum(len(tenant.rows) for tenant in tenant.state.collections.values()) >= LARGE:
+            if sum(len(collection) for collection in tenant.state.collections.values()) >= LARGE:
                 # A full collection would scan all records: with 50,000 that blocks the loop for some 10 ms. Frozen
                 # objects are still freed by reference counting.
                 gc.collect(1)
@@ -163,7 +163,7 @@ class OpenTenants:
             if name not in self._awaited and self._open[name].idle:
                 self._evict(name)
 
-    def _evict(self, name: str) -> asyncio.Task[None]:
+    def _evict(self, name: str) -> None:
         tenant = self._open.pop(name)
 
         async def closing() -> None:
@@ -172,8 +172,7 @@ class OpenTenants:
             finally:
                 del self._closing[name]
 
-        task = self._closing[name] = asyncio.create_task(closing())
-        return task
+        self._closing[name] = asyncio.create_task(closing())
 
     def fold_if_due(self, tenant: Tenant) -> None:
         """Fold in the background after a commit if the journal is long."""
@@ -212,18 +211,22 @@ class OpenTenants:
         try:
             while True:
                 await asyncio.sleep(FLUSH_AFTER)
-                for name in list(self._early_attempts):
-                    try:
-                        await self.get(name)
-                    except (StorageUnavailable, UnknownTenant):
-                        if name not in self.names:
-                            self._early_attempts.pop(name, None)
+                await self._open_for_attempts()
                 dirty = [tenant for tenant in self._open.values() if tenant.log.ring.dirty and not tenant.reasons]
                 if not dirty and not self._early_attempts:
                     return
                 await asyncio.gather(*(tenant.flush_ring() for tenant in dirty))
         finally:
             self._flusher = None
+
+    async def _open_for_attempts(self) -> None:
+        """Open the tenants with early attempts, which adds these to their rings."""
+        for name in list(self._early_attempts):
+            try:
+                await self.get(name)
+            except (StorageUnavailable, UnknownTenant):
+                if name not in self.names:
+                    self._early_attempts.pop(name, None)
 
     async def add(self, name: str, write_files: Callable[[], None]) -> None:
         """Add a tenant, whose files ``write_files`` writes, in a thread, under its ``fresh_name``.
@@ -281,11 +284,7 @@ class OpenTenants:
         """Make everything durable, close all tenants, end the threads."""
         for task in list(self._opening.values()):
             await asyncio.wait({task})
-        for name in list(self._early_attempts):
-            try:
-                await self.get(name)
-            except (StorageUnavailable, UnknownTenant):
-                continue
+        await self._open_for_attempts()
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.wait({self._flusher})

@@ -72,7 +72,7 @@ class Ring:
         _, end = read_header(data, KIND)
         for text, after in read_lines(data, end):
             try:
-                entry: LogEntry = decoded(text, entry_decoder)
+                entry = decoded(text, entry_decoder)
             except Damaged as error:
                 raise Damaged(error.reason, end) from None
             self.entries[entry.id] = entry

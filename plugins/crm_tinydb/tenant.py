@@ -171,6 +171,8 @@ class Tenant:
 
     async def close(self) -> None:
         """Wait for the queue, flush the ring, close the files."""
+        if self.tasks:
+            await asyncio.wait(set(self.tasks))  # before stop: a fold that fails starts a probe
         self.group_commit.stop()
         while not self.closed:
             while self.group_commit.queued:

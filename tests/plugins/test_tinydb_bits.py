@@ -3,18 +3,16 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import cache
-from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_core.errors import StorageUnavailable
-from crm_core.plugin.storage import Claim, EntryQuery, StorageContext, Unit
+from crm_core.plugin.storage import Claim, EntryQuery, Unit
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import entry, put
-from crm_tinydb.storage import TinyDBBackend
+from tinydb_world import HOME, open_store, with_folders
 
-HOME = Path("/fake/tenants")
 FOLDER = HOME / "north"
 UNITS = 9
 Picture = tuple[int, int, dict[str, bytes], tuple[str, ...]]
@@ -22,11 +20,8 @@ Picture = tuple[int, int, dict[str, bytes], tuple[str, ...]]
 
 async def filled() -> FakeDisk:
     """A tenant with two folds, further units in the journal, and some unverified attempts."""
-    disk = FakeDisk()
-    disk.make_folder(HOME)
-    disk.sync_folder(HOME.parent)
-    store = TinyDBBackend(disk)
-    await store.open(StorageContext(HOME))
+    disk = with_folders(FakeDisk())
+    store = await open_store(disk)
     await store.create("north")
     for number in range(1, UNITS + 1):
         unit = Unit(
@@ -46,8 +41,7 @@ async def filled() -> FakeDisk:
 
 async def picture(disk: FakeDisk) -> tuple[str, Picture | None]:
     """The tenant's mode, and its content if it can be read."""
-    store = TinyDBBackend(disk)
-    await store.open(StorageContext(HOME))
+    store = await open_store(disk)
     try:
         view = await store.view("north", None)
         shown = {document.id: document.body async for document in store.documents("north", "notes")}

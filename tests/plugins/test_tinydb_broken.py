@@ -2,17 +2,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from crm_core.plugin.storage import Committed, Conflict, Read, StorageBackend, StorageContext, Unit
+from crm_core.plugin.storage import Committed, Conflict, Read, StorageBackend, Unit
 from crm_core.testing.disk import FakeDisk
-from crm_core.testing.storage import StorageHarness, StorageSuite
+from crm_core.testing.storage import StorageSuite
 from crm_tinydb.storage import TinyDBBackend
-
-HOME = Path("/fake/tenants")
+from tinydb_world import FakeDiskHarness
 
 
 class TwiceClaimed(TinyDBBackend):
@@ -36,35 +34,13 @@ class MutableBodies(TinyDBBackend):
         return Read(msgspec.structs.replace(read.document, body=body), read.revision)
 
 
-class Harness(StorageHarness):
-    def __init__(self, make: Callable[[FakeDisk], StorageBackend], *, syncs: bool) -> None:
-        self.disk = FakeDisk()
-        for folder in (HOME, HOME.parent / "scratch"):
-            self.disk.make_folder(folder)
-            self.disk.sync_folder(folder.parent)
-        super().__init__(lambda: make(self.disk), StorageContext(HOME, log_max_unverified=50), HOME.parent / "scratch")
-        self.syncs = syncs
-
-    async def start(self) -> None:
-        await super().start()
-        self.disk.syncs = self.syncs
-
-    async def power_cut(self) -> StorageBackend:
-        after = self.disk.power_cut()
-        await self.store.close()
-        self.disk = after
-        self.store = self._make()
-        await self.store.open(self.context)
-        return self.store
-
-
 async def failing(make: Callable[[FakeDisk], StorageBackend], *, syncs: bool = True) -> set[str]:
     """The names of the suite's cases that a backend fails."""
     failed = set()
     for name, case in inspect.getmembers(StorageSuite(), inspect.iscoroutinefunction):
         if not name.startswith("test_") or name == "test_ring_is_durable_soon":
             continue
-        harness = Harness(make, syncs=syncs)
+        harness = FakeDiskHarness(make, syncs=syncs)
         await harness.start()
         try:
             await case(harness)

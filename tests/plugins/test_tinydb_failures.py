@@ -5,17 +5,16 @@ import contextlib
 import errno
 import re
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 
 from crm_core.errors import StorageFull, StorageUnavailable
-from crm_core.plugin.storage import Claim, Committed, EntryQuery, StorageContext, StoreState, Unit
+from crm_core.plugin.storage import Claim, Committed, EntryQuery, StoreState, Unit
 from crm_core.testing.disk import FakeDisk, Survives
 from crm_core.testing.storage import entry, put
 from crm_tinydb.storage import TinyDBBackend
+from tinydb_world import FILES, HOME, open_store, with_folders
 
-HOME = Path("/fake/tenants")
 NOW = 1_800_000_000
 
 
@@ -30,8 +29,7 @@ def unit(number: int) -> Unit:
 
 
 async def opened(disk: FakeDisk, opened_stores: list[TinyDBBackend]) -> TinyDBBackend:
-    store = TinyDBBackend(disk)
-    await store.open(StorageContext(HOME, log_max_unverified=50))
+    store = await open_store(disk, log_max_unverified=50)
     opened_stores.append(store)
     return store
 
@@ -50,8 +48,7 @@ async def stores() -> AsyncIterator[list[TinyDBBackend]]:
 async def filled(
     disk: FakeDisk, opened_stores: list[TinyDBBackend], *, folds: int = 0, units: int = 3
 ) -> TinyDBBackend:
-    disk.make_folder(HOME)
-    disk.sync_folder(HOME.parent)
+    with_folders(disk)
     store = await opened(disk, opened_stores)
     await store.create("north")
     await store.create("south")
@@ -257,15 +254,6 @@ def flipped(data: bytes) -> bytes:
 
 def empty(data: bytes) -> bytes:
     return b""
-
-
-FILES = {
-    "store": r"store-\d+\.json",
-    "journal": r"journal-\d+\.log",
-    "segment": r"log-.*\.seg",
-    "ring": r"unverified\.log",
-    "identity": "identity",
-}
 
 
 @pytest.mark.parametrize("damage", [cut, zeroed, flipped, empty])

@@ -10,20 +10,13 @@ from zlib import crc32
 import pytest
 
 from crm_core.errors import SetupError, StorageUnavailable
-from crm_core.plugin.storage import Committed, EntryQuery, StorageContext, Unit
+from crm_core.plugin.storage import Committed, EntryQuery, Unit
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import entry, put
 from crm_tinydb.storage import TinyDBBackend
+from tinydb_world import FILES, HOME, open_store, with_folders
 
-HOME = Path("/fake/tenants")
 NORTH = HOME / "north"
-FILES = {
-    "store": r"store-\d+\.json",
-    "journal": r"journal-\d+\.log",
-    "segment": r"log-.*\.seg",
-    "ring": r"unverified\.log",
-    "identity": "identity",
-}
 
 
 def unit(number: int) -> Unit:
@@ -54,9 +47,8 @@ def content(disk: FakeDisk, folder: Path = NORTH) -> dict[str, bytes]:
 @pytest.fixture
 async def disk() -> FakeDisk:
     """Two tenants with files of all kinds."""
-    disk = FakeDisk()
-    disk.make_folder(HOME)
-    store = await opened(disk)
+    disk = with_folders(FakeDisk())
+    store = await open_store(disk, log_max_unverified=50)
     for tenant in ("north", "south"):
         await store.create(tenant)
         for number in (1, 2):
@@ -71,15 +63,9 @@ async def disk() -> FakeDisk:
 @pytest.fixture
 async def store(disk: FakeDisk) -> AsyncIterator[TinyDBBackend]:
     """A store with those tenants that has opened neither."""
-    store = await opened(disk)
+    store = await open_store(disk, log_max_unverified=50)
     yield store
     await store.close()
-
-
-async def opened(disk: FakeDisk) -> TinyDBBackend:
-    store = TinyDBBackend(disk)
-    await store.open(StorageContext(HOME, log_max_unverified=50))
-    return store
 
 
 def upgrade(disk: FakeDisk, kind: str, place: Path = NORTH) -> str:
@@ -128,7 +114,7 @@ async def test_a_newer_file_of_the_previous_generation_is_found(disk: FakeDisk, 
 async def test_a_newer_identity_is_reported_before_the_first_request(disk: FakeDisk) -> None:
     """A newly opened store reports the tenant as troubled without opening it."""
     upgrade(disk, "identity")
-    store = await opened(disk)
+    store = await open_store(disk, log_max_unverified=50)
     assert list(await store.troubled()) == ["north"]
     await store.close()
 

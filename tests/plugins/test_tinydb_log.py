@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,24 +13,20 @@ from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import entry
 from crm_tinydb.segments import FULL
 from crm_tinydb.storage import TinyDBBackend
+from tinydb_world import HOME, open_store, with_folders
 
-HOME = Path("/fake/tenants")
 DAY = 86_400
 START = 1_798_761_600  # 2027-01-01T00:00:00Z, when the suite's entries begin
 
 
 @pytest.fixture
 async def disk() -> FakeDisk:
-    disk = FakeDisk()
-    disk.make_folder(HOME)
-    disk.sync_folder(HOME.parent)
-    return disk
+    return with_folders(FakeDisk())
 
 
 @pytest.fixture
 async def store(disk: FakeDisk) -> AsyncIterator[TinyDBBackend]:
-    store = TinyDBBackend(disk)
-    await store.open(StorageContext(HOME, log_keep_days=1))
+    store = await open_store(disk, log_keep_days=1)
     await store.create("north")
     yield store
     await store.close()
@@ -97,8 +92,7 @@ async def test_retention_keeps_an_anchor(store: TinyDBBackend, disk: FakeDisk) -
     assert (await store.verify("north", report.anchor)).problems == ()
     gone = await store.verify("north", Head(3, "a" * 64))
     assert "before the oldest retained entry" in gone.problems[0]
-    again = TinyDBBackend(disk.power_cut())
-    await again.open(StorageContext(HOME, log_keep_days=1))
+    again = await open_store(disk.power_cut(), log_keep_days=1)
     assert (await again.verify("north")).anchor == report.anchor
     await again.close()
 
@@ -118,14 +112,12 @@ async def test_edited_log_shows(store: TinyDBBackend, disk: FakeDisk) -> None:
         return b"\n".join(lines)
 
     disk.edit(HOME / "north" / "journal-00000001.log", edited)
-    after = TinyDBBackend(disk)
-    await after.open(StorageContext(HOME))
+    after = await open_store(disk)
     problems = (await after.verify("north")).problems
     assert any("entry 3 was changed" in problem for problem in problems)
     await after.close()
     disk.edit(HOME / "north" / "journal-00000001.log", lambda data: data[: data.index(b"\n") + 1])
-    cut = TinyDBBackend(disk)
-    await cut.open(StorageContext(HOME))
+    cut = await open_store(disk)
     assert (await cut.verify("north")).problems == ()
     assert (await cut.verify("north", head)).problems != ()
     await cut.close()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,14 +18,12 @@ from crm_core.plugin.storage import (
     DocumentAt,
     IndexFree,
     PageQuery,
-    StorageContext,
     Unit,
 )
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import entry, put
-from crm_tinydb.storage import TinyDBBackend
+from tinydb_world import open_store, with_folders
 
-HOME = Path("/fake/tenants")
 IDS = st.sampled_from(["a", "b", "c", "d", "e"])
 VALUES = st.sampled_from(["x", "y", "z", 1, True, None])
 
@@ -37,9 +34,7 @@ class Twin(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.disk = FakeDisk()
-        self.disk.make_folder(HOME)
-        self.disk.sync_folder(HOME.parent)
+        self.disk = with_folders(FakeDisk())
         self.documents: dict[str, tuple[int, object]] = {}
         self.claims: set[str] = set()
         self.seq = 0
@@ -50,8 +45,7 @@ class Twin(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def _open(self) -> None:
-        self.store = TinyDBBackend(self.disk)
-        self._run(self.store.open(StorageContext(HOME)))
+        self.store = self._run(open_store(self.disk))
 
     def _commit(self, unit: Unit, *, succeeds: bool) -> bool:
         outcome = self._run(self.store.commit("north", unit))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncIterator
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -17,14 +16,12 @@ from crm_core.plugin.storage import (
     Delete,
     IndexFree,
     Put,
-    StorageContext,
     Unit,
 )
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import put
 from crm_tinydb.storage import TinyDBBackend
-
-HOME = Path("/fake/tenants")
+from tinydb_world import open_store, with_folders
 
 
 class SlowDisk(FakeDisk):
@@ -42,16 +39,12 @@ class SlowDisk(FakeDisk):
 
 @pytest.fixture
 async def disk() -> SlowDisk:
-    disk = SlowDisk()
-    disk.make_folder(HOME)
-    disk.sync_folder(HOME.parent)
-    return disk
+    return with_folders(SlowDisk())
 
 
 @pytest.fixture
 async def store(disk: SlowDisk) -> AsyncIterator[TinyDBBackend]:
-    store = TinyDBBackend(disk)
-    await store.open(StorageContext(HOME))
+    store = await open_store(disk)
     await store.create("north")
     yield store
     disk.gate.set()
@@ -178,8 +171,7 @@ async def test_what_could_not_be_read_back_is_refused(store: TinyDBBackend, disk
             await store.commit("north", Unit(now=1, puts=(put("b"), each)))
     line = Put("notes", "b", b'{"a":\n1}\n')
     assert isinstance(await store.commit("north", Unit(now=1, puts=(line,))), Committed)
-    again = TinyDBBackend(disk.power_cut())
-    await again.open(StorageContext(HOME))
+    again = await open_store(disk.power_cut())
     assert (await again.state("north")).mode == "ok"
     assert await again.count("north", "notes") == 1
     await again.close()

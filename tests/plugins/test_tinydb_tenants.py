@@ -15,23 +15,14 @@ from crm_core.plugin.storage import Committed, EntryQuery, StorageContext, Unit
 from crm_core.testing.disk import FakeDisk, Survives
 from crm_core.testing.storage import entry, put
 from crm_tinydb.storage import TinyDBBackend
+from tinydb_world import SCRATCH, open_store, with_folders
 
-HOME = Path("/fake/tenants")
 Act = Callable[[TinyDBBackend], "asyncio.Future[None]"]
-
-
-def new_disk() -> FakeDisk:
-    disk = FakeDisk()
-    for folder in (HOME, HOME.parent / "scratch"):
-        disk.make_folder(folder)
-        disk.sync_folder(folder.parent)
-    return disk
 
 
 @contextlib.asynccontextmanager
 async def opened(disk: FakeDisk, **options: object) -> AsyncIterator[TinyDBBackend]:
-    store = TinyDBBackend(disk)
-    await store.open(StorageContext(HOME, options, log_max_unverified=20))
+    store = await open_store(disk, options=options, log_max_unverified=20)
     try:
         yield store
     finally:
@@ -47,7 +38,7 @@ async def creating(store: TinyDBBackend) -> None:
 
 
 async def restoring(store: TinyDBBackend) -> None:
-    await store.restore("east", HOME.parent / "scratch" / "copy")
+    await store.restore("east", SCRATCH / "copy")
 
 
 async def renaming(store: TinyDBBackend) -> None:
@@ -55,7 +46,7 @@ async def renaming(store: TinyDBBackend) -> None:
 
 
 async def backing_up(store: TinyDBBackend) -> None:
-    await store.backup("north", HOME.parent / "scratch" / "second")
+    await store.backup("north", SCRATCH / "second")
 
 
 @pytest.mark.parametrize("survives", ["synced", "half", "all"])
@@ -63,12 +54,12 @@ async def backing_up(store: TinyDBBackend) -> None:
 async def test_stopped_after_each_call(act: Act, survives: Survives) -> None:
     """Creating, restoring, renaming or backing up a tenant, stopped after any call, leaves all or nothing."""
     for stop in range(60):
-        disk = new_disk()
+        disk = with_folders(FakeDisk())
         async with opened(disk) as store:
             await store.create("north")
             for number in range(3):
                 await store.commit("north", unit(number))
-            await store.backup("north", HOME.parent / "scratch" / "copy")
+            await store.backup("north", SCRATCH / "copy")
             disk.stop_at = len(disk.calls) + stop
             answered = False
             with contextlib.suppress(CrmError, SetupError):
@@ -85,10 +76,10 @@ async def test_stopped_after_each_call(act: Act, survives: Survives) -> None:
                 assert (await after.state(name)).mode == "ok"
                 assert await after.count(name, "notes") == (0 if act is creating and name == "east" else 3)
                 assert (await after.verify(name)).problems == ()
-            if act is backing_up and cut.exists(HOME.parent / "scratch" / "second"):
-                await after.restore("third", HOME.parent / "scratch" / "second")
+            if act is backing_up and cut.exists(SCRATCH / "second"):
+                await after.restore("third", SCRATCH / "second")
                 assert await after.count("third", "notes") == 3
-            assert act is not backing_up or not answered or cut.exists(HOME.parent / "scratch" / "second")
+            assert act is not backing_up or not answered or cut.exists(SCRATCH / "second")
             if "east" not in names:
                 await after.create("east")
         if whole:
@@ -98,7 +89,7 @@ async def test_stopped_after_each_call(act: Act, survives: Survives) -> None:
 
 async def test_least_used_tenants_are_closed() -> None:
     """At most ``max_open`` tenants stay open; the next request opens a closed one with all its documents."""
-    disk = new_disk()
+    disk = with_folders(FakeDisk())
     async with opened(disk, max_open=4) as store:
         for number in range(20):
             await store.create(f"t{number}")
@@ -117,7 +108,7 @@ async def test_closed_tenants_are_freed_immediately() -> None:
     gc.collect()
     gc.disable()
     try:
-        async with opened(new_disk(), max_open=1) as store:
+        async with opened(with_folders(FakeDisk()), max_open=1) as store:
             for name in ("a", "b"):
                 await store.create(name)
             await store.commit("a", unit(1))
@@ -133,7 +124,7 @@ async def test_closed_tenants_are_freed_immediately() -> None:
 
 async def test_busy_tenants_are_not_closed() -> None:
     """A tenant with a waiting stream stays open beyond the limit; concurrent writes to others all succeed."""
-    disk = new_disk()
+    disk = with_folders(FakeDisk())
     async with opened(disk, max_open=1) as store:
         for name in ("a", "b", "c"):
             await store.create(name)
@@ -153,7 +144,7 @@ async def test_busy_tenants_are_not_closed() -> None:
 
 async def test_rename_while_writing() -> None:
     """Writes to a tenant that is being renamed either succeed before, or fail with an error; none is lost."""
-    async with opened(new_disk()) as store:
+    async with opened(with_folders(FakeDisk())) as store:
         await store.create("north")
         tasks = [asyncio.create_task(store.commit("north", unit(number))) for number in range(20)]
         await asyncio.sleep(0)
@@ -229,10 +220,10 @@ async def test_options_are_checked() -> None:
     """An unknown option and an invalid limit are refused with a message that names max_open."""
     for options in ({"max_open": 0}, {"max_open": True}, {"max_open": "9"}, {"maxopen": 9}):
         with pytest.raises(SetupError, match="max_open"):
-            async with opened(new_disk(), **options):
+            async with opened(with_folders(FakeDisk()), **options):
                 pass
     with pytest.raises(StorageUnavailable):
-        await TinyDBBackend(new_disk()).tenants()
+        await TinyDBBackend(with_folders(FakeDisk())).tenants()
 
 
 async def test_check_reports_leftovers_and_permissions(tmp_path: Path) -> None:
@@ -258,7 +249,7 @@ async def test_check_reports_leftovers_and_permissions(tmp_path: Path) -> None:
 async def test_nothing_is_lost_while_tenants_come_and_go(seed: int) -> None:
     """Writes, reads and folds of more tenants than may be open lose nothing, whichever are closed when."""
     chance = random.Random(seed)
-    disk = new_disk()
+    disk = with_folders(FakeDisk())
     names = [f"t{number}" for number in range(5)]
     answered = dict.fromkeys(names, 0)
     async with opened(disk, max_open=1) as store:
