@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import click
@@ -72,7 +72,8 @@ async def _serve(config: Path) -> None:
         stack.push_async_callback(_finished, telling, services.stop)
 
         def ready(address: str) -> None:
-            click.echo(f"crm {settings.instance} serves {address} (pid {os.getpid()})")
+            with suppress(OSError):  # standard output may be a file on a full disk
+                click.echo(f"crm {settings.instance} serves {address} (pid {os.getpid()})")
 
         with without_collector():
             app = application(services)

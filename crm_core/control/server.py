@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import errno
 import os
 import socket
 import struct
@@ -16,13 +16,16 @@ import msgspec
 
 from crm_core.control.wire import LINE_LIMIT, SOCKET_NAME, ControlAnswer, ControlRequest, line, short_address, to_wire
 from crm_core.errors import CrmError, InternalError, SetupError
+from crm_core.server_log import ServerLog
 
 Result = dict[str, Any] | AsyncIterator[dict[str, Any]]
 Run = Callable[[str, dict[str, Any]], Awaitable[Result]]
 """Runs a command; a dict is its result, an async iterator a stream of items."""
 
 _REQUEST_SECONDS: Final = 10.0
-_log: Final = logging.getLogger("crm_core.control")
+_RETRY_SECONDS: Final = 2.0
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_log: Final = ServerLog("crm.control")
 
 
 class ControlServer:
@@ -35,14 +38,30 @@ class ControlServer:
         self._folder = folder
         self._run = run
         self._server: asyncio.Server | None = None
+        self._retrying: asyncio.Task[None] | None = None
         self._streams: set[asyncio.Task[None]] = set()
         self._calls: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen.
+        """Listen; on a full disk as soon as there is space, since requests can be served without the socket.
 
         Raises: SetupError if the socket cannot be created.
         """
+        try:
+            await self._listen()
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise SetupError([f"{self._folder / SOCKET_NAME} cannot be created: {error.strerror}"]) from error
+            _log.warning("control_socket_failed", error=error.strerror)
+            self._retrying = asyncio.create_task(self._listen_later())
+
+    async def _listen_later(self) -> None:
+        while self._server is None:
+            await asyncio.sleep(_RETRY_SECONDS)
+            with suppress(OSError):
+                await self._listen()
+
+    async def _listen(self) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             (self._folder / SOCKET_NAME).unlink(missing_ok=True)
@@ -52,13 +71,16 @@ class ControlServer:
                     listener.bind(address)
                 finally:
                     os.umask(before)
-        except OSError as error:
+        except BaseException:
             listener.close()
-            raise SetupError([f"{self._folder / SOCKET_NAME} cannot be created: {error.strerror}"]) from error
+            raise
         self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=LINE_LIMIT)
 
     async def close(self, grace: float = 10.0) -> None:
         """Accept no more commands, end the streams, and give running commands ``grace`` seconds to finish."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.wait({self._retrying})
         if self._server is None:
             return
         self._server.close()
@@ -133,7 +155,7 @@ async def _guarded(items: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[dict[
 
 
 def _failed(error: Exception) -> InternalError:
-    _log.error("a command over the private socket failed: %s", type(error).__name__)
+    _log.error("command_failed", error=type(error).__name__)
     return InternalError("The command failed. See the server's log.")
 
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 from threading import Barrier
 from typing import Any, Final, TypeVar
 
 import uvloop
 
 from crm_core.errors import SetupError
+from crm_core.server_log import ServerLog
 
 T = TypeVar("T")
 EXIT_SECONDS: Final = 28.0
 """From SIGTERM to the end of the process; service managers kill it after 30 seconds."""
 
 _THREADS: Final = 4
+_log: Final = ServerLog("crm.server")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -65,7 +65,7 @@ def exit_within(seconds: float) -> None:
 
 
 def _exit(*_: object) -> None:
-    timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    line = json.dumps({"event": "stop_timed_out", "level": "error", "timestamp": timestamp})
-    os.write(2, line.encode() + b"\n")  # a stuck thread may have locked the log
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the system ends the process if its log is stuck too
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    _log.error("stop_timed_out")
     os._exit(1)

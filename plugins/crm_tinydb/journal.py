@@ -25,11 +25,11 @@ def journal_name(generation: int) -> str:
 class Journal:
     """The journal being written. ``length``: its durable bytes."""
 
-    def __init__(self, disk: Disk, path: Path, generation: int, base: int, length: int) -> None:
+    def __init__(self, disk: Disk, path: Path, generation: int, base: int, length: int, *, torn: bool = False) -> None:
         self.disk, self.path = disk, path
         self.generation, self.base, self.length = generation, base, length
         self._handle: int | None = None
-        self._suspect = False  # after a failed write the content on disk is unknown
+        self._suspect = torn  # after a failed write the content on disk is unknown
 
     @classmethod
     def create(cls, disk: Disk, folder: Path, generation: int, base: int) -> Journal:

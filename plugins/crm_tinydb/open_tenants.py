@@ -36,8 +36,7 @@ class OpenTenants:
     def __init__(self, disk: Disk, context: StorageContext, limit: int, thread: ThreadFactory) -> None:
         self.disk, self.tenants_dir = disk, context.tenants_dir
         self.names: set[str] = set()
-        self._limit = limit
-        self._max_unverified, self._keep_days = context.log_max_unverified, context.log_keep_days
+        self._limit, self._max_unverified, self._keep_days = limit, context.log_max_unverified, context.log_keep_days
         self._open: OrderedDict[str, Tenant] = OrderedDict()
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._awaited: Counter[str] = Counter()
@@ -45,6 +44,7 @@ class OpenTenants:
         self._adding = asyncio.Lock()  # one tenant is added or renamed at a time
         self._moving: set[str] = set()
         self._newer: set[str] = set()  # tenants last seen with a file of a newer format
+        self._unreadable: dict[str, StoreState] = {}  # tenants whose last opening failed
         self._early_attempts: dict[str, dict[str, LogEntry]] = {}  # attempts on tenants that are not open
         self._flusher: asyncio.Task[None] | None = None
         self._workers = Workers(WORKERS, "crm-tinydb", thread)
@@ -121,6 +121,7 @@ class OpenTenants:
                 tenant.log.ring.add(entry)
             self._open[name] = tenant
             self._newer.discard(name)
+            self._unreadable.pop(name, None)
             self._evict_idle()
             if sum(len(collection) for collection in tenant.state.collections.values()) >= LARGE:
                 # A full collection would scan all records: with 50,000 that blocks the loop for some 10 ms. Frozen
@@ -131,9 +132,10 @@ class OpenTenants:
             self._newer.add(name)
             raise StorageUnavailable(str(error), retry_after=60) from None
         except OSError as error:
-            reason = f"The tenant's files cannot be read ({error.strerror or 'the disk failed'})."
             there = self.disk.exists(self.tenants_dir / name)
-            raise StorageUnavailable(reason if there else _GONE, retry_after=5) from None
+            reason = f"The tenant's files cannot be read ({error.strerror or 'the disk failed'})." if there else _GONE
+            self._unreadable[name] = StoreState("read_only", reason)
+            raise StorageUnavailable(reason, retry_after=5) from None
         finally:
             del self._opening[name]
 
@@ -141,11 +143,12 @@ class OpenTenants:
         """The tenants that accept no writes: open ones by their state, others by their files."""
         closed = [name for name in self.names if name not in self._open and name not in self._moving]
         suspects = self._newer.intersection(closed)
+        unreadable = {name: state for name, state in self._unreadable.items() if name in closed}
 
         def inspect() -> dict[str, StoreState]:
             marked = {name for name in closed if self.disk.exists(self.tenants_dir / name / MARKER)}
             gone = {name for name in closed if not self.disk.exists(self.tenants_dir / name)}
-            found = dict.fromkeys(marked, StoreState("quarantined", _MARKED))
+            found = unreadable | dict.fromkeys(marked, StoreState("quarantined", _MARKED))
             found |= dict.fromkeys(gone, StoreState("read_only", _GONE))
             newer = newer_files(self.disk, self.tenants_dir, suspects)
             return found | {name: StoreState("read_only", str(NewerStore(why))) for name, why in newer.items()}

@@ -40,6 +40,7 @@ class Opened:
         self.journal: Journal | None = None  # None: nothing can be trusted
         self.generation = self.folded = 0  # of the folded file, and its length
         self.torn = 0
+        self.failure: OSError | None = None  # of the repair of a torn journal: it must succeed before the next write
         self.reasons: list[str] = []
         self.marked = False
 
@@ -120,7 +121,8 @@ def _identity(opened: Opened) -> None:
         if not opened.was_moved_aside(path):
             opened.damaged(path, "is missing")
         elif not opened.reasons:
-            write_file(opened.disk, path, IDENTITY_TEXT)
+            with contextlib.suppress(OSError):  # if this fails the next opening does it
+                write_file(opened.disk, path, IDENTITY_TEXT)
     elif opened.disk.read(path) != IDENTITY_TEXT:
         opened.damaged(path, "is not what this version writes")
 
@@ -207,7 +209,10 @@ def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool
         if last and good < len(data):
             opened.torn += 1
             if not opened.reasons:
-                write_file(disk, path, data[:good])
+                try:
+                    write_file(disk, path, data[:good])
+                except OSError as error:  # a full disk, as a rule: reading works without it
+                    opened.failure = error
     except Damaged as error:
         whole, good = False, error.good
         if disk.exists(path) or not opened.was_moved_aside(path):
@@ -217,7 +222,7 @@ def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool
                 write_file(disk, path, data[:good])
     folded = opened.log.segments[-1].last if opened.log.segments else opened.log.anchor.seq
     opened.log.tail += [entry for change in changes for entry in change.entries if (entry.seq or 0) > folded]
-    opened.journal = Journal(disk, path, generation, base, good)
+    opened.journal = Journal(disk, path, generation, base, good, torn=opened.failure is not None)
     return whole
 
 
@@ -233,4 +238,7 @@ def _ring(opened: Opened) -> None:
         return
     if good < len(data) and not opened.reasons:
         opened.torn += 1
-        write_file(opened.disk, path, data[:good])
+        try:
+            write_file(opened.disk, path, data[:good])
+        except OSError:
+            opened.log.ring.torn = True

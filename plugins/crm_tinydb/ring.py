@@ -24,6 +24,7 @@ class Ring:
         self.entries: dict[str, LogEntry] = {}
         self._unwritten: dict[str, LogEntry] = {}
         self._lines = 0  # in the file
+        self.torn = False  # whether the file ends in half a line, so that the next write replaces it
 
     def add(self, entry: LogEntry) -> None:
         """Add an attempt, replacing one with the same id and dropping the oldest beyond the bound."""
@@ -50,7 +51,7 @@ class Ring:
     def write(self, disk: Disk, pending: tuple[LogEntry, ...], whole: tuple[LogEntry, ...]) -> None:
         """Write attempts; a file of twice the bound is rewritten from ``whole``. Raises OSError."""
         exists = disk.exists(self.path)
-        if exists and self._lines + len(pending) <= 2 * self.bound + 100:
+        if exists and not self.torn and self._lines + len(pending) <= 2 * self.bound + 100:
             handle = disk.open(self.path)
             try:
                 length = disk.size(self.path)
@@ -65,7 +66,7 @@ class Ring:
             self._lines += len(pending)
         else:
             write_file(disk, self.path, header_line(KIND, 1) + b"".join(map(entry_line, whole)))
-            self._lines = len(whole)
+            self._lines, self.torn = len(whole), False
 
     def load(self, data: bytes) -> int:
         """Load a file; return the number of good bytes. Raises Damaged after the good part."""

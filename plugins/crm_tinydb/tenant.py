@@ -58,6 +58,8 @@ class Tenant:
             discard=self._pending.clear,
             meanwhile=self.state.catch_up,
         )
+        if opened.failure is not None:
+            self.group_commit.fail(opened.failure)
 
     @property
     def idle(self) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -31,6 +32,23 @@ def test_folder_and_file_are_private(tmp_path: Path) -> None:
         assert stat.S_IMODE((folder / ".lock").stat().st_mode) == 0o600
         assert (folder / ".lock").read_text() == f"{os.getpid()}\n"
     assert not lock.locked
+
+
+def test_a_full_disk_does_not_prevent_the_lock(tmp_path: Path) -> None:
+    """A process that cannot write its pid has the lock all the same, and releases it."""
+    with FolderLock(tmp_path):
+        pass
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        lock = FolderLock(tmp_path).acquire()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(FolderBusy) as busy:
+        FolderLock(tmp_path).acquire()
+    assert busy.value.pid is None
+    lock.release()
+    FolderLock(tmp_path).acquire().release()
 
 
 def test_an_open_folder_is_closed_to_others(tmp_path: Path) -> None:
