@@ -112,4 +112,4 @@ def _target(scope: Any) -> str:
 
 def _only_get(scope: Any) -> None:
     if scope["method"] not in ("GET", "HEAD"):
-        raise MethodNotAllowed("Use GET here.")
+        raise MethodNotAllowed("Use GET here.", allow="GET, HEAD")

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core.errors import CrmError, MethodNotAllowed
-from crm_core.server.problem import Headers, body_headers, problem
+from crm_core.errors import CrmError
+from crm_core.server.problem import Headers, headers_of, problem
 
 _PAGE_HEADERS: Final = [
     (b"content-type", b"text/html; charset=utf-8"),
@@ -34,7 +34,12 @@ _PAGE: Final = """\
 async def send_json(send: Any, value: Any, request_id: str) -> None:
     """Respond with a value as JSON."""
     body = msgspec.json.encode(value)
-    await _send(send, 200, [(b"content-type", b"application/json"), *body_headers(body, request_id)], body)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    await _send(send, 200, headers, body, request_id)
 
 
 async def send_problem(send: Any, error: CrmError, request_id: str, *, as_page: bool) -> None:
@@ -42,14 +47,8 @@ async def send_problem(send: Any, error: CrmError, request_id: str, *, as_page: 
     headers, body = problem(error, request_id)
     if as_page:
         body = _page(error, request_id)
-        headers = [
-            *_PAGE_HEADERS,
-            *body_headers(body, request_id),
-            *(each for each in headers if each[0] == b"retry-after"),
-        ]
-    if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", b"GET, HEAD"))
-    await _send(send, error.status, headers, body)
+        headers = [*_PAGE_HEADERS, (b"content-length", b"%d" % len(body)), *headers_of(error)]
+    await _send(send, error.status, headers, body, request_id)
 
 
 def _page(error: CrmError, request_id: str) -> bytes:
@@ -58,7 +57,7 @@ def _page(error: CrmError, request_id: str) -> bytes:
     return _PAGE.format(refresh=refresh, title=title, detail=detail, request_id=request_id).encode()
 
 
-async def _send(send: Any, status: int, headers: Headers, body: bytes) -> None:
-    headers.append((b"x-content-type-options", b"nosniff"))
+async def _send(send: Any, status: int, headers: Headers, body: bytes, request_id: str) -> None:
+    headers += [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 
-from crm_core.errors import CrmError
+from crm_core.errors import CrmError, MethodNotAllowed
+
+PROBLEM: Final = b"application/problem+json"
 
 Headers = list[tuple[bytes, bytes]]
 
 
 def problem(error: CrmError, request_id: str) -> tuple[Headers, bytes]:
-    """Return the header fields and the body of a problem (RFC 9457)."""
+    """Return the header fields and the body of a problem (RFC 9457), without the field of the request id."""
     body = msgspec.json.encode(error.problem(request_id))
-    headers = [(b"content-type", b"application/problem+json"), *body_headers(body, request_id)]
+    return [(b"content-type", PROBLEM), (b"content-length", b"%d" % len(body)), *headers_of(error)], body
+
+
+def headers_of(error: CrmError) -> Headers:
+    """Return the header fields that go with an error."""
+    headers = [(b"cache-control", b"no-store")]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after))
-    return headers, body
-
-
-def body_headers(body: bytes, request_id: str) -> Headers:
-    """Return the header fields that go with a body that must not be cached."""
-    return [
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", request_id.encode()),
-    ]
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.evidence["allow"].encode()))  # RFC 9110, section 15.5.6
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return headers
 
 
 def closing(error: CrmError, request_id: str) -> tuple[Headers, bytes]:
     """Return a problem after which the connection closes."""
     headers, body = problem(error, request_id)
-    return [*headers, (b"connection", b"close")], body
+    return [*headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")], body
 
 
 def raw_response(error: CrmError, request_id: str, first: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -1,39 +1,20 @@
-"""The only place where errors become HTTP: ``application/problem+json`` (RFC 9457)."""
+"""Exceptions as answers: a problem (RFC 9457), and a line in the server's log for those that are our fault."""
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from crm_core.errors import CrmError, InternalError, MethodNotAllowed, PluginFailed
+from crm_core.errors import CrmError, InternalError, PluginFailed
+from crm_core.server.problem import problem as server_problem
 from crm_core.server_log import ServerLog
-from crm_core.web.answers import Answer, content, encoded
+from crm_core.web.answers import Answer
 
-PROBLEM: Final = "application/problem+json"
 _log = ServerLog("crm.web")
-_UNAUTHORIZED: Final = 401
-
-
-def document(error: CrmError, request_id: str) -> dict[str, Any]:
-    """The members of a problem."""
-    return error.problem(request_id)
-
-
-def headers_of(error: CrmError) -> dict[str, str]:
-    """The header fields that go with an error."""
-    headers = {"Cache-Control": "no-store"}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, MethodNotAllowed):
-        headers["Allow"] = error.evidence["allow"]  # RFC 9110, section 15.5.6
-    if error.status == _UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    return headers
 
 
 def problem(error: Exception, request_id: str) -> Answer:
     """An exception as the answer to a request."""
     known = understood(error, request_id)
-    return content(encoded(document(known, request_id)), PROBLEM, known.status, headers_of(known))
+    headers, body = server_problem(known, request_id)
+    return Answer(known.status, headers, body)
 
 
 def understood(error: Exception, request_id: str) -> CrmError:

@@ -18,8 +18,8 @@ from crm_core.errors import (
     UnknownTenant,
 )
 from crm_core.model.names import NAME_PATTERN
+from crm_core.server.problem import PROBLEM
 from crm_core.web.operations import Body, Operation, Parameter, Reply, by_path
-from crm_core.web.problems import PROBLEM
 
 _REF: Final = "#/components/schemas/{name}"
 _EVERYWHERE: Final = (InternalError, MalformedPath, MalformedRequest, RequestTimeout)
@@ -218,7 +218,7 @@ def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple
             {
                 "description": "; ".join(f"{error.code}: {error.title}" for error in errors),
                 "content": {
-                    PROBLEM: {
+                    PROBLEM.decode(): {
                         "schema": {
                             "allOf": [
                                 {"$ref": _REF.format(name="Problem")},
