@@ -10,7 +10,7 @@ import msgspec
 
 from crm_core.errors import CrmError, MethodNotAllowed
 
-PROBLEM: Final = b"application/problem+json"
+PROBLEM: Final = "application/problem+json"
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -18,7 +18,7 @@ Headers = list[tuple[bytes, bytes]]
 def problem(error: CrmError, request_id: str) -> tuple[Headers, bytes]:
     """Return the header fields and the body of a problem (RFC 9457), without the field of the request id."""
     body = msgspec.json.encode(error.problem(request_id))
-    return [(b"content-type", PROBLEM), (b"content-length", b"%d" % len(body)), *headers_of(error)], body
+    return [(b"content-type", PROBLEM.encode()), (b"content-length", b"%d" % len(body)), *headers_of(error)], body
 
 
 def headers_of(error: CrmError) -> Headers:

@@ -1,4 +1,4 @@
-"""Answers of the API: a status, header fields as they are sent, and bytes, at once or as a stream."""
+"""Answers of the API: a status, header fields as they are sent, and bytes, whole or as a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a request to its answer: the one way through the API, whoever read the request's bytes."""
+"""From a request to its answer: the one way through the API, with and without the framework."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from typing import Final
 
 import msgspec
 
-from crm_core.errors import (
-    CrmError,
-    MalformedPath,
-    MisdirectedInstance,
-    UnknownTenant,
-)
+from crm_core.errors import CrmError, MalformedPath, MisdirectedInstance, UnknownTenant
 from crm_core.server.paths import refused
 from crm_core.services import Services
 from crm_core.web.answers import Answer, nothing

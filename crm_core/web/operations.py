@@ -1,4 +1,4 @@
-"""The operations of the API: what is routed, who may call it, and what the OpenAPI document says about it.
+"""The operations of the API: their paths, who may call them, and their part of the OpenAPI document.
 
 Each module of routes lists its operations once; dispatcher, documentation and the tests of access read the same list.
 """
@@ -55,9 +55,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
-    ``name`` is its operationId. ``scope``: what a token needs (``any``: every token will do; None: no token will do).
-    ``key``: what a user needs (``any``: every user; None: no user may). ``open_to_all``: no credential is required.
-    ``signed``: a signature may replace a credential. ``errors``: besides those of every operation.
+    ``name`` is its operationId. ``scope``: the scope that a token needs (``any``: every token may; None: no token may).
+    ``key``: the feature key that a user needs (likewise). ``open_to_all``: no credential is required. ``signed``: a
+    signature may replace a credential. ``errors``: besides those of every operation.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -103,6 +103,33 @@ class Route:
         self.in_tenant = operation.in_tenant
         self.path_names = operation.path_names
         self.query_names = operation.query_names
+
+
+def open_route(
+    path: str,
+    name: str,
+    summary: str,
+    handler: Handler,
+    *,
+    tag: str,
+    media_type: str = "application/json",
+    schema: Mapping[str, Any] | None = None,
+    errors: tuple[type[CrmError], ...] = (),
+) -> Route:
+    """A document outside tenants that requires no credential: a JSON object, or a text of another type."""
+    kind = {"type": "object" if media_type == "application/json" else "string"}
+    reply = Reply(description="The document.", schema=schema or kind, media_types=(media_type,))
+    operation = Operation(
+        method="GET",
+        path=path,
+        name=name,
+        summary=summary,
+        tag=tag,
+        open_to_all=True,
+        replies={200: reply},
+        errors=errors,
+    )
+    return Route(operation, handler)
 
 
 def by_path(operations: Iterable[Operation]) -> dict[str, list[Operation]]:

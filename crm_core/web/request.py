@@ -29,7 +29,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     ``source``: an address as text, ``unix`` for a socket peer, None if it is not known; ``peer``: the other end of the
     connection. ``scheme`` and ``source`` come from trusted proxies where there are any. The dispatcher sets the last
-    five: what the operation's path and query say, who sent the request, and of which types and how long a body may be.
+    five: the parameters of path and query, the sender, and the types and the length that a body may have.
     """
 
     method: str
@@ -58,7 +58,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def caller(self) -> Caller:
         """Who sent the request; not for operations that are open to all, or signed."""
-        assert self.sender is not None, "the operation names nobody who may call it"
+        assert self.sender is not None, "the operation is open to all, or signed"
         return self.sender
 
     def fields(self, name: bytes) -> list[str]:
@@ -137,7 +137,7 @@ def request_of(
 
 
 def _forwarded_scheme(peer: str, headers: list[tuple[bytes, bytes]], proxies: tuple[Network, ...]) -> str | None:
-    """What a trusted proxy says of how the client came."""
+    """The scheme that a trusted proxy reports."""
     if not proxies or not within(peer, proxies):
         return None
     first = next((value for name, value in headers if name == b"x-forwarded-proto"), b"")
@@ -145,4 +145,4 @@ def _forwarded_scheme(peer: str, headers: list[tuple[bytes, bytes]], proxies: tu
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The body is over {limit} bytes; send less at once.", limit=limit)
+    return PayloadTooLarge(f"The body is over {limit} bytes; send less in one request.", limit=limit)

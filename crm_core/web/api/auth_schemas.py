@@ -1,4 +1,4 @@
-"""What the documentation says about signing in, and the bodies it takes."""
+"""The documented operations of signing in, and their bodies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LIMIT: Final = 16 * 1024
 
 
 class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a user signs in with."""
+    """A user's email address and password."""
 
     email: Annotated[str, msgspec.Meta(max_length=254)]
     password: Annotated[str, msgspec.Meta(max_length=1024)]
@@ -43,8 +43,8 @@ LOGIN: Final = Operation(
     name="login",
     summary="Sign in.",
     description=(
-        "Access token and refresh token for a user. Every refusal looks the same and takes the same time; too many "
-        "failures of an account or from a source have to wait."
+        "Returns an access token and a refresh token. Every refusal looks the same and takes the same time. After too "
+        "many failures, the account and the source address have to wait."
     ),
     tag="auth",
     open_to_all=True,
@@ -59,7 +59,7 @@ REFRESH: Final = Operation(
     path=f"{BASE}/auth/refresh",
     name="refresh",
     summary="Get the next access token.",
-    description="The refresh token sent is used up by this. One that comes a second time ends the sign-in.",
+    description="A refresh token works once. Sending it a second time ends the sign-in.",
     tag="auth",
     open_to_all=True,
     body=Body(schema=RefreshRequest, limit=_LIMIT, example={"refresh_token": "..."}),
@@ -71,7 +71,7 @@ LOGOUT: Final = Operation(
     path=f"{BASE}/auth/logout",
     name="logout",
     summary="Sign out.",
-    description="Access token, refresh token and cookie of this sign-in end at once, open event streams too.",
+    description="The tokens and the cookie of this sign-in end immediately, and so do its event streams.",
     tag="auth",
     key="any",
     replies={204: Reply(description="Signed out.")},

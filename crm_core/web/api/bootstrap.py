@@ -1,12 +1,13 @@
-"""What an app needs to draw itself: the workspace as one caller sees it, and what a login page may know."""
+"""Bootstrap: the workspace as one caller sees it, and the public sections for login pages."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
+from cachetools import LRUCache
 
 from crm_core import errors
 from crm_core.model.caller import Caller
@@ -17,33 +18,35 @@ from crm_core.web.operations import BASE, Operation, Reply, Route
 from crm_core.web.request import Request
 from crm_core.workspace import Workspace, keys_of
 
-_KEPT: Final = 1024  # bodies at hand; the longest unused goes first
+_MAX_BODIES: Final = 1024
 _PRIVATE: Final = {"Vary": "Authorization, Cookie", "Cache-Control": "private, no-cache"}
 _PUBLIC: Final = {"Cache-Control": "no-cache"}
 
 
+class _Body(msgspec.Struct, frozen=True):
+    """A body with its tag, valid for one workspace at one revision of the caller."""
+
+    workspace: Workspace
+    revision: int
+    body: bytes
+    etag: str
+
+
 class Bodies:
-    """Bootstrap bodies with their tags, each good as long as the workspace and the caller are the very same."""
+    """Bootstrap bodies by tenant and caller."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[tuple[str, str], tuple[Workspace, int, bytes, str]] = OrderedDict()
+        self._cached: LRUCache[tuple[str, str], _Body] = LRUCache(_MAX_BODIES)
 
-    def find(self, workspace: Workspace, who: str, revision: int) -> tuple[bytes, str] | None:
-        """The body and tag at hand for this caller."""
-        held = self._held.get((workspace.tenant, who))
-        if held is None or held[0] is not workspace or held[1] != revision:
-            return None
-        self._held.move_to_end((workspace.tenant, who))
-        return held[2], held[3]
-
-    def keep(self, workspace: Workspace, who: str, revision: int, body: bytes) -> tuple[bytes, str]:
-        """Remember a body; it and its tag."""
-        etag = etag_of(body)
-        self._held[workspace.tenant, who] = (workspace, revision, body, etag)
-        self._held.move_to_end((workspace.tenant, who))
-        while len(self._held) > _KEPT:
-            self._held.popitem(last=False)
-        return body, etag
+    def get(
+        self, workspace: Workspace, actor: str, revision: int, make: Callable[[], dict[str, Any]]
+    ) -> tuple[bytes, str]:
+        """The body and its tag, made again if the workspace or the caller has changed."""
+        cached = self._cached.get((workspace.tenant, actor))
+        if cached is None or cached.workspace is not workspace or cached.revision != revision:
+            body = encoded(make())
+            cached = self._cached[workspace.tenant, actor] = _Body(workspace, revision, body, etag_of(body))
+        return cached.body, cached.etag
 
 
 def routes(services: Services) -> list[Route]:
@@ -52,26 +55,20 @@ def routes(services: Services) -> list[Route]:
     types = services.registry.sections
 
     async def bootstrap(request: Request) -> Answer:
-        caller = request.caller
-        workspace = await services.views.of(request.tenant)
-        known = bodies.find(workspace, caller.actor, caller.revision)
-        if known is None:
-            shown = bootstrap_of(services.settings.instance, workspace, caller, types)
-            known = bodies.keep(workspace, caller.actor, caller.revision, encoded(shown))
-        return tagged(request, *known, _PRIVATE)
+        caller, workspace = request.caller, await services.views.of(request.tenant)
+        make = partial(bootstrap_of, services.settings.instance, workspace, caller, types)
+        return tagged(request, *bodies.get(workspace, caller.actor, caller.revision, make), _PRIVATE)
 
     async def public(request: Request) -> Answer:
         workspace = await services.views.of(request.tenant)
-        known = bodies.find(workspace, "", 0)
-        if known is None:
-            known = bodies.keep(workspace, "", 0, encoded(sections_shown(workspace, types, public_only=True)))
-        return tagged(request, *known, _PUBLIC)
+        make = partial(sections_shown, workspace, types, public_only=True)
+        return tagged(request, *bodies.get(workspace, "", 0, make), _PUBLIC)
 
     return [Route(BOOTSTRAP, bootstrap), Route(BOOTSTRAP_PUBLIC, public)]
 
 
 class ModuleShown(msgspec.Struct, frozen=True):
-    """A module of the catalog as bootstrap shows it; ``features`` are what this caller may."""
+    """A module of the catalog as bootstrap shows it; ``features`` are the keys that this caller has."""
 
     module: str
     title: str
@@ -84,7 +81,7 @@ class ModuleShown(msgspec.Struct, frozen=True):
 
 
 class LastSync(msgspec.Struct, frozen=True):
-    """What was applied last."""
+    """The push that was applied last."""
 
     at: str
     type: str
@@ -94,7 +91,7 @@ class LastSync(msgspec.Struct, frozen=True):
 
 
 class Bootstrap(msgspec.Struct, frozen=True):
-    """The workspace as one caller sees it; further sections stand beside ``branding`` and ``workspace``."""
+    """The workspace as one caller sees it; further sections are members like ``branding`` and ``workspace``."""
 
     instance: str
     tenant: str
@@ -115,7 +112,7 @@ def bootstrap_of(
 ) -> dict[str, Any]:
     """The bootstrap of a caller."""
     keys = keys_of(workspace, caller)
-    said, last = workspace.entitlements, workspace.last_applied
+    entitlements, last = workspace.entitlements, workspace.last_applied
     user = caller.kind == "user"
     return {
         "instance": instance,
@@ -125,8 +122,8 @@ def bootstrap_of(
         "features": sorted(keys),
         "modules": _modules(workspace, keys),
         **sections_shown(workspace, types, public_only=False),
-        "limits": dict(said.limits),
-        "subscription": None if said.subscription is None else msgspec.to_builtins(said.subscription),
+        "limits": dict(entitlements.limits),
+        "subscription": None if entitlements.subscription is None else msgspec.to_builtins(entitlements.subscription),
         "last_sync": None
         if last is None
         else LastSync(last.applied_at, last.payload_type, last.version, last.request_id, last.revision),
@@ -135,7 +132,7 @@ def bootstrap_of(
 
 
 def sections_shown(workspace: Workspace, types: Mapping[str, PayloadType], *, public_only: bool) -> dict[str, Any]:
-    """The data of the sections that may be shown, by name; nothing pushed yet is an empty object."""
+    """The data of the sections that may be shown, by name; an empty object for one that was not pushed yet."""
     wanted = ("public",) if public_only else ("public", "members")
     return {
         name: workspace.sections[name].data if name in workspace.sections else {}

@@ -15,15 +15,15 @@ from crm_core.web.request import Request
 
 EVENT_STREAM: Final = "text/event-stream"
 _UNKNOWN: Final = Place(10**15)  # past every commit
-_UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx would hold events back until its buffer is full
+_UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx would delay events until its buffer is full
 EVENTS: Final = Operation(
     method="GET",
     path=f"{BASE}/events",
     name="events",
     summary="Follow what changes",
     description="Server-sent events: `ready` first, then `sync.applied` and `modules.changed` (users, and "
-    "tokens with `sync:read`) and `record.changed` (types that the caller may read). Each event has an `id` of "
-    "its own. A client that returns with `Last-Event-ID` resumes exactly after that event, or gets `reset` if "
+    "tokens with `sync:read`) and `record.changed` (types that the caller may read). Each event has its "
+    "own `id`. A client that returns with `Last-Event-ID` resumes exactly after that event, or gets `reset` if "
     "that is too long ago: then it reads again what it shows. The stream ends when the caller signs out, is "
     "disabled, or may hear no more.",
     tag="events",

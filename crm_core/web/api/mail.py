@@ -1,4 +1,4 @@
-"""The route of the test mail: to the signed-in user's own address, through the tenant's own server."""
+"""The route of the test email: to the signed-in user's own address, through the tenant's own server."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ KEY: Final = "smtp.test"
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Why the letter was not delivered: what it is, what to look at, and the server's own words."""
+    """Why the email was not delivered, how to fix it, and the response of the mail server."""
 
     kind: str
     what: str
-    mend: str
-    said: str
+    fix: str = msgspec.field(name="mend")
+    response: str = msgspec.field(name="said")
 
 
 class TestMail(msgspec.Struct, frozen=True):
-    """How a test mail went; ``steps`` are those that were done."""
+    """The outcome of a test email; ``steps`` are the completed ones."""
 
     delivered: bool
     to: Annotated[str, msgspec.Meta(description="the signed-in user's own address")]

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the very operations that are routed, and the pages that show it offline."""
+"""The OpenAPI 3.1 document, generated from the operations that are routed."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _types(operation: Operation) -> Iterator[Any]:
 
 
 def _types_in(schema: Any) -> Iterator[Any]:
-    """The msgspec types in a schema; dicts and lists are JSON Schema that may hold some."""
+    """The msgspec types in a schema; dicts and lists are JSON Schema that may contain some."""
     if isinstance(schema, Mapping):
         for value in schema.values():
             yield from _types_in(value)
@@ -173,8 +173,8 @@ def _operation(operation: Operation, known: Mapping[Any, Any]) -> dict[str, Any]
         "responses": dict(_responses(operation, known)),
         "security": _security(operation),
     }
-    told = [operation.description, _who(operation)]
-    made["description"] = "\n\n".join(text for text in told if text)
+    paragraphs = [operation.description, _who(operation)]
+    made["description"] = "\n\n".join(text for text in paragraphs if text)
     if operation.body is not None:
         made["requestBody"] = _body(operation.body, known)
     return made
@@ -218,7 +218,7 @@ def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple
             {
                 "description": "; ".join(f"{error.code}: {error.title}" for error in errors),
                 "content": {
-                    PROBLEM.decode(): {
+                    PROBLEM: {
                         "schema": {
                             "allOf": [
                                 {"$ref": _REF.format(name="Problem")},
@@ -232,7 +232,7 @@ def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple
 
 
 def _codes(codes: list[str]) -> dict[str, Any]:
-    """The codes of one status; a secret that is asked for anew names itself in its code."""
+    """The codes of one status; the code for a secret that must be sent again contains its name."""
     if "secret_required" in codes or "invalid_payload" in codes:
         return {"anyOf": [{"enum": codes}, {"type": "string", "pattern": "_required$"}]}
     return {"enum": codes}
@@ -265,18 +265,18 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
 def _who(operation: Operation) -> str:
     if operation.open_to_all:
         return "Open to anyone."
-    told = []
+    callers = []
     if operation.scope is not None:
-        told.append("any token" if operation.scope == "any" else f"a token with `{operation.scope}`")
+        callers.append("any token" if operation.scope == "any" else f"a token with `{operation.scope}`")
     if operation.key is not None:
-        told.append("any user" if operation.key == "any" else f"a user with `{operation.key}`")
+        callers.append("any user" if operation.key == "any" else f"a user with `{operation.key}`")
     if operation.signed:
-        told.append("a signed request")
-    return "For " + ", ".join(told) + "." if told else ""
+        callers.append("a signed request")
+    return "For " + ", ".join(callers) + "." if callers else ""
 
 
 def _portable(value: Any) -> Any:
-    """Patterns as JSON Schema writes them (ECMA-262): the anchors of Python's full matches are not known there."""
+    """Patterns as JSON Schema writes them (ECMA-262): it does not know the anchors of Python's full matches."""
     if isinstance(value, dict):
         return {
             name: item.replace(r"\A", "^").replace(r"\Z", "$")

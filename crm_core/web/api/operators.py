@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from crm_core import errors
-from crm_core.errors import CrmError, NotFound
+from crm_core.errors import NotFound
 from crm_core.metrics import Metrics
 from crm_core.server.source import is_operator
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer, content
-from crm_core.web.operations import Handler, Operation, Reply, Route
+from crm_core.web.operations import Route, open_route
 from crm_core.web.reading import read_query
 from crm_core.web.request import Request
 
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
-_ERRORS: Final[Mapping[str, tuple[type[CrmError], ...]]] = {
-    "metrics": (errors.NotFound,),
-    "plugins": (errors.NotFound, errors.UnknownParameter, errors.InvalidParameter),
-}
+_TAG: Final = "operators"
 
 
 def routes(services: Services, counts: Metrics) -> list[Route]:
@@ -66,29 +62,20 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
             ]
         )
 
-    table = {"type": "array", "items": {"type": "object"}}
+    array = {"type": "array", "items": {"type": "object"}}
+    not_found, unknown = errors.NotFound, (errors.UnknownParameter, errors.InvalidParameter)
     return [
-        _open("/healthz", "healthz", "Is the process alive?", healthz, {"type": "object"}),
-        _open("/readyz", "readyz", "Does it serve, and which tenants have trouble?", readyz, {"type": "object"}),
-        _open("/metrics", "metrics", "Metrics for Prometheus, for operators' addresses.", metrics, {"type": "string"}),
-        _open("/-/plugins", "plugins", "The plugins, for operators' addresses.", plugins, table),
-    ]
-
-
-def _open(path: str, name: str, summary: str, handler: Handler, schema: Mapping[str, Any]) -> Route:
-    """An operation that requires no credential."""
-    media_type = "text/plain" if schema["type"] == "string" else "application/json"
-    operation = Operation(
-        method="GET",
-        path=path,
-        name=name,
-        summary=summary,
-        tag="operators",
-        open_to_all=True,
-        replies={200: Reply(description="The state as it is.", schema=schema, media_types=(media_type,))},
-        errors=_ERRORS.get(name, ()),
-    )
-    return Route(operation, handler)
+        open_route("/healthz", "healthz", "Is the process alive?", healthz, tag=_TAG),
+        open_route("/readyz", "readyz", "Does it serve, and which tenants have trouble?", readyz, tag=_TAG),
+        open_route(
+            "/metrics", "metrics", "Metrics for Prometheus, for operators' addresses.", metrics,
+            tag=_TAG, media_type="text/plain", errors=(not_found,),
+        ),
+        open_route(
+            "/-/plugins", "plugins", "The plugins, for operators' addresses.", plugins,
+            tag=_TAG, schema=array, errors=(not_found, *unknown),
+        ),
+    ]  # fmt: skip
 
 
 def _operators_only(services: Services, request: Request) -> None:
@@ -103,7 +90,7 @@ def _is_operator(services: Services, request: Request) -> bool:
 
 
 async def _troubled(services: Services) -> list[dict[str, str]]:
-    """The tenants whose store takes no writes."""
+    """The tenants whose store accepts no writes."""
     return [
         {"tenant": tenant, "state": state.mode, "reason": state.reason}
         for tenant, state in (await services.backend.troubled()).items()

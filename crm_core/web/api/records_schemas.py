@@ -1,4 +1,4 @@
-"""What the documentation says about the operations of a record type: made from the type, like its routes."""
+"""The documented operations of a record type, generated from the type."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         method="POST",
         path=f"{BASE}/{shape.name}/batch",
         name=f"batch_{shape.name}",
-        summary=f"Create or change up to {MAX_ITEMS} {shape.record_type.TITLE.lower()} at once.",
+        summary=f"Create or change up to {MAX_ITEMS} {shape.record_type.TITLE.lower()} in one request.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
         key=f"{shape.name}.update",
@@ -212,7 +212,7 @@ def _list_parameters(shape: Shape) -> tuple[Parameter, ...]:
         Parameter(name="cursor", description="The next_cursor of the page before, with the same filters and sort."),
         Parameter(
             name="sort",
-            description="Order; `-` for descending. Ties stand in the order of ids, null before all else.",
+            description="Order; `-` for descending. Ties are in the order of ids, records without a value come first.",
             schema={"enum": [sign + name for name in shape.sortable for sign in ("", "-")]},
         ),
         Parameter(

@@ -18,7 +18,7 @@ from crm_core.workspace import require_scope
 
 
 def require_plain_address(request: Request) -> None:
-    """Raise InvalidParameter unless the address can be written in one way only: what is signed is what is routed."""
+    """Raise InvalidParameter unless the address has one spelling, so that the signed path is the routed one."""
     if b"%" in request.raw_path:
         raise InvalidParameter(
             "The paths of pushes and of health contain no percent sign; write every character plainly."
@@ -92,7 +92,7 @@ def _of_readers(services: Services) -> list[Route]:
         cursor = query.pop("cursor", None)
         kind = accepted(request, (JSON, NDJSON, CSV))
         if kind != JSON:
-            sync_log.query_of(query)  # what is wrong with it is reported before the first byte
+            sync_log.query_of(query)  # raises before the first byte is sent
             rows = (sync_log.shown(entry) async for entry in services.log.every(request.tenant, query))
             return streamed(json_lines(rows) if kind == NDJSON else csv_lines(rows, schemas.ENTRY_MEMBERS), kind)
         items, following = await services.log.page(request.tenant, query, limit=limit, cursor=cursor)

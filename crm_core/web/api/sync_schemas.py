@@ -1,4 +1,4 @@
-"""What the documentation says about the operations of sync: who may call them, what goes in, what comes out."""
+"""The documented operations of sync, and their answers."""
 
 from __future__ import annotations
 
@@ -114,19 +114,19 @@ class LogPage(msgspec.Struct, frozen=True):
 
 
 def history_item(applied: Applied) -> HistoryItem:
-    """A kept revision as the wire shows it."""
+    """A stored revision as the wire shows it."""
     return HistoryItem(**{name: getattr(applied, name) for name in HistoryItem.__struct_fields__})
 
 
 def push(registry: Registry, limit: int) -> Operation:
-    """The push: one envelope for each payload type, told apart by ``type``."""
+    """The push: one envelope for each payload type, with its own ``type``."""
     return Operation(
         method="POST",
         path=f"{BASE}/sync/{{payload_type}}",
         name="push",
         summary="Push a signed payload.",
         description=(
-            "Verified, validated, applied all-or-nothing, durable before the answer and logged whatever its fate. "
+            "Verified, validated, applied all-or-nothing, durable before the answer, and always logged. "
             "Any one signature scheme may sign it; docs/signing.md shows each."
         ),
         tag="sync",
@@ -173,7 +173,7 @@ HEALTH: Final = Operation(
     method="GET",
     path=f"{BASE}/sync/health",
     name="syncHealth",
-    summary="Is the receiver on, which key does it expect, what is in force?",
+    summary="Is the receiver on, which key does it expect, what is current?",
     tag="sync",
     scope="sync:health",
     key="sync.view",

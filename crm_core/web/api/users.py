@@ -69,7 +69,7 @@ def routes(services: Services) -> list[Route]:
 
 
 def _query(cursors: Cursors, tenant: str, parameters: Mapping[str, str]) -> tuple[PageQuery, str]:
-    """The page that the parameters ask for, and the text that its cursor belongs to."""
+    """The page that the parameters name, and the text that its cursor belongs to."""
     sent = dict(parameters)
     limit = whole_number("limit", sent.pop("limit", None), default=50, most=200)
     cursor = sent.pop("cursor", None)

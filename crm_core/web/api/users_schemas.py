@@ -1,4 +1,4 @@
-"""What the documentation says about the operations of users."""
+"""The documented operations of users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARAMETERS: Final = (
         description="The order, created_at unless given; with `-` before it, descending.",
         schema={"type": "string", "enum": [sign + name for name in SORTABLE for sign in ("", "-")]},
     ),
-    Parameter(name="q", description="Beginnings of words in name and e-mail address."),
+    Parameter(name="q", description="Beginnings of words in name and email address."),
     Parameter(name="role", description="Only users of this role."),
     Parameter(name="disabled", description="Only users who are, or are not, disabled.", schema={"type": "boolean"}),
     Parameter(name="total", description="Also count the whole selection.", schema={"type": "boolean"}),
@@ -85,7 +85,7 @@ DETAIL: Final = Operation(
     key=MANAGE,
     parameters=(
         Parameter(
-            name="If-None-Match", description="An ETag that the caller has: 304 where it is current.", where="header"
+            name="If-None-Match", description="An ETag that the caller has: 304 if it is current.", where="header"
         ),
     ),
     replies={

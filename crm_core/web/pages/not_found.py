@@ -8,13 +8,13 @@ from typing import Final
 from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, NotFound
+from crm_core.server.problem import PROBLEM
 from crm_core.web.accept import preferred
 from crm_core.web.answers import JSON
 from crm_core.web.framework import error_response
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
-from crm_core.web.problems import PROBLEM
 
 _PAGES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(?!api/)")
 

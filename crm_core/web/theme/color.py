@@ -30,7 +30,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def oklch(color: str) -> Oklch:
-    """Where a colour lies in OKLCH."""
+    """A colour in OKLCH."""
     red, green, blue = _linear(color)
     long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
     medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)

@@ -117,7 +117,7 @@ def _side(pushed: Mapping[str, str], *, page_light: float, dark: bool) -> Tokens
     side = pushed["sidebar"]
     light, chroma, hue = oklch(side)
     if dark and light > 0.32:
-        # No glare beside a dark page: the hue stays, the light goes.
+        # No glare next to a dark page: the hue stays, the light goes.
         side = hex_of(page_light - 0.02 if chroma < 0.03 else 0.24, min(chroma, 0.03), hue)
     ink = on(side)
     # Tints lean towards the ink; on a mid-tone that would cost the text its contrast, so there they lean away.

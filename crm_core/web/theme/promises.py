@@ -1,4 +1,4 @@
-"""Which pairs of tokens are readable in every theme, whatever colours were pushed (WCAG 2.2 AA and better)."""
+"""Which pairs of tokens are readable in every theme, for all pushed colours (WCAG 2.2 AA and better)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from crm_core.web.theme.color import contrast, hex_of, luminance, oklch
 
-_SLACK = 0.05  # what is found ends this far above the ratio asked for
+_SLACK = 0.05  # results exceed the required ratio by this much
 _STEPS = 20
 _MIDDLE_LUMINANCE = 0.179  # where black and white contrast equally with a ground
 
