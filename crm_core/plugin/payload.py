@@ -43,7 +43,8 @@ def secret(*, bound_to: tuple[str, ...] = (), **meta: Any) -> msgspec.Meta:
 class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
     """The facts that a payload type gets: the catalog, the names of roles, its options, and the current sections.
 
-    All of it is read-only or a copy. ``current``: the data of each section, secrets as ``{"set": true}``.
+    All of it is read-only or a copy. ``current``: the data of each section, secrets as ``{"set": true}``. ``secrets``:
+    pointers of the secrets that the section has after this push, whether sent or retained.
     """
 
     catalog: Catalog
@@ -51,6 +52,7 @@ class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
     options: Any
     limits: frozenset[str]  # names that a limit may carry: the record types, and users
     current: Mapping[str, Mapping[str, Any]] = {}
+    secrets: frozenset[str] = frozenset()
 
 
 class PayloadType(ABC):

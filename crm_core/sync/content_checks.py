@@ -162,7 +162,14 @@ def contexts_of(
         limits=frozenset(registry.record_types) | _CORE_LIMITS,
         current=frozen({name: one.data for name, one in workspace.sections.items()}),
     )
-    return {outcome.name: msgspec.structs.replace(shared, options=options.get(outcome.name)) for outcome in outcomes}
+    return {
+        outcome.name: msgspec.structs.replace(
+            shared,
+            options=options.get(outcome.name),
+            secrets=frozenset(outcome.new_secrets) | frozenset(outcome.old_secrets),
+        )
+        for outcome in outcomes
+    }
 
 
 def schema_fits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from msgspec import UNSET
 
@@ -10,6 +11,9 @@ from crm_core.errors import Finding
 from crm_core.model.hosts import is_inside_host
 from crm_core.plugin.payload import PayloadContext, PayloadType
 from crm_smtp.section import Smtp, SmtpOptions
+
+_MASKS: Final = frozenset("*\u2022\u25cf\u2219\u00b7\u2217\u204e\uff0a\u25e6\u2b24\u26ab\u2981\u30fb ")
+"""Asterisks and bullets, with which forms show a password."""
 
 
 class SmtpType(PayloadType):
@@ -20,14 +24,42 @@ class SmtpType(PayloadType):
     OPTIONS = SmtpOptions
 
     def validate(self, part: Smtp, context: PayloadContext) -> Iterable[Finding]:
-        """Hosts and ports inside the network, encoded words in headers, an unencrypted password."""
+        """Hosts and ports inside the network, encoded words in headers, settings that do not fit each other."""
         options = context.options if isinstance(context.options, SmtpOptions) else SmtpOptions()
         if not options.allow_private_hosts:
             yield from _reach(part, options)
         yield from _encoded_words(part)
-        if part.security == "none" and part.password is not UNSET:
-            text = "Without encryption anyone on the network can read the password. Use starttls or tls."
-            yield Finding("/security", "password_in_clear", text, warning=True)
+        yield from _password(part, context)
+        yield from _port_and_security(part)
+
+
+def _password(part: Smtp, context: PayloadContext) -> Iterator[Finding]:
+    """A password in the clear, one that a form masked, and one that the push removes."""
+    sent = None if part.password is UNSET else part.password
+    if sent is not None and _MASKS.issuperset(sent):
+        text = "This is the mask of a password, not the password. Send the password, or merge without it to keep it."
+        yield Finding("/password", "password_masked", text)
+    has_password = sent is not None or "/password" in context.secrets
+    if part.security == "none" and has_password:
+        text = "Without encryption anyone on the network can read the password. Use starttls or tls."
+        yield Finding("/security", "password_in_clear", text, warning=True)
+    current = context.current.get(SmtpType.NAME, {})
+    same_user = part.username is not UNSET and part.username == current.get("username")
+    if same_user and "password" in current and not has_password:
+        text = (
+            "This removes the stored password, so nothing signs in. Send the password, or merge without it to keep it."
+        )
+        yield Finding("/password", "password_dropped", text, warning=True)
+
+
+def _port_and_security(part: Smtp) -> Iterator[Finding]:
+    """RFC 8314: on port 465 TLS comes first, on port 587 STARTTLS follows the greeting."""
+    if part.port == 465 and part.security != "tls":
+        text = "Port 465 expects TLS from the start. Use security tls, or port 587 with starttls."
+        yield Finding("/security", "port_mismatch", text, warning=True)
+    elif part.port == 587 and part.security == "tls":
+        text = "Port 587 expects STARTTLS. Use security starttls, or port 465 with tls."
+        yield Finding("/security", "port_mismatch", text, warning=True)
 
 
 def _reach(part: Smtp, options: SmtpOptions) -> Iterator[Finding]:

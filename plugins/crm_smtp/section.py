@@ -50,8 +50,22 @@ class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
         return f"Smtp(host={self.host!r}, port={self.port!r}, security={self.security!r})"
 
 
+HeloName = Annotated[
+    str,
+    Meta(
+        max_length=255,
+        # RFC 5321, section 4.1.2: a full domain name, or an address literal
+        pattern=r"\A(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{1,63}|\[[0-9A-Za-z.:]+\])\Z",
+    ),
+]
+
+
 class SmtpOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """``smtp`` in instance.yaml: whether hosts may be inside the network, and the allowed ports."""
+    """``smtp`` in instance.yaml.
+
+    Whether hosts may be inside the network, the allowed ports, and the name with which this server introduces itself.
+    """
 
     allow_private_hosts: bool = False
     ports: tuple[int, ...] = (25, 465, 587, 2525)
+    helo_name: HeloName | None = None

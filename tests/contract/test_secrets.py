@@ -74,8 +74,28 @@ def test_a_merge_may_remove_the_password(box: Box) -> None:
 
 def test_a_replace_without_the_password_has_none(box: Box) -> None:
     """A replace is the whole section, so it removes the password."""
-    answer = box.applied("smtp", {name: value for name, value in SMTP.items() if name != "password"})
+    without = {name: value for name, value in SMTP.items() if name != "password"}
+    answer = box.applied("smtp", without)
     assert set_in(answer) == {"/smtp/password": ({"set": True}, None)}
+    assert warned(answer) == ["password_dropped"]
+    assert warned(box.applied("smtp", {**without, "from_name": "No password is stored now"})) == []
+
+
+def test_a_replace_without_the_user_name_drops_the_password_silently(box: Box) -> None:
+    """Without a user name, or with another one, the old password is of no use."""
+    without = {name: value for name, value in SMTP.items() if name not in ("username", "password")}
+    assert warned(box.applied("smtp", without)) == []
+    box.applied("smtp", SMTP)
+    assert warned(box.applied("smtp", {**without, "username": "another"})) == []
+    box.applied("smtp", SMTP)
+    assert warned(box.applied("smtp", {"from_name": "Kept"}, envelope=MERGE)) == []
+
+
+def test_a_retained_password_is_seen_without_encryption(box: Box) -> None:
+    """A merge that keeps a password on an unencrypted connection is warned of as the push that sent it."""
+    box.applied("smtp", {**SMTP, "port": 25, "security": "none"})
+    answer = box.applied("smtp", {"from_name": "Plain"}, envelope=MERGE)
+    assert warned(answer) == ["password_in_clear"]
 
 
 def test_a_required_password_is_listed_with_other_errors(box: Box) -> None:

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from crm_branding.contrast import contrast
@@ -299,10 +300,41 @@ def test_options_allow_private_hosts_and_ports(judge: Judge) -> None:
     assert judge("smtp", {"port": 1025}, SmtpOptions(ports=(1025,))) == {}
 
 
+def test_the_name_for_mail_servers_is_a_full_name_or_an_address() -> None:
+    """A bare machine name or an unbracketed address is refused, as mail servers do (RFC 5321, section 4.1.2)."""
+    for name in ("crm.example.com", "xn--kln-sna.example", "[192.0.2.1]", "[IPv6:2001:db8::1]"):
+        assert msgspec.convert({"helo_name": name}, SmtpOptions).helo_name == name
+    for name in ("crm", "", "a b.example", "crm.example.com\r\nMAIL", "-a.example", "k\u00f6ln.example", "[\r\n]"):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"helo_name": name}, SmtpOptions)
+
+
 def test_a_password_without_encryption_is_a_warning(judge: Judge) -> None:
     """A password without encryption is accepted with a warning."""
     assert judge("smtp", {**SMTP, "security": "none"}) == {"/security": "?password_in_clear"}
     assert judge("smtp", {"security": "none"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("port", "security", "warned"),
+    [
+        (465, "starttls", True), (465, "none", True), (465, None, True), (465, "tls", False),
+        (587, "tls", True), (587, "starttls", False), (587, None, False), (None, "tls", False), (2525, "tls", False),
+    ],
+)  # fmt: skip
+def test_port_and_security_that_do_not_fit_are_a_warning(
+    port: int | None, security: str | None, warned: bool, judge: Judge
+) -> None:
+    """Port 465 expects TLS from the start, port 587 STARTTLS; without `security` starttls is used."""
+    sent = {name: value for name, value in (("port", port), ("security", security)) if value is not None}
+    assert judge("smtp", sent) == ({"/security": "?port_mismatch"} if warned else {})
+
+
+@pytest.mark.parametrize("mask", ["*", "**********", "\u2022" * 8, "\u25cf\u25cf\u25cf", "* * *", "*\u2022\uff0a"])
+def test_a_masked_password_is_refused(mask: str, judge: Judge) -> None:
+    """A form's asterisks or bullets are no password."""
+    assert judge("smtp", {**SMTP, "password": mask}) == {"/password": "password_masked"}
+    assert judge("smtp", {**SMTP, "password": f"{mask}a"}) == {}
 
 
 def test_a_very_long_host_is_refused_quickly(judge: Judge) -> None:
