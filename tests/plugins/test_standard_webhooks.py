@@ -155,3 +155,11 @@ def test_it_names_no_key() -> None:
     assert scheme.matches(request, presented, KEY)
     assert scheme.matches(request, presented, OTHER_KEY)
     assert not scheme.matches(msgspec.structs.replace(request, body=b"x"), presented, KEY)
+
+
+@pytest.mark.parametrize("version", ["v1a", "v1x", "v11", "v2", "V1", ""])
+def test_a_mac_under_another_entry_version_does_not_match(version: str) -> None:
+    """A MAC that is right for v1 counts as nothing under any other version, v1a least of all."""
+    mac = good_entry().partition(",")[2]
+    request = with_signatures(f"v1,{'A' * 43}= {version},{mac}")
+    assert not StandardWebhooks().matches(request, StandardWebhooks().read(request), KEY)

@@ -104,6 +104,8 @@ def test_each_header_is_required_once(name: str) -> None:
         ("sync-timestamp", "9" * 16),
         ("sync-timestamp", ""),
         ("sync-key-version", "two"),
+        ("sync-key-version", "02"),
+        ("sync-key-version", "+2"),
         ("sync-nonce", "n" * 15),
         ("sync-nonce", "n" * 129),
         ("sync-nonce", "n" * 16 + "\n"),

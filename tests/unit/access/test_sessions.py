@@ -8,6 +8,8 @@ import pytest
 from crm_core.access import sessions as sessions_module
 from crm_core.access.sessions import SESSIONS
 from crm_core.errors import TokenReused, Unauthenticated
+from crm_core.model.times import from_wire
+from crm_core.plugin.storage import Put, Unit
 
 
 async def dead(work: Any) -> None:
@@ -128,3 +130,29 @@ async def test_sign_ins_are_bounded(access: Any, monkeypatch: pytest.MonkeyPatch
     access.clock.forward(days=7)
     await access.sessions.open("north", stored, "browser")
     assert await access.backend.count("north", SESSIONS) == 1
+
+
+async def test_a_restored_copy_of_a_tenant_accepts_no_text_of_the_other(access: Any) -> None:
+    """Tokens and cookies are of one tenant, also in a tenant whose store has the same users and sessions."""
+    stored = await access.user()
+    session = await access.sessions.open("north", stored, "browser")
+    grant, cookie = access.sessions.grant("north", session), access.sessions.cookie("north", session)
+    for collection in ("users", SESSIONS):
+        async for one in access.backend.documents("north", collection):
+            put = Put(collection, one.id, one.body, {"email": "ada@example.com"} if collection == "users" else {})
+            await access.backend.commit("south", Unit(now=0, puts=(put,)))
+    await access.sessions.caller("south", session.id)  # the session itself is there
+    await dead(access.callers.bearer("south", grant.access_token))
+    await dead(access.sessions.by_cookie("south", cookie))
+    await dead(access.sessions.refresh("south", grant.refresh_token))
+    await access.callers.bearer("north", grant.access_token)
+
+
+async def test_a_session_ends_with_its_time(access: Any) -> None:
+    """A cookie is good for as long as its session is, and no caller is left of one that expired."""
+    session = await access.sessions.open("north", await access.user(), "browser")
+    cookie = access.sessions.cookie("north", session)
+    await access.sessions.by_cookie("north", cookie)
+    access.clock.moment = from_wire(session.expires_at)
+    await dead(access.sessions.by_cookie("north", cookie))
+    await dead(access.sessions.caller("north", session.id))

@@ -11,8 +11,8 @@ from crm_core.plugin.storage import StorageContext
 from crm_core.settings.installation import ConfigurationOnDemand, install
 from sync_world import KEY, SECRET, Clock, Faulty, World
 
-ROSTER = "tenants: {{northwind: {{keys: [{{version: 2, secret: 'hex:{key}'}}]}}}}\n"
-SETTINGS = "instance: eu1\ntenants_dir: ../tenants\nsecret_key: {secrets}\nsync: {{skew_seconds: {skew}}}\n"
+ROSTER = "tenants: {{northwind: {{keys: [{{version: 2, secret: 'hex:{key}'{more}}}]}}}}\n"
+SETTINGS = "instance: eu1\ntenants_dir: ../tenants\nsecret_key: {secrets}\nsync: {{skew_seconds: {skew}{sync}}}\n"
 Worlds = Callable[..., Awaitable[World]]
 
 
@@ -23,16 +23,20 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
     config = tmp_path / "config"
     config.mkdir()
 
-    async def make(*, skew: int = 300, secrets: tuple[str, ...] = (SECRET,), plugin: str = "") -> World:
+    async def make(
+        *, skew: int = 300, secrets: tuple[str, ...] = (SECRET,), plugin: str = "", sync: str = "", key: str = ""
+    ) -> World:
         while backends:
             await backends.pop().close()
-        (config / "instance.yaml").write_text(SETTINGS.format(secrets=list(secrets), skew=skew))
+        (config / "instance.yaml").write_text(
+            SETTINGS.format(secrets=list(secrets), skew=skew, sync=f", {sync}" if sync else "")
+        )
         if plugin:
             (tmp_path / "lone").mkdir()
             (tmp_path / "lone" / "lone.py").write_text(plugin)
             with (config / "instance.yaml").open("a") as file:
                 file.write("plugins: {folders: [../lone]}\n")
-        (config / "keys.yaml").write_text(ROSTER.format(key=KEY.hex()))
+        (config / "keys.yaml").write_text(ROSTER.format(key=KEY.hex(), more=key))
         installation = install(config, {})
         backend = Faulty()
         await backend.open(StorageContext(tenants_dir=installation.settings.tenants_dir))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from crm_core.errors import (
@@ -12,11 +13,12 @@ from crm_core.errors import (
     DuplicatePayload,
     InvalidPayload,
     ReplayedNonce,
+    SourceNotAllowed,
     StorageFull,
     StorageUnavailable,
     TimestampOutOfWindow,
 )
-from crm_core.plugin.storage import OutcomeUnknown
+from crm_core.plugin.storage import OutcomeUnknown, Unit
 from crm_core.sync.apply import SEALED_FOR
 from sync_world import SECRET, World
 
@@ -157,3 +159,67 @@ async def test_secrets_and_payloads_are_known_under_a_rotated_key(worlds: Worlds
     assert [change.pointer for change in receipt.changes] == ["/smtp/from_name"]
     section = (await world.services.views.of("northwind")).sections["smtp"]
     assert world.services.sealer.open(SEALED_FOR, section.sealed["/password"]) == smtp["password"]
+
+
+async def test_a_nonce_is_claimed_for_as_long_as_its_timestamp_is_accepted(world: World) -> None:
+    """The claim of a nonce expires no earlier than the window in which the same request would be timely."""
+    units: list[Unit] = []
+    commit = world.backend.commit
+
+    async def recorded(tenant: str, unit: Unit) -> Any:
+        units.append(unit)
+        return await commit(tenant, unit)
+
+    world.backend.commit = recorded  # type: ignore[method-assign]
+    await world.services.receiver.receive(world.push({"title": "T"}))
+    (claim,) = [claim for claim in units[0].claims if claim.kind.startswith("nonce:")]
+    assert claim.stamp == int(world.clock().timestamp())
+    assert claim.expires is not None
+    assert claim.expires >= claim.stamp + 300
+
+
+async def test_a_commit_is_no_answer_to_another_request(world: World) -> None:
+    """If the answer of a commit is lost and another request has used the nonce, nothing counts as applied."""
+    commit = world.backend.commit
+
+    async def overtaken(tenant: str, unit: Unit) -> Any:
+        evidence = unit.claims[0].evidence.replace(b"request-1", b"request-9")
+        await commit(
+            tenant, msgspec.structs.replace(unit, claims=(msgspec.structs.replace(unit.claims[0], evidence=evidence),))
+        )
+        raise OutcomeUnknown
+
+    world.backend.commit = overtaken  # type: ignore[method-assign]
+    with pytest.raises(StorageUnavailable):
+        await world.services.receiver.receive(world.push({"title": "T"}))
+
+
+async def test_a_payload_is_remembered_while_any_of_its_sections_has_it(worlds: Worlds) -> None:
+    """A combined payload that has left the history of one section is still a duplicate by that of another."""
+    world = await worlds(sync="history_keep: 1")
+    both = {"branding": {"title": "T"}, "workspace": {"locale": "de-DE"}}
+    first = world.push(both, kind="combined")
+    await world.services.receiver.receive(first)
+    for title in ("U", "V"):
+        await world.services.receiver.receive(world.push({"title": title}))
+    with pytest.raises(DuplicatePayload):
+        await world.services.receiver.receive(world.push(kind="combined", raw=await first.read_body()))
+
+
+@pytest.mark.parametrize(("kind", "body"), [("smtp", b"{"), ("combined", b"{"), ("smtp", b'{"tenant": 5}')])
+async def test_no_hash_of_what_may_contain_secrets(world: World, kind: str, body: bytes) -> None:
+    """The log shows no hash of a body that cannot be read and may contain a secret, which could be guessed by it."""
+    with pytest.raises(CrmError):
+        await world.services.receiver.receive(world.push(kind=kind, raw=body))
+    (entry,) = await world.entries()
+    assert (entry.payload_bytes, entry.payload_sha256) == (len(body), None)
+
+
+async def test_a_signed_health_request_comes_from_the_keys_networks(worlds: Worlds) -> None:
+    """A key that is bound to networks signs no health request from elsewhere."""
+    world = await worlds(key=", sources: [198.51.100.0/24]")
+    request = world.push(kind="health", raw=b"")
+    with pytest.raises(SourceNotAllowed):
+        await world.services.receiver.verify_health(request)
+    inside = msgspec.structs.replace(world.push(kind="health", raw=b""), source="198.51.100.7")
+    await world.services.receiver.verify_health(inside)
