@@ -8,7 +8,7 @@ import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Barrier
+from threading import Barrier, Event, Thread
 from typing import Any, Final, TypeVar
 
 import uvloop
@@ -20,7 +20,7 @@ T = TypeVar("T")
 EXIT_SECONDS: Final = 28.0
 """From SIGTERM to the end of the process; service managers kill it after 30 seconds."""
 
-_THREADS: Final = 4
+_THREADS: Final = 4  # of the loop's executor, and of libuv
 _log: Final = ServerLog("crm.server")
 
 
@@ -35,27 +35,41 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 async def _with_threads(main: Coroutine[Any, Any, T]) -> T:
     """Start the loop's threads now: one that cannot start later would fail a request, or abort the process."""
     loop = asyncio.get_running_loop()
+    executor = ThreadPoolExecutor(_THREADS, "crm")
     try:
-        loop.set_default_executor(_started_executor())
+        _start_all(executor)
         with suppress(OSError):
-            await loop.getaddrinfo("localhost", None)  # libuv starts its own threads for names
+            await loop.getaddrinfo("localhost", None)  # libuv starts its threads for names, or aborts
     except RuntimeError:
+        executor.shutdown(wait=False)
         main.close()
         raise SetupError(["the system has too few threads left; raise the limit (ulimit -u, TasksMax)"]) from None
-    return await main
+    loop.set_default_executor(executor)
+    try:
+        return await main
+    finally:
+        loop.set_default_executor(None)  # type: ignore[arg-type]  # or the loop's end starts a thread that waits for it
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _started_executor() -> ThreadPoolExecutor:
-    executor = ThreadPoolExecutor(_THREADS, "crm")
-    everyone = Barrier(_THREADS)
+def _start_all(executor: ThreadPoolExecutor) -> None:
+    """Start all threads of the executor, and see that the system has as many more for libuv. Raises RuntimeError."""
+    together, enough = Barrier(_THREADS), Event()
+    started: list[Thread] = []
     try:
         for _ in range(_THREADS):
-            executor.submit(everyone.wait)
+            executor.submit(together.wait)
+        while len(started) < _THREADS:
+            thread = Thread(target=enough.wait, daemon=True)
+            thread.start()
+            started.append(thread)
     except RuntimeError:
-        everyone.abort()
-        executor.shutdown(wait=False)
+        together.abort()
         raise
-    return executor
+    finally:
+        enough.set()
+        for thread in started:
+            thread.join()
 
 
 def exit_within(seconds: float) -> None:

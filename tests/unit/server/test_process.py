@@ -21,6 +21,21 @@ def test_threads_of_the_loop_start_before_the_server() -> None:
     assert before == after
 
 
+def test_the_end_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has run ends with its result, even if no thread can start by then."""
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+
+        async def main() -> str:
+            patched.setattr(threading.Thread, "start", fail)
+            return await asyncio.to_thread(str, "done")
+
+        assert run(main()) == "done"
+
+
 def test_too_few_threads_are_reported_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot have its threads does not start, and says which limit to raise."""
 
