@@ -285,11 +285,9 @@ def unique(read: Read[T], what: str) -> Read[tuple[T, ...]]:
 
 
 def _is_address(written: str) -> bool:
-    try:
-        ip_address(written)
-    except ValueError:
-        return False
-    return True
+    with suppress(ValueError):
+        return bool(ip_address(written))
+    return False
 
 
 def _is(node: Node) -> str:
