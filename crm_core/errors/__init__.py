@@ -17,7 +17,7 @@
     │     ReplayedNonce, MalformedJson, InvalidEnvelope, TenantMismatch, TypeMismatch, DuplicatePayload,
     │     StaleVersion, InvalidPayload, SecretRequired, ModuleBlocked, ModuleUnsupported
     ├── RecordError
-    │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch
+    │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch, RecordExists
     └── ServerError                   ours: nothing was changed and nothing was used up
           PluginFailed, InternalError, StorageUnavailable, StorageFull, TooManyConnections,
           InstanceUnavailable, InstanceTimeout
@@ -74,7 +74,14 @@ from crm_core.errors.push import (
     UnknownPayloadType,
     UnknownTenant,
 )
-from crm_core.errors.record import ExternalIdTaken, IdempotencyConflict, InvalidRecord, RecordError, RevisionMismatch
+from crm_core.errors.record import (
+    ExternalIdTaken,
+    IdempotencyConflict,
+    InvalidRecord,
+    RecordError,
+    RecordExists,
+    RevisionMismatch,
+)
 from crm_core.errors.request import (
     HeadTooLarge,
     InvalidCursor,
@@ -145,6 +152,7 @@ __all__ = [
     "RateLimited",
     "ReceiverDisabled",
     "RecordError",
+    "RecordExists",
     "ReplayedNonce",
     "RequestError",
     "RequestTimeout",

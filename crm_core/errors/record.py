@@ -24,4 +24,8 @@ class IdempotencyConflict(
 
 
 class RevisionMismatch(RecordError, status=412, code="revision_mismatch", title="Changed by someone else"):
-    """If-Match names a revision that is no longer current."""
+    """If-Match or `if_revision` names a revision that is no longer current."""
+
+
+class RecordExists(RecordError, status=412, code="record_exists", title="Record exists already"):
+    """If-None-Match does not let a write change the record that exists."""

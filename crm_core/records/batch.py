@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import CrmError, Finding, InvalidRecord
-from crm_core.model.fields import step as pointer_step
-from crm_core.plugin.storage import Committed, Conflict, Unit, WorkspaceAt
+from crm_core.errors import CrmError, InvalidRecord, LimitReached
+from crm_core.plugin.storage import Committed, Conflict, Read, Unit, WorkspaceAt
+from crm_core.records.batch_items import ID, BatchItem, NamedRecords, items_of, missing, read_item
 from crm_core.records.guarded_store import (
     ATTEMPTS,
     GuardedStore,
     RecordAccess,
     busy,
+    external_id_taken,
     limit_of,
     limit_reached,
     notices,
@@ -26,7 +27,7 @@ from crm_core.records.shape import EXTERNAL_ID
 from crm_core.records.writing import DONE, RecordWrite, Writes
 from crm_core.workspace import Workspace, require
 
-MAX_ITEMS = 500
+_ORDER = (403, 404, 412, 422)  # of refusals; then the others, and limits last
 _BREATHER = 50  # items after which the event loop serves other requests
 
 Outcome = RecordWrite | WriteResult | CrmError
@@ -53,10 +54,13 @@ class Batches:
     async def run(self, access: RecordAccess, batch: Batch) -> WriteResult:
         """Run a batch; the result's body is ``{"results": [...]}``.
 
-        Raises AccessError, InvalidRecord (the batch itself; any item if atomic), LimitReached, ReplayedRefusal.
+        Raises:
+            AccessError, ReplayedRefusal: The request is refused.
+            InvalidRecord: The batch itself is not valid; if atomic, an item.
+            NotFound, RevisionMismatch, ExternalIdTaken, LimitReached: An item of an atomic batch is refused.
         """
         await self._store.authorize_either(access)
-        items = _items(batch.data)
+        items = items_of(batch.data)
         return await self._idempotency.run(access.tenant, batch.idempotent, lambda: self._run(access, batch, items))
 
     async def _run(self, access: RecordAccess, batch: Batch, items: list[Any]) -> WriteResult:
@@ -80,13 +84,12 @@ class Batches:
             None if limit is None else limit - await self._store.backend.count(access.tenant, access.shape.collection)
         )
         outcomes: list[Outcome] = []
-        seen: dict[str, int] = {}
+        named = NamedRecords()
         for at, item in enumerate(items):
             if at % _BREATHER == _BREATHER - 1:
                 await asyncio.sleep(0)
             try:
-                _refuse_repeat(seen, at, item)
-                outcome = await self._outcome(access, workspace, item)
+                outcome = await self._outcome(access, workspace, read_item(item), at, named)
                 if isinstance(outcome, RecordWrite) and outcome.creates and left is not None:
                     if left <= 0:
                         outcome = limit_reached(access, workspace)
@@ -100,17 +103,28 @@ class Batches:
             outcomes.append(outcome)
         return outcomes
 
-    async def _outcome(self, access: RecordAccess, workspace: Workspace, item: Any) -> Outcome | None:
-        external_id = item.get(EXTERNAL_ID) if isinstance(item, dict) else None
-        document = None
-        if isinstance(external_id, str):
-            read = await self._store.backend.find(access.tenant, access.shape.collection, EXTERNAL_ID, external_id)
-            if read.revision > workspace.revision:
-                return None
-            document = read.document
-        action = "create" if document is None else "update"
+    async def _outcome(
+        self, access: RecordAccess, workspace: Workspace, item: BatchItem, at: int, named: NamedRecords
+    ) -> Outcome | None:
+        external_id, backend, collection = item.external_id, self._store.backend, access.shape.collection
+        found = Read(None, 0)
+        if external_id is not None:
+            named.add(at, EXTERNAL_ID, (EXTERNAL_ID, external_id))
+            found = await backend.find(access.tenant, collection, EXTERNAL_ID, external_id)
+        read = found if item.id is None else await backend.get(access.tenant, collection, item.id)
+        if max(read.revision, found.revision) > workspace.revision:
+            return None
+        document = read.document
+        if document is not None:
+            named.add(at, EXTERNAL_ID if item.id is None else ID, (ID, document.id))
+        action = "create" if document is None and item.id is None else "update"
         require(workspace, access.caller, f"{access.shape.name}.{action}", writes=True)
-        return await self._writes.creation_or_change(access, item, document)
+        item.conditions.require(document)
+        if document is None and item.id is not None:
+            raise missing()
+        if found.document is not None and document is not None and found.document.id != document.id:
+            raise external_id_taken(external_id)
+        return await self._writes.creation_or_change(access, item.data, document)
 
     async def _commit(
         self,
@@ -138,39 +152,6 @@ class Batches:
         return await self._store.commit(access.tenant, unit)
 
 
-def _items(data: Any) -> list[Any]:
-    """The items of a batch. Raises InvalidRecord."""
-    findings: list[Finding] = []
-    if not isinstance(data, dict):
-        findings.append(Finding("", "wrong_type", 'Send {"items": [...]}.'))
-    else:
-        findings += [
-            Finding(pointer_step(name), "unknown_member", "Unknown member; the only one is items.")
-            for name in data
-            if name != "items"
-        ]
-        items = data.get("items")
-        if not isinstance(items, list):
-            findings.append(Finding("/items", "missing_member", "Add `items`, a list of records."))
-        elif len(items) > MAX_ITEMS:
-            findings.append(Finding("/items", "invalid_value", f"A batch may have up to {MAX_ITEMS} items. Split it."))
-    if findings:
-        raise InvalidRecord(findings[0].message, errors=findings)
-    found: list[Any] = data["items"]
-    return found
-
-
-def _refuse_repeat(seen: dict[str, int], at: int, item: Any) -> None:
-    """Refuse a second item for the same record: only one of two results could be true."""
-    external_id = item.get(EXTERNAL_ID) if isinstance(item, dict) else None
-    if not isinstance(external_id, str):
-        return
-    if external_id in seen:
-        message = f"Item {seen[external_id]} has this external id already. Send one of the two in another batch."
-        raise InvalidRecord(message, errors=[Finding(f"/{EXTERNAL_ID}", "repeated", message)])
-    seen[external_id] = at
-
-
 def _under(error: CrmError, at: int) -> CrmError:
     """The refusal with pointers into the batch."""
     error.errors = tuple(finding.under(f"/items/{at}") for finding in error.errors)
@@ -178,17 +159,22 @@ def _under(error: CrmError, at: int) -> CrmError:
 
 
 def _refuse_any(outcomes: list[Outcome]) -> None:
-    """Refuse an atomic batch with an item refused: for a lacking right, else all input errors, else the first other."""
+    """Refuse an atomic batch with an item refused: for the first reason in the order of refusals, all input errors."""
     refusals = [outcome for outcome in outcomes if isinstance(outcome, CrmError)]
+    if not refusals:
+        return
+    first = min(refusals, key=_rank)
+    if not isinstance(first, InvalidRecord):
+        raise first
     invalid = [finding for error in refusals if isinstance(error, InvalidRecord) for finding in error.errors]
-    others = [error for error in refusals if not isinstance(error, InvalidRecord)]
-    denied = next((error for error in others if error.status == 403 and error.code != "limit_reached"), None)
-    if denied is not None:
-        raise denied
-    if invalid:
-        raise InvalidRecord("Nothing was written. `errors` lists the problems of each item.", errors=invalid)
-    if others:
-        raise others[0]
+    raise InvalidRecord("Nothing was written. `errors` lists the problems of each item.", errors=invalid)
+
+
+def _rank(error: CrmError) -> int:
+    """The place of a refusal in the order that single requests are refused in."""
+    if isinstance(error, LimitReached):
+        return len(_ORDER) + 1
+    return _ORDER.index(error.status) if error.status in _ORDER else len(_ORDER)
 
 
 def _body(outcomes: list[Outcome], request_id: str) -> bytes:

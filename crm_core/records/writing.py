@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import Finding, InvalidRecord, NotFound, RevisionMismatch
+from crm_core.errors import Finding, InvalidRecord, NotFound
 from crm_core.model.ids import Ids
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import (
@@ -30,7 +30,8 @@ from crm_core.records.guarded_store import (
     room,
 )
 from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
-from crm_core.records.shape import EXTERNAL_ID, Content, Shape, Stamps, StoredRecord, etag
+from crm_core.records.preconditions import Preconditions
+from crm_core.records.shape import EXTERNAL_ID, Content, Shape, Stamps, StoredRecord
 from crm_core.workspace import Workspace
 
 CREATED, DONE = 201, 200
@@ -83,33 +84,51 @@ class Writes:
         access: RecordAccess,
         id: str,  # noqa: A002 -- the wire's word
         patch: Any,
-        if_match: str | None,
+        conditions: Preconditions,
+        idempotent: IdempotentRequest | None = None,
     ) -> WriteResult:
         """Change a record by a merge patch; one that changes nothing writes nothing.
 
-        Raises AccessError, NotFound, RevisionMismatch, InvalidRecord, ExternalIdTaken.
+        Raises AccessError, NotFound, RevisionMismatch, RecordExists, InvalidRecord, ExternalIdTaken, ReplayedRefusal.
         """
+        if idempotent is None:
+            return await self._update(access, id, patch, conditions, None)
+        await self._store.authorize(access, "update", writes=True)
+        return await self._idempotency.run(
+            access.tenant, idempotent, lambda: self._update(access, id, patch, conditions, idempotent)
+        )
+
+    async def _update(
+        self,
+        access: RecordAccess,
+        id_: str,
+        patch: Any,
+        conditions: Preconditions,
+        idempotent: IdempotentRequest | None,
+    ) -> WriteResult:
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize(access, "update", writes=True)
-            read = await self._store.backend.get(access.tenant, access.shape.collection, id)
+            read = await self._store.backend.get(access.tenant, access.shape.collection, id_)
             if read.revision > workspace.revision:
                 continue
             if read.document is None:
                 raise NotFound("There is no record with this id.")
-            require_match(if_match, read.document)
+            conditions.require(read.document)
             stored = access.shape.parse(read.document.body)
             content = await self._store.validate(access, patch, stored.writable)
             write = self.change(access, content, stored)
             if write is None:
-                return unchanged(read.document)
-            conflict = await self._commit(access, workspace, write)
+                written = unchanged(read.document)
+                await self._remember(access, idempotent, written)
+                return written
+            conflict = await self._commit(access, workspace, write, idempotent)
             if conflict is None:
                 return write.written
             if conflict.what == "index":
                 raise external_id_taken(content.external_id)
         raise busy()
 
-    async def put(self, access: RecordAccess, external_id: str, data: Any, if_match: str | None) -> WriteResult:
+    async def put(self, access: RecordAccess, external_id: str, data: Any, conditions: Preconditions) -> WriteResult:
         """Create or update the record with an external id; members left out stay. Raises as create and update."""
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize_either(access)
@@ -118,7 +137,7 @@ class Writes:
                 continue
             action = "create" if read.document is None else "update"
             await self._store.authorize(access, action, writes=True)
-            require_match(if_match, read.document)
+            conditions.require(read.document)
             write = await self.creation_or_change(access, _named(data, external_id), read.document)
             if isinstance(write, WriteResult):
                 return write
@@ -157,6 +176,13 @@ class Writes:
             expect += _free(access.shape, content, stored.id)
         return RecordWrite(put, expect, stamps.revision, creates=False)
 
+    async def _remember(self, access: RecordAccess, idempotent: IdempotentRequest | None, written: WriteResult) -> None:
+        """Make the answer of a write that changes nothing durable, for its repeats."""
+        now = int(self._store.now().timestamp())
+        claims = claim_of(idempotent, now, written)
+        if claims:
+            await self._store.commit(access.tenant, Unit(now=now, claims=claims))
+
     async def _commit(
         self,
         access: RecordAccess,
@@ -183,19 +209,6 @@ class Writes:
         if outcome.what == "count":
             raise limit_reached(access, workspace)
         return outcome
-
-
-def require_match(if_match: str | None, document: Document | None) -> None:
-    """Raise RevisionMismatch unless the If-Match field names the record as it is (RFC 9110, section 13.1.1)."""
-    if if_match is None:
-        return
-    if document is not None:
-        current = etag(document.revision, document.body)
-        if if_match.strip() == "*" or current in (each.strip() for each in if_match.split(",")):
-            return
-        message = "Someone else changed this record. Read it, merge, and send its new ETag."
-        raise RevisionMismatch(message, current={"revision": document.revision, "etag": current})
-    raise RevisionMismatch("There is no such record, so no ETag of it can match.", current=None)
 
 
 def unchanged(document: Document) -> WriteResult:

@@ -87,7 +87,7 @@ def etag_of(*parts: bytes) -> str:
 def tagged(request: Request, body: bytes, etag: str, headers: Mapping[str, str]) -> Answer:
     """The JSON body with its entity tag, or 304 if the caller has it already (RFC 9110, section 13.1.2)."""
     fields = {"ETag": etag, **headers}
-    if names(request.field(b"if-none-match"), etag):
+    if names(request.joined_field(b"if-none-match"), etag):
         return empty(304, fields)
     return content(body, JSON, headers=fields)
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from crm_core.model.record_members import ExternalId
+from crm_core.model.record_members import ExternalId, RecordId
 from crm_core.plugin.record_type import OWNED_LAST
-from crm_core.records.batch import MAX_ITEMS
+from crm_core.records.batch_items import ID, IF_REVISION, MAX_ITEMS
 from crm_core.records.shape import EXTERNAL_ID, Shape, Stamps
 
 _WORDS: Final = re.compile("[-_]")  # what separates the words of a NAME
@@ -67,7 +67,12 @@ def documented_types(shape: Shape) -> DocumentedTypes:
         f"{name}Page",
         [("items", list[record]), ("next_cursor", str | None), ("total", int | None)],  # type: ignore[valid-type]
     )
-    batch = _struct(f"{name}Batch", [("items", _many(patch))], closed=True)
+    naming = [
+        (ID, RecordId | None | msgspec.UnsetType, unset),
+        (IF_REVISION, Annotated[int, msgspec.Meta(ge=1)] | None | msgspec.UnsetType, unset),
+    ]
+    item = _struct(f"{name}BatchItem", [*naming, external, *patched, *open_fields], closed=True)
+    batch = _struct(f"{name}Batch", [("items", _many(item))], closed=True)
     return DocumentedTypes(record, made, patch, page, batch)
 
 

@@ -79,6 +79,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidParameter(f"The header field {name} occurs twice; send it once.", parameter=name)
         return found[0] if found else None
 
+    def joined_field(self, name: bytes) -> str | None:
+        """A list in a header field, its lines joined (RFC 9110, section 5.3)."""
+        found = self.fields(name)
+        return ", ".join(found) if found else None
+
     def cookie(self, name: str) -> str | None:
         """The first cookie of this name."""
         for field in self.fields(b"cookie"):

@@ -8,7 +8,7 @@ import pytest
 
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import build_registry
-from crm_core.records.batch import MAX_ITEMS
+from crm_core.records.batch_items import MAX_ITEMS
 from crm_core.records.idempotency import RETENTION_SECONDS
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT
 from crm_core.web.api.records_schemas import BATCH_LIMIT, RECORD_LIMIT

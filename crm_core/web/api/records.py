@@ -10,6 +10,7 @@ from crm_core.records import export
 from crm_core.records.batch import Batch
 from crm_core.records.guarded_store import RecordAccess
 from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, WriteResult, idempotent_request
+from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import Shape, etag
 from crm_core.services import Services
 from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, streamed, tagged
@@ -54,14 +55,15 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
         return await _answered(request, shape, records.writes.create(access, data, _idempotent(request, raw)))
 
     async def update(request: Request) -> Answer:
-        access, data = access_of(request), await read_json(request)
-        id_, condition = request.path_parameters["id"], request.single_field("If-Match")
-        return await _answered(request, shape, records.writes.update(access, id_, data, condition))
+        access, id_ = access_of(request), request.path_parameters["id"]
+        data, raw = await read_json_and_bytes(request)
+        writing = records.writes.update(access, id_, data, _conditions(request), _idempotent(request, raw))
+        return await _answered(request, shape, writing)
 
     async def put(request: Request) -> Answer:
         access, data = access_of(request), await read_json(request)
-        external_id, condition = request.path_parameters["external_id"], request.single_field("If-Match")
-        return await _answered(request, shape, records.writes.put(access, external_id, data, condition))
+        external_id = request.path_parameters["external_id"]
+        return await _answered(request, shape, records.writes.put(access, external_id, data, _conditions(request)))
 
     async def batch(request: Request) -> Answer:
         access, atomic = access_of(request), flag("atomic", request.query.get("atomic"))
@@ -101,6 +103,10 @@ def _following(request: Request, cursor: str) -> str:
         return f"{request.path}?{urlencode({**request.query, 'cursor': cursor})}"
     query = request.query_string.decode("ascii").replace(">", "%3E")
     return f"{request.path}?{query}{'&' if query else ''}cursor={cursor}"
+
+
+def _conditions(request: Request) -> Preconditions:
+    return Preconditions(request.joined_field(b"if-match"), request.joined_field(b"if-none-match"))
 
 
 def _idempotent(request: Request, raw: bytes) -> IdempotentRequest | None:

@@ -11,7 +11,7 @@ from crm_core.errors import CrmError
 from crm_core.model.fields import bare
 from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
-from crm_core.records.batch import MAX_ITEMS
+from crm_core.records.batch_items import MAX_ITEMS
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.answers import CSV, NDJSON
@@ -45,7 +45,12 @@ WRITE_ERRORS: Final[tuple[type[CrmError], ...]] = (
 _ID: Final = {"id": {"type": "string", "format": "uuid"}}
 _IF_MATCH: Final = Parameter(
     name="If-Match",
-    description="The ETag that the record must still have, or `*`; else 412 `revision_mismatch`.",
+    description="The ETag or quoted revision that the record must still have, or `*`; else 412 `revision_mismatch`.",
+    where="header",
+)
+_ONLY_NEW: Final = Parameter(
+    name="If-None-Match",
+    description="`*`: only if there is no such record; else 412 `record_exists`.",
     where="header",
 )
 _IF_NONE_MATCH: Final = Parameter(
@@ -141,10 +146,19 @@ def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         scope=f"{shape.name}:write",
         key=f"{shape.name}.update",
         path_schemas=_ID,
-        parameters=(_IF_MATCH,),
+        parameters=(_IF_MATCH, _ONLY_NEW, _KEY),
         body=Body(schema=types.patch, limit=RECORD_LIMIT, media_types=MERGE_PATCH),
-        replies={200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))},
-        errors=(*WRITE_ERRORS, errors.NotFound, errors.RevisionMismatch, errors.ExternalIdTaken),
+        replies={
+            200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag", "Idempotent-Replayed"))
+        },
+        errors=(
+            *WRITE_ERRORS,
+            errors.NotFound,
+            errors.RevisionMismatch,
+            errors.RecordExists,
+            errors.ExternalIdTaken,
+            errors.IdempotencyConflict,
+        ),
     )
 
 
@@ -162,10 +176,10 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         key=f"{shape.name}.update",
         description=f"Members left out stay. Creating needs `{shape.name}.create`, changing `{shape.name}.update`.",
         path_schemas={EXTERNAL_ID: msgspec.json.schema(ExternalId)},
-        parameters=(_IF_MATCH,),
+        parameters=(_IF_MATCH, _ONLY_NEW),
         body=Body(schema=types.patch, limit=RECORD_LIMIT),
         replies={200: changed, 201: created},
-        errors=(*WRITE_ERRORS, errors.RevisionMismatch, errors.LimitReached),
+        errors=(*WRITE_ERRORS, errors.RevisionMismatch, errors.RecordExists, errors.LimitReached),
     )
 
 
@@ -180,8 +194,10 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         scope=f"{shape.name}:write",
         key=f"{shape.name}.update",
         description=(
-            "An item's `external_id` decides between create and change; one without is created. Each item gets its "
-            f"own result. Creating needs `{shape.name}.create`, changing `{shape.name}.update`."
+            "An item's `id` names the record that it changes; else its `external_id` decides between create and "
+            "change, and an item with neither is created. `if_revision` is the revision that the record must still "
+            "have; else 412 `revision_mismatch`. Each item gets its own result. "
+            f"Creating needs `{shape.name}.create`, changing `{shape.name}.update`."
         ),
         parameters=(
             Parameter(
@@ -193,7 +209,14 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         ),
         body=Body(schema=types.batch, limit=BATCH_LIMIT),
         replies={200: Reply(description="What became of each.", schema=BatchResults, headers=("Idempotent-Replayed",))},
-        errors=(*WRITE_ERRORS, errors.ExternalIdTaken, errors.IdempotencyConflict, errors.LimitReached),
+        errors=(
+            *WRITE_ERRORS,
+            errors.NotFound,
+            errors.RevisionMismatch,
+            errors.ExternalIdTaken,
+            errors.IdempotencyConflict,
+            errors.LimitReached,
+        ),
     )
 
 

@@ -42,6 +42,24 @@ async def test_a_record_lives_through_its_routes(live: Instance, api: httpx.Asyn
     assert (await api.get("customers", params={"q": "lovelace"})).json()["items"] == [changed.json()]
 
 
+async def test_a_write_from_a_list_needs_no_second_request(api: httpx.AsyncClient) -> None:
+    """Its revision in quotes is a tag, also on the second of two lines; `If-None-Match: *` protects what exists."""
+    where = f"customers/{(await made(api, external_id='x-1'))['id']}"
+    item = (await api.get("customers")).json()["items"][0]
+    lines = [("If-Match", '"9"'), ("If-Match", f'"{item["revision"]}"'), ("Idempotency-Key", "k")]
+    changed = await api.patch(where, json={"name": "B"}, headers=lines)
+    assert (changed.status_code, changed.json()["revision"]) == (200, 2)
+    again = await api.patch(where, json={"name": "B"}, headers=lines)
+    assert (again.content, again.headers["idempotent-replayed"]) == (changed.content, "true")
+    fresh = {"If-None-Match": "*"}
+    problem(await api.put("customers/external/x-1", json={"name": "C"}, headers=fresh), 412, "record_exists")
+    problem(await api.patch(where, json={"name": "C"}, headers=fresh), 412, "record_exists")
+    batch = {"items": [{"id": item["id"], "if_revision": 1, "name": "D"}, {"name": "E"}]}
+    problem(await api.post("customers/batch?atomic=true", json=batch), 412, "revision_mismatch")
+    assert (await api.get("customers", params={"total": "true"})).json()["total"] == 1
+    assert (await api.get(where)).content == changed.content
+
+
 async def test_a_missing_id_and_another_tenants_are_one(live: Instance, api: httpx.AsyncClient) -> None:
     """The bodies differ in nothing but the request id."""
     async with live.client(await live.token(tenant="contoso"), "contoso") as other:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.errors import InsufficientScope, InvalidRecord, LimitReached
+from crm_core.errors import InsufficientScope, InvalidRecord, LimitReached, RevisionMismatch
 from crm_core.records.batch import Batch
 from records_world import EVERYTHING, READER, TOKEN, World, read
 
@@ -34,11 +34,67 @@ async def test_a_batch_is_one_durable_unit(world: World) -> None:
 
 async def test_a_refused_item_stops_no_other(world: World) -> None:
     """Its result is the problem, with pointers into the batch as it was sent."""
-    results = await run(world, {"items": [{"name": ""}, {"name": "A"}, {"name": "B", "id": "x"}, None]})
+    results = await run(world, {"items": [{"name": ""}, {"name": "A"}, {"name": "B", "revision": 2}, None]})
     assert [result["status"] for result in results] == [422, 201, 422, 422]
     pointers = [[e["pointer"] for e in r["problem"]["errors"]] for r in results if "problem" in r]
-    assert pointers == [["/items/0/name"], ["/items/2/id"], ["/items/3"]]
+    assert pointers == [["/items/0/name"], ["/items/2/revision"], ["/items/3"]]
     assert results[0]["problem"]["request_id"] == "r1"
+
+
+async def test_an_id_names_the_record_of_an_item(world: World) -> None:
+    """It wins over the external id; one that is no record's is refused with its pointer."""
+    made = await world.create(name="A", external_id="x-1")
+    await world.create(name="B", external_id="x-2")
+    items = [
+        {"id": made["id"], "external_id": "x-3"},
+        {"id": "01900000-0000-7000-8000-000000000000", "name": "C"},
+        {"id": 5, "name": "D"},
+        {"id": None, "if_revision": None, "name": "E"},
+    ]
+    results = await run(world, {"items": items})
+    assert [result["status"] for result in results] == [200, 404, 422, 201]
+    assert (results[0]["id"], results[0]["revision"]) == (made["id"], 2)
+    assert [each["problem"]["errors"][0]["pointer"] for each in results[1:3]] == ["/items/1/id", "/items/2/id"]
+    results = await run(world, {"items": [{"id": made["id"], "external_id": "x-2"}]})
+    assert (results[0]["status"], results[0]["problem"]["code"]) == (409, "external_id_taken")
+
+
+async def test_two_names_of_one_record_are_one_record(world: World) -> None:
+    """A second item for the record of another is refused, by whichever of its names."""
+    made = await world.create(name="A", external_id="x-1")
+    items = [{"external_id": "x-1", "name": "B"}, {"id": made["id"], "name": "C"}]
+    for order in (items, items[::-1]):
+        results = await run(world, {"items": order})
+        assert [result["status"] for result in results] == [200, 422]
+        assert results[1]["problem"]["errors"][0]["code"] == "repeated"
+
+
+async def test_if_revision_is_the_condition_of_an_item(world: World) -> None:
+    """Another revision, or no record, is 412 for the item alone; the others are written."""
+    made = await world.create(name="A", external_id="x-1")
+    items: list[dict[str, Any]] = [
+        {"id": made["id"], "if_revision": 1, "name": "A2"},
+        {"external_id": "x-9", "if_revision": 1, "name": "C"},
+        {"if_revision": 1, "name": "D"},
+        {"if_revision": True, "name": "E"},
+        {"name": "F"},
+    ]
+    results = await run(world, {"items": items})
+    assert [result["status"] for result in results] == [200, 412, 412, 422, 201]
+    assert results[1]["problem"]["errors"][0]["pointer"] == "/items/1/if_revision"
+    results = await run(world, {"items": [{"external_id": "x-1", "if_revision": 1, "name": "A3"}]})
+    assert results[0]["problem"]["code"] == "revision_mismatch"
+    assert results[0]["problem"]["current"]["revision"] == 2
+
+
+async def test_an_atomic_batch_is_refused_for_one_old_revision(world: World) -> None:
+    """The whole answer is 412, also where another item is not valid, and nothing is written."""
+    made = await world.create(name="A")
+    items = [{"name": "B"}, {"name": ""}, {"id": made["id"], "if_revision": 2, "name": "A2"}]
+    with pytest.raises(RevisionMismatch) as refused:
+        await run(world, {"items": items}, atomic=True)
+    assert refused.value.errors[0].pointer == "/items/2/if_revision"
+    assert await world.ids() == [made["id"]]
 
 
 async def test_an_atomic_batch_is_all_or_nothing(world: World) -> None:

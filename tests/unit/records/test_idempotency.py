@@ -8,6 +8,7 @@ import pytest
 from crm_core.errors import ExternalIdTaken, IdempotencyConflict, InvalidParameter, InvalidRecord, StorageUnavailable
 from crm_core.records.batch import Batch
 from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, WriteResult, idempotent_request
+from crm_core.records.preconditions import UNCONDITIONAL, Preconditions
 from records_world import READER, TOKEN, World
 
 PATH = "/i/eu1/t/north/api/v1/customers"
@@ -52,6 +53,23 @@ async def test_the_first_answer_is_given_again(world: World) -> None:
     assert len(await world.ids()) == 1
 
 
+async def test_a_change_is_made_once(world: World) -> None:
+    """A repeat of a patch gets the first answer, also after others changed the record or it changed nothing."""
+    made, conditions = await create(world, {"name": "Ada"}, asked("make")), Preconditions('"1"')
+
+    async def change(patch: Any, key: str, conditions: Preconditions = UNCONDITIONAL) -> WriteResult:
+        return await world.records.writes.update(world.access(), made.id, patch, conditions, asked(key))
+
+    first = await change({"name": "Bob"}, "change", conditions)
+    same = await change({"name": "Bob"}, "same")
+    assert (first.revision, same.revision) == (2, 2)
+    await change({"name": "Cy"}, "later")
+    for key, before in (("change", first), ("same", same)):
+        again = await change({"name": "Bob"}, key, conditions)
+        assert (again.body, again.status, again.replayed) == (before.body, 200, True)
+    assert (await world.records.reads.detail(world.access(), made.id)).revision == 3
+
+
 async def test_an_answer_is_stored_for_a_day(world: World) -> None:
     """After 24 hours the key is free again."""
     first = await create(world, {"name": "Ada"})
@@ -66,7 +84,7 @@ async def test_a_refusal_of_the_record_is_an_answer_too(world: World) -> None:
     await world.create(external_id="x-1")
     with pytest.raises(ExternalIdTaken):
         await create(world, {"name": "Ada", "external_id": "x-1"})
-    await world.records.writes.update(world.access(), (await world.ids())[0], {"external_id": None}, None)
+    await world.records.writes.update(world.access(), (await world.ids())[0], {"external_id": None}, UNCONDITIONAL)
     with pytest.raises(ReplayedRefusal) as replayed:
         await create(world, {"name": "Ada", "external_id": "x-1"})
     assert isinstance(replayed.value.error, ExternalIdTaken)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crm_core.errors import InvalidCursor, InvalidParameter, ModuleUnavailable, NotFound
+from crm_core.records.preconditions import UNCONDITIONAL
 from records_world import EVERYTHING, TOKEN, World
 
 NAMES = ["Zoe", "ada", "Ada Lovelace", "Grace Hopper", "Åsa"]
@@ -107,7 +108,7 @@ async def test_paging_while_others_write_neither_skips_nor_repeats(world: World,
                 await world.create(name=chance.choice("amsz") + str(number))
             else:
                 patch = {"name": chance.choice("amsz") + str(number), "status": chance.choice(["inactive", "lead"])}
-                await world.records.writes.update(world.access(), chance.choice(moving), patch, None)
+                await world.records.writes.update(world.access(), chance.choice(moving), patch, UNCONDITIONAL)
 
     disturbing = asyncio.create_task(disturb())
     rounds = 0

@@ -13,10 +13,12 @@ from crm_core.errors import (
     LimitReached,
     ModuleUnavailable,
     NotFound,
+    RecordExists,
     RevisionMismatch,
     SubscriptionSuspended,
 )
 from crm_core.plugin.storage import Put, Unit
+from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
 from records_world import EVERYTHING, READER, World, read
 
@@ -26,11 +28,11 @@ def pointers(error: pytest.ExceptionInfo[InvalidRecord]) -> dict[str, str]:
 
 
 async def update(world: World, id_: str, patch: Any, if_match: str | None = None) -> dict[str, Any]:
-    return read((await world.records.writes.update(world.access(), id_, patch, if_match)).body)
+    return read((await world.records.writes.update(world.access(), id_, patch, Preconditions(if_match))).body)
 
 
 async def put(world: World, external_id: str, data: Any, if_match: str | None = None) -> tuple[int, dict[str, Any]]:
-    written = await world.records.writes.put(world.access(), external_id, data, if_match)
+    written = await world.records.writes.put(world.access(), external_id, data, Preconditions(if_match))
     return written.status, read(written.body)
 
 
@@ -147,9 +149,9 @@ async def test_updated_at_never_goes_back(world: World) -> None:
     assert (await update(world, made["id"], {"name": "B"}))["updated_at"] == made["updated_at"]
 
 
-@pytest.mark.parametrize("matching", ["{}", "*", '"other", {}'])
+@pytest.mark.parametrize("matching", ["{}", "*", '"other", {}', '"1"', '"0", "1"'])
 async def test_if_match_lets_the_current_revision_through(world: World, matching: str) -> None:
-    """The current tag, any tag, and a list with the current one match."""
+    """The current tag, the current revision in quotes, any tag, and a list with the current one match."""
     written = await world.records.writes.create(world.access(), {"name": "Ada"}, None)
     tag = etag(written.revision, written.body)
     assert (await update(world, written.id, {"name": "B"}, matching.format(tag)))["revision"] == 2
@@ -160,7 +162,7 @@ async def test_if_match_refuses_an_old_revision(world: World) -> None:
     written = await world.records.writes.create(world.access(), {"name": "Ada"}, None)
     tag = etag(written.revision, written.body)
     await update(world, written.id, {"name": "B"}, tag)
-    for stale in (tag, f"W/{tag}", ""):
+    for stale in (tag, f"W/{tag}", "", '"1"', "2"):
         with pytest.raises(RevisionMismatch) as refused:
             await update(world, written.id, {"name": "C"}, stale)
         assert refused.value.evidence["current"]["revision"] == 2
@@ -173,6 +175,22 @@ async def test_put_creates_then_updates_and_keeps_what_is_left_out(world: World)
     status, changed = await put(world, "crm-77", {"name": "Grace Hopper", "external_id": "crm-77"})
     assert (status, changed["id"], changed["email"]) == (200, made["id"], "g@b.example")
     assert (await put(world, "crm-77", {"name": "Grace Hopper"}))[1]["revision"] == changed["revision"]
+
+
+async def test_if_none_match_lets_a_put_only_create(world: World) -> None:
+    """`*` refuses a record that exists, a patch of one too, and changes nothing; so does its tag or revision."""
+    only_new = Preconditions(if_none_match="*")
+    written = await world.records.writes.put(world.access(), "crm-77", {"name": "Grace"}, only_new)
+    assert written.status == 201
+    tag = etag(1, written.body)
+    for conditions in (only_new, *(Preconditions(if_none_match=each) for each in (tag, f"W/{tag}", '"1"'))):
+        with pytest.raises(RecordExists) as refused:
+            await world.records.writes.put(world.access(), "crm-77", {"name": "G"}, conditions)
+        assert refused.value.evidence["id"] == written.id
+        with pytest.raises(RecordExists):
+            await world.records.writes.update(world.access(), written.id, {"name": "G"}, conditions)
+    changed = Preconditions(if_none_match='"2"')
+    assert (await world.records.writes.put(world.access(), "crm-77", {"name": "Grace"}, changed)).revision == 1
 
 
 async def test_put_honours_if_match(world: World) -> None:

@@ -20,6 +20,7 @@ from crm_core.errors import (
 )
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
+from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
@@ -142,8 +143,8 @@ class SentForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _saved(context: PageContext, form: RecordForm, document: Document) -> Response:
-    access, match = access_of(context, form.type.NAME), etag(document.revision, document.body)
-    written = await context.services.records.writes.update(access, document.id, form.patch(), match)
+    access, unchanged = access_of(context, form.type.NAME), Preconditions(etag(document.revision, document.body))
+    written = await context.services.records.writes.update(access, document.id, form.patch(), unchanged)
     changed = written.revision != document.revision
     confirmation = f"Saved as revision {written.revision}" if changed else "Nothing was changed"
     return redirect(context, f"/{form.type.NAME}/{document.id}", confirmation)

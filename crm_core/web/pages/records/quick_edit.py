@@ -9,6 +9,7 @@ from quart import Response, request
 
 from crm_core.errors import InvalidRecord, NotFound, RevisionMismatch
 from crm_core.plugin.member import Member
+from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.page_answers import redirect
@@ -31,8 +32,8 @@ async def set_one(context: PageContext, module: str, id: str) -> Response:  # no
         raise RevisionMismatch("Someone else changed this record, so nothing was changed now. Check it and try again.")
     record, value = msgspec.json.decode(document.body), parsed(member, form.get("value", ""))
     message = _message(member, record["name"], value)
-    match = etag(document.revision, document.body)
-    written = await context.services.records.writes.update(access_of(context, module), id, {member.name: value}, match)
+    access, unchanged = access_of(context, module), Preconditions(etag(document.revision, document.body))
+    written = await context.services.records.writes.update(access, id, {member.name: value}, unchanged)
     before, back = as_text(member, record.get(member.name)), form.get("back") or f"{context.root}/"
     undo = Undo(action=request.path, member=member.name, value=before, revision=written.revision, back=back)
     return redirect(context, back, message, undo)
