@@ -12,6 +12,7 @@ PICTURE_BYTES = 64 * 1024
 _DATA_URL = re.compile(r"\Adata:image/(png|jpeg|webp);base64,([A-Za-z0-9+/]+={0,2})\Z")
 # 64 KiB of deflate can unpack to twice this; no logo does.
 _UNPACKED_BYTES = 32 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD9)))
 
@@ -52,9 +53,18 @@ def _is_png(data: bytes) -> bool:
         if kind == b"IEND":
             break
     width, height = unpack_from(">II", data, 16)
-    unpack = zlib.decompressobj()
-    pixels = unpack.decompress(bytes(packed), _UNPACKED_BYTES)
-    return kind == b"IEND" and at == len(data) and width > 0 and height > 0 and len(pixels) >= height and unpack.eof
+    return kind == b"IEND" and at == len(data) and width > 0 and height > 0 and _unpacked_size(bytes(packed)) >= height
+
+
+def _unpacked_size(packed: bytes) -> int:
+    """Return the number of bytes that a deflate stream unpacks to, in pieces; -1 if it is cut off or too large."""
+    unpack, size = zlib.decompressobj(), 0
+    while not unpack.eof:
+        piece = unpack.decompress(packed, _PIECE_BYTES)
+        packed, size = unpack.unconsumed_tail, size + len(piece)
+        if size > _UNPACKED_BYTES or not piece:
+            break
+    return size if unpack.eof and size <= _UNPACKED_BYTES else -1
 
 
 def _is_jpeg(data: bytes) -> bool:
