@@ -15,7 +15,7 @@ UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9
 
 
 def raw(box: Box, target: str, *fields: str) -> tuple[int, bytes]:
-    """GET a target as it stands, which a client would tidy up."""
+    """GET a target unchanged, which a client would normalise."""
     lines = [f"GET {target} HTTP/1.1", "Host: crm", "Connection: close", *fields, "", ""]
     with socket.create_connection(("127.0.0.1", box.port)) as connection:
         connection.settimeout(10)
@@ -43,7 +43,7 @@ def raw(box: Box, target: str, *fields: str) -> tuple[int, bytes]:
     ],
 )
 def test_a_path_that_two_readers_see_differently_is_refused_before_routing(box: Box, target: str) -> None:
-    """Never served, whatever it would lead to."""
+    """Never served, regardless of where it would lead."""
     status, received = raw(box, target)
     assert status == 400
     assert b'"malformed_path"' in received
@@ -52,12 +52,12 @@ def test_a_path_that_two_readers_see_differently_is_refused_before_routing(box: 
 
 @pytest.mark.parametrize("target", ["sync/br%61nding", "sync/branding?x=1", "sync/branding%20"])
 def test_the_path_of_a_push_is_written_in_one_way_only(box: Box, target: str) -> None:
-    """No percent sign and no query: what is signed is what is routed."""
+    """No percent sign and no query, so that the signed path is the routed one."""
     answer = box.push("branding", BRANDING, path=f"{box.base()}/{target}")
     problem(answer, 400, "invalid_parameter")
 
 
-def test_every_answer_has_a_request_id_of_ours(box: Box) -> None:
+def test_every_answer_has_our_own_request_id(box: Box) -> None:
     """Also refusals, unknown addresses and 304; the caller's own is logged where it is one, and else dropped."""
     for target in ("/healthz", "/nowhere", f"{box.base()}/bootstrap", f"{box.base()}/bootstrap/public", "//"):
         status, received = raw(box, target, "X-Request-Id: mine")
@@ -71,12 +71,12 @@ def test_every_answer_has_a_request_id_of_ours(box: Box) -> None:
         ("a b", None),
         ("", None),
     ):
-        told = box.applied("branding", BRANDING, headers={"X-Request-Id": sent})
-        assert told["request_id"] != sent
-        assert box.entry(told["request_id"])["client_request_id"] == logged
+        receipt = box.applied("branding", BRANDING, headers={"X-Request-Id": sent})
+        assert receipt["request_id"] != sent
+        assert box.entry(receipt["request_id"])["client_request_id"] == logged
 
 
-def test_an_unknown_address_and_a_wrong_method_are_told(box: Box) -> None:
+def test_an_unknown_address_and_a_wrong_method_are_refused(box: Box) -> None:
     """404, and 405 with the methods that there are."""
     problem(box.client.get("/nowhere"), 404, "not_found")
     problem(box.client.get(f"{box.base()}/nowhere"), 404, "not_found")
@@ -85,7 +85,7 @@ def test_an_unknown_address_and_a_wrong_method_are_told(box: Box) -> None:
     assert "GET" in answer.headers["allow"]
     problem(box.client.get(f"{box.base()}/sync/branding"), 405, "method_not_allowed")
     problem(box.client.get("/i/us9/t/northwind/api/v1/bootstrap/public"), 421, "misdirected_instance")
-    problem(box.client.get("/i/eu1/t/nobody/api/v1/bootstrap/public"), 404, "unknown_tenant")
+    problem(box.client.get("/i/eu1/t/unknown/api/v1/bootstrap/public"), 404, "unknown_tenant")
     problem(box.client.get("/i/eu1/t/NorthWind/api/v1/bootstrap/public"), 404, "unknown_tenant")
 
 
@@ -121,10 +121,10 @@ def test_metrics_and_plugins_are_for_operators(box: Box, boxes: Boxes) -> None:
 
 
 def test_the_source_is_the_rightmost_address_that_is_no_trusted_proxy(box: Box, boxes: Boxes) -> None:
-    """Without trusted proxies the header is nobody's word."""
+    """Without trusted proxies the header does not count."""
     forwarded = {"X-Forwarded-For": "192.0.2.7", "Sync-Signature": None}
-    told = problem(box.push("branding", BRANDING, headers=forwarded), 401, "signature_missing")
-    assert box.entry(told["request_id"])["source_ip"] == "127.0.0.1"
+    refusal = problem(box.push("branding", BRANDING, headers=forwarded), 401, "signature_missing")
+    assert box.entry(refusal["request_id"])["source_ip"] == "127.0.0.1"
     proxied = boxes(settings={"trusted_proxies": ["127.0.0.1/32", "10.0.0.0/8"]})
     for header, source in (
         ("192.0.2.7", "192.0.2.7"),
@@ -133,12 +133,12 @@ def test_the_source_is_the_rightmost_address_that_is_no_trusted_proxy(box: Box, 
         ("nonsense", None),
         ("2001:db8::7", "2001:db8::7"),
     ):
-        told = problem(
+        refusal = problem(
             proxied.push("branding", BRANDING, headers={**forwarded, "X-Forwarded-For": header}),
             401,
             "signature_missing",
         )
-        assert proxied.entry(told["request_id"])["source_ip"] == source
+        assert proxied.entry(refusal["request_id"])["source_ip"] == source
 
 
 @pytest.mark.parametrize("path", ["/i/eu1/t/northwind", "/i/eu1/t/n%C3%A4h"])

@@ -18,8 +18,8 @@ from contract.box import BRANDING, PLAN, SMTP, WORKSPACE, Box
 def test_a_signed_push_is_applied(box: Box, kind: str, data: dict[str, object]) -> None:
     """Each payload type is applied, and the answer has exactly the members of the contract."""
     before = box.health()["log_head"]["seq"]
-    told = box.applied(kind, data)
-    assert told.keys() == {
+    receipt = box.applied(kind, data)
+    assert receipt.keys() == {
         "status",
         "request_id",
         "tenant",
@@ -32,6 +32,6 @@ def test_a_signed_push_is_applied(box: Box, kind: str, data: dict[str, object]) 
         "warnings",
         "log_head",
     }
-    assert (told["status"], told["tenant"], told["type"]) == ("applied", "northwind", kind)
-    assert told["log_head"]["seq"] == before + 1
-    assert told["applied_at"].endswith("Z")
+    assert (receipt["status"], receipt["tenant"], receipt["type"]) == ("applied", "northwind", kind)
+    assert receipt["log_head"]["seq"] == before + 1
+    assert receipt["applied_at"].endswith("Z")

@@ -1,4 +1,4 @@
-"""Bodies over the limit: told while they are read, and nothing after that is read."""
+"""Bodies over the limit are refused while they are read, and the rest is not read."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_another_media_type_is_refused_unread(box: Box) -> None:
 )
 def test_media_types_and_encodings(box: Box, name: str, value: str, status: int) -> None:
     """JSON in UTF-8, as it is."""
-    told = box.push("branding", {"title": "x"}, headers={name: value})
-    assert told.status_code == status, told.text
+    answer = box.push("branding", {"title": "x"}, headers={name: value})
+    assert answer.status_code == status, answer.text
 
 
 def test_a_body_of_the_very_limit_is_taken_and_logged_with_its_size(box: Box) -> None:

@@ -21,14 +21,14 @@ NOT_THROUGH_A_FRONT = {
     "test_past_the_limit_attempts_are_told_to_wait_and_good_pushes_pass": "a front judges the instance code itself",
     "test_the_source_is_the_rightmost_address_that_is_no_trusted_proxy": "a front says who the client is",
     "test_each_source_has_a_count_of_its_own": "a front says who the client is",
-    "test_every_route_and_parameter_of_the_api_stands_in_the_docs": "documents are asked at the instance",
+    "test_every_route_and_parameter_of_the_api_is_in_the_docs": "documents are asked at the instance",
     "test_it_takes_part_in_combined_health_history_and_openapi": "documents are asked at the instance",
     "test_a_damaged_tenant_takes_no_writes_and_the_others_go_on": "readiness is asked at the instance",
     "test_nothing_is_answered_as_written_to_a_file_that_somebody_removed": "readiness is asked at the instance",
     "test_sigterm_finishes_what_is_in_flight": "a front keeps its clients' connections when an instance stops",
 }
 NOT_THROUGH_NGINX = {
-    "test_every_answer_has_a_request_id_of_ours": "ids of nginx's own answers have another form",
+    "test_every_answer_has_our_own_request_id": "ids of nginx's own answers have another form",
     "test_a_body_announced_too_large_is_refused_unread": "nginx decides itself when it closes",
     "test_a_path_that_two_readers_see_differently_is_refused_before_routing": "some nginx refuses in its own words",
 }

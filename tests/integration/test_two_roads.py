@@ -145,7 +145,7 @@ class Requests:
         ]
 
     def sign_ins(self) -> list[bytes]:
-        """Logins, and what a session's cookie may do."""
+        """Logins, and requests with a session's cookie."""
         found = []
         for password in (PASSWORD, "wrong"):
             sent = {"email": "ada@example.com", "password": password}
@@ -171,7 +171,7 @@ async def exchange(port: int, sent: bytes) -> bytes:
 
 
 async def answers(folder: Path, *, through_framework: bool) -> list[tuple[bytes, bytes]]:
-    """Each request with its answer, from a fresh instance whose clock stands still and whose ids are drawn alike."""
+    """Each request with its answer, from a fresh instance with a fixed clock and seeded ids."""
     folder.mkdir()
     async with instance(folder, now=lambda: NOW, random=Random(7), through_framework=through_framework) as live:
         services = live.services

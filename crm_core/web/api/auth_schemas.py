@@ -8,7 +8,6 @@ import msgspec
 
 from crm_core import errors
 from crm_core.access.sessions import Grant
-from crm_core.errors import CrmError
 from crm_core.web.operations import BASE, Body, Operation, Reply
 
 _LIMIT: Final = 16 * 1024
@@ -27,15 +26,7 @@ class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: Annotated[str, msgspec.Meta(max_length=4096)]
 
 
-_ERRORS: Final[tuple[type[CrmError], ...]] = (
-    errors.MalformedJson,
-    errors.UnsupportedMediaType,
-    errors.PayloadTooLarge,
-    errors.InvalidRecord,
-    errors.UnknownParameter,
-    errors.StorageUnavailable,
-    errors.StorageFull,
-)
+_ERRORS: Final = (errors.InvalidRecord, errors.StorageFull)
 
 LOGIN: Final = Operation(
     method="POST",
@@ -75,12 +66,5 @@ LOGOUT: Final = Operation(
     tag="auth",
     key="any",
     replies={204: Reply(description="Signed out.")},
-    errors=(
-        errors.Unauthenticated,
-        errors.CsrfFailed,
-        errors.InsufficientScope,
-        errors.UnknownParameter,
-        errors.StorageUnavailable,
-        errors.StorageFull,
-    ),
+    errors=(errors.StorageFull,),
 )

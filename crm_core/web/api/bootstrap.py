@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 from cachetools import LRUCache
 
-from crm_core import errors
 from crm_core.model.caller import Caller
 from crm_core.plugin.payload import PayloadType
 from crm_core.services import Services
@@ -167,7 +166,6 @@ BOOTSTRAP: Final = Operation(
     scope="any",
     key="any",
     replies={200: Reply(description="The workspace.", schema=Bootstrap, headers=("ETag",)), 304: _NOT_CHANGED},
-    errors=(errors.Unauthenticated, errors.UnknownParameter, errors.InvalidParameter, errors.StorageUnavailable),
 )
 BOOTSTRAP_PUBLIC: Final = Operation(
     method="GET",
@@ -180,5 +178,4 @@ BOOTSTRAP_PUBLIC: Final = Operation(
         200: Reply(description="The public sections.", schema={"type": "object"}, headers=("ETag",)),
         304: _NOT_CHANGED,
     },
-    errors=(errors.UnknownParameter, errors.InvalidParameter, errors.StorageUnavailable),
 )

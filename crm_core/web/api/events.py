@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Final
 
 from crm_core.access.event_ids import Place
-from crm_core.errors import StorageUnavailable, TooManyStreams, Unauthenticated, UnknownParameter
+from crm_core.errors import TooManyStreams
 from crm_core.services import Services
 from crm_core.web.answers import Answer, empty, streamed
 from crm_core.web.operations import BASE, Operation, Parameter, Reply, Route
@@ -31,7 +31,7 @@ EVENTS: Final = Operation(
     key="any",
     parameters=(Parameter(name="Last-Event-ID", description="The id of the last event received.", where="header"),),
     replies={200: Reply(description="The stream.", schema={"type": "string"}, media_types=(EVENT_STREAM,))},
-    errors=(Unauthenticated, UnknownParameter, TooManyStreams, StorageUnavailable),
+    errors=(TooManyStreams,),
 )
 
 

@@ -7,14 +7,6 @@ from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 
-from crm_core.errors import (
-    CsrfFailed,
-    InsufficientScope,
-    PermissionDenied,
-    StorageUnavailable,
-    Unauthenticated,
-    UnknownParameter,
-)
 from crm_core.mail import DeliveryError, Email, MailBrand, Step, delivery_test
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer
@@ -64,7 +56,6 @@ TEST_MAIL: Final = Operation(
     tag="settings",
     key=KEY,
     replies={200: Reply(description="How it went.", schema=TestMail)},
-    errors=(Unauthenticated, CsrfFailed, InsufficientScope, PermissionDenied, UnknownParameter, StorageUnavailable),
 )
 
 

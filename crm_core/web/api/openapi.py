@@ -7,23 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core import __version__
-from crm_core.errors import (
-    CrmError,
-    InternalError,
-    MalformedPath,
-    MalformedRequest,
-    MisdirectedInstance,
-    RequestTimeout,
-    UnknownTenant,
-)
+from crm_core import __version__, errors
+from crm_core.errors import CrmError
 from crm_core.model.names import NAME_PATTERN
 from crm_core.server.problem import PROBLEM
 from crm_core.web.operations import Body, Operation, Parameter, Reply, by_path
 
 _REF: Final = "#/components/schemas/{name}"
-_EVERYWHERE: Final = (InternalError, MalformedPath, MalformedRequest, RequestTimeout)
-_IN_TENANT: Final = (MisdirectedInstance, UnknownTenant)
 _NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 63}
 _PROBLEM_SCHEMA: Final = {
     "type": "object",
@@ -205,18 +195,17 @@ def _body(body: Body, known: Mapping[Any, Any]) -> dict[str, Any]:
 def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     for status, reply in operation.replies.items():
         yield str(status), _reply(reply, known)
-    common = (*_EVERYWHERE, *(_IN_TENANT if operation.in_tenant else ()))
     by_status: dict[int, list[type[CrmError]]] = {}
-    for error in (*operation.errors, *common):
+    for error in (*operation.errors, *_common_errors(operation)):
         same = by_status.setdefault(error.status, [])
         if error not in same:
             same.append(error)
-    for status, errors in sorted(by_status.items()):
-        codes = [error.code for error in errors]
+    for status, same in sorted(by_status.items()):
+        codes = [error.code for error in same]
         yield (
             str(status),
             {
-                "description": "; ".join(f"{error.code}: {error.title}" for error in errors),
+                "description": "; ".join(f"{error.code}: {error.title}" for error in same),
                 "content": {
                     PROBLEM: {
                         "schema": {
@@ -229,6 +218,26 @@ def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple
                 },
             },
         )
+
+
+def _common_errors(operation: Operation) -> Iterator[type[CrmError]]:
+    """The errors that follow from what an operation requires of its requests."""
+    yield from (errors.InternalError, errors.MalformedPath, errors.MalformedRequest, errors.RequestTimeout)
+    if operation.in_tenant:
+        yield from (errors.MisdirectedInstance, errors.UnknownTenant, errors.StorageUnavailable)
+        yield errors.InvalidParameter
+        if not operation.signed:
+            yield errors.UnknownParameter
+    if operation.body is not None:
+        yield from (errors.UnsupportedMediaType, errors.PayloadTooLarge, errors.MalformedJson)
+    if operation.scope is not None or operation.key is not None:
+        yield errors.Unauthenticated
+        if operation.method != "GET":
+            yield errors.CsrfFailed
+        if (operation.scope, operation.key) != ("any", "any"):
+            yield errors.InsufficientScope
+        if operation.key != "any":
+            yield errors.PermissionDenied
 
 
 def _codes(codes: list[str]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from crm_core.records.shape import Shape, etag
 from crm_core.services import Services
 from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, streamed, tagged
 from crm_core.web.api import records_schemas as schemas
+from crm_core.web.api.records_types import documented_types
 from crm_core.web.operations import Route, base_of
 from crm_core.web.problems import problem
 from crm_core.web.reading import accepted, flag, read_json, read_json_and_bytes
-from crm_core.web.records_types import documented_types
 from crm_core.web.request import Request
 
 _CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}

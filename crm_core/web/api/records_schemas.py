@@ -7,7 +7,6 @@ from typing import Any, Final, get_args
 import msgspec
 
 from crm_core import errors
-from crm_core.errors import CrmError
 from crm_core.model.fields import bare
 from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
@@ -15,29 +14,16 @@ from crm_core.records.batch_items import MAX_ITEMS
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.answers import CSV, NDJSON
+from crm_core.web.api.records_types import BatchResults, DocumentedTypes
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
-from crm_core.web.records_types import BatchResults, DocumentedTypes
 
 RECORD_LIMIT: Final = 256 * 1024
 BATCH_LIMIT: Final = 8 * 1024 * 1024
 MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
-READ_ERRORS: Final[tuple[type[CrmError], ...]] = (
-    errors.Unauthenticated,
-    errors.InsufficientScope,
-    errors.ModuleUnavailable,
-    errors.FeatureUnavailable,
-    errors.PermissionDenied,
-    errors.UnknownParameter,
-    errors.InvalidParameter,
-    errors.StorageUnavailable,
-)
-WRITE_ERRORS: Final[tuple[type[CrmError], ...]] = (
+READ_ERRORS: Final = (errors.ModuleUnavailable, errors.FeatureUnavailable)
+WRITE_ERRORS: Final = (
     *READ_ERRORS,
-    errors.CsrfFailed,
     errors.SubscriptionSuspended,
-    errors.MalformedJson,
-    errors.UnsupportedMediaType,
-    errors.PayloadTooLarge,
     errors.InvalidRecord,
     errors.PluginFailed,
     errors.StorageFull,

@@ -7,7 +7,6 @@ from typing import Any, Final, get_args
 import msgspec
 
 from crm_core import errors
-from crm_core.errors import CrmError
 from crm_core.model.diff import Change
 from crm_core.model.envelope import MAX_VERSION
 from crm_core.model.log import LogEntry, SignatureResult, Status
@@ -24,19 +23,7 @@ _LIMIT: Final = Parameter(
     schema={"type": "integer", "minimum": 1, "maximum": 500},
 )
 _CURSOR: Final = Parameter(name="cursor", description="The next_cursor of the page before.")
-_READER_ERRORS: Final[tuple[type[CrmError], ...]] = (
-    errors.Unauthenticated,
-    errors.InsufficientScope,
-    errors.PermissionDenied,
-    errors.InvalidParameter,
-    errors.UnknownParameter,
-    errors.StorageUnavailable,
-)
-PUSH_ERRORS: Final[tuple[type[CrmError], ...]] = (
-    errors.UnknownPayloadType,
-    errors.ReceiverDisabled,
-    errors.UnsupportedMediaType,
-    errors.PayloadTooLarge,
+_SIGNATURE_ERRORS: Final = (
     errors.SignatureMissing,
     errors.SignatureMalformed,
     errors.AmbiguousSignature,
@@ -47,9 +34,14 @@ PUSH_ERRORS: Final[tuple[type[CrmError], ...]] = (
     errors.SignatureIncomplete,
     errors.TimestampOutOfWindow,
     errors.SourceNotAllowed,
-    errors.TypeNotAllowed,
     errors.ReplayedNonce,
-    errors.MalformedJson,
+    errors.RateLimited,
+)
+_PUSH_ERRORS: Final = (
+    errors.UnknownPayloadType,
+    errors.ReceiverDisabled,
+    *_SIGNATURE_ERRORS,
+    errors.TypeNotAllowed,
     errors.InvalidEnvelope,
     errors.TenantMismatch,
     errors.TypeMismatch,
@@ -58,31 +50,8 @@ PUSH_ERRORS: Final[tuple[type[CrmError], ...]] = (
     errors.InvalidPayload,
     errors.ModuleBlocked,
     errors.ModuleUnsupported,
-    errors.RateLimited,
     errors.PluginFailed,
-    errors.InvalidParameter,
-    errors.StorageUnavailable,
     errors.StorageFull,
-)
-_HEALTH_ERRORS: Final[tuple[type[CrmError], ...]] = (
-    errors.Unauthenticated,
-    errors.InsufficientScope,
-    errors.PermissionDenied,
-    errors.SignatureMissing,
-    errors.SignatureMalformed,
-    errors.AmbiguousSignature,
-    errors.SchemeNotAccepted,
-    errors.KeyUnknown,
-    errors.KeyInactive,
-    errors.SignatureInvalid,
-    errors.SignatureIncomplete,
-    errors.TimestampOutOfWindow,
-    errors.SourceNotAllowed,
-    errors.ReplayedNonce,
-    errors.RateLimited,
-    errors.UnknownParameter,
-    errors.InvalidParameter,
-    errors.StorageUnavailable,
 )
 
 
@@ -139,7 +108,7 @@ def push(registry: Registry, limit: int) -> Operation:
                 schema={"anyOf": [Receipt, Repeat]},
             )
         },
-        errors=PUSH_ERRORS,
+        errors=_PUSH_ERRORS,
     )
 
 
@@ -173,13 +142,13 @@ HEALTH: Final = Operation(
     method="GET",
     path=f"{BASE}/sync/health",
     name="syncHealth",
-    summary="Is the receiver on, which key does it expect, what is current?",
+    summary="Whether the receiver is on, the key that it expects, and the current sections.",
     tag="sync",
     scope="sync:health",
     key="sync.view",
     signed=True,
     replies={200: Reply(description="The state of sync.", schema={"type": "object"})},
-    errors=_HEALTH_ERRORS,
+    errors=_SIGNATURE_ERRORS,
 )
 LOG: Final = Operation(
     method="GET",
@@ -218,7 +187,7 @@ LOG: Final = Operation(
             media_types=("application/json", "application/x-ndjson", "text/csv"),
         )
     },
-    errors=(*_READER_ERRORS, errors.InvalidCursor, errors.NotAcceptable),
+    errors=(errors.InvalidCursor, errors.NotAcceptable),
 )
 ENTRY: Final = Operation(
     method="GET",
@@ -230,7 +199,7 @@ ENTRY: Final = Operation(
     scope="sync:read",
     key="sync.view",
     replies={200: Reply(description="The entry.", schema=LogEntry)},
-    errors=(*_READER_ERRORS, errors.NotFound),
+    errors=(errors.NotFound,),
 )
 HISTORY: Final = Operation(
     method="GET",
@@ -242,7 +211,7 @@ HISTORY: Final = Operation(
     key="sync.view",
     parameters=(_LIMIT, _CURSOR),
     replies={200: Reply(description="A page of the history.", schema=HistoryPage)},
-    errors=(*_READER_ERRORS, errors.InvalidCursor, errors.NotFound),
+    errors=(errors.InvalidCursor, errors.NotFound),
 )
 RESTORE: Final = Operation(
     method="POST",
@@ -258,7 +227,6 @@ RESTORE: Final = Operation(
     ),
     replies={200: Reply(description="Restored, or previewed.", schema=Receipt)},
     errors=(
-        *_READER_ERRORS,
         errors.NotFound,
         errors.InvalidPayload,
         errors.ModuleBlocked,

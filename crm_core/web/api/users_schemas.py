@@ -6,7 +6,6 @@ from typing import Final
 
 from crm_core import errors
 from crm_core.access.user import UserAnswer, UserInput, UserPage, UserPatch
-from crm_core.errors import CrmError
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 MANAGE: Final = "users.manage"
@@ -30,24 +29,7 @@ PARAMETERS: Final = (
     Parameter(name="disabled", description="Only users who are, or are not, disabled.", schema={"type": "boolean"}),
     Parameter(name="total", description="Also count the whole selection.", schema={"type": "boolean"}),
 )
-_READS: Final[tuple[type[CrmError], ...]] = (
-    errors.Unauthenticated,
-    errors.InsufficientScope,
-    errors.PermissionDenied,
-    errors.UnknownParameter,
-    errors.InvalidParameter,
-    errors.StorageUnavailable,
-)
-_WRITES: Final[tuple[type[CrmError], ...]] = (
-    *_READS,
-    errors.CsrfFailed,
-    errors.MalformedJson,
-    errors.UnsupportedMediaType,
-    errors.PayloadTooLarge,
-    errors.InvalidRecord,
-    errors.LoginThrottled,
-    errors.StorageFull,
-)
+_WRITES: Final = (errors.InvalidRecord, errors.LoginThrottled, errors.StorageFull)
 
 LIST: Final = Operation(
     method="GET",
@@ -58,7 +40,7 @@ LIST: Final = Operation(
     key=MANAGE,
     parameters=PARAMETERS,
     replies={200: Reply(description="A page of users.", schema=UserPage, headers=("Link",))},
-    errors=(*_READS, errors.InvalidCursor),
+    errors=(errors.InvalidCursor,),
 )
 CREATE: Final = Operation(
     method="POST",
@@ -92,7 +74,7 @@ DETAIL: Final = Operation(
         200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",)),
         304: Reply(description="Not changed."),
     },
-    errors=(*_READS, errors.NotFound),
+    errors=(errors.NotFound,),
 )
 UPDATE: Final = Operation(
     method="PATCH",

@@ -23,8 +23,8 @@ async def login(client: httpx.AsyncClient, **more: str) -> dict[str, Any]:
     answer = await client.post("auth/login", json={"email": EMAIL, "password": PASSWORD} | more)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
-    told: dict[str, Any] = answer.json()
-    return told
+    grant: dict[str, Any] = answer.json()
+    return grant
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -52,7 +52,7 @@ async def test_a_user_signs_in_refreshes_and_signs_out(live: Instance) -> None:
 
 
 async def test_a_refresh_token_used_twice_ends_its_family(live: Instance) -> None:
-    """The second use is 401 token_reused; what was got by the first is worth nothing from then on."""
+    """The second use is 401 token_reused; the tokens of the first are invalid from then on."""
     await made(live)
     async with live.client() as client:
         first, bystander = await login(client), await login(client)
@@ -67,7 +67,7 @@ async def test_one_answer_for_every_refused_sign_in(live: Instance) -> None:
     """Wrong password, unknown user, disabled user and another tenant's user get the same body but for the id."""
     await made(live)
     await made(live, email="off@example.com", disabled=True)
-    tried = [(EMAIL, "wrong"), ("nobody@example.com", PASSWORD), ("off@example.com", PASSWORD)]
+    tried = [(EMAIL, "wrong"), ("unknown@example.com", PASSWORD), ("off@example.com", PASSWORD)]
     said = []
     async with live.client() as client, live.client(tenant="contoso") as other:
         for email, password in tried:
@@ -82,7 +82,7 @@ async def test_too_many_failures_are_throttled(live: Instance) -> None:
     """The eleventh attempt is 429 with the seconds to wait, whether or not there is such a user."""
     async with live.client() as client:
         for _ in range(10):
-            sent = {"email": "nobody@example.com", "password": "wrong"}
+            sent = {"email": "unknown@example.com", "password": "wrong"}
             problem(await client.post("auth/login", json=sent), 401, "invalid_credentials")
         late = await client.post("auth/login", json=sent)
         problem(late, 429, "login_throttled")
@@ -105,7 +105,7 @@ BAD_BODIES = [
 
 
 async def test_bad_bodies_are_refused(live: Instance) -> None:
-    """Whatever is no sign-in is refused with the status and code that fit it, never with a 500."""
+    """Each broken request is refused with its own status and code, never with a 500."""
     async with live.client() as client:
         for path, body, status, code in BAD_BODIES:
             answer = await client.post(path, content=body, headers={"Content-Type": "application/json"})
@@ -115,14 +115,14 @@ async def test_bad_bodies_are_refused(live: Instance) -> None:
 
 
 async def test_credentials_that_are_none_are_refused(live: Instance) -> None:
-    """A header that holds no credential is 401 unauthenticated, whatever else it holds."""
+    """A header without a credential is 401 unauthenticated, regardless of its other contents."""
     async with live.client() as client:
         for header in ("", "Bearer", "Bearer  x", "Basic YTpi", "crm_x", "Bearer crm_x", "Bearer \u00fc"):
             answer = await client.get("users", headers={"Authorization": header.encode()})
             problem(answer, 401, "unauthenticated")
 
 
-async def test_only_spaces_stand_around_a_credential(live: Instance) -> None:
+async def test_only_spaces_may_surround_a_credential(live: Instance) -> None:
     """A good token with other white space or signs around it is no credential (RFC 6750, section 2.1)."""
     token = (await live.token()).encode()
     async with live.client() as client:
@@ -137,7 +137,7 @@ async def test_only_spaces_stand_around_a_credential(live: Instance) -> None:
 
 
 async def test_two_authorization_headers_are_no_credential(live: Instance) -> None:
-    """A good token beside another one is refused: nobody can tell which was meant."""
+    """Two tokens are refused, even if one is valid: it is unclear which was meant."""
     token = await live.token()
     async with live.client() as client:
         headers = [("Authorization", f"Bearer {token}"), ("Authorization", "Bearer crm_other")]
@@ -145,7 +145,7 @@ async def test_two_authorization_headers_are_no_credential(live: Instance) -> No
 
 
 async def test_a_token_cannot_sign_out(live: Instance) -> None:
-    """Logout is for users; a token is told what ends it."""
+    """Logout is for users; the refusal of a token says what revokes it."""
     async with live.client(await live.token()) as client:
         problem(await client.post("auth/logout"), 403, "insufficient_scope")
 
@@ -210,7 +210,7 @@ async def test_a_cookie_writes_only_when_its_page_confirms_it(live: Instance, br
 
 
 async def test_a_trusted_proxy_says_that_the_browser_came_by_tls(tmp_path: Path) -> None:
-    """Behind TLS the origin is https and the cookie Secure, as the trusted proxy tells; nobody else is believed."""
+    """Behind TLS the origin is https and the cookie Secure, if a trusted proxy says so; no one else is believed."""
     text = FILES["instance.yaml"].format(secret="c2VjcmV0" * 8)
     for trusted in (True, False):
         folder = tmp_path / str(trusted)

@@ -47,7 +47,7 @@ async def following(events: AsyncIterator[Event]) -> Event:
         return await anext(events)
 
 
-async def test_a_push_and_a_record_are_told(live: Instance) -> None:
+async def test_a_push_and_a_record_each_send_events(live: Instance) -> None:
     """Each event has the data of the contract; each id is its own."""
     token = await live.token("customers:read", "customers:write", "sync:read")
     async with stream(live, token) as events, live.client(token) as client:
@@ -71,7 +71,7 @@ async def test_a_push_and_a_record_are_told(live: Instance) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 100, 199])
-async def test_a_stream_that_is_cut_within_a_batch_goes_on_with_the_next_event(live: Instance, cut: int) -> None:
+async def test_a_stream_that_is_cut_within_a_batch_resumes_with_the_next_event(live: Instance, cut: int) -> None:
     """Of the 200 records of a batch each arrives once, across a connection that was closed after some of them."""
     token = await live.token("customers:read", "customers:write")
     batch = {"items": [{"name": f"Customer {number}", "external_id": f"c{number}"} for number in range(200)]}
@@ -89,7 +89,7 @@ async def test_a_stream_that_is_cut_within_a_batch_goes_on_with_the_next_event(l
 
 
 async def test_a_stream_needs_a_credential_and_no_query(live: Instance) -> None:
-    """Nobody hears anything without a credential; what is not known in the query is refused."""
+    """Without a credential there is no stream; an unknown parameter is refused."""
     async with live.client() as client:
         problem(await client.get("events"), 401, "unauthenticated")
     async with live.client(await live.token()) as client:
@@ -99,7 +99,7 @@ async def test_a_stream_needs_a_credential_and_no_query(live: Instance) -> None:
             assert [(await following(events))[1] for _ in range(2)] == ["ready", "reset"]
 
 
-async def test_head_tells_of_the_stream_and_begins_none(live: Instance) -> None:
+async def test_head_describes_the_stream_and_begins_none(live: Instance) -> None:
     """HEAD answers with the head alone; the connection serves the next request."""
     async with live.client(await live.token()) as client:
         answer = await client.head("events")
@@ -108,7 +108,7 @@ async def test_head_tells_of_the_stream_and_begins_none(live: Instance) -> None:
         assert (await client.get("customers")).status_code == 200
 
 
-async def test_logout_ends_the_stream_at_once(live: Instance) -> None:
+async def test_logout_ends_the_stream_immediately(live: Instance) -> None:
     """The stream of a sign-in is over within a second of its logout."""
     token = await live.user("agent")
     async with stream(live, token) as events, live.client(token) as client:
@@ -125,7 +125,7 @@ async def test_closed_connections_are_let_go(live: Instance) -> None:
             assert live.services.feeds.open_streams == 1
             assert "\ncrm_event_streams 1.0\n" in (await client.get(f"{live.url}/metrics")).text
         async with asyncio.timeout(20):
-            while live.services.feeds.open_streams:  # noqa: ASYNC110 -- the server does not tell when
+            while live.services.feeds.open_streams:  # noqa: ASYNC110 -- the server sends no signal
                 await asyncio.sleep(0.01)
 
 
@@ -161,7 +161,7 @@ async def test_two_hundred_streams_are_cheap_and_quick(tmp_path: Path) -> None:
 
 
 async def plain_stream(live: Instance, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A stream over a bare socket, past its ready event: clients of libraries hold more than what is measured."""
+    """A stream over a bare socket, past its ready event: the clients of libraries use more memory than is measured."""
     host, _, port = live.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"GET /i/eu1/t/northwind/api/v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
@@ -171,5 +171,5 @@ async def plain_stream(live: Instance, token: str) -> tuple[asyncio.StreamReader
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds."""
+    """Bytes of memory that this process uses."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Every page, and who gets through; run as a program it writes the table anew, to be reviewed before it is kept."""
+"""Every page, and who gets through. Run as a program it writes the table again; review it before you commit."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ PATH = {
 }
 HEAD = """\
 # Every page and who gets through, as tests/contract/access/test_page_table.py finds it; {module} is customers.
-# nobody: not signed in; each role; suspended: an admin while the subscription is suspended; off: an admin while every
-# record type's module is switched off; forged: an admin's cookie without the page's own token. "through": access was
-# given, whatever became of the request (these ask for what is not there); "login": sent to the sign-in page.
+# anonymous: not signed in; each role; suspended: an admin while the subscription is suspended; off: an admin while
+# every record type's module is off; forged: an admin's cookie without the page's own token. "through": access was
+# given, even if the request failed later (its ids do not exist); "login": sent to the sign-in page.
 """
 Caller = tuple[str, httpx.AsyncClient, dict[str, Any], str]
 
@@ -59,8 +59,8 @@ async def outcome(client: httpx.AsyncClient, live: Instance, route: PageRoute, c
 
 @asynccontextmanager
 async def callers(live: Instance) -> AsyncIterator[list[Caller]]:
-    """Each caller with its browser, the features that are in force for it, and the token of its forms."""
-    made: list[Caller] = [("nobody", httpx.AsyncClient(timeout=30), {"plan": ALL}, "")]
+    """Each caller with its browser, its current features, and the token of its forms."""
+    made: list[Caller] = [("anonymous", httpx.AsyncClient(timeout=30), {"plan": ALL}, "")]
     rest = [(role, role, {"plan": ALL}) for role in ROLES]
     rest += [("suspended", "admin", SUSPENDED), ("off", "admin", OFF), ("forged", "admin", {"plan": ALL})]
     for name, role, features in rest:
@@ -78,8 +78,8 @@ async def signed_in(
     """The browser of a user of this role."""
     services = live.services
     data = {"email": f"p{next(live.versions)}@example.com", "name": role, "role": role}
-    held = await services.users.create("northwind", data, None)
-    session = await services.sessions.open("northwind", held, "browser")
+    user = await services.users.create("northwind", data, None)
+    session = await services.sessions.open("northwind", user, "browser")
     client = httpx.AsyncClient(timeout=30, cookies={"crm_session": services.sessions.cookie("northwind", session)})
     return client, features, "forged" if forged else services.sessions.csrf_token("northwind", session.id)
 

@@ -1,4 +1,4 @@
-"""Every route, and who gets through; run as a program it writes the table anew, to be reviewed before it is kept."""
+"""Every route, and who gets through. Run as a program it writes the table again; review it before you commit."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ PATH = {
 ASKS_WHO = {401, 403}
 HEAD = """\
 # Every route of the API and who gets through, as tests/contract/access/test_route_table.py finds it.
-# nobody: no credential; stranger: another tenant's token for everything; then each scope as a token of its own and
+# anonymous: no credential; stranger: another tenant's token for everything; then a token for each scope and
 # each role; suspended: an admin while the subscription is suspended; off: an admin while every record type's module
-# is switched off. "through": access was given, whatever became of the request (these ask for what is not there).
+# is switched off. "through": access was given, even if the request failed later (its ids do not exist).
 """
 
 
 async def routes(client: httpx.AsyncClient, live: Instance) -> list[tuple[str, str, str]]:
     """Method, path and media type asked for, of every operation that is served; what signs out comes last."""
-    told = (await client.get(f"{live.url}/openapi.json")).json()["paths"]
-    found = [(method.upper(), path, "application/json") for path, item in told.items() for method in item]
+    paths = (await client.get(f"{live.url}/openapi.json")).json()["paths"]
+    found = [(method.upper(), path, "application/json") for path, item in paths.items() for method in item]
     found = [each for each in found if each[0] in {"GET", "POST", "PUT", "PATCH", "DELETE"}]
     found += [("GET", f"{BASE}/{name}", "text/csv") for name in TYPES]
     return sorted(found, key=lambda route: (route[1].endswith("/logout"), route[1], route[2], route[0]))
@@ -68,8 +68,8 @@ async def outcome(client: httpx.AsyncClient, live: Instance, method: str, path: 
 
 @asynccontextmanager
 async def callers(live: Instance) -> AsyncIterator[list[tuple[str, httpx.AsyncClient, dict[str, Any]]]]:
-    """Each caller with its client and the features that are in force for it."""
-    made: list[tuple[str, str | None, dict[str, Any]]] = [("nobody", None, {"plan": ALL})]
+    """Each caller with its client and its current features."""
+    made: list[tuple[str, str | None, dict[str, Any]]] = [("anonymous", None, {"plan": ALL})]
     made.append(("stranger", await live.token(*SCOPES, tenant="contoso"), {"plan": ALL}))
     made += [(scope, await live.token(scope), {"plan": ALL}) for scope in SCOPES]
     made += [(role, await live.user(role), {"plan": ALL}) for role in ROLES]
@@ -95,9 +95,9 @@ async def found(folder: Path) -> str:
     return HEAD + "".join(map(row, table.items()))
 
 
-def row(told: tuple[tuple[str, str, str], dict[str, list[str]]]) -> str:
+def row(tried: tuple[tuple[str, str, str], dict[str, list[str]]]) -> str:
     """A route and its outcomes."""
-    (method, path, accept), outcomes = told
+    (method, path, accept), outcomes = tried
     lines = [f"\n{method} {path.removeprefix(BASE)}" + ("" if accept == "application/json" else f" as {accept}")]
     for code, names in sorted(outcomes.items()):
         lines.append(f"  {code:22} {'everyone' if len(outcomes) == 1 else ' '.join(names)}")

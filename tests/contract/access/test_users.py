@@ -46,11 +46,11 @@ async def test_users_are_made_read_and_changed(admin: httpx.AsyncClient) -> None
     assert (await admin.patch(f"users/{user['id']}", json={}, headers={"If-Match": "*"})).json()["revision"] == 2
 
 
-async def test_what_is_wrong_is_told_all_at_once(admin: httpx.AsyncClient) -> None:
-    """A 422 names each place; a password is never told back."""
-    body = {"email": "no", "role": "nobody", "assignment": ["x.*"], "password": "short", "revision": 1}
-    told = problem(await admin.post("users", json=body), 422, "invalid_record")
-    assert {error["pointer"] for error in told["errors"]} == {
+async def test_a_refusal_lists_every_error(admin: httpx.AsyncClient) -> None:
+    """A 422 names each place; no answer contains a password."""
+    body = {"email": "no", "role": "unknown", "assignment": ["x.*"], "password": "short", "revision": 1}
+    refusal = problem(await admin.post("users", json=body), 422, "invalid_record")
+    assert {error["pointer"] for error in refusal["errors"]} == {
         "/email",
         "/role",
         "/assignment/0",
@@ -81,11 +81,11 @@ async def test_lists_page_filter_and_search(live: Instance, admin: httpx.AsyncCl
     address = "users?limit=3&sort=-email&total=true"
     while address:
         page = await admin.get(address)
-        told = page.json()
-        seen += [item["email"] for item in told["items"]]
-        assert told["total"] == 8
+        listed = page.json()
+        seen += [item["email"] for item in listed["items"]]
+        assert listed["total"] == 8
         following = page.links.get("next", {}).get("url")
-        assert bool(following) is bool(told["next_cursor"])
+        assert bool(following) is bool(listed["next_cursor"])
         address = live.url + following if following else ""
     assert len(seen) == 8
     assert seen == sorted(seen, reverse=True)
@@ -102,7 +102,7 @@ async def test_lists_page_filter_and_search(live: Instance, admin: httpx.AsyncCl
 
 
 async def test_only_those_who_manage_users_may(live: Instance) -> None:
-    """Other roles lack the key, tokens the kind of credential, whatever their scopes."""
+    """Other roles lack the key, tokens the kind of credential, regardless of their scopes."""
     for role in ("manager", "agent", "viewer"):
         async with live.client(await live.user(role)) as client:
             problem(await client.get("users"), 403, "permission_denied")
@@ -115,14 +115,14 @@ async def test_only_those_who_manage_users_may(live: Instance) -> None:
 
 
 async def test_an_admin_does_not_reach_a_super_admin(live: Instance, admin: httpx.AsyncClient) -> None:
-    """An admin can neither make nor change one, nor become one; the last one can be changed by nobody."""
+    """An admin can neither make nor change one, nor become one; no one can disable the last one."""
     async with live.client(await live.user("super_admin")) as ruler:
         body = {"email": "root@x.de", "role": "super_admin", "password": "a long password"}
         problem(await admin.post("users", json=body), 403, "permission_denied")
         made = (await ruler.post("users", json=body)).json()
         problem(await admin.patch(f"users/{made['id']}", json={"password": "another one"}), 403, "permission_denied")
-        told = problem(await ruler.patch(f"users/{made['id']}", json={"disabled": True}), 422, "invalid_record")
-        assert told["errors"][0]["code"] == "last_super_admin"
+        refusal = problem(await ruler.patch(f"users/{made['id']}", json={"disabled": True}), 422, "invalid_record")
+        assert refusal["errors"][0]["code"] == "last_super_admin"
 
 
 async def test_rights_follow_the_next_request(live: Instance, admin: httpx.AsyncClient) -> None:
@@ -139,8 +139,8 @@ async def test_rights_follow_the_next_request(live: Instance, admin: httpx.Async
         problem(await agent.get("customers"), 401, "unauthenticated")
 
 
-async def test_limits_hold_under_concurrent_creates(live: Instance, admin: httpx.AsyncClient) -> None:
-    """Of twenty creates at once against five free places five go through; the others are 403 limit_reached."""
+async def test_concurrent_creates_keep_within_limits(live: Instance, admin: httpx.AsyncClient) -> None:
+    """Of twenty concurrent creates against five free places five go through; the others are 403 limit_reached."""
     await live.push("features", {"limits": {"users": 6}})
     bodies = [{"email": f"u{n}@x.de", "role": "agent"} for n in range(20)]
     answers = await asyncio.gather(*(admin.post("users", json=body) for body in bodies))

@@ -1,6 +1,6 @@
 """What schemathesis cannot guess: signatures, ids that are there, and tokens that are good for one use.
 
-Loaded by ``schemathesis run`` itself. CRM_FUZZED names a file of what the test prepared.
+Loaded by ``schemathesis run`` itself. CRM_FUZZED names a file that the test prepared.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def signature(payload_type: str, body: bytes) -> dict[str, str]:
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
-    """Bring what was made up into the world of this instance, where it was meant to be good."""
+    """Fit generated values to this instance, where it was meant to be good."""
     meta = case.meta
     positive = meta is None or meta.generation.mode is GenerationMode.POSITIVE
     path = case.operation.path
@@ -104,6 +104,6 @@ def refer(record: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def after_call(context: HookContext, case: Case, response: Response) -> None:
-    """Write down what was reached."""
+    """Record the operations that were reached."""
     with SEEN.open("a") as seen:
         seen.write(f"{response.status_code} {case.operation.label}\n")

@@ -21,7 +21,7 @@ ONCE = 360  # tokens that are used up by the requests they go with
 
 
 async def given(live: Instance) -> dict[str, Any]:
-    """What the hooks need to know of the instance."""
+    """The facts of the instance that the hooks need."""
     await live.push("features", {"plan": ALL})
     for title in ("First", "Second"):
         await live.push("branding", {"title": title})
@@ -54,8 +54,8 @@ async def passing(live: Instance) -> dict[str, Any]:
     sessions, grants = live.services.sessions, []
     for number in range(4):
         viewer = {"email": f"v{number}@example.com", "name": "V", "role": "viewer"}
-        held = await live.services.users.create("northwind", viewer, None)
-        grants += [sessions.grant("northwind", await sessions.open("northwind", held, "api")) for _ in range(ONCE // 2)]
+        user = await live.services.users.create("northwind", viewer, None)
+        grants += [sessions.grant("northwind", await sessions.open("northwind", user, "api")) for _ in range(ONCE // 2)]
     return {
         "refresh": [grant.refresh_token for grant in grants[:ONCE]],
         "leaving": [grant.access_token for grant in grants[ONCE:]],
@@ -71,8 +71,8 @@ async def test_the_api_is_as_its_document_says(tmp_path: Path, part: str) -> Non
     async with instance(tmp_path) as live:
         prepared = tmp_path / "given.json"
         prepared.write_text(json.dumps(await given(live)))
-        told = await run(live, prepared, part)
-        assert told[0] == 0, told[1][-20_000:]
+        code, output = await run(live, prepared, part)
+        assert code == 0, output[-20_000:]
         async with live.client() as client:
             paths = (await client.get(f"{live.url}/openapi.json")).json()["paths"]
     seen = [line.split(" ", 1) for line in (tmp_path / "seen.txt").read_text().splitlines()]

@@ -21,14 +21,14 @@ brands = st.fixed_dictionaries({}, optional=dict.fromkeys(DEFAULTS, colors))
 
 @pytest.mark.parametrize(("brand", "mode"), list(product(VECTORS, ("light", "dark"))))
 def test_vectors(brand: str, mode: str) -> None:
-    """A known brand gives exactly the tokens that the vectors hold."""
+    """A known brand gives exactly the tokens of the vectors."""
     assert derive(VECTORS[brand]["colors"], mode) == VECTORS[brand][mode]
 
 
 @settings(max_examples=120)
 @given(brands, st.sampled_from(["light", "dark"]))
 def test_any_brand_is_readable(brand: dict[str, str], mode: str) -> None:
-    """Whatever colours are pushed, no promised pair falls under its ratio."""
+    """No promised pair falls below its ratio, for any pushed colours."""
     assert misses(derive(brand, mode)) == []
 
 
@@ -43,7 +43,7 @@ def test_hostile_brands_are_readable(one: str) -> None:
         assert misses(derive(brand, mode)) == [], (brand, mode)
 
 
-def test_misses_finds_what_is_unreadable() -> None:
+def test_misses_finds_unreadable_pairs() -> None:
     """The measure itself notices a pair that falls short."""
     tokens = derive({}, "light") | {"muted": "#cccccc"}
     assert {(miss.promise.front, miss.promise.ground) for miss in misses(tokens)} == {
@@ -65,8 +65,8 @@ def test_text_on_any_fill(color: str) -> None:
 
 
 @given(colors, colors)
-def test_reach_keeps_what_is_good(color: str, ground: str) -> None:
-    """A colour that has the ratio stays itself; another one ends with it wherever one ground allows it."""
+def test_reach_keeps_a_readable_colour(color: str, ground: str) -> None:
+    """A colour that has the ratio stays itself; another one reaches it if any lightness allows it."""
     found = reach(color, [ground], 3.0)
     if contrast(color, ground) >= 3.05:
         assert found == color
@@ -80,7 +80,7 @@ def test_oklch_returns(color: str) -> None:
 
 
 def test_capital_digits_are_the_same_colour() -> None:
-    """Payloads may hold capital hex digits."""
+    """Payloads may contain capital hex digits."""
     assert derive({"primary": "#AABBCC"}, "light") == derive({"primary": "#aabbcc"}, "light")
 
 
@@ -91,7 +91,7 @@ def test_dark_background_makes_dark_the_default() -> None:
     assert not prefers_dark({})
 
 
-def test_sheet_holds_every_token_once() -> None:
+def test_sheet_contains_every_token_once() -> None:
     """The sheet sets each token once, for both modes, with nothing in it but hex colours."""
     sheet = theme_sheet({"primary": "#ffe600"})
     declared = re.findall(r"--([a-z-]+):(?:light-dark\(#[0-9a-f]{6},#[0-9a-f]{6}\)|#[0-9a-f]{6})[;}]", sheet)

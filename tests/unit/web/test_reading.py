@@ -94,7 +94,7 @@ async def test_a_body_is_read_up_to_its_limit() -> None:
     ],
 )
 def test_the_first_cookie_of_a_name_counts(field: str, found: str | None) -> None:
-    """Pairs are separated by semicolons; what is no pair is passed over (RFC 6265, section 5.4)."""
+    """Pairs are separated by semicolons; anything else is ignored (RFC 6265, section 5.4)."""
     assert request(("cookie", field)).cookie("crm_session") == found
 
 

@@ -37,7 +37,7 @@ def source(peer: str | None, *forwarded: str, proxies: Any = PROXIES) -> str | N
 def test_the_rightmost_address_that_is_no_proxy_is_the_source(
     peer: str | None, forwarded: tuple[str, ...], found: str | None
 ) -> None:
-    """What stands left of it anybody could have written."""
+    """Any client could have written the addresses to the left of it."""
     assert source(peer, *forwarded) == found
 
 
@@ -47,12 +47,12 @@ def test_peers_of_a_socket_are_believed_where_they_are_named() -> None:
 
 
 @given(st.lists(st.text(alphabet=st.characters(max_codepoint=255)), max_size=4), st.sampled_from(["203.0.113.1", None]))
-def test_nobody_but_a_proxy_can_say_where_a_request_comes_from(sent: list[str], peer: str | None) -> None:
-    """Whatever the header holds."""
+def test_only_a_proxy_can_say_where_a_request_comes_from(sent: list[str], peer: str | None) -> None:
+    """The header of any other client is ignored."""
     assert source(peer, *sent) == (peer or "unix")
 
 
 @given(st.lists(st.text(alphabet=st.characters(max_codepoint=255)), max_size=4))
-def test_behind_a_proxy_whatever_a_client_sends_cannot_pass_for_another(sent: list[str]) -> None:
+def test_behind_a_proxy_no_client_can_pose_as_another(sent: list[str]) -> None:
     """The proxy appends the address it saw; that is the source."""
     assert source("10.0.0.1", *sent, "198.51.100.7") == "198.51.100.7"
