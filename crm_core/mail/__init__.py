@@ -9,6 +9,7 @@ from __future__ import annotations
 from crm_core.mail.emails import Email, MailBrand, delivery_test, invitation, password_reset, to_message
 from crm_core.mail.errors import DeliveryError, Kind
 from crm_core.mail.mailer import Mailer
+from crm_core.mail.resolve import full_host_name
 from crm_core.mail.server import MailServer, Step, mail_server
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Mailer",
     "Step",
     "delivery_test",
+    "full_host_name",
     "invitation",
     "mail_server",
     "password_reset",

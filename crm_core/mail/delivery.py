@@ -6,11 +6,13 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
+from ipaddress import IPv6Address, ip_address
+from typing import Final
 
 from aiosmtplib import (
     SMTP,
-    SMTPAuthenticationError,
     SMTPException,
+    SMTPHeloError,
     SMTPRecipientRefused,
     SMTPRecipientsRefused,
     SMTPResponseException,
@@ -19,20 +21,29 @@ from aiosmtplib import (
 )
 
 from crm_core.mail.errors import DeliveryError, Kind
+from crm_core.mail.redaction import redacted
+from crm_core.mail.replies import kind_of
 from crm_core.mail.server import MailServer, Step
+
+_TLS_PORT: Final = 465  # RFC 8314: here the server expects TLS before it greets
+_REFUSALS: Final = 400  # replies from here on refuse; a line without a code is no reply
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 
 
 async def conversation(
-    connection: socket.socket, server: MailServer, message: EmailMessage, tls: ssl.SSLContext
+    connection: socket.socket, server: MailServer, message: EmailMessage, tls: ssl.SSLContext, helo: str | None
 ) -> AsyncIterator[Step]:
-    """Greet, encrypt, sign in, hand over; yield each step when it is done. Raises DeliveryError."""
+    """Greet, encrypt, sign in, hand over; yield each step when it is done. Raises DeliveryError.
+
+    ``helo``: the name with which to introduce ourselves; None for an address literal.
+    """
     client = SMTP(
         hostname=server.host.rstrip("."),
         sock=connection,
         use_tls=server.security == "tls",
         start_tls=False,
         tls_context=tls,
-        local_hostname=socket.gethostname() or "localhost",
+        local_hostname=helo or _address_literal(connection),
         timeout=server.timeout,
     )
     try:
@@ -42,16 +53,22 @@ async def conversation(
         if server.security != "tls":
             yield "connected"
         if server.security == "starttls":
-            await _encrypt(client)
+            await _encrypt(client, server)
         if server.security != "none":
             yield "encrypted"
-        if server.username and server.password:
-            await _sign_in(client, server.username, server.password)
+        if server.signs_in:
+            await _sign_in(client, server)
             yield "signed_in"
-        await _hand_over(client, message)
+        await _hand_over(client, server, message)
         yield "accepted"
     finally:
         client.close()
+
+
+def _address_literal(connection: socket.socket) -> str:
+    """Our own address as EHLO wants it if we know no full name (RFC 5321, section 4.1.3)."""
+    address = ip_address(connection.getsockname()[0].partition("%")[0])
+    return f"[IPv6:{address}]" if isinstance(address, IPv6Address) else f"[{address}]"
 
 
 async def _greet(client: SMTP, server: MailServer) -> None:
@@ -60,33 +77,62 @@ async def _greet(client: SMTP, server: MailServer) -> None:
     except (SMTPException, OSError) as error:
         cause = error.__cause__ or error
         if server.security == "tls" and isinstance(cause, ssl.SSLError):
-            raise DeliveryError("tls", str(cause)) from error
-        raise _error(error, "protocol") from error
+            raise DeliveryError("mismatch" if cause.reason in _NO_TLS else "tls", str(cause)) from error
+        if server.security != "tls" and server.port == _TLS_PORT and not isinstance(error, SMTPResponseException):
+            raise DeliveryError("mismatch") from error
+        refused = isinstance(error, SMTPResponseException) and error.code >= _REFUSALS
+        raise _error(error, "refused" if refused else "protocol", server) from error
 
 
-async def _encrypt(client: SMTP) -> None:
+async def _encrypt(client: SMTP, server: MailServer) -> None:
     try:
         await client.starttls()
     except (SMTPException, OSError) as error:
-        raise _error(error, "tls") from error
+        raise _error(error, "tls", server) from error
 
 
-async def _sign_in(client: SMTP, username: str, password: str) -> None:
+async def _sign_in(client: SMTP, server: MailServer) -> None:
+    assert server.username is not None
+    assert server.password is not None
     try:
-        await client.login(username, password)
+        await _introduce(client)
+        if not client.supported_auth_methods:
+            raise _not_offered(client, server)
+        await client.login(server.username, server.password)
     except (SMTPException, OSError) as error:
-        # If the server offers no way to sign in, aiosmtplib raises without a response.
-        raise _error(error, "authentication") from error
+        raise _error(error, "authentication", server) from error
 
 
-async def _hand_over(client: SMTP, message: EmailMessage) -> None:
+async def _introduce(client: SMTP) -> None:
+    """EHLO, or HELO to a server that knows no extensions; after STARTTLS again (RFC 3207, section 4.2)."""
+    if client.is_ehlo_or_helo_needed:
+        try:
+            await client.ehlo()
+        except SMTPHeloError:
+            if not client.is_connected:
+                raise
+            await client.helo()
+
+
+def _not_offered(client: SMTP, server: MailServer) -> DeliveryError:
+    """No way to sign in with a password; many servers offer one only on an encrypted connection."""
+    offered = ", ".join(sorted({method.upper() for method in client.server_auth_methods}))
+    if server.security == "none" and client.supports_extension("starttls"):
+        return DeliveryError("unencrypted", "It offers STARTTLS.")
+    return DeliveryError("no_sign_in", f"It offers {offered[:200]}." if offered else "It offers no sign-in at all.")
+
+
+async def _hand_over(client: SMTP, server: MailServer, message: EmailMessage) -> None:
     try:
         await client.send_message(message)
-        await client.quit()
     except SMTPRecipientsRefused as error:
-        raise _error(error.recipients[0], "recipient") from error
+        raise _error(error.recipients[0], "recipient", server) from error
     except (SMTPException, OSError) as error:
-        raise _error(error, _refusal(error)) from error
+        raise _error(error, _refusal(error), server) from error
+    try:
+        await client.quit()
+    except (SMTPException, OSError):
+        return  # the server has accepted the email; its goodbye changes nothing
 
 
 def _refusal(error: Exception) -> Kind:
@@ -97,11 +143,16 @@ def _refusal(error: Exception) -> Kind:
     return "content" if isinstance(error, SMTPResponseException) else "protocol"
 
 
-def _error(error: Exception, kind: Kind) -> DeliveryError:
+def _error(error: Exception, phase: Kind, server: MailServer) -> DeliveryError:
     if isinstance(error, SMTPTimeoutError | TimeoutError):
         return DeliveryError("timeout")
-    if isinstance(error, SMTPAuthenticationError):
-        kind = "authentication"
-    if isinstance(error, SMTPResponseException):
-        return DeliveryError(kind, f"{error.code} {error.message}")
-    return DeliveryError(kind, str(error))
+    if not isinstance(error, SMTPResponseException):
+        return DeliveryError("protocol" if phase == "authentication" else phase, _shown(str(error), server))
+    if isinstance(error, SMTPHeloError):
+        phase = "helo"
+    kind = kind_of(error.code, error.message, phase, server)
+    return DeliveryError(kind, _shown(f"{error.code} {error.message}", server))
+
+
+def _shown(text: str, server: MailServer) -> str:
+    return redacted(text, server.username, server.password)

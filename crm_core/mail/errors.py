@@ -10,7 +10,13 @@ Kind = Literal[
     "refused",
     "timeout",
     "tls",
+    "mismatch",
+    "unencrypted",
     "authentication",
+    "no_sign_in",
+    "sign_in_required",
+    "helo",
+    "temporary",
     "sender",
     "recipient",
     "content",
@@ -28,11 +34,41 @@ _TEXTS: Final[dict[Kind, tuple[str, str]]] = {
         "The mail server's address is inside this network, where connections are not allowed.",
         "Push a public host, or ask your operator to set smtp.allow_private_hosts.",
     ),
-    "refused": ("The mail server refused the connection.", "Check port in the smtp section, and the firewall."),
-    "timeout": ("The mail server did not respond in time.", "Check host and port, or push a longer timeout_seconds."),
+    "refused": (
+        "The mail server refused the connection.",
+        "Check port in the smtp section, and the firewall; the server may have blocked this one.",
+    ),
+    "timeout": (
+        "The mail server did not respond in time.",
+        "Check host, port and security (tls is for port 465, starttls for 587), or push a longer timeout_seconds.",
+    ),
     "tls": (
         "The connection could not be encrypted.",
         "Check security in the smtp section (tls is for port 465, starttls for 587), and the server's certificate.",
+    ),
+    "mismatch": (
+        "Port and security of the mail server do not fit.",
+        "Push port 465 with security tls, or port 587 with security starttls.",
+    ),
+    "unencrypted": (
+        "The mail server requires an encrypted connection.",
+        "Push security starttls with port 587, or security tls with port 465.",
+    ),
+    "no_sign_in": (
+        "The mail server offers no sign-in with a password.",
+        "If it requires none, push smtp without username and password. Else ask its provider for a password sign-in.",
+    ),
+    "sign_in_required": (
+        "The mail server requires a sign-in.",
+        "Push username and password in the smtp section.",
+    ),
+    "helo": (
+        "The mail server rejected the name with which this server introduces itself.",
+        "Your operator can set smtp.helo_name in instance.yaml to a host name that DNS knows.",
+    ),
+    "temporary": (
+        "The mail server does not accept the email at the moment.",
+        "Try again in a few minutes; some servers delay the first email of a new sender.",
     ),
     "authentication": ("The mail server did not accept the user name or password.", "Push both again."),
     "sender": ("The mail server does not accept this sender.", "Check from_email: it must belong to the user name."),
@@ -58,11 +94,23 @@ _TEXTS: Final[dict[Kind, tuple[str, str]]] = {
 }
 
 
+_RETRIABLE: Final[frozenset[Kind]] = frozenset({"temporary", "timeout", "refused", "busy"})
+
+
 class DeliveryError(Exception):
-    """An email was not delivered: what is wrong, how to fix it, and the server's response (no secret, printable)."""
+    """An email was not delivered: what is wrong, how to fix it, and the server's response (no secret, printable).
+
+    ``will_retry``: whether it is sent again in the background.
+    """
 
     def __init__(self, kind: Kind, response: str = "") -> None:
         self.kind: Kind = kind
         self.what, self.fix = _TEXTS[kind]
         self.response = "".join(c if c.isprintable() else " " for c in response)[:_LONGEST].strip()
+        self.will_retry = False
         super().__init__(self.what)
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether the same email may be accepted later (RFC 5321, section 4.5.4.1)."""
+        return self.kind in _RETRIABLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from email.message import EmailMessage
 from typing import Final
 
@@ -14,6 +14,9 @@ from crm_core.mail.server import MailServer, Step
 
 _CONNECTIONS: Final = 8
 _PENDING: Final = 32  # with those that wait for a connection
+_RETRIES: Final = 100  # emails that wait to be sent again
+RETRY_AFTER: Final = (60.0, 300.0, 900.0)
+"""Seconds before each further attempt: servers that delay the first email of a sender accept it within minutes."""
 
 
 class Mailer:
@@ -21,12 +24,24 @@ class Mailer:
 
     Args:
         allow_inside: whether servers inside the network are allowed.
+        helo: the full name of this server for EHLO; None for an address literal.
         tls: the authorities to trust; None for the system's list.
+        retry_after: seconds before each further attempt of an email that may be accepted later.
     """
 
-    def __init__(self, *, allow_inside: bool, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allow_inside: bool,
+        helo: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        retry_after: Sequence[float] = RETRY_AFTER,
+    ) -> None:
         self._allow_inside = allow_inside
+        self._helo = helo
         self._tls = tls
+        self._retry_after = tuple(retry_after)
+        self._retrying = 0
         self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._pending = 0
 
@@ -42,6 +57,28 @@ class Mailer:
         finally:
             self._pending -= 1
 
+    @property
+    def can_retry(self) -> bool:
+        """Whether one more email may wait to be sent again."""
+        return self._retrying < _RETRIES and bool(self._retry_after)
+
+    async def try_again(self, server: MailServer, message: EmailMessage) -> None:
+        """Send a message again, after a while each time. Raises DeliveryError with the last failure."""
+        self._retrying += 1
+        try:
+            for attempt, delay in enumerate(self._retry_after, start=1):
+                await asyncio.sleep(delay)
+                try:
+                    async for _ in self.steps(server, message):
+                        pass
+                except DeliveryError as error:
+                    if not error.may_retry or attempt == len(self._retry_after):
+                        raise
+                else:
+                    return
+        finally:
+            self._retrying -= 1
+
     async def _steps(self, server: MailServer, message: EmailMessage) -> AsyncIterator[Step]:
         try:
             from crm_core.mail.delivery import conversation  # needs the extra `smtp`
@@ -51,5 +88,5 @@ class Mailer:
         yield "found"
         connection = await connected(found, server.timeout)
         tls = self._tls or ssl.create_default_context()
-        async for step in conversation(connection, server, message, tls):
+        async for step in conversation(connection, server, message, tls, self._helo):
             yield step

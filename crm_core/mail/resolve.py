@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from crm_core.mail.errors import DeliveryError
 from crm_core.model.hosts import is_inside, literal_address
@@ -34,6 +35,21 @@ async def endpoints(host: str, port: int, *, allow_inside: bool, timeout: float)
     if not allow_inside and any(is_inside(ip_address(address.partition("%")[0])) for _, address in addresses):
         raise DeliveryError("inside")
     return [(family, (address, port)) for family, address in addresses]
+
+
+def full_host_name(url: str | None) -> str | None:
+    """The host of a URL as EHLO wants it: a name with a dot, or an address literal; None if it is neither.
+
+    RFC 5321, section 4.1.4: a bare machine name says nothing to a mail server, and many refuse it.
+    """
+    host = urlsplit(url).hostname if url else None
+    if host is None:
+        return None
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.rstrip(".") if "." in host.rstrip(".") else None
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
 
 
 async def connected(found: list[Endpoint], timeout: float) -> socket.socket:

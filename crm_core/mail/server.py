@@ -29,10 +29,15 @@ class MailServer(msgspec.Struct, frozen=True, kw_only=True):
     timeout: int
 
     @property
+    def signs_in(self) -> bool:
+        """Whether there is a user name with a password."""
+        return bool(self.username and self.password)
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """The steps of a delivery through this server."""
         encrypted: tuple[Step, ...] = () if self.security == "none" else ("encrypted",)
-        signed_in: tuple[Step, ...] = ("signed_in",) if self.username and self.password else ()
+        signed_in: tuple[Step, ...] = ("signed_in",) if self.signs_in else ()
         return ("found", "connected", *encrypted, *signed_in, "accepted")
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from cachetools import LRUCache
 
 from crm_core.access.throttle import Buckets
-from crm_core.mail import Mailer
+from crm_core.mail import Mailer, full_host_name
 from crm_core.services import Services
 from crm_core.web.pages.layout.assets import Assets
 from crm_core.web.pages.layout.branding import BrandingCache
@@ -48,5 +48,8 @@ def site_of(services: Services) -> Site:
         assets=assets,
         renderer=renderer,
         branding_cache=BrandingCache(instance),
-        mailer=Mailer(allow_inside=bool(getattr(smtp, "allow_private_hosts", False))),
+        mailer=Mailer(
+            allow_inside=bool(getattr(smtp, "allow_private_hosts", False)),
+            helo=getattr(smtp, "helo_name", None) or full_host_name(services.settings.public_url),
+        ),
     )

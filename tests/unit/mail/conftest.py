@@ -28,24 +28,60 @@ class Inbox:
         self.refuse_recipient = False
         self.refuse_sender = False
         self.refuse_content = False
+        self.replies: dict[str, list[str]] = {}  # the next replies to MAIL, RCPT, DATA, AUTH
+        self.sign_ins: str | None = None  # the methods that EHLO offers; None for the server's own
+        self.introduced: list[str] = []  # the names in EHLO
+
+    def reply(self, verb: str) -> str | None:
+        """The next scripted reply to a command."""
+        queue = self.replies.get(verb)
+        return queue.pop(0) if queue else None
+
+    async def handle_EHLO(  # noqa: N802 -- aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        self.introduced.append(hostname)
+        session.host_name = hostname
+        if self.sign_ins is not None:
+            responses = [each for each in responses if not each[4:].startswith("AUTH")]
+            if self.sign_ins:
+                responses.insert(1, f"250-AUTH {self.sign_ins}")
+        return responses
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802 -- aiosmtpd's name
+        if (reply := self.reply("MAIL")) is not None:
+            return reply
         if self.refuse_sender:
             return "553 5.7.1 Sender not owned by user"
         envelope.mail_from = address
         return "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802 -- aiosmtpd's name
+        if (reply := self.reply("RCPT")) is not None:
+            return reply
         if self.refuse_recipient:
             return "550 5.1.1 No such user here"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- aiosmtpd's name
+        if (reply := self.reply("DATA")) is not None:
+            return reply
         if self.refuse_content:
             return "554 5.7.1 Looks like spam"
         self.envelopes.append(envelope)
         return "250 OK"
+
+
+class Server(SMTP):
+    """A mail server whose replies to AUTH a test may set; ``%`` in them is what the client sent."""
+
+    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 -- aiosmtpd's name
+        reply = self.event_handler.reply("AUTH")
+        if reply is None:
+            await super().smtp_AUTH(arg)
+        else:
+            await self.push(reply.replace("%", arg))
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +141,7 @@ async def serve(inbox: Inbox, certificate: Path) -> AsyncIterator[Serve]:
         def converse() -> SMTP:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it warns of signing in without TLS, which is what is tried
-                conversations.append(SMTP(inbox, **options))
+                conversations.append(Server(inbox, **options))
             return conversations[-1]
 
         server = await asyncio.get_running_loop().create_server(

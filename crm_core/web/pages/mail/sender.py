@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
+from email.message import EmailMessage
 from typing import Final
 
 from crm_core.errors import InternalError
@@ -50,30 +51,53 @@ class EmailSender:
         )
 
     async def send(self, email: Email, to: str) -> None:
-        """Send an email.
+        """Send an email. One that may be accepted later is sent again in the background.
 
         Raises:
-            DeliveryError: it was not delivered.
+            DeliveryError: it was not delivered; ``will_retry`` says whether it is sent again.
         """
-        async for _ in self.steps(email, to):
-            pass
+        server, message = self._message(email, to)
+        try:
+            async for _ in self._delivering(server, message):
+                pass
+        except DeliveryError as error:
+            error.will_retry = error.may_retry and self._site.mailer.can_retry
+            if error.will_retry:
+                self.send_later(self._try_again(server, message))
+            raise
 
     async def steps(self, email: Email, to: str) -> AsyncIterator[Step]:
-        """Send an email and yield each completed step.
+        """Send an email once and yield each completed step.
 
         Raises:
             DeliveryError: it was not delivered.
         """
+        async for step in self._delivering(*self._message(email, to)):
+            yield step
+
+    def _message(self, email: Email, to: str) -> tuple[MailServer, EmailMessage]:
         if self.server is None:
             raise DeliveryError(self._lacks)
         self._throttle(to)
-        message = to_message(email, self.brand, self.server, to=to, at=self._site.services.now())
+        return self.server, to_message(email, self.brand, self.server, to=to, at=self._site.services.now())
+
+    async def _delivering(self, server: MailServer, message: EmailMessage) -> AsyncIterator[Step]:
         try:
-            async for step in self._site.mailer.steps(self.server, message):
+            async for step in self._site.mailer.steps(server, message):
                 yield step
         except DeliveryError as error:
-            _log.warning("email_not_delivered", tenant=self._tenant, trouble=error.kind)
+            self._log_failure(error)
             raise
+
+    async def _try_again(self, server: MailServer, message: EmailMessage) -> None:
+        try:
+            await self._site.mailer.try_again(server, message)
+        except DeliveryError as error:
+            self._log_failure(error)
+            raise
+
+    def _log_failure(self, error: DeliveryError) -> None:
+        _log.warning("email_not_delivered", tenant=self._tenant, trouble=error.kind)
 
     def send_later(self, sending: Awaitable[None]) -> None:
         """Send in the background: the response time must not reveal whether the address is known."""

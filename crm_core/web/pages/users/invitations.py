@@ -102,7 +102,8 @@ async def _send_link(context: PageContext, stored: StoredUser) -> Response:
     try:
         await sender.send(_email(context, sender.brand, stored, url), user.email)
     except DeliveryError as error:
-        return await _show_link(context, stored, link, f"The email was not sent. {error.what} {error.fix}")
+        fix = "We try again for about 20 minutes." if error.will_retry else error.fix
+        return await _show_link(context, stored, link, f"The email was not sent. {error.what} {fix}")
     return redirect(context, f"/users/{user.id}", f"Email sent to {user.email}")
 
 
