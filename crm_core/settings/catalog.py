@@ -18,6 +18,7 @@ MODULE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FEATURE = re.compile(r"([a-z][a-z0-9_]{0,62})\.([a-z][a-z0-9_]{0,62})")
 _read_module = matching(MODULE, "the name of a module; use a-z, 0-9 and `_`")
 _read_feature = matching(FEATURE, "a feature key; write it as module.action")
+_LONGEST_CHAIN = 16  # modules that require one another in a row
 _NOTHING = Catalog({}, Plan("none", "None", ()))
 
 
@@ -99,6 +100,7 @@ def _features(node: Node, module: str) -> tuple[str, ...]:
 def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[Problem]:
     """Unknown modules that the file's own entries require, and circles."""
     problems: list[Problem] = []
+    long = _is_long(set(modules), modules)
     for member in node.members:
         module = modules[member.name]
         entry = Members(member.value).find("requires") if isinstance(member.value, MappingNode) else None
@@ -108,11 +110,20 @@ def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[Prob
             for other in module.requires
             if other not in modules
         )
-        circle = _circle(member.name, modules)
-        if circle:
-            message = f"the modules require each other in a circle ({' -> '.join(circle)}); take one step out"
+        if long and _is_long({member.name}, modules):
+            if circle := _circle(member.name, modules):
+                message = f"the modules require each other in a circle ({' -> '.join(circle)}); take one step out"
+            else:
+                message = f"more than {_LONGEST_CHAIN} modules require one another in a row; shorten the chain"
             problems.append(Problem(place, message))
     return problems
+
+
+def _is_long(level: set[str], modules: Mapping[str, Module]) -> bool:
+    """Whether a chain of requirements that starts at one of these has too many steps, as a circle has."""
+    for _ in range(_LONGEST_CHAIN):
+        level = {other for name in level if name in modules for other in modules[name].requires}
+    return bool(level)
 
 
 def _circle(start: str, modules: Mapping[str, Module]) -> tuple[str, ...]:

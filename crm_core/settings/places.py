@@ -13,6 +13,7 @@ from crm_core.errors import SetupError
 
 _SAFE_TO_SHOW = re.compile(r"[A-Za-z0-9_.:/*@ -]{1,31}")  # shorter than any key: no misplaced secret is shown
 MOST_PROBLEMS: Final = 100  # of one file; the rest is counted
+_MOST_NAMES: Final = 30  # in a message
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -73,6 +74,8 @@ def hint(text: str, names: Iterable[str]) -> str:
     near = meant(text, known)
     if near is not None:
         return f"did you mean `{near}`?"
+    if len(known) > _MOST_NAMES:
+        return f"known here are {len(known)} names, such as {', '.join(known[:_MOST_NAMES])}"
     return f"known here: {listed(known)}" if known else "remove it"
 
 

@@ -37,7 +37,12 @@ def _expanded(patterns: tuple[str, ...], catalog: Catalog) -> frozenset[str]:
 
 
 def _available(name: str, granted: frozenset[str], entitlements: Entitlements, catalog: Catalog) -> bool:
-    module, choice = catalog.modules.get(name), entitlements.modules.get(name)
-    if module is None or (choice is not None and choice.enabled is False) or f"{name}.view" not in granted:
-        return False
-    return all(_available(each, granted, entitlements, catalog) for each in module.requires)
+    """Whether a module and all that it requires, directly or not, are enabled and granted."""
+    seen, names = {name}, [name]
+    for each in names:
+        module, choice = catalog.modules.get(each), entitlements.modules.get(each)
+        if module is None or (choice is not None and choice.enabled is False) or f"{each}.view" not in granted:
+            return False
+        names += [other for other in module.requires if other not in seen]
+        seen.update(module.requires)
+    return True

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crm_core.errors import SetupError
 from crm_core.settings import load_catalog, load_roles
 
 
@@ -125,3 +127,25 @@ def test_mistakes_in_roles(roles: Any, problems: Any, text: str, place: str, wor
     (told,) = problems(roles, text)
     assert told.startswith(f"roles.yaml:{place}: ")
     assert words in told
+
+
+def chain(length: int) -> str:
+    """Modules of which each requires the next."""
+    names = [f"m{number}" for number in range(length)]
+    entries = [f"  {a}: {{features: [{a}.view], requires: [{b}]}}" for a, b in itertools.pairwise(names)]
+    return "\n".join(["modules:", *entries, f"  {names[-1]}: {{features: [{names[-1]}.view]}}"])
+
+
+def test_a_chain_of_requirements_has_a_limit(catalog: Any) -> None:
+    """16 modules may require one another in a row; of more the first is reported, with what to do."""
+    assert len(catalog(chain(16)).modules) >= 16
+    with pytest.raises(SetupError, match=r"modules.yaml:2:\d+: more than 16 modules require one another in a row"):
+        catalog(chain(17))
+
+
+def test_a_message_does_not_list_a_large_catalog(catalog: Any) -> None:
+    """An unknown name is reported with some of the known ones, however many there are."""
+    modules = "\n".join(f"  m{number}: {{features: [m{number}.view]}}" for number in range(500))
+    with pytest.raises(SetupError) as refused:
+        catalog(f"modules:\n{modules}\n  odd: {{features: [odd.view], requires: [zzzzzz]}}")
+    assert len(str(refused.value)) < 1000
