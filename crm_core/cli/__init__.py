@@ -1,1 +1,1 @@
-"""The ``crm`` command: ``main`` lists the commands, ``frame`` is what they share, one module per group of them."""
+"""The ``crm`` command: ``main`` lists the commands, ``running`` has what they share; one module for each group."""

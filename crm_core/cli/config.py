@@ -19,7 +19,7 @@ def command() -> None:
 @command.command("check")
 @config_option
 def check(config: Path) -> None:
-    """Say everything that is wrong in the config files, each with file, line and column; exit 1 where anything is."""
+    """Report every problem in the config files with file, line and column; exit 1 if there is any."""
     problems = problems_of(config)
     for problem in problems:
         click.echo(problem, err=True)
@@ -27,11 +27,11 @@ def check(config: Path) -> None:
         raise SystemExit(1)
     for warning in warnings_of(config):
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{config}: all is well")
+    click.echo(f"{config}: no problems found")
 
 
 def warnings_of(config: Path) -> list[str]:
-    """What stops nothing and is hardly meant: roster entries of tenants that have no store."""
+    """Warnings of roster entries whose tenant does not exist."""
     if not (config / "instance.yaml").exists():
         return []  # a manager's folder
     return list(perform(config, "tenant.unstored")["warnings"])
@@ -48,7 +48,7 @@ def problems_of(config: Path) -> list[str]:
     try:
         settings = load_instance(config / "instance.yaml", environ=os.environ)
     except SetupError:
-        settings = None  # told below with the rest
+        settings = None  # reported below with the rest
     host = load_plugins(settings)
     problems = [f"plugin {plugin.name}: {plugin.error}" for plugin in host.broken]
     if settings is not None:
@@ -58,7 +58,7 @@ def problems_of(config: Path) -> list[str]:
             problems += unknown.problems
     try:
         registry = build_registry(host)
-    except SetupError as clash:  # without knowing what plugins bring, the files cannot be judged
+    except SetupError as clash:  # the files cannot be checked without what plugins add
         return [*problems, *clash.problems]
     return problems + check_files(
         config,

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
+_COLORS = {"+": "green", "-": "red", "~": "yellow"}
 _LONGEST_VALUE = 200  # characters shown of one value
 
 
 def show_changes(changes: Iterable[Mapping[str, Any]]) -> None:
-    """Print the changes, as the wire tells them, in colour on a terminal; or that there are none."""
+    """Print the changes of an answer, in color on a terminal, or that there are none."""
     lines = [_line(change) for change in changes]
-    for line in lines or ["  no change"]:
+    for line in lines or ["  no changes"]:
         click.echo(line)
 
 
@@ -23,11 +23,11 @@ def _line(change: Mapping[str, Any]) -> str:
     before, after = change["from"], change["to"]
     sign = "+" if before is None else "-" if after is None else "~"
     values = " -> ".join(_value(value) for value in (before, after) if value is not None)
-    return click.style(f"  {sign} {change['pointer']}: {values}", fg=_COLOURS[sign])
+    return click.style(f"  {sign} {change['pointer']}: {values}", fg=_COLORS[sign])
 
 
 def _value(value: Any) -> str:
-    """A value as JSON in which nothing can steer the terminal."""
+    """A value as JSON without characters that control the terminal."""
     text = json.dumps(value, ensure_ascii=False)
     shown = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text[:_LONGEST_VALUE])
     return shown if len(text) <= _LONGEST_VALUE else f"{shown}..."

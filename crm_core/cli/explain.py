@@ -17,7 +17,7 @@ from crm_core.explain.visible import LEGEND, visible
 from crm_core.model.times import from_wire
 
 _SIGNS = {"passed": ("ok", "green"), "failed": ("FAILED", "red"), "unknown": ("?", "yellow")}
-_MOST_SHOWN = 4000  # bytes of the signed text
+_SHOWN_BYTES = 4000  # of the signed text
 
 
 def _moment(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
@@ -26,7 +26,7 @@ def _moment(_ctx: click.Context, _parameter: click.Parameter, text: str | None) 
     try:
         return datetime.fromtimestamp(int(text), UTC) if text.isdecimal() else from_wire(text)
     except (ValueError, OverflowError, OSError):
-        raise click.BadParameter("write a time such as 2026-11-24T02:00:00Z, or Unix seconds") from None
+        raise click.BadParameter("enter a time such as 2026-11-24T02:00:00Z, or Unix seconds") from None
 
 
 def _address(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -35,15 +35,15 @@ def _address(_ctx: click.Context, _parameter: click.Parameter, text: str | None)
     try:
         return text if text in (None, "unix") else str(ip_address(text))
     except ValueError:
-        raise click.BadParameter("write an address such as 10.0.0.7, or unix") from None
+        raise click.BadParameter("enter an address such as 10.0.0.7, or unix") from None
 
 
 @click.command("explain")
 @click.argument("file", metavar="FILE")
-@click.option("--body", metavar="FILE", help="The body, where FILE holds the headers alone.")
-@click.option("--url", help="Where it went, where FILE has no request line.")
-@click.option("--at", metavar="TIME", callback=_moment, help="When it arrived (server_time of the refusal).")
-@click.option("--source", metavar="ADDRESS", callback=_address, help="Where it came from.")
+@click.option("--body", metavar="FILE", help="The file with the body, if FILE contains only the headers.")
+@click.option("--url", help="The URL it was sent to, if FILE has no request line.")
+@click.option("--at", metavar="TIME", callback=_moment, help="When it arrived: server_time of the refusal.")
+@click.option("--source", metavar="ADDRESS", callback=_address, help="The address it came from, or unix.")
 @config_option
 @json_option
 def command(
@@ -56,10 +56,10 @@ def command(
     config: Path,
     as_json: bool,
 ) -> None:
-    """Send a captured request through the checks and say which fail and why.
+    """Run a captured request through the checks, and show which fail and why.
 
-    FILE (- for standard input) holds a raw HTTP request, a curl command, or headers with the body in another file.
-    Nothing is sent anywhere. Exit code 1 where a check fails.
+    FILE (- for standard input) is a raw HTTP request, a curl command, or headers with the body in another file.
+    Nothing is sent. Exits 1 if a check fails.
     """
     captured = _captured(file, body, url)
     try:
@@ -84,7 +84,7 @@ def _captured(file: str, body: str | None, url: str | None) -> Captured:
 
 
 def _rules(config: Path) -> Rules:
-    """What the receiver of this folder goes by. Raises SetupError."""
+    """The rules by which the receiver of this folder decides. Raises SetupError."""
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance_outline, load_roster
     from crm_core.settings.plugins import load_plugins
@@ -102,16 +102,16 @@ def _show(explanation: Explanation) -> None:
         click.echo(_line(check))
     if explanation.signed_text is not None:
         click.echo(f"\nsigned text of {explanation.scheme} ({LEGEND}):")
-        for line in visible(explanation.signed_text[:_MOST_SHOWN]):
+        for line in visible(explanation.signed_text[:_SHOWN_BYTES]):
             click.echo(f"  {line}")
-        if len(explanation.signed_text) > _MOST_SHOWN:
+        if len(explanation.signed_text) > _SHOWN_BYTES:
             click.echo(f"  ... {len(explanation.signed_text)} bytes in all")
     click.echo(f"\nbody as received: {explanation.body_bytes} bytes, SHA-256 {explanation.body_sha256}")
     for cause in explanation.causes:
         click.echo(click.style(f"\ncause: {cause.words}", bold=True))
         click.echo(f"  {cause.fix}")
     if not explanation.refused:
-        click.echo("\nNothing speaks against this request.")
+        click.echo("\nNo check fails.")
 
 
 def _line(explained: ExplainedCheck) -> str:

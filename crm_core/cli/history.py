@@ -1,4 +1,4 @@
-"""``crm history`` and ``crm restore``: a bad push is undone in one call."""
+"""``crm history`` and ``crm restore``: undo a bad push."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crm_core.cli.running import config_option, json_option, perform, print_json
 @config_option
 @json_option
 def command(section: str, tenant: str, limit: int, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
-    """List the applied revisions of SECTION, newest first, each with what it changed."""
+    """List the applied revisions of SECTION and their changes, newest first."""
     items = perform(config, "history.list", tenant=tenant, section=section, limit=limit)["items"]
     warn_of_quarantine(config, tenant)
     if as_json:
@@ -28,7 +28,7 @@ def command(section: str, tenant: str, limit: int, config: Path, as_json: bool) 
         click.echo(_headline(item))
         show_changes(item["changes"])
     if not items:
-        click.echo(f"Nothing was applied to {section} of {tenant} yet.", err=True)
+        click.echo(f"No push has changed {section} of {tenant} yet.", err=True)
 
 
 def _headline(item: dict[str, Any]) -> str:
@@ -42,13 +42,13 @@ def _headline(item: dict[str, Any]) -> str:
 @click.argument("section")
 @click.argument("revision", type=click.IntRange(1))
 @tenant_option
-@click.option("--preview", is_flag=True, help="Show what would change; nothing does.")
+@click.option("--preview", is_flag=True, help="Show what would change, and change nothing.")
 @config_option
 @json_option
 def restore(*, section: str, revision: int, tenant: str, preview: bool, config: Path, as_json: bool) -> None:
-    """Make REVISION of SECTION the current one again, as a new revision; crm history lists them.
+    """Make REVISION of SECTION current again, as a new revision. crm history lists them.
 
-    What was undone is not taken again: the platform's next push needs a higher version. Secrets in force stay.
+    The undone push is not accepted again: the platform's next push needs a higher version. Current secrets stay.
     """
     receipt = perform(config, "history.restore", tenant=tenant, section=section, revision=revision, preview=preview)
     if as_json:

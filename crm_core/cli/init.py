@@ -14,13 +14,17 @@ from crm_core.model.names import is_name
 
 @click.command("init")
 @config_option
-@click.option("--instance", required=True, help="The instance's code, such as eu1; it stands in every address.")
+@click.option("--instance", required=True, help="The instance's code, such as eu1; it is part of every URL.")
 @click.option("--tenant", help="Also create this tenant.")
-@click.option("--admin", metavar="EMAIL", help="With --tenant: also create its first user, a super admin.")
+@click.option(
+    "--admin",
+    metavar="EMAIL",
+    help="With --tenant: also create its first user, a super admin, and print their password.",
+)
 def command(config: Path, instance: str, tenant: str | None, admin: str | None) -> None:
-    """Write commented instance.yaml, keys.yaml, modules.yaml and roles.yaml; none that is there is overwritten."""
+    """Write commented instance.yaml, keys.yaml, modules.yaml and roles.yaml. Existing files stay as they are."""
     if not is_name(instance):
-        raise click.UsageError("--instance takes 1 to 63 of a-z, 0-9 and -, with no - at either end")
+        raise click.UsageError("--instance must be 1 to 63 of a-z, 0-9 and -, and cannot start or end with -")
     if admin and not tenant:
         raise click.UsageError("--admin needs --tenant")
     written = write_files(config, instance)
@@ -36,12 +40,12 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
         create_first(config, tenant, admin)
     if tenant is None:
         click.echo(
-            "Next: set CRM_SECRET_KEY (crm keys generate prints one), then crm tenant create NAME and crm serve."
+            "Next: set CRM_SECRET_KEY (crm keys generate prints one), then run crm tenant create NAME and crm serve."
         )
 
 
 def write_files(config: Path, instance: str) -> list[str]:
-    """Write the files that are missing (0600, the folder 0700); their names."""
+    """Write the missing files (0600, the folder 0700) and return their names. Raises SetupError."""
     from crm_core.settings.examples import OF_INSTANCE, example
 
     try:

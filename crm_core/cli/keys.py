@@ -1,4 +1,4 @@
-"""``crm keys``: the life of the keys that platforms sign with."""
+"""``crm keys``: the signing keys in keys.yaml."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crm_core.settings.document import Scalar
 from crm_core.settings.places import Place, Wrong
 from crm_core.settings.reading import duration
 
-_SOON = timedelta(days=7)  # how long before its end a key is worth a word
+_SOON = timedelta(days=7)  # how long before its end a tenant's only key is a warning
 REVOKE = "revoke"
 
 
@@ -36,46 +36,49 @@ def command() -> None:
     type=click.Choice(["base64", "hex", "whsec"]),
     default="base64",
     show_default=True,
-    help="How it is written.",
+    help="The form of the secret.",
 )
 @config_option
 def generate(form: Literal["base64", "hex", "whsec"], config: Path) -> None:  # noqa: ARG001 -- every command takes it
-    """Print a fresh secret of 32 random bytes, in a form that keys.yaml and instance.yaml take."""
+    """Print a fresh secret of 32 random bytes, as keys.yaml and instance.yaml accept it."""
     click.echo(fresh_secret(form))
 
 
 def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> timedelta | None:
-    """How long the old keys stay; None: not at all, they are revoked."""
+    """How long earlier keys stay active; None: they are revoked."""
     if text == REVOKE:
         return None
     try:
         return duration(Scalar(Place("--overlap", 1, 1), text))
     except Wrong:
-        raise click.BadParameter(f"write a length of time such as 24h or 30m, or {REVOKE}") from None
+        raise click.BadParameter(f"enter a length of time such as 24h or 30m, or {REVOKE}") from None
 
 
 @command.command("rotate")
 @click.argument("tenant", required=False)
-@click.option("--tenant", "named", help="The same as TENANT.")
-@click.option("--overlap", callback=_overlap, default="24h", show_default=True, help=f"A time, or {REVOKE}: none.")
+@click.option(
+    "--overlap",
+    callback=_overlap,
+    default="24h",
+    show_default=True,
+    help=f"How long earlier keys stay active, or {REVOKE}.",
+)
 @click.option("--secret", metavar="REF", help="The new key's secret, such as env:NAME. [default: a fresh one]")
-@click.option("--force", is_flag=True, help="Even while an earlier rotation's overlap is open.")
+@click.option("--force", is_flag=True, help="Rotate even during the overlap of an earlier rotation.")
 @config_option
-def rotate(
-    *, tenant: str | None, named: str | None, overlap: timedelta | None, secret: str | None, force: bool, config: Path
-) -> None:
-    """Give TENANT (needed where keys.yaml has several) a new key, the next version.
+def rotate(*, tenant: str | None, overlap: timedelta | None, secret: str | None, force: bool, config: Path) -> None:
+    """Add a key of the next version for TENANT (required if keys.yaml has several).
 
-    The keys before it stay active until the overlap ends, so that the platform can switch without losing a push. With
-    --overlap revoke they end now and count as leaked: versions pushed with them no longer count. The new key has the
-    limits (types, sources, schemes) of the newest one. All else in keys.yaml stays as it is.
+    Earlier keys stay active until the overlap ends, so that the platform can switch without a lost push. With --overlap
+    revoke they end now and count as leaked: versions pushed with them no longer count. The new key has the limits
+    (types, sources, schemes) of the newest one. The rest of keys.yaml stays as it is.
     """
     path, registry = config / "keys.yaml", _registry(config)
     done: list[Rotation] = []
 
     def change(text: str) -> str:
         roster = _outline(path, registry)
-        name = _one_tenant(roster, tenant or named)
+        name = _one_tenant(roster, tenant)
         now = datetime.now(UTC).replace(microsecond=0)
         entry = roster.tenants.get(name)
         used = 0 if entry and entry.keys else _highest_used(config, name)
@@ -83,70 +86,60 @@ def rotate(
         if not force:
             rotation.refuse_open_overlap()
         done.append(rotation)
-        return rotation.made(text)
+        return rotation.apply(text)
 
     edit_roster(path, change, check=_as_readable(path, registry))
     (rotation,) = done
-    click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; hand its secret to the platform")
+    click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; give its secret to the platform")
     narrowed = limits(rotation.follows) if rotation.follows is not None else {}
     if rotation.follows is not None and narrowed:
-        words = "; ".join(f"{name}: {', '.join(values)}" for name, values in narrowed.items())
-        click.echo(f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({words})")
+        text = "; ".join(f"{name}: {', '.join(values)}" for name, values in narrowed.items())
+        click.echo(f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({text})")
     for ending in rotation.endings():
         click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
 
 
 @command.command("revoke")
-@click.argument("words", nargs=-1, metavar="[TENANT] VERSION")
-@click.option("--tenant", "named", help="The same as TENANT.")
-@click.option("--version", "--key-version", "version", type=click.IntRange(1), help="The same as VERSION.")
+@click.argument("tenant")
+@click.argument("version", type=click.IntRange(1))
 @config_option
-def revoke(words: tuple[str, ...], named: str | None, version: int | None, config: Path) -> None:
-    """Mark a key as leaked: it ends now, and versions pushed with it no longer count.
+def revoke(tenant: str, version: int, config: Path) -> None:
+    """Mark key VERSION of TENANT as leaked: it ends now, and versions pushed with it no longer count.
 
-    A key that has merely served its time wants a not_after instead (crm keys rotate writes one).
+    To retire a key that has not leaked, give it a not_after instead (crm keys rotate writes one).
     """
     path, registry = config / "keys.yaml", _registry(config)
-    numbers = [word for word in words if word.isdecimal() and word.isascii()] if version is None else []
-    names = [word for word in words if word not in numbers[-1:]]
-    if (version is None and not numbers) or len(names) > 1:
-        raise click.UsageError("name the version, and the tenant where keys.yaml has several")
-    version = int(numbers[-1]) if version is None else version
-    roster = _outline(path, registry)
-    tenant = _one_tenant(roster, names[0] if names else named)
-    entry = roster.tenants.get(tenant, TenantRoster())
+    entry = _outline(path, registry).tenants.get(tenant, TenantRoster())
     if version not in entry.keys:
         known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
         raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
     set_member(path, tenant, version, "revoked", "true")
     click.echo(f"{tenant}: key version {version} is revoked; versions pushed with it no longer count")
     if not _outline(path, registry).tenants[tenant].active(datetime.now(UTC)):
-        click.echo(f"{tenant} has no active key now; crm keys rotate {tenant} makes one", err=True)
+        click.echo(f"{tenant} now has no active key; crm keys rotate {tenant} creates one", err=True)
 
 
 @command.command("list")
 @click.argument("tenant", required=False)
-@click.option("--tenant", "named", help="The same as TENANT.")
 @config_option
 @json_option
-def keys(tenant: str | None, named: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
-    """List the keys with state, dates, limits and use; of TENANT, or of all.
+def keys(tenant: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+    """List the keys of TENANT, or of all tenants, with state, dates, limits and use.
 
-    Last use and count are of the kept sync log: when the old key of a rotation is used no more, it can go.
+    Last use and count come from the sync log: when the old key of a rotation is no longer used, you can remove it.
     """
     path, registry = config / "keys.yaml", _registry(config)
     now = datetime.now(UTC)
     try:
         roster, known = _loaded(path, registry), True
     except SetupError:
-        roster, known = _outline(path, registry), False  # a secret that cannot be read here; `check` says which
-    chosen = tenant or named
-    if chosen is not None and chosen not in roster.tenants:
-        raise SetupError([f"keys.yaml has no entry for {chosen}"])
-    names = [name for name in sorted(roster.tenants) if chosen in (None, name)]
+        roster, known = _outline(path, registry), False  # a secret that cannot be read here; `check` reports it
+    if tenant is not None and tenant not in roster.tenants:
+        raise SetupError([f"keys.yaml has no entry for {tenant}"])
+    names = [name for name in sorted(roster.tenants) if tenant in (None, name)]
     uses = _uses(config, names)
     rows = [
-        {"tenant": name, **_told(key, now, known=known), **_use(uses, name, key)}
+        {"tenant": name, **_row(key, now, known=known), **_use(uses, name, key)}
         for name in names
         for _, key in sorted(roster.tenants[name].keys.items(), reverse=True)
     ]
@@ -156,31 +149,31 @@ def keys(tenant: str | None, named: str | None, config: Path, as_json: bool) -> 
     for row in rows:
         click.echo(_line(row))
     if not rows:
-        click.echo("There is no key; crm keys rotate TENANT makes one.", err=True)
+        click.echo("There are no keys; crm keys rotate TENANT creates one.", err=True)
 
 
-def _asked(config: Path, what: str, name: str, **arguments: Any) -> dict[str, Any] | None:
-    """What a command on the stores returns; None where they cannot be asked, which is said: ``what`` is not known."""
+def _if_available(config: Path, subject: str, name: str, **arguments: Any) -> dict[str, Any] | None:
+    """The result of a command on the stores; None if they cannot be read, with a warning: ``subject`` is unknown."""
     try:
         return perform(config, name, **arguments)
     except (SetupError, CrmError) as error:
-        click.echo(f"{what} is not known: {str(error).splitlines()[0]}", err=True)
+        click.echo(f"{subject} is unknown: {str(error).splitlines()[0]}", err=True)
         return None
 
 
 def _uses(config: Path, tenants: list[str]) -> dict[str, Any] | None:
-    """By tenant and key version; None for a tenant whose log cannot say, which is reported."""
-    uses = _asked(config, "last use", "keys.uses", tenants=tenants)
+    """Uses by tenant and key version; None for a tenant whose log is incomplete, with a warning."""
+    uses = _if_available(config, "last use", "keys.uses", tenants=tenants)
     for tenant in sorted(name for name, use in (uses or {}).items() if use is None):
-        click.echo(f"{tenant}: last use is not known, as its log is not whole; see crm doctor {tenant}", err=True)
+        click.echo(f"{tenant}: last use is unknown, because its log is incomplete; see crm doctor {tenant}", err=True)
     return uses
 
 
 def _highest_used(config: Path, tenant: str) -> int:
-    """The highest key version in the kept sync log, for a roster that knows none any more; 0 where there is none."""
-    uses = _asked(config, "which key versions were used", "keys.uses", tenants=[tenant]) or {}
+    """The highest key version in the sync log, for a tenant that has none in the roster; 0 if there is none."""
+    uses = _if_available(config, "which key versions were used", "keys.uses", tenants=[tenant]) or {}
     if uses.get(tenant, {}) is None:
-        click.echo(f"{tenant}: its log is not whole, so a key version may have been used before", err=True)
+        click.echo(f"{tenant}: its log is incomplete, so this key version may have been used before", err=True)
     return max(map(int, uses.get(tenant) or ()), default=0)
 
 
@@ -191,8 +184,8 @@ def _use(uses: dict[str, Any] | None, tenant: str, key: Key) -> dict[str, Any]:
     return dict(of_tenant.get(str(key.version), {"last_used_at": None, "uses": 0}))
 
 
-def _told(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
-    """A key as health tells it; the fingerprint is null where the secret cannot be read here."""
+def _row(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
+    """A key as in health; the fingerprint is null if the secret cannot be read here."""
     return {
         "key_version": key.version,
         "state": key.state(now),
@@ -221,42 +214,41 @@ def _line(row: dict[str, Any]) -> str:
 @command.command("check")
 @config_option
 def check(config: Path) -> None:
-    """Say what is wrong in keys.yaml, which keys end soon and which tenants have none; exit 1 where it is wrong."""
+    """Report problems in keys.yaml, keys that end soon and tenants without one; exit 1 if a tenant cannot push."""
     path, registry = config / "keys.yaml", _registry(config)
     roster = _loaded(path, registry)
     now = datetime.now(UTC)
-    for line in (*_worries(roster, path, now), *_without_entry(config, roster)):
+    for line in (*_warnings(roster, path, now), *_without_entry(config, roster)):
         click.echo(line, err=True)
     idle = [name for name, entry in sorted(roster.tenants.items()) if entry.enabled and not entry.active(now)]
     for name in idle:
-        refused = f"{name} has no active key, so nothing can be pushed to it"
-        click.echo(f"{refused}; crm keys rotate {name} makes one", err=True)
+        click.echo(f"{name} has no active key and accepts no pushes; crm keys rotate {name} creates one", err=True)
     if idle:
         raise SystemExit(1)
     click.echo(f"{path}: {len(roster.tenants)} tenants, {sum(len(one.keys) for one in roster.tenants.values())} keys")
 
 
-def _worries(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
-    """What works today and deserves a look."""
+def _warnings(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
+    """Warnings: permissions, and keys that end soon."""
     if path.stat().st_mode & 0o007:
-        yield f"{path} is open to other users of this machine; chmod o= {path}"
+        yield f"{path} can be read by other users of this machine; chmod o= {path}"
     for name, entry in sorted(roster.tenants.items()):
         active = entry.active(now)
         if len(active) == 1 and active[0].not_after is not None and active[0].not_after < now + _SOON:
             end = wire(active[0].not_after)
-            yield f"{name}: its only active key, version {active[0].version}, ends {end}; rotate it before"
+            yield f"{name}: its only active key, version {active[0].version}, ends {end}; rotate it before then"
 
 
 def _without_entry(config: Path, roster: Roster) -> Iterator[str]:
-    """A line for each tenant that keys.yaml does not name; some instances mean it so, and push nothing to it."""
-    found = _asked(config, "which tenants have no entry", "tenant.list") or {"tenants": []}
+    """A line for each tenant without an entry in keys.yaml, which may be intended."""
+    found = _if_available(config, "which tenants have no entry", "tenant.list") or {"tenants": []}
     for name in (one["tenant"] for one in found["tenants"]):
         if name not in roster.tenants:
-            yield f"{name} has no entry in keys.yaml, so its receiver is disabled; crm keys rotate {name} makes a key"
+            yield f"{name} has no entry in keys.yaml, so its receiver is disabled; crm keys rotate {name} creates a key"
 
 
 def _registry(config: Path) -> Registry:
-    """What the plugins bring, by the instance.yaml of the folder where it reads; a broken one is another command's."""
+    """What the plugins of instance.yaml add; without a valid one, the built-in plugins: crm config check reports it."""
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance_outline
     from crm_core.settings.plugins import load_plugins
@@ -280,7 +272,7 @@ def _outline(path: Path, registry: Registry) -> Roster:
 
 
 def _as_readable(path: Path, registry: Registry) -> Callable[[Path], object]:
-    """How to check an edited roster: with its secrets where they can be read here, else without."""
+    """A check of an edited roster: with its secrets if they can be read here, else without."""
     try:
         _loaded(path, registry)
     except SetupError:
@@ -297,4 +289,4 @@ def _one_tenant(roster: Roster, name: str | None) -> str:
         return name
     if len(roster.tenants) == 1:
         return next(iter(roster.tenants))
-    raise click.UsageError("name the tenant: keys.yaml has " + (", ".join(sorted(roster.tenants)[:10]) or "none"))
+    raise click.UsageError("add TENANT: keys.yaml has " + (", ".join(sorted(roster.tenants)[:10]) or "none"))

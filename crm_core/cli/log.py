@@ -21,7 +21,7 @@ from crm_core.cli.running import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
-_COLOURS: Final = {"applied": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}
+_COLORS: Final = {"applied": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}
 _FILTERS: Final = (
     ("--status", "status", "applied, previewed, rejected or failed."),
     ("--type", "payload_type", "A payload type."),
@@ -36,9 +36,9 @@ _FILTERS: Final = (
 
 
 def filters(command: F) -> F:
-    """The options that narrow the log, each under its member's name."""
-    for option, name, told in reversed(_FILTERS):
-        command = click.option(option, name, help=f"Only entries with this: {told}")(command)
+    """Add an option for each filter of the log, as an argument with the member's name."""
+    for option, name, values in reversed(_FILTERS):
+        command = click.option(option, name, help=f"Only entries with this: {values}")(command)
     return command
 
 
@@ -67,17 +67,23 @@ def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str 
     for entry in items:
         click.echo(line(entry))
     if not items:
-        click.echo("No entry matches." if _given(options) else "Nothing has arrived yet.", err=True)
+        click.echo("No entries match." if _given(options) else "No push has arrived yet.", err=True)
 
 
 @command.command("tail")
 @tenant_option
-@click.option("--last", type=click.IntRange(0, 500), default=10, show_default=True, help="Entries to begin with.")
+@click.option(
+    "--last",
+    type=click.IntRange(0, 500),
+    default=10,
+    show_default=True,
+    help="How many earlier entries to print first.",
+)
 @filters
 @config_option
 @json_option
 def tail(tenant: str, last: int, config: Path, as_json: bool, **options: str | None) -> None:  # noqa: FBT001 -- click
-    """Print the last entries, then each new one as it comes, until interrupted; ends at once where no server runs."""
+    """Print the last entries, then each new one as it arrives, until interrupted; ends there if no server runs."""
     for entry in stream(config, "log.tail", tenant=tenant, filters=_given(options), last=last):
         click.echo(json.dumps(entry, ensure_ascii=False) if as_json else line(entry))
 
@@ -90,9 +96,9 @@ def tail(tenant: str, last: int, config: Path, as_json: bool, **options: str | N
 @config_option
 @json_option
 def verify(tenant: str, head: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
-    """Check that no verified entry was edited, removed or reordered; exit 1 where one was.
+    """Check that no verified entry was edited, removed or reordered; exit 1 if one was.
 
-    A tail that was cut or rewritten shows only against a link that was told before: give it with --head.
+    To find that the end was cut off or rewritten, pass a link that you noted earlier with --head.
     """
     report = perform(config, "log.verify", tenant=tenant, head=head)
     if as_json:
@@ -102,8 +108,8 @@ def verify(tenant: str, head: str | None, config: Path, as_json: bool) -> None: 
     if report["problems"]:
         raise SystemExit(1)
     if not as_json:
-        told = f"{tenant}: the chain of {report['entries']} entries holds"
-        click.echo(f"{told}; its head is {report['head']['seq']}:{report['head']['hash']}")
+        head = f"{report['head']['seq']}:{report['head']['hash']}"
+        click.echo(f"{tenant}: the chain of {report['entries']} entries is intact; its head is {head}")
 
 
 @command.command("export")
@@ -135,17 +141,17 @@ def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
 
 
 def line(entry: dict[str, Any]) -> str:
-    """An entry as one line for people."""
-    status = click.style(f"{entry['status']:<9}", fg=_COLOURS.get(entry["status"]))
+    """An entry as one line of text."""
+    status = click.style(f"{entry['status']:<9}", fg=_COLORS.get(entry["status"]))
     what = f"{entry['payload_type'] or '-'} {'v' + str(entry['payload_version']) if entry['payload_version'] else ''}"
     key = f"key {entry['key_version']}" if entry["key_version"] else "no key"
     count = f" (x{entry['count']})" if entry["count"] > 1 else ""
     source = f"{entry['source_ip'] or '-':<15}"
-    return f"{entry['received_at']}  {status}  {what:<18} {key:<8} {source} {_came_of(entry)}{count}"
+    return f"{entry['received_at']}  {status}  {what:<18} {key:<8} {source} {_result(entry)}{count}"
 
 
-def _came_of(entry: dict[str, Any]) -> str:
-    """What came of an attempt: why not, the revision it made, or that nothing was changed."""
+def _result(entry: dict[str, Any]) -> str:
+    """The result of an attempt: the error, the revision, or that nothing has changed."""
     if entry["error_code"]:
         return f"{entry['error_code']}: {entry['error_message']}"
     if entry["revision"] is not None:

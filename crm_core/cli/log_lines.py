@@ -1,4 +1,4 @@
-"""What a server says on standard error: one JSON object a line, of ours and of libraries alike."""
+"""The server's log on standard error: one JSON object per line, for our events and those of libraries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST: Final = 300
 
 
 def set_up_logging() -> None:
-    """JSON lines on standard error; no traces, which may hold what a request held."""
+    """Log JSON lines to standard error, without stack traces: they may contain data of a request."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -20,10 +20,10 @@ def set_up_logging() -> None:
 
 
 class _Lines(logging.Formatter):
-    """Events with their members, and what libraries log in the same form.
+    """Format events with their members, and records of libraries in the same form.
 
-    The words of libraries may hold what a request held, and so may what they fill in: of them only the first line is
-    told, as it stands in their code, with the type of the error.
+    Texts of libraries, and the values they fill in, may contain data of a request: only the first line of the text as
+    it is in their code is logged, with the type of the error.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -1,4 +1,4 @@
-"""``crm``: commands by name, each imported when it is asked for, so that none pays for another's libraries."""
+"""``crm``: commands by name, each imported only when it runs, so that none loads another's libraries."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from typing import Final
 import click
 
 from crm_core import __version__
+from crm_core.cli.output import watch_output
 from crm_core.cli.running import Boundary
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "init": ("crm_core.cli.init", "Write commented config files for a new instance."),
     "serve": ("crm_core.cli.serve", "Run the instance until SIGTERM."),
     "manager": ("crm_core.cli.manager", "Run the front that routes by instance code."),
-    "tenant": ("crm_core.cli.tenant", "Create, list, back up and mend tenants."),
+    "tenant": ("crm_core.cli.tenant", "Create, list, back up and restore tenants."),
     "keys": ("crm_core.cli.keys", "Generate, rotate, revoke and list signing keys."),
     "token": ("crm_core.cli.token", "Create, list and revoke API tokens."),
     "user": ("crm_core.cli.user", "Create and change users."),
     "push": ("crm_core.cli.push", "Sign a payload and push it, as a platform would."),
     "sign": ("crm_core.cli.sign", "Print the signed headers of a push, or a curl command."),
-    "explain": ("crm_core.cli.explain", "Say why a captured push was refused."),
+    "explain": ("crm_core.cli.explain", "Show why a captured push was refused."),
     "history": ("crm_core.cli.history", "List the applied revisions of a section."),
     "restore": ("crm_core.cli.history:restore", "Make an earlier revision of a section the current one."),
     "log": ("crm_core.cli.log", "Read, follow, verify and export the sync log."),
     "config": ("crm_core.cli.config", "Check the config files."),
-    "plugins": ("crm_core.cli.plugins", "List the plugins and what they bring."),
-    "doctor": ("crm_core.cli.store:doctor", "Look for trouble in files, permissions and chains."),
-    "migrate": ("crm_core.cli.store:migrate", "Bring the store's files into the newest form."),
+    "plugins": ("crm_core.cli.plugins", "List the plugins and what they add."),
+    "doctor": ("crm_core.cli.store:doctor", "Check files, permissions and log chains."),
+    "migrate": ("crm_core.cli.store:migrate", "Bring stored files into this version's format."),
 }
 
 
 class Lazy(click.Group):
-    """A group whose commands stand in modules, as ``command`` unless the table names another."""
+    """A group whose commands are in modules, as ``command`` unless the table names another."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
         """Every command, in the order of the table."""
@@ -51,17 +52,17 @@ class Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is named, or the one that may be meant."""
+        """Find the command. Fails with a suggestion if there is none of that name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             near = get_close_matches(args[0], COMMANDS, n=1)
-            meant = f"did you mean {near[0]}?" if near else "crm --help lists them."
-            ctx.fail(f"there is no command {args[0]}; {meant}")
+            hint = f"did you mean {near[0]}?" if near else "crm --help lists the commands."
+            ctx.fail(f"unknown command {args[0]}; {hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,12 +70,13 @@ class Lazy(click.Group):
 def crm() -> None:
     """A multi-tenant CRM whose workspaces are configured from outside by signed payloads.
 
-    Every command takes --config DIR (default: config, or CRM_CONFIG) and says more with --help.
+    Every command accepts --config DIR (default: config, or CRM_CONFIG) and explains itself with --help.
     Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
     """
 
 
 def main() -> None:
     """Entry point."""
+    watch_output()
     with Boundary():
         crm()

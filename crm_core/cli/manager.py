@@ -19,8 +19,8 @@ _FILE = "instances.yaml"
 def command(ctx: click.Context, config: Path) -> None:
     """Run the front that routes /i/{instance}/... by instances.yaml, until SIGTERM.
 
-    Prints one line with its address once it accepts requests; what is in flight at SIGTERM is finished. Edits of
-    instances.yaml are picked up within two seconds, at SIGHUP at once. Needs the extra `manager`.
+    Prints one line with its address once it accepts requests, and finishes open requests at SIGTERM. Edits of
+    instances.yaml take effect within two seconds, or at SIGHUP. Needs the extra `manager`.
     """
     if ctx.invoked_subcommand is None:
         _run(config)
@@ -52,13 +52,13 @@ def _now() -> datetime:
 
 @command.group("render")
 def render() -> None:
-    """Write the routing of instances.yaml for another front."""
+    """Print the routing of instances.yaml for another front."""
 
 
 @render.command("nginx")
 @config_option
 def nginx(config: Path) -> None:
-    """Print a configuration for nginx that routes as the manager does (for its http context, such as conf.d)."""
+    """Print an nginx configuration that routes as the manager does, for the http context (such as conf.d)."""
     from crm_core.manager.nginx import rendered
     from crm_core.settings import load_instances
 

@@ -1,7 +1,7 @@
 """Payload files: the ``data`` of a push, as YAML or JSON.
 
-YAML is read with JSON's types and no others: what JSON would not write as a number, true, false or null is text, so
-``007``, ``no`` and ``2026-11-01`` stay what was written.
+YAML is read with JSON's types only: anything that JSON would not write as a number, true, false or null is text, so
+``007``, ``no`` and ``2026-11-01`` stay as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crm_core.settings.document import LARGEST_FILE, Items, Mapping, Node, Scala
 from crm_core.settings.places import Wrong, setup_error
 
 _WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_OBJECT = re.compile(rb"\s*\{\s*[\"}]")  # how JSON begins; `{title: Nordwind}` is YAML
+_OBJECT = re.compile(rb"\s*\{\s*[\"}]")  # how JSON starts; `{title: Nordwind}` is YAML
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
@@ -33,7 +33,7 @@ def read_data(file: str) -> dict[str, Any]:
     except Wrong as wrong:
         raise setup_error(wrong.problems) from None
     if not isinstance(data, dict):
-        raise SetupError([f"{name}: the data of a push is an object with members; this is something else"])
+        raise SetupError([f"{name}: the data of a push must be an object with members"])
     return data
 
 
@@ -41,6 +41,8 @@ def read_bytes(file: str) -> bytes:
     """The bytes of a file, ``-`` for standard input. Raises SetupError: not readable, too large."""
     try:
         if file == "-":
+            if sys.stdin is None:
+                raise SetupError(["standard input is closed; name a file, or pipe the data in"])
             raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
         else:
             with Path(file).open("rb") as opened:
@@ -48,7 +50,7 @@ def read_bytes(file: str) -> bytes:
     except OSError as error:
         raise SetupError([f"{file} cannot be read ({error.strerror}); check the path"]) from None
     if len(raw) > LARGEST_FILE:
-        raise SetupError([f"{file} is larger than {LARGEST_FILE} bytes; no receiver takes that"])
+        raise SetupError([f"{file} is larger than {LARGEST_FILE} bytes, which no receiver accepts"])
     return raw
 
 

@@ -1,4 +1,4 @@
-"""``crm plugins``: what is installed, and what it brings."""
+"""``crm plugins``: the installed plugins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crm_core.errors import SetupError
 @config_option
 @json_option
 def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
-    """List every plugin with its state and what it brings; exit 1 where one is broken."""
+    """List every plugin with its state and what it adds; exit 1 if one is broken."""
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance
     from crm_core.settings.plugins import load_plugins
@@ -43,8 +43,8 @@ def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passe
         print_json(rows)
     else:
         for row in rows:
-            told = f"{row['name']} {row['version']}  {row['state']}  {row['kind']}: {', '.join(row['brings'])}"
-            click.echo(told.rstrip(": ") + (f"\n  {row['error']}" if row["error"] else ""))
+            text = f"{row['name']} {row['version']}  {row['state']}  {row['kind']}: {', '.join(row['brings'])}"
+            click.echo(text.rstrip(": ") + (f"\n  {row['error']}" if row["error"] else ""))
     for problem in problems:
         click.echo(problem, err=True)
     if problems or host.broken:

@@ -1,4 +1,4 @@
-"""``crm push``: what a platform does, from a shell."""
+"""``crm push``: push as a platform does, from a shell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RETRIES = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
 @click.command("push")
 @click.argument("payload_type", metavar="TYPE")
 @click.argument("file", metavar="FILE")
-@click.option("--preview", is_flag=True, help="Show what would change; nothing does.")
+@click.option("--preview", is_flag=True, help="Show what would change, and change nothing.")
 @click.option(
     "--strategy",
     type=click.Choice(["replace", "merge"]),
@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Sign a payload, push it and show what changed.
 
-    FILE (YAML or JSON, - for standard input) holds the data: one section's, or for TYPE combined several by name.
+    FILE (YAML or JSON, - for standard input) is the data: of one section, or for TYPE combined of several, by name.
     """
     data = read_data(file)
     outcome = _pushed(
@@ -77,8 +77,8 @@ def _pushed(
     preview: bool,
     as_json: bool,
 ) -> Outcome:
-    """The outcome. A refusal is told here and ends with exit code 1."""
-    with Client(by.target, by.signer, transport=_transport(by), retries=_RETRIES, watch=_tell_pause) as client:
+    """Push and return the outcome. A refusal is printed and exits 1. Raises SetupError."""
+    with Client(by.target, by.signer, transport=_transport(by), retries=_RETRIES, watch=_show_pause) as client:
         verb = client.preview if preview else client.push
         try:
             return verb(payload_type, data, version=version, strategy=strategy)
@@ -86,14 +86,14 @@ def _pushed(
             if as_json:
                 print_json(refused.document)
             else:
-                _tell_refusal(refused)
+                _show_refusal(refused)
             raise SystemExit(1) from None
         except (ClientError, ValueError) as error:
             raise SetupError([str(error)]) from None
 
 
 def _transport(by: SigningTarget) -> httpx.BaseTransport | None:
-    """The way to the receiver: its socket, or none of the proxies in the environment where it is this machine."""
+    """A transport for its socket, or without the environment's proxies for this machine; None: httpx's own."""
     if by.unix is not None:
         return httpx.HTTPTransport(uds=str(by.unix))
     host = by.target.authority.rpartition("]")[0].removeprefix("[") or by.target.authority.partition(":")[0]
@@ -104,11 +104,11 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost" or within(host, LOOPBACK)
 
 
-def _tell_pause(pause: Pause) -> None:
-    click.echo(f"{pause.why}; trying again in {pause.seconds:g} s", err=True)
+def _show_pause(pause: Pause) -> None:
+    click.echo(f"{pause.why}; retrying in {pause.seconds:g} s", err=True)
 
 
-def _tell_refusal(refused: Refused) -> None:
+def _show_refusal(refused: Refused) -> None:
     click.echo(click.style(f"refused: {refused}", fg="red"), err=True)
     for finding in refused.findings:
         click.echo(f"  {_finding(finding)}", err=True)
@@ -118,7 +118,7 @@ def _tell_refusal(refused: Refused) -> None:
     if refused.request_id is not None:
         click.echo(f"  request id: {refused.request_id}", err=True)
     if refused.code.startswith(("signature_", "key_", "timestamp_")):
-        click.echo("  crm sign --curl prints the same request; crm explain says what is wrong with one", err=True)
+        click.echo("  crm sign --curl prints the same request; crm explain shows what is wrong with it", err=True)
 
 
 def _headline(outcome: Outcome, payload_type: str) -> str:
@@ -126,7 +126,7 @@ def _headline(outcome: Outcome, payload_type: str) -> str:
     if outcome.status == "previewed":
         return f"preview of {version}; nothing was changed"
     if outcome.status == "already_applied":
-        return f"{version} was applied already (request {outcome.request_id})"
+        return f"{version} has already been applied (request {outcome.request_id})"
     return f"applied {version} as revision {outcome.revision}"
 
 

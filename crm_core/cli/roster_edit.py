@@ -1,8 +1,8 @@
-"""Edits of keys.yaml: one at a time, all or nothing, and never of a roster that does not read.
+"""Edits of keys.yaml: one at a time, all or nothing, and only of a valid roster.
 
-An edit holds a lock on the folder, writes a new file beside the old one (the old one's owner; 0600, or 0640 where its
-group could read it, which a server's may have to), flushes it to the disk and puts it in the old one's place, so
-a running server sees the old roster or the new one and nothing between.
+An edit locks the folder, writes a new file next to the old one (same owner; 0600, or 0640 if its group, which may be
+the server's, could read it), flushes it to disk and replaces the old one, so a running server sees the old roster or
+the new one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _BOM = "\ufeff"
 
 
 def add_tenant(path: Path, tenant: str, *, version: int, secret: str) -> bool:
-    """Give a tenant an entry with one key, whose ``secret`` is a reference. False: it has an entry already.
+    """Add an entry with one key, whose ``secret`` is a reference. False: the tenant already has an entry.
 
-    Raises SetupError: the roster does not read or cannot be written.
+    Raises SetupError: the roster cannot be read or written.
     """
     key = {"version": str(version), "secret": secret}
 
@@ -43,10 +43,10 @@ def set_member(path: Path, tenant: str, version: int, name: str, value: str) -> 
 def edit_roster(
     path: Path, change: Callable[[str], str | None], *, check: Callable[[Path], object] | None = None
 ) -> bool:
-    """Replace the roster's text by what ``change`` makes of it; None leaves it alone, and False is returned.
+    """Replace the roster's text with the result of ``change``. If that is None, leave it alone and return False.
 
-    Several edits made within one ``change`` are in force together. ``check`` reads the new roster where it lies before
-    it is put in place; when it raises, nothing is changed. Raises SetupError.
+    All edits of one ``change`` take effect together. ``check`` gets the path of the new roster before it replaces the
+    old one; if it raises, nothing has changed. Raises SetupError.
     """
     with _locked(path.parent):
         target = path.resolve()  # a link stays a link
@@ -64,7 +64,7 @@ def edit_roster(
 
 
 def _tree(text: str, path: Path) -> Node:
-    """The roster's tree. Raises SetupError: an edit of what does not read could make anything of it."""
+    """The roster's tree. Raises SetupError: an edit of an invalid file could turn it into anything."""
     try:
         root, problems = parse(text, path.name)
     except Wrong as wrong:
@@ -99,12 +99,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _replace(target: Path, text: str, check: Callable[[Path], object] | None) -> None:
-    """Put a text in a file's place; after a crash at any moment the old or the new one stands there whole."""
+    """Replace a file's text; after a crash at any moment the file is complete, old or new."""
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with ExitStack() as undo:
-            beside = Path(name)
-            undo.callback(beside.unlink)
+            edited = Path(name)
+            undo.callback(edited.unlink)
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
                 owner = target.stat()
                 if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
@@ -114,20 +114,20 @@ def _replace(target: Path, text: str, check: Callable[[Path], object] | None) ->
                 file.flush()
                 os.fsync(handle)
             if check is not None:
-                _checked(check, beside, target)
-            beside.replace(target)
+                _checked(check, edited, target)
+            edited.replace(target)
             undo.pop_all()
         _fsync_folder(target.parent)
     except OSError as error:
-        told = f"{target}: cannot be written ({error.strerror}); check its owner, permissions and the disk"
-        raise SetupError([told]) from None
+        problem = f"{target}: cannot be written ({error.strerror}); check its owner, permissions and the disk"
+        raise SetupError([problem]) from None
 
 
-def _checked(check: Callable[[Path], object], beside: Path, target: Path) -> None:
+def _checked(check: Callable[[Path], object], edited: Path, target: Path) -> None:
     try:
-        check(beside)
+        check(edited)
     except SetupError as error:
-        raise SetupError(problem.replace(beside.name, target.name) for problem in error.problems) from None
+        raise SetupError(problem.replace(edited.name, target.name) for problem in error.problems) from None
 
 
 def _fsync_folder(folder: Path) -> None:

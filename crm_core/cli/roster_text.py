@@ -1,7 +1,7 @@
-"""The text of keys.yaml while it is edited: every byte that an edit does not mean stays as it is.
+"""Edits of the text of keys.yaml that leave every other byte as it is.
 
-The YAML parser says where things stand; an edit cuts and puts in text there. Writing the whole tree anew would move
-comments to other entries and turn the admin's layout into another one.
+The YAML parser gives positions, at which an edit inserts or replaces text. Writing the whole tree would move comments
+to other entries and change the admin's layout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 _LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./+=-]*(?::[A-Za-z0-9_./+=-]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
-_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML 1.1 reads them as others
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML 1.1 does not read them as text
 
 
 KeyText = Mapping[str, str | tuple[str, ...]]
@@ -24,7 +24,7 @@ KeyText = Mapping[str, str | tuple[str, ...]]
 
 
 def with_tenant(text: str, tenant: str, key: KeyText) -> str:
-    """The text with an entry for a tenant that has none, holding one key."""
+    """The text with a new entry that has one key, for a tenant without one."""
     name = _written_name(tenant)
     entry = [f"{name}:", "  keys:", *("    " + line for line in _item(key))]
     root = _composed(text)
@@ -38,7 +38,7 @@ def with_tenant(text: str, tenant: str, key: KeyText) -> str:
 
 
 def with_key(text: str, tenant: str, key: KeyText) -> str:
-    """The text with a further key, the last of the tenant's. Raises LookupError where the tenant has no entry."""
+    """The text with a further key, the last of the tenant's. Raises LookupError: the tenant has no entry."""
     tenants, entry = _entry(text, tenant)
     keys = _value(entry, "keys")
     if keys is None:
@@ -48,11 +48,11 @@ def with_key(text: str, tenant: str, key: KeyText) -> str:
 
 
 def with_member(text: str, tenant: str, version: int, name: str, value: str) -> str:
-    """The text with one member of a key set. Raises LookupError where there is no such key."""
+    """The text with one member of a key set. Raises LookupError: no such key."""
     keys = _value(_entry(text, tenant)[1], "keys")
     for key in _children(keys):
-        stands = _value(key, "version")
-        if stands is None or stands.value != str(version):
+        number = _value(key, "version")
+        if number is None or number.value != str(version):
             continue
         old = _value(key, name)
         if old is not None:
@@ -64,9 +64,9 @@ def with_member(text: str, tenant: str, version: int, name: str, value: str) -> 
 
 
 def _with_child(text: str, node: yaml.Node, lines: list[str], flow: str, *, brackets: str, parent: yaml.Node) -> str:
-    """The text with one more child behind a collection's last: as ``lines``, or as ``flow`` where brackets enclose it.
+    """The text with one more child at a collection's end: as ``lines``, or as ``flow`` if brackets enclose it.
 
-    A collection may also be empty, or nothing at all where one may stand; then its ``parent`` says how it is written.
+    If the collection is empty or has no text at all, its ``parent`` decides which.
     """
     children = _children(node)
     if children:
@@ -77,12 +77,12 @@ def _with_child(text: str, node: yaml.Node, lines: list[str], flow: str, *, brac
     start, end = node.start_mark.index, node.end_mark.index
     if _bracketed(parent):
         return f"{text[:start]}{'' if start < end else ' '}{brackets[0]}{flow}{brackets[1]}{text[end:]}"
-    kept = text[:start].rstrip(" ")
-    return _below(kept + text[end:], len(kept), lines, parent.start_mark.column + 2)
+    before = text[:start].rstrip(" ")
+    return _below(before + text[end:], len(before), lines, parent.start_mark.column + 2)
 
 
 def _below(text: str, end: int, lines: list[str], column: int) -> str:
-    """The lines put in under the line in which ``end`` lies; a comment at the end of that line stays there."""
+    """The text with ``lines`` below the line that contains ``end``; a comment at the end of that line stays there."""
     rest = re.search(r"[\r\n]", text[end:])
     at = len(text) if rest is None else end + rest.start()
     put_in = "".join(_newline(text) + " " * column + line for line in lines)
@@ -121,7 +121,7 @@ def _bracketed(node: yaml.Node) -> bool:
 
 
 def _end(node: yaml.Node, text: str) -> int:
-    """Where a node's own text ends. A block collection's mark lies behind the comments that belong to what follows."""
+    """Where a node's own text ends. A block collection's mark is after comments that belong to the next node."""
     children = _children(node)
     if children and not _bracketed(node):
         return _end(children[-1], text)

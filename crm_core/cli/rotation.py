@@ -1,4 +1,4 @@
-"""How a key follows another: which edits of keys.yaml a rotation is."""
+"""The edits of keys.yaml that a key rotation makes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEY_BYTES = 32
 
 
 def fresh_secret(form: Literal["base64", "hex", "whsec"] = "base64") -> str:
-    """A reference to 32 random bytes that holds them itself."""
+    """A reference that contains 32 random bytes."""
     raw = secrets.token_bytes(_KEY_BYTES)
     if form == "hex":
         return "hex:" + raw.hex()
@@ -26,7 +26,7 @@ def fresh_secret(form: Literal["base64", "hex", "whsec"] = "base64") -> str:
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """What a rotation does to an earlier key: it sets one member, and in words."""
+    """The one member of an earlier key that a rotation sets, and the sentence for it."""
 
     version: int
     member: str
@@ -37,8 +37,8 @@ class Ending(msgspec.Struct, frozen=True):
 class Rotation(msgspec.Struct, frozen=True):
     """A tenant's next key. ``entry`` None: keys.yaml has none; ``overlap`` None: the earlier keys are revoked.
 
-    ``used``: the highest version that the tenant's sync log tells. A number that served before would make the two keys
-    one in log and history.
+    ``used``: the highest version in the tenant's sync log. Using a number again would make two keys one in log and
+    history.
     """
 
     tenant: str
@@ -50,30 +50,30 @@ class Rotation(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> int:
-        """The new key's."""
+        """The new key's version."""
         return max(self.used, *(self.entry.keys if self.entry else ()), 0) + 1
 
     @property
     def follows(self) -> Key | None:
-        """The key whose limits the new one gets: the newest that is not over, else the newest; None for a first key."""
+        """The key whose limits the new one gets: the newest that has not ended, else the newest; None if none."""
         keys = tuple(self.entry.keys.values()) if self.entry else ()
-        going = tuple(key for key in keys if key.state(self.now) in ("active", "staged"))
-        return max(going or keys, key=lambda key: key.version, default=None)
+        current = tuple(key for key in keys if key.state(self.now) in ("active", "staged"))
+        return max(current or keys, key=lambda key: key.version, default=None)
 
     def refuse_open_overlap(self) -> None:
-        """Raise SetupError where the tenant is between two keys already."""
+        """Raise SetupError if the tenant already has two current keys."""
         keys = self.entry.keys.values() if self.entry else ()
-        going = [key for key in keys if key.state(self.now) in ("active", "staged")]
-        if len(going) < 2:
+        current = [key for key in keys if key.state(self.now) in ("active", "staged")]
+        if len(current) < 2:
             return
         ends = "; ".join(
             f"version {key.version} {key.state(self.now)}" + (f" until {wire(key.not_after)}" if key.not_after else "")
-            for key in going
+            for key in current
         )
-        raise SetupError([f"{self.tenant} is between two keys already ({ends}); wait, end one of them, or say --force"])
+        raise SetupError([f"{self.tenant} is already between two keys ({ends}); wait, end one, or add --force"])
 
     def endings(self) -> Iterator[Ending]:
-        """What becomes of each earlier key. No key's end is put off."""
+        """How each earlier key ends. No key's end is postponed."""
         for key in self.entry.keys.values() if self.entry else ():
             if key.state(self.now) in ("expired", "revoked"):
                 continue
@@ -81,12 +81,12 @@ class Rotation(msgspec.Struct, frozen=True):
                 yield Ending(key.version, "revoked", "true", "is revoked; versions pushed with it no longer count")
                 continue
             end = self.now + self.overlap
-            # A staged key that starts behind that end stays as it is: the other way the roster would not load.
+            # A staged key that starts after that end stays as it is: otherwise the roster would not load.
             if (key.not_after is None or key.not_after > end) and (key.not_before is None or key.not_before < end):
                 yield Ending(key.version, "not_after", wire(end), f"stays active until {wire(end)}")
 
-    def made(self, text: str) -> str:
-        """The roster's text with the new key, and the earlier ones ended."""
+    def apply(self, text: str) -> str:
+        """The roster's text with the new key and the ends of the earlier ones."""
         key: dict[str, str | tuple[str, ...]] = {"version": str(self.version), "secret": self.secret}
         if self.follows is not None:
             key |= limits(self.follows)
@@ -97,7 +97,7 @@ class Rotation(msgspec.Struct, frozen=True):
 
 
 def limits(key: Key) -> dict[str, tuple[str, ...]]:
-    """What narrows a key, by the name of its member in keys.yaml."""
+    """The limits of a key by their member in keys.yaml."""
     narrowed = {"types": key.types, "sources": key.sources, "schemes": key.schemes}
     return {name: tuple(sorted(map(str, values))) for name, values in narrowed.items() if values is not None}
 

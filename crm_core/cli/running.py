@@ -1,4 +1,4 @@
-"""What commands share: the config folder, how they fail, and how they reach a tenants folder that a server may hold."""
+"""What commands share: options, how they end, and the way to a tenants folder that a server may have locked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any, Self, TypeVar
 
 import click
 
+from crm_core.cli.output import OutputFailed, exit_without_output, flush_output
 from crm_core.errors import CrmError, SetupError, UnknownTenant
 
 F = TypeVar("F", bound=Callable[..., Any])
-_NO_TENANT = "There is no such tenant here; crm tenant list shows those there are."
+_NO_TENANT = "Unknown tenant; crm tenant list shows the tenants."
 
 
 def config_option(command: F) -> F:
@@ -44,7 +44,7 @@ def tenant_option(command: F) -> F:
 
 
 class Boundary:
-    """Where errors of ours end: told on standard error, line by line, with exit code 1."""
+    """Turn our errors, and those of writing to standard output, into text on standard error and exit code 1."""
 
     def __enter__(self) -> Self:
         return self
@@ -52,6 +52,12 @@ class Boundary:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        try:
+            flush_output()
+        except OutputFailed as failed:
+            exit_without_output(failed)
+        if isinstance(error, OutputFailed):
+            exit_without_output(error)
         if isinstance(error, SetupError):
             for problem in error.problems:
                 click.echo(problem, err=True)
@@ -62,10 +68,6 @@ class Boundary:
             for finding in error.errors:
                 click.echo(f"  {finding.pointer or '/'}: {finding.message}", err=True)
             raise SystemExit(1)
-        if isinstance(error, BrokenPipeError):
-            # Whoever read our output has seen enough; the interpreter must not complain at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(1)
 
 
 def print_json(value: Any) -> None:
@@ -75,7 +77,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Pause the garbage collector while parts are loaded: it would search them again and again, and find no garbage."""
+    """Pause the garbage collector while parts are loaded: it would search them again and again in vain."""
     gc.disable()
     try:
         yield
@@ -85,9 +87,9 @@ def without_collector() -> Iterator[None]:
 
 
 def perform(config: Path, name: str, /, **arguments: Any) -> dict[str, Any]:
-    """Do a command of ``crm_core.commands`` and return its result: by the running server, or here where none runs.
+    """Run a command of ``crm_core.commands`` in the running server, or here if none runs, and return its result.
 
-    Raises what the command raises, and SetupError where instance.yaml or the tenants folder cannot be used.
+    Raises the command's errors, and SetupError if instance.yaml or the tenants folder cannot be used.
     """
     result: dict[str, Any] = {}
     for item in _items(config, name, arguments, streams=False):
@@ -96,15 +98,15 @@ def perform(config: Path, name: str, /, **arguments: Any) -> dict[str, Any]:
 
 
 def stream(config: Path, name: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
-    """Do a command that answers with a stream of items, as ``perform`` does."""
+    """Run a command that returns a stream of items, as ``perform`` does."""
     return _items(config, name, arguments, streams=True)
 
 
 def warn_of_quarantine(config: Path, tenant: str) -> None:
-    """Say on standard error that what a command reads of a tenant in quarantine is only what is left."""
+    """Warn on standard error that a tenant in quarantine shows only the data that is left."""
     state = perform(config, "tenant.state", tenant=tenant)
     if state["mode"] == "quarantined":
-        click.echo(f"{tenant} is in quarantine, and this is only what is left. {state['reason']}", err=True)
+        click.echo(f"{tenant} is in quarantine; this is only the data that is left. {state['reason']}", err=True)
 
 
 def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool) -> Iterator[dict[str, Any]]:
@@ -129,7 +131,7 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
 
 
 def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The items of a command done in this process, while the store is open."""
+    """Run a command in this process, with the store open while its items are read."""
     from crm_core.commands import perform as command
     from crm_core.compose import clock, compose, open_backend
     from crm_core.settings.installation import ConfigurationOnDemand
@@ -138,7 +140,7 @@ def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[d
         backend = runner.run(open_backend(installation))
         try:
             services = compose(installation, backend, ConfigurationOnDemand(installation, clock))
-            services.stop.set()  # nothing is served here, so no stream has more to wait for
+            services.stop.set()  # nothing is served here: a stream ends at its last item
             result = runner.run(command(services, name, arguments))
             if isinstance(result, dict):
                 yield result

@@ -11,17 +11,17 @@ import click
 
 from crm_core.cli.log_lines import set_up_logging
 from crm_core.cli.running import config_option, without_collector
-from crm_core.cli.store_alerts import tell_troubles
+from crm_core.cli.store_alerts import log_store_alerts
 from crm_core.server_log import ServerLog
 
 
 @click.command("serve")
 @config_option
 def command(config: Path) -> None:
-    """Run the instance until SIGTERM; what is in flight then is finished.
+    """Run the instance until SIGTERM, then finish open requests.
 
-    Prints one line with its address once it accepts requests. SIGHUP loads keys.yaml, modules.yaml and roles.yaml at
-    once; edits of them are picked up within two seconds anyway.
+    Prints one line with its address once it accepts requests. Edits of keys.yaml, modules.yaml and roles.yaml take
+    effect within two seconds, or at SIGHUP.
     """
     with without_collector():
         from crm_core.server.process import run
@@ -60,16 +60,16 @@ async def _serve(config: Path) -> None:
         for line in (await tenant.unstored(services))["warnings"]:
             log.warning("tenant_missing", problem=line)
 
-        def told() -> None:
+        def log_configuration() -> None:
             for line in configuration.errors():
                 log.warning("config_refused", problem=line)
             if not configuration.errors():
                 log.info("config_loaded", generation=configuration.generation)
 
-        watching = asyncio.create_task(configuration.run(services.stop, changed=told))
+        watching = asyncio.create_task(configuration.run(services.stop, changed=log_configuration))
         stack.push_async_callback(_finished, watching, services.stop)
-        telling = asyncio.create_task(tell_troubles(backend, services.stop))
-        stack.push_async_callback(_finished, telling, services.stop)
+        alerting = asyncio.create_task(log_store_alerts(backend, services.stop))
+        stack.push_async_callback(_finished, alerting, services.stop)
 
         def ready(address: str) -> None:
             with suppress(OSError):  # standard output may be a file on a full disk

@@ -1,4 +1,4 @@
-"""``crm sign``: the signed request itself, to send by other means or to compare with another signer."""
+"""``crm sign``: print the signed request, to send it by other means or to compare signers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from crm_core.model.envelope import MAX_VERSION
 @click.argument("payload_type", metavar="TYPE")
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--curl", is_flag=True, help="Print a whole curl command.")
-@click.option("--body", "whole", is_flag=True, help="FILE is the whole body, signed byte for byte, not the data.")
+@click.option("--body", "whole", is_flag=True, help="FILE is the whole body, signed byte for byte.")
 @click.option("--preview", is_flag=True, help="Sign a preview.")
 @click.option(
     "--strategy",
@@ -31,7 +31,7 @@ from crm_core.model.envelope import MAX_VERSION
     show_default=True,
     help="Whether FILE is the whole section, or a merge patch on it.",
 )
-@click.option("--version", type=click.IntRange(1, MAX_VERSION), help="The payload's version; needed unless --body.")
+@click.option("--version", type=click.IntRange(1, MAX_VERSION), help="The payload's version; required without --body.")
 @click.option("--timestamp", type=click.IntRange(0), help="Unix seconds. [default: now]")
 @click.option("--nonce", help="[default: a fresh one]")
 @sender_options
@@ -54,8 +54,8 @@ def command(
 ) -> None:
     """Print the headers of a signed push, an empty line and its body; or a whole curl command.
 
-    FILE (YAML or JSON, - for standard input) holds the data, as for crm push. TYPE health needs no FILE. With
-    --timestamp and --nonce the same input gives the same signature, to compare another signer with.
+    FILE (YAML or JSON, - for standard input) is the data, as for crm push. TYPE health needs no FILE. With --timestamp
+    and --nonce the same input gives the same signature, so you can compare another signer.
     """
     by = sender(config, **sent)
     try:
@@ -92,16 +92,16 @@ def _body(
     preview: bool,
 ) -> bytes:
     if file is None:
-        raise click.UsageError("name the FILE that holds the data")
+        raise click.UsageError("add the FILE with the data")
     if whole:
         return read_bytes(file)
     if version is None:
-        raise click.UsageError("--version is needed: signing asks no receiver; crm push does, and takes the next one")
+        raise click.UsageError("add --version: crm sign asks no receiver for the next one, as crm push does")
     return envelope(by.target, payload_type, read_data(file), version=version, strategy=strategy, preview=preview)
 
 
 def _curl(by: SigningTarget, request: Unsigned, headers: dict[str, str], file: str | None) -> str:
-    """A command for a POSIX shell. A body from a file is read from there, any other stands in the command."""
+    """A command for a POSIX shell. A whole body is read from its file, any other is part of the command."""
     words = ["curl", "-sS", by.target.origin + request.path]
     if by.unix is not None:
         words += ["--unix-socket", str(by.unix)]
@@ -116,4 +116,4 @@ def _text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise SetupError(["the body is not UTF-8, so no receiver takes it; save it as UTF-8"]) from None
+        raise SetupError(["the body is not UTF-8, so no receiver accepts it; save it as UTF-8"]) from None

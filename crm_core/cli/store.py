@@ -1,4 +1,4 @@
-"""``crm doctor``, ``crm migrate``, and what ``crm tenant`` does to a tenant's files."""
+"""``crm doctor``, ``crm migrate``, and the commands of ``crm tenant`` on a tenant's files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from crm_core.errors import CrmError, SetupError
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @config_option
 def fold(names: tuple[str, ...], config: Path) -> None:
-    """Write what stands in the journals into the TinyDB files now: of the tenants named, or of all.
+    """Fold the journals of the named tenants, or of all, into their TinyDB files now.
 
-    The server does so by itself when a journal has grown long; afterwards stock TinyDB reads every record.
+    The server does this itself when a journal has grown long. Afterwards TinyDB itself can read every record.
     """
     refused = 0
     for one in stream(config, "store.fold", tenants=list(names)):
@@ -35,10 +35,10 @@ def fold(names: tuple[str, ...], config: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @config_option
 def backup(name: str, file: Path, config: Path) -> None:
-    """Write a consistent copy of a tenant, its log included, to a new FILE; a running server goes on writing.
+    """Write a consistent copy of a tenant with its log to a new FILE, while a running server continues to write.
 
-    The file holds personal data and password hashes, and stored secrets sealed with the instance's secret_key: keep a
-    copy of that key too, and elsewhere.
+    The file contains personal data, password hashes, and secrets encrypted with the instance's secret_key: also keep a
+    copy of that key, in another place.
     """
     target = file.absolute()
     (_,) = stream(config, "store.backup", tenant=name, target=str(target))
@@ -51,9 +51,9 @@ def backup(name: str, file: Path, config: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @config_option
 def restore(name: str, file: Path, config: Path) -> None:
-    """Make the tenant NAME from a backup.
+    """Create the tenant NAME from a backup.
 
-    Where there is a tenant of that name, move its folder away first; a running server need not be stopped.
+    If the tenant exists, move its folder away first. A running server can stay up.
     """
     (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
     click.echo(f"{name}: restored from {file} at revision {done['revision']}")
@@ -65,12 +65,12 @@ def restore(name: str, file: Path, config: Path) -> None:
 @click.argument("new")
 @config_option
 def move(name: str, new: str, config: Path) -> None:
-    """Give the tenant NAME the name NEW; records, users, tokens, history and log stay with it.
+    """Rename the tenant NAME to NEW, with its records, users, tokens, history and log.
 
-    Addresses and signatures hold the name: platforms and clients must use the new one from then on.
+    URLs and signatures contain the name: platforms and clients must use the new one from then on.
     """
     done = perform(config, "store.move", tenant=name, name=new)
-    click.echo(f"{name} is {new} now")
+    click.echo(f"{name} is now {new}")
     _hint_at_roster(config, new, there=done["in_roster"])
 
 
@@ -79,10 +79,10 @@ def move(name: str, new: str, config: Path) -> None:
 @config_option
 @json_option
 def doctor(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
-    """Look for trouble: config files, permissions, and every file and log chain of the tenants named, or of all.
+    """Check the config files, permissions, and every file and log chain of the named tenants, or of all.
 
-    Exit 1 where anything is wrong. What is whole is only read. Where no server runs, tenants are opened as a server
-    would open them: a damaged file is moved aside, never deleted, and the tenant takes no writes until you have looked.
+    Exits 1 if anything is wrong. Undamaged files are only read. Without a running server, tenants are opened as a
+    server would: a damaged file is moved aside, never deleted, and the tenant accepts no writes until you decide.
     """
     from crm_core.cli.config import problems_of
 
@@ -90,13 +90,13 @@ def doctor(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa
     found: dict[str, Any] = {"config": problems, "tenants": {}}
     wrong = len(problems)
     if not as_json:
-        _tell("config", problems)
+        _show("config", problems)
     for one in _shown(_checked(config, names, problems)):
         wrong += len(one["problems"])
         found["tenants"][one["tenant"]] = one["problems"]
         if not as_json:
-            _tell(one["tenant"], one["problems"])
-            _tell_mend(one["tenant"], one["mode"])
+            _show(one["tenant"], one["problems"])
+            _show_remedy(one["tenant"], one["mode"])
     if as_json:
         print_json(found)
     if wrong:
@@ -106,20 +106,20 @@ def doctor(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa
 @click.command("migrate")
 @config_option
 def migrate(config: Path) -> None:
-    """Bring what is stored into the form of this version; make backups first."""
+    """Bring stored files into this version's format. Make backups first."""
     done = perform(config, "store.migrate")["done"]
     for line in done:
         click.echo(line)
     if not done:
-        click.echo("Nothing to do: everything stored is of this version's form.")
+        click.echo("Nothing to do: everything stored has this version's format.")
 
 
 COMMANDS = (fold, backup, restore, move)
-"""What ``crm tenant`` takes from here."""
+"""Commands of ``crm tenant``."""
 
 
 def _checked(config: Path, names: tuple[str, ...], problems: list[str]) -> Iterator[dict[str, Any]]:
-    """The tenants' problems; where instance.yaml itself cannot be used that is told already."""
+    """The tenants' problems; none if instance.yaml cannot be used, which is among ``problems`` already."""
     try:
         yield from stream(config, "store.check", tenants=list(names))
     except (SetupError, CrmError):
@@ -128,41 +128,40 @@ def _checked(config: Path, names: tuple[str, ...], problems: list[str]) -> Itera
 
 
 def _shown(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The same items, counted on a terminal where there are many."""
+    """The same items, with progress on a terminal if there are several."""
     for number, item in enumerate(items, 1):
         if sys.stderr.isatty() and item["of"] > 1:
             click.echo(f"\r{number}/{item['of']} tenants", nl=number == item["of"], err=True)
         yield item
 
 
-def _tell(what: str, problems: list[str]) -> None:
+def _show(what: str, problems: list[str]) -> None:
     if not problems:
-        click.echo(f"{what}: all is well")
+        click.echo(f"{what}: no problems found")
     for problem in problems:
         click.echo(f"{what}: {problem}")
 
 
-def _tell_mend(tenant: str, mode: str) -> None:
+def _show_remedy(tenant: str, mode: str) -> None:
     if mode == "quarantined":
         restore = f"move its folder away, then crm tenant restore {tenant} FILE"
-        click.echo(f"{tenant}: takes no writes; {restore}, or accept what is left (docs/storage.md says how)")
+        click.echo(f"{tenant}: accepts no writes; {restore}, or accept the rest (docs/storage.md explains how)")
 
 
 def _open_to_others(config: Path) -> list[str]:
-    """Config files may hold keys: whoever else may read them is told."""
+    """A problem for each config file that others can read: they may contain keys."""
     return [
-        f"{path} is open to others: chmod {'0700' if path.is_dir() else '0600'} {path}"
+        f"{path} can be read by others: chmod {'0700' if path.is_dir() else '0600'} {path}"
         for path in (config, *sorted(config.glob("*.yaml")))
         if path.exists() and path.stat().st_mode & 0o077
     ]
 
 
 def _hint_at_roster(config: Path, name: str, *, there: bool) -> None:
-    """A store without an entry in the roster takes no pushes: say so."""
+    """Warn that a tenant without an entry in the roster accepts no pushes."""
     if not there:
-        told = f"{config / 'keys.yaml'} has no entry for {name}, so it takes no pushes"
-        mend = f"give its entry this name, or give it a fresh key: crm keys rotate {name}"
-        click.echo(f"{told}: {mend}.", err=True)
+        problem = f"{config / 'keys.yaml'} has no entry for {name}, so it accepts no pushes"
+        click.echo(f"{problem}: rename its old entry, or create a key with crm keys rotate {name}.", err=True)
 
 
 def _size(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What ``crm serve`` tells its log of stores that take no writes."""
+"""Log events of ``crm serve`` about stores that accept no writes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ POLL_SECONDS: Final = 2.0
 _log = ServerLog("crm.serve")
 
 
-async def tell_troubles(backend: StorageBackend, stop: asyncio.Event, seconds: float = POLL_SECONDS) -> None:
-    """Log, until ``stop``, each tenant whose store stops or takes up writing: a line when it changes, no more."""
+async def log_store_alerts(backend: StorageBackend, stop: asyncio.Event, seconds: float = POLL_SECONDS) -> None:
+    """Until ``stop``, log a line each time a tenant's store stops accepting writes or accepts them again."""
     stopping = asyncio.ensure_future(stop.wait())
     known: Mapping[str, StoreState] = {}
     try:
         while not stop.is_set():
-            known = await _told(backend, known)
+            known = await _changes_logged(backend, known)
             await asyncio.wait((stopping,), timeout=seconds)
     finally:
         stopping.cancel()
 
 
-async def _told(backend: StorageBackend, known: Mapping[str, StoreState]) -> Mapping[str, StoreState]:
+async def _changes_logged(backend: StorageBackend, known: Mapping[str, StoreState]) -> Mapping[str, StoreState]:
     try:
         troubled = await backend.troubled()
     except CrmError:
-        return known  # the backend as a whole is away, which every request tells; it is asked again
-    except Exception as error:  # noqa: BLE001 -- a backend is a plugin: what it raises must not end the telling
+        return known  # the whole backend does not answer: each request reports that, and the next round asks again
+    except Exception as error:  # noqa: BLE001 -- a backend is a plugin: what it raises must not end this task
         _log.error("plugin_failed", error=type(error).__name__, at="troubled")
         return known
     for tenant, state in troubled.items():

@@ -1,4 +1,4 @@
-"""Who sends a push, and where to: what the options leave out comes from the config folder.
+"""The target of a push and its signer: values that the options leave out come from the config folder.
 
 With ``--url``, ``--tenant`` (or an address that names both), ``--secret`` and ``--key-version`` no config folder is
 needed, so a platform can use the same commands from its own machine.
@@ -30,11 +30,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 def sender_options(command: F) -> F:
     """``--url --tenant --scheme --key-version --secret``, as arguments of these names."""
     options = (
-        click.option("--url", help="The receiver, such as https://host/i/eu1/t/northwind. [default: instance.yaml's]"),
-        click.option("--tenant", help="The tenant. [default: the address's, or the only one in keys.yaml]"),
-        click.option("--scheme", help=f"How to sign. [default: {NATIVE}, where the tenant takes it]"),
-        click.option("--key-version", type=click.IntRange(1), help="The key. [default: the newest active one]"),
-        click.option("--secret", metavar="REF", help="The key's secret, such as env:NAME. [default: keys.yaml's]"),
+        click.option(
+            "--url", help="The receiver, such as https://host/i/eu1/t/northwind. [default: from instance.yaml]"
+        ),
+        click.option("--tenant", help="The tenant. [default: from --url, or the only one in keys.yaml]"),
+        click.option("--scheme", help=f"The signature scheme. [default: {NATIVE}, if the tenant accepts it]"),
+        click.option(
+            "--key-version", type=click.IntRange(1), help="The version of the key. [default: the newest active one]"
+        ),
+        click.option("--secret", metavar="REF", help="The key's secret, such as env:NAME. [default: from keys.yaml]"),
     )
     for option in reversed(options):
         command = option(command)
@@ -58,7 +62,7 @@ def sender(
     key_version: int | None,
     secret: str | None,
 ) -> SigningTarget:
-    """The sender that the options mean. Raises SetupError, click.UsageError."""
+    """The target and signer of the options. Raises SetupError, click.UsageError."""
     folder = _ConfigFolder(config)
     address, unix = (url, None) if url is not None else folder.address()
     target = _target(folder, address, tenant)
@@ -72,7 +76,7 @@ def sender(
 
 
 def _target(folder: _ConfigFolder, url: str, tenant: str | None) -> Target:
-    """The target of an address; the instance and the tenant that it leaves out come from the folder."""
+    """The target of a URL; an instance or tenant that it leaves out comes from the folder."""
     try:
         address = ReceiverUrl.read(url)
         return address.target(
@@ -84,7 +88,7 @@ def _target(folder: _ConfigFolder, url: str, tenant: str | None) -> Target:
 
 
 def _given_key(folder: _ConfigFolder, tenant: str, reference: str, version: int | None) -> Key:
-    """The key behind ``--secret``; without a version, the roster's key that holds the same secret, else version 1."""
+    """The key of ``--secret``; without a version, the roster's key with the same secret, else version 1."""
     try:
         secret = Secrets(os.environ, Path()).reference(reference)
     except ValueError as error:
@@ -107,15 +111,15 @@ def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple
     active = entry.active(datetime.now(UTC))
     if not active:
         raise SetupError(
-            [f"{tenant} has no active key in keys.yaml; crm keys list says why, crm keys rotate makes one"]
+            [f"{tenant} has no active key in keys.yaml; crm keys list shows why, crm keys rotate creates one"]
         )
     return active
 
 
 def _fitting(folder: _ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], scheme: str | None) -> tuple[str, Key]:
-    """The first key that can sign here, and the scheme to sign with: the native one where nothing speaks against it.
+    """The first key that can sign here and its scheme, preferably the native one. Raises SetupError.
 
-    A key of another kind than ``secret`` cannot: the platform alone has its private half. Raises SetupError.
+    A key that is not of the kind ``secret`` cannot: only the platform has its private half.
     """
     for key in keys:
         if key.kind != "secret":
@@ -124,9 +128,9 @@ def _fitting(folder: _ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], 
             if key.serves(name, folder.kinds(name)):
                 return name, key
     versions = ", ".join(str(key.version) for key in keys)
-    allowed = ", ".join(sorted({name for key in keys for name in key.schemes or ()})) or "none that takes a secret"
+    allowed = ", ".join(sorted({name for key in keys for name in key.schemes or ()})) or "none that uses a secret"
     what = f"the scheme {scheme}" if scheme is not None else "any scheme that keys.yaml accepts"
-    raise SetupError([f"no key (version {versions}) may sign with {what}; schemes of these keys: {allowed}"])
+    raise SetupError([f"no key (version {versions}) can sign with {what}; schemes of these keys: {allowed}"])
 
 
 def _signer(folder: _ConfigFolder, name: str, key: Key) -> Signer:
@@ -136,7 +140,7 @@ def _signer(folder: _ConfigFolder, name: str, key: Key) -> Signer:
 
 
 def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
-    """A signer for the client, of a plugin's scheme."""
+    """A signer for the client that uses a plugin's scheme."""
 
     def sign(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
         arrived = SignedRequest(
@@ -159,7 +163,7 @@ def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
 
 
 class _ConfigFolder:
-    """The config folder, each file of it read when it is first needed."""
+    """The config folder; each file is read when it is first needed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -200,7 +204,7 @@ class _ConfigFolder:
             return ("secret",)
         schemes = self.registry.schemes
         if scheme not in schemes:
-            raise click.UsageError(f"there is no signature scheme {scheme}; there are {', '.join(schemes)}")
+            raise click.UsageError(f"unknown signature scheme {scheme}; known schemes: {', '.join(schemes)}")
         return schemes[scheme].KEY_KINDS
 
     def has_roster(self) -> bool:
@@ -208,22 +212,24 @@ class _ConfigFolder:
 
     def entry(self, tenant: str) -> TenantRoster:
         if tenant not in self.roster.tenants:
-            raise SetupError([f"keys.yaml has no entry for {tenant}; crm tenant create adds one, or give --secret"])
+            raise SetupError(
+                [f"keys.yaml has no entry for {tenant}; crm keys rotate {tenant} adds one, or use --secret"]
+            )
         return self.roster.tenants[tenant]
 
     def only_tenant(self) -> str:
         tenants = sorted(self.roster.tenants)
         if len(tenants) != 1:
             some = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")
-            raise click.UsageError(f"name a tenant with --tenant; keys.yaml has {some or 'none'}")
+            raise click.UsageError(f"add --tenant; keys.yaml has {some or 'no tenant'}")
         return tenants[0]
 
     def address(self) -> tuple[str, Path | None]:
-        """Where the instance of this folder listens, as an origin, and its unix socket where it has one."""
+        """The origin on which this folder's instance listens, and its unix socket, if it uses one."""
         listen = self.settings.listen
         if listen.unix is not None:
             return "http://localhost", listen.unix
         if listen.port == 0:
-            raise click.UsageError("instance.yaml listens on any free port; name the address with --url")
+            raise click.UsageError("instance.yaml listens on any free port; add the address with --url")
         here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - read
         return f"http://{f'[{here}]' if ':' in here else here}:{listen.port}", None

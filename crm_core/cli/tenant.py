@@ -1,4 +1,4 @@
-"""``crm tenant``: tenants as such."""
+"""``crm tenant``: create, list and change tenants."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crm_core.cli.store import COMMANDS as STORE_COMMANDS
 
 @click.group("tenant")
 def command() -> None:
-    """Create, list and look after tenants."""
+    """Create, list, back up and restore tenants."""
 
 
 @command.command("create")
@@ -48,7 +48,7 @@ def names(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes 
     for one in tenants:
         click.echo(f"{one['tenant']}  {one['mode']}" + (f"  {one['reason']}" if one["reason"] else ""))
     if not tenants:
-        click.echo("There is no tenant yet; crm tenant create NAME makes one.", err=True)
+        click.echo("There are no tenants yet; crm tenant create NAME creates one.", err=True)
 
 
 @command.command("show")
@@ -57,20 +57,20 @@ def names(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes 
 @json_option
 def show(name: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """Show a tenant's sections, modules and log head."""
-    told = perform(config, "tenant.show", tenant=name)
+    status = perform(config, "tenant.show", tenant=name)
     if as_json:
-        print_json(told)
+        print_json(status)
         return
-    click.echo(f"{told['tenant']}: revision {told['revision']}, store {told['mode']}")
-    if told["reason"]:
-        click.echo(f"  {told['reason']}")
-    for section, one in told["sections"].items():
+    click.echo(f"{status['tenant']}: revision {status['revision']}, store {status['mode']}")
+    if status["reason"]:
+        click.echo(f"  {status['reason']}")
+    for section, one in status["sections"].items():
         click.echo(f"  {section}: version {one['version']}, revision {one['revision']}, applied {one['applied_at']}")
-    if not told["sections"]:
-        click.echo("  nothing was pushed yet")
-    modules = ", ".join(f"{name} {state}" for name, state in told["modules"].items())
+    if not status["sections"]:
+        click.echo("  no pushes yet")
+    modules = ", ".join(f"{name} {state}" for name, state in status["modules"].items())
     click.echo(f"  modules: {modules}")
-    click.echo(f"  log head: {told['log_head']['seq']}:{told['log_head']['hash']}")
+    click.echo(f"  log head: {status['log_head']['seq']}:{status['log_head']['hash']}")
 
 
 @command.command("reset-version")
@@ -78,12 +78,12 @@ def show(name: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- cli
 @click.argument("section")
 @config_option
 def reset_version(name: str, section: str, config: Path) -> None:
-    """Forget the highest version applied to SECTION, so that a platform that slipped can count on from a lower one.
+    """Accept any version for SECTION again, after a platform pushed one that is too high by mistake.
 
-    Nothing else changes. Where a key leaked and was used to push a huge version, revoke the key instead.
+    Nothing else changes. If a huge version was pushed with a leaked key, revoke that key instead.
     """
     done = perform(config, "tenant.reset-version", tenant=name, section=section)
-    click.echo(f"{name}: {section} takes any version again; the highest was {done['was']}")
+    click.echo(f"{name}: {section} accepts any version again; the highest was {done['was']}")
 
 
 for _one in STORE_COMMANDS:

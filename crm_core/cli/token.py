@@ -13,8 +13,8 @@ from crm_core.cli.running import config_option, json_option, perform, print_json
 
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _SCOPES_HELP: Final = (
-    "What the token may do: RECORD_TYPE:read (view and export) or RECORD_TYPE:write (create and update), such as "
-    "customers:read, or sync:health, sync:read, sync:admin. Give it once or more."
+    "A right of the token: RECORD_TYPE:read (view and export), RECORD_TYPE:write (create and update), such as "
+    "customers:read, or sync:health, sync:read, sync:admin. Can be repeated."
 )
 _LENGTH: Final = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 
@@ -25,8 +25,8 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> i
         return None
     found = _LENGTH.fullmatch(value)
     if found is None:
-        told = f"{value!a} is no length of time; write a number with h, d or w, such as 90d"
-        raise click.BadParameter(told, ctx, param)
+        problem = f"{value!a} is not a length of time; enter a number with h, d or w, such as 90d"
+        raise click.BadParameter(problem, ctx, param)
     return int(timedelta(**{_UNITS[found.group(2)]: int(found.group(1))}).total_seconds())
 
 
@@ -42,21 +42,21 @@ def command() -> None:
 @command.command("create")
 @tenant_option
 @click.option("--scope", "scopes", multiple=True, required=True, help=_SCOPES_HELP)
-@click.option("--name", default="", help="What it is for, such as the system that uses it.")
-@click.option("--expires", callback=_seconds, metavar="90d", help="When it ends by itself; never, if not given.")
+@click.option("--name", default="", help="What the token is for, such as the system that uses it.")
+@click.option("--expires", callback=_seconds, metavar="90d", help="When it expires. [default: never]")
 @config_option
 @json_option
 def create(
     *, tenant: str, scopes: tuple[str, ...], name: str, expires: int | None, config: Path, as_json: bool
 ) -> None:
-    """Make a token and print it; it is shown this once and cannot be read again."""
+    """Create a token and print it. It cannot be shown again."""
     made = perform(config, "token.create", tenant=tenant, scopes=list(scopes), name=name, expires_in=expires)
     if as_json:
         print_json(made)
         return
     click.echo(made["token"])
     ends = f"until {made['expires_at']}" if made["expires_at"] else "until it is revoked"
-    click.echo(f"id {made['id']}, {' '.join(made['scopes'])}, good {ends}. It is not shown again.", err=True)
+    click.echo(f"id {made['id']}, {' '.join(made['scopes'])}, valid {ends}. It cannot be shown again.", err=True)
 
 
 @command.command("list")
@@ -64,7 +64,7 @@ def create(
 @config_option
 @json_option
 def listed(*, tenant: str, config: Path, as_json: bool) -> None:
-    """List the tokens of a tenant, the oldest first; their texts are not kept."""
+    """List the tokens of a tenant, oldest first, without their texts."""
     tokens = perform(config, "token.list", tenant=tenant)["tokens"]
     if as_json:
         print_json(tokens)
@@ -73,7 +73,7 @@ def listed(*, tenant: str, config: Path, as_json: bool) -> None:
         ends = f"  expires {one['expires_at']}" if one["expires_at"] and one["state"] == "active" else ""
         click.echo(f"{one['id']}  {one['state']:7}  {' '.join(one['scopes'])}  {one['name'] or '-'}{ends}")
     if not tokens:
-        click.echo(f"There is no token yet; crm token create --tenant {tenant} --scope SCOPE makes one.", err=True)
+        click.echo(f"There are no tokens yet; crm token create --tenant {tenant} --scope SCOPE creates one.", err=True)
 
 
 @command.command("revoke")
@@ -82,7 +82,7 @@ def listed(*, tenant: str, config: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def revoke(*, token_id: str, tenant: str, config: Path, as_json: bool) -> None:
-    """End a token at once, also for connections that are open."""
+    """Revoke a token; open connections that use it end too."""
     done = perform(config, "token.revoke", tenant=tenant, token_id=token_id)
     if as_json:
         print_json(done)

@@ -1,4 +1,4 @@
-"""``crm user``: the people of a tenant."""
+"""``crm user``: the users of a tenant."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ password_option = click.option(
 
 @click.group("user")
 def command() -> None:
-    """Create and change users: their roles, what they are assigned to, their passwords."""
+    """Create and change users: roles, assignments and passwords."""
 
 
 @command.command("create")
 @tenant_option
-@click.option("--email", required=True, help="The address to sign in with.")
+@click.option("--email", required=True, help="The email address to sign in with.")
 @click.option("--role", required=True, help="A role of roles.yaml, such as super_admin, admin, manager, agent, viewer.")
 @click.option("--name", help="The person's name.")
-@click.option("--assign", "patterns", multiple=True, help="Narrow to this key or pattern; give it once or more.")
+@click.option(
+    "--assign", "patterns", multiple=True, help="Limit the user to this feature key or pattern. Can be repeated."
+)
 @password_option
 @config_option
 @json_option
@@ -42,11 +44,11 @@ def create(
     config: Path,
     as_json: bool,
 ) -> None:
-    """Create a user. The password is asked for, or read with --password-stdin."""
+    """Create a user. Prompts for the password, or reads it with --password-stdin."""
     user = {"email": email, "role": role, "name": name, "assignment": list(patterns) or None}
     user["password"] = _password(from_stdin=from_stdin)
     made = perform(config, "user.create", tenant=tenant, user=user)
-    _tell(made, "created", as_json=as_json)
+    _show(made, "created", as_json=as_json)
 
 
 @command.command("list")
@@ -54,7 +56,7 @@ def create(
 @config_option
 @json_option
 def listed(*, tenant: str, config: Path, as_json: bool) -> None:
-    """List the users of a tenant by address."""
+    """List the users of a tenant by email address."""
     users = perform(config, "user.list", tenant=tenant)["users"]
     if as_json:
         print_json(users)
@@ -63,7 +65,7 @@ def listed(*, tenant: str, config: Path, as_json: bool) -> None:
         parts = [one["email"], one["role"], one["name"] or "-", _assigned(one)]
         click.echo("  ".join(parts + (["disabled"] if one["disabled"] else [])))
     if not users:
-        click.echo(f"There is no user yet; crm user create --tenant {tenant} makes one.", err=True)
+        click.echo(f"There are no users yet; crm user create --tenant {tenant} creates one.", err=True)
 
 
 @command.command("passwd")
@@ -73,17 +75,17 @@ def listed(*, tenant: str, config: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def passwd(*, email: str, tenant: str, from_stdin: bool, config: Path, as_json: bool) -> None:
-    """Give a user a new password; everything they are signed in with ends."""
+    """Set a user's password, and end all their sessions."""
     password = _password(from_stdin=from_stdin)
     changed = perform(config, "user.passwd", tenant=tenant, email=email, password=password)
-    _tell(changed, "set the password of", as_json=as_json)
+    _show(changed, "set the password of", as_json=as_json)
 
 
 @command.command("assign")
 @click.argument("email")
 @click.argument("patterns", nargs=-1)
 @tenant_option
-@click.option("--everything", is_flag=True, help="All that the role gives.")
+@click.option("--everything", is_flag=True, help="Everything that the role allows.")
 @click.option("--role", help="Also give the user this role.")
 @config_option
 @json_option
@@ -97,42 +99,42 @@ def assign(
     config: Path,
     as_json: bool,
 ) -> None:
-    """Narrow a user to PATTERNS, such as customers.* or "*.view", within the role; --everything widens again."""
+    """Limit a user to PATTERNS, such as customers.* or "*.view", within the role; --everything removes the limit."""
     if everything == bool(patterns) and (everything or role is None):
-        raise click.UsageError("name patterns, or --everything, or a --role")
+        raise click.UsageError("add patterns, --everything or --role")
     patch: dict[str, Any] = {} if role is None else {"role": role}
     if everything or patterns:
         patch["assignment"] = list(patterns) or None
     changed = perform(config, "user.change", tenant=tenant, email=email, patch=patch)
-    _tell(changed, "assigned", as_json=as_json)
+    _show(changed, "assigned", as_json=as_json)
 
 
 @command.command("disable")
 @click.argument("email")
 @tenant_option
-@click.option("--undo", is_flag=True, help="Let a disabled user in again.")
+@click.option("--undo", is_flag=True, help="Let a disabled user sign in again.")
 @config_option
 @json_option
 def disable(*, email: str, tenant: str, undo: bool, config: Path, as_json: bool) -> None:
-    """Shut a user out; everything they are signed in with ends at once."""
+    """Block a user from signing in, and end all their sessions."""
     changed = perform(config, "user.change", tenant=tenant, email=email, patch={"disabled": not undo})
-    _tell(changed, "enabled" if undo else "disabled", as_json=as_json)
+    _show(changed, "enabled" if undo else "disabled", as_json=as_json)
 
 
 def create_first(config: Path, tenant: str, email: str) -> None:
-    """Make a tenant's first user, a super admin, with a password that is printed once."""
+    """Create a tenant's first user, a super admin, and print the password once."""
     password = secrets.token_urlsafe(12)
     user = {"email": email, "role": "super_admin", "password": password}
     perform(config, "user.create", tenant=tenant, user=user)
-    click.echo(f"created super admin {email} with the password {password}; it is not shown again")
+    click.echo(f"created super admin {email} with the password {password}; it cannot be shown again")
 
 
 def _password(*, from_stdin: bool) -> str:
-    """The password; it never stands on a command line, where other users of the machine could read it."""
+    """The password, never from the command line: other users of the machine can read that."""
     if from_stdin:
         return sys.stdin.readline(_LONGEST_LINE).removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask for the password at; use --password-stdin")
+        raise click.UsageError("there is no terminal to prompt for the password; use --password-stdin")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
@@ -140,7 +142,7 @@ def _assigned(user: dict[str, Any]) -> str:
     return "everything" if user["assignment"] is None else " ".join(user["assignment"]) or "nothing"
 
 
-def _tell(user: dict[str, Any], done: str, *, as_json: bool) -> None:
+def _show(user: dict[str, Any], done: str, *, as_json: bool) -> None:
     if as_json:
         print_json(user)
         return

@@ -1,7 +1,7 @@
-"""What commands do to a tenant: the same code whether the running server does it or the command itself.
+"""Commands on tenants: the same code in the running server and in the ``crm`` process itself.
 
-A command takes the use cases and plain arguments and returns a plain result, or a stream of items. ``crm_core.cli``
-asks for them by name, over the private socket where a server holds the tenants folder.
+A command gets the use cases and plain arguments and returns a plain result, or a stream of items. ``crm_core.cli``
+calls them by name, over the private socket if a server has locked the tenants folder.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def known() -> dict[str, Command]:
 
 
 async def perform(services: Services, name: str, arguments: dict[str, Any]) -> Result:
-    """Do a command. Raises SetupError for one that is not known, and what the command raises."""
+    """Run a command. Raises SetupError for an unknown one, and the command's errors."""
     command = known().get(name)
     if command is None:
-        raise SetupError([f"the running server knows no command {name}; is it of another version? Restart it."])
+        raise SetupError([f"the running server has no command {name}: it is of another version; restart it"])
     return await command(services, **arguments)

@@ -9,34 +9,29 @@ import msgspec
 from crm_core.services import Services
 from crm_core.sync.apply import Applied
 
-CONSOLE = "console"  # who asks where a command does
+CONSOLE = "console"  # the actor of commands
 
 
 async def listed(services: Services, tenant: str, section: str, limit: int) -> dict[str, Any]:
     """The newest revisions, newest first, without their data."""
-    await services.views.of(tenant)  # an unknown tenant is told as such
+    await services.views.of(tenant)  # raises UnknownTenant
     items, _ = await services.history.page(tenant, section, limit=limit, cursor=None)
-    shown = msgspec.to_builtins(items)
-    return {
-        "items": [
-            {name: value for name, value in item.items() if name not in ("data", "fingerprint")} for item in shown
-        ]
-    }
+    return {"items": [_without_data(item) for item in items]}
 
 
-def _shown(applied: Applied) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(applied)
-    return {name: value for name, value in told.items() if name not in ("data", "fingerprint")}
+def _without_data(applied: Applied) -> dict[str, Any]:
+    members: dict[str, Any] = msgspec.to_builtins(applied)
+    return {name: value for name, value in members.items() if name not in ("data", "fingerprint")}
 
 
 async def restore(services: Services, tenant: str, section: str, revision: int, *, preview: bool) -> dict[str, Any]:
-    """Make an earlier revision a new one, or say what that would change."""
+    """Make an earlier revision a new one, or return the changes that this would make."""
     receipt = await services.history.restore(
         tenant, section, revision, actor=CONSOLE, request_id=services.ids.new(), preview=preview
     )
-    told: dict[str, Any] = msgspec.to_builtins(receipt)
-    return told
+    members: dict[str, Any] = msgspec.to_builtins(receipt)
+    return members
 
 
 COMMANDS = {"list": listed, "restore": restore}
-"""Each by its name behind the dot."""
+"""By the part of their name after the dot."""

@@ -12,9 +12,9 @@ from crm_core.services import Services
 
 
 async def uses(services: Services, tenants: list[str]) -> dict[str, Any]:
-    """When each key was last used and how often, by tenant and key version; tenants without a store are left out.
+    """When each key was last used and how often, by tenant and key version, without tenants that do not exist.
 
-    None for a tenant whose log is not whole or cannot be read: a key that seems unused may have been used.
+    None for a tenant whose log is incomplete or cannot be read: a key that seems unused may have been used.
     """
     existing = set(await services.backend.tenants())
     return {tenant: await _uses(services, tenant) for tenant in tenants if tenant in existing}
@@ -31,4 +31,4 @@ async def _uses(services: Services, tenant: str) -> dict[str, Any] | None:
 
 
 COMMANDS = {"uses": uses}
-"""Each by its name behind the dot."""
+"""By the part of their name after the dot."""

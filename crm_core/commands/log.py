@@ -16,8 +16,8 @@ from crm_core.plugin.storage import EntryQuery
 from crm_core.services import Services
 from crm_core.sync.log import query_of, shown
 
-_LOOK_SECONDS = 0.5
-_AT_ONCE = 500
+_POLL_SECONDS = 0.5
+_BATCH = 500
 
 
 async def listed(services: Services, tenant: str, filters: dict[str, str], limit: int) -> dict[str, Any]:
@@ -28,7 +28,7 @@ async def listed(services: Services, tenant: str, filters: dict[str, str], limit
 
 async def tail(services: Services, tenant: str, filters: dict[str, str], last: int) -> AsyncIterator[dict[str, Any]]:
     """The last entries, oldest first, then each new one while the instance serves."""
-    await services.views.of(tenant)  # an unknown tenant is told before the stream begins
+    await services.views.of(tenant)  # raises UnknownTenant before the stream begins
     return _followed(services, tenant, query_of(filters), last)
 
 
@@ -39,8 +39,8 @@ async def _followed(services: Services, tenant: str, query: EntryQuery, last: in
     seen = found[0].id if found else services.ids.new()
     while not services.stop.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(services.stop.wait(), _LOOK_SECONDS)
-        newer = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=_AT_ONCE))
+            await asyncio.wait_for(services.stop.wait(), _POLL_SECONDS)
+        newer = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=_BATCH))
         for entry in reversed([entry for entry in newer if entry.id > seen]):
             seen = entry.id
             yield shown(entry)
@@ -59,9 +59,9 @@ async def _every(services: Services, tenant: str, filters: dict[str, str]) -> As
 
 
 async def verify(services: Services, tenant: str, head: str | None) -> dict[str, Any]:
-    """Walk the chain as stored; with ``head`` (SEQ:HASH), also check that this link is in it unchanged.
+    """Walk the stored chain; with ``head`` (SEQ:HASH), also check that this link is in it unchanged.
 
-    A tenant in quarantine never verifies: what is left may be whole, and what was moved aside is not looked at.
+    A tenant in quarantine never verifies: files that were moved aside are not checked.
     """
     report = await services.backend.verify(tenant, None if head is None else _head(head))
     state = await services.backend.state(tenant)

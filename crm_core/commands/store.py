@@ -1,4 +1,4 @@
-"""Commands on tenants' stores: fold, copy, move, look for trouble."""
+"""Commands on tenants' stores: fold, back up, restore, rename, check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crm_core.services import Services
 
 
 async def fold(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
-    """Fold the named tenants, all where none is named; an item for each. Raises UnknownTenant before the first."""
+    """Fold the named tenants, or all; an item for each. Raises UnknownTenant before the first."""
     for tenant in tenants:
         await services.backend.state(tenant)
     return _folded(services, tenants or await services.backend.tenants())
@@ -23,19 +23,19 @@ async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[
         try:
             await services.backend.fold(tenant)
             refused = (await services.backend.state(tenant)).reason
-        except CrmError as error:  # one tenant's disk must not keep the others from being folded
+        except CrmError as error:  # an error of one tenant's files must not stop the others
             refused = error.detail
         yield {"tenant": tenant, "refused": refused}
 
 
 async def backup(services: Services, tenant: str, target: str) -> AsyncIterator[dict[str, Any]]:
-    """Copy a tenant into a new file (0600) while writes go on; one item. ``target``: an absolute path."""
+    """Copy a tenant into a new file (0600) while writes continue; one item. ``target``: an absolute path."""
     await services.backend.backup(tenant, Path(target))
     return _only({"tenant": tenant, "file": target})
 
 
 async def restore(services: Services, tenant: str, source: str) -> AsyncIterator[dict[str, Any]]:
-    """Make a tenant from a backup; one whose folder is there is refused; one item. ``source``: an absolute path."""
+    """Create a tenant from a backup, unless it exists; one item. ``source``: an absolute path."""
     await services.backend.restore(tenant, Path(source))
     services.views.forget(tenant)
     revision = (await services.backend.view(tenant, None)).revision
@@ -43,12 +43,12 @@ async def restore(services: Services, tenant: str, source: str) -> AsyncIterator
 
 
 async def _only(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """A stream of one: who asks for a stream waits for as long as it takes."""
+    """A stream of one item: a caller waits for a stream without a timeout."""
     yield item
 
 
 async def move(services: Services, tenant: str, name: str) -> dict[str, Any]:
-    """Give a tenant another name; its tokens, users, log and history stay with it."""
+    """Rename a tenant, with its tokens, users, log and history."""
     await services.backend.rename(tenant, name)
     services.views.forget(tenant)
     services.views.forget(name)
@@ -56,7 +56,7 @@ async def move(services: Services, tenant: str, name: str) -> dict[str, Any]:
 
 
 async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
-    """Read every file of the named tenants, all where none is named: an item with mode and problems of each."""
+    """Read every file of the named tenants, or of all: an item with mode and problems for each."""
     known = await services.backend.tenants()
     if missing := [tenant for tenant in tenants if tenant not in known]:
         raise SetupError([f"there is no tenant {tenant}" for tenant in missing])
@@ -77,7 +77,7 @@ async def _checked(services: Services, tenants: list[str], without: list[str]) -
 
 
 def _rostered(services: Services) -> set[str]:
-    """The tenants with an entry in the roster; none where the roster does not load, which is told elsewhere."""
+    """The tenants with an entry in the roster; none if it does not load, which other checks report."""
     try:
         return set(services.configured.roster.tenants)
     except SetupError:
@@ -85,7 +85,7 @@ def _rostered(services: Services) -> set[str]:
 
 
 async def migrate(services: Services) -> dict[str, Any]:
-    """Bring everything stored into the form of this version; what was done."""
+    """Bring everything stored into this version's format, and return what was done."""
     return {"done": list(await services.backend.migrate())}
 
 

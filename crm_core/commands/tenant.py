@@ -1,4 +1,4 @@
-"""Commands on tenants as such."""
+"""Commands that create, list and change tenants."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from crm_core.services import Services
 
 
 async def create(services: Services, tenant: str) -> dict[str, Any]:
-    """Make an empty tenant. Raises SetupError where it exists or the name is none."""
+    """Create an empty tenant. Raises SetupError: it exists, or the name is invalid."""
     if not is_name(tenant):
-        raise SetupError([f"{tenant!a} cannot name a tenant: use 1 to 63 of a-z, 0-9 and -, no - at either end"])
+        raise SetupError(
+            [f"{tenant!a} is not a tenant name: use 1 to 63 of a-z, 0-9 and -, and no - at the start or end"]
+        )
     await services.backend.create(tenant)
     services.views.forget(tenant)  # the folder of an earlier one may have been moved away
     return {"tenant": tenant}
@@ -24,11 +26,11 @@ async def names(services: Services) -> dict[str, Any]:
 
 
 async def unstored(services: Services) -> dict[str, Any]:
-    """A warning for each tenant that has a roster entry and no store."""
+    """A warning for each roster entry whose tenant does not exist."""
     stored = set(await services.backend.tenants())
     return {
         "warnings": [
-            f"keys.yaml has an entry for {tenant}, but there is no such tenant; crm tenant create {tenant} makes it"
+            f"keys.yaml has an entry for {tenant}, but there is no such tenant; crm tenant create {tenant} creates it"
             for tenant in sorted(services.configured.roster.tenants)
             if tenant not in stored
         ]
@@ -59,13 +61,13 @@ async def show(services: Services, tenant: str) -> dict[str, Any]:
 
 
 async def state(services: Services, tenant: str) -> dict[str, Any]:
-    """Whether a tenant's store takes writes, and if not, why."""
+    """Whether a tenant's store accepts writes, and if not, why."""
     found = await services.backend.state(tenant)
     return {"tenant": tenant, "mode": found.mode, "reason": found.reason}
 
 
 async def reset_version(services: Services, tenant: str, section: str) -> dict[str, Any]:
-    """Forget the floor of a section's versions, for a platform's own slip."""
+    """Forget the floor of a section's versions, after a platform's mistake."""
     return {"tenant": tenant, "section": section, "was": await services.history.reset_version(tenant, section)}
 
 

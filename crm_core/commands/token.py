@@ -13,7 +13,7 @@ from crm_core.services import Services
 async def create(
     services: Services, tenant: str, scopes: list[str], name: str, expires_in: int | None
 ) -> dict[str, Any]:
-    """Make a token, told this once; ``expires_in`` in seconds, None: never."""
+    """Create a token and return its text, once; ``expires_in`` in seconds, None: never."""
     expires_at = None if expires_in is None else services.now() + timedelta(seconds=expires_in)
     text, token = await services.tokens.create(tenant, scopes=scopes, by=None, name=name, expires_at=expires_at)
     return {"token": text, "id": token.id, "scopes": list(token.scopes), "expires_at": token.expires_at}
@@ -27,7 +27,7 @@ async def listed(services: Services, tenant: str) -> dict[str, Any]:
 
 
 async def revoke(services: Services, tenant: str, token_id: str) -> dict[str, Any]:
-    """End a token at once."""
+    """Revoke a token."""
     token = await services.tokens.revoke(tenant, token_id, by=None)
     return {"id": token.id, "revoked_at": token.revoked_at}
 

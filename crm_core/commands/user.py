@@ -1,4 +1,4 @@
-"""Commands on users, by an operator on the machine."""
+"""Commands of an operator on users."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PAGE = 200
 
 
 async def create(services: Services, tenant: str, user: dict[str, Any]) -> dict[str, Any]:
-    """Make a user; ``user`` has the members that the API takes."""
+    """Create a user; ``user`` has the members that the API accepts."""
     return (await services.users.create(tenant, user, None)).to_wire()
 
 
 async def listed(services: Services, tenant: str) -> dict[str, Any]:
-    """All users by address."""
+    """All users by email address."""
     found: list[dict[str, Any]] = []
     query = PageQuery(collection=USERS, sort="email", limit=_PAGE)
     while True:
@@ -31,7 +31,7 @@ async def listed(services: Services, tenant: str) -> dict[str, Any]:
 
 
 async def passwd(services: Services, tenant: str, email: str, password: str) -> dict[str, Any]:
-    """Give a user a new password; all their sign-ins end."""
+    """Set a user's password and end all their sessions."""
     stored = await _known(services, tenant, email)
     after = await services.users.set_password(tenant, stored, password, OPERATOR)
     if after is None:
@@ -48,7 +48,7 @@ async def change(services: Services, tenant: str, email: str, patch: dict[str, A
 async def _known(services: Services, tenant: str, email: str) -> StoredUser:
     stored = await services.users.by_email(tenant, email)
     if stored is None:
-        raise NotFound(f"{tenant} has no user {email[:254]!a}; crm user list shows those there are.")
+        raise NotFound(f"{tenant} has no user {email[:254]!a}; crm user list shows the users.")
     return stored
 
 

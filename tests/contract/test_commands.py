@@ -103,7 +103,7 @@ def test_commands_do_the_same_with_and_without_a_server(boxes: Boxes) -> None:
     box.crm("tenant", "create", "before")
     box.start()
     box.crm("tenant", "create", "meanwhile")
-    told = box.applied("branding", BRANDING)
+    receipt = box.applied("branding", BRANDING)
     box.crm("tenant", "create", "meanwhile", code=1)
     for code in ("../x", "A", "-a", "a" * 64):
         box.crm("tenant", "create", code, code=1 if not code.startswith("-") else 2)
@@ -115,9 +115,9 @@ def test_commands_do_the_same_with_and_without_a_server(boxes: Boxes) -> None:
     assert json.loads(box.crm("tenant", "list", "--json")) == listed
     assert json.loads(box.crm("log", "list", "--tenant", "northwind", "--json")) == logged
     assert {one["tenant"] for one in listed} == {"before", "meanwhile", "northwind"}
-    assert shown["sections"]["branding"]["version"] == told["version"]
-    assert shown["log_head"] == told["log_head"]
-    box.crm("tenant", "show", "nobody", code=1)
+    assert shown["sections"]["branding"]["version"] == receipt["version"]
+    assert shown["log_head"] == receipt["log_head"]
+    box.crm("tenant", "show", "unknown", code=1)
     roster = yaml.safe_load((box.config / "keys.yaml").read_text())["tenants"]
     assert roster.keys() == {"before", "meanwhile", "northwind"}
     assert roster["meanwhile"]["keys"][0]["version"] == 1
@@ -170,5 +170,5 @@ def test_serve_prints_one_line_with_its_address(boxes: Boxes) -> None:
     """Once it accepts requests; everything else goes to its log, a JSON object a line."""
     box = boxes()
     assert len(box.said().splitlines()) == 1
-    box.push("branding", BRANDING, path="/i/eu1/t/nobody/api/v1/sync/branding")
+    box.push("branding", BRANDING, path="/i/eu1/t/unknown/api/v1/sync/branding")
     assert [json.loads(line) for line in box.log_text().splitlines()]

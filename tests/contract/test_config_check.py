@@ -1,4 +1,4 @@
-"""What people write into keys.yaml by mistake, each told with its place and how to mend it, all at once."""
+"""Common mistakes in keys.yaml are reported together, each with its place and fix."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def box(tmp_path: Path) -> Box:
     return Box(tmp_path / "instance")
 
 
-def told(box: Box, roster: str) -> list[tuple[int, int, str]]:
+def problems(box: Box, roster: str) -> list[tuple[int, int, str]]:
     """What crm config check says of a roster: line, column, sentence."""
     (box.config / "keys.yaml").write_text(roster)
     output = box.crm("config", "check", code=1)
@@ -74,8 +74,8 @@ def told(box: Box, roster: str) -> list[tuple[int, int, str]]:
 
 
 def test_ten_mistakes_at_once_are_all_named_with_line_and_column(box: Box) -> None:
-    """Each in a sentence that says how to mend it, and not one more than there are."""
-    lines = told(box, TEN)
+    """Each is one line that says how to fix it, and there are no others."""
+    lines = problems(box, TEN)
     by_place = {(line, column): sentence for line, column, sentence in lines}
     missing = {what: place for what, place in PLACES.items() if place[:2] not in by_place}
     assert not missing, lines
@@ -99,9 +99,9 @@ def test_ten_mistakes_at_once_are_all_named_with_line_and_column(box: Box) -> No
         ("tenant: {}\n", 1, 1, "did you mean `tenants`?"),
     ],
 )
-def test_a_mistake_is_told_where_it_stands(box: Box, roster: str, line: int, column: int, word: str) -> None:
+def test_a_mistake_is_reported_with_its_place(box: Box, roster: str, line: int, column: int, word: str) -> None:
     """With a hint that names what is meant."""
-    lines = told(box, roster)
+    lines = problems(box, roster)
     assert (line, column) in {place[:2] for place in lines}, lines
     assert word in " ".join(sentence for _, _, sentence in lines), lines
 

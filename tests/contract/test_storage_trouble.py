@@ -91,7 +91,7 @@ def test_no_command_takes_what_is_left_in_quarantine_for_the_whole(boxes: Boxes)
         assert missing in box.crm(*words)
     assert "read-only: journal-" in box.crm("tenant", "show", "northwind")
     listed = box.crm("keys", "list")
-    assert "northwind: last use is not known" in listed
+    assert "northwind: last use is unknown" in listed
     uses = {line.split()[0]: "used" in line for line in listed.splitlines() if "sha256:" in line}
     assert uses == {"northwind": False, "contoso": True}
     assert "holds" in box.crm("log", "verify", "--tenant", "contoso")

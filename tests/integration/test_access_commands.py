@@ -31,7 +31,7 @@ def crm(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def told(done: subprocess.CompletedProcess[str]) -> Any:
+def answer(done: subprocess.CompletedProcess[str]) -> Any:
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -39,15 +39,15 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
 def test_a_token_is_printed_once_listed_without_its_text_and_revoked(crm: Run) -> None:
     """The JSON form has the members of the contract; a list never holds the text; revoking shows in the list."""
     options = ("--tenant", "northwind", "--json")
-    made = told(crm("token", "create", *options, "--scope", "sync:health", "--name", "ERP", "--expires", "90d"))
+    made = answer(crm("token", "create", *options, "--scope", "sync:health", "--name", "ERP", "--expires", "90d"))
     assert made.keys() == {"token", "id", "scopes", "expires_at"}
     plain = crm("token", "create", "--tenant", "northwind", "--scope", "sync:read")
     assert plain.stdout.startswith("crm_")
     assert len(plain.stdout.split()) == 1
     listed = crm("token", "list", *options)
     assert made["token"] not in listed.stdout
-    assert told(crm("token", "revoke", made["id"], *options))["revoked_at"]
-    assert [one["state"] for one in told(crm("token", "list", *options))] == ["revoked", "active"]
+    assert answer(crm("token", "revoke", made["id"], *options))["revoked_at"]
+    assert [one["state"] for one in answer(crm("token", "list", *options))] == ["revoked", "active"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_token_is_printed_once_listed_without_its_text_and_revoked(crm: Run) -
         (("token", "create", "--tenant", "northwind", "--scope", "snc:read"), 1, "did you mean `sync:read`?"),
         (("token", "create", "--tenant", "northwind"), 2, "--scope"),
         (("token", "create", "--tenant", "northwind", "--scope", "sync:read", "--expires", "soon"), 2, "such as 90d"),
-        (("token", "create", "--tenant", "nobody", "--scope", "sync:read"), 1, "unknown_tenant"),
+        (("token", "create", "--tenant", "unknown", "--scope", "sync:read"), 1, "unknown_tenant"),
         (("token", "revoke", "--tenant", "northwind", "nothing"), 1, "crm token list"),
         (("user", "create", "--tenant", "northwind", "--email", "a@x.de", "--role", "agent"), 2, "--password-stdin"),
         (("user", "assign", "--tenant", "northwind", "root@example.com"), 2, "--everything"),
@@ -72,17 +72,17 @@ def test_what_is_refused_says_why(crm: Run, words: tuple[str, ...], status: int,
 
 
 def test_users_are_made_narrowed_shut_out_and_let_in(crm: Run) -> None:
-    """Each command answers with the user as the API tells it; the password is taken from standard input."""
+    """Each command answers with the user as in the API; the password comes from standard input."""
     options = ("--tenant", "northwind", "--json")
     new = ("--email", "ada@example.com", "--role", "agent", "--name", "Ada", "--password-stdin")
-    made = told(crm("user", "create", *new, *options, stdin=PASSWORD + "\n"))
+    made = answer(crm("user", "create", *new, *options, stdin=PASSWORD + "\n"))
     assert made.keys() == {"id", "email", "name", "role", "assignment", "disabled", "revision"}
-    narrowed = told(crm("user", "assign", "ada@example.com", "deals.*", "*.view", "--role", "manager", *options))
+    narrowed = answer(crm("user", "assign", "ada@example.com", "deals.*", "*.view", "--role", "manager", *options))
     assert (narrowed["role"], narrowed["assignment"]) == ("manager", ["deals.*", "*.view"])
-    assert told(crm("user", "assign", "ada@example.com", "--everything", *options))["assignment"] is None
-    assert told(crm("user", "disable", "ada@example.com", *options))["disabled"]
-    assert not told(crm("user", "disable", "ada@example.com", "--undo", *options))["disabled"]
-    assert told(crm("user", "passwd", "Ada@example.com", "--password-stdin", *options, stdin="another one\n"))
-    assert [one["email"] for one in told(crm("user", "list", *options))] == ["ada@example.com", "root@example.com"]
+    assert answer(crm("user", "assign", "ada@example.com", "--everything", *options))["assignment"] is None
+    assert answer(crm("user", "disable", "ada@example.com", *options))["disabled"]
+    assert not answer(crm("user", "disable", "ada@example.com", "--undo", *options))["disabled"]
+    assert answer(crm("user", "passwd", "Ada@example.com", "--password-stdin", *options, stdin="another one\n"))
+    assert [one["email"] for one in answer(crm("user", "list", *options))] == ["ada@example.com", "root@example.com"]
     short = crm("user", "passwd", "ada@example.com", "--password-stdin", "--tenant", "northwind", stdin="short\n")
     assert "8 to 256 characters" in short.stderr

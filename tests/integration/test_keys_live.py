@@ -61,8 +61,8 @@ def test_the_versions_of_a_retired_key_go_on_counting(box: Box, how: str) -> Non
         box.roster["northwind"]["keys"].append(roster_key(not_after="2026-01-01T00:00:00Z"))
     box.write_roster()
     edited(box, k3="active")
-    told = problem(box.push("branding", {"title": "B"}, envelope={"version": 7}, key_version=3), 409, "stale_version")
-    assert told["current"] == {"branding": 40}
+    answer = problem(box.push("branding", {"title": "B"}, envelope={"version": 7}, key_version=3), 409, "stale_version")
+    assert answer["current"] == {"branding": 40}
     box.applied("branding", {"title": "B"}, envelope={"version": 41}, key_version=3)
 
 
@@ -93,9 +93,9 @@ def test_the_use_of_each_key_is_listed(box: Box) -> None:
     assert (old["key_version"], old["uses"]) == (2, 2)
     health = {key["key_version"]: key for key in box.health()["accepted_keys"]}
     assert old["last_used_at"] == health[2]["last_used_at"]
-    told = box.crm("keys", "list")
-    assert "not used yet" in told
-    assert f"used 2 times, last {old['last_used_at']}" in told
+    answer = box.crm("keys", "list")
+    assert "not used yet" in answer
+    assert f"used 2 times, last {old['last_used_at']}" in answer
 
 
 def test_a_bad_push_is_undone_in_one_call(box: Box) -> None:
@@ -124,7 +124,7 @@ def test_a_bad_push_is_undone_in_one_call(box: Box) -> None:
 
 def test_history_says_what_it_cannot_do(box: Box) -> None:
     """Nothing pushed, no such section, no such revision, no such tenant: exit 1 with a sentence, or an empty list."""
-    assert "Nothing was applied to smtp" in box.crm("history", "smtp", "--tenant", "northwind")
+    assert "No push has changed smtp" in box.crm("history", "smtp", "--tenant", "northwind")
     assert "There is no section 'colour'" in box.crm("history", "colour", "--tenant", "northwind", code=1)
     assert "has no revision 9" in box.crm("restore", "branding", "9", "--tenant", "northwind", code=1)
     assert "unknown_tenant" in box.crm("history", "smtp", "--tenant", "acme", code=1)
@@ -135,5 +135,5 @@ def test_a_first_key_is_numbered_above_those_that_the_log_knows(box: Box) -> Non
     box.applied("branding", BRANDING)
     box.roster.clear()
     box.write_roster()
-    told = box.crm("keys", "rotate", "northwind")
-    assert "northwind: added key version 3 to " in told
+    answer = box.crm("keys", "rotate", "northwind")
+    assert "northwind: added key version 3 to " in answer

@@ -104,29 +104,29 @@ def test_the_command_pushes_previews_and_shows_what_changes(crm: Box, tmp_path: 
     assert '- /branding/colors/primary: "#0b5fff"' in merged
     assert '+ /branding/colors/accent: "#ff8800"' in merged
     again = crm.crm("push", "branding", file, "--version", "1")
-    assert "branding version 1 was applied already (request " in again
+    assert "branding version 1 has already been applied (request " in again
 
 
 @pytest.mark.parametrize("scheme", ["crm-sync-v1", "standard-webhooks", "rfc9421"])
 def test_the_command_signs_in_every_scheme(crm: Box, tmp_path: Path, scheme: str) -> None:
     """--scheme picks a plugin's signer; --json is the server's answer."""
     file = write(tmp_path, "smtp.json", json.dumps(SMTP))
-    told = json.loads(
+    answer = json.loads(
         crm.crm("push", "combined", "-", "--scheme", scheme, "--json", stdin=f'{{"smtp": {json.dumps(SMTP)}}}')
     )
-    assert told["status"] == "applied"
-    assert crm.entry(told["request_id"])["scheme"] == scheme
+    assert answer["status"] == "applied"
+    assert crm.entry(answer["request_id"])["scheme"] == scheme
     assert SMTP["password"] not in crm.crm("push", "smtp", file, "--scheme", scheme)
 
 
-def test_a_refusal_is_told_with_exit_code_1(crm: Box, tmp_path: Path) -> None:
+def test_a_refusal_exits_1_and_is_explained(crm: Box, tmp_path: Path) -> None:
     """Code, every finding and the request id; --json prints the problem."""
     bad = write(tmp_path, "bad.yaml", "title: 3\nlogo_url: http://x\n")
-    told = crm.crm("push", "branding", bad, code=1)
-    assert "refused: 422 invalid_payload" in told
-    assert "/data/title: " in told
-    assert "/data/logo_url: " in told
-    assert "request id: " in told
+    refusal = crm.crm("push", "branding", bad, code=1)
+    assert "refused: 422 invalid_payload" in refusal
+    assert "/data/title: " in refusal
+    assert "/data/logo_url: " in refusal
+    assert "request id: " in refusal
     problem = json.loads(crm.crm("push", "branding", bad, "--json", code=1))
     assert problem["code"] == "invalid_payload"
     wrong = crm.crm(
@@ -162,8 +162,8 @@ def test_a_push_whose_answers_get_lost_is_applied_once(box: Box, target: Target)
     assert box.health()["log_head"]["seq"] == before + 1
 
 
-def test_a_preview_whose_answer_gets_lost_still_tells_its_changes(box: Box, target: Target) -> None:
-    """It is asked anew, since it changes nothing."""
+def test_a_preview_whose_answer_is_lost_still_shows_its_changes(box: Box, target: Target) -> None:
+    """It is sent again, since it changes nothing."""
     line = Lossy(box.port, losses=1)
     with Client(Target(line.origin, "eu1", TENANT), SIGNER, retries=QUICK) as client:
         outcome = client.preview("workspace", {"currency": "EUR", "locale": "fr-FR"}, version=900)
@@ -173,7 +173,7 @@ def test_a_preview_whose_answer_gets_lost_still_tells_its_changes(box: Box, targ
 
 
 async def test_the_async_client_does_the_same(target: Target) -> None:
-    """Health tells the next version, a push takes it, and a stale one is refused with what is current."""
+    """Health has the next version, a push uses it, and a stale one is refused with what is current."""
     async with AsyncClient(target, SIGNER) as client:
         health = await client.health()
         assert health.expected_key == f"{TENANT}:2"
@@ -186,7 +186,7 @@ async def test_the_async_client_does_the_same(target: Target) -> None:
     assert caught.value.document["current"] == {"workspace": outcome.version}
 
 
-def test_a_server_that_is_gone_is_told_in_words() -> None:
+def test_a_server_that_does_not_answer_is_an_error() -> None:
     """After its attempts the client says what it tried."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

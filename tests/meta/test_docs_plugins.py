@@ -87,7 +87,7 @@ def test_the_lone_files_work_in_a_running_server(tmp_path: Path, lone: Path) -> 
     assert "This instance calls through acme only." in told
     assert "/data/title: Give the workspace a title. (house_rule)" in told
     assert "Deals are not part of a trial; leave them out. (module_blocked)" in told
-    assert "Nothing speaks against this request." in told
+    assert "No check fails." in told
     assert "not-a-real-key" not in (tmp_path / "serve.err").read_text()
 
 

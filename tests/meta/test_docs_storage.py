@@ -19,7 +19,7 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     """Every command of the page works as written, and its function reads a fold."""
     output = run_page(NAME, tmp_path, free_port())
     assert "northwind  folded" in output
-    assert "westwind: all is well" in output
+    assert "westwind: no problems found" in output
     (python,) = blocks(NAME, "python")
     known: dict[str, object] = {}
     exec(python.text, known)

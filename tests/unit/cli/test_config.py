@@ -13,15 +13,15 @@ from crm_core.settings.installation import install
 Crm = Callable[..., Any]
 
 
-def test_a_disabled_plugin_that_there_is_not_is_told_by_check_and_start(config: Path, crm: Crm) -> None:
+def test_check_and_start_refuse_an_unknown_disabled_plugin(config: Path, crm: Crm) -> None:
     """A slip under plugins.disabled would leave the plugin running that it was meant to stop."""
     instance = config / "instance.yaml"
     instance.write_text("instance: eu1\nsecret_key: env:CRM_SECRET_KEY\nplugins: {disabled: [crm_deal]}\n")
-    told = "instance.yaml:3:22: there is no plugin `crm_deal`; did you mean `crm_deals`?"
+    problem = "instance.yaml:3:22: there is no plugin `crm_deal`; did you mean `crm_deals`?"
     checked = crm("config", "check")
-    assert (checked.code, checked.err.splitlines()) == (1, [told])
+    assert (checked.code, checked.err.splitlines()) == (1, [problem])
     with pytest.raises(SetupError) as caught:
         install(config, os.environ)
-    assert caught.value.problems == (told,)
+    assert caught.value.problems == (problem,)
     instance.write_text(instance.read_text().replace("crm_deal", "crm_deals"))
     assert install(config, os.environ).settings.plugins.disabled == {"crm_deals"}

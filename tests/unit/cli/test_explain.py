@@ -26,19 +26,19 @@ def test_a_refused_request_is_explained(crm: Crm) -> None:
 
 
 def test_a_right_request_is_exit_code_0(crm: Crm) -> None:
-    """Nothing that speaks against it is said in words; standard input is read too."""
+    """The output says that no check fails; standard input is read too."""
     made = crm("explain", "-", *AT, stdin=(CAPTURES / "good.http").read_bytes())
     assert (made.code, made.err) == (0, "")
-    assert made.out.endswith("Nothing speaks against this request.\n")
+    assert made.out.endswith("No check fails.\n")
 
 
 def test_json_holds_all_of_it(crm: Crm) -> None:
     """Programs get checks and causes with their codes."""
-    told = json.loads(crm("explain", str(CAPTURES / "body-php.http"), "--at", "1790000000", "--json").out)
-    assert told["refused"] is True
-    assert [check["code"] for check in told["checks"] if check["verdict"] == "failed"] == ["signature_invalid"]
-    assert [cause["code"] for cause in told["causes"]] == ["body_reserialised"]
-    assert told["signed_text"].endswith(told["body_sha256"])
+    document = json.loads(crm("explain", str(CAPTURES / "body-php.http"), "--at", "1790000000", "--json").out)
+    assert document["refused"] is True
+    assert [check["code"] for check in document["checks"] if check["verdict"] == "failed"] == ["signature_invalid"]
+    assert [cause["code"] for cause in document["causes"]] == ["body_reserialised"]
+    assert document["signed_text"].endswith(document["body_sha256"])
 
 
 def test_headers_with_a_body_file(crm: Crm) -> None:
@@ -51,17 +51,17 @@ def test_headers_with_a_body_file(crm: Crm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("/absent",), 1, "/absent cannot be read"),
         (("-",), 1, "no request line"),
         ((str(CAPTURES / "good.http"), "--at", "yesterday"), 2, "Unix seconds"),
-        ((str(CAPTURES / "good.http"), "--source", "somewhere"), 2, "write an address"),
+        ((str(CAPTURES / "good.http"), "--source", "somewhere"), 2, "enter an address"),
         ((str(CAPTURES / "headers.txt"), "--url", "https://crm.example/login"), 1, "not a receiver's path"),
     ],
 )
-def test_what_cannot_be_explained_is_told(crm: Crm, words: tuple[str, ...], code: int, told: str) -> None:
+def test_unreadable_input_is_refused(crm: Crm, words: tuple[str, ...], code: int, message: str) -> None:
     """Wrong usage is exit 2, a capture that holds no push exit 1."""
     made = crm("explain", *words, stdin=b"hello: you\n\n")
     assert made.code == code
-    assert told in made.err
+    assert message in made.err

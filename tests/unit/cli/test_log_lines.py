@@ -41,8 +41,8 @@ def shown(**members: Any) -> str:
 )
 def test_a_line_ends_with_what_came_of_the_attempt(members: dict[str, Any], end: str) -> None:
     """Applied, previewed, repeated, refused and counted attempts each say so in words, never `None`."""
-    told = shown(**members)
-    assert told.startswith("2026-11-24T02:00:00Z")
-    assert told.endswith(end)
-    assert "branding v7" in told
-    assert "None" not in told
+    text = shown(**members)
+    assert text.startswith("2026-11-24T02:00:00Z")
+    assert text.endswith(end)
+    assert "branding v7" in text
+    assert "None" not in text

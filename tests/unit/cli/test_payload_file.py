@@ -25,7 +25,7 @@ from crm_core.errors import SetupError
     ],
 )  # fmt: skip
 def test_what_is_written_is_what_is_sent(tmp_path: Path, name: str, text: str, data: dict[str, Any]) -> None:
-    """YAML and JSON, in block and flow form, give the values that a reader sees, whatever the file is called."""
+    """YAML and JSON, in block and flow form, give the values that a reader sees, regardless of the file's name."""
     (tmp_path / name).write_text(text)
     assert read_data(str(tmp_path / name)) == data
 
@@ -42,7 +42,7 @@ def test_what_is_written_is_what_is_sent(tmp_path: Path, name: str, text: str, d
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(tmp_path: Path, name: str, text: str) -> None:
-    """Members that stand twice, values that JSON has not, and data that is no object are told with the file's name."""
+    """Duplicate members, values that JSON lacks, and data that is no object are refused with the file's name."""
     (tmp_path / name).write_text(text)
     with pytest.raises(SetupError, match=name):
         read_data(str(tmp_path / name))

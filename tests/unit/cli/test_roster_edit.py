@@ -67,7 +67,7 @@ def test_a_tenant_is_added_below_the_last_and_nothing_else_moves(roster: Path) -
 
 
 def test_a_tenant_with_an_entry_is_left_alone(roster: Path) -> None:
-    """Where the tenant has an entry the answer is False and the file is not even written anew."""
+    """If the tenant has an entry, the result is False and the file is not written."""
     before = roster.stat()
     assert add_tenant(roster, "contoso", version=7, secret=SECRETS[9]) is False
     assert roster.read_text() == FULL
@@ -156,7 +156,7 @@ def test_what_is_not_there_cannot_be_edited(roster: Path) -> None:
 
 @pytest.mark.parametrize("text", ["tenants: [", "tenants: {}\ntenants: {}\n", "a: &x 1\nb: *x\n", "tenants: \x07"])
 def test_a_roster_that_does_not_read_is_not_edited(tmp_path: Path, text: str) -> None:
-    """What is wrong is told with its line, and the broken file stays as it is."""
+    """The error names the line, and the invalid file stays as it is."""
     path = tmp_path / "keys.yaml"
     path.write_text(text)
     with pytest.raises(SetupError, match=r"keys\.yaml:\d+:\d+: "):
@@ -226,7 +226,7 @@ def test_edits_at_the_same_time_all_happen(roster: Path) -> None:
 
 
 def test_several_edits_are_one_change(roster: Path) -> None:
-    """What one change does is in force together; a change of None writes nothing."""
+    """The edits of one change take effect together; a change of None writes nothing."""
     edit_roster(
         roster,
         lambda text: with_member(

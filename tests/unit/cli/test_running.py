@@ -7,10 +7,10 @@ from crm_core.errors import CrmError, Finding, InvalidRecord, SetupError, Storag
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "text"),
     [
         (SetupError(["keys.yaml:1:1: wrong", "keys.yaml:2:1: wrong"]), "keys.yaml:1:1: wrong\nkeys.yaml:2:1: wrong\n"),
-        (UnknownTenant(), "There is no such tenant here; crm tenant list shows those there are. (unknown_tenant)\n"),
+        (UnknownTenant(), "Unknown tenant; crm tenant list shows the tenants. (unknown_tenant)\n"),
         (StorageFull("The disk is full."), "The disk is full. (storage_full)\n"),
         (
             InvalidRecord("It does not fit.", errors=[Finding("/email", "invalid_value", "No address.")]),
@@ -18,17 +18,17 @@ from crm_core.errors import CrmError, Finding, InvalidRecord, SetupError, Storag
         ),
     ],
 )
-def test_an_error_of_ours_ends_a_command_with_its_words(
-    error: CrmError | SetupError, told: str, capsys: pytest.CaptureFixture[str]
+def test_our_errors_end_a_command_with_their_text(
+    error: CrmError | SetupError, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Told on standard error, every problem on a line of its own, with exit code 1 and no trace."""
+    """Each problem is a line on standard error, with exit code 1 and no trace."""
     with pytest.raises(SystemExit) as ended, Boundary():
         raise error
     assert ended.value.code == 1
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == text
 
 
 def test_an_error_that_is_not_ours_is_not_hidden() -> None:
-    """A fault of the program itself shows as one."""
+    """A bug in the program itself is raised."""
     with pytest.raises(ZeroDivisionError), Boundary():
         1 / 0  # noqa: B018 -- the fault

@@ -45,8 +45,8 @@ def test_signed_health_needs_no_file(config: Path, crm: Crm) -> None:
     vector = case("crm-sync-v1", 1)
     made = crm("sign", "health", *STAMP, "--nonce", vector["nonce"])
     assert headers_of(made.out) == {name.lower(): value for name, value in vector["headers"].items()}
-    told = json.loads(crm("sign", "health", *STAMP, "--nonce", vector["nonce"], "--json").out)
-    assert (told["method"], told["url"]) == ("GET", "http://127.0.0.1:8000/i/eu1/t/northwind/api/v1/sync/health")
+    request = json.loads(crm("sign", "health", *STAMP, "--nonce", vector["nonce"], "--json").out)
+    assert (request["method"], request["url"]) == ("GET", "http://127.0.0.1:8000/i/eu1/t/northwind/api/v1/sync/health")
 
 
 def test_data_is_put_into_an_envelope_and_printed_below_the_headers(config: Path, crm: Crm, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_data_is_put_into_an_envelope_and_printed_below_the_headers(config: Path
 
 
 def test_the_curl_command_survives_a_shell(config: Path, crm: Crm, tmp_path: Path) -> None:
-    """Quotes and other letters of the body arrive as they are; a whole body is read from its file."""
+    """Quotes and other characters of the body arrive as they are; a whole body is read from its file."""
     data = {"title": 'It\'s "$HOME" ☃ `x`'}
     words = shlex.split(crm("sign", "branding", "-", "--version", "7", "--curl", stdin=json.dumps(data).encode()).out)
     assert words[:3] == ["curl", "-sS", "http://127.0.0.1:8000/i/eu1/t/northwind/api/v1/sync/branding"]
@@ -93,19 +93,19 @@ def test_the_instances_own_secrets_are_not_needed(config: Path, crm: Crm, monkey
     assert crm("sign", "health").code == 0
 
 
-def test_the_roster_tells_the_version_of_a_secret(config: Path, crm: Crm) -> None:
+def test_the_version_of_a_secret_comes_from_the_roster(config: Path, crm: Crm) -> None:
     """A secret that the roster holds brings its version along."""
     made = crm("sign", "health", "--secret", "hex:" + bytes(range(1, 33)).hex())
     assert headers_of(made.out)["sync-key-version"] == "2"
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
-        (("branding",), 2, "name the FILE"),
-        (("branding", "-"), 2, "--version is needed"),
+        (("branding",), 2, "add the FILE"),
+        (("branding", "-"), 2, "add --version"),
         (("Branding", "-", "--version", "1"), 2, "not a payload type's name"),
-        (("health", "--scheme", "ed25519"), 2, "there is no signature scheme ed25519"),
+        (("health", "--scheme", "ed25519"), 2, "unknown signature scheme ed25519"),
         (("health", "--nonce", "has.dot", "--scheme", "standard-webhooks"), 2, "without space and dot"),
         (("health", "--url", "ftp://x"), 2, "not a receiver's URL"),
         (("health", "--tenant", "acme"), 1, "keys.yaml has no entry for acme"),
@@ -114,13 +114,13 @@ def test_the_roster_tells_the_version_of_a_secret(config: Path, crm: Crm) -> Non
         (("branding", "/absent.json", "--version", "1"), 1, "/absent.json cannot be read"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_right_exit_code(
-    config: Path, crm: Crm, words: tuple[str, ...], code: int, told: str
+def test_errors_have_the_right_exit_code(
+    config: Path, crm: Crm, words: tuple[str, ...], code: int, message: str
 ) -> None:
-    """Wrong usage is exit 2, what cannot be done exit 1; both say how to mend it, and no secret is repeated."""
+    """Wrong usage is exit 2, what cannot be done exit 1; both say how to fix it, and no secret is repeated."""
     made = crm("sign", *words, stdin=b"{}")
     assert made.code == code
-    assert told in made.err.replace("\n", " ")
+    assert message in made.err.replace("\n", " ")
     assert "plain-text-secret" not in made.err
 
 
@@ -135,7 +135,7 @@ def test_what_is_wrong_is_told_with_the_right_exit_code(
     ],
 )
 def test_yaml_has_the_types_of_json(crm: Crm, tmp_path: Path, *, name: str, text: str, value: Any) -> None:
-    """What JSON would not write as a number, true, false or null is text; a file's name or first letter tells JSON."""
+    """What JSON would not write as a number, true, false or null is text; a file's name or start marks it as JSON."""
     file = tmp_path / name
     file.write_text(text)
     body = json.loads(crm("sign", "branding", str(file), "--version", "1").out.partition("\n\n")[2])
@@ -147,7 +147,7 @@ def test_yaml_has_the_types_of_json(crm: Crm, tmp_path: Path, *, name: str, text
 
 @pytest.mark.usefixtures("config")
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("a.yaml", "a: 1\na: 2", "a.yaml:2:1"),
         ("a.json", '{"a": 1, "a": 2}', "appears twice"),
@@ -156,15 +156,15 @@ def test_yaml_has_the_types_of_json(crm: Crm, tmp_path: Path, *, name: str, text
         ("a.yaml", "a: .nan", None),
     ],
 )
-def test_a_payload_file_that_cannot_be_is_told_with_its_place(
-    crm: Crm, tmp_path: Path, *, name: str, text: str, told: str | None
+def test_an_invalid_payload_file_is_refused_with_its_place(
+    crm: Crm, tmp_path: Path, *, name: str, text: str, message: str | None
 ) -> None:
     """Duplicates and broken files are refused before anything is signed."""
     file = tmp_path / name
     file.write_text(text)
     made = crm("sign", "branding", str(file), "--version", "1")
-    assert made.code == (0 if told is None else 1)
-    assert (told or "") in made.err
+    assert made.code == (0 if message is None else 1)
+    assert (message or "") in made.err
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_payload_file_that_cannot_be_is_told_with_its_place(
     ],
 )
 def test_the_address_is_where_the_instance_listens(config: Path, crm: Crm, listen: str, url: str) -> None:
-    """Without --url instance.yaml tells it; an instance that listens everywhere is reached at this machine."""
+    """Without --url it comes from instance.yaml; an instance that listens everywhere is reached at this machine."""
     (config / "instance.yaml").write_text(f"instance: eu1\nlisten: {listen}\nsecret_key: env:CRM_SECRET_KEY\n")
     made = crm("sign", "health", "--json")
     assert json.loads(made.out)["url"] == f"{url}/i/eu1/t/northwind/api/v1/sync/health"
@@ -187,21 +187,21 @@ def test_the_address_is_where_the_instance_listens(config: Path, crm: Crm, liste
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "code", "told"),
+    ("file", "text", "code", "message"),
     [
-        ("instance.yaml", "instance: eu1\nlisten: 127.0.0.1:0\nsecret_key: env:K\n", 2, "name the address with --url"),
-        ("keys.yaml", "tenants: {a: {}, b: {}}\n", 2, "name a tenant with --tenant; keys.yaml has a, b"),
-        ("keys.yaml", "tenants: {a: {}}\n", 1, "a has no active key in keys.yaml; crm keys list says why"),
+        ("instance.yaml", "instance: eu1\nlisten: 127.0.0.1:0\nsecret_key: env:K\n", 2, "add the address with --url"),
+        ("keys.yaml", "tenants: {a: {}, b: {}}\n", 2, "add --tenant; keys.yaml has a, b"),
+        ("keys.yaml", "tenants: {a: {}}\n", 1, "a has no active key in keys.yaml; crm keys list shows why"),
         ("keys.yaml", "tenants: [\n", 1, "keys.yaml:2:1: "),
     ],
 )
-def test_what_the_config_folder_cannot_tell_is_asked_for(  # noqa: PLR0917 -- one row of the table
-    config: Path, crm: Crm, file: str, text: str, code: int, told: str
+def test_values_missing_in_the_config_folder_are_requested(  # noqa: PLR0917 -- one row of the table
+    config: Path, crm: Crm, file: str, text: str, code: int, message: str
 ) -> None:
     """A free port, several tenants, no key: each names the option, or the command, that helps."""
     (config / file).write_text(text)
     made = crm("sign", "health")
-    assert (made.code, told in " ".join(made.err.split())) == (code, True), made.err
+    assert (made.code, message in " ".join(made.err.split())) == (code, True), made.err
 
 
 def test_a_tenant_that_takes_other_schemes_only_is_signed_for_in_one_of_them(config: Path, crm: Crm) -> None:
@@ -248,6 +248,6 @@ def test_a_key_that_may_not_sign_so_is_refused(config: Path, crm: Crm) -> None:
     (config / "keys.yaml").write_text(NARROWED)
     made = crm("sign", "health", "--key-version", "2", "--scheme", "crm-sync-v1")
     assert made.code == 1
-    assert "no key (version 2) may sign with the scheme crm-sync-v1; schemes of these keys: standard-webhooks" in (
+    assert "no key (version 2) can sign with the scheme crm-sync-v1; schemes of these keys: standard-webhooks" in (
         " ".join(made.err.split())
     )

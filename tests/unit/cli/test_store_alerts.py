@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from crm_core.cli.store_alerts import tell_troubles
+from crm_core.cli.store_alerts import log_store_alerts
 from crm_core.errors import StorageUnavailable
 from crm_core.plugin.query import StoreState
 from crm_tinydb.storage import TinyDBBackend
@@ -15,7 +15,7 @@ ILL, WORSE = StoreState("read_only", "The disk is full."), StoreState("quarantin
 
 
 class Acted(TinyDBBackend):
-    """A backend that tells one thing after the other, and then sets ``stop``."""
+    """A backend that reports one state after the other, and then sets ``stop``."""
 
     def __init__(self, stop: asyncio.Event, *acts: Mapping[str, StoreState] | Exception) -> None:
         super().__init__()
@@ -31,11 +31,11 @@ class Acted(TinyDBBackend):
 
 
 async def test_a_line_for_each_change_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
-    """Trouble, another trouble and recovery are told once each; a backend that cannot answer changes nothing."""
+    """Each change of a store's state is logged once; a backend that cannot answer changes nothing."""
     stop = asyncio.Event()
     acts = ({"north": ILL}, {"north": ILL}, StorageUnavailable("away"), ValueError("a fault"), {"north": WORSE}, {}, {})
     with caplog.at_level(logging.INFO, "crm.serve"):
-        await tell_troubles(Acted(stop, *acts), stop, 0.001)
+        await log_store_alerts(Acted(stop, *acts), stop, 0.001)
     assert [(record.levelname, record.getMessage(), vars(record)["members"]) for record in caplog.records] == [
         ("ERROR", "tenant_troubled", {"tenant": "north", "mode": ILL.mode, "reason": ILL.reason}),
         ("ERROR", "plugin_failed", {"error": "ValueError", "at": "troubled"}),

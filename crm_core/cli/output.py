@@ -1,0 +1,54 @@
+"""Standard output whose errors differ in type from those of other files, such as the store's."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from typing import Any, Final
+
+import click
+
+_READER_GONE: Final = errno.EPIPE
+
+
+class OutputFailed(OSError):
+    """Standard output cannot be written."""
+
+
+class _StandardOutput(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OutputFailed(error.errno, error.strerror) from None
+
+
+def watch_output() -> None:
+    """Make writes to standard output raise OutputFailed. Exits 1 if the caller closed it."""
+    stream = sys.stdout
+    if stream is None:
+        click.echo("standard output is closed; redirect it to a file or to /dev/null", err=True)
+        raise SystemExit(1)
+    replaced = stream is not sys.__stdout__  # by a test
+    if not replaced:
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_StandardOutput(stream.fileno(), "w", closefd=False)),
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.isatty(),
+        )
+
+
+def flush_output() -> None:
+    """Write what is buffered. Raises OutputFailed."""
+    sys.stdout.flush()
+
+
+def exit_without_output(error: OutputFailed) -> None:
+    """Say that the output is incomplete and exit 1; without a word if its reader, such as ``head``, closed the pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes again at its end
+    if error.errno != _READER_GONE:
+        click.echo(f"standard output cannot be written ({error.strerror}); the output is incomplete", err=True)
+    raise SystemExit(1)
