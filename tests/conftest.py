@@ -72,7 +72,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say loudly what was not tested, and the one line that mends it."""
+    """Say loudly what was not tested, and the one line that fixes it."""
     for name, count in config.stash[_missing].items():
         terminalreporter.write_line(
             f"NOT TESTED: {count} tests need {name}. To mend: apt-get install -y {PACKAGES[name]}", red=True, bold=True

@@ -90,7 +90,7 @@ def blocks(name: str, *languages: str) -> list[Block]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens at."""
+    """A port of the loopback that no one listens at."""
     with socket.socket() as opened:
         opened.bind(("127.0.0.1", 0))
         port: int = opened.getsockname()[1]

@@ -58,7 +58,7 @@ class Instance:
         return httpx.AsyncClient(base_url=self.base(tenant), headers=headers, timeout=30)
 
     async def token(self, *scopes: str, tenant: str = "northwind") -> str:
-        """A token with these scopes; all scopes of records unless told."""
+        """A token with these scopes; all scopes of records unless others are given."""
         return (await self.services.tokens.create(tenant, scopes=scopes or SCOPES, by=None))[0]
 
     async def user(self, role: str, tenant: str = "northwind", assignment: Iterable[str] | None = None) -> str:
@@ -101,8 +101,8 @@ class Instance:
             headers = self.signed(payload_type, body, tenant)
             answer = await client.post(f"sync/{payload_type}", content=body, headers=headers)
         assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        reported: dict[str, Any] = answer.json()
+        return reported
 
 
 @asynccontextmanager
@@ -165,8 +165,8 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The problem that an answer must be."""
     assert answer.status_code == status, f"{answer.status_code} {answer.text[:500]} (expected {status} {code})"
     assert answer.headers["content-type"] == "application/problem+json"
-    told: dict[str, Any] = answer.json()
-    assert told["code"] == code, told
-    assert told["status"] == status
-    assert told["request_id"] == answer.headers["x-request-id"]
-    return told
+    reported: dict[str, Any] = answer.json()
+    assert reported["code"] == code, reported
+    assert reported["status"] == status
+    assert reported["request_id"] == answer.headers["x-request-id"]
+    return reported

@@ -52,7 +52,7 @@ def results(names: Sequence[str], module: str, home: Path | None, rounds: int | 
 
 
 def figure(number: float) -> str:
-    """Three or four digits that tell something."""
+    """Three or four digits that say something."""
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
@@ -91,11 +91,11 @@ def _processor() -> str:
 
 def commit() -> str:
     """The commit of the working copy, with ``+`` where it is edited; empty outside one."""
-    told = subprocess.run(
+    reported = subprocess.run(
         ["git", "describe", "--always", "--abbrev=12", "--dirty=+"],
         cwd=HERE, capture_output=True, check=False, text=True,
     )  # fmt: skip
-    return told.stdout.strip()
+    return reported.stdout.strip()
 
 
 def report(taken: Sequence[Result], seconds: float) -> dict[str, object]:

@@ -39,7 +39,7 @@ def microseconds(work: Callable[[], object]) -> float:
 
 
 def rights(*, anew: bool) -> Side:
-    """Microseconds for the keys of an agent with an assignment; ``anew``: one that the workspace has not met."""
+    """Microseconds for the keys of an agent with an assignment; ``again``: one that the workspace has not met."""
     catalog = load_catalog(Path("modules.yaml"), record_types=())
     roles = load_roles(Path("roles.yaml"), catalog=catalog)
     modules = derive_modules(catalog, Entitlements())

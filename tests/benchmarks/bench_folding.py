@@ -89,7 +89,7 @@ def fill(server: Server) -> list[str]:
 
 
 def reading(server: Server, paths: list[str], until: Callable[[], bool]) -> list[float]:
-    """Milliseconds of each GET of a reader that goes on until told."""
+    """Milliseconds of each GET of a reader that continues until it is stopped."""
     peer, took = server.connection(), []
     server.send(peer, "GET", paths[0])
     while not until():
@@ -101,7 +101,7 @@ def reading(server: Server, paths: list[str], until: Callable[[], bool]) -> list
 
 
 def p99(server: Server, paths: list[str], meanwhile: Callable[[], None]) -> float:
-    """The 99th percentile of the GETs of several readers while something goes on, in milliseconds."""
+    """The 99th percentile of the GETs of several readers while something continues, in milliseconds."""
     over: list[bool] = []
     with ThreadPoolExecutor(READERS) as pool:
         readers = [pool.submit(reading, server, paths, lambda: bool(over)) for _ in range(READERS)]

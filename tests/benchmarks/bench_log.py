@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.frame import Measurement, Side
-from benchmarks.measured import told
+from benchmarks.measured import reported
 from benchmarks.store import NOW, Bench, bench
 from crm_core.model.log import LogEntry
 from crm_core.plugin.storage import EntryQuery, Unit
@@ -72,5 +72,5 @@ def measurements(folder: Path) -> Iterator[Measurement]:
         )  # fmt: skip
     yield Measurement(
         name="log.memory", what=f"memory of {ENTRIES:,} entries, every page of them read", unit=" MiB",
-        a=lambda: told("log", str(home), "north")["bytes"] / MEBIBYTE, most=64, rounds=1, warm=0,
+        a=lambda: reported("log", str(home), "north")["bytes"] / MEBIBYTE, most=64, rounds=1, warm=0,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.frame import Measurement, Side
-from benchmarks.measured import told
+from benchmarks.measured import reported
 from benchmarks.store import NOW, Bench, bench, record
 from crm_core.plugin.storage import Unit
 
@@ -22,7 +22,7 @@ def opened_in(folder: Path, tenant: str) -> Side:
     """Seconds from nothing to the first answer, in a process that has done nothing else."""
 
     def side() -> float:
-        return float(told("open", str(folder), tenant)["seconds"])
+        return float(reported("open", str(folder), tenant)["seconds"])
 
     return side
 
@@ -62,13 +62,13 @@ def measurements(folder: Path) -> Iterator[Measurement]:
     size = len(record(0).body)
     yield Measurement(
         name="opening.memory", what=f"memory for each of {RECORDS:,} records of {size} B", unit=" B",
-        a=lambda: told("memory", str(home), "north")["bytes"] / RECORDS, most=3 * KILOBYTE, rounds=3, warm=0,
+        a=lambda: reported("memory", str(home), "north")["bytes"] / RECORDS, most=3 * KILOBYTE, rounds=3, warm=0,
     )  # fmt: skip
     touched: dict[str, float] = {}
 
     def grown(what: str) -> float:
         if not touched:
-            touched.update(told("tenants", str(folder / "many"), str(TENANTS)))
+            touched.update(reported("tenants", str(folder / "many"), str(TENANTS)))
         return touched[what]
 
     what = f"that {TENANTS:,} tenants touched in turn take more than {TENANTS // 4} do"

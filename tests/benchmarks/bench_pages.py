@@ -91,7 +91,7 @@ def measurements(folder: Path) -> Iterator[Measurement]:
 
 
 def listening(served: Product, cookie: str, versions: Iterator[int]) -> tuple[float, float]:
-    """Open the streams and push; megabytes that they took, and milliseconds until the last one has told the push."""
+    """Open the streams and push; megabytes that they took, and milliseconds until the last one has the push."""
     before = resident(served.pid)
     asked = raw("GET", f"{served.base(TENANT)}/events", {"Cookie": cookie, "Accept": "text/event-stream"})
     with ExitStack() as stack:

@@ -37,7 +37,7 @@ def sides(opened: Bench, work: Work, times: int) -> dict[str, Side]:
 
 
 def updating(opened: Bench) -> Work:
-    """Write a record anew."""
+    """Write a record again."""
     revisions = count(1)
 
     async def update(tenant: str, number: int) -> None:

@@ -49,8 +49,10 @@ def run(job: Job) -> Outcome:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"], input=pickle.dumps(job), capture_output=True, check=True
     )
-    told = json.loads(done.stdout)
-    return Outcome(told["rate"], told["p50"], told["p99"], {int(k): v for k, v in told["statuses"].items()})
+    reported = json.loads(done.stdout)
+    return Outcome(
+        reported["rate"], reported["p50"], reported["p99"], {int(k): v for k, v in reported["statuses"].items()}
+    )
 
 
 class _Connection(asyncio.Protocol):

@@ -20,7 +20,7 @@ from crm_core.plugin.storage import EntryQuery, StorageContext, Unit
 from crm_tinydb.storage import TinyDBBackend
 
 
-def told(*words: str) -> dict[str, float]:
+def reported(*words: str) -> dict[str, float]:
     """What this module prints when it is run with these words, in a process of its own."""
     done = subprocess.run([sys.executable, "-m", "benchmarks.measured", *words], capture_output=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout)

@@ -46,7 +46,7 @@ def test_rounds_are_interleaved() -> None:
 
 
 def test_bounds() -> None:
-    """The median decides against a floor or a ceiling, and a goal is told apart from what merely holds."""
+    """The median decides against a floor or a ceiling, and a goal is reported apart from what merely holds."""
 
     def verdict(figure: float, **bounds: float) -> str:
         return Measurement(name="x", what="", a=lambda: figure, rounds=1, warm=0, **bounds).take().verdict  # type: ignore[arg-type]
@@ -68,17 +68,17 @@ def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     target = tmp_path / "figures.json"
     assert main(["writes.good", "--json", str(target), "--rounds", "3"]) == 0
     assert "1.5x" in capsys.readouterr().out
-    told = json.loads(target.read_text())
-    (result,) = told["results"]
+    reported = json.loads(target.read_text())
+    (result,) = reported["results"]
     assert (result["name"], result["rounds"], result["median"]) == ("writes.good", [1.5, 1.5, 1.5], 1.5)
-    assert told["machine"]["cpus"] >= 1
+    assert reported["machine"]["cpus"] >= 1
     assert main(["writes", "--json", str(target)]) == 1
     assert "missed: writes.bad" in capsys.readouterr().out
     assert main(["writes.nothing", "--json", str(target)]) == 1
 
 
 def test_broken_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A measurement that raises is told and makes the run fail; what was measured before is kept."""
+    """A measurement that raises is reported and makes the run fail; what was measured before is kept."""
     good = Measurement(name="writes.good", what="", a=lambda: 1.0)
     offered(monkeypatch, good, Measurement(name="writes.broken", what="", a=lambda: 1 / 0))
     assert main(["writes", "--json", str(tmp_path / "figures.json")]) == 1

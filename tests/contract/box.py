@@ -218,7 +218,7 @@ class Box:
     # Readers
 
     def bearer(self, *scopes: str, tenant: str = TENANT) -> dict[str, str]:
-        """The header of a token with these scopes; all of sync's unless told."""
+        """The header of a token with these scopes; all of sync's unless others are given."""
         wanted = scopes or ("sync:health", "sync:read", "sync:admin")
         if (tenant, *wanted) not in self._tokens:
             options = [word for scope in wanted for word in ("--scope", scope)]
@@ -287,27 +287,27 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The members of the problem that an answer must be (RFC 9457)."""
     assert (answer.status_code, code) == (status, _code(answer)), answer.text[:800]
     assert answer.headers["content-type"] == "application/problem+json"
-    told: dict[str, Any] = answer.json()
-    assert told["status"] == status
-    assert told["title"]
-    assert told["detail"]
-    assert told["type"]
-    assert told["request_id"] == answer.headers["x-request-id"]
-    return told
+    reported: dict[str, Any] = answer.json()
+    assert reported["status"] == status
+    assert reported["title"]
+    assert reported["detail"]
+    assert reported["type"]
+    assert reported["request_id"] == answer.headers["x-request-id"]
+    return reported
 
 
 def _code(answer: httpx.Response) -> Any:
     return answer.json().get("code") if "json" in answer.headers.get("content-type", "") else None
 
 
-def pointers(told: Mapping[str, Any]) -> set[str]:
+def pointers(reported: Mapping[str, Any]) -> set[str]:
     """Where a problem's errors lie."""
-    return {error["pointer"] for error in told["errors"]}
+    return {error["pointer"] for error in reported["errors"]}
 
 
-def warned(told: Mapping[str, Any]) -> Iterable[str]:
+def warned(reported: Mapping[str, Any]) -> Iterable[str]:
     """The codes of an answer's warnings."""
-    return [warning["code"] for warning in told["warnings"]]
+    return [warning["code"] for warning in reported["warnings"]]
 
 
 BRANDING: dict[str, Any] = {

@@ -20,9 +20,9 @@ def box(boxes: Boxes) -> Box:
 
 def test_before_the_first_push_there_is_a_workspace_all_the_same(box: Box) -> None:
     """Empty sections, the default plan's modules, and no last sync."""
-    told = box.bootstrap("contoso")
+    reported = box.bootstrap("contoso")
     assert {
-        name: told[name] for name in ("branding", "workspace", "limits", "subscription", "last_sync", "sections")
+        name: reported[name] for name in ("branding", "workspace", "limits", "subscription", "last_sync", "sections")
     } == {
         "branding": {},
         "workspace": {},
@@ -38,7 +38,7 @@ def test_bootstrap_has_the_members_of_the_contract(box: Box) -> None:
     """For a token the user is null; smtp is never shown."""
     features = {"plan": PLAN, "limits": {"customers": 10}, "subscription": SUBSCRIPTION}
     box.applied("combined", {"features": features, "branding": BRANDING, "smtp": SMTP})
-    told = box.applied("workspace", WORKSPACE)
+    reported = box.applied("workspace", WORKSPACE)
     shown = box.bootstrap()
     assert shown.keys() == {
         *("instance", "tenant", "user", "role", "features", "modules", "branding", "workspace", "limits"),
@@ -48,11 +48,11 @@ def test_bootstrap_has_the_members_of_the_contract(box: Box) -> None:
     assert (shown["branding"], shown["workspace"]) == (BRANDING, WORKSPACE)
     assert (shown["limits"], shown["subscription"]) == ({"customers": 10}, SUBSCRIPTION)
     assert shown["last_sync"] == {
-        "at": told["applied_at"],
+        "at": reported["applied_at"],
         "type": "workspace",
-        "version": told["version"],
-        "request_id": told["request_id"],
-        "revision": told["revision"],
+        "version": reported["version"],
+        "request_id": reported["request_id"],
+        "revision": reported["revision"],
     }
     assert shown["sections"] == {name: section["version"] for name, section in box.health()["sections"].items()}
     assert all(
@@ -107,7 +107,7 @@ def test_the_public_part_does_not_move_with_other_sections(box: Box) -> None:
     assert box.get("bootstrap/public").headers["etag"] == etag
 
 
-def test_caches_are_told_what_they_may_keep(box: Box) -> None:
+def test_caches_are_reported_what_they_may_keep(box: Box) -> None:
     """Private and revalidated, by credential; also with a 304."""
     answer = box.get("bootstrap")
     again = box.get("bootstrap", headers={"If-None-Match": answer.headers["etag"]})
@@ -132,6 +132,6 @@ def test_bootstrap_is_for_callers_of_the_tenant(box: Box) -> None:
 def test_the_next_request_after_the_answer_sees_the_new_state(box: Box) -> None:
     """On every connection, each time."""
     for n in range(20):
-        told = box.applied("branding", {"title": f"N{n}"})
+        reported = box.applied("branding", {"title": f"N{n}"})
         assert box.public()["branding"]["title"] == f"N{n}"
-        assert box.bootstrap()["last_sync"]["request_id"] == told["request_id"]
+        assert box.bootstrap()["last_sync"]["request_id"] == reported["request_id"]

@@ -29,20 +29,20 @@ def test_it_is_pushed_previewed_and_merged_like_any_other(box: Box) -> None:
     box.applied("telephony", TELEPHONY)
     previewed = box.applied("telephony", {"caller_id": "+49301234567"}, envelope={**MERGE, "mode": "preview"})
     assert [change["pointer"] for change in previewed["changes"]] == ["/telephony/caller_id"]
-    told = box.applied("telephony", {"caller_id": "+49301234567"}, envelope=MERGE)
-    assert [change["pointer"] for change in told["changes"]] == ["/telephony/caller_id"]
+    reported = box.applied("telephony", {"caller_id": "+49301234567"}, envelope=MERGE)
+    assert [change["pointer"] for change in reported["changes"]] == ["/telephony/caller_id"]
     assert box.bootstrap()["telephony"] == {**TELEPHONY, "caller_id": "+49301234567", "api_key": {"set": True}}
     assert "telephony" not in box.public()
 
 
 def test_its_secret_is_sealed_bound_and_shown_nowhere(box: Box) -> None:
-    """The core keeps the secret: no answer, log, health or file holds it, and it follows nobody to another account."""
-    told = box.applied("telephony", TELEPHONY)
-    entry = box.entry(told["request_id"])
+    """The core keeps the secret: no answer, log, health or file holds it, and it follows no one to another account."""
+    reported = box.applied("telephony", TELEPHONY)
+    entry = box.entry(reported["request_id"])
     assert entry["payload_sha256"] is None
     moved = problem(box.push("telephony", {"account": "other"}, envelope=MERGE), 422, "api_key_required")
     assert pointers(moved) == {"/data/api_key"}
-    seen = [told, entry, moved, box.health(), box.bootstrap(), good(box.get("sync/history/telephony"))]
+    seen = [reported, entry, moved, box.health(), box.bootstrap(), good(box.get("sync/history/telephony"))]
     assert KEY not in str(seen)
     assert KEY not in box.log_text()
     stored = [path for path in (box.folder / "tenants").rglob("*") if path.is_file()]
@@ -50,23 +50,23 @@ def test_its_secret_is_sealed_bound_and_shown_nowhere(box: Box) -> None:
     assert not any(KEY.encode() in path.read_bytes() for path in stored)
 
 
-def test_its_mistakes_are_told_with_their_places(box: Box) -> None:
+def test_its_mistakes_are_reported_with_their_places(box: Box) -> None:
     """Types, formats and the type's own findings, all at once."""
     wrong = {"provider": "other", "caller_id": "030", "extra": 1}
-    told = problem(box.push("telephony", wrong), 422, "invalid_payload")
-    assert pointers(told) == {"/data/provider", "/data/caller_id", "/data/extra"}
+    reported = problem(box.push("telephony", wrong), 422, "invalid_payload")
+    assert pointers(reported) == {"/data/provider", "/data/caller_id", "/data/extra"}
     alone = problem(box.push("telephony", {"api_key": KEY}), 422, "invalid_payload")
     assert pointers(alone) == {"/data/provider"}
 
 
 def test_it_takes_part_in_combined_health_history_and_openapi(box: Box) -> None:
-    """It stands wherever payload types and sections stand."""
-    told = box.applied("combined", {"telephony": TELEPHONY, "branding": BRANDING})
-    assert {change["pointer"].split("/")[1] for change in told["changes"]} >= {"branding"}
+    """It stands everywhere that payload types and sections stand."""
+    reported = box.applied("combined", {"telephony": TELEPHONY, "branding": BRANDING})
+    assert {change["pointer"].split("/")[1] for change in reported["changes"]} >= {"branding"}
     health = box.health()
     assert "telephony" in health["payload_types"]
-    assert health["sections"]["telephony"]["version"] == told["version"]
-    assert good(box.get("sync/history/telephony"))["items"][0]["request_id"] == told["request_id"]
+    assert health["sections"]["telephony"]["version"] == reported["version"]
+    assert good(box.get("sync/history/telephony"))["items"][0]["request_id"] == reported["request_id"]
     document = good(box.client.get("/openapi.json"))
     assert "api_key" in str(document)
     plugins = {one["name"]: one for one in good(box.client.get("/-/plugins"))}

@@ -14,23 +14,23 @@ from contract.conftest import Boxes
 def test_an_unverified_attempt_is_readable_at_once_and_durable_within_a_second(boxes: Boxes) -> None:
     """It costs no fsync of its own; after kill -9 it is there all the same."""
     box = boxes()
-    told = problem(box.push("branding", BRANDING, headers={"Sync-Signature": None}), 401, "signature_missing")
-    assert box.entry(told["request_id"])["error_code"] == "signature_missing"
+    reported = problem(box.push("branding", BRANDING, headers={"Sync-Signature": None}), 401, "signature_missing")
+    assert box.entry(reported["request_id"])["error_code"] == "signature_missing"
     time.sleep(1.3)
     box.stop(signal.SIGKILL)
     box.start()
-    assert box.entry(told["request_id"])["error_code"] == "signature_missing"
+    assert box.entry(reported["request_id"])["error_code"] == "signature_missing"
 
 
-def test_a_verified_refusal_is_durable_before_it_is_told(boxes: Boxes) -> None:
+def test_a_verified_refusal_is_durable_before_it_is_reported(boxes: Boxes) -> None:
     """Killed at once: entry, chain and used nonce are there."""
     box = boxes()
     body, nonce = box.body("branding", {"title": 5}), "durable-" + "n" * 20
     box.bearer()
-    told = problem(box.push("branding", raw=body, nonce=nonce), 422, "invalid_payload")
+    reported = problem(box.push("branding", raw=body, nonce=nonce), 422, "invalid_payload")
     box.stop(signal.SIGKILL)
     box.start()
-    assert box.entry(told["request_id"])["seq"] == 1
+    assert box.entry(reported["request_id"])["seq"] == 1
     problem(box.push("branding", raw=body, nonce=nonce), 409, "replayed_nonce")
     box.crm("log", "verify", "--tenant", "northwind")
 
@@ -53,9 +53,9 @@ def test_a_damaged_tenant_takes_no_writes_and_the_others_go_on(boxes: Boxes) -> 
     body, nonce = box.body("branding", {"title": "later"}), "later-" + "n" * 20
     for _ in range(2):
         refused = box.push("branding", raw=body, nonce=nonce)
-        told = problem(refused, 503, "storage_unavailable")
+        reported = problem(refused, 503, "storage_unavailable")
         assert int(refused.headers["retry-after"]) > 0
-        entry = box.entry(told["request_id"])
+        entry = box.entry(reported["request_id"])
         assert (entry["status"], entry["error_code"], entry["seq"]) == ("failed", "storage_unavailable", None)
     health = box.health()
     assert (health["status"], health["sections"].keys()) == ("degraded", {"branding"})
@@ -157,7 +157,7 @@ def test_health_answers_for_a_tenant_with_no_readable_state(boxes: Boxes) -> Non
     assert "is empty" in " ".join(signed["reasons"])
 
 
-def test_nothing_is_answered_as_written_to_a_file_that_somebody_removed(boxes: Boxes) -> None:
+def test_nothing_is_answered_as_written_to_a_file_that_someone_removed(boxes: Boxes) -> None:
     """A journal removed under the running server takes no more writes: 503, reads go on, and what it is shows."""
     box = boxes()
     good(box.push("branding", BRANDING))

@@ -34,10 +34,10 @@ def answered(box: Box, raw: bytes) -> tuple[int, str]:
     """Status and code of the server's answer to a request sent byte for byte."""
     with socket.create_connection(("127.0.0.1", box.port), timeout=10) as connection:
         connection.sendall(raw)
-        told = b""
-        while b"\r\n\r\n" not in told or not told.rstrip().endswith(b"}"):
-            told += connection.recv(65536)
-    head, _, body = told.partition(b"\r\n\r\n")
+        reported = b""
+        while b"\r\n\r\n" not in reported or not reported.rstrip().endswith(b"}"):
+            reported += connection.recv(65536)
+    head, _, body = reported.partition(b"\r\n\r\n")
     return int(head.split()[1]), str(json.loads(body).get("code", ""))
 
 
@@ -45,8 +45,8 @@ def answered(box: Box, raw: bytes) -> tuple[int, str]:
 def test_explain_and_server_agree(box: Box, path: Path) -> None:
     """The first check that fails in the explanation is the one whose code the server answers."""
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    told = json.loads(box.crm("explain", str(path), "--at", at, "--json", code=1))
-    failed = [check["code"] for check in told["checks"] if check["verdict"] == "failed"]
+    reported = json.loads(box.crm("explain", str(path), "--at", at, "--json", code=1))
+    failed = [check["code"] for check in reported["checks"] if check["verdict"] == "failed"]
     status, code = answered(box, path.read_bytes())
     assert code == failed[0]
     assert 400 <= status < 500

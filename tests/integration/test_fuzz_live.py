@@ -38,7 +38,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 
 def hostile(scheme: SignatureScheme, rng: Random) -> SignedRequest:
-    """A request that nobody signed, or one that was signed and then damaged where it counts: its body is no push."""
+    """A request that no one signed, or one that was signed and then damaged where it counts: its body is no push."""
     plain = push_request(b'{"tenant":"northwind"}')
     if rng.random() < 0.25:
         return random_request(plain, scheme.HEADERS, rng)
@@ -55,7 +55,7 @@ def on_the_wire(request: SignedRequest) -> bytes:
 
 
 async def one_by_one(port: int, requests: list[bytes], answers: Counter[str]) -> None:
-    """Send them over one connection, opened anew whenever the server closes it."""
+    """Send them over one connection, opened again whenever the server closes it."""
     reader = writer = None
     for request in requests:
         if writer is None or reader is None:
@@ -104,8 +104,8 @@ async def test_hostile_requests_leave_nothing_behind(box: Box) -> None:
         shares = [requests[at::CONNECTIONS] for at in range(CONNECTIONS)]
         await asyncio.gather(*(one_by_one(box.port, share, answers) for share in shares))
         sizes.append((memory(box), stored(box)))
-    told = f"{answers.total()} hostile requests on the wire: {dict(answers.most_common())}"
-    print(f"{told}; memory in KiB and bytes stored after each quarter: {sizes}")  # noqa: T201 -- shown by make fuzz
+    reported = f"{answers.total()} hostile requests on the wire: {dict(answers.most_common())}"
+    print(f"{reported}; memory in KiB and bytes stored after each quarter: {sizes}")  # noqa: T201 -- shown by make fuzz
     assert not [answer for answer in answers if answer.startswith(("2", "5"))], answers
     assert answers["401 signature_invalid"] > 0
     verified = box.health()["log_head"]["seq"]  # those whose damage did not touch what is signed

@@ -25,14 +25,14 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 def test_the_rotation_of_the_page_works(tmp_path: Path) -> None:
     """Every command of docs/keys.md in its order: a rotation, a revocation and a look back."""
-    told = run_page("docs/keys.md", tmp_path, free_port())
-    assert "northwind: added key version 2 to config/keys.yaml" in told
-    assert "northwind: key version 1 stays active until " in told
-    assert "applied branding version 2 as revision 2" in told
-    assert '"uses": 1' in told
-    assert "northwind: key version 1 is revoked" in told
-    assert '~ /branding/title: "Nordwind Reisen" -> "Nordwind"' in told
-    assert "config/keys.yaml: 1 tenants, 2 keys" in told
+    reported = run_page("docs/keys.md", tmp_path, free_port())
+    assert "northwind: added key version 2 to config/keys.yaml" in reported
+    assert "northwind: key version 1 stays active until " in reported
+    assert "applied branding version 2 as revision 2" in reported
+    assert '"uses": 1' in reported
+    assert "northwind: key version 1 is revoked" in reported
+    assert '~ /branding/title: "Nordwind Reisen" -> "Nordwind"' in reported
+    assert "config/keys.yaml: 1 tenants, 2 keys" in reported
 
 
 def test_the_client_examples_work(box: Box, tmp_path: Path) -> None:

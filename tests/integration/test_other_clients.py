@@ -110,7 +110,7 @@ def sign(request: pytest.FixtureRequest) -> Sign:
     folder, library = request.getfixturevalue("node_clients"), request.param.partition(" ")[2]
 
     def by_node(body: bytes, id_: str, timestamp: int) -> Mapping[str, str]:
-        told = {
+        reported = {
             "body": body.decode(),
             "url": f"http://localhost{PATH}",
             "key_base64": base64.b64encode(key_of()).decode(),
@@ -120,7 +120,7 @@ def sign(request: pytest.FixtureRequest) -> Sign:
         }
         done = subprocess.run(
             ["node", str(Path(__file__).parent / "clients.mjs"), library],
-            input=json.dumps(told),
+            input=json.dumps(reported),
             env={**os.environ, "NODE_CLIENTS": str(folder)},
             capture_output=True,
             text=True,
@@ -143,16 +143,16 @@ def test_a_push_is_accepted_and_its_replay_refused(box: Box, sign: Sign) -> None
     headers = sign(body, f"msg_{secrets.token_hex(12)}", int(time.time()))
     first = good(send(box, body, headers))
     assert first["status"] == "applied"
-    told = problem(send(box, body, headers), 409, "replayed_nonce")
-    assert told["original"]["request_id"] == first["request_id"]
-    assert told["original"]["status"] == "applied"
+    reported = problem(send(box, body, headers), 409, "replayed_nonce")
+    assert reported["original"]["request_id"] == first["request_id"]
+    assert reported["original"]["status"] == "applied"
     problem(send(box, body.replace(b"title", b"tItle"), headers), 401, "signature_invalid")
     late = sign(body, f"msg_{secrets.token_hex(12)}", int(time.time()) - 400)
     problem(send(box, body, late), 401, "timestamp_out_of_window")
 
 
 def test_a_sender_that_knows_only_2xx_can_be_humoured(box: Box) -> None:
-    """With `repeats: accept` the repeat of an applied push, signed anew or not, is a 200 that changes nothing."""
+    """With `repeats: accept` the repeat of an applied push, signed again or not, is a 200 that changes nothing."""
     body = box.body("branding", {"title": "Once"}, tenant="patient")
     headers = by_standardwebhooks(body, "msg_once", int(time.time()), key_of("patient"))
     path = PATH.replace(TENANT, "patient")
@@ -171,6 +171,6 @@ def test_a_scheme_that_names_no_key_is_tried_with_each(box: Box, version: int) -
     """While two keys are active a webhook signed with either is taken, and the log names the one that matched."""
     body = box.body("branding", {"title": f"By key {version}"})
     key, now = key_of(version=version), int(time.time())
-    told = good(send(box, body, by_standardwebhooks(body, f"msg_{version}", now, key)))
-    entry = box.entry(told["request_id"])
+    reported = good(send(box, body, by_standardwebhooks(body, f"msg_{version}", now, key)))
+    entry = box.entry(reported["request_id"])
     assert (entry["key_version"], entry["scheme"], entry["nonce"]) == (version, "standard-webhooks", f"msg_{version}")

@@ -79,7 +79,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_record_types_whose_classes_share_their_names_serve_side_by_side(box: Box) -> None:
-    """Each keeps its own members, whatever its classes are called."""
+    """Each keeps its own members, even if its classes share their names."""
     plan = {"code": "p", "name": "P", "features": ["old-cars.*", "old_cars.*"]}
     box.applied("features", {"plan": plan})
     for name, member in (("old-cars", "street"), ("old_cars", "harbor")):

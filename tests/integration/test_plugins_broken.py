@@ -86,7 +86,7 @@ Made = Callable[..., Box]
 
 @pytest.fixture
 def made(tmp_path: Path) -> Any:
-    """Makes an instance with lone plugin files; ``mend`` and ``spoil`` are a file beside them."""
+    """Makes an instance with lone plugin files; ``fix`` and ``spoil`` are a file beside them."""
     boxes: list[Box] = []
 
     def make(**plugins: str) -> Box:
@@ -124,21 +124,21 @@ def mend(box: Box) -> None:
     ids=["validator hook", "policy hook", "hook's answer", "validate", "modules", "split", "entitlements"],
 )
 def test_a_plugin_that_raises_in_a_push_is_named_and_nothing_is_used(made: Made, plugin: str, kind: str) -> None:
-    """500 plugin_failed; the log has it as failed; once mended, the very same request is applied."""
+    """500 plugin_failed; the log has it as failed; once fixed, the very same request is applied."""
     box = made(trouble=plugin)
     spoil(box)
     body = box.body(kind, {})
     headers: dict[str, str | None] = dict(box.sign(kind, body))
     before = box.health()
-    told = problem(box.push(kind, raw=body, headers=headers), 500, "plugin_failed")
-    assert "trouble" in told["detail"] or told["plugin"] == kind
-    entry = box.entry(told["request_id"])
+    reported = problem(box.push(kind, raw=body, headers=headers), 500, "plugin_failed")
+    assert "trouble" in reported["detail"] or reported["plugin"] == kind
+    entry = box.entry(reported["request_id"])
     assert (entry["status"], entry["error_code"], entry["signature_result"]) == ("failed", "plugin_failed", "valid")
     after = box.health()
     assert after["sections"] == before["sections"]
     assert after["counts"]["24h"]["failed"] == 1
     assert "secret of the part" not in box.log_text()
-    assert "Traceback" not in box.log_text() + str(told)
+    assert "Traceback" not in box.log_text() + str(reported)
     assert '"plugin_failed"' in box.log_text()
     mend(box)
     assert good(box.push(kind, raw=body, headers=headers))["status"] == "applied"
@@ -153,9 +153,9 @@ def test_a_scheme_that_raises_verifies_nothing(made: Made, read: str, matches: s
     bare = dict.fromkeys(("Sync-Key-Version", "Sync-Timestamp", "Sync-Nonce", "Sync-Signature"))
     headers = {**bare, "X-Loud": str(int(time.time()))}
     body = box.body("branding", BRANDING)
-    told = problem(box.push("branding", raw=body, headers=headers), 500, "plugin_failed")
-    assert told["plugin"] == "loud"
-    entry = box.entry(told["request_id"])
+    reported = problem(box.push("branding", raw=body, headers=headers), 500, "plugin_failed")
+    assert reported["plugin"] == "loud"
+    entry = box.entry(reported["request_id"])
     assert (entry["status"], entry["scheme"], entry["seq"]) == ("failed", "loud", None)
     box.applied("workspace", {})
     mend(box)
@@ -204,20 +204,23 @@ def test_serve_does_not_start_with_a_broken_plugin_and_names_it(
     assert done.returncode == 1
     texts = {"serve": done.stdout + done.stderr}
     texts |= {words: box.crm(*words.split(), code=1) for words in ("plugins", "config check")}
-    for words, told in texts.items():
-        assert not [text for text in said if text.removeprefix("plugin ").rstrip(":") not in told], (words, told)
-        assert "Traceback" not in told
+    for words, reported in texts.items():
+        assert not [text for text in said if text.removeprefix("plugin ").rstrip(":") not in reported], (
+            words,
+            reported,
+        )
+        assert "Traceback" not in reported
 
 
-def test_config_check_tells_broken_plugins_beside_clashes(tmp_path: Path) -> None:
+def test_config_check_reports_broken_plugins_beside_clashes(tmp_path: Path) -> None:
     """All of them at once."""
     files = {
         f"lone/{name}.py": IMPORTS + text for name, text in {"one": TALK, "two": TALK, "three": "raise OSError"}.items()
     }
     box = Box(tmp_path / "instance", settings={"plugins": {"folders": ["lone"]}}, files=files)
-    told = box.crm("config", "check", code=1)
-    assert "plugin two:" in told
-    assert "plugin three:" in told
+    reported = box.crm("config", "check", code=1)
+    assert "plugin two:" in reported
+    assert "plugin three:" in reported
 
 
 def test_a_broken_plugin_that_is_disabled_stops_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A payload type of somebody else's: from a package of its own, and from a lone file; no file of the core changes."""
+"""A payload type of someone else's: from a package of its own, and from a lone file; no file of the core changes."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_it_is_pushed_previewed_and_merged(box: Box) -> None:
-    """With its secrets sealed, kept while they go to the same place, and asked for anew where not."""
-    told = box.applied("telephony", DATA)
-    changes = {change["pointer"]: change["to"] for change in told["changes"]}
+    """With its secrets sealed, kept while they go to the same place, and asked for again where not."""
+    reported = box.applied("telephony", DATA)
+    changes = {change["pointer"]: change["to"] for change in reported["changes"]}
     assert changes == {
         "/telephony/provider": "ringo",
         "/telephony/api_key": {"set": True},
@@ -124,10 +124,10 @@ def test_it_is_pushed_previewed_and_merged(box: Box) -> None:
     assert {change["to"] for change in preview["changes"]} == {None}
     assert list(warned(preview)) == ["no_provider"]
     assert box.applied("telephony", {"line": {"number": "+49 30 1"}}, envelope=MERGE)["changes"] == []
-    told = problem(box.push("telephony", {"line": {"number": "+49 30 2"}}, envelope=MERGE), 422, "pin_required")
-    assert pointers(told) == {"/data/line/pin"}
-    told = problem(box.push("telephony", {"provider": "other", "x": 1}), 422, "invalid_payload")
-    assert {error["code"] for error in told["errors"]} == {"unknown_provider", "unknown_member"}
+    reported = problem(box.push("telephony", {"line": {"number": "+49 30 2"}}, envelope=MERGE), 422, "pin_required")
+    assert pointers(reported) == {"/data/line/pin"}
+    reported = problem(box.push("telephony", {"provider": "other", "x": 1}), 422, "invalid_payload")
+    assert {error["code"] for error in reported["errors"]} == {"unknown_provider", "unknown_member"}
 
 
 def test_health_documents_log_and_pages_know_it(box: Box) -> None:
@@ -156,8 +156,8 @@ def test_combined_carries_it_without_being_known_to_it(box: Box) -> None:
     """All or nothing, with the pointers of the body."""
     box.applied("combined", {"telephony": DATA, "branding": {"title": "T"}})
     bad = {"telephony": {"provider": "other"}, "branding": {"title": "U"}}
-    told = problem(box.push("combined", bad), 422, "invalid_payload")
-    assert pointers(told) == {"/data/telephony/provider"}
+    reported = problem(box.push("combined", bad), 422, "invalid_payload")
+    assert pointers(reported) == {"/data/telephony/provider"}
     assert box.public()["branding"]["title"] == "T"
 
 

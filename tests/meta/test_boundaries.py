@@ -16,7 +16,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def told(path: Path) -> str:
+def reported(path: Path) -> str:
     """A path as a reader knows it."""
     return str(path.relative_to(ROOT))
 
@@ -35,16 +35,16 @@ def own_lines(function: Function) -> int:
 
 def test_a_module_has_one_subject() -> None:
     """No module is longer than 300 lines, no test file longer than 400."""
-    long = [(told(path), len(path.read_text().splitlines())) for path in PRODUCT]
+    long = [(reported(path), len(path.read_text().splitlines())) for path in PRODUCT]
     assert [one for one in long if one[1] > LONGEST_MODULE] == []
-    long = [(told(path), len(path.read_text().splitlines())) for path in TESTS]
+    long = [(reported(path), len(path.read_text().splitlines())) for path in TESTS]
     assert [one for one in long if one[1] > LONGEST_TEST_FILE] == []
 
 
 def test_a_function_fits_on_a_screen() -> None:
     """None is longer than 60 lines; a list of operations is a table, not a function."""
     long = [
-        (told(path), function.name, own_lines(function))
+        (reported(path), function.name, own_lines(function))
         for path in PRODUCT
         for function in functions(path)
         if own_lines(function) > LONGEST_FUNCTION and function.name != "operations"
@@ -55,10 +55,10 @@ def test_a_function_fits_on_a_screen() -> None:
 def test_modules_are_named_for_things_of_the_domain() -> None:
     """A name that says nothing collects everything."""
     own = {"crm_core/errors/base.py", "plugins/crm_rfc9421/base.py"}  # RFC 9421 calls it the signature base
-    assert [told(path) for path in PRODUCT if path.stem in SAYING_NOTHING and told(path) not in own] == []
+    assert [reported(path) for path in PRODUCT if path.stem in SAYING_NOTHING and reported(path) not in own] == []
 
 
-@pytest.mark.parametrize("path", [path for path in TESTS if path.name.startswith("test_")], ids=told)
+@pytest.mark.parametrize("path", [path for path in TESTS if path.name.startswith("test_")], ids=reported)
 def test_each_test_says_in_a_sentence_what_it_holds(path: Path) -> None:
     """Its docstring is the behaviour; a test without one is hard to judge when it fails."""
     silent = [
@@ -72,7 +72,7 @@ def test_each_test_says_in_a_sentence_what_it_holds(path: Path) -> None:
 def test_public_code_says_what_it_is_for() -> None:
     """Each module of the product starts with a docstring; only marker files are empty."""
     silent = [
-        told(path)
+        reported(path)
         for path in PRODUCT
         if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
     ]
@@ -82,4 +82,4 @@ def test_public_code_says_what_it_is_for() -> None:
 def test_nothing_waits_for_later() -> None:
     """No note to the future stands in the code."""
     marks = [f"{mark}:" for mark in ("TODO", "FIXME", "XXX", "HACK")]
-    assert [told(path) for path in PRODUCT if any(mark in path.read_text() for mark in marks)] == []
+    assert [reported(path) for path in PRODUCT if any(mark in path.read_text() for mark in marks)] == []

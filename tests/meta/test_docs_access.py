@@ -15,10 +15,10 @@ NAME = "docs/access.md"
 @pytest.mark.slow
 def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     """Every example of the page works as it stands, one after the other, against one server."""
-    told = run_page(NAME, tmp_path, free_port())
-    assert '"items":[]' in told
-    assert '"assignment":["customers.*","*.view"]' in told
-    assert 'data: {"type":"customers"' in told
+    reported = run_page(NAME, tmp_path, free_port())
+    assert '"items":[]' in reported
+    assert '"assignment":["customers.*","*.view"]' in reported
+    assert 'data: {"type":"customers"' in reported
 
 
 def test_the_figures_on_the_page_are_those_of_the_code() -> None:

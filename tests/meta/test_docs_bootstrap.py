@@ -13,7 +13,7 @@ NAME = "docs/bootstrap.md"
 
 
 def _same_shape(shown: Any, real: Any) -> None:
-    """What the page shows has the members that the server tells, in their kinds."""
+    """What the page shows has the members that the server reports, in their kinds."""
     assert type(shown) is type(real)
     if isinstance(shown, dict):
         assert list(shown) == list(real) or not shown or not real
@@ -27,8 +27,8 @@ def _same_shape(shown: Any, real: Any) -> None:
 @pytest.mark.timeout(300)
 def test_the_example_gets_what_the_page_shows(tmp_path: Path) -> None:
     """The page's commands work, a known tag gets 304, and the answer has the members and values that are shown."""
-    told = run_page(NAME, tmp_path, free_port())
-    own, after = told.rpartition("}304\n")[::2]
+    reported = run_page(NAME, tmp_path, free_port())
+    own, after = reported.rpartition("}304\n")[::2]
     real = json.loads(own[own.index('{"instance"') :] + "}")
     (shown,) = (json.loads(block.text) for block in blocks(NAME, "json"))
     _same_shape(shown, real)

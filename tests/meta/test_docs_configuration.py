@@ -63,7 +63,7 @@ def test_every_setting_that_is_read_stands_in_the_table(file: str, module: str, 
     last = {name.rpartition(".")[2] for name in _rows(file)}
     wanted = _asked(module) - _BUILT_IN_ONLY
     if file == "instance.yaml":
-        assert {"sync", "storage", "plugins"} <= wanted  # told by their members, as are the plugins' own
+        assert {"sync", "storage", "plugins"} <= wanted  # reported by their members, as are the plugins' own
         wanted -= {"sync", "storage", "plugins"}
         for name, options in option_types(registry).items():
             shown = {setting.partition(".")[2] for setting in _rows(file) if setting.startswith(f"{name}.")}
@@ -71,7 +71,7 @@ def test_every_setting_that_is_read_stands_in_the_table(file: str, module: str, 
             last -= shown
         last.discard("max_open")  # the default backend's; its own tests hold it
     if file == "modules.yaml":
-        wanted.discard("sync_policy")  # told by its members
+        wanted.discard("sync_policy")  # reported by its members
     assert last == wanted
 
 
@@ -79,8 +79,8 @@ def test_defaults_of_sync_are_those_of_the_code() -> None:
     """The table shows what holds where the file leaves a setting of sync out."""
     rows = _rows("instance.yaml")
     for setting in msgspec.structs.fields(SyncSettings):
-        told = rows[f"sync.{setting.name}"]
-        assert told in (f"`{str(setting.default).lower()}`", "as `sync.skew_seconds`")
+        reported = rows[f"sync.{setting.name}"]
+        assert reported in (f"`{str(setting.default).lower()}`", "as `sync.skew_seconds`")
 
 
 @pytest.mark.parametrize("file", READERS)
@@ -96,7 +96,7 @@ def test_the_examples_load_and_use_every_setting(file: str, registry: Registry, 
         if (name == "instances.yaml") == (file == "instances.yaml"):
             (folder / name).write_text(example.text)
     (folder / "plugins").mkdir()
-    told = check(
+    reported = check(
         folder,
         sections=registry.sections,
         schemes=registry.schemes,
@@ -105,7 +105,7 @@ def test_the_examples_load_and_use_every_setting(file: str, registry: Registry, 
         environ=ENVIRON,
         backends=registry.backends,
     )
-    assert told == []
+    assert reported == []
 
 
 def test_the_commented_examples_name_every_setting() -> None:

@@ -52,7 +52,7 @@ def test_every_code_of_a_finding_stands_on_the_page() -> None:
     assert shown - made == {code for code, _ in _finding_codes()}
 
 
-def test_every_piece_of_evidence_is_told() -> None:
+def test_every_piece_of_evidence_is_reported() -> None:
     """The further members of a problem are named on the page."""
     for path in (ROOT / "crm_core").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -64,6 +64,6 @@ def test_every_piece_of_evidence_is_told() -> None:
 
 
 def test_every_trouble_with_mail_is_explained() -> None:
-    """The page's last table has each kind of trouble that a test mail may tell."""
+    """The page's last table has each kind of trouble that a test mail may say."""
     table = section(PAGE, "Why a mail was not delivered")
     assert sorted(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) == sorted(get_args(Kind))

@@ -30,12 +30,12 @@ RUN_ELSEWHERE = {
 def test_the_quickstart_leads_to_a_pushed_branding(tmp_path: Path) -> None:
     """Every command of the quickstart, in their order from a clone, works, and what was pushed is seen."""
     port = free_port()
-    told = run_page("docs/quickstart.md", checkout(tmp_path), port)
-    assert '{"branding":{"title":"Nordwind Reisen"' in told
-    assert "applied branding version 1 as revision 1" in told
-    assert "the chain of" in told
-    assert '"code":"signature_missing"' in told
-    assert "Rowing Club Wannsee" in told.splitlines()[-1]
+    reported = run_page("docs/quickstart.md", checkout(tmp_path), port)
+    assert '{"branding":{"title":"Nordwind Reisen"' in reported
+    assert "applied branding version 1 as revision 1" in reported
+    assert "the chain of" in reported
+    assert '"code":"signature_missing"' in reported
+    assert "Rowing Club Wannsee" in reported.splitlines()[-1]
     assert (tmp_path / "hello-crm/config/keys.yaml").exists()
 
 
@@ -57,11 +57,11 @@ def test_readme_runs(tmp_path: Path) -> None:
     ) as demo:
         assert demo.stdout is not None
         try:
-            told = ""
-            while "goes on with the same data" not in told:
+            reported = ""
+            while "goes on with the same data" not in reported:
                 line = demo.stdout.readline()
-                assert line, told
-                told += line
+                assert line, reported
+                reported += line
             script = beside.text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
             done = subprocess.run(
                 ["bash", "-euc", script], cwd=clone, env=environment(), capture_output=True, text=True, check=False
@@ -72,7 +72,7 @@ def test_readme_runs(tmp_path: Path) -> None:
     shown = blocks("README.md", "text")[0].text
     for line in shown.splitlines():
         if line.startswith(("  applied", "  refused")):
-            assert line in told
+            assert line in reported
     assert "#b3261e" in done.stdout
     assert "signature_missing" in done.stdout
 

@@ -59,7 +59,7 @@ def test_the_map_of_the_house_names_every_package() -> None:
 
 
 def test_a_new_x_names_every_hook() -> None:
-    """The README's table tells where each kind of plugin is returned from."""
+    """The README's table reports where each kind of plugin is returned from."""
     hooks = [name for name in dir(specs) if name.startswith("crm_")]
     table = section(page("README.md"), "A new X goes here")
     assert [hook for hook in hooks if f"`{hook}`" not in table] == []

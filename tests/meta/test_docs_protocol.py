@@ -44,7 +44,7 @@ def test_the_examples_integrate_from_nothing(tmp_path: Path) -> None:
     (example,) = blocks("docs/protocol.md", "python")
     (tmp_path / "verify.py").write_text(example.text)
     after = f'\necho\n"{sys.executable}" verify.py\n'
-    told = run_page(
+    reported = run_page(
         "docs/protocol.md",
         tmp_path,
         port := free_port(),
@@ -52,10 +52,10 @@ def test_the_examples_integrate_from_nothing(tmp_path: Path) -> None:
         after=after,
         PORT=str(port),
     )
-    assert '"status":"applied"' in told
-    assert '"pointer":"/branding/title","from":null,"to":"Nordwind"' in told
-    assert '"expected_key":"northwind:1"' in told
-    assert re.fullmatch(r"2 entries hold; head 2:[0-9a-f]{64}", told.splitlines()[-1])
+    assert '"status":"applied"' in reported
+    assert '"pointer":"/branding/title","from":null,"to":"Nordwind"' in reported
+    assert '"expected_key":"northwind:1"' in reported
+    assert re.fullmatch(r"2 entries hold; head 2:[0-9a-f]{64}", reported.splitlines()[-1])
 
 
 @pytest.mark.slow

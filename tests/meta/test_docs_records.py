@@ -23,14 +23,14 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     (program,) = blocks(NAME, "python")
     (tmp_path / "transfer.py").write_text(program.text)
     after = f'\nAPI="$api" TOKEN="$token" "{sys.executable}" transfer.py\n'
-    told = run_page(NAME, tmp_path, free_port(), after=after)
-    assert '"email":null,"phone":"+49 30 1234"' in told
-    assert '"name":"Grace M. Hopper","email":null,"phone":null,"company":"Navy"' in told
-    assert '"pointer":"/items/2/name"' in told
-    assert '"code":"revision_mismatch"' in told
-    assert len(set(re.findall(r'{"id":"([^"]+)","external_id":null,"name":"Hedy Lamarr"', told))) == 1
-    assert "id,external_id,name," in told
-    assert told.splitlines()[-1] == "704 customers"
+    reported = run_page(NAME, tmp_path, free_port(), after=after)
+    assert '"email":null,"phone":"+49 30 1234"' in reported
+    assert '"name":"Grace M. Hopper","email":null,"phone":null,"company":"Navy"' in reported
+    assert '"pointer":"/items/2/name"' in reported
+    assert '"code":"revision_mismatch"' in reported
+    assert len(set(re.findall(r'{"id":"([^"]+)","external_id":null,"name":"Hedy Lamarr"', reported))) == 1
+    assert "id,external_id,name," in reported
+    assert reported.splitlines()[-1] == "704 customers"
 
 
 def test_the_tables_are_those_of_the_record_types() -> None:

@@ -48,7 +48,7 @@ def test_the_hooks_of_the_plugin_door_are_these() -> None:
     }
 
 
-def test_hooks_are_typed_told_and_narrow() -> None:
+def test_hooks_are_typed_reported_and_narrow() -> None:
     """At most four arguments, each with a type, and a docstring that says when it runs."""
     for name in dir(specs):
         if not name.startswith("crm_"):

@@ -8,7 +8,7 @@ from crm_core.plugin.registry import RESERVED_PAYLOAD_TYPES, RESERVED_RECORD_TYP
 from crm_core.web.api.bootstrap import Bootstrap
 from crm_core.web.pages.routes import ROUTES
 
-SECTIONS_IN_BOOTSTRAP = {"branding", "features", "workspace"}  # members that are told by these very sections
+SECTIONS_IN_BOOTSTRAP = {"branding", "features", "workspace"}  # members that are reported by these very sections
 
 
 def test_no_section_can_stand_in_for_a_member_of_bootstrap() -> None:

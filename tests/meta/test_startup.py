@@ -69,7 +69,7 @@ def test_the_server_starts_without_what_it_may_never_need(tmp_path: Path) -> Non
         ("crm_core.client", {"quart", "pluggy", "tinydb", "cryptography"}),
     ],
 )
-def test_nobody_pays_for_what_others_need(module: str, absent: set[str]) -> None:
+def test_no_one_pays_for_what_others_need(module: str, absent: set[str]) -> None:
     """A command that serves no page loads no web framework, and the list of commands loads none of their libraries."""
     done = subprocess.run(
         [sys.executable, "-c", LISTED.format(module=module)], capture_output=True, text=True, check=True

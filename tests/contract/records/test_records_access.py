@@ -6,7 +6,7 @@ from served import ALL, Instance, problem
 
 
 async def test_a_push_takes_a_module_away_from_under_a_pager(live: Instance, api: httpx.AsyncClient) -> None:
-    """The next page is refused; pushed back, the very cursor goes on."""
+    """The next page is refused; pushed back, the very cursor continues."""
     customer = (await api.post("customers", json={"name": "Ada"})).json()["id"]
     for number in range(3):
         await api.post("deals", json={"name": f"d{number}", "customer_id": customer})

@@ -243,7 +243,7 @@ async def test_streams_end_with_the_credential(access: Any, listening: Any, how:
         else:
             access.clock.forward(days=40)
             await access.backend.commit("north", Unit(now=0))
-        if how == "expired":  # a session's week is over, a token without an end goes on
+        if how == "expired":  # a session's week is over, a token without an end continues
             assert await other.ended()
             assert not await stream.ended(0.3)
         else:

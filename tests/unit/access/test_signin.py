@@ -103,7 +103,7 @@ async def failed(throttle: LoginThrottle, email: str, source: str, tenant: str =
 
 
 async def test_a_source_is_throttled_over_all_accounts(clock: Any) -> None:
-    """A hundred failures from one address stop it; of IPv6, its whole /64; another address goes on."""
+    """A hundred failures from one address stop it; of IPv6, its whole /64; another address continues."""
     throttle = LoginThrottle(clock)
     for number in range(100):
         await failed(throttle, f"a{number}@x.de", f"2001:db8::{number:x}")

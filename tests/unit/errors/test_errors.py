@@ -30,7 +30,7 @@ def test_evidence_travels_with_the_error() -> None:
 
 @pytest.mark.parametrize("member", ["password", "api_key"])
 def test_a_missing_secret_is_named_in_the_code(member: str) -> None:
-    """The code tells which secret is asked for anew, whatever plugin it belongs to."""
+    """The code reports which secret is asked for again, regardless of what plugin it belongs to."""
     assert SecretRequired(member).code == f"{member}_required"
 
 

@@ -65,7 +65,7 @@ def test_a_member_of_the_wrong_form_is_named(name: str, value: Any) -> None:
     assert refused({**GOOD, name: value}) == {f"/{name}": "invalid_value"}
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_everything_wrong_is_reported_together() -> None:
     """Unknown, missing and mistyped members come in one answer, names escaped."""
     assert refused({"tenant": 1, "type": "features", "version": 0, "a/b": 1}) == {
         "/data": "missing_member",

@@ -41,7 +41,7 @@ def test_good_data_becomes_the_type() -> None:
 
 
 def test_every_error_is_found_at_once() -> None:
-    """Errors of every kind and depth are all told, each at its own pointer."""
+    """Errors of every kind and depth are all reported, each at its own pointer."""
     data = {
         "kind": "c",
         "inner": {"size": 0, "more": 1},
@@ -66,7 +66,7 @@ def test_every_error_is_found_at_once() -> None:
 
 @pytest.mark.parametrize("data", [None, 1, "x", [], True])
 def test_something_else_than_an_object_is_one_error(data: object) -> None:
-    """A document of the wrong kind is told at its root."""
+    """A document of the wrong kind is reported at its root."""
     assert found(data) == {("", "wrong_type")}
 
 
@@ -89,7 +89,7 @@ def test_messages_do_not_repeat_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "type_", "told"),
+    ("data", "type_", "reported"),
     [
         ("short", Annotated[str, Meta(min_length=10)], "This must be text of at least 10 characters."),
         ("long", Annotated[str, Meta(max_length=1)], "This must be text of at most 1 character."),
@@ -106,10 +106,10 @@ def test_messages_do_not_repeat_values() -> None:
         (3, Annotated[int, Meta(multiple_of=2)], "Expected int that's a multiple of 2."),
     ],
 )
-def test_messages_speak_of_json_and_not_of_python(data: object, type_: object, told: str) -> None:
+def test_messages_speak_of_json_and_not_of_python(data: object, type_: object, reported: str) -> None:
     """Who sends a payload reads of texts, lists and whole numbers, with their limits."""
     (finding,) = convert(data, type_)[1]
-    assert finding.message == told
+    assert finding.message == reported
 
 
 def test_nulls_count_as_absent_in_objects_only() -> None:
@@ -177,7 +177,7 @@ def test_long_nonsense_is_refused_fast() -> None:
     ],
 )
 def test_urls_that_are_not_plain_https_are_refused(url: str) -> None:
-    """Other schemes, userinfo, bad hosts, odd characters and overlong URLs are told."""
+    """Other schemes, userinfo, bad hosts, odd characters and overlong URLs are reported."""
     assert https_trouble(url)
 
 
@@ -195,7 +195,7 @@ def test_plain_https_urls_pass() -> None:
         "2002:7f00:1::", "100.64.0.1", "224.0.0.1", "255.255.255.255", "localhost", "a.LOCALHOST.", "127.0.0.1.",
     ],
 )  # fmt: skip
-def test_inside_hosts_are_told_in_every_spelling(host: str) -> None:
+def test_inside_hosts_are_reported_in_every_spelling(host: str) -> None:
     """Whatever inet_aton or an IPv6 reader makes a local address of is inside."""
     assert is_inside_host(host)
 

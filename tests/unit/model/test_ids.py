@@ -34,7 +34,7 @@ def test_ids_grow_whatever_the_clock_does(steps: list[int]) -> None:
     assert all(is_id(one) for one in made)
 
 
-def test_an_id_tells_when_it_was_made() -> None:
+def test_an_id_reports_when_it_was_made() -> None:
     """Its first 48 bits are Unix milliseconds."""
     assert UUID(Ids(lambda: START).new()).int >> 80 == int(START.timestamp() * 1000)
 
@@ -48,7 +48,7 @@ def test_a_full_millisecond_runs_into_the_next() -> None:
 @pytest.mark.parametrize(
     "text", ["", "nothing", "0190000000007000800000000000000", "01900000-0000-7000-8000-0000000000g0"]
 )
-def test_what_is_no_id_is_told(text: str) -> None:
+def test_what_is_no_id_is_reported(text: str) -> None:
     """Also other spellings of one: an address has one form."""
     assert not is_id(text)
     assert not is_id("01900000-0000-7000-8000-00000000000A")

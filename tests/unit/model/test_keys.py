@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_state(members: dict[str, Any], state: str) -> None:
-    """A key is active from its first moment to its last, and revoked whatever its dates say."""
+    """A key is active from its first moment to its last, and revoked regardless of its dates."""
     assert Key(1, b"k" * 32, **members).state(NOON) == state
 
 

@@ -13,7 +13,7 @@ from crm_core.model.log import GENESIS, Head, LogEntry, hashed_text, is_intact, 
 
 def made(**members: object) -> LogEntry:
     """An entry as the core hands it to a store."""
-    told = {
+    reported = {
         "id": "019b0000-0000-7000-8000-000000000000",
         "received_at": "2026-11-24T02:00:00Z",
         "instance": "eu1",
@@ -22,7 +22,7 @@ def made(**members: object) -> LogEntry:
         "signature_result": "valid",
         "request_id": "r-1",
     }
-    return msgspec.convert({**told, **members}, LogEntry)
+    return msgspec.convert({**reported, **members}, LogEntry)
 
 
 def test_the_first_link_stands_on_sixty_four_zeros() -> None:
@@ -34,8 +34,8 @@ def test_the_first_link_stands_on_sixty_four_zeros() -> None:
 def test_a_reader_of_the_api_can_recompute_a_link() -> None:
     """entry_hash is SHA-256 over prev_hash, LF and the RFC 8785 JSON of the other members as shown."""
     shown = msgspec.to_builtins(link(made(error_message="späť\u2028\u0007"), Head(4, "ab" * 32)))
-    told = {name: value for name, value in shown.items() if name not in {"prev_hash", "entry_hash"}}
-    text = ("ab" * 32).encode() + b"\n" + rfc8785.dumps(told)
+    reported = {name: value for name, value in shown.items() if name not in {"prev_hash", "entry_hash"}}
+    text = ("ab" * 32).encode() + b"\n" + rfc8785.dumps(reported)
     assert shown["entry_hash"] == hashlib.sha256(text).hexdigest()
 
 

@@ -47,7 +47,7 @@ def test_the_examples_of_the_rfc_hold(target: Any, patch: Any, merged: Any) -> N
 
 @given(VALUES, VALUES)
 def test_a_patch_changes_neither_side(target: Any, patch: Any) -> None:
-    """The section in force and the payload stay as they were."""
+    """The section in effect and the payload stay as they were."""
     before = copy.deepcopy((target, patch))
     merge_patch(target, patch)
     assert (target, patch) == before
@@ -71,7 +71,7 @@ def test_each_difference_stands_where_it_says(before: Any, after: Any) -> None:
 
 
 def test_a_change_reads_from_and_to_on_the_wire() -> None:
-    """A row has the members of the protocol; a section that comes is told member by member."""
+    """A row has the members of the protocol; a section that comes is reported member by member."""
     rows = [msgspec.to_builtins(change) for change in differences(None, {"title": "A"}, "/branding")]
     assert rows == [{"pointer": "/branding/title", "from": None, "to": "A"}]
 

@@ -51,7 +51,7 @@ def reasons(modules: TenantModules) -> dict[str, str | None]:
 
 
 def test_without_a_plan_the_default_plan_holds() -> None:
-    """A tenant nobody pushed to has what the catalog gives."""
+    """A tenant no one pushed to has what the catalog gives."""
     assert reasons(derive_modules(CATALOG, Entitlements())) == {
         "customers": None,
         "deals": "not_in_plan",
@@ -92,7 +92,7 @@ def test_a_module_switched_off_is_disabled_whatever_the_plan_gives() -> None:
 def test_no_push_grants_or_takes_what_the_policy_blocks(
     features: list[str], overrides: dict[str, bool], enabled: bool | None
 ) -> None:
-    """For a blocked module the local default plan alone decides, whatever is pushed."""
+    """For a blocked module the local default plan alone decides, regardless of what is pushed."""
     pushed = Entitlements(plan=plan(*features), overrides=overrides, modules={"web": ModuleChoice(enabled, "Mine")})
     modules = derive_modules(CATALOG, pushed)
     assert {key for key in modules.allowed if key.startswith("web.")} == {"web.view"}
@@ -120,7 +120,7 @@ def test_expanding_is_matching_key_by_key(patterns: list[str], keys: frozenset[s
 
 
 @given(st.sampled_from([*ROLES, "gone"]), SETS, OVERLAYS, st.none() | st.lists(PATTERNS))
-def test_nobody_has_more_than_the_tenant(
+def test_no_one_has_more_than_the_tenant(
     role: str, allowed: frozenset[str], overlay: RoleOverlay, assignment: list[str] | None
 ) -> None:
     """Rights lie within what is allowed and the core's keys; denials and assignment only ever take."""

@@ -27,7 +27,7 @@ def plugin(**hooks: Any) -> SimpleNamespace:
     return SimpleNamespace(**hooks)
 
 
-def told(host: PluginHost) -> Plugin:
+def reported(host: PluginHost) -> Plugin:
     """The one plugin of a host."""
     (only,) = host.plugins
     return only
@@ -50,7 +50,7 @@ def test_a_lone_file_walks_the_same_road(tmp_path: Path) -> None:
     )
     host = PluginHost()
     host.load_folder(tmp_path)
-    assert told(host).state == "active"
+    assert reported(host).state == "active"
     assert list(host.call("crm_register_record_types")) == [("visits", "visits")]
 
 
@@ -83,11 +83,11 @@ def test_a_plugin_that_raises_at_import_is_named_and_stops_no_other(tmp_path: Pa
     assert host.broken[0].error == "importing it raised RuntimeError: no licence."
 
 
-def test_a_misspelt_hook_is_told_with_the_name_that_was_meant() -> None:
+def test_a_misspelt_hook_is_reported_with_the_name_that_was_meant() -> None:
     """A marked function without a hook of its name breaks the plugin instead of staying silent."""
     host = PluginHost()
     host.register(plugin(crm_register_record_typs=crm_register_record_typs), "typo")
-    assert told(host).error == "there is no hook crm_register_record_typs; did you mean crm_register_record_types?"
+    assert reported(host).error == "there is no hook crm_register_record_typs; did you mean crm_register_record_types?"
     assert not list(host.call("crm_register_record_types"))
 
 
@@ -100,7 +100,7 @@ def test_an_async_hook_is_refused() -> None:
 
     host = PluginHost()
     host.register(plugin(crm_register_record_types=asynchronous), "later")
-    assert "is async" in (told(host).error or "")
+    assert "is async" in (reported(host).error or "")
 
 
 def test_wrong_arguments_are_refused() -> None:
@@ -112,14 +112,14 @@ def test_wrong_arguments_are_refused() -> None:
 
     host = PluginHost()
     host.register(plugin(crm_module_policy=crm_module_policy), "curious")
-    assert told(host).state == "broken"
+    assert reported(host).state == "broken"
 
 
 def test_a_plugin_without_hooks_says_what_is_missing() -> None:
-    """Forgetting the marker is told, not passed over."""
+    """Forgetting the marker is reported, not passed over."""
     host = PluginHost()
     host.register(plugin(), "empty")
-    assert "hookimpl" in (told(host).error or "")
+    assert "hookimpl" in (reported(host).error or "")
 
 
 def test_two_plugins_of_one_name_break_it() -> None:
@@ -127,7 +127,7 @@ def test_two_plugins_of_one_name_break_it() -> None:
     host = PluginHost()
     for _ in range(2):
         host.register(plugin(crm_register_record_types=crm_register_record_types), "visits")
-    assert "another plugin has this name" in (told(host).error or "")
+    assert "another plugin has this name" in (reported(host).error or "")
 
 
 def test_a_disabled_plugin_is_listed_and_not_imported(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_disabled_plugin_is_listed_and_not_imported(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("raise RuntimeError")
     host = PluginHost(disabled=["bad"])
     host.load_folder(tmp_path)
-    assert told(host) == Plugin("bad", "", "disabled")
+    assert reported(host) == Plugin("bad", "", "disabled")
 
 
 def test_a_hook_that_raises_names_its_plugin() -> None:

@@ -108,7 +108,7 @@ def test_a_filter_is_read_by_the_members_type(name: str, text: str, sought: Any)
         ("tags", "a\nb"),
     ],
 )
-def test_a_filter_that_no_value_could_match_is_told(name: str, text: str) -> None:
+def test_a_filter_that_no_value_could_match_is_reported(name: str, text: str) -> None:
     """With the sentence that says what the values are."""
     with pytest.raises(ValueError, match=r"This must|Expected"):
         type_of().member(name).sought(text)
@@ -142,14 +142,14 @@ def test_a_filter_that_no_value_could_match_is_told(name: str, text: str) -> Non
         ({"RECORD": record(odd=dict[str, Line | list[str]])}, "cannot have both in one union"),
     ],
 )
-def test_a_type_that_does_not_fit_is_told_where_it_is_defined(members: dict[str, Any], fault: str) -> None:
+def test_a_type_that_does_not_fit_is_reported_where_it_is_defined(members: dict[str, Any], fault: str) -> None:
     """The plugin's author reads what is wrong, before anything is served."""
     with pytest.raises(TypeError) as refused:
         type_of(**members)
     assert fault in str(refused.value)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_together() -> None:
     """Names that are missing stand beside members that do not fit."""
     with pytest.raises(TypeError, match=r"NAME, TITLE, SINGULAR missing; SORTABLE names x.*; COLUMNS names y"):
         type("Bad", (RecordType,), {"RECORD": Visit, "SORTABLE": ("x",), "COLUMNS": ("y",)})

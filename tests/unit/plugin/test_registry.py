@@ -92,11 +92,11 @@ def test_a_name_that_does_not_fit_an_address_is_refused(name: Any) -> None:
 
 @pytest.mark.parametrize("answer", [["telephony"], [PayloadType], [record_type("visits")]], ids=repr)
 def test_something_else_than_a_payload_type_is_refused(answer: Any) -> None:
-    """A hook that returns the wrong kind of thing is told what it should return."""
+    """A hook that returns the wrong kind of thing is reported with what it should return."""
     assert "PayloadType" in refused(x=(TYPES, answer))
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_together() -> None:
     """Three wrong plugins are three lines."""
     said = refused(
         x=(TYPES, [payload_type("health")]), y=(TYPES, [payload_type("Y")]), z=("crm_register_record_types", [1])
@@ -104,7 +104,7 @@ def test_every_problem_is_told_at_once() -> None:
     assert len(said.splitlines()) == 3
 
 
-def test_a_registration_that_raises_is_told_with_its_cause() -> None:
+def test_a_registration_that_raises_is_reported_with_its_cause() -> None:
     """An admin sees which plugin failed at start and what it raised."""
     said = refused(broken=(TYPES, 7))
     assert "broken failed in crm_register_payload_types" in said

@@ -147,7 +147,7 @@ async def test_a_read_that_a_push_overtook_is_decided_again(world: World) -> Non
 
 
 async def test_an_export_ends_when_the_right_to_it_ends(world: World) -> None:
-    """A push that takes the module away stops a stream that is under way."""
+    """A push that takes the module away stops a stream that is in progress."""
     for number in range(250):
         await world.create(name=f"n{number}")
     pages = await world.records.reads.export(world.access(), {})

@@ -269,7 +269,7 @@ async def test_who_may_not_write_is_refused_before_the_record_is_looked_at(world
 
 
 async def test_a_write_that_a_push_overtook_is_decided_again(world: World) -> None:
-    """A create under way while a push takes the module away is refused, not let in by the older view."""
+    """A create in progress while a push takes the module away is refused, not let in by the older view."""
     commit = world.backend.commit
 
     async def overtaken(tenant: str, unit: Any) -> Any:

@@ -38,14 +38,14 @@ def roster(write: Any) -> Any:
 
 @pytest.fixture
 def problems() -> Any:
-    """The problems that a call tells."""
+    """The problems that a call reports."""
 
-    def told(call: Any, *args: Any, **keywords: Any) -> list[str]:
+    def reported(call: Any, *args: Any, **keywords: Any) -> list[str]:
         with pytest.raises(SetupError) as caught:
             call(*args, **keywords)
         return list(caught.value.problems)
 
-    return told
+    return reported
 
 
 @pytest.fixture

@@ -90,10 +90,10 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes(instance: Any, problems: Any, line: str, words: str) -> None:
-    """A mistake in instance.yaml is told at its line with the way to mend it."""
-    (told,) = problems(instance, f"{LEAST}{line}\n")
-    assert told.startswith("instance.yaml:3:")
-    assert words in told
+    """A mistake in instance.yaml is reported at its line with the way to fix it."""
+    (reported,) = problems(instance, f"{LEAST}{line}\n")
+    assert reported.startswith("instance.yaml:3:")
+    assert words in reported
 
 
 def test_networks_of_ipv4_written_as_ipv6(instance: Any) -> None:
@@ -105,7 +105,7 @@ def test_networks_of_ipv4_written_as_ipv6(instance: Any) -> None:
 
 
 def test_a_disabled_plugin_must_exist(instance: Any, problems: Any) -> None:
-    """A name that no plugin has is told with its place, and with the name that was meant."""
+    """A name that no plugin has is reported with its place, and with the name that was meant."""
     plugins = instance(LEAST + "plugins: {disabled: [crm_deal, crm_lamp, other]}\n").plugins
     assert problems(plugins.require, ["crm_deals", "crm_lamp"]) == [
         "instance.yaml:3:22: there is no plugin `crm_deal`; did you mean `crm_deals`?",
@@ -116,8 +116,10 @@ def test_a_disabled_plugin_must_exist(instance: Any, problems: Any) -> None:
 
 def test_what_must_be_there(instance: Any, problems: Any) -> None:
     """The code and the secret key are asked for, each with an example."""
-    told = problems(instance, "listen: 127.0.0.1:0\n")
-    assert [words in line for words, line in zip(("add `instance: eu1`", "add `secret_key:"), told, strict=True)] == [
+    reported = problems(instance, "listen: 127.0.0.1:0\n")
+    assert [
+        words in line for words, line in zip(("add `instance: eu1`", "add `secret_key:"), reported, strict=True)
+    ] == [
         True,
         True,
     ]
@@ -132,20 +134,24 @@ def test_options_of_plugins(instance: Any) -> None:
 
 
 def test_mistakes_in_options(instance: Any, problems: Any) -> None:
-    """Unknown members and bad types of all options are told at once, each at its own place."""
+    """Unknown members and bad types of all options are reported at once, each at its own place."""
     settings = instance(LEAST + "lamp: {watts: [25, lots], dimned: true}\nlmap: {}\n")
-    told = problems(read_options, settings, {"lamp": Lamp})
-    assert [line.split(": ")[0] for line in told] == ["instance.yaml:3:20", "instance.yaml:3:27", "instance.yaml:4:1"]
-    assert "expected `int`" in told[0]
-    assert "did you mean `dimmed`?" in told[1]
-    assert "did you mean `lamp`?" in told[2]
+    reported = problems(read_options, settings, {"lamp": Lamp})
+    assert [line.split(": ")[0] for line in reported] == [
+        "instance.yaml:3:20",
+        "instance.yaml:3:27",
+        "instance.yaml:4:1",
+    ]
+    assert "expected `int`" in reported[0]
+    assert "did you mean `dimmed`?" in reported[1]
+    assert "did you mean `lamp`?" in reported[2]
 
 
 def test_options_of_a_plugin_never_read_a_member_of_the_core(instance: Any, problems: Any) -> None:
     """The two would share one member of the file; the payload type is to be renamed."""
-    told = problems(read_options, instance(LEAST), {"storage": Lamp})
-    assert len(told) == 1
-    assert "the core owns the member `storage`" in told[0]
+    reported = problems(read_options, instance(LEAST), {"storage": Lamp})
+    assert len(reported) == 1
+    assert "the core owns the member `storage`" in reported[0]
 
 
 def test_instances(write: Any, tmp_path: Path) -> None:
@@ -163,10 +169,10 @@ def test_instances(write: Any, tmp_path: Path) -> None:
     ]
 
 
-def test_a_required_member_written_wrongly_is_told_as_the_slip(write: Any, problems: Any) -> None:
-    """Also where members of plugins may stand, which nobody here knows."""
-    told = problems(load_instance, write("instance.yaml", "instance: eu1\nsecret_kee: env:S\n"), environ={})
-    assert told == ["instance.yaml:2:1: unknown member `secret_kee`; did you mean `secret_key`?"]
+def test_a_required_member_written_wrongly_is_reported_as_the_slip(write: Any, problems: Any) -> None:
+    """Also where members of plugins may stand, which no one here knows."""
+    reported = problems(load_instance, write("instance.yaml", "instance: eu1\nsecret_kee: env:S\n"), environ={})
+    assert reported == ["instance.yaml:2:1: unknown member `secret_kee`; did you mean `secret_key`?"]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +193,6 @@ def test_a_required_member_written_wrongly_is_told_as_the_slip(write: Any, probl
     ],
 )
 def test_mistakes_in_instances(write: Any, problems: Any, text: str, words: str) -> None:
-    """A mistake in the manager's file is told."""
-    (told,) = problems(load_instances, write("instances.yaml", text))
-    assert words in told
+    """A mistake in the manager's file is reported."""
+    (reported,) = problems(load_instances, write("instances.yaml", text))
+    assert words in reported

@@ -51,7 +51,7 @@ def test_an_edit_comes_into_force(configure: Any, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(10)
 def test_a_pipe_in_a_files_place_does_not_hold_the_others_up(configure: Any, tmp_path: Path) -> None:
-    """A named pipe, which nobody may ever write to, is told as a mistake, and the next good edit loads."""
+    """A named pipe, which no one may ever write to, is reported as a mistake, and the next good edit loads."""
     keys = tmp_path / "keys.yaml"
     keys.write_text(GOOD)
     configuration = configure()
@@ -69,7 +69,7 @@ def test_a_pipe_in_a_files_place_does_not_hold_the_others_up(configure: Any, tmp
 
 
 def test_an_edit_that_does_not_load_changes_nothing(configure: Any, tmp_path: Path) -> None:
-    """The last good roster stays in force and the error is told until a good edit comes."""
+    """The last good roster stays in effect and the error is reported until a good edit comes."""
     (tmp_path / "keys.yaml").write_text(GOOD)
     configuration = configure()
     before = configuration.loaded_at
@@ -86,7 +86,7 @@ def test_an_edit_that_does_not_load_changes_nothing(configure: Any, tmp_path: Pa
 
 
 def test_a_file_that_vanishes(configure: Any, tmp_path: Path) -> None:
-    """A roster that is gone keeps its last state, and the very same file put back mends it."""
+    """A roster that is gone keeps its last state, and the very same file put back fixes it."""
     (tmp_path / "keys.yaml").write_text(GOOD)
     configuration = configure()
     (tmp_path / "keys.yaml").rename(tmp_path / "aside")
@@ -125,7 +125,7 @@ def test_modules_and_roles_reload(configure: Any, tmp_path: Path) -> None:
     assert "surveyor" in configuration.roles
 
 
-def test_start_tells_all_files(configure: Any, tmp_path: Path) -> None:
+def test_start_reports_all_files(configure: Any, tmp_path: Path) -> None:
     """At start the problems of all files are raised together."""
     (tmp_path / "keys.yaml").write_text(BAD)
     (tmp_path / "modules.yaml").write_text("modules: 3")
@@ -135,22 +135,22 @@ def test_start_tells_all_files(configure: Any, tmp_path: Path) -> None:
 
 
 async def test_run_polls_and_hurries(configure: Any, tmp_path: Path) -> None:
-    """The running poll tells of an edit, loads at once when hurried, and ends with the stop event."""
+    """The running poll reports an edit, loads at once when hurried, and ends with the stop event."""
     configuration = configure()
-    stop, told = asyncio.Event(), asyncio.Event()
-    running = asyncio.create_task(configuration.run(stop, changed=told.set, seconds=0.01))
+    stop, reported = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(configuration.run(stop, changed=reported.set, seconds=0.01))
     (tmp_path / "keys.yaml").write_text(GOOD)
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(reported.wait(), 5)
     assert "northwind" in configuration.roster.tenants
     stop.set()
     await asyncio.wait_for(running, 5)
 
     stop.clear()
-    told.clear()
-    running = asyncio.create_task(configuration.run(stop, changed=told.set, seconds=60))
+    reported.clear()
+    running = asyncio.create_task(configuration.run(stop, changed=reported.set, seconds=60))
     await asyncio.sleep(0)
     configuration.hurry()
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(reported.wait(), 5)
     stop.set()
     await asyncio.wait_for(running, 5)
 
@@ -176,12 +176,12 @@ def test_commented_lines_of_the_examples_load(tmp_path: Path) -> None:
     modules = re.sub(r"^# (?=modules:|  )", "", example("modules.yaml"), flags=re.MULTILINE)
     (tmp_path / "modules.yaml").write_text(modules)
     names = {**NAMES, "sections": ("features", "branding"), "options": {}}
-    told = check(tmp_path, **names, environ={**ENVIRON, "NORTHWIND_SYNC_KEY_2": "n" * 32})
-    assert len(told) == 1
-    assert "unknown member `smtp`" in told[0]
+    reported = check(tmp_path, **names, environ={**ENVIRON, "NORTHWIND_SYNC_KEY_2": "n" * 32})
+    assert len(reported) == 1
+    assert "unknown member `smtp`" in reported[0]
 
 
-def test_check_tells_every_problem_of_every_file(tmp_path: Path) -> None:
+def test_check_reports_every_problem_of_every_file(tmp_path: Path) -> None:
     """One check names the mistakes of all files, an unknown storage backend among them."""
     (tmp_path / "instance.yaml").write_text(
         "instance: eu1\nsecret_key: env:CRM_SECRET_KEY\nstorage: {backend: tinibd}\n"
@@ -189,10 +189,10 @@ def test_check_tells_every_problem_of_every_file(tmp_path: Path) -> None:
     (tmp_path / "keys.yaml").write_text(BAD)
     (tmp_path / "modules.yaml").write_text("modules: 3")
     (tmp_path / "roles.yaml").write_text("roles: 3")
-    told = check(tmp_path, **NAMES, options={}, backends=("tinydb",), environ=ENVIRON)
-    assert {line.split(":")[0] for line in told} == {"instance.yaml", "keys.yaml", "modules.yaml", "roles.yaml"}
-    assert "did you mean `tinydb`?" in told[0]
-    assert told[0].startswith("instance.yaml:3:20: ")
+    reported = check(tmp_path, **NAMES, options={}, backends=("tinydb",), environ=ENVIRON)
+    assert {line.split(":")[0] for line in reported} == {"instance.yaml", "keys.yaml", "modules.yaml", "roles.yaml"}
+    assert "did you mean `tinydb`?" in reported[0]
+    assert reported[0].startswith("instance.yaml:3:20: ")
 
 
 @pytest.mark.parametrize("left", ["", "\n \n", "\ufeff", "# nothing\n", "tenants:\n", "tenants"])

@@ -59,8 +59,8 @@ def test_a_full_entry(roster: Any) -> None:
     assert not loaded.tenants["contoso"].keys
 
 
-def test_ten_mistakes_are_told_at_once(roster: Any, problems: Any) -> None:
-    """A roster with ten mistakes names all ten with line and column, and how to mend each."""
+def test_ten_mistakes_are_reported_together(roster: Any, problems: Any) -> None:
+    """A roster with ten mistakes names all ten with line and column, and how to fix each."""
     text = """
         tenants:
           northwind:
@@ -84,7 +84,7 @@ def test_ten_mistakes_are_told_at_once(roster: Any, problems: Any) -> None:
                 types: [alhpa]
           northwind: {}
         """
-    told = problems(roster, text, GOOD=KEY, OTHER="o" * 32)
+    reported = problems(roster, text, GOOD=KEY, OTHER="o" * 32)
     expected = [
         ("keys.yaml:6:9: ", "unknown member `not_afer`; did you mean `not_after`?"),
         ("keys.yaml:7:18: ", "version 1 is used in line 4 already; give each key its own"),
@@ -97,8 +97,8 @@ def test_ten_mistakes_are_told_at_once(roster: Any, problems: Any) -> None:
         ("keys.yaml:20:17: ", "did you mean `alpha`?"),
         ("keys.yaml:21:3: ", "`northwind` appears a second time, first in line 2"),
     ]
-    assert len(told) == len(expected)
-    for line, (place, words) in zip(told, expected, strict=True):
+    assert len(reported) == len(expected)
+    for line, (place, words) in zip(reported, expected, strict=True):
         assert line.startswith(place)
         assert words in line
 
@@ -127,21 +127,21 @@ def test_ten_mistakes_are_told_at_once(roster: Any, problems: Any) -> None:
     ],
 )
 def test_form(roster: Any, problems: Any, text: str, place: str, words: str) -> None:
-    """What YAML can do beyond plain data, and what does not fit the roster, is told with its place and its mend."""
-    told = problems(roster, text)
-    assert any(line.startswith(place) and words in line for line in told), told
+    """What YAML can do beyond plain data, and what does not fit the roster, is reported with its place and its fix."""
+    reported = problems(roster, text)
+    assert any(line.startswith(place) and words in line for line in reported), reported
 
 
 def test_a_required_member_written_wrongly_is_a_slip_and_not_missing(roster: Any, problems: Any) -> None:
-    """The one problem told is the name that was meant, in the place of the slip."""
-    told = problems(roster, "tenants:\n  a:\n    keys:\n      - verison: 1\n        secret: env:GOOD\n", GOOD=KEY)
-    assert told == ["keys.yaml:4:9: unknown member `verison`; did you mean `version`?"]
+    """The one problem reported is the name that was meant, in the place of the slip."""
+    reported = problems(roster, "tenants:\n  a:\n    keys:\n      - verison: 1\n        secret: env:GOOD\n", GOOD=KEY)
+    assert reported == ["keys.yaml:4:9: unknown member `verison`; did you mean `version`?"]
 
 
 def test_tab_anchor_and_tag_together(roster: Any, problems: Any) -> None:
     """A tab does not hide an anchor and a tag in the same file."""
-    told = problems(roster, "tenants:\n\ta: &x {}\n\tb: !t {}\n")
-    assert [line.split(": ")[0] for line in told] == [
+    reported = problems(roster, "tenants:\n\ta: &x {}\n\tb: !t {}\n")
+    assert [line.split(": ")[0] for line in reported] == [
         "keys.yaml:2:1",
         "keys.yaml:2:6",
         "keys.yaml:3:1",
@@ -165,9 +165,9 @@ def test_tab_anchor_and_tag_together(roster: Any, problems: Any) -> None:
     ],
 )
 def test_key_members(roster: Any, problems: Any, extra: str, words: str) -> None:
-    """Each member of a key is refused with the way to mend it."""
-    (told,) = problems(roster, one("env:GOOD", extra), GOOD=KEY)
-    assert words in told
+    """Each member of a key is refused with the way to fix it."""
+    (reported,) = problems(roster, one("env:GOOD", extra), GOOD=KEY)
+    assert words in reported
 
 
 def test_numbers_in_quotes_and_leading_zeros(roster: Any, problems: Any) -> None:
@@ -234,9 +234,9 @@ def test_file_reference(roster: Any, tmp_path: Path) -> None:
 def test_bad_references(roster: Any, problems: Any, tmp_path: Path, secret: str, words: str) -> None:
     """A reference that yields no key is refused, and no message holds what a secret holds."""
     (tmp_path / "raw").write_bytes(b"\xff" * 32)
-    told = problems(roster, one(secret), SHORT="open-sesame", LOOP="env:LOOP")
-    assert any(words in line or "`secret` is missing" in line for line in told), told
-    assert not any("sesame" in line for line in told)
+    reported = problems(roster, one(secret), SHORT="open-sesame", LOOP="env:LOOP")
+    assert any(words in line or "`secret` is missing" in line for line in reported), reported
+    assert not any("sesame" in line for line in reported)
 
 
 def test_one_secret_behind_two_references(roster: Any, problems: Any) -> None:
@@ -246,16 +246,16 @@ def test_one_secret_behind_two_references(roster: Any, problems: Any) -> None:
           a: {{keys: [{{version: 1, secret: "hex:{KEY.encode().hex()}"}}]}}
           b: {{keys: [{{version: 1, secret: env:K, revoked: true}}]}}
         """
-    (told,) = problems(roster, text, K=KEY)
-    assert told.startswith("keys.yaml:3:")
-    assert "line 2" in told
+    (reported,) = problems(roster, text, K=KEY)
+    assert reported.startswith("keys.yaml:3:")
+    assert "line 2" in reported
 
 
 def test_a_secret_in_the_wrong_place_is_not_quoted(roster: Any, problems: Any) -> None:
     """A key pasted where a name belongs does not come back in the message."""
     pasted = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    (told,) = problems(roster, f"tenants: {{a: {{schemes: [{pasted}]}}}}")
-    assert "MfKQ" not in told
+    (reported,) = problems(roster, f"tenants: {{a: {{schemes: [{pasted}]}}}}")
+    assert "MfKQ" not in reported
 
 
 @given(
@@ -263,23 +263,23 @@ def test_a_secret_in_the_wrong_place_is_not_quoted(roster: Any, problems: Any) -
         st.sampled_from([*"{}[]:,-#&*!|>'\"%@`?~ \n\t", "a", "tenants", "keys", "1", "é", "\ufeff", "\x85"])
     )
 )
-def test_any_text_is_loaded_or_told(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
-    """Whatever stands in the file, it loads or is told with its place."""
+def test_any_text_is_loaded_or_reported(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
+    """Whatever stands in the file, it loads or is reported with its place."""
     path = tmp_path_factory.mktemp("any") / "keys.yaml"
     path.write_text("".join(pieces), encoding="utf-8")
-    told = check(path.parent, sections=(), schemes=(), record_types=(), options={}, environ={})
-    roster = [line for line in told if not line.startswith("instance.yaml:")]
+    reported = check(path.parent, sections=(), schemes=(), record_types=(), options={}, environ={})
+    roster = [line for line in reported if not line.startswith("instance.yaml:")]
     assert all(re.match(r"keys\.yaml:\d+:\d+: ", line) for line in roster)
 
 
 def test_no_file(tmp_path: Path, problems: Any) -> None:
-    """A missing roster is told with where it was looked for."""
-    (told,) = problems(load_roster, tmp_path / "keys.yaml", sections=(), schemes=(), environ={})
-    assert str(tmp_path) in told
+    """A missing roster is reported with where it was looked for."""
+    (reported,) = problems(load_roster, tmp_path / "keys.yaml", sections=(), schemes=(), environ={})
+    assert str(tmp_path) in reported
 
 
 def test_hostile_depth_and_bytes(write: Any, problems: Any) -> None:
-    """Deep nesting, a byte that is not UTF-8 and a file too large are told, not crashed on."""
+    """Deep nesting, a byte that is not UTF-8 and a file too large are reported, not crashed on."""
     path = write("keys.yaml", "tenants: " + "[" * 500 + "]" * 500)
     keywords = {"sections": (), "schemes": (), "environ": {}}
     assert "levels" in problems(load_roster, path, **keywords)[0]

@@ -70,7 +70,7 @@ CALLERS = st.one_of(
 
 
 def holds(at: Workspace, caller: Caller, key: str) -> bool:
-    """The rule of the contract for one key, said anew and without the sets that the product works with."""
+    """The rule of the contract for one key, said again and without the sets that the product works with."""
     module, _, action = key.partition(".")
     if key not in at.modules.allowed:
         return False

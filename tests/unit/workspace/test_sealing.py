@@ -28,7 +28,7 @@ def test_another_purpose_does_not_open_it() -> None:
 
 
 def test_keys_rotate() -> None:
-    """The first seals, all open; once the old one is gone, what it sealed is told to be lost, and how to mend it."""
+    """The first seals, all open; once the old one is gone, what it sealed is reported to be lost, and how to fix it."""
     old, both, new = Sealer([OLD]), Sealer([NEW, OLD]), Sealer([NEW])
     assert both.open("mail", old.seal("mail", "secret")) == "secret"
     assert new.open("mail", both.seal("mail", "secret")) == "secret"
@@ -37,8 +37,8 @@ def test_keys_rotate() -> None:
 
 
 @pytest.mark.parametrize("sealed", ["", ".", "abc", "abc.def", "é.ü", "AAAAAAAAAAAAAAAAAAAAAA==.gAAAAA"])
-def test_a_damaged_value_is_told_cleanly(sealed: str) -> None:
-    """No other exception, whatever stands there."""
+def test_a_damaged_value_is_reported_cleanly(sealed: str) -> None:
+    """No other exception, regardless of what stands there."""
     with pytest.raises(InternalError):
         Sealer([NEW]).open("mail", sealed)
 
