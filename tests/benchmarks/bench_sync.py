@@ -62,7 +62,7 @@ def _bootstrap(served: Product, plain: int) -> Measurement:
     ours = load.Job(served.port, [[raw("GET", path, headers)]] * CONNECTIONS, SECONDS)
     theirs = load.Job(plain, [[raw("GET", "/hello")]] * CONNECTIONS, SECONDS)
     return Measurement(
-        name="sync.bootstrap", what="bootstrap with a valid tag against a stock GET", unit="x", least=0.7,
+        name="sync.bootstrap", what="bootstrap with a valid tag against a stock GET", unit="x", least=1.2,
         a=lambda: load.run(ours).only(304).rate, b=lambda: load.run(theirs).only(200).rate,
     )  # fmt: skip
 
