@@ -12,13 +12,15 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing wrong with, or worth knowing about, an input.
 
     ``pointer`` is an RFC 6901 pointer, ``code`` stable, ``message`` a sentence that says how to fix it.
-    A ``warning`` refuses nothing.
+    A ``warning`` refuses nothing. ``from_catalog``: it follows from the catalog, roles or record types, which change
+    after a push; it only warns if a merge leaves the place as it is.
     """
 
     pointer: str
     code: str
     message: str
     warning: bool = False
+    from_catalog: bool = False
 
     def to_wire(self) -> dict[str, str]:
         """The finding as the wire shows it."""
@@ -26,7 +28,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def under(self, prefix: str) -> Finding:
         """The same finding with a pointer into a document that contains this one at ``prefix``."""
-        return Finding(prefix + self.pointer, self.code, self.message, self.warning)
+        return msgspec.structs.replace(self, pointer=prefix + self.pointer)
 
 
 class CrmError(Exception):

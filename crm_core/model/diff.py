@@ -21,6 +21,11 @@ def pointer_to(*path: str | int) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
+def steps_of(pointer: str) -> tuple[str, ...]:
+    """The member names and positions of an RFC 6901 pointer."""
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+
+
 def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
     """Every place that differs, members in order of name.
 

@@ -13,6 +13,12 @@ def matches(pattern: str, key: str) -> bool:
     return pattern in (f"{module}.*", f"*.{action}")
 
 
+def module_of(pattern: str) -> str | None:
+    """The module that a key, a pattern or a bare name is about; None if it is about all of them."""
+    module = pattern.partition(".")[0]
+    return None if module == "*" else module
+
+
 def expand(patterns: Iterable[str], keys: Iterable[str]) -> frozenset[str]:
     """The keys that any of the patterns covers."""
     wanted = frozenset(patterns)

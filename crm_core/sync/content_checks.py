@@ -23,6 +23,7 @@ from crm_core.model.diff import pointer_to
 from crm_core.model.envelope import Envelope, read_envelope
 from crm_core.model.frozen import frozen
 from crm_core.model.keys import Key, TenantRoster
+from crm_core.model.patterns import module_of
 from crm_core.model.secret_members import secret_members, value_at
 from crm_core.model.strict_json import loads
 from crm_core.plugin.host import PluginHost
@@ -37,6 +38,7 @@ from crm_core.workspace import Workspace
 
 _CORE_LIMITS = frozenset({"users"})  # what the core itself counts
 _SEE_ERRORS = "The data is not valid. See errors for every place and its fix."
+_GONE = "The catalog no longer has the module `{}`, so this has no effect. Add it to modules.yaml, or push without it."
 _PAYLOAD_TYPE = "payload type"
 
 
@@ -181,7 +183,8 @@ def schema_fits(
     """
     found = list(_findings(outcomes))
     for outcome in outcomes:
-        found += [finding.under(outcome.prefix) for finding in _validated(outcome, contexts[outcome.name], registry)]
+        validated = _validated(outcome, contexts[outcome.name], registry)
+        found += [_unless_left(finding, outcome).under(outcome.prefix) for finding in validated]
     refused = [finding for finding in found if not finding.warning]
     required = [name for outcome in outcomes for name in outcome.required]
     if required and len(refused) == len(required):
@@ -193,9 +196,14 @@ def schema_fits(
 
 def modules_permitted(
     outcomes: list[SectionOutcome], workspace: Workspace, registry: Registry, host: PluginHost
-) -> None:
-    """Refuse modules that are unknown or blocked. Raises ModuleBlocked, ModuleUnsupported, PluginFailed."""
-    named = tuple(_named(outcomes, registry))
+) -> list[Finding]:
+    """Refuse modules that are unknown or blocked; return the warnings.
+
+    Names that a merge leaves as they are were judged when they were pushed.
+    Raises ModuleBlocked, ModuleUnsupported, PluginFailed.
+    """
+    every = [(outcome, pointer, name) for outcome in outcomes for pointer, name in _modules_named(outcome, registry)]
+    named = tuple(NamedModule(outcome.prefix + at, name) for outcome, at, name in every if not outcome.leaves(at))
     context = PolicyContext(workspace.tenant, workspace.catalog)
     refusals = [refusal for _, refusal in host.call("crm_module_policy", ModuleRefusal, named=named, context=context)]
     blocked = [Finding(r.pointer, ModuleBlocked.code, r.message) for r in refusals if r.kind == "blocked"]
@@ -204,6 +212,9 @@ def modules_permitted(
     if refusals:
         unsupported = [Finding(r.pointer, ModuleUnsupported.code, r.message) for r in refusals]
         raise ModuleUnsupported(unsupported[0].message, errors=unsupported)
+    gone = [(outcome.prefix + at, module_of(name)) for outcome, at, name in every if outcome.leaves(at)]
+    first = {module: at for at, module in reversed(gone) if module and module not in workspace.catalog.modules}
+    return [Finding(at, ModuleUnsupported.code, _GONE.format(module), warning=True) for module, at in first.items()]
 
 
 def validators_content(
@@ -244,12 +255,18 @@ def _validated(outcome: SectionOutcome, context: PayloadContext, registry: Regis
         raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "validate") from error
 
 
-def _named(outcomes: Iterable[SectionOutcome], registry: Registry) -> Iterator[NamedModule]:
-    for outcome in outcomes:
-        payload_type = registry.sections[outcome.name]
-        assert outcome.typed is not None
-        try:
-            for pointer, name in payload_type.modules(outcome.typed()):
-                yield NamedModule(outcome.prefix + pointer, name)
-        except Exception as error:  # foreign code may raise anything; it is named
-            raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "modules") from error
+def _unless_left(finding: Finding, outcome: SectionOutcome) -> Finding:
+    """A finding of today's catalog on something that a merge leaves as it is only warns."""
+    if finding.from_catalog and outcome.leaves(finding.pointer):
+        return msgspec.structs.replace(finding, warning=True)
+    return finding
+
+
+def _modules_named(outcome: SectionOutcome, registry: Registry) -> list[tuple[str, str]]:
+    """The pointers and names of the modules and keys in a section as the push leaves it."""
+    payload_type = registry.sections[outcome.name]
+    assert outcome.typed is not None
+    try:
+        return list(payload_type.modules(outcome.typed()))
+    except Exception as error:  # foreign code may raise anything; it is named
+        raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "modules") from error

@@ -12,6 +12,7 @@ from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.query import StoreState, Tally
 from crm_core.plugin.storage import EntryQuery
+from crm_core.sync.catalog_gaps import catalog_gaps
 from crm_core.sync.context import SyncContext
 from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import Workspace
@@ -57,7 +58,9 @@ class HealthReports:
         state = await self._context.backend.state(tenant)
         recent = await self._context.backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
         tally = await self._context.backend.tally(tenant, to_wire(now - _DAY))
-        status, reasons = self._status(roster, workspace, state, recent, now)
+        problems = [*self._problems(roster, state, recent, now)]
+        problems += catalog_gaps(workspace, self._context.registry.sections, key)
+        status, reasons = self._status(roster, workspace, problems, now)
         reasons += await self._mismatches(tenant, roster, recent)
         return {
             "status": status,
@@ -111,16 +114,10 @@ class HealthReports:
         return []
 
     def _status(
-        self,
-        roster: TenantRoster,
-        workspace: Workspace,
-        state: StoreState,
-        recent: tuple[LogEntry, ...],
-        now: datetime,
+        self, roster: TenantRoster, workspace: Workspace, degraded: list[str], now: datetime
     ) -> tuple[str, list[str]]:
         if off := self._off(roster):
             return "disabled", off
-        degraded = [*self._problems(roster, state, recent, now)]
         stale = list(_staleness(roster, workspace, now))
         return ("degraded" if degraded else "stale" if stale else "ok"), degraded + stale
 

@@ -130,7 +130,7 @@ class History:
         outcome = restored(before, wanted.data, self._context.registry.sections[wanted.section])
         contexts = content_checks.contexts_of([outcome], workspace, self._context.registry, self._context.options)
         warnings = content_checks.schema_fits([outcome], contexts, self._context.registry)
-        content_checks.modules_permitted([outcome], workspace, self._context.registry, self._context.host)
+        warnings += content_checks.modules_permitted([outcome], workspace, self._context.registry, self._context.host)
         warnings += content_checks.validators_content([outcome], contexts, self._context.host)
         return outcome, warnings
 

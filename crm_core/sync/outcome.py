@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.errors import Finding
 from crm_core.model.canonical import without_form
-from crm_core.model.diff import Change, differences, pointer_to
+from crm_core.model.diff import Change, differences, pointer_to, steps_of
 from crm_core.model.fields import convert, without_nulls
 from crm_core.model.frozen import frozen
 from crm_core.model.patch import merge_patch
@@ -34,7 +34,8 @@ class SectionOutcome(msgspec.Struct, frozen=True):
     ``data`` shows secrets as set; ``typed`` makes an instance of the section's type, a new one at each call, so that a
     plugin that changes its instance changes nothing else (None for an invalid part).
     ``new_secrets`` (in the clear) and ``old_secrets`` (sealed) are by pointer into the section. ``required``: the names
-    of secrets that must be sent again. ``salvaged``: the valid rest of an invalid part.
+    of secrets that must be sent again. ``salvaged``: the valid rest of an invalid part. ``patch``: the part as a merge
+    sent it; None if the whole section was sent.
     """
 
     name: str
@@ -47,6 +48,11 @@ class SectionOutcome(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...]
     required: tuple[str, ...]
     salvaged: Salvaged | None = None
+    patch: Mapping[str, Any] | None = None
+
+    def leaves(self, pointer: str) -> bool:
+        """Whether a merge leaves the value at a pointer into the section as it was, without naming it."""
+        return self.patch is not None and not _patches(self.patch, steps_of(pointer))
 
     def changes(self) -> list[Change]:
         """Every change, with pointers that start with the section; a new secret is one."""
@@ -73,7 +79,9 @@ def outcome_of(
     wanted = frozen(without_nulls(merge_patch(base, part) if strategy == "merge" else part))
     stored = () if before is None or strategy != "merge" else _stored_secrets(members, before)
     unpatched = [(member, pointer) for member, pointer in stored if not _patches(part, member.path)]
-    return _outcome(name, prefix, before, wanted, payload_type, unpatched)
+    outcome = _outcome(name, prefix, before, wanted, payload_type, unpatched)
+    patch = frozen(part) if strategy == "merge" and isinstance(part, dict) else None
+    return msgspec.structs.replace(outcome, patch=patch)
 
 
 def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType) -> SectionOutcome:
@@ -125,6 +133,8 @@ def _stored_secrets(members: tuple[SecretMember, ...], before: Section) -> list[
 
 def _patches(part: Any, path: tuple[str, ...]) -> bool:
     """Whether a merge patch sets or removes the member at the path, or anything above it."""
+    if not path:
+        return True
     for name in path[:-1]:
         if not isinstance(part, dict):
             return True

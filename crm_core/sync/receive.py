@@ -146,7 +146,7 @@ class Receiver:
             outcomes = content_checks.outcomes_of(envelope, parts, workspace, registry.sections)
             contexts = content_checks.contexts_of(outcomes, workspace, registry, self._context.options)
             warnings = content_checks.schema_fits(outcomes, contexts, registry)  # SCHEMA
-            content_checks.modules_permitted(outcomes, workspace, registry, self._context.host)  # MODULES
+            warnings += content_checks.modules_permitted(outcomes, workspace, registry, self._context.host)  # MODULES
             warnings += content_checks.validators_content(outcomes, contexts, self._context.host)  # VALIDATORS
             receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, roster=roster)  # APPLY
             if receipt is not None:

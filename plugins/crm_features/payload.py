@@ -98,7 +98,8 @@ def _keys(named: Iterable[tuple[str, str]], context: PayloadContext) -> Iterator
                 yield Finding(pointer, "no_effect", text, warning=True)
         elif dot and action != "*" and module in context.catalog.modules and name not in context.catalog.keys:
             known = ", ".join(context.catalog.modules[module].features)
-            yield Finding(pointer, "unknown_key", f"Unknown feature key `{name}`. The module has {known}.")
+            text = f"Unknown feature key `{name}`. The module has {known}."
+            yield Finding(pointer, "unknown_key", text, from_catalog=True)
 
 
 def _roles(part: Features, context: PayloadContext) -> Iterator[Finding]:
@@ -108,14 +109,16 @@ def _roles(part: Features, context: PayloadContext) -> Iterator[Finding]:
             yield Finding("/roles" + step(name), "role_not_changeable", text)
         elif name not in context.roles:
             known = ", ".join(sorted(context.roles - {_FIXED_ROLE}))
-            yield Finding("/roles" + step(name), "unknown_role", f"Unknown role. Known roles: {known}.")
+            text = f"Unknown role `{name}`. Known roles: {known}."
+            yield Finding("/roles" + step(name), "unknown_role", text, from_catalog=True)
 
 
 def _limits(part: Features, context: PayloadContext) -> Iterator[Finding]:
     for name in _given(part.limits, {}):
         if name not in context.limits:
             known = ", ".join(sorted(context.limits))
-            yield Finding("/limits" + step(name), "unknown_limit", f"Unknown limit. Known limits: {known}.")
+            text = f"Unknown limit `{name}`. Known limits: {known}."
+            yield Finding("/limits" + step(name), "unknown_limit", text, from_catalog=True)
 
 
 def _subscription(part: Features) -> Iterator[Finding]:
