@@ -75,5 +75,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say loudly what was not tested, and the one line that fixes it."""
     for name, count in config.stash[_missing].items():
         terminalreporter.write_line(
-            f"NOT TESTED: {count} tests need {name}. To mend: apt-get install -y {PACKAGES[name]}", red=True, bold=True
+            f"NOT TESTED: {count} tests need {name}. To run them: apt-get install -y {PACKAGES[name]}",
+            red=True,
+            bold=True,
         )

@@ -38,7 +38,7 @@ def microseconds(work: Callable[[], object]) -> float:
     return min(timeit.repeat(work, number=BATCH, repeat=CALLS // BATCH)) / BATCH * 1e6
 
 
-def rights(*, anew: bool) -> Side:
+def rights(*, again: bool) -> Side:
     """Microseconds for the keys of an agent with an assignment; ``again``: one that the workspace has not met."""
     catalog = load_catalog(Path("modules.yaml"), record_types=())
     roles = load_roles(Path("roles.yaml"), catalog=catalog)
@@ -54,7 +54,7 @@ def rights(*, anew: bool) -> Side:
         del workspace.rights[agent.role, agent.assignment]
         return keys_of(workspace, agent)
 
-    return lambda: microseconds(unmet if anew else met)
+    return lambda: microseconds(unmet if again else met)
 
 
 def tokens(folder: Path, runner: asyncio.Runner) -> tuple[Side, Side]:
@@ -154,11 +154,11 @@ def verifying(runner: asyncio.Runner, passwords: Passwords, kept: str | None) ->
 def measurements(folder: Path) -> Iterator[Measurement]:
     """Rights, tokens, and reads in a storm of sign-ins."""
     yield Measurement(
-        name="access.rights", what="effective permissions of a user", unit=" us", a=rights(anew=False), most=5, goal=1
+        name="access.rights", what="effective permissions of a user", unit=" us", a=rights(again=False), most=5, goal=1
     )
     yield Measurement(
         name="access.rights_anew", what="the same for an assignment not met before", unit=" us",
-        a=rights(anew=True), most=5,
+        a=rights(again=True), most=5,
     )  # fmt: skip
     with asyncio.Runner() as runner:
         caller, find = tokens(folder / "tokens", runner)

@@ -129,7 +129,7 @@ def measurements(folder: Path) -> Iterator[Measurement]:
     with serving(folder) as server:
         paths = fill(server)
         yield Measurement(
-            name="folding.seconds", what=f"a fold of {RECORDS:,} records while nobody reads", unit=" s",
+            name="folding.seconds", what=f"a fold of {RECORDS:,} records while no one reads", unit=" s",
             a=lambda: fold(server, paths), rounds=3,
         )  # fmt: skip
 

@@ -85,7 +85,7 @@ def measurements(folder: Path) -> Iterator[Measurement]:
             a=lambda: listening(served, cookie, versions)[0], rounds=1, warm=1,
         )  # fmt: skip
         yield Measurement(
-            name="pages.streams.reach", what=f"a push until the last of {STREAMS} streams tells it", unit=" ms",
+            name="pages.streams.reach", what=f"a push until the last of {STREAMS} streams reports it", unit=" ms",
             most=1000, a=lambda: listening(served, cookie, versions)[1], rounds=5, warm=1,
         )  # fmt: skip
 

@@ -59,7 +59,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One row of the table. Give ``least`` (a floor) or ``most`` (a ceiling), or neither: then it is only told.
+    """One row of the table. Give ``least`` (a floor) or ``most`` (a ceiling), or neither: then it is only reported.
 
     ``compare``: A divided by B, or A less B; without ``b`` the figure is A itself. ``warm``: rounds thrown away first.
     """

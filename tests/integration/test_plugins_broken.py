@@ -105,7 +105,7 @@ def spoil(box: Box) -> None:
     (box.config / "lone/broken").touch()
 
 
-def mend(box: Box) -> None:
+def fix(box: Box) -> None:
     """It raises no longer."""
     (box.config / "lone/broken").unlink()
 
@@ -140,7 +140,7 @@ def test_a_plugin_that_raises_in_a_push_is_named_and_nothing_is_used(made: Made,
     assert "secret of the part" not in box.log_text()
     assert "Traceback" not in box.log_text() + str(reported)
     assert '"plugin_failed"' in box.log_text()
-    mend(box)
+    fix(box)
     assert good(box.push(kind, raw=body, headers=headers))["status"] == "applied"
     problem(box.push(kind, raw=body, headers=headers), 409, "replayed_nonce")
 
@@ -158,7 +158,7 @@ def test_a_scheme_that_raises_verifies_nothing(made: Made, read: str, matches: s
     entry = box.entry(reported["request_id"])
     assert (entry["status"], entry["scheme"], entry["seq"]) == ("failed", "loud", None)
     box.applied("workspace", {})
-    mend(box)
+    fix(box)
     assert good(box.push("branding", raw=body, headers=headers))["status"] == "applied"
 
 

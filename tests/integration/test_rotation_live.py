@@ -79,7 +79,7 @@ def test_a_rotation_under_load_loses_no_push(box: Box) -> None:
             [crm, "keys", *words, "--config", str(box.config)], env=box.environ, stdout=subprocess.DEVNULL
         )
 
-    def in_force(version: int, state: str) -> Callable[[], bool]:
+    def in_effect(version: int, state: str) -> Callable[[], bool]:
         def there() -> bool:
             keys = {key["key_version"]: key["state"] for key in box.health()["accepted_keys"]}
             return keys.get(version) == state
@@ -88,14 +88,14 @@ def test_a_rotation_under_load_loses_no_push(box: Box) -> None:
 
     load.run("before", after(SECONDS), right=(2,))
     with command("rotate", TENANT, "--overlap", "1h") as rotating:
-        load.run("while it is rotated", in_force(3, "active"), right=(2,))
+        load.run("while it is rotated", in_effect(3, "active"), right=(2,))
     assert rotating.returncode == 0
     keys = yaml.safe_load((box.config / "keys.yaml").read_text())["tenants"][TENANT]["keys"]
     load.keys[3] = _bytes_of(keys[-1]["secret"])
     load.run("overlap", after(SECONDS), right=(2, 3))
     load.run("the platform has switched", after(SECONDS), right=(3,))
     with command("revoke", TENANT, "2") as revoking:
-        load.run("while the old one is revoked", in_force(2, "revoked"), right=(3,))
+        load.run("while the old one is revoked", in_effect(2, "revoked"), right=(3,))
     assert revoking.returncode == 0
     load.run("revoked", after(SECONDS), right=(3,), wrong=(2,))
     for phase, counts in load.counts.items():

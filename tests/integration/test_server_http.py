@@ -17,7 +17,7 @@ HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Tell what came; some paths misbehave."""
+    """Report the request; some paths misbehave."""
     if scope["type"] == "lifespan":
         for what in ("startup", "shutdown"):
             await receive()

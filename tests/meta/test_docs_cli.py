@@ -15,7 +15,7 @@ from doc_pages import ROOT, free_port, headings, page, run_page
 
 NAME = "docs/cli.md"
 _PART = re.compile(r"<!-- (crm [a-z -]+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
-_EVERYWHERE = {"config"}  # told once, at the top of the page
+_EVERYWHERE = {"config"}  # written once, at the top of the page
 
 
 def commands(command: click.Command = crm, path: str = "crm") -> Iterator[tuple[str, click.Command]]:
@@ -33,14 +33,14 @@ def commands(command: click.Command = crm, path: str = "crm") -> Iterator[tuple[
 def reference(path: str, command: click.Command) -> str:
     """What the page says of a command between its marks."""
     usage = " ".join([path, *command.collect_usage_pieces(click.Context(command))])
-    told = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.help or ""))
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.help or ""))
     rows = [
-        f"| `{', '.join(option.opts)}`{_value(option)} | {_told(option)} |"
+        f"| `{', '.join(option.opts)}`{_value(option)} | {_listed(option)} |"
         for option in command.params
         if isinstance(option, click.Option) and option.name not in _EVERYWHERE
     ]
     table = ["| option | |", "| --- | --- |", *rows, ""] if rows else []
-    return "\n".join(["", "```text", usage, "```", "", *told.splitlines(), "", *table, ""])
+    return "\n".join(["", "```text", usage, "```", "", *text.splitlines(), "", *table, ""])
 
 
 def _value(option: click.Option) -> str:
@@ -51,17 +51,17 @@ def _value(option: click.Option) -> str:
     return f" {option.metavar or option.type.name.partition(' ')[0].upper()}"
 
 
-def _told(option: click.Option) -> str:
-    told = [(option.help or "").replace("|", "\\|")]
+def _listed(option: click.Option) -> str:
+    text = [(option.help or "").replace("|", "\\|")]
     if option.required:
-        told.append("Required.")
+        text.append("Required.")
     if option.show_default and option.default is not None:
-        told.append(f"Default: `{option.default}`.")
-    return " ".join(told)
+        text.append(f"Default: `{option.default}`.")
+    return " ".join(text)
 
 
 def written() -> str:
-    """The page with every part made anew."""
+    """The page with every part made again."""
     known = dict(commands())
     return _PART.sub(lambda part: f"<!-- {part[1]} -->\n{reference(part[1], known[part[1]])}<!-- end -->\n", page(NAME))
 
@@ -90,10 +90,10 @@ def test_every_command_and_option_has_a_help_text(path: str, command: click.Comm
 @pytest.mark.timeout(300)
 def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     """Every example of the page works, one after the other, half of them beside a running server."""
-    told = run_page(NAME, tmp_path, free_port())
-    assert "applied branding version 1 as revision 1" in told
-    assert "restored revision 1 of branding" in told
-    assert "No check fails." in told
+    text = run_page(NAME, tmp_path, free_port())
+    assert "applied branding version 1 as revision 1" in text
+    assert "restored revision 1 of branding" in text
+    assert "No check fails." in text
     assert (tmp_path / "crm.conf").read_text()
 
 

@@ -77,17 +77,17 @@ def test_there_is_an_example_of_each_hook_and_all_load(lone: Path) -> None:
 def test_the_lone_files_work_in_a_running_server(tmp_path: Path, lone: Path) -> None:
     """Pushes, merges, a scheme, records, a rule and a policy of the page's files do what the page says of them."""
     port = free_port()
-    told = run_page(NAME, tmp_path, port, before=BEFORE, after=AFTER, PORT=str(port))
+    reported = run_page(NAME, tmp_path, port, before=BEFORE, after=AFTER, PORT=str(port))
     for line in section(PAGE, "A payload type").partition("```text\n")[2].partition("```")[0].splitlines():
-        assert line in told
-    assert "preview of combined version 3" in told
-    assert '"name":"First call"' in told
-    assert "telephony bound" not in told
-    assert "api_key_required" in told
-    assert "This instance calls through acme only." in told
-    assert "/data/title: Give the workspace a title. (house_rule)" in told
-    assert "Deals are not part of a trial; leave them out. (module_blocked)" in told
-    assert "No check fails." in told
+        assert line in reported
+    assert "preview of combined version 3" in reported
+    assert '"name":"First call"' in reported
+    assert "telephony bound" not in reported
+    assert "api_key_required" in reported
+    assert "This instance calls through acme only." in reported
+    assert "/data/title: Give the workspace a title. (house_rule)" in reported
+    assert "Deals are not part of a trial; leave them out. (module_blocked)" in reported
+    assert "No check fails." in reported
     assert "not-a-real-key" not in (tmp_path / "serve.err").read_text()
 
 
@@ -131,7 +131,7 @@ def test_the_package_is_found_once_it_is_installed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("import nothing_of_this_name", "importing it raised ModuleNotFoundError"),
         ("@hookimpl\ndef crm_validate_payloads(section): ...", "did you mean crm_validate_payload?"),
@@ -140,13 +140,13 @@ def test_the_package_is_found_once_it_is_installed(tmp_path: Path) -> None:
         ("", "it implements no hook"),
     ],
 )
-def test_what_is_broken_is_named(tmp_path: Path, text: str, told: str) -> None:
-    """Each way to be broken that the page lists is told with its name, and stops no other plugin."""
+def test_what_is_broken_is_named(tmp_path: Path, text: str, reported: str) -> None:
+    """Each way to be broken that the page lists is reported with its name, and stops no other plugin."""
     (tmp_path / "odd.py").write_text(f"from crm_core.plugin import hookimpl\n{text}\n")
     host = PluginHost()
     host.load_entry_points()
     host.load_folder(tmp_path)
     (broken,) = host.broken
     assert broken.name == "odd"
-    assert told in (broken.error or "")
+    assert reported in (broken.error or "")
     assert "branding" in build_registry(host).sections

@@ -253,7 +253,7 @@ layouts = st.tuples(
 @settings(max_examples=150)
 @given(layout=layouts)
 def test_edits_hold_in_generated_layouts(tmp_path_factory: pytest.TempPathFactory, layout: tuple[object, ...]) -> None:
-    """Whatever the indents, comments and line ends, the roster that is read is the old one plus the edits."""
+    """With any indents, comments and line ends the roster that is read is the old one plus the edits."""
     top, indent, dash, flow, note, newline, ended = layout
     step, lead = " " * int(str(indent)), " " * int(str(dash))
     key = f"{{version: 1, secret: {SECRETS[1]}}}" if flow else f"version: 1{note}\n{{}}  secret: {SECRETS[1]}"

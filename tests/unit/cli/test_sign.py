@@ -88,7 +88,7 @@ def test_no_config_folder_is_needed(crm: Crm, tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_instances_own_secrets_are_not_needed(config: Path, crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever signs a push need not hold the key that seals the instance's secrets."""
+    """Signing a push does not need the key that seals the instance's secrets."""
     monkeypatch.delenv("CRM_SECRET_KEY")
     assert crm("sign", "health").code == 0
 

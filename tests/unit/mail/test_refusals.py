@@ -166,7 +166,7 @@ async def test_a_repeated_password_is_redacted(serve: Serve, inbox: Inbox, echo:
 
 
 async def test_a_short_password_is_redacted_as_a_word(serve: Serve, inbox: Inbox) -> None:
-    """A password of one letter is hidden where it is one, and the reply stays readable."""
+    """A password of one character is hidden where it is one, and the reply stays readable."""
     inbox.replies = {"AUTH": ["535 5.7.8 wrong password: x at mx.example"] * 4}
     error = await failure_of(await serve("none", login=("u", "x")))
     assert error.response == "535 5.7.8 wrong password: [redacted] at mx.example"

@@ -28,7 +28,7 @@ def test_what_has_no_canonical_form_is_found_before_it_is_asked_for(value: Any) 
 
 @given(texts, texts, st.integers(0, 2**53 - 1))
 def test_the_text_that_the_chain_hashes_is_the_canonical_form(message: str, source: str, seq: int) -> None:
-    """Whatever stands in an entry: a reader recomputes it with any RFC 8785 library."""
+    """For any entry: a reader recomputes it with any RFC 8785 library."""
     entry = LogEntry(
         id="i",
         received_at="t",

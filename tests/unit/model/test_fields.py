@@ -196,7 +196,7 @@ def test_plain_https_urls_pass() -> None:
     ],
 )  # fmt: skip
 def test_inside_hosts_are_reported_in_every_spelling(host: str) -> None:
-    """Whatever inet_aton or an IPv6 reader makes a local address of is inside."""
+    """Anything that inet_aton or an IPv6 reader makes a local address of is inside."""
     assert is_inside_host(host)
 
 
@@ -206,6 +206,6 @@ def test_public_hosts_are_not_inside(host: str) -> None:
     assert not is_inside_host(host)
 
 
-def test_mapped_addresses_are_inside_whatever_they_map() -> None:
+def test_mapped_addresses_are_always_inside() -> None:
     """A mapped public address is refused too: nothing needs that spelling."""
     assert is_inside(ip_address("::ffff:8.8.8.8"))

@@ -21,7 +21,7 @@ class Highest(Random):
 
 
 @given(st.lists(st.integers(-5000, 5000), min_size=1, max_size=60))
-def test_ids_grow_whatever_the_clock_does(steps: list[int]) -> None:
+def test_ids_grow_with_any_clock(steps: list[int]) -> None:
     """Each is larger than all before it, and a UUID of version 7 (RFC 9562)."""
     moment = START
     ids = Ids(lambda: moment)

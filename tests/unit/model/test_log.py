@@ -41,7 +41,7 @@ def test_a_reader_of_the_api_can_recompute_a_link() -> None:
 
 @given(st.text(), st.integers(min_value=-(2**53) + 1, max_value=2**53 - 1))
 def test_the_fast_form_is_the_rfc_form(text: str, number: int) -> None:
-    """Whatever text and integers stand in an entry, its hashed text is what RFC 8785 says."""
+    """For any text and integers in an entry, its hashed text is what RFC 8785 says."""
     entry = made(error_message=text, duration_ms=number)
     members = msgspec.to_builtins(entry)
     del members["prev_hash"], members["entry_hash"]

@@ -75,7 +75,7 @@ def test_an_override_takes_one_key_and_leaves_the_module() -> None:
     assert set(keys_of("tasks")) - modules.allowed == {"tasks.export"}
 
 
-def test_a_module_switched_off_is_disabled_whatever_the_plan_gives() -> None:
+def test_a_module_switched_off_is_disabled_under_any_plan() -> None:
     """enabled: false wins over plan and overrides, and over those that require it."""
     modules = derive_modules(
         CATALOG,

@@ -17,5 +17,5 @@ def test_a_time_is_heard_in_utc() -> None:
 )
 def test_what_is_no_moment_is_a_value_error(text: str) -> None:
     """Without a zone, no time at all, or outside of the years that there are: one error for all of them."""
-    with pytest.raises(ValueError):  # noqa: PT011 -- whatever it says, it is one that callers know
+    with pytest.raises(ValueError):  # noqa: PT011 -- any text: callers know its type
         from_wire(text)

@@ -78,9 +78,9 @@ def test_record_types_bring_their_modules(catalog: Any) -> None:
     ],
 )
 def test_mistakes_in_modules(catalog: Any, problems: Any, text: str, place: str, words: str) -> None:
-    """A mistake in modules.yaml is told at its place with the way to mend it."""
-    told = problems(catalog, text)
-    assert any(line.startswith(f"modules.yaml:{place}: ") and words in line for line in told), told
+    """A mistake in modules.yaml is reported at its place with the way to fix it."""
+    reported = problems(catalog, text)
+    assert any(line.startswith(f"modules.yaml:{place}: ") and words in line for line in reported), reported
 
 
 def test_a_broken_module_is_told_once(catalog: Any, problems: Any) -> None:
@@ -123,10 +123,10 @@ def test_own_roles(roles: Any) -> None:
     ],
 )
 def test_mistakes_in_roles(roles: Any, problems: Any, text: str, place: str, words: str) -> None:
-    """A mistake in roles.yaml is told at its place with the way to mend it."""
-    (told,) = problems(roles, text)
-    assert told.startswith(f"roles.yaml:{place}: ")
-    assert words in told
+    """A mistake in roles.yaml is reported at its place with the way to fix it."""
+    (reported,) = problems(roles, text)
+    assert reported.startswith(f"roles.yaml:{place}: ")
+    assert words in reported
 
 
 def chain(length: int) -> str:

@@ -264,7 +264,7 @@ def test_a_secret_in_the_wrong_place_is_not_quoted(roster: Any, problems: Any) -
     )
 )
 def test_any_text_is_loaded_or_reported(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
-    """Whatever stands in the file, it loads or is reported with its place."""
+    """Any file loads or is reported with its place."""
     path = tmp_path_factory.mktemp("any") / "keys.yaml"
     path.write_text("".join(pieces), encoding="utf-8")
     reported = check(path.parent, sections=(), schemes=(), record_types=(), options={}, environ={})

@@ -17,7 +17,7 @@ positions = st.recursive(
 
 @given(st.text(), positions)
 def test_a_cursor_leads_back_to_its_position(context: str, position: Any) -> None:
-    """Whatever plain JSON that is, and it can stand in a URL."""
+    """Any plain JSON comes back, and the text fits in a URL."""
     cursors = Cursors(KEYS)
     made = cursors.make(context, position)
     assert cursors.read(context, made) == position
@@ -36,7 +36,7 @@ def test_it_is_good_for_its_own_list_only(context: str, other: str, position: An
 
 @given(st.text(max_size=200))
 def test_no_text_is_mistaken_for_one(text: str) -> None:
-    """Whatever arrives is refused cleanly."""
+    """Any other text is refused cleanly."""
     with pytest.raises(InvalidCursor):
         Cursors(KEYS).read("list", text)
 
@@ -47,7 +47,7 @@ def test_an_edited_cursor_is_refused(data: st.DataObject) -> None:
     cursors = Cursors(KEYS)
     made = cursors.make("list", ["a", 1])
     at = data.draw(st.integers(0, len(made) - 1))
-    other = data.draw(st.sampled_from([letter for letter in "ABCabc019-_." if letter != made[at]]))
+    other = data.draw(st.sampled_from([character for character in "ABCabc019-_." if character != made[at]]))
     with pytest.raises(InvalidCursor):
         cursors.read("list", made[:at] + other + made[at + 1 :])
 
