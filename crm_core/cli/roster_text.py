@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import yaml
 
-_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+from crm_core.settings.document import LOADER
+
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./+=-]*(?::[A-Za-z0-9_./+=-]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML 1.1 does not read them as text
@@ -90,7 +90,7 @@ def _below(text: str, end: int, lines: list[str], column: int) -> str:
 
 
 def _composed(text: str) -> yaml.Node | None:
-    root: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
+    root: yaml.Node | None = yaml.compose(text, Loader=LOADER)
     return root if isinstance(root, yaml.MappingNode) else None
 
 

@@ -23,7 +23,7 @@ from crm_core.settings.places import Place, Problem, Wrong, shown
 LARGEST_FILE = 4 * 1024 * 1024  # bytes; a roster of ten thousand tenants
 DEEPEST = 24  # levels of members within members
 
-_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CONTROL = r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # slow to compile
 _TAB_INDENT = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
@@ -134,7 +134,7 @@ class _TreeReader:
         self.problems = list(problems)
 
     def document(self, text: str) -> Node:
-        events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        events: Iterator[Any] = iter(yaml.parse(text, Loader=LOADER))
         root: Node | None = None
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):

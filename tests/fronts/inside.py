@@ -73,7 +73,7 @@ class Front:
     async def ask(
         self, target: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """One request on a connection of its own."""
+        """One request on a new connection."""
         head = [f"{method} {target} HTTP/1.1", "Host: front.example"]
         head += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body is not None:

@@ -1,4 +1,4 @@
-"""Instances and fronts as the programs that an admin starts, on files of their own."""
+"""Instances and fronts as the programs that an admin starts, each on its own files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Program:
 
 
 class Instance:
-    """An instance in a folder of its own with tenants, each with a key of its own; started by ``start``."""
+    """An instance in its own folder with tenants, each with its own key; started by ``start``."""
 
     def __init__(self, home: Path, code: str, tenants: Sequence[str], *, unix: bool = False) -> None:
         self.code = code

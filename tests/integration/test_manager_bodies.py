@@ -107,7 +107,7 @@ async def test_a_body_that_is_late_is_not_waited_for(tmp_path: Path, framing: by
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
 async def test_a_client_that_leaves_in_its_body(tmp_path: Path, framing: bytes) -> None:
-    """What a client did not finish never looks finished to the instance."""
+    """A body that a client did not finish never looks complete to the instance."""
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         _, writer = await front.open()
         writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n5\r\nabcde\r\n")

@@ -38,7 +38,7 @@ def test_units_are_well_formed_and_hardened(name: str) -> None:
 
 @pytest.mark.parametrize("name", UNITS)
 def test_units_start_commands_that_are_there(name: str) -> None:
-    """What a unit starts is a command with options that it has."""
+    """Each unit starts a command that exists, with options that it has."""
     (line,) = re.findall(r"^ExecStart=/opt/crm/bin/crm (.+)$", (DEPLOY / name).read_text(), re.MULTILINE)
     command, *options = line.split()
     made = crm.get_command(None, command)  # type: ignore[arg-type]

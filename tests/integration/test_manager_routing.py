@@ -162,7 +162,7 @@ async def test_unix_sockets(tmp_path: Path) -> None:
 
 
 async def test_people_get_a_page(tmp_path: Path) -> None:
-    """A browser that asks for a page of a workspace that is down gets one, which asks again; the API gets a problem."""
+    """A browser gets a page that reloads itself while the workspace is down; the API gets a problem."""
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
         page = await front.ask("/i/eu1/t/northwind/customers", headers=browser)

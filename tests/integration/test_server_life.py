@@ -57,7 +57,7 @@ print("ended", flush=True)
 
 
 class Program:
-    """A server in a process of its own."""
+    """A server in its own process."""
 
     def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
         self.process = process
@@ -92,7 +92,7 @@ class Program:
 
 @pytest.fixture
 def program() -> Callable[..., Any]:
-    """A factory of servers in processes of their own, on uvloop."""
+    """A factory of servers in their own processes, on uvloop."""
 
     @asynccontextmanager
     async def factory(listen: str = "127.0.0.1:0", drain: float = 5.0, end: float = 60.0) -> AsyncIterator[Program]:
