@@ -77,11 +77,13 @@ class FakeDisk:
 
     # -- for stores
 
-    def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
         """Open for appending; each ``durable`` write is a write and a sync, so that either can fail."""
         self._call("open", path)
         with self._lock:
             folder = self._folder(path.parent)
+            if exclusive and path.name in folder.names:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
             if create:
                 folder.names[path.name] = _File()
             elif path.name not in folder.names:
@@ -159,6 +161,15 @@ class FakeDisk:
         with self._lock:
             node = self._folder(source.parent).names.pop(source.name)
             self._folder(target.parent).names[target.name] = node
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name."""
+        self._call("link", target)
+        with self._lock:
+            folder = self._folder(target.parent)
+            if target.name in folder.names:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+            folder.names[target.name] = self._file(source)
 
     def remove(self, path: Path) -> None:
         """Remove a file."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from crm_core.errors import SetupError
 from crm_core.model.log import Head, is_intact
-from crm_tinydb.disk import Disk, write_file
-from crm_tinydb.folded import Folded, Snapshot, read_folded, snapshot, store_name, write_folded
+from crm_tinydb.disk import Disk, write_file, write_new
+from crm_tinydb.folded import Folded, Snapshot, folded_chunks, read_folded, snapshot, store_name, write_folded
 from crm_tinydb.folding import pause
 from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT
 from crm_tinydb.framing import Damaged, NewerFormat, header_line
@@ -56,10 +56,14 @@ def discard(disk: Disk, folder: Path) -> None:
 
 def backup(log: LogView, frozen: Snapshot, target: Path) -> None:
     """Write one file in the folded form, with the tables ``_log`` and ``_ring``. Raises SetupError."""
+    taken = SetupError([f"{target} exists already: name a new file"])
     if log.disk.exists(target):
-        raise SetupError([f"{target} exists already: name a new file"])
+        raise taken
     try:
-        write_folded(log.disk, target, frozen, ("_log", log.chained()), ("_ring", log.ring), pause=pause)
+        tables = ("_log", log.chained()), ("_ring", log.ring)
+        write_new(log.disk, target, folded_chunks(frozen, *tables, pause=pause))
+    except FileExistsError:
+        raise taken from None
     except Damaged as error:
         raise SetupError([f"a log segment {error.reason}: run crm doctor"]) from None
     except OSError as error:

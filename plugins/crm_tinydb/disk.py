@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+
 
 class Disk(Protocol):
     """The calls a store makes. ``OSError`` is the only failure; ``write`` may write less than it was given.
@@ -18,9 +20,10 @@ class Disk(Protocol):
     Writing to a removed file fails.
     """
 
-    def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
         """Open for appending; ``create`` makes a new, empty file (mode 0600), replacing an existing one.
 
+        ``exclusive``, with ``create``: raise FileExistsError if there is one.
         ``durable``: each write returns when its bytes are durable, as if a sync followed. One system call instead of
         two spares the thread a wait for the interpreter in between.
         """
@@ -58,6 +61,9 @@ class Disk(Protocol):
     def replace(self, source: Path, target: Path) -> None:
         """Rename, replacing an existing file."""
 
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name. Raises FileExistsError if it is taken."""
+
     def remove(self, path: Path) -> None:
         """Remove a file."""
 
@@ -74,9 +80,9 @@ class Disk(Protocol):
 class RealDisk:
     """The operating system's files."""
 
-    def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        flags |= os.O_CREAT | os.O_TRUNC if create else 0
+        flags |= os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC) if create else 0
         flags |= os.O_DSYNC if durable else 0
         return os.open(path, flags, 0o600)
 
@@ -118,6 +124,16 @@ class RealDisk:
     def replace(self, source: Path, target: Path) -> None:
         source.replace(target)
 
+    def link(self, source: Path, target: Path) -> None:
+        try:
+            target.hardlink_to(source)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # This file system has no hard links: reserve the name, then replace the empty file.
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            source.replace(target)
+
     def remove(self, path: Path) -> None:
         path.unlink()
 
@@ -151,21 +167,47 @@ def write_file(disk: Disk, path: Path, data: bytes) -> None:
 def write_chunks(disk: Disk, path: Path, chunks: Iterable[bytes]) -> int:
     """``write_file`` for data in chunks; return its length in bytes. Raises what the iterable raises too."""
     fresh = path.with_name(path.name + ".new")
-    length = 0
     handle = disk.open(fresh, create=True)
     try:
-        try:
-            for chunk in chunks:
-                write_all(disk, handle, chunk)
-                length += len(chunk)
-            disk.sync(handle)
-        finally:
-            disk.close(handle)
+        length = _write_and_close(disk, handle, chunks)
         disk.replace(fresh, path)
     except BaseException:
         drop(disk, fresh)
         raise
     disk.sync_folder(path.parent)
+    return length
+
+
+def write_new(disk: Disk, path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file that does not exist yet, which appears complete; several writers never share a file.
+
+    Raises FileExistsError if it exists, even since the writing began, and OSError.
+    """
+    number = 1
+    while True:
+        try:
+            fresh = path.with_name(f"{path.name}.new-{number}")
+            handle = disk.open(fresh, create=True, exclusive=True)
+            break
+        except FileExistsError:  # of another writer, or left by a crash
+            number += 1
+    try:
+        _write_and_close(disk, handle, chunks)
+        disk.link(fresh, path)
+    finally:
+        drop(disk, fresh)
+    disk.sync_folder(path.parent)
+
+
+def _write_and_close(disk: Disk, handle: int, chunks: Iterable[bytes]) -> int:
+    length = 0
+    try:
+        for chunk in chunks:
+            write_all(disk, handle, chunk)
+            length += len(chunk)
+        disk.sync(handle)
+    finally:
+        disk.close(handle)
     return length
 
 

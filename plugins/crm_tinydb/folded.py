@@ -136,14 +136,19 @@ def _pieces(content: Iterable[Table], pause: Callable[[], None]) -> Iterator[byt
     yield b"\n}"
 
 
-def write_folded(
-    disk: Disk, path: Path, frozen: Snapshot, *more: tuple[str, Iterable[LogEntry]], pause: Callable[[], None]
-) -> int:
-    """Write a folded file, with tables of log entries after the rest; return its length in bytes.
+def write_folded(disk: Disk, path: Path, frozen: Snapshot, *, pause: Callable[[], None]) -> int:
+    """Write a folded file; return its length in bytes.
 
     Raises OSError; until the new file is complete the old one, or nothing, stays.
     """
-    return write_chunks(disk, path, _chunks(_pieces(_tables(frozen, more), pause)))
+    return write_chunks(disk, path, folded_chunks(frozen, pause=pause))
+
+
+def folded_chunks(
+    frozen: Snapshot, *more: tuple[str, Iterable[LogEntry]], pause: Callable[[], None]
+) -> Iterator[bytes]:
+    """The bytes of a folded file, with tables of log entries after the rest."""
+    return _chunks(_pieces(_tables(frozen, more), pause))
 
 
 def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:

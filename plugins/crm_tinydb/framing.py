@@ -13,6 +13,8 @@ from zlib import crc32
 import msgspec
 
 FORMAT = 1
+BATCH = 4 << 20  # bytes that one sync carries at most, unless a single line is longer
+SECTOR = 512  # bytes that a disk writes whole or not at all
 T = TypeVar("T")
 
 
@@ -86,11 +88,13 @@ def read_header(data: bytes, kind: str) -> tuple[Header, int]:
 
 
 def read_lines(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
-    """Each line's text and end. Stops before a torn last line; raises Damaged at any other defect."""
+    """Each line's text and end. Stops before an unfinished last line; raises Damaged at any other defect."""
     while start < len(data):
         end = data.find(b"\n", start)
         if end < 0:
             if b"\0" in data[start:]:
+                if _is_unwritten(data, start):
+                    return
                 raise Damaged("has zeros where its end should be", start)
             if unframed(data[start:-1]) is None:
                 return  # a crash cuts a line short; it does not replace its LF
@@ -99,6 +103,17 @@ def read_lines(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
             raise Damaged(f"has a line that does not fit its checksum at byte {start}", start)
         start = end + 1
         yield text, start
+
+
+def _is_unwritten(data: bytes, start: int) -> bool:
+    """Whether the last line and the zeros after it are what a power cut leaves of a batch that was not yet durable.
+
+    A file system may have stored the file's new length and only some of the new sectors: then zeros reach to the end,
+    and begin where the batch did, which is a line's start, or at a sector. Zeros anywhere else, or of more than a
+    batch, were something else before.
+    """
+    zeros = start + len(data[start:].rstrip(b"\0"))
+    return b"\0" not in data[start:zeros] and (zeros == start or not zeros % SECTOR) and len(data) - start <= BATCH
 
 
 def decoded(text: bytes, decoder: msgspec.json.Decoder[T]) -> T:

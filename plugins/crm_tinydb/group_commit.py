@@ -18,11 +18,11 @@ import msgspec
 from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.unit import Committed, Notice
 from crm_tinydb.change import JournalEntry
+from crm_tinydb.framing import BATCH
 from crm_tinydb.journal import NO_SPACE, Journal
 from crm_tinydb.workers import Workers
 
 PROBE_EVERY = 1.0  # seconds between attempts to write again
-BATCH = 4 << 20  # bytes that one sync carries at most
 SLICE = 200  # documents published before the loop runs other tasks
 
 

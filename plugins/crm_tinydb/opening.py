@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crm_core.model.log import Head
 from crm_tinydb.change import JournalEntry
-from crm_tinydb.disk import Disk, move_aside, write_file
+from crm_tinydb.disk import Disk, drop, move_aside, write_file
 from crm_tinydb.folded import Folded, read_folded, store_name
 from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT, refuse_newer
 from crm_tinydb.framing import Damaged, header_line, read_header
@@ -28,6 +28,7 @@ CHECKED_AT_OPEN = 1 << 24  # bytes of segments checked at open; the others are c
 
 _STORE = re.compile(r"store-(\d{8})\.json")
 _JOURNAL = re.compile(r"journal-(\d{8})\.log")
+_UNFINISHED = re.compile(r"(?:store|journal|log|unverified|identity|quarantine|probe)\b.*\.new")  # killed while written
 
 
 class Opened:
@@ -96,6 +97,8 @@ def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
         NewerStore: A newer version wrote one of them. Nothing in the folder has been changed.
     """
     refuse_newer(disk, folder)
+    for name in filter(_UNFINISHED.fullmatch, disk.names(folder)):
+        drop(disk, folder / name)
     opened = Opened(folder, disk, bound)
     if disk.exists(folder / MARKER):
         text = disk.read(folder / MARKER).decode("utf-8", "replace")

@@ -25,8 +25,8 @@ class MarkedDisk(RealDisk):
         self._page = page
         self._durable: set[int] = set()
 
-    def open(self, path: Path, *, create: bool = False, durable: bool = False) -> int:
-        handle = super().open(path, create=create)
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
+        handle = super().open(path, create=create, exclusive=exclusive)
         if durable:
             self._durable.add(handle)
         return handle

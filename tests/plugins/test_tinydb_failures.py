@@ -12,6 +12,7 @@ from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.storage import Claim, Committed, EntryQuery, StoreState, Unit
 from crm_core.testing.disk import FakeDisk, Survives
 from crm_core.testing.storage import entry, put
+from crm_tinydb.framing import BATCH, SECTOR, framed
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_world import FILES, HOME, open_store, with_folders
 
@@ -358,6 +359,86 @@ async def test_torn_last_line(stores: list[TinyDBBackend]) -> None:
     assert (await consistent_state(after))[0] == 2
     assert any("unfinished" in problem for problem in await after.check("north"))
     assert isinstance(await after.commit("north", unit(3)), Committed)
+
+
+def new_length_only(data: bytes) -> bytes:
+    return data + bytes(4096)
+
+
+def some_sectors(data: bytes) -> bytes:
+    """Add a long line of which all but the first sectors are zeros."""
+    line = framed(b'"' + b"x" * 4000 + b'"')
+    stored = -len(data) % SECTOR + 2 * SECTOR
+    return data + line[:stored] + bytes(len(line) - stored)
+
+
+def without_line_feed(data: bytes) -> bytes:
+    return data + framed(b'"unfinished"')[:-1]
+
+
+@pytest.mark.parametrize("tail", [new_length_only, some_sectors, without_line_feed])
+@pytest.mark.parametrize("kind", ["journal", "ring"])
+async def test_unwritten_tail(tail: Callable[[bytes], bytes], kind: str, stores: list[TinyDBBackend]) -> None:
+    """A tail of a batch that a power cut kept from the disk is dropped and counted, and nothing answered is lost."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    store.note("north", entry(90, signature_result="invalid"))
+    await store.fold("north")
+    await store.commit("north", unit(4))
+    await store.close()
+    folder = HOME / "north"
+    name = next(name for name in disk.names(folder) if re.fullmatch(FILES[kind], name))
+    disk.edit(folder / name, tail)
+    after = await opened(disk, stores)
+    assert (await after.state("north")).mode == "ok"
+    assert (await consistent_state(after))[0] == 4
+    assert len(await after.entries("north", EntryQuery(verified=False))) == 1
+    assert any("1 unfinished line" in problem for problem in await after.check("north"))
+    assert isinstance(await after.commit("north", unit(5)), Committed)
+
+
+def zeros_within_a_sector(data: bytes) -> bytes:
+    shorter = data[:-20]
+    assert len(shorter) % SECTOR
+    return shorter + bytes(20)
+
+
+def line_feed_replaced(data: bytes) -> bytes:
+    assert (len(data) - 1) % SECTOR
+    return data[:-1] + b"\0"
+
+
+def more_than_a_batch(data: bytes) -> bytes:
+    return data + bytes(BATCH + 1)
+
+
+def line_after_zeros(data: bytes) -> bytes:
+    return data + bytes(600) + framed(b'"later"')
+
+
+@pytest.mark.parametrize("tail", [zeros_within_a_sector, line_feed_replaced, more_than_a_batch, line_after_zeros])
+async def test_zeros_that_no_power_cut_leaves(tail: Callable[[bytes], bytes], stores: list[TinyDBBackend]) -> None:
+    """Zeros that may have replaced an answered line are damage."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    await store.close()
+    disk.edit(HOME / "north" / "journal-00000001.log", tail)
+    after = await opened(disk, stores)
+    assert (await after.state("north")).mode == "quarantined"
+
+
+async def test_unfinished_files_are_removed_at_open(stores: list[TinyDBBackend]) -> None:
+    """A file that a kill left half written goes at the next start; other files stay."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    await store.close()
+    folder = HOME / "north"
+    leftovers = ("log-0000000001-0000000009.seg.new", "store-00000002.json.new", "journal-00000002.log.new")
+    for name in (*leftovers, "notes.new"):
+        disk.close(disk.open(folder / name, create=True))
+    after = await opened(disk, stores)
+    assert (await after.state("north")).mode == "ok"
+    assert [name for name in disk.names(folder) if name.endswith(".new")] == ["notes.new"]
 
 
 async def test_admin_accepts_what_is_left(stores: list[TinyDBBackend]) -> None:
