@@ -10,8 +10,8 @@ from datetime import datetime
 
 from cachetools import LRUCache
 
-from crm_core.access.user import folded
 from crm_core.errors import LoginThrottled
+from crm_core.model.domains import comparable_address
 from crm_core.model.sources import counted_as
 
 _MAX_BUCKETS = 20_000  # of each kind; the least recently used is evicted
@@ -128,4 +128,4 @@ class LoginThrottle:
 
 def _account(tenant: str, email: str) -> str:
     """An account as sign-in looks it up: spellings of an address that match one user share their failures."""
-    return f"{tenant}/{folded(email)[:254]}"
+    return f"{tenant}/{comparable_address(email)[:254]}"

@@ -12,6 +12,7 @@ from crm_core.access.passwords import Password
 from crm_core.errors import Finding
 from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
+from crm_core.model.domains import comparable_address
 from crm_core.model.fields import convert, step
 from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.model.text_types import Email, Line
@@ -65,7 +66,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     def put(self) -> Put:
         """The user as a document with its indexes."""
         indexes: dict[str, IndexValue] = {
-            "email": folded(self.email),
+            "email": comparable_address(self.email),
             "name": (self.name or self.email).casefold(),
             "created_at": self.created_at,
             "role": self.role,
@@ -175,11 +176,6 @@ def read_user(document: Document) -> StoredUser:
     return StoredUser(msgspec.json.decode(document.body, type=User), document.revision)
 
 
-def folded(email: str) -> str:
-    """An email address in the form in which equal ones compare equal."""
-    return email.strip().lower()
-
-
 def words(text: str) -> tuple[str, ...]:
     """The case-folded words of a text, for searching."""
     return tuple(sorted(set(_WORD.findall(text.casefold()))))
@@ -211,7 +207,7 @@ def _semantic_errors(data: dict[str, Any], before: User | None, catalog: Catalog
     unchanged = None if before is None else before.assignment
     if isinstance(assignment, list | tuple) and unchanged != tuple(map(str, assignment)):
         yield from _unknown_patterns(assignment, catalog)
-    if isinstance(password, str) and password.lower() == str(data.get("email")).lower():
+    if isinstance(password, str) and comparable_address(password) == comparable_address(str(data.get("email"))):
         yield Finding("/password", "invalid_value", "The password must not be the email address.")
 
 

@@ -12,7 +12,7 @@ from crm_core.access.delegation import named_role, require_may_change, require_m
 from crm_core.access.passwords import Passwords
 from crm_core.access.storing import commit
 from crm_core.access.throttle import LoginThrottle
-from crm_core.access.user import USERS, StoredUser, User, UserInput, folded, read_input, read_user
+from crm_core.access.user import USERS, StoredUser, User, UserInput, read_input, read_user
 from crm_core.errors import (
     Finding,
     InvalidRecord,
@@ -22,6 +22,7 @@ from crm_core.errors import (
     StorageUnavailable,
 )
 from crm_core.model.caller import Caller, actor_of
+from crm_core.model.domains import comparable_address
 from crm_core.model.ids import Ids
 from crm_core.model.patch import merge_patch
 from crm_core.model.times import to_wire
@@ -70,7 +71,7 @@ class Users:
 
     async def by_email(self, tenant: str, email: str) -> StoredUser | None:
         """The user with this address, regardless of case."""
-        document = (await self._backend.find(tenant, USERS, "email", folded(email))).document
+        document = (await self._backend.find(tenant, USERS, "email", comparable_address(email))).document
         return None if document is None else read_user(document)
 
     async def page(self, tenant: str, query: PageQuery) -> tuple[list[StoredUser], Page]:
@@ -204,7 +205,7 @@ class Users:
         raise InvalidRecord(message, errors=[Finding(pointer, "last_super_admin", message)])
 
     async def _commit(self, tenant: str, user: User, expect: list[Expectation]) -> Committed | Conflict:
-        free = IndexFree(USERS, "email", folded(user.email), user.id)
+        free = IndexFree(USERS, "email", comparable_address(user.email), user.id)
         unit = Unit(now=int(self._now().timestamp()), expect=(free, *expect), puts=(user.put(),))
         outcome = await commit(self._backend, tenant, unit)
         if isinstance(outcome, Conflict) and outcome.what == "index":

@@ -13,6 +13,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from crm_core.mail.server import MailServer
+from crm_core.model.domains import ascii_address
 
 
 class MailBrand(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +81,7 @@ def to_message(email: Email, brand: MailBrand, server: MailServer, *, to: str, a
     message = EmailMessage(policy=SMTP_POLICY)
     message["Subject"] = _line(email.subject)
     message["From"] = _address(server.from_name or brand.title, server.from_email)
-    message["To"] = _address("", to)
+    message["To"] = _address("", ascii_address(to))  # so that no server needs SMTPUTF8 (RFC 6531)
     if server.reply_to:
         message["Reply-To"] = _address("", server.reply_to)
     message["Date"] = format_datetime(at)

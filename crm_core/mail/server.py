@@ -7,6 +7,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from crm_core.model.domains import ascii_address, ascii_domain
+
 Security = Literal["starttls", "tls", "none"]
 Step = Literal["found", "connected", "encrypted", "signed_in", "accepted"]
 """The steps of a delivery in order; without encryption or a user name there are fewer."""
@@ -16,7 +18,7 @@ _TIMEOUT: Final = 15
 
 
 class MailServer(msgspec.Struct, frozen=True, kw_only=True):
-    """Server, sign-in and sender; the timeout is in seconds, for each step."""
+    """Server, sign-in and sender, domains in ASCII; the timeout is in seconds, for each step."""
 
     host: str
     port: int
@@ -54,13 +56,13 @@ def mail_server(section: Mapping[str, Any], password: str | None) -> MailServer 
     if not host or not sender:
         return None
     return MailServer(
-        host=host,
+        host=ascii_domain(host),
         port=section.get("port") or _PORTS[security],
         security=security,
         username=username,
         password=password,
-        from_email=sender,
+        from_email=ascii_address(sender),
         from_name=section.get("from_name"),
-        reply_to=section.get("reply_to"),
+        reply_to=ascii_address(reply_to) if (reply_to := section.get("reply_to")) else None,
         timeout=section.get("timeout_seconds") or _TIMEOUT,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -39,9 +40,13 @@ def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tu
     expected: ``Meta(description=...)`` where the type has one.
     """
     try:
-        return msgspec.convert(data, type_, strict=True), ()
+        converted = msgspec.convert(data, type_, strict=True)
     except msgspec.ValidationError:
         found = tuple(islice(_walk(data, type_, pointer), MOST_FINDINGS + 1))
+    else:
+        found = tuple(_unchecked(data, type_, pointer))
+        if not found:
+            return converted, ()
     if len(found) > MOST_FINDINGS:
         more = Finding(pointer, "more_errors", f"More errors follow. Fix the first {MOST_FINDINGS}.")
         return None, (*found[:MOST_FINDINGS], more)
@@ -93,10 +98,50 @@ def is_struct(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
 
 
+class _Checked(msgspec.Struct, frozen=True):
+    """A text member with a check of its own (``Meta(extra={"check": ...})``) for what no pattern can say."""
+
+    path: tuple[str, ...]
+    check: Callable[[str], bool]
+    type: Any
+
+
+@lru_cache(maxsize=256)
+def _checked_members(struct: type[msgspec.Struct]) -> tuple[_Checked, ...]:
+    return tuple(_checked_below(struct, ()))
+
+
+def _checked_below(struct: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[_Checked]:
+    for field in msgspec.structs.fields(struct):
+        here, inner = (*path, field.encode_name), bare(field.type)
+        yield from (_Checked(here, check, field.type) for check in _checks(field.type))
+        if is_struct(inner):
+            yield from _checked_below(inner, here)
+
+
+def _checks(type_: Any) -> Iterator[Callable[[str], bool]]:
+    return (meta.extra["check"] for meta in metas(type_) if meta.extra and "check" in meta.extra)
+
+
+def _unchecked(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
+    """The texts of a value that converts which fail their own check: itself, or members of an object."""
+    inner = bare(type_)
+    if is_struct(inner):
+        for member in _checked_members(inner):
+            found = value
+            for name in member.path:
+                found = found.get(name) if isinstance(found, Mapping) else None
+            if isinstance(found, str) and not member.check(found):
+                yield _finding("", member.type, pointer + "".join(map(step, member.path)))
+    elif isinstance(value, str) and not all(check(value) for check in _checks(type_)):
+        yield _finding("", type_, pointer)
+
+
 def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
     """The errors inside a value, or in it as a whole; parts that convert are not inspected."""
     wrong = _wrong(value, type_)
     if wrong is None:
+        yield from _unchecked(value, type_, pointer)
         return
     inner, inside = bare(type_), False
     for finding in _inside(value, inner, pointer):

@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from crm_core.model.domains import is_address, is_domain
+
 # A `$` would let a final newline through; `\Z` does not.
 _LINE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 PARAGRAPHS = r"\A[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\Z"
-_EMAIL = r"\A[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?\Z"
+_LETTER = r"A-Za-z0-9\u00a1-\U0010ffff"  # of internationalised domains; ``is_address`` knows which may be there
+_EMAIL = rf"\A[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@[{_LETTER}](?:[{_LETTER}.-]{{0,188}}[{_LETTER}])?\Z"
 
 Line = Annotated[
     str,
@@ -20,7 +23,15 @@ Line = Annotated[
 Paragraphs = Annotated[
     str, Meta(max_length=2000, pattern=PARAGRAPHS, description="text of up to 2,000 characters, no control characters")
 ]
-Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL, description="an email address such as info@example.com")]
+Email = Annotated[
+    str,
+    Meta(
+        max_length=254,
+        pattern=_EMAIL,
+        description="an email address such as info@example.com",
+        extra={"check": is_address},
+    ),
+]
 
 URL_LENGTH = 2048
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
@@ -40,6 +51,8 @@ def https_trouble(url: str) -> str | None:
         return "This is not a URL; write it like https://example.com/path."
     if parts.scheme != "https" or not host:
         return "The URL must begin with https:// and a host name."
+    if not is_domain(host):
+        return "The host name of the URL is not valid; write it as people type it, or in its xn-- form."
     if "@" in parts.netloc:
         return "The URL must not contain a user name or password; leave out the part before the @."
     return None

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from crm_core.model.currencies import CURRENCIES
+from crm_core.model.domains import ascii_address
 from crm_core.model.fields import bare, convert, is_struct, metas
 from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.model.text_types import plain_integer
@@ -49,9 +50,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...] = ()
 
     def indexed(self, value: Any) -> IndexValue:
-        """The value as it is indexed: decimals as whole numbers, dates as their text."""
+        """The value as it is indexed: decimals as whole numbers, dates as their text, domains in ASCII."""
         if value is None or isinstance(value, bool | int):
             return value
+        if self.kind == "email":
+            value = ascii_address(value)
         if self.kind == "texts":
             return tuple(value)
         if self.kind == "decimal":

@@ -15,6 +15,7 @@ import msgspec
 from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, Scalar
 from crm_core.settings.examples import BUILT_IN
+from crm_core.settings.origin import public_origin
 from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown
 from crm_core.settings.reading import (
     Members,
@@ -48,9 +49,6 @@ MEMBERS = (
     "plugins",
 )
 _PLUGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_ORIGIN = re.compile(
-    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
-)
 
 
 class Listen(msgspec.Struct, frozen=True):
@@ -152,7 +150,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     keys = members.required("secret_key", one_or_many(secrets.plain_or_key), "env:CRM_SECRET_KEY")
     tenants_dir = members.get("tenants_dir", lambda value: _folder(value, folder), _absolute(folder, "../tenants"))
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen())
-    public_url = members.get("public_url", matching(_ORIGIN, "an origin such as https://crm.example.com"), None)
+    public_url = members.get("public_url", public_origin, None)
     storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
     sync = members.get("sync", _sync, SyncSettings())
     proxies = members.get("trusted_proxies", unique(network, "network"), ())

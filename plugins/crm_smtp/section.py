@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from crm_core.model.domains import is_domain
 from crm_core.model.text_types import Email, Line
 from crm_core.plugin.payload import secret
 
@@ -13,8 +14,10 @@ Host = Annotated[
     str,
     Meta(
         max_length=253,
-        pattern=r"\A(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+\]?)\Z",
+        pattern=r"\A(?:[A-Za-z0-9_\u00a1-\U0010ffff-]+(?:\.[A-Za-z0-9_\u00a1-\U0010ffff-]+)*\.?"
+        r"|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+\]?)\Z",
         description="a host name or address, without a scheme or a port",
+        extra={"check": is_domain},
     ),
 ]
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")]

@@ -294,6 +294,17 @@ def test_dangerous_smtp_values_are_refused(member: str, value: Any, code: str, j
     assert judge("smtp", {**SMTP, member: value}) == {f"/{member}": code}
 
 
+def test_internationalised_domains_are_accepted(judge: Judge) -> None:
+    """In mail hosts, senders, support addresses and URLs, in any script and in their ASCII form."""
+    for domain in ("k\u00f6ln.example", "xn--kln-sna.example", "\u65e5\u672c\u8a9e.example"):
+        addresses = {"from_email": f"crm@{domain}", "reply_to": f"help@{domain}"}
+        assert judge("smtp", {**SMTP, "host": f"smtp.{domain}", **addresses}) == {}
+        support = {"email": f"help@{domain}", "url": f"https://{domain}/help"}
+        assert judge("branding", {"support": support, "logo_url": f"https://{domain}/logo.png"}) == {}
+    assert judge("smtp", {**SMTP, "host": "smtp.\u2764.example"}) == {"/host": "invalid_value"}
+    assert judge("smtp", {**SMTP, "from_email": "a@\u2764.example"}) == {"/from_email": "invalid_value"}
+
+
 def test_options_allow_private_hosts_and_ports(judge: Judge) -> None:
     """The instance's options allow private hosts with any port, or other ports."""
     assert judge("smtp", {"host": "127.0.0.1", "port": 1025}, SmtpOptions(allow_private_hosts=True)) == {}

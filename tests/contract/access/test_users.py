@@ -46,6 +46,23 @@ async def test_users_are_made_read_and_changed(admin: httpx.AsyncClient) -> None
     assert (await admin.patch(f"users/{user['id']}", json={}, headers={"If-Match": "*"})).json()["revision"] == 2
 
 
+async def test_an_address_with_an_internationalised_domain(live: Instance, admin: httpx.AsyncClient) -> None:
+    """It is kept as written, taken in every form of it, and signs in in each."""
+    written, password = "Post@K\u00f6ln-Reisen.example", "correct horse battery"
+    made = await admin.post("users", json={"email": written, "role": "agent", "password": password})
+    assert (made.status_code, made.json()["email"]) == (201, written)
+    forms = ("post@k\u00d6ln-reisen.example", "post@ko\u0308ln-reisen.example", "POST@XN--KLN-REISEN-ECB.example")
+    for form in forms:
+        taken = problem(await admin.post("users", json={"email": form, "role": "agent"}), 422, "invalid_record")
+        assert [error["code"] for error in taken["errors"]] == ["taken"]
+        signed_in = await admin.post("auth/login", json={"email": form, "password": password})
+        assert signed_in.status_code == 200
+    invalid = problem(
+        await admin.post("users", json={"email": "a@\u2764.example", "role": "agent"}), 422, "invalid_record"
+    )
+    assert invalid["errors"][0]["pointer"] == "/email"
+
+
 async def test_a_refusal_lists_every_error(admin: httpx.AsyncClient) -> None:
     """A 422 names each place; no answer contains a password."""
     body = {"email": "no", "role": "unknown", "assignment": ["x.*"], "password": "short", "revision": 1}

@@ -42,6 +42,27 @@ async def test_a_record_lives_through_its_routes(live: Instance, api: httpx.Asyn
     assert (await api.get("customers", params={"q": "lovelace"})).json()["items"] == [changed.json()]
 
 
+async def test_an_email_with_an_internationalised_domain(api: httpx.AsyncClient) -> None:
+    """It is kept as written and found by every form of its domain; a domain that is none is refused."""
+    written = "post@k\u00f6ln-reisen.example"
+    record = await made(api, email=written)
+    assert record["email"] == written
+    for form in (written, "post@K\u00d6LN-Reisen.example", "post@xn--kln-reisen-ecb.example"):
+        found = await api.get("customers", params={"email": form})
+        assert [each["id"] for each in found.json()["items"]] == [record["id"]], form
+    direct = await made(api, email="post@xn--kln-sna.example")
+    found = await api.get("customers", params={"email": "post@k\u00f6ln.example"})
+    assert [each["email"] for each in found.json()["items"]] == [direct["email"]]
+    for bad in (
+        "post@k\u00f6ln\u2028.example",
+        "post@\u2764.example",
+        "p\u00f6st@example.com",
+        "post@\uff45xample.com",
+    ):
+        refusal = problem(await api.post("customers", json={"name": "Ada", "email": bad}), 422, "invalid_record")
+        assert [error["pointer"] for error in refusal["errors"]] == ["/email"], bad
+
+
 async def test_a_write_from_a_list_needs_no_second_request(api: httpx.AsyncClient) -> None:
     """Its revision in quotes is a tag, also on the second of two lines; `If-None-Match: *` protects what exists."""
     where = f"customers/{(await made(api, external_id='x-1'))['id']}"

@@ -35,6 +35,24 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
     return plain.get_content(), html.get_content()
 
 
+def test_internationalised_domains_are_sent_in_their_ascii_form() -> None:
+    """Sender, recipient, reply address, message id and host: no server needs SMTPUTF8 for them (RFC 6531)."""
+    section = {
+        "host": "smtp.k\u00f6ln.example",
+        "from_email": "crm@k\u00f6ln.example",
+        "reply_to": "help@K\u00d6LN.example",
+    }
+    server = mail_server(section, None)
+    assert server is not None
+    message = to_message(delivery_test(BRAND, "Jana"), BRAND, server, to="jana@k\u00f6ln.example", at=AT)
+    assert server.host == "smtp.xn--kln-sna.example"
+    headers = sent(message)
+    assert "crm@xn--kln-sna.example" in headers["From"]
+    assert (headers["To"], headers["Reply-To"]) == ("jana@xn--kln-sna.example", "help@xn--kln-sna.example")
+    assert headers["Message-ID"].endswith("@xn--kln-sna.example>")
+    assert b"k\xc3\xb6ln" not in message.as_bytes().partition(b"\r\n\r\n")[0]
+
+
 def test_headers_are_the_tenants_own() -> None:
     """Sender, name and reply address come from the section, with any characters."""
     message = sent(to_message(delivery_test(BRAND, "Jana"), BRAND, SERVER, to="jana@nw.example", at=AT))

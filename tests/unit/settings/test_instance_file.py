@@ -41,6 +41,12 @@ def test_defaults(instance: Any, tmp_path: Path) -> None:
     assert settings.operators == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
+def test_an_internationalised_public_url_is_what_browsers_send(instance: Any) -> None:
+    """Its host is in the ASCII form, in which it arrives in Host and Origin."""
+    settings = instance("instance: eu1\nsecret_key: env:SECRET\npublic_url: https://CRM.K\u00d6LN.example:8443\n")
+    assert settings.public_url == "https://crm.xn--kln-sna.example:8443"
+
+
 def test_a_full_file(instance: Any, tmp_path: Path) -> None:
     """Every member arrives; paths are absolute, the list of keys keeps its order, nothing secret shows."""
     (tmp_path / "mine").mkdir()
@@ -81,6 +87,8 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
         ("listen: localhost:70000", "no address"),
         ("public_url: crm.example.com", "https://crm.example.com"),
         ("public_url: https://crm.example.com/crm", "https://crm.example.com"),
+        ("public_url: https://crm.\u2764.example", "https://crm.example.com"),
+        ("public_url: https://crm.k\u00f6ln.example/crm", "https://crm.example.com"),
         ("listen: 'unix:'", "unix: must be followed"),
         ("sync: {skew: 5}", "did you mean `skew_seconds`?"),
         ("sync: {skew_seconds: 0}", "from 1 to 86400"),

@@ -9,6 +9,7 @@ from typing import Final
 
 from crm_core.errors import InternalError
 from crm_core.mail import DeliveryError, Email, Kind, MailBrand, MailServer, Step, mail_server, to_message
+from crm_core.model.domains import comparable_address
 from crm_core.server_log import ServerLog
 from crm_core.sync.apply import SEALED_FOR
 from crm_core.web.pages.layout.branding import TenantBranding
@@ -112,7 +113,7 @@ class EmailSender:
             return  # logged where it was raised; the response is sent already
 
     def _throttle(self, to: str) -> None:
-        name, now = f"{self._tenant} {to.lower()}", self._site.services.now().timestamp()
+        name, now = f"{self._tenant} {comparable_address(to)}", self._site.services.now().timestamp()
         if self._site.email_limits.wait(name, now) > 0:
             raise DeliveryError("busy")
         self._site.email_limits.add(name, now)

@@ -1,0 +1,33 @@
+"""The origin by which browsers reach an instance, from instance.yaml."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from crm_core.model.domains import ascii_domain
+from crm_core.settings.document import Node
+from crm_core.settings.places import Wrong, shown
+from crm_core.settings.reading import text
+
+_ORIGIN: Final = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+)
+
+
+def public_origin(node: Node) -> str:
+    """Scheme, host and port; an internationalised host in its ASCII form, as browsers send it (RFC 6454, section 4)."""
+    written = text(node)
+    found = written if written.isascii() else _in_ascii(written)
+    if _ORIGIN.fullmatch(found) is None:
+        raise Wrong.at(node.place, f"{shown(written)} is not an origin such as https://crm.example.com")
+    return found
+
+
+def _in_ascii(origin: str) -> str:
+    scheme, slashes, authority = origin.partition("://")
+    host, colon, port = authority.partition(":")
+    try:
+        return f"{scheme}{slashes}{ascii_domain(host)}{colon}{port}"
+    except ValueError:
+        return origin
