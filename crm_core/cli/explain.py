@@ -100,6 +100,8 @@ def _show(explanation: Explanation) -> None:
         click.echo(f"note: {note}")
     for check in explanation.checks:
         click.echo(_line(check))
+        for finding in check.errors:
+            click.echo(f"            {finding.pointer or '/'}: {finding.message} ({finding.code})")
     if explanation.signed_text is not None:
         click.echo(f"\nsigned text of {explanation.scheme} ({LEGEND}):")
         for line in visible(explanation.signed_text[:_SHOWN_BYTES]):
@@ -135,6 +137,7 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
                 "verdict": one.verdict,
                 "code": one.code,
                 "detail": one.detail,
+                "errors": [finding.to_wire() for finding in one.errors],
             }
             for one in explanation.checks
         ],

@@ -21,9 +21,9 @@ from crm_core.cli.running import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
-_COLORS: Final = {"applied": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}
+_COLORS: Final = {"applied": "green", "unchanged": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}
 _FILTERS: Final = (
-    ("--status", "status", "applied, previewed, rejected or failed."),
+    ("--status", "status", "applied, unchanged, previewed, rejected or failed."),
     ("--type", "payload_type", "A payload type."),
     ("--signature", "signature_result", "valid, missing, malformed, unknown_key, inactive_key, invalid, unchecked."),
     ("--code", "error_code", "An error code."),
@@ -68,6 +68,28 @@ def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str 
         click.echo(line(entry))
     if not items:
         click.echo("No entries match." if _given(options) else "No push has arrived yet.", err=True)
+
+
+@command.command("show")
+@click.argument("entry_id", metavar="ID")
+@tenant_option
+@config_option
+@json_option
+def show(entry_id: str, tenant: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
+    """Show one entry with all its members, and each error of the input with its place.
+
+    ID is the entry's id, or the request id of an answer.
+    """
+    entry = perform(config, "log.show", tenant=tenant, entry_id=entry_id)
+    if as_json:
+        print_json(entry)
+        return
+    findings = entry.pop("errors", ())
+    width = max(map(len, entry))
+    for name, value in entry.items():
+        click.echo(f"{name:<{width}}  {'-' if value is None else value}")
+    for finding in findings:
+        click.echo(f"  {finding['pointer'] or '/'}: {finding['message']} ({finding['code']})")
 
 
 @command.command("tail")
@@ -131,6 +153,7 @@ def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
     out = sys.stdout.buffer
     for number, entry in enumerate(stream(config, "log.export", tenant=tenant, filters=_given(options))):
         if form == "csv":
+            entry.pop("errors", None)  # a list fits no cell
             if number == 0:
                 out.write(csv_line(entry))
             out.write(csv_line(entry.values()))
@@ -154,6 +177,8 @@ def _result(entry: dict[str, Any]) -> str:
     """The result of an attempt: the error, the revision, or that nothing has changed."""
     if entry["error_code"]:
         return f"{entry['error_code']}: {entry['error_message']}"
+    if entry["status"] == "unchanged" and entry["revision"] is not None:
+        return "no section changed"
     if entry["revision"] is not None:
         return f"revision {entry['revision']}"
     return entry["error_message"] or f"{entry['changes_count']} changes shown, none made"

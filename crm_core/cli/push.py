@@ -61,7 +61,7 @@ def command(
         print_json(outcome.document)
         return
     click.echo(_headline(outcome, payload_type))
-    if outcome.status != "already_applied":
+    if outcome.status not in ("already_applied", "unchanged"):
         show_changes(outcome.document["changes"])
     for warning in outcome.warnings:
         click.echo(click.style(f"  warning {_finding(warning)}", fg="yellow"), err=True)
@@ -127,6 +127,8 @@ def _headline(outcome: Outcome, payload_type: str) -> str:
         return f"preview of {version}; nothing was changed"
     if outcome.status == "already_applied":
         return f"{version} has already been applied (request {outcome.request_id})"
+    if outcome.status == "unchanged":
+        return f"{version} accepted; nothing to change"
     return f"applied {version} as revision {outcome.revision}"
 
 

@@ -22,11 +22,12 @@ class Answer(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a push or a preview. ``document`` is the whole answer.
 
-    ``already_applied``: an earlier copy of this push was applied; its changes are not repeated.
+    ``unchanged``: the push left every section as it is; its version counts, ``changes`` is empty and ``applied_at``
+    null. ``already_applied``: an earlier copy of this push was accepted; its changes are not repeated.
     ``revision`` and ``applied_at`` are null in a preview.
     """
 
-    status: Literal["applied", "previewed", "already_applied"]
+    status: Literal["applied", "unchanged", "previewed", "already_applied"]
     request_id: str | None = None
     version: int | None = None
     revision: int | None = None

@@ -22,6 +22,8 @@ T = TypeVar("T")
 Strategy = Literal["replace", "merge"]
 _PROBLEM = "application/problem+json"
 _ALREADY = ("replayed_nonce", "duplicate_payload")
+_ACCEPTED = ("applied", "unchanged")
+_PREVIEWED = ("previewed",)
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -88,10 +90,10 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         body = envelope(self.target, payload_type, data, version=version, strategy=strategy, preview=preview)
         unsigned = push_to(self.target, payload_type, body)
         answer = yield from self._exchange(self.signed(unsigned))
-        if preview and _repeated(answer, "previewed"):
+        if preview and _repeated(answer, _PREVIEWED):
             # It was previewed, but the answer with the diff got lost. A preview changes nothing: sign it again.
             answer = yield from self._exchange(self.signed(unsigned))
-        return _outcome(answer, "previewed" if preview else "applied")
+        return _outcome(answer, preview=preview)
 
     def health(self) -> Steps[Health]:
         """The tenant's health, by signature."""
@@ -145,23 +147,23 @@ def envelope(
     return json.dumps(members, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _outcome(answer: Answer, done: str) -> Outcome:
-    """The outcome of a push. The refused repeat of a push that was applied is a success. Raises Refused."""
+def _outcome(answer: Answer, *, preview: bool) -> Outcome:
+    """The outcome of a push. The refused repeat of a push that was accepted is a success. Raises Refused."""
     document = _document(answer)
     if answer.status == 200:
         return _read(_original(document) | document, Outcome)
-    if not _repeated(answer, done):
+    if not _repeated(answer, _PREVIEWED if preview else _ACCEPTED):
         raise Refused(answer.status, document)
-    status = "already_applied" if done == "applied" else done
+    status = "previewed" if preview else "already_applied"
     return _read(document | _original(document) | {"status": status}, Outcome)
 
 
-def _repeated(answer: Answer, done: str) -> bool:
-    """Whether this refuses a repeat of a request that ended as ``done``."""
+def _repeated(answer: Answer, ended: tuple[str, ...]) -> bool:
+    """Whether this refuses a repeat of a request that ended with one of these statuses."""
     if answer.status != 409:
         return False
     document = _document(answer)
-    return document.get("code") in _ALREADY and _original(document).get("status") == done
+    return document.get("code") in _ALREADY and _original(document).get("status") in ended
 
 
 def _original(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,13 @@ async def listed(services: Services, tenant: str, filters: dict[str, str], limit
     return {"items": [shown(entry) for entry in items]}
 
 
+async def show(services: Services, tenant: str, entry_id: str) -> dict[str, Any]:
+    """One entry, by its id or by the id of its request. Raises NotFound."""
+    await services.views.of(tenant)  # an unknown tenant is told as such
+    found, _ = await services.log.page(tenant, {"request_id": entry_id}, limit=1, cursor=None)
+    return shown(found[0] if found else await services.log.one(tenant, entry_id))
+
+
 async def tail(services: Services, tenant: str, filters: dict[str, str], last: int) -> AsyncIterator[dict[str, Any]]:
     """The last entries, oldest first, then each new one while the instance serves."""
     await services.views.of(tenant)  # raises UnknownTenant before the stream begins
@@ -83,4 +90,4 @@ def _head(text: str) -> Head:
     return Head(number, digest)
 
 
-COMMANDS = {"list": listed, "tail": tail, "export": export, "verify": verify}
+COMMANDS = {"list": listed, "show": show, "tail": tail, "export": export, "verify": verify}

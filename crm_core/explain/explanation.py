@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from crm_core.errors import Finding
 from crm_core.explain.cause import Cause
 from crm_core.model.keys import Roster
 from crm_core.plugin.registry import Registry
@@ -26,12 +27,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExplainedCheck(msgspec.Struct, frozen=True):
-    """A check, its verdict and the reason."""
+    """A check, its verdict and the reason. ``errors``: each error of the input, with its place in the body."""
 
     check: Check
     verdict: Verdict
     code: str | None = None
     detail: str = ""
+    errors: tuple[Finding, ...] = ()
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):

@@ -113,7 +113,7 @@ class _Walk:
         try:
             detail = call()
         except CrmError as error:
-            self._checks.append(ExplainedCheck(check, "failed", error.code, error.detail))
+            self._checks.append(ExplainedCheck(check, "failed", error.code, error.detail, error.errors))
             return error
         self._checks.append(ExplainedCheck(check, "passed", detail=detail if isinstance(detail, str) else ""))
         return None

@@ -1,24 +1,37 @@
 """The sync log's entry and its chain: each verified entry contains the hash of the one before.
 
 ``entry_hash`` is the lower-case hex SHA-256 of ``prev_hash``, LF and the RFC 8785 JSON of the entry without its
-two hashes. All members are text, integers or null, so the sorted compact form is the RFC 8785 form.
+two hashes. All values are texts, integers or null, so the sorted compact form is the RFC 8785 form.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 GENESIS = "0" * 64  # prev_hash of the first entry of a chain
 
-Status = Literal["applied", "previewed", "rejected", "failed"]
+Status = Literal["applied", "unchanged", "previewed", "rejected", "failed"]
+ACCEPTED: Final[tuple[Status, ...]] = ("applied", "unchanged")  # statuses whose version counts
 SignatureResult = Literal["valid", "missing", "malformed", "unknown_key", "inactive_key", "invalid", "unchecked"]
 
 
+class LoggedFinding(msgspec.Struct, frozen=True):
+    """One thing wrong with a refused push, as its entry contains it."""
+
+    pointer: str
+    code: str
+    message: str
+
+
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt on a tenant, as the log API shows it. ``seq`` and the hashes are null for unverified attempts."""
+    """One attempt on a tenant, as the log API shows it. ``seq`` and the hashes are null for unverified attempts.
+
+    ``errors``: the first findings of a refusal; an entry without findings has no such member, so entries from before
+    it keep their hashes.
+    """
 
     id: str
     seq: int | None = None
@@ -47,6 +60,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     prev_hash: str | None = None
     entry_hash: str | None = None
+    errors: tuple[LoggedFinding, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -63,6 +77,8 @@ def hashed_text(entry: LogEntry) -> bytes:
     """The RFC 8785 JSON of an entry without its hashes."""
     members = {name: getattr(entry, name) for name in entry.__struct_fields__}
     del members["prev_hash"], members["entry_hash"]
+    if entry.errors is msgspec.UNSET:
+        del members["errors"]
     return _encode(members)
 
 

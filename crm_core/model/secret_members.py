@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import msgspec
 
@@ -45,6 +45,21 @@ def value_at(data: Any, path: Iterable[str]) -> Any:
     for name in path:
         data = data.get(name) if isinstance(data, Mapping) else None
     return data
+
+
+def known_pointer(struct: type[msgspec.Struct] | None, pointer: str) -> str:
+    """The longest start of a pointer that consists of members of the type, and of positions in their lists."""
+    known, inner = "", bare(struct)
+    for step in pointer.split("/")[1:]:
+        fields = {each.encode_name: each for each in msgspec.structs.fields(inner)} if is_struct(inner) else {}
+        if step in fields:
+            inner = bare(fields[step].type)
+        elif get_origin(inner) in (list, tuple) and step.isascii() and step.isdigit():
+            inner = bare(get_args(inner)[0])
+        else:
+            break
+        known += f"/{step}"
+    return known
 
 
 def _replaced(data: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -22,12 +22,12 @@ from crm_core.plugin.storage import (
     WorkspaceAt,
 )
 from crm_core.sync.outcome import SectionOutcome
+from crm_core.sync.sections import Intent, changed_section, confirmed_section
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from crm_core.workspace import Sealer, Section, Workspace
 from crm_core.workspace.snapshot import derive_workspace
 
 HISTORY: Final = "history"
-SEALED_FOR: Final = "section secret"
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,61 +67,16 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     log_head: Head
 
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a push or a restore that sections and history store unchanged."""
-
-    payload_type: str
-    version: int
-    request_id: str
-    applied_at: str
-    actor: str
-    key_version: int | None
-    fingerprint: str = ""
-
-
 def history_id(section: str, revision: int) -> str:
     """The id of a revision's document; ids are in order of revision."""
     return f"{revision:016d}-{section}"
 
 
-def sections_after(
-    outcomes: Iterable[SectionOutcome],
-    workspace: Workspace,
-    intent: Intent,
-    sealer: Sealer,
-    *,
-    keep: int,
-    revoked: set[int],
-) -> dict[str, Section]:
-    """The sections of the outcomes at the next revision. Versions of revoked keys no longer count."""
-    revision = workspace.revision + 1
-    sections: dict[str, Section] = {}
-    for outcome in outcomes:
-        before = outcome.before
-        versions = {key: version for key, version in (before.versions if before else {}).items() if key not in revoked}
-        if intent.key_version is not None:
-            versions[intent.key_version] = max(versions.get(intent.key_version, 0), intent.version)
-        history = (*(before.history if before else ()), revision)
-        new_secrets = {pointer: sealer.seal(SEALED_FOR, text) for pointer, text in outcome.new_secrets.items()}
-        sections[outcome.name] = Section(
-            name=outcome.name,
-            data=dict(outcome.data),
-            sealed={**outcome.old_secrets, **new_secrets},
-            version=intent.version,
-            versions=versions,
-            revision=revision,
-            applied_at=intent.applied_at,
-            request_id=intent.request_id,
-            payload_type=intent.payload_type,
-            key_version=intent.key_version,
-            actor=intent.actor,
-            history=history[-keep:],
-        )
-    return sections
-
-
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The effect of applying: the workspace before and after, the new sections, and the changes of each."""
+    """The effect of applying: the workspace before and after, the new sections, and the changes of each.
+
+    ``changed``: the sections that get a new revision; the other ones only take the version.
+    """
 
     outcomes: list[SectionOutcome]
     intent: Intent
@@ -129,6 +84,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     after: Workspace
     sections: Mapping[str, Section]
     by_section: Mapping[str, list[Change]]
+    changed: frozenset[str]
+
+    @property
+    def status(self) -> Literal["applied", "unchanged"]:
+        """The status once it is committed."""
+        return "applied" if self.changed else "unchanged"
 
     @property
     def changes(self) -> list[Change]:
@@ -136,16 +97,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return [change for changes in self.by_section.values() for change in changes]
 
     def receipt(self, status: str, warnings: Iterable[Finding], head: Head) -> Receipt:
-        """The response; a preview has neither revision nor time."""
-        applied = status == "applied"
+        """The response; only an applied one has a time, and a preview has no revision."""
         return Receipt(
             status=status,
             request_id=self.intent.request_id,
             tenant=self.before.tenant,
             type=self.intent.payload_type,
             version=self.intent.version,
-            applied_at=self.intent.applied_at if applied else None,
-            revision=self.after.revision if applied else None,
+            applied_at=self.intent.applied_at if status == "applied" else None,
+            revision=None if status == "previewed" else self.after.revision,
             changes=self.changes,
             modules=self.after.module_states(),
             warnings=[finding.to_wire() for finding in warnings],
@@ -164,7 +124,19 @@ def plan(
     revoked: set[int],
 ) -> Plan:
     """Plan to apply the outcomes. ``keep``: revisions of a section to store; ``revoked``: key versions."""
-    sections = sections_after(outcomes, before, intent, sealer, keep=keep, revoked=revoked)
+    changes = {outcome.name: outcome.changes() for outcome in outcomes}
+    changed = frozenset(
+        outcome.name for outcome in outcomes if outcome.before is None or changes[outcome.name] or intent.restores
+    )
+    fingerprint = "" if changed else intent.fingerprint  # the history of a section that changes remembers it
+    sections = {
+        outcome.name: confirmed_section(
+            outcome.before, before.revision + 1, intent, fingerprint=fingerprint, revoked=revoked
+        )
+        if outcome.before is not None and outcome.name not in changed
+        else changed_section(outcome, before.revision + 1, intent, sealer, keep=keep, revoked=revoked)
+        for outcome in outcomes
+    }
     after = derive_workspace(
         before.tenant,
         before.revision + 1,
@@ -175,8 +147,15 @@ def plan(
         roles=before.roles,
         before=before,
     )
-    changes = {outcome.name: outcome.changes() for outcome in outcomes}
-    return Plan(outcomes=outcomes, intent=intent, before=before, after=after, sections=sections, by_section=changes)
+    return Plan(
+        outcomes=outcomes,
+        intent=intent,
+        before=before,
+        after=after,
+        sections=sections,
+        by_section=changes,
+        changed=changed,
+    )
 
 
 async def unit_of(
@@ -187,11 +166,11 @@ async def unit_of(
     dropped = [
         (name, revision)
         for name, section in sections.items()
-        if name in before.sections
+        if name in before.sections and name in planned.changed
         for revision in before.sections[name].history
         if revision < section.history[0]
     ]
-    applied = [_applied(section, planned).put() for section in sections.values()]
+    applied = [_applied(section, planned).put() for name, section in sections.items() if name in planned.changed]
     return Unit(
         now=now,
         expect=(WorkspaceAt(before.revision),),
@@ -200,7 +179,7 @@ async def unit_of(
         deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in dropped),
         releases=await _released_claims(backend, before, planned.after, dropped),
         entries=(entry,),
-        notices=_notices(before, planned.after, planned.intent),
+        notices=_notices(before, planned.after, planned.intent) if planned.changed else (),
         revises=True,
     )
 
@@ -230,9 +209,10 @@ def _applied(section: Section, planned: Plan) -> Applied:
 async def _released_claims(
     backend: StorageBackend, before: Workspace, after: Workspace, dropped: list[tuple[str, int]]
 ) -> tuple[tuple[str, str], ...]:
-    """The payload claims to release: those of dropped revisions that are in no other section's history."""
+    """The payload claims to release: those that no revision and no confirmation of any section has any longer."""
     stored = {revision for section in after.sections.values() for revision in section.history}
-    released: list[tuple[str, str]] = []
+    confirming = _confirming(after)
+    released = [(PAYLOAD_CLAIM, fingerprint) for fingerprint in _confirming(before) if fingerprint not in confirming]
     for name, revision in dropped:
         if revision not in stored:
             read = await backend.get(before.tenant, HISTORY, history_id(name, revision))
@@ -241,6 +221,12 @@ async def _released_claims(
                 if applied.fingerprint:
                     released.append((PAYLOAD_CLAIM, applied.fingerprint))
     return tuple(dict.fromkeys(released))
+
+
+def _confirming(workspace: Workspace) -> list[str]:
+    """The fingerprints of the pushes that last left a section as it is."""
+    each = (section.confirmed for section in workspace.sections.values())
+    return [confirmed.fingerprint for confirmed in each if confirmed is not None and confirmed.fingerprint]
 
 
 def _notices(before: Workspace, after: Workspace, intent: Intent) -> tuple[Notice, ...]:

@@ -13,13 +13,14 @@ import msgspec
 
 from crm_core.errors import CrmError, RateLimited, ServerError, StorageFull, StorageUnavailable
 from crm_core.model.keys import TenantRoster
-from crm_core.model.log import Head, LogEntry, Status
+from crm_core.model.log import ACCEPTED, Head, LogEntry, Status
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Claim, Committed, OutcomeUnknown, Unit
 from crm_core.server_log import ServerLog
 from crm_core.sync import content_checks, signature_checks
 from crm_core.sync.context import SyncContext
 from crm_core.sync.limits import Over, UnverifiedLimit
+from crm_core.sync.logged_findings import logged_findings
 from crm_core.sync.push_request import Attempt
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM, Original
 
@@ -27,7 +28,7 @@ _log = ServerLog("crm.sync")
 
 
 class Repeat(msgspec.Struct, frozen=True, kw_only=True):
-    """The response to a repeat of an applied push, if the roster accepts repeats: nothing was changed."""
+    """The response to a repeat of an accepted push, if the roster accepts repeats: nothing was changed."""
 
     status: str = "already_applied"
     request_id: str
@@ -93,7 +94,8 @@ class AttemptLog:
         Raises ReplayedNonce, TimestampOutOfWindow, StorageUnavailable, StorageFull.
         """
         now = self._context.now()
-        entry = attempt.entry(self._context.ids.new(), "rejected", now, error=error)
+        findings = logged_findings(error.errors, attempt.parts, self._context.registry.sections)
+        entry = attempt.entry(self._context.ids.new(), "rejected", now, error=error, errors=findings)
         unit = Unit(now=int(now.timestamp()), claims=(self.nonce_claim(attempt, "rejected"),), entries=(entry,))
         await self.write(attempt, unit)
 
@@ -139,16 +141,17 @@ class AttemptLog:
         return error if over is None else _limited(over)
 
     async def accepted_repeat(self, attempt: Attempt, roster: TenantRoster) -> Repeat | None:
-        """The response to a repeat of an applied push, for tenants whose roster accepts repeats."""
+        """The response to a repeat of an accepted push, for tenants whose roster accepts repeats."""
         if roster.repeats != "accept":
             return None
         push, original = attempt.push, await signature_checks.first_use(self._context.backend, attempt)
-        if original is None or original.status != "applied":
+        if original is None or original.status not in ACCEPTED:
             return None
         if not original.is_repeated_by(attempt.fingerprints, push.payload_type):
             return None
-        message = f"A repeat of request {original.request_id}, which was applied; nothing was changed."
-        self._note(attempt.entry(self._context.ids.new(), "applied", self._context.now(), message=message))
+        status: Status = "applied" if original.status == "applied" else "unchanged"
+        message = f"A repeat of request {original.request_id}, which was accepted; nothing was changed."
+        self._note(attempt.entry(self._context.ids.new(), status, self._context.now(), message=message))
         view = await self._context.backend.view(push.tenant, None)
         return Repeat(
             request_id=push.request_id,

@@ -91,7 +91,7 @@ def sections_allowed(key: Key, parts: Iterable[PartShape], sections: Mapping[str
 
 
 async def new_payload(backend: StorageBackend, tenant: str, fingerprints: Iterable[str]) -> None:
-    """Refuse a payload that was applied before. Raises DuplicatePayload with the request that applied it."""
+    """Refuse a payload that was accepted before. Raises DuplicatePayload with the request that brought it."""
     for fingerprint in fingerprints:
         evidence = await backend.claim(tenant, PAYLOAD_CLAIM, fingerprint)
         if evidence is not None:
@@ -99,9 +99,9 @@ async def new_payload(backend: StorageBackend, tenant: str, fingerprints: Iterab
 
 
 def duplicate(original: Original) -> DuplicatePayload:
-    """The refusal of a payload that was applied before, with the request that applied it."""
+    """The refusal of a payload that was accepted before, with the request that brought it."""
     return DuplicatePayload(
-        f"Request {original.request_id} already applied this exact body. There is nothing left to do.",
+        f"Request {original.request_id} sent this exact body before. There is nothing left to do.",
         original=original.to_wire(),
     )
 
@@ -118,7 +118,7 @@ def version_above_floor(
     highest = max(floors.values(), default=0)
     if envelope.version <= highest:
         raise StaleVersion(
-            f"The version must exceed {highest}, the highest one applied; it is {envelope.version}. Send a higher one.",
+            f"The version must exceed {highest}, the highest accepted; it is {envelope.version}. Send a higher one.",
             current=floors,
         )
 

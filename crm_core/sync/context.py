@@ -13,8 +13,9 @@ from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.settings import SyncSettings
-from crm_core.sync.apply import Intent, Plan, plan
+from crm_core.sync.apply import Plan, plan
 from crm_core.sync.outcome import SectionOutcome
+from crm_core.sync.sections import Intent
 from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import Sealer, Views, Workspace
 

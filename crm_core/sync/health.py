@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from crm_core.errors import StorageUnavailable
 from crm_core.model.keys import Key, Roster, TenantRoster
-from crm_core.model.log import LogEntry
+from crm_core.model.log import ACCEPTED, LogEntry
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.query import StoreState, Tally
 from crm_core.plugin.storage import EntryQuery
@@ -67,8 +67,8 @@ class HealthReports:
             "reasons": reasons,
             **self._configuration(tenant, roster, now, tally),
             "sections": _sections(workspace, roster, key),
-            "last_success": _attempt(await self._last(tenant, "applied")),
-            "last_failure": _attempt(await self._last_failure(tenant)),
+            "last_success": _attempt(await self._newest(tenant, ACCEPTED)),
+            "last_failure": _attempt(await self._newest(tenant, ("rejected", "failed"))),
             "counts": {"24h": {name: tally.statuses.get(name, 0) for name in _COUNTED}},
             "log_head": {"seq": view.head.seq, "hash": view.head.hash},
         }
@@ -166,23 +166,24 @@ class HealthReports:
         found = await self._context.backend.entries(tenant, query)
         return found[0] if found else None
 
-    async def _last_failure(self, tenant: str) -> LogEntry | None:
-        found = [await self._last(tenant, status) for status in ("rejected", "failed")]
+    async def _newest(self, tenant: str, statuses: Iterable[str]) -> LogEntry | None:
+        """The newest verified attempt with any of the statuses."""
+        found = [await self._last(tenant, status) for status in statuses]
         return max((entry for entry in found if entry is not None), key=lambda entry: entry.seq or 0, default=None)
 
 
-_COUNTED: Final = ("applied", "rejected", "failed", "unverified")
+_COUNTED: Final = ("applied", "unchanged", "rejected", "failed", "unverified")
 
 
 def _staleness(roster: TenantRoster, workspace: Workspace, now: datetime) -> Iterable[str]:
     if roster.expect_every is None:
         return
-    last = workspace.last_applied
+    last = workspace.last_accepted
     if last is None:
-        yield f"A push is expected every {_span(roster.expect_every)}, but none was applied yet."
-    elif now - from_wire(last.applied_at) > roster.expect_every:
-        age = _span(now - from_wire(last.applied_at))
-        yield f"A push is expected every {_span(roster.expect_every)}; the last was applied {age} ago."
+        yield f"A push is expected every {_span(roster.expect_every)}, but none was accepted yet."
+    elif now - from_wire(last.at) > roster.expect_every:
+        age = _span(now - from_wire(last.at))
+        yield f"A push is expected every {_span(roster.expect_every)}; the last was accepted {age} ago."
 
 
 def _span(span: timedelta) -> str:

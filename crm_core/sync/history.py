@@ -12,9 +12,10 @@ from crm_core.model.log import LogEntry, Status
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Committed, PageQuery, Unit, WorkspaceAt
 from crm_core.sync import content_checks
-from crm_core.sync.apply import HISTORY, Applied, Intent, Plan, Receipt, history_id, unit_of
+from crm_core.sync.apply import HISTORY, Applied, Plan, Receipt, history_id, unit_of
 from crm_core.sync.context import SyncContext
 from crm_core.sync.outcome import SectionOutcome, restored
+from crm_core.sync.sections import Intent
 from crm_core.workspace import Workspace
 from crm_core.workspace.cursors import Cursors
 

@@ -26,6 +26,7 @@ FILTERS: Final = (
     "request_id",
     "nonce",
 )
+CSV_MEMBERS: Final = tuple(name for name in LogEntry.__struct_fields__ if name != "errors")  # a list fits no cell
 MOST: Final = 500
 _CHOICES: Final = {"status": get_args(Status), "signature_result": get_args(SignatureResult)}
 _PAGE: Final = 500
@@ -72,7 +73,8 @@ class SyncLog:
 
 def shown(entry: LogEntry) -> dict[str, Any]:
     """An entry as responses show it: exactly the hashed members and the two hashes."""
-    return msgspec.structs.asdict(entry)
+    shown: dict[str, Any] = msgspec.to_builtins(entry)
+    return shown
 
 
 def query_of(filters: Mapping[str, str]) -> EntryQuery:

@@ -22,9 +22,10 @@ from crm_core.errors import (
 )
 from crm_core.model.envelope import Envelope
 from crm_core.model.keys import Key
-from crm_core.model.log import LogEntry, SignatureResult, Status
+from crm_core.model.log import LogEntry, LoggedFinding, SignatureResult, Status
 from crm_core.model.times import to_wire
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
+from crm_core.sync.outcome import PartShape
 
 _LONGEST_NAME: Final = 64
 
@@ -99,6 +100,7 @@ class Attempt:
     key: Key | None = None
     verified_signature: bool = False
     envelope: Envelope | None = None
+    parts: tuple[PartShape, ...] = ()
 
     def request(self) -> SignedRequest:
         """The request as signature schemes see it."""
@@ -126,6 +128,7 @@ class Attempt:
         message: str | None = None,
         revision: int | None = None,
         changes_count: int | None = None,
+        errors: tuple[LoggedFinding, ...] = (),
     ) -> LogEntry:
         """The attempt's log entry; ``message`` replaces that of the error."""
         push, presented, envelope = self.push, self.presented, self.envelope
@@ -154,4 +157,5 @@ class Attempt:
             revision=revision,
             changes_count=changes_count,
             actor=f"key:{self.key.version}" if self.key and self.verified_signature else None,
+            errors=errors or msgspec.UNSET,
         )

@@ -28,12 +28,13 @@ from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.storage import Claim, Unit
 from crm_core.sync import content_checks, signature_checks
-from crm_core.sync.apply import Intent, Plan, Receipt, removed_modules, unit_of
+from crm_core.sync.apply import Plan, Receipt, removed_modules, unit_of
 from crm_core.sync.attempt_log import AttemptLog, Repeat
 from crm_core.sync.context import SyncContext
 from crm_core.sync.nonces import HealthNonces
 from crm_core.sync.outcome import PartShape, SectionOutcome
 from crm_core.sync.push_request import Attempt, PushRequest
+from crm_core.sync.sections import Intent
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from crm_core.workspace import Workspace
 
@@ -124,7 +125,7 @@ class Receiver:
         try:
             attempt.hash_shown = False
             envelope = content_checks.readable_push(attempt, payload_type)  # ENVELOPE
-            parts = content_checks.parts_of(envelope, payload_type, self._context.registry)
+            attempt.parts = parts = content_checks.parts_of(envelope, payload_type, self._context.registry)
             attempt.hash_shown = not content_checks.has_secrets(parts, self._context.registry.sections)
             content_checks.sections_allowed(key, parts, self._context.registry.sections)
             return await self._decide(attempt, envelope, parts, roster)  # PAYLOAD to APPLY
@@ -167,7 +168,7 @@ class Receiver:
         now, applies = self._context.now(), envelope.mode == "apply"
         planned = self._context.plan(outcomes, workspace, self._intent(attempt, envelope, now), roster)
         warnings = warnings + await self._modules_in_use(planned)
-        status: Status = "applied" if applies else "previewed"
+        status: Status = planned.status if applies else "previewed"
         revision = planned.after.revision if applies else None
         entry = attempt.entry(
             self._context.ids.new(), status, now, revision=revision, changes_count=len(planned.changes)

@@ -22,12 +22,30 @@ from crm_core.plugin.unit import Document, Put
 SECTIONS = "sections"  # the collection of section documents; storage backends hand it over with the view
 
 
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted push or restore: when, which request, and the workspace's revision after it."""
+
+    at: str
+    payload_type: str
+    version: int
+    request_id: str
+    revision: int
+    key_version: int | None = None
+
+
+class Confirmation(Acceptance, frozen=True, kw_only=True):
+    """A push that left a section as it is. ``fingerprint``: of its payload, empty if a history entry has it."""
+
+    fingerprint: str = ""
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True):
     """A section as stored. ``data`` shows secrets as ``{"set": true}``; ``sealed`` has them by RFC 6901 pointer.
 
-    ``versions``: the highest version applied by key version, for the floor. ``revision``, ``applied_at``,
-    ``request_id``, ``payload_type``, ``key_version`` and ``actor`` are of the push or restore that made it what it is;
-    ``history`` lists the retained revisions, oldest first.
+    ``version``: of the last accepted push or restore. ``versions``: the highest version accepted by key version, for
+    the floor. ``revision``, ``applied_at``, ``request_id``, ``payload_type``, ``key_version`` and ``actor`` are of the
+    push or restore that made it what it is; ``confirmed`` is the last push that left it as it is, if no push changed
+    it since. ``history`` lists the retained revisions, oldest first.
     """
 
     name: str
@@ -42,14 +60,34 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     key_version: int | None = None
     actor: str = ""
     history: tuple[int, ...] = ()
+    confirmed: Confirmation | None = None
 
     def __post_init__(self) -> None:
         """Freeze the data: plugins receive it as it is."""
         msgspec.structs.force_setattr(self, "data", frozen(self.data))
 
     def floor(self, revoked: Container[int]) -> int:
-        """The highest version applied under any key that is not revoked; 0 if there is none."""
+        """The highest version accepted under any key that is not revoked; 0 if there is none."""
         return max((version for key, version in self.versions.items() if key not in revoked), default=0)
+
+    @property
+    def accepted(self) -> Acceptance:
+        """The last push or restore of this section, whether it changed the section or not."""
+        if self.confirmed is not None and self.confirmed.revision > self.revision:
+            return self.confirmed
+        return Acceptance(
+            at=self.applied_at,
+            payload_type=self.payload_type,
+            version=self.version,
+            request_id=self.request_id,
+            revision=self.revision,
+            key_version=self.key_version,
+        )
+
+    @property
+    def restored(self) -> bool:
+        """Whether a restore changed the section since the last push."""
+        return self.key_version is None and (self.confirmed is None or self.confirmed.revision < self.revision)
 
     @property
     def sha256(self) -> str:
@@ -75,9 +113,10 @@ class Workspace:
     modules: TenantModules
 
     @cached_property
-    def last_applied(self) -> Section | None:
-        """The section that the newest push or restore changed; None before the first."""
-        return max(self.sections.values(), key=lambda section: section.revision, default=None)
+    def last_accepted(self) -> Acceptance | None:
+        """The newest push or restore, whether it changed a section or not; None before the first."""
+        each = (section.accepted for section in self.sections.values())
+        return max(each, key=lambda accepted: accepted.revision, default=None)
 
     @cached_property
     def rights(self) -> dict[Hashable, frozenset[str]]:

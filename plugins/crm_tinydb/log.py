@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from heapq import nlargest
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
-from crm_core.model.log import Head, LogEntry, is_intact
+from crm_core.model.log import Head, LogEntry, Status, is_intact
 from crm_core.plugin.query import ChainReport, EntryQuery, KeyUse, Tally
 from crm_tinydb.change import decoder
 from crm_tinydb.disk import Disk
@@ -96,7 +97,7 @@ class LogView(msgspec.Struct, frozen=True):
 
     def tally(self, since: str, on_damage: OnDamage) -> Tally:
         """Counts over the retained log; reads only segments with entries before and after ``since``."""
-        statuses = {"applied": 0, "previewed": 0, "rejected": 0, "failed": 0}
+        statuses = dict.fromkeys(get_args(Status), 0)
         keys: dict[int, KeyUse] = {}
         recent = [entry for entry in self.tail if entry.received_at >= since]
         for segment in self.segments:

@@ -139,7 +139,7 @@ def test_the_schema_comes_before_the_module_policy(box: Box) -> None:
 def test_an_applied_payload_is_refused_under_another_nonce(box: Box) -> None:
     """The payload is checked before its version, and the refusal names the original with its version."""
     version = next(box.versions)
-    body = box.body("branding", BRANDING, version=version)
+    body = box.body("branding", {"title": "Sent twice"}, version=version)
     first = box.push("branding", raw=body).json()
     refusal = problem(box.push("branding", raw=body), 409, "duplicate_payload")
     assert refusal["original"] == {

@@ -69,7 +69,7 @@ def test_health_has_the_members_of_the_contract(box: Box) -> None:
     assert health["last_success"]["request_id"] == answer["request_id"]
     assert health["log_head"] == answer["log_head"]
     assert health["roster"]["error"] is None
-    assert health["counts"]["24h"].keys() == {"applied", "rejected", "failed", "unverified"}
+    assert health["counts"]["24h"].keys() == {"applied", "unchanged", "rejected", "failed", "unverified"}
 
 
 def test_accepted_keys_lists_every_key_with_its_state(box: Box) -> None:
@@ -187,7 +187,7 @@ def test_the_last_five_verified_attempts_failed_is_degraded(box: Box) -> None:
     assert "invalid_payload" in health["reasons"][0]
     assert health["last_failure"]["request_id"] == last["request_id"]
     assert health["last_failure"]["error_code"] == "invalid_payload"
-    assert health["counts"]["24h"] == {"applied": 0, "rejected": 5, "failed": 0, "unverified": 1}
+    assert health["counts"]["24h"] == {"applied": 0, "unchanged": 0, "rejected": 5, "failed": 0, "unverified": 1}
     box.applied("branding", {}, **push)
     assert box.health("failing")["status"] == "ok"
 

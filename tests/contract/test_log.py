@@ -50,9 +50,10 @@ def everything(box: Box, **query: str) -> list[dict[str, Any]]:
 
 
 def test_an_entry_has_exactly_the_members_of_the_contract(box: Box) -> None:
-    """Entries in and outside the chain have all members; numbers are integers."""
+    """Entries in and outside the chain have all members, and errors only if there are any; numbers are integers."""
     for entry in everything(box):
-        assert list(entry) == MEMBERS
+        with_errors = entry["error_code"] == "invalid_payload"
+        assert list(entry) == [*MEMBERS, *(["errors"] if with_errors else [])]
         assert not [name for name, value in entry.items() if isinstance(value, float)]
 
 
@@ -273,3 +274,35 @@ def test_history_has_each_applied_revision_with_its_changes(box: Box) -> None:
     problem(box.client.post(path, headers=box.bearer("sync:read")), 403, "insufficient_scope")
     problem(box.client.post(path.replace(f"/{first['revision']}/", "/99999/"), headers=box.bearer()), 404, "not_found")
     problem(box.get("sync/history/nothing"), 404, "not_found")
+
+
+def test_a_refusal_has_its_errors_in_the_log(box: Box) -> None:
+    """The entry lists what the answer listed, at most twenty; the chain and the exports have it, CSV leaves it out."""
+    links = [{"label": "Help", "url": "http://insecure.example"}] * 25
+    refusal = problem(box.push("branding", {"title": 5, "footer": {"links": links}}), 422, "invalid_payload")
+    assert len(refusal["errors"]) > 20
+    entry = box.entry(refusal["request_id"])
+    assert entry["errors"] == refusal["errors"][:20]
+    assert good(box.get(f"sync/log/{entry['id']}")) == entry
+    lines = box.get("sync/log", request_id=refusal["request_id"], headers={"Accept": "application/x-ndjson"})
+    assert json.loads(lines.text) == entry
+    table = box.get("sync/log", request_id=refusal["request_id"], headers={"Accept": "text/csv"}).text
+    assert next(csv.reader(io.StringIO(table))) == MEMBERS
+    assert "/data/footer" not in table
+    exported = box.crm("log", "export", "--tenant", "northwind", "--format", "csv")
+    assert next(csv.reader(io.StringIO(exported))) == MEMBERS
+    assert "/data/footer" not in exported
+    assert "holds" in box.crm("log", "verify", "--tenant", "northwind")
+
+
+def test_crm_log_show_lists_the_errors_of_an_attempt(box: Box) -> None:
+    """By the id of the entry or of its request; an id that the log does not have exits 1."""
+    refusal = problem(box.push("branding", {"title": 5}), 422, "invalid_payload")
+    entry = box.entry(refusal["request_id"])
+    (error,) = entry["errors"]
+    for name in (entry["id"], refusal["request_id"]):
+        text = box.crm("log", "show", name, "--tenant", "northwind")
+        assert f"/data/title: {error['message']} ({error['code']})" in text
+        assert entry["entry_hash"] in text
+        assert json.loads(box.crm("log", "show", name, "--tenant", "northwind", "--json")) == entry
+    assert "no entry" in box.crm("log", "show", "unknown", "--tenant", "northwind", code=1)

@@ -116,14 +116,6 @@ def test_a_merge_is_validated_by_its_outcome(box: Box) -> None:
     assert pointers(refusal) == {"/data/plan/code"}
 
 
-def test_a_push_that_changes_nothing_is_applied_with_no_changes(box: Box) -> None:
-    """A push without changes still makes a new revision."""
-    before = box.health()["sections"]["branding"]["revision"]
-    answer = box.applied("branding", BRANDING)
-    assert answer["changes"] == []
-    assert answer["revision"] == before + 1
-
-
 def test_pointers_of_changes_are_escaped(box: Box) -> None:
     """Pointers of changes escape names as RFC 6901 says."""
     box.applied("features", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -233,3 +234,21 @@ def test_the_hash_of_a_payload_with_secrets_is_not_logged(box: Box) -> None:
     ):
         entry = box.entry(box.applied(kind, data)["request_id"])
         assert (entry["payload_sha256"] is not None) is shown, (kind, data)
+
+
+def test_the_errors_in_the_log_do_not_show_a_secret_in_the_wrong_place(box: Box) -> None:
+    """In a section with secrets they have a fixed text for each code, and end at members that the section has."""
+    wrong = {**SMTP, "password": {PASSWORD: 1}, PASSWORD: "x", "port": "587"}
+    refusal = problem(box.push("smtp", wrong), 422, "invalid_payload")
+    entry = box.entry(refusal["request_id"])
+    found = {(error["pointer"], error["code"]): error["message"] for error in entry["errors"]}
+    assert found == {
+        ("/data/password", "wrong_type"): "This value has the wrong type.",
+        ("/data", "unknown_member"): "Unknown member.",
+        ("/data/port", "wrong_type"): "This value has the wrong type.",
+    }
+    together = problem(box.push("combined", {"smtp": wrong, "branding": {"title": 5}}), 422, "invalid_payload")
+    entry = box.entry(together["request_id"])
+    branding = [error for error in together["errors"] if error["pointer"].startswith("/data/branding")]
+    assert [error for error in entry["errors"] if error["pointer"].startswith("/data/branding")] == branding
+    assert PASSWORD not in json.dumps(entry)

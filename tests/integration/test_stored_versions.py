@@ -17,7 +17,7 @@ import pytest
 from contract.box import SMTP, Box, good, problem
 from crm_core.compose import application, compose, open_backend
 from crm_core.settings.installation import install, watched
-from crm_core.sync.apply import SEALED_FOR
+from crm_core.sync.sections import SEALED_FOR
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 VERSIONS = sorted(FIXTURES.glob("stores-*"))

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from crm_core.errors import SecretRequired
-from crm_core.model.log import Head, LogEntry, SignatureResult, Status, link
+from crm_core.model.log import Head, LogEntry, LoggedFinding, SignatureResult, Status, link
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import build_registry
 from crm_core.sync.apply import Receipt
@@ -66,8 +66,9 @@ def test_an_edited_log_breaks_the_example(tmp_path: Path) -> None:
     fetching = example.text.index("address = ")
     checking = example.text.index("expected, seq = ")
     first = link(_entry("a"), Head())
-    second = link(_entry("b"), Head(1, first.entry_hash or ""))
-    good = [msgspec.structs.asdict(one) for one in (first, second)]
+    refused = msgspec.structs.replace(_entry("b"), errors=(LoggedFinding("/data/title", "wrong_type", "Send text."),))
+    second = link(refused, Head(1, first.entry_hash or ""))
+    good = [msgspec.to_builtins(one) for one in (first, second)]
     edited = [{**good[0], "status": "rejected"}, good[1]]
     for entries, code in ((good, 0), (edited, 1), (good[1:], 1)):
         script = f"{example.text[:fetching]}entries = json.loads({json.dumps(entries)!r})\n{example.text[checking:]}"

@@ -111,7 +111,7 @@ def bootstrap_of(
 ) -> dict[str, Any]:
     """The bootstrap of a caller."""
     keys = keys_of(workspace, caller)
-    entitlements, last = workspace.entitlements, workspace.last_applied
+    entitlements, last = workspace.entitlements, workspace.last_accepted
     user = caller.kind == "user"
     return {
         "instance": instance,
@@ -125,7 +125,7 @@ def bootstrap_of(
         "subscription": None if entitlements.subscription is None else msgspec.to_builtins(entitlements.subscription),
         "last_sync": None
         if last is None
-        else LastSync(last.applied_at, last.payload_type, last.version, last.request_id, last.revision),
+        else LastSync(last.at, last.payload_type, last.version, last.request_id, last.revision),
         "sections": {name: section.version for name, section in sorted(workspace.sections.items())},
     }
 

@@ -94,7 +94,7 @@ def _of_readers(services: Services) -> list[Route]:
         if kind != JSON:
             sync_log.query_of(query)  # raises before the first byte is sent
             rows = (sync_log.shown(entry) async for entry in services.log.every(request.tenant, query))
-            return streamed(json_lines(rows) if kind == NDJSON else csv_lines(rows, schemas.ENTRY_MEMBERS), kind)
+            return streamed(json_lines(rows) if kind == NDJSON else csv_lines(rows, sync_log.CSV_MEMBERS), kind)
         items, following = await services.log.page(request.tenant, query, limit=limit, cursor=cursor)
         return answer({"items": [sync_log.shown(entry) for entry in items], "next_cursor": following})
 

@@ -15,8 +15,6 @@ from crm_core.sync.apply import Applied, Receipt
 from crm_core.sync.attempt_log import Repeat
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
-ENTRY_MEMBERS: Final = tuple(LogEntry.__struct_fields__)
-
 _LIMIT: Final = Parameter(
     name="limit",
     description="Items of a page, 1 to 500; 50 unless given.",
@@ -104,7 +102,7 @@ def push(registry: Registry, limit: int) -> Operation:
         body=Body(schema={"oneOf": [_envelope(registry, name) for name in registry.payload_types]}, limit=limit),
         replies={
             200: Reply(
-                description="Applied, previewed, or (where the roster accepts repeats) applied already.",
+                description="Applied, unchanged, previewed, or (where the roster accepts repeats) applied already.",
                 schema={"anyOf": [Receipt, Repeat]},
             )
         },

@@ -26,13 +26,14 @@ def shown(**members: Any) -> str:
             **members,
         }
     )
-    return click.unstyle(line(msgspec.structs.asdict(entry)))
+    return click.unstyle(line(msgspec.to_builtins(entry)))
 
 
 @pytest.mark.parametrize(
     ("members", "end"),
     [
         ({"revision": 3, "changes_count": 2}, "revision 3"),
+        ({"status": "unchanged", "revision": 4, "changes_count": 0}, "no section changed"),
         ({"status": "previewed", "changes_count": 2}, "2 changes shown, none made"),
         ({"error_message": "A repeat of request x, which was applied."}, "A repeat of request x, which was applied."),
         ({"status": "rejected", "error_code": "stale_version", "error_message": "Too old."}, "stale_version: Too old."),
@@ -40,7 +41,7 @@ def shown(**members: Any) -> str:
     ],
 )
 def test_a_line_ends_with_what_came_of_the_attempt(members: dict[str, Any], end: str) -> None:
-    """Applied, previewed, repeated, refused and counted attempts each say so in words, never `None`."""
+    """Applied, unchanged, previewed, repeated, refused and counted attempts each say so in words, never `None`."""
     text = shown(**members)
     assert text.startswith("2026-11-24T02:00:00Z")
     assert text.endswith(end)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_core.model.canonical import canonical, without_form
-from crm_core.model.log import LogEntry, hashed_text
+from crm_core.model.log import LogEntry, LoggedFinding, hashed_text
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 values = st.recursive(
@@ -26,9 +27,11 @@ def test_what_has_no_canonical_form_is_found_before_it_is_asked_for(value: Any) 
         canonical(value)
 
 
-@given(texts, texts, st.integers(0, 2**53 - 1))
-def test_the_text_that_the_chain_hashes_is_the_canonical_form(message: str, source: str, seq: int) -> None:
-    """For any entry: a reader recomputes it with any RFC 8785 library."""
+@given(texts, texts, st.integers(0, 2**53 - 1), st.lists(st.builds(LoggedFinding, texts, texts, texts), max_size=3))
+def test_the_text_that_the_chain_hashes_is_the_canonical_form(
+    message: str, source: str, seq: int, findings: list[LoggedFinding]
+) -> None:
+    """A reader recomputes the hash of an entry, with and without errors, with any RFC 8785 library."""
     entry = LogEntry(
         id="i",
         received_at="t",
@@ -40,7 +43,9 @@ def test_the_text_that_the_chain_hashes_is_the_canonical_form(message: str, sour
         seq=seq,
         error_message=message,
         source_ip=source,
+        errors=tuple(findings) or msgspec.UNSET,
     )
     hashes = ("prev_hash", "entry_hash")
-    members = {name: getattr(entry, name) for name in entry.__struct_fields__ if name not in hashes}
+    members = {name: value for name, value in msgspec.to_builtins(entry).items() if name not in hashes}
+    assert ("errors" in members) == bool(findings)
     assert hashed_text(entry) == canonical(members)

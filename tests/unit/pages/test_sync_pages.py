@@ -17,7 +17,7 @@ from crm_core.model.log import LogEntry
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.sync.attempt_checks import checks_of
 from crm_core.web.pages.sync.attempts import status_of
-from crm_core.web.pages.sync.charts import PERIODS, chart_of, ticks_for
+from crm_core.web.pages.sync.charts import PERIODS, SHOWN, chart_of, ticks_for
 from crm_core.web.pages.sync.diffs import diff_of, lines_of
 from crm_core.web.pages.sync.push_script import script
 from crm_core.web.pages.sync.remedies import remedy_of
@@ -81,11 +81,11 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
     entries = [
         entry(received_at=(NOW - age).strftime("%Y-%m-%dT%H:%M:%S.000Z"), status=status, count=2)
         for age in ages
-        for status in ("applied", "rejected", "failed", "previewed")
+        for status in ("applied", "unchanged", "rejected", "failed", "previewed")
     ]
     chart = chart_of(entries, period, NOW, RegionalFormat({"timezone": zone}), cut=False)
-    assert {total.name: total.count for total in chart.totals} == {"applied": 6, "rejected": 6, "failed": 6}
-    assert [part.name for part in chart.bars[-1].parts] == ["applied", "rejected", "failed"]
+    assert {total.name: total.count for total in chart.totals} == dict.fromkeys(SHOWN, 6)
+    assert [part.name for part in chart.bars[-1].parts] == list(SHOWN)
     assert all(part.y >= 12 and part.y + part.height <= 148 for bar in chart.bars for part in bar.parts)
     assert len(chart.rows) == 3
 

@@ -19,7 +19,7 @@ from crm_core.errors import (
     TimestampOutOfWindow,
 )
 from crm_core.plugin.storage import OutcomeUnknown, Unit
-from crm_core.sync.apply import SEALED_FOR
+from crm_core.sync.sections import SEALED_FOR
 from sync_world import SECRET, World
 
 Worlds = Callable[..., Awaitable[World]]

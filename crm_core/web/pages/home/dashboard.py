@@ -168,7 +168,7 @@ async def _about(context: PageContext, record_type: RecordType, record: dict[str
 
 
 async def _last_sync(context: PageContext) -> LastSyncCard:
-    last = context.workspace.last_applied
+    last = context.workspace.last_accepted
     href = f"{context.root}/sync" if "sync.view" in context.keys else ""
     if last is None:
         sentence = "Nothing has been synced yet. The workspace uses the default settings."
@@ -182,8 +182,8 @@ async def _last_sync(context: PageContext) -> LastSyncCard:
         mark = SYNC_MARKS[health["status"]]
     name = last.payload_type.capitalize()
     return LastSyncCard(
-        sentence=f"{name} version {last.version} was applied",
-        at=context.formats.moment(last.applied_at),
+        sentence=f"{name} version {last.version} was accepted",
+        at=context.formats.moment(last.at),
         mark=mark,
         facts=tuple(facts),
         href=href,

@@ -11,7 +11,7 @@ from crm_core.errors import InternalError
 from crm_core.mail import DeliveryError, Email, Kind, MailBrand, MailServer, Step, mail_server, to_message
 from crm_core.model.domains import comparable_address
 from crm_core.server_log import ServerLog
-from crm_core.sync.apply import SEALED_FOR
+from crm_core.sync.sections import SEALED_FOR
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace

@@ -49,6 +49,8 @@ def _details(entry: LogEntry, instance: str) -> Mapping[Check, str]:
     key = "" if entry.key_version is None else f"{entry.tenant}:{entry.key_version}"
     version = "" if entry.payload_version is None else f"Version {entry.payload_version}"
     applied = "" if entry.revision is None else f"Revision {entry.revision}, {entry.changes_count or 0} changes"
+    if entry.status == "unchanged":
+        applied = "No section changed"
     if entry.status == "previewed":
         applied = "A preview: nothing was written"
     return {

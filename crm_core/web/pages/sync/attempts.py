@@ -10,7 +10,7 @@ from quart import Response
 
 from crm_core import errors
 from crm_core.errors import CrmError, RateLimited
-from crm_core.model.log import LogEntry, is_intact
+from crm_core.model.log import LogEntry, LoggedFinding, is_intact
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.page_answers import page
@@ -24,7 +24,13 @@ _STATUSES: Final = {
     for one in vars(errors).values()
     if isinstance(one, type) and issubclass(one, CrmError) and isinstance(one.code, str)
 }
-_VERBS: Final = {"applied": "applied", "previewed": "previewed", "rejected": "refused", "failed": "failed"}
+_VERBS: Final = {
+    "applied": "applied",
+    "unchanged": "unchanged",
+    "previewed": "previewed",
+    "rejected": "refused",
+    "failed": "failed",
+}
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +46,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     remedy: Remedy | None
     code: str
     message: str
+    findings: tuple[LoggedFinding, ...]
     checks: tuple[AttemptCheck, ...]
     checks_sum: str
     request: tuple[Fact, ...]
@@ -72,6 +79,7 @@ def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
         remedy=remedy_of(entry),
         code=entry.error_code or "",
         message=entry.error_message or "",
+        findings=entry.errors or (),
         checks=checks,
         checks_sum=_sum(entry, checks),
         request=tuple(_request(context, entry)),

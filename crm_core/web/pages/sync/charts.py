@@ -12,7 +12,7 @@ from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire
 from crm_core.web.pages.layout.formats import RegionalFormat
 
-SHOWN: Final = ("applied", "rejected", "failed")
+SHOWN: Final = ("applied", "unchanged", "rejected", "failed")
 _LEFT, _TOP, _BASE = 4.0, 12, 148  # per cent, pixels, pixels
 _MOST_TICKS: Final = 5
 
@@ -75,6 +75,7 @@ class ChartRow(msgspec.Struct, frozen=True):
 
     name: str
     applied: int
+    unchanged: int
     rejected: int
     failed: int
 

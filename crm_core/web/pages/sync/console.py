@@ -10,7 +10,7 @@ from quart import Response, request
 
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
-from crm_core.sync.log import FILTERS, shown
+from crm_core.sync.log import CSV_MEMBERS, FILTERS, shown
 from crm_core.web.answers import CSV, csv_lines
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
 from crm_core.web.pages.page_answers import page
@@ -32,6 +32,7 @@ _SHOWN: Final = 15
 _MOST_DRAWN: Final = 5000
 OUTCOMES: Final[Mapping[str, Mark]] = {
     "applied": Mark("ok", "check", "Applied"),
+    "unchanged": Mark("ok", "minus", "Unchanged"),
     "previewed": Mark("info", "eye", "Previewed"),
     "rejected": Mark("warn", "lock", "Rejected"),
     "failed": Mark("bad", "x", "Failed"),
@@ -62,14 +63,14 @@ async def export_log(context: PageContext) -> Response:
         async for entry in context.services.log.every(context.tenant, {}):
             yield shown(entry)
 
-    response = Response(csv_lines(rows(), LogEntry.__struct_fields__), 200, content_type=f"{CSV}; charset=utf-8")
+    response = Response(csv_lines(rows(), CSV_MEMBERS), 200, content_type=f"{CSV}; charset=utf-8")
     response.headers["Content-Disposition"] = 'attachment; filename="sync-log.csv"'
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
-    health = await context.services.health.report(context.tenant)
+    health, stored = await context.services.health.report(context.tenant), context.workspace.sections
     picked = {name: request.args.get(name, "") for name in ("status", "payload_type", "id")}
     entries, following = await _entries(context, picked)
     period = next((one for one in PERIODS if one.name == request.args.get("period")), PERIODS[0])
@@ -91,7 +92,10 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
         attempts=tuple(_attempt(context, entry) for entry in entries),
         log_note=_note(entries),
         paging=_paging(picked, following),
-        sections=tuple(_section(context, name, one) for name, one in health["sections"].items()),
+        sections=tuple(
+            _section(context, name, one, restored=name in stored and stored[name].restored)
+            for name, one in health["sections"].items()
+        ),
         plugins=tuple(_plugins(context)),
         template=template_of(context, health, form),
     )
@@ -104,9 +108,9 @@ def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
     success, failure, href = health["last_success"], health["last_failure"], ""
     if success is not None and health["status"] != "degraded":
         at, name = context.formats.moment(success["at"]), str(success["type"]).capitalize()
-        lines.insert(0, f"{name} version {success['version']} was applied {at.short if at else ''}.")
+        lines.insert(0, f"{name} version {success['version']} was accepted {at.short if at else ''}.")
     elif success is None:
-        lines.append("No push was applied yet. The workspace uses this instance's settings.")
+        lines.append("No push was accepted yet. The workspace uses this instance's settings.")
     newest = max((one["at"] for one in (success, failure) if one is not None), default="")
     if failure is not None and failure["at"] == newest:
         lines.append(f"The newest verified push was refused: {failure['error_message'] or failure['error_code']}")
@@ -206,6 +210,8 @@ def summary_of(entry: LogEntry) -> str:
     changes = f"{count} change{'' if count == 1 else 's'}"
     if entry.status == "applied":
         return f"Revision {entry.revision}, {changes}" + ("" if entry.scheme else ", restored")
+    if entry.status == "unchanged":
+        return f"Revision {entry.revision}, no section changed" if entry.revision else "No section changed"
     if entry.status == "previewed":
         return f"{changes}, nothing written"
     remedy = remedy_of(entry)
@@ -228,13 +234,14 @@ def _paging(picked: Mapping[str, str], following: str | None) -> PageLinks:
     return PageLinks(previous=newest, next=older, back="Newest", forth="Older")
 
 
-def _section(context: PageContext, name: str, section: Mapping[str, Any]) -> SectionRow:
+def _section(context: PageContext, name: str, section: Mapping[str, Any], *, restored: bool) -> SectionRow:
     return SectionRow(
         name=name,
         version=section["version"],
         revision=section["revision"],
         sha256=section["sha256"],
         applied=context.formats.moment(section["applied_at"]),
+        restored=restored,
         href=f"{context.root}/sync/sections/{name}",
     )
 

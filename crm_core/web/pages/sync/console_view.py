@@ -62,13 +62,14 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SectionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The current revision of a section."""
+    """The current revision of a section. ``restored``: a restore changed it since the last push."""
 
     name: str
     version: int
     revision: int
     sha256: str
     applied: Moment | None
+    restored: bool
     href: str
 
 

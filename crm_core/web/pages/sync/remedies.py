@@ -124,7 +124,7 @@ _REMEDIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("Use the same type in both.", _NEW_NONCE),
     ),
     "duplicate_payload": (
-        "This payload was applied before",
+        "This payload was accepted before",
         ("If the workspace is as it should be, do nothing.", "To push the same data again, raise the version."),
     ),
     "stale_version": (
