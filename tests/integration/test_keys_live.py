@@ -125,7 +125,7 @@ def test_a_bad_push_is_undone_in_one_call(box: Box) -> None:
 def test_history_says_what_it_cannot_do(box: Box) -> None:
     """Nothing pushed, no such section, no such revision, no such tenant: exit 1 with a sentence, or an empty list."""
     assert "No push has changed smtp" in box.crm("history", "smtp", "--tenant", "northwind")
-    assert "There is no section 'colour'" in box.crm("history", "colour", "--tenant", "northwind", code=1)
+    assert "Unknown section 'colour'" in box.crm("history", "colour", "--tenant", "northwind", code=1)
     assert "has no revision 9" in box.crm("restore", "branding", "9", "--tenant", "northwind", code=1)
     assert "unknown_tenant" in box.crm("history", "smtp", "--tenant", "acme", code=1)
 

@@ -184,8 +184,8 @@ async def test_a_killed_instance_in_the_midst_of_pushes(tmp_path: Path, instance
             ]
             while run.applied < 600:  # noqa: ASYNC110 -- what the tasks have done so far
                 await asyncio.sleep(0.01)
-            await asyncio.to_thread(eu.kill)
             run.killed = time.monotonic()
+            await asyncio.to_thread(eu.kill)
             await asyncio.sleep(1.5)
             run.restarting = time.monotonic()
             await asyncio.to_thread(eu.start)

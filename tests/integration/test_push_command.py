@@ -134,7 +134,7 @@ def test_a_refusal_exits_1_and_is_explained(crm: Box, tmp_path: Path) -> None:
     )
     assert "refused: 401 signature_invalid" in wrong
     assert "crm explain" in wrong
-    assert "there is no payload type" in crm.crm("push", "colours", bad, "--version", "9", code=1).lower()
+    assert "unknown payload type" in crm.crm("push", "colours", bad, "--version", "9", code=1).lower()
 
 
 def test_the_command_needs_no_config_folder(box: Box, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_readme_runs(tmp_path: Path) -> None:
         assert demo.stdout is not None
         try:
             reported = ""
-            while "goes on with the same data" not in reported:
+            while "same data" not in reported:
                 line = demo.stdout.readline()
                 assert line, reported
                 reported += line
