@@ -61,9 +61,16 @@ class World:
     serial: count[int]
 
     def push(
-        self, data: Any = None, *, kind: str = "branding", raw: bytes | None = None, **members: Any
+        self,
+        data: Any = None,
+        *,
+        kind: str = "branding",
+        raw: bytes | None = None,
+        key: tuple[int, bytes] = (2, KEY),
+        **members: Any,
     ) -> PushRequest:
-        """A push signed now; ``raw`` replaces the body."""
+        """A push signed now; ``raw`` replaces the body; ``key``: the version of the key and its bytes."""
+        version, secret = key
         number = next(self.serial)
         envelope = {"tenant": "northwind", "type": kind, "version": number, "data": data, **members}
         body = msgspec.json.encode(envelope) if raw is None else raw
@@ -72,17 +79,17 @@ class World:
             instance="eu1",
             tenant="northwind",
             payload_type=kind,
-            key_version=2,
+            key_version=version,
             timestamp=stamp,
             nonce=nonce,
             body=body,
         )
         headers = {
             "content-type": "application/json",
-            "sync-key-version": "2",
+            "sync-key-version": str(version),
             "sync-timestamp": str(stamp),
             "sync-nonce": nonce,
-            "sync-signature": "v1=" + signature(KEY, text),
+            "sync-signature": "v1=" + signature(secret, text),
         }
 
         async def read_body() -> bytes:

@@ -70,7 +70,7 @@ class AttemptLog:
 
         Raises ReplayedNonce, DuplicatePayload, TimestampOutOfWindow, StorageUnavailable, StorageFull.
         """
-        tenant, (_, presented) = attempt.push.tenant, attempt.verified_by()
+        tenant, (key, presented) = attempt.push.tenant, attempt.verified_by()
         try:
             outcome = await self._context.backend.commit(tenant, unit)
         except OutcomeUnknown:
@@ -80,7 +80,7 @@ class AttemptLog:
                 self._observe(entry)
             return outcome
         if outcome.what == "forgotten":
-            raise signature_checks.out_of_window(presented, self._context.settings, self._context.now())
+            raise signature_checks.nonces_forgotten(presented, key, tenant, self._context.settings, self._context.now())
         if outcome.what == "claim" and outcome.claim is not None:
             original = Original.read(outcome.evidence)
             if outcome.claim.kind == PAYLOAD_CLAIM:

@@ -58,7 +58,7 @@ class HealthReports:
         state = await self._context.backend.state(tenant)
         recent = await self._context.backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
         tally = await self._context.backend.tally(tenant, to_wire(now - _DAY))
-        problems = [*self._problems(roster, state, recent, now)]
+        problems = [*self._problems(tenant, roster, state, recent, now)]
         problems += catalog_gaps(workspace, self._context.registry.sections, key)
         status, reasons = self._status(roster, workspace, problems, now)
         reasons += await self._mismatches(tenant, roster, recent)
@@ -122,7 +122,7 @@ class HealthReports:
         return ("degraded" if degraded else "stale" if stale else "ok"), degraded + stale
 
     def _problems(
-        self, roster: TenantRoster, state: StoreState, recent: tuple[LogEntry, ...], now: datetime
+        self, tenant: str, roster: TenantRoster, state: StoreState, recent: tuple[LogEntry, ...], now: datetime
     ) -> Iterable[str]:
         yield from self._roster_problems(roster, now)
         if state.mode != "ok":
@@ -131,7 +131,11 @@ class HealthReports:
             codes = ", ".join(dict.fromkeys(entry.error_code or "unknown" for entry in recent))
             yield f"The last {_LAST} verified pushes all failed ({codes}). See the sync log for the reasons."
         if recent and from_wire(recent[0].received_at) > now + _STEPPED:
-            yield "This server's clock has stepped back: it is behind its own log. Check its time service."
+            yield (
+                "This server's clock has stepped back: it is behind its own log. Check its time service. If the clock "
+                "was ahead before and is right now, pushes with the keys used meanwhile are refused as possible "
+                f"replays: give the platform a new key with crm keys rotate {tenant}."
+            )
 
     def _roster_problems(self, roster: TenantRoster, now: datetime) -> Iterable[str]:
         if not roster.active(now):

@@ -198,13 +198,33 @@ def out_of_window(presented: Presented, settings: SyncSettings, now: datetime) -
     """The refusal of a timestamp, with both clocks."""
     skew = int(now.timestamp()) - presented.timestamp
     side = "behind" if skew > 0 else "ahead of"
-    return TimestampOutOfWindow(
+    detail = (
         f"The request's clock is {abs(skew)} seconds {side} this server's. At most {settings.skew_seconds} seconds "
         f"behind and {settings.future_skew_seconds} ahead are accepted."
-        + (" It looks like milliseconds: send seconds." if presented.timestamp > FIRST_MILLISECONDS else ""),
+    )
+    if presented.timestamp > FIRST_MILLISECONDS:
+        detail += " It looks like milliseconds: send seconds."
+    return _out_of_window(detail, presented, settings, now)
+
+
+def nonces_forgotten(
+    presented: Presented, key: Key, tenant: str, settings: SyncSettings, now: datetime
+) -> TimestampOutOfWindow:
+    """The refusal of a timestamp up to which the nonces of a key are forgotten, as after clocks that were ahead."""
+    detail = (
+        f"Key version {key.version} has signed pushes with later timestamps, whose nonces have been forgotten: this "
+        f"request could be a replay. If the clocks were ahead then and are right now, ask the operator to rotate the "
+        f"key: crm keys rotate {tenant}."
+    )
+    return _out_of_window(detail, presented, settings, now)
+
+
+def _out_of_window(detail: str, presented: Presented, settings: SyncSettings, now: datetime) -> TimestampOutOfWindow:
+    return TimestampOutOfWindow(
+        detail,
         server_time=to_wire(now),
         skew_seconds=settings.skew_seconds,
-        skew=skew,
+        skew=int(now.timestamp()) - presented.timestamp,
     )
 
 

@@ -136,6 +136,25 @@ async def test_a_clock_that_stepped_back_shows_in_health(world: World) -> None:
     assert "clock" in health["reasons"][0]
 
 
+async def test_a_clock_that_was_ahead_locks_a_key_version_out_until_it_is_rotated(worlds: Worlds) -> None:
+    """Pushes with the key version used meanwhile are refused; refusal and health name the fix, and it works."""
+    world = await worlds()
+    world.clock.forward(86_400)
+    await world.services.receiver.receive(world.push({"title": "T"}))
+    world.clock.forward(400)
+    await world.services.receiver.receive(world.push({"title": "U"}))
+    world.clock.forward(-86_400)
+    with pytest.raises(TimestampOutOfWindow) as refused:
+        await world.services.receiver.receive(world.push({"title": "V"}))
+    assert "crm keys rotate northwind" in refused.value.detail
+    assert "0 seconds" not in refused.value.detail
+    health = await world.services.health.report("northwind")
+    assert (health["status"], "crm keys rotate northwind" in " ".join(health["reasons"])) == ("degraded", True)
+    fresh = bytes(range(32, 64))
+    world = await worlds(key=f"}}, {{version: 3, secret: 'hex:{fresh.hex()}'")
+    assert (await world.services.receiver.receive(world.push({"title": "V"}, key=(3, fresh)))).status == "applied"
+
+
 async def test_an_applied_payload_is_refused_as_long_as_its_history(world: World) -> None:
     """Also much later, with a new nonce and timestamp."""
     push = world.push({"title": "T"})
