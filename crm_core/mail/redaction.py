@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,6 +15,8 @@ REDACTED: Final = "[redacted]"
 _WINDOW: Final = 6  # characters: a shorter piece of a longer password is not recognised
 _WORD: Final = 4  # characters: a shorter password is redacted where it is a word, or half of the text would be
 _LONGEST: Final = 4000
+_DIGEST: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE)
+"""The answer of CRAM-MD5, from which a weak password can be guessed."""
 _TOKEN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 
 
@@ -34,6 +37,8 @@ def redacted(response: str, username: str | None, password: str | None) -> str:
         for start, end in _matches(lowered, _lower(form)):
             first, last = _token_around(text, start, end)
             hidden[first:last] = b"\1" * (last - first)
+    for digest in _DIGEST.finditer(text):
+        hidden[digest.start() : digest.end()] = b"\1" * len(digest[0])
     return _replaced(text, hidden)
 
 
@@ -52,7 +57,7 @@ def _plain_forms(password: str) -> Iterator[str]:
 
 
 def _tokens(username: str, password: str) -> Iterator[str]:
-    """The base64 of PLAIN (RFC 4616), LOGIN and CRAM-MD5 (RFC 2195; the digest is unknown, its beginning is not)."""
+    """The base64 of PLAIN (RFC 4616), LOGIN and CRAM-MD5 (RFC 2195; it begins with the user name)."""
     yield b64encode(f"\0{username}\0{password}".encode()).decode().rstrip("=")
     yield b64encode(f"{username}\0{username}\0{password}".encode()).decode().rstrip("=")
     yield b64encode(password.encode()).decode().rstrip("=")

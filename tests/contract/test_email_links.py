@@ -20,6 +20,14 @@ class Inbox:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.introduced: list[str] = []  # the names in EHLO
+
+    async def handle_EHLO(  # noqa: N802 -- aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        self.introduced.append(hostname)
+        session.host_name = hostname
+        return responses
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- aiosmtpd's name
         self.texts.append(envelope.content.decode().replace("=\r\n", ""))
@@ -37,9 +45,9 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
     controller.stop()
 
 
-def ready(boxes: Boxes, port: int, **settings: Any) -> Box:
+def ready(boxes: Boxes, port: int, helo: dict[str, str] | None = None, **settings: Any) -> Box:
     """An instance whose tenant has a user and the tests' mail server."""
-    box = boxes(settings={"smtp": {"allow_private_hosts": True}, **settings})
+    box = boxes(settings={"smtp": {"allow_private_hosts": True, **(helo or {})}, **settings})
     box.crm(
         "user", "create", "--tenant", TENANT, "--email", ADA, "--role", "viewer", "--password-stdin",
         stdin="correct horse battery",
@@ -69,16 +77,28 @@ def test_no_email_has_a_link_to_a_foreign_host(boxes: Boxes, inbox: tuple[Inbox,
     assert "evil" not in "".join(emails.texts)
     assert f"http://127.0.0.1:{box.port}{PAGES}/password/" in emails.texts[0]
     assert len(emails.texts) == 1
+    assert emails.introduced == ["[127.0.0.1]"]
 
 
 def test_links_in_emails_start_with_the_public_url(boxes: Boxes, inbox: tuple[Inbox, int]) -> None:
-    """With public_url the Host of the request does not change the link."""
+    """With public_url the Host of the request does not change the link, and its host is the name in EHLO."""
     emails, port = inbox
     box = ready(boxes, port, public_url="https://crm.example.com")
     assert "Check your email." in forgot(box, "evil.example")
     until(lambda: bool(emails.texts), lambda: box.log_text()[-1000:])
     assert "evil" not in emails.texts[0]
     assert f"https://crm.example.com{PAGES}/password/" in emails.texts[0]
+    assert emails.introduced == ["crm.example.com"]
+
+
+def test_the_configured_name_comes_before_that_of_public_url(boxes: Boxes, inbox: tuple[Inbox, int]) -> None:
+    """`smtp.helo_name` is the name in EHLO; an internationalised public_url is its ASCII form in links."""
+    emails, port = inbox
+    box = ready(boxes, port, {"helo_name": "out.example.net"}, public_url="https://crm.k\u00f6ln.example")
+    assert "Check your email." in forgot(box, "evil.example")
+    until(lambda: bool(emails.texts), lambda: box.log_text()[-1000:])
+    assert f"https://crm.xn--kln-sna.example{PAGES}/password/" in emails.texts[0]
+    assert emails.introduced == ["out.example.net"]
 
 
 def test_pages_work_without_the_secret_key_of_the_mail_password(boxes: Boxes) -> None:

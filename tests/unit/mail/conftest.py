@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import ssl
 import warnings
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -30,6 +32,7 @@ class Inbox:
         self.refuse_content = False
         self.replies: dict[str, list[str]] = {}  # the next replies to MAIL, RCPT, DATA, AUTH
         self.sign_ins: str | None = None  # the methods that EHLO offers; None for the server's own
+        self.cram_password = b""  # what a server that knows CRAM-MD5 expects
         self.introduced: list[str] = []  # the names in EHLO
 
     def reply(self, verb: str) -> str | None:
@@ -75,6 +78,18 @@ class Inbox:
 
 class Server(SMTP):
     """A mail server whose replies to AUTH a test may set; ``%`` in them is what the client sent."""
+
+    async def auth_CRAM__MD5(self, _: SMTP, args: list[str]) -> AuthResult | None:  # noqa: N802 -- aiosmtpd's name
+        """RFC 2195, which aiosmtpd leaves to its users; ``cram_reply`` is the reply to a digest, ``%`` the digest."""
+        challenge = b"<1896.697170952@mail.test>"
+        answer = await self.challenge_auth(challenge)
+        if isinstance(answer, bytes):
+            name, _, digest = answer.rpartition(b" ")
+            login = (name.decode(), hmac.new(self.event_handler.cram_password, challenge, "md5").hexdigest())
+            if login[1] == digest.decode():
+                return AuthResult(success=True)
+            await self.push(f"535 5.7.8 no: {digest.decode()} {b64encode(answer).decode()}")
+        return AuthResult(success=False, handled=True)
 
     async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 -- aiosmtpd's name
         reply = self.event_handler.reply("AUTH")

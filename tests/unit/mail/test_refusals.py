@@ -138,6 +138,19 @@ async def test_passwords_outside_ascii_sign_in(
     assert len(inbox.envelopes) == 1
 
 
+async def test_a_password_outside_ascii_signs_in_by_cram_md5(
+    serve: Serve, inbox: Inbox, trusting: ssl.SSLContext
+) -> None:
+    """As UTF-8; if it is wrong and the server repeats the digest, neither it nor the token is shown."""
+    inbox.sign_ins, inbox.cram_password = "CRAM-MD5", UNICODE[1].encode()
+    server = await serve("starttls", login=UNICODE)
+    await deliver(server, tls=trusting)
+    assert len(inbox.envelopes) == 1
+    error = await failure_of(replace(server, password="another"), tls=trusting)
+    assert error.kind == "authentication"
+    assert error.response == "535 5.7.8 no: [redacted] [redacted]"
+
+
 @pytest.mark.parametrize(
     "echo",
     [

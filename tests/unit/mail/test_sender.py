@@ -1,0 +1,59 @@
+"""Emails of pages: one that the server may accept later is sent again in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from crm_core.access.throttle import Buckets
+from crm_core.mail import DeliveryError, Mailer, MailServer, delivery_test
+from crm_core.model.catalog import Plan
+from crm_core.web.pages.layout.branding import BrandingCache
+from crm_core.web.pages.mail.sender import EmailSender
+
+Serve = Callable[..., Awaitable[MailServer]]
+Inbox = Any  # the class in conftest.py
+
+
+def sender_through(server: MailServer, mailer: Mailer) -> tuple[EmailSender, set[asyncio.Task[None]]]:
+    """A sender with what it uses of a site, and its emails in the background."""
+    tasks: set[asyncio.Task[None]] = set()
+    site = SimpleNamespace(
+        services=SimpleNamespace(now=lambda: datetime(2026, 11, 24, tzinfo=UTC)),
+        mailer=mailer,
+        email_limits=Buckets(capacity=5, seconds=180.0),
+        sending=tasks,
+    )
+    workspace = SimpleNamespace(tenant="northwind", revision=1, sections={}, plan_name=Plan("s", "S", ()).name)
+    branding = BrandingCache("eu1").of(cast("Any", workspace))
+    return EmailSender(cast("Any", site), "northwind", branding, server), tasks
+
+
+async def test_a_delayed_email_arrives_from_the_background(serve: Serve, inbox: Inbox) -> None:
+    """The sender learns of the delay and that the email is sent again; it arrives once."""
+    inbox.replies = {"RCPT": ["451 4.7.1 Greylisted"] * 2}
+    sender, tasks = sender_through(await serve("none"), Mailer(allow_inside=True, retry_after=(0, 0)))
+    with pytest.raises(DeliveryError) as raised:
+        await sender.send(delivery_test(sender.brand, "Jana"), "jana@northwind.example")
+    assert (raised.value.kind, raised.value.will_retry) == ("temporary", True)
+    await asyncio.gather(*tasks)
+    assert len(inbox.envelopes) == 1
+
+
+async def test_a_rejected_email_is_not_sent_again(serve: Serve, inbox: Inbox) -> None:
+    """Waiting does not change a rejection; a test email is sent once in any case."""
+    sender, tasks = sender_through(await serve("none"), Mailer(allow_inside=True, retry_after=(0,)))
+    inbox.replies = {"RCPT": ["550 5.1.1 Unknown user"]}
+    with pytest.raises(DeliveryError) as raised:
+        await sender.send(delivery_test(sender.brand, "Jana"), "jana@northwind.example")
+    assert not raised.value.will_retry
+    inbox.replies = {"RCPT": ["451 4.7.1 Greylisted"]}
+    with pytest.raises(DeliveryError):
+        async for _ in sender.steps(delivery_test(sender.brand, "Jana"), "jana@northwind.example"):
+            pass
+    assert (tasks, inbox.envelopes) == (set(), [])
