@@ -29,6 +29,8 @@ from crm_core.workspace.snapshot import derive_workspace
 
 HISTORY: Final = "history"
 
+ReceiptStatus = Literal["applied", "unchanged", "previewed"]
+
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """A revision of a section in its history. ``fingerprint``: of the payload, empty for a restore."""
@@ -54,7 +56,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The response to a push or a restore (docs/protocol.md)."""
 
-    status: str
+    status: ReceiptStatus
     request_id: str
     tenant: str
     type: str
@@ -96,7 +98,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """Every change of every section, in the order of the push."""
         return [change for changes in self.by_section.values() for change in changes]
 
-    def receipt(self, status: str, warnings: Iterable[Finding], head: Head) -> Receipt:
+    def receipt(self, status: ReceiptStatus, warnings: Iterable[Finding], head: Head) -> Receipt:
         """The response; only an applied one has a time, and a preview has no revision."""
         return Receipt(
             status=status,

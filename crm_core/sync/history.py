@@ -12,7 +12,7 @@ from crm_core.model.log import LogEntry, Status
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Committed, PageQuery, Unit, WorkspaceAt
 from crm_core.sync import content_checks
-from crm_core.sync.apply import HISTORY, Applied, Plan, Receipt, history_id, unit_of
+from crm_core.sync.apply import HISTORY, Applied, Plan, Receipt, ReceiptStatus, history_id, unit_of
 from crm_core.sync.context import SyncContext
 from crm_core.sync.outcome import SectionOutcome, restored
 from crm_core.sync.sections import Intent
@@ -89,7 +89,7 @@ class History:
                 key_version=None,
             )
             planned = self._context.plan([outcome], workspace, intent, self._context.roster(tenant))
-            status: Status = "previewed" if preview else "applied"
+            status: ReceiptStatus = "previewed" if preview else "applied"
             entry = self._entry(planned, status, client_request_id, source)
             if preview:
                 unit = Unit(now=int(now.timestamp()), entries=(entry,))

@@ -22,13 +22,12 @@ from crm_core.errors import (
 )
 from crm_core.model.envelope import Envelope
 from crm_core.model.keys import Key, TenantRoster
-from crm_core.model.log import Status
 from crm_core.model.secret_members import secret_members
 from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.storage import Claim, Unit
 from crm_core.sync import content_checks, signature_checks
-from crm_core.sync.apply import Plan, Receipt, removed_modules, unit_of
+from crm_core.sync.apply import Plan, Receipt, ReceiptStatus, removed_modules, unit_of
 from crm_core.sync.attempt_log import AttemptLog, Repeat
 from crm_core.sync.context import SyncContext
 from crm_core.sync.nonces import HealthNonces
@@ -168,7 +167,7 @@ class Receiver:
         now, applies = self._context.now(), envelope.mode == "apply"
         planned = self._context.plan(outcomes, workspace, self._intent(attempt, envelope, now), roster)
         warnings = warnings + await self._modules_in_use(planned)
-        status: Status = planned.status if applies else "previewed"
+        status: ReceiptStatus = planned.status if applies else "previewed"
         revision = planned.after.revision if applies else None
         entry = attempt.entry(
             self._context.ids.new(), status, now, revision=revision, changes_count=len(planned.changes)

@@ -138,6 +138,7 @@ def may_match(segment: Segment, query: EntryQuery) -> bool:
         (query.since is None or segment.high_at >= query.since)
         and (query.until is None or segment.low_at < query.until)
         and (query.after is None or segment.low_id < query.after)
+        and all(name != "status" or value in segment.statuses for name, value in query.equals)
     )
 
 

@@ -65,3 +65,22 @@ def test_a_push_that_the_server_takes_is_explained_as_right(box: Box, tmp_path: 
     captured.write_bytes(raw)
     assert "No check fails." in box.crm("explain", str(captured))
     assert answered(box, raw) == (200, "")
+
+
+def test_the_errors_of_an_envelope_are_listed_with_their_places(box: Box, tmp_path: Path) -> None:
+    """Each of them as the server would list it, in words and as JSON."""
+    body = tmp_path / "body.json"
+    body.write_bytes(box.body("branding", {"title": "T"}, mode="try", surprise=1))
+    to = ("--url", f"http://127.0.0.1:{box.port}", "--tenant", TENANT)
+    signed = box.crm("sign", "branding", str(body), "--body", *to)
+    head = f"POST {box.base()}/sync/branding HTTP/1.1\r\nHost: localhost\r\nContent-Length: {body.stat().st_size}\r\n"
+    raw = (head + signed.replace("\n", "\r\n") + "\r\n").encode() + body.read_bytes()
+    captured = tmp_path / "captured.http"
+    captured.write_bytes(raw)
+    text = box.crm("explain", str(captured), code=1)
+    assert "/mode: Send apply or preview. (invalid_value)" in text
+    assert "/surprise: " in text
+    reported = json.loads(box.crm("explain", str(captured), "--json", code=1))
+    listed = {error["pointer"] for check in reported["checks"] for error in check["errors"]}
+    assert listed == {"/mode", "/surprise"}
+    assert answered(box, raw) == (400, "invalid_envelope")

@@ -171,3 +171,13 @@ async def test_pages_during_folds(store: TinyDBBackend) -> None:
         await asyncio.sleep(0.002)
     await folds
     assert seen == [entry(number).id for number in range(3000, 0, -1)]
+
+
+async def test_a_segment_without_the_status_is_not_read(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """Health looks for statuses that are rare: a segment whose summary has none of them stays closed."""
+    await logged(store, 1, FULL)
+    await store.fold("north")
+    (segment,) = segments(disk)
+    disk.remove(HOME / "north" / segment)
+    assert await store.entries("north", EntryQuery(equals=(("status", "unchanged"),), limit=1)) == ()
+    assert (await store.state("north")).mode == "ok"

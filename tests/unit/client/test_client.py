@@ -143,14 +143,22 @@ async def test_a_retry_is_the_very_same_request(receiver: Any, push: Any, planne
     assert "no answer" in pauses[2].why
 
 
+@pytest.mark.parametrize("status", ["applied", "unchanged"])
 @pytest.mark.parametrize("code", ["replayed_nonce", "duplicate_payload"])
-async def test_a_push_whose_answer_got_lost_is_done(
-    receiver: Any, push: Any, planned: Any, problem: Any, code: str
+async def test_a_push_whose_answer_got_lost_is_done(  # noqa: PLR0917 -- fixtures
+    receiver: Any, push: Any, planned: Any, problem: Any, code: str, status: str
 ) -> None:
-    """A 409 whose original was applied is a success: it was this push."""
-    receiver.answers = [planned(drop=True), problem(409, code, original=ORIGINAL)]
+    """A 409 whose original was applied or unchanged is a success: it was this push."""
+    receiver.answers = [planned(drop=True), problem(409, code, original={**ORIGINAL, "status": status})]
     outcome = await push(version=7)
     assert (outcome.status, outcome.version, outcome.request_id) == ("already_applied", 7, "r-0")
+
+
+async def test_a_push_of_what_is_there_is_unchanged(receiver: Any, push: Any, planned: Any) -> None:
+    """It is an outcome of its own, without changes and without a time."""
+    receiver.answers = [planned({**APPLIED, "status": "unchanged", "changes": [], "applied_at": None})]
+    outcome = await push(version=7)
+    assert (outcome.status, outcome.changes, outcome.applied_at) == ("unchanged", (), None)
 
 
 async def test_a_receiver_may_accept_repeats(receiver: Any, push: Any, planned: Any) -> None:

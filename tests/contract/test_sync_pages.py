@@ -1,0 +1,76 @@
+"""What the sync console and the page of an attempt show of unchanged, restored and refused pushes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from contract.box import BRANDING, TENANT, Box, good, problem
+from contract.conftest import Boxes
+
+EMAIL, PASSWORD = "jana@nordwind.example", "seven sailing boats"
+PAGES = f"/i/eu1/t/{TENANT}"
+CHANGED = "Changed since the last push"
+
+
+@pytest.fixture(scope="module")
+def box(boxes: Boxes) -> Box:
+    """An instance with an admin."""
+    box = boxes()
+    words = ("user", "create", "--tenant", TENANT, "--email", EMAIL, "--role", "super_admin", "--password-stdin")
+    box.crm(*words, stdin=PASSWORD + "\n")
+    return box
+
+
+@pytest.fixture(scope="module")
+def admin(box: Box) -> Iterator[httpx.Client]:
+    """The admin's browser."""
+    origin = str(box.client.base_url).rstrip("/")
+    with httpx.Client(base_url=origin, follow_redirects=True, headers={"Origin": origin}) as client:
+        token = re.findall(r'name="csrf" value="([^"]+)"', client.get(f"{PAGES}/login").text)[-1]
+        form = {"csrf": token, "email": EMAIL, "password": PASSWORD, "next": ""}
+        assert client.post(f"{PAGES}/login", data=form).status_code == 200
+        yield client
+
+
+def shown(client: httpx.Client, path: str) -> str:
+    """The text of a page."""
+    answer = client.get(PAGES + path)
+    assert answer.status_code == 200, answer.text[:800]
+    return answer.text
+
+
+def test_the_page_of_an_attempt_lists_each_error_with_its_place(box: Box, admin: httpx.Client) -> None:
+    """Pointer, message and code of every error that the answer had."""
+    wrong = {"title": 5, "colors": {"primary": "blue"}}
+    refusal = problem(box.push("branding", wrong), 422, "invalid_payload")
+    page = shown(admin, f"/sync/attempts/{box.entry(refusal['request_id'])['id']}").replace("<wbr>", "")
+    assert len(refusal["errors"]) == 2
+    for error in refusal["errors"]:
+        assert f"<code>{error['pointer']}</code> {error['message']}" in page
+
+
+def test_an_unchanged_push_is_a_kind_of_its_own(box: Box, admin: httpx.Client) -> None:
+    """The console marks and filters it, and its page says that nothing changed."""
+    box.applied("branding", BRANDING)
+    same = box.applied("branding", BRANDING)
+    listed = shown(admin, "/sync?status=unchanged")
+    assert f"Revision {same['revision']}, no section changed" in listed
+    assert 'value="unchanged" selected' in listed
+    assert "Branding version" in shown(admin, f"/sync/attempts/{box.entry(same['request_id'])['id']}")
+    assert "No section changed" in shown(admin, f"/sync/attempts/{box.entry(same['request_id'])['id']}")
+
+
+def test_a_restored_section_is_marked_until_the_next_push(box: Box, admin: httpx.Client) -> None:
+    """The mark comes with the restore and goes with a push, even one that changes nothing."""
+    box.applied("workspace", {"locale": "de"})
+    box.applied("workspace", {"locale": "fr"})
+    assert CHANGED not in shown(admin, "/sync")
+    oldest = good(box.get("sync/history/workspace"))["items"][-1]["revision"]
+    good(box.client.post(f"{box.base()}/sync/history/workspace/{oldest}/restore", headers=box.bearer()))
+    assert shown(admin, "/sync").count(CHANGED) == 1
+    assert box.applied("workspace", {"locale": "de"})["status"] == "unchanged"
+    assert CHANGED not in shown(admin, "/sync")
