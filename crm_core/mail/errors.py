@@ -100,11 +100,13 @@ _RETRIABLE: Final[frozenset[Kind]] = frozenset({"temporary", "timeout", "refused
 class DeliveryError(Exception):
     """An email was not delivered: what is wrong, how to fix it, and the server's response (no secret, printable).
 
-    ``will_retry``: whether it is sent again in the background.
+    ``passing``: whether the cause may pass by itself, if its kind does not say so. ``will_retry``: whether it is sent
+    again in the background.
     """
 
-    def __init__(self, kind: Kind, response: str = "") -> None:
+    def __init__(self, kind: Kind, response: str = "", *, passing: bool = False) -> None:
         self.kind: Kind = kind
+        self._passing = passing
         self.what, self.fix = _TEXTS[kind]
         self.response = "".join(c if c.isprintable() else " " for c in response)[:_LONGEST].strip()
         self.will_retry = False
@@ -113,4 +115,4 @@ class DeliveryError(Exception):
     @property
     def may_retry(self) -> bool:
         """Whether the same email may be accepted later (RFC 5321, section 4.5.4.1)."""
-        return self.kind in _RETRIABLE
+        return self._passing or self.kind in _RETRIABLE

@@ -24,10 +24,12 @@ async def endpoints(host: str, port: int, *, allow_inside: bool, timeout: float)
     try:
         async with asyncio.timeout(timeout):
             found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    except (socket.gaierror, UnicodeError) as error:
-        raise DeliveryError("dns", getattr(error, "strerror", "") or "") from None
+    except socket.gaierror as error:
+        raise DeliveryError("dns", error.strerror or "", passing=error.errno == socket.EAI_AGAIN) from None
+    except UnicodeError:
+        raise DeliveryError("dns") from None
     except TimeoutError:
-        raise DeliveryError("dns", "The name server did not answer in time.") from None
+        raise DeliveryError("dns", "The name server did not answer in time.", passing=True) from None
     addresses = [(family, str(where[0])) for family, _, _, _, where in found]
     if not addresses:
         raise DeliveryError("dns")

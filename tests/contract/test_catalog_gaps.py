@@ -113,3 +113,14 @@ def test_a_key_that_left_its_module_is_a_warning(boxes: Boxes) -> None:
     box.reload(lambda: "travel.book" not in str(box.bootstrap()["modules"]))
     assert "unknown_key" in warned(box.applied("features", {"limits": {"users": 3}}, envelope=MERGE))
     problem(box.push("features", {"overrides": {"travel.book": True}}, envelope=MERGE), 422, "invalid_payload")
+
+
+def test_a_module_that_was_blocked_since_refuses_no_merge(boxes: Boxes) -> None:
+    """The local plan decides about it by then; only a push that names it is refused."""
+    box = boxes(files={"modules.yaml": TRAVEL})
+    box.applied("features", {"plan": PLAN})
+    (box.config / "modules.yaml").write_text(f"{TRAVEL}sync_policy: {{blocked_modules: [travel]}}\n")
+    box.reload(lambda: {one["module"]: one["state"] for one in box.bootstrap()["modules"]}["travel"] == "unavailable")
+    assert warned(box.applied("features", {"limits": {"users": 3}}, envelope=MERGE)) == []
+    assert box.health()["status"] == "ok"
+    problem(box.push("features", {"modules": {"travel": {}}}, envelope=MERGE), 403, "module_blocked")

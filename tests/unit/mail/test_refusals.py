@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -235,6 +236,27 @@ async def test_a_delayed_email_is_sent_again(serve: Serve, inbox: Inbox) -> None
     inbox.replies = {"RCPT": ["450 4.2.0 Greylisted"] * 2}
     await Mailer(allow_inside=True, retry_after=(0, 0, 0)).try_again(server, message)
     assert len(inbox.envelopes) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "may_retry"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
+        (TimeoutError(), True),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), False),
+    ],
+)
+async def test_a_name_server_that_is_away_may_come_back(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, failure: OSError, may_retry: bool
+) -> None:
+    """A name that cannot be looked up now may be tried again, one that does not exist may not."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+    error = await failure_of(replace(await serve("none"), host="mail.northwind.example"))
+    assert (error.kind, error.may_retry) == ("dns", may_retry)
 
 
 async def test_sending_again_ends(serve: Serve, inbox: Inbox) -> None:
