@@ -29,7 +29,7 @@ from crm_core.model.keys import TenantRoster
 from crm_core.model.log import LogEntry
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend, StorageContext
-from crm_core.records.service import Records
+from crm_core.records.service import Records, reindex_of, shapes_of
 from crm_core.services import Configured, Observer, Services
 from crm_core.settings import (
     InstanceSettings,
@@ -66,6 +66,7 @@ async def open_backend(installation: Installation) -> StorageBackend:
             options=frozen(settings.storage.options),
             log_keep_days=settings.sync.log_keep_days,
             log_max_unverified=settings.sync.log_max_unverified,
+            reindex=reindex_of(shapes_of(installation.registry)),
         )
     )
     return backend

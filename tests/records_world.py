@@ -100,11 +100,11 @@ class World:
         written = await self.records.writes.create(self.access(record_type), data, None)
         return read(written.body)
 
-    async def list(self, record_type: str = "customers", caller: Caller = TOKEN, **parameters: str) -> dict[str, Any]:
+    async def list(self, record_type: str = "customers", caller: Caller = TOKEN, **parameters: Any) -> dict[str, Any]:
         """A page as the API shows it."""
         return read((await self.records.reads.list(self.access(record_type, caller), parameters)).body)
 
-    async def ids(self, record_type: str = "customers", **parameters: str) -> list[str]:
+    async def ids(self, record_type: str = "customers", **parameters: Any) -> list[str]:
         """The ids of all pages."""
         found: list[str] = []
         cursor: str | None = None

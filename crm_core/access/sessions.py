@@ -189,7 +189,7 @@ class Sessions:
     async def _sweep(self, tenant: str, stored: StoredUser, now: datetime) -> tuple[Delete, ...]:
         """The user's sessions to delete: of the oldest those that ended, or the very oldest of too many."""
         query = PageQuery(
-            collection=SESSIONS, sort="created_at", filters=(("user", stored.user.id),), limit=_SWEPT, total=True
+            collection=SESSIONS, sort="created_at", filters=(("user", (stored.user.id,)),), limit=_SWEPT, total=True
         )
         page = await self._backend.page(tenant, query)
         oldest = [_read(document) for document in page.documents]

@@ -16,7 +16,7 @@ from crm_core.model.domains import comparable_address
 from crm_core.model.fields import convert, step
 from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.model.text_types import Email, Line
-from crm_core.plugin.storage import Document, IndexValue, Put
+from crm_core.plugin.storage import Document, IndexValue, Put, Term
 from crm_core.settings.places import hint
 
 USERS = "users"
@@ -179,6 +179,11 @@ def read_user(document: Document) -> StoredUser:
 def words(text: str) -> tuple[str, ...]:
     """The case-folded words of a text, for searching."""
     return tuple(sorted(set(_WORD.findall(text.casefold()))))
+
+
+def terms(q: str) -> tuple[Term, ...]:
+    """The terms of a search: each word must begin a word of the user."""
+    return tuple(Term(word) for word in words(q))
 
 
 def read_input(

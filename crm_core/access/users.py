@@ -196,7 +196,7 @@ class Users:
 
     async def _another_super_admin(self, tenant: str, user: User) -> Expectation:
         """Expect another super admin, unchanged: two must not be able to remove each other at the same time."""
-        query = PageQuery(collection=USERS, sort="created_at", filters=(("rules", True),), limit=2)
+        query = PageQuery(collection=USERS, sort="created_at", filters=(("rules", (True,)),), limit=2)
         for document in (await self._backend.page(tenant, query)).documents:
             if document.id != user.id:
                 return DocumentAt(USERS, document.id, document.revision)

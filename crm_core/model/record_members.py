@@ -33,7 +33,7 @@ AMOUNT_DECIMALS = 4  # the most that ISO 4217 knows
 # A `$` would let a final newline through; `\Z` does not.
 _ID = r"\A[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z"
 _EXTERNAL_ID = r"\A(?!\.{1,2}\Z)[A-Za-z0-9._:@-]{1,128}\Z"
-_PHONE = r"\A[+(]{0,2}[0-9][0-9 ()./-]{0,38}(?: ?(?:x|ext\.?) ?[0-9]{1,8})?\Z"
+_PHONE = r"\A(?=.*[0-9])[\w +()./,;:#*\u00a0\u2010-\u2015\u202f-]{1,40}\Z"
 _AMOUNT = r"\A(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,4})?\Z"
 _SAFE_INTEGER = 2**53 - 1  # what every JSON reader keeps exact (RFC 8259, section 6)
 
@@ -53,9 +53,9 @@ EmailAddress = Annotated[Email, Meta(extra={"kind": "email"})]
 Phone = Annotated[
     str,
     Meta(
-        max_length=50,
+        max_length=40,
         pattern=_PHONE,
-        description="a telephone number such as +49 30 1234-56",
+        description="a telephone number such as +49 30 1234-56 ext. 7, up to 40 characters with a digit among them",
         extra={"kind": "phone"},
     ),
 ]

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 # What spreadsheets take for the start of a formula, or trim to one; some take the full-width forms for the same.
 _RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+BOM: Final = b"\xef\xbb\xbf"
+_DIALLED: Final = re.compile(r"[0-9+ ()./-]+")
+
+
+class PhoneNumber(str):
+    """A phone number: of digits and ``+ ()-./`` alone it runs nothing, and is shown as it is."""
+
+    __slots__ = ()
 
 
 def cell(value: Any) -> str:
@@ -20,6 +31,8 @@ def cell(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return "true" if value is True else "false" if value is False else str(value)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if isinstance(value, PhoneNumber) and _DIALLED.fullmatch(value):
+        return value
     return f"'{text}" if text.startswith(_RUN) else text
 
 

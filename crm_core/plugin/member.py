@@ -12,6 +12,7 @@ import msgspec
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.domains import ascii_address
 from crm_core.model.fields import bare, convert, is_struct, metas
+from crm_core.model.folded_text import caseless, composed, one_line, sort_key
 from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.unit import IndexValue
@@ -25,6 +26,9 @@ INDEXED: frozenset[Kind] = frozenset(
     {"text", "email", "phone", "currency", "choice", "flag", "integer", "decimal", "date", "reference", "texts"}
 )
 """Kinds that can be filtered by; all of them but ``texts`` can be sorted by."""
+
+WRITTEN: frozenset[Kind] = frozenset({"text", "email", "phone"})
+"""Kinds of text that people write on one line."""
 
 SEARCHABLE: frozenset[Kind] = frozenset({"text", "email", "phone", "texts"})
 
@@ -49,17 +53,42 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int | None = None
     members: tuple[Member, ...] = ()
 
+    @property
+    def is_written(self) -> bool:
+        """Whether people write its values on one line: case and normal form do not count when they are compared."""
+        return self.kind in WRITTEN
+
+    def cleaned(self, value: Any) -> Any:
+        """Input as it is stored: texts in normal form C, lines without blank ends, an empty optional text as null."""
+        if isinstance(value, str):
+            text = composed(value) if self.kind == "paragraphs" else one_line(value)
+            return None if text == "" and not self.required else text
+        if isinstance(value, list) and self.kind == "texts":
+            return [one_line(each) if isinstance(each, str) else each for each in value]
+        if isinstance(value, dict) and self.kind == "entries":
+            return {name: composed(each) if isinstance(each, str) else each for name, each in value.items()}
+        if isinstance(value, dict) and self.kind == "object":
+            inner = {member.name: member for member in self.members}
+            return {name: inner[name].cleaned(each) if name in inner else each for name, each in value.items()}
+        return value
+
     def indexed(self, value: Any) -> IndexValue:
-        """The value as it is indexed: decimals as whole numbers, dates as their text, domains in ASCII."""
+        """The value as it is found: decimals as integers, dates as text, domains in ASCII, texts without case."""
         if value is None or isinstance(value, bool | int):
             return value
         if self.kind == "email":
             value = ascii_address(value)
         if self.kind == "texts":
-            return tuple(value)
+            return tuple(dict.fromkeys(caseless(each) for each in value))
         if self.kind == "decimal":
             return int(Decimal(value).scaleb(AMOUNT_DECIMALS))
-        return value.isoformat() if isinstance(value, date) else str(value)
+        if isinstance(value, date):
+            return value.isoformat()
+        return caseless(value) if self.is_written else str(value)
+
+    def ordered(self, value: Any) -> IndexValue:
+        """The value as it is sorted: what people write without case and accents."""
+        return sort_key(value) if self.is_written and isinstance(value, str) else self.indexed(value)
 
     def sought(self, text: str) -> IndexValue:
         """The index value of a filter; an empty text means null.
@@ -68,6 +97,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         """
         if text == "":
             return None
+        if self.kind in (*WRITTEN, "texts"):
+            text = one_line(text)
         value: Any = text
         if self.kind == "flag":
             value = {"true": True, "false": False}.get(text, text)
@@ -80,7 +111,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         found, findings = convert(one, self.type)
         if findings:
             raise ValueError(findings[0].message)
-        return value if self.kind == "texts" else self.indexed(found)
+        return caseless(text) if self.kind == "texts" else self.indexed(found)
 
 
 def describe(

@@ -27,21 +27,43 @@ class Read(msgspec.Struct, frozen=True):
     revision: int
 
 
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of a collection in the order of one index, ties by id in the same direction.
+Comparison = Literal["gt", "gte", "lt", "lte"]
 
-    ``filters``: equality on indexes (on any value if the index has a tuple). ``words``: folded prefixes that must
-    each begin one of the values of the tuple index ``search``. ``since``: only documents whose value in that
-    index is at or after the given one. ``after``: (sort value, id) of the last row of the page before.
+
+class Bound(msgspec.Struct, frozen=True):
+    """Only documents whose value in an index compares so with ``value``, in the order of values; null never does."""
+
+    index: str
+    comparison: Comparison
+    value: IndexValue
+
+
+class Term(msgspec.Struct, frozen=True):
+    """A search term: one of a document's values begins with ``prefix``, or contains a text.
+
+    ``inside``: a mark and a text; a value that begins with the mark and contains the text after it is found too.
+    ``prefix`` None: only such values.
+    """
+
+    prefix: str | None = None
+    inside: tuple[str, str] | None = None
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a collection in the order of one index, null last in both directions, ties by id in the same direction.
+
+    ``filters``: equality of an index with one of several values (of any value if the index has a tuple). ``terms``:
+    each must find one of the values of the tuple index ``search``. ``after``: (sort value, id) of the last row of the
+    page before.
     """
 
     collection: str
     sort: str
     descending: bool = False
-    filters: tuple[tuple[str, IndexValue], ...] = ()
+    filters: tuple[tuple[str, tuple[IndexValue, ...]], ...] = ()
+    bounds: tuple[Bound, ...] = ()
     search: str = "words"
-    words: tuple[str, ...] = ()
-    since: tuple[str, str] | None = None
+    terms: tuple[Term, ...] = ()
     after: tuple[IndexValue, str] | None = None
     limit: int = 50
     total: bool = False

@@ -43,7 +43,7 @@ OWNED = (*OWNED_FIRST, *OWNED_LAST)
 """Members of every record that the core owns; all but ``external_id`` are read-only."""
 
 ALWAYS_SORTABLE = ("created_at", "updated_at")
-LIST_PARAMETERS = frozenset({"limit", "cursor", "sort", "q", "updated_since", "total"})
+LIST_PARAMETERS = frozenset({"limit", "cursor", "sort", "q", "updated_since", "total", "bom"})
 PAGE_PARAMETERS = frozenset({"view"})  # of lists on pages alone
 FORM_NAMES = frozenset({"csrf"})  # fields that every form of a page has
 

@@ -14,7 +14,7 @@ Every backend passes ``crm_core.testing.storage``; in short it promises that a u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ import msgspec
 
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.query import (
+    Bound,
     ChainReport,
     EntryQuery,
     KeyUse,
@@ -31,6 +32,7 @@ from crm_core.plugin.query import (
     StoredNotice,
     StoreState,
     Tally,
+    Term,
     View,
 )
 from crm_core.plugin.unit import (
@@ -52,6 +54,7 @@ from crm_core.plugin.unit import (
 )
 
 __all__ = [
+    "Bound",
     "ChainReport",
     "Claim",
     "Committed",
@@ -71,24 +74,40 @@ __all__ = [
     "PageQuery",
     "Put",
     "Read",
+    "Reindex",
     "StorageBackend",
     "StorageContext",
     "StoreState",
     "StoredNotice",
     "Tally",
+    "Term",
     "Unit",
     "View",
     "WorkspaceAt",
 ]
 
 
+Reindex = Callable[[str, tuple[str, ...]], Callable[[bytes], Mapping[str, IndexValue]] | None]
+"""For a collection and the names of a document's indexes: how to compute its indexes from its body; None if they are
+as the present version writes them."""
+
+
+def _no_reindex(_collection: str, _names: tuple[str, ...]) -> None:
+    return None
+
+
 class StorageContext(msgspec.Struct, frozen=True):
-    """The settings of a backend. ``options``: the ``storage`` member of instance.yaml without ``backend``."""
+    """The settings of a backend. ``options``: the ``storage`` member of instance.yaml without ``backend``.
+
+    ``reindex``: a backend applies it to documents that it reads from before it was opened, since their indexes may be
+    those of an earlier version. It changes no revision.
+    """
 
     tenants_dir: Path
     options: Mapping[str, Any] = {}
     log_keep_days: int = 0  # 0: keep the chain for good
     log_max_unverified: int = 10_000
+    reindex: Reindex = _no_reindex
 
 
 class StorageBackend(ABC):

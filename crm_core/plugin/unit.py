@@ -11,7 +11,7 @@ from crm_core.model.log import Head, LogEntry
 
 IndexValue = str | int | bool | None | tuple[str, ...]
 """A value by which documents are found, filtered and sorted. A tuple matches a filter on any of its values and
-contains the folded words of a search index. Order: null, then false, true, then integers, then texts by code point."""
+contains the values of a search index. Order: false, true, then integers, then texts by code point; null is last."""
 
 
 class Document(msgspec.Struct, frozen=True):

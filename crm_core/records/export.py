@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from typing import Any
 
 import msgspec
 
-from crm_core.model.spreadsheet import line
+from crm_core.model.spreadsheet import BOM, PhoneNumber, line
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import OWNED_FIRST, OWNED_LAST
 from crm_core.plugin.storage import Document
@@ -23,12 +23,16 @@ async def as_ndjson(pages: Pages) -> AsyncGenerator[bytes, None]:
             yield b"\n".join(document.body for document in documents) + b"\n"
 
 
-async def as_csv(shape: Shape, pages: Pages) -> AsyncGenerator[bytes, None]:
-    """A header and one record per line. ``address.city`` is a member of a member; lists are joined with commas."""
-    columns = list(_columns(shape.record_type.members))
-    yield line(".".join(path) for path in columns)
+async def as_csv(shape: Shape, pages: Pages, *, bom: bool = False) -> AsyncGenerator[bytes, None]:
+    """A header and one record per line. ``address.city`` is a member of a member; lists are joined with commas.
+
+    ``bom``: begin with a byte order mark, by which spreadsheets recognise UTF-8.
+    """
+    members = shape.record_type.members
+    columns, phones = list(_columns(members)), {(each.name,) for each in members if each.kind == "phone"}
+    yield BOM * bom + line(".".join(path) for path in columns)
     async for documents in pages:
-        yield b"".join(line(_cells(msgspec.json.decode(document.body), columns)) for document in documents)
+        yield b"".join(line(_cells(msgspec.json.decode(document.body), columns, phones)) for document in documents)
 
 
 def _columns(members: Iterable[Member]) -> Iterable[tuple[str, ...]]:
@@ -41,11 +45,15 @@ def _columns(members: Iterable[Member]) -> Iterable[tuple[str, ...]]:
     yield from ((name,) for name in OWNED_LAST)
 
 
-def _cells(record: dict[str, Any], columns: Iterable[tuple[str, ...]]) -> Iterable[Any]:
+def _cells(
+    record: dict[str, Any], columns: Iterable[tuple[str, ...]], phones: Collection[tuple[str, ...]]
+) -> Iterable[Any]:
     for path in columns:
         value: Any = record
         for name in path:
             value = None if value is None else value.get(name)
         if isinstance(value, list | dict) and not value:
             value = None
+        if path in phones and value is not None:
+            value = PhoneNumber(value)
         yield ", ".join(value) if isinstance(value, list) else value

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from crm_core.errors import InvalidParameter
+from crm_core.model.folded_text import folded, one_line
 from crm_core.model.text_types import plain_integer
 from crm_core.model.times import from_wire, to_wire
-from crm_core.plugin.query import PageQuery
-from crm_core.plugin.record_type import LIST_PARAMETERS
+from crm_core.plugin.query import Bound, Comparison, PageQuery, Term
+from crm_core.plugin.record_type import ALWAYS_SORTABLE, LIST_PARAMETERS
 from crm_core.plugin.unit import IndexValue
-from crm_core.records.search_words import folded
-from crm_core.records.shape import WORDS, Shape
+from crm_core.records.search_words import search_terms
+from crm_core.records.shape import SEARCH, Shape
 from crm_core.workspace.cursors import Cursors
 
 DEFAULT_LIMIT = 50
@@ -22,8 +24,14 @@ MAX_LIMIT = 200
 Position = tuple[IndexValue, str]
 """Sort value and id of the last row of a page."""
 
+Parameters = Mapping[str, str | tuple[str, ...]]
+"""List parameters by name, with every value of those that were sent several times."""
+
+COMPARISONS: Final[tuple[Comparison, ...]] = ("gt", "gte", "lt", "lte")
+_LAST = "\U0010ffff"
+_ORDER_RULES = 2  # a cursor of another order leads to another place
 MAX_SEARCH_LENGTH = 200  # characters of `q`
-_PAGING = frozenset({"limit", "cursor", "total"})
+_PAGING = frozenset({"limit", "cursor", "total", "bom"})
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,9 +39,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     sort: str
     descending: bool
-    filters: tuple[tuple[str, IndexValue], ...]
-    words: tuple[str, ...]
-    since: str | None
+    filters: tuple[tuple[str, tuple[IndexValue, ...]], ...]
+    bounds: tuple[Bound, ...]
+    terms: tuple[Term, ...]
     context: str
 
     def query(self, collection: str, *, limit: int, after: Position | None, total: bool = False) -> PageQuery:
@@ -43,9 +51,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             sort=self.sort,
             descending=self.descending,
             filters=self.filters,
-            search=WORDS,
-            words=self.words,
-            since=None if self.since is None else ("updated_at", self.since),
+            bounds=self.bounds,
+            search=SEARCH,
+            terms=self.terms,
             after=after,
             limit=limit,
             total=total,
@@ -62,46 +70,70 @@ class Paging(msgspec.Struct, frozen=True):
 
 def known_parameters(shape: Shape) -> frozenset[str]:
     """Every parameter of a type's list."""
-    return LIST_PARAMETERS.union(shape.filterable)
+    return LIST_PARAMETERS.union(shape.filterable, comparable(shape))
 
 
-def read_selection(shape: Shape, tenant: str, parameters: Mapping[str, str]) -> Selection:
+def comparable(shape: Shape) -> dict[str, tuple[str, Comparison]]:
+    """The parameters that compare a sortable member with a value: its name and the comparison."""
+    return {f"{name}.{each}": (name, each) for name in shape.sortable for each in COMPARISONS}
+
+
+def read_selection(shape: Shape, tenant: str, parameters: Parameters) -> Selection:
     """The selection of known parameters. Raises InvalidParameter."""
-    sort = parameters.get("sort", "created_at")
-    since = parameters.get("updated_since")
-    chosen = sorted((name, value) for name, value in parameters.items() if name not in _PAGING)
+    sort = _one(parameters, "sort") or "created_at"
+    since = _one(parameters, "updated_since")
+    bounds = [] if since is None else [Bound("updated_at", "gte", _moment("updated_since", since))]
+    filters: list[tuple[str, tuple[IndexValue, ...]]] = []
+    chosen = sorted((name, _all(value)) for name, value in parameters.items() if name not in _PAGING)
+    comparisons = comparable(shape)
+    for name, values in chosen:
+        if name in comparisons:
+            bounds += [_bound(shape, name, *comparisons[name], text) for text in values]
+        elif name not in LIST_PARAMETERS:
+            filters.append((name, tuple(_filter(shape, name, text) for text in values)))
     return Selection(
         sort=_sort(shape, sort),
         descending=sort.startswith("-"),
-        filters=tuple(_filter(shape, name, text) for name, text in chosen if name not in LIST_PARAMETERS),
-        words=_words(parameters.get("q")),
-        since=None if since is None else _moment(since),
+        filters=tuple(filters),
+        bounds=tuple(bounds),
+        terms=_terms(_one(parameters, "q")),
         context=_context(tenant, shape, chosen),
     )
 
 
-def read_paging(parameters: Mapping[str, str], selection: Selection, cursors: Cursors) -> Paging:
+def read_paging(parameters: Parameters, selection: Selection, cursors: Cursors) -> Paging:
     """The requested part of the selection. Raises InvalidParameter, InvalidCursor."""
-    cursor = parameters.get("cursor")
-    total = parameters.get("total", "false")
+    cursor = _one(parameters, "cursor")
+    total = _one(parameters, "total") or "false"
     if total not in ("true", "false"):
         raise InvalidParameter("total is true or false.", parameter="total")
     return Paging(
-        limit=_limit(parameters.get("limit")),
+        limit=_limit(_one(parameters, "limit")),
         after=None if cursor is None else tuple(cursors.read(selection.context, cursor)),
         total=total == "true",
     )
 
 
-def refuse_paging(parameters: Mapping[str, str]) -> None:
+def refuse_paging(parameters: Parameters) -> None:
     """Refuse the paging of an export with InvalidParameter. ``limit`` is the size of a page, which it does not have."""
-    _limit(parameters.get("limit"))
-    for name in sorted(_PAGING & parameters.keys() - {"limit"}):
+    _limit(_one(parameters, "limit"))
+    for name in sorted(_PAGING & parameters.keys() - {"limit", "bom"}):
         raise InvalidParameter(f"An export contains the whole selection. Leave {name} out.", parameter=name)
 
 
-def _context(tenant: str, shape: Shape, chosen: list[tuple[str, str]]) -> str:
-    return hashlib.sha256(msgspec.json.encode((tenant, shape.collection, chosen))).hexdigest()
+def _all(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
+def _one(parameters: Parameters, name: str) -> str | None:
+    values = _all(parameters.get(name, ()))
+    if len(values) > 1:
+        raise InvalidParameter(f"The parameter {name} occurs twice; send it once.", parameter=name)
+    return values[0] if values else None
+
+
+def _context(tenant: str, shape: Shape, chosen: list[tuple[str, tuple[str, ...]]]) -> str:
+    return hashlib.sha256(msgspec.json.encode((_ORDER_RULES, tenant, shape.collection, chosen))).hexdigest()
 
 
 def _limit(text: str | None) -> int:
@@ -118,27 +150,42 @@ def _sort(shape: Shape, text: str) -> str:
     if name not in shape.sortable:
         known = ", ".join(shape.sortable)
         raise InvalidParameter(f"sort is one of {known}, with - before it for descending.", parameter="sort")
-    return name
+    return shape.order_index(name)
 
 
-def _filter(shape: Shape, name: str, text: str) -> tuple[str, IndexValue]:
+def _filter(shape: Shape, name: str, text: str) -> IndexValue:
     try:
-        return name, shape.filter_value(name, text)
+        return shape.filter_value(name, text)
     except ValueError as error:
         raise InvalidParameter(f"{name}: {error}", parameter=name) from None
 
 
-def _words(text: str | None) -> tuple[str, ...]:
+def _bound(shape: Shape, parameter: str, name: str, comparison: Comparison, text: str) -> Bound:
+    if text == "":
+        raise InvalidParameter(f"{parameter} needs a value to compare with.", parameter=parameter)
+    if name in ALWAYS_SORTABLE:
+        return Bound(name, comparison, _moment(parameter, text))
+    try:
+        value = shape.filter_value(name, text)
+    except ValueError as error:
+        raise InvalidParameter(f"{parameter}: {error}", parameter=parameter) from None
+    index = shape.order_index(name)
+    if index != name:  # case and accents do not count: a value stands for all that are written like it
+        value = f"{folded(one_line(text))}\0" + (_LAST if comparison in ("gt", "lte") else "")
+    return Bound(index, comparison, value)
+
+
+def _terms(text: str | None) -> tuple[Term, ...]:
     if text is None:
         return ()
     if len(text) > MAX_SEARCH_LENGTH:
         raise InvalidParameter(f"q is up to {MAX_SEARCH_LENGTH} characters.", parameter="q")
-    return tuple(dict.fromkeys(folded(text)))
+    return search_terms(text)
 
 
-def _moment(text: str) -> str:
+def _moment(name: str, text: str) -> str:
     try:
         return to_wire(from_wire(text))
     except (ValueError, OverflowError):
-        message = "updated_since is a time such as 2026-11-24T02:00:00Z; encode a + as %2B."
-        raise InvalidParameter(message, parameter="updated_since") from None
+        message = f"{name} is a time such as 2026-11-24T02:00:00Z; encode a + as %2B."
+        raise InvalidParameter(message, parameter=name) from None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import msgspec
 
 from crm_core.errors import NotFound
 from crm_core.plugin.storage import Document, Page
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
-from crm_core.records.list_query import Position, Selection, read_paging, read_selection, refuse_paging
+from crm_core.records.list_query import Parameters, Position, Selection, read_paging, read_selection, refuse_paging
 from crm_core.workspace.cursors import Cursors
 
 EXPORT_PAGE = 200  # records read at a time, so that an export blocks no other request
@@ -47,7 +47,7 @@ class Reads:
             raise NotFound("There is no record with this id.")
         return read.document
 
-    async def list(self, access: RecordAccess, parameters: Mapping[str, str]) -> Listing:
+    async def list(self, access: RecordAccess, parameters: Parameters) -> Listing:
         """A page. Raises InvalidParameter, InvalidCursor."""
         workspace = await self._store.authorize(access, "view")
         selection = read_selection(access.shape, access.tenant, parameters)
@@ -61,7 +61,7 @@ class Reads:
         following = None if page.next is None else self._cursors.make(selection.context, page.next)
         return Listing(page.documents, following, page.total)
 
-    async def export(self, access: RecordAccess, parameters: Mapping[str, str]) -> AsyncIterator[tuple[Document, ...]]:
+    async def export(self, access: RecordAccess, parameters: Parameters) -> AsyncIterator[tuple[Document, ...]]:
         """The whole selection in pages. Raises before the first page; a later error ends the stream."""
         await self._store.authorize(access, "view", "export")
         refuse_paging(parameters)

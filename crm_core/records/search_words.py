@@ -1,29 +1,77 @@
-"""Search words, folded alike in records and in queries."""
+"""Search words: the values that a record is found by, and the terms that a query consists of.
+
+A value is a folded word; or, behind a mark that no word begins with, the digits of a phone number, a run of Chinese,
+Japanese or Korean characters, or all the signs between words.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-_WORD = re.compile(r"[^\W_]+")
-_NUMBER = re.compile(r"[+(]*[0-9][0-9 ()./-]*")
+from crm_core.model.folded_text import composed, folded
+from crm_core.plugin.query import Term
+
+_PHONE, _RUN, _SIGNS = "#", "*", "~"
+_CJK: Final = (
+    "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3031-\u3035\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u318f"
+    "\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
+    "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+_PARTS: Final = re.compile(rf"(?P<run>[{_CJK}]+)|(?P<word>[^\W_{_CJK}]+)")
+_BETWEEN: Final = re.compile(r"[^\W_]+")
+_NUMBER: Final = re.compile(r"[\d +()./,;#*\-\u2010-\u2015\xa0\u202f]+")
+_ASIDE: Final = re.compile(r"\(0+")  # the trunk prefix, as in +49 (0) 711 and +49 (0711)
+_FEWEST_DIGITS: Final = 4  # that find a phone number inside
 
 
-def folded(text: str) -> tuple[str, ...]:
-    """The words of a text in lower case without accents, split at punctuation and space."""
-    if text.isascii():
-        return tuple(_WORD.findall(text.lower()))
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return tuple(_WORD.findall("".join(each for each in plain if not unicodedata.combining(each))))
-
-
-def index_words(texts: Iterable[str | None]) -> tuple[str, ...]:
-    """The distinct words that find a record; a phone number also as its digits without separators."""
+def search_values(texts: Iterable[str | None], phones: Iterable[str | None] = ()) -> tuple[str, ...]:
+    """The distinct values that a record with these texts is found by; ``phones`` are among the texts."""
     found: dict[str, None] = {}
+    signs: dict[str, None] = {}
     for text in texts:
         if text:
-            found |= dict.fromkeys(folded(text))
-            if _NUMBER.fullmatch(text):
-                found["".join(filter(str.isdigit, text))] = None
+            found |= dict.fromkeys(_RUN + part if is_run else part for part, is_run in _parts(text))
+            signs |= dict.fromkeys(each for piece in _BETWEEN.split(composed(text)) if (each := piece.strip()))
+    for phone in phones:
+        if phone:
+            found |= dict.fromkeys(_PHONE + digits for digits in (_digits(phone), _digits(_ASIDE.sub("(", phone))))
+    if signs:
+        found[_SIGNS + "\n".join(signs)] = None
     return tuple(found)
+
+
+def search_terms(q: str) -> tuple[Term, ...]:
+    """The terms that must all find a record; none if ``q`` is blank."""
+    q = composed(q).strip()
+    if not q:
+        return ()
+    if _NUMBER.fullmatch(q) and len(number := _dialled(q)) >= _FEWEST_DIGITS:
+        return (Term(_digits(q), inside=(_PHONE, number)),)
+    terms = tuple(dict.fromkeys(_term(part, is_run) for part, is_run in _parts(q)))
+    return terms or (Term(inside=(_SIGNS, q)),)
+
+
+def _term(part: str, is_run: bool) -> Term:  # noqa: FBT001 -- one of the two kinds that _parts yields
+    if is_run:
+        return Term(inside=(_RUN, part))
+    if part.isdecimal() and len(number := _dialled(part)) >= _FEWEST_DIGITS:
+        return Term(part, inside=(_PHONE, number))
+    return Term(part)
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """The folded words of a text, and its runs of Chinese, Japanese or Korean characters, which are marked by True."""
+    for found in _PARTS.finditer(folded(text)):
+        yield found[0], found["run"] is not None
+
+
+def _digits(text: str) -> str:
+    return "".join(str(int(each)) for each in text if each.isdecimal())
+
+
+def _dialled(text: str) -> str:
+    """The digits of a number as sought: without a leading 0 or 00, which belong to how it is dialled."""
+    digits = _digits(_ASIDE.sub("(", text))
+    return digits[2:] if digits.startswith("00") else digits.removeprefix("0")

@@ -10,7 +10,7 @@ import msgspec
 from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
-from crm_core.plugin.storage import StorageBackend
+from crm_core.plugin.storage import IndexValue, Reindex, StorageBackend
 from crm_core.records.batch import Batches
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
@@ -19,6 +19,25 @@ from crm_core.records.shape import Shape, collection_of
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
 from crm_core.workspace.cursors import Cursors
+
+
+def shapes_of(registry: Registry) -> Mapping[str, Shape]:
+    """The record types in use, by name."""
+    return {
+        name: Shape(record_type, registry.owners["record type", name])
+        for name, record_type in registry.record_types.items()
+    }
+
+
+def reindex_of(shapes: Mapping[str, Shape]) -> Reindex:
+    """How a store indexes records again that an earlier version wrote."""
+    by_collection = {shape.collection: shape for shape in shapes.values()}
+
+    def reindex(collection: str, names: tuple[str, ...]) -> Callable[[bytes], Mapping[str, IndexValue]] | None:
+        shape = by_collection.get(collection)
+        return None if shape is None else shape.reindex(names)
+
+    return reindex
 
 
 class Records:
@@ -37,10 +56,7 @@ class Records:
         self._backend = backend
         store = GuardedStore(backend, views, now)
         idempotency = Idempotency(backend, lambda: int(now().timestamp()))
-        self.shapes: Mapping[str, Shape] = {
-            name: Shape(record_type, registry.owners["record type", name])
-            for name, record_type in registry.record_types.items()
-        }
+        self.shapes = shapes_of(registry)
         self.reads = Reads(store, cursors)
         self.writes = Writes(store, ids, idempotency)
         self.batches = Batches(store, self.writes, idempotency)

@@ -2,13 +2,14 @@
 
 Records of a type are documents of the collection ``records:{type}``; no other part of the core puts a colon into a
 collection's name. The stored text is the record as the API shows it, so a read returns it as it is.
-Indexes: ``created_at``, ``updated_at``, ``external_id``, every sortable and filterable member by its name, and
-``words`` of the searched members.
+Indexes: ``created_at``, ``updated_at``, ``external_id``, every sortable and filterable member by its name,
+``{name}:order`` for sorting by what people write, and ``found_by`` of the searched members. A change to what an index
+contains gives it another name: so documents with the indexes of an earlier version are recognised, and indexed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
@@ -16,16 +17,18 @@ import msgspec
 
 from crm_core.errors import Finding, PluginFailed
 from crm_core.model.fields import convert, step
+from crm_core.model.folded_text import is_visible
 from crm_core.model.frozen import frozen
 from crm_core.model.ids import is_id
 from crm_core.model.patch import merge_patch
 from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
-from crm_core.plugin.record_type import OWNED, OWNED_LAST, RecordType
+from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import IndexValue, Put
-from crm_core.records.search_words import index_words
+from crm_core.records.search_words import search_values
 
-WORDS = "words"
+SEARCH = "found_by"
+ORDER = ":order"
 EXTERNAL_ID = "external_id"
 _READ_ONLY = frozenset(OWNED) - {EXTERNAL_ID}
 
@@ -84,21 +87,27 @@ class Shape:
         self.record_type = record_type
         self.name = record_type.NAME
         self.collection = collection_of(self.name)
-        self.sortable = ("created_at", "updated_at", *record_type.SORTABLE)
+        self.sortable = (*ALWAYS_SORTABLE, *record_type.SORTABLE)
         self.filterable = (EXTERNAL_ID, *record_type.FILTERABLE)
         self._owner = owner
         self._members = record_type.members
+        self._by_name = {member.name: member for member in self._members}
         self._known: Known = {EXTERNAL_ID: None, **_known(self._members)}
         indexed = {*record_type.SORTABLE, *record_type.FILTERABLE}
         self._indexed = tuple(member for member in self._members if member.name in indexed)
-        self._searched = tuple(record_type.member(name).attribute for name in record_type.SEARCHED)
+        self._searched = tuple(record_type.member(name) for name in record_type.SEARCHED)
+        self._ordered = frozenset(name for name in record_type.SORTABLE if record_type.member(name).is_written)
+        self._required_texts = tuple(
+            member.name for member in self._members if member.required and member.kind in {"text", "paragraphs"}
+        )
+        self._index_names = frozenset(self._indexes(lambda _: None, None, dict.fromkeys(ALWAYS_SORTABLE, "")))
 
     def validate(self, patch: Any, current: Mapping[str, Any] | None = None) -> Validated:
         """The record after a merge patch (RFC 7396) on ``current``, or a new one. Raises PluginFailed."""
         if not isinstance(patch, dict):
             return Validated(None, (Finding("", "wrong_type", "Send the record as a JSON object."),), ())
         findings = list(self._foreign_members(patch))
-        writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
+        writable = {name: self._cleaned(name, value) for name, value in patch.items() if name not in _READ_ONLY}
         current = current or {}
         merged: dict[str, Any] = merge_patch(_present(current, self._known), writable)
         references = tuple(
@@ -114,6 +123,11 @@ class Shape:
         findings += [finding for finding in wrong if finding.pointer not in found]
         if record is None:
             return Validated(None, tuple(findings), references)
+        findings += [
+            Finding(step(name), "invalid_value", f"`{name}` must show something. Enter a text.")
+            for name in self._required_texts
+            if not is_visible(merged[name])
+        ]
         findings += self._check(merged)
         return Validated(Content(external_id, record), tuple(findings), references)
 
@@ -128,17 +142,37 @@ class Shape:
 
     def put(self, id: str, content: Content, stamps: Stamps) -> Put:  # noqa: A002 -- the wire's word
         """The record as a document with its indexes."""
-        record = content.record
-        indexes: dict[str, IndexValue] = {
-            "created_at": stamps.created_at,
-            "updated_at": stamps.updated_at,
-            EXTERNAL_ID: content.external_id,
-        }
-        for member in self._indexed:
-            indexes[member.name] = member.indexed(getattr(record, member.attribute))
-        if self._searched:
-            indexes[WORDS] = index_words(_texts(getattr(record, name) for name in self._searched))
+        record, moments = content.record, {name: getattr(stamps, name) for name in ALWAYS_SORTABLE}
+        indexes = self._indexes(lambda member: getattr(record, member.attribute), content.external_id, moments)
         return Put(self.collection, id, self.body(id, content, stamps), indexes)
+
+    def reindex(self, names: tuple[str, ...]) -> Callable[[bytes], Mapping[str, IndexValue]] | None:
+        """How to index stored records whose indexes have these names; None if the present version names them so."""
+        return None if self._index_names == frozenset(names) else self._reindexed
+
+    def _reindexed(self, body: bytes) -> dict[str, IndexValue]:
+        record: dict[str, Any] = msgspec.json.decode(body)
+        moments = {name: record[name] for name in ALWAYS_SORTABLE}
+        return self._indexes(lambda member: record.get(member.name), record.get(EXTERNAL_ID), moments)
+
+    def _indexes(
+        self, value_of: Callable[[Member], Any], external_id: str | None, moments: Mapping[str, str]
+    ) -> dict[str, IndexValue]:
+        indexes: dict[str, IndexValue] = {**moments, EXTERNAL_ID: external_id}
+        for member in self._indexed:
+            value = value_of(member)
+            indexes[member.name] = member.indexed(value)
+            if member.name in self._ordered:
+                indexes[member.name + ORDER] = member.ordered(value)
+        if self._searched:
+            texts = [(text, member.kind) for member in self._searched for text in _texts(value_of(member))]
+            phones = (text for text, kind in texts if kind == "phone")
+            indexes[SEARCH] = search_values((text for text, _ in texts), phones)
+        return indexes
+
+    def order_index(self, name: str) -> str:
+        """The index that sorts by a sortable name."""
+        return name + ORDER if name in self._ordered else name
 
     def parse(self, body: bytes) -> StoredRecord:
         """Parse a stored record."""
@@ -155,6 +189,9 @@ class Shape:
                 raise ValueError(findings[0].message)
             return text or None
         return self.record_type.member(name).sought(text)
+
+    def _cleaned(self, name: str, value: Any) -> Any:
+        return self._by_name[name].cleaned(value) if name in self._by_name else value
 
     def _foreign_members(self, patch: Mapping[str, Any]) -> Iterator[Finding]:
         """Read-only and unknown members, also those set to null."""
@@ -204,9 +241,6 @@ def _present(members: Mapping[str, Any], known: Known) -> dict[str, Any]:
     }
 
 
-def _texts(values: Iterable[Any]) -> Iterator[str | None]:
-    for value in values:
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
+def _texts(value: Any) -> list[str]:
+    """The texts of a searched member."""
+    return list(value) if isinstance(value, list) else [value] if isinstance(value, str) else []

@@ -41,7 +41,7 @@ class History:
             collection=HISTORY,
             sort="revision",
             descending=True,
-            filters=(("section", section),),
+            filters=(("section", (section,)),),
             after=None if cursor is None else tuple(self._cursors.read(context, cursor)),
             limit=limit,
         )

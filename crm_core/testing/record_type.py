@@ -19,7 +19,7 @@ import pytest
 
 from crm_core.plugin.member import INDEXED
 from crm_core.plugin.record_type import OWNED, OWNED_LAST, RecordType
-from crm_core.records.shape import Content, Shape, Stamps
+from crm_core.records.shape import SEARCH, Content, Shape, Stamps
 
 SOME_ID = "01900000-0000-7000-8000-000000000000"
 _STAMPS = Stamps("2026-11-24T02:00:00.000Z", "2026-11-24T02:00:00.000Z", "token:t", "token:t", 1)
@@ -142,7 +142,7 @@ class RecordTypeSuite:
         """A record has words in the search index if, and only if, its type has searched members."""
         shape = self.shape()
         put = shape.put(SOME_ID, self.content(self.valid), _STAMPS)
-        words = put.indexes.get("words", ())
+        words = put.indexes.get(SEARCH, ())
         assert isinstance(words, tuple)
         assert bool(words) == bool(shape.record_type.SEARCHED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from crm_core.plugin.storage import IndexValue, PageQuery
+from crm_core.plugin.storage import Bound, IndexValue, PageQuery, Term
 from crm_core.testing.storage_harness import StorageHarness, put
 
 SIZE = 60
@@ -62,47 +62,87 @@ class PageCases:
         assert up[:2] == ["n01", "n04"]
         assert down == up[::-1]
 
-    async def test_null_sorts_first(self, storage: StorageHarness) -> None:
-        """Values sort as null, false, true, integers by value, texts by code point."""
+    async def test_null_sorts_last(self, storage: StorageHarness) -> None:
+        """Values sort as false, true, integers by value, texts by code point; null is last in both directions."""
         values: list[IndexValue] = ["b", 10, None, "B", 9, True, False, "\u00e4", -1]
         await storage.put(*(put(f"n{at}", indexes={"k": value}) for at, value in enumerate(values)))
         seen = await _walk(storage, PageQuery(collection="notes", sort="k", limit=2))
-        assert [values[int(id_[1:])] for id_ in seen] == [None, False, True, -1, 9, 10, "B", "b", "\u00e4"]
+        order: list[IndexValue] = [False, True, -1, 9, 10, "B", "b", "\u00e4"]
+        assert [values[int(id_[1:])] for id_ in seen] == [*order, None]
+        await storage.put(put("n9", indexes={"k": None}))
+        for limit in (1, 2, 20):
+            down = await _walk(storage, PageQuery(collection="notes", sort="k", descending=True, limit=limit))
+            assert [values[int(id_[1:])] for id_ in down[:-2]] == order[::-1]
+            assert down[-2:] == ["n9", "n2"]
 
     async def test_filters(self, storage: StorageHarness) -> None:
         """A document must equal all filters, with any value of a tuple; total counts the matches."""
         await _filled(storage)
         query = PageQuery(
-            collection="notes", sort="name", filters=(("status", "active"), ("tags", "vip")), limit=3, total=True
+            collection="notes", sort="name", filters=(("status", ("active",)), ("tags", ("vip",))), limit=3, total=True
         )
         expected = {f"n{number:02d}" for number in range(SIZE) if number % 3 == 1 and number % 2}
         assert set(await _walk(storage, query)) == expected
         assert (await storage.store.page("north", query)).total == len(expected)
-        nulls = PageQuery(collection="notes", sort="name", filters=(("score", None),), limit=4)
+        nulls = PageQuery(collection="notes", sort="name", filters=(("score", (None,)),), limit=4)
         assert set(await _walk(storage, nulls)) == {f"n{number:02d}" for number in range(0, SIZE, 6)}
+
+    async def test_a_filter_with_several_values(self, storage: StorageHarness) -> None:
+        """A document must have any one of them, and is returned once also if it has two."""
+        await _filled(storage)
+        query = PageQuery(
+            collection="notes", sort="name", filters=(("tags", ("vip", "t1", "none")),), limit=4, total=True
+        )
+        expected = {f"n{number:02d}" for number in range(SIZE) if number % 2 or number % 5 == 1}
+        seen = await _walk(storage, query)
+        assert (set(seen), len(seen)) == (expected, len(expected))
+        assert (await storage.store.page("north", query)).total == len(expected)
 
     async def test_filter_without_matches(self, storage: StorageHarness) -> None:
         """A page without rows has no next and a total of 0."""
         await _filled(storage)
-        query = PageQuery(collection="notes", sort="name", filters=(("status", "gone"),), total=True)
+        query = PageQuery(collection="notes", sort="name", filters=(("status", ("gone",)),), total=True)
         page = await storage.store.page("north", query)
         assert (page.documents, page.next, page.total) == ((), None, 0)
 
     async def test_words_are_prefixes(self, storage: StorageHarness) -> None:
         """Each word must be a prefix of a word of the document; no document is returned twice."""
         await _filled(storage)
-        query = PageQuery(collection="notes", sort="name", words=("an", "word"), limit=2, total=True)
+        query = PageQuery(collection="notes", sort="name", terms=(Term("an"), Term("word")), limit=2, total=True)
         assert set(await _walk(storage, query)) == {f"n{number:02d}" for number in range(0, SIZE, 10)}
         assert (await storage.store.page("north", query)).total == 6
-        every = PageQuery(collection="notes", sort="name", words=("x",), limit=9)
+        every = PageQuery(collection="notes", sort="name", terms=(Term("x"),), limit=9)
         assert len(await _walk(storage, every)) == SIZE
-        assert await _walk(storage, PageQuery(collection="notes", sort="name", words=("nna",))) == []
+        assert await _walk(storage, PageQuery(collection="notes", sort="name", terms=(Term("nna"),))) == []
 
-    async def test_since(self, storage: StorageHarness) -> None:
-        """``since`` is inclusive."""
+    async def test_terms_inside_marked_values(self, storage: StorageHarness) -> None:
+        """A term finds what begins with its prefix, and what contains its text behind the mark."""
+        values = {"a": ("#4971112", "bert"), "b": ("#12", "1112"), "c": ("1119", "x111"), "d": ("71", "#")}
+        await storage.put(*(put(id_, indexes={"k": id_, "words": each}) for id_, each in values.items()))
+
+        async def found(term: Term) -> list[str]:
+            return await _walk(storage, PageQuery(collection="notes", sort="k", terms=(term,), limit=1))
+
+        assert await found(Term("111", inside=("#", "111"))) == ["a", "b", "c"]
+        assert await found(Term(inside=("#", "71"))) == ["a"]
+        assert await found(Term(inside=("#", "#"))) == []
+
+    async def test_bounds(self, storage: StorageHarness) -> None:
+        """Comparisons follow the order of values, a null value meets none, and several all hold."""
         await _filled(storage)
-        query = PageQuery(collection="notes", sort="at", since=("at", "2027-01-29"), limit=3)
-        assert await _walk(storage, query) == ["n56", "n57", "n58", "n59"]
+
+        async def found(*bounds: Bound) -> list[str]:
+            return await _walk(storage, PageQuery(collection="notes", sort="at", bounds=bounds, limit=3))
+
+        assert await found(Bound("at", "gte", "2027-01-29")) == ["n56", "n57", "n58", "n59"]
+        assert await found(Bound("at", "gt", "2027-01-29")) == ["n58", "n59"]
+        assert await found(Bound("at", "lte", "2027-01-02"), Bound("at", "gt", "2027-01-01")) == ["n02", "n03"]
+        assert await found(Bound("at", "lt", "2027-01-01")) == []
+        low = [f"n{number:02d}" for number in range(SIZE) if number % 6 and number % 7 <= 3]
+        assert await found(Bound("score", "lte", 3)) == low
+        assert await found(Bound("score", "lte", 3), Bound("score", "gt", 2)) == [
+            f"n{number:02d}" for number in range(SIZE) if number % 6 and number % 7 == 3
+        ]
 
     async def test_writes_while_paging(self, storage: StorageHarness) -> None:
         """Paging during writes returns each document with an unchanged sort value exactly once."""

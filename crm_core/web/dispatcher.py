@@ -62,7 +62,7 @@ class Dispatcher:
             if not operation.signed:
                 if not operation.open_to_all:
                     sender = await caller_of(self._services, request, parameters["tenant"])
-                query = read_query(request.query_string, route.query_names)
+                query = read_query(request.query_string, route.query_names, route.repeatable_names)
         body = operation.body
         return await route.handler(
             msgspec.structs.replace(

@@ -31,6 +31,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     schema: Mapping[str, Any] = msgspec.field(default_factory=lambda: {"type": "string"})
     where: Literal["query", "header"] = "query"
     required: bool = False
+    repeats: bool = False  # it may be sent several times; ``schema`` is of one value
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,11 +92,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """The parameters that the query may have."""
         return frozenset(parameter.name for parameter in self.parameters if parameter.where == "query")
 
+    @property
+    def repeatable_names(self) -> frozenset[str]:
+        """The parameters that the query may have several times."""
+        return frozenset(parameter.name for parameter in self.parameters if parameter.repeats)
+
 
 class Route:
     """An operation and what answers it, with what every request needs of the operation."""
 
-    __slots__ = ("handler", "in_tenant", "operation", "path_names", "query_names")
+    __slots__ = ("handler", "in_tenant", "operation", "path_names", "query_names", "repeatable_names")
 
     def __init__(self, operation: Operation, handler: Handler) -> None:
         self.operation = operation
@@ -103,6 +109,7 @@ class Route:
         self.in_tenant = operation.in_tenant
         self.path_names = operation.path_names
         self.query_names = operation.query_names
+        self.repeatable_names = operation.repeatable_names
 
 
 def open_route(

@@ -14,6 +14,7 @@ from crm_core.web.accept import preferred
 from crm_core.web.request import Request
 
 _INLINE: Final = 64 * 1024  # bytes of JSON that the event loop parses itself
+MAX_VALUES: Final = 20  # of a parameter that may be sent several times
 _FLAGS: Final = {"true": True, "false": False}
 
 
@@ -61,8 +62,8 @@ def accepted(request: Request, offered: Sequence[str]) -> str:
     return best
 
 
-def read_query(query: bytes, known: Collection[str]) -> dict[str, str]:
-    """The query's parameters.
+def read_query(query: bytes, known: Collection[str], repeatable: Collection[str] = ()) -> dict[str, str]:
+    """The query's parameters; of one that is ``repeatable`` the first value, ``read_values`` has all.
 
     Raises:
         UnknownParameter: for one that is not ``known``.
@@ -79,12 +80,23 @@ def read_query(query: bytes, known: Collection[str]) -> dict[str, str]:
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
             raise UnknownParameter(f"Unknown parameter {name[:60]!a}. Known parameters: {names}.", parameter=name[:60])
-        if name in found:
+        if name in found and name not in repeatable:
             raise InvalidParameter(f"The parameter {name} occurs twice; send it once.", parameter=name)
         if "\0" in value:
             raise InvalidParameter(f"The parameter {name} contains U+0000; leave it out.", parameter=name)
-        found[name] = value
+        found.setdefault(name, value)
     return found
+
+
+def read_values(request: Request, repeatable: Collection[str]) -> dict[str, str | tuple[str, ...]]:
+    """The query's parameters, with every value of those that are ``repeatable``. Raises InvalidParameter."""
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(request.query_string.decode("ascii"), keep_blank_values=True):
+        if name in repeatable:
+            found.setdefault(name, []).append(value)
+            if len(found[name]) > MAX_VALUES:
+                raise InvalidParameter(f"{name} may be sent up to {MAX_VALUES} times.", parameter=name)
+    return {**request.query, **{name: tuple(values) for name, values in found.items()}}
 
 
 def whole_number(name: str, text: str | None, *, default: int, least: int = 1, most: int) -> int:

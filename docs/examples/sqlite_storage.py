@@ -74,14 +74,15 @@ CREATE INDEX notice_seq ON notices (seq);
 CREATE TABLE state (seq INTEGER, revision INTEGER, head_seq INTEGER, head_hash TEXT);
 """
 
-# A document without a value in the sort index sorts as null, by the rank 0.
+# A document without a value in the sort index sorts as null, which is last in both directions.
+NULL: Final = "(coalesce(s.rank, 0) = 0)"
 PAGE: Final = """
 FROM documents d LEFT JOIN indexes s ON s.collection = d.collection AND s.id = d.id AND s.name = :sort
 WHERE d.collection = :collection"""
 HAS: Final = """
- AND EXISTS (SELECT 1 FROM indexes f WHERE f.collection = d.collection AND f.id = d.id AND f.name = :n{0} AND {1})"""
+ EXISTS (SELECT 1 FROM indexes f WHERE f.collection = d.collection AND f.id = d.id AND f.name = :n{0} AND {1})"""
 IS_NULL: Final = """
- AND NOT EXISTS (SELECT 1 FROM indexes f WHERE f.collection = d.collection AND f.id = d.id AND f.name = :n{0}
+ NOT EXISTS (SELECT 1 FROM indexes f WHERE f.collection = d.collection AND f.id = d.id AND f.name = :n{0}
                  AND f.rank > 0)"""
 FORGET: Final = """
 INSERT INTO forgotten VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET stamp = max(stamp, excluded.stamp)"""
@@ -434,7 +435,7 @@ def failed_expectation(db: sqlite3.Connection, expectation: Expectation, unit: U
 
 
 def sort_key(value: IndexValue) -> tuple[int, Any]:
-    """A sort key across types: null, false, true, integers, texts."""
+    """A sort key across types: null, which ``page`` puts last, false, true, integers, texts."""
     if value is None or isinstance(value, bool):
         return ({None: 0, False: 1, True: 2}[value], "")
     return (3, value) if isinstance(value, int) else (4, value)
@@ -504,27 +505,45 @@ def page(tenant: Tenant, query: PageQuery) -> Page:
     if query.after is not None:
         values["rank"], values["value"] = sort_key(query.after[0])
         values["id"] = query.after[1]
-        where += f" AND (coalesce(s.rank, 0), coalesce(s.value, ''), d.id) {sign} (:rank, :value, :id)"
+        values["null"] = values["rank"] == 0
+        following = f"(coalesce(s.rank, 0), coalesce(s.value, ''), d.id) {sign} (:rank, :value, :id)"
+        where += f" AND ({NULL} > :null OR {NULL} = :null AND {following})"
     columns = ("coalesce(s.rank, 0)", "coalesce(s.value, '')", "d.id")
-    order = f" ORDER BY {', '.join(f'{column} {direction}' for column in columns)} LIMIT :limit"
+    order = f" ORDER BY {NULL}, {', '.join(f'{column} {direction}' for column in columns)} LIMIT :limit"
     rows = tenant.db.execute(f"SELECT d.*, coalesce(s.rank, 0), s.value {PAGE}{where}{order}", values).fetchall()
     page_rows = rows[: query.limit]
-    following = (value_of(*page_rows[-1][4:]), page_rows[-1][1]) if len(rows) > query.limit else None
-    return Page(tuple(Document(*row[:4]) for row in page_rows), following, tenant.state()[1], total)
+    last = (value_of(*page_rows[-1][4:]), page_rows[-1][1]) if len(rows) > query.limit else None
+    return Page(tuple(Document(*row[:4]) for row in page_rows), last, tenant.state()[1], total)
 
 
 def _conditions(query: PageQuery, values: dict[str, Any]) -> Iterator[str]:
     """The query's conditions as SQL; adds their parameters to ``values``."""
-    for at, (name, value) in enumerate(query.filters):
-        values[f"n{at}"] = name
-        values[f"r{at}"], values[f"v{at}"] = sort_key(value)
-        yield IS_NULL.format(at) if value is None else HAS.format(at, f"f.rank = :r{at} AND f.value = :v{at}")
-    for at, word in enumerate(query.words, len(query.filters)):
-        values[f"n{at}"], values[f"v{at}"], values[f"w{at}"] = query.search, word, word + LAST
-        yield HAS.format(at, f"f.rank = 4 AND f.value >= :v{at} AND f.value < :w{at}")
-    if query.since is not None:
-        values["nsince"], values["vsince"] = query.since
-        yield HAS.format("since", "f.rank = 4 AND f.value >= :vsince")
+    for at, (name, wanted) in enumerate(query.filters):
+        each = []
+        for number, value in enumerate(wanted):
+            key = f"f{at}_{number}"
+            values[f"n{key}"] = name
+            values[f"r{key}"], values[f"v{key}"] = sort_key(value)
+            test = IS_NULL.format(key) if value is None else HAS.format(key, f"f.rank = :r{key} AND f.value = :v{key}")
+            each.append(test)
+        yield f" AND ({' OR '.join(each)})"
+    for at, term in enumerate(query.terms):
+        values[f"nt{at}"] = query.search
+        tests = []
+        if term.prefix is not None:
+            values[f"p{at}"], values[f"q{at}"] = term.prefix, term.prefix + LAST
+            tests.append(f"f.value >= :p{at} AND f.value < :q{at}")
+        if term.inside is not None:
+            values[f"m{at}"], values[f"i{at}"] = term.inside
+            tests.append(
+                f"substr(f.value, 1, length(:m{at})) = :m{at} AND instr(substr(f.value, length(:m{at}) + 1), :i{at})"
+            )
+        yield " AND " + HAS.format(f"t{at}", f"f.rank = 4 AND ({' OR '.join(tests)})")
+    for at, bound in enumerate(query.bounds):
+        values[f"nb{at}"] = bound.index
+        values[f"r{at}"], values[f"v{at}"] = sort_key(bound.value)
+        sign = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}[bound.comparison]
+        yield " AND " + HAS.format(f"b{at}", f"f.rank > 0 AND (f.rank, f.value) {sign} (:r{at}, :v{at})")
 
 
 def log(db: sqlite3.Connection, entry: LogEntry) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tinydb.table import Table
 
-from crm_core.plugin.unit import Document, IndexValue
+from crm_core.plugin.storage import Document, IndexValue, Reindex
 from crm_tinydb.editing import Edit, Editing, InMemoryStorage, differences, opened_row
 from crm_tinydb.index import Index, Moved, Row
 
@@ -22,8 +22,10 @@ class Collection(Table):
 
     document_id_class = str  # type: ignore[assignment]  # the caller assigns ids: TinyDB reuses removed ones
 
-    def __init__(self, name: str, editing: Editing | None = None) -> None:
+    def __init__(self, name: str, editing: Editing | None = None, reindex: Reindex | None = None) -> None:
         super().__init__(InMemoryStorage(), name, cache_size=0)
+        self._reindex = reindex
+        self._outdated: dict[tuple[str, ...], Callable[[bytes], Mapping[str, IndexValue]] | None] = {}
         self._editing = editing
         self.rows: dict[str, Row] = {}
         self._indexes: dict[str, Index] = {}
@@ -43,8 +45,15 @@ class Collection(Table):
         return len(self.rows)
 
     def row(self, revision: int, body: bytes, indexes: Mapping[str, IndexValue]) -> Row:
-        """A row, which shares its tuple of index names with similar rows."""
+        """A row, which shares its tuple of index names with similar rows. Outdated indexes are computed again."""
         names = tuple(indexes)
+        if self._reindex is not None:
+            if names not in self._outdated:
+                self._outdated[names] = self._reindex(self.name, names)
+            compute = self._outdated[names]
+            if compute is not None:
+                indexes = compute(body)
+                names = tuple(indexes)
         shape = self._shapes.get(names)
         if shape is None:
             shape = self._shapes[names] = names

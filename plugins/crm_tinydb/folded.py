@@ -14,7 +14,7 @@ from zlib import crc32
 import msgspec
 
 from crm_core.model.log import Head, LogEntry
-from crm_core.plugin.unit import IndexValue
+from crm_core.plugin.storage import IndexValue, Reindex
 from crm_tinydb.checksum import check_whole, ending
 from crm_tinydb.collection import Collection
 from crm_tinydb.disk import Disk, write_chunks
@@ -170,17 +170,16 @@ _claim_decoder = msgspec.json.Decoder(StoredClaim)
 _entry_decoder = msgspec.json.Decoder(LogEntry)
 
 
-def read_folded(data: bytes) -> Folded:
+def read_folded(data: bytes, reindex: Reindex | None = None) -> Folded:
     """Read a folded file. Raises Damaged."""
     end = check_whole(data)
     try:
-        return _read(data[:end])
+        return _read(data[:end], State(reindex))
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise Damaged(f"cannot be understood ({error})") from None
 
 
-def _read(data: bytes) -> Folded:
-    state = State()
+def _read(data: bytes, state: State) -> Folded:
     claims: dict[tuple[str, str], ClaimValue] = {}
     extra: dict[str, list[LogEntry]] = {"_log": [], "_ring": []}
     summary: Summary | None = None
@@ -190,9 +189,7 @@ def _read(data: bytes) -> Folded:
     for line in _lines(data):
         if line.endswith(b":{"):
             name = msgspec.json.decode(line[:-2], type=str)
-            rows, collection = {}, (None if name.startswith("_") else Collection(name))
-            if collection is not None:
-                state.collections[name] = collection
+            rows, collection = {}, (None if name.startswith("_") else state.add(name))
         elif line in {b"{", b""}:
             continue
         elif line in {b"}", b"},"}:

@@ -16,12 +16,13 @@ Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...]]  # revision, bo
 Ranked = tuple[int, int | str]
 Moved = tuple[str, Row | None, Row | None]  # id, the row before and after
 LAST = "\U0010ffff"
+NULL = 5  # the rank of null: after all values
 
 
 def ranked(value: IndexValue) -> Ranked:
-    """A sort key across kinds: null, false, true, integers, texts."""
+    """A sort key across kinds: false, true, integers, texts, null."""
     if value is None:
-        return (0, 0)
+        return (NULL, 0)
     if isinstance(value, bool):
         return (1, int(value))
     if isinstance(value, int):
@@ -33,7 +34,7 @@ def ranked(value: IndexValue) -> Ranked:
 
 def plain(rank: int, value: int | str) -> IndexValue:
     """The value that ``ranked`` was given."""
-    return None if rank == 0 else bool(value) if rank == 1 else value
+    return None if rank == NULL else bool(value) if rank == 1 else value
 
 
 def value_of(row: Row, index: str) -> IndexValue:

@@ -39,6 +39,7 @@ class OpenTenants:
         self._limit, self._max_unverified, self._keep_days = limit, context.log_max_unverified, context.log_keep_days
         self._open: OrderedDict[str, Tenant] = OrderedDict()
         self._opening: dict[str, asyncio.Task[None]] = {}
+        self._reindex = context.reindex
         self._awaited: Counter[str] = Counter()
         self._closing: dict[str, asyncio.Task[None]] = {}
         self._adding = asyncio.Lock()  # one tenant is added or renamed at a time
@@ -114,7 +115,7 @@ class OpenTenants:
     async def _load(self, name: str) -> None:
         try:
             opened = await self._workers.run(
-                lambda: open_tenant(self.disk, self.tenants_dir / name, self._max_unverified)
+                lambda: open_tenant(self.disk, self.tenants_dir / name, self._max_unverified, self._reindex)
             )
             tenant = Tenant(opened, self._workers, self._appenders)
             for entry in self._early_attempts.pop(name, {}).values():

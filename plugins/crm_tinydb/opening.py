@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from crm_core.model.log import Head
+from crm_core.plugin.storage import Reindex
 from crm_tinydb.change import JournalEntry
 from crm_tinydb.disk import Disk, drop, move_aside, write_file
 from crm_tinydb.folded import Folded, read_folded, store_name
@@ -34,9 +35,9 @@ _UNFINISHED = re.compile(r"(?:store|journal|log|unverified|identity|quarantine|p
 class Opened:
     """A tenant as read from its files."""
 
-    def __init__(self, folder: Path, disk: Disk, bound: int) -> None:
-        self.folder, self.disk = folder, disk
-        self.state = State()
+    def __init__(self, folder: Path, disk: Disk, bound: int, reindex: Reindex | None) -> None:
+        self.folder, self.disk, self.reindex = folder, disk, reindex
+        self.state = State(reindex)
         self.log = Log((), Head(), Ring(folder, bound))
         self.journal: Journal | None = None  # None: nothing can be trusted
         self.generation = self.folded = 0  # of the folded file, and its length
@@ -89,7 +90,7 @@ def journals(disk: Disk, folder: Path) -> dict[int, Path]:
     return generations(disk, folder, _JOURNAL)
 
 
-def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
+def open_tenant(disk: Disk, folder: Path, bound: int, reindex: Reindex | None = None) -> Opened:
     """Read a tenant's files; damage is named in ``reasons``.
 
     Raises:
@@ -99,7 +100,7 @@ def open_tenant(disk: Disk, folder: Path, bound: int) -> Opened:
     refuse_newer(disk, folder)
     for name in filter(_UNFINISHED.fullmatch, disk.names(folder)):
         drop(disk, folder / name)
-    opened = Opened(folder, disk, bound)
+    opened = Opened(folder, disk, bound, reindex)
     if disk.exists(folder / MARKER):
         text = disk.read(folder / MARKER).decode("utf-8", "replace")
         opened.reasons = text.splitlines()[:-1] or ["damage was found earlier"]
@@ -138,7 +139,7 @@ def _newest(opened: Opened) -> Folded | None:
             opened.damaged(opened.folder / store_name(max(found, default=0)), "is missing")
     for generation in sorted(found, reverse=True):
         try:
-            folded = read_folded(opened.disk.read(found[generation]))
+            folded = read_folded(opened.disk.read(found[generation]), opened.reindex)
             if folded.summary.generation != generation:
                 raise Damaged(f"is of generation {folded.summary.generation}")  # noqa: TRY301 -- reported like other damage
             return folded

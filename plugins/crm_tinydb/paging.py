@@ -6,13 +6,14 @@ Both are generators that yield every so many rows so that the loop can run; most
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import takewhile
 from typing import TypeVar
 
-from crm_core.plugin.query import Page, PageQuery
+from crm_core.plugin.query import Bound, Page, PageQuery, Term
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.collection import Collection
-from crm_tinydb.index import LAST, Index, Ranked, Row, plain, ranked, value_of
-from crm_tinydb.sorted_slots import Slot
+from crm_tinydb.index import LAST, NULL, Index, Ranked, Row, plain, ranked, value_of
+from crm_tinydb.sorted_slots import Slot, SortedSlots
 
 T = TypeVar("T")
 Test = Callable[[Row], bool]
@@ -63,11 +64,21 @@ def paged(collection: Collection, query: PageQuery, found: Sequence[Slot], total
 
 
 def _conditions(collection: Collection, query: PageQuery) -> list[Condition]:
-    found = [_equal(collection, name, value) for name, value in query.filters]
-    found += [_begins(collection, query.search, word) for word in query.words]
-    if query.since is not None:
-        found.append(_from(collection, *query.since))
-    return found
+    found = [_equal_to_any(collection, name, values) for name, values in query.filters]
+    found += [_matches(collection, query.search, term) for term in query.terms]
+    return found + [_within(collection, bound) for bound in query.bounds]
+
+
+def _equal_to_any(collection: Collection, name: str, values: tuple[IndexValue, ...]) -> Condition:
+    if len(values) == 1:
+        return _equal(collection, name, values[0])
+    each = [_equal(collection, name, value) for value in values]
+
+    def test(row: Row) -> bool:
+        return any(one.test(row) for one in each)
+
+    count = sum(one.count for one in each)
+    return Condition(test, count, lambda: [id_ for one in each for id_ in one.ids()], exact=False)
 
 
 def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
@@ -92,23 +103,42 @@ def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
     return Condition(test, index.count(wanted, wanted), lambda: index.ids(wanted, wanted))
 
 
-def _begins(collection: Collection, name: str, word: str) -> Condition:
+def _matches(collection: Collection, name: str, term: Term) -> Condition:
+    prefix, (mark, text) = term.prefix, term.inside or ("", "")
+
+    def meets(value: str) -> bool:
+        return (prefix is not None and value.startswith(prefix)) or (
+            term.inside is not None and value.startswith(mark) and value.find(text, len(mark)) >= 0
+        )
+
     def test(row: Row) -> bool:
         actual = value_of(row, name)
         if isinstance(actual, tuple):
-            return any(each.startswith(word) for each in actual)
-        return isinstance(actual, str) and actual.startswith(word)
+            return any(meets(each) for each in actual)
+        return isinstance(actual, str) and meets(actual)
 
-    return _between(collection.index(name), (3, word), (3, word + LAST), test, exact=False)
+    index = collection.index(name)
+    starts = [each for each in (prefix, None if term.inside is None else mark) if each is not None]
+    ranges = [((3, start), (3, start + LAST)) for start in starts]
+    if index is None:
+        return Condition(test, 0, list)
+    count = sum(index.count(*each) for each in ranges)
+    return Condition(test, count, lambda: [id_ for each in ranges for id_ in index.ids(*each)], exact=False)
 
 
-def _from(collection: Collection, name: str, value: str) -> Condition:
-    wanted = ranked(value)
+def _within(collection: Collection, bound: Bound) -> Condition:
+    wanted, below = ranked(bound.value), bound.comparison in ("lt", "lte")
+    inclusive = bound.comparison in ("gte", "lte")
+    first, last = (-1, 0), (NULL - 1, LAST)  # of all values but null
 
     def test(row: Row) -> bool:
-        return ranked(value_of(row, name)) >= wanted
+        actual = ranked(value_of(row, bound.index))
+        if actual[0] == NULL:
+            return False
+        return (actual == wanted and inclusive) or (actual < wanted if below else actual > wanted)
 
-    return _between(collection.index(name), wanted, (5, ""), test, exact=True)
+    low, high = (first, wanted) if below else (wanted, last)
+    return _between(collection.index(bound.index), low, high, test, exact=inclusive)
 
 
 def _between(index: Index | None, low: Ranked, high: Ranked, test: Test, *, exact: bool) -> Condition:
@@ -155,15 +185,36 @@ def _onward(collection: Collection, query: PageQuery, last: Slot | None) -> Iter
     if index is None:
         return iter(())
     if query.descending:
-        return index.sorted_slots.down(last)
+        return _downward(index.sorted_slots, last)
     return index.sorted_slots.up(last)
+
+
+def _downward(slots: SortedSlots, last: Slot | None) -> Iterator[Slot]:
+    """Values from the highest down, then null."""
+    if last is None or last[0] != NULL:
+        yield from slots.down(last or (NULL, 0, ""))
+        last = None
+    yield from takewhile(_is_null, slots.down(last))
+
+
+def _is_null(slot: Slot) -> bool:
+    return slot[0] == NULL
 
 
 def _sorted(collection: Collection, query: PageQuery, ids: list[str]) -> list[Slot]:
     rows = collection.rows
     existing = (id_ for id_ in ids if id_ in rows)
-    ordered = sorted(((*ranked(value_of(rows[id_], query.sort)), id_) for id_ in existing), reverse=query.descending)
+    ordered = sorted((*ranked(value_of(rows[id_], query.sort)), id_) for id_ in existing)
+    if query.descending:
+        ordered.reverse()
+        ordered.sort(key=_is_null)  # stable: null is last in both directions
     if query.after is not None:
         start = (*ranked(query.after[0]), query.after[1])
-        ordered = [slot for slot in ordered if (slot < start if query.descending else slot > start)]
+        ordered = [slot for slot in ordered if _follows(slot, start, descending=query.descending)]
     return ordered[: query.limit + 1]
+
+
+def _follows(slot: Slot, start: Slot, *, descending: bool) -> bool:
+    if descending and _is_null(slot) == _is_null(start):
+        return slot < start
+    return slot > start

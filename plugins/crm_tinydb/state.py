@@ -5,6 +5,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from crm_core.model.log import Head
+from crm_core.plugin.storage import Reindex
 from crm_tinydb.change import JournalEntry
 from crm_tinydb.collection import Collection
 
@@ -15,7 +16,8 @@ FORGET_PER_UNIT = 1000  # claims: many may expire while a tenant is idle, and mu
 class State:
     """The result of the journal. Only durable changes are applied."""
 
-    def __init__(self) -> None:
+    def __init__(self, reindex: Reindex | None = None) -> None:
+        self._reindex = reindex
         self.seq = 0
         self.revision = 0
         self.head = Head()
@@ -29,6 +31,11 @@ class State:
         """A collection; an unknown one is empty."""
         found = self.collections.get(name)
         return Collection(name) if found is None else found
+
+    def add(self, name: str) -> Collection:
+        """Add an empty collection."""
+        self.collections[name] = Collection(name, reindex=self._reindex)
+        return self.collections[name]
 
     def catch_up(self) -> None:
         """Update indexes that are far behind; called often, while the disk is busy."""
@@ -49,7 +56,7 @@ class State:
         for put in change.puts:
             collection = self.collections.get(put.collection)
             if collection is None:
-                collection = self.collections[put.collection] = Collection(put.collection)
+                collection = self.add(put.collection)
             collection.put(put.id, collection.row(put.revision, bytes(put.body), put.indexes))
         for released in change.releases:
             self.claims.pop(released, None)

@@ -80,7 +80,7 @@ def measurements(folder: Path) -> Iterator[Measurement]:
             return lambda tenant, _: store.page(tenant, asked)
 
         ids = [record(number).id for number in range(LARGE)]
-        active = {"sort": "created_at", "filters": (("status", "active"),)}
+        active = {"sort": "created_at", "filters": (("status", ("active",)),)}
         works = {
             "get": ("a record by id", lambda tenant, number: store.get(tenant, "customers", ids[number]), 2000),
             "filter": ("a page of status=active", query(**active), 200),

@@ -12,6 +12,7 @@ from crm_core.errors import CrmError
 from crm_core.model.names import NAME_PATTERN
 from crm_core.server.problem import PROBLEM
 from crm_core.web.operations import Body, Operation, Parameter, Reply, by_path
+from crm_core.web.reading import MAX_VALUES
 
 _REF: Final = "#/components/schemas/{name}"
 _NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 63}
@@ -175,13 +176,18 @@ def _path_parameter(name: str, operation: Operation) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": operation.path_schemas.get(name, default)}
 
 
+def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
+    schema = dict(parameter.schema)
+    return {"type": "array", "items": schema, "maxItems": MAX_VALUES} if parameter.repeats else schema
+
+
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "in": parameter.where,
         "required": parameter.required,
         "description": parameter.description,
-        "schema": dict(parameter.schema),
+        "schema": _parameter_schema(parameter),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from crm_core.records import export
 from crm_core.records.batch import Batch
@@ -18,7 +18,7 @@ from crm_core.web.api import records_schemas as schemas
 from crm_core.web.api.records_types import documented_types
 from crm_core.web.operations import Route, base_of
 from crm_core.web.problems import problem
-from crm_core.web.reading import accepted, flag, read_json, read_json_and_bytes
+from crm_core.web.reading import accepted, flag, read_json, read_json_and_bytes, read_values
 from crm_core.web.request import Request
 
 _CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
@@ -36,11 +36,12 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
         return RecordAccess(request.tenant, request.caller, shape)
 
     async def listed(request: Request) -> Answer:
-        kind = accepted(request, (JSON, NDJSON, CSV))
+        kind, parameters = accepted(request, (JSON, NDJSON, CSV)), read_values(request, shape.filterable)
+        bom = flag("bom", request.query.get("bom"))
         if kind != JSON:
-            pages = await records.reads.export(access_of(request), request.query)
-            return streamed(export.as_ndjson(pages) if kind == NDJSON else export.as_csv(shape, pages), kind)
-        page = await records.reads.list(access_of(request), request.query)
+            pages = await records.reads.export(access_of(request), parameters)
+            return streamed(export.as_ndjson(pages) if kind == NDJSON else export.as_csv(shape, pages, bom=bom), kind)
+        page = await records.reads.list(access_of(request), parameters)
         if page.next_cursor is None:
             return answer(page.body)
         return answer(page.body, headers={"Link": f'<{_following(request, page.next_cursor)}>; rel="next"'})
@@ -100,7 +101,12 @@ async def _answered(request: Request, shape: Shape, writing: Awaitable[WriteResu
 def _following(request: Request, cursor: str) -> str:
     """The address of the next page: this one's with the cursor in it."""
     if "cursor" in request.query:
-        return f"{request.path}?{urlencode({**request.query, 'cursor': cursor})}"
+        others = [
+            each
+            for each in parse_qsl(request.query_string.decode("ascii"), keep_blank_values=True)
+            if each[0] != "cursor"
+        ]
+        return f"{request.path}?{urlencode([*others, ('cursor', cursor)])}"
     query = request.query_string.decode("ascii").replace(">", "%3E")
     return f"{request.path}?{query}{'&' if query else ''}cursor={cursor}"
 

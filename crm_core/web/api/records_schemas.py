@@ -10,8 +10,9 @@ from crm_core import errors
 from crm_core.model.fields import bare
 from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
+from crm_core.plugin.query import Comparison
 from crm_core.records.batch_items import MAX_ITEMS
-from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH
+from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH, comparable
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.answers import CSV, NDJSON
 from crm_core.web.api.records_types import BatchResults, DocumentedTypes
@@ -28,6 +29,7 @@ WRITE_ERRORS: Final = (
     errors.PluginFailed,
     errors.StorageFull,
 )
+_COMPARED: Final[dict[Comparison, str]] = {"gt": "after", "gte": "at or after", "lt": "before", "lte": "at or before"}
 _ID: Final = {"id": {"type": "string", "format": "uuid"}}
 _IF_MATCH: Final = Parameter(
     name="If-Match",
@@ -65,7 +67,11 @@ def list_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             f"Also as {NDJSON} or {CSV}: then the whole selection is streamed, `limit`, `cursor` and `total` do not "
             f"apply, and `{shape.name}.export` is needed besides."
         ),
-        parameters=(*_list_parameters(shape), *(_filter(shape, name) for name in shape.filterable)),
+        parameters=(
+            *_list_parameters(shape),
+            *(_filter(shape, name) for name in shape.filterable),
+            *(_comparison(*each) for each in comparable(shape).items()),
+        ),
         replies={
             200: Reply(
                 description="A page, or the whole selection.",
@@ -221,12 +227,15 @@ def _list_parameters(shape: Shape) -> tuple[Parameter, ...]:
         Parameter(name="cursor", description="The next_cursor of the page before, with the same filters and sort."),
         Parameter(
             name="sort",
-            description="Order; `-` for descending. Ties are in the order of ids, records without a value come first.",
+            description="Order; `-` for descending. Case and accents do not count; ties by id, null last.",
             schema={"enum": [sign + name for name in shape.sortable for sign in ("", "-")]},
         ),
         Parameter(
             name="q",
-            description=f"Words that must each begin a word of {searched or 'nothing'}.",
+            description=(
+                f"Words that must each begin a word of {searched or 'nothing'}; four or more digits find a phone "
+                "number that contains them."
+            ),
             schema={"type": "string", "maxLength": MAX_SEARCH_LENGTH, "pattern": r"^[^\x00]*$"},
         ),
         Parameter(
@@ -239,15 +248,26 @@ def _list_parameters(shape: Shape) -> tuple[Parameter, ...]:
             description="true: also count the whole selection.",
             schema={"enum": ["true", "false"]},
         ),
+        Parameter(
+            name="bom",
+            description="true: CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.",
+            schema={"enum": ["true", "false"]},
+        ),
     )
 
 
 def _filter(shape: Shape, name: str) -> Parameter:
-    empty = "Only records with this value; empty: those without one."
-    if name == EXTERNAL_ID:
-        return Parameter(name=name, description=empty, schema=_or_empty(msgspec.json.schema(ExternalId)))
-    member = shape.record_type.member(name)
-    return Parameter(name=name, description=empty, schema=_or_empty(_sought_schema(member)))
+    empty = "Only records with this value, or any of several; empty: those without one."
+    schema = msgspec.json.schema(ExternalId) if name == EXTERNAL_ID else _sought_schema(shape.record_type.member(name))
+    return Parameter(name=name, description=empty, schema=_or_empty(schema), repeats=True)
+
+
+def _comparison(parameter: str, compared: tuple[str, Comparison]) -> Parameter:
+    name, comparison = compared
+    return Parameter(
+        name=parameter,
+        description=f"Only records whose `{name}` is {_COMPARED[comparison]} this value; never those without one.",
+    )
 
 
 def _sought_schema(member: Member) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
-from crm_core.access.user import USERS, StoredUser, words
+from crm_core.access.user import USERS, StoredUser, terms
 from crm_core.errors import InvalidParameter
 from crm_core.model.caller import Caller
 from crm_core.plugin.query import PageQuery
@@ -79,11 +79,11 @@ def _query(cursors: Cursors, tenant: str, parameters: Mapping[str, str]) -> tupl
         raise InvalidParameter(
             f"sort is one of {', '.join(schemas.SORTABLE)}, with - for descending.", parameter="sort"
         )
-    filters: list[tuple[str, IndexValue]] = []
+    filters: list[tuple[str, tuple[IndexValue, ...]]] = []
     if "role" in sent:
-        filters.append(("role", sent["role"]))
+        filters.append(("role", (sent["role"],)))
     if "disabled" in sent:
-        filters.append(("disabled", flag("disabled", sent["disabled"])))
+        filters.append(("disabled", (flag("disabled", sent["disabled"]),)))
     bound = f"{tenant} users {encoded(sorted(sent.items())).decode()}"
     after = None if cursor is None else cursors.read(bound, cursor)
     query = PageQuery(
@@ -91,7 +91,7 @@ def _query(cursors: Cursors, tenant: str, parameters: Mapping[str, str]) -> tupl
         sort=sort.removeprefix("-"),
         descending=sort.startswith("-"),
         filters=tuple(filters),
-        words=words(sent.get("q", "")),
+        terms=terms(sent.get("q", "")),
         after=None if after is None else (after[0], after[1]),
         limit=limit,
         total=total,

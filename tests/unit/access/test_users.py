@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from crm_core.errors import InvalidRecord, LimitReached, NotFound, PermissionDenied, RevisionMismatch
-from crm_core.plugin.query import PageQuery
+from crm_core.plugin.query import PageQuery, Term
 
 PASSWORD = "correct horse battery"
 
@@ -174,9 +174,9 @@ async def test_users_are_found_by_words_and_sorted(access: Any) -> None:
         query = PageQuery(collection="users", **{"sort": "email"} | more)
         return [stored.user.email for stored in (await access.users.page("north", query))[0]]
 
-    assert await found(words=("x",)) == ["ada@x.de", "cy@x.de"]
-    assert await found(words=("ad",)) == ["ada@x.de"]
-    assert await found(filters=(("role", "agent"),), descending=True) == ["cy@x.de", "bob@y.de"]
+    assert await found(terms=(Term("x"),)) == ["ada@x.de", "cy@x.de"]
+    assert await found(terms=(Term("ad"),)) == ["ada@x.de"]
+    assert await found(filters=(("role", ("agent",)),), descending=True) == ["cy@x.de", "bob@y.de"]
     assert await found(sort="name", descending=True, limit=1) == ["cy@x.de"]
 
 

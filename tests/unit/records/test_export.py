@@ -59,6 +59,21 @@ async def test_a_sheet_has_a_column_for_each_member(world: World) -> None:
     assert list(first)[-1] == "revision"
 
 
+async def test_a_phone_comes_back_as_it_went(world: World) -> None:
+    """One of digits and dialling signs has no apostrophe; one that could be a formula has, and so has a name."""
+    for phone in ("+49 (0) 30/1234-5", "+49 30 1 x5", "+49 30 1;2"):
+        await world.create(name="+49 30", phone=phone)
+    assert [row["phone"] for row in await sheet(world)] == ["+49 (0) 30/1234-5", "'+49 30 1 x5", "'+49 30 1;2"]
+    assert {row["name"] for row in await sheet(world)} == {"'+49 30"}
+
+
+async def test_a_byte_order_mark_is_first_where_requested(world: World) -> None:
+    """Once, before the header."""
+    pages = await world.records.reads.export(world.access(), {"bom": "true"})
+    text = b"".join([part async for part in as_csv(world.records.shapes["customers"], pages, bom=True)])
+    assert text.startswith(b"\xef\xbb\xbfid,external_id,")
+
+
 async def test_an_empty_selection_is_a_head(world: World) -> None:
     """A sheet without records still names its columns; NDJSON without records is empty."""
     assert await sheet(world, status="active") == []

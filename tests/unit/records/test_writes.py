@@ -313,3 +313,51 @@ async def test_a_record_of_an_older_type_follows_when_it_is_written(world: World
     assert await world.ids(email="", q="ada") == []
     assert await update(world, made["id"], {}) == {**made, "revision": 3}
     assert await world.ids(email="", q="ada") == [made["id"]]
+
+
+async def test_input_is_cleaned(world: World) -> None:
+    """Lines are in normal form C without blank ends, an empty optional text is null, and paragraphs keep their ends."""
+    sent: dict[str, Any] = {
+        "name": "\u00a0Zoe\u0308 ",
+        "email": " ada@example.com\u200b",
+        "phone": " +49 30 12 ext. 5 ",
+        "company": "",
+    }
+    sent |= {"owner": " \ufeff", "notes": "e\u0301 \n", "tags": [" a\u0301 "], "custom": {"n": "e\u0301 "}}
+    made = await world.create(**sent, address={"city": " Ko\u0308ln ", "line1": ""})
+    assert (made["name"], made["email"], made["phone"]) == ("Zo\u00eb", "ada@example.com", "+49 30 12 ext. 5")
+    assert (made["company"], made["owner"], made["notes"]) == (None, None, "\u00e9 \n")
+    assert (made["tags"], made["custom"]) == (["\u00e1"], {"n": "\u00e9 "})
+    assert (made["address"]["city"], made["address"]["line1"]) == ("K\u00f6ln", None)
+    assert (await update(world, made["id"], {"email": " "}))["email"] is None
+
+
+@pytest.mark.parametrize("name", ["", "   ", "\u200b", "\u2800", "\u3164 ", "\u0301"])
+async def test_a_name_must_show_something(world: World, name: str) -> None:
+    """A required text of invisible characters alone is refused at its pointer."""
+    with pytest.raises(InvalidRecord) as refused:
+        await world.create(name=name)
+    assert [finding.pointer for finding in refused.value.errors] == ["/name"]
+
+
+@pytest.mark.parametrize(
+    ("phone", "fits"),
+    [
+        ("+49 (0) 30 / 12-34", True),
+        ("030 1234 Durchwahl 5", True),
+        ("1-800-FLOWERS#2", True),
+        ("+1 415 555 0100,,5*6", True),
+        ("\u0660\u0661 2", True),
+        ("9" * 40, True),
+        ("9" * 41, False),
+        ("ask at the desk", False),
+        ("12<b>", False),
+    ],
+)
+async def test_a_phone_is_what_people_write(world: World, phone: str, fits: bool) -> None:
+    """Up to 40 characters with a digit among them, extensions included."""
+    if fits:
+        assert (await world.create(phone=phone))["phone"] == phone
+    else:
+        with pytest.raises(InvalidRecord):
+            await world.create(phone=phone)

@@ -46,7 +46,7 @@ class Names:
 
     async def colleague_emails(self) -> list[str]:
         """The email addresses of the colleagues, to choose from."""
-        query = PageQuery(collection="users", sort="name", filters=(("disabled", False),), limit=_MOST)
+        query = PageQuery(collection="users", sort="name", filters=(("disabled", (False,)),), limit=_MOST)
         users, _ = await self._services.users.page(self._tenant, query)
         return [stored.user.email for stored in users]
 

@@ -9,7 +9,7 @@ import msgspec
 from quart import Response, request
 
 from crm_core.access.delegation import may_manage
-from crm_core.access.user import USERS, StoredUser, User, words
+from crm_core.access.user import USERS, StoredUser, User, terms
 from crm_core.errors import InvalidRecord, RevisionMismatch
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.query import PageQuery
@@ -116,7 +116,7 @@ async def users_page(
 ) -> Response:
     """The page with the list of users and the rights of the selected one."""
     q = request.args.get("q", "")[:200]
-    query = PageQuery(collection=USERS, sort="name", words=words(q), limit=_SHOWN, total=True)
+    query = PageQuery(collection=USERS, sort="name", terms=terms(q), limit=_SHOWN, total=True)
     found, users = await context.services.users.page(context.tenant, query)
     total, limit = users.total or 0, context.workspace.entitlements.limits.get(USERS)
     number = context.formats.number

@@ -1,0 +1,55 @@
+"""Texts as people write them: cleaned on input, and folded so that finding and sorting ignore how they are written.
+
+Input, filters, sorting and search all use these functions, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+# No-break and zero-width characters that str.strip() leaves: they are invisible, and come along with pasted text.
+_ZERO_WIDTH: Final = "\u00ad\u034f\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"
+_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that show nothing
+_OUTER: Final = re.compile(rf"\A[\s{_ZERO_WIDTH}]+|[\s{_ZERO_WIDTH}]+\Z")
+_STROKES: Final = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+
+
+def composed(text: str) -> str:
+    """The text in normal form C."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def one_line(text: str) -> str:
+    """The text in normal form C without white space, no-break and zero-width characters at both ends."""
+    if text.isascii():
+        return text.strip()
+    return _OUTER.sub("", unicodedata.normalize("NFC", text))
+
+
+def is_visible(text: str) -> bool:
+    """Whether a text shows anything: a character that is no space, control, format or combining one."""
+    return any(unicodedata.category(each)[0] not in "ZCM" and each not in _BLANK_LETTERS for each in text)
+
+
+def caseless(text: str) -> str:
+    """The text for comparing without regard to case and normal form."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
+def folded(text: str) -> str:
+    """The text without case, accents and strokes, for sorting and searching: ł is l, æ is ae, ß is ss."""
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_STROKES)
+    return "".join(each for each in plain if not unicodedata.combining(each))
+
+
+def sort_key(text: str) -> str:
+    """The text for sorting without regard to case and accents; among equals code points decide."""
+    return f"{folded(text)}\0{text}"
