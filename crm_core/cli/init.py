@@ -31,9 +31,9 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
     for name in written:
         click.echo(f"wrote {config / name}")
     if tenant is not None:
-        from crm_core.cli.tenant import create_tenant
+        from crm_core.cli.tenant import create_tenants
 
-        create_tenant(config, tenant)
+        create_tenants(config, [tenant])
     if tenant is not None and admin is not None:
         from crm_core.cli.user import create_first
 

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
+
 from crm_core.errors import MalformedJson, SetupError
 from crm_core.model.strict_json import loads
 from crm_core.settings.document import LARGEST_FILE, Items, Mapping, Node, Scalar, parse
@@ -38,7 +40,7 @@ def read_data(file: str) -> dict[str, Any]:
 
 
 def read_bytes(file: str) -> bytes:
-    """The bytes of a file, ``-`` for standard input. Raises SetupError: not readable, too large."""
+    """The bytes of a file, ``-`` for standard input. Raises click.UsageError (not readable), SetupError (too large)."""
     try:
         if file == "-":
             if sys.stdin is None:
@@ -48,7 +50,7 @@ def read_bytes(file: str) -> bytes:
             with Path(file).open("rb") as opened:
                 raw = opened.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise SetupError([f"{file} cannot be read ({error.strerror}); check the path"]) from None
+        raise click.UsageError(f"{file} cannot be read ({error.strerror}); check the path") from None
     if len(raw) > LARGEST_FILE:
         raise SetupError([f"{file} is larger than {LARGEST_FILE} bytes, which no receiver accepts"])
     return raw

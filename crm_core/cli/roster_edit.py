@@ -10,29 +10,42 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from crm_core.cli.roster_text import with_member, with_tenant
+from crm_core.cli.roster_text import with_member, with_tenant, without_tenant
 from crm_core.errors import SetupError
-from crm_core.settings.document import Mapping, Node, parse, read_text
+from crm_core.settings.document import Mapping as MappingNode
+from crm_core.settings.document import Node, parse, read_text
 from crm_core.settings.places import Wrong, setup_error
 
 _BOM = "\ufeff"
 
 
-def add_tenant(path: Path, tenant: str, *, version: int, secret: str) -> bool:
-    """Add an entry with one key, whose ``secret`` is a reference. False: the tenant already has an entry.
+def add_tenants(path: Path, secrets: Mapping[str, str]) -> list[str]:
+    """Add an entry with key version 1 for each tenant without one, from its secret (a reference); return their names.
 
     Raises SetupError: the roster cannot be read or written.
     """
-    key = {"version": str(version), "secret": secret}
+    added: list[str] = []
 
     def change(text: str) -> str | None:
-        return None if _has(_tree(text, path), "tenants", tenant) else with_tenant(text, tenant, key)
+        root = _tree(text, path)
+        added.extend(name for name in secrets if not _has(root, "tenants", name))
+        for name in added:
+            text = with_tenant(text, name, {"version": "1", "secret": secrets[name]})
+        return text if added else None
 
-    return edit_roster(path, change)
+    edit_roster(path, change)
+    return added
+
+
+def remove_tenant(path: Path, tenant: str) -> bool:
+    """Remove the entry of a tenant. False: it has none. Raises SetupError."""
+    return edit_roster(
+        path, lambda text: without_tenant(text, tenant) if _has(_tree(text, path), "tenants", tenant) else None
+    )
 
 
 def set_member(path: Path, tenant: str, version: int, name: str, value: str) -> None:
@@ -76,7 +89,7 @@ def _tree(text: str, path: Path) -> Node:
 
 def _has(node: Node, *path: str) -> bool:
     for name in path:
-        members = node.members if isinstance(node, Mapping) else ()
+        members = node.members if isinstance(node, MappingNode) else ()
         found = next((member for member in members if member.name == name), None)
         if found is None:
             return False

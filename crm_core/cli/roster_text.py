@@ -37,6 +37,24 @@ def with_tenant(text: str, tenant: str, key: KeyText) -> str:
     return _with_child(text, tenants, entry, f"{name}: {{keys: [{_flow(key)}]}}", brackets="{}", parent=root)
 
 
+def without_tenant(text: str, tenant: str) -> str:
+    """The text without the entry of a tenant. Raises LookupError: the tenant has no entry."""
+    tenants, _ = _entry(text, tenant)
+    pairs = tenants.value
+    at = next(at for at, (name, _) in enumerate(pairs) if name.value == tenant)
+    name, entry = pairs[at]
+    if len(pairs) == 1:
+        end = tenants.end_mark.index if _bracketed(tenants) else _end(entry, text)
+        return f"{text[: tenants.start_mark.index]}{{}}{text[max(end, _end(name, text) + 1) :]}"
+    if _bracketed(tenants):
+        if at:
+            return text[: _end(pairs[at - 1][1], text)] + text[_end(entry, text) :]
+        return text[: name.start_mark.index] + text[pairs[1][0].start_mark.index :]
+    start = name.start_mark.index - name.start_mark.column
+    rest = re.compile(r"\r?\n").search(text, max(_end(entry, text), _end(name, text)))
+    return text[:start] + (text[rest.end() :] if rest else "")
+
+
 def with_key(text: str, tenant: str, key: KeyText) -> str:
     """The text with a further key, the last of the tenant's. Raises LookupError: the tenant has no entry."""
     tenants, entry = _entry(text, tenant)

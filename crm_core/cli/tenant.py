@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import secrets
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from crm_core.cli.running import config_option, json_option, perform, print_json
+from crm_core.cli.running import config_option, json_option, perform, print_json, stream
 from crm_core.cli.store import COMMANDS as STORE_COMMANDS
+from crm_core.errors import SetupError
 
 
 @click.group("tenant")
@@ -18,22 +21,84 @@ def command() -> None:
 
 
 @command.command("create")
-@click.argument("name")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--from", "file", metavar="FILE", help="Also the names in this file, one a line (- for standard input).")
 @config_option
-def create(name: str, config: Path) -> None:
-    """Make the tenant's store and, where keys.yaml has no entry for it, one with a fresh key."""
-    create_tenant(config, name)
+@json_option
+def create(names: tuple[str, ...], file: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
+    """Create tenants, and an entry with a fresh key for each that keys.yaml does not name.
+
+    If one name is invalid or taken, none is created.
+    """
+    chosen = [*names, *(_names_in(file) if file is not None else ())]
+    if not chosen:
+        raise click.UsageError("add a NAME, or --from FILE")
+    added = create_tenants(config, chosen, show=not as_json)
+    if as_json:
+        print_json([{"tenant": name, "key_added": name in added} for name in chosen])
 
 
-def create_tenant(config: Path, name: str) -> None:
-    """Make a tenant and its entry in the roster; says what was done."""
-    from crm_core.cli.roster_edit import add_tenant
+def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list[str]:
+    """Create tenants and their entries in the roster; return the names of those that got an entry."""
+    from crm_core.cli.roster_edit import add_tenants, edit_roster
 
-    perform(config, "tenant.create", tenant=name)
-    click.echo(f"created tenant {name}")
-    secret = "base64:" + base64.b64encode(secrets.token_bytes(32)).decode()
-    if add_tenant(config / "keys.yaml", name, version=1, secret=secret):
-        click.echo(f"added {name} to {config / 'keys.yaml'} with a fresh key, version 1; hand it to the platform")
+    edit_roster(config / "keys.yaml", lambda _text: None)  # an invalid roster is refused before anything is created
+    for one in stream(config, "tenant.create", tenants=names):
+        if show:
+            click.echo(f"created tenant {one['tenant']}")
+    added = add_tenants(
+        config / "keys.yaml", {name: "base64:" + base64.b64encode(secrets.token_bytes(32)).decode() for name in names}
+    )
+    for name in added if show else ():
+        click.echo(f"added {name} to {config / 'keys.yaml'} with a fresh key, version 1; give it to the platform")
+    return added
+
+
+def _names_in(file: str) -> list[str]:
+    from crm_core.cli.payload_file import read_bytes
+
+    text = read_bytes(file).decode("utf-8-sig", "replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@command.command("remove")
+@click.argument("name")
+@click.option("--no-backup", is_flag=True, help="Make no backup first. All data of the tenant is lost.")
+@click.option("--yes", is_flag=True, help="Do not ask. Required if there is no terminal.")
+@config_option
+@json_option
+def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool) -> None:
+    """Remove a tenant with its entry in keys.yaml, after a backup into `backups` next to tenants_dir."""
+    from crm_core.cli.roster_edit import edit_roster, remove_tenant
+
+    roster = config / "keys.yaml"
+    edit_roster(roster, lambda _text: None)
+    perform(config, "tenant.state", tenant=name)  # an unknown one needs no question
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("add --yes: there is no terminal to ask")
+        click.confirm(f"Remove {name}" + (" without a backup?" if no_backup else "?"), abort=True, err=True)
+    backup = None if no_backup else _backup_file(config, name)
+    (done,) = stream(config, "tenant.remove", tenant=name, backup=None if backup is None else str(backup))
+    entry = remove_tenant(roster, name)
+    if as_json:
+        print_json(done)
+        return
+    click.echo(f"removed tenant {name}" + (f" and its entry in {roster}" if entry else ""))
+    if backup is not None:
+        click.echo(f"its backup is {backup}; crm tenant restore {name} FILE brings it back")
+
+
+def _backup_file(config: Path, name: str) -> Path:
+    """A new file in the folder `backups`, which is created (0700) if necessary. Raises SetupError."""
+    from crm_core.settings import load_instance_outline
+
+    folder = load_instance_outline(config / "instance.yaml").tenants_dir.absolute().parent / "backups"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SetupError([f"{folder} cannot be created: {error.strerror}; or add --no-backup"]) from None
+    return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup"
 
 
 @command.command("list")

@@ -31,7 +31,7 @@ async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[
 async def backup(services: Services, tenant: str, target: str) -> AsyncIterator[dict[str, Any]]:
     """Copy a tenant into a new file (0600) while writes continue; one item. ``target``: an absolute path."""
     await services.backend.backup(tenant, Path(target))
-    return _only({"tenant": tenant, "file": target})
+    return only({"tenant": tenant, "file": target})
 
 
 async def restore(services: Services, tenant: str, source: str) -> AsyncIterator[dict[str, Any]]:
@@ -39,10 +39,10 @@ async def restore(services: Services, tenant: str, source: str) -> AsyncIterator
     await services.backend.restore(tenant, Path(source))
     services.views.forget(tenant)
     revision = (await services.backend.view(tenant, None)).revision
-    return _only({"tenant": tenant, "revision": revision, "in_roster": tenant in _rostered(services)})
+    return only({"tenant": tenant, "revision": revision, "in_roster": tenant in _rostered(services)})
 
 
-async def _only(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+async def only(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     """A stream of one item: a caller waits for a stream without a timeout."""
     yield item
 

@@ -2,22 +2,69 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+from crm_core.commands.store import only
 from crm_core.errors import SetupError
 from crm_core.model.names import is_name
 from crm_core.services import Services
 
+_TOGETHER = 16  # tenants created at the same time
 
-async def create(services: Services, tenant: str) -> dict[str, Any]:
-    """Create an empty tenant. Raises SetupError: it exists, or the name is invalid."""
-    if not is_name(tenant):
-        raise SetupError(
-            [f"{tenant!a} is not a tenant name: use 1 to 63 of a-z, 0-9 and -, and no - at the start or end"]
-        )
-    await services.backend.create(tenant)
-    services.views.forget(tenant)  # the folder of an earlier one may have been moved away
-    return {"tenant": tenant}
+
+async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+    """Create empty tenants; an item for each. Raises SetupError, and creates none, if a name is invalid or taken."""
+    problems = [
+        f"{name[:80]!a} is not a tenant name: use 1 to 63 of a-z, 0-9 and -, and no - at the start or end"
+        for name in tenants
+        if not is_name(name)
+    ]
+    problems += [f"{name[:80]!a} is listed twice" for name, times in Counter(tenants).items() if times > 1]
+    if len(tenants) > 1:  # a single one is checked by the backend, which knows if its old folder was moved away
+        taken = set(await services.backend.tenants())
+        problems += [f"tenant {name} exists already: choose another name" for name in tenants if name in taken]
+    if problems:
+        raise SetupError(problems)
+    return _created(services, tenants)
+
+
+async def _created(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+    for start in range(0, len(tenants), _TOGETHER):
+        some = tenants[start : start + _TOGETHER]
+        outcomes = await asyncio.gather(*map(services.backend.create, some), return_exceptions=True)
+        for tenant, outcome in zip(some, outcomes, strict=True):
+            if outcome is None:
+                services.views.forget(tenant)  # the folder of an earlier one may have been moved away
+                yield {"tenant": tenant}
+        if failed := [outcome for outcome in outcomes if outcome is not None]:
+            raise failed[0]
+
+
+async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIterator[dict[str, Any]]:
+    """Remove a tenant, after a backup to a new file (an absolute path) unless None; one item.
+
+    It is renamed first, so that no request changes it after the backup, and renamed back if the backup fails.
+    """
+    gone = f"removing-{tenant}"[:63].rstrip("-")
+    await _rename(services, tenant, gone)
+    if backup is not None:
+        try:
+            await services.backend.backup(gone, Path(backup))
+        except BaseException:
+            await _rename(services, gone, tenant)
+            raise
+    await services.backend.remove(gone)
+    return only({"tenant": tenant, "backup": backup})
+
+
+async def _rename(services: Services, old: str, new: str) -> None:
+    await services.backend.rename(old, new)
+    services.views.forget(old)
+    services.views.forget(new)
 
 
 async def names(services: Services) -> dict[str, Any]:
@@ -73,6 +120,7 @@ async def reset_version(services: Services, tenant: str, section: str) -> dict[s
 
 COMMANDS = {
     "create": create,
+    "remove": remove,
     "list": names,
     "unstored": unstored,
     "show": show,

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from crm_core.errors import SetupError
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.query import (
     Bound,
@@ -221,6 +222,10 @@ class StorageBackend(ABC):
     @abstractmethod
     async def rename(self, tenant: str, name: str) -> None:
         """Give a tenant another name. Raises SetupError if that name is taken."""
+
+    async def remove(self, tenant: str) -> None:
+        """Delete a tenant and all its data. Raises SetupError, as a backend does that cannot."""
+        raise SetupError([f"this storage backend cannot remove {tenant}"])
 
     @abstractmethod
     async def check(self, tenant: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from crm_tinydb.journal import KIND, journal_name
 from crm_tinydb.log import LogView
 from crm_tinydb.ring import KIND as RING_KIND
 from crm_tinydb.ring import NAME as RING
-from crm_tinydb.segments import entry_line, fold_entries
+from crm_tinydb.segments import PREVIOUS, entry_line, fold_entries
 from crm_tinydb.state import State
 
 
@@ -47,8 +47,10 @@ def _write_files(disk: Disk, tenants_dir: Path, name: str, content: Folded) -> N
 
 
 def discard(disk: Disk, folder: Path) -> None:
-    """Remove the folder of an unfinished creation. Raises OSError."""
+    """Remove the folder of a tenant that no one uses. Raises OSError."""
     if disk.exists(folder):
+        if disk.exists(folder / PREVIOUS):
+            discard(disk, folder / PREVIOUS)
         for name in disk.names(folder):
             disk.remove(folder / name)
         disk.remove_folder(folder)
@@ -95,6 +97,14 @@ def _check_log(content: Folded) -> None:
         head = Head(seq, entry.entry_hash or "")
     if head != content.summary.head:
         raise Damaged("lacks the end of its log")
+
+
+def remove(disk: Disk, tenants_dir: Path, name: str) -> None:
+    """Delete a tenant's folder, under a name that the next start deletes if this is interrupted. Raises OSError."""
+    discard(disk, tenants_dir / fresh_name(name))
+    move(disk, tenants_dir, name, fresh_name(name))
+    discard(disk, tenants_dir / fresh_name(name))
+    disk.sync_folder(tenants_dir)
 
 
 def move(disk: Disk, tenants_dir: Path, old: str, new: str) -> None:

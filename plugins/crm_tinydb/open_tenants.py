@@ -12,7 +12,7 @@ from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.model.log import LogEntry
 from crm_core.plugin.query import StoreState
 from crm_core.plugin.storage import StorageContext
-from crm_tinydb.backup import discard, fresh_name, move
+from crm_tinydb.backup import discard, fresh_name, move, remove
 from crm_tinydb.disk import Disk
 from crm_tinydb.folding import fold
 from crm_tinydb.formats import NewerStore, newer_files, newer_identities
@@ -44,6 +44,7 @@ class OpenTenants:
         self._closing: dict[str, asyncio.Task[None]] = {}
         self._adding = asyncio.Lock()  # one tenant is added or renamed at a time
         self._moving: set[str] = set()
+        self._creating: set[str] = set()  # their files are being written
         self._newer: set[str] = set()  # tenants last seen with a file of a newer format
         self._unreadable: dict[str, StoreState] = {}  # tenants whose last opening failed
         self._early_attempts: dict[str, dict[str, LogEntry]] = {}  # attempts on tenants that are not open
@@ -238,18 +239,23 @@ class OpenTenants:
         An open tenant of that name whose folder is gone is closed, but only after the new files are written: until
         then its memory may be all that is left. Raises SetupError if the name exists or is invalid.
         """
-        async with self._adding:
-            self._check_free(name)
-            try:
-                await self._workers.run(write_files)
+        self._check_free(name)
+        if name in self._creating:
+            raise SetupError([f"tenant {name} is being created: wait for the other command"])
+        self._creating.add(name)
+        try:
+            await self._workers.run(write_files)
+            async with self._adding:
+                self._check_free(name)
                 self._moving.add(name)  # no request may open the folder while it is replaced
                 await self._release(name)
                 await self._workers.run(lambda: move(self.disk, self.tenants_dir, fresh_name(name), name))
-            except OSError as error:
-                raise SetupError([f"tenant {name} cannot be created in {self.tenants_dir}: {error.strerror}"]) from None
-            finally:
-                self._moving.discard(name)
-            self.names.add(name)
+                self.names.add(name)
+        except OSError as error:
+            raise SetupError([f"tenant {name} cannot be created in {self.tenants_dir}: {error.strerror}"]) from None
+        finally:
+            self._moving.discard(name)
+            self._creating.discard(name)
 
     async def _release(self, name: str) -> None:
         """Close a tenant if it is open or being opened."""
@@ -283,6 +289,25 @@ class OpenTenants:
                 self._moving -= {old, new}
             self.names.discard(old)
             self.names.add(new)
+
+    async def remove(self, name: str) -> None:
+        """Close a tenant and delete its folder; a crash meanwhile leaves all of it or, until the next start, the rest.
+
+        Raises UnknownTenant, SetupError.
+        """
+        async with self._adding:
+            if name not in self.names:
+                raise UnknownTenant
+            self._moving.add(name)
+            try:
+                await self._release(name)
+                await self._workers.run(lambda: remove(self.disk, self.tenants_dir, name))
+            except OSError as error:
+                raise SetupError([f"tenant {name} cannot be removed completely: {error.strerror}"]) from None
+            finally:
+                self._moving.discard(name)
+                if not self.disk.exists(self.tenants_dir / name):
+                    self.names.discard(name)
 
     async def close(self) -> None:
         """Make everything durable, close all tenants, end the threads."""

@@ -227,6 +227,9 @@ class TinyDBBackend(StorageBackend):
     async def rename(self, tenant: str, name: str) -> None:
         await self.open_tenants.rename(tenant, name)
 
+    async def remove(self, tenant: str) -> None:
+        await self.open_tenants.remove(tenant)
+
     async def migrate(self) -> tuple[str, ...]:
         names = sorted(self.open_tenants.names)
         if newer := await asyncio.to_thread(newer_files, self._disk, self.open_tenants.tenants_dir, names):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,48 @@ def test_fold_and_backup_while_serving(crm: Run, serving: tuple[str, int], tmp_p
     assert copy.stat().st_mode & 0o777 == 0o600
     again = crm("tenant", "backup", "northwind", "northwind.backup")
     assert (again.returncode, "exists already" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_create_several_and_remove_one(crm: Run, environ: dict[str, str], tmp_path: Path, served: bool) -> None:
+    """All or none are created; a removed tenant is in its backup only, and comes back from it."""
+    with server(environ) if served else nullcontext():
+        (tmp_path / "names").write_text("\ufeffalpha\n\nbeta\n")
+        refused = crm("tenant", "create", "gamma", "northwind", "No_Name", "--from", "names")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.splitlines() == [
+            "'No_Name' is not a tenant name: use 1 to 63 of a-z, 0-9 and -, and no - at the start or end",
+            "tenant northwind exists already: choose another name",
+        ]
+        assert crm("tenant", "create", "gamma", "gamma").returncode == 1
+        assert [one["tenant"] for one in json_of(crm("tenant", "list", "--json"))] == ["northwind"]
+        made = crm("tenant", "create", "gamma", "--from", "names", "--json")
+        assert json_of(made) == [{"tenant": name, "key_added": True} for name in ("gamma", "alpha", "beta")]
+        assert len(json_of(crm("keys", "list", "--json"))) == 4
+        assert crm("tenant", "remove", "beta").returncode == 2
+        assert crm("tenant", "remove", "unknown", "--yes").returncode == 1
+        done = json_of(crm("tenant", "remove", "beta", "--yes", "--json"))
+        assert Path(done["backup"]).parent == tmp_path / "backups"
+        assert (tmp_path / "backups").stat().st_mode & 0o777 == 0o700
+        assert crm("tenant", "remove", "alpha", "--yes", "--no-backup").returncode == 0
+        assert [one["tenant"] for one in json_of(crm("tenant", "list", "--json"))] == ["gamma", "northwind"]
+        assert sorted(path.name for path in (tmp_path / "tenants").iterdir() if path.is_dir()) == ["gamma", "northwind"]
+        assert {one["tenant"] for one in json_of(crm("keys", "list", "--json"))} == {"gamma", "northwind"}
+        assert crm("tenant", "restore", "beta", done["backup"]).returncode == 0
+        assert crm("tenant", "create").returncode == 2
+        assert crm("tenant", "create", "--from", "absent").returncode == 2
+
+
+def test_a_tenant_whose_backup_fails_stays(crm: Run, tmp_path: Path) -> None:
+    """If the backup cannot be written, the tenant keeps its name, data and roster entry."""
+    (tmp_path / "backups").write_text("a file")
+    refused = crm("tenant", "remove", "northwind", "--yes")
+    assert (refused.returncode, "cannot be created" in refused.stderr) == (1, True)
+    (tmp_path / "backups").unlink()
+    (tmp_path / "backups").symlink_to("/proc")
+    assert crm("tenant", "remove", "northwind", "--yes").returncode == 1
+    assert [one["tenant"] for one in json_of(crm("tenant", "list", "--json"))] == ["northwind"]
+    assert len(json_of(crm("keys", "list", "--json"))) == 1
 
 
 def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:

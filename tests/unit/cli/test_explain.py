@@ -53,7 +53,7 @@ def test_headers_with_a_body_file(crm: Crm) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("/absent",), 1, "/absent cannot be read"),
+        (("/absent",), 2, "/absent cannot be read"),
         (("-",), 1, "no request line"),
         ((str(CAPTURES / "good.http"), "--at", "yesterday"), 2, "Unix seconds"),
         ((str(CAPTURES / "good.http"), "--source", "somewhere"), 2, "enter an address"),

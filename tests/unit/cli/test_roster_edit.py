@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_core.cli.roster_edit import add_tenant, edit_roster, set_member
+from crm_core.cli.roster_edit import add_tenants, edit_roster, remove_tenant, set_member
 from crm_core.cli.roster_text import with_key, with_member, with_tenant
 from crm_core.errors import SetupError
 from crm_core.model.keys import Roster
@@ -59,7 +59,7 @@ def roster(tmp_path: Path) -> Path:
 
 def test_a_tenant_is_added_below_the_last_and_nothing_else_moves(roster: Path) -> None:
     """The new entry is put in as lines; every line that was there is there still, in its order."""
-    assert add_tenant(roster, "acme", version=1, secret=SECRETS[9]) is True
+    assert add_tenants(roster, {"acme": SECRETS[9]}) == ["acme"]
     text = roster.read_text()
     entry = f"  acme:\n    keys:\n      - version: 1\n        secret: {SECRETS[9]}\n"
     assert text == FULL.replace("# the end\n", entry + "# the end\n")
@@ -69,7 +69,7 @@ def test_a_tenant_is_added_below_the_last_and_nothing_else_moves(roster: Path) -
 def test_a_tenant_with_an_entry_is_left_alone(roster: Path) -> None:
     """If the tenant has an entry, the result is False and the file is not written."""
     before = roster.stat()
-    assert add_tenant(roster, "contoso", version=7, secret=SECRETS[9]) is False
+    assert add_tenants(roster, {"contoso": SECRETS[9]}) == []
     assert roster.read_text() == FULL
     assert roster.stat().st_ino == before.st_ino
 
@@ -78,7 +78,7 @@ def test_the_example_file_takes_its_first_tenant(tmp_path: Path) -> None:
     """`tenants: {}` of the example becomes an entry below its comments."""
     path = tmp_path / "keys.yaml"
     path.write_text(example("keys.yaml"))
-    assert add_tenant(path, "acme", version=1, secret=SECRETS[9])
+    assert add_tenants(path, {"acme": SECRETS[9]})
     assert path.read_text().startswith(example("keys.yaml").removesuffix("tenants: {}\n"))
     assert set(read(path).tenants) == {"acme"}
 
@@ -113,7 +113,7 @@ def test_any_layout_takes_a_tenant_and_its_further_keys(tmp_path: Path, text: st
     path = tmp_path / "keys.yaml"
     path.write_text(text, encoding="utf-8", newline="")
     before = read(path).tenants if has_tenants(text) else {}
-    assert add_tenant(path, tenant, version=1, secret=SECRETS[1])
+    assert add_tenants(path, {tenant: SECRETS[1]})
     for at, name in enumerate(read(path).tenants, start=2):
         add_key(path, name, version=at, secret=SECRETS[at])
         set_member(path, name, at, "not_after", "2026-11-01T00:00:00Z")
@@ -124,6 +124,36 @@ def test_any_layout_takes_a_tenant_and_its_further_keys(tmp_path: Path, text: st
     raw = path.read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf") is text.startswith("\ufeff")
     assert b"\r\n" not in raw or raw.count(b"\n") == raw.count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tenants: {acme: {keys: []}}\n",
+        "tenants: {a: {}, acme: {keys: []}, b: {}}\n",
+        "{tenants: {acme: {}, b: {}}}",
+        "tenants: {a: {}, acme: {}}  # end\n",
+        "tenants:\n  acme:\n    keys: []\n# end\n",
+        "tenants:\n  acme:",
+        "tenants:\n  a: {}\n  acme:\n    keys: []  # none\n    sync: disabled\n  # of b\n  b: {}\n",
+        "tenants:\r\n  a: {}\r\n  acme: {}\r\n",
+        "tenants:\n    acme:\n        keys:\n        - version: 1\n          secret: hex:" + "ab" * 32 + "\n    b: {}",
+    ],
+)
+def test_an_entry_is_removed_from_any_layout(tmp_path: Path, text: str) -> None:
+    """The other entries and the comments stay; without any entry left, the file still reads."""
+    path = tmp_path / "keys.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    before = read(path).tenants
+    assert remove_tenant(path, "acme")
+    assert read(path).tenants == {name: entry for name, entry in before.items() if name != "acme"}
+    after = path.read_text()
+    assert [note for note in ("# end", "# of b") if note in text] == [
+        note for note in ("# end", "# of b") if note in after
+    ]
+    assert not remove_tenant(path, "acme")
+    assert add_tenants(path, {"acme": SECRETS[1]}) == ["acme"]
+    assert set(read(path).tenants) == set(before)
 
 
 def test_a_key_is_added_before_the_comments_of_what_follows(roster: Path) -> None:
@@ -160,7 +190,7 @@ def test_a_roster_that_does_not_read_is_not_edited(tmp_path: Path, text: str) ->
     path = tmp_path / "keys.yaml"
     path.write_text(text)
     with pytest.raises(SetupError, match=r"keys\.yaml:\d+:\d+: "):
-        add_tenant(path, "acme", version=1, secret=SECRETS[1])
+        add_tenants(path, {"acme": SECRETS[1]})
     assert path.read_text() == text
 
 
@@ -215,7 +245,7 @@ def test_edits_at_the_same_time_all_happen(roster: Path) -> None:
     names = [f"tenant-{at}" for at in range(12)]
 
     def add(at: int) -> None:
-        add_tenant(roster, names[at], version=1, secret=SECRETS[10 + at])
+        add_tenants(roster, {names[at]: SECRETS[10 + at]})
 
     threads = [threading.Thread(target=add, args=(at,)) for at in range(12)]
     for thread in threads:
@@ -270,7 +300,11 @@ def test_edits_hold_in_generated_layouts(tmp_path_factory: pytest.TempPathFactor
         text = with_key(text, name, {"version": str(version), "secret": SECRETS[version]})
     text = with_member(text, "one", 1, "revoked", "true")
     path.write_text(text, encoding="utf-8", newline="")
-    entries = read(path).tenants
+    entries = dict(read(path).tenants)
     assert {name: sorted(entry.keys) for name, entry in entries.items()} == {"one": [1, 4], "two": [5], "three": [3, 6]}
     assert entries["one"].keys[1].revoked
     assert not entries["one"].keys[4].revoked
+    for name in ("one", "three", "two"):
+        assert remove_tenant(path, name)
+        del entries[name]
+        assert read(path).tenants == entries

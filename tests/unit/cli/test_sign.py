@@ -111,7 +111,7 @@ def test_the_version_of_a_secret_comes_from_the_roster(config: Path, crm: Crm) -
         (("health", "--tenant", "acme"), 1, "keys.yaml has no entry for acme"),
         (("health", "--key-version", "9"), 1, "no key version 9 for northwind; it has 2"),
         (("health", "--secret", "plain-text-secret"), 1, "--secret: the secret has no prefix"),
-        (("branding", "/absent.json", "--version", "1"), 1, "/absent.json cannot be read"),
+        (("branding", "/absent.json", "--version", "1"), 2, "/absent.json cannot be read"),
     ],
 )
 def test_errors_have_the_right_exit_code(
