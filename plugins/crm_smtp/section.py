@@ -10,12 +10,13 @@ from crm_core.model.domains import is_domain
 from crm_core.model.text_types import Email, Line
 from crm_core.plugin.payload import secret
 
+# Letters, digits, `_`, `-` and all beyond ASCII; ``is_domain`` knows which of those may be in a name.
+_LABEL = r"[^\x00-\x2c\x2e\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\xa0]+"
 Host = Annotated[
     str,
     Meta(
         max_length=253,
-        pattern=r"\A(?:[A-Za-z0-9_\u00a1-\U0010ffff-]+(?:\.[A-Za-z0-9_\u00a1-\U0010ffff-]+)*\.?"
-        r"|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+\]?)\Z",
+        pattern=rf"\A(?:{_LABEL}(?:\.{_LABEL})*\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+\]?)\Z",
         description="a host name or address, without a scheme or a port",
         extra={"check": is_domain},
     ),
