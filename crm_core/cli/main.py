@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "token": ("crm_core.cli.token", "Create, list and revoke API tokens."),
     "user": ("crm_core.cli.user", "Create and change users."),
     "push": ("crm_core.cli.push", "Sign a payload and push it, as a platform would."),
+    "health": ("crm_core.cli.health", "Show the signed health of tenants."),
     "sign": ("crm_core.cli.sign", "Print the signed headers of a push, or a curl command."),
     "explain": ("crm_core.cli.explain", "Show why a captured push was refused."),
     "history": ("crm_core.cli.history", "List the applied revisions of a section."),
@@ -71,7 +72,7 @@ def crm() -> None:
     """A multi-tenant CRM whose workspaces are configured from outside by signed payloads.
 
     Every command accepts --config DIR (default: config, or CRM_CONFIG) and explains itself with --help.
-    Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something would change, 4 no answer.
     """
 
 

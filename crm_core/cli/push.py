@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import httpx
@@ -13,13 +14,28 @@ import httpx
 from crm_core.cli.diff import show_changes
 from crm_core.cli.payload_file import read_data
 from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.sign import show_request
 from crm_core.cli.target import SigningTarget, sender, sender_options
-from crm_core.client import Client, ClientError, Outcome, Pause, Refused, Retries, Strategy
-from crm_core.errors import Finding, SetupError
+from crm_core.client import (
+    Client,
+    ClientError,
+    Outcome,
+    Pause,
+    Refused,
+    Retries,
+    Strategy,
+    Unanswered,
+    envelope,
+    fresh_nonce,
+    push_to,
+)
+from crm_core.errors import CrmError, Finding, SetupError
 from crm_core.model.envelope import MAX_VERSION
 from crm_core.model.sources import within
 from crm_core.settings.instance import LOOPBACK
 
+WOULD_CHANGE: Final = 3
+NO_ANSWER: Final = 4
 _RETRIES = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
 
 
@@ -35,6 +51,8 @@ _RETRIES = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
     help="Whether FILE is the whole section, or a merge patch on it.",
 )
 @click.option("--version", type=click.IntRange(1, MAX_VERSION), help="[default: the lowest that health allows]")
+@click.option("--exit-code", is_flag=True, help="With --preview: exit 3 if something would change.")
+@click.option("--dry-run", is_flag=True, help="Print the signed request and send nothing.")
 @sender_options
 @config_option
 @json_option
@@ -45,6 +63,8 @@ def command(
     preview: bool,
     strategy: Strategy,
     version: int | None,
+    exit_code: bool,
+    dry_run: bool,
     config: Path,
     as_json: bool,
     **sent: Any,
@@ -53,18 +73,54 @@ def command(
 
     FILE (YAML or JSON, - for standard input) is the data: of one section, or for TYPE combined of several, by name.
     """
+    if exit_code and not preview:
+        raise click.UsageError("--exit-code needs --preview")
     data = read_data(file)
-    outcome = _pushed(
-        sender(config, **sent), payload_type, data, version=version, strategy=strategy, preview=preview, as_json=as_json
-    )
+    by = sender(config, **sent)
+    if dry_run:
+        _print_request(by, payload_type, data, version=version, strategy=strategy, preview=preview, as_json=as_json)
+        return
+    outcome = _pushed(by, payload_type, data, version=version, strategy=strategy, preview=preview, as_json=as_json)
     if as_json:
         print_json(outcome.document)
-        return
+    else:
+        _show_outcome(outcome, payload_type)
+    if exit_code and outcome.document["changes"]:
+        raise SystemExit(WOULD_CHANGE)
+
+
+def _print_request(
+    by: SigningTarget,
+    payload_type: str,
+    data: Mapping[str, Any],
+    *,
+    version: int | None,
+    strategy: Strategy,
+    preview: bool,
+    as_json: bool,
+) -> None:
+    if version is None:
+        click.echo("This request has version 1; without --dry-run, health says the next one.", err=True)
+    try:
+        body = envelope(by.target, payload_type, data, version=version or 1, strategy=strategy, preview=preview)
+        request = push_to(by.target, payload_type, body)
+        signature = by.signer(request, int(time.time()), fresh_nonce())
+    except (ValueError, CrmError) as error:
+        raise click.UsageError(getattr(error, "detail", str(error))) from None
+    show_request(by, request, signature, as_json=as_json)
+
+
+def _show_outcome(outcome: Outcome, payload_type: str) -> None:
     click.echo(_headline(outcome, payload_type))
     if outcome.status not in ("already_applied", "unchanged"):
         show_changes(outcome.document["changes"])
     for warning in outcome.warnings:
         click.echo(click.style(f"  warning {_finding(warning)}", fg="yellow"), err=True)
+
+
+def client(by: SigningTarget) -> Client:
+    """A client for the target; pauses between attempts are shown."""
+    return Client(by.target, by.signer, transport=_transport(by), retries=_RETRIES, watch=_show_pause)
 
 
 def _pushed(
@@ -77,9 +133,9 @@ def _pushed(
     preview: bool,
     as_json: bool,
 ) -> Outcome:
-    """Push and return the outcome. A refusal is printed and exits 1. Raises SetupError."""
-    with Client(by.target, by.signer, transport=_transport(by), retries=_RETRIES, watch=_show_pause) as client:
-        verb = client.preview if preview else client.push
+    """Push and return the outcome. A refusal is printed and exits 1, no answer exits 4. Raises SetupError."""
+    with client(by) as sending:
+        verb = sending.preview if preview else sending.push
         try:
             return verb(payload_type, data, version=version, strategy=strategy)
         except Refused as refused:
@@ -88,6 +144,11 @@ def _pushed(
             else:
                 _show_refusal(refused)
             raise SystemExit(1) from None
+        except Unanswered as error:
+            click.echo(str(error), err=True)
+            if as_json:
+                print_json({"status": "unanswered", "detail": str(error)})
+            raise SystemExit(NO_ANSWER) from None
         except (ClientError, ValueError) as error:
             raise SetupError([str(error)]) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,26 @@ def command(
         signature = by.signer(request, int(time.time()) if timestamp is None else timestamp, nonce or fresh_nonce())
     except (ValueError, CrmError) as error:
         raise click.UsageError(getattr(error, "detail", str(error))) from None
-    headers = {**dict(request.headers), **signature}
-    url = by.target.origin + request.path
-    if as_json:
-        print_json({"method": request.method, "url": url, "headers": headers, "body": _text(request.body)})
-    elif curl:
-        click.echo(_curl(by, request, headers, file if whole else None))
+    if curl and not as_json:
+        click.echo(_curl(by, request, {**dict(request.headers), **signature}, file if whole else None))
     else:
-        for name, value in headers.items():
-            click.echo(f"{name}: {value}")
-        if request.body and not whole:
-            click.echo()
-            click.echo(request.body)
+        show_request(by, request, signature, as_json=as_json, with_body=not whole)
+
+
+def show_request(
+    by: SigningTarget, request: Unsigned, signature: Mapping[str, str], *, as_json: bool, with_body: bool = True
+) -> None:
+    """Print a signed request: its headers and body, or all of it as JSON."""
+    headers = {**dict(request.headers), **signature}
+    if as_json:
+        url = by.target.origin + request.path
+        print_json({"method": request.method, "url": url, "headers": headers, "body": _text(request.body)})
+        return
+    for name, value in headers.items():
+        click.echo(f"{name}: {value}")
+    if request.body and with_body:
+        click.echo()
+        click.echo(request.body)
 
 
 def _body(

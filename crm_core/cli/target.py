@@ -162,6 +162,11 @@ def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
     return sign
 
 
+def roster_tenants(config: Path) -> list[str]:
+    """The tenants in keys.yaml. Raises SetupError."""
+    return sorted(_ConfigFolder(config).roster.tenants)
+
+
 class _ConfigFolder:
     """The config folder; each file is read when it is first needed."""
 

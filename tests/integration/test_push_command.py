@@ -107,6 +107,38 @@ def test_the_command_pushes_previews_and_shows_what_changes(crm: Box, tmp_path: 
     assert "branding version 1 has already been applied (request " in again
 
 
+def test_a_dry_run_sends_nothing_and_a_preview_has_an_exit_code(crm: Box, tmp_path: Path) -> None:
+    """A dry run prints the signed request; a preview with --exit-code exits 3 while the push would change something."""
+    file = write(tmp_path, "dry.yaml", "title: Dry run\n")
+    before = crm.health()["log_head"]["seq"]
+    request = json.loads(crm.crm("push", "branding", file, "--dry-run", "--version", "700", "--json"))
+    headers = {name.lower(): value for name, value in request["headers"].items()}
+    assert headers["sync-signature"].startswith("v1=")
+    assert json.loads(request["body"])["data"] == {"title": "Dry run"}
+    assert '"title":"Dry run"' in crm.crm("push", "branding", file, "--dry-run").replace(": ", ":")
+    assert crm.health()["log_head"]["seq"] == before
+    crm.crm("push", "branding", file, "--preview", "--exit-code", code=3)
+    crm.crm("push", "branding", file, "--exit-code", code=2)
+    crm.crm("push", "branding", file)
+    crm.crm("push", "branding", file, "--preview", "--exit-code")
+    crm.crm("push", "branding", "/absent.yaml", code=2)
+
+
+def test_health_of_tenants(crm: Box) -> None:
+    """A line for each tenant; exit 1 unless all are ok or disabled, 4 if the receiver does not answer."""
+    assert crm.crm("health").startswith(f"{TENANT}  ok")
+    (line,) = crm.crm("health", "--all", "--json").splitlines()
+    assert json.loads(line)["expected_key"] == f"{TENANT}:2"
+    both = crm.crm("health", TENANT, "unknown", "--json", code=1).splitlines()
+    assert [json.loads(line)["status"] for line in both] == ["ok", "failed"]
+    crm.crm("health", TENANT, "--all", code=2)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/i/eu1/t/{TENANT}"
+    *_, gone = crm.crm("health", "--url", url, "--json", code=4).splitlines()
+    assert json.loads(gone)["status"] == "unanswered"
+
+
 @pytest.mark.parametrize("scheme", ["crm-sync-v1", "standard-webhooks", "rfc9421"])
 def test_the_command_signs_in_every_scheme(crm: Box, tmp_path: Path, scheme: str) -> None:
     """--scheme picks a plugin's signer; --json is the server's answer."""

@@ -1,0 +1,75 @@
+"""``crm health``: the signed health of tenants, as their platforms see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crm_core.cli.push import NO_ANSWER, client
+from crm_core.cli.running import config_option, json_option
+from crm_core.cli.target import roster_tenants, sender, sender_options
+from crm_core.client import ClientError, Unanswered
+from crm_core.errors import SetupError
+
+_COLORS = {
+    "ok": "green",
+    "disabled": "cyan",
+    "stale": "yellow",
+    "degraded": "red",
+    "failed": "red",
+    "unanswered": "red",
+}
+
+
+@click.command("health")
+@click.argument("tenants", metavar="[TENANT]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All tenants in keys.yaml.")
+@sender_options
+@config_option
+@json_option
+def command(
+    *, tenants: tuple[str, ...], every: bool, tenant: str | None, config: Path, as_json: bool, **sent: Any
+) -> None:
+    """Ask for the signed health of tenants, by default of the only one in keys.yaml.
+
+    Exits 1 unless all are ok or disabled, and 4 if one did not answer. --json prints a line for each.
+    """
+    if every and (tenants or tenant):
+        raise click.UsageError("add either tenants or --all")
+    names: tuple[str | None, ...] = tuple(roster_tenants(config)) if every else tenants or (tenant,)
+    statuses = set()
+    for name in names:
+        report = _report(config, name, sent)
+        statuses.add(report["status"])
+        _show(report, as_json=as_json)
+    if "unanswered" in statuses:
+        raise SystemExit(NO_ANSWER)
+    if statuses - {"ok", "disabled"}:
+        raise SystemExit(1)
+
+
+def _report(config: Path, tenant: str | None, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The health of a tenant; if there is none, its status is ``unanswered`` or ``failed``, with the reason."""
+    try:
+        by = sender(config, tenant=tenant, **sent)
+        with client(by) as asking:
+            return asking.health().document
+    except Unanswered as error:
+        return {"tenant": tenant or by.target.tenant, "status": "unanswered", "reasons": [str(error)]}
+    except (ClientError, SetupError) as error:
+        if tenant is None and isinstance(error, SetupError):
+            raise
+        return {"tenant": tenant or by.target.tenant, "status": "failed", "reasons": str(error).splitlines()}
+
+
+def _show(report: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+        return
+    click.echo(f"{report['tenant']}  {click.style(report['status'], fg=_COLORS[report['status']])}")
+    for reason in report["reasons"]:
+        click.echo(f"  {reason}")
