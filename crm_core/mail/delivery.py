@@ -11,12 +11,14 @@ from typing import Final
 
 from aiosmtplib import (
     SMTP,
+    SMTPAuthenticationError,
     SMTPException,
     SMTPHeloError,
     SMTPRecipientRefused,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
+    SMTPServerDisconnected,
     SMTPTimeoutError,
 )
 
@@ -26,6 +28,7 @@ from crm_core.mail.replies import kind_of
 from crm_core.mail.server import MailServer, Step
 
 _TLS_PORT: Final = 465  # RFC 8314: here the server expects TLS before it greets
+_METHODS: Final = {"cram-md5": SMTP.auth_crammd5, "plain": SMTP.auth_plain, "login": SMTP.auth_login}
 _REFUSALS: Final = 400  # replies from here on refuse; a line without a code is no reply
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 
@@ -98,9 +101,27 @@ async def _sign_in(client: SMTP, server: MailServer) -> None:
         await _introduce(client)
         if not client.supported_auth_methods:
             raise _not_offered(client, server)
-        await client.login(server.username, server.password)
+        await _authenticate(client, server.username, server.password)
     except (SMTPException, OSError) as error:
         raise _error(error, "authentication", server) from error
+
+
+async def _authenticate(client: SMTP, username: str, password: str) -> None:
+    """Try each method that both know; the first refusal counts, also if the server then closes the connection."""
+    refused: SMTPAuthenticationError | None = None
+    for method in client.supported_auth_methods:
+        try:
+            await _METHODS[method](client, username, password)
+        except SMTPAuthenticationError as error:
+            refused = refused or error
+        except (SMTPServerDisconnected, SMTPTimeoutError):
+            if refused is None:
+                raise
+            break
+        else:
+            return
+    assert refused is not None, "there is at least one method"
+    raise refused
 
 
 async def _introduce(client: SMTP) -> None:

@@ -32,6 +32,7 @@ class Inbox:
         self.refuse_content = False
         self.replies: dict[str, list[str]] = {}  # the next replies to MAIL, RCPT, DATA, AUTH
         self.sign_ins: str | None = None  # the methods that EHLO offers; None for the server's own
+        self.closes_after_refusal = False  # of AUTH
         self.cram_password = b""  # what a server that knows CRAM-MD5 expects
         self.introduced: list[str] = []  # the names in EHLO
 
@@ -97,6 +98,9 @@ class Server(SMTP):
             await super().smtp_AUTH(arg)
         else:
             await self.push(reply.replace("%", arg))
+            if self.event_handler.closes_after_refusal:
+                assert self.transport is not None
+                self.transport.close()
 
 
 @pytest.fixture(scope="session")

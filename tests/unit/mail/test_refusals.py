@@ -169,7 +169,7 @@ async def test_a_password_outside_ascii_signs_in_by_cram_md5(
 )
 async def test_a_repeated_password_is_redacted(serve: Serve, inbox: Inbox, echo: str) -> None:
     """Neither the password nor what it is sent as is shown; the rest of the server's reply is."""
-    inbox.replies = {"AUTH": [echo] * 4}
+    inbox.sign_ins, inbox.replies = "PLAIN", {"AUTH": [echo]}
     error = await failure_of(await serve("none", login=LOGIN))
     shown = error.response.lower()
     assert "[redacted]" in shown
@@ -177,6 +177,13 @@ async def test_a_repeated_password_is_redacted(serve: Serve, inbox: Inbox, echo:
     plain = base64.b64encode(b"\0crm@northwind.example\0right horse").decode()
     for secret in ("right h", "ht horse", "horse is", plain[:12], plain[-12:], "cmlnahqgag", b"right horse".hex()):
         assert secret.lower() not in shown, secret
+
+
+async def test_a_server_that_closes_after_a_wrong_password(serve: Serve, inbox: Inbox) -> None:
+    """Its refusal counts, not the connection that is gone when the next method is tried."""
+    inbox.replies, inbox.closes_after_refusal = {"AUTH": ["535 5.7.8 Bad credentials"]}, True
+    error = await failure_of(await serve("none", login=LOGIN))
+    assert (error.kind, error.response) == ("authentication", "535 5.7.8 Bad credentials")
 
 
 async def test_a_short_password_is_redacted_as_a_word(serve: Serve, inbox: Inbox) -> None:
