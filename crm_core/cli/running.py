@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import click
+import msgspec
 
 from crm_core.cli.output import OutputFailed, exit_without_output, flush_output
 from crm_core.errors import CrmError, SetupError, UnknownTenant
@@ -59,15 +61,26 @@ class Boundary:
         if isinstance(error, OutputFailed):
             exit_without_output(error)
         if isinstance(error, SetupError):
+            _print_problem({"problems": list(error.problems)})
             for problem in error.problems:
                 click.echo(problem, err=True)
             raise SystemExit(1)
         if isinstance(error, CrmError):
             detail = _NO_TENANT if isinstance(error, UnknownTenant) else error.detail
+            _print_problem({"code": error.code, "detail": detail, "errors": msgspec.to_builtins(error.errors)})
             click.echo(f"{detail} ({error.code})", err=True)
             for finding in error.errors:
                 click.echo(f"  {finding.pointer or '/'}: {finding.message}", err=True)
             raise SystemExit(1)
+
+
+def _print_problem(problem: dict[str, Any]) -> None:
+    """Print an error as JSON too if the command was called with --json: a program finds a document in every case."""
+    if "--json" in sys.argv:
+        try:
+            print_json(problem)
+        except OutputFailed as failed:
+            exit_without_output(failed)
 
 
 def print_json(value: Any) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import sys
+
 import pytest
 
 from crm_core.cli.running import Boundary
@@ -26,6 +29,33 @@ def test_our_errors_end_a_command_with_their_text(
         raise error
     assert ended.value.code == 1
     assert capsys.readouterr().err == text
+
+
+@pytest.mark.parametrize(
+    ("error", "document"),
+    [
+        (SetupError(["one", "two"]), {"problems": ["one", "two"]}),
+        (
+            InvalidRecord("It does not fit.", errors=[Finding("/email", "invalid_value", "No address.")]),
+            {
+                "code": "invalid_record",
+                "detail": "It does not fit.",
+                "errors": [{"pointer": "/email", "code": "invalid_value", "message": "No address."}],
+            },
+        ),
+    ],
+)
+def test_with_json_an_error_is_a_document_too(
+    error: CrmError | SetupError,
+    document: object,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A program that called with --json finds JSON on standard output if the command fails."""
+    monkeypatch.setattr(sys, "argv", ["crm", "tenant", "list", "--json"])
+    with pytest.raises(SystemExit), Boundary():
+        raise error
+    assert json.loads(capsys.readouterr().out) == document
 
 
 def test_an_error_that_is_not_ours_is_not_hidden() -> None:
