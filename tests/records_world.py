@@ -22,7 +22,9 @@ from crm_core.workspace import Section, Views
 from crm_core.workspace.cursors import Cursors
 from crm_tinydb.storage import TinyDBBackend
 
-SCOPES = frozenset(f"{name}:{access}" for name in ("customers", "deals", "tasks") for access in ("read", "write"))
+SCOPES = frozenset(
+    f"{name}:{access}" for name in ("customers", "deals", "tasks") for access in ("read", "write", "delete")
+)
 EVERYTHING = {"plan": {"code": "all", "name": "All", "features": ["customers.*", "deals.*", "tasks.*"]}}
 TOKEN = Caller(kind="token", id="t1", name="integration", revision=1, scopes=SCOPES)
 READER = Caller(kind="token", id="t2", name="reader", revision=1, scopes=frozenset({"customers:read", "deals:read"}))

@@ -37,7 +37,7 @@ FILES = {
     ),
 }
 ALL = {"code": "all", "name": "All", "features": ["customers.*", "deals.*", "tasks.*", "reports.*"]}
-SCOPES = tuple(f"{name}:{access}" for name in ("customers", "deals", "tasks") for access in ("read", "write"))
+SCOPES = tuple(f"{name}:{access}" for name in ("customers", "deals", "tasks") for access in ("read", "write", "delete"))
 
 
 @dataclass

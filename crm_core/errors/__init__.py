@@ -17,7 +17,8 @@
     │     ReplayedNonce, MalformedJson, InvalidEnvelope, TenantMismatch, TypeMismatch, DuplicatePayload,
     │     StaleVersion, InvalidPayload, SecretRequired, ModuleBlocked, ModuleUnsupported
     ├── RecordError
-    │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch, RecordExists
+    │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch, RecordExists,
+    │     RecordArchived
     └── ServerError                   ours: nothing was changed and nothing was used up
           PluginFailed, InternalError, StorageUnavailable, StorageFull, TooManyConnections,
           InstanceUnavailable, InstanceTimeout
@@ -78,6 +79,7 @@ from crm_core.errors.record import (
     ExternalIdTaken,
     IdempotencyConflict,
     InvalidRecord,
+    RecordArchived,
     RecordError,
     RecordExists,
     RevisionMismatch,
@@ -151,6 +153,7 @@ __all__ = [
     "PushError",
     "RateLimited",
     "ReceiverDisabled",
+    "RecordArchived",
     "RecordError",
     "RecordExists",
     "ReplayedNonce",

@@ -17,6 +17,10 @@ class ExternalIdTaken(RecordError, status=409, code="external_id_taken", title="
     """Another record of the type has this external id."""
 
 
+class RecordArchived(RecordError, status=409, code="record_archived", title="Record archived"):
+    """The record is archived: nothing but a restore changes it."""
+
+
 class IdempotencyConflict(
     RecordError, status=409, code="idempotency_conflict", title="Idempotency key used for another request"
 ):

@@ -14,7 +14,7 @@ from crm_core.model.frozen import frozen
 
 Plan = PlanGrant
 
-RECORD_ACTIONS = ("view", "create", "update", "export")
+RECORD_ACTIONS = ("view", "create", "update", "delete", "export")
 """The actions of a record type's module where the catalog does not say otherwise."""
 
 

@@ -10,7 +10,7 @@ from crm_core.model.patterns import expand
 
 SUPER_ADMIN = "super_admin"
 
-SCOPE_ACTIONS = {"read": ("view", "export"), "write": ("create", "update")}
+SCOPE_ACTIONS = {"read": ("view", "export"), "write": ("create", "update"), "delete": ("delete",)}
 _ACCESS = {action: access for access, actions in SCOPE_ACTIONS.items() for action in actions}
 
 
@@ -55,7 +55,7 @@ def narrowed(keys: frozenset[str], assignment: Iterable[str], roles: Roles) -> f
 
 
 def token_keys(scopes: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:
-    """The keys a token may use: ``{type}:read`` is view and export, ``{type}:write`` create and update."""
+    """The keys a token may use: ``read`` is view and export, ``write`` create and update, ``delete`` the same."""
     wanted = {
         f"{module}.{action}"
         for module, _, access in (scope.partition(":") for scope in scopes)

@@ -20,7 +20,7 @@ A complete record type::
         COLUMNS = ("name", "customer_id", "day")
 
 ``crm_core.model.record_members`` has the usual kinds of members. Every record also has ``id, external_id, created_at,
-updated_at, created_by, updated_by, revision``: the core owns those.
+updated_at, archived_at, created_by, updated_by, revision``: the core owns those.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from crm_core.model.fields import bare, is_struct, metas
 from crm_core.plugin.member import INDEXED, SEARCHABLE, Member, describe
 
 OWNED_FIRST = ("id", "external_id")
-OWNED_LAST = ("created_at", "updated_at", "created_by", "updated_by", "revision")
+OWNED_LAST = ("created_at", "updated_at", "archived_at", "created_by", "updated_by", "revision")
 OWNED = (*OWNED_FIRST, *OWNED_LAST)
 """Members of every record that the core owns; all but ``external_id`` are read-only."""
 
 ALWAYS_SORTABLE = ("created_at", "updated_at")
-LIST_PARAMETERS = frozenset({"limit", "cursor", "sort", "q", "updated_since", "total", "bom"})
+LIST_PARAMETERS = frozenset({"limit", "cursor", "sort", "q", "updated_since", "total", "bom", "archived"})
 PAGE_PARAMETERS = frozenset({"view"})  # of lists on pages alone
 FORM_NAMES = frozenset({"csrf"})  # fields that every form of a page has
 

@@ -88,9 +88,9 @@ __all__ = [
 ]
 
 
-Reindex = Callable[[str, tuple[str, ...]], Callable[[bytes], Mapping[str, IndexValue]] | None]
-"""For a collection and the names of a document's indexes: how to compute its indexes from its body; None if they are
-as the present version writes them."""
+Reindex = Callable[[str, tuple[str, ...]], Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None]
+"""For a collection and the names of a document's indexes: how to make the body and indexes that the present version
+would write from its body; None if they are as it writes them."""
 
 
 def _no_reindex(_collection: str, _names: tuple[str, ...]) -> None:
@@ -100,8 +100,8 @@ def _no_reindex(_collection: str, _names: tuple[str, ...]) -> None:
 class StorageContext(msgspec.Struct, frozen=True):
     """The settings of a backend. ``options``: the ``storage`` member of instance.yaml without ``backend``.
 
-    ``reindex``: a backend applies it to documents that it reads from before it was opened, since their indexes may be
-    those of an earlier version. It changes no revision.
+    ``reindex``: a backend applies it to documents that it reads from before it was opened, since their indexes and body
+    may be those of an earlier version. It changes no revision.
     """
 
     tenants_dir: Path

@@ -24,12 +24,17 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Write a document; ``indexes`` carries every value that queries on the collection may name."""
+    """Write a document; ``indexes`` carries every value that queries on the collection may name.
+
+    ``moved_at``: the revision of the document in another collection, which it leaves in the same unit and from which
+    its revisions continue.
+    """
 
     collection: str
     id: str
     body: bytes
     indexes: Mapping[str, IndexValue] = {}
+    moved_at: int = 0
 
 
 class Delete(msgspec.Struct, frozen=True):

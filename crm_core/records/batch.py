@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import CrmError, InvalidRecord, LimitReached
+from crm_core.errors import CrmError, InvalidRecord, LimitReached, RecordArchived
 from crm_core.plugin.storage import Committed, Conflict, Read, Unit, WorkspaceAt
 from crm_core.records.batch_items import ID, BatchItem, NamedRecords, items_of, missing, read_item
 from crm_core.records.guarded_store import (
@@ -20,6 +20,7 @@ from crm_core.records.guarded_store import (
     limit_of,
     limit_reached,
     notices,
+    require_live,
     room,
 )
 from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
@@ -106,12 +107,12 @@ class Batches:
     async def _outcome(
         self, access: RecordAccess, workspace: Workspace, item: BatchItem, at: int, named: NamedRecords
     ) -> Outcome | None:
-        external_id, backend, collection = item.external_id, self._store.backend, access.shape.collection
+        external_id = item.external_id
         found = Read(None, 0)
         if external_id is not None:
             named.add(at, EXTERNAL_ID, (EXTERNAL_ID, external_id))
-            found = await backend.find(access.tenant, collection, EXTERNAL_ID, external_id)
-        read = found if item.id is None else await backend.get(access.tenant, collection, item.id)
+            found = await self._store.find(access, external_id)
+        read = found if item.id is None else await self._store.read(access, item.id)
         if max(read.revision, found.revision) > workspace.revision:
             return None
         document = read.document
@@ -122,7 +123,10 @@ class Batches:
         item.conditions.require(document)
         if document is None and item.id is not None:
             raise missing()
+        if document is not None:
+            require_live(access, document)
         if found.document is not None and document is not None and found.document.id != document.id:
+            require_live(access, found.document)
             raise external_id_taken(external_id)
         return await self._writes.creation_or_change(access, item.data, document)
 
@@ -174,6 +178,8 @@ def _rank(error: CrmError) -> int:
     """The place of a refusal in the order that single requests are refused in."""
     if isinstance(error, LimitReached):
         return len(_ORDER) + 1
+    if isinstance(error, RecordArchived):
+        return _ORDER.index(412)
     return _ORDER.index(error.status) if error.status in _ORDER else len(_ORDER)
 
 

@@ -7,20 +7,30 @@ from datetime import datetime
 
 import msgspec
 
-from crm_core.errors import CrmError, ExternalIdTaken, Finding, InvalidRecord, LimitReached, StorageUnavailable
+from crm_core.errors import (
+    CrmError,
+    ExternalIdTaken,
+    Finding,
+    InvalidRecord,
+    LimitReached,
+    RecordArchived,
+    StorageUnavailable,
+)
 from crm_core.model.caller import Caller
 from crm_core.plugin.storage import (
     Committed,
     Conflict,
     CountBelow,
+    Document,
     Expectation,
     Notice,
     OutcomeUnknown,
+    Read,
     StorageBackend,
     Unit,
 )
 from crm_core.records.idempotency import ClaimTaken
-from crm_core.records.shape import Content, Shape, collection_of
+from crm_core.records.shape import EXTERNAL_ID, Content, Shape, collection_of
 from crm_core.workspace import Views, Workspace, keys_of, require
 
 CHANGED = "record.changed"
@@ -58,13 +68,31 @@ class GuardedStore:
         require(workspace, access.caller, may, writes=True)
         return workspace
 
+    async def read(self, access: RecordAccess, id_: str) -> Read:
+        """A record, archived or not."""
+        shape, read = access.shape, Read(None, 0)
+        for collection in (shape.collection, shape.archive, shape.collection):  # it may be restored between two reads
+            read = await self.backend.get(access.tenant, collection, id_)
+            if read.document is not None:
+                break
+        return read
+
+    async def find(self, access: RecordAccess, external_id: str) -> Read:
+        """The record with an external id, archived or not."""
+        shape, read = access.shape, Read(None, 0)
+        for collection in (shape.collection, shape.archive, shape.collection):
+            read = await self.backend.find(access.tenant, collection, EXTERNAL_ID, external_id)
+            if read.document is not None:
+                break
+        return read
+
     async def validate(self, access: RecordAccess, patch: object, current: dict[str, object] | None = None) -> Content:
         """The content after a patch, its references checked. Raises InvalidRecord, PluginFailed."""
         validated = access.shape.validate(patch, current)
         findings = list(validated.findings)
         for pointer, record_type, id_ in validated.references:
             if (await self.backend.get(access.tenant, collection_of(record_type), id_)).document is None:
-                message = f"There is no record with this id in {record_type}. Create it first."
+                message = f"There is no record with this id in {record_type}. Create or restore it first."
                 findings.append(Finding(pointer, "dangling_reference", message))
         if findings or validated.content is None:
             raise InvalidRecord("The record is not valid. `errors` lists every problem.", errors=findings)
@@ -116,6 +144,12 @@ def limit_reached(access: RecordAccess, workspace: Workspace) -> LimitReached:
         limit=limit,
         record_type=name,
     )
+
+
+def require_live(access: RecordAccess, document: Document) -> None:
+    """Raise RecordArchived if the record is archived."""
+    if document.collection == access.shape.archive:
+        raise RecordArchived("This record is archived. Restore it to change it.", id=document.id)
 
 
 def external_id_taken(external_id: str | None, pointer: str = "/external_id") -> ExternalIdTaken:

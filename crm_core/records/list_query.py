@@ -42,12 +42,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[tuple[str, tuple[IndexValue, ...]], ...]
     bounds: tuple[Bound, ...]
     terms: tuple[Term, ...]
+    archived: bool
     context: str
 
-    def query(self, collection: str, *, limit: int, after: Position | None, total: bool = False) -> PageQuery:
+    def query(self, shape: Shape, *, limit: int, after: Position | None, total: bool = False) -> PageQuery:
         """The query for one page."""
         return PageQuery(
-            collection=collection,
+            collection=shape.archive if self.archived else shape.collection,
             sort=self.sort,
             descending=self.descending,
             filters=self.filters,
@@ -82,7 +83,7 @@ def read_selection(shape: Shape, tenant: str, parameters: Parameters) -> Selecti
     """The selection of known parameters. Raises InvalidParameter."""
     sort = _one(parameters, "sort") or "created_at"
     since = _one(parameters, "updated_since")
-    bounds = [] if since is None else [Bound("updated_at", "gte", _moment("updated_since", since))]
+    bounds = [] if since is None else [Bound(shape.order_index("updated_at"), "gte", _moment("updated_since", since))]
     filters: list[tuple[str, tuple[IndexValue, ...]]] = []
     chosen = sorted((name, _all(value)) for name, value in parameters.items() if name not in _PAGING)
     comparisons = comparable(shape)
@@ -97,6 +98,7 @@ def read_selection(shape: Shape, tenant: str, parameters: Parameters) -> Selecti
         filters=tuple(filters),
         bounds=tuple(bounds),
         terms=_terms(_one(parameters, "q")),
+        archived=_flag(parameters, "archived"),
         context=_context(tenant, shape, chosen),
     )
 
@@ -104,13 +106,10 @@ def read_selection(shape: Shape, tenant: str, parameters: Parameters) -> Selecti
 def read_paging(parameters: Parameters, selection: Selection, cursors: Cursors) -> Paging:
     """The requested part of the selection. Raises InvalidParameter, InvalidCursor."""
     cursor = _one(parameters, "cursor")
-    total = _one(parameters, "total") or "false"
-    if total not in ("true", "false"):
-        raise InvalidParameter("total is true or false.", parameter="total")
     return Paging(
         limit=_limit(_one(parameters, "limit")),
         after=None if cursor is None else tuple(cursors.read(selection.context, cursor)),
-        total=total == "true",
+        total=_flag(parameters, "total"),
     )
 
 
@@ -130,6 +129,13 @@ def _one(parameters: Parameters, name: str) -> str | None:
     if len(values) > 1:
         raise InvalidParameter(f"The parameter {name} occurs twice; send it once.", parameter=name)
     return values[0] if values else None
+
+
+def _flag(parameters: Parameters, name: str) -> bool:
+    text = _one(parameters, name)
+    if text not in (None, "true", "false"):
+        raise InvalidParameter(f"{name} is true or false.", parameter=name)
+    return text == "true"
 
 
 def _context(tenant: str, shape: Shape, chosen: list[tuple[str, tuple[str, ...]]]) -> str:
@@ -164,7 +170,7 @@ def _bound(shape: Shape, parameter: str, name: str, comparison: Comparison, text
     if text == "":
         raise InvalidParameter(f"{parameter} needs a value to compare with.", parameter=parameter)
     if name in ALWAYS_SORTABLE:
-        return Bound(name, comparison, _moment(parameter, text))
+        return Bound(shape.order_index(name), comparison, _moment(parameter, text))
     try:
         value = shape.filter_value(name, text)
     except ValueError as error:

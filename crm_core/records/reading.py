@@ -37,10 +37,10 @@ class Reads:
         self._cursors = cursors
 
     async def detail(self, access: RecordAccess, id: str) -> Document:  # noqa: A002 -- the wire's
-        """One record. Raises NotFound, also for an id of another tenant."""
+        """One record, archived or not. Raises NotFound, also for an id of another tenant."""
         while True:
             workspace = await self._store.authorize(access, "view")
-            read = await self._store.backend.get(access.tenant, access.shape.collection, id)
+            read = await self._store.read(access, id)
             if read.revision <= workspace.revision:
                 break
         if read.document is None:
@@ -52,7 +52,7 @@ class Reads:
         workspace = await self._store.authorize(access, "view")
         selection = read_selection(access.shape, access.tenant, parameters)
         paging = read_paging(parameters, selection, self._cursors)
-        query = selection.query(access.shape.collection, limit=paging.limit, after=paging.after, total=paging.total)
+        query = selection.query(access.shape, limit=paging.limit, after=paging.after, total=paging.total)
         while True:
             page = await self._store.backend.page(access.tenant, query)
             if page.revision <= workspace.revision:
@@ -78,7 +78,7 @@ class Reads:
             yield page.documents
 
     async def _exported(self, access: RecordAccess, selection: Selection, after: Position | None) -> Page:
-        query = selection.query(access.shape.collection, limit=EXPORT_PAGE, after=after)
+        query = selection.query(access.shape, limit=EXPORT_PAGE, after=after)
         while True:
             workspace = await self._store.authorize(access, "view", "export")
             page = await self._store.backend.page(access.tenant, query)

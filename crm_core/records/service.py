@@ -11,11 +11,12 @@ from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import IndexValue, Reindex, StorageBackend
+from crm_core.records.archiving import Archive
 from crm_core.records.batch import Batches
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.reading import Reads
-from crm_core.records.shape import Shape, collection_of
+from crm_core.records.shape import Shape, archive_of, collection_of
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
 from crm_core.workspace.cursors import Cursors
@@ -31,9 +32,11 @@ def shapes_of(registry: Registry) -> Mapping[str, Shape]:
 
 def reindex_of(shapes: Mapping[str, Shape]) -> Reindex:
     """How a store indexes records again that an earlier version wrote."""
-    by_collection = {shape.collection: shape for shape in shapes.values()}
+    by_collection = {name: shape for shape in shapes.values() for name in (shape.collection, shape.archive)}
 
-    def reindex(collection: str, names: tuple[str, ...]) -> Callable[[bytes], Mapping[str, IndexValue]] | None:
+    def reindex(
+        collection: str, names: tuple[str, ...]
+    ) -> Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None:
         shape = by_collection.get(collection)
         return None if shape is None else shape.reindex(names)
 
@@ -59,6 +62,7 @@ class Records:
         self.shapes = shapes_of(registry)
         self.reads = Reads(store, cursors)
         self.writes = Writes(store, ids, idempotency)
+        self.archive = Archive(store)
         self.batches = Batches(store, self.writes, idempotency)
 
     def access(self, tenant: str, caller: Caller, record_type: str) -> RecordAccess:
@@ -72,4 +76,6 @@ class Records:
     async def name_of(self, tenant: str, record_type: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
         """The name of a record, None if there is none; the right to view it is for the caller to check."""
         document = (await self._backend.get(tenant, collection_of(record_type), id)).document
+        if document is None:
+            document = (await self._backend.get(tenant, archive_of(record_type), id)).document
         return None if document is None else str(msgspec.json.decode(document.body)["name"])

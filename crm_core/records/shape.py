@@ -1,8 +1,9 @@
 """A record type in use: validating and merging input, the stored text of a record, its indexes.
 
-Records of a type are documents of the collection ``records:{type}``; no other part of the core puts a colon into a
-collection's name. The stored text is the record as the API shows it, so a read returns it as it is.
-Indexes: ``created_at``, ``updated_at``, ``external_id``, every sortable and filterable member by its name,
+Records of a type are documents of the collection ``records:{type}``, archived ones of ``archived:{type}``; no other
+part of the core puts a colon into a collection's name. The stored text is the record as the API shows it, so a read
+returns it as it is.
+Indexes: ``:created``, ``:updated``, ``external_id``, every sortable and filterable member by its name,
 ``{name}:order`` for sorting by what people write, and ``found_by`` of the searched members. A change to what an index
 contains gives it another name: so documents with the indexes of an earlier version are recognised, and indexed again.
 """
@@ -29,6 +30,8 @@ from crm_core.records.search_words import search_values
 
 SEARCH = "found_by"
 ORDER = ":order"
+ARCHIVED_AT = "archived_at"
+_MOMENTS = {"created_at": ":created", "updated_at": ":updated"}
 EXTERNAL_ID = "external_id"
 _READ_ONLY = frozenset(OWNED) - {EXTERNAL_ID}
 
@@ -38,6 +41,7 @@ class Stamps(msgspec.Struct, frozen=True):
 
     created_at: str
     updated_at: str
+    archived_at: str | None
     created_by: str
     updated_by: str
     revision: int
@@ -75,6 +79,11 @@ def etag(revision: int, body: bytes) -> str:
     return f'"{revision}-{crc32(body):08x}"'
 
 
+def archive_of(record_type: str) -> str:
+    """The collection of the archived records of a type."""
+    return f"archived:{record_type}"
+
+
 def collection_of(record_type: str) -> str:
     """The collection of the records of a type."""
     return f"records:{record_type}"
@@ -87,6 +96,7 @@ class Shape:
         self.record_type = record_type
         self.name = record_type.NAME
         self.collection = collection_of(self.name)
+        self.archive = archive_of(self.name)
         self.sortable = (*ALWAYS_SORTABLE, *record_type.SORTABLE)
         self.filterable = (EXTERNAL_ID, *record_type.FILTERABLE)
         self._owner = owner
@@ -144,21 +154,29 @@ class Shape:
         """The record as a document with its indexes."""
         record, moments = content.record, {name: getattr(stamps, name) for name in ALWAYS_SORTABLE}
         indexes = self._indexes(lambda member: getattr(record, member.attribute), content.external_id, moments)
-        return Put(self.collection, id, self.body(id, content, stamps), indexes)
+        body = self.body(id, content, stamps)
+        if stamps.archived_at is None:
+            return Put(self.collection, id, body, indexes)
+        return Put(self.archive, id, body, indexes)
 
-    def reindex(self, names: tuple[str, ...]) -> Callable[[bytes], Mapping[str, IndexValue]] | None:
+    def reindex(self, names: tuple[str, ...]) -> Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None:
         """How to index stored records whose indexes have these names; None if the present version names them so."""
         return None if self._index_names == frozenset(names) else self._reindexed
 
-    def _reindexed(self, body: bytes) -> dict[str, IndexValue]:
+    def _reindexed(self, body: bytes) -> tuple[bytes, Mapping[str, IndexValue]]:
         record: dict[str, Any] = msgspec.json.decode(body)
+        if ARCHIVED_AT not in record:
+            stamps = {name: record.pop(name, None) for name in OWNED_LAST}
+            body = msgspec.json.encode(record | stamps)
+            record |= stamps
         moments = {name: record[name] for name in ALWAYS_SORTABLE}
-        return self._indexes(lambda member: record.get(member.name), record.get(EXTERNAL_ID), moments)
+        return body, self._indexes(lambda member: record.get(member.name), record.get(EXTERNAL_ID), moments)
 
     def _indexes(
         self, value_of: Callable[[Member], Any], external_id: str | None, moments: Mapping[str, str]
     ) -> dict[str, IndexValue]:
-        indexes: dict[str, IndexValue] = {**moments, EXTERNAL_ID: external_id}
+        indexes: dict[str, IndexValue] = {_MOMENTS[name]: moment for name, moment in moments.items()}
+        indexes[EXTERNAL_ID] = external_id
         for member in self._indexed:
             value = value_of(member)
             indexes[member.name] = member.indexed(value)
@@ -172,13 +190,19 @@ class Shape:
 
     def order_index(self, name: str) -> str:
         """The index that sorts by a sortable name."""
-        return name + ORDER if name in self._ordered else name
+        return name + ORDER if name in self._ordered else _MOMENTS.get(name, name)
+
+    def restamped(self, stored: StoredRecord, stamps: Stamps) -> Put:
+        """A stored record with other stamps; its content is not judged again."""
+        record = {"id": stored.id, **stored.writable, **msgspec.structs.asdict(stamps)}
+        body, indexes = self._reindexed(msgspec.json.encode(record))
+        return Put(self.collection if stamps.archived_at is None else self.archive, stored.id, body, indexes)
 
     def parse(self, body: bytes) -> StoredRecord:
         """Parse a stored record."""
         members: dict[str, Any] = msgspec.json.decode(body)
         id_ = members.pop("id")
-        stamps = Stamps(*(members.pop(name) for name in OWNED_LAST))
+        stamps = Stamps(*(members.pop(name, None) for name in OWNED_LAST))
         return StoredRecord(id_, body, members, stamps)
 
     def filter_value(self, name: str, text: str) -> IndexValue:

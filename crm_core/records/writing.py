@@ -27,6 +27,7 @@ from crm_core.records.guarded_store import (
     external_id_taken,
     limit_reached,
     notices,
+    require_live,
     room,
 )
 from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
@@ -76,7 +77,7 @@ class Writes:
             if conflict is None:
                 return write.written
             if conflict.what == "index":
-                raise external_id_taken(content.external_id)
+                await self._refuse_taken(access, content.external_id)
         raise busy()
 
     async def update(
@@ -108,12 +109,13 @@ class Writes:
     ) -> WriteResult:
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize(access, "update", writes=True)
-            read = await self._store.backend.get(access.tenant, access.shape.collection, id_)
+            read = await self._store.read(access, id_)
             if read.revision > workspace.revision:
                 continue
             if read.document is None:
                 raise NotFound("There is no record with this id.")
             conditions.require(read.document)
+            require_live(access, read.document)
             stored = access.shape.parse(read.document.body)
             content = await self._store.validate(access, patch, stored.writable)
             write = self.change(access, content, stored)
@@ -125,19 +127,21 @@ class Writes:
             if conflict is None:
                 return write.written
             if conflict.what == "index":
-                raise external_id_taken(content.external_id)
+                await self._refuse_taken(access, content.external_id)
         raise busy()
 
     async def put(self, access: RecordAccess, external_id: str, data: Any, conditions: Preconditions) -> WriteResult:
         """Create or update the record with an external id; members left out stay. Raises as create and update."""
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize_either(access)
-            read = await self._store.backend.find(access.tenant, access.shape.collection, EXTERNAL_ID, external_id)
+            read = await self._store.find(access, external_id)
             if read.revision > workspace.revision:
                 continue
             action = "create" if read.document is None else "update"
             await self._store.authorize(access, action, writes=True)
             conditions.require(read.document)
+            if read.document is not None:
+                require_live(access, read.document)
             write = await self.creation_or_change(access, _named(data, external_id), read.document)
             if isinstance(write, WriteResult):
                 return write
@@ -158,7 +162,7 @@ class Writes:
     def creation(self, access: RecordAccess, content: Content) -> RecordWrite:
         """The write that creates a record."""
         id_, now = self._ids.new(), to_wire(self._store.now())
-        put = access.shape.put(id_, content, Stamps(now, now, access.caller.actor, access.caller.actor, 1))
+        put = access.shape.put(id_, content, Stamps(now, now, None, access.caller.actor, access.caller.actor, 1))
         expect = (DocumentAt(access.shape.collection, id_, 0), *_free(access.shape, content, id_))
         return RecordWrite(put, expect, 1, creates=True)
 
@@ -169,12 +173,20 @@ class Writes:
             return None
         # A clock that stepped back must not hide the change from updated_since.
         now = max(to_wire(self._store.now()), before.updated_at)
-        stamps = Stamps(before.created_at, now, before.created_by, access.caller.actor, before.revision + 1)
+        stamps = Stamps(before.created_at, now, None, before.created_by, access.caller.actor, before.revision + 1)
         put = access.shape.put(stored.id, content, stamps)
         expect: tuple[Expectation, ...] = (DocumentAt(access.shape.collection, stored.id, before.revision),)
         if content.external_id != stored.writable[EXTERNAL_ID]:
             expect += _free(access.shape, content, stored.id)
         return RecordWrite(put, expect, stamps.revision, creates=False)
+
+    async def _refuse_taken(self, access: RecordAccess, external_id: str | None) -> None:
+        """Raise RecordArchived, ExternalIdTaken for an external id that another record had a moment ago."""
+        if external_id is not None:
+            holder = (await self._store.find(access, external_id)).document
+            if holder is not None:
+                require_live(access, holder)
+        raise external_id_taken(external_id)
 
     async def _remember(self, access: RecordAccess, idempotent: IdempotentRequest | None, written: WriteResult) -> None:
         """Make the answer of a write that changes nothing durable, for its repeats."""
@@ -219,7 +231,9 @@ def unchanged(document: Document) -> WriteResult:
 def _free(shape: Shape, content: Content, id_: str) -> tuple[Expectation, ...]:
     if content.external_id is None:
         return ()
-    return (IndexFree(shape.collection, EXTERNAL_ID, content.external_id, id_),)
+    return tuple(
+        IndexFree(collection, EXTERNAL_ID, content.external_id, id_) for collection in (shape.collection, shape.archive)
+    )
 
 
 def _named(data: Any, external_id: str) -> Any:

@@ -22,7 +22,7 @@ from crm_core.plugin.record_type import OWNED, OWNED_LAST, RecordType
 from crm_core.records.shape import SEARCH, Content, Shape, Stamps
 
 SOME_ID = "01900000-0000-7000-8000-000000000000"
-_STAMPS = Stamps("2026-11-24T02:00:00.000Z", "2026-11-24T02:00:00.000Z", "token:t", "token:t", 1)
+_STAMPS = Stamps("2026-11-24T02:00:00.000Z", "2026-11-24T02:00:00.000Z", None, "token:t", "token:t", 1)
 
 
 class RecordTypeSuite:

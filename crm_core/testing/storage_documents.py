@@ -46,6 +46,20 @@ class DocumentCases:
         assert done.documents == (1, 2)
         assert done.seq == 2
 
+    async def test_a_moved_document_continues_its_revisions(self, storage: StorageHarness) -> None:
+        """A document put into another collection has the revision after ``moved_at``, and is counted there."""
+        await storage.put(put("a"))
+        await storage.put(put("a"))
+        moved = Put("attic", "a", b"{}", moved_at=2)
+        done = await storage.commit(Unit(now=NOW, deletes=(Delete("notes", "a"),), puts=(moved,)))
+        assert isinstance(done, Committed)
+        assert done.documents == (3,)
+        assert (await storage.store.get("north", "notes", "a")).document is None
+        assert await storage.store.count("north", "attic") == 1
+        limit = CountBelow("attic", 1)
+        full = Unit(now=NOW, expect=(limit,), puts=(Put("attic", "b", b"{}", moved_at=5),))
+        assert not isinstance(await storage.commit(full), Committed)
+
     async def test_delete(self, storage: StorageHarness) -> None:
         """A deleted document is gone from reads, indexes and counts; deleting one that does not exist is no error."""
         await storage.put(put("a", indexes={"name": "x"}), put("b", indexes={"name": "x"}))

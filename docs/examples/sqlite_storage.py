@@ -451,7 +451,7 @@ def write(db: sqlite3.Connection, put: Put) -> int:
     """Put a document; return its revision."""
     existing = document(db, put.collection, put.id)
     remove(db, put.collection, put.id)
-    revision = (existing.revision if existing else 0) + 1
+    revision = max(existing.revision if existing else 0, put.moved_at) + 1
     db.execute("INSERT INTO documents VALUES (?, ?, ?, ?)", (put.collection, put.id, revision, put.body))
     rows = {
         (put.collection, name, *sort_key(each), put.id)

@@ -25,7 +25,7 @@ class Collection(Table):
     def __init__(self, name: str, editing: Editing | None = None, reindex: Reindex | None = None) -> None:
         super().__init__(InMemoryStorage(), name, cache_size=0)
         self._reindex = reindex
-        self._outdated: dict[tuple[str, ...], Callable[[bytes], Mapping[str, IndexValue]] | None] = {}
+        self._outdated: dict[tuple[str, ...], Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None] = {}
         self._editing = editing
         self.rows: dict[str, Row] = {}
         self._indexes: dict[str, Index] = {}
@@ -45,14 +45,14 @@ class Collection(Table):
         return len(self.rows)
 
     def row(self, revision: int, body: bytes, indexes: Mapping[str, IndexValue]) -> Row:
-        """A row, which shares its tuple of index names with similar rows. Outdated indexes are computed again."""
+        """A row, which shares its tuple of index names with similar rows. Outdated ones are brought up to date."""
         names = tuple(indexes)
         if self._reindex is not None:
             if names not in self._outdated:
                 self._outdated[names] = self._reindex(self.name, names)
             compute = self._outdated[names]
             if compute is not None:
-                indexes = compute(body)
+                body, indexes = compute(body)
                 names = tuple(indexes)
         shape = self._shapes.get(names)
         if shape is None:

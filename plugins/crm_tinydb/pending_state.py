@@ -158,7 +158,11 @@ class PendingState:
             raise ValueError("collection names beginning with _ are reserved for the store")
         puts = [
             WrittenDocument(
-                p.collection, p.id, self.document(p.collection, p.id) + 1, storable(p.indexes), one_line(p.body)
+                p.collection,
+                p.id,
+                max(self.document(p.collection, p.id), p.moved_at) + 1,
+                storable(p.indexes),
+                one_line(p.body),
             )
             for p in unit.puts
         ]
@@ -197,8 +201,7 @@ class PendingState:
             self._documents[place] = (seq, None)
         for put in change.puts:
             place = (put.collection, put.id)
-            queued = self._documents.get(place)
-            if put.revision == 1 if queued is None else queued[1] is None:  # it did not exist before
+            if not self.document(*place):  # it did not exist before
                 self._sizes[put.collection] = self.count(put.collection) + 1
             self._documents[place] = (seq, put)
             if put.collection in self._values:

@@ -13,7 +13,7 @@ from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, Wri
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import Shape, etag
 from crm_core.services import Services
-from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, streamed, tagged
+from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, empty, streamed, tagged
 from crm_core.web.api import records_schemas as schemas
 from crm_core.web.api.records_types import documented_types
 from crm_core.web.operations import Route, base_of
@@ -72,6 +72,14 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
         asked = Batch(data=data, atomic=atomic, request_id=request.request_id, idempotent=_idempotent(request, raw))
         return await _answered(request, shape, records.batches.run(access, asked))
 
+    async def archive(request: Request) -> Answer:
+        await records.archive.archive(access_of(request), request.path_parameters["id"], _conditions(request))
+        return empty(204, {"Cache-Control": "no-store"})
+
+    async def restore(request: Request) -> Answer:
+        restoring = records.archive.restore(access_of(request), request.path_parameters["id"], _conditions(request))
+        return await _answered(request, shape, restoring)
+
     return [
         Route(schemas.list_operation(shape, types), listed),
         Route(schemas.create_operation(shape, types), create),
@@ -79,6 +87,8 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
         Route(schemas.update_operation(shape, types), update),
         Route(schemas.put_operation(shape, types), put),
         Route(schemas.batch_operation(shape, types), batch),
+        Route(schemas.archive_operation(shape), archive),
+        Route(schemas.restore_operation(shape, types), restore),
     ]
 
 

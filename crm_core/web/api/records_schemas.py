@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Final
 
 import msgspec
 
 from crm_core import errors
-from crm_core.model.fields import bare
 from crm_core.model.record_members import ExternalId
-from crm_core.plugin.member import Member
-from crm_core.plugin.query import Comparison
 from crm_core.records.batch_items import MAX_ITEMS
-from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH, comparable
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.answers import CSV, NDJSON
+from crm_core.web.api.records_parameters import list_parameters
 from crm_core.web.api.records_types import BatchResults, DocumentedTypes
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
@@ -29,7 +26,13 @@ WRITE_ERRORS: Final = (
     errors.PluginFailed,
     errors.StorageFull,
 )
-_COMPARED: Final[dict[Comparison, str]] = {"gt": "after", "gte": "at or after", "lt": "before", "lte": "at or before"}
+_MOVE_ERRORS: Final = (
+    *READ_ERRORS,
+    errors.SubscriptionSuspended,
+    errors.NotFound,
+    errors.RevisionMismatch,
+    errors.StorageFull,
+)
 _ID: Final = {"id": {"type": "string", "format": "uuid"}}
 _IF_MATCH: Final = Parameter(
     name="If-Match",
@@ -67,11 +70,7 @@ def list_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             f"Also as {NDJSON} or {CSV}: then the whole selection is streamed, `limit`, `cursor` and `total` do not "
             f"apply, and `{shape.name}.export` is needed besides."
         ),
-        parameters=(
-            *_list_parameters(shape),
-            *(_filter(shape, name) for name in shape.filterable),
-            *(_comparison(*each) for each in comparable(shape).items()),
-        ),
+        parameters=list_parameters(shape),
         replies={
             200: Reply(
                 description="A page, or the whole selection.",
@@ -123,7 +122,13 @@ def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
                 headers=("ETag", "Location", "Idempotent-Replayed"),
             )
         },
-        errors=(*WRITE_ERRORS, errors.ExternalIdTaken, errors.IdempotencyConflict, errors.LimitReached),
+        errors=(
+            *WRITE_ERRORS,
+            errors.RecordArchived,
+            errors.ExternalIdTaken,
+            errors.IdempotencyConflict,
+            errors.LimitReached,
+        ),
     )
 
 
@@ -148,6 +153,7 @@ def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             errors.NotFound,
             errors.RevisionMismatch,
             errors.RecordExists,
+            errors.RecordArchived,
             errors.ExternalIdTaken,
             errors.IdempotencyConflict,
         ),
@@ -171,7 +177,13 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         parameters=(_IF_MATCH, _ONLY_NEW),
         body=Body(schema=types.patch, limit=RECORD_LIMIT),
         replies={200: changed, 201: created},
-        errors=(*WRITE_ERRORS, errors.RevisionMismatch, errors.RecordExists, errors.LimitReached),
+        errors=(
+            *WRITE_ERRORS,
+            errors.RevisionMismatch,
+            errors.RecordExists,
+            errors.RecordArchived,
+            errors.LimitReached,
+        ),
     )
 
 
@@ -205,6 +217,7 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             *WRITE_ERRORS,
             errors.NotFound,
             errors.RevisionMismatch,
+            errors.RecordArchived,
             errors.ExternalIdTaken,
             errors.IdempotencyConflict,
             errors.LimitReached,
@@ -212,70 +225,40 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     )
 
 
+def archive_operation(shape: Shape) -> Operation:
+    """The archiving."""
+    return Operation(
+        method="DELETE",
+        path=f"{BASE}/{shape.name}/{{id}}",
+        name=f"archive_{shape.name}",
+        summary=f"Archive a {_one(shape)}.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:delete",
+        key=f"{shape.name}.delete",
+        description="It leaves lists, searches, counts and limits, and can be restored. References to it stay.",
+        path_schemas=_ID,
+        parameters=(_IF_MATCH,),
+        replies={204: Reply(description="Archived and durable, or archived before.")},
+        errors=_MOVE_ERRORS,
+    )
+
+
+def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
+    """The restoring."""
+    return Operation(
+        method="POST",
+        path=f"{BASE}/{shape.name}/{{id}}/restore",
+        name=f"restore_{shape.name}",
+        summary=f"Bring an archived {_one(shape)} back.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:delete",
+        key=f"{shape.name}.delete",
+        path_schemas=_ID,
+        parameters=(_IF_MATCH,),
+        replies={200: Reply(description="The record, live and durable.", schema=types.record, headers=("ETag",))},
+        errors=(*_MOVE_ERRORS, errors.LimitReached),
+    )
+
+
 def _one(shape: Shape) -> str:
     return shape.record_type.SINGULAR.lower()
-
-
-def _list_parameters(shape: Shape) -> tuple[Parameter, ...]:
-    searched = ", ".join(shape.record_type.SEARCHED)
-    return (
-        Parameter(
-            name="limit",
-            description=f"Records of a page; {DEFAULT_LIMIT} unless given.",
-            schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
-        ),
-        Parameter(name="cursor", description="The next_cursor of the page before, with the same filters and sort."),
-        Parameter(
-            name="sort",
-            description="Order; `-` for descending. Case and accents do not count; ties by id, null last.",
-            schema={"enum": [sign + name for name in shape.sortable for sign in ("", "-")]},
-        ),
-        Parameter(
-            name="q",
-            description=(
-                f"Words that must each begin a word of {searched or 'nothing'}; four or more digits find a phone "
-                "number that contains them."
-            ),
-            schema={"type": "string", "maxLength": MAX_SEARCH_LENGTH, "pattern": r"^[^\x00]*$"},
-        ),
-        Parameter(
-            name="updated_since",
-            description="Only records updated at or after this time.",
-            schema={"type": "string", "format": "date-time"},
-        ),
-        Parameter(
-            name="total",
-            description="true: also count the whole selection.",
-            schema={"enum": ["true", "false"]},
-        ),
-        Parameter(
-            name="bom",
-            description="true: CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.",
-            schema={"enum": ["true", "false"]},
-        ),
-    )
-
-
-def _filter(shape: Shape, name: str) -> Parameter:
-    empty = "Only records with this value, or any of several; empty: those without one."
-    schema = msgspec.json.schema(ExternalId) if name == EXTERNAL_ID else _sought_schema(shape.record_type.member(name))
-    return Parameter(name=name, description=empty, schema=_or_empty(schema), repeats=True)
-
-
-def _comparison(parameter: str, compared: tuple[str, Comparison]) -> Parameter:
-    name, comparison = compared
-    return Parameter(
-        name=parameter,
-        description=f"Only records whose `{name}` is {_COMPARED[comparison]} this value; never those without one.",
-    )
-
-
-def _sought_schema(member: Member) -> dict[str, Any]:
-    inner = bare(member.type)
-    type_ = get_args(inner)[0] if member.kind == "texts" else member.type
-    schema = msgspec.json.schema(type_)
-    return {"enum": ["true", "false"]} if member.kind == "flag" else schema
-
-
-def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"const": ""}]}

@@ -10,7 +10,7 @@ from crm_core.model.modules import TenantModules, derive_modules
 from crm_core.model.patterns import expand, matches
 from crm_core.model.permissions import token_keys, user_keys
 
-ACTIONS = ("view", "create", "update", "export")
+ACTIONS = ("view", "create", "update", "delete", "export")
 MODULES = ("customers", "deals", "tasks", "web")
 CORE = frozenset({"users.manage", "sync.view"})
 ROLES = Roles(

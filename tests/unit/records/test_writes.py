@@ -41,7 +41,7 @@ async def test_a_new_record_has_all_its_members(world: World) -> None:
     made = await world.create(name="Ada", address={"city": "London"})
     assert list(made) == [
         "id", "external_id", "name", "email", "phone", "company", "status", "tags", "address", "owner", "notes",
-        "custom", "created_at", "updated_at", "created_by", "updated_by", "revision",
+        "custom", "created_at", "updated_at", "archived_at", "created_by", "updated_by", "revision",
     ]  # fmt: skip
     assert (made["status"], made["tags"], made["custom"], made["email"]) == ("lead", [], {}, None)
     assert made["address"]["city"] == "London"

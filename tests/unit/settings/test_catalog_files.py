@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crm_core.errors import SetupError
+from crm_core.model.catalog import RECORD_ACTIONS
 from crm_core.settings import load_catalog, load_roles
 
 
@@ -55,7 +56,7 @@ def test_record_types_bring_their_modules(catalog: Any) -> None:
     loaded = catalog("modules: {}", "site_visits", "deals")
     visits = loaded.modules["site_visits"]
     assert visits.title == "Site visits"
-    assert visits.features == tuple(f"site_visits.{action}" for action in ("view", "create", "update", "export"))
+    assert visits.features == tuple(f"site_visits.{action}" for action in RECORD_ACTIONS)
     assert loaded.modules["deals"].icon == "briefcase"
 
 

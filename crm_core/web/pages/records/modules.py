@@ -11,7 +11,14 @@ from crm_core.web.pages.layout.frame import icon_of
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 
-_ACTIONS: Final = {"view": "View", "create": "Create", "update": "Change", "export": "Export", "edit": "Edit"}
+_ACTIONS: Final = {
+    "view": "View",
+    "create": "Create",
+    "update": "Change",
+    "delete": "Archive",
+    "export": "Export",
+    "edit": "Edit",
+}
 
 
 class ModuleView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,88 @@
+"""Archive and restore: a record moves between the live records of its type and the archived ones, as a revision."""
+
+from __future__ import annotations
+
+import msgspec
+
+from crm_core.errors import NotFound
+from crm_core.model.times import to_wire
+from crm_core.plugin.storage import Conflict, Delete, Document, DocumentAt, Unit, WorkspaceAt
+from crm_core.records.guarded_store import (
+    ATTEMPTS,
+    GuardedStore,
+    RecordAccess,
+    busy,
+    limit_reached,
+    notices,
+    room,
+)
+from crm_core.records.idempotency import WriteResult
+from crm_core.records.preconditions import Preconditions
+from crm_core.records.writing import DONE, unchanged
+from crm_core.workspace import Workspace
+
+
+class Archive:
+    """Archives and restores records of all types."""
+
+    def __init__(self, store: GuardedStore) -> None:
+        self._store = store
+
+    async def archive(self, access: RecordAccess, id: str, conditions: Preconditions) -> None:  # noqa: A002 -- the wire's
+        """Archive a record; an archived one stays as it is. Raises AccessError, NotFound, RevisionMismatch."""
+        await self._move(access, id, conditions, archived=True)
+
+    async def restore(self, access: RecordAccess, id: str, conditions: Preconditions) -> WriteResult:  # noqa: A002
+        """Bring a record back; a live one stays as it is.
+
+        Raises AccessError, NotFound, RevisionMismatch, LimitReached.
+        """
+        return await self._move(access, id, conditions, archived=False)
+
+    async def _move(self, access: RecordAccess, id_: str, conditions: Preconditions, *, archived: bool) -> WriteResult:
+        for _ in range(ATTEMPTS):
+            workspace = await self._store.authorize(access, "delete", writes=True)
+            read = await self._store.read(access, id_)
+            if read.revision > workspace.revision:
+                continue
+            document = read.document
+            if document is None:
+                raise NotFound("There is no record with this id.")
+            conditions.require(document)
+            if archived == (document.collection == access.shape.archive):
+                return unchanged(document)
+            unit, written = self._unit(access, workspace, document, archived=archived)
+            outcome = await self._store.commit(access.tenant, unit)
+            if not isinstance(outcome, Conflict):
+                return written
+            if outcome.what == "count":
+                raise limit_reached(access, workspace)
+        raise busy()
+
+    def _unit(
+        self, access: RecordAccess, workspace: Workspace, document: Document, *, archived: bool
+    ) -> tuple[Unit, WriteResult]:
+        shape = access.shape
+        stored = shape.parse(document.body)
+        before, now = stored.stamps, self._store.now()
+        moment = max(to_wire(now), before.updated_at)
+        stamps = msgspec.structs.replace(
+            before,
+            updated_at=moment,
+            archived_at=moment if archived else None,
+            updated_by=access.caller.actor,
+            revision=before.revision + 1,
+        )
+        put = msgspec.structs.replace(shape.restamped(stored, stamps), moved_at=document.revision)
+        unit = Unit(
+            now=int(now.timestamp()),
+            expect=(
+                WorkspaceAt(workspace.revision),
+                DocumentAt(document.collection, document.id, document.revision),
+                *(() if archived else room(access, workspace)),
+            ),
+            deletes=(Delete(document.collection, document.id),),
+            puts=(put,),
+            notices=notices(shape, [(document.id, stamps.revision)]),
+        )
+        return unit, WriteResult(DONE, put.body, document.id, stamps.revision)

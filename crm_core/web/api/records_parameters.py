@@ -1,0 +1,94 @@
+"""The documented parameters of the lists of a record type, generated from the type."""
+
+from __future__ import annotations
+
+from typing import Any, Final, get_args
+
+import msgspec
+
+from crm_core.model.fields import bare
+from crm_core.model.record_members import ExternalId
+from crm_core.plugin.member import Member
+from crm_core.plugin.query import Comparison
+from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH, comparable
+from crm_core.records.shape import EXTERNAL_ID, Shape
+from crm_core.web.operations import Parameter
+
+_COMPARED: Final[dict[Comparison, str]] = {"gt": "after", "gte": "at or after", "lt": "before", "lte": "at or before"}
+
+
+def list_parameters(shape: Shape) -> tuple[Parameter, ...]:
+    """Every parameter of a type's list: of all types, filters, comparisons."""
+    filters = (_filter(shape, name) for name in shape.filterable)
+    comparisons = (_comparison(*each) for each in comparable(shape).items())
+    return (*_common(shape), *filters, *comparisons)
+
+
+def _common(shape: Shape) -> tuple[Parameter, ...]:
+    searched = ", ".join(shape.record_type.SEARCHED)
+    return (
+        Parameter(
+            name="limit",
+            description=f"Records of a page; {DEFAULT_LIMIT} unless given.",
+            schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+        ),
+        Parameter(name="cursor", description="The next_cursor of the page before, with the same filters and sort."),
+        Parameter(
+            name="sort",
+            description="Order; `-` for descending. Case and accents do not count; ties by id, null last.",
+            schema={"enum": [sign + name for name in shape.sortable for sign in ("", "-")]},
+        ),
+        Parameter(
+            name="q",
+            description=(
+                f"Words that must each begin a word of {searched or 'nothing'}; four or more digits find a phone "
+                "number that contains them."
+            ),
+            schema={"type": "string", "maxLength": MAX_SEARCH_LENGTH, "pattern": r"^[^\x00]*$"},
+        ),
+        Parameter(
+            name="updated_since",
+            description="Only records updated at or after this time.",
+            schema={"type": "string", "format": "date-time"},
+        ),
+        Parameter(
+            name="total",
+            description="true: also count the whole selection.",
+            schema={"enum": ["true", "false"]},
+        ),
+        Parameter(
+            name="archived",
+            description="true: the archived records in place of the live ones.",
+            schema={"enum": ["true", "false"]},
+        ),
+        Parameter(
+            name="bom",
+            description="true: CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.",
+            schema={"enum": ["true", "false"]},
+        ),
+    )
+
+
+def _filter(shape: Shape, name: str) -> Parameter:
+    empty = "Only records with this value, or any of several; empty: those without one."
+    schema = msgspec.json.schema(ExternalId) if name == EXTERNAL_ID else _sought_schema(shape.record_type.member(name))
+    return Parameter(name=name, description=empty, schema=_or_empty(schema), repeats=True)
+
+
+def _comparison(parameter: str, compared: tuple[str, Comparison]) -> Parameter:
+    name, comparison = compared
+    return Parameter(
+        name=parameter,
+        description=f"Only records whose `{name}` is {_COMPARED[comparison]} this value; never those without one.",
+    )
+
+
+def _sought_schema(member: Member) -> dict[str, Any]:
+    inner = bare(member.type)
+    type_ = get_args(inner)[0] if member.kind == "texts" else member.type
+    schema = msgspec.json.schema(type_)
+    return {"enum": ["true", "false"]} if member.kind == "flag" else schema
+
+
+def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"const": ""}]}
