@@ -224,7 +224,7 @@ class StorageBackend(ABC):
         """Give a tenant another name. Raises SetupError if that name is taken."""
 
     async def remove(self, tenant: str) -> None:
-        """Delete a tenant and all its data. Raises SetupError, as a backend does that cannot."""
+        """Delete a tenant and all its data, durably. Raises UnknownTenant; SetupError if the backend cannot."""
         raise SetupError([f"this storage backend cannot remove {tenant}"])
 
     @abstractmethod

@@ -115,6 +115,22 @@ class DurabilityCases:
         with pytest.raises(SetupError):
             await storage.store.rename("west", "south")
 
+    async def test_remove(self, storage: StorageHarness) -> None:
+        """A removed tenant is unknown, also after a restart; one created under its name is empty."""
+        await _commit_all_parts(storage)
+        await storage.store.remove("north")
+        for _ in range(2):
+            assert await storage.store.tenants() == ["south"]
+            with pytest.raises(UnknownTenant):
+                await storage.store.view("north", None)
+            with pytest.raises(UnknownTenant):
+                await storage.store.remove("north")
+            await storage.reopen()
+        await storage.store.create("north")
+        view = await storage.store.view("north", None)
+        assert (view.revision, view.seq, view.documents) == (0, 0, ())
+        assert await storage.store.claim("north", "nonce", "a") is None
+
     async def test_backup_and_restore(self, storage: StorageHarness) -> None:
         """A backup restores to an equal tenant; restoring over a tenant and backing up over a file are refused."""
         await _commit_all_parts(storage)

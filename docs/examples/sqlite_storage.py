@@ -235,6 +235,15 @@ class SQLiteBackend(StorageBackend):
         await self._run(tenant, work)
         self._tenants[name] = self._tenants.pop(tenant)
 
+    async def remove(self, tenant: str) -> None:
+        def work(store: Tenant) -> None:
+            store.close()
+            store.path.unlink()
+            sync(self._tenants_dir)
+
+        await self._run(tenant, work)
+        del self._tenants[tenant]
+
     async def backup(self, tenant: str, target: Path) -> None:
         if target.exists():
             raise SetupError([f"{target} exists already: name a new file"])
