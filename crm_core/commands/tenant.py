@@ -11,6 +11,7 @@ from typing import Any
 from crm_core.commands.store import only
 from crm_core.errors import SetupError
 from crm_core.model.names import is_name
+from crm_core.plugin.query import StoreState
 from crm_core.services import Services
 
 _TOGETHER = 16  # tenants created at the same time
@@ -68,8 +69,14 @@ async def _rename(services: Services, old: str, new: str) -> None:
 
 
 async def names(services: Services) -> dict[str, Any]:
-    """Every tenant with its revision and the state of its store."""
-    return {"tenants": [await state(services, tenant) for tenant in await services.backend.tenants()]}
+    """Every tenant with the known state of its store; no tenant is opened, so none that is in use is closed for it."""
+    troubled = await services.backend.troubled()
+    return {"tenants": [_known(name, troubled.get(name)) for name in await services.backend.tenants()]}
+
+
+def _known(tenant: str, found: StoreState | None) -> dict[str, Any]:
+    found = found or StoreState()
+    return {"tenant": tenant, "mode": found.mode, "reason": found.reason}
 
 
 async def unstored(services: Services) -> dict[str, Any]:
@@ -109,8 +116,7 @@ async def show(services: Services, tenant: str) -> dict[str, Any]:
 
 async def state(services: Services, tenant: str) -> dict[str, Any]:
     """Whether a tenant's store accepts writes, and if not, why."""
-    found = await services.backend.state(tenant)
-    return {"tenant": tenant, "mode": found.mode, "reason": found.reason}
+    return _known(tenant, await services.backend.state(tenant))
 
 
 async def reset_version(services: Services, tenant: str, section: str) -> dict[str, Any]:

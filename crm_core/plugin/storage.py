@@ -133,6 +133,10 @@ class StorageBackend(ABC):
     async def tenants(self) -> list[str]:
         """The names of all tenants, sorted."""
 
+    async def count_tenants(self) -> int:
+        """The number of tenants; asked as often as metrics are read, so a backend that can count without names does."""
+        return len(await self.tenants())
+
     @abstractmethod
     async def has(self, tenant: str) -> bool:
         """Whether the tenant exists; cheap, asked at every request."""
@@ -205,7 +209,11 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def troubled(self) -> Mapping[str, StoreState]:
-        """The tenants that are known to take no writes, and why; asked often, so none is opened for it."""
+        """The tenants that are known to take no writes, and why.
+
+        It is asked each second: none is opened for it, and its cost does not grow with the number of closed tenants. A
+        backend that must look at each looks at all when it opens and at some in turn later.
+        """
 
     @abstractmethod
     async def fold(self, tenant: str) -> None:

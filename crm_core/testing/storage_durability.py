@@ -56,6 +56,7 @@ class DurabilityCases:
         await storage.store.create("east")
         store = await storage.power_cut()
         assert await store.tenants() == ["east", "north", "south"]
+        assert await store.count_tenants() == 3
         await storage.put(put("a"), tenant="east")
 
     async def test_fold_changes_nothing(self, storage: StorageHarness) -> None:

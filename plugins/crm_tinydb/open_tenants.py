@@ -13,9 +13,10 @@ from crm_core.model.log import LogEntry
 from crm_core.plugin.query import StoreState
 from crm_core.plugin.storage import StorageContext
 from crm_tinydb.backup import discard, fresh_name, move, remove
+from crm_tinydb.closed_tenants import GONE, ClosedTenants
 from crm_tinydb.disk import Disk
 from crm_tinydb.folding import fold
-from crm_tinydb.formats import NewerStore, newer_files, newer_identities
+from crm_tinydb.formats import NewerStore
 from crm_tinydb.framing import Damaged
 from crm_tinydb.opening import MARKER, open_tenant
 from crm_tinydb.tenant import FOLD_AT, Tenant
@@ -26,8 +27,6 @@ APPENDERS = 4  # tenants that can sync at the same time
 LARGE = 5_000  # documents of a tenant that the garbage collector must not scan
 WORKERS = 8  # folds, openings and log reads at the same time, apart from commits
 FLUSH_AFTER = 0.4  # seconds until unverified attempts are written
-_MARKED = "The tenant is read-only: its files are damaged; crm doctor names them."
-_GONE = "The tenant's folder is gone: put it back, or restore a backup (crm tenant restore)."
 
 
 class OpenTenants:
@@ -45,8 +44,7 @@ class OpenTenants:
         self._adding = asyncio.Lock()  # one tenant is added or renamed at a time
         self._moving: set[str] = set()
         self._creating: set[str] = set()  # their files are being written
-        self._newer: set[str] = set()  # tenants last seen with a file of a newer format
-        self._unreadable: dict[str, StoreState] = {}  # tenants whose last opening failed
+        self._closed = ClosedTenants(disk, context.tenants_dir)
         self._early_attempts: dict[str, dict[str, LogEntry]] = {}  # attempts on tenants that are not open
         self._flusher: asyncio.Task[None] | None = None
         self._workers = Workers(WORKERS, "crm-tinydb", thread)
@@ -65,7 +63,7 @@ class OpenTenants:
 
         names = await self._workers.run(inspect)
         self.names = {n for n in names if NAME.fullmatch(n) and self._is_folder(n)}
-        self._newer = await self._workers.run(lambda: newer_identities(self.disk, self.tenants_dir, self.names))
+        await self._workers.run(lambda: self._closed.look_at_all(self.names))
 
     def _is_folder(self, name: str) -> bool:
         try:
@@ -122,8 +120,7 @@ class OpenTenants:
             for entry in self._early_attempts.pop(name, {}).values():
                 tenant.log.ring.add(entry)
             self._open[name] = tenant
-            self._newer.discard(name)
-            self._unreadable.pop(name, None)
+            self._closed.forget(name)
             self._evict_idle()
             if sum(len(collection) for collection in tenant.state.collections.values()) >= LARGE:
                 # A full collection would scan all records: with 50,000 that blocks the loop for some 10 ms. Frozen
@@ -131,35 +128,32 @@ class OpenTenants:
                 gc.collect(1)
                 gc.freeze()
         except NewerStore as error:
-            self._newer.add(name)
+            self._closed.add_newer(name)
             raise StorageUnavailable(str(error), retry_after=60) from None
         except OSError as error:
             there = self.disk.exists(self.tenants_dir / name)
-            reason = f"The tenant's files cannot be read ({error.strerror or 'the disk failed'})." if there else _GONE
-            self._unreadable[name] = StoreState("read_only", reason)
+            reason = f"The tenant's files cannot be read ({error.strerror or 'the disk failed'})." if there else GONE
+            self._closed.add_unreadable(name, reason)
             raise StorageUnavailable(reason, retry_after=5) from None
         finally:
             del self._opening[name]
 
     async def troubled(self) -> dict[str, StoreState]:
-        """The tenants that accept no writes: open ones by their state, others by their files."""
-        closed = [name for name in self.names if name not in self._open and name not in self._moving]
-        suspects = self._newer.intersection(closed)
-        unreadable = {name: state for name, state in self._unreadable.items() if name in closed}
+        """The tenants that are known to accept no writes: open ones by their state, others by their files.
 
-        def inspect() -> dict[str, StoreState]:
-            marked = {name for name in closed if self.disk.exists(self.tenants_dir / name / MARKER)}
-            gone = {name for name in closed if not self.disk.exists(self.tenants_dir / name)}
-            found = unreadable | dict.fromkeys(marked, StoreState("quarantined", _MARKED))
-            found |= dict.fromkeys(gone, StoreState("read_only", _GONE))
-            newer = newer_files(self.disk, self.tenants_dir, suspects)
-            return found | {name: StoreState("read_only", str(NewerStore(why))) for name, why in newer.items()}
-
-        found = await self._workers.run(inspect)
+        Its cost depends on the number of open tenants, and of those in trouble, not of all.
+        """
+        due = self._closed.due(self.names, self._is_closed)
+        seen = await self._workers.run(lambda: self._closed.look(due))
+        self._closed.record([name for name in due if self._is_closed(name)], seen)
+        found = self._closed.troubled(self._is_closed)
         for name in list(self._open):
             if tenant := self.find_open(name):
                 found[name] = tenant.store_state()
         return {name: state for name, state in sorted(found.items()) if state.mode != "ok"}
+
+    def _is_closed(self, name: str) -> bool:
+        return name in self.names and name not in self._open and name not in self._moving
 
     def _evict_idle(self) -> None:
         for name in list(self._open):
@@ -170,6 +164,7 @@ class OpenTenants:
 
     def _evict(self, name: str) -> None:
         tenant = self._open.pop(name)
+        self._closed.add_closed(name)
 
         async def closing() -> None:
             try:
@@ -250,7 +245,8 @@ class OpenTenants:
                 self._moving.add(name)  # no request may open the folder while it is replaced
                 await self._release(name)
                 await self._workers.run(lambda: move(self.disk, self.tenants_dir, fresh_name(name), name))
-                self.names.add(name)
+                self._closed.forget(name)
+            self.names.add(name)
         except OSError as error:
             raise SetupError([f"tenant {name} cannot be created in {self.tenants_dir}: {error.strerror}"]) from None
         finally:
@@ -288,6 +284,7 @@ class OpenTenants:
             finally:
                 self._moving -= {old, new}
             self.names.discard(old)
+            self._closed.forget(old)
             self.names.add(new)
 
     async def remove(self, name: str) -> None:

@@ -93,6 +93,9 @@ class TinyDBBackend(StorageBackend):
     async def tenants(self) -> list[str]:
         return sorted(self.open_tenants.names)
 
+    async def count_tenants(self) -> int:
+        return len(self.open_tenants.names)
+
     async def has(self, tenant: str) -> bool:
         return tenant in self.open_tenants.names
 

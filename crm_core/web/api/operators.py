@@ -38,7 +38,7 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
     async def metrics(request: Request) -> Answer:
         _operators_only(services, request)
         troubled = await _troubled(services)
-        counts.tenants.set(len(await services.backend.tenants()))
+        counts.tenants.set(await services.backend.count_tenants())
         counts.tenants_troubled.set(len(troubled))
         counts.config_errors.set(len(services.configured.errors()))
         counts.event_streams.set(services.feeds.open_streams)
