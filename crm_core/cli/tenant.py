@@ -26,7 +26,7 @@ def command() -> None:
 @config_option
 @json_option
 def create(names: tuple[str, ...], file: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
-    """Create tenants, and an entry with a fresh key for each that keys.yaml does not name.
+    """Create the store of each new tenant and, if keys.yaml has no entry for it, one with a fresh key.
 
     If one name is invalid or taken, none is created.
     """

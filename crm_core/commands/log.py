@@ -28,7 +28,7 @@ async def listed(services: Services, tenant: str, filters: dict[str, str], limit
 
 async def show(services: Services, tenant: str, entry_id: str) -> dict[str, Any]:
     """One entry, by its id or by the id of its request. Raises NotFound."""
-    await services.views.of(tenant)  # an unknown tenant is told as such
+    await services.views.of(tenant)  # raises UnknownTenant
     found, _ = await services.log.page(tenant, {"request_id": entry_id}, limit=1, cursor=None)
     return shown(found[0] if found else await services.log.one(tenant, entry_id))
 
