@@ -40,7 +40,7 @@ def test_the_demo_pushes_serves_and_continues_with_its_data(tmp_path: Path) -> N
     port = free_port()
     with demo(tmp_path / "demo", port) as running:
         output = until_ready(running)
-        assert "applied   combined version 2" in output
+        assert "unchanged combined version 2" in output
         assert "401 signature_invalid" in output
         base = re.search(r"workspace +(\S+)", output.split("Ready.")[1])
         assert base is not None
