@@ -10,11 +10,12 @@ import msgspec
 from crm_core.model.log import LogEntry
 from crm_tinydb.disk import Disk, drop
 from crm_tinydb.folded import Snapshot, Summary, snapshot, store_name, write_folded
+from crm_tinydb.framing import Damaged
 from crm_tinydb.journal import Journal
 from crm_tinydb.log import retention_start
 from crm_tinydb.opening import journals, stores
 from crm_tinydb.segments import PREVIOUS, fold_entries, retained
-from crm_tinydb.tenant import Tenant, fold_at
+from crm_tinydb.tenant import FOLD_AT, Tenant, fold_at
 
 PAUSE = 0.001  # seconds between slices, so that the loop does not wait for the interpreter
 
@@ -100,3 +101,15 @@ def _tidy(disk: Disk, folder: Path, summary: Summary, before: int) -> None:
         disk.sync_folder(folder)
     except OSError:
         return
+
+
+async def fold_in_background(tenant: Tenant, keep_days: int) -> None:
+    """Fold a tenant that is marked as folding; a fold that fails is tried again or reported."""
+    try:
+        await fold(tenant, keep_days)
+    except OSError:  # the journal stays in use; try again when it has grown as much again
+        tenant.fold_at += FOLD_AT
+    except Damaged as error:
+        tenant.report_damage(f"a log segment {error.reason}")
+    finally:
+        tenant.folding = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -15,16 +14,15 @@ from crm_core.plugin.storage import StorageContext
 from crm_tinydb.backup import discard, fresh_name, move, remove
 from crm_tinydb.closed_tenants import GONE, ClosedTenants
 from crm_tinydb.disk import Disk
-from crm_tinydb.folding import fold
+from crm_tinydb.early_attempts import EarlyAttempts
+from crm_tinydb.folding import fold_in_background
 from crm_tinydb.formats import NewerStore
-from crm_tinydb.framing import Damaged
 from crm_tinydb.opening import MARKER, open_tenant
-from crm_tinydb.tenant import FOLD_AT, Tenant
+from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import ThreadFactory, Workers
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 APPENDERS = 4  # tenants that can sync at the same time
-LARGE = 5_000  # documents of a tenant that the garbage collector must not scan
 WORKERS = 8  # folds, openings and log reads at the same time, apart from commits
 FLUSH_AFTER = 0.4  # seconds until unverified attempts are written
 
@@ -45,7 +43,7 @@ class OpenTenants:
         self._moving: set[str] = set()
         self._creating: set[str] = set()  # their files are being written
         self._closed = ClosedTenants(disk, context.tenants_dir)
-        self._early_attempts: dict[str, dict[str, LogEntry]] = {}  # attempts on tenants that are not open
+        self._early_attempts = EarlyAttempts(context.log_max_unverified)
         self._flusher: asyncio.Task[None] | None = None
         self._workers = Workers(WORKERS, "crm-tinydb", thread)
         self._appenders = Workers(APPENDERS, "crm-tinydb-append", thread)
@@ -117,16 +115,12 @@ class OpenTenants:
                 lambda: open_tenant(self.disk, self.tenants_dir / name, self._max_unverified, self._reindex)
             )
             tenant = Tenant(opened, self._workers, self._appenders)
-            for entry in self._early_attempts.pop(name, {}).values():
+            for entry in self._early_attempts.take(name):
                 tenant.log.ring.add(entry)
             self._open[name] = tenant
             self._closed.forget(name)
             self._evict_idle()
-            if sum(len(collection) for collection in tenant.state.collections.values()) >= LARGE:
-                # A full collection would scan all records: with 50,000 that blocks the loop for some 10 ms. Frozen
-                # objects are still freed by reference counting.
-                gc.collect(1)
-                gc.freeze()
+            tenant.freeze_if_large()
         except NewerStore as error:
             self._closed.add_newer(name)
             raise StorageUnavailable(str(error), retry_after=60) from None
@@ -139,10 +133,7 @@ class OpenTenants:
             del self._opening[name]
 
     async def troubled(self) -> dict[str, StoreState]:
-        """The tenants that are known to accept no writes: open ones by their state, others by their files.
-
-        Its cost depends on the number of open tenants, and of those in trouble, not of all.
-        """
+        """The tenants known to accept no writes: open ones by their state, others by their files, a few per call."""
         due = self._closed.due(self.names, self._is_closed)
         seen = await self._workers.run(lambda: self._closed.look(due))
         self._closed.record([name for name in due if self._is_closed(name)], seen)
@@ -180,17 +171,7 @@ class OpenTenants:
         if journal is None or tenant.folding or journal.length < tenant.fold_at:
             return
         tenant.folding = True
-        tenant.spawn(self._fold(tenant))
-
-    async def _fold(self, tenant: Tenant) -> None:
-        try:
-            await fold(tenant, self._keep_days)
-        except OSError:  # the journal stays in use; try again when it has grown as much again
-            tenant.fold_at += FOLD_AT
-        except Damaged as error:
-            tenant.report_damage(f"a log segment {error.reason}")
-        finally:
-            tenant.folding = False
+        tenant.spawn(fold_in_background(tenant, self._keep_days))
 
     def note(self, name: str, entry: LogEntry) -> None:
         """Record an unverified attempt; it is written soon."""
@@ -200,10 +181,7 @@ class OpenTenants:
         if tenant is not None:
             tenant.log.ring.add(entry)
         else:
-            waiting = self._early_attempts.setdefault(name, {})
-            waiting[entry.id] = entry
-            if len(waiting) > self._max_unverified:
-                del waiting[next(iter(waiting))]
+            self._early_attempts.add(name, entry)
         if self._flusher is None:
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
@@ -213,7 +191,7 @@ class OpenTenants:
                 await asyncio.sleep(FLUSH_AFTER)
                 await self._open_for_attempts()
                 dirty = [tenant for tenant in self._open.values() if tenant.log.ring.dirty and not tenant.reasons]
-                if not dirty and not self._early_attempts:
+                if not dirty and not self._early_attempts.tenants:
                     return
                 await asyncio.gather(*(tenant.flush_ring() for tenant in dirty))
         finally:
@@ -221,12 +199,12 @@ class OpenTenants:
 
     async def _open_for_attempts(self) -> None:
         """Open the tenants with early attempts, which adds these to their rings."""
-        for name in list(self._early_attempts):
+        for name in self._early_attempts.tenants:
             try:
                 await self.get(name)
             except (StorageUnavailable, UnknownTenant):
                 if name not in self.names:
-                    self._early_attempts.pop(name, None)
+                    self._early_attempts.take(name)
 
     async def add(self, name: str, write_files: Callable[[], None]) -> None:
         """Add a tenant, whose files ``write_files`` writes, in a thread, under its ``fresh_name``.
@@ -288,10 +266,7 @@ class OpenTenants:
             self.names.add(new)
 
     async def remove(self, name: str) -> None:
-        """Close a tenant and delete its folder; a crash meanwhile leaves all of it or, until the next start, the rest.
-
-        Raises UnknownTenant, SetupError.
-        """
+        """Close a tenant and delete its folder, whole or at the next start. Raises UnknownTenant, SetupError."""
         async with self._adding:
             if name not in self.names:
                 raise UnknownTenant

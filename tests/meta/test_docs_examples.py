@@ -71,7 +71,7 @@ def test_readme_runs(tmp_path: Path) -> None:
             _interrupt(demo)
     shown = blocks("README.md", "text")[0].text
     for line in shown.splitlines():
-        if line.startswith(("  applied", "  refused")):
+        if line.startswith(("  applied", "  unchanged", "  refused")):
             assert line in reported
     assert "#b3261e" in done.stdout
     assert "signature_missing" in done.stdout

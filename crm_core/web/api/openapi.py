@@ -292,13 +292,9 @@ def _who(operation: Operation) -> str:
 
 def _portable(value: Any) -> Any:
     """Patterns as JSON Schema writes them (ECMA-262): it does not know the anchors of Python's full matches."""
-    if isinstance(value, dict):
-        return {
-            name: item.replace(r"\A", "^").replace(r"\Z", "$")
-            if name == "pattern" and isinstance(item, str)
-            else _portable(item)
-            for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_portable(item) for item in value]
-    return value
+    if not isinstance(value, dict):
+        return [_portable(item) for item in value] if isinstance(value, list) else value
+    portable = {name: _portable(item) for name, item in value.items()}
+    if isinstance(pattern := portable.get("pattern"), str):
+        portable["pattern"] = pattern.replace(r"\A", "^").replace(r"\Z", "$")
+    return portable
