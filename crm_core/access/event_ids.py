@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 _ID: Final = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,9}))?")
 
 
-class Place(NamedTuple):
+class EventPlace(NamedTuple):
     """A place in a tenant's events: after the first ``number`` events of the commit ``seq``; without it, after all."""
 
     seq: int
     number: int = sys.maxsize
 
     @classmethod
-    def parse(cls, text: str) -> Place | None:
+    def parse(cls, text: str) -> EventPlace | None:
         """The place that an id of an event names; None if no event has such an id."""
         found = _ID.fullmatch(text)
         if found is None:

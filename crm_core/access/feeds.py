@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final
 
 from crm_core.access.callers import Callers
-from crm_core.access.event_ids import Place
+from crm_core.access.event_ids import EventPlace
 from crm_core.errors import CrmError, TooManyStreams, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.plugin.query import StoredNotice
@@ -34,7 +34,7 @@ _COMMENT: Final = b": still here\n\n"
 _log = ServerLog("crm.access")
 
 
-def frame(event: str, place: Place, data: bytes) -> bytes:
+def frame(event: str, place: EventPlace, data: bytes) -> bytes:
     """An event on the wire (WHATWG HTML, section 9.2.5, server-sent events); ``data`` is JSON on one line."""
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(place).encode(), event.encode(), data)
 
@@ -62,11 +62,11 @@ class _Stream:
         self.caller = caller
         self.had_rights = False  # at the last delivery
         self.last_frame_at = at
-        self._frames: deque[tuple[Place | None, bytes]] = deque()
+        self._frames: deque[tuple[EventPlace | None, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._ended = False
 
-    def send(self, place: Place | None, content: bytes, at: float) -> None:
+    def send(self, place: EventPlace | None, content: bytes, at: float) -> None:
         """Queue a frame; ``place`` is None for a comment."""
         self.last_frame_at = at
         if len(self._frames) >= _BACKLOG:
@@ -81,7 +81,7 @@ class _Stream:
         self._frames.clear()
         self._arrived.set()
 
-    async def after(self, place: Place) -> AsyncIterator[bytes]:
+    async def after(self, place: EventPlace) -> AsyncIterator[bytes]:
         """The frames of events after ``place``, as they arrive."""
         while not self._ended:
             while self._frames:
@@ -117,7 +117,7 @@ class Feeds:
         """How many streams are open."""
         return sum(len(channel.streams) for channel in self._channels.values())
 
-    async def listen(self, tenant: str, caller: Caller, after: Place | None) -> AsyncGenerator[bytes, None]:
+    async def listen(self, tenant: str, caller: Caller, after: EventPlace | None) -> AsyncGenerator[bytes, None]:
         """The frames of a new stream: ready, the events missed since ``after``, then new ones.
 
         Ends when the caller may see no more events, falls too far behind, or the server shuts down.
@@ -132,9 +132,9 @@ class Feeds:
             if channel.pump is None:
                 channel.position = view.seq
                 channel.pump = asyncio.create_task(self._pump(tenant, channel))
-            until = Place(view.seq) if after is None else after
+            until = EventPlace(view.seq) if after is None else after
             # The pump may have advanced while this stream read its view.
-            behind = after is not None or Place(channel.position) > until
+            behind = after is not None or EventPlace(channel.position) > until
             yield b"retry: 2000\n" + frame("ready", until, b"{}")
             if behind:
                 async for place, missed in self._missed(tenant, caller, until):
@@ -169,7 +169,7 @@ class Feeds:
         if self._channels.get(tenant) is channel:
             del self._channels[tenant]
 
-    async def _missed(self, tenant: str, caller: Caller, after: Place) -> AsyncIterator[tuple[Place, bytes]]:
+    async def _missed(self, tenant: str, caller: Caller, after: EventPlace) -> AsyncIterator[tuple[EventPlace, bytes]]:
         """The events since ``after`` and the place they reach; ``reset`` if the store does not know them (any more)."""
         whole = False
         while not whole:
@@ -177,13 +177,13 @@ class Feeds:
             notices = await self._backend.notices(tenant, after.whole, _BATCH)
             from_the_future = after.whole < after.seq and after.seq > view.seq
             if notices is None or from_the_future:
-                yield Place(view.seq), frame("reset", Place(view.seq), b"{}")
+                yield EventPlace(view.seq), frame("reset", EventPlace(view.seq), b"{}")
                 return
             seq, whole = _reached(notices, view.seq)
             fresh = [
                 (place, one) for place, one in _placed(notices) if place > after and may_see(workspace, caller, one)
             ]
-            after = Place(seq)
+            after = EventPlace(seq)
             yield after, b"".join(_framed(place, one) for place, one in fresh)
 
     async def _pump(self, tenant: str, channel: _Channel) -> None:
@@ -235,7 +235,7 @@ class Feeds:
                 continue
             at = _loop_time()
             if notices is None:
-                stream.send(Place(seq), frame("reset", Place(seq), b"{}"), at)
+                stream.send(EventPlace(seq), frame("reset", EventPlace(seq), b"{}"), at)
             for place, one, content in frames:
                 if may_see(workspace, caller, one):
                     stream.send(place, content, at)
@@ -247,14 +247,14 @@ class Feeds:
             stream.had_rights = has_rights
 
 
-def _placed(notices: tuple[StoredNotice, ...]) -> Iterator[tuple[Place, StoredNotice]]:
+def _placed(notices: tuple[StoredNotice, ...]) -> Iterator[tuple[EventPlace, StoredNotice]]:
     """Each notice with its place; a backend returns all notices of a commit together, in their order."""
     for seq, group in groupby(notices, key=lambda one: one.seq):
         for number, one in enumerate(group, 1):
-            yield Place(seq, number), one
+            yield EventPlace(seq, number), one
 
 
-def _framed(place: Place, stored: StoredNotice) -> bytes:
+def _framed(place: EventPlace, stored: StoredNotice) -> bytes:
     return frame(stored.notice.event, place, stored.notice.data)
 
 

@@ -21,7 +21,7 @@ from crm_core.client.answers import (
     SectionHealth,
     Unanswered,
 )
-from crm_core.client.exchange import Pause, Platform, Retries, SignedRequest, Strategy, envelope
+from crm_core.client.exchange import Pause, Platform, ReadyRequest, Retries, Strategy, envelope
 from crm_core.client.signing import Signer, Unsigned, health_of, native_signer, push_to
 from crm_core.client.target import ReceiverUrl, Target
 from crm_core.client.transport import AsyncClient, Client, fresh_nonce
@@ -35,11 +35,11 @@ __all__ = [
     "Outcome",
     "Pause",
     "Platform",
+    "ReadyRequest",
     "ReceiverUrl",
     "Refused",
     "Retries",
     "SectionHealth",
-    "SignedRequest",
     "Signer",
     "Strategy",
     "Target",

@@ -1,6 +1,6 @@
 """Requests and how their answers are judged, without a network: generators that a transport drives.
 
-A generator yields a ``SignedRequest`` to send, and is sent the ``Answer`` or ``Lost``; or it yields a ``Pause`` to
+A generator yields a ``ReadyRequest`` to send, and is sent the ``Answer`` or ``Lost``; or it yields a ``Pause`` to
 sleep through. Its return value is the outcome. A push is sent again only as the very same bytes under the same nonce,
 so however often it arrives, it is applied once.
 """
@@ -27,7 +27,7 @@ _PREVIEWED = ("previewed",)
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-class SignedRequest(msgspec.Struct, frozen=True):
+class ReadyRequest(msgspec.Struct, frozen=True):
     """A signed request, ready to be sent as it is."""
 
     method: str
@@ -50,7 +50,7 @@ class Pause(msgspec.Struct, frozen=True):
     why: str
 
 
-Steps = Generator[SignedRequest | Pause, Answer | Lost | None, T]
+Steps = Generator[ReadyRequest | Pause, Answer | Lost | None, T]
 
 
 class Retries(msgspec.Struct, frozen=True):
@@ -103,12 +103,12 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
             raise Refused(answer.status, document)
         return _read(document, Health)
 
-    def signed(self, request: Unsigned) -> SignedRequest:
+    def signed(self, request: Unsigned) -> ReadyRequest:
         """The request with a fresh timestamp and nonce, signed."""
         headers = {**dict(request.headers), **self.signer(request, int(self.clock()), self.nonce())}
-        return SignedRequest(request.method, self.target.origin + request.path, headers, request.body)
+        return ReadyRequest(request.method, self.target.origin + request.path, headers, request.body)
 
-    def _exchange(self, request: SignedRequest) -> Steps[Answer]:
+    def _exchange(self, request: ReadyRequest) -> Steps[Answer]:
         """Send the same bytes until there is a final answer. Raises Unanswered."""
         pauses = self.retries.pauses()
         while True:

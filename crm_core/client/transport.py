@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from crm_core.client.answers import Answer, Health, Outcome
-from crm_core.client.exchange import Lost, Pause, Platform, Retries, SignedRequest, Steps, Strategy
+from crm_core.client.exchange import Lost, Pause, Platform, ReadyRequest, Retries, Steps, Strategy
 from crm_core.client.signing import Signer
 from crm_core.client.target import Target
 
@@ -96,7 +96,7 @@ class Client:
             else:
                 answer = self._send(step)
 
-    def _send(self, step: SignedRequest) -> Answer | Lost:
+    def _send(self, step: ReadyRequest) -> Answer | Lost:
         try:
             return _answer(self._http.request(step.method, step.url, headers=_headers(step), content=step.body))
         except httpx.TransportError as error:
@@ -162,14 +162,14 @@ class AsyncClient:
             else:
                 answer = await self._send(step)
 
-    async def _send(self, step: SignedRequest) -> Answer | Lost:
+    async def _send(self, step: ReadyRequest) -> Answer | Lost:
         try:
             return _answer(await self._http.request(step.method, step.url, headers=_headers(step), content=step.body))
         except httpx.TransportError as error:
             return _lost(error)
 
 
-def _headers(step: SignedRequest) -> dict[str, str]:
+def _headers(step: ReadyRequest) -> dict[str, str]:
     return {"accept": "application/json", "accept-encoding": "identity", **step.headers}
 
 

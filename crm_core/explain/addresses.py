@@ -19,7 +19,7 @@ WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, MILLISECONDS = "wrong_instance", "wron
 Variant = tuple[Cause, SignedRequest, Presented]
 
 
-class Names(msgspec.Struct, frozen=True):
+class AddressNames(msgspec.Struct, frozen=True):
     """The names that the signed text may contain instead of those in the address."""
 
     instances: tuple[str, ...]
@@ -28,7 +28,7 @@ class Names(msgspec.Struct, frozen=True):
     key_versions: tuple[int, ...]
 
 
-def other_addresses(request: SignedRequest, presented: Presented, names: Names) -> Iterator[Variant]:
+def other_addresses(request: SignedRequest, presented: Presented, names: AddressNames) -> Iterator[Variant]:
     """Variants of the request whose text may have been signed."""
     body = _object(request.body)
     yield from _of(request, presented, "instance", (*_named(body, "instance"), *names.instances), WRONG_INSTANCE)

@@ -14,7 +14,7 @@ from itertools import islice
 import msgspec
 
 from crm_core.errors import CrmError
-from crm_core.explain.addresses import Names, other_addresses
+from crm_core.explain.addresses import AddressNames, other_addresses
 from crm_core.explain.bodies import other_bodies
 from crm_core.explain.cause import Cause
 from crm_core.explain.keys import other_secrets
@@ -36,7 +36,7 @@ class Search(msgspec.Struct, frozen=True):
     presented: Presented
     keys: tuple[Key, ...]
 
-    def causes(self, roster: Roster, names: Names, now: datetime) -> tuple[Cause, ...] | None:
+    def causes(self, roster: Roster, names: AddressNames, now: datetime) -> tuple[Cause, ...] | None:
         """The fewest causes that explain the signature: empty if it is right, None if no cause is found."""
         keys = tuple(key for key in self.keys if key.kind == "secret")
         secrets: list[Guessed] = [((), key.material) for key in keys]
@@ -62,7 +62,7 @@ class Search(msgspec.Struct, frozen=True):
             if any(self.scheme.matches(request, self.presented, key.material) for key in self.keys):
                 yield cause
 
-    def _texts(self, names: Names) -> Iterator[Guessed]:
+    def _texts(self, names: AddressNames) -> Iterator[Guessed]:
         """The right text first, then those of each cause."""
         right = self.right_text()
         yield (), right

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from crm_core.errors import CrmError, MisdirectedInstance, PayloadTooLarge, SignatureIncomplete, SignatureMalformed
-from crm_core.explain.addresses import MILLISECONDS, WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, Names
+from crm_core.explain.addresses import MILLISECONDS, WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, AddressNames
 from crm_core.explain.cause import Cause
 from crm_core.explain.explanation import ExplainedCheck, Explanation, Rules
 from crm_core.explain.form import Captured
@@ -207,11 +207,11 @@ class _Walk:
         )
         return Cause(BODY_CHANGED, words, _COMPARE)
 
-    def _names(self) -> Names:
+    def _names(self) -> AddressNames:
         rules = self._rules
         host = self._push.authority.partition(":")[0].partition(".")[0]
         types = tuple(rules.registry.payload_types)
-        return Names(
+        return AddressNames(
             instances=(rules.instance, *rules.instances, host),
             tenants=tuple(rules.roster.tenants),
             types=(*types, _HEALTH, *(f"sync/{name}" for name in types)),

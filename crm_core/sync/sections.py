@@ -8,7 +8,7 @@ import msgspec
 
 from crm_core.sync.outcome import SectionOutcome
 from crm_core.workspace import Sealer, Section
-from crm_core.workspace.snapshot import Confirmation
+from crm_core.workspace.snapshot import PushConfirmation
 
 SEALED_FOR: Final = "section secret"
 
@@ -58,7 +58,7 @@ def confirmed_section(
     before: Section, revision: int, intent: Intent, *, fingerprint: str, revoked: set[int]
 ) -> Section:
     """The section that a push leaves as it is: it takes the version, and keeps revision, time and history."""
-    confirmed = Confirmation(
+    confirmed = PushConfirmation(
         at=intent.applied_at,
         payload_type=intent.payload_type,
         version=intent.version,

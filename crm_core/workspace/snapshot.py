@@ -33,7 +33,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     key_version: int | None = None
 
 
-class Confirmation(Acceptance, frozen=True, kw_only=True):
+class PushConfirmation(Acceptance, frozen=True, kw_only=True):
     """A push that left a section as it is. ``fingerprint``: of its payload, empty if a history entry has it."""
 
     fingerprint: str = ""
@@ -60,7 +60,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     key_version: int | None = None
     actor: str = ""
     history: tuple[int, ...] = ()
-    confirmed: Confirmation | None = None
+    confirmed: PushConfirmation | None = None
 
     def __post_init__(self) -> None:
         """Freeze the data: plugins receive it as it is."""

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from crm_core.access import feeds as feeds_module
-from crm_core.access.event_ids import Place
+from crm_core.access.event_ids import EventPlace
 from crm_core.access.feeds import Feeds
 from crm_core.errors import TooManyStreams
 from crm_core.model.caller import Caller
@@ -23,9 +23,9 @@ class Reader:
 
     def __init__(self, frames: Any) -> None:
         self._frames = frames
-        self._parsed: list[tuple[Place, str, Any]] = []
+        self._parsed: list[tuple[EventPlace, str, Any]] = []
 
-    async def next(self) -> tuple[Place, str, Any]:
+    async def next(self) -> tuple[EventPlace, str, Any]:
         """The next event as id, name, data; heartbeats are passed over."""
         async with asyncio.timeout(SOON):
             while not self._parsed:
@@ -47,7 +47,7 @@ class Reader:
         for block in text.split("\n\n"):
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             if "event" in fields:
-                place = Place.parse(fields["id"]) or Place(-1)
+                place = EventPlace.parse(fields["id"]) or EventPlace(-1)
                 self._parsed.append((place, fields["event"], msgspec.json.decode(fields["data"])))
 
 
@@ -65,7 +65,7 @@ def listening(feeds: Feeds) -> Any:
     """Open a stream and read its first event."""
 
     @asynccontextmanager
-    async def listening(caller: Caller, after: Place | None = None) -> AsyncIterator[Reader]:
+    async def listening(caller: Caller, after: EventPlace | None = None) -> AsyncIterator[Reader]:
         async with aclosing(feeds.listen("north", caller, after)) as frames:
             reader = Reader(frames)
             at, event, _ = await reader.next()
@@ -80,7 +80,7 @@ def listening(feeds: Feeds) -> Any:
 def changes(access: Any) -> Any:
     """Commit a change of a record of a type, or of the workspace; the place of its first event."""
 
-    async def committed(subject: str, number: int = 0) -> Place:
+    async def committed(subject: str, number: int = 0) -> EventPlace:
         if subject == "sync":
             notices = (
                 Notice("sync.applied", "sync", b'{"n":%d}' % number),
@@ -88,7 +88,7 @@ def changes(access: Any) -> Any:
             )
         else:
             notices = (Notice("record.changed", subject, b'{"n":%d}' % number),)
-        return Place((await access.backend.commit("north", Unit(now=0, notices=notices))).seq, 1)
+        return EventPlace((await access.backend.commit("north", Unit(now=0, notices=notices))).seq, 1)
 
     return committed
 
@@ -123,11 +123,11 @@ async def test_each_stream_gets_what_its_caller_may_see(
         assert [(await person.next())[:2] for _ in range(3)] == [
             (seqs[1], "record.changed"),
             (seqs[2], "sync.applied"),
-            (Place(seqs[2].seq, 2), "modules.changed"),
+            (EventPlace(seqs[2].seq, 2), "modules.changed"),
         ]
         assert [(await watcher.next())[:2] for _ in range(2)] == [
             (seqs[2], "sync.applied"),
-            (Place(seqs[2].seq, 2), "modules.changed"),
+            (EventPlace(seqs[2].seq, 2), "modules.changed"),
         ]
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
@@ -168,7 +168,7 @@ async def test_a_batch_that_is_cut_anywhere_arrives_once(access: Any, listening:
     batch = tuple(Notice("record.changed", "customers", b'{"n":%d}' % number) for number in range(200))
     await access.backend.commit("north", Unit(now=0, notices=batch))
     await access.backend.commit("north", Unit(now=0, notices=(Notice("record.changed", "customers", b'{"n":200}'),)))
-    async with listening(caller, Place(before)) as reader:
+    async with listening(caller, EventPlace(before)) as reader:
         whole = [await reader.next() for _ in range(201)]
     assert [data["n"] for _, _, data in whole] == list(range(201))
     assert len({place for place, _, _ in whole}) == 201
@@ -187,8 +187,8 @@ async def test_events_of_a_commit_that_others_see_keep_their_ids(access: Any, li
     async with listening(caller) as reader:
         seq = (await access.backend.commit("north", Unit(now=0, notices=notices))).seq
         seen = [await reader.next() for _ in range(3)]
-    assert [(place, data["n"]) for place, _, data in seen] == [(Place(seq, at), at - 1) for at in (1, 3, 5)]
-    async with listening(caller, Place(seq, 3)) as reader:
+    assert [(place, data["n"]) for place, _, data in seen] == [(EventPlace(seq, at), at - 1) for at in (1, 3, 5)]
+    async with listening(caller, EventPlace(seq, 3)) as reader:
         assert await reader.next() == seen[2]
 
 
@@ -197,7 +197,7 @@ async def test_an_id_without_a_number_is_after_the_whole_commit(listening: Any, 
     caller = await by_token("sync:read")
     first = await changes("sync", 1)
     second = await changes("sync", 2)
-    parsed = Place.parse(str(first.seq))
+    parsed = EventPlace.parse(str(first.seq))
     async with listening(caller, parsed) as reader:
         assert (await reader.next())[0] == second
 
@@ -205,19 +205,21 @@ async def test_an_id_without_a_number_is_after_the_whole_commit(listening: Any, 
 @pytest.mark.parametrize("text", ["", "x", "1.", ".1", "1.2.3", "-1", "1 ", chr(0x661), "1" * 16, "1." + "1" * 10])
 def test_other_texts_are_no_ids(text: str) -> None:
     """Only an id as it is written names a place."""
-    assert Place.parse(text) is None
-    assert [str(Place.parse(one)) for one in ("57", "57.2")] == ["57", "57.2"]
+    assert EventPlace.parse(text) is None
+    assert [str(EventPlace.parse(one)) for one in ("57", "57.2")] == ["57", "57.2"]
 
 
-@pytest.mark.parametrize("ahead", [None, Place(10**14), Place(1), Place(1, 1), Place(2, 7)])
-async def test_an_unknown_id_gets_a_reset(listening: Any, changes: Any, by_token: Any, ahead: Place | None) -> None:
+@pytest.mark.parametrize("ahead", [None, EventPlace(10**14), EventPlace(1), EventPlace(1, 1), EventPlace(2, 7)])
+async def test_an_unknown_id_gets_a_reset(
+    listening: Any, changes: Any, by_token: Any, ahead: EventPlace | None
+) -> None:
     """The stream of an id that cannot be resumed gets a reset at the current seq and continues from there."""
     await changes("customers", 1)
     caller = await by_token("customers:read")
     seq = (await changes("customers", 1)).seq
-    after = Place(-1) if ahead is None else Place(seq + ahead.seq, ahead.number)
+    after = EventPlace(-1) if ahead is None else EventPlace(seq + ahead.seq, ahead.number)
     async with listening(caller, after) as reader:
-        assert (await reader.next())[:2] == (Place(seq), "reset")
+        assert (await reader.next())[:2] == (EventPlace(seq), "reset")
         last = await changes("customers", 2)
         assert (await reader.next()) == (last, "record.changed", {"n": 2})
 

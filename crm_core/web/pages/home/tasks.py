@@ -26,7 +26,7 @@ class TaskMembers(NamedTuple):
     day: str
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class TaskItem(msgspec.Struct, frozen=True, kw_only=True):
     """A task."""
 
     href: str
@@ -43,7 +43,7 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     href: str
     may_update: bool
-    items: tuple[Task, ...]
+    items: tuple[TaskItem, ...]
 
 
 def task_members(record_type: RecordType) -> TaskMembers | None:
@@ -79,13 +79,13 @@ async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
 
 async def _item(
     context: PageContext, cells: CellRenderer, record_type: RecordType, record: Mapping[str, Any], members: TaskMembers
-) -> Task:
+) -> TaskItem:
     about = ""
     for reference in record_type.REFERENCES:
         if not about and record.get(reference.member):
             about = (await cells.cell(reference.member, record)).text
     day = record.get(members.day)
-    return Task(
+    return TaskItem(
         href=f"{context.root}/{record_type.NAME}/{record['id']}",
         name=record["name"],
         revision=record["revision"],

@@ -26,7 +26,7 @@ class Picture(NamedTuple):
     media_type: str
 
 
-class FooterLink(msgspec.Struct, frozen=True):
+class BrandingLink(msgspec.Struct, frozen=True):
     """A link of the footer."""
 
     label: str
@@ -43,7 +43,7 @@ class Brand(msgspec.Struct, frozen=True):
     side_image: str
     caption: str
     footer_text: str
-    footer_links: tuple[FooterLink, ...]
+    footer_links: tuple[BrandingLink, ...]
     support_email: str
     support_url: str
     support_phone: str
@@ -91,7 +91,7 @@ class TenantBranding:
             side_image=self._picture(sidebar.get("image_url")),
             caption=sidebar.get("caption") or "",
             footer_text=footer.get("text") or "",
-            footer_links=tuple(FooterLink(link["label"], link["url"]) for link in footer.get("links") or ()),
+            footer_links=tuple(BrandingLink(link["label"], link["url"]) for link in footer.get("links") or ()),
             support_email=support.get("email") or "",
             support_url=support.get("url") or "",
             support_phone=support.get("phone") or "",
