@@ -46,9 +46,14 @@ def flush_output() -> None:
     sys.stdout.flush()
 
 
+def discard_output() -> None:
+    """Send the rest of standard output nowhere, and what is buffered: the interpreter flushes again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def exit_without_output(error: OutputFailed) -> None:
     """Say that the output is incomplete and exit 1; without a word if its reader, such as ``head``, closed the pipe."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes again at its end
+    discard_output()
     if error.errno != _READER_GONE:
         click.echo(f"standard output cannot be written ({error.strerror}); the output is incomplete", err=True)
     raise SystemExit(1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
 
 from crm_core.cli.log_lines import set_up_logging
+from crm_core.cli.output import discard_output
 from crm_core.cli.running import config_option, without_collector
 from crm_core.cli.store_alerts import log_store_alerts
 from crm_core.server_log import ServerLog
@@ -72,8 +73,10 @@ async def _serve(config: Path) -> None:
         stack.push_async_callback(_finished, alerting, services.stop)
 
         def ready(address: str) -> None:
-            with suppress(OSError):  # standard output may be a file on a full disk
+            try:
                 click.echo(f"crm {settings.instance} serves {address} (pid {os.getpid()})")
+            except OSError:  # standard output may be a file on a full disk, which stops no server
+                discard_output()
 
         with without_collector():
             app = application(services)

@@ -80,7 +80,7 @@ def test_no_command_takes_what_is_left_in_quarantine_for_the_whole(boxes: Boxes)
     missing = "northwind is in quarantine"
     printed = box.crm("log", "verify", "--tenant", "northwind", code=1)
     assert missing in printed
-    assert "holds" not in printed
+    assert "is intact" not in printed
     assert f'"{missing}' in box.crm("log", "verify", "--tenant", "northwind", "--json", code=1)
     for words in (
         ("log", "list", "--tenant", "northwind"),
@@ -94,7 +94,7 @@ def test_no_command_takes_what_is_left_in_quarantine_for_the_whole(boxes: Boxes)
     assert "northwind: last use is unknown" in listed
     uses = {line.split()[0]: "used" in line for line in listed.splitlines() if "sha256:" in line}
     assert uses == {"northwind": False, "contoso": True}
-    assert "holds" in box.crm("log", "verify", "--tenant", "contoso")
+    assert "is intact" in box.crm("log", "verify", "--tenant", "contoso")
     assert "quarantine" not in box.crm("log", "list", "--tenant", "contoso")
 
 

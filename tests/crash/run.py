@@ -58,7 +58,7 @@ async def losses(tenants_dir: Path, promised: list[tuple[int, str]]) -> list[str
                 problems.append(f"unit {seq} ({name}) was answered and is lost")
         problems += await partial_units(store, view)
         for backup in sorted(tenants_dir.parent.glob("backup-*")):
-            if not backup.name.endswith(".new"):
+            if ".new" not in backup.name:
                 try:
                     await store.restore("copy", backup)
                     shutil.rmtree(tenants_dir / "copy")

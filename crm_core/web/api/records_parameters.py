@@ -10,6 +10,7 @@ from crm_core.model.fields import bare
 from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
 from crm_core.plugin.query import Comparison
+from crm_core.plugin.record_type import ALWAYS_SORTABLE
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH, comparable
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.operations import Parameter
@@ -20,7 +21,7 @@ _COMPARED: Final[dict[Comparison, str]] = {"gt": "after", "gte": "at or after", 
 def list_parameters(shape: Shape) -> tuple[Parameter, ...]:
     """Every parameter of a type's list: of all types, filters, comparisons."""
     filters = (_filter(shape, name) for name in shape.filterable)
-    comparisons = (_comparison(*each) for each in comparable(shape).items())
+    comparisons = (_comparison(shape, *each) for each in comparable(shape).items())
     return (*_common(shape), *filters, *comparisons)
 
 
@@ -75,10 +76,13 @@ def _filter(shape: Shape, name: str) -> Parameter:
     return Parameter(name=name, description=empty, schema=_or_empty(schema), repeats=True)
 
 
-def _comparison(parameter: str, compared: tuple[str, Comparison]) -> Parameter:
+def _comparison(shape: Shape, parameter: str, compared: tuple[str, Comparison]) -> Parameter:
     name, comparison = compared
+    moment = {"type": "string", "format": "date-time"}
+    schema = moment if name in ALWAYS_SORTABLE else _sought_schema(shape.record_type.member(name))
     return Parameter(
         name=parameter,
+        schema={"allOf": [schema, {"minLength": 1}]},
         description=f"Only records whose `{name}` is {_COMPARED[comparison]} this value; never those without one.",
     )
 
