@@ -102,7 +102,7 @@ async def test_secret_keys_rotate(make: Make) -> None:
     ("scopes", "hint"),
     [
         (["customer:read"], "did you mean `customers:read`?"),
-        (["customers:delete"], "did you mean `customers:write`?"),
+        (["customers:wirte"], "did you mean `customers:write`?"),
         (["sync:write"], "did you mean"),
         (["*"], "known here:"),
         ([], "Name at least one scope"),
