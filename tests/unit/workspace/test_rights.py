@@ -75,7 +75,8 @@ def holds(at: Workspace, caller: Caller, key: str) -> bool:
     if key not in at.modules.allowed:
         return False
     if caller.kind == "token":
-        return f"{module}:{'read' if action in ('view', 'export') else 'write'}" in caller.scopes and action != "edit"
+        access = {"view": "read", "export": "read", "create": "write", "update": "write", "delete": "delete"}
+        return action in access and f"{module}:{access[action]}" in caller.scopes
     if caller.role == SUPER_ADMIN:
         return True
     if caller.role not in ROLES:
