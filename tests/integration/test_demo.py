@@ -9,6 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
+
+from crm_core.demo import __main__ as demo_module
+from crm_core.demo.__main__ import Demo, push_all
 
 
 def free_port() -> int:
@@ -68,3 +72,20 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
             assert running.stdout is not None
             assert "Address already in use" in running.stdout.read()
             assert running.wait() == 1
+
+
+@pytest.mark.slow
+def test_a_push_made_before_the_demo_is_ready_does_not_stop_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pushes that arrive first raise a section's version; the demo's own pushes exceed it."""
+    data = yaml.safe_load(Path(demo_module.__file__).with_name("data.yaml").read_text(encoding="utf-8"))
+    instance = Demo(tmp_path / "demo", free_port())
+    instance.prepare()
+    with instance.served():
+        with instance.platform() as platform:
+            for title in ("First", "Second"):
+                platform.push("branding", {"title": title})
+        assert push_all(instance, data)
+    printed = capsys.readouterr().out
+    assert "combined version 4" in printed
