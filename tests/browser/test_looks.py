@@ -153,7 +153,7 @@ def test_states_of_pages(sit: Sit, api: Api, box: Box, filled: dict[str, str]) -
     desk.go("/customers/new")
     page.get_by_label("Email").fill("no address")
     page.get_by_role("button", name="Create customer").click()
-    page.get_by_text(re.compile("Check . fields")).wait_for()
+    page.get_by_text(re.compile(". fields need attention")).wait_for()
     wrong = desk.serious()
     desk.shot("customer-errors-1280-light")
     desk.go(f"/customers/{filled['customer']}/edit")

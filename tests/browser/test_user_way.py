@@ -32,7 +32,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     page.get_by_label("Email").fill("not an address")
     page.get_by_label("Notes").fill("Rows twice a week")
     page.get_by_role("button", name="Create customer").click()
-    expect(page.get_by_text("Check 2 fields.")).to_be_visible()
+    expect(page.get_by_text("2 fields need attention.")).to_be_visible()
     assert page.get_by_label("Notes").input_value() == "Rows twice a week"
     assert page.evaluate("document.activeElement.id") == "f-name"
     page.get_by_label("Name (required)").fill("Wannsee Sculling Club")

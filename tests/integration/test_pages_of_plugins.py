@@ -114,7 +114,7 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
     form = desk.get("/visits/new")
     for field in ("name", "customer_id", "day", "state", "fee", "notes"):
         assert f'name="{field}"' in form
-    assert 'type="date"' in form
+    assert len(re.findall(" data-read[ >]", form)) == 2
     fields = {"name": "Look at boats", "customer_id": customer, "day": "2026-12-01", "state": "planned"}
     page = desk.post("/visits/new", "/visits/new", **fields, owner=EMAIL, fee="80.00", currency="EUR")
     assert "Look at boats" in page
@@ -133,9 +133,9 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
 
 
 @pytest.mark.parametrize("amount", ["12,500", "12.500"])
-def test_an_ambiguous_amount_is_refused_with_what_was_typed(desk: Visitor, amount: str) -> None:
+def test_an_ambiguous_amount_is_asked_about_with_what_was_typed(desk: Visitor, amount: str) -> None:
     """Creating and editing: the form comes back with the sentence and every typed value, and nothing is saved."""
-    sentence = f"Fee: {amount} is ambiguous. Write 12500 or 12.50."
+    sentence = "This can be read in two ways. Which do you mean?"
     page = desk.post("/visits/new", "/visits/new", 422, name="Row to Bornholm", state="planned", fee=amount)
     assert sentence in page
     assert 'value="Row to Bornholm"' in page
@@ -149,6 +149,9 @@ def test_an_ambiguous_amount_is_refused_with_what_was_typed(desk: Visitor, amoun
     page = desk.get(path)
     assert "€80" in page
     assert "Sail to Bornholm" not in page
+    desk.post(f"{path}/edit", f"{path}/edit", **form | {"form:reading:fee": "12500"})
+    assert "€12,500" in desk.get(path)
+    assert desk.get("/visits/reading?field=day&text=2026-12-04") == '{"text":"Friday, 4 December 2026"}'
 
 
 def test_an_optional_choice_is_blanked_and_the_page_says_so(desk: Visitor) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -10,9 +11,10 @@ from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.record_members import Amount, Currency, Custom, Day, EmailAddress, Line, Notes, RecordId, Tags
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType, Reference
+from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.forms import Choices, RecordForm
-from crm_core.web.pages.records.typed_values import entries_of, parsed
+from crm_core.web.pages.records.typed_values import entries_of, read
 
 
 class Place(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,6 +50,7 @@ class Visits(RecordType):
 
 
 VISITS = Visits()
+FORMATS = Formats(RegionalFormat({}), datetime(2026, 11, 28, 12, tzinfo=UTC))
 RECORD: dict[str, Any] = {
     "name": "First", "email": "a@b.example", "kind": "on_site", "mood": None, "customer_id": None, "on": "2026-11-24",
     "fee": "12.50", "currency": "EUR", "people": 3, "score": 1.5, "done": True, "tags": ["a", "b"],
@@ -57,7 +60,7 @@ RECORD: dict[str, Any] = {
 
 def stored(**over: Any) -> RecordForm:
     """The form of the record, with some members changed before it is opened."""
-    return RecordForm.of(VISITS, {**RECORD, **over})
+    return RecordForm.of(VISITS, {**RECORD, **over}, FORMATS)
 
 
 def browser_form(values: dict[str, str], **over: str) -> MultiDict[str, str]:
@@ -91,7 +94,10 @@ def test_a_form_sent_back_unchanged_changes_nothing() -> None:
         ("fee", "1\N{NARROW NO-BREAK SPACE}250,75", {"fee": "1250.75"}),
         ("fee", "0,500", {"fee": "0.500"}),
         ("fee", "12,5000", {"fee": "12.5000"}),
-        ("fee", "1,250.75", {"fee": "1,250.75"}),
+        ("fee", "1,250.75", {"fee": "1250.75"}),
+        ("fee", "3 £", {"fee": "3", "currency": "GBP"}),
+        ("on", "4 Dec", {"on": "2026-12-04"}),
+        ("on", "some day", {"on": "some day"}),
         ("score", "2,25", {"score": 2.25}),
         ("score", "1e-07", {"score": 1e-07}),
         ("score", "nan", {"score": "nan"}),
@@ -109,29 +115,79 @@ def test_a_changed_field_is_a_merge_patch(field: str, text: str, patch: dict[str
     assert form.sent(browser_form(form.values, **{field: text})).patch() == patch
 
 
-@pytest.mark.parametrize("field", ["fee", "score"])
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("field", "text", "question"),
     [
-        ("12,500", "12,500 is ambiguous. Write 12500 or 12.50."),
-        ("12.500", "12.500 is ambiguous. Write 12500 or 12.50."),
-        (" 1 234,567 ", "1 234,567 is ambiguous. Write 1234567 or 1234.5670."),
+        ("fee", "12,500", [("12500", "€12,500.00"), ("12.5000", "€12.500, with three decimals")]),
+        ("fee", "12.500", [("12500", "€12,500.00"), ("12.5000", "€12.500, with three decimals")]),
+        ("score", "12,500", [("12500", "12500"), ("12.5000", "12.500, with three decimals")]),
+        ("on", "4/12", [("2026-12-04", "Friday, 4 December 2026"), ("2027-04-12", "Monday, 12 April 2027")]),
     ],
 )
-def test_an_ambiguous_number_is_refused(field: str, text: str, sentence: str) -> None:
-    """One separator before three digits may group thousands or begin decimals, so the user decides."""
+def test_a_value_with_two_readings_is_asked_about(field: str, text: str, question: list[tuple[str, str]]) -> None:
+    """Without a locale one separator before three digits has two readings; the answer to the question is saved."""
+    form = stored()
+    sent = form.sent(browser_form(form.values, **{field: text}))
+    with pytest.raises(InvalidRecord) as refused:
+        sent.patch()
+    shown = sent.refused(refused.value.errors)
+    assert shown.errors == {field: "This can be read in two ways. Which do you mean?"}
+    assert [field.question for field in shown.fields() if field.question] == [tuple(question)]
+    for answer, _ in question:
+        answered = form.sent(browser_form(form.values, **{field: text, f"form:reading:{field}": answer})).patch()
+        assert float(answered[field]) == float(answer) if field != "on" else answered[field] == answer
+
+
+def test_an_amount_gets_its_currency_when_the_record_is_made() -> None:
+    """A new record takes the currency that the amount names, else the workspace's; a stored one keeps its own."""
+    blank = RecordForm.blank(VISITS, Formats(RegionalFormat({"currency": "CHF"}), FORMATS.now))
+    assert blank.sent(browser_form(blank.values, name="A", fee="5")).patch()["currency"] == "CHF"
+    assert blank.sent(browser_form(blank.values, name="A", fee="5 EUR")).patch()["currency"] == "EUR"
+    assert "currency" not in blank.sent(browser_form(blank.values, name="A")).patch()
+    assert stored().sent(browser_form(stored().values, fee="7")).patch() == {"fee": "7"}
+
+
+def test_two_currencies_are_refused() -> None:
+    """An amount that names another currency than its field is asked about, as neither may be the slip."""
     form = stored()
     with pytest.raises(InvalidRecord) as refused:
-        form.sent(browser_form(form.values, **{field: text})).patch()
-    assert form.refused(refused.value.errors).errors == {field: f"{field.capitalize()}: {sentence}"}
+        form.sent(browser_form(form.values, fee="5 USD", currency="GBP")).patch()
+    assert [finding.pointer for finding in refused.value.errors] == ["/fee"]
 
 
-@pytest.mark.parametrize("text", ["9" * 5000, "\u0663", "--3"])
+@pytest.mark.parametrize(
+    ("finding", "values", "sentence"),
+    [
+        (Finding("/name", "missing_member", "`name` is missing; add it."), {"name": ""}, "Enter a name."),
+        (Finding("/kind", "invalid_value", "This must be one of call."), {}, "Choose one of Call, On site."),
+        (
+            Finding("/fee", "invalid_value", "This must be an amount"),
+            {},
+            "Enter an amount such as 1250.00.",
+        ),
+        (Finding("/on", "invalid_value", "This must be a date"), {}, "Enter a date such as 28 Nov 2026."),
+        (
+            Finding("/customer_id", "dangling_reference", "?"),
+            {},
+            "This customer is gone or archived. Choose another.",
+        ),
+        (Finding("/owner", "own_code", "Only Ada may."), {}, "Only Ada may."),
+        (Finding("/email", "invalid_value", "We do not write to example."), {}, "We do not write to example."),
+    ],
+)
+def test_errors_are_sentences_about_the_label(finding: Finding, values: dict[str, str], sentence: str) -> None:
+    """The page names the field as the user sees it; the sentence of a plugin's own check stays."""
+    form = stored()
+    [error] = form.sent(browser_form(form.values, **values)).refused([finding]).errors.values()
+    assert error == sentence
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "3.5", "--3"])
 def test_a_text_that_is_no_whole_number_stays_text(text: str) -> None:
     """The type of the member refuses it at its field; the server does not fail."""
     guests = Member(name="guests", attribute="guests", label="Guests", kind="integer", type=int)
-    assert parsed(guests, text) == text
-    assert parsed(guests, "-3") == -3
+    assert read(guests, text, FORMATS).value == text
+    assert read(guests, "-3", FORMATS).value == -3
 
 
 def test_a_stored_amount_of_three_decimals_stays() -> None:
@@ -168,10 +224,10 @@ def test_free_members_keep_their_types() -> None:
 def test_controls_follow_the_kinds() -> None:
     """Every kind of member has its control; an optional choice can be none, one with a default begins with it."""
     choices = Choices({"customer_id": (Option("1", "Ada"),)}, ("a@b.example",))
-    form = msgspec.structs.replace(RecordForm.blank(VISITS), choices=choices)
+    form = msgspec.structs.replace(RecordForm.blank(VISITS, FORMATS), choices=choices)
     kinds = {field.name: field.kind for field in form.fields()}
     assert kinds == {
-        "name": "text", "email": "email", "kind": "select", "mood": "select", "customer_id": "select", "on": "date",
+        "name": "text", "email": "email", "kind": "select", "mood": "select", "customer_id": "select", "on": "text",
         "fee": "text", "currency": "text", "people": "text", "score": "text", "done": "check", "tags": "text",
         "owner": "text", "notes": "area", "custom": "pairs",
     }  # fmt: skip

@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, get_currency_precision, get_decimal_symbol, get_group_symbol
 
 from crm_core.model.times import from_wire, to_wire
 
-_MONTHS: Final = (
+MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
@@ -23,8 +23,8 @@ _TOKEN: Final = re.compile(r"[Yy]{4}|[Yy]{2}|M{1,4}|[Dd]{1,4}|%[A-Za-z]")
 _PARTS: Final[Mapping[str, Callable[[date], str]]] = {
     "yyyy": lambda day: f"{day.year:04d}",
     "yy": lambda day: f"{day.year % 100:02d}",
-    "MMMM": lambda day: _MONTHS[day.month - 1],
-    "MMM": lambda day: _MONTHS[day.month - 1][:3],
+    "MMMM": lambda day: MONTHS[day.month - 1],
+    "MMM": lambda day: MONTHS[day.month - 1][:3],
     "MM": lambda day: f"{day.month:02d}",
     "M": lambda day: str(day.month),
     "dddd": lambda day: _DAYS[day.weekday()],
@@ -53,24 +53,46 @@ class Moment(NamedTuple):
 
 
 class RegionalFormat:
-    """How a tenant writes times, numbers and money, from its section ``workspace``."""
+    """How a tenant writes times, numbers and money, from its section ``workspace``.
+
+    ``thousands``: the sign that groups digits, None without a locale. ``day_first``: whether dates begin with the day
+    rather than the month, None if nothing says so.
+    """
 
     def __init__(self, section: Mapping[str, Any]) -> None:
         self.zone = _zone(section.get("timezone"))
         self.currency = str(section.get("currency") or "EUR")
         self.locale = _locale(section.get("locale"))
+        pushed = bool(section.get("locale"))
+        self.thousands: str | None = get_group_symbol(self.locale) if pushed else None
+        self._decimal = get_decimal_symbol(self.locale)
         self._pattern = section.get("date_format")
+        self.day_first = _day_first(self._pattern or (self.locale.date_formats["short"].pattern if pushed else ""))
         self._money: dict[tuple[str, str], str] = {}
 
     def day(self, day: date, *, year: bool = True) -> str:
         """A date by the tenant's pattern; without one as in ``24 Nov 2026``, with or without the year."""
         if self._pattern:
             return _TOKEN.sub(lambda found: _part(found.group(), day), self._pattern)
-        return f"{day.day} {_MONTHS[day.month - 1][:3]}{f' {day.year}' if year else ''}"
+        return f"{day.day} {MONTHS[day.month - 1][:3]}{f' {day.year}' if year else ''}"
 
     def number(self, number: int) -> str:
         """A whole number with its digits grouped."""
         return str(format_decimal(number, locale=self.locale))
+
+    def typed(self, number: str) -> str:
+        """A plain number such as ``1250.50`` as one types it: with the locale's signs if the tenant has a locale."""
+        whole, point, decimals = number.partition(".")
+        if self.thousands is None or not re.fullmatch(r"-?[0-9]{1,15}", whole):
+            return number
+        return f"{format_decimal(int(whole), locale=self.locale)}{self._decimal if point else ''}{decimals}"
+
+    def exact_money(self, amount: str, currency: str | None) -> str:
+        """An amount with its currency and all of its decimals, at least those of the currency."""
+        code = currency or self.currency
+        digits = max(len(amount.partition(".")[2]), get_currency_precision(code))
+        pattern = re.sub(r"0\.0+", f"0.{'0' * digits}" if digits else "0", self._pattern_of_money())
+        return str(format_currency(Decimal(amount), code, pattern, locale=self.locale, currency_digits=False))
 
     def money(self, amount: Decimal | str, currency: str | None) -> str:
         """An amount with its currency; decimals only if it has some."""
@@ -92,7 +114,10 @@ class RegionalFormat:
 
     def _whole_pattern(self) -> str:
         """The locale's pattern of money, without decimals."""
-        return re.sub(r"([.,])0+(?=[^#0]*(;|$))", "", self.locale.currency_formats["standard"].pattern)
+        return re.sub(r"([.,])0+(?=[^#0]*(;|$))", "", self._pattern_of_money())
+
+    def _pattern_of_money(self) -> str:
+        return str(self.locale.currency_formats["standard"].pattern)
 
 
 class Formats:
@@ -130,7 +155,11 @@ class Formats:
 
     def today(self) -> str:
         """Today in full."""
-        return f"{_DAYS[self.now.weekday()]}, {self.now.day} {_MONTHS[self.now.month - 1]} {self.now.year}"
+        return self.full_day(self.now.date())
+
+    def full_day(self, day: date) -> str:
+        """A date in full, such as ``Friday, 4 December 2026``."""
+        return f"{_DAYS[day.weekday()]}, {day.day} {MONTHS[day.month - 1]} {day.year}"
 
     def greeting(self) -> str:
         """The greeting for this time of day."""
@@ -155,6 +184,12 @@ def _part(token: str, day: date) -> str:
     name = _PERCENT.get(token, token.replace("Y", "y").replace("D", "d"))
     found = _PARTS.get(name)
     return found(day) if found else token
+
+
+def _day_first(pattern: str) -> bool | None:
+    """Whether a pattern has the day before the month; None if it lacks one of them."""
+    parts = [_PERCENT.get(token, token).lower()[0] for token in _TOKEN.findall(pattern)]
+    return parts.index("d") < parts.index("m") if {"d", "m"} <= set(parts) else None
 
 
 def _zone(name: str | None) -> ZoneInfo:

@@ -51,6 +51,7 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     action: str
     cancel: str
+    readings: str
     submit: str
     foot: str
     fields: tuple[Field, ...]
@@ -61,14 +62,14 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
 
 async def creating(context: PageContext, module: str) -> Response:
     """The form of a new record; the address may give values to begin with."""
-    form = RecordForm.blank(record_type_of(context, module))
+    form = RecordForm.blank(record_type_of(context, module), context.formats)
     given = {name: request.args[name] for name in form.values if name in request.args}
     return await _page(context, replace(form, values={**form.values, **given}))
 
 
 async def created(context: PageContext, module: str) -> Response:
     """Create a record from the form."""
-    form = RecordForm.blank(record_type_of(context, module)).sent(await request.form)
+    form = RecordForm.blank(record_type_of(context, module), context.formats).sent(await request.form)
     try:
         written = await context.services.records.writes.create(access_of(context, module), form.patch(), None)
     except _KEEPING as error:
@@ -79,14 +80,14 @@ async def created(context: PageContext, module: str) -> Response:
 async def editing(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
     """The form of a record."""
     record_type = record_type_of(context, module)
-    return await _page(context, _form_of(record_type, await document_of(context, module, id)))
+    return await _page(context, _form_of(context, record_type, await document_of(context, module, id)))
 
 
 async def edited(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
     """Change a record by the form: if someone else changed it in the meantime, both are shown and nothing is saved."""
     record_type = record_type_of(context, module)
     document = await document_of(context, module, id)
-    stored = _form_of(record_type, document)
+    stored = _form_of(context, record_type, document)
     sent = SentForm.of(stored, await request.form)
     if sent.needs_choice(stored):
         return await _conflict(context, stored, sent)
@@ -183,6 +184,7 @@ async def _page(
         base=_packed(form.stored) if record else "",
         action=f"{here}/edit" if record else f"{path}/new",
         cancel=here,
+        readings=f"{path}/reading",
         submit="Save" if record else f"Create {singular}",
         foot=f"Saving creates revision {record['revision'] + 1}." if record else "",
         fields=tuple(form.fields()),
@@ -198,12 +200,12 @@ def _problem(error: CrmError, form: RecordForm) -> PageNotice:
     count = len([name for name in form.errors if name])
     if not isinstance(error, InvalidRecord) or not count:
         return failure(f"{error.title}.", form.errors.get("", error.detail))
-    title = f"Check {count} field{'' if count == 1 else 's'}."
-    return failure(title, "Nothing is saved yet. Your input is still here.")
+    title = "1 field needs attention." if count == 1 else f"{count} fields need attention."
+    return failure(title, "Nothing is saved yet.")
 
 
-def _form_of(record_type: RecordType, document: Document) -> RecordForm:
-    return RecordForm.of(record_type, msgspec.json.decode(document.body))
+def _form_of(context: PageContext, record_type: RecordType, document: Document) -> RecordForm:
+    return RecordForm.of(record_type, msgspec.json.decode(document.body), context.formats)
 
 
 def _unpacked(text: str, record_type: RecordType) -> Values:

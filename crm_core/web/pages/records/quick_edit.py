@@ -16,7 +16,7 @@ from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import is_optional
 from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
-from crm_core.web.pages.records.typed_values import as_text, parsed
+from crm_core.web.pages.records.typed_values import as_text, read
 
 _SETTABLE = frozenset({"choice", "flag"})
 
@@ -30,11 +30,14 @@ async def set_one(context: PageContext, module: str, id: str) -> Response:  # no
     document = await document_of(context, module, id)
     if form.get("revision") != str(document.revision):
         raise RevisionMismatch("Someone else changed this record, so nothing was changed now. Check it and try again.")
-    record, value = msgspec.json.decode(document.body), parsed(member, form.get("value", ""))
+    record, value = msgspec.json.decode(document.body), read(member, form.get("value", ""), context.formats).value
     message = _message(member, record["name"], value)
     access, unchanged = access_of(context, module), Preconditions(etag(document.revision, document.body))
     written = await context.services.records.writes.update(access, id, {member.name: value}, unchanged)
-    before, back = as_text(member, record.get(member.name)), form.get("back") or f"{context.root}/"
+    before, back = (
+        as_text(member, record.get(member.name), context.formats.regional),
+        form.get("back") or f"{context.root}/",
+    )
     undo = Undo(action=request.path, member=member.name, value=before, revision=written.revision, back=back)
     return redirect(context, back, message, undo)
 

@@ -5,39 +5,62 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from datetime import date
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.member import Member
+from crm_core.web.pages.layout.formats import Formats, RegionalFormat
+from crm_core.web.pages.layout.parts import Option
+from crm_core.web.pages.records.typed_dates import NoSuchDay, read_days
+from crm_core.web.pages.records.typed_numbers import clear, read_amount, readings
 
-_AMBIGUOUS: Final = re.compile(r"([+-]?[1-9][0-9]*)[.,]([0-9]{3})")
-_PLAIN: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_POWER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
+_QUESTION: Final = "This can be read in two ways. Which do you mean?"
+_UNUSUAL: Final = 3
+"""Decimals that no common currency has."""
+_LONGEST: Final = 26
+"""A longer text is no number and no date."""
 
 
-def parsed(member: Member, text: str) -> Any:
-    """The JSON value of a text; a text that is no such value is returned, so that the member's type refuses it."""
+class Reading(NamedTuple):
+    """A text as the value of its member.
+
+    ``value``: JSON; a text that is no such value stays, so that the member's type refuses it. ``echo``: the value in
+    full, for what is read by rules. ``currency``: the code that an amount names. ``question``: the clear texts of both
+    readings, and each in full. ``error``: a sentence, empty if the text is clear.
+    """
+
+    value: Any
+    echo: str = ""
+    currency: str | None = None
+    question: tuple[Option, ...] = ()
+    error: str = ""
+
+
+def read(member: Member, text: str, formats: Formats, currency: str | None = None) -> Reading:
+    """Read a text by the kind of its member and the tenant's locale; ``currency`` is that of the record's amounts."""
     plain = text.strip()
     if member.kind == "flag":
-        return plain == "true"
+        return Reading(plain == "true")
     if member.kind == "texts":
-        return separate_texts(text, ())
+        return Reading(separate_texts(text, ()))
     if not plain:
-        return None
-    if member.kind == "integer":
-        number = plain_integer(plain, least=-(2**63), most=2**63 - 1)
-        return plain if number is None else number
-    if member.kind == "number":
-        return _number(plain)
-    if member.kind == "decimal":
-        return _plain_decimal(plain)
+        return Reading(None)
+    if len(plain) > _LONGEST:
+        return Reading(text if member.kind == "paragraphs" else plain)
+    if member.kind in ("integer", "number", "decimal"):
+        return _read_number(member, plain, formats.regional, currency)
+    if member.kind == "date":
+        return _read_day(plain, formats)
     if member.kind == "currency":
-        return plain.upper()
-    return text if member.kind == "paragraphs" else plain
+        return Reading(plain.upper())
+    return Reading(text if member.kind == "paragraphs" else plain)
 
 
-def as_text(member: Member, value: Any) -> str:
+def as_text(member: Member, value: Any, regional: RegionalFormat) -> str:
     """A stored value as its field shows it."""
     if value is None:
         return ""
@@ -45,6 +68,10 @@ def as_text(member: Member, value: Any) -> str:
         return ", ".join(value)
     if member.kind == "entries":
         return entries_text({name: free_text(inner) for name, inner in value.items() if inner is not None})
+    if member.kind == "date":
+        return regional.day(date.fromisoformat(value))
+    if member.kind in ("integer", "number", "decimal"):
+        return regional.typed(str(value))
     return ("true" if value else "") if member.kind == "flag" else str(value)
 
 
@@ -75,20 +102,6 @@ def entries_patch(text: str, stored: Mapping[str, Any]) -> dict[str, Any]:
     return patch
 
 
-def ambiguity(label: str, text: str) -> str | None:
-    """The message for a number whose only separator may group thousands or begin decimals; None if it is clear.
-
-    ``12,500`` is 12500 in one country and 12.5 in another, ``12.500`` likewise; ``0,500`` and ``12,50`` are clear.
-    """
-    typed = text.strip()
-    found = _AMBIGUOUS.fullmatch(_ungrouped(typed))
-    if found is None:
-        return None
-    whole, rest = found.groups()
-    decimal = f"{whole}.{rest[:2]}" if rest.endswith("0") else f"{whole}.{rest}0"
-    return f"{label}: {typed} is ambiguous. Write {whole}{rest} or {decimal}."
-
-
 def separate_texts(text: str, stored: Iterable[str]) -> list[str]:
     """The texts between commas; one of ``stored`` that contains commas itself stays whole."""
     parts = [part.strip() for part in text.split(",")]
@@ -102,20 +115,44 @@ def separate_texts(text: str, stored: Iterable[str]) -> list[str]:
     return [one for one in found if one]
 
 
-def _plain_decimal(text: str) -> str:
-    """A number with a point before its decimals if a comma began them; any other text unchanged."""
-    if text.count(",") == 1 and "." not in text:
-        return _ungrouped(text).replace(",", ".")
-    return text
+def _read_number(member: Member, text: str, regional: RegionalFormat, currency: str | None) -> Reading:
+    found: tuple[str, ...] = (text,)
+    named: str | None = None
+    if member.kind == "decimal":
+        found, named = read_amount(text, regional)
+    elif not _POWER.fullmatch(text):
+        found = readings(text, regional.thousands)
+    shown = [_shown(member, number, regional, named or currency) for number in found]
+    if len(found) > 1:
+        options = tuple(Option(clear(number), each) for number, each in zip(found, shown, strict=True))
+        return Reading(text, currency=named, question=options, error=_QUESTION)
+    return Reading(_number(member, found[0]), shown[0], named) if found else Reading(text)
 
 
-def _number(text: str) -> float | str:
-    plain = _plain_decimal(text)
-    if not _PLAIN.fullmatch(plain):  # float() reads 1_000, nan and infinity too
+def _shown(member: Member, number: str, regional: RegionalFormat, currency: str | None) -> str:
+    """A plain number in full; decimals that are unusual are pointed out."""
+    is_amount = member.kind == "decimal" and len(number) <= (member.max_length or _LONGEST)
+    shown = regional.exact_money(number, currency) if is_amount else regional.typed(number)
+    return f"{shown}, with three decimals" if len(number.partition(".")[2]) == _UNUSUAL else shown
+
+
+def _number(member: Member, text: str) -> Any:
+    """The JSON value of a plain number."""
+    if member.kind == "decimal":
         return text
-    number = float(plain)
-    return number if math.isfinite(number) else text
+    if member.kind == "integer":
+        number = plain_integer(text, least=-(2**63), most=2**63 - 1)
+        return text if number is None else number
+    found = float(text)
+    return found if math.isfinite(found) else text
 
 
-def _ungrouped(text: str) -> str:
-    return re.sub(r"\s", "", text)
+def _read_day(text: str, formats: Formats) -> Reading:
+    try:
+        days = read_days(text, formats.regional, formats.now.date())
+    except NoSuchDay as error:
+        return Reading(text, error=f"{error} Enter a date such as {formats.regional.day(formats.now.date())}.")
+    if len(days) > 1:
+        question = tuple(Option(day.isoformat(), formats.full_day(day)) for day in days)
+        return Reading(text, question=question, error=_QUESTION)
+    return Reading(days[0].isoformat(), formats.full_day(days[0])) if days else Reading(text)

@@ -10,6 +10,7 @@ export function watchForms() {
     setTimeout(() => check(event.target), 250);
   });
   document.addEventListener("input", dirty);
+  document.addEventListener("input", echo);
   addEventListener("beforeunload", (event) => {
     if (document.querySelector("form[data-dirty='changed']")) event.preventDefault();
   });
@@ -86,6 +87,20 @@ function dirty(event) {
   if (!form) return;
   form.dataset.dirty = "changed";
   form.querySelector("[data-dirty-note]")?.removeAttribute("hidden");
+}
+
+// The server reads numbers and dates by the workspace's locale; its reading appears below the field.
+function echo({ target }) {
+  const form = target.closest("form[data-readings]");
+  if (!form || !("read" in target.dataset)) return;
+  clearTimeout(target.echoTimer);
+  target.echoTimer = setTimeout(async () => {
+    const output = target.closest(".field").querySelector("[data-echo]");
+    const typed = target.value;
+    const query = new URLSearchParams({ field: target.name, text: typed, currency: form.elements.currency?.value || "" });
+    const answer = typed.trim() ? await fetch(`${form.dataset.readings}?${query}`).catch(() => null) : null;
+    if (typed === target.value) output.textContent = answer?.ok ? (await answer.json()).text : "";
+  }, 500);
 }
 
 // The browser's own checks when a field is left; the server checks again.

@@ -1,0 +1,25 @@
+"""How a field is read while one types: the script of a form asks, and shows the answer below it."""
+
+from __future__ import annotations
+
+import msgspec
+from quart import Response, request
+
+from crm_core.errors import NotFound
+from crm_core.model.currencies import CURRENCIES
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.forms import leaves
+from crm_core.web.pages.records.queries import record_type_of
+from crm_core.web.pages.records.typed_values import read
+
+
+async def reading(context: PageContext, module: str) -> Response:
+    """``{"text"}`` of the field that the address names: its value in full, empty if it has none or two."""
+    record_type = record_type_of(context, module)
+    member = dict(leaves(record_type)).get(request.args.get("field", ""))
+    if member is None:
+        raise NotFound("This form has no such field.")
+    currency = request.args.get("currency", "").upper()
+    known = currency if currency in CURRENCIES else None
+    found = read(member, request.args.get("text", ""), context.formats, known)
+    return Response(msgspec.json.encode({"text": found.echo}), content_type="application/json")
