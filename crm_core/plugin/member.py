@@ -39,7 +39,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a record.
 
     ``choices``: value and label of each value there is, for kind ``choice``. ``reference``: the record type whose id
-    the member contains. ``members``: those of an ``object``. ``max_length``: of a text, in characters.
+    the member contains. ``members``: those of an ``object``. ``max_length``: of a text, in characters. ``is_person``:
+    whether it contains the email address of a colleague.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     max_length: int | None = None
     members: tuple[Member, ...] = ()
+    is_person: bool = False
 
     @property
     def is_written(self) -> bool:

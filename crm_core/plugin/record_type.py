@@ -26,7 +26,7 @@ updated_at, archived_at, created_by, updated_by, revision``: the core owns those
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from types import UnionType
 from typing import Any, ClassVar, Union, get_args, get_origin
@@ -35,7 +35,7 @@ import msgspec
 
 from crm_core.errors import Finding
 from crm_core.model.fields import bare, is_struct, metas
-from crm_core.plugin.member import INDEXED, SEARCHABLE, Member, describe
+from crm_core.plugin.member import INDEXED, SEARCHABLE, Kind, Member, describe
 
 OWNED_FIRST = ("id", "external_id")
 OWNED_LAST = ("created_at", "updated_at", "archived_at", "created_by", "updated_by", "revision")
@@ -55,6 +55,28 @@ class Reference(msgspec.Struct, frozen=True):
     record_type: str
 
 
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
+    """The members that follow a sale from its first stage to its end, for reports and dashboards.
+
+    ``stage``: a choice; ``won`` and ``lost``: those of its values that end a sale. ``amount``: a decimal, in the
+    currency that the member ``currency`` names, else in the workspace's. ``closes_on``: the day it is expected to end.
+    """
+
+    stage: str
+    won: tuple[str, ...]
+    lost: tuple[str, ...]
+    amount: str | None = None
+    currency: str | None = None
+    closes_on: str | None = None
+
+
+class Due(msgspec.Struct, frozen=True):
+    """``day``: the date by which a record needs attention; ``done``: the flag that says it no longer does."""
+
+    day: str
+    done: str | None = None
+
+
 class RecordType(ABC):
     """A record type. ``RECORD`` has the writable members except ``external_id``; unset is null, lists [], objects {}.
 
@@ -63,6 +85,10 @@ class RecordType(ABC):
     ``external_id``; a filter on a list member matches any of its values. ``SEARCHED`` are the members whose words ``q``
     looks in. ``LABELS``: titles for pages by ``member``, ``object.member`` or ``member.choice`` where the name alone
     makes none. ``COLUMNS``: what tables show. ``LANES``: the choice whose values are the lanes of a board, if any.
+
+    Pages and reports know no type by its name. ``OWNER``: the text member with the email address of the colleague whom
+    a record belongs to. ``DUE``: when it needs attention; with ``done`` and an ``OWNER`` its records are tasks.
+    ``PIPELINE``: the stages of a sale.
 
     A class that does not fit raises TypeError where it is defined, with every fault.
     """
@@ -78,6 +104,9 @@ class RecordType(ABC):
     LABELS: ClassVar[Mapping[str, str]] = {}
     COLUMNS: ClassVar[tuple[str, ...]] = ("name",)
     LANES: ClassVar[str | None] = None
+    OWNER: ClassVar[str | None] = None
+    DUE: ClassVar[Due | None] = None
+    PIPELINE: ClassVar[Pipeline | None] = None
 
     def __init_subclass__(cls) -> None:
         """Refuse a type that routes or pages could not be made from."""
@@ -90,7 +119,11 @@ class RecordType(ABC):
     @cached_property
     def members(self) -> tuple[Member, ...]:
         """The members of ``RECORD``, in order."""
-        return describe(self.RECORD, self.LABELS, {each.member: each.record_type for each in self.REFERENCES})
+        described = describe(self.RECORD, self.LABELS, {each.member: each.record_type for each in self.REFERENCES})
+        return tuple(
+            msgspec.structs.replace(member, is_person=True) if member.name == self.OWNER else member
+            for member in described
+        )
 
     def member(self, name: str) -> Member:
         """A member by name. Raises KeyError."""
@@ -121,24 +154,58 @@ def _faults(cls: type[RecordType]) -> Iterator[str]:
         yield str(error)
         return
     yield from _ill_named(members)
-    for use, names, kinds in (
-        ("SORTABLE", cls.SORTABLE, INDEXED - {"texts"}),
-        ("FILTERABLE", cls.FILTERABLE, INDEXED),
-        ("SEARCHED", cls.SEARCHED, SEARCHABLE),
-        ("REFERENCES", tuple(references), {"reference"}),
-        ("LANES", (cls.LANES,) if cls.LANES else (), {"choice"}),
-    ):
+    for use, names, kinds in _uses(cls):
         for name in names:
             if name not in members:
                 yield f"{use} names {name}, which is no member of RECORD"
             elif members[name].kind not in kinds:
                 yield f"{use} names {name}, but a member of kind {members[name].kind} cannot be that"
+    yield from _unfit_for_pages(cls, members)
     yield from _unsafe(cls.RECORD, "RECORD")
     for name in cls.COLUMNS:
         if name not in members and name not in OWNED:
             yield f"COLUMNS names {name}, which is no member"
     for name in (LIST_PARAMETERS | PAGE_PARAMETERS).intersection(cls.FILTERABLE):
         yield f"FILTERABLE names {name}, which is a parameter of every list"
+
+
+def _uses(cls: type[RecordType]) -> Iterator[tuple[str, tuple[str, ...], Collection[Kind]]]:
+    """Uses of members: the attribute of the type, the members that it names, and the kinds that fit."""
+    yield "SORTABLE", cls.SORTABLE, INDEXED - {"texts"}
+    yield "FILTERABLE", cls.FILTERABLE, INDEXED
+    yield "SEARCHED", cls.SEARCHED, SEARCHABLE
+    yield "REFERENCES", tuple(each.member for each in cls.REFERENCES), {"reference"}
+    yield "LANES", _named(cls.LANES), {"choice"}
+    yield "OWNER", _named(cls.OWNER), {"text", "email"}
+    if cls.DUE is not None:
+        yield "DUE", (cls.DUE.day,), {"date"}
+        yield "DUE", _named(cls.DUE.done), {"flag"}
+    if cls.PIPELINE is not None:
+        yield "PIPELINE", (cls.PIPELINE.stage,), {"choice"}
+        yield "PIPELINE", _named(cls.PIPELINE.amount), {"decimal"}
+        yield "PIPELINE", _named(cls.PIPELINE.currency), {"currency"}
+        yield "PIPELINE", _named(cls.PIPELINE.closes_on), {"date"}
+
+
+def _unfit_for_pages(cls: type[RecordType], members: Mapping[str, Member]) -> Iterator[str]:
+    """Members that pages could not filter or sort by, and stages that the choice does not have."""
+    due, pipeline = cls.DUE, cls.PIPELINE
+    filtered = {"OWNER": cls.OWNER, "DUE": due and due.done, "PIPELINE": pipeline and pipeline.stage}
+    for use, name in filtered.items():
+        if name is not None and name not in cls.FILTERABLE:
+            yield f"{use} names {name}, which must be in FILTERABLE"
+    for use, name in {"DUE": due and due.day, "PIPELINE": pipeline and pipeline.closes_on}.items():
+        if name is not None and name not in cls.SORTABLE:
+            yield f"{use} names {name}, which must be in SORTABLE"
+    if pipeline is not None and pipeline.stage in members:
+        choices = dict(members[pipeline.stage].choices)
+        for value in (*pipeline.won, *pipeline.lost):
+            if value not in choices:
+                yield f"PIPELINE names {value}, which is no value of {pipeline.stage}"
+
+
+def _named(name: str | None) -> tuple[str, ...]:
+    return () if name is None else (name,)
 
 
 def _ill_named(members: Mapping[str, Member]) -> Iterator[str]:

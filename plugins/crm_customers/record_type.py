@@ -52,4 +52,5 @@ class Customers(RecordType):
         "address.line1": "Address",
         "address.line2": "Address, second line",
     }
+    OWNER = "owner"
     COLUMNS = ("name", "company", "email", "phone", "status", "owner", "updated_at")

@@ -10,7 +10,7 @@ from msgspec import Struct
 from crm_core.errors import Finding
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.record_members import Amount, Currency, Custom, Day, Line, Notes, RecordId, Tags
-from crm_core.plugin.record_type import RecordType, Reference
+from crm_core.plugin.record_type import Pipeline, RecordType, Reference
 
 
 class Deal(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -41,6 +41,10 @@ class Deals(RecordType):
     REFERENCES = (Reference("customer_id", "customers"),)
     COLUMNS = ("name", "customer_id", "stage", "amount", "currency", "closes_on", "owner")
     LANES = "stage"
+    OWNER = "owner"
+    PIPELINE = Pipeline(
+        stage="stage", won=("won",), lost=("lost",), amount="amount", currency="currency", closes_on="closes_on"
+    )
 
     def check(self, record: Deal) -> Iterable[Finding]:
         """Refuse unknown currencies."""

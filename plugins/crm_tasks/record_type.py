@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from crm_core.model.record_members import Custom, Day, Line, Notes, RecordId, Tags
-from crm_core.plugin.record_type import RecordType, Reference
+from crm_core.plugin.record_type import Due, RecordType, Reference
 
 
 class Task(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -33,4 +33,6 @@ class Tasks(RecordType):
     FILTERABLE = ("name", "customer_id", "deal_id", "due_on", "done", "assignee", "tags")
     SEARCHED = ("name",)
     REFERENCES = (Reference("customer_id", "customers"), Reference("deal_id", "deals"))
+    OWNER = "assignee"
+    DUE = Due("due_on", done="done")
     COLUMNS = ("name", "customer_id", "deal_id", "due_on", "done", "assignee")

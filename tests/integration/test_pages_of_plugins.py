@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 from crm_core.model.record_members import Amount, Currency, Day, Line, Notes, RecordId
 from crm_core.plugin import hookimpl
-from crm_core.plugin.record_type import RecordType, Reference
+from crm_core.plugin.record_type import Due, RecordType, Reference
 
 
 class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -46,6 +46,8 @@ class Visits(RecordType):
     REFERENCES = (Reference("customer_id", "customers"),)
     COLUMNS = ("name", "customer_id", "day", "state")
     LANES = "state"
+    OWNER = "owner"
+    DUE = Due("day", done="done")
 
 
 @hookimpl

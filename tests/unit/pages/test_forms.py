@@ -46,6 +46,8 @@ class Visits(RecordType):
     TITLE = "Visits"
     SINGULAR = "Visit"
     RECORD = Visit
+    FILTERABLE = ("owner",)
+    OWNER = "owner"
     REFERENCES = (Reference("customer_id", "customers"),)
 
 

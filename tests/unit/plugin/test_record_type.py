@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from crm_core.model.record_members import Amount, Custom, Day, Line, Notes, RecordId, Tags
-from crm_core.plugin.record_type import RecordType, Reference
+from crm_core.plugin.record_type import Due, Pipeline, RecordType, Reference
 
 
 class Place(msgspec.Struct, forbid_unknown_fields=True):
@@ -126,6 +126,16 @@ def test_a_filter_that_no_value_could_match_is_reported(name: str, text: str) ->
         ({"FILTERABLE": ("notes",)}, "FILTERABLE names notes, but a member of kind paragraphs"),
         ({"SEARCHED": ("done",)}, "SEARCHED names done, but a member of kind flag"),
         ({"LANES": "name"}, "LANES names name, but a member of kind text"),
+        ({"OWNER": "host"}, "OWNER names host, which is no member"),
+        ({"OWNER": "name"}, "OWNER names name, which must be in FILTERABLE"),
+        ({"DUE": Due("kind")}, "DUE names kind, but a member of kind choice"),
+        ({"DUE": Due("day", done="done")}, "DUE names day, which must be in SORTABLE"),
+        ({"DUE": Due("day", done="done")}, "DUE names done, which must be in FILTERABLE"),
+        ({"PIPELINE": Pipeline(stage="day", won=(), lost=())}, "PIPELINE names day, but a member of kind date"),
+        (
+            {"PIPELINE": Pipeline(stage="kind", won=("sold",), lost=())},
+            "PIPELINE names sold, which is no value",
+        ),
         ({"COLUMNS": ("name", "nonsense")}, "COLUMNS names nonsense"),
         ({"REFERENCES": (Reference("owner", "users"),)}, "REFERENCES names owner, which is no member"),
         ({"RECORD": record(q=str), "FILTERABLE": ("q",)}, "FILTERABLE names q, which is a parameter of every list"),

@@ -1,4 +1,4 @@
-"""My tasks: records of any type that has a flag ``done`` and a colleague, and perhaps a day."""
+"""My tasks: records of any type that says who owns them, when they are due and when they are done."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer, is_person
+from crm_core.web.pages.records.cells import CellRenderer
 from crm_core.web.pages.records.queries import records_of
 
-DONE: Final = "done"
 _SHOWN: Final = 6
 
 
 class TaskMembers(NamedTuple):
-    """The members that make a record a task; ``day`` is empty if it has none."""
+    """The members that make a record a task."""
 
-    person: str
+    owner: str
     day: str
+    done: str
 
 
 class TaskItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,7 @@ class TaskItem(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     revision: int
     about: str
+    member: str
     done: bool
     due: Mark | None
 
@@ -48,13 +49,10 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True):
 
 def task_members(record_type: RecordType) -> TaskMembers | None:
     """The members that make a type's records tasks; None if they are none."""
-    filterable = record_type.FILTERABLE
-    person = next((one.name for one in record_type.members if is_person(one) and one.name in filterable), None)
-    is_task = any(one.name == DONE and one.kind == "flag" for one in record_type.members) and DONE in filterable
-    if person is None or not is_task:
+    due = record_type.DUE
+    if record_type.OWNER is None or due is None or due.done is None:
         return None
-    day = next((one.name for one in record_type.members if one.kind == "date" and one.name in record_type.SORTABLE), "")
-    return TaskMembers(person, day)
+    return TaskMembers(record_type.OWNER, due.day, due.done)
 
 
 async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
@@ -63,7 +61,7 @@ async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
     assert members is not None
     found: dict[str, dict[str, Any]] = {}
     for me in dict.fromkeys((context.caller.email, context.caller.name)):
-        parameters = {DONE: "false", members.person: me, "limit": "50", "sort": members.day or "-updated_at"}
+        parameters = {members.done: "false", members.owner: me, "limit": "50", "sort": members.day}
         records, _ = await records_of(context, record_type.NAME, parameters)
         found |= {record["id"]: record for record in records}
     mine = sorted(found.values(), key=lambda record: (record.get(members.day) or "9", record["created_at"]))
@@ -71,7 +69,7 @@ async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
     path = f"{context.root}/{record_type.NAME}"
     return TaskList(
         title=context.workspace.modules.states[record_type.NAME].title.lower(),
-        href=f"{path}?{DONE}=false",
+        href=f"{path}?{members.done}=false",
         may_update=context.may(f"{record_type.NAME}.update", writes=True),
         items=tuple([await _item(context, cells, record_type, record, members) for record in mine[:_SHOWN]]),
     )
@@ -90,7 +88,8 @@ async def _item(
         name=record["name"],
         revision=record["revision"],
         about=about,
-        done=record[DONE],
+        member=members.done,
+        done=record[members.done],
         due=_due(context.formats, day) if day else None,
     )
 

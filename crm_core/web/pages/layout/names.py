@@ -9,9 +9,6 @@ from crm_core.model.caller import Caller
 from crm_core.plugin.query import PageQuery
 from crm_core.services import Services
 
-PERSON_MEMBERS: Final = ("owner", "assignee")
-"""Text members of records with these names contain the email address of a colleague, or a name as it was typed."""
-
 _MOST: Final = 200
 _PLATFORM, _OPERATOR, _SYSTEM, _DELETED = "The platform", "An operator", "An external system", "A deleted user"
 _GENERIC: Final = ("You", _PLATFORM, _OPERATOR, _SYSTEM, _DELETED)

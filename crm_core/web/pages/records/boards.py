@@ -17,7 +17,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer, currency_in, is_person
+from crm_core.web.pages.records.cells import CellRenderer, currency_in
 from crm_core.web.pages.records.queries import record_type_of, records_of
 
 MOST_SUMMED: Final = 200  # records of a lane; above it no sum is shown, rather than a wrong one
@@ -155,7 +155,7 @@ async def _card(context: PageContext, cells: CellRenderer, record_type: RecordTy
             day = value
         elif member.kind == "decimal" and not total:
             total = context.formats.money(value, currency_in(record_type, record))
-        elif is_person(member):
+        elif member.is_person:
             person = await context.names.colleague(value)
     return Card(
         id=record["id"],
@@ -170,4 +170,4 @@ async def _card(context: PageContext, cells: CellRenderer, record_type: RecordTy
 
 
 def _of_card(record_type: RecordType) -> Iterator[Member]:
-    return (one for one in record_type.members if one.kind in ("reference", "date", "decimal") or is_person(one))
+    return (one for one in record_type.members if one.kind in ("reference", "date", "decimal") or one.is_person)

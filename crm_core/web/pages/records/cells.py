@@ -9,7 +9,6 @@ from markupsafe import Markup, escape
 
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.pages.layout.names import PERSON_MEMBERS
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.records.typed_values import free_text
 
@@ -65,11 +64,6 @@ def mark_of(member: Member, value: str) -> Mark:
     return Mark(tone, icon, dict(member.choices).get(value, value))
 
 
-def is_person(member: Member) -> bool:
-    """Whether a member names a colleague."""
-    return member.kind == "text" and member.name in PERSON_MEMBERS
-
-
 class CellRenderer:
     """Turns the values of records of one type into cells; the name of each referenced record is looked up once."""
 
@@ -79,7 +73,6 @@ class CellRenderer:
         self._parts = context.site.renderer.parts
         self._names: dict[tuple[str, str], str | None] = {}
         self._members = {member.name: member for member in record_type.members}
-        self._people = {member.name for member in record_type.members if is_person(member)}
 
     async def cell(self, name: str, record: Mapping[str, Any]) -> Cell:
         """The value of a member, or of one that the core maintains."""
@@ -92,7 +85,7 @@ class CellRenderer:
         if member.kind == "choice":
             mark = mark_of(member, value)
             return Cell(member.label, mark.text, self._parts.badge(mark), mark)
-        if name in self._people:
+        if member.is_person:
             person = await self.context.names.colleague(value)
             return Cell(member.label, person, self._parts.who(person))
         if member.kind == "reference":
@@ -120,7 +113,7 @@ class CellRenderer:
             if member is not None and value:
                 if member.reference is not None:
                     yield member.reference, value
-                elif name in self._people:
+                elif member.is_person:
                     yield "", value
 
     async def referenced_name(self, record_type: str, value: str) -> str | None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import HIDDEN, CellRenderer, is_person
+from crm_core.web.pages.records.cells import HIDDEN, CellRenderer
 from crm_core.web.pages.records.forms import Choices, RecordForm
 from crm_core.web.pages.records.queries import records_of
 
@@ -23,7 +23,7 @@ async def with_choices(context: PageContext, form: RecordForm) -> RecordForm:
         for member in form.type.members
         if member.reference is not None
     }
-    colleagues = await context.names.colleague_emails() if any(map(is_person, form.type.members)) else []
+    colleagues = await context.names.colleague_emails() if any(member.is_person for member in form.type.members) else []
     return replace(form, choices=Choices(references, tuple(colleagues)))
 
 

@@ -13,7 +13,6 @@ from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.parts import Option
-from crm_core.web.pages.records.cells import is_person
 from crm_core.web.pages.records.sentences import sentence_of
 from crm_core.web.pages.records.typed_values import (
     as_text,
@@ -242,7 +241,7 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
             error=self.errors.get(name, ""),
             longest=member.max_length if member.kind in _LIMITED else None,
             options=self._options(name, member),
-            suggestions=self.choices.colleagues if is_person(member) else (),
+            suggestions=self.choices.colleagues if member.is_person else (),
             pairs=_pairs(value) if kind == "pairs" else (),
             read=member.kind in _READ,
             question=self.questions.get(name, ()),

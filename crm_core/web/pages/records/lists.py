@@ -20,7 +20,7 @@ from crm_core.web.pages.layout.frame import icon_of
 from crm_core.web.pages.layout.parts import Option, PageLinks
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer, is_person
+from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer
 from crm_core.web.pages.records.list_view import Chip, Column, Filter, ListHead, ListParts, ListView
 from crm_core.web.pages.records.modules import module_page
 from crm_core.web.pages.records.queries import access_of, record_type_of
@@ -167,7 +167,7 @@ class _List:
         if name in CORE_LABELS:
             return "r p1 muted nowrap" if name.endswith("_at") else "p3"
         member = self._type.member(name)
-        return "p2" if is_person(member) else _NARROW.get(member.kind, "p2")
+        return "p2" if member.is_person else _NARROW.get(member.kind, "p2")
 
     def _heads(self) -> Iterator[Column]:
         sortable = {*self._access.shape.sortable, *ALWAYS_SORTABLE}
@@ -192,7 +192,7 @@ class _List:
             elif member.kind == "flag":
                 options = (Option("", f"{member.label}: any"), Option("true", "Yes"), Option("false", "No"))
                 yield Filter(name, member.label, value, options)
-            elif member.kind == "texts" or is_person(member):
+            elif member.kind == "texts" or member.is_person:
                 yield Filter(name, member.label.removesuffix("s"), value, ())
 
     def _chips(self) -> Iterator[Chip]:
