@@ -19,7 +19,7 @@ from crm_core.model.caller import Caller
 from crm_core.plugin.query import StoredNotice
 from crm_core.plugin.storage import StorageBackend
 from crm_core.server_log import ServerLog
-from crm_core.workspace import Views, Workspace, keys_of
+from crm_core.workspace import Views, Workspace, may
 
 MAX_STREAMS: Final = 200  # of a tenant
 MAX_STREAMS_OF_CALLER: Final = 20
@@ -42,13 +42,14 @@ def frame(event: str, place: EventPlace, data: bytes) -> bytes:
 def may_see(workspace: Workspace, caller: Caller, stored: StoredNotice) -> bool:
     """Whether a caller may see an event."""
     if stored.notice.event == _RECORD_EVENT:
-        return f"{stored.notice.subject}.view" in keys_of(workspace, caller)
+        return may(workspace, caller, f"{stored.notice.subject}.view")
     return stored.notice.event in _SYNC_EVENTS and _may_see_sync(caller)
 
 
 def may_see_any(workspace: Workspace, caller: Caller) -> bool:
     """Whether there is any event that a caller could see."""
-    return _may_see_sync(caller) or any(key.endswith(".view") for key in keys_of(workspace, caller))
+    seen = (*workspace.modules.states, *workspace.catalog.guards)
+    return _may_see_sync(caller) or any(may(workspace, caller, f"{name}.view") for name in seen)
 
 
 def _may_see_sync(caller: Caller) -> bool:

@@ -64,7 +64,7 @@ def problems_of(config: Path) -> list[str]:
         config,
         sections=registry.sections,
         schemes=registry.schemes,
-        record_types=registry.record_types,
+        record_types=registry.record_types.values(),
         options=option_types(registry),
         environ=os.environ,
         backends=registry.backends,

@@ -6,7 +6,7 @@ A module is a part that a user sees; a feature key is ``module.action``. Every m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from crm_core.model.entitlements import PlanGrant
@@ -41,15 +41,25 @@ class SyncPolicy:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every module there is, in menu order, with the plan that applies until a push brings one."""
+    """Every module there is, in menu order, with the plan that applies until a push brings one.
+
+    ``guards``: record types that belong to the module of another, and that module.
+    """
 
     modules: Mapping[str, Module]
     default_plan: Plan
     policy: SyncPolicy = SyncPolicy()
+    guards: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Freeze the modules: plugins receive the catalog itself."""
+        """Freeze what plugins receive: the catalog itself."""
         object.__setattr__(self, "modules", frozen(self.modules))
+        object.__setattr__(self, "guards", frozen(self.guards))
+
+    def guard(self, key: str) -> str:
+        """The feature key that guards an action: ``customers.view`` for ``activities.view`` if they belong there."""
+        name, dot, action = key.partition(".")
+        return self.guards.get(name, name) + dot + action
 
     @cached_property
     def keys(self) -> frozenset[str]:

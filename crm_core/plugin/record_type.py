@@ -88,7 +88,7 @@ class RecordType(ABC):
 
     Pages and reports know no type by its name. ``OWNER``: the text member with the email address of the colleague whom
     a record belongs to. ``DUE``: when it needs attention; with ``done`` and an ``OWNER`` its records are tasks.
-    ``PIPELINE``: the stages of a sale.
+    ``PIPELINE``: the stages of a sale. ``MODULE``: the module whose keys guard the records, if not NAME.
 
     A class that does not fit raises TypeError where it is defined, with every fault.
     """
@@ -107,6 +107,7 @@ class RecordType(ABC):
     OWNER: ClassVar[str | None] = None
     DUE: ClassVar[Due | None] = None
     PIPELINE: ClassVar[Pipeline | None] = None
+    MODULE: ClassVar[str | None] = None
 
     def __init_subclass__(cls) -> None:
         """Refuse a type that routes or pages could not be made from."""
@@ -115,6 +116,11 @@ class RecordType(ABC):
             faults = list(_faults(cls))
             if faults:
                 raise TypeError(f"{cls.__name__}: {'; '.join(faults)}")
+
+    @property
+    def module(self) -> str:
+        """The module whose keys guard the records."""
+        return self.MODULE or self.NAME
 
     @cached_property
     def members(self) -> tuple[Member, ...]:

@@ -31,7 +31,7 @@ from crm_core.plugin.storage import (
 )
 from crm_core.records.idempotency import ClaimTaken
 from crm_core.records.shape import EXTERNAL_ID, Content, Shape, collection_of
-from crm_core.workspace import Views, Workspace, keys_of, require
+from crm_core.workspace import Views, Workspace, may, require
 
 CHANGED = "record.changed"
 ATTEMPTS = 100  # of a unit that conflicts: each conflict means that another one got through
@@ -64,8 +64,7 @@ class GuardedStore:
         """The workspace, after checking that the caller may create or update. Raises AccessError."""
         workspace = await self._views.of(access.tenant)
         create, update = f"{access.shape.name}.create", f"{access.shape.name}.update"
-        may = create if create in keys_of(workspace, access.caller) else update
-        require(workspace, access.caller, may, writes=True)
+        require(workspace, access.caller, create if may(workspace, access.caller, create) else update, writes=True)
         return workspace
 
     async def read(self, access: RecordAccess, id_: str) -> Read:

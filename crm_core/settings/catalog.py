@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, Plan, SyncPolicy
 from crm_core.settings.document import Items, MappingMember, Node, Scalar
@@ -22,10 +23,19 @@ _LONGEST_CHAIN = 16  # modules that require one another in a row
 _NOTHING = Catalog({}, Plan("none", "None", ()))
 
 
-def load_catalog(path: Path, *, record_types: Iterable[str]) -> Catalog:
+class Guarded(Protocol):
+    """A record type as the catalog reads it: its name, and the module whose keys guard it."""
+
+    NAME: ClassVar[str]
+
+    @property
+    def module(self) -> str: ...  # noqa: D102 -- the class says it
+
+
+def load_catalog(path: Path, *, record_types: Iterable[Guarded]) -> Catalog:
     """The catalog: the built-in one with the file, if it is there, laid over it. Raises SetupError.
 
-    Each of ``record_types`` that the catalog does not name brings its own module.
+    Each of ``record_types`` brings its module, unless the catalog names it.
     """
     catalog = read_file(BUILT_IN / "catalog.yaml", lambda node: _catalog(node, _NOTHING, ()))
     if path.exists():
@@ -33,7 +43,7 @@ def load_catalog(path: Path, *, record_types: Iterable[str]) -> Catalog:
     return _catalog(MappingNode(Place(path.name, 1, 1), ()), catalog, record_types)
 
 
-def _catalog(node: Node, below: Catalog, record_types: Iterable[str]) -> Catalog:
+def _catalog(node: Node, below: Catalog, record_types: Iterable[Guarded]) -> Catalog:
     members = Members(node)
 
     def read_module(member: MappingMember) -> Module:
@@ -45,8 +55,9 @@ def _catalog(node: Node, below: Catalog, record_types: Iterable[str]) -> Catalog
 
     named = members.get("modules", lambda value: each(value, read_module, "modules"), {})
     modules = {**below.modules, **named}
-    for record_type in record_types:
-        modules.setdefault(record_type, _of_record_type(record_type))
+    guards = {one.NAME: one.module for one in record_types}
+    for module in guards.values():
+        modules.setdefault(module, _of_record_type(module))
     modules = dict(sorted(modules.items(), key=lambda item: (item[1].order, item[0])))
     entry = members.find("modules")
     if entry is not None and isinstance(entry.value, MappingNode):
@@ -54,7 +65,7 @@ def _catalog(node: Node, below: Catalog, record_types: Iterable[str]) -> Catalog
     plan = members.get("default_plan", lambda value: _plan(value, modules), below.default_plan)
     policy = members.get("sync_policy", lambda value: _policy(value, modules, below.policy), below.policy)
     members.done()
-    return Catalog(modules, plan, policy)
+    return Catalog(modules, plan, policy, {name: module for name, module in guards.items() if name != module})
 
 
 def _module(member: MappingMember, below: Catalog) -> Module:

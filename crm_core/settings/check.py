@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.errors import SetupError
 from crm_core.model.catalog import Catalog
-from crm_core.settings.catalog import load_catalog
+from crm_core.settings.catalog import Guarded, load_catalog
 from crm_core.settings.instance import load_instance
 from crm_core.settings.instances import load_instances
 from crm_core.settings.options import read_options
@@ -22,7 +22,7 @@ def check(
     *,
     sections: Collection[str],
     schemes: Collection[str],
-    record_types: Collection[str],
+    record_types: Collection[Guarded],
     options: Mapping[str, type[msgspec.Struct]],
     environ: Mapping[str, str],
     backends: Collection[str] | None = None,
@@ -59,7 +59,7 @@ def check(
     return problems
 
 
-def _readable_catalog(folder: Path, record_types: Collection[str]) -> Catalog:
+def _readable_catalog(folder: Path, record_types: Collection[Guarded]) -> Catalog:
     """The catalog, or the built-in one if the file does not load, which is reported already."""
     try:
         return load_catalog(folder / "modules.yaml", record_types=record_types)

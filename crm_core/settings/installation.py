@@ -68,7 +68,7 @@ def watched(installation: Installation, now: Callable[[], datetime]) -> Configur
         installation.settings,
         sections=registry.sections,
         schemes=registry.schemes,
-        record_types=registry.record_types,
+        record_types=registry.record_types.values(),
         environ=installation.environ,
         now=now,
     )
@@ -99,7 +99,7 @@ class ConfigurationOnDemand:
     def catalog(self) -> Catalog:
         """The catalog of modules. Raises SetupError."""
         one = self._installation
-        return load_catalog(one.folder / "modules.yaml", record_types=one.registry.record_types)
+        return load_catalog(one.folder / "modules.yaml", record_types=one.registry.record_types.values())
 
     @cached_property
     def roles(self) -> Roles:

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from crm_core.errors import SetupError
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.keys import Roster
-from crm_core.settings.catalog import load_catalog
+from crm_core.settings.catalog import Guarded, load_catalog
 from crm_core.settings.instance import InstanceSettings
 from crm_core.settings.roles import load_roles
 from crm_core.settings.roster import load_roster
@@ -82,7 +82,7 @@ class Configuration:
         *,
         sections: Collection[str],
         schemes: Collection[str],
-        record_types: Collection[str],
+        record_types: Collection[Guarded],
         environ: Mapping[str, str],
         now: Callable[[], datetime],
     ) -> None:

@@ -6,9 +6,19 @@ in it, ``sealing`` keeps the secrets of its sections. Sync, records, access and 
 
 from __future__ import annotations
 
-from crm_core.workspace.rights import keys_of, require, require_scope
+from crm_core.workspace.rights import keys_of, may, require, require_scope
 from crm_core.workspace.sealing import Sealer
 from crm_core.workspace.snapshot import Section, Workspace
 from crm_core.workspace.views import ModuleConfiguration, Views
 
-__all__ = ["ModuleConfiguration", "Sealer", "Section", "Views", "Workspace", "keys_of", "require", "require_scope"]
+__all__ = [
+    "ModuleConfiguration",
+    "Sealer",
+    "Section",
+    "Views",
+    "Workspace",
+    "keys_of",
+    "may",
+    "require",
+    "require_scope",
+]

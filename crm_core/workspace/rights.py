@@ -53,25 +53,36 @@ def _worked_out(workspace: Workspace, caller: Caller) -> frozenset[str]:
     )
 
 
+def may(workspace: Workspace, caller: Caller, key: str) -> bool:
+    """Whether ``require`` lets the caller do what a key names, as far as rights go."""
+    guard = workspace.catalog.guard(key)
+    if caller.kind == "token":
+        return scope_for(key) in caller.scopes and guard in workspace.modules.allowed
+    return guard in keys_of(workspace, caller)
+
+
 def require(workspace: Workspace, caller: Caller, key: str, *, writes: bool = False) -> None:
     """Hold the caller to a feature key. The refusals come in one order: scope, module, feature, person, subscription.
 
+    A record type of another module is guarded by the keys of that module; the scope is still the type's.
+
     Raises InsufficientScope, ModuleUnavailable, FeatureUnavailable, PermissionDenied, SubscriptionSuspended.
     """
-    module = key.partition(".")[0]
     if caller.kind == "token":
         scope = scope_for(key)
         if scope is None:
             raise InsufficientScope(f"No scope covers {key}; sign in as a user.")
         if scope not in caller.scopes:
             raise InsufficientScope(f"This token's scopes do not cover {key}; use one with {scope}.", scope=scope)
+    key = workspace.catalog.guard(key)
+    module = key.partition(".")[0]
     state = workspace.modules.states.get(module)
     if state is None or state.reason is not None:
         reason = "not_in_catalog" if state is None else state.reason
         raise ModuleUnavailable(f"The module {module} is not available here ({reason}).", module=module, reason=reason)
     if key not in workspace.modules.allowed:
         raise FeatureUnavailable(f"The plan of this workspace does not include {key}.", feature=key)
-    if key not in keys_of(workspace, caller):
+    if caller.kind == "user" and key not in keys_of(workspace, caller):
         raise PermissionDenied(
             f"Your role or assignment does not include {key}; an admin can change that.", feature=key
         )

@@ -50,9 +50,24 @@ class Visits(RecordType):
     DUE = Due("day", done="done")
 
 
+class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    name: Line
+    visit_id: RecordId | None = None
+
+
+class Calls(RecordType):
+    NAME = "calls"
+    TITLE = "Phone calls"
+    SINGULAR = "Call"
+    RECORD = Call
+    FILTERABLE = ("visit_id",)
+    REFERENCES = (Reference("visit_id", "visits"),)
+    MODULE = "visits"
+
+
 @hookimpl
 def crm_register_record_types():
-    return [Visits()]
+    return [Visits(), Calls()]
 '''
 EMAIL, PASSWORD = "jana@nordwind.example", "seven sailing boats"
 
@@ -132,6 +147,23 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
     dashboard = desk.get("/")
     assert "My visits" in dashboard
     assert "Visits by state" in dashboard
+
+
+def test_a_type_of_another_types_module_has_pages_and_no_item_in_the_menu(box: Box, desk: Visitor) -> None:
+    """Its pages appear under its own title, its records where they refer to, and the API guards it by that module."""
+    visit = desk.visit()
+    assert "Order the mast" in desk.post("/calls/new", "/calls/new", name="Order the mast", visit_id=visit)
+    assert '<h1 dir="auto">Phone calls</h1>' in desk.get("/calls")
+    page = desk.get(f"/visits/{visit}")
+    assert "Phone calls" in page
+    assert "Order the mast" in page
+    assert f'href="{desk.root}/calls"' not in desk.get("/")
+    calls, reader = f"{box.base()}/calls", box.bearer("calls:read")
+    assert box.client.get(calls, headers=reader).json()["items"][0]["name"] == "Order the mast"
+    assert box.client.get(calls, headers=box.bearer("visits:read")).json()["code"] == "insufficient_scope"
+    box.applied("features", {"plan": {"code": "b", "name": "B", "features": ["customers.*"]}})
+    refused = box.client.get(calls, headers=reader).json()
+    assert (refused["code"], refused["module"]) == ("module_unavailable", "visits")
 
 
 @pytest.mark.parametrize("amount", ["12,500", "12.500"])

@@ -65,10 +65,10 @@ def list_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         summary=f"List {title}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:read",
-        key=f"{shape.name}.view",
+        key=f"{shape.record_type.module}.view",
         description=(
             f"Also as {NDJSON} or {CSV}: then the whole selection is streamed, `limit`, `cursor` and `total` do not "
-            f"apply, and `{shape.name}.export` is needed besides."
+            f"apply, and `{shape.record_type.module}.export` is needed besides."
         ),
         parameters=list_parameters(shape),
         replies={
@@ -92,7 +92,7 @@ def detail_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         summary=f"Read a {_one(shape)}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:read",
-        key=f"{shape.name}.view",
+        key=f"{shape.record_type.module}.view",
         path_schemas=_ID,
         parameters=(_IF_NONE_MATCH,),
         replies={
@@ -112,7 +112,7 @@ def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         summary=f"Create a {_one(shape)}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
-        key=f"{shape.name}.create",
+        key=f"{shape.record_type.module}.create",
         parameters=(_KEY,),
         body=Body(schema=types.input, limit=RECORD_LIMIT),
         replies={
@@ -141,7 +141,7 @@ def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         summary=f"Change a {_one(shape)} by a JSON merge patch (RFC 7396).",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
-        key=f"{shape.name}.update",
+        key=f"{shape.record_type.module}.update",
         path_schemas=_ID,
         parameters=(_IF_MATCH, _ONLY_NEW, _KEY),
         body=Body(schema=types.patch, limit=RECORD_LIMIT, media_types=MERGE_PATCH),
@@ -171,7 +171,7 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         summary=f"Create or change the {_one(shape)} with the caller's own id.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
-        key=f"{shape.name}.update",
+        key=f"{shape.record_type.module}.update",
         description=f"Members left out stay. Creating needs `{shape.name}.create`, changing `{shape.name}.update`.",
         path_schemas={EXTERNAL_ID: msgspec.json.schema(ExternalId)},
         parameters=(_IF_MATCH, _ONLY_NEW),
@@ -196,7 +196,7 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         summary=f"Create or change up to {MAX_ITEMS} {shape.record_type.TITLE.lower()} in one request.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
-        key=f"{shape.name}.update",
+        key=f"{shape.record_type.module}.update",
         description=(
             "An item's `id` names the record that it changes; else its `external_id` decides between create and "
             "change, and an item with neither is created. `if_revision` is the revision that the record must still "
@@ -234,7 +234,7 @@ def archive_operation(shape: Shape) -> Operation:
         summary=f"Archive a {_one(shape)}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:delete",
-        key=f"{shape.name}.delete",
+        key=f"{shape.record_type.module}.delete",
         description="It leaves lists, searches, counts and limits, and can be restored. References to it stay.",
         path_schemas=_ID,
         parameters=(_IF_MATCH,),
@@ -252,7 +252,7 @@ def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         summary=f"Bring an archived {_one(shape)} back.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:delete",
-        key=f"{shape.name}.delete",
+        key=f"{shape.record_type.module}.delete",
         path_schemas=_ID,
         parameters=(_IF_MATCH,),
         replies={200: Reply(description="The record, live and durable.", schema=types.record, headers=("ETag",))},

@@ -118,7 +118,7 @@ def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:
     if key in context.workspace.roles.core_keys:
         require_scope(context.workspace, context.caller, scope=None, key=key)
         return
-    if key.partition(".")[0] not in context.workspace.modules.states:
+    if context.workspace.catalog.guard(key).partition(".")[0] not in context.workspace.modules.states:
         raise NotFound("There is no page at this address.")
     require(context.workspace, context.caller, key, writes=one.writes)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from crm_core.errors import AccessError
 from crm_core.model.caller import Caller
+from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.names import Names
 from crm_core.web.pages.tenant_context import TenantContext
@@ -29,6 +30,11 @@ class PageContext(TenantContext):
     def keys(self) -> frozenset[str]:
         """The feature keys and core keys of the user."""
         return keys_of(self.workspace, self.caller)
+
+    def title_of(self, record_type: RecordType) -> str:
+        """The title of a record type: its module's, or its own where it belongs to another's."""
+        own = self.workspace.modules.states.get(record_type.NAME)
+        return own.title if own and record_type.MODULE is None else record_type.TITLE
 
     def may(self, key: str, *, writes: bool = False) -> bool:
         """Whether the user may now do what a feature key names."""

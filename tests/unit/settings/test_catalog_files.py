@@ -17,6 +17,13 @@ def catalog(write: Any) -> Any:
     return lambda text, *types: load_catalog(write("modules.yaml", text), record_types=types)
 
 
+class RecordType:
+    """A record type as the catalog reads it."""
+
+    def __init__(self, name: str, module: str | None = None) -> None:
+        self.NAME, self.module = name, module or name
+
+
 @pytest.fixture
 def roles(write: Any, catalog: Any) -> Any:
     """Loads roles.yaml from its text, against the built-in catalog."""
@@ -53,11 +60,20 @@ def test_the_file_is_laid_over_the_built_in_one(catalog: Any) -> None:
 
 def test_record_types_bring_their_modules(catalog: Any) -> None:
     """A record type that the catalog does not name brings a module; one that it names does not."""
-    loaded = catalog("modules: {}", "site_visits", "deals")
+    loaded = catalog("modules: {}", RecordType("site_visits"), RecordType("deals"))
     visits = loaded.modules["site_visits"]
     assert visits.title == "Site visits"
     assert visits.features == tuple(f"site_visits.{action}" for action in RECORD_ACTIONS)
     assert loaded.modules["deals"].icon == "briefcase"
+    assert loaded.guards == {}
+
+
+def test_a_record_type_may_belong_to_the_module_of_another(catalog: Any) -> None:
+    """It brings no module; its actions are guarded by the keys of the module that it names."""
+    loaded = catalog("modules: {}", RecordType("site_visits"), RecordType("calls", "site_visits"))
+    assert "calls" not in loaded.modules
+    assert loaded.guard("calls.create") == "site_visits.create"
+    assert loaded.guard("deals.create") == "deals.create"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from crm_core.model.modules import derive_modules
 from crm_core.model.patterns import matches
 from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.settings import load_catalog, load_roles
-from crm_core.workspace import Workspace, keys_of, require, require_scope, rights
+from crm_core.workspace import Workspace, keys_of, may, require, require_scope, rights
 
 CATALOG = load_catalog(Path("modules.yaml"), record_types=())
 ROLES = load_roles(Path("roles.yaml"), catalog=CATALOG)
@@ -175,3 +175,23 @@ def test_what_is_kept_for_callers_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     for number in range(50):
         keys_of(at, user("agent", ("customers.*",) * number))
     assert len(at.rights) <= 8
+
+
+def test_a_record_type_without_a_module_is_guarded_by_the_keys_of_another() -> None:
+    """Users need the key of the module; tokens the scope of the type, and the module's key in the plan."""
+    catalog = Catalog(CATALOG.modules, CATALOG.default_plan, CATALOG.policy, {"calls": "customers"})
+    sold = workspace(Entitlements(plan=plan("customers.view", "customers.create")), catalog)
+    agent = user("agent", ("customers.view",))
+    require(sold, agent, "calls.view")
+    with pytest.raises(PermissionDenied, match=r"customers\.create"):
+        require(sold, agent, "calls.create")
+    with pytest.raises(FeatureUnavailable, match=r"customers\.update"):
+        require(sold, token("calls:write"), "calls.update")
+    require(sold, token("calls:write"), "calls.create")
+    with pytest.raises(InsufficientScope, match="calls:write"):
+        require(sold, token("customers:write"), "calls.create")
+    callers = (agent, token("calls:read"), token("customers:read"))
+    assert [may(sold, one, "calls.view") for one in callers] == [True, True, False]
+    bare = workspace(Entitlements(plan=plan("deals.view")), catalog)
+    with pytest.raises(ModuleUnavailable, match="customers"):
+        require(bare, token("calls:read"), "calls.view")

@@ -120,7 +120,7 @@ async def _count(context: PageContext, record_type: RecordType) -> Count:
     _, total = await records_of(context, record_type.NAME, count)
     _, changed = await records_of(context, record_type.NAME, {**count, "updated_since": week_ago})
     return Count(
-        context.workspace.modules.states[record_type.NAME].title,
+        context.title_of(record_type),
         context.formats.number(total),
         f"{context.formats.number(changed)} changed in the last 7 days",
         f"{context.root}/{record_type.NAME}",
@@ -140,7 +140,7 @@ async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> 
         )
         for title, records, total in found
     )
-    title = context.workspace.modules.states[record_type.NAME].title
+    title = context.title_of(record_type)
     return BoardGlance(title, member.label.lower(), f"{context.root}/{record_type.NAME}/board", meters)
 
 

@@ -68,7 +68,7 @@ async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
     cells = CellRenderer(context, record_type)
     path = f"{context.root}/{record_type.NAME}"
     return TaskList(
-        title=context.workspace.modules.states[record_type.NAME].title.lower(),
+        title=context.title_of(record_type).lower(),
         href=f"{path}?{members.done}=false",
         may_update=context.may(f"{record_type.NAME}.update", writes=True),
         items=tuple([await _item(context, cells, record_type, record, members) for record in mine[:_SHOWN]]),

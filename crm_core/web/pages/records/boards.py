@@ -77,13 +77,13 @@ async def board(context: PageContext, module: str) -> Response:
 
 async def _view(context: PageContext, record_type: RecordType, lanes: str) -> BoardView:
     module, path = record_type.NAME, f"{context.root}/{record_type.NAME}"
-    member, state = record_type.member(lanes), context.workspace.modules.states[module]
+    member = record_type.member(lanes)
     found = [await _lane(context, record_type, member, value, title) for value, title in member.choices]
     labels = " or ".join(record_type.member(name).label.lower() for name in record_type.SEARCHED)
     total = sum(count for _, count in found)
     return BoardView(
         module=module,
-        title=state.title,
+        title=context.title_of(record_type),
         sub=f"{context.formats.number(total)} in total",
         member=member.label.lower(),
         lane_member=lanes,
@@ -105,7 +105,7 @@ async def _lane(
     cells = CellRenderer(context, record_type)
     cards = [await _card(context, cells, record_type, record) for record in records[:_SHOWN]]
     query = urlencode({"view": "list", member.name: value})
-    plural = context.workspace.modules.states[record_type.NAME].title.lower()
+    plural = context.title_of(record_type).lower()
     lane = Lane(
         value=value,
         title=title,

@@ -80,7 +80,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
     facts = [await cells.cell(name, record) for name in _facts(record_type)]
     return RecordView(
         module=module,
-        title=context.workspace.modules.states[module].title,
+        title=context.title_of(record_type),
         list=path,
         id=record["id"],
         name=record["name"],
@@ -126,14 +126,14 @@ async def _related(
     context: PageContext, record_type: RecordType, record: dict[str, Any]
 ) -> AsyncIterator[RelatedGroup]:
     for other, reference in _referrers(context, record_type):
-        state = context.workspace.modules.states[other.NAME]
+        state = context.workspace.modules.states[other.module]
         parameters = {reference.member: record["id"], "limit": str(_SHOWN), "sort": "-updated_at", "total": "true"}
         found, total = await records_of(context, other.NAME, parameters)
         path = f"{context.root}/{other.NAME}"
         filtered = f"{path}?view=list&{reference.member}={record['id']}"
         may_create = context.may(f"{other.NAME}.create", writes=True)
         yield RelatedGroup(
-            title=state.title,
+            title=context.title_of(other),
             icon=icon_of(state),
             create=f"{path}/new?{reference.member}={record['id']}" if may_create else "",
             items=tuple(_item(context, other, one) for one in found),

@@ -172,7 +172,7 @@ async def _page(
     module, singular, record = form.type.NAME, form.type.SINGULAR.lower(), form.record
     path = f"{context.root}/{module}"
     here = f"{path}/{record['id']}" if record else path
-    crumbs = [PageLink(path, context.workspace.modules.states[module].title)]
+    crumbs = [PageLink(path, context.title_of(form.type))]
     if record:
         crumbs.append(PageLink(here, record["name"]))
     view = EditView(

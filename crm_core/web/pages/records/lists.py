@@ -99,7 +99,7 @@ class _List:
         )
         return ListView(
             module=name,
-            title=context.workspace.modules.states[name].title,
+            title=context.title_of(self._type),
             parts=parts,
             rows=Markup("\n").join(rows),
             range=f"{at + 1} to {at + len(rows)} of {context.formats.number(total)}" if rows else "",
@@ -112,13 +112,14 @@ class _List:
         return ListParts(macros.above(head), macros.head(head), macros.nothing(head))
 
     def _head(self, count: int, *, may_create: bool, may_export: bool) -> ListHead:
-        context, kind, module = self._context, self._type, self._context.workspace.modules.states[self._name]
+        context, kind = self._context, self._type
+        title = context.title_of(kind)
         total, chips = context.formats.number(count), tuple(self._chips())
         return ListHead(
             module=self._name,
-            title=module.title,
+            title=title,
             sub=self._subtitle(total, filtered=bool(chips)),
-            icon=icon_of(module),
+            icon=icon_of(context.workspace.modules.states[kind.module]),
             path=f"{self._path}?view=list" if kind.LANES else self._path,
             here=self._here(),
             board=f"{self._path}/board" if kind.LANES else "",
@@ -131,12 +132,12 @@ class _List:
             filters=tuple(self._filters()),
             chips=chips,
             matches=f"{total} match" + ("es" if count == 1 else ""),
-            caption=f"{module.title}, {self._order()}",
+            caption=f"{title}, {self._order()}",
             columns=tuple(self._heads()),
-            empty_title=f"No {module.title.lower()} match" if chips else f"No {module.title.lower()} yet",
+            empty_title=f"No {title.lower()} match" if chips else f"No {title.lower()} yet",
             empty_text="Remove a filter or search for fewer words."
             if chips
-            else self._empty_text(module.title, may=may_create),
+            else self._empty_text(title, may=may_create),
         )
 
     async def _page(self) -> tuple[Listing, int]:
