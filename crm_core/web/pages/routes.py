@@ -8,7 +8,7 @@ from crm_core.web.pages import files
 from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
-from crm_core.web.pages.records import boards, details, edits, lists, quick_edit, reading
+from crm_core.web.pages.records import boards, choices, details, edits, lists, quick_edit, reading
 from crm_core.web.pages.sync import attempts, console, section_history
 from crm_core.web.pages.users import account, invitations, signing_in, subscription, user_admin
 
@@ -62,6 +62,8 @@ ROUTES: Final = (
     _get("/{module}/export.csv", "module_export", lists.exported, _EXPORT),
     _get("/{module}/board", "module_board", boards.board, _SEE),
     _get("/{module}/reading", "record_reading", reading.reading, _SEE),
+    _get("/{module}/choices", "record_choices", choices.choices, _SEE),
+    _post("/{module}/quick", "record_quick_form", choices.created_quickly, _CREATE),
     _get("/{module}/new", "record_new_page", edits.creating, _CREATE),
     _post("/{module}/new", "record_new_form", edits.created, _CREATE),
     _get("/{module}/{id}", "record_page", details.detail, _SEE),

@@ -12,8 +12,7 @@ from crm_core.model.record_members import Amount, Currency, Custom, Day, EmailAd
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
-from crm_core.web.pages.layout.parts import Option
-from crm_core.web.pages.records.forms import Choices, RecordForm
+from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.typed_values import entries_of, read
 
 
@@ -225,19 +224,17 @@ def test_free_members_keep_their_types() -> None:
 
 def test_controls_follow_the_kinds() -> None:
     """Every kind of member has its control; an optional choice can be none, one with a default begins with it."""
-    choices = Choices({"customer_id": (Option("1", "Ada"),)}, ("a@b.example",))
-    form = msgspec.structs.replace(RecordForm.blank(VISITS, FORMATS), choices=choices)
+    form = msgspec.structs.replace(RecordForm.blank(VISITS, FORMATS), shown={"customer_id": "Ada"})
     kinds = {field.name: field.kind for field in form.fields()}
     assert kinds == {
-        "name": "text", "email": "email", "kind": "select", "mood": "select", "customer_id": "select", "on": "text",
+        "name": "text", "email": "email", "kind": "select", "mood": "select", "customer_id": "picker", "on": "text",
         "fee": "text", "currency": "text", "people": "text", "score": "text", "done": "check", "tags": "text",
-        "owner": "text", "notes": "area", "custom": "pairs",
+        "owner": "picker", "notes": "area", "custom": "pairs",
     }  # fmt: skip
     by_name = {field.name: field for field in form.fields()}
     assert by_name["kind"].value == "call"
     assert [option.text for option in by_name["mood"].options] == ["None", "Good", "Bad"]
-    assert [option.text for option in by_name["customer_id"].options] == ["None", "Ada"]
-    assert by_name["owner"].suggestions == ("a@b.example",)
+    assert (by_name["customer_id"].shown, by_name["customer_id"].refers) == ("Ada", "customers")
     assert by_name["name"].required
     [group] = form.groups()
     assert [field.name for field in group.fields] == ["place.city", "place.country"]

@@ -41,11 +41,11 @@ class Names:
             self._colleagues[text] = text if stored is None else stored.user.name or stored.user.email
         return self._colleagues[text]
 
-    async def colleague_emails(self) -> list[str]:
-        """The email addresses of the colleagues, to choose from."""
+    async def colleagues(self) -> list[tuple[str, str]]:
+        """The email address and name of each colleague who may sign in, by name."""
         query = PageQuery(collection="users", sort="name", filters=(("disabled", (False,)),), limit=_MOST)
         users, _ = await self._services.users.page(self._tenant, query)
-        return [stored.user.email for stored in users]
+        return [(stored.user.email, stored.user.name or stored.user.email) for stored in users]
 
     async def _find(self, actor: str) -> str:
         kind, _, id_ = actor.partition(":")

@@ -64,6 +64,11 @@ def mark_of(member: Member, value: str) -> Mark:
     return Mark(tone, icon, dict(member.choices).get(value, value))
 
 
+def is_picked(member: Member) -> bool:
+    """Whether the value of a member is chosen by the name of a record or colleague."""
+    return member.reference is not None or member.is_person
+
+
 class CellRenderer:
     """Turns the values of records of one type into cells; the name of each referenced record is looked up once."""
 

@@ -1,38 +1,76 @@
-"""The choices in the form of a record: records that it can refer to, and colleagues."""
+"""The pickers of a form: the names that they show, what their script fetches, and a new record made on the way."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
+from quart import Response, request
 
-from crm_core.web.pages.layout.parts import Option
+from crm_core.errors import InvalidRecord, NotFound
+from crm_core.plugin.member import Member
+from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import HIDDEN, CellRenderer
-from crm_core.web.pages.records.forms import Choices, RecordForm
-from crm_core.web.pages.records.queries import records_of
+from crm_core.web.pages.records.cells import CellRenderer, is_picked
+from crm_core.web.pages.records.forms import RecordForm
+from crm_core.web.pages.records.picking import Picks, matches_of, shown_value
+from crm_core.web.pages.records.queries import access_of, record_type_of
+from crm_core.workspace import require
 
-_MOST: Final = 200
-
-
-async def with_choices(context: PageContext, form: RecordForm) -> RecordForm:
-    """The form with the choices of its members; a chosen record is always among them."""
-    cells = CellRenderer(context, form.type)
-    references = {
-        member.name: await _records(cells, member.reference, form.values.get(member.name, ""))
-        for member in form.type.members
-        if member.reference is not None
-    }
-    colleagues = await context.names.colleague_emails() if any(member.is_person for member in form.type.members) else []
-    return replace(form, choices=Choices(references, tuple(colleagues)))
+_LONGEST: Final = 200
 
 
-async def _records(cells: CellRenderer, record_type: str, chosen: str) -> tuple[Option, ...]:
-    """The records that were changed last, in the order of their names."""
-    context, options = cells.context, dict[str, str]()
-    if context.may(f"{record_type}.view"):
-        records, _ = await records_of(context, record_type, {"limit": str(_MOST), "sort": "-updated_at"})
-        options = {record["id"]: record["name"] for record in records}
-    if chosen and chosen not in options:
-        options[chosen] = await cells.name_of(record_type, chosen) or HIDDEN
-    return tuple(Option(*one) for one in sorted(options.items(), key=lambda one: one[1].casefold()))
+async def with_shown(context: PageContext, form: RecordForm, picks: Picks | None = None) -> RecordForm:
+    """The form with the text of each picker: the name of its value, or what was typed and not chosen."""
+    cells, shown = CellRenderer(context, form.type), dict(picks.texts if picks else {})
+    for member in form.type.members:
+        if is_picked(member) and member.name not in shown and (value := form.values.get(member.name)):
+            shown[member.name] = await shown_value(cells, member, value)
+    return replace(form, shown=shown, questions={**form.questions, **(picks.questions if picks else {})})
+
+
+async def choices(context: PageContext, module: str) -> Response:
+    """The matches of a picker as JSON: ``{"items": [{value, text, label, about}], "more", "create", "fields"}``.
+
+    ``create``: whether the user may create a record of the kind sought, ``fields``: the names and labels of the short
+    form for it.
+    """
+    record_type = record_type_of(context, module)
+    member = next((one for one in record_type.members if one.name == request.args.get("field")), None)
+    if member is None or not is_picked(member):
+        raise NotFound("This form has no such field.")
+    if member.reference is not None:
+        require(context.workspace, context.caller, f"{member.reference}.view")
+    found = await matches_of(context, member, request.args.get("q", "").strip()[:_LONGEST])
+    made = _created(context, member)
+    fields = [(one.name, one.label) for one in _short_form(made)] if made else []
+    singular = made.SINGULAR.lower() if made else ""
+    return _json({"items": found.items, "more": found.more, "create": singular, "fields": fields})
+
+
+async def created_quickly(context: PageContext, module: str) -> Response:
+    """Create a record from a picker's short form: ``{"value", "text"}``, 422 with ``{"errors"}`` by field."""
+    form = RecordForm.blank(record_type_of(context, module), context.formats).sent(await request.form)
+    try:
+        written = await context.services.records.writes.create(access_of(context, module), form.patch(), None)
+    except InvalidRecord as error:
+        return _json({"errors": form.refused(error.errors).errors}, error.status)
+    return _json({"value": written.id, "text": msgspec.json.decode(written.body)["name"]}, 201)
+
+
+def _created(context: PageContext, member: Member) -> RecordType | None:
+    """The record type that a picker may create: one whose short form has all that is required."""
+    if member.reference is None or not context.may(f"{member.reference}.create", writes=True):
+        return None
+    found = context.services.registry.record_types[member.reference]
+    names = {one.name for one in _short_form(found)}
+    return found if all(one.name in names for one in found.members if one.required) else None
+
+
+def _short_form(record_type: RecordType) -> list[Member]:
+    return [one for one in record_type.members if one.name == "name" or one.kind in ("email", "phone")]
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, content_type="application/json")

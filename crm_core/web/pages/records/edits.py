@@ -11,6 +11,7 @@ from quart import Response, request
 
 from crm_core.errors import (
     CrmError,
+    Finding,
     InvalidRecord,
     LimitReached,
     RecordError,
@@ -25,10 +26,11 @@ from crm_core.records.shape import etag
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.choices import with_choices
+from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.forms import Field, Group, RecordForm, Values, leaves
 from crm_core.web.pages.records.merging import Merge
+from crm_core.web.pages.records.picking import Picks, resolved
 from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     action: str
     cancel: str
-    readings: str
+    path: str
     submit: str
     foot: str
     fields: tuple[Field, ...]
@@ -63,13 +65,18 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
 async def creating(context: PageContext, module: str) -> Response:
     """The form of a new record; the address may give values to begin with."""
     form = RecordForm.blank(record_type_of(context, module), context.formats)
+    people = {member.name: context.caller.email for member in form.type.members if member.is_person}
     given = {name: request.args[name] for name in form.values if name in request.args}
-    return await _page(context, replace(form, values={**form.values, **given}))
+    return await _page(context, replace(form, values={**form.values, **people, **given}))
 
 
 async def created(context: PageContext, module: str) -> Response:
     """Create a record from the form."""
-    form = RecordForm.blank(record_type_of(context, module), context.formats).sent(await request.form)
+    record_type = record_type_of(context, module)
+    picks = await resolved(context, record_type, await request.form)
+    form = RecordForm.blank(record_type, context.formats).sent(picks.form)
+    if picks.searches or picks.texts:
+        return await _page(context, form, picks=picks)
     try:
         written = await context.services.records.writes.create(access_of(context, module), form.patch(), None)
     except _KEEPING as error:
@@ -88,10 +95,13 @@ async def edited(context: PageContext, module: str, id: str) -> Response:  # noq
     record_type = record_type_of(context, module)
     document = await document_of(context, module, id)
     stored = _form_of(context, record_type, document)
-    sent = SentForm.of(stored, await request.form)
+    picks = await resolved(context, record_type, await request.form)
+    sent = SentForm.of(stored, picks.form)
     if sent.needs_choice(stored):
         return await _conflict(context, stored, sent)
     form = replace(stored, values=sent.mine)
+    if picks.searches or picks.texts:
+        return await _page(context, form, picks=picks)
     try:
         return await _saved(context, form, document)
     except RevisionMismatch:  # someone else was quicker by a moment
@@ -167,8 +177,12 @@ async def _page(
     error: CrmError | None = None,
     conflict: EditConflict | None = None,
     problem: PageNotice | None = None,
+    picks: Picks | None = None,
 ) -> Response:
-    form = await with_choices(context, form.refused(error.errors) if error else form)
+    if picks and not picks.searches:
+        findings = [Finding(f"/{name}", "not_chosen", _not_chosen(form, name)) for name in picks.texts]
+        error = InvalidRecord("Choose from the matches.", errors=findings)
+    form = await with_shown(context, form.refused(error.errors) if error else form, picks)
     module, singular, record = form.type.NAME, form.type.SINGULAR.lower(), form.record
     path = f"{context.root}/{module}"
     here = f"{path}/{record['id']}" if record else path
@@ -184,7 +198,7 @@ async def _page(
         base=_packed(form.stored) if record else "",
         action=f"{here}/edit" if record else f"{path}/new",
         cancel=here,
-        readings=f"{path}/reading",
+        path=path,
         submit="Save" if record else f"Create {singular}",
         foot=f"Saving creates revision {record['revision'] + 1}." if record else "",
         fields=tuple(form.fields()),
@@ -194,6 +208,11 @@ async def _page(
     )
     status = error.status if error else _UNPROCESSABLE if problem else _CONFLICT if conflict else 200
     return await page(context, "edit.html", module, view, status)
+
+
+def _not_chosen(form: RecordForm, name: str) -> str:
+    label = form.type.member(name).label.lower()
+    return f"Choose {'an' if label[0] in 'aeiou' else 'a'} {label} from the matches, or clear the field."
 
 
 def _problem(error: CrmError, form: RecordForm) -> PageNotice:

@@ -13,6 +13,7 @@ from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.parts import Option
+from crm_core.web.pages.records.cells import is_picked
 from crm_core.web.pages.records.sentences import sentence_of
 from crm_core.web.pages.records.typed_values import (
     as_text,
@@ -34,7 +35,6 @@ _KINDS: Final[Mapping[str, str]] = {
     "email": "email",
     "phone": "tel",
     "choice": "select",
-    "reference": "select",
     "flag": "check",
     "entries": "pairs",
 }
@@ -60,7 +60,8 @@ class Pair(NamedTuple):
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """A field of a form. ``kind``: ``select``, ``area``, ``check``, ``pairs``, or the type of an input.
 
-    ``read``: the text is read by rules. ``question``: the readings of an ambiguous text.
+    ``read``: the text is read by rules. ``question``: the readings of an ambiguous text, or the matches of a picker's,
+    whose text is ``shown``; ``refers``: the record type that it chooses from.
     """
 
     name: str
@@ -75,7 +76,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     longest: int | None = None
     auto: str = ""
     options: tuple[Option, ...] = ()
-    suggestions: tuple[str, ...] = ()
+    shown: str = ""
+    refers: str = ""
     pairs: tuple[Pair, ...] = ()
     read: bool = False
     question: tuple[Option, ...] = ()
@@ -93,28 +95,19 @@ class Group(msgspec.Struct, frozen=True):
     fields: tuple[Field, ...]
 
 
-class Choices(NamedTuple):
-    """The choices of members: records by the member that refers to them, and colleagues."""
-
-    references: Mapping[str, tuple[Option, ...]]
-    colleagues: tuple[str, ...]
-
-
-_NO_CHOICES: Final = Choices({}, ())
-
-
 class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
     """The form of a record while it is edited; each step returns a changed copy.
 
     ``record``: as stored, empty for a new one. ``errors``: messages by the name of the field, by the empty name if
     they belong to no field. ``questions``: the readings of ambiguous texts by the name of the field.
+    ``shown``: the texts of pickers by the name of the field.
     """
 
     type: RecordType
     formats: Formats
     record: Mapping[str, Any] = msgspec.field(default_factory=dict)
     values: Values
-    choices: Choices = _NO_CHOICES
+    shown: Mapping[str, str] = msgspec.field(default_factory=dict)
     errors: Mapping[str, str] = msgspec.field(default_factory=dict)
     questions: Mapping[str, tuple[Option, ...]] = msgspec.field(default_factory=dict)
 
@@ -229,7 +222,8 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
                 yield Group(member.label, inner)
 
     def _field(self, name: str, member: Member) -> Field:
-        value, kind = self.values.get(name, ""), _KINDS.get(member.kind, "text")
+        value = self.values.get(name, "")
+        kind = "picker" if is_picked(member) else _KINDS.get(member.kind, "text")
         return Field(
             name=name,
             label=member.label,
@@ -239,20 +233,14 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
             wide=name == "name" or kind in ("area", "pairs"),
             hint=_HINTS.get(member.kind, ""),
             error=self.errors.get(name, ""),
-            longest=member.max_length if member.kind in _LIMITED else None,
-            options=self._options(name, member),
-            suggestions=self.choices.colleagues if member.is_person else (),
+            longest=member.max_length if kind == "picker" or member.kind in _LIMITED else None,
+            options=_options(member),
+            shown=self.shown.get(name, ""),
+            refers=member.reference or "",
             pairs=_pairs(value) if kind == "pairs" else (),
             read=member.kind in _READ,
             question=self.questions.get(name, ()),
         )
-
-    def _options(self, name: str, member: Member) -> tuple[Option, ...]:
-        if member.kind == "reference":
-            options, optional = self.choices.references.get(name, ()), not member.required
-        else:
-            options, optional = tuple(Option(*choice) for choice in member.choices), is_optional(member)
-        return (Option("", "None"), *options) if optional and member.kind in ("choice", "reference") else options
 
 
 def leaves(record_type: RecordType) -> Iterator[tuple[str, Member]]:
@@ -277,6 +265,11 @@ def values_of(record_type: RecordType, record: Mapping[str, Any], formats: Forma
         value = record.get(outer)
         found[name] = as_text(member, (value or {}).get(inner) if inner else value, formats.regional)
     return found
+
+
+def _options(member: Member) -> tuple[Option, ...]:
+    options = tuple(Option(*choice) for choice in member.choices)
+    return (Option("", "None"), *options) if is_optional(member) and options else options
 
 
 def _pairs(value: str) -> tuple[Pair, ...]:

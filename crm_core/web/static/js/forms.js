@@ -91,14 +91,14 @@ function dirty(event) {
 
 // The server reads numbers and dates by the workspace's locale; its reading appears below the field.
 function echo({ target }) {
-  const form = target.closest("form[data-readings]");
+  const form = target.closest("form[data-path]");
   if (!form || !("read" in target.dataset)) return;
   clearTimeout(target.echoTimer);
   target.echoTimer = setTimeout(async () => {
     const output = target.closest(".field").querySelector("[data-echo]");
     const typed = target.value;
     const query = new URLSearchParams({ field: target.name, text: typed, currency: form.elements.currency?.value || "" });
-    const answer = typed.trim() ? await fetch(`${form.dataset.readings}?${query}`).catch(() => null) : null;
+    const answer = typed.trim() ? await fetch(`${form.dataset.path}/reading?${query}`).catch(() => null) : null;
     if (typed === target.value) output.textContent = answer?.ok ? (await answer.json()).text : "";
   }, 500);
 }

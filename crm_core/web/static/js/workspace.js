@@ -1,10 +1,12 @@
 // Pages work without this script; with it they stay live and forms answer in place.
 import { watchForms } from "./forms.js";
+import { watchPickers } from "./picker.js";
 import { watchBoard } from "./board.js";
 import { watchParts } from "./parts.js";
 import { live } from "./live.js";
 
 watchParts();
 watchForms();
+watchPickers();
 watchBoard();
 live();

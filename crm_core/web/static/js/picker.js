@@ -1,0 +1,207 @@
+// Pickers: a combobox (ARIA 1.2) that searches on the server; the form sends the id of what was chosen.
+const WAIT = 150;
+
+export function watchPickers() {
+  document.addEventListener("input", (event) => { if (of(event.target)) typed(of(event.target)); });
+  document.addEventListener("keydown", (event) => { if (of(event.target)) key(of(event.target), event); });
+  document.addEventListener("focusout", (event) => { if (of(event.target)) open(of(event.target), false); });
+  document.addEventListener("pointerdown", (event) => {
+    const option = event.target.closest("[data-picker] [role=option]");
+    if (event.target.closest("[data-picker] :is(.options, .tools)")) event.preventDefault(); // the input keeps the focus
+    if (option) choose(of(option), option);
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-picker] .tools button");
+    if (!button) return;
+    const picker = of(button);
+    picker.input.focus();
+    if ("clear" in button.dataset) set(picker, "", "");
+    else if (picker.list.hidden) search(picker, "");
+    else open(picker, false);
+  });
+}
+
+function of(element) {
+  const box = element.closest?.("[data-picker]");
+  return box && {
+    box,
+    input: box.querySelector("[role=combobox]"),
+    value: box.querySelector("[type=hidden]"),
+    list: box.querySelector("[role=listbox]"),
+    status: box.querySelector("[role=status]"),
+  };
+}
+
+function typed(picker) {
+  picker.value.value = "";
+  picker.box.enter = false;
+  picker.box.querySelector("[data-clear]").hidden = !picker.input.value;
+  clearTimeout(picker.box.timer);
+  const text = picker.input.value.trim();
+  if (!text) return open(picker, false);
+  picker.box.timer = setTimeout(() => search(picker, text), WAIT);
+}
+
+// The last search wins: an answer to an earlier one is dropped.
+async function search(picker, text) {
+  const asked = (picker.box.asked = {});
+  const path = picker.box.closest("[data-path]").dataset.path;
+  const query = new URLSearchParams({ field: picker.box.dataset.picker, q: text });
+  const slow = setTimeout(() => asked === picker.box.asked && list(picker, [note("Searching")]), 300);
+  const answer = await fetch(`${path}/choices?${query}`).then((found) => (found.ok ? found.json() : null)).catch(() => null);
+  clearTimeout(slow);
+  if (asked !== picker.box.asked || document.activeElement !== picker.input) return;
+  if (!answer) return list(picker, [note("Search did not answer. Try again.")]);
+  const rows = answer.items.map((one) => option(one, text));
+  if (answer.more) rows.push(note(`${answer.more} more match. Type more to narrow.`));
+  if (!answer.items.length && text) rows.push(note(`Nothing matches “${text}”`));
+  if (answer.create && text) rows.push(creator(answer, text));
+  list(picker, rows);
+  activate(picker, text ? picker.list.querySelector("[role=option]") : null);
+  if (picker.box.enter && answer.items.length) return choose(picker, picker.list.querySelector("[role=option]"));
+  const count = answer.items.length + answer.more;
+  picker.status.textContent = count ? `${count} match${count === 1 ? "es" : ""}` : "No match";
+}
+
+function list(picker, rows) {
+  picker.list.replaceChildren(...rows);
+  [...picker.list.querySelectorAll("[role=option]")].forEach((row, at) => { row.id = `${picker.list.id}-${at}`; });
+  open(picker, rows.length > 0);
+}
+
+function open(picker, shown) {
+  picker.list.hidden = !shown;
+  picker.input.setAttribute("aria-expanded", String(shown));
+  if (!shown) {
+    picker.box.asked = null;
+    activate(picker, null);
+  }
+}
+
+function activate(picker, row) {
+  picker.list.querySelectorAll("[role=option]").forEach((one) => {
+    one.classList.toggle("active", one === row);
+    one.setAttribute("aria-selected", String(one === row));
+  });
+  row?.scrollIntoView({ block: "nearest" });
+  if (row) picker.input.setAttribute("aria-activedescendant", row.id);
+  else picker.input.removeAttribute("aria-activedescendant");
+}
+
+function key(picker, event) {
+  const rows = [...picker.list.querySelectorAll("[role=option]")];
+  const at = rows.findIndex((row) => row.classList.contains("active"));
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step) {
+    event.preventDefault();
+    if (picker.list.hidden) search(picker, picker.value.value ? "" : picker.input.value.trim());
+    else activate(picker, rows[at < 0 && step < 0 ? rows.length - 1 : (at + step + rows.length) % rows.length]);
+  } else if (event.key === "Enter" && picker.input.value && !picker.value.value && (picker.list.hidden || at < 0)) {
+    event.preventDefault();
+    picker.box.enter = true; // the matches are still on their way
+  } else if (event.key === "Enter" && !picker.list.hidden && at >= 0) {
+    event.preventDefault();
+    choose(picker, rows[at]);
+  } else if (event.key === "Escape" && !picker.list.hidden) {
+    open(picker, false);
+  } else if (event.key === "Escape" && picker.input.value) {
+    set(picker, "", "");
+  }
+}
+
+function choose(picker, row) {
+  if (row.dataset.create) return create(picker, JSON.parse(row.dataset.create));
+  set(picker, row.dataset.value, row.dataset.text);
+}
+
+function set(picker, value, text) {
+  picker.value.value = value;
+  picker.input.value = text;
+  picker.box.querySelector("[data-clear]").hidden = !text;
+  picker.input.removeAttribute("aria-invalid");
+  open(picker, false);
+  picker.value.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+// The short form of a new record; what it creates is chosen at once.
+function create(picker, { create: singular, fields, text }) {
+  open(picker, false);
+  const dialog = document.createElement("dialog");
+  const form = document.createElement("form");
+  form.className = "stack pad";
+  form.method = "dialog";
+  const heading = document.createElement("h2");
+  heading.textContent = `New ${singular}`;
+  const problem = document.createElement("p");
+  problem.className = "err";
+  problem.setAttribute("role", "alert");
+  form.append(heading, problem, ...fields.map(([name, label]) => field(name, label, name === "name" ? text : "")), buttons(singular));
+  dialog.append(form);
+  dialog.addEventListener("close", () => { dialog.remove(); picker.input.focus(); });
+  form.addEventListener("submit", async (event) => {
+    if (event.submitter?.value === "cancel") return;
+    event.preventDefault();
+    const body = new URLSearchParams(new FormData(form));
+    body.set("csrf", picker.box.closest("form").elements.csrf.value);
+    const answer = await fetch(`${document.body.dataset.root}/${picker.box.dataset.refers}/quick`, { method: "POST", body }).catch(() => null);
+    const made = await answer?.json().catch(() => null);
+    if (!answer?.ok) return void (problem.textContent = made?.errors ? Object.values(made.errors).join(" ") : "It was not created. Try again.");
+    dialog.close();
+    set(picker, made.value, made.text);
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function field(name, label, value) {
+  const box = document.createElement("label");
+  box.className = "field";
+  const input = document.createElement("input");
+  Object.assign(input, { className: "in", name, value, maxLength: 200 });
+  box.append(label, input);
+  return box;
+}
+
+function buttons(singular) {
+  const row = document.createElement("div");
+  row.className = "row";
+  for (const [text, value, kind] of [[`Create ${singular}`, "", "primary"], ["Cancel", "cancel", "quiet"]]) {
+    const button = document.createElement("button");
+    Object.assign(button, { className: `btn ${kind}`, value, textContent: text, formNoValidate: true });
+    row.append(button);
+  }
+  return row;
+}
+
+function option({ value, text, label, about }, sought) {
+  const row = document.createElement("li");
+  row.setAttribute("role", "option");
+  Object.assign(row.dataset, { value, text });
+  row.append(...marked(label, sought));
+  if (about) row.append(Object.assign(document.createElement("small"), { textContent: about }));
+  return row;
+}
+
+function marked(label, sought) {
+  const at = sought ? label.toLowerCase().indexOf(sought.toLowerCase()) : -1;
+  if (at < 0) return [label];
+  const mark = Object.assign(document.createElement("mark"), { textContent: label.slice(at, at + sought.length) });
+  return [label.slice(0, at), mark, label.slice(at + sought.length)];
+}
+
+function creator(answer, text) {
+  const row = document.createElement("li");
+  row.setAttribute("role", "option");
+  row.className = "create";
+  row.dataset.create = JSON.stringify({ ...answer, items: undefined, text });
+  row.textContent = `Create ${answer.create} “${text}”`;
+  return row;
+}
+
+function note(text) {
+  const row = document.createElement("li");
+  row.setAttribute("role", "presentation");
+  row.className = "note";
+  row.textContent = text;
+  return row;
+}

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.api import Api
+from browser.desk import Desk, People
+
+pytestmark = pytest.mark.usefixtures("plain")
+Sit = Callable[..., Desk]
+
+
+def new_deal(sit: Sit) -> tuple[Desk, Page]:
+    """The form of a new deal."""
+    desk = sit(People.agent)
+    desk.go("/deals/new")
+    return desk, desk.page
+
+
+def test_a_customer_is_found_with_three_keys_and_enter(sit: Sit, api: Api) -> None:
+    """Nothing is preselected; the customer changed longest ago is found by three characters, and Enter chooses it."""
+    api.put("customers", "pick-old", name="Zwickau Sculls", email="zwickau@rowing.example")
+    desk, page = new_deal(sit)
+    customer = page.get_by_role("combobox", name="Customer")
+    expect(customer).to_have_value("")
+    expect(page.get_by_role("combobox", name="Owner")).to_have_value(People.agent.full_name)
+    customer.press_sequentially("zwi")
+    customer.press("Enter")
+    expect(customer).to_have_value("Zwickau Sculls")
+    page.get_by_label("Name (required)").fill("Summer camp")
+    page.get_by_label("Amount").fill("12 500")
+    expect(page.locator(".field", has=page.get_by_label("Amount"))).to_contain_text("€12,500.00")
+    desk.shot("picker-form")
+    assert desk.serious() == []
+    page.get_by_role("button", name="Create deal").click()
+    expect(page.locator("[data-live=details]")).to_contain_text("Zwickau Sculls")
+
+
+def test_the_picker_by_keyboard_alone(sit: Sit, api: Api) -> None:
+    """Arrows open and move, Escape closes and then clears, and typed text that was not chosen is an error."""
+    for number in range(10):
+        api.put("customers", f"pick-{number}", name=f"Yacht club {number}", email=f"y{number}@sail.example")
+    desk, page = new_deal(sit)
+    customer = page.get_by_role("combobox", name="Customer")
+    customer.fill("yacht")
+    options = page.get_by_role("listbox", name="Customer").get_by_role("option")
+    expect(options).to_have_count(9)  # eight matches and Create
+    expect(page.get_by_role("listbox", name="Customer")).to_contain_text("2 more match. Type more to narrow.")
+    customer.press("ArrowDown")
+    second = options.nth(1).get_attribute("id") or ""
+    expect(customer).to_have_attribute("aria-activedescendant", second)
+    customer.press("Escape")
+    expect(customer).to_have_attribute("aria-expanded", "false")
+    page.get_by_label("Name (required)").fill("Autumn camp")
+    desk.expected.add(422)
+    page.get_by_role("button", name="Create deal").click()
+    expect(page.get_by_text("Choose a customer from the matches, or clear the field.")).to_be_visible()
+    expect(page.get_by_label("Name (required)")).to_have_value("Autumn camp")
+    customer.press("Escape")
+    expect(customer).to_have_value("")
+
+
+def test_a_customer_is_created_on_the_way(sit: Sit) -> None:
+    """The last match creates: a short form in a dialog, then the deal's form with the new customer chosen."""
+    _, page = new_deal(sit)
+    customer = page.get_by_role("combobox", name="Customer")
+    customer.fill("Kvarner Bay")
+    page.get_by_role("option", name="Create customer “Kvarner Bay”").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Email").fill("bay@kvarner.example")
+    dialog.get_by_role("button", name="Create customer").click()
+    expect(customer).to_have_value("Kvarner Bay")
+    expect(page.locator("[name=customer_id]")).to_have_value(re.compile("[0-9a-f-]{36}"))
+
+
+def test_a_picker_works_without_script(sit: Sit, api: Api) -> None:
+    """Find shows the matches as buttons; choosing one keeps everything typed and saves nothing."""
+    api.put("customers", "pick-plain", name="Xanten Canoe Club")
+    desk = sit(People.agent, java_script_enabled=False)
+    desk.go("/deals/new")
+    page = desk.page
+    page.get_by_label("Name (required)").fill("Spring camp")
+    page.get_by_role("combobox", name="Customer").fill("xanten")
+    page.locator("button[name='form:find'][value=customer_id]").click()
+    page.get_by_role("button", name="Xanten Canoe Club").click()
+    expect(page.get_by_role("combobox", name="Customer")).to_have_value("Xanten Canoe Club")
+    expect(page.get_by_label("Name (required)")).to_have_value("Spring camp")
+    page.get_by_role("button", name="Create deal").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Spring camp")
