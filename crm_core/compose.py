@@ -42,6 +42,8 @@ from crm_core.sync.history import History
 from crm_core.sync.limits import UnverifiedLimit
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
+from crm_core.sync.section_facts import digest_of
+from crm_core.sync.tenant_list import TenantList
 from crm_core.workspace import Sealer, Views
 from crm_core.workspace.cursors import Cursors
 
@@ -67,6 +69,7 @@ async def open_backend(installation: Installation) -> StorageBackend:
             log_keep_days=settings.sync.log_keep_days,
             log_max_unverified=settings.sync.log_max_unverified,
             reindex=reindex_of(shapes_of(installation.registry)),
+            digest=digest_of(installation.registry.sections),
         )
     )
     return backend
@@ -120,7 +123,7 @@ def compose(
     callers, stop = Callers(tokens, sessions), asyncio.Event()
     records = Records(backend=backend, views=views, registry=registry, cursors=base.cursors, now=now, ids=ids)
     observers: list[Observer] = []
-    attempt_log = _attempt_log(base, observers)
+    attempt_log, health = _attempt_log(base, observers), HealthReports(_sync_context(base), configured)
     return Services(
         settings=settings,
         options=installation.options,
@@ -143,7 +146,8 @@ def compose(
         receiver=_receiver(base, attempt_log, records),
         attempt_log=attempt_log,
         log=SyncLog(backend, base.cursors),
-        health=_health(base),
+        health=health,
+        tenant_list=TenantList(backend, health, base.cursors),
         history=_history(base, observers),
         observers=observers,
         stop=stop,
@@ -177,10 +181,6 @@ def _sync_context(base: _Base) -> SyncContext:
         now=base.now,
         ids=base.ids,
     )
-
-
-def _health(base: _Base) -> HealthReports:
-    return HealthReports(_sync_context(base), base.configured)
 
 
 def _to_all(observers: list[Observer]) -> Observer:

@@ -24,17 +24,18 @@ from crm_core.plugin.storage import StorageBackend
 from crm_core.records.service import Records
 from crm_core.settings import InstanceSettings
 from crm_core.sync.attempt_log import AttemptLog
-from crm_core.sync.health import HealthReports, RosterConfiguration
+from crm_core.sync.health import HealthConfiguration, HealthReports
 from crm_core.sync.history import History
 from crm_core.sync.log import SyncLog
 from crm_core.sync.receive import Receiver
-from crm_core.workspace import ModuleConfiguration, Sealer, Views
+from crm_core.sync.tenant_list import TenantList
+from crm_core.workspace import Sealer, Views
 
 Observer = Callable[[LogEntry], None]
 """Called with the log entry of each sync attempt."""
 
 
-class Configured(ModuleConfiguration, RosterConfiguration, Protocol):
+class Configured(HealthConfiguration, Protocol):
     """The configuration files, each in the version that was last loaded without an error."""
 
     def errors(self) -> tuple[str, ...]:
@@ -66,6 +67,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     attempt_log: AttemptLog
     log: SyncLog
     health: HealthReports
+    tenant_list: TenantList
     history: History
     observers: list[Observer]
     stop: asyncio.Event

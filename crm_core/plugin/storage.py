@@ -36,6 +36,7 @@ from crm_core.plugin.query import (
     Term,
     View,
 )
+from crm_core.plugin.summary import QUERIES, Summary, summary_of
 from crm_core.plugin.unit import (
     Claim,
     Committed,
@@ -80,6 +81,7 @@ __all__ = [
     "StorageContext",
     "StoreState",
     "StoredNotice",
+    "Summary",
     "Tally",
     "Term",
     "Unit",
@@ -93,6 +95,10 @@ Reindex = Callable[[str, tuple[str, ...]], Callable[[bytes], tuple[bytes, Mappin
 would write from its body; None if they are as it writes them."""
 
 
+def _no_digest(_sections: tuple[Document, ...]) -> bytes:
+    return b""
+
+
 def _no_reindex(_collection: str, _names: tuple[str, ...]) -> None:
     return None
 
@@ -102,6 +108,9 @@ class StorageContext(msgspec.Struct, frozen=True):
 
     ``reindex``: a backend applies it to documents that it reads from before it was opened, since their indexes and body
     may be those of an earlier version. It changes no revision.
+
+    ``digest``: what the core needs of a tenant's sections in ``Summary``, for a backend that stores summaries; it may
+    be called in a thread, and never raises.
     """
 
     tenants_dir: Path
@@ -109,6 +118,7 @@ class StorageContext(msgspec.Struct, frozen=True):
     log_keep_days: int = 0  # 0: keep the chain for good
     log_max_unverified: int = 10_000
     reindex: Reindex = _no_reindex
+    digest: Callable[[tuple[Document, ...]], bytes] = _no_digest
 
 
 class StorageBackend(ABC):
@@ -206,6 +216,16 @@ class StorageBackend(ABC):
     @abstractmethod
     async def state(self, tenant: str) -> StoreState:
         """Whether the tenant's store takes writes."""
+
+    async def summary(self, tenant: str) -> Summary:
+        """Facts for lists of tenants. Raises StorageUnavailable.
+
+        A backend that opens tenants answers for a closed one from what it stored when it closed it, and leaves open
+        those that are in use.
+        """
+        view = await self.view(tenant, None)
+        found = {name: await self.entries(tenant, query) for name, query in QUERIES.items()}
+        return summary_of(view.revision, view.documents or (), found, await self.state(tenant))
 
     @abstractmethod
     async def troubled(self) -> Mapping[str, StoreState]:

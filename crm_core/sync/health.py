@@ -6,18 +6,22 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from crm_core.errors import StorageUnavailable
+import msgspec
+
+from crm_core.errors import StorageUnavailable, UnknownTenant
 from crm_core.model.keys import Key, Roster, TenantRoster
-from crm_core.model.log import ACCEPTED, LogEntry
+from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire, to_wire
-from crm_core.plugin.query import StoreState, Tally
-from crm_core.plugin.storage import EntryQuery
+from crm_core.plugin.query import Tally
+from crm_core.plugin.storage import EntryQuery, Summary
+from crm_core.plugin.summary import RECENT
 from crm_core.sync.catalog_gaps import catalog_gaps
 from crm_core.sync.context import SyncContext
+from crm_core.sync.section_facts import SectionFacts, facts_of, read_facts
 from crm_core.sync.signature_checks import revoked_versions
-from crm_core.workspace import Workspace
+from crm_core.workspace import ModuleConfiguration, Workspace
+from crm_core.workspace.snapshot import Acceptance, read_sections
 
-_LAST: Final = 5  # this many failed verified attempts in a row are a problem
 _STEPPED: Final = timedelta(seconds=5)  # a clock this far behind its own entries has stepped back
 _DAY: Final = timedelta(hours=24)
 
@@ -33,10 +37,14 @@ class RosterConfiguration(Protocol):
     def roster_error(self) -> str | None: ...  # noqa: D102 -- the class says it
 
 
+class HealthConfiguration(ModuleConfiguration, RosterConfiguration, Protocol):
+    """The configuration that health is judged by."""
+
+
 class HealthReports:
     """The sync health of the tenants of one instance."""
 
-    def __init__(self, context: SyncContext, configured: RosterConfiguration) -> None:
+    def __init__(self, context: SyncContext, configured: HealthConfiguration) -> None:
         self._context = context
         self._configured = configured
 
@@ -55,19 +63,16 @@ class HealthReports:
         now = self._context.now()
         roster = self._configured.roster.of(tenant)
         workspace, view = await self._context.views.with_view(tenant)
-        state = await self._context.backend.state(tenant)
-        recent = await self._context.backend.entries(tenant, EntryQuery(verified=True, limit=_LAST))
+        summary = await self._context.backend.summary(tenant)
         tally = await self._context.backend.tally(tenant, to_wire(now - _DAY))
-        problems = [*self._problems(tenant, roster, state, recent, now)]
-        problems += catalog_gaps(workspace, self._context.registry.sections, key)
-        status, reasons = self._status(roster, workspace, problems, now)
-        reasons += await self._mismatches(tenant, roster, recent)
+        facts = facts_of(workspace.sections, self._context.registry.sections)
+        status, reasons = self._judged(tenant, summary, facts, now, key)
         return {
             "status": status,
             "reasons": reasons,
             **self._configuration(tenant, roster, now, tally),
             "sections": _sections(workspace, roster, key),
-            "last_success": _attempt(await self._newest(tenant, ACCEPTED)),
+            "last_success": _attempt(summary.last_success),
             "last_failure": _attempt(await self._newest(tenant, ("rejected", "failed"))),
             "counts": {"24h": {name: tally.statuses.get(name, 0) for name in _COUNTED}},
             "log_head": {"seq": view.head.seq, "hash": view.head.hash},
@@ -77,10 +82,10 @@ class HealthReports:
         """The same members, null if only the store knows them; ``sections`` is empty."""
         now = self._context.now()
         roster = self._configured.roster.of(tenant)
-        off = self._off(roster)
+        status, reasons = self._judged_without_store(roster, reason, now)
         return {
-            "status": "disabled" if off else "degraded",
-            "reasons": [*off, reason] if off else [*self._roster_problems(roster, now), reason],
+            "status": status,
+            "reasons": reasons,
             **self._configuration(tenant, roster, now, None),
             "sections": {},
             "last_success": None,
@@ -89,13 +94,59 @@ class HealthReports:
             "log_head": None,
         }
 
+    async def row(self, tenant: str) -> dict[str, Any] | None:
+        """The health of a tenant in a list of tenants, from the summary of its store; None if it was just removed."""
+        now = self._context.now()
+        roster = self._configured.roster.of(tenant)
+        summary: Summary | None = None
+        try:
+            summary = await self._context.backend.summary(tenant)
+            status, reasons = self._judged(tenant, summary, self._facts(summary), now)
+        except UnknownTenant:
+            return None
+        except StorageUnavailable as error:
+            status, reasons = self._judged_without_store(roster, error.detail, now)
+        return {
+            "tenant": tenant,
+            "status": status,
+            "reasons": reasons,
+            "expected_key": _expected_key(tenant, roster, now),
+            "last_success": _attempt(summary.last_success if summary else None),
+            "revision": summary.revision if summary else None,
+        }
+
+    def _facts(self, summary: Summary) -> SectionFacts:
+        try:
+            if isinstance(summary.sections, bytes):
+                return read_facts(summary.sections)
+            return facts_of(read_sections(summary.sections), self._context.registry.sections)
+        except msgspec.MsgspecError:
+            raise StorageUnavailable("The stored sections cannot be read.") from None
+
+    def _judged(
+        self, tenant: str, summary: Summary, facts: SectionFacts, now: datetime, key: Key | None = None
+    ) -> tuple[str, list[str]]:
+        """Status and reasons. ``key``: as in ``report``."""
+        roster = self._configured.roster.of(tenant)
+        problems = [*self._problems(tenant, roster, summary, now)]
+        problems += catalog_gaps(facts, self._configured.catalog.modules, self._configured.roles, key)
+        stale = list(_staleness(roster, facts.last_accepted, now))
+        status, reasons = "degraded" if problems else "stale" if stale else "ok", problems + stale
+        if off := self._off(roster):
+            status, reasons = "disabled", off
+        return status, reasons + _mismatches(tenant, roster, summary)
+
+    def _judged_without_store(self, roster: TenantRoster, reason: str, now: datetime) -> tuple[str, list[str]]:
+        if off := self._off(roster):
+            return "disabled", [*off, reason]
+        return "degraded", [*self._roster_problems(roster, now), reason]
+
     def _configuration(self, tenant: str, roster: TenantRoster, now: datetime, tally: Tally | None) -> dict[str, Any]:
-        active = roster.active(now)
         return {
             "enabled": self._context.settings.enabled and roster.enabled,
             "instance": self._context.instance,
             "tenant": tenant,
-            "expected_key": f"{tenant}:{active[0].version}" if active else None,
+            "expected_key": _expected_key(tenant, roster, now),
             "accepted_keys": [_key(one, now, tally) for _, one in sorted(roster.keys.items(), reverse=True)],
             "schemes": sorted(self._context.registry.schemes if roster.schemes is None else roster.schemes),
             "payload_types": list(self._context.registry.payload_types),
@@ -113,23 +164,14 @@ class HealthReports:
             return [off, *self._refused_edit()]
         return []
 
-    def _status(
-        self, roster: TenantRoster, workspace: Workspace, degraded: list[str], now: datetime
-    ) -> tuple[str, list[str]]:
-        if off := self._off(roster):
-            return "disabled", off
-        stale = list(_staleness(roster, workspace, now))
-        return ("degraded" if degraded else "stale" if stale else "ok"), degraded + stale
-
-    def _problems(
-        self, tenant: str, roster: TenantRoster, state: StoreState, recent: tuple[LogEntry, ...], now: datetime
-    ) -> Iterable[str]:
+    def _problems(self, tenant: str, roster: TenantRoster, summary: Summary, now: datetime) -> Iterable[str]:
         yield from self._roster_problems(roster, now)
-        if state.mode != "ok":
-            yield state.reason
-        if len(recent) == _LAST and all(entry.status in ("rejected", "failed") for entry in recent):
+        if summary.state.mode != "ok":
+            yield summary.state.reason
+        recent = summary.recent
+        if len(recent) == RECENT and all(entry.status in ("rejected", "failed") for entry in recent):
             codes = ", ".join(dict.fromkeys(entry.error_code or "unknown" for entry in recent))
-            yield f"The last {_LAST} verified pushes all failed ({codes}). See the sync log for the reasons."
+            yield f"The last {RECENT} verified pushes all failed ({codes}). See the sync log for the reasons."
         if recent and from_wire(recent[0].received_at) > now + _STEPPED:
             yield (
                 "This server's clock has stepped back: it is behind its own log. Check its time service. If the clock "
@@ -147,24 +189,6 @@ class HealthReports:
             reason = " ".join(self._configured.roster_error.splitlines())
             yield f"The newest edit of keys.yaml was not loaded; the version before it is in effect: {reason}"
 
-    async def _mismatches(self, tenant: str, roster: TenantRoster, recent: tuple[LogEntry, ...]) -> list[str]:
-        """A reason if signatures keep failing: the two sides may have different secrets.
-
-        It changes no status, since a sender of forged pushes must not be able to turn a healthy tenant red.
-        """
-        query = EntryQuery(equals=(("signature_result", "invalid"),), verified=False, limit=_LAST)
-        failed = await self._context.backend.entries(tenant, query)
-        if len(failed) < _LAST or (recent and recent[0].id > failed[-1].id):
-            return []
-        versions = {entry.key_version for entry in failed}
-        keys = ", ".join(f"{tenant}:{version}" for version in sorted(roster.keys) if version in versions)
-        reason = (
-            f"The newest {_LAST} attempts had signatures that do not match {keys or 'any active key'}, and none was "
-            "verified since. If they are the platform's, compare the key's fingerprint on both sides, or find the "
-            "cause with crm explain."
-        )
-        return [reason]
-
     async def _last(self, tenant: str, status: str) -> LogEntry | None:
         query = EntryQuery(equals=(("status", status),), verified=True, limit=1)
         found = await self._context.backend.entries(tenant, query)
@@ -179,10 +203,32 @@ class HealthReports:
 _COUNTED: Final = ("applied", "unchanged", "rejected", "failed", "unverified")
 
 
-def _staleness(roster: TenantRoster, workspace: Workspace, now: datetime) -> Iterable[str]:
+def _expected_key(tenant: str, roster: TenantRoster, now: datetime) -> str | None:
+    active = roster.active(now)
+    return f"{tenant}:{active[0].version}" if active else None
+
+
+def _mismatches(tenant: str, roster: TenantRoster, summary: Summary) -> list[str]:
+    """A reason if signatures keep failing: the two sides may have different secrets.
+
+    It changes no status, since a sender of forged pushes must not be able to turn a healthy tenant red.
+    """
+    recent, failed = summary.recent, summary.invalid
+    if len(failed) < RECENT or (recent and recent[0].id > failed[-1].id):
+        return []
+    versions = {entry.key_version for entry in failed}
+    keys = ", ".join(f"{tenant}:{version}" for version in sorted(roster.keys) if version in versions)
+    reason = (
+        f"The newest {RECENT} attempts had signatures that do not match {keys or 'any active key'}, and none was "
+        "verified since. If they are the platform's, compare the key's fingerprint on both sides, or find the "
+        "cause with crm explain."
+    )
+    return [reason]
+
+
+def _staleness(roster: TenantRoster, last: Acceptance | None, now: datetime) -> Iterable[str]:
     if roster.expect_every is None:
         return
-    last = workspace.last_accepted
     if last is None:
         yield f"A push is expected every {_span(roster.expect_every)}, but none was accepted yet."
     elif now - from_wire(last.at) > roster.expect_every:

@@ -6,7 +6,7 @@ import asyncio
 from itertools import pairwise
 
 from crm_core.model.log import GENESIS, Head, is_intact
-from crm_core.plugin.storage import EntryQuery, Unit
+from crm_core.plugin.storage import EntryQuery, StoreState, Unit
 from crm_core.testing.storage_harness import NOW, StorageHarness, entry
 
 
@@ -125,3 +125,23 @@ class LogCases:
         assert tally.statuses["unverified"] == 4
         assert {version: use.uses for version, use in tally.keys.items()} == {1: 4, 2: 2}
         assert tally.keys[1].last_used_at == entry(4).received_at
+
+    async def test_summary(self, storage: StorageHarness) -> None:
+        """A summary has the newest entries of each kind, also after a restart, and after more was written."""
+        for number in range(1, 8):
+            status = "unchanged" if number == 3 else "rejected"
+            unit = Unit(now=NOW, entries=(entry(number, status=status),), revises=True)
+            await storage.commit(unit)
+            storage.store.note("north", entry(10 + number, signature_result="invalid" if number > 1 else "missing"))
+        for again in (False, True):
+            store = await storage.reopen() if again else storage.store
+            for _ in range(2):
+                found = await store.summary("north")
+                assert [each.seq for each in found.recent] == [7, 6, 5, 4, 3]
+                assert [int(each.id[4:]) for each in found.invalid] == [17, 16, 15, 14, 13]
+                assert found.last_success is not None
+                assert (found.last_success.seq, found.revision, found.state) == (3, 7, StoreState())
+        await storage.commit(Unit(now=NOW, entries=(entry(30),), revises=True))
+        found = await storage.store.summary("north")
+        assert found.last_success is not None
+        assert (found.last_success.seq, found.revision) == (8, 8)

@@ -120,7 +120,8 @@ def open_route(
     *,
     tag: str,
     media_type: str = "application/json",
-    schema: Mapping[str, Any] | None = None,
+    schema: Any = None,
+    parameters: tuple[Parameter, ...] = (),
     errors: tuple[type[CrmError], ...] = (),
 ) -> Route:
     """A document outside tenants that requires no credential: a JSON object, or a text of another type."""
@@ -134,6 +135,7 @@ def open_route(
         tag=tag,
         open_to_all=True,
         replies={200: reply},
+        parameters=parameters,
         errors=errors,
     )
     return Route(operation, handler)

@@ -115,8 +115,7 @@ class Workspace:
     @cached_property
     def last_accepted(self) -> Acceptance | None:
         """The newest push or restore, whether it changed a section or not; None before the first."""
-        each = (section.accepted for section in self.sections.values())
-        return max(each, key=lambda accepted: accepted.revision, default=None)
+        return newest_acceptance(self.sections.values())
 
     @cached_property
     def rights(self) -> dict[Hashable, frozenset[str]]:
@@ -137,6 +136,11 @@ class Workspace:
     def module_states(self) -> dict[str, str]:
         """Every module of the catalog with ``available`` or ``unavailable``."""
         return dict(self.modules.words)
+
+
+def newest_acceptance(sections: Iterable[Section]) -> Acceptance | None:
+    """The newest push or restore of any of the sections; None if there is none."""
+    return max((section.accepted for section in sections), key=lambda accepted: accepted.revision, default=None)
 
 
 def read_sections(documents: Iterable[Document]) -> dict[str, Section]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from crm_core.plugin.query import StoreState
@@ -29,12 +29,12 @@ class ClosedTenants:
         self._newer: set[str] = set()  # last seen with a file of a newer format
         self._unreadable: dict[str, StoreState] = {}  # those whose last opening failed
 
-    def look_at_all(self, names: set[str]) -> None:
+    def look_at_all(self, names: Collection[str]) -> None:
         """Look at the files of all tenants, at start."""
         self._newer = newer_identities(self._disk, self._tenants_dir, names)
         self.record(names, self.look(names))
 
-    def due(self, names: set[str], is_closed: Callable[[str], bool]) -> list[str]:
+    def due(self, names: Collection[str], is_closed: Callable[[str], bool]) -> list[str]:
         """The closed tenants to look at now; at most twice ``LOOKED_AT``."""
         if not self._in_turn:
             self._in_turn = list(names)

@@ -103,7 +103,16 @@ def _tidy(disk: Disk, folder: Path, summary: Summary, before: int) -> None:
         return
 
 
-async def fold_in_background(tenant: Tenant, keep_days: int) -> None:
+def fold_if_due(tenant: Tenant, keep_days: int) -> None:
+    """Fold in the background after a commit if the journal is long."""
+    journal = tenant.group_commit.journal
+    if journal is None or tenant.folding or journal.length < tenant.fold_at:
+        return
+    tenant.folding = True
+    tenant.spawn(_fold_in_background(tenant, keep_days))
+
+
+async def _fold_in_background(tenant: Tenant, keep_days: int) -> None:
     """Fold a tenant that is marked as folding; a fold that fails is tried again or reported."""
     try:
         await fold(tenant, keep_days)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from heapq import nlargest
 from pathlib import Path
@@ -48,17 +48,23 @@ class Log:
 
     def newest(self, query: EntryQuery) -> tuple[list[LogEntry], list[Segment]]:
         """The entries in memory for a page and the segments that may have more, both newest first."""
-        found: list[LogEntry] = []
-        if query.verified is not False:
-            found += [entry for entry in self.tail if matches(entry, query)]
-        if query.verified is not True:
-            found += [entry for entry in self.ring.entries.values() if matches(entry, query)]
-        page = nlargest(query.limit, found, key=_id)
-        if query.verified is False:
-            return page, []
-        older = [segment for segment in self.segments if may_match(segment, query)]
-        older.sort(key=lambda segment: segment.high_id, reverse=True)
-        return page, older if may_change(page, older, query.limit) else []
+        return _newest(query, self.tail, self.ring.entries.values(), self.segments)
+
+
+def _newest(
+    query: EntryQuery, tail: Iterable[LogEntry], ring: Iterable[LogEntry], segments: Iterable[Segment]
+) -> tuple[list[LogEntry], list[Segment]]:
+    found: list[LogEntry] = []
+    if query.verified is not False:
+        found += [entry for entry in tail if matches(entry, query)]
+    if query.verified is not True:
+        found += [entry for entry in ring if matches(entry, query)]
+    page = nlargest(query.limit, found, key=_id)
+    if query.verified is False:
+        return page, []
+    older = [segment for segment in segments if may_match(segment, query)]
+    older.sort(key=lambda segment: segment.high_id, reverse=True)
+    return page, older if may_change(page, older, query.limit) else []
 
 
 def _id(entry: LogEntry) -> str:
@@ -79,6 +85,11 @@ class LogView(msgspec.Struct, frozen=True):
     anchor: Head
     tail: tuple[LogEntry, ...]
     ring: tuple[LogEntry, ...]
+
+    def find(self, query: EntryQuery, on_damage: OnDamage) -> tuple[LogEntry, ...]:
+        """A page."""
+        page, older = _newest(query, self.tail, self.ring, self.segments)
+        return self.page(query, page, older, on_damage)
 
     def page(
         self, query: EntryQuery, page: list[LogEntry], older: list[Segment], on_damage: OnDamage

@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.model.log import LogEntry
-from crm_core.plugin.query import StoreState
-from crm_core.plugin.storage import StorageContext
+from crm_core.plugin.storage import StorageContext, StoreState, Summary
 from crm_tinydb.backup import discard, fresh_name, move, remove
 from crm_tinydb.closed_tenants import GONE, ClosedTenants
 from crm_tinydb.disk import Disk
 from crm_tinydb.early_attempts import EarlyAttempts
-from crm_tinydb.folding import fold_in_background
 from crm_tinydb.formats import NewerStore
+from crm_tinydb.names import Names
 from crm_tinydb.opening import MARKER, open_tenant
+from crm_tinydb.summaries import read_summary, write_summary
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import ThreadFactory, Workers
 
@@ -32,8 +32,8 @@ class OpenTenants:
 
     def __init__(self, disk: Disk, context: StorageContext, limit: int, thread: ThreadFactory) -> None:
         self.disk, self.tenants_dir = disk, context.tenants_dir
-        self.names: set[str] = set()
-        self._limit, self._max_unverified, self._keep_days = limit, context.log_max_unverified, context.log_keep_days
+        self.names = Names()
+        self._limit, self._max_unverified, self._digest = limit, context.log_max_unverified, context.digest
         self._open: OrderedDict[str, Tenant] = OrderedDict()
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._reindex = context.reindex
@@ -60,7 +60,7 @@ class OpenTenants:
             return names
 
         names = await self._workers.run(inspect)
-        self.names = {n for n in names if NAME.fullmatch(n) and self._is_folder(n)}
+        self.names = Names(name for name in names if NAME.fullmatch(name) and self._is_folder(name))
         await self._workers.run(lambda: self._closed.look_at_all(self.names))
 
     def _is_folder(self, name: str) -> bool:
@@ -160,25 +160,28 @@ class OpenTenants:
         async def closing() -> None:
             try:
                 await tenant.close()
+                await write_summary(tenant, self._digest)
             finally:
                 del self._closing[name]
 
         self._closing[name] = asyncio.create_task(closing())
 
-    def fold_if_due(self, tenant: Tenant) -> None:
-        """Fold in the background after a commit if the journal is long."""
-        journal = tenant.group_commit.journal
-        if journal is None or tenant.folding or journal.length < tenant.fold_at:
-            return
-        tenant.folding = True
-        tenant.spawn(fold_in_background(tenant, self._keep_days))
+    async def stored_summary(self, name: str) -> Summary | None:
+        """The summary that was written when a tenant was closed; None if it is open, or must be opened for one."""
+        if self._is_closed(name) and name not in self._opening and name not in self._closing:
+            return await self._workers.run(lambda: read_summary(self.disk, self.tenants_dir / name))
+        return None
+
+    def close_idle(self, name: str) -> None:
+        """Close a tenant that was opened for its summary, unless it is in use."""
+        if name in self._open and name not in self._awaited and self._open[name].idle:
+            self._evict(name)
 
     def note(self, name: str, entry: LogEntry) -> None:
         """Record an unverified attempt; it is written soon."""
         if name not in self.names:
             return
-        tenant = self._open.get(name)
-        if tenant is not None:
+        if (tenant := self._open.get(name)) is not None:
             tenant.log.ring.add(entry)
         else:
             self._early_attempts.add(name, entry)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from crm_core.model.log import Head
-from crm_core.plugin.storage import Reindex
+from crm_core.plugin.storage import Document, Reindex
 from crm_tinydb.change import JournalEntry
 from crm_tinydb.collection import Collection
 
 ClaimValue = tuple[bytes, int | None, int | None]  # evidence, expires, stamp
+SECTIONS = "sections"
 FORGET_PER_UNIT = 1000  # claims: many may expire while a tenant is idle, and must not block the loop
 
 
@@ -31,6 +32,11 @@ class State:
         """A collection; an unknown one is empty."""
         found = self.collections.get(name)
         return Collection(name) if found is None else found
+
+    def sections(self) -> tuple[Document, ...]:
+        """The documents of the sections, by name."""
+        found = self.collection(SECTIONS)
+        return found.documents(sorted(found.rows))
 
     def add(self, name: str) -> Collection:
         """Add an empty collection."""

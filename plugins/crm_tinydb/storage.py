@@ -26,6 +26,7 @@ from crm_core.plugin.storage import (
     StorageContext,
     StoredNotice,
     StoreState,
+    Summary,
     Tally,
     Unit,
     View,
@@ -34,7 +35,7 @@ from crm_tinydb import backup
 from crm_tinydb.disk import Disk, RealDisk
 from crm_tinydb.doctor import examine
 from crm_tinydb.folded import snapshot
-from crm_tinydb.folding import fold
+from crm_tinydb.folding import fold, fold_if_due
 from crm_tinydb.formats import newer_files
 from crm_tinydb.framing import Damaged
 from crm_tinydb.group_commit import refusal
@@ -45,7 +46,6 @@ from crm_tinydb.segments import Segment
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import ThreadFactory
 
-SECTIONS = "sections"
 _NEWER = "start the version that wrote it, or restore a backup of this one"
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class TinyDBBackend(StorageBackend):
             self._open_tenants = None
 
     async def tenants(self) -> list[str]:
-        return sorted(self.open_tenants.names)
+        return list(self.open_tenants.names)
 
     async def count_tenants(self) -> int:
         return len(self.open_tenants.names)
@@ -109,10 +109,7 @@ class TinyDBBackend(StorageBackend):
 
     async def view(self, tenant: str, seen: int | None) -> View:
         state = (await self._readable(tenant)).state
-        documents = None
-        if seen != state.revision:
-            sections = state.collection(SECTIONS)
-            documents = sections.documents(sorted(sections.rows))
+        documents = state.sections() if seen != state.revision else None
         return View(state.revision, state.seq, state.head, documents)
 
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
@@ -151,7 +148,7 @@ class TinyDBBackend(StorageBackend):
             outcome = await store.commit(unit)
         finally:
             store.users -= 1
-        self.open_tenants.fold_if_due(store)
+        fold_if_due(store, self._keep_days)
         return outcome
 
     def note(self, tenant: str, entry: LogEntry) -> None:
@@ -200,6 +197,16 @@ class TinyDBBackend(StorageBackend):
         except StorageUnavailable as error:
             return StoreState("read_only", error.detail)
 
+    async def summary(self, tenant: str) -> Summary:
+        if (stored := await self.open_tenants.stored_summary(tenant)) is not None:
+            return stored
+        was_open = self.open_tenants.find_open(tenant) is not None
+        try:
+            return await super().summary(tenant)
+        finally:
+            if not was_open:
+                self.open_tenants.close_idle(tenant)
+
     async def troubled(self) -> Mapping[str, StoreState]:
         return await self.open_tenants.troubled()
 
@@ -234,7 +241,7 @@ class TinyDBBackend(StorageBackend):
         await self.open_tenants.remove(tenant)
 
     async def migrate(self) -> tuple[str, ...]:
-        names = sorted(self.open_tenants.names)
+        names = list(self.open_tenants.names)
         if newer := await asyncio.to_thread(newer_files, self._disk, self.open_tenants.tenants_dir, names):
             raise SetupError([f"tenant {tenant}: {why}; {_NEWER}" for tenant, why in newer.items()])
         return ()

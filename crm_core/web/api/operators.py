@@ -1,25 +1,50 @@
-"""The documents of operators: is the instance alive, is it ready, its metrics and its plugins."""
+"""The documents of operators: is the instance alive, is it ready, its metrics, its tenants and its plugins."""
 
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
 
 from crm_core import errors
-from crm_core.errors import NotFound
+from crm_core.errors import InvalidParameter, NotFound
 from crm_core.metrics import Metrics
+from crm_core.model.sources import plain_address
 from crm_core.server.source import is_operator
 from crm_core.services import Services
+from crm_core.sync.tenant_list import MOST, STATUSES
 from crm_core.web.answers import Answer, answer, content
-from crm_core.web.operations import Route, open_route
-from crm_core.web.reading import read_query
+from crm_core.web.api.sync_schemas import CURSOR, LIMIT
+from crm_core.web.operations import Parameter, Route, open_route
+from crm_core.web.reading import read_query, whole_number
 from crm_core.web.request import Request
 
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _TAG: Final = "operators"
+_STATUS: Final = Parameter(name="status", description="Only tenants with this status.", schema={"enum": list(STATUSES)})
+
+
+class TenantRow(msgspec.Struct, frozen=True):
+    """The health of a tenant in the list; ``last_success`` and ``revision`` are null if its store cannot be read."""
+
+    tenant: str
+    status: str
+    reasons: list[str]
+    expected_key: str | None
+    last_success: dict[str, str | int | None] | None
+    revision: int | None
+
+
+class TenantPage(msgspec.Struct, frozen=True):
+    """A page of tenants, by name."""
+
+    items: list[TenantRow]
+    next_cursor: str | None
 
 
 def routes(services: Services, counts: Metrics) -> list[Route]:
-    """Liveness, readiness, metrics, plugins."""
+    """Liveness, readiness, metrics, tenants, plugins."""
 
     async def healthz(_request: Request) -> Answer:
         return answer({"status": "ok"})
@@ -43,6 +68,15 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
         counts.config_errors.set(len(services.configured.errors()))
         counts.event_streams.set(services.feeds.open_streams)
         return content(counts.text(), _TEXT)
+
+    async def tenants(request: Request) -> Answer:
+        _operators_only(services, request)
+        query = read_query(request.query_string, ("cursor", "limit", "status"))
+        limit, status = whole_number("limit", query.get("limit"), default=50, most=MOST), query.get("status")
+        if status not in (None, *STATUSES):
+            raise InvalidParameter(f"status must be one of {', '.join(STATUSES)}.", parameter="status")
+        rows, following = await services.tenant_list.page(status=status, limit=limit, cursor=query.get("cursor"))
+        return answer({"items": rows, "next_cursor": following})
 
     async def plugins(request: Request) -> Answer:
         _operators_only(services, request)
@@ -72,6 +106,11 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
             tag=_TAG, media_type="text/plain", errors=(not_found,),
         ),
         open_route(
+            "/-/tenants", "tenants", "Every tenant with its health, by name, for operators' addresses.", tenants,
+            tag=_TAG, schema=TenantPage, parameters=(_STATUS, LIMIT, CURSOR),
+            errors=(not_found, *unknown, errors.InvalidCursor),
+        ),
+        open_route(
             "/-/plugins", "plugins", "The plugins, for operators' addresses.", plugins,
             tag=_TAG, schema=array, errors=(not_found, *unknown),
         ),
@@ -79,14 +118,27 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
 
 
 def _operators_only(services: Services, request: Request) -> None:
-    """Raise NotFound for anyone else, as if there were nothing."""
-    if not _is_operator(services, request):
+    """Raise NotFound for anyone else, as if there were nothing.
+
+    An operator's own browser can be led here by a page of another site whose name it resolves to this address (DNS
+    rebinding), so the Host must be an address, localhost, or the one in ``public_url``.
+    """
+    if not _is_operator(services, request) or not _is_own_host(services, request.field(b"host") or ""):
         raise NotFound("There is nothing at this address.")
 
 
 def _is_operator(services: Services, request: Request) -> bool:
     settings = services.settings
     return is_operator(request.peer, request.headers, proxies=settings.trusted_proxies, operators=settings.operators)
+
+
+def _is_own_host(services: Services, host: str) -> bool:
+    public = services.settings.public_url
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return plain_address(name) is not None or name in ("localhost", public and urlsplit(public).hostname)
 
 
 async def _troubled(services: Services) -> list[dict[str, str]]:

@@ -15,12 +15,12 @@ from crm_core.sync.apply import Applied, Receipt
 from crm_core.sync.attempt_log import Repeat
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
-_LIMIT: Final = Parameter(
+LIMIT: Final = Parameter(
     name="limit",
     description="Items of a page, 1 to 500; 50 unless given.",
     schema={"type": "integer", "minimum": 1, "maximum": 500},
 )
-_CURSOR: Final = Parameter(name="cursor", description="The next_cursor of the page before.")
+CURSOR: Final = Parameter(name="cursor", description="The next_cursor of the page before.")
 _SIGNATURE_ERRORS: Final = (
     errors.SignatureMissing,
     errors.SignatureMalformed,
@@ -175,8 +175,8 @@ LOG: Final = Operation(
             description="Only entries received before this time.",
             schema={"type": "string", "format": "date-time"},
         ),
-        _LIMIT,
-        _CURSOR,
+        LIMIT,
+        CURSOR,
     ),
     replies={
         200: Reply(
@@ -207,7 +207,7 @@ HISTORY: Final = Operation(
     tag="sync",
     scope="sync:read",
     key="sync.view",
-    parameters=(_LIMIT, _CURSOR),
+    parameters=(LIMIT, CURSOR),
     replies={200: Reply(description="A page of the history.", schema=HistoryPage)},
     errors=(errors.InvalidCursor, errors.NotFound),
 )
