@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from crm_core.cli.push import NO_ANSWER, client
 from crm_core.cli.running import config_option, json_option
-from crm_core.cli.target import roster_tenants, sender, sender_options
+from crm_core.cli.sending import NO_ANSWER, client
+from crm_core.cli.target import ConfigFolder, sender, sender_options
 from crm_core.client import ClientError, Unanswered
 from crm_core.errors import SetupError
 
@@ -40,10 +40,11 @@ def command(
     """
     if every and (tenants or tenant):
         raise click.UsageError("add either tenants or --all")
-    names: tuple[str | None, ...] = tuple(roster_tenants(config)) if every else tenants or (tenant,)
+    folder = ConfigFolder(config)
+    names: tuple[str | None, ...] = tuple(sorted(folder.roster.tenants)) if every else tenants or (tenant,)
     statuses = set()
     for name in names:
-        report = _report(config, name, sent)
+        report = _report(folder, name, sent)
         statuses.add(report["status"])
         _show(report, as_json=as_json)
     if "unanswered" in statuses:
@@ -52,10 +53,10 @@ def command(
         raise SystemExit(1)
 
 
-def _report(config: Path, tenant: str | None, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+def _report(folder: ConfigFolder, tenant: str | None, sent: Mapping[str, Any]) -> Mapping[str, Any]:
     """The health of a tenant; if there is none, its status is ``unanswered`` or ``failed``, with the reason."""
     try:
-        by = sender(config, tenant=tenant, **sent)
+        by = sender(folder, tenant=tenant, **sent)
         with client(by) as asking:
             return asking.health().document
     except Unanswered as error:

@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "token": ("crm_core.cli.token", "Create, list and revoke API tokens."),
     "user": ("crm_core.cli.user", "Create and change users."),
     "push": ("crm_core.cli.push", "Sign a payload and push it, as a platform would."),
+    "apply": ("crm_core.cli.apply", "Bring tenants to what a folder says."),
     "health": ("crm_core.cli.health", "Show the signed health of tenants."),
     "sign": ("crm_core.cli.sign", "Print the signed headers of a push, or a curl command."),
     "explain": ("crm_core.cli.explain", "Show why a captured push was refused."),

@@ -46,6 +46,18 @@ def flush_output() -> None:
     sys.stdout.flush()
 
 
+def show_progress(done: int, of: int, what: str) -> None:
+    """Show ``done/of what`` on a terminal, over the line before, if there are several."""
+    if of > 1 and sys.stderr.isatty():
+        click.echo(f"\r{done}/{of} {what}", nl=done == of, err=True)
+
+
+def clear_progress() -> None:
+    """Make room on a terminal for a line in place of the progress."""
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+
+
 def discard_output() -> None:
     """Send the rest of standard output nowhere, and what is buffered: the interpreter flushes again at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
-import httpx
 
 from crm_core.cli.diff import show_changes
 from crm_core.cli.payload_file import read_data
 from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, finding_line, problem_lines
 from crm_core.cli.sign import show_request
-from crm_core.cli.target import SigningTarget, sender, sender_options
+from crm_core.cli.target import ConfigFolder, SigningTarget, sender, sender_options
 from crm_core.client import (
-    Client,
     ClientError,
     Outcome,
-    Pause,
     Refused,
-    Retries,
     Strategy,
     Unanswered,
     envelope,
     fresh_nonce,
     push_to,
 )
-from crm_core.errors import CrmError, Finding, SetupError
+from crm_core.errors import CrmError, SetupError
 from crm_core.model.envelope import MAX_VERSION
-from crm_core.model.sources import within
-from crm_core.settings.instance import LOOPBACK
-
-WOULD_CHANGE: Final = 3
-NO_ANSWER: Final = 4
-_RETRIES = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
 
 
 @click.command("push")
@@ -76,7 +66,7 @@ def command(
     if exit_code and not preview:
         raise click.UsageError("--exit-code needs --preview")
     data = read_data(file)
-    by = sender(config, **sent)
+    by = sender(ConfigFolder(config), **sent)
     if dry_run:
         _print_request(by, payload_type, data, version=version, strategy=strategy, preview=preview, as_json=as_json)
         return
@@ -115,12 +105,7 @@ def _show_outcome(outcome: Outcome, payload_type: str) -> None:
     if outcome.status not in ("already_applied", "unchanged"):
         show_changes(outcome.document["changes"])
     for warning in outcome.warnings:
-        click.echo(click.style(f"  warning {_finding(warning)}", fg="yellow"), err=True)
-
-
-def client(by: SigningTarget) -> Client:
-    """A client for the target; pauses between attempts are shown."""
-    return Client(by.target, by.signer, transport=_transport(by), retries=_RETRIES, watch=_show_pause)
+        click.echo(click.style(f"  warning {finding_line(warning.to_wire())}", fg="yellow"), err=True)
 
 
 def _pushed(
@@ -153,33 +138,11 @@ def _pushed(
             raise SetupError([str(error)]) from None
 
 
-def _transport(by: SigningTarget) -> httpx.BaseTransport | None:
-    """A transport for its socket, or without the environment's proxies for this machine; None: httpx's own."""
-    if by.unix is not None:
-        return httpx.HTTPTransport(uds=str(by.unix))
-    host = by.target.authority.rpartition("]")[0].removeprefix("[") or by.target.authority.partition(":")[0]
-    return httpx.HTTPTransport() if _is_loopback(host) else None
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or within(host, LOOPBACK)
-
-
-def _show_pause(pause: Pause) -> None:
-    click.echo(f"{pause.why}; retrying in {pause.seconds:g} s", err=True)
-
-
 def _show_refusal(refused: Refused) -> None:
-    click.echo(click.style(f"refused: {refused}", fg="red"), err=True)
-    for finding in refused.findings:
-        click.echo(f"  {_finding(finding)}", err=True)
-    for name in ("skew", "server_time", "current", "original"):
-        if name in refused.document:
-            click.echo(f"  {name}: {json.dumps(refused.document[name], ensure_ascii=False)}", err=True)
-    if refused.request_id is not None:
-        click.echo(f"  request id: {refused.request_id}", err=True)
-    if refused.code.startswith(("signature_", "key_", "timestamp_")):
-        click.echo("  crm sign --curl prints the same request; crm explain shows what is wrong with it", err=True)
+    first, *more = problem_lines(refused.document)
+    click.echo(click.style(f"refused: {first}", fg="red"), err=True)
+    for line in more:
+        click.echo(line, err=True)
 
 
 def _headline(outcome: Outcome, payload_type: str) -> str:
@@ -191,7 +154,3 @@ def _headline(outcome: Outcome, payload_type: str) -> str:
     if outcome.status == "unchanged":
         return f"{version} accepted; nothing to change"
     return f"applied {version} as revision {outcome.revision}"
-
-
-def _finding(finding: Finding) -> str:
-    return f"{finding.pointer or '/'}: {finding.message} ({finding.code})"

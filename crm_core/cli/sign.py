@@ -12,7 +12,7 @@ import click
 
 from crm_core.cli.payload_file import read_bytes, read_data
 from crm_core.cli.running import config_option, json_option, print_json
-from crm_core.cli.target import SigningTarget, sender, sender_options
+from crm_core.cli.target import ConfigFolder, SigningTarget, sender, sender_options
 from crm_core.client import Strategy, Unsigned, envelope, fresh_nonce, health_of, push_to
 from crm_core.client.signing import HEALTH
 from crm_core.errors import CrmError, SetupError
@@ -58,7 +58,7 @@ def command(
     FILE (YAML or JSON, - for standard input) is the data, as for crm push. TYPE health needs no FILE. With --timestamp
     and --nonce the same input gives the same signature, so you can compare another signer.
     """
-    by = sender(config, **sent)
+    by = sender(ConfigFolder(config), **sent)
     try:
         if payload_type == HEALTH:
             request = health_of(by.target)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crm_core.cli.output import show_progress
 from crm_core.cli.running import config_option, json_option, perform, print_json, stream, warn_of_quarantine
 from crm_core.errors import CrmError, SetupError
 
@@ -130,8 +130,7 @@ def _checked(config: Path, names: tuple[str, ...], problems: list[str]) -> Itera
 def _shown(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The same items, with progress on a terminal if there are several."""
     for number, item in enumerate(items, 1):
-        if sys.stderr.isatty() and item["of"] > 1:
-            click.echo(f"\r{number}/{item['of']} tenants", nl=number == item["of"], err=True)
+        show_progress(number, item["of"], "tenants")
         yield item
 
 

@@ -54,16 +54,15 @@ class SigningTarget(msgspec.Struct, frozen=True):
 
 
 def sender(
-    config: Path,
+    folder: ConfigFolder,
     *,
     url: str | None,
     tenant: str | None,
-    scheme: str | None,
-    key_version: int | None,
-    secret: str | None,
+    scheme: str | None = None,
+    key_version: int | None = None,
+    secret: str | None = None,
 ) -> SigningTarget:
     """The target and signer of the options. Raises SetupError, click.UsageError."""
-    folder = _ConfigFolder(config)
     address, unix = (url, None) if url is not None else folder.address()
     target = _target(folder, address, tenant)
     if secret is not None:
@@ -75,7 +74,7 @@ def sender(
     return SigningTarget(target, _signer(folder, *_fitting(folder, entry, keys, scheme)), unix)
 
 
-def _target(folder: _ConfigFolder, url: str, tenant: str | None) -> Target:
+def _target(folder: ConfigFolder, url: str, tenant: str | None) -> Target:
     """The target of a URL; an instance or tenant that it leaves out comes from the folder."""
     try:
         address = ReceiverUrl.read(url)
@@ -87,7 +86,7 @@ def _target(folder: _ConfigFolder, url: str, tenant: str | None) -> Target:
         raise click.UsageError(str(error)) from None
 
 
-def _given_key(folder: _ConfigFolder, tenant: str, reference: str, version: int | None) -> Key:
+def _given_key(folder: ConfigFolder, tenant: str, reference: str, version: int | None) -> Key:
     """The key of ``--secret``; without a version, the roster's key with the same secret, else version 1."""
     try:
         secret = Secrets(os.environ, Path()).reference(reference)
@@ -116,7 +115,7 @@ def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple
     return active
 
 
-def _fitting(folder: _ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], scheme: str | None) -> tuple[str, Key]:
+def _fitting(folder: ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], scheme: str | None) -> tuple[str, Key]:
     """The first key that can sign here and its scheme, preferably the native one. Raises SetupError.
 
     A key that is not of the kind ``secret`` cannot: only the platform has its private half.
@@ -133,7 +132,7 @@ def _fitting(folder: _ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], 
     raise SetupError([f"no key (version {versions}) can sign with {what}; schemes of these keys: {allowed}"])
 
 
-def _signer(folder: _ConfigFolder, name: str, key: Key) -> Signer:
+def _signer(folder: ConfigFolder, name: str, key: Key) -> Signer:
     if name == NATIVE:
         return native_signer(key.material, key.version)
     return scheme_signer(folder.registry.schemes[name], key)
@@ -162,12 +161,7 @@ def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
     return sign
 
 
-def roster_tenants(config: Path) -> list[str]:
-    """The tenants in keys.yaml. Raises SetupError."""
-    return sorted(_ConfigFolder(config).roster.tenants)
-
-
-class _ConfigFolder:
+class ConfigFolder:
     """The config folder; each file is read when it is first needed."""
 
     def __init__(self, path: Path) -> None:
@@ -175,12 +169,14 @@ class _ConfigFolder:
 
     @cached_property
     def settings(self) -> InstanceSettings:
+        """instance.yaml without its secrets."""
         from crm_core.settings import load_instance_outline
 
         return load_instance_outline(self._path / "instance.yaml")
 
     @cached_property
     def registry(self) -> Registry:
+        """The parts of the plugins that instance.yaml loads; of the installed ones if there is none."""
         from crm_core.plugin.registry import build_registry
         from crm_core.settings.plugins import load_plugins
 
@@ -188,6 +184,7 @@ class _ConfigFolder:
 
     @cached_property
     def roster(self) -> Roster:
+        """keys.yaml. Raises SetupError."""
         from crm_core.settings import load_roster
 
         return load_roster(
@@ -213,16 +210,17 @@ class _ConfigFolder:
         return schemes[scheme].KEY_KINDS
 
     def has_roster(self) -> bool:
+        """Whether keys.yaml exists."""
         return (self._path / "keys.yaml").exists()
 
     def entry(self, tenant: str) -> TenantRoster:
+        """A tenant's entry in keys.yaml. Raises SetupError."""
         if tenant not in self.roster.tenants:
-            raise SetupError(
-                [f"keys.yaml has no entry for {tenant}; crm keys rotate {tenant} adds one, or use --secret"]
-            )
+            raise SetupError([f"keys.yaml has no entry for {tenant}; crm keys rotate {tenant} adds one"])
         return self.roster.tenants[tenant]
 
     def only_tenant(self) -> str:
+        """The one tenant of keys.yaml. Raises click.UsageError if there are none or several."""
         tenants = sorted(self.roster.tenants)
         if len(tenants) != 1:
             some = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")

@@ -6,8 +6,8 @@
     with Client(target, native_signer(key, key_version=2)) as client:
         outcome = client.push("branding", {"title": "Nordwind"})
 
-``exchange`` knows what to send and how to read the answers, ``transport`` does the network. Imports nothing of the
-server: neither its framework nor its stores nor its plugins.
+``apply_tenants`` brings many tenants to a desired state. ``exchange`` knows what to send and how to read the answers,
+``transport`` does the network. Imports nothing of the server: neither its framework nor its stores nor its plugins.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ from crm_core.client.answers import (
     SectionHealth,
     Unanswered,
 )
+from crm_core.client.desired import ApplyOptions, DesiredTenant, TenantResult
 from crm_core.client.exchange import Pause, Platform, ReadyRequest, Retries, Strategy, envelope
+from crm_core.client.fleet import apply_tenants
 from crm_core.client.signing import Signer, Unsigned, health_of, native_signer, push_to
 from crm_core.client.target import ReceiverUrl, Target
 from crm_core.client.transport import AsyncClient, Client, fresh_nonce
 
 __all__ = [
+    "ApplyOptions",
     "AsyncClient",
     "Client",
     "ClientError",
+    "DesiredTenant",
     "Health",
     "NotAReceiver",
     "Outcome",
@@ -43,8 +47,10 @@ __all__ = [
     "Signer",
     "Strategy",
     "Target",
+    "TenantResult",
     "Unanswered",
     "Unsigned",
+    "apply_tenants",
     "envelope",
     "fresh_nonce",
     "health_of",

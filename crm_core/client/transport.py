@@ -18,7 +18,7 @@ from crm_core.client.signing import Signer
 from crm_core.client.target import Target
 
 T = TypeVar("T")
-_TIMEOUT = httpx.Timeout(40.0, connect=10.0)  # a receiver takes up to 30 s for a slow body
+TIMEOUT = httpx.Timeout(40.0, connect=10.0)  # a receiver takes up to 30 s for a slow body
 
 
 def fresh_nonce() -> str:
@@ -26,14 +26,15 @@ def fresh_nonce() -> str:
     return secrets.token_urlsafe(24)
 
 
-_RETRIES = Retries()
+DEFAULT_RETRIES = Retries()
 
 
 def _quiet(_pause: Pause) -> None:
     """Report nothing."""
 
 
-def _platform(target: Target, signer: Signer, retries: Retries) -> Platform:
+def platform_of(target: Target, signer: Signer, retries: Retries) -> Platform:
+    """The exchange with this machine's clock and fresh nonces."""
     return Platform(target=target, signer=signer, clock=time.time, nonce=fresh_nonce, retries=retries)
 
 
@@ -49,11 +50,11 @@ class Client:
         signer: Signer,
         *,
         transport: httpx.BaseTransport | None = None,
-        retries: Retries = _RETRIES,
+        retries: Retries = DEFAULT_RETRIES,
         watch: Callable[[Pause], None] = _quiet,
     ) -> None:
-        self.platform, self._watch = _platform(target, signer, retries), watch
-        self._http = httpx.Client(transport=transport, timeout=_TIMEOUT)
+        self.platform, self._watch = platform_of(target, signer, retries), watch
+        self._http = httpx.Client(transport=transport, timeout=TIMEOUT)
 
     def push(
         self, payload_type: str, data: Mapping[str, Any], *, version: int | None = None, strategy: Strategy = "replace"
@@ -82,25 +83,31 @@ class Client:
         self.close()
 
     def _run(self, steps: Steps[T]) -> T:
-        answer: Answer | Lost | None = None
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration as done:
-                value: T = done.value
-                return value
-            if isinstance(step, Pause):
-                self._watch(step)
-                time.sleep(step.seconds)
-                answer = None
-            else:
-                answer = self._send(step)
+        return drive(self._http, steps, self._watch)
 
-    def _send(self, step: ReadyRequest) -> Answer | Lost:
+
+def drive(http: httpx.Client, steps: Steps[T], watch: Callable[[Pause], None]) -> T:
+    """Send the requests that the steps yield, sleep through their pauses, and return their value."""
+    answer: Answer | Lost | None = None
+    while True:
         try:
-            return _answer(self._http.request(step.method, step.url, headers=_headers(step), content=step.body))
-        except httpx.TransportError as error:
-            return _lost(error)
+            step = steps.send(answer)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+        if isinstance(step, Pause):
+            watch(step)
+            time.sleep(step.seconds)
+            answer = None
+        else:
+            answer = _sent(http, step)
+
+
+def _sent(http: httpx.Client, step: ReadyRequest) -> Answer | Lost:
+    try:
+        return _answer(http.request(step.method, step.url, headers=_headers(step), content=step.body))
+    except httpx.TransportError as error:
+        return _lost(error)
 
 
 class AsyncClient:
@@ -112,11 +119,11 @@ class AsyncClient:
         signer: Signer,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        retries: Retries = _RETRIES,
+        retries: Retries = DEFAULT_RETRIES,
         watch: Callable[[Pause], None] = _quiet,
     ) -> None:
-        self.platform, self._watch = _platform(target, signer, retries), watch
-        self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT)
+        self.platform, self._watch = platform_of(target, signer, retries), watch
+        self._http = httpx.AsyncClient(transport=transport, timeout=TIMEOUT)
 
     async def push(
         self, payload_type: str, data: Mapping[str, Any], *, version: int | None = None, strategy: Strategy = "replace"

@@ -28,7 +28,7 @@ def redacted(data: Mapping[str, Any], members: Iterable[SecretMember]) -> dict[s
     """``data`` with ``{"set": true}`` in place of each secret in it; the original is left alone."""
     shown = dict(data)
     for member in members:
-        shown = _replaced(shown, member.path, {"set": True})
+        shown = with_value(shown, member.path, {"set": True})
     return shown
 
 
@@ -36,7 +36,7 @@ def without_secrets(data: Mapping[str, Any], members: Iterable[SecretMember]) ->
     """``data`` without its secrets, set or shown as set; the original is left alone."""
     left = dict(data)
     for member in members:
-        left = _replaced(left, member.path, None)
+        left = with_value(left, member.path, None)
     return left
 
 
@@ -62,14 +62,14 @@ def known_pointer(struct: type[msgspec.Struct] | None, pointer: str) -> str:
     return known
 
 
-def _replaced(data: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+def with_value(data: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
     """``data`` with another value at the end of the path, if there is one; None leaves the member out."""
     name, rest = path[0], path[1:]
     found = data.get(name)
     if found is None:
         return data
     if rest:
-        return {**data, name: _replaced(found, rest, value)} if isinstance(found, dict) else data
+        return {**data, name: with_value(found, rest, value)} if isinstance(found, dict) else data
     if value is None:
         return {other: item for other, item in data.items() if other != name}
     return {**data, name: value}

@@ -50,6 +50,16 @@ class Secrets:
         except _Unreadable as unreadable:
             raise ValueError(str(unreadable)) from None
 
+    def text(self, reference: str) -> str:
+        """The text behind ``env:`` or ``file:``, without one final newline. Raises ValueError with a sentence."""
+        try:
+            found = _less_newline(self._referenced(reference))
+        except _Unreadable as unreadable:
+            raise ValueError(str(unreadable)) from None
+        if not found:
+            raise ValueError(f"{reference} is empty; let it contain the secret")
+        return found
+
     def value(self, node: Node) -> str:
         """A text, in the clear or behind ``env:`` or ``file:``, such as an address with a password in it."""
         if not isinstance(node, Scalar) or node.null:
@@ -98,7 +108,7 @@ class Secrets:
         if _ENV.fullmatch(name) is None:
             raise _Unreadable("env: must be followed by the name of an environment variable, such as env:CRM_KEY_1")
         if name not in self._environ:
-            raise _Unreadable(f"the environment variable {name} is not set; set it to the secret, {_FRESH}")
+            raise _Unreadable(f"the environment variable {name} is not set; set it to the secret")
         try:
             self._environ[name].encode()
         except UnicodeEncodeError:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ def crm(config: Path, *words: str, given: str = "") -> str:
 
 
 @contextmanager
-def product(folder: Path, tenants: Iterable[str]) -> Iterator[Product]:
+def product(folder: Path, tenants: Collection[str]) -> Iterator[Product]:
     """An instance with these tenants, serving."""
     config, port = folder / "config", free_port()
     crm(config, "init", "--instance", "eu1")
@@ -103,8 +103,7 @@ def product(folder: Path, tenants: Iterable[str]) -> Iterator[Product]:
     instance.write_text(instance.read_text().replace("listen: 127.0.0.1:8000", f"listen: 127.0.0.1:{port}"))
     rows = [f"  {name}: {{keys: [{{version: 1, secret: 'hex:{tenant_key(name).hex()}'}}]}}" for name in tenants]
     (config / "keys.yaml").write_text("tenants:\n" + "\n".join(rows) + "\n")
-    for name in tenants:
-        crm(config, "tenant", "create", name)
+    crm(config, "tenant", "create", *tenants)
     command = [sys.executable, "-m", "crm_core.cli", "serve", "--config", str(config)]
     with _running(command, port, "/readyz", folder) as pid:
         yield Product(port, pid, config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -73,4 +74,20 @@ def test_a_restored_section_is_marked_until_the_next_push(box: Box, admin: httpx
     good(box.client.post(f"{box.base()}/sync/history/workspace/{oldest}/restore", headers=box.bearer()))
     assert shown(admin, "/sync").count(CHANGED) == 1
     assert box.applied("workspace", {"locale": "de"})["status"] == "unchanged"
+    assert CHANGED not in shown(admin, "/sync")
+
+
+def test_the_console_health_and_a_plan_agree_on_drift(box: Box, admin: httpx.Client, tmp_path: Path) -> None:
+    """After a restore the section is marked and a plan has its diff; once it is applied, neither is there."""
+    for title in ("Before", "Desired"):
+        (tmp_path / f"{TENANT}.yaml").write_text(f"branding: {{title: {title}}}\n")
+        apply = ("apply", str(tmp_path), "--url", f"http://127.0.0.1:{box.port}/i/eu1")
+        box.crm(*apply)
+    assert CHANGED not in shown(admin, "/sync")
+    box.crm(*apply, "--plan")
+    earlier = good(box.get("sync/history/branding"))["items"][1]["revision"]
+    good(box.client.post(f"{box.base()}/sync/history/branding/{earlier}/restore", headers=box.bearer()))
+    assert CHANGED in shown(admin, "/sync")
+    assert '"Before" -> "Desired"' in box.crm(*apply, "--plan", code=3)
+    box.crm(*apply)
     assert CHANGED not in shown(admin, "/sync")

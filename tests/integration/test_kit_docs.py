@@ -44,5 +44,10 @@ def test_the_client_examples_work(box: Box, tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout.splitlines())
-    assert printed == [["ok", "/branding/title None -> Nordwind", "applied 1 1"], ["applied"], ["applied"]]
+    assert printed == [
+        ["ok", "/branding/title None -> Nordwind", "applied 1 1"],
+        ["applied"],
+        ["northwind previewed 2 None", "northwind applied 2 None"],
+        ["applied"],
+    ]
     assert box.public()["branding"]["title"] == "By webhook"

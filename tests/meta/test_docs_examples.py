@@ -13,6 +13,7 @@ RUN_ELSEWHERE = {
     "docs/bootstrap.md": "tests/meta/test_docs_bootstrap.py",
     "docs/access.md": "tests/meta/test_docs_access.py",
     "docs/client.md": "tests/integration/test_kit_docs.py",
+    "docs/fleet.md": "tests/meta/test_docs_fleet.py",
     "docs/keys.md": "tests/integration/test_kit_docs.py",
     "docs/manager.md": "tests/meta/test_docs_manager.py",
     "docs/signing.md": "tests/plugins/test_signing_docs.py",

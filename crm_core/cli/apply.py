@@ -1,0 +1,169 @@
+"""``crm apply``: bring tenants to what a folder says, as their platforms would."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from crm_core.cli.apply_folder import DesiredFolder, read_folder
+from crm_core.cli.diff import show_changes
+from crm_core.cli.output import clear_progress, show_progress
+from crm_core.cli.running import config_option, json_option
+from crm_core.cli.sending import NO_ANSWER, RETRIES, WOULD_CHANGE, problem_lines, show_pause, transport
+from crm_core.cli.target import ConfigFolder, SigningTarget, sender
+from crm_core.client import ApplyOptions, DesiredTenant, Pause, TenantResult, apply_tenants
+from crm_core.errors import SetupError
+from crm_core.model.diff import pointer_to
+from crm_core.model.secret_members import SecretMember, secret_members
+from crm_core.settings import Secrets
+
+_COLORS: Final = {"applied": "green", "previewed": "yellow", "refused": "red", "failed": "red", "unanswered": "red"}
+_MOST_PARALLEL: Final = 64
+
+
+@click.command("apply")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--plan", is_flag=True, help="Show what would change, and change nothing. Exits 3 if something would.")
+@click.option("--only", metavar="TENANT", multiple=True, help="Only this tenant. May be repeated.")
+@click.option(
+    "--parallel", type=click.IntRange(1, _MOST_PARALLEL), default=8, show_default=True, help="Tenants at a time."
+)
+@click.option("--drop-secrets", is_flag=True, help="Also send sections that would lose a stored secret.")
+@click.option("--with-secrets", is_flag=True, help="Also send sections in which only a secret may have changed.")
+@click.option("--url", help="The receiver, such as https://host/i/eu1. [default: from instance.yaml]")
+@config_option
+@json_option
+def command(
+    folder: Path, *, only: tuple[str, ...], parallel: int, url: str | None, config: Path, as_json: bool, **how: bool
+) -> None:
+    """Bring tenants to what DIR says: DIR/TENANT/SECTION.yaml, or DIR/TENANT.yaml with sections as members.
+
+    Sections that are as desired are left out; the rest is one combined push for each tenant, signed with its newest
+    key. Sections and tenants that DIR does not name stay. One tenant's failure stops no other, and running the command
+    again does what is left. A secret is a reference: password: {secret: env:NAME}, or file:PATH.
+
+    Exits 1 if any tenant was refused or failed, else 4 if any did not answer, else 3 if --plan shows changes. --json
+    prints a line for each tenant.
+    """
+    source = ConfigFolder(config)
+    desired = read_folder(folder, only, lambda section: _secret_members(source, section), Secrets(os.environ, folder))
+    _ = source.roster  # if it cannot be read, no tenant can be signed for
+    report = _Report([*desired.tenants, *desired.failed], as_json=as_json)
+    for tenant, why in desired.failed.items():
+        report.add(_failed(tenant, why))
+    signing = dict(_signing(source, desired, url, report))
+    tenants = [
+        DesiredTenant(
+            target=by.target,
+            signer=by.signer,
+            sections=desired.tenants[tenant],
+            secrets={name: _secret_pointers(source, name) for name in desired.tenants[tenant]},
+        )
+        for tenant, by in signing.items()
+    ]
+    through = next((transport(by) for by in signing.values()), None)
+    apply_tenants(
+        tenants,
+        ApplyOptions(**how),
+        parallel=parallel,
+        transport=through,
+        retries=RETRIES,
+        done=report.add,
+        watch=report.pause,
+    )
+    report.show_counts()
+    raise SystemExit(report.exit_code)
+
+
+def _signing(
+    source: ConfigFolder, desired: DesiredFolder, url: str | None, report: _Report
+) -> Iterator[tuple[str, SigningTarget]]:
+    """The target and signer of each tenant that has a key."""
+    for tenant in desired.tenants:
+        try:
+            yield tenant, sender(source, url=url, tenant=tenant)
+        except SetupError as error:
+            report.add(_failed(tenant, str(error)))
+
+
+def _secret_members(source: ConfigFolder, section: str) -> tuple[SecretMember, ...]:
+    """The secret members of a section; none if its payload type is not installed."""
+    installed = source.registry.sections.get(section)
+    return secret_members(installed.SECTION) if installed is not None else ()
+
+
+def _secret_pointers(source: ConfigFolder, section: str) -> list[str]:
+    return [pointer_to(*member.path) for member in _secret_members(source, section)]
+
+
+def _failed(tenant: str, why: str) -> TenantResult:
+    return TenantResult(tenant=tenant, status="failed", problem={"code": "failed", "detail": why})
+
+
+class _Report:
+    """Prints the results in order of the tenants' names, each as soon as those before it are known."""
+
+    def __init__(self, tenants: Iterable[str], *, as_json: bool) -> None:
+        self._waiting = sorted(tenants, reverse=True)
+        self._of = len(self._waiting)
+        self._results: dict[str, TenantResult] = {}
+        self._as_json = as_json
+
+    def add(self, result: TenantResult) -> None:
+        """A tenant's result."""
+        clear_progress()
+        self._results[result.tenant] = result
+        while self._waiting and self._waiting[-1] in self._results:
+            self._show(self._results[self._waiting.pop()])
+        show_progress(len(self._results), self._of, "tenants")
+
+    def pause(self, tenant: str, pause: Pause) -> None:
+        """A request of a tenant is sent again."""
+        clear_progress()
+        show_pause(pause, tenant)
+
+    @property
+    def _counts(self) -> Counter[str]:
+        return Counter(result.status for result in self._results.values())
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code, with the worst first."""
+        counts = self._counts
+        if counts["refused"] or counts["failed"]:
+            return 1
+        if counts["unanswered"]:
+            return NO_ANSWER
+        return WOULD_CHANGE if counts["previewed"] else 0
+
+    def show_counts(self) -> None:
+        """How many tenants ended how."""
+        if not self._as_json:
+            counted = ", ".join(f"{count} {status}" for status, count in sorted(self._counts.items()))
+            click.echo(f"{self._of} {'tenant' if self._of == 1 else 'tenants'}: {counted}")
+
+    def _show(self, result: TenantResult) -> None:
+        document = msgspec.to_builtins(result)
+        if self._as_json:
+            click.echo(json.dumps(document, ensure_ascii=False))
+            return
+        reason, *more = problem_lines(result.problem) if result.problem is not None else [""]
+        headline = f"{result.tenant}  {click.style(result.status, fg=_COLORS.get(result.status))}"
+        click.echo(headline + (f": {reason}" if reason else _applied_text(result)))
+        for line in more:
+            click.echo(line)
+        if result.problem is not None and result.revision is not None:
+            click.echo(f"  the other sections are applied{_applied_text(result)}")
+        if result.changes:
+            show_changes(document["changes"])
+
+
+def _applied_text(result: TenantResult) -> str:
+    return f" as revision {result.revision}" if result.revision is not None else ""

@@ -1,0 +1,71 @@
+"""What commands that send requests share: connections, retries, exit codes, and how a refusal is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import click
+import httpx
+
+from crm_core.cli.target import SigningTarget
+from crm_core.client import Client, Pause, Retries
+from crm_core.model.sources import within
+from crm_core.settings.instance import LOOPBACK
+
+WOULD_CHANGE: Final = 3
+NO_ANSWER: Final = 4
+RETRIES: Final = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
+
+_EXPLAIN: Final = "crm sign --curl prints the same request; crm explain shows what is wrong with it"
+_NEXT: Final = {
+    "signature_invalid": f"compare the key's fingerprint on both sides (crm keys list); {_EXPLAIN}",
+    "timestamp_out_of_window": "set this machine's clock",
+    "key_unknown": "crm keys list shows the receiver's keys; give this machine the current one",
+    "key_inactive": "crm keys list shows the receiver's keys; give this machine the current one",
+    "unknown_tenant": "create it with crm tenant create, or correct its name",
+    "receiver_disabled": "set sync: enabled in the receiver's keys.yaml and instance.yaml",
+    "stale_version": "another push came first; run the command again",
+    "stored_secret": "name it in the file, or add --drop-secrets",
+}
+
+
+def client(by: SigningTarget) -> Client:
+    """A client for the target; pauses between attempts are shown."""
+    return Client(by.target, by.signer, transport=transport(by), retries=RETRIES, watch=show_pause)
+
+
+def transport(by: SigningTarget) -> httpx.BaseTransport | None:
+    """A transport for its socket, or without the environment's proxies for this machine; None: httpx's own."""
+    if by.unix is not None:
+        return httpx.HTTPTransport(uds=str(by.unix))
+    host = by.target.authority.rpartition("]")[0].removeprefix("[") or by.target.authority.partition(":")[0]
+    return httpx.HTTPTransport() if host == "localhost" or within(host, LOOPBACK) else None
+
+
+def show_pause(pause: Pause, tenant: str = "") -> None:
+    """Say on standard error that a request is sent again, and why."""
+    click.echo(f"{tenant and f'{tenant}: '}{pause.why}; retrying in {pause.seconds:g} s", err=True)
+
+
+def problem_lines(problem: Mapping[str, Any]) -> Iterator[str]:
+    """Why a request was refused, where, and what to do next; the first line is the reason."""
+    detail = str(problem.get("detail") or problem.get("title") or "")
+    yield f"{problem['status']} {problem.get('code', '')}: {detail}" if "status" in problem else detail
+    for error in problem.get("errors") or ():
+        yield f"  {finding_line(error)}"
+    for name in ("skew", "server_time", "current", "original"):
+        if name in problem:
+            yield f"  {name}: {json.dumps(problem[name], ensure_ascii=False)}"
+    if problem.get("request_id") is not None:
+        yield f"  request id: {problem['request_id']}"
+    code = str(problem.get("code", ""))
+    following = _NEXT.get(code) or (_EXPLAIN if code.startswith("signature_") else None)
+    if following is not None:
+        yield f"  {following}"
+
+
+def finding_line(finding: Mapping[str, Any]) -> str:
+    """An error or a warning of an answer."""
+    return f"{finding['pointer'] or '/'}: {finding['message']} ({finding['code']})"
