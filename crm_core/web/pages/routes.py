@@ -8,13 +8,15 @@ from crm_core.web.pages import files
 from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
-from crm_core.web.pages.records import boards, choices, details, edits, lists, quick_edit, reading
+from crm_core.web.pages.records import archiving, boards, choices, details, edits, lists, quick_edit, reading
 from crm_core.web.pages.sync import attempts, console, section_history
 from crm_core.web.pages.users import account, invitations, signing_in, subscription, user_admin
 
-_SEE, _CREATE, _UPDATE, _EXPORT = "{module}.view", "{module}.create", "{module}.update", "{module}.export"
+_SEE, _CREATE, _UPDATE, _DELETE, _EXPORT = (
+    f"{{module}}.{one}" for one in ("view", "create", "update", "delete", "export")
+)
 
-_WRITES: Final = (_CREATE, _UPDATE)
+_WRITES: Final = (_CREATE, _UPDATE, _DELETE)
 
 
 def _get(path: str, name: str, view: View, key: str) -> PageRoute:
@@ -69,5 +71,7 @@ ROUTES: Final = (
     _get("/{module}/{id}", "record_page", details.detail, _SEE),
     _get("/{module}/{id}/edit", "record_edit_page", edits.editing, _UPDATE),
     _post("/{module}/{id}/edit", "record_edit_form", edits.edited, _UPDATE),
+    _post("/{module}/{id}/archive", "record_archive_form", archiving.archive, _DELETE),
+    _post("/{module}/{id}/restore", "record_restore_form", archiving.restore, _DELETE),
     _post("/{module}/{id}/set", "record_set_form", quick_edit.set_one, _UPDATE),
 )

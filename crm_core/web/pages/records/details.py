@@ -62,6 +62,9 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     creates: tuple[PageLink, ...]
     edit: str
+    path: str
+    may_delete: bool
+    archived: str
     facts: tuple[Cell, ...]
     related: tuple[RelatedGroup, ...]
     events: tuple[Event, ...]
@@ -78,6 +81,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
     module, path = record_type.NAME, f"{context.root}/{record_type.NAME}"
     cells = CellRenderer(context, record_type)
     facts = [await cells.cell(name, record) for name in _facts(record_type)]
+    live = record["archived_at"] is None
     return RecordView(
         module=module,
         title=context.title_of(record_type),
@@ -87,12 +91,21 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         revision=record["revision"],
         mark=next((cell.mark for cell in facts if cell.mark), None),
         tags=next((cell.tags for cell in facts if cell.tags), ()),
-        creates=tuple(_creates(context, record_type, record)),
-        edit=f"{path}/{record['id']}/edit" if context.may(f"{module}.update", writes=True) else "",
+        creates=tuple(_creates(context, record_type, record)) if live else (),
+        edit=f"{path}/{record['id']}/edit" if live and context.may(f"{module}.update", writes=True) else "",
+        path=f"{path}/{record['id']}",
+        may_delete=context.may(f"{module}.delete", writes=True),
+        archived="" if live else await _archived(context, record),
         facts=tuple(facts),
-        related=tuple([group async for group in _related(context, record_type, record)]),
+        related=tuple([group async for group in _related(context, record_type, record, live=live)]),
         events=tuple([event async for event in _events(context, record)]),
     )
+
+
+async def _archived(context: PageContext, record: dict[str, Any]) -> str:
+    """When and by whom the record was archived."""
+    at, who = context.formats.moment(record["archived_at"]), await context.names.actor(record["updated_by"])
+    return f"{who} archived it: {at.full if at else ''}."
 
 
 def _facts(record_type: RecordType) -> Iterator[str]:
@@ -123,7 +136,7 @@ def _creates(context: PageContext, record_type: RecordType, record: dict[str, An
 
 
 async def _related(
-    context: PageContext, record_type: RecordType, record: dict[str, Any]
+    context: PageContext, record_type: RecordType, record: dict[str, Any], *, live: bool
 ) -> AsyncIterator[RelatedGroup]:
     for other, reference in _referrers(context, record_type):
         state = context.workspace.modules.states[other.module]
@@ -131,7 +144,7 @@ async def _related(
         found, total = await records_of(context, other.NAME, parameters)
         path = f"{context.root}/{other.NAME}"
         filtered = f"{path}?view=list&{reference.member}={record['id']}"
-        may_create = context.may(f"{other.NAME}.create", writes=True)
+        may_create = live and context.may(f"{other.NAME}.create", writes=True)
         yield RelatedGroup(
             title=context.title_of(other),
             icon=icon_of(state),

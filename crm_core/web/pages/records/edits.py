@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
+from crm_core.web.pages.records.doubles import double_of
 from crm_core.web.pages.records.forms import Field, Group, RecordForm, Values, leaves
 from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.records.picking import Picks, resolved
@@ -36,6 +37,7 @@ from crm_core.web.pages.records.queries import access_of, document_of, record_ty
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
+_ANYWAY: Final = "form:anyway"
 _UNPROCESSABLE: Final = 422
 _CONFLICT: Final = 409
 _KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError)
@@ -78,7 +80,10 @@ async def created(context: PageContext, module: str) -> Response:
     if picks.searches or picks.texts:
         return await _page(context, form, picks=picks)
     try:
-        written = await context.services.records.writes.create(access_of(context, module), form.patch(), None)
+        data = form.patch()
+        if _ANYWAY not in picks.form and (double := await double_of(context, record_type, data)):
+            return await _page(context, form, problem=_double(context, record_type, double))
+        written = await context.services.records.writes.create(access_of(context, module), data, None)
     except _KEEPING as error:
         return await _page(context, form, error=error)
     return redirect(context, f"/{module}/{written.id}", f"{form.type.SINGULAR} created")
@@ -208,6 +213,14 @@ async def _page(
     )
     status = error.status if error else _UNPROCESSABLE if problem else _CONFLICT if conflict else 200
     return await page(context, "edit.html", module, view, status)
+
+
+def _double(context: PageContext, record_type: RecordType, double: Mapping[str, Any]) -> PageNotice:
+    name, singular = double["name"], record_type.SINGULAR.lower()
+    title = f"{name} may be the same {singular}."
+    text = "It has the same email address, or the same name and telephone number. Nothing is saved yet."
+    href = f"{context.root}/{record_type.NAME}/{double['id']}"
+    return PageNotice(tone="warn", icon="alert", title=title, text=text, href=href, link=f"Open {name}")
 
 
 def _not_chosen(form: RecordForm, name: str) -> str:

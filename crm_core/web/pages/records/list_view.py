@@ -20,12 +20,22 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """A filter of the list; without options it is a text field."""
+    """A filter of the list: a select with options, a picker with a ``shown`` text, else a text field."""
 
     name: str
     label: str
     value: str
-    options: tuple[Option, ...]
+    options: tuple[Option, ...] = ()
+    picked: bool = False
+    shown: str = ""
+
+
+class Tab(NamedTuple):
+    """A view of the list with its address."""
+
+    text: str
+    href: str
+    current: bool
 
 
 class Chip(msgspec.Struct, frozen=True):
@@ -51,6 +61,7 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     search_hint: str
     q: str
     sort: str
+    tabs: tuple[Tab, ...]
     filters: tuple[Filter, ...]
     chips: tuple[Chip, ...]
     matches: str

@@ -10,19 +10,20 @@ from markupsafe import Markup
 from quart import Response, request
 
 from crm_core.model.text_types import plain_integer
-from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, RecordType
 from crm_core.records.export import as_csv
 from crm_core.records.list_query import known_parameters
 from crm_core.records.reading import Listing
 from crm_core.records.shape import Shape
 from crm_core.web.pages.layout.frame import icon_of
-from crm_core.web.pages.layout.parts import Option, PageLinks
+from crm_core.web.pages.layout.parts import PageLinks
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer
-from crm_core.web.pages.records.list_view import Chip, Column, Filter, ListHead, ListParts, ListView
+from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer, is_picked
+from crm_core.web.pages.records.list_filters import chips_of, filters_of, tabs_of
+from crm_core.web.pages.records.list_view import Column, ListHead, ListParts, ListView
 from crm_core.web.pages.records.modules import module_page
+from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
 from crm_core.web.pages.records.queries import access_of, record_type_of
 from crm_core.web.pages.records.row_cache import row_html
 
@@ -48,9 +49,20 @@ async def listed(context: PageContext, module: str) -> Response:
     record_type = context.services.registry.record_types.get(module)
     if record_type is None:
         return await module_page(context, module)
+    if any(name.endswith(TEXT) for name in request.args):
+        return redirect(context, await _chosen(context, record_type))
     if record_type.LANES and request.args.get("view") != "list" and not set(request.args) - {"q"}:
         return redirect(context, f"/{module}/board" + (f"?{urlencode(request.args)}" if request.args else ""))
     return await page(context, "records.html", module, await _List(context, record_type).view())
+
+
+async def _chosen(context: PageContext, record_type: RecordType) -> str:
+    """The address of the list with the values of its pickers; a text that finds nothing stays a text."""
+    picks = await resolved(context, record_type, request.args)
+    found = {name: value for name, value in picks.form.items() if not name.endswith(TEXT) and value != ""}
+    for name, typed in picks.texts.items():
+        found[name] = next((option.value for option in picks.questions[name]), typed)
+    return f"/{record_type.NAME}?{urlencode(found)}" if found else f"/{record_type.NAME}"
 
 
 async def exported(context: PageContext, module: str) -> Response:
@@ -91,11 +103,12 @@ class _List:
         rows = [await row_html(self._cells, self._row_columns, document) for document in listing.documents]
         may_create, may_export = context.may(f"{name}.create", writes=True), context.may(f"{name}.export")
         total = listing.total or 0
+        shown = {one: await self._shown(one) for one in self._parameters if one in self._type.FILTERABLE}
         parts = context.site.fragments.get(
             context.workspace,
             ListParts,
-            (name, tuple(self._parameters.items()), may_create, may_export, total),
-            lambda: self._parts(total, may_create=may_create, may_export=may_export),
+            (name, tuple(self._parameters.items()), tuple(shown.items()), self._mine, may_create, may_export, total),
+            lambda: self._parts(total, shown, may_create=may_create, may_export=may_export),
         )
         return ListView(
             module=name,
@@ -106,15 +119,28 @@ class _List:
             paging=self._paging(listing, at),
         )
 
-    def _parts(self, total: int, *, may_create: bool, may_export: bool) -> ListParts:
-        head = self._head(total, may_create=may_create, may_export=may_export)
+    @property
+    def _mine(self) -> str:
+        """The owner of the records that are this user's; empty if the type has no owner to filter by."""
+        return self._context.caller.email if self._type.OWNER in self._type.FILTERABLE else ""
+
+    async def _shown(self, name: str) -> str:
+        """The value of a filter as readers know it: a name for a record or colleague."""
+        member, value = self._type.member(name), self._parameters[name]
+        return await shown_value(self._cells, member, value) if is_picked(member) else value
+
+    def _parts(self, total: int, shown: Mapping[str, str], *, may_create: bool, may_export: bool) -> ListParts:
+        head = self._head(total, shown, may_create=may_create, may_export=may_export)
         macros = self._context.site.renderer.lists
         return ListParts(macros.above(head), macros.head(head), macros.nothing(head))
 
-    def _head(self, count: int, *, may_create: bool, may_export: bool) -> ListHead:
+    def _head(self, count: int, shown: Mapping[str, str], *, may_create: bool, may_export: bool) -> ListHead:
         context, kind = self._context, self._type
         title = context.title_of(kind)
-        total, chips = context.formats.number(count), tuple(self._chips())
+        total, chips = (
+            context.formats.number(count),
+            tuple(chips_of(context, kind, self._parameters, shown, self._here)),
+        )
         return ListHead(
             module=self._name,
             title=title,
@@ -129,7 +155,8 @@ class _List:
             search_hint=self._search_hint(),
             q=self._parameters.get("q", ""),
             sort=self._parameters.get("sort", ""),
-            filters=tuple(self._filters()),
+            tabs=tuple(tabs_of(kind, self._parameters, self._mine, self._here)),
+            filters=tuple(filters_of(kind, self._parameters, shown)),
             chips=chips,
             matches=f"{total} match" + ("es" if count == 1 else ""),
             caption=f"{title}, {self._order()}",
@@ -182,38 +209,6 @@ class _List:
             down = here and self._sort.startswith("-")
             target = name if down or (not here and not name.endswith("_at")) else f"-{name}"
             yield Column(label, css, self._here(sort=target), ("descending" if down else "ascending") if here else "")
-
-    def _filters(self) -> Iterator[Filter]:
-        for name in self._type.FILTERABLE:
-            member = self._type.member(name)
-            value = self._parameters.get(name, "")
-            if member.kind == "choice":
-                options = (Option("", f"Any {member.label.lower()}"), *(Option(*one) for one in member.choices))
-                yield Filter(name, member.label, value, options)
-            elif member.kind == "flag":
-                options = (Option("", f"{member.label}: any"), Option("true", "Yes"), Option("false", "No"))
-                yield Filter(name, member.label, value, options)
-            elif member.kind == "texts" or member.is_person:
-                yield Filter(name, member.label.removesuffix("s"), value, ())
-
-    def _chips(self) -> Iterator[Chip]:
-        for name, value in self._parameters.items():
-            if name == "q":
-                yield Chip(f"“{value}”", self._here(q=None))
-            elif name != "sort":
-                yield Chip(self._chip(name, value), self._here(**{name: None}))
-
-    def _chip(self, name: str, value: str) -> str:
-        if name == "updated_since":
-            moment = self._context.formats.moment(value)
-            return f"Updated since {moment.short if moment else value}"
-        if name in CORE_LABELS:
-            return f"{CORE_LABELS[name]}: {value}"
-        member: Member = self._type.member(name)
-        if member.kind == "flag":
-            return f"{member.label}: {'yes' if value == 'true' else 'no'}"
-        shown = "one record" if member.kind == "reference" else dict(member.choices).get(value, value)
-        return f"{member.label}: {shown}"
 
     def _paging(self, listing: Listing, at: int) -> PageLinks:
         cursor, trail = request.args.get("cursor"), [one for one in request.args.get("trail", "").split("~") if one]

@@ -10,6 +10,12 @@ export function watchPickers() {
     if (event.target.closest("[data-picker] :is(.options, .tools)")) event.preventDefault(); // the input keeps the focus
     if (option) choose(of(option), option);
   });
+  // The address of a list needs the values only.
+  document.addEventListener("formdata", ({ target, formData }) => {
+    if (target.role === "search") [...formData.keys()].filter((name) => name.endsWith(":text")).forEach((name) => {
+      if (formData.get(name.slice(0, -5)) || !formData.get(name)) formData.delete(name);
+    });
+  });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-picker] .tools button");
     if (!button) return;
@@ -120,7 +126,7 @@ function set(picker, value, text) {
   picker.box.querySelector("[data-clear]").hidden = !text;
   picker.input.removeAttribute("aria-invalid");
   open(picker, false);
-  picker.value.dispatchEvent(new Event("change", { bubbles: true }));
+  if (picker.box.closest("[role=search]")) picker.box.closest("form").requestSubmit();
 }
 
 // The short form of a new record; what it creates is chosen at once.

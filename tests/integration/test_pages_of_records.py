@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contract.box import TENANT, Box, roster_key
+
+ADA = {"name": "Ada Lovelace", "email": "ada@engines.example", "phone": "+44 20 7946 0000"}
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    folder: Path = tmp_path_factory.mktemp("records")
+    made = Box(folder, tenants={TENANT: {"keys": [roster_key()]}}).create_tenants().start()
+    try:
+        for name, role in (("Grace Hopper", "manager"), ("Alan Turing", "agent")):
+            email = f"{role}@engines.example"
+            made.crm(
+                "user", "create", "--tenant", TENANT, "--email", email, "--name", name, "--role", role,
+                "--password-stdin", stdin="seven sailing boats\n",
+            )  # fmt: skip
+        made.applied("features", {"plan": {"code": "a", "name": "A", "features": ["customers.*", "deals.*"]}})
+        yield made
+    finally:
+        assert made.stop() == 0
+
+
+class Visitor:
+    """A signed-in browser without a browser."""
+
+    def __init__(self, box: Box, role: str) -> None:
+        self.origin = str(box.client.base_url).rstrip("/")
+        self.root = f"/i/eu1/t/{TENANT}"
+        self.client = httpx.Client(base_url=self.origin, follow_redirects=True)
+        email = f"{role}@engines.example"
+        self.post("/login", "/login", email=email, password="seven sailing boats")
+
+    def get(self, path: str) -> str:
+        answer = self.client.get(self.root + path)
+        assert answer.status_code == 200, (path, answer.status_code)
+        return answer.text
+
+    def post(self, form: str, action: str, status: int = 200, **fields: str) -> str:
+        """Send a form of a page; the page that follows."""
+        token = re.findall(r'name="csrf" value="([^"]+)"', self.get(form))
+        sent = {"csrf": token[-1], **fields}
+        answer = self.client.post(self.root + action, data=sent, headers={"Origin": self.origin})
+        assert answer.status_code == status, (action, answer.status_code, answer.text[-800:])
+        return answer.text
+
+    def customer(self, **fields: str) -> str:
+        """The path of a new customer."""
+        page = self.post("/customers/new", "/customers/new", **fields)
+        return "/customers/" + re.findall(r'data-id="([0-9a-f-]{36})"', page)[0]
+
+
+@pytest.fixture(scope="module")
+def grace(box: Box) -> Iterator[Visitor]:
+    """The manager."""
+    visitor = Visitor(box, "manager")
+    yield visitor
+    visitor.client.close()
+
+
+@pytest.fixture(scope="module")
+def alan(box: Box) -> Iterator[Visitor]:
+    """An agent."""
+    visitor = Visitor(box, "agent")
+    yield visitor
+    visitor.client.close()
+
+
+def test_archiving_is_undone_with_one_click(grace: Visitor) -> None:
+    """An archived customer leaves the list, its page says so and offers to restore; the confirmation has Undo."""
+    path = grace.customer(name="Boats & Oars")
+    page = grace.post(path, f"{path}/archive", revision="1")
+    assert "Boats &amp; Oars archived" in page
+    assert f'action="{grace.root}{path}/restore"' in page
+    assert path not in page.split('data-live="rows"')[1].split("</section>")[0]
+    assert path in grace.get("/customers?archived=true")
+    archived = grace.get(path)
+    assert "This record is archived." in archived
+    assert "You archived it" in archived
+    assert "/edit" not in archived.split("<main")[1]
+    assert "Boats &amp; Oars restored" in grace.post(path, f"{path}/restore")
+    assert path in grace.get("/customers")
+
+
+def test_a_page_that_is_out_of_date_archives_nothing(grace: Visitor) -> None:
+    """A customer whom someone changed in the meantime is not archived by an older page."""
+    path = grace.customer(name="Slow Boats")
+    grace.post(path, f"{path}/archive", 412, revision="7")
+    assert "This record is archived." not in grace.get(path)
+
+
+def test_a_double_is_pointed_out_before_it_is_saved(grace: Visitor) -> None:
+    """The same email, or the same name and phone, is shown with a link; saving anyway is one more click."""
+    path = grace.customer(**ADA)
+    form = "/customers/new"
+    for double in ({"name": "A. L.", "email": "ADA@engines.example"}, {"name": "ada lovelace", "phone": "02079460000"}):
+        page = grace.post(form, form, 422, **double)
+        assert "Ada Lovelace may be the same customer." in page
+        assert f'href="{grace.root}{path}"' in page
+        assert f'value="{double["name"]}"' in page
+    grace.customer(name="Ada King", phone=ADA["phone"])  # another name is another person
+    assert "Customer created" in grace.post(form, form, **ADA, **{"form:anyway": "true"})
+
+
+def test_mine_is_one_click(grace: Visitor, alan: Visitor) -> None:
+    """A tab of the list shows the records of the user, and the filter shows the colleague's name."""
+    path = grace.customer(name="Owned by Alan", owner="agent@engines.example")
+    listed = alan.get("/customers")
+    href = re.findall(r'<a href="([^"]+)">Mine</a>', listed)[0].replace("&amp;", "&").removeprefix(alan.root)
+    mine = alan.get(href)
+    assert path in mine
+    assert "Owner: Alan Turing" in mine
+    assert "Slow Boats" not in mine
+
+
+def test_a_typed_owner_is_found_by_name_without_script(grace: Visitor) -> None:
+    """The text of the filter becomes the colleague whom it finds."""
+    grace.customer(name="Also Alan's", owner="agent@engines.example")
+    page = grace.get("/customers?owner=&owner:text=turing")
+    assert "Owner: Alan Turing" in page
+    assert "Also Alan" in page
+
+
+def test_choices_are_found_by_any_word(grace: Visitor) -> None:
+    """The picker's matches have the name and what distinguishes namesakes; me comes first among people."""
+    grace.customer(name="Zephyr Sails", email="z@sails.example")
+    found = grace.client.get(f"{grace.root}/deals/choices?field=customer_id&q=sails").json()
+    assert [one["text"] for one in found["items"]] == ["Zephyr Sails"]
+    assert (found["items"][0]["about"], found["create"], found["more"]) == ("z@sails.example", "customer", 0)
+    people = grace.client.get(f"{grace.root}/deals/choices?field=owner&q=").json()["items"]
+    assert [one["label"] for one in people] == ["Me (Grace Hopper)", "Alan Turing"]
+    assert grace.client.get(f"{grace.root}/deals/choices?field=amount").status_code == 404
