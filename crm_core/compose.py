@@ -67,6 +67,7 @@ async def open_backend(installation: Installation) -> StorageBackend:
             tenants_dir=settings.tenants_dir,
             options=frozen(settings.storage.options),
             log_keep_days=settings.sync.log_keep_days,
+            changes_keep_days=settings.records.changes_keep_days,
             log_max_unverified=settings.sync.log_max_unverified,
             reindex=reindex_of(shapes_of(installation.registry)),
             digest=digest_of(installation.registry.sections),

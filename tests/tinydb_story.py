@@ -5,6 +5,7 @@ from __future__ import annotations
 from crm_core.plugin.storage import Claim, Unit
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import entry, put
+from crm_core.testing.storage_changes import change
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_world import open_store, with_folders
 
@@ -17,6 +18,7 @@ def unit(number: int) -> Unit:
         claims=(Claim("nonce", f"n{number}", b"{}"),),
         puts=(put(f"d{number}", {"n": number}, {"name": f"name {number}"}), put("same", {"n": number})),
         entries=(entry(number),),
+        changes=(change(f"d{number}"), change("same", number)),
         revises=True,
     )
 
@@ -59,4 +61,12 @@ async def consistent_state(store: TinyDBBackend) -> tuple[int, list[str], int]:
     for number in range(1, view.seq + 1):
         assert await store.claim("north", "nonce", f"n{number}") is not None
     assert await store.claim("north", "nonce", f"n{view.seq + 1}") is None
+    changes, place = [], 0
+    while page := (await store.changes("north", place)).entries:
+        changes += [(stored.place, stored.entry.id) for stored in page]
+        place = page[-1].place
+    numbers = range(1, view.seq + 1)
+    assert changes == list(enumerate((id_ for number in numbers for id_ in (f"d{number}", "same")), 1))
+    history = await store.history("north", "notes", "same", limit=view.seq + 1)
+    assert [stored.entry.revision for stored in history] == [*numbers][::-1]
     return view.seq, ids, report.entries

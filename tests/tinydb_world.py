@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import StorageHarness
+from crm_tinydb.segments import PREVIOUS
 from crm_tinydb.storage import TinyDBBackend
 
 HOME = Path("/fake/tenants")
@@ -17,6 +18,7 @@ FILES = {
     "store": r"store-\d+\.json",
     "journal": r"journal-\d+\.log",
     "segment": r"log-.*\.seg",
+    "change segment": r"changes-.*\.seg",
     "ring": r"unverified\.log",
     "identity": "identity",
 }
@@ -51,6 +53,11 @@ class FakeDiskHarness(StorageHarness):
     async def start(self) -> None:
         await super().start()
         self.disk.syncs = self.syncs
+
+    def files_contain(self, tenant: str, text: bytes) -> bool:
+        folders = [HOME / tenant, HOME / tenant / PREVIOUS]
+        names = ((folder, name) for folder in folders if self.disk.exists(folder) for name in self.disk.names(folder))
+        return any(text in self.disk.read(folder / name) for folder, name in names if name != PREVIOUS)
 
     async def power_cut(self) -> StorageBackend:
         after = self.disk.power_cut()

@@ -1,22 +1,25 @@
 """Event streams: committed changes, sent to callers for as long as they may see them.
 
-Each tenant with open streams has one pump. It waits for the store, reads new notices once for all streams, and looks
-each caller up again before every delivery: a caller who signed out, was disabled or lost the right gets nothing more.
+They are readers of the change log. Each tenant with open streams has one pump. It waits for the store, reads new
+entries once for all streams, and looks each caller up again before every delivery: a caller who signed out, was
+disabled or lost the right gets nothing more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from itertools import groupby
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
+import msgspec
+
 from crm_core.access.callers import Callers
-from crm_core.access.event_ids import EventPlace
 from crm_core.errors import CrmError, TooManyStreams, Unauthenticated
 from crm_core.model.caller import Caller
-from crm_core.plugin.query import StoredNotice
+from crm_core.model.change_cursor import ChangeCursor
+from crm_core.model.change_log import MODULES_CHANGED, RECORD_CHANGED, SYNC_APPLIED, ChangeEntry
+from crm_core.plugin.query import ChangePage, StoredChange
 from crm_core.plugin.storage import StorageBackend
 from crm_core.server_log import ServerLog
 from crm_core.workspace import Views, Workspace, may
@@ -26,24 +29,23 @@ MAX_STREAMS_OF_CALLER: Final = 20
 HEARTBEAT: Final = 15.0  # seconds; proxies close connections that are silent for longer
 _INTERVAL: Final = 0.2  # seconds between deliveries; events in between are sent together
 _BACKLOG: Final = 1000  # frames waiting for a slow reader
-_BATCH: Final = 500  # notices read at a time
-_SYNC_EVENTS: Final = frozenset({"sync.applied", "modules.changed"})
-_RECORD_EVENT: Final = "record.changed"
+_BATCH: Final = 500  # entries read at a time
+_SYNC_EVENTS: Final = frozenset({SYNC_APPLIED, MODULES_CHANGED})
 _COMMENT: Final = b": still here\n\n"
 
 _log = ServerLog("crm.access")
 
 
-def frame(event: str, place: EventPlace, data: bytes) -> bytes:
+def frame(event: str, cursor: ChangeCursor, data: bytes) -> bytes:
     """An event on the wire (WHATWG HTML, section 9.2.5, server-sent events); ``data`` is JSON on one line."""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(place).encode(), event.encode(), data)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(cursor).encode(), event.encode(), data)
 
 
-def may_see(workspace: Workspace, caller: Caller, stored: StoredNotice) -> bool:
+def may_see(workspace: Workspace, caller: Caller, entry: ChangeEntry) -> bool:
     """Whether a caller may see an event."""
-    if stored.notice.event == _RECORD_EVENT:
-        return may(workspace, caller, f"{stored.notice.subject}.view")
-    return stored.notice.event in _SYNC_EVENTS and _may_see_sync(caller)
+    if entry.event == RECORD_CHANGED:
+        return may(workspace, caller, f"{entry.type}.view")
+    return entry.event in _SYNC_EVENTS and _may_see_sync(caller)
 
 
 def may_see_any(workspace: Workspace, caller: Caller) -> bool:
@@ -63,11 +65,11 @@ class _Stream:
         self.caller = caller
         self.had_rights = False  # at the last delivery
         self.last_frame_at = at
-        self._frames: deque[tuple[EventPlace | None, bytes]] = deque()
+        self._frames: deque[tuple[int | None, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._ended = False
 
-    def send(self, place: EventPlace | None, content: bytes, at: float) -> None:
+    def send(self, place: int | None, content: bytes, at: float) -> None:
         """Queue a frame; ``place`` is None for a comment."""
         self.last_frame_at = at
         if len(self._frames) >= _BACKLOG:
@@ -82,7 +84,7 @@ class _Stream:
         self._frames.clear()
         self._arrived.set()
 
-    async def after(self, place: EventPlace) -> AsyncIterator[bytes]:
+    async def after(self, place: int) -> AsyncIterator[bytes]:
         """The frames of events after ``place``, as they arrive."""
         while not self._ended:
             while self._frames:
@@ -95,11 +97,11 @@ class _Stream:
 
 
 class _Channel:
-    """The open streams of a tenant, and the seq up to which its pump has sent events."""
+    """The open streams of a tenant, and how far its pump has read: the change log up to a place, units up to a seq."""
 
     def __init__(self) -> None:
         self.streams: set[_Stream] = set()
-        self.position = 0
+        self.epoch, self.place, self.seq = "", 0, 0
         self.pump: asyncio.Task[None] | None = None
 
 
@@ -118,7 +120,7 @@ class Feeds:
         """How many streams are open."""
         return sum(len(channel.streams) for channel in self._channels.values())
 
-    async def listen(self, tenant: str, caller: Caller, after: EventPlace | None) -> AsyncGenerator[bytes, None]:
+    async def listen(self, tenant: str, caller: Caller, after: ChangeCursor | None) -> AsyncGenerator[bytes, None]:
         """The frames of a new stream: ready, the events missed since ``after``, then new ones.
 
         Ends when the caller may see no more events, falls too far behind, or the server shuts down.
@@ -128,20 +130,20 @@ class Feeds:
         """
         channel, stream = self._add_stream(tenant, caller)
         try:
-            workspace, view = await self._views.with_view(tenant)
-            stream.had_rights = may_see_any(workspace, caller)
+            page = await self._backend.changes(tenant, None)
+            stream.had_rights = may_see_any(await self._views.of(tenant), caller)
             if channel.pump is None:
-                channel.position = view.seq
+                channel.epoch, channel.place, channel.seq = page.epoch, page.newest, page.seq
                 channel.pump = asyncio.create_task(self._pump(tenant, channel))
-            until = EventPlace(view.seq) if after is None else after
-            # The pump may have advanced while this stream read its view.
-            behind = after is not None or EventPlace(channel.position) > until
+            until = _newest(page) if after is None else after
+            # The pump may have advanced while this stream read its place.
+            behind = after is not None or channel.place > until.place
             yield b"retry: 2000\n" + frame("ready", until, b"{}")
             if behind:
-                async for place, missed in self._missed(tenant, caller, until):
-                    until = place
+                async for reached, missed in self._missed(tenant, caller, until):
+                    until = reached
                     yield missed
-            async for content in stream.after(until):
+            async for content in stream.after(until.place):
                 yield content
         finally:
             self._remove_stream(tenant, channel, stream)
@@ -170,22 +172,21 @@ class Feeds:
         if self._channels.get(tenant) is channel:
             del self._channels[tenant]
 
-    async def _missed(self, tenant: str, caller: Caller, after: EventPlace) -> AsyncIterator[tuple[EventPlace, bytes]]:
-        """The events since ``after`` and the place they reach; ``reset`` if the store does not know them (any more)."""
-        whole = False
-        while not whole:
-            workspace, view = await self._views.with_view(tenant)
-            notices = await self._backend.notices(tenant, after.whole, _BATCH)
-            from_the_future = after.whole < after.seq and after.seq > view.seq
-            if notices is None or from_the_future:
-                yield EventPlace(view.seq), frame("reset", EventPlace(view.seq), b"{}")
+    async def _missed(
+        self, tenant: str, caller: Caller, after: ChangeCursor
+    ) -> AsyncIterator[tuple[ChangeCursor, bytes]]:
+        """The events since ``after`` and how far they reach; ``reset`` if the store does not know them (any more)."""
+        while True:
+            page = await self._backend.changes(tenant, after.place, _BATCH)
+            if page.entries is None or page.epoch != after.epoch:
+                yield _newest(page), frame("reset", _newest(page), b"{}")
                 return
-            seq, whole = _reached(notices, view.seq)
-            fresh = [
-                (place, one) for place, one in _placed(notices) if place > after and may_see(workspace, caller, one)
-            ]
-            after = EventPlace(seq)
-            yield after, b"".join(_framed(place, one) for place, one in fresh)
+            if not page.entries:
+                return
+            workspace = await self._views.of(tenant)
+            after = ChangeCursor(page.epoch, page.entries[-1].place)
+            seen = (each for each in page.entries if may_see(workspace, caller, each.entry))
+            yield after, b"".join(_framed(page.epoch, each) for each in seen)
 
     async def _pump(self, tenant: str, channel: _Channel) -> None:
         """Deliver until the last stream closes. An error ends the streams: their clients reconnect."""
@@ -204,7 +205,7 @@ class Feeds:
 
     async def _deliver(self, tenant: str, channel: _Channel, stopping: asyncio.Task[bool]) -> None:
         while True:
-            waiting = asyncio.create_task(self._backend.wait(tenant, channel.position))
+            waiting = asyncio.create_task(self._backend.wait(tenant, channel.seq))
             try:
                 await asyncio.wait({waiting, stopping}, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -213,10 +214,13 @@ class Feeds:
                 return
             if waiting.done():
                 waiting.result()  # raises if the store is gone, which ends the streams
-            workspace, view = await self._views.with_view(tenant)
-            notices = await self._backend.notices(tenant, channel.position, _BATCH)
-            channel.position = view.seq if notices is None else _reached(notices, view.seq)[0]
-            await self._send(tenant, channel.streams, workspace, notices, view.seq)
+            page = await self._backend.changes(tenant, channel.place, _BATCH)
+            workspace = await self._views.of(tenant)  # after the changes: no rights that are older than they
+            entries = page.entries if page.epoch == channel.epoch else None
+            channel.epoch, channel.place = page.epoch, entries[-1].place if entries else page.newest
+            if channel.place == page.newest:  # otherwise more is to be read now
+                channel.seq = page.seq
+            await self._send(tenant, channel.streams, workspace, page, entries)
             await asyncio.wait({stopping}, timeout=_INTERVAL)
 
     async def _send(
@@ -224,10 +228,10 @@ class Feeds:
         tenant: str,
         streams: set[_Stream],
         workspace: Workspace,
-        notices: tuple[StoredNotice, ...] | None,
-        seq: int,
+        page: ChangePage,
+        entries: tuple[StoredChange, ...] | None,
     ) -> None:
-        frames = [(place, one, _framed(place, one)) for place, one in _placed(notices or ())]
+        frames = [(stored, _framed(page.epoch, stored)) for stored in entries or ()]
         for stream in tuple(streams):
             try:
                 caller = stream.caller = await self._callers.current(tenant, stream.caller)
@@ -235,11 +239,11 @@ class Feeds:
                 stream.end()
                 continue
             at = _loop_time()
-            if notices is None:
-                stream.send(EventPlace(seq), frame("reset", EventPlace(seq), b"{}"), at)
-            for place, one, content in frames:
-                if may_see(workspace, caller, one):
-                    stream.send(place, content, at)
+            if entries is None:
+                stream.send(page.newest, frame("reset", _newest(page), b"{}"), at)
+            for stored, content in frames:
+                if may_see(workspace, caller, stored.entry):
+                    stream.send(stored.place, content, at)
             if at - stream.last_frame_at >= HEARTBEAT - _INTERVAL:
                 stream.send(None, _COMMENT, at)
             has_rights = may_see_any(workspace, caller)
@@ -248,22 +252,14 @@ class Feeds:
             stream.had_rights = has_rights
 
 
-def _placed(notices: tuple[StoredNotice, ...]) -> Iterator[tuple[EventPlace, StoredNotice]]:
-    """Each notice with its place; a backend returns all notices of a commit together, in their order."""
-    for seq, group in groupby(notices, key=lambda one: one.seq):
-        for number, one in enumerate(group, 1):
-            yield EventPlace(seq, number), one
+def _newest(page: ChangePage) -> ChangeCursor:
+    return ChangeCursor(page.epoch, page.newest)
 
 
-def _framed(place: EventPlace, stored: StoredNotice) -> bytes:
-    return frame(stored.notice.event, place, stored.notice.data)
-
-
-def _reached(notices: tuple[StoredNotice, ...], seq: int) -> tuple[int, bool]:
-    """The seq that these notices reach, and whether they are all; ``seq`` is the store's before they were read."""
-    if len(notices) >= _BATCH:
-        return notices[-1].seq, False
-    return max((seq, *(one.seq for one in notices))), True
+def _framed(epoch: str, stored: StoredChange) -> bytes:
+    entry = stored.entry
+    data = entry.data if entry.data is not None else {"type": entry.type, "id": entry.id, "revision": entry.revision}
+    return frame(entry.event, ChangeCursor(epoch, stored.place), msgspec.json.encode(data))
 
 
 def _loop_time() -> float:

@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from crm_core.model.change_log import ChangeEntry
 from crm_core.model.log import Head
-from crm_core.plugin.unit import Document, IndexValue, Notice
+from crm_core.plugin.unit import Document, IndexValue
 
 
 class View(msgspec.Struct, frozen=True):
@@ -112,11 +113,27 @@ class Tally(msgspec.Struct, frozen=True):
     keys: Mapping[int, KeyUse]
 
 
-class StoredNotice(msgspec.Struct, frozen=True):
-    """A notice with the seq of its unit."""
+class StoredChange(msgspec.Struct, frozen=True):
+    """An entry of the change log at its ``place``: entries are numbered from 1 in commit order, without a gap."""
 
+    place: int
+    entry: ChangeEntry
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """Entries of the change log after a place, oldest first.
+
+    ``entries`` is None if the place is before ``oldest``, after which all entries are retained, or after ``newest``.
+    ``epoch``: a text that a tenant gets when it is created or restored, never again the same: places of another epoch
+    mean nothing. ``seq`` and ``revision``: of the tenant's units and workspace when it was read.
+    """
+
+    epoch: str
+    oldest: int
+    newest: int
     seq: int
-    notice: Notice
+    revision: int
+    entries: tuple[StoredChange, ...] | None = ()
 
 
 class StoreState(msgspec.Struct, frozen=True):

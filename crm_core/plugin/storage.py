@@ -1,4 +1,4 @@
-"""The interface of a storage backend, and its promises: documents, claims, log entries and the workspace's revision.
+"""The interface of a storage backend, and its promises: documents, claims, logs and the workspace's revision.
 
 A backend knows no payload type, user or customer: the core hands it frozen **units** and reads plain values back.
 Every backend passes ``crm_core.testing.storage``; in short it promises that a unit is
@@ -21,16 +21,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from crm_core.errors import SetupError
+from crm_core.model.change_log import ChangeEntry
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.query import (
     Bound,
     ChainReport,
+    ChangePage,
     EntryQuery,
     KeyUse,
     Page,
     PageQuery,
     Read,
-    StoredNotice,
+    StoredChange,
     StoreState,
     Tally,
     Term,
@@ -48,7 +50,6 @@ from crm_core.plugin.unit import (
     Expectation,
     IndexFree,
     IndexValue,
-    Notice,
     OutcomeUnknown,
     Put,
     Unit,
@@ -58,6 +59,8 @@ from crm_core.plugin.unit import (
 __all__ = [
     "Bound",
     "ChainReport",
+    "ChangeEntry",
+    "ChangePage",
     "Claim",
     "Committed",
     "Conflict",
@@ -70,7 +73,6 @@ __all__ = [
     "IndexFree",
     "IndexValue",
     "KeyUse",
-    "Notice",
     "OutcomeUnknown",
     "Page",
     "PageQuery",
@@ -80,7 +82,7 @@ __all__ = [
     "StorageBackend",
     "StorageContext",
     "StoreState",
-    "StoredNotice",
+    "StoredChange",
     "Summary",
     "Tally",
     "Term",
@@ -116,6 +118,7 @@ class StorageContext(msgspec.Struct, frozen=True):
     tenants_dir: Path
     options: Mapping[str, Any] = {}
     log_keep_days: int = 0  # 0: keep the chain for good
+    changes_keep_days: int = 0  # 0: keep the change log for good
     log_max_unverified: int = 10_000
     reindex: Reindex = _no_reindex
     digest: Callable[[tuple[Document, ...]], bytes] = _no_digest
@@ -203,10 +206,25 @@ class StorageBackend(ABC):
         """Walk the whole retained chain as stored; with ``head``, also that this link is in it unchanged."""
 
     @abstractmethod
-    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
-        """The notices of units after ``after``, oldest first; None if that is too long ago to know them all.
+    async def changes(self, tenant: str, after: int | None, limit: int = 500) -> ChangePage:
+        """The entries of the change log after a place; with None no entries, only where the log is.
 
-        A unit's notices come together and in its order, also past ``limit``: an event's id counts them.
+        It may return fewer than ``limit``, to bound their bytes, but at least one if there is one. Entries whose time
+        is within ``changes_keep_days`` before the newest unit are retained; older ones may be.
+        """
+
+    @abstractmethod
+    async def history(
+        self,
+        tenant: str,
+        type: str,  # noqa: A002 -- the wire's word
+        id: str,  # noqa: A002 -- the wire's word
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[StoredChange, ...]:
+        """The retained entries of a record before the place of one of them, newest first; none of an erased record.
+
+        It may return fewer than ``limit``, to bound their bytes; an empty answer is the end.
         """
 
     @abstractmethod
@@ -237,7 +255,7 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def fold(self, tenant: str) -> None:
-        """Fold the tenant's files now, if there is anything to fold."""
+        """Fold the tenant's files now, if there is anything to fold. They then contain nothing of erased records."""
 
     @abstractmethod
     async def backup(self, tenant: str, target: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from crm_core.model.change_log import ChangeEntry
 from crm_core.model.log import Head, LogEntry
 
 IndexValue = str | int | bool | None | tuple[str, ...]
@@ -50,7 +51,8 @@ class Claim(msgspec.Struct, frozen=True):
     ``evidence`` is JSON about the first use. The store may forget the claim once ``Unit.now`` of a later unit is past
     ``expires`` (Unix seconds; None: never). ``stamp`` (Unix seconds) is the moment the claim speaks of: the store
     remembers, for good, the highest stamp it has forgotten per kind, and refuses a claim at or below it
-    (``Conflict("forgotten")``), so no clock and no setting can make it take a claim twice.
+    (``Conflict("forgotten")``), so no clock and no setting can make it take a claim twice. ``subject``: the id of the
+    record that the evidence is about; when it is erased, the evidence becomes ``null``.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class Claim(msgspec.Struct, frozen=True):
     evidence: bytes
     expires: int | None = None
     stamp: int | None = None
+    subject: str = ""
 
 
 class WorkspaceAt(msgspec.Struct, frozen=True, tag=True):
@@ -93,22 +96,16 @@ class CountBelow(msgspec.Struct, frozen=True, tag=True):
 Expectation = WorkspaceAt | DocumentAt | IndexFree | CountBelow
 
 
-class Notice(msgspec.Struct, frozen=True):
-    """An event for event streams.
-
-    ``event`` names it, ``subject`` says what it is about (a record type, or ``sync``, ``modules``), ``data`` is JSON.
-    """
-
-    event: str
-    subject: str
-    data: bytes
-
-
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
     """All that one operation changes, as a plain value. ``now``: Unix seconds by the caller's clock.
 
     ``revises``: the unit makes the next workspace revision. Entries arrive without seq and hashes; the store links
     them into the tenant's chain in commit order.
+
+    ``changes`` is what happened, in order: the unit's part of the tenant's change log. An entry of a record belongs to
+    the document with its id, which the unit puts or deletes. From an entry ``erased`` on, nothing that the store
+    returns contains more of the record than ``redacted`` leaves of its entries: earlier ones are redacted, and the
+    evidence of claims about it is ``null``. The tenant's next fold removes the rest from files.
     """
 
     now: int
@@ -118,7 +115,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     deletes: tuple[Delete, ...] = ()
     releases: tuple[tuple[str, str], ...] = ()  # claims given back: (kind, key)
     entries: tuple[LogEntry, ...] = ()
-    notices: tuple[Notice, ...] = ()
+    changes: tuple[ChangeEntry, ...] = ()
     revises: bool = False
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import msgspec
 
 from crm_core.errors import NotFound
+from crm_core.model.change_log import RecordChange
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Conflict, Delete, Document, DocumentAt, Unit, WorkspaceAt
+from crm_core.records.changes import entry_of
 from crm_core.records.guarded_store import (
     ATTEMPTS,
     GuardedStore,
     RecordAccess,
     busy,
     limit_reached,
-    notices,
     room,
 )
 from crm_core.records.idempotency import WriteResult
 from crm_core.records.preconditions import Preconditions
+from crm_core.records.shape import EXTERNAL_ID
 from crm_core.records.writing import DONE, unchanged
 from crm_core.workspace import Workspace
 
@@ -73,6 +75,7 @@ class Archive:
             updated_by=access.caller.actor,
             revision=before.revision + 1,
         )
+        change: RecordChange = "archived" if archived else "restored"
         put = msgspec.structs.replace(shape.restamped(stored, stamps), moved_at=document.revision)
         unit = Unit(
             now=int(now.timestamp()),
@@ -83,6 +86,6 @@ class Archive:
             ),
             deletes=(Delete(document.collection, document.id),),
             puts=(put,),
-            notices=notices(shape, [(document.id, stamps.revision)]),
+            changes=(entry_of(access, change, (stored.id, stored.writable[EXTERNAL_ID]), stamps),),
         )
         return unit, WriteResult(DONE, put.body, document.id, stamps.revision)

@@ -19,7 +19,6 @@ from crm_core.records.guarded_store import (
     external_id_taken,
     limit_of,
     limit_reached,
-    notices,
     require_live,
     room,
 )
@@ -151,7 +150,7 @@ class Batches:
             expect=(WorkspaceAt(workspace.revision), *expect),
             claims=claims,
             puts=tuple(write.put for write in writes),
-            notices=notices(access.shape, [(write.put.id, write.revision) for write in writes]),
+            changes=tuple(write.entry for write in writes),
         )
         return await self._store.commit(access.tenant, unit)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -23,7 +23,6 @@ from crm_core.plugin.storage import (
     CountBelow,
     Document,
     Expectation,
-    Notice,
     OutcomeUnknown,
     Read,
     StorageBackend,
@@ -33,16 +32,16 @@ from crm_core.records.idempotency import ClaimTaken
 from crm_core.records.shape import EXTERNAL_ID, Content, Shape, collection_of
 from crm_core.workspace import Views, Workspace, may, require
 
-CHANGED = "record.changed"
 ATTEMPTS = 100  # of a unit that conflicts: each conflict means that another one got through
 
 
 class RecordAccess(msgspec.Struct, frozen=True):
-    """Access to the records of one type: in which tenant and by which caller."""
+    """Access to the records of one type: in which tenant, by which caller, for which request if it is one."""
 
     tenant: str
     caller: Caller
     shape: Shape
+    request_id: str | None = None
 
 
 class GuardedStore:
@@ -160,11 +159,3 @@ def external_id_taken(external_id: str | None, pointer: str = "/external_id") ->
 def busy() -> CrmError:
     """The refusal after too many conflicts in a row."""
     return StorageUnavailable("Too many others are writing right now. Send the request again.", retry_after=1)
-
-
-def notices(shape: Shape, changed: Iterable[tuple[str, int]]) -> tuple[Notice, ...]:
-    """The notices for event streams on changed records, given as id and revision."""
-    return tuple(
-        Notice(CHANGED, shape.name, msgspec.json.encode({"type": shape.name, "id": id_, "revision": revision}))
-        for id_, revision in changed
-    )

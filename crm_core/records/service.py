@@ -65,9 +65,9 @@ class Records:
         self.archive = Archive(store)
         self.batches = Batches(store, self.writes, idempotency)
 
-    def access(self, tenant: str, caller: Caller, record_type: str) -> RecordAccess:
+    def access(self, tenant: str, caller: Caller, record_type: str, request_id: str | None = None) -> RecordAccess:
         """A caller's access to a record type. Raises KeyError for an unknown type."""
-        return RecordAccess(tenant, caller, self.shapes[record_type])
+        return RecordAccess(tenant, caller, self.shapes[record_type], request_id)
 
     async def count(self, tenant: str, record_type: str) -> int:
         """How many records of a type a tenant has; 0 if no plugin brings the type."""

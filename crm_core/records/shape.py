@@ -17,6 +17,7 @@ from zlib import crc32
 import msgspec
 
 from crm_core.errors import Finding, PluginFailed
+from crm_core.model.diff import Change, differences
 from crm_core.model.fields import convert, step
 from crm_core.model.folded_text import is_visible
 from crm_core.model.frozen import frozen
@@ -197,6 +198,16 @@ class Shape:
         record = {"id": stored.id, **stored.writable, **msgspec.structs.asdict(stamps)}
         body, indexes = self._reindexed(msgspec.json.encode(record))
         return Put(self.collection if stamps.archived_at is None else self.archive, stored.id, body, indexes)
+
+    def differences(self, stored: StoredRecord, content: Content) -> Iterator[Change]:
+        """The members that a new content changes, to the innermost one."""
+        if content.external_id != stored.writable[EXTERNAL_ID]:
+            yield Change(step(EXTERNAL_ID), stored.writable[EXTERNAL_ID], content.external_id)
+        for member in self._members:
+            before = stored.writable.get(member.name)
+            after = msgspec.to_builtins(getattr(content.record, member.attribute))
+            if before != after:
+                yield from differences(before, after, step(member.name))
 
     def parse(self, body: bytes) -> StoredRecord:
         """Parse a stored record."""

@@ -10,6 +10,7 @@ from crm_core.errors import Finding, InvalidRecord, NotFound
 from crm_core.model.ids import Ids
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import (
+    ChangeEntry,
     Conflict,
     Document,
     DocumentAt,
@@ -19,6 +20,7 @@ from crm_core.plugin.storage import (
     Unit,
     WorkspaceAt,
 )
+from crm_core.records.changes import entry_of
 from crm_core.records.guarded_store import (
     ATTEMPTS,
     GuardedStore,
@@ -26,7 +28,6 @@ from crm_core.records.guarded_store import (
     busy,
     external_id_taken,
     limit_reached,
-    notices,
     require_live,
     room,
 )
@@ -39,17 +40,17 @@ CREATED, DONE = 201, 200
 
 
 class RecordWrite(msgspec.Struct, frozen=True):
-    """A write of one record for a unit: the put and its expectations."""
+    """A write of one record for a unit: the put, its expectations and its entry in the change log."""
 
     put: Put
     expect: tuple[Expectation, ...]
-    revision: int
+    entry: ChangeEntry
     creates: bool
 
     @property
     def written(self) -> WriteResult:
         """The result once it is durable."""
-        return WriteResult(CREATED if self.creates else DONE, self.put.body, self.put.id, self.revision)
+        return WriteResult(CREATED if self.creates else DONE, self.put.body, self.put.id, self.entry.revision)
 
 
 class Writes:
@@ -162,9 +163,11 @@ class Writes:
     def creation(self, access: RecordAccess, content: Content) -> RecordWrite:
         """The write that creates a record."""
         id_, now = self._ids.new(), to_wire(self._store.now())
-        put = access.shape.put(id_, content, Stamps(now, now, None, access.caller.actor, access.caller.actor, 1))
+        stamps = Stamps(now, now, None, access.caller.actor, access.caller.actor, 1)
+        put = access.shape.put(id_, content, stamps)
+        entry = entry_of(access, "created", (id_, content.external_id), stamps)
         expect = (DocumentAt(access.shape.collection, id_, 0), *_free(access.shape, content, id_))
-        return RecordWrite(put, expect, 1, creates=True)
+        return RecordWrite(put, expect, entry, creates=True)
 
     def change(self, access: RecordAccess, content: Content, stored: StoredRecord) -> RecordWrite | None:
         """The write that changes a record; None if nothing would change."""
@@ -178,7 +181,9 @@ class Writes:
         expect: tuple[Expectation, ...] = (DocumentAt(access.shape.collection, stored.id, before.revision),)
         if content.external_id != stored.writable[EXTERNAL_ID]:
             expect += _free(access.shape, content, stored.id)
-        return RecordWrite(put, expect, stamps.revision, creates=False)
+        changes = tuple(access.shape.differences(stored, content))
+        entry = entry_of(access, "updated", (stored.id, content.external_id), stamps, changes)
+        return RecordWrite(put, expect, entry, creates=False)
 
     async def _refuse_taken(self, access: RecordAccess, external_id: str | None) -> None:
         """Raise RecordArchived, ExternalIdTaken for an external id that another record had a moment ago."""
@@ -213,7 +218,7 @@ class Writes:
             ),
             claims=claim_of(idempotent, now, write.written),
             puts=(write.put,),
-            notices=notices(access.shape, [(write.put.id, write.revision)]),
+            changes=(write.entry,),
         )
         outcome = await self._store.commit(access.tenant, unit)
         if not isinstance(outcome, Conflict):

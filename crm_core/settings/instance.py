@@ -31,6 +31,7 @@ from crm_core.settings.reading import (
     text,
     unique,
 )
+from crm_core.settings.records import RecordSettings, read_records
 from crm_core.settings.secrets import References, Secrets
 
 T = TypeVar("T")
@@ -43,6 +44,7 @@ MEMBERS = (
     "tenants_dir",
     "storage",
     "sync",
+    "records",
     "trusted_proxies",
     "operators",
     "secret_key",
@@ -127,6 +129,7 @@ class InstanceSettings:
     listen: Listen = field(default_factory=Listen)
     public_url: str | None = None
     sync: SyncSettings = field(default_factory=SyncSettings)
+    records: RecordSettings = field(default_factory=RecordSettings)
     trusted_proxies: tuple[Network, ...] = ()
     operators: tuple[Network, ...] = LOOPBACK
     plugins: PluginSettings = field(default_factory=PluginSettings)
@@ -153,6 +156,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     public_url = members.get("public_url", public_origin, None)
     storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
     sync = members.get("sync", _sync, SyncSettings())
+    records = members.get("records", read_records, RecordSettings())
     proxies = members.get("trusted_proxies", unique(network, "network"), ())
     operators = members.get("operators", unique(network, "network"), LOOPBACK)
     plugins = members.get("plugins", lambda value: _plugins(value, folder), PluginSettings())
@@ -167,6 +171,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
         public_url=public_url,
         storage=storage,
         sync=sync,
+        records=records,
         trusted_proxies=proxies,
         operators=operators,
         plugins=plugins,

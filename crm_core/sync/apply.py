@@ -1,13 +1,14 @@
-"""Applying a push: its sections, history, log entry and notices in one unit, all of it durable or none."""
+"""Applying a push: its sections, history, log entry and changes in one unit, all of it durable or none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
 from crm_core.errors import Finding
+from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED, ChangeEntry
 from crm_core.model.diff import Change
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.payload import PayloadType
@@ -15,7 +16,6 @@ from crm_core.plugin.storage import (
     Claim,
     Delete,
     IndexValue,
-    Notice,
     Put,
     StorageBackend,
     Unit,
@@ -181,7 +181,7 @@ async def unit_of(
         deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in dropped),
         releases=await _released_claims(backend, before, planned.after, dropped),
         entries=(entry,),
-        notices=_notices(before, planned.after, planned.intent) if planned.changed else (),
+        changes=tuple(_changes(before, planned.after, planned.intent)) if planned.changed else (),
         revises=True,
     )
 
@@ -231,14 +231,20 @@ def _confirming(workspace: Workspace) -> list[str]:
     return [confirmed.fingerprint for confirmed in each if confirmed is not None and confirmed.fingerprint]
 
 
-def _notices(before: Workspace, after: Workspace, intent: Intent) -> tuple[Notice, ...]:
-    applied = {
-        "type": intent.payload_type,
-        "version": intent.version,
-        "revision": after.revision,
-        "request_id": intent.request_id,
-    }
-    notices = [Notice("sync.applied", "sync", msgspec.json.encode(applied))]
+def _changes(before: Workspace, after: Workspace, intent: Intent) -> Iterator[ChangeEntry]:
+    """The entries of the change log that an applied push makes."""
+    applied = ChangeEntry(
+        event=SYNC_APPLIED,
+        at=intent.applied_at,
+        actor=intent.actor,
+        request_id=intent.request_id,
+        data={
+            "type": intent.payload_type,
+            "version": intent.version,
+            "revision": after.revision,
+            "request_id": intent.request_id,
+        },
+    )
+    yield applied
     if before.module_states() != after.module_states():
-        notices.append(Notice("modules.changed", "modules", msgspec.json.encode({"modules": after.module_states()})))
-    return tuple(notices)
+        yield msgspec.structs.replace(applied, event=MODULES_CHANGED, data={"modules": after.module_states()})

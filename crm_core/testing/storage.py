@@ -15,6 +15,7 @@ A backend that accepts a disk uses its own harness, whose ``power_cut`` forgets 
 
 from __future__ import annotations
 
+from crm_core.testing.storage_changes import ChangeCases
 from crm_core.testing.storage_claims import ClaimCases
 from crm_core.testing.storage_documents import DocumentCases
 from crm_core.testing.storage_durability import DurabilityCases
@@ -25,5 +26,5 @@ from crm_core.testing.storage_pages import PageCases
 __all__ = ["StorageHarness", "StorageSuite", "entry", "put"]
 
 
-class StorageSuite(DocumentCases, PageCases, ClaimCases, LogCases, DurabilityCases):
+class StorageSuite(DocumentCases, PageCases, ClaimCases, LogCases, ChangeCases, DurabilityCases):
     """Every promise of ``StorageBackend``. A subclass defines a fixture ``storage`` that yields a started harness."""

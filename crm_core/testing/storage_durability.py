@@ -1,4 +1,4 @@
-"""Suite cases about durability: restarts, power cuts, folds, backups, renames, event streams."""
+"""Suite cases about durability: restarts, power cuts, folds, backups, renames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from crm_core.errors import SetupError, UnknownTenant
-from crm_core.plugin.storage import Claim, EntryQuery, Notice, StoreState, Unit
+from crm_core.plugin.storage import Claim, EntryQuery, StoreState, Unit
 from crm_core.testing.storage_harness import NOW, StorageHarness, entry, put
 
 
@@ -36,7 +36,7 @@ async def _check_all_parts(storage: StorageHarness, tenant: str = "north") -> No
 
 
 class DurabilityCases:
-    """Durability, backups, renames and notices."""
+    """Durability, backups and renames."""
 
     async def test_survives_restart(self, storage: StorageHarness) -> None:
         """All parts of a unit survive a restart, and numbering continues."""
@@ -158,36 +158,6 @@ class DurabilityCases:
         await _commit_all_parts(storage)
         assert await storage.store.state("north") == StoreState()
         assert await storage.store.check("north") == ()
-
-    async def test_notices(self, storage: StorageHarness) -> None:
-        """Notices have the seq of their unit, oldest first; units without notices are skipped."""
-        for number in range(3):
-            notice = Notice("record.changed", "notes", b'{"n":%d}' % number)
-            await storage.commit(Unit(now=NOW, notices=(notice, notice) if number == 1 else (notice,)))
-            await storage.put(put("a"))
-        notices = await storage.store.notices("north", 1)
-        assert notices is not None
-        assert [(each.seq, each.notice.data) for each in notices] == [(3, b'{"n":1}'), (3, b'{"n":1}'), (5, b'{"n":2}')]
-        assert await storage.store.notices("north", 6) == ()
-        first = await storage.store.notices("north", 0, 1)
-        assert first is not None
-        assert [each.seq for each in first] == [1]
-
-    async def test_notices_of_a_unit_come_together(self, storage: StorageHarness) -> None:
-        """A limit never splits the notices of a unit, which stay in order: readers count them."""
-        for number in (1, 2):
-            notices = tuple(Notice("e", "s", b"%d" % (number * 10 + at)) for at in range(5))
-            await storage.commit(Unit(now=NOW, notices=notices))
-        found = await storage.store.notices("north", 0, 6)
-        assert found is not None
-        assert [each.notice.data for each in found] == [b"%d" % at for at in (*range(10, 15), *range(20, 25))]
-
-    async def test_refused_unit_sends_no_notice(self, storage: StorageHarness) -> None:
-        """A unit in conflict sends no notice."""
-        await storage.commit(Unit(now=NOW, claims=(Claim("k", "a", b"1"),)))
-        again = Unit(now=NOW, claims=(Claim("k", "a", b"1"),), notices=(Notice("e", "s", b"{}"),))
-        await storage.store.commit("north", again)
-        assert await storage.store.notices("north", 0) == ()
 
     async def test_wait(self, storage: StorageHarness) -> None:
         """A waiter is woken by its tenant's next unit, and immediately if the unit exists already."""

@@ -73,6 +73,11 @@ class StorageHarness:
         """Open the data that a power cut leaves. With a real disk this is the same as ``reopen``."""
         return await self.reopen()
 
+    def files_contain(self, tenant: str, text: bytes) -> bool:
+        """Whether a file of a tenant contains a text; a backend without files has none that does."""
+        paths = self.context.tenants_dir.rglob("*")
+        return any(text in path.read_bytes() for path in paths if path.is_file() and tenant in str(path))
+
     async def put(self, *puts: Put, tenant: str = "north", now: int = NOW) -> Committed:
         """Commit puts, which must succeed."""
         return committed(await self.store.commit(tenant, Unit(now=now, puts=puts)))

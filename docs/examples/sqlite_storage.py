@@ -13,31 +13,34 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from crm_core.errors import SetupError, StorageFull, StorageUnavailable, UnknownTenant
+from crm_core.model.change_log import ChangeEntry, redacted
 from crm_core.model.log import Head, LogEntry, is_intact, link
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin import hookimpl
 from crm_core.plugin.query import (
     ChainReport,
+    ChangePage,
     EntryQuery,
     KeyUse,
     Page,
     PageQuery,
     Read,
-    StoredNotice,
+    StoredChange,
     StoreState,
     Tally,
     View,
 )
-from crm_core.plugin.storage import StorageBackend, StorageContext
+from crm_core.plugin.storage import Reindex, StorageBackend, StorageContext
 from crm_core.plugin.unit import (
     Claim,
     Committed,
@@ -48,7 +51,6 @@ from crm_core.plugin.unit import (
     Expectation,
     IndexFree,
     IndexValue,
-    Notice,
     Put,
     Unit,
     WorkspaceAt,
@@ -57,23 +59,27 @@ from crm_core.plugin.unit import (
 T = TypeVar("T")
 Failed = Literal["workspace", "document", "index", "count"]
 SUFFIX: Final = ".sqlite3"
-NOTICE_UNITS: Final = 10_000  # units whose notices are stored
+READ_BYTES: Final = 4 << 20  # of changes that one call returns, unless a single one is longer
 LAST: Final = "\U0010ffff"  # a prefix with LAST sorts after every text with that prefix
 
 SCHEMA: Final = """
-CREATE TABLE documents (collection TEXT, id TEXT, revision INTEGER, body BLOB, PRIMARY KEY (collection, id));
+CREATE TABLE documents (collection TEXT, id TEXT, revision INTEGER, body BLOB, index_names TEXT,
+                        PRIMARY KEY (collection, id));
 CREATE TABLE indexes (collection TEXT, name TEXT, rank INTEGER, value, id TEXT,
                       PRIMARY KEY (collection, name, rank, value, id)) WITHOUT ROWID;
 CREATE INDEX of_document ON indexes (collection, id, name);
-CREATE TABLE claims (kind TEXT, key TEXT, evidence BLOB, expires INTEGER, stamp INTEGER, PRIMARY KEY (kind, key));
+CREATE TABLE claims (kind TEXT, key TEXT, evidence BLOB, expires INTEGER, stamp INTEGER, subject TEXT,
+                     PRIMARY KEY (kind, key));
 CREATE INDEX by_expiry ON claims (expires);
 CREATE TABLE forgotten (kind TEXT PRIMARY KEY, stamp INTEGER);
 CREATE TABLE log (id TEXT PRIMARY KEY, seq INTEGER UNIQUE, received_at TEXT, entry TEXT);
-CREATE TABLE notices (seq INTEGER, event TEXT, subject TEXT, data BLOB);
-CREATE INDEX notice_seq ON notices (seq);
+CREATE TABLE changes (place INTEGER PRIMARY KEY, type TEXT, id TEXT, change TEXT, at TEXT, entry BLOB);
+CREATE INDEX of_record ON changes (type, id, place);
 CREATE TABLE state (seq INTEGER, revision INTEGER, head_seq INTEGER, head_hash TEXT);
+CREATE TABLE change_log (epoch TEXT, oldest INTEGER, newest INTEGER);
 """
 
+DOCUMENT: Final = "d.collection, d.id, d.revision, d.body"
 # A document without a value in the sort index sorts as null, which is last in both directions.
 NULL: Final = "(coalesce(s.rank, 0) = 0)"
 PAGE: Final = """
@@ -98,8 +104,8 @@ class _Refused(Exception):
 class Tenant:
     """One tenant's database, and the thread for all its work."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, reindex: Reindex) -> None:
+        self.path, self._reindex = path, reindex
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
         self.committed = asyncio.Event()  # set, and replaced, at each commit
         self.failure: StorageUnavailable | StorageFull | None = None
@@ -110,6 +116,7 @@ class Tenant:
         """The connection; only the tenant's thread uses it."""
         if self._db is None:
             self._db = connect(self.path)
+            index_again(self._db, self._reindex)
         return self._db
 
     def close(self) -> None:
@@ -125,10 +132,11 @@ class Tenant:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection with durable commits and explicit transactions."""
+    """A connection with durable commits and explicit transactions, which overwrites what it deletes."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA secure_delete = ON")
     return db
 
 
@@ -157,7 +165,7 @@ class SQLiteBackend(StorageBackend):
             raise SetupError([f"storage: sqlite takes no options; remove {', '.join(context.options)}"])
         self._context, self._tenants_dir = context, context.tenants_dir
         self._tenants_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._tenants = {path.stem: Tenant(path) for path in self._tenants_dir.glob(f"*{SUFFIX}")}
+        self._tenants = {path.stem: Tenant(path, context.reindex) for path in self._tenants_dir.glob(f"*{SUFFIX}")}
 
     async def close(self) -> None:
         for tenant in self._tenants.values():
@@ -185,6 +193,7 @@ class SQLiteBackend(StorageBackend):
             db = connect(path)
             db.executescript(f"BEGIN; {SCHEMA} COMMIT")
             db.execute("INSERT INTO state VALUES (0, 0, ?, ?)", (Head().seq, Head().hash))
+            db.execute("INSERT INTO change_log VALUES (?, 0, 0)", (token_hex(8),))
             db.close()
 
         await self._add(tenant, make)
@@ -195,7 +204,7 @@ class SQLiteBackend(StorageBackend):
             try:
                 with sqlite3.connect(path) as db:
                     whole = db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-                    db.execute("SELECT seq FROM state").fetchone()
+                    db.execute("UPDATE change_log SET epoch = ?", (token_hex(8),))
                 db.close()
             except sqlite3.DatabaseError:
                 whole = False
@@ -221,7 +230,7 @@ class SQLiteBackend(StorageBackend):
                 new_path.unlink(missing_ok=True)
 
         await asyncio.to_thread(work)
-        self._tenants[name] = Tenant(path)
+        self._tenants[name] = Tenant(path, self._context.reindex)
 
     async def rename(self, tenant: str, name: str) -> None:
         if name in self._tenants:
@@ -303,19 +312,24 @@ class SQLiteBackend(StorageBackend):
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
         return await self._run(tenant, lambda store: verify(store, head))
 
-    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
-        def work(store: Tenant) -> tuple[StoredNotice, ...] | None:
-            if after < store.state()[0] - NOTICE_UNITS:
-                return None
-            # All notices of the last unit, even past the limit.
-            query = (
-                "SELECT * FROM notices WHERE seq > ?1 AND seq <= (SELECT max(seq) FROM "
-                "(SELECT seq FROM notices WHERE seq > ?1 ORDER BY seq LIMIT ?2)) ORDER BY seq, rowid"
-            )
-            found = store.db.execute(query, (after, limit))
-            return tuple(StoredNotice(seq, Notice(event, subject, data)) for seq, event, subject, data in found)
+    async def changes(self, tenant: str, after: int | None, limit: int = 500) -> ChangePage:
+        return await self._run(tenant, lambda store: changes(store, after, limit))
 
-        return await self._run(tenant, work)
+    async def history(
+        self,
+        tenant: str,
+        type: str,  # noqa: A002 -- the interface's word
+        id: str,  # noqa: A002 -- the interface's word
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[StoredChange, ...]:
+        # An erased record has no history: the entry that says so is its newest.
+        query = (
+            "SELECT place, entry FROM changes WHERE type = ?1 AND id = ?2 AND (?3 IS NULL OR place < ?3) "
+            "AND NOT EXISTS (SELECT 1 FROM changes WHERE type = ?1 AND id = ?2 AND change = 'erased') "
+            "ORDER BY place DESC LIMIT ?4"
+        )
+        return await self._run(tenant, lambda store: stored_changes(store.db.execute(query, (type, id, before, limit))))
 
     async def wait(self, tenant: str, after: int) -> None:
         committed = self._tenants[tenant].committed if tenant in self._tenants else asyncio.Event()
@@ -334,6 +348,7 @@ class SQLiteBackend(StorageBackend):
 
     async def fold(self, tenant: str) -> None:
         await self._run(tenant, lambda store: forget_old(store.db, self._context.log_keep_days))
+        await self._run(tenant, lambda store: forget_old_changes(store.db, self._context.changes_keep_days))
         await self._run(tenant, lambda store: store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
 
     async def check(self, tenant: str) -> tuple[str, ...]:
@@ -396,9 +411,7 @@ def apply(tenant: Tenant, unit: Unit) -> Committed:
         head = Head(linked.seq or 0, linked.entry_hash or "")
         log(db, linked)
     seq, revision = seq + 1, revision + unit.revises
-    rows = [(seq, notice.event, notice.subject, notice.data) for notice in unit.notices]
-    db.executemany("INSERT INTO notices VALUES (?, ?, ?, ?)", rows)
-    db.execute("DELETE FROM notices WHERE seq <= ?", (seq - NOTICE_UNITS,))
+    log_changes(db, unit.changes)
     db.execute(
         "UPDATE state SET seq = ?, revision = ?, head_seq = ?, head_hash = ?", (seq, revision, head.seq, head.hash)
     )
@@ -422,8 +435,8 @@ def add_claim(db: sqlite3.Connection, claim: Claim) -> None:
     forgotten = db.execute("SELECT stamp FROM forgotten WHERE kind = ?", (claim.kind,)).fetchone()
     if forgotten is not None and claim.stamp is not None and claim.stamp <= forgotten[0]:
         raise _Refused(Conflict("forgotten", claim=claim))
-    row = (claim.kind, claim.key, claim.evidence, claim.expires, claim.stamp)
-    db.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?)", row)
+    row = (claim.kind, claim.key, claim.evidence, claim.expires, claim.stamp, claim.subject)
+    db.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
 def failed_expectation(db: sqlite3.Connection, expectation: Expectation, unit: Unit, revision: int) -> Failed | None:
@@ -459,16 +472,77 @@ def value_of(rank: int, value: Any) -> IndexValue:
 def write(db: sqlite3.Connection, put: Put) -> int:
     """Put a document; return its revision."""
     existing = document(db, put.collection, put.id)
-    remove(db, put.collection, put.id)
     revision = max(existing.revision if existing else 0, put.moved_at) + 1
-    db.execute("INSERT INTO documents VALUES (?, ?, ?, ?)", (put.collection, put.id, revision, put.body))
+    insert(db, Document(put.collection, put.id, revision, put.body), put.indexes)
+    return revision
+
+
+def insert(db: sqlite3.Connection, document: Document, indexes: Mapping[str, IndexValue]) -> None:
+    """Write a document, replacing one with its id, and its index values."""
+    collection, id_ = document.collection, document.id
+    remove(db, collection, id_)
+    names = msgspec.json.encode(tuple(indexes)).decode()
+    db.execute(
+        "INSERT INTO documents VALUES (?, ?, ?, ?, ?)", (collection, id_, document.revision, document.body, names)
+    )
     rows = {
-        (put.collection, name, *sort_key(each), put.id)
-        for name, value in put.indexes.items()
+        (collection, name, *sort_key(each), id_)
+        for name, value in indexes.items()
         for each in (value if isinstance(value, tuple) else (value,))
     }
     db.executemany("INSERT INTO indexes VALUES (?, ?, ?, ?, ?)", rows)
-    return revision
+
+
+def index_again(db: sqlite3.Connection, reindex: Reindex) -> None:
+    """Bring documents that an earlier version wrote into the form of this one; they keep their revisions."""
+    db.execute("BEGIN IMMEDIATE")
+    for collection, names in db.execute("SELECT DISTINCT collection, index_names FROM documents").fetchall():
+        compute = reindex(collection, msgspec.json.decode(names, type=tuple[str, ...]))
+        if compute is not None:
+            query = f"SELECT {DOCUMENT} FROM documents d WHERE collection = ? AND index_names = ?"  # noqa: S608 -- constants
+            for row in db.execute(query, (collection, names)).fetchall():
+                old = Document(*row)
+                body, indexes = compute(old.body)
+                insert(db, Document(collection, old.id, old.revision, body), indexes)
+    db.execute("COMMIT")
+
+
+def log_changes(db: sqlite3.Connection, entries: tuple[ChangeEntry, ...]) -> None:
+    """Add a unit's entries to the change log; an erased record's earlier ones are redacted, and answers about it."""
+    newest: int = db.execute("SELECT newest FROM change_log").fetchone()[0]
+    for place, entry in enumerate(entries, newest + 1):
+        if entry.change == "erased":
+            query = "SELECT place, entry FROM changes WHERE type = ? AND id = ?"
+            for earlier, text in db.execute(query, (entry.type, entry.id)).fetchall():
+                clean = redacted(msgspec.json.decode(text, type=ChangeEntry))
+                db.execute("UPDATE changes SET entry = ? WHERE place = ?", (msgspec.json.encode(clean), earlier))
+            db.execute("UPDATE claims SET evidence = ? WHERE subject = ?", (b"null", entry.id))
+        row = (place, entry.type, entry.id, entry.change, entry.at, msgspec.json.encode(entry))
+        db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", row)
+    db.execute("UPDATE change_log SET newest = ?", (newest + len(entries),))
+
+
+def stored_changes(rows: Iterable[tuple[int, bytes]]) -> tuple[StoredChange, ...]:
+    """Changes from rows of place and entry, up to ``READ_BYTES``."""
+    found, size = [], 0
+    for place, text in rows:
+        size += len(text)
+        if found and size > READ_BYTES:
+            break
+        found.append(StoredChange(place, msgspec.json.decode(text, type=ChangeEntry)))
+    return tuple(found)
+
+
+def changes(tenant: Tenant, after: int | None, limit: int) -> ChangePage:
+    """Changes after a place, or only where the log is."""
+    seq, revision, _ = tenant.state()
+    epoch, oldest, newest = tenant.db.execute("SELECT * FROM change_log").fetchone()
+    if after is None:
+        return ChangePage(epoch, oldest, newest, seq, revision)
+    if not oldest <= after <= newest:
+        return ChangePage(epoch, oldest, newest, seq, revision, None)
+    rows = tenant.db.execute("SELECT place, entry FROM changes WHERE place > ? ORDER BY place LIMIT ?", (after, limit))
+    return ChangePage(epoch, oldest, newest, seq, revision, stored_changes(rows))
 
 
 def remove(db: sqlite3.Connection, collection: str, id_: str) -> None:
@@ -479,13 +553,15 @@ def remove(db: sqlite3.Connection, collection: str, id_: str) -> None:
 
 def document(db: sqlite3.Connection, collection: str, id_: str) -> Document | None:
     """A document, None if there is none."""
-    row = db.execute("SELECT * FROM documents WHERE collection = ? AND id = ?", (collection, id_)).fetchone()
+    query = f"SELECT {DOCUMENT} FROM documents d WHERE collection = ? AND id = ?"  # noqa: S608 -- a constant
+    row = db.execute(query, (collection, id_)).fetchone()
     return None if row is None else Document(*row)
 
 
 def documents_of(db: sqlite3.Connection, collection: str) -> Iterator[Document]:
     """Every document of a collection, by id."""
-    for row in db.execute("SELECT * FROM documents WHERE collection = ? ORDER BY id", (collection,)):
+    query = f"SELECT {DOCUMENT} FROM documents d WHERE collection = ? ORDER BY id"  # noqa: S608 -- a constant
+    for row in db.execute(query, (collection,)):
         yield Document(*row)
 
 
@@ -519,7 +595,7 @@ def page(tenant: Tenant, query: PageQuery) -> Page:
         where += f" AND ({NULL} > :null OR {NULL} = :null AND {following})"
     columns = ("coalesce(s.rank, 0)", "coalesce(s.value, '')", "d.id")
     order = f" ORDER BY {NULL}, {', '.join(f'{column} {direction}' for column in columns)} LIMIT :limit"
-    rows = tenant.db.execute(f"SELECT d.*, coalesce(s.rank, 0), s.value {PAGE}{where}{order}", values).fetchall()
+    rows = tenant.db.execute(f"SELECT {DOCUMENT}, coalesce(s.rank, 0), s.value {PAGE}{where}{order}", values).fetchall()
     page_rows = rows[: query.limit]
     last = (value_of(*page_rows[-1][4:]), page_rows[-1][1]) if len(rows) > query.limit else None
     return Page(tuple(Document(*row[:4]) for row in page_rows), last, tenant.state()[1], total)
@@ -625,6 +701,16 @@ def forget_old(db: sqlite3.Connection, days: int) -> None:
     if days and newest:
         oldest = to_wire(from_wire(newest) - timedelta(days=days))
         db.execute("DELETE FROM log WHERE received_at < ?", (oldest,))
+
+
+def forget_old_changes(db: sqlite3.Connection, days: int) -> None:
+    """Delete changes older than ``days`` before the newest; 0 deletes none."""
+    newest = db.execute("SELECT at FROM changes ORDER BY place DESC LIMIT 1").fetchone()
+    if days and newest:
+        oldest = to_wire(from_wire(newest[0]) - timedelta(days=days))
+        first = "(SELECT min(place) FROM changes WHERE at >= ?)"  # a clock that stepped back makes no gap
+        db.execute(f"UPDATE change_log SET oldest = {first} - 1", (oldest,))  # noqa: S608 -- a constant
+        db.execute("DELETE FROM changes WHERE place <= (SELECT oldest FROM change_log)")
 
 
 @hookimpl

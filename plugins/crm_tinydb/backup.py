@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from crm_core.errors import SetupError
 from crm_core.model.log import Head, is_intact
+from crm_tinydb.change_log import ChangeLogView
+from crm_tinydb.change_segments import decoder as change_decoder
+from crm_tinydb.change_segments import fold_changes
 from crm_tinydb.disk import Disk, write_file, write_new
 from crm_tinydb.folded import Folded, Snapshot, folded_chunks, read_folded, snapshot, store_name, write_folded
 from crm_tinydb.folding import pause
@@ -23,9 +28,9 @@ def _no_pause() -> None:
     """Do not pause: no one waits for this thread."""
 
 
-def create(disk: Disk, tenants_dir: Path, name: str) -> None:
+def create(disk: Disk, tenants_dir: Path, name: str, epoch: str) -> None:
     """Write the files of an empty tenant under its ``fresh_name``. Raises OSError."""
-    _write_files(disk, tenants_dir, name, Folded(snapshot(State(), 1, Head()).summary, State()))
+    _write_files(disk, tenants_dir, name, Folded(snapshot(State(), 1, Head()).summary, State()), epoch)
 
 
 def fresh_name(name: str) -> str:
@@ -33,12 +38,14 @@ def fresh_name(name: str) -> str:
     return f".new-{name}"
 
 
-def _write_files(disk: Disk, tenants_dir: Path, name: str, content: Folded) -> None:
+def _write_files(disk: Disk, tenants_dir: Path, name: str, content: Folded, epoch: str) -> None:
     fresh = tenants_dir / fresh_name(name)
     discard(disk, fresh)
     disk.make_folder(fresh)
     segments = fold_entries(disk, fresh, (), content.log)
-    frozen = snapshot(content.state, 1, content.summary.anchor, segments)
+    changes = fold_changes(disk, fresh, (), content.changes, 1)
+    content.state.epoch = epoch
+    frozen = snapshot(content.state, 1, content.summary.anchor, segments, changes)
     write_folded(disk, fresh / store_name(1), frozen, pause=_no_pause)
     write_file(disk, fresh / journal_name(1), header_line(KIND, 1, content.state.seq))
     if content.ring:
@@ -56,13 +63,13 @@ def discard(disk: Disk, folder: Path) -> None:
         disk.remove_folder(folder)
 
 
-def backup(log: LogView, frozen: Snapshot, target: Path) -> None:
-    """Write one file in the folded form, with the tables ``_log`` and ``_ring``. Raises SetupError."""
+def backup(log: LogView, changes: ChangeLogView, frozen: Snapshot, target: Path) -> None:
+    """Write one file in the folded form, with the tables ``_log``, ``_ring`` and ``_changes``. Raises SetupError."""
     taken = SetupError([f"{target} exists already: name a new file"])
     if log.disk.exists(target):
         raise taken
     try:
-        tables = ("_log", log.chained()), ("_ring", log.ring)
+        tables = ("_log", log.chained()), ("_ring", log.ring), ("_changes", map(msgspec.Raw, changes.texts()))
         write_new(log.disk, target, folded_chunks(frozen, *tables, pause=pause))
     except FileExistsError:
         raise taken from None
@@ -72,12 +79,13 @@ def backup(log: LogView, frozen: Snapshot, target: Path) -> None:
         raise SetupError([f"{target} cannot be written: {error.strerror}"]) from None
 
 
-def restore(disk: Disk, tenants_dir: Path, name: str, source: Path) -> None:
+def restore(disk: Disk, tenants_dir: Path, name: str, source: Path, epoch: str) -> None:
     """Write the files of a tenant from a backup under its ``fresh_name``. Raises SetupError."""
     try:
         content = read_folded(disk.read(source))
         _check_log(content)
-        _write_files(disk, tenants_dir, name, content)
+        _check_changes(content)
+        _write_files(disk, tenants_dir, name, content, epoch)
     except NewerFormat as error:
         raise SetupError([f"{source} {error.reason}: restore it with the version that wrote it"]) from None
     except Damaged as error:
@@ -97,6 +105,14 @@ def _check_log(content: Folded) -> None:
         head = Head(seq, entry.entry_hash or "")
     if head != content.summary.head:
         raise Damaged("lacks the end of its log")
+
+
+def _check_changes(content: Folded) -> None:
+    """Raise Damaged unless the change log is without a gap up to its newest entry."""
+    places = [change_decoder.decode(text).place for text in content.changes]
+    newest = content.summary.place
+    if places != list(range(newest - len(places) + 1, newest + 1)):
+        raise Damaged("lacks entries of its change log")
 
 
 def remove(disk: Disk, tenants_dir: Path, name: str) -> None:

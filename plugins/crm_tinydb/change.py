@@ -6,18 +6,20 @@ from collections.abc import Mapping
 
 import msgspec
 
+from crm_core.model.change_log import ChangeEntry
 from crm_core.model.log import LogEntry
 from crm_core.plugin.unit import IndexValue
 
 
 class WrittenDocument(msgspec.Struct, frozen=True, array_like=True):
-    """A document as it is after the unit."""
+    """A document as it is after the unit. ``place``: of its newest entry in the change log; 0: it has none."""
 
     collection: str
     id: str
     revision: int
     indexes: dict[str, IndexValue]
     body: msgspec.Raw
+    place: int = 0
 
 
 class Claimed(msgspec.Struct, frozen=True, array_like=True):
@@ -28,10 +30,23 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True):
     evidence: msgspec.Raw
     expires: int | None = None
     stamp: int | None = None
+    subject: str = ""
+
+
+class LoggedChange(msgspec.Struct, frozen=True, array_like=True):
+    """An entry of the change log. ``previous``: the place of its record's entry before it; 0: it is the first."""
+
+    place: int
+    previous: int
+    entry: ChangeEntry
 
 
 class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A unit that passed its expectations: applying changes in the order of ``seq`` rebuilds the state."""
+    """A unit that passed its expectations: applying changes in the order of ``seq`` rebuilds the state.
+
+    ``changes``: each a LoggedChange; ``erased``: the records that it erases, each with the place of that entry;
+    ``epoch``: that of the change log, in stores that an earlier version created without one.
+    """
 
     seq: int
     now: int
@@ -41,6 +56,9 @@ class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     claims: tuple[Claimed, ...] = ()
     releases: tuple[tuple[str, str], ...] = ()
     entries: tuple[LogEntry, ...] = ()
+    changes: tuple[msgspec.Raw, ...] = ()
+    erased: dict[str, int] = {}
+    epoch: str = ""
 
 
 decoder = msgspec.json.Decoder(JournalEntry)

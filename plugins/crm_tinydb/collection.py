@@ -33,7 +33,7 @@ class Collection(Table):
         self._moves: list[Moved] = []  # latest puts and deletes that an index lacks
 
     def _read_table(self) -> dict[str, Mapping[str, object]]:
-        return {id_: opened_row(id_, *row) for id_, row in self.rows.items()}
+        return {id_: opened_row(id_, *row[:4]) for id_, row in self.rows.items()}
 
     def _update_table(self, updater: Edit) -> None:
         # TinyDB edits the rows in place: only a comparison with the rows before shows the changes.
@@ -44,7 +44,7 @@ class Collection(Table):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def row(self, revision: int, body: bytes, indexes: Mapping[str, IndexValue]) -> Row:
+    def row(self, revision: int, body: bytes, indexes: Mapping[str, IndexValue], place: int = 0) -> Row:
         """A row, which shares its tuple of index names with similar rows. Outdated ones are brought up to date."""
         names = tuple(indexes)
         if self._reindex is not None:
@@ -62,7 +62,7 @@ class Collection(Table):
                     index = self._indexes[name] = Index(name)
                     index.build(self.rows)
                     index.seen = len(self._moves)
-        return (revision, body, shape, tuple(indexes.values()))
+        return (revision, body, shape, tuple(indexes.values()), place)
 
     def fill(self, rows: dict[str, Row]) -> None:
         """Load all rows into an empty collection."""

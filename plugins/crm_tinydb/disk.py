@@ -225,3 +225,12 @@ def drop(disk: Disk, path: Path) -> None:
     """Remove a file that is no longer needed, if possible."""
     with contextlib.suppress(OSError):
         disk.remove(path)
+
+
+def is_folder(disk: Disk, path: Path) -> bool:
+    """Whether a path may be a folder: one that cannot be read counts."""
+    try:
+        disk.names(path)
+    except OSError as error:
+        return not isinstance(error, NotADirectoryError)
+    return True

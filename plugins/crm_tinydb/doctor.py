@@ -7,11 +7,11 @@ from pathlib import Path
 from crm_tinydb.disk import Disk
 from crm_tinydb.folded import read_folded
 from crm_tinydb.framing import Damaged
-from crm_tinydb.opening import stores
-from crm_tinydb.segments import PREVIOUS, Segment, segment_bytes
+from crm_tinydb.segments import PREVIOUS, StoredSegment, segment_bytes
+from crm_tinydb.tidying import stores
 
 
-def examine(disk: Disk, folder: Path, segments: tuple[Segment, ...]) -> list[str]:
+def examine(disk: Disk, folder: Path, segments: tuple[StoredSegment, ...]) -> list[str]:
     """Check files that an open tenant does not read, permissions and leftovers. Raises OSError."""
     problems = _names(disk, folder)
     for path in stores(disk, folder).values():

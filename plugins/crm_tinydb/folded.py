@@ -15,6 +15,8 @@ import msgspec
 
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.storage import IndexValue, Reindex
+from crm_tinydb.change_segments import ChangeSegment
+from crm_tinydb.change_segments import decoder as change_decoder
 from crm_tinydb.checksum import check_whole, ending
 from crm_tinydb.collection import Collection
 from crm_tinydb.disk import Disk, write_chunks
@@ -40,15 +42,20 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     anchor: Head
     forgotten: dict[str, int] = {}
     segments: tuple[Segment, ...] = ()
+    epoch: str = ""  # of the change log
+    place: int = 0  # of its newest entry
+    change_segments: tuple[ChangeSegment, ...] = ()
+    sole: bool = False  # whether no earlier generation may stay
 
 
-class StoredRow(msgspec.Struct, frozen=True):
-    """A document as a TinyDB document."""
+class StoredRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A document as a TinyDB document. ``place``: of its newest entry in the change log."""
 
     id: str
     revision: int
     indexes: dict[str, IndexValue]
     body: msgspec.Raw
+    place: int = 0
 
 
 class StoredClaim(msgspec.Struct, frozen=True):
@@ -59,16 +66,18 @@ class StoredClaim(msgspec.Struct, frozen=True):
     evidence: msgspec.Raw
     expires: int | None
     stamp: int | None
+    subject: str = ""
 
 
 class Folded(msgspec.Struct, frozen=True):
-    """The content of a folded file; ``log`` and ``ring`` only in a backup."""
+    """The content of a folded file; ``log``, ``ring`` and ``changes`` only in a backup."""
 
     summary: Summary
     state: State
     length: int = 0
     log: tuple[LogEntry, ...] = ()
     ring: tuple[LogEntry, ...] = ()
+    changes: tuple[bytes, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -84,7 +93,13 @@ def store_name(generation: int) -> str:
     return f"store-{generation:08d}.json"
 
 
-def snapshot(state: State, generation: int, anchor: Head, segments: tuple[Segment, ...] = ()) -> Snapshot:
+def snapshot(
+    state: State,
+    generation: int,
+    anchor: Head,
+    segments: tuple[Segment, ...] = (),
+    change_segments: tuple[ChangeSegment, ...] = (),
+) -> Snapshot:
     """Freeze a state; costs a shallow copy."""
     summary = Summary(
         generation=generation,
@@ -95,6 +110,9 @@ def snapshot(state: State, generation: int, anchor: Head, segments: tuple[Segmen
         anchor=anchor,
         forgotten=dict(state.forgotten),
         segments=segments,
+        epoch=state.epoch,
+        place=state.place,
+        change_segments=change_segments,
     )
     collections = tuple((name, dict(rows.rows)) for name, rows in sorted(state.collections.items()))
     return Snapshot(summary, collections, dict(state.claims))
@@ -103,20 +121,23 @@ def snapshot(state: State, generation: int, anchor: Head, segments: tuple[Segmen
 Table = tuple[str, Iterator[bytes]]
 
 
-def _tables(frozen: Snapshot, more: Iterable[tuple[str, Iterable[LogEntry]]]) -> Iterator[Table]:
+More = tuple[str, Iterable[LogEntry | msgspec.Raw]]
+
+
+def _tables(frozen: Snapshot, more: Iterable[More]) -> Iterator[Table]:
     yield "_store", iter((_json(frozen.summary),))
     yield (
         "_claims",
         (
-            _json(StoredClaim(kind, key, msgspec.Raw(evidence), expires, stamp))
-            for (kind, key), (evidence, expires, stamp) in frozen.claims.items()
+            _json(StoredClaim(kind, key, msgspec.Raw(evidence), expires, stamp, subject))
+            for (kind, key), (evidence, expires, stamp, subject) in frozen.claims.items()
         ),
     )
     for name, rows in frozen.collections:
         yield (
             name,
             (
-                _json(StoredRow(id_, row[0], dict(zip(row[2], row[3], strict=True)), msgspec.Raw(row[1])))
+                _json(StoredRow(id_, row[0], dict(zip(row[2], row[3], strict=True)), msgspec.Raw(row[1]), row[4]))
                 for id_, row in rows.items()
             ),
         )
@@ -144,10 +165,8 @@ def write_folded(disk: Disk, path: Path, frozen: Snapshot, *, pause: Callable[[]
     return write_chunks(disk, path, folded_chunks(frozen, pause=pause))
 
 
-def folded_chunks(
-    frozen: Snapshot, *more: tuple[str, Iterable[LogEntry]], pause: Callable[[], None]
-) -> Iterator[bytes]:
-    """The bytes of a folded file, with tables of log entries after the rest."""
+def folded_chunks(frozen: Snapshot, *more: More, pause: Callable[[], None]) -> Iterator[bytes]:
+    """The bytes of a folded file, with tables of log entries and changes after the rest."""
     return _chunks(_pieces(_tables(frozen, more), pause))
 
 
@@ -182,6 +201,7 @@ def read_folded(data: bytes, reindex: Reindex | None = None) -> Folded:
 def _read(data: bytes, state: State) -> Folded:
     claims: dict[tuple[str, str], ClaimValue] = {}
     extra: dict[str, list[LogEntry]] = {"_log": [], "_ring": []}
+    changes: list[bytes] = []
     summary: Summary | None = None
     name = ""
     rows: dict[str, Row] = {}
@@ -199,12 +219,15 @@ def _read(data: bytes, state: State) -> Folded:
             text = line[line.index(b":") + 1 :].removesuffix(b",")
             if collection is not None:
                 row = _row_decoder.decode(text)
-                rows[row.id] = collection.row(row.revision, bytes(row.body), row.indexes)
+                rows[row.id] = collection.row(row.revision, bytes(row.body), row.indexes, row.place)
             elif name == "_store":
                 summary = _summary(text)
             elif name == "_claims":
                 claim: StoredClaim = _claim_decoder.decode(text)
-                claims[claim.kind, claim.key] = (bytes(claim.evidence), claim.expires, claim.stamp)
+                claims[claim.kind, claim.key] = (bytes(claim.evidence), claim.expires, claim.stamp, claim.subject)
+            elif name == "_changes":
+                change_decoder.decode(text)  # it must be one
+                changes.append(text)
             else:
                 extra[name].append(_entry_decoder.decode(text))
     if summary is None:
@@ -212,7 +235,8 @@ def _read(data: bytes, state: State) -> Folded:
     state.load_claims(claims)
     state.seq, state.revision, state.now, state.head = summary.seq, summary.revision, summary.now, summary.head
     state.forgotten = dict(summary.forgotten)
-    return Folded(summary, state, len(data), tuple(extra["_log"]), tuple(extra["_ring"]))
+    state.epoch, state.stored_epoch, state.place = summary.epoch, bool(summary.epoch), summary.place
+    return Folded(summary, state, len(data), tuple(extra["_log"]), tuple(extra["_ring"]), tuple(changes))
 
 
 def _lines(data: bytes) -> Iterator[bytes]:

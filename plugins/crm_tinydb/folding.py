@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from crm_core.model.log import LogEntry
-from crm_tinydb.disk import Disk, drop
+from crm_tinydb.change_segments import fold_changes, redact_erased, retained_changes
+from crm_tinydb.disk import Disk
 from crm_tinydb.folded import Snapshot, Summary, snapshot, store_name, write_folded
 from crm_tinydb.framing import Damaged
 from crm_tinydb.journal import Journal
 from crm_tinydb.log import retention_start
-from crm_tinydb.opening import journals, stores
-from crm_tinydb.segments import PREVIOUS, fold_entries, retained
+from crm_tinydb.segments import fold_entries, retained
 from crm_tinydb.tenant import FOLD_AT, Tenant, fold_at
+from crm_tinydb.tidying import tidy
 
 PAUSE = 0.001  # seconds between slices, so that the loop does not wait for the interpreter
+
+
+class KeepDays(NamedTuple):
+    """For how many days entries of the logs are retained; 0: for good."""
+
+    log: int
+    changes: int
+
+
+class Tails(NamedTuple):
+    """The entries of both logs that a fold moves to segments, and the records that were erased."""
+
+    entries: tuple[LogEntry, ...]
+    changes: tuple[bytes, ...]
+    erased: dict[str, int]
 
 
 def pause() -> None:
@@ -25,8 +42,8 @@ def pause() -> None:
     time.sleep(PAUSE)
 
 
-async def fold(tenant: Tenant, keep_days: int) -> None:
-    """Fold now, if there is anything to fold.
+async def fold(tenant: Tenant, keep: KeepDays) -> None:
+    """Fold now, if there is anything to fold. After an erase, no earlier generation stays.
 
     Raises:
         OSError: The disk failed; nothing has changed.
@@ -39,13 +56,17 @@ async def fold(tenant: Tenant, keep_days: int) -> None:
             if tenant.store_state().mode != "ok" or not await _turn(tenant):
                 return
             log, generation = tenant.log, tenant.group_commit.journal.generation
-            frozen, tail = snapshot(tenant.state, generation, log.anchor, log.segments), tuple(log.tail)
+            frozen = snapshot(tenant.state, generation, log.anchor, log.segments, tenant.changes.segments)
+            tails = Tails(tuple(log.tail), tuple(tenant.changes.tail), dict(tenant.state.erased))
         disk, folder = tenant.disk, tenant.folder
-        summary, length = await tenant.run(lambda: _write(disk, folder, frozen, tail, keep_days))
+        summary, length = await tenant.run(lambda: _write(disk, folder, frozen, tails, keep))
         log.folded(summary.segments, summary.anchor)
+        tenant.changes.drop_folded(summary.change_segments)
+        for erased in tails.erased:
+            del tenant.state.erased[erased]
         tenant.fold_at = fold_at(length)
         before, tenant.generation = tenant.generation, generation
-        await tenant.run(lambda: _tidy(disk, folder, summary, before))
+        await tenant.run(lambda: tidy(disk, folder, summary, before))
 
 
 async def _turn(tenant: Tenant) -> bool:
@@ -67,55 +88,36 @@ async def _turn(tenant: Tenant) -> bool:
     return True
 
 
-def _write(
-    disk: Disk, folder: Path, frozen: Snapshot, tail: tuple[LogEntry, ...], keep_days: int
-) -> tuple[Summary, int]:
+def _write(disk: Disk, folder: Path, frozen: Snapshot, tails: Tails, keep: KeepDays) -> tuple[Summary, int]:
     summary = frozen.summary
-    segments, anchor = fold_entries(disk, folder, summary.segments, tail), summary.anchor
-    if oldest := retention_start(summary.now, keep_days):
+    segments, anchor = fold_entries(disk, folder, summary.segments, tails.entries), summary.anchor
+    if oldest := retention_start(summary.now, keep.log):
         segments, anchor = retained(segments, anchor, oldest)
-    summary = msgspec.structs.replace(summary, anchor=anchor, segments=segments)
+    changes = fold_changes(disk, folder, summary.change_segments, tails.changes, summary.generation)
+    if tails.erased:
+        changes = redact_erased(disk, folder, changes, tails.erased, summary.generation)
+    if oldest := retention_start(summary.now, keep.changes):
+        changes = retained_changes(changes, oldest)
+    summary = msgspec.structs.replace(
+        summary, anchor=anchor, segments=segments, change_segments=changes, sole=bool(tails.erased)
+    )
     frozen = msgspec.structs.replace(frozen, summary=summary)
     return summary, write_folded(disk, folder / store_name(summary.generation), frozen, pause=pause)
 
 
-def _tidy(disk: Disk, folder: Path, summary: Summary, before: int) -> None:
-    """Keep the generation ``before`` as the last good one and remove older ones; on failure the next fold does it."""
-    listed = {segment.name for segment in summary.segments}
-    try:
-        previous = folder / PREVIOUS
-        disk.make_folder(previous)
-        for found in (stores(disk, folder), journals(disk, folder)):
-            for number, path in found.items():
-                if number < before:
-                    drop(disk, path)
-                elif number < summary.generation and path.parent == folder:
-                    disk.replace(path, previous / path.name)
-        for name in disk.names(previous):
-            if name.endswith(".seg") and name not in listed:
-                drop(disk, previous / name)
-        for name in disk.names(folder):
-            if name.endswith(".seg") and name not in listed:
-                disk.replace(folder / name, previous / name)
-        disk.sync_folder(previous)
-        disk.sync_folder(folder)
-    except OSError:
-        return
-
-
-def fold_if_due(tenant: Tenant, keep_days: int) -> None:
+def fold_if_due(tenant: Tenant, keep: KeepDays) -> None:
     """Fold in the background after a commit if the journal is long."""
     journal = tenant.group_commit.journal
     if journal is None or tenant.folding or journal.length < tenant.fold_at:
         return
     tenant.folding = True
-    tenant.spawn(_fold_in_background(tenant, keep_days))
+    tenant.spawn(_fold_in_background(tenant, keep))
 
 
-async def _fold_in_background(tenant: Tenant, keep_days: int) -> None:
+async def _fold_in_background(tenant: Tenant, keep: KeepDays) -> None:
     """Fold a tenant that is marked as folding; a fold that fails is tried again or reported."""
     try:
-        await fold(tenant, keep_days)
+        await fold(tenant, keep)
     except OSError:  # the journal stays in use; try again when it has grown as much again
         tenant.fold_at += FOLD_AT
     except Damaged as error:

@@ -21,7 +21,7 @@ HEAD_BYTES = 512  # bytes from the start of a file: its format is among them
 
 _IDENTITY = re.compile(rb"crm tenant store, format (\d{1,9})\b")
 _STORE_NAME = re.compile(r"store-\d+\.json")
-_LINES_NAME = re.compile(r"journal-\d+\.log|log-\d+-\d+\.seg|" + re.escape(RING))
+_LINES_NAME = re.compile(r"journal-\d+\.log|log-\d+-\d+\.seg|changes-\d+-\d+-\d+\.seg|" + re.escape(RING))
 
 
 class NewerStore(Exception):

@@ -16,7 +16,7 @@ from functools import partial
 import msgspec
 
 from crm_core.errors import StorageFull, StorageUnavailable
-from crm_core.plugin.unit import Committed, Notice
+from crm_core.plugin.unit import Committed
 from crm_tinydb.change import JournalEntry
 from crm_tinydb.framing import BATCH
 from crm_tinydb.journal import NO_SPACE, Journal
@@ -31,7 +31,6 @@ class Queued(msgspec.Struct):
 
     change: JournalEntry
     line: bytes
-    notices: tuple[Notice, ...]
     answer: asyncio.Future[Committed]
     committed: Committed
 

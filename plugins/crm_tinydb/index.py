@@ -12,7 +12,8 @@ from typing import Any
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.sorted_slots import Slot, SortedSlots
 
-Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...]]  # revision, body, index names, index values
+# Revision, body, index names, index values, the place of its newest entry in the change log.
+Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...], int]
 Ranked = tuple[int, int | str]
 Moved = tuple[str, Row | None, Row | None]  # id, the row before and after
 LAST = "\U0010ffff"
@@ -89,7 +90,7 @@ class Index:
         found: list[Slot] = []
         shape: tuple[str, ...] | None = None
         at: int | None = None
-        for id_, (_, _, names, values) in rows:
+        for id_, (_, _, names, values, _) in rows:
             if names is not shape:  # rows of one shape are adjacent: look the name up once
                 shape, at = names, names.index(self.name) if self.name in names else None
             value = None if at is None else values[at]

@@ -6,7 +6,8 @@ import contextlib
 import errno
 from pathlib import Path
 
-from crm_tinydb.change import JournalEntry, decoder
+from crm_core.model.log import LogEntry
+from crm_tinydb.change import decoder
 from crm_tinydb.disk import Disk, drop, write_all, write_file
 from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_lines
 from crm_tinydb.state import State
@@ -100,8 +101,8 @@ def probe(disk: Disk, path: Path) -> None:
         drop(disk, path)
 
 
-def replay(data: bytes, state: State, entries: list[JournalEntry]) -> int:
-    """Apply a journal's lines, and append the changes with log entries to ``entries``; return the number of good bytes.
+def replay(data: bytes, state: State, entries: list[LogEntry], changes: list[bytes]) -> int:
+    """Apply a journal's lines, and append their entries of both logs to the lists; return the number of good bytes.
 
     Raises Damaged with ``good``.
     """
@@ -117,7 +118,7 @@ def replay(data: bytes, state: State, entries: list[JournalEntry]) -> int:
             raise Damaged(f"jumps from unit {state.seq} to {change.seq}", end)
         state.apply(change)
         state.catch_up()
-        if change.entries:
-            entries.append(change)
+        entries += change.entries
+        changes += map(bytes, change.changes)
         end = after
     return end

@@ -12,7 +12,7 @@ from crm_core.model.log import LogEntry
 from crm_core.plugin.storage import StorageContext, StoreState, Summary
 from crm_tinydb.backup import discard, fresh_name, move, remove
 from crm_tinydb.closed_tenants import GONE, ClosedTenants
-from crm_tinydb.disk import Disk
+from crm_tinydb.disk import Disk, is_folder
 from crm_tinydb.early_attempts import EarlyAttempts
 from crm_tinydb.formats import NewerStore
 from crm_tinydb.names import Names
@@ -30,13 +30,15 @@ FLUSH_AFTER = 0.4  # seconds until unverified attempts are written
 class OpenTenants:
     """All tenants of a folder, and those that are open."""
 
-    def __init__(self, disk: Disk, context: StorageContext, limit: int, thread: ThreadFactory) -> None:
+    def __init__(
+        self, disk: Disk, context: StorageContext, limit: int, thread: ThreadFactory, epoch: Callable[[], str]
+    ) -> None:
         self.disk, self.tenants_dir = disk, context.tenants_dir
         self.names = Names()
         self._limit, self._max_unverified, self._digest = limit, context.log_max_unverified, context.digest
         self._open: OrderedDict[str, Tenant] = OrderedDict()
         self._opening: dict[str, asyncio.Task[None]] = {}
-        self._reindex = context.reindex
+        self._reindex, self._epoch = context.reindex, epoch
         self._awaited: Counter[str] = Counter()
         self._closing: dict[str, asyncio.Task[None]] = {}
         self._adding = asyncio.Lock()  # one tenant is added or renamed at a time
@@ -60,15 +62,10 @@ class OpenTenants:
             return names
 
         names = await self._workers.run(inspect)
-        self.names = Names(name for name in names if NAME.fullmatch(name) and self._is_folder(name))
+        self.names = Names(
+            name for name in names if NAME.fullmatch(name) and is_folder(self.disk, self.tenants_dir / name)
+        )
         await self._workers.run(lambda: self._closed.look_at_all(self.names))
-
-    def _is_folder(self, name: str) -> bool:
-        try:
-            self.disk.names(self.tenants_dir / name)
-        except OSError as error:
-            return not isinstance(error, NotADirectoryError)
-        return True
 
     def find_open(self, name: str) -> Tenant | None:
         """The tenant, if it is open; needs no task and no wait. Close it if an admin has ended its quarantine."""
@@ -114,6 +111,7 @@ class OpenTenants:
             opened = await self._workers.run(
                 lambda: open_tenant(self.disk, self.tenants_dir / name, self._max_unverified, self._reindex)
             )
+            opened.state.epoch = opened.state.epoch or self._epoch()  # of an earlier version: its next unit stores it
             tenant = Tenant(opened, self._workers, self._appenders)
             for entry in self._early_attempts.take(name):
                 tenant.log.ring.add(entry)

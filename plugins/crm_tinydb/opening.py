@@ -9,27 +9,32 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
+from typing import TypeVar
 
-from crm_core.model.log import Head
+from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.storage import Reindex
-from crm_tinydb.change import JournalEntry
+from crm_tinydb.change_log import ChangeLog
 from crm_tinydb.disk import Disk, drop, move_aside, write_file
-from crm_tinydb.folded import Folded, read_folded, store_name
+from crm_tinydb.folded import Folded, Summary, read_folded, store_name
 from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT, refuse_newer
 from crm_tinydb.framing import Damaged, header_line, read_header
 from crm_tinydb.journal import KIND, Journal, journal_name, replay
 from crm_tinydb.log import Log
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.ring import Ring
-from crm_tinydb.segments import PREVIOUS, segment_bytes, segment_path
+from crm_tinydb.segments import StoredSegment, segment_bytes, segment_path
 from crm_tinydb.state import State
+from crm_tinydb.tidying import journals, stores, tidy
 
 MARKER = "quarantine"
 CHECKED_AT_OPEN = 1 << 24  # bytes of segments checked at open; the others are checked when read
 
-_STORE = re.compile(r"store-(\d{8})\.json")
-_JOURNAL = re.compile(r"journal-(\d{8})\.log")
-_UNFINISHED = re.compile(r"(?:store|journal|log|unverified|identity|quarantine|probe)\b.*\.new")  # killed while written
+S = TypeVar("S", bound=StoredSegment)
+
+_STORE = re.compile(r"store-\d{8}\.json")
+_UNFINISHED = re.compile(
+    r"(?:store|journal|log|changes|unverified|identity|quarantine|probe)\b.*\.new"
+)  # killed while written
 
 
 class Opened:
@@ -39,6 +44,7 @@ class Opened:
         self.folder, self.disk, self.reindex = folder, disk, reindex
         self.state = State(reindex)
         self.log = Log((), Head(), Ring(folder, bound))
+        self.changes = ChangeLog((), 0)
         self.journal: Journal | None = None  # None: nothing can be trusted
         self.generation = self.folded = 0  # of the folded file, and its length
         self.torn = 0
@@ -68,28 +74,6 @@ def quarantine(disk: Disk, folder: Path, reasons: list[str]) -> None:
     write_file(disk, folder / MARKER, text.encode())
 
 
-def generations(disk: Disk, folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    """The files of a kind by generation, including the previous one."""
-    found: dict[int, Path] = {}
-    for place in (folder / PREVIOUS, folder):
-        if disk.exists(place):
-            for name in disk.names(place):
-                match = pattern.fullmatch(name)
-                if match:
-                    found[int(match[1])] = place / name
-    return found
-
-
-def stores(disk: Disk, folder: Path) -> dict[int, Path]:
-    """Folded files by generation."""
-    return generations(disk, folder, _STORE)
-
-
-def journals(disk: Disk, folder: Path) -> dict[int, Path]:
-    """Journals by generation."""
-    return generations(disk, folder, _JOURNAL)
-
-
 def open_tenant(disk: Disk, folder: Path, bound: int, reindex: Reindex | None = None) -> Opened:
     """Read a tenant's files; damage is named in ``reasons``.
 
@@ -110,7 +94,10 @@ def open_tenant(disk: Disk, folder: Path, bound: int, reindex: Reindex | None = 
         opened.state = folded.state
         opened.generation, opened.folded = folded.summary.generation, folded.length
         opened.log = Log(folded.summary.segments, folded.summary.anchor, opened.log.ring)
-        _segments(opened)
+        opened.log.segments = tuple(_whole(opened, opened.log.segments, CHECKED_AT_OPEN))
+        _changes(opened, folded.summary)
+        if folded.summary.sole and not opened.reasons:  # a crash may have left earlier generations
+            tidy(disk, folder, folded.summary, folded.summary.generation)
     _journals(opened, whole=folded is not None)
     _ring(opened)
     if opened.journal is None and not opened.reasons:
@@ -148,10 +135,10 @@ def _newest(opened: Opened) -> Folded | None:
     return None
 
 
-def _segments(opened: Opened) -> None:
-    budget = CHECKED_AT_OPEN
+def _whole(opened: Opened, segments: tuple[S, ...], budget: int) -> list[S]:
+    """The segments that are there, the damaged ones reported; up to ``budget`` bytes of the newest are read."""
     found = []
-    for segment in reversed(opened.log.segments):
+    for segment in reversed(segments):
         path = segment_path(opened.disk, opened.folder, segment.name)
         missing = not opened.disk.exists(path)
         if missing and opened.was_moved_aside(opened.folder / segment.name):
@@ -168,7 +155,20 @@ def _segments(opened: Opened) -> None:
         except Damaged as error:
             if not any(segment.name in reason for reason in opened.reasons):
                 opened.damaged(path, error.reason)
-    opened.log.segments = tuple(reversed(found))
+    return found[::-1]
+
+
+def _changes(opened: Opened, summary: Summary) -> None:
+    """The change log as far back as it has no gap: after an accepted loss, what was before it is out of reach."""
+    whole = _whole(opened, summary.change_segments, CHECKED_AT_OPEN)
+    place = summary.place
+    connected = []
+    for segment in reversed(whole):
+        if segment.last != place:
+            break
+        connected.append(segment)
+        place = segment.first - 1
+    opened.changes = ChangeLog(tuple(reversed(connected)), place)
 
 
 def _journals(opened: Opened, *, whole: bool) -> None:
@@ -200,16 +200,18 @@ def _from_the_start(opened: Opened, path: Path | None) -> bool:
 
 def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool:
     state, disk = opened.state, opened.disk
-    base, changes = state.seq, list[JournalEntry]()
+    base, entries = state.seq, list[LogEntry]()
     data = b""
     whole = True
+    if opened.was_moved_aside(path):
+        _lose_epoch(state)
     if not disk.exists(path) and opened.was_moved_aside(path) and not opened.reasons:
         write_file(disk, path, header_line(KIND, generation, base))
     try:
         if not disk.exists(path):
             raise Damaged("is missing")  # noqa: TRY301 -- reported like other damage
         data = disk.read(path)
-        good = replay(data, state, changes)
+        good = replay(data, state, entries, opened.changes.tail)
         if last and good < len(data):
             opened.torn += 1
             if not opened.reasons:
@@ -219,15 +221,21 @@ def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool
                     opened.failure = error
     except Damaged as error:
         whole, good = False, error.good
+        _lose_epoch(state)
         if disk.exists(path) or not opened.was_moved_aside(path):
             opened.damaged(path, error.reason)
         if good:
             with contextlib.suppress(OSError):
                 write_file(disk, path, data[:good])
     folded = opened.log.segments[-1].last if opened.log.segments else opened.log.anchor.seq
-    opened.log.tail += [entry for change in changes for entry in change.entries if (entry.seq or 0) > folded]
+    opened.log.tail += [entry for entry in entries if (entry.seq or 0) > folded]
     opened.journal = Journal(disk, path, generation, base, good, torn=opened.failure is not None)
     return whole
+
+
+def _lose_epoch(state: State) -> None:
+    """Give the change log another epoch: units may be lost, whose places later entries get."""
+    state.epoch, state.stored_epoch = "", False
 
 
 def _ring(opened: Opened) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from crm_core.model.log import Head, LogEntry, link
 from crm_core.plugin.unit import (
     Claim,
@@ -16,7 +18,7 @@ from crm_core.plugin.unit import (
     Unit,
     WorkspaceAt,
 )
-from crm_tinydb.change import Claimed, JournalEntry, WrittenDocument, one_line, storable
+from crm_tinydb.change import Claimed, JournalEntry, LoggedChange, WrittenDocument, encode, one_line, storable
 from crm_tinydb.index import Ranked, ranked
 from crm_tinydb.state import ClaimValue, State
 
@@ -35,6 +37,7 @@ class PendingState:
     def clear(self) -> None:
         """Forget everything: nothing is queued, or what was queued has failed."""
         self.seq, self.revision, self.head = self._state.seq, self._state.revision, self._state.head
+        self._place = self._state.place
         self._documents: dict[Place, tuple[int, WrittenDocument | None]] = {}  # the seq that wrote it; None: deleted
         self._sizes: dict[str, int] = {}  # of collections with queued changes
         self._claims: dict[Place, tuple[int, ClaimValue | None]] = {}
@@ -73,11 +76,15 @@ class PendingState:
 
     def document(self, collection: str, id_: str) -> int:
         """A document's revision, 0 if there is none."""
+        return self._facts(collection, id_)[0]
+
+    def _facts(self, collection: str, id_: str) -> tuple[int, int]:
+        """A document's revision and the place of its newest entry in the change log; zeros if there is none."""
         queued = self._documents.get((collection, id_))
         if queued is not None:
-            return 0 if queued[1] is None else queued[1].revision
+            return (0, 0) if queued[1] is None else (queued[1].revision, queued[1].place)
         row = self._state.collection(collection).rows.get(id_)
-        return 0 if row is None else row[0]
+        return (0, 0) if row is None else (row[0], row[4])
 
     def count(self, collection: str) -> int:
         """The number of documents in a collection after all queued units."""
@@ -107,7 +114,7 @@ class PendingState:
         if place not in unit.releases:
             existing = self._claims[place][1] if place in self._claims else self._state.claims.get(place)
         if existing is not None:
-            evidence, expires, stamp = existing
+            evidence, expires, stamp, _ = existing
             if expires is None or unit.now <= expires:
                 return Conflict("claim", claim=claim, evidence=evidence)
             if stamp is not None:
@@ -156,17 +163,20 @@ class PendingState:
         """The change of a unit that passed, with seq, revisions and links. Raises ValueError."""
         if any(p.collection.startswith("_") for p in unit.puts):
             raise ValueError("collection names beginning with _ are reserved for the store")
+        facts = [self._facts(p.collection, p.id) for p in unit.puts]
+        changes, places = self._logged(unit, [place for _, place in facts])
         puts = [
             WrittenDocument(
                 p.collection,
                 p.id,
-                max(self.document(p.collection, p.id), p.moved_at) + 1,
+                max(revision, p.moved_at) + 1,
                 storable(p.indexes),
                 one_line(p.body),
+                places.get(p.id, place),
             )
-            for p in unit.puts
+            for p, (revision, place) in zip(unit.puts, facts, strict=True)
         ]
-        claims = [Claimed(c.kind, c.key, one_line(c.evidence), c.expires, c.stamp) for c in unit.claims]
+        claims = [Claimed(c.kind, c.key, one_line(c.evidence), c.expires, c.stamp, c.subject) for c in unit.claims]
         return JournalEntry(
             seq=self.seq + 1,
             now=unit.now,
@@ -176,12 +186,30 @@ class PendingState:
             claims=tuple(claims),
             releases=unit.releases,
             entries=self._linked(unit.entries),
+            changes=changes,
+            erased={each.id: places[each.id] for each in unit.changes if each.change == "erased"},
+            epoch="" if self._state.stored_epoch else self._state.epoch,
         )
+
+    def _logged(self, unit: Unit, put_places: Sequence[int]) -> tuple[tuple[msgspec.Raw, ...], dict[str, int]]:
+        """A unit's entries of the change log, encoded, and the place of the newest entry of each of its documents."""
+        if not unit.changes:
+            return (), {}
+        places = {d.id: self._facts(d.collection, d.id)[1] for d in unit.deletes}
+        for put, place in zip(unit.puts, put_places, strict=True):
+            places[put.id] = max(place, places.get(put.id, 0))
+        logged = []
+        for place, entry in enumerate(unit.changes, self._place + 1):
+            previous = places.get(entry.id, 0) if entry.id else 0
+            logged.append(msgspec.Raw(encode(LoggedChange(place, previous, entry))))
+            places[entry.id] = place
+        return tuple(logged), places
 
     def add(self, change: JournalEntry) -> None:
         """Add the next queued change: later units are tested against it too."""
         self._record(change)
         self.seq, self.revision = change.seq, change.revision
+        self._place += len(change.changes)
         if change.entries:
             newest = change.entries[-1]
             self.head = Head(newest.seq or 0, newest.entry_hash or "")
@@ -211,7 +239,10 @@ class PendingState:
         for place in change.releases:
             self._claims[place] = (seq, None)
         for claim in change.claims:
-            self._claims[claim.kind, claim.key] = (seq, (bytes(claim.evidence), claim.expires, claim.stamp))
+            self._claims[claim.kind, claim.key] = (
+                seq,
+                (bytes(claim.evidence), claim.expires, claim.stamp, claim.subject),
+            )
 
 
 def _keys(written: WrittenDocument, index: str) -> tuple[Ranked, ...]:

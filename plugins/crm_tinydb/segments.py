@@ -1,4 +1,4 @@
-"""Segments of the chained log on disk: each written completely, and never changed.
+"""Segments of logs on disk, and those of the chained log: each written completely, and never changed.
 
 The folded file lists them with a summary each, which reveals a missing, truncated or changed segment.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 from zlib import crc32
 
 import msgspec
@@ -16,7 +17,7 @@ from crm_core.plugin.query import EntryQuery, KeyUse
 from crm_tinydb.disk import Disk, write_file
 from crm_tinydb.framing import Damaged, decoded, framed, header_line, read_header, read_lines
 
-KIND = "log segment"
+LOG, CHANGES = "log segment", "change segment"
 PREVIOUS = "previous"  # the folder of the previous generation
 FULL = 4096  # entries; a shorter last segment is rewritten with the entries that follow
 
@@ -24,26 +25,35 @@ _encode = msgspec.json.Encoder().encode
 entry_decoder = msgspec.json.Decoder(LogEntry)
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment's summary."""
+class StoredSegment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment's summary: its file, and its first and last entry by number."""
+
+    KIND: ClassVar[str]
 
     name: str
     first: int
     last: int
-    last_hash: str
     size: int
     crc: int
+
+    @property
+    def count(self) -> int:
+        """The number of entries."""
+        return self.last - self.first + 1
+
+
+class Segment(StoredSegment, frozen=True, kw_only=True):
+    """The summary of a segment of the chained log."""
+
+    KIND = LOG
+
+    last_hash: str
     low_id: str
     high_id: str
     low_at: str
     high_at: str
     statuses: dict[str, int]
     keys: dict[int, KeyUse]
-
-    @property
-    def count(self) -> int:
-        """The number of entries."""
-        return self.last - self.first + 1
 
 
 def entry_line(entry: LogEntry) -> bytes:
@@ -71,7 +81,7 @@ def write_segment(disk: Disk, folder: Path, entries: Sequence[LogEntry]) -> Segm
     """Write consecutive entries as a segment. Raises OSError."""
     first, last = entries[0].seq or 0, entries[-1].seq or 0
     name = f"log-{first:010d}-{last:010d}.seg"
-    data = header_line(KIND, 1, first - 1) + b"".join(map(entry_line, entries))
+    data = header_line(LOG, 1, first - 1) + b"".join(map(entry_line, entries))
     write_file(disk, folder / name, data)
     statuses: dict[str, int] = {}
     for entry in entries:
@@ -98,7 +108,7 @@ def segment_path(disk: Disk, folder: Path, name: str) -> Path:
     return path if disk.exists(path) else folder / PREVIOUS / name
 
 
-def segment_bytes(disk: Disk, folder: Path, segment: Segment) -> bytes:
+def segment_bytes(disk: Disk, folder: Path, segment: StoredSegment) -> bytes:
     """A segment's bytes, checked against its summary. Raises Damaged, OSError."""
     try:
         data = disk.read(segment_path(disk, folder, segment.name))
@@ -106,7 +116,7 @@ def segment_bytes(disk: Disk, folder: Path, segment: Segment) -> bytes:
         raise Damaged("is missing") from None
     if not data:
         raise Damaged("is empty")
-    read_header(data, KIND)
+    read_header(data, segment.KIND)
     if len(data) != segment.size or crc32(data) != segment.crc:
         raise Damaged("does not fit its checksum")
     return data

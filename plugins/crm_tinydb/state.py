@@ -9,7 +9,7 @@ from crm_core.plugin.storage import Document, Reindex
 from crm_tinydb.change import JournalEntry
 from crm_tinydb.collection import Collection
 
-ClaimValue = tuple[bytes, int | None, int | None]  # evidence, expires, stamp
+ClaimValue = tuple[bytes, int | None, int | None, str]  # evidence, expires, stamp, subject
 SECTIONS = "sections"
 FORGET_PER_UNIT = 1000  # claims: many may expire while a tenant is idle, and must not block the loop
 
@@ -26,6 +26,10 @@ class State:
         self.collections: dict[str, Collection] = {}
         self.claims: dict[tuple[str, str], ClaimValue] = {}
         self.forgotten: dict[str, int] = {}
+        self.epoch = ""  # of the change log
+        self.stored_epoch = False  # an earlier version's store has none until its next unit
+        self.place = 0  # of the newest entry of the change log
+        self.erased: dict[str, int] = {}  # records erased since the last fold, and the places of these entries
         self._expiring: list[tuple[int, str, str]] = []
 
     def collection(self, name: str) -> Collection:
@@ -63,21 +67,38 @@ class State:
             collection = self.collections.get(put.collection)
             if collection is None:
                 collection = self.add(put.collection)
-            collection.put(put.id, collection.row(put.revision, bytes(put.body), put.indexes))
+            collection.put(put.id, collection.row(put.revision, bytes(put.body), put.indexes, put.place))
         for released in change.releases:
             self.claims.pop(released, None)
         self._forget(change.now)
+        if change.erased:
+            self._erase(change.erased)
         for claim in change.claims:
             old = self.claims.get((claim.kind, claim.key))
             if old is not None:
                 self._keep_stamp(claim.kind, old[2])
-            self.claims[claim.kind, claim.key] = (bytes(claim.evidence), claim.expires, claim.stamp)
+            self.claims[claim.kind, claim.key] = (bytes(claim.evidence), claim.expires, claim.stamp, claim.subject)
             if claim.expires is not None:
                 heappush(self._expiring, (claim.expires, claim.kind, claim.key))
         if change.entries:
             newest = change.entries[-1]
             self.head = Head(newest.seq or 0, newest.entry_hash or "")
+        if change.epoch:
+            self.epoch, self.stored_epoch = change.epoch, True
+        self.place += len(change.changes)
         self.seq, self.revision, self.now = change.seq, change.revision, max(self.now, change.now)
+
+    def _erase(self, erased: dict[str, int]) -> None:
+        """Clear the evidence about erased records; their entries in the change log are redacted when they are read."""
+        self.erased.update(erased)
+        for place, (_, expires, stamp, subject) in self.claims.items():
+            if subject in erased:
+                self.claims[place] = (b"null", expires, stamp, subject)
+
+    def newest_entry(self, id_: str) -> int:
+        """The place of a record's newest entry in the change log; 0 if it has none."""
+        rows = (collection.rows.get(id_) for collection in self.collections.values())
+        return max((row[4] for row in rows if row is not None), default=0)
 
     def _forget(self, now: int) -> None:
         for _ in range(FORGET_PER_UNIT):

@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from secrets import token_hex
 from threading import Thread
-from typing import TypeVar
 
 from crm_core.errors import SetupError, StorageUnavailable
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.storage import (
     ChainReport,
+    ChangePage,
     Committed,
     Conflict,
     Document,
@@ -24,7 +25,7 @@ from crm_core.plugin.storage import (
     Read,
     StorageBackend,
     StorageContext,
-    StoredNotice,
+    StoredChange,
     StoreState,
     Summary,
     Tally,
@@ -32,22 +33,27 @@ from crm_core.plugin.storage import (
     View,
 )
 from crm_tinydb import backup
+from crm_tinydb.change_reading import changes_after, history_of
 from crm_tinydb.disk import Disk, RealDisk
 from crm_tinydb.doctor import examine
 from crm_tinydb.folded import snapshot
-from crm_tinydb.folding import fold, fold_if_due
+from crm_tinydb.folding import KeepDays, fold, fold_if_due
 from crm_tinydb.formats import newer_files
 from crm_tinydb.framing import Damaged
 from crm_tinydb.group_commit import refusal
+from crm_tinydb.log_reading import DamageReporter, reading
 from crm_tinydb.open_tenants import OpenTenants
-from crm_tinydb.opening import journals
 from crm_tinydb.paging import page, paged
-from crm_tinydb.segments import Segment
 from crm_tinydb.tenant import Tenant
+from crm_tinydb.tidying import journals
 from crm_tinydb.workers import ThreadFactory
 
 _NEWER = "start the version that wrote it, or restore a backup of this one"
-T = TypeVar("T")
+
+
+def fresh_epoch() -> str:
+    """A text that no change log had before."""
+    return token_hex(8)
 
 
 class TinyDBBackend(StorageBackend):
@@ -56,11 +62,13 @@ class TinyDBBackend(StorageBackend):
     NAME = "tinydb"
     EXCLUSIVE = True
 
-    def __init__(self, disk: Disk | None = None, thread: ThreadFactory = Thread) -> None:
+    def __init__(
+        self, disk: Disk | None = None, thread: ThreadFactory = Thread, epoch: Callable[[], str] = fresh_epoch
+    ) -> None:
         self._disk: Disk = disk or RealDisk()
-        self._thread = thread
+        self._thread, self._epoch = thread, epoch
         self._open_tenants: OpenTenants | None = None
-        self._keep_days = 0
+        self._keep = KeepDays(0, 0)
 
     @property
     def open_tenants(self) -> OpenTenants:
@@ -76,8 +84,8 @@ class TinyDBBackend(StorageBackend):
             raise SetupError([f"storage: unknown option {name}; tinydb has only max_open" for name in sorted(unknown)])
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise SetupError(["storage: max_open must be a whole number, 1 or more"])
-        self._keep_days = context.log_keep_days
-        open_tenants = OpenTenants(self._disk, context, limit, self._thread)
+        self._keep = KeepDays(context.log_keep_days, context.changes_keep_days)
+        open_tenants = OpenTenants(self._disk, context, limit, self._thread, self._epoch)
         try:
             await open_tenants.scan()
         except OSError as error:
@@ -100,7 +108,8 @@ class TinyDBBackend(StorageBackend):
         return tenant in self.open_tenants.names
 
     async def create(self, tenant: str) -> None:
-        await self.open_tenants.add(tenant, lambda: backup.create(self._disk, self.open_tenants.tenants_dir, tenant))
+        folder, epoch = self.open_tenants.tenants_dir, self._epoch()
+        await self.open_tenants.add(tenant, lambda: backup.create(self._disk, folder, tenant, epoch))
 
     async def _readable(self, tenant: str) -> Tenant:
         store = self.open_tenants.find_open(tenant) or await self.open_tenants.get(tenant)
@@ -148,7 +157,7 @@ class TinyDBBackend(StorageBackend):
             outcome = await store.commit(unit)
         finally:
             store.users -= 1
-        fold_if_due(store, self._keep_days)
+        fold_if_due(store, self._keep)
         return outcome
 
     def note(self, tenant: str, entry: LogEntry) -> None:
@@ -160,15 +169,15 @@ class TinyDBBackend(StorageBackend):
         found, older = store.log.newest(query)
         if not older:
             return tuple(found)
-        view, on_damage = store.log_view(), _DamageReporter(store)
+        view, on_damage = store.log_view(), DamageReporter(store)
         with store.in_use():
-            return await _reading(store.run(lambda: view.page(query, found, older, on_damage)))
+            return await reading(store.run(lambda: view.page(query, found, older, on_damage)))
 
     async def tally(self, tenant: str, since: str) -> Tally:
         store = await self._readable(tenant)
-        view, on_damage = store.log_view(), _DamageReporter(store)
+        view, on_damage = store.log_view(), DamageReporter(store)
         with store.in_use():
-            return await _reading(store.run(lambda: view.tally(since, on_damage)))
+            return await reading(store.run(lambda: view.tally(since, on_damage)))
 
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
         store = await self._readable(tenant)
@@ -183,13 +192,23 @@ class TinyDBBackend(StorageBackend):
                 found = journals(store.disk, store.folder)
                 return view.verify([found[number] for number in sorted(found) if number >= first], newest, head)
 
-            return await _reading(store.run(verify))
+            return await reading(store.run(verify))
 
-    async def notices(self, tenant: str, after: int, limit: int = 500) -> tuple[StoredNotice, ...] | None:
-        return (await self._readable(tenant)).notices.after(after, limit)
+    async def changes(self, tenant: str, after: int | None, limit: int = 500) -> ChangePage:
+        return await changes_after(await self._readable(tenant), after, limit)
+
+    async def history(
+        self,
+        tenant: str,
+        type: str,  # noqa: A002 -- the interface's word
+        id: str,  # noqa: A002 -- the interface's word
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[StoredChange, ...]:
+        return await history_of(await self._readable(tenant), type, id, before, limit)
 
     async def wait(self, tenant: str, after: int) -> None:
-        await (await self._readable(tenant)).notices.wait(after)
+        await (await self._readable(tenant)).waiters.wait(after)
 
     async def state(self, tenant: str) -> StoreState:
         try:
@@ -215,7 +234,7 @@ class TinyDBBackend(StorageBackend):
         with store.in_use():
             await store.flush_ring()
             try:
-                await fold(store, self._keep_days)
+                await fold(store, self._keep)
             except OSError as error:
                 raise refusal(error) from None
             except Damaged as error:
@@ -225,14 +244,13 @@ class TinyDBBackend(StorageBackend):
         store = await self._readable(tenant)
         with store.in_use():
             async with store.maintenance:
-                view = store.log_view()
+                view, changes = store.log_view(), store.change_view()
                 frozen = snapshot(store.state, 1, view.anchor)
-                await store.run(lambda: backup.backup(view, frozen, target))
+                await store.run(lambda: backup.backup(view, changes, frozen, target))
 
     async def restore(self, tenant: str, source: Path) -> None:
-        await self.open_tenants.add(
-            tenant, lambda: backup.restore(self._disk, self.open_tenants.tenants_dir, tenant, source)
-        )
+        folder, epoch = self.open_tenants.tenants_dir, self._epoch()
+        await self.open_tenants.add(tenant, lambda: backup.restore(self._disk, folder, tenant, source, epoch))
 
     async def rename(self, tenant: str, name: str) -> None:
         await self.open_tenants.rename(tenant, name)
@@ -258,8 +276,8 @@ class TinyDBBackend(StorageBackend):
         if store.torn:
             problems.append(f"{store.torn} unfinished line(s) were dropped when the tenant was opened after a crash")
         async with store.maintenance:
-            segments = store.log.segments
-            problems += await _reading(store.run(lambda: examine(store.disk, store.folder, segments)))
+            segments = (*store.log.segments, *store.changes.segments)
+            problems += await reading(store.run(lambda: examine(store.disk, store.folder, segments)))
         if store.readable:
             problems += (await self._verified(store, None)).problems
         return tuple(dict.fromkeys(problems))
@@ -270,24 +288,3 @@ class TinyDBBackend(StorageBackend):
             yield Document(collection, id_, rows[id_][0], rows[id_][1])
             if number % 200 == 0:
                 await asyncio.sleep(0)
-
-
-async def _reading(work: asyncio.Future[T]) -> T:
-    try:
-        return await work
-    except OSError as error:
-        raise StorageUnavailable(f"The log cannot be read: {error.strerror}.", retry_after=5) from None
-
-
-class _DamageReporter:
-    """Reports damage that a thread found while reading, on the loop."""
-
-    def __init__(self, store: Tenant) -> None:
-        self._store, self._loop = store, asyncio.get_running_loop()
-
-    def __call__(self, segment: Segment, error: Damaged) -> None:
-        self._loop.call_soon_threadsafe(self._report, segment, error)
-
-    def _report(self, segment: Segment, error: Damaged) -> None:
-        if segment in self._store.log.segments:  # otherwise a fold has replaced it in the meantime
-            self._store.report_damage(f"{segment.name} {error.reason}")

@@ -12,13 +12,14 @@ from crm_core.errors import StorageUnavailable
 from crm_core.plugin.query import StoreState
 from crm_core.plugin.unit import Committed, Conflict, Unit
 from crm_tinydb.change import encode
+from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.framing import framed
 from crm_tinydb.group_commit import GroupCommit, Queued, refusal
 from crm_tinydb.journal import NO_SPACE
 from crm_tinydb.log import LogView
-from crm_tinydb.notices import Notices
 from crm_tinydb.opening import Opened, quarantine
 from crm_tinydb.pending_state import PendingState
+from crm_tinydb.waiters import Waiters
 from crm_tinydb.workers import Workers
 
 FOLD_AT = 4 << 20  # bytes of journal
@@ -40,12 +41,12 @@ class Tenant:
 
     def __init__(self, opened: Opened, workers: Workers, appenders: Workers) -> None:
         self.folder, self.disk = opened.folder, opened.disk
-        self.state, self.log, self.torn = opened.state, opened.log, opened.torn
+        self.state, self.log, self.changes, self.torn = opened.state, opened.log, opened.changes, opened.torn
         self.generation = opened.generation
         self.reasons = opened.reasons
         self.marked = opened.marked  # the quarantine marker exists, until an admin removes it
         self.readable = opened.journal is not None
-        self.notices = Notices(self.state.seq)
+        self.waiters = Waiters(self.state.seq)
         self.maintenance = asyncio.Lock()  # one fold, backup or rename
         self.tasks: set[asyncio.Task[None]] = set()
         self.run = workers.run
@@ -76,7 +77,7 @@ class Tenant:
     @property
     def idle(self) -> bool:
         """Whether the tenant can be closed without loss or delay."""
-        waiting = self.users or self.tasks or self.notices.has_waiters or self.log.ring.dirty
+        waiting = self.users or self.tasks or self.waiters or self.log.ring.dirty
         return not waiting and not self.group_commit.busy and not self.maintenance.locked()
 
     @contextmanager
@@ -91,6 +92,10 @@ class Tenant:
     def log_view(self) -> LogView:
         """The log at this moment, to be read in a thread."""
         return self.log.view(self.disk, self.folder)
+
+    def change_view(self) -> ChangeLogView:
+        """The change log at this moment, to be read in a thread."""
+        return self.changes.view(self.disk, self.folder, self.state.erased)
 
     def store_state(self) -> StoreState:
         """The state for health reports."""
@@ -138,7 +143,7 @@ class Tenant:
         pending.add(change)
         answer: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         committed = Committed(change.seq, change.revision, pending.head, tuple([put.revision for put in change.puts]))
-        self.group_commit.add(Queued(change, line, unit.notices, answer, committed))
+        self.group_commit.add(Queued(change, line, answer, committed))
         return answer
 
     def _publish(self, units: list[Queued]) -> None:
@@ -147,7 +152,8 @@ class Tenant:
             change = queued.change
             self.state.apply(change)
             self.log.tail += change.entries
-            self.notices.add(change.seq, queued.notices)
+            self.changes.tail += map(bytes, change.changes)
+            self.waiters.reached(change.seq)
             if not queued.answer.done():
                 queued.answer.set_result(queued.committed)
         self._pending.remove_durable([queued.change for queued in units])
@@ -194,7 +200,7 @@ class Tenant:
             if self.tasks:
                 await asyncio.wait(set(self.tasks))
             await self.flush_ring()
-            self.notices.wake()
+            self.waiters.wake()
             async with self.maintenance, self.group_commit.paused():
                 if not self.group_commit.queued:  # otherwise a unit was queued during the wait
                     self.closed = True

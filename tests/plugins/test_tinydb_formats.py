@@ -13,6 +13,7 @@ from crm_core.errors import SetupError, StorageUnavailable
 from crm_core.plugin.storage import Committed, EntryQuery, Unit
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import entry, put
+from crm_core.testing.storage_changes import change
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_world import FILES, HOME, open_store, with_folders
 
@@ -20,7 +21,9 @@ NORTH = HOME / "north"
 
 
 def unit(number: int) -> Unit:
-    return Unit(now=1_800_000_000, puts=(put("one", {"n": number}),), entries=(entry(number),), revises=True)
+    changed = (change("one", number),)
+    puts = (put("one", {"n": number}),)
+    return Unit(now=1_800_000_000, puts=puts, entries=(entry(number),), changes=changed, revises=True)
 
 
 def newer(data: bytes) -> bytes:

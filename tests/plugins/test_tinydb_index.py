@@ -54,7 +54,7 @@ def test_an_index_follows_its_rows(writes: list[tuple[str, dict[str, object] | N
     moves: list[object] = []
     index = Index("k")
     for number, (id_, indexes) in enumerate(writes, 1):
-        new = None if indexes is None else (number, b"{}", tuple(indexes), tuple(indexes.values()))
+        new = None if indexes is None else (number, b"{}", tuple(indexes), tuple(indexes.values()), 0)
         if new is not None or id_ in rows:
             moves.append((id_, rows.get(id_), new))
         if new is None:

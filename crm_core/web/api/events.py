@@ -6,15 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from crm_core.access.event_ids import EventPlace
 from crm_core.errors import TooManyStreams
+from crm_core.model.change_cursor import ChangeCursor
 from crm_core.services import Services
 from crm_core.web.answers import Answer, empty, streamed
 from crm_core.web.operations import BASE, Operation, Parameter, Reply, Route
 from crm_core.web.request import Request
 
 EVENT_STREAM: Final = "text/event-stream"
-_UNKNOWN: Final = EventPlace(10**15)  # past every commit
+_UNKNOWN: Final = ChangeCursor("0", 0)  # of no epoch
 _UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx would delay events until its buffer is full
 EVENTS: Final = Operation(
     method="GET",
@@ -56,7 +56,7 @@ async def _from_first(first: bytes, frames: AsyncGenerator[bytes, None]) -> Asyn
             yield frame
 
 
-def _last_id(request: Request) -> EventPlace | None:
+def _last_id(request: Request) -> ChangeCursor | None:
     """Where the client left off; an id that no event has is answered with ``reset``, as one of long ago."""
     sent = request.field(b"last-event-id")
-    return (EventPlace.parse(sent) or _UNKNOWN) if sent else None
+    return (ChangeCursor.parse(sent) or _UNKNOWN) if sent else None

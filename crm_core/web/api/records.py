@@ -33,7 +33,7 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
     records, types = services.records, documented_types(shape)
 
     def access_of(request: Request) -> RecordAccess:
-        return RecordAccess(request.tenant, request.caller, shape)
+        return RecordAccess(request.tenant, request.caller, shape, request.request_id)
 
     async def listed(request: Request) -> Answer:
         kind, parameters = accepted(request, (JSON, NDJSON, CSV)), read_values(request, shape.filterable)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from crm_core.access.callers import Callers
+from crm_core.access.feeds import Feeds
 from crm_core.access.passwords import Passwords
 from crm_core.access.sessions import Sessions
 from crm_core.access.signed import SignedTexts
@@ -20,12 +23,15 @@ from crm_core.access.user import StoredUser
 from crm_core.access.users import Users
 from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
+from crm_core.model.change_cursor import ChangeCursor
+from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED
 from crm_core.model.ids import Ids
 from crm_core.plugin.storage import StorageBackend, StorageContext, Unit
 from crm_core.settings import load_catalog, load_roles
 from crm_core.workspace import Section, Views
 from crm_features.payload import FeaturesType
 from crm_tinydb.storage import TinyDBBackend
+from event_streams import Reader, event, record
 
 KEYS = (b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!")
 PASSWORD = "correct horse battery"
@@ -147,3 +153,56 @@ def signs_in(access: Access) -> Callable[..., Awaitable[Any]]:
         return await access.signin.sign_in("north", email, password, source=source, kind="api")
 
     return signing_in
+
+
+@pytest.fixture
+async def feeds(access: Any) -> AsyncIterator[Feeds]:
+    made = Feeds(access.backend, access.views, access.callers, asyncio.Event())
+    yield made
+    made._stop.set()
+    await asyncio.sleep(0)
+    await asyncio.gather(*(one.pump for one in made._channels.values() if one.pump), return_exceptions=True)
+
+
+@pytest.fixture
+def listening(feeds: Feeds) -> Any:
+    """Open a stream and read its first event."""
+
+    @asynccontextmanager
+    async def listening(caller: Caller, after: ChangeCursor | None = None) -> AsyncIterator[Reader]:
+        async with aclosing(feeds.listen("north", caller, after)) as frames:
+            reader = Reader(frames)
+            at, event, _ = await reader.next()
+            assert event == "ready"
+            assert after in (None, at)
+            yield reader
+
+    return listening
+
+
+@pytest.fixture
+def changes(access: Any) -> Any:
+    """Commit a change of a record of a type, or of the workspace; the place of its first event."""
+
+    async def committed(subject: str, number: int = 0) -> ChangeCursor:
+        if subject == "sync":
+            entries = (event(SYNC_APPLIED, data={"n": number}), event(MODULES_CHANGED, data={}))
+        else:
+            entries = (record(subject, number),)
+        await access.backend.commit("north", Unit(now=0, changes=entries))
+        page = await access.backend.changes("north", None)
+        return ChangeCursor(page.epoch, page.newest - len(entries) + 1)
+
+    return committed
+
+
+@pytest.fixture
+async def by_token(access: Any) -> Any:
+    """A caller with scopes."""
+
+    async def made(*scopes: str) -> Caller:
+        text, _ = await access.tokens.create("north", scopes=scopes, by=None)
+        caller: Caller = await access.callers.bearer("north", text)
+        return caller
+
+    return made

@@ -21,15 +21,15 @@ async def test_a_batch_is_one_durable_unit(world: World) -> None:
     """Created, changed and unchanged items are in one commit, and each change is an event."""
     first = await world.create(name="A", external_id="x-1")
     await world.create(name="B", external_id="x-2")
-    seq = (await world.backend.view("north", None)).seq
+    page = await world.backend.changes("north", None)
     items = [{"name": "A2", "external_id": "x-1"}, {"name": "B", "external_id": "x-2"}, {"name": "C"}]
     results = await run(world, {"items": items})
     assert [(result["status"], result["revision"]) for result in results] == [(200, 2), (200, 1), (201, 1)]
     assert results[0]["id"] == first["id"]
-    assert (await world.backend.view("north", None)).seq == seq + 1
-    stored = await world.backend.notices("north", seq)
-    assert stored is not None
-    assert [read(each.notice.data)["id"] for each in stored] == [results[0]["id"], results[2]["id"]]
+    after = await world.backend.changes("north", page.newest)
+    assert after.seq == page.seq + 1
+    assert after.entries is not None
+    assert [each.entry.id for each in after.entries] == [results[0]["id"], results[2]["id"]]
 
 
 async def test_a_refused_item_stops_no_other(world: World) -> None:

@@ -283,16 +283,25 @@ async def test_a_write_that_a_push_overtook_is_decided_again(world: World) -> No
     assert await world.backend.count("north", "records:customers") == 0
 
 
-async def test_each_change_is_an_event(world: World) -> None:
-    """A notice names type, id and revision, in the unit that made the change."""
-    seq = (await world.backend.view("north", None)).seq
-    made = await world.create()
-    await update(world, made["id"], {"name": "B"})
-    stored = await world.backend.notices("north", seq)
-    assert stored is not None
-    assert [(each.notice.event, each.notice.subject) for each in stored] == [("record.changed", "customers")] * 2
-    expected = {"type": "customers", "id": made["id"]}
-    assert [read(each.notice.data) for each in stored] == [{**expected, "revision": 1}, {**expected, "revision": 2}]
+async def test_each_change_is_in_the_change_log(world: World) -> None:
+    """An entry says who changed which record, when and for which request, and each innermost member that changed."""
+    place = (await world.backend.changes("north", None)).newest
+    made = await world.create(external_id="x-1", address={"city": "London"}, tags=["a"])
+    patch = {"name": "B", "address": {"line1": "1 St"}, "tags": ["a", "b"], "custom": {"a": "b"}, "phone": None}
+    changed = await update(world, made["id"], patch)
+    entries = (await world.backend.changes("north", place)).entries
+    assert entries is not None
+    created, updated = (each.entry for each in entries)
+    assert (created.event, created.type, created.id) == ("record.changed", "customers", made["id"])
+    assert (created.change, created.revision, created.external_id, created.changes) == ("created", 1, "x-1", ())
+    assert (created.at, created.actor) == (made["created_at"], made["created_by"])
+    assert (updated.change, updated.revision, updated.at) == ("updated", 2, changed["updated_at"])
+    assert [(each.pointer, each.before, each.after) for each in updated.changes] == [
+        ("/name", made["name"], "B"),
+        ("/tags", ["a"], ["a", "b"]),
+        ("/address/line1", None, "1 St"),
+        ("/custom/a", None, "b"),
+    ]
 
 
 async def test_a_record_is_one_durable_unit(world: World) -> None:

@@ -1,0 +1,24 @@
+"""Cursors of the change feed: places in a tenant's change log, as its API and its event streams show them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+_CURSOR: Final = re.compile(r"([0-9a-z]{1,32})-([0-9]{1,15})")
+
+
+class ChangeCursor(NamedTuple):
+    """After the entry at a place of a change log; 0: before the first. ``epoch``: of that log."""
+
+    epoch: str
+    place: int
+
+    @classmethod
+    def parse(cls, text: str) -> ChangeCursor | None:
+        """The cursor of a text; None if it is none."""
+        found = _CURSOR.fullmatch(text)
+        return None if found is None else cls(found[1], int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.place}"
