@@ -12,6 +12,7 @@ from crm_core.access.delegation import named_role, require_may_change, require_m
 from crm_core.access.passwords import Passwords
 from crm_core.access.storing import commit
 from crm_core.access.throttle import LoginThrottle
+from crm_core.access.token import revoked_with
 from crm_core.access.user import USERS, StoredUser, User, UserInput, read_input, read_user
 from crm_core.errors import (
     Finding,
@@ -34,6 +35,7 @@ from crm_core.plugin.storage import (
     DocumentAt,
     Expectation,
     IndexFree,
+    Put,
     StorageBackend,
     Unit,
 )
@@ -167,14 +169,19 @@ class Users:
     async def replace(self, tenant: str, stored: StoredUser, user: User) -> StoredUser | None:
         """Replace a stored user; None if it has changed, or the other super admin that the change depends on has.
 
-        A new password ends the account's lock-out: the failed attempts did not know this one.
+        A new password ends the account's lock-out: the failed attempts did not know this one. Being disabled revokes
+        the API tokens that the user made.
 
         Raises InvalidRecord if the address is taken or no super admin would be left.
         """
         expect: list[Expectation] = [DocumentAt(USERS, user.id, stored.revision)]
         if stored.user.is_active_super_admin and not user.is_active_super_admin:
             expect.append(await self._another_super_admin(tenant, user))
-        outcome = await self._commit(tenant, user, expect)
+        puts: tuple[Put, ...] = ()
+        if user.disabled and not stored.user.disabled:
+            expected, puts = await revoked_with(self._backend, tenant, f"user:{user.id}", self._now())
+            expect.extend(expected)
+        outcome = await self._commit(tenant, user, expect, puts)
         if isinstance(outcome, Conflict):
             return None
         if user.password != stored.user.password:
@@ -204,9 +211,11 @@ class Users:
         pointer = "/disabled" if user.disabled else "/role"
         raise InvalidRecord(message, errors=[Finding(pointer, "last_super_admin", message)])
 
-    async def _commit(self, tenant: str, user: User, expect: list[Expectation]) -> Committed | Conflict:
+    async def _commit(
+        self, tenant: str, user: User, expect: list[Expectation], puts: tuple[Put, ...] = ()
+    ) -> Committed | Conflict:
         free = IndexFree(USERS, "email", comparable_address(user.email), user.id)
-        unit = Unit(now=int(self._now().timestamp()), expect=(free, *expect), puts=(user.put(),))
+        unit = Unit(now=int(self._now().timestamp()), expect=(free, *expect), puts=(user.put(), *puts))
         outcome = await commit(self._backend, tenant, unit)
         if isinstance(outcome, Conflict) and outcome.what == "index":
             message = "Another user has this email address. Enter a different one."

@@ -71,6 +71,8 @@ async def _serve(config: Path) -> None:
         stack.push_async_callback(_finished, watching, services.stop)
         alerting = asyncio.create_task(log_store_alerts(backend, services.stop))
         stack.push_async_callback(_finished, alerting, services.stop)
+        noting = asyncio.create_task(services.tokens.uses.run(services.stop))
+        stack.push_async_callback(_finished, noting, services.stop)
 
         def ready(address: str) -> None:
             try:

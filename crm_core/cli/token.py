@@ -72,7 +72,8 @@ def listed(*, tenant: str, config: Path, as_json: bool) -> None:
         return
     for one in tokens:
         ends = f"  expires {one['expires_at']}" if one["expires_at"] and one["state"] == "active" else ""
-        click.echo(f"{one['id']}  {one['state']:7}  {' '.join(one['scopes'])}  {one['name'] or '-'}{ends}")
+        used = f"  last used {one['last_used_at']}" if one["last_used_at"] else ""
+        click.echo(f"{one['id']}  {one['state']:7}  {' '.join(one['scopes'])}  {one['name'] or '-'}{ends}{used}")
     if not tokens:
         click.echo(f"There are no tokens yet; crm token create --tenant {tenant} --scope SCOPE creates one.", err=True)
 

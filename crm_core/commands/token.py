@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from crm_core.access.token import CreatedToken
 from crm_core.services import Services
 
 
@@ -16,14 +17,13 @@ async def create(
     """Create a token and return its text, once; ``expires_in`` in seconds, None: never."""
     expires_at = None if expires_in is None else services.now() + timedelta(seconds=expires_in)
     text, token = await services.tokens.create(tenant, scopes=scopes, by=None, name=name, expires_at=expires_at)
-    return {"token": text, "id": token.id, "scopes": list(token.scopes), "expires_at": token.expires_at}
+    made: dict[str, Any] = msgspec.to_builtins(CreatedToken.of(text, token))
+    return made
 
 
 async def listed(services: Services, tenant: str) -> dict[str, Any]:
-    """All tokens, without their texts; ``state`` is ``active``, ``expired`` or ``revoked``."""
-    now = services.now()
-    tokens = await services.tokens.list(tenant)
-    return {"tokens": [{**msgspec.to_builtins(token), "state": token.state(now)} for token in tokens]}
+    """All tokens, without their texts."""
+    return {"tokens": msgspec.to_builtins(await services.tokens.overview(tenant))}
 
 
 async def revoke(services: Services, tenant: str, token_id: str) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from crm_core.errors import InvalidParameter, NotAcceptable, UnknownParameter, UnsupportedMediaType
+from crm_core.errors import InvalidParameter, InvalidRecord, NotAcceptable, UnknownParameter, UnsupportedMediaType
+from crm_core.model.fields import convert
 from crm_core.model.strict_json import loads
 from crm_core.model.text_types import plain_integer
 from crm_core.web.accept import preferred
@@ -16,11 +17,26 @@ from crm_core.web.request import Request
 _INLINE: Final = 64 * 1024  # bytes of JSON that the event loop parses itself
 MAX_VALUES: Final = 20  # of a parameter that may be sent several times
 _FLAGS: Final = {"true": True, "false": False}
+T = TypeVar("T")
 
 
 async def read_json(request: Request) -> Any:
     """The body as strict JSON. Raises UnsupportedMediaType, PayloadTooLarge, MalformedJson."""
     return (await read_json_and_bytes(request))[0]
+
+
+async def read_body_as(request: Request, kind: type[T]) -> T:
+    """The body as a value of a type. Raises InvalidRecord, and what ``read_json`` raises."""
+    return value_as(await read_json(request), kind)
+
+
+def value_as(data: Any, kind: type[T]) -> T:
+    """Decoded JSON as a value of a type. Raises InvalidRecord."""
+    found, findings = convert(data, kind)
+    if found is None:
+        raise InvalidRecord("The body does not fit; every error is listed.", errors=findings)
+    made: T = found
+    return made
 
 
 async def read_json_and_bytes(request: Request) -> tuple[Any, bytes]:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from crm_core.errors import InsufficientScope, InvalidRecord
-from crm_core.model.fields import convert
+from crm_core.errors import InsufficientScope
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer, empty
 from crm_core.web.api import auth_schemas as schemas
 from crm_core.web.callers import ended_session_cookie
 from crm_core.web.operations import Route
-from crm_core.web.reading import read_json
+from crm_core.web.reading import read_body_as
 from crm_core.web.request import Request
-
-T = TypeVar("T")
 
 
 def routes(services: Services) -> list[Route]:
     """Every operation of signing in."""
 
     async def login(request: Request) -> Answer:
-        sent = await _read(request, schemas.Credentials)
+        sent = await read_body_as(request, schemas.Credentials)
         session = await services.signin.sign_in(
             request.tenant, sent.email, sent.password, source=request.source, kind="api"
         )
         return answer(services.sessions.grant(request.tenant, session))
 
     async def refresh(request: Request) -> Answer:
-        sent = await _read(request, schemas.RefreshRequest)
+        sent = await read_body_as(request, schemas.RefreshRequest)
         return answer(await services.sessions.refresh(request.tenant, sent.refresh_token))
 
     async def logout(request: Request) -> Answer:
@@ -39,12 +34,3 @@ def routes(services: Services) -> list[Route]:
         return empty(204, {"Cache-Control": "no-store", "Set-Cookie": cookie})
 
     return [Route(schemas.LOGIN, login), Route(schemas.REFRESH, refresh), Route(schemas.LOGOUT, logout)]
-
-
-async def _read(request: Request, kind: type[T]) -> T:
-    """The body as a value of a type. Raises InvalidRecord."""
-    found, findings = convert(await read_json(request), kind)
-    if found is None:
-        raise InvalidRecord("The body does not fit; every error is listed.", errors=findings)
-    made: T = found
-    return made

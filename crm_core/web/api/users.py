@@ -29,12 +29,8 @@ def routes(services: Services) -> list[Route]:
     """Every operation of users."""
     cursors = Cursors(services.settings.secret_keys)
 
-    async def manager(request: Request) -> Caller:
-        require_scope(await services.views.of(request.tenant), request.caller, scope=None, key=schemas.MANAGE)
-        return request.caller
-
     async def listed(request: Request) -> Answer:
-        await manager(request)
+        await user_manager(services, request)
         query, bound = _query(cursors, request.tenant, request.query)
         users, page = await services.users.page(request.tenant, query)
         following = None if page.next is None else cursors.make(bound, page.next)
@@ -44,17 +40,17 @@ def routes(services: Services) -> list[Route]:
         return found.adding("Link", f'<{request.path}?{urlencode({**request.query, "cursor": following})}>; rel="next"')
 
     async def detail(request: Request) -> Answer:
-        await manager(request)
+        await user_manager(services, request)
         user = await services.users.get(request.tenant, request.path_parameters["id"])
         return tagged(request, encoded(user.to_wire()), _etag(user), _CACHING)
 
     async def create(request: Request) -> Answer:
-        caller = await manager(request)
+        caller = await user_manager(services, request)
         user = await services.users.create(request.tenant, await read_json(request), caller)
         return answer(user.to_wire(), 201, {"Location": f"{request.path}/{user.user.id}", "ETag": _etag(user)})
 
     async def update(request: Request) -> Answer:
-        caller = await manager(request)
+        caller = await user_manager(services, request)
         patch, revision = await read_json(request), _expected_revision(request)
         id_ = request.path_parameters["id"]
         user = await services.users.update(request.tenant, id_, patch, caller, revision=revision)
@@ -66,6 +62,12 @@ def routes(services: Services) -> list[Route]:
         Route(schemas.DETAIL, detail),
         Route(schemas.UPDATE, update),
     ]
+
+
+async def user_manager(services: Services, request: Request) -> Caller:
+    """The caller, who manages users. Raises InsufficientScope, PermissionDenied."""
+    require_scope(await services.views.of(request.tenant), request.caller, scope=None, key=schemas.MANAGE)
+    return request.caller
 
 
 def _query(cursors: Cursors, tenant: str, parameters: Mapping[str, str]) -> tuple[PageQuery, str]:

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from crm_core.access import tokens as tokens_module
-from crm_core.access.tokens import TOKENS, Tokens
+from crm_core.access.token import TOKENS
+from crm_core.access.token_uses import TOKEN_USES
+from crm_core.access.tokens import Tokens
 from crm_core.errors import InvalidRecord, LimitReached, NotFound, Unauthenticated
 from crm_core.model.ids import Ids
 from crm_core.plugin.storage import Put, StorageBackend, Unit
@@ -124,11 +126,13 @@ async def test_names_and_expiries_are_checked(make: Make, clock: Any, more: dict
         await make().create("north", scopes=["customers:read"], by=None, **more)
 
 
-async def test_their_number_is_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_their_number_is_bounded(make: Make, access: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the limit an ended token makes room, and where all still work the next is refused."""
     monkeypatch.setattr(tokens_module, "MAX_TOKENS", 2)
     tokens = make()
     text, first = await tokens.create("north", scopes=["customers:read"], by=None)
+    await tokens.caller("north", text)
+    await tokens.uses.store()
     second, _ = await tokens.create("north", scopes=["customers:read"], by=None)
     with pytest.raises(LimitReached):
         await tokens.create("north", scopes=["customers:read"], by=None)
@@ -137,6 +141,7 @@ async def test_their_number_is_bounded(make: Make, monkeypatch: pytest.MonkeyPat
     assert first.id not in [one.id for one in await tokens.list("north")]
     await refused(tokens, text)
     await tokens.caller("north", second)
+    assert await access.backend.count("north", TOKEN_USES) == 0
 
 
 async def test_a_token_names_who_made_it(make: Make, access: Any) -> None:
