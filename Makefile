@@ -23,7 +23,7 @@ setup: .venv/.installed ## make .venv with the crm command in it
 .PHONY: constraints
 constraints: ## write constraints.txt again, with the newest releases that pyproject.toml allows
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" \
-	  && "$$folder/bin/pip" install --quiet --disable-pip-version-check --editable '.[dev]' \
+	  && "$$folder/bin/pip" install --quiet --disable-pip-version-check --editable '.[bench,dev]' \
 	  && "$$folder/bin/pip" freeze --disable-pip-version-check --all --exclude-editable --exclude pip >"$$folder/found" \
 	  && { sed '/^[^#]/,$$d' constraints.txt; cat "$$folder/found"; } >"$$folder/new" && cp "$$folder/new" constraints.txt
 
@@ -65,8 +65,9 @@ docs: setup ## build the documentation as a site that needs no network, in site/
 	@echo "Open site/index.html in a browser."
 
 .PHONY: bench
-bench: setup ## run the benchmarks, or NAME="writes reads.get"; exit 1 below a floor
-	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(NAME)
+bench: setup ## run the benchmarks, or ONLY="writes speed.push"; exit 1 below a floor
+	@$(BIN)/python -c 'import fastapi' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(ONLY)
 
 .PHONY: fuzz
 fuzz: setup ## 100,000 hostile requests for each signature scheme, and 20,000 of each to a running server

@@ -74,7 +74,7 @@ class FolderLock:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             mode = self._folder.stat().st_mode
-            if mode & 0o077:  # only the owner may read what is inside
+            if mode & 0o077:  # only the owner may read the contents
                 self._folder.chmod(mode & 0o700)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             file = os.open(self._folder / _NAME, flags, 0o600)

@@ -66,7 +66,8 @@ def line(result: Result) -> str:
     if result.goal is not None:
         bound += f" ({figure(result.goal)})"
     shown = [f"{figure(number)}{result.unit}" for number in (result.median, min(result.rounds), max(result.rounds))]
-    return COLUMNS.format(result.name, *shown, bound, result.verdict, result.what)
+    cpu = " : ".join(f"{seconds * 1e6:.0f}" for seconds in result.cpu if seconds is not None)
+    return COLUMNS.format(result.name, *shown, bound, result.verdict, result.what + (f" (CPU {cpu} us)" if cpu else ""))
 
 
 def machine() -> dict[str, object]:

@@ -10,12 +10,12 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.bench_sync import pushes
 from benchmarks.frame import Measurement, Side
-from benchmarks.serving import CONNECTIONS, Product, product, raw
+from benchmarks.serving import CONNECTIONS, Product, product, pushes, raw
 from fronts.processes import PATH, manager, nginx
 
-SECONDS = 1.5
+SECONDS = 1.0
+PUSHES = 16  # of each tenant in a round
 TENANTS = [f"tenant-{number}" for number in range(CONNECTIONS)]
 READER = "reader"  # whom no push touches: a tag holds
 
@@ -28,7 +28,7 @@ def reads(port: int, path: str, headers: dict[str, str]) -> Side:
 
 def writes(served: Product, port: int, versions: count[int]) -> Side:
     """How many signed pushes a second come through a port."""
-    return lambda: load.run(load.Job(port, pushes(served, versions).connections)).only(200).rate
+    return lambda: load.run(load.Job(port, pushes(served, TENANTS, versions, PUSHES))).only(200).rate
 
 
 def measurements(folder: Path) -> Iterator[Measurement]:

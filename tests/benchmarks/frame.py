@@ -12,12 +12,29 @@ holds open around a ``yield`` is there while that measurement runs; ``folder`` i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 Side = Callable[[], float]
+
+
+class Figure(float):
+    """What a side measured, with the processor time that a server took for each request (in seconds) if known."""
+
+    cpu: float | None
+
+    def __new__(cls, value: float, cpu: float | None = None) -> Figure:  # noqa: PYI034 -- a plain number with a mark
+        figure = super().__new__(cls, value)
+        figure.cpu = cpu
+        return figure
+
+
+def cpu_of(ran: Sequence[float]) -> float | None:
+    """The median processor time of a side's rounds, None if it was not measured."""
+    known = [cpu for figure in ran if (cpu := getattr(figure, "cpu", None)) is not None]
+    return median(known) if known else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +50,7 @@ class Result:
     least: float | None
     most: float | None
     goal: float | None
+    cpu: tuple[float | None, float | None] = (None, None)  # seconds of the servers of A and B for each request
 
     @property
     def median(self) -> float:
@@ -98,4 +116,5 @@ class Measurement:
             least=self.least,
             most=self.most,
             goal=self.goal,
+            cpu=(cpu_of(a), cpu_of(b)),
         )

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,16 @@ def raw(method: str, path: str, headers: Mapping[str, str] | None = None, body: 
         fields["Content-Length"] = str(len(body))
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def branding(version: int) -> dict[str, object]:
+    """A branding section that differs with each version."""
+    return {
+        "title": f"Northwind {version}",
+        "colors": {"primary": "#0b5fff", "sidebar": "#ffffff", "text": "#1b2230"},
+        "footer": {"text": "Northwind", "links": [{"label": "Help", "url": "https://example.com/help"}]},
+        "login_message": "x" * 300,
+    }
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,16 @@ class Product:
         return raw("POST", f"{self.base(tenant)}/sync/{payload_type}", headers, body)
 
 
+def pushes(served: Product, tenants: Sequence[str], versions: Iterator[int], each: int) -> list[list[bytes]]:
+    """Fresh pushes that change each tenant's branding so many times, a list for each connection."""
+    numbers = [next(versions) for _ in range(each)]
+    lines: list[list[bytes]] = [[] for _ in range(CONNECTIONS)]
+    for number in numbers:
+        for at, name in enumerate(tenants):
+            lines[at % CONNECTIONS].append(served.push(name, "branding", branding(number), number))
+    return lines
+
+
 def tenant_key(tenant: str) -> bytes:
     """The signing key of a tenant."""
     return hashlib.sha256(KEY + tenant.encode()).digest()
@@ -94,9 +114,8 @@ def crm(config: Path, *words: str, given: str = "") -> str:
     return done.stdout
 
 
-@contextmanager
-def product(folder: Path, tenants: Collection[str]) -> Iterator[Product]:
-    """An instance with these tenants, serving."""
+def configured(folder: Path, tenants: Collection[str]) -> tuple[Path, int]:
+    """The configuration of an instance with these tenants, and the port that it names."""
     config, port = folder / "config", free_port()
     crm(config, "init", "--instance", "eu1")
     instance = config / "instance.yaml"
@@ -104,23 +123,48 @@ def product(folder: Path, tenants: Collection[str]) -> Iterator[Product]:
     rows = [f"  {name}: {{keys: [{{version: 1, secret: 'hex:{tenant_key(name).hex()}'}}]}}" for name in tenants]
     (config / "keys.yaml").write_text("tenants:\n" + "\n".join(rows) + "\n")
     crm(config, "tenant", "create", *tenants)
+    return config, port
+
+
+@contextmanager
+def product(folder: Path, tenants: Collection[str]) -> Iterator[Product]:
+    """An instance with these tenants, serving."""
+    config, port = configured(folder, tenants)
     command = [sys.executable, "-m", "crm_core.cli", "serve", "--config", str(config)]
     with _running(command, port, "/readyz", folder) as pid:
         yield Product(port, pid, config)
 
 
+@dataclass(frozen=True)
+class Other:
+    """A running server that the product is compared with."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def stock(folder: Path) -> Iterator[int]:
-    """The stock application, serving; its port."""
+def stock(folder: Path) -> Iterator[Other]:
+    """The stock application, serving."""
     port = free_port()
-    with _running([sys.executable, "-m", "benchmarks.stock", str(port)], port, "/hello", folder):
-        yield port
+    with _running([sys.executable, "-m", "benchmarks.stock", str(port)], port, "/hello", folder) as pid:
+        yield Other(port, pid)
+
+
+@contextmanager
+def peer(folder: Path) -> Iterator[Other]:
+    """The peer, serving from a new database. Its packages are the extra ``bench``."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.peer", str(port), str(folder / "peer.db")]
+    with _running(command, port, "/docs", folder) as pid:
+        yield Other(port, pid)
 
 
 @contextmanager
 def _running(command: list[str], port: int, ready: str, folder: Path) -> Iterator[int]:
     with (folder / "server.log").open("ab") as log:
         server = subprocess.Popen(command, env=environ(), stdout=log, stderr=log)
+        os.sched_setaffinity(server.pid, {max(os.sched_getaffinity(0))})  # one core, on which every server is measured
         try:
             for _ in range(200):
                 assert server.poll() is None, (folder / "server.log").read_text()[-2000:]
