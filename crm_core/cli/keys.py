@@ -248,7 +248,7 @@ def _without_entry(config: Path, roster: Roster) -> Iterator[str]:
 
 
 def _registry(config: Path) -> Registry:
-    """What the plugins of instance.yaml add; without a valid one, the built-in plugins: crm config check reports it."""
+    """All plugins of instance.yaml; without a valid one, the built-in plugins: crm config check reports it."""
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance_outline
     from crm_core.settings.plugins import load_plugins

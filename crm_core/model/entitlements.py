@@ -19,7 +19,7 @@ class PlanGrant(msgspec.Struct, frozen=True):
 
 
 class ModuleChoice(msgspec.Struct, frozen=True):
-    """What a section says about one module; None leaves the catalog's word."""
+    """The effect of a section on one module; None leaves the catalog's word."""
 
     enabled: bool | None = None
     title: str | None = None
