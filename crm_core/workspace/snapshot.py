@@ -39,7 +39,7 @@ class PushConfirmation(Acceptance, frozen=True, kw_only=True):
     fingerprint: str = ""
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True):
+class Section(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A section as stored. ``data`` shows secrets as ``{"set": true}``; ``sealed`` has them by RFC 6901 pointer.
 
     ``version``: of the last accepted push or restore. ``versions``: the highest version accepted by key version, for
@@ -89,7 +89,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a restore changed the section since the last push."""
         return self.key_version is None and (self.confirmed is None or self.confirmed.revision < self.revision)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The hash of the section as it is shown, so that a platform sees drift without pushing."""
         return sha256_of(self.data)
