@@ -60,7 +60,7 @@ class World:
         self.backend = backend
         self.registry = registry
         self.clock = Clock()
-        catalog = load_catalog(folder / "none.yaml", record_types=registry.record_types)
+        catalog = load_catalog(folder / "none.yaml", record_types=registry.record_types.values())
         self.views = Views(
             backend, Files(catalog, load_roles(folder / "none.yaml", catalog=catalog)), registry.sections
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, RecordArchived
+from crm_core.model.turns import Turn
 from crm_core.plugin.storage import Committed, Conflict, Read, Unit, WorkspaceAt
 from crm_core.records.batch_items import ID, BatchItem, NamedRecords, items_of, missing, read_item
 from crm_core.records.guarded_store import (
@@ -28,7 +28,6 @@ from crm_core.records.writing import DONE, RecordWrite, Writes
 from crm_core.workspace import Workspace, require
 
 _ORDER = (403, 404, 412, 422)  # of refusals; then the others, and limits last
-_BREATHER = 50  # items after which the event loop serves other requests
 
 Outcome = RecordWrite | WriteResult | CrmError
 """The outcome of an item: a write, the result of one that changes nothing, or a refusal."""
@@ -85,9 +84,9 @@ class Batches:
         )
         outcomes: list[Outcome] = []
         named = NamedRecords()
+        turn = Turn()
         for at, item in enumerate(items):
-            if at % _BREATHER == _BREATHER - 1:
-                await asyncio.sleep(0)
+            await turn.pause()
             try:
                 outcome = await self._outcome(access, workspace, read_item(item), at, named)
                 if isinstance(outcome, RecordWrite) and outcome.creates and left is not None:

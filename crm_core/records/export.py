@@ -8,19 +8,24 @@ from typing import Any
 import msgspec
 
 from crm_core.model.spreadsheet import BOM, PhoneNumber, line
+from crm_core.model.turns import Turn
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import OWNED_FIRST, OWNED_LAST
 from crm_core.plugin.storage import Document
 from crm_core.records.shape import Shape
+
+_LINES = 20  # of CSV, formatted at a time
 
 Pages = AsyncIterator[tuple[Document, ...]]
 
 
 async def as_ndjson(pages: Pages) -> AsyncGenerator[bytes, None]:
     """One stored record per line."""
+    turn = Turn()
     async for documents in pages:
         if documents:
             yield b"\n".join(document.body for document in documents) + b"\n"
+        await turn.pause()
 
 
 async def as_csv(shape: Shape, pages: Pages, *, bom: bool = False) -> AsyncGenerator[bytes, None]:
@@ -31,8 +36,12 @@ async def as_csv(shape: Shape, pages: Pages, *, bom: bool = False) -> AsyncGener
     members = shape.record_type.members
     columns, phones = list(_columns(members)), {(each.name,) for each in members if each.kind == "phone"}
     yield BOM * bom + line(".".join(path) for path in columns)
+    turn = Turn()
     async for documents in pages:
-        yield b"".join(line(_cells(msgspec.json.decode(document.body), columns, phones)) for document in documents)
+        for start in range(0, len(documents), _LINES):
+            bodies = [document.body for document in documents[start : start + _LINES]]
+            yield b"".join([line(_cells(msgspec.json.decode(body), columns, phones)) for body in bodies])
+            await turn.pause()
 
 
 def _columns(members: Iterable[Member]) -> Iterable[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from crm_core.model.spreadsheet import line
+from crm_core.model.turns import Turn
 from crm_core.web.request import Request
 
 JSON: Final = "application/json"
@@ -62,15 +63,19 @@ def streamed(body: AsyncGenerator[bytes, None], media_type: str, headers: Mappin
 
 async def json_lines(rows: AsyncIterator[Any]) -> AsyncGenerator[bytes, None]:
     """Each row as a line of JSON."""
+    turn = Turn()
     async for row in rows:
         yield _encode(row) + b"\n"
+        await turn.pause()
 
 
 async def csv_lines(rows: AsyncIterator[Mapping[str, Any]], members: Collection[str]) -> AsyncGenerator[bytes, None]:
     """A head and each row as a line of CSV; cells that a spreadsheet would run are neutralised."""
     yield line(members)
+    turn = Turn()
     async for row in rows:
         yield line([row[member] for member in members])
+        await turn.pause()
 
 
 async def nothing() -> AsyncGenerator[bytes, None]:

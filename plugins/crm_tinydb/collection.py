@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tinydb.table import Table
 
+from crm_core.model.turns import Turn
 from crm_core.plugin.storage import Document, IndexValue, Reindex
 from crm_tinydb.editing import Edit, Editing, InMemoryStorage, differences, opened_row
 from crm_tinydb.index import Index, Moved, Row
 
+STEP = 32  # moves that an index applies between two looks at the clock
 BEHIND = 64  # moves that indexes may be behind: a reader applies them in less than a millisecond
 
 
@@ -88,13 +90,19 @@ class Collection(Table):
             index.follow(self._moves)
         return index
 
-    def catch_up(self) -> None:
-        """Update the indexes if they are far behind."""
-        if len(self._moves) >= BEHIND:
-            for index in self._indexes.values():
-                index.follow(self._moves)
-                index.seen = 0
-            self._moves.clear()
+    def catch_up(self, turn: Turn) -> bool:
+        """Update the indexes if they are far behind; whether that was done before the turn was over."""
+        if len(self._moves) < BEHIND:
+            return True
+        for index in self._indexes.values():
+            while index.seen < len(self._moves):
+                index.follow(self._moves, STEP)
+                if turn.over:
+                    return False
+        for index in self._indexes.values():
+            index.seen = 0
+        self._moves.clear()
+        return True
 
     def ids_with(self, name: str, value: IndexValue) -> Iterator[str]:
         """The ids with a value in an index, lowest first."""

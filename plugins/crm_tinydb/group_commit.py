@@ -30,7 +30,7 @@ class Queued(msgspec.Struct):
     """A unit on its way to the disk."""
 
     change: JournalEntry
-    line: bytes
+    text: bytes
     answer: asyncio.Future[Committed]
     committed: Committed
 
@@ -51,7 +51,7 @@ class GroupCommit:
     """The queue of one tenant.
 
     ``publish`` makes durable units visible and answers; ``discard`` forgets what is queued; ``meanwhile`` is work to do
-    while the disk is busy.
+    while the disk is busy, a turn of it at each call, and returns whether that was all.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class GroupCommit:
         appenders: Workers,
         publish: Callable[[list[Queued]], None],
         discard: Callable[[], None],
-        meanwhile: Callable[[], None],
+        meanwhile: Callable[[], bool],
     ) -> None:
         self.journal = journal  # None: no journal can be trusted
         self.failure: OSError | None = None
@@ -71,6 +71,7 @@ class GroupCommit:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Queued] = deque()  # the batch in flight, then later units
         self._in_flight: list[Queued] = []
+        self._catching_up = False  # whether the loop will call _go_on
         self._scheduled = False  # whether the loop will call _start_batch
         self._waiters: list[asyncio.Future[None]] = []
         self._paused = asyncio.Lock()
@@ -101,15 +102,25 @@ class GroupCommit:
         self._scheduled = False
         if self._queue and not self._in_flight and not self._paused.locked() and self.journal is not None:
             self._in_flight = self._batch()
-            data = b"".join([queued.line for queued in self._in_flight])
-            self._appenders.call(partial(self.journal.append, data), self._written)
-        self._meanwhile()
+            texts = [queued.text for queued in self._in_flight]
+            self._appenders.call(partial(self.journal.append, texts), self._written)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Do what there is to do meanwhile, turn by turn."""
+        if not self._meanwhile() and not self._catching_up:
+            self._catching_up = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._catching_up = False
+        self._catch_up()
 
     def _batch(self) -> list[Queued]:
         batch: list[Queued] = []
         size = 0
         for queued in self._queue:
-            size += len(queued.line)
+            size += len(queued.text)
             if batch and size > BATCH:
                 break
             batch.append(queued)
@@ -134,10 +145,11 @@ class GroupCommit:
                 break
         self._publish(durable)
         if self._in_flight:
-            self._meanwhile()
+            self._catch_up()
             self._loop.call_soon(self._publish_slice)
         else:
             self._batch_ended()
+            self._catch_up()
 
     def _batch_ended(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -201,8 +213,14 @@ class GroupCommit:
 
     def release(self) -> None:
         """Drop the references to the tenant, whose memory must not wait for the garbage collector."""
-        self._publish = self._discard = self._meanwhile = _nothing
+        self._publish = self._discard = _nothing
+        self._meanwhile = _caught_up
 
 
 def _nothing(*_: object) -> None:
     """Do nothing: the callbacks of a released queue."""
+
+
+def _caught_up() -> bool:
+    """There is nothing to do: the work of a released queue."""
+    return True

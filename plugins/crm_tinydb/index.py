@@ -5,8 +5,8 @@ Rows and slots are plain tuples of strings, numbers and bytes, which the garbage
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, repeat
 from typing import Any
 
 from crm_core.plugin.unit import IndexValue
@@ -17,6 +17,7 @@ Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...], int]
 Ranked = tuple[int, int | str]
 Moved = tuple[str, Row | None, Row | None]  # id, the row before and after
 LAST = "\U0010ffff"
+PART = 5000  # ids that are gathered without a pause
 NULL = 5  # the rank of null: after all values
 
 
@@ -73,10 +74,11 @@ class Index:
         values: list[Any] = [row[3][at] for row in rows.values()]
         return list(zip(repeat(3), values, rows)) if set(map(type, values)) == {str} else []
 
-    def follow(self, moves: Sequence[Moved]) -> None:
-        """Apply the moves that are new."""
+    def follow(self, moves: Sequence[Moved], most: int | None = None) -> None:
+        """Apply the moves that are new, or only the first of them."""
+        end = len(moves) if most is None else min(self.seen + most, len(moves))
         fresh: list[tuple[str, Row]] = []  # new rows, until a row that existed before
-        for id_, old, new in moves[self.seen :]:
+        for id_, old, new in moves[self.seen : end]:
             if old is None and new is not None:
                 fresh.append((id_, new))
             elif old is not None:
@@ -84,7 +86,7 @@ class Index:
                 fresh = []
                 self._replace(id_, old, new)
         self.sorted_slots.add(self._slots(fresh))
-        self.seen = len(moves)
+        self.seen = end
 
     def _slots(self, rows: Iterable[tuple[str, Row]]) -> list[Slot]:
         found: list[Slot] = []
@@ -116,9 +118,17 @@ class Index:
         wanted = ranked(value)
         return (slot[2] for slot in self.sorted_slots.between((*wanted, ""), (*wanted, LAST)))
 
-    def ids(self, low: Ranked, high: Ranked) -> list[str]:
-        """The ids from one value to another, once for each slot."""
-        return [slot[2] for slot in self.sorted_slots.between((*low, ""), (*high, LAST))]
+    def ids(self, low: Ranked, high: Ranked) -> Generator[None, None, list[str]]:
+        """The ids from one value to another, once for each slot; other tasks may run between two parts."""
+        found: list[str] = []
+        start, end = (*low, ""), (*high, LAST)
+        while True:
+            part = list(islice(self.sorted_slots.between(start, end), PART))
+            found += [slot[2] for slot in part]
+            if len(part) < PART:
+                return found
+            start = (*part[-1][:2], part[-1][2] + "\0")  # the index may change here
+            yield
 
     def count(self, low: Ranked, high: Ranked) -> int:
         """The number of slots from one value to another."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 
 from crm_core.model.log import LogEntry
 from crm_tinydb.change import decoder
 from crm_tinydb.disk import Disk, drop, write_all, write_file
-from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_lines
+from crm_tinydb.framing import Damaged, decoded, framed, header_line, read_header, read_lines
 from crm_tinydb.state import State
 
 KIND = "journal"
@@ -44,8 +45,9 @@ class Journal:
             raise
         return cls(disk, path, generation, base, len(header))
 
-    def append(self, data: bytes) -> None:
-        """Make lines durable. Raises OSError; then the file needs ``repair`` before the next line."""
+    def append(self, texts: Sequence[bytes]) -> None:
+        """Make units durable, a line each. Raises OSError; then the file needs ``repair`` before the next line."""
+        data = b"".join(map(framed, texts))
         if self._handle is None:
             self._handle = self.disk.open(self.path, durable=True)
         try:
@@ -117,7 +119,8 @@ def replay(data: bytes, state: State, entries: list[LogEntry], changes: list[byt
         if change.seq != state.seq + 1:
             raise Damaged(f"jumps from unit {state.seq} to {change.seq}", end)
         state.apply(change)
-        state.catch_up()
+        while not state.catch_up():
+            continue
         entries += change.entries
         changes += map(bytes, change.changes)
         end = after

@@ -5,31 +5,40 @@ Both are generators that yield every so many rows so that the loop can run; most
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import TypeVar
 
+from crm_core.model.turns import Turn
 from crm_core.plugin.query import Bound, Page, PageQuery, Term
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.collection import Collection
-from crm_tinydb.index import LAST, NULL, Index, Ranked, Row, plain, ranked, value_of
+from crm_tinydb.index import LAST, NULL, PART, Index, Ranked, Row, plain, ranked, value_of
 from crm_tinydb.sorted_slots import Slot, SortedSlots
 
 T = TypeVar("T")
 Test = Callable[[Row], bool]
 Slowly = Generator[None, None, T]
-TURN = 2000  # rows tested before the loop runs other tasks
+STEP = 64  # rows tested between two looks at the clock
 
 
 class Condition:
     """A condition on rows: a test, how many rows may meet it, and their ids. ``exact``: just these do, each once."""
 
-    def __init__(self, test: Test, count: int, ids: Callable[[], list[str]], *, exact: bool = True) -> None:
+    def __init__(self, test: Test, count: int, ids: Callable[[], Slowly[list[str]]], *, exact: bool = True) -> None:
         self.test, self.count, self.ids, self.exact = test, count, ids, exact
 
-    def candidates(self) -> list[str]:
+    def candidates(self) -> Slowly[list[str]]:
         """The ids, each once."""
-        return self.ids() if self.exact else list(dict.fromkeys(self.ids()))
+        ids = yield from self.ids()
+        if self.exact:
+            return ids
+        once: dict[str, None] = {}
+        for start in range(0, len(ids), PART):
+            if start:
+                yield
+            once.update(dict.fromkeys(ids[start : start + PART]))
+        return list(once)
 
 
 def page(collection: Collection, query: PageQuery) -> Slowly[tuple[list[Slot], int | None]]:
@@ -44,10 +53,10 @@ def page(collection: Collection, query: PageQuery) -> Slowly[tuple[list[Slot], i
     few = narrowest.count * narrowest.count <= 2 * (query.limit + 1) * max(size, 1)
     known = narrowest.count if len(conditions) == 1 and narrowest.exact else None
     if few or (query.total and known is None):
-        matching = yield from _matching(collection, narrowest.candidates(), tests)
+        matching = yield from _matching(collection, (yield from narrowest.candidates()), tests)
         known = len(matching)
     if few:
-        return _sorted(collection, query, matching), known
+        return (yield from _sorted(collection, query, matching)), known
     return (yield from _walk(collection, query, tests)), known
 
 
@@ -78,7 +87,7 @@ def _equal_to_any(collection: Collection, name: str, values: tuple[IndexValue, .
         return any(one.test(row) for one in each)
 
     count = sum(one.count for one in each)
-    return Condition(test, count, lambda: [id_ for one in each for id_ in one.ids()], exact=False)
+    return Condition(test, count, lambda: _all_ids(one.ids() for one in each), exact=False)
 
 
 def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
@@ -99,8 +108,20 @@ def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
     index = collection.index(name)
     if index is None:
         found = list(collection.rows) if value is None else []
-        return Condition(test, len(found), lambda: found)
+        return Condition(test, len(found), lambda: _all_ids([_as_they_are(found)]))
     return Condition(test, index.count(wanted, wanted), lambda: index.ids(wanted, wanted))
+
+
+def _as_they_are(ids: list[str]) -> Slowly[list[str]]:
+    return ids
+    yield  # makes it a generator
+
+
+def _all_ids(each: Iterable[Slowly[list[str]]]) -> Slowly[list[str]]:
+    found: list[str] = []
+    for one in each:
+        found += yield from one
+    return found
 
 
 def _matches(collection: Collection, name: str, term: Term) -> Condition:
@@ -121,9 +142,9 @@ def _matches(collection: Collection, name: str, term: Term) -> Condition:
     starts = [each for each in (prefix, None if term.inside is None else mark) if each is not None]
     ranges = [((3, start), (3, start + LAST)) for start in starts]
     if index is None:
-        return Condition(test, 0, list)
+        return Condition(test, 0, lambda: _all_ids(()))
     count = sum(index.count(*each) for each in ranges)
-    return Condition(test, count, lambda: [id_ for each in ranges for id_ in index.ids(*each)], exact=False)
+    return Condition(test, count, lambda: _all_ids(index.ids(*each) for each in ranges), exact=False)
 
 
 def _within(collection: Collection, bound: Bound) -> Condition:
@@ -143,16 +164,16 @@ def _within(collection: Collection, bound: Bound) -> Condition:
 
 def _between(index: Index | None, low: Ranked, high: Ranked, test: Test, *, exact: bool) -> Condition:
     if index is None:
-        return Condition(test, 0, list)
+        return Condition(test, 0, lambda: _all_ids(()))
     return Condition(test, index.count(low, high), lambda: index.ids(low, high), exact=exact)
 
 
 def _matching(collection: Collection, ids: list[str], tests: list[Test]) -> Slowly[list[str]]:
-    rows, matching = collection.rows, []
-    for start in range(0, len(ids), TURN):
-        if start:
+    rows, matching, turn = collection.rows, list[str](), Turn()
+    for start in range(0, len(ids), STEP):
+        if start and turn.over:
             yield
-        for id_ in ids[start : start + TURN]:
+        for id_ in ids[start : start + STEP]:
             row = rows.get(id_)
             if row is not None and all(test(row) for test in tests):
                 matching.append(id_)
@@ -161,8 +182,8 @@ def _matching(collection: Collection, ids: list[str], tests: list[Test]) -> Slow
 
 def _walk(collection: Collection, query: PageQuery, tests: list[Test]) -> Slowly[list[Slot]]:
     if collection.index(query.sort) is None:
-        return _sorted(collection, query, (yield from _matching(collection, list(collection.rows), tests)))
-    found: list[Slot] = []
+        return (yield from _sorted(collection, query, (yield from _matching(collection, list(collection.rows), tests))))
+    found, turn = list[Slot](), Turn()
     meets = tests[0] if len(tests) == 1 else lambda row: all(test(row) for test in tests)
     last = None if query.after is None else (*ranked(query.after[0]), query.after[1])
     while True:
@@ -172,7 +193,7 @@ def _walk(collection: Collection, query: PageQuery, tests: list[Test]) -> Slowly
                 found.append(slot)
                 if len(found) > query.limit:
                     return found
-            if number == TURN:
+            if number % STEP == 0 and turn.over:
                 last = slot
                 break
         else:
@@ -201,17 +222,25 @@ def _is_null(slot: Slot) -> bool:
     return slot[0] == NULL
 
 
-def _sorted(collection: Collection, query: PageQuery, ids: list[str]) -> list[Slot]:
-    rows = collection.rows
-    existing = (id_ for id_ in ids if id_ in rows)
-    ordered = sorted((*ranked(value_of(rows[id_], query.sort)), id_) for id_ in existing)
-    if query.descending:
-        ordered.reverse()
-        ordered.sort(key=_is_null)  # stable: null is last in both directions
-    if query.after is not None:
-        start = (*ranked(query.after[0]), query.after[1])
-        ordered = [slot for slot in ordered if _follows(slot, start, descending=query.descending)]
-    return ordered[: query.limit + 1]
+def _sorted(collection: Collection, query: PageQuery, ids: list[str]) -> Slowly[list[Slot]]:
+    """The first slots of these rows: of every step's rows only those that may be among them stay."""
+    rows, turn = collection.rows, Turn()
+    start = None if query.after is None else (*ranked(query.after[0]), query.after[1])
+    first: list[Slot] = []
+    step = max(query.limit, STEP)
+    for at in range(0, len(ids), step):
+        if at and turn.over:
+            yield
+        for id_ in ids[at : at + step]:
+            if id_ in rows:
+                slot = (*ranked(value_of(rows[id_], query.sort)), id_)
+                if start is None or _follows(slot, start, descending=query.descending):
+                    first.append(slot)
+        first.sort(reverse=query.descending)
+        if query.descending:
+            first.sort(key=_is_null)  # stable: null is last in both directions
+        del first[query.limit + 1 :]
+    return first
 
 
 def _follows(slot: Slot, start: Slot, *, descending: bool) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from crm_core.model.log import Head
+from crm_core.model.turns import Turn
 from crm_core.plugin.storage import Document, Reindex
 from crm_tinydb.change import JournalEntry
 from crm_tinydb.collection import Collection
@@ -47,10 +48,10 @@ class State:
         self.collections[name] = Collection(name, reindex=self._reindex)
         return self.collections[name]
 
-    def catch_up(self) -> None:
-        """Update indexes that are far behind; called often, while the disk is busy."""
-        for collection in self.collections.values():
-            collection.catch_up()
+    def catch_up(self) -> bool:
+        """Update indexes that are far behind, for one turn; whether that was all. Called while the disk is busy."""
+        turn = Turn()
+        return all(collection.catch_up(turn) for collection in self.collections.values())
 
     def load_claims(self, claims: dict[tuple[str, str], ClaimValue]) -> None:
         """Load the claims of a folded file."""

@@ -13,7 +13,6 @@ from crm_core.plugin.query import StoreState
 from crm_core.plugin.unit import Committed, Conflict, Unit
 from crm_tinydb.change import encode
 from crm_tinydb.change_log import ChangeLogView
-from crm_tinydb.framing import framed
 from crm_tinydb.group_commit import GroupCommit, Queued, refusal
 from crm_tinydb.journal import NO_SPACE
 from crm_tinydb.log import LogView
@@ -139,11 +138,11 @@ class Tenant:
     def _enqueue(self, unit: Unit) -> asyncio.Future[Committed]:
         pending = self._pending
         change = pending.next(unit)
-        line = framed(encode(change))  # must fail here if it cannot be written, before it counts
+        text = encode(change)  # must fail here if it cannot be written, before it counts
         pending.add(change)
         answer: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         committed = Committed(change.seq, change.revision, pending.head, tuple([put.revision for put in change.puts]))
-        self.group_commit.add(Queued(change, line, answer, committed))
+        self.group_commit.add(Queued(change, text, answer, committed))
         return answer
 
     def _publish(self, units: list[Queued]) -> None:

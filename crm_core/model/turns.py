@@ -1,0 +1,31 @@
+"""Long work on the event loop, in turns: other tasks run in between, so that no request waits for all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+TURN: Final = 0.002
+"""Seconds of CPU time after which other tasks run; a step until the next look at the clock comes on top."""
+
+
+class Turn:
+    """A turn of work. Look at ``over`` every few dozen steps; a clock costs as much as some of them."""
+
+    def __init__(self) -> None:
+        self._began = time.thread_time()
+
+    @property
+    def over(self) -> bool:
+        """Whether other tasks should run now; if so the next turn begins when this is called."""
+        if time.thread_time() - self._began < TURN:
+            return False
+        self._began = time.thread_time()
+        return True
+
+    async def pause(self) -> None:
+        """Let other tasks run if the turn is over."""
+        if self.over:
+            await asyncio.sleep(0)
+            self._began = time.thread_time()
