@@ -90,7 +90,7 @@ def test_a_refused_push_says_how_to_fix_it(sit: Sit, box: Box) -> None:
     page = admin.page
     admin.go("/sync?status=rejected")
     page.locator("#attempts tbody tr", has_text="timestamp_").first.get_by_role("link").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Branding, refused")
+    expect(page.get_by_role("heading", level=1)).to_have_text("The timestamp is outside the accepted window")
     checks = page.locator(".checks > li")
     expect(checks).to_have_count(16)
     expect(checks.locator(".outcome")).to_have_text(["Passed"] * 6 + ["Failed"] + ["Not reached"] * 9)

@@ -127,7 +127,7 @@ def test_the_console_follows_refused_pushes_too(sit: Sit, box: Box) -> None:
     news.click()
     expect(page.locator("#attempts tbody tr").first).to_contain_text("workspace")
     assert box.push("branding", {"title": 5}).status_code == 422
-    expect(page.locator("#status")).to_contain_text("The newest verified push was refused", timeout=15_000)
+    expect(page.locator("#status")).to_contain_text("The newest push was refused", timeout=15_000)
 
 
 def test_every_open_tab_shows_a_push(sit: Sit, box: Box) -> None:

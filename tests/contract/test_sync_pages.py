@@ -45,13 +45,19 @@ def shown(client: httpx.Client, path: str) -> str:
 
 
 def test_the_page_of_an_attempt_lists_each_error_with_its_place(box: Box, admin: httpx.Client) -> None:
-    """Pointer, message and code of every error that the answer had."""
-    wrong = {"title": 5, "colors": {"primary": "blue"}}
+    """Pointer, words and code of every error that the answer had; the first one is the headline, in the console too."""
+    wrong = {"colors": {"primary": "blue"}, "footer": {"text": 5}}
     refusal = problem(box.push("branding", wrong), 422, "invalid_payload")
     page = shown(admin, f"/sync/attempts/{box.entry(refusal['request_id'])['id']}").replace("<wbr>", "")
     assert len(refusal["errors"]) == 2
     for error in refusal["errors"]:
-        assert f"<code>{error['pointer']}</code> {error['message']}" in page
+        assert f"<code>{error['pointer']}</code><code>{error['code']}</code>" in page
+        assert error["message"].removeprefix("This ").rstrip(".") in page
+    headline = "Colors primary must be a colour, exactly #rrggbb, and 1 more"
+    assert f"<h1>{headline}</h1>" in page
+    console = shown(admin, "/sync")
+    assert f"The newest push was refused: {headline}" in console
+    assert f'href="{PAGES}/sync/attempts/{box.entry(refusal["request_id"])["id"]}">See every finding' in console
 
 
 def test_an_unchanged_push_is_a_kind_of_its_own(box: Box, admin: httpx.Client) -> None:
@@ -91,3 +97,18 @@ def test_the_console_health_and_a_plan_agree_on_drift(box: Box, admin: httpx.Cli
     assert '"Before" -> "Desired"' in box.crm(*apply, "--plan", code=3)
     box.crm(*apply)
     assert CHANGED not in shown(admin, "/sync")
+
+
+def test_an_applied_attempt_links_to_the_diff_of_each_section(box: Box, admin: httpx.Client) -> None:
+    """In the list and on its page; the diff is of that push, also after later ones."""
+    both = box.applied("combined", {"branding": {"title": "Diffed"}, "workspace": {"currency": "CHF"}})
+    box.applied("branding", {"title": "Later"})
+    attempt = f"/sync/attempts/{box.entry(both['request_id'])['id']}"
+    for section, value in (("branding", "Diffed"), ("workspace", "CHF")):
+        path = f"/sync/sections/{section}?changes={both['revision']}"
+        assert path in shown(admin, "/sync")
+        assert path in shown(admin, attempt)
+        diff = shown(admin, path)
+        assert f"{section.capitalize()}: changes of revision {both['revision']}" in diff
+        assert value in diff
+        assert "Later" not in diff[diff.index("Differences") : diff.index("all-h")]

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from crm_core import errors
 from crm_core.errors import CrmError
-from crm_core.model.log import LogEntry
+from crm_core.model.log import LogEntry, LoggedFinding
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.sync.attempt_checks import checks_of
 from crm_core.web.pages.sync.attempts import status_of
 from crm_core.web.pages.sync.charts import PERIODS, SHOWN, chart_of, ticks_for
 from crm_core.web.pages.sync.diffs import diff_of, lines_of
+from crm_core.web.pages.sync.findings import findings_of, headline_of
 from crm_core.web.pages.sync.push_script import script
 from crm_core.web.pages.sync.remedies import remedy_of
 
@@ -170,3 +171,29 @@ def test_every_error_class_has_a_status() -> None:
     """The attempt's page can name the status of every refusal."""
     for one in PUSH_ERRORS:
         assert status_of(entry(error_code=one.code)) == one.status
+
+
+@pytest.mark.parametrize(
+    ("pointer", "message", "title"),
+    [
+        ("/data/colors/primary", "This must be a colour.", "Colors primary must be a colour"),
+        ("/data/links/1/url", "This is not an https URL. Send one.", "Links item 2 url is not an https URL"),
+        ("/data/from_email", "Unknown member.", "From email: unknown member"),
+        ("/data/smtp/password", "This value has the wrong type.", "Smtp password has the wrong type"),
+        ("/version", "This must be a whole number.", "Version must be a whole number"),
+        ("/data", "The push contains no section. Send at least one.", "The push contains no section"),
+    ],
+)  # fmt: skip
+def test_a_headline_names_member_and_cause(pointer: str, message: str, title: str) -> None:
+    """The first error in words, with the names that lead to it, and how many follow."""
+    finding = LoggedFinding(pointer, "code", message)
+    assert headline_of(entry(error_code="invalid_payload", errors=(finding,))) == title
+    assert headline_of(entry(error_code="invalid_payload", errors=(finding,) * 3)) == f"{title}, and 2 more"
+    [found] = findings_of(entry(error_code="invalid_payload", errors=(finding,)))
+    assert (found.title, found.fix) == (title, message.partition(". ")[2])
+
+
+def test_a_headline_without_errors_is_the_cause() -> None:
+    """A refusal by an earlier check has no errors; an accepted attempt has no headline."""
+    assert headline_of(entry(error_code="key_inactive")) == "The key is not active"
+    assert headline_of(entry(status="applied")) == ""

@@ -10,13 +10,15 @@ from quart import Response
 
 from crm_core import errors
 from crm_core.errors import CrmError, RateLimited
-from crm_core.model.log import LogEntry, LoggedFinding, is_intact
+from crm_core.model.log import LogEntry, is_intact
+from crm_core.sync.logged_findings import MOST
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Fact, Mark
+from crm_core.web.pages.layout.parts import Fact, Mark, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.attempt_checks import AttemptCheck, check_that_failed, checks_of
-from crm_core.web.pages.sync.console import OUTCOMES, summary_of
+from crm_core.web.pages.sync.console import OUTCOMES, diffs_of, summary_of
+from crm_core.web.pages.sync.findings import FindingText, findings_of, headline_of
 from crm_core.web.pages.sync.remedies import Remedy, remedy_of
 
 _STATUSES: Final = {
@@ -37,6 +39,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     """The page of an attempt."""
 
     title: str
+    push: str
     sub: str
     request_id: str
     at: Moment | None
@@ -46,7 +49,10 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     remedy: Remedy | None
     code: str
     message: str
-    findings: tuple[LoggedFinding, ...]
+    fix: str
+    findings: tuple[FindingText, ...]
+    findings_sum: str
+    diffs: tuple[PageLink, ...]
     checks: tuple[AttemptCheck, ...]
     checks_sum: str
     request: tuple[Fact, ...]
@@ -67,9 +73,11 @@ async def attempt(context: PageContext, id: str) -> Response:  # noqa: A002 -- t
 def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
     checks = tuple(checks_of(entry, context.services.settings.instance))
     version = f" version {entry.payload_version}" if entry.payload_version is not None else ""
-    mark = OUTCOMES[entry.status]
+    mark, push = OUTCOMES[entry.status], f"{(entry.payload_type or 'Push').capitalize()}{version}"
+    findings = tuple(findings_of(entry))
     return AttemptView(
-        title=f"{(entry.payload_type or 'Push').capitalize()}{version}, {_VERBS[entry.status]}",
+        title=headline_of(entry) or f"{push}, {_VERBS[entry.status]}",
+        push=push,
         sub=_sub(entry),
         request_id=entry.request_id,
         at=context.formats.moment(entry.received_at),
@@ -79,7 +87,10 @@ def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
         remedy=remedy_of(entry),
         code=entry.error_code or "",
         message=entry.error_message or "",
-        findings=entry.errors or (),
+        fix=f"Your platform must fix {_places(len(findings))} in this payload" if findings else "How to fix it",
+        findings=findings,
+        findings_sum=_findings_sum(len(findings)),
+        diffs=diffs_of(context, entry),
         checks=checks,
         checks_sum=_sum(entry, checks),
         request=tuple(_request(context, entry)),
@@ -88,6 +99,14 @@ def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
         entry=tuple(_entry(entry)),
         chain=_chain(entry),
     )
+
+
+def _places(count: int) -> str:
+    return "1 place" if count == 1 else f"{count} places"
+
+
+def _findings_sum(count: int) -> str:
+    return f"The first {MOST}; more may follow" if count == MOST else "In the order of the payload"
 
 
 def status_of(entry: LogEntry) -> int:

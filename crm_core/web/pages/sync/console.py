@@ -12,7 +12,7 @@ from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
 from crm_core.sync.log import CSV_MEMBERS, FILTERS, shown
 from crm_core.web.answers import CSV, csv_lines
-from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
+from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLink, PageLinks
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.charts import PERIODS, Chart, Period, chart_of
@@ -25,8 +25,8 @@ from crm_core.web.pages.sync.console_view import (
     SectionRow,
     Status,
 )
+from crm_core.web.pages.sync.findings import first_sentence, headline_of, lower_first
 from crm_core.web.pages.sync.push_template import template_of
-from crm_core.web.pages.sync.remedies import remedy_of
 
 _SHOWN: Final = 15
 _MOST_DRAWN: Final = 5000
@@ -38,10 +38,10 @@ OUTCOMES: Final[Mapping[str, Mark]] = {
     "failed": Mark("bad", "x", "Failed"),
 }
 _STATUS: Final = {
-    "ok": ("ok", "check", "OK: pushes are accepted"),
-    "degraded": ("bad", "alert", "Degraded: needs attention"),
-    "stale": ("warn", "clock", "Stale: a push is overdue"),
-    "disabled": ("idle", "pause", "Disabled: pushes are refused"),
+    "ok": ("ok", "check", "OK"),
+    "degraded": ("bad", "alert", "Degraded"),
+    "stale": ("warn", "clock", "Stale"),
+    "disabled": ("idle", "pause", "Disabled"),
 }
 
 
@@ -79,7 +79,7 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
         instance=context.services.settings.instance,
         tenant=context.tenant,
         export=f"{context.root}/sync/log.csv",
-        status=_status(context, health),
+        status=await _status(context, health),
         facts=tuple(_facts(context, health)),
         periods=tuple(PeriodLink(f"?period={one.name}#activity", one.text, one is period) for one in PERIODS),
         chart=await _chart(context, period),
@@ -102,23 +102,42 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
     return await page(context, "sync.html", "sync", view)
 
 
-def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
-    tone, icon, title = _STATUS[health["status"]]
-    lines = list(health["reasons"])
-    success, failure, href = health["last_success"], health["last_failure"], ""
-    if success is not None and health["status"] != "degraded":
-        at, name = context.formats.moment(success["at"]), str(success["type"]).capitalize()
-        lines.insert(0, f"{name} version {success['version']} was accepted {at.short if at else ''}.")
-    elif success is None:
+async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
+    """The state of sync. The title names its cause: the error of a refused push, or the first reason of health."""
+    tone, icon, word = _STATUS[health["status"]]
+    reasons, success = list(health["reasons"]), health["last_success"]
+    lines = []
+    if success is None:
         lines.append("No push was accepted yet. The workspace uses this instance's settings.")
-    newest = max((one["at"] for one in (success, failure) if one is not None), default="")
-    if failure is not None and failure["at"] == newest:
-        lines.append(f"The newest verified push was refused: {failure['error_message'] or failure['error_code']}")
-        href = f"{context.root}/sync?id={failure['request_id']}#attempts"
+    elif health["status"] != "degraded":
+        at, name = context.formats.moment(success["at"]), str(success["type"]).capitalize()
+        lines.append(f"{name} version {success['version']} was accepted {at.short if at else ''}.")
+    refused = await _newest_refusal(context, health)
+    if refused is not None:
+        title = f"The newest push was refused: {headline_of(refused)}"
+        tone, icon = ("warn", "alert") if health["status"] == "ok" else (tone, icon)
+    elif reasons:
+        cause = first_sentence(reasons[0])
+        title = f"{word}: {lower_first(cause)}"
+        reasons[0] = reasons[0].removeprefix(cause).removeprefix(".").strip()
+    else:
+        title = f"{word}: pushes are accepted"
     unverified = health["counts"]["24h"]["unverified"]
     if unverified:
         lines.append(f"{unverified} attempt{'s' if unverified > 1 else ''} in 24 hours could not be verified.")
-    return Status(tone=tone, icon=icon, title=title, lines=tuple(lines), href=href)
+    href = f"{context.root}/sync/attempts/{refused.id}" if refused else ""
+    return Status(tone=tone, icon=icon, title=title, lines=(*filter(None, reasons), *lines), href=href)
+
+
+async def _newest_refusal(context: PageContext, health: Mapping[str, Any]) -> LogEntry | None:
+    """The newest verified attempt if it was refused."""
+    success, failure = health["last_success"], health["last_failure"]
+    if failure is None or (success is not None and success["at"] > failure["at"]):
+        return None
+    found, _ = await context.services.log.page(
+        context.tenant, {"request_id": failure["request_id"]}, limit=1, cursor=None
+    )
+    return found[0] if found else None
 
 
 def _facts(context: PageContext, health: Mapping[str, Any]) -> Iterator[Fact]:
@@ -198,6 +217,7 @@ def _attempt(context: PageContext, entry: LogEntry) -> AttemptRow:
         code=entry.error_code or "",
         count=entry.count,
         summary=summary_of(entry),
+        diffs=diffs_of(context, entry),
         key=f"{context.tenant}:{entry.key_version}" if entry.key_version is not None else "",
         source=entry.source_ip or "",
         took=f"{entry.duration_ms} ms" if entry.duration_ms is not None else "",
@@ -214,8 +234,16 @@ def summary_of(entry: LogEntry) -> str:
         return f"Revision {entry.revision}, no section changed" if entry.revision else "No section changed"
     if entry.status == "previewed":
         return f"{changes}, nothing written"
-    remedy = remedy_of(entry)
-    return remedy.title if remedy else ""
+    return headline_of(entry)
+
+
+def diffs_of(context: PageContext, entry: LogEntry) -> tuple[PageLink, ...]:
+    """Links to the changes that an applied push made, by section, as long as its revision is stored."""
+    return tuple(
+        PageLink(f"{context.root}/sync/sections/{name}?changes={entry.revision}", name)
+        for name, section in context.workspace.sections.items()
+        if entry.status == "applied" and entry.revision in section.history
+    )
 
 
 def _note(entries: tuple[LogEntry, ...]) -> str:

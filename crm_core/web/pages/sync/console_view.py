@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
+from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLink, PageLinks
 from crm_core.web.pages.sync.charts import Chart
 from crm_core.web.pages.sync.push_template import PushTemplate
 
@@ -56,6 +56,7 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     count: int
     summary: str
+    diffs: tuple[PageLink, ...]
     key: str
     source: str
     took: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -110,9 +110,10 @@ async def _page(
     current = workspace.sections.get(name)
     earlier = [one for one in revisions if current is not None and one.revision != current.revision]
     chosen = _chosen(earlier, against)
-    may_restore = chosen is not None and "sync.restore" in context.keys
+    made = _changes(context, name, revisions, request.args.get("changes", ""))
+    may_restore = chosen is not None and made is None and "sync.restore" in context.keys
     rows = [await _row(context, one) for one in revisions]
-    heading, note = _heading(name, current, chosen)
+    heading, note, diff = made or (*_heading(name, current, chosen), _diff(context, current, chosen))
     options = [Option(str(one.revision), f"Revision {one.revision}, {_moment(context, one)}") for one in earlier]
     view = SectionView(
         section=name,
@@ -131,7 +132,7 @@ async def _page(
         version=current.version if current else 0,
         may_restore=may_restore,
         restore_text=_warning(context, name, chosen, current),
-        diff=_diff(context, current, chosen),
+        diff=diff,
         rows=tuple(rows),
     )
     return await page(context, "section.html", "sync", view, status)
@@ -143,14 +144,33 @@ def _chosen(earlier: list[Applied], against: str) -> Applied | None:
     return named or (earlier[0] if earlier else None)
 
 
+def _changes(
+    context: PageContext, name: str, revisions: Sequence[Applied], wanted: str
+) -> tuple[str, str, Diff] | None:
+    """Heading, note and diff of the changes that a revision made; None if the address names none that is stored."""
+    at = next((at for at, one in enumerate(revisions) if str(one.revision) == wanted), None)
+    if at is None:
+        return None
+    made, before = revisions[at], revisions[at + 1] if at + 1 < len(revisions) else None
+    names = (
+        _revision_text(context, before) if before else "No earlier revision is stored",
+        _revision_text(context, made),
+    )
+    diff = diff_of(before.data if before else {}, made.data, names)
+    return f"{name.capitalize()}: changes of revision {made.revision}", "Before left, after right", diff
+
+
+def _revision_text(context: PageContext, one: Applied) -> str:
+    return f"Revision {one.revision} · version {one.version} · {_moment(context, one)}"
+
+
 def _diff(context: PageContext, current: Section | None, chosen: Applied | None) -> Diff | None:
     if current is None:
         return None
     now = f"Revision {current.revision} · version {current.version} · current"
     if chosen is None:
         return diff_of(current.data, current.data, (now, now))
-    before = f"Revision {chosen.revision} · version {chosen.version} · {_moment(context, chosen)}"
-    return diff_of(chosen.data, current.data, (before, now))
+    return diff_of(chosen.data, current.data, (_revision_text(context, chosen), now))
 
 
 def _heading(name: str, current: Section | None, chosen: Applied | None) -> tuple[str, str]:

@@ -69,7 +69,7 @@ function closer() {
 }
 
 async function copy(button) {
-  const text = document.getElementById(button.dataset.copy)?.textContent ?? "";
+  const text = document.getElementById(button.dataset.copy)?.innerText ?? "";
   try {
     await navigator.clipboard.writeText(text);
     toast("Copied");
