@@ -197,7 +197,7 @@ def _to_all(observers: list[Observer]) -> Observer:
 def application(services: Services) -> Quart:
     """The application around the use cases. Imports the web only now: commands run without it."""
     from crm_core.metrics import Metrics
-    from crm_core.web.api import auth, bootstrap, docs, events, mail, operators, records, sync, tokens, users
+    from crm_core.web.api import auth, bootstrap, changes, docs, events, mail, operators, records, sync, tokens, users
     from crm_core.web.app import create_app
     from crm_core.web.pages import pages, site_of
     from crm_core.web.pages.mail.sender import sender_of
@@ -210,6 +210,7 @@ def application(services: Services) -> Quart:
         *auth.routes(services),
         *users.routes(services),
         *tokens.routes(services),
+        *changes.routes(services),
         *events.routes(services),
         *bootstrap.routes(services),
         *mail.routes(services, partial(sender_of, site)),

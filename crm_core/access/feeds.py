@@ -8,13 +8,14 @@ disabled or lost the right gets nothing more.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
 
 from crm_core.access.callers import Callers
+from crm_core.access.streams import Stream, Waiter
 from crm_core.errors import CrmError, TooManyStreams, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.model.change_cursor import ChangeCursor
@@ -28,7 +29,6 @@ MAX_STREAMS: Final = 200  # of a tenant
 MAX_STREAMS_OF_CALLER: Final = 20
 HEARTBEAT: Final = 15.0  # seconds; proxies close connections that are silent for longer
 _INTERVAL: Final = 0.2  # seconds between deliveries; events in between are sent together
-_BACKLOG: Final = 1000  # frames waiting for a slow reader
 _BATCH: Final = 500  # entries read at a time
 _SYNC_EVENTS: Final = frozenset({SYNC_APPLIED, MODULES_CHANGED})
 _COMMENT: Final = b": still here\n\n"
@@ -58,49 +58,11 @@ def _may_see_sync(caller: Caller) -> bool:
     return caller.kind == "user" or "sync:read" in caller.scopes
 
 
-class _Stream:
-    """One open stream and the frames that wait for its reader."""
-
-    def __init__(self, caller: Caller, at: float) -> None:
-        self.caller = caller
-        self.had_rights = False  # at the last delivery
-        self.last_frame_at = at
-        self._frames: deque[tuple[int | None, bytes]] = deque()
-        self._arrived = asyncio.Event()
-        self._ended = False
-
-    def send(self, place: int | None, content: bytes, at: float) -> None:
-        """Queue a frame; ``place`` is None for a comment."""
-        self.last_frame_at = at
-        if len(self._frames) >= _BACKLOG:
-            self.end()  # the client reconnects and resumes after its last id
-        elif not self._ended:
-            self._frames.append((place, content))
-            self._arrived.set()
-
-    def end(self) -> None:
-        """Drop waiting frames and send nothing more."""
-        self._ended = True
-        self._frames.clear()
-        self._arrived.set()
-
-    async def after(self, place: int) -> AsyncIterator[bytes]:
-        """The frames of events after ``place``, as they arrive."""
-        while not self._ended:
-            while self._frames:
-                at, content = self._frames.popleft()
-                if at is None or at > place:
-                    yield content
-            self._arrived.clear()
-            if not self._ended:
-                await self._arrived.wait()
-
-
 class _Channel:
     """The open streams of a tenant, and how far its pump has read: the change log up to a place, units up to a seq."""
 
     def __init__(self) -> None:
-        self.streams: set[_Stream] = set()
+        self.streams: set[Stream] = set()
         self.epoch, self.place, self.seq = "", 0, 0
         self.pump: asyncio.Task[None] | None = None
 
@@ -128,13 +90,8 @@ class Feeds:
         Raises:
             TooManyStreams: before the first frame, if the tenant or the caller has as many as it may.
         """
-        channel, stream = self._add_stream(tenant, caller)
-        try:
-            page = await self._backend.changes(tenant, None)
-            stream.had_rights = may_see_any(await self._views.of(tenant), caller)
-            if channel.pump is None:
-                channel.epoch, channel.place, channel.seq = page.epoch, page.newest, page.seq
-                channel.pump = asyncio.create_task(self._pump(tenant, channel))
+        stream = Stream(caller, _loop_time())
+        async with self._joined(tenant, stream) as (channel, page):
             until = _newest(page) if after is None else after
             # The pump may have advanced while this stream read its place.
             behind = after is not None or channel.place > until.place
@@ -145,22 +102,42 @@ class Feeds:
                     yield missed
             async for content in stream.after(until.place):
                 yield content
+
+    @asynccontextmanager
+    async def waiting(self, tenant: str, caller: Caller, types: tuple[str, ...]) -> AsyncIterator[Waiter]:
+        """A waiter for records of these types; it counts as a stream. Raises TooManyStreams."""
+        waiter = Waiter(caller, _loop_time(), types)
+        async with self._joined(tenant, waiter):
+            yield waiter
+
+    @asynccontextmanager
+    async def _joined(self, tenant: str, stream: Stream) -> AsyncIterator[tuple[_Channel, ChangePage]]:
+        """A stream among the tenant's, whose pump runs, and where the change log was then. Raises TooManyStreams."""
+        channel = self._add_stream(tenant, stream)
+        try:
+            page = await self._backend.changes(tenant, None)
+            stream.had_rights = may_see_any(await self._views.of(tenant), stream.caller)
+            if channel.pump is None:
+                channel.epoch, channel.place, channel.seq = page.epoch, page.newest, page.seq
+                channel.pump = asyncio.create_task(self._pump(tenant, channel))
+            yield channel, page
         finally:
             self._remove_stream(tenant, channel, stream)
 
-    def _add_stream(self, tenant: str, caller: Caller) -> tuple[_Channel, _Stream]:
+    def _add_stream(self, tenant: str, stream: Stream) -> _Channel:
         channel = self._channels.setdefault(tenant, _Channel())
         if len(channel.streams) >= MAX_STREAMS:
-            message = f"This workspace has {MAX_STREAMS} open event streams, the most it may have. Close some."
-            raise TooManyStreams(message, retry_after=10)
-        if sum(each.caller.actor == caller.actor for each in channel.streams) >= MAX_STREAMS_OF_CALLER:
-            message = f"You have {MAX_STREAMS_OF_CALLER} open event streams, the most one caller may have. Close some."
-            raise TooManyStreams(message, retry_after=10)
-        stream = _Stream(caller, _loop_time())
+            raise _too_many(
+                f"This workspace has {MAX_STREAMS} event streams and waiting requests, the most it may have."
+            )
+        if sum(each.caller.actor == stream.caller.actor for each in channel.streams) >= MAX_STREAMS_OF_CALLER:
+            raise _too_many(
+                f"You have {MAX_STREAMS_OF_CALLER} event streams and waiting requests, the most of one caller."
+            )
         channel.streams.add(stream)
-        return channel, stream
+        return channel
 
-    def _remove_stream(self, tenant: str, channel: _Channel, stream: _Stream) -> None:
+    def _remove_stream(self, tenant: str, channel: _Channel, stream: Stream) -> None:
         channel.streams.discard(stream)
         if not channel.streams:
             self._drop(tenant, channel)
@@ -226,7 +203,7 @@ class Feeds:
     async def _send(
         self,
         tenant: str,
-        streams: set[_Stream],
+        streams: set[Stream],
         workspace: Workspace,
         page: ChangePage,
         entries: tuple[StoredChange, ...] | None,
@@ -242,7 +219,7 @@ class Feeds:
             if entries is None:
                 stream.send(page.newest, frame("reset", _newest(page), b"{}"), at)
             for stored, content in frames:
-                if may_see(workspace, caller, stored.entry):
+                if stream.wants(stored.entry) and may_see(workspace, caller, stored.entry):
                     stream.send(stored.place, content, at)
             if at - stream.last_frame_at >= HEARTBEAT - _INTERVAL:
                 stream.send(None, _COMMENT, at)
@@ -250,6 +227,10 @@ class Feeds:
             if stream.had_rights and not has_rights:
                 stream.end()
             stream.had_rights = has_rights
+
+
+def _too_many(message: str) -> TooManyStreams:
+    return TooManyStreams(f"{message} Close some.", retry_after=10)
 
 
 def _newest(page: ChangePage) -> ChangeCursor:

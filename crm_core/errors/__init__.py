@@ -85,6 +85,7 @@ from crm_core.errors.record import (
     RevisionMismatch,
 )
 from crm_core.errors.request import (
+    CursorExpired,
     HeadTooLarge,
     InvalidCursor,
     InvalidParameter,
@@ -117,6 +118,7 @@ __all__ = [
     "AmbiguousSignature",
     "CrmError",
     "CsrfFailed",
+    "CursorExpired",
     "DuplicatePayload",
     "ExternalIdTaken",
     "FeatureUnavailable",

@@ -49,6 +49,10 @@ class InvalidCursor(RequestError, status=400, code="invalid_cursor", title="Inva
     """A paging cursor was edited, is of another list, or was signed with a retired key."""
 
 
+class CursorExpired(RequestError, status=410, code="cursor_expired", title="Cursor expired"):
+    """A cursor of the change feed is of another store, from before a restore, or too old."""
+
+
 class PayloadTooLarge(RequestError, status=413, code="payload_too_large", title="Payload too large"):
     """The body is over its limit; refused while it is read."""
 
@@ -62,4 +66,4 @@ class RateLimited(RequestError, status=429, code="rate_limited", title="Too many
 
 
 class TooManyStreams(RequestError, status=429, code="too_many_streams", title="Too many event streams"):
-    """The tenant or the caller has as many event streams as it may."""
+    """The tenant or the caller has as many event streams and waiting requests as it may."""

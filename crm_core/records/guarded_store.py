@@ -52,6 +52,10 @@ class GuardedStore:
         self.now = now
         self._views = views
 
+    async def workspace(self, tenant: str) -> Workspace:
+        """The workspace as it is now: the same value until something changes it."""
+        return await self._views.of(tenant)
+
     async def authorize(self, access: RecordAccess, *actions: str, writes: bool = False) -> Workspace:
         """The workspace, after checking that the caller may do all of the actions. Raises AccessError."""
         workspace = await self._views.of(access.tenant)

@@ -13,6 +13,7 @@ from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import IndexValue, Reindex, StorageBackend
 from crm_core.records.archiving import Archive
 from crm_core.records.batch import Batches
+from crm_core.records.feed import ChangeFeed
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.reading import Reads
@@ -61,6 +62,7 @@ class Records:
         idempotency = Idempotency(backend, lambda: int(now().timestamp()))
         self.shapes = shapes_of(registry)
         self.reads = Reads(store, cursors)
+        self.feed = ChangeFeed(store, self.shapes, cursors)
         self.writes = Writes(store, ids, idempotency)
         self.archive = Archive(store)
         self.batches = Batches(store, self.writes, idempotency)

@@ -18,7 +18,7 @@ from crm_core.web.api import records_schemas as schemas
 from crm_core.web.api.records_types import documented_types
 from crm_core.web.operations import Route, base_of
 from crm_core.web.problems import problem
-from crm_core.web.reading import accepted, flag, read_json, read_json_and_bytes, read_values
+from crm_core.web.reading import accepted, flag, read_json, read_json_and_bytes, read_values, whole_number
 from crm_core.web.request import Request
 
 _CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
@@ -82,6 +82,12 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
         await records.archive.archive(access_of(request), request.path_parameters["id"], _conditions(request))
         return empty(204, {"Cache-Control": "no-store"})
 
+    async def history(request: Request) -> Answer:
+        limit = whole_number("limit", request.query.get("limit"), default=50, most=200)
+        cursor = request.query.get("cursor")
+        page = await records.feed.history(access_of(request), request.path_parameters["id"], limit, cursor)
+        return answer(page.body)
+
     async def restore(request: Request) -> Answer:
         restoring = records.archive.restore(access_of(request), request.path_parameters["id"], _conditions(request))
         return await _answered(request, shape, restoring)
@@ -95,6 +101,7 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
         Route(schemas.batch_operation(shape, types), batch),
         Route(schemas.archive_operation(shape), archive),
         Route(schemas.restore_operation(shape, types), restore),
+        Route(schemas.history_operation(shape), history),
     ]
 
 

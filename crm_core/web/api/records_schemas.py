@@ -12,7 +12,7 @@ from crm_core.records.batch_items import MAX_ITEMS
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.answers import CSV, NDJSON
 from crm_core.web.api.records_parameters import list_parameters
-from crm_core.web.api.records_types import BatchResults, DocumentedTypes
+from crm_core.web.api.records_types import BatchResults, DocumentedTypes, HistoryItems
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 RECORD_LIMIT: Final = 256 * 1024
@@ -257,6 +257,31 @@ def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         parameters=(_IF_MATCH,),
         replies={200: Reply(description="The record, live and durable.", schema=types.record, headers=("ETag",))},
         errors=(*_MOVE_ERRORS, errors.LimitReached),
+    )
+
+
+def history_operation(shape: Shape) -> Operation:
+    """The history."""
+    return Operation(
+        method="GET",
+        path=f"{BASE}/{shape.name}/{{id}}/history",
+        name=f"get_{shape.name}_history",
+        summary=f"List who changed which member of a {_one(shape)}, newest first.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:read",
+        key=f"{shape.record_type.module}.view",
+        description="The record's entries of the change feed, as long as they are retained.",
+        path_schemas=_ID,
+        parameters=(
+            Parameter(
+                name="limit",
+                description="Entries of a page; 50 unless given.",
+                schema={"type": "integer", "minimum": 1, "maximum": 200},
+            ),
+            Parameter(name="cursor", description="The next_cursor of the page before."),
+        ),
+        replies={200: Reply(description="A page of changes.", schema=HistoryItems)},
+        errors=(*READ_ERRORS, errors.NotFound, errors.InvalidCursor),
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from crm_core.model.record_members import ExternalId, RecordId
 from crm_core.plugin.record_type import OWNED_LAST
 from crm_core.records.batch_items import ID, IF_REVISION, MAX_ITEMS
+from crm_core.records.feed import ChangeItem
 from crm_core.records.shape import EXTERNAL_ID, Shape, Stamps
 
 _WORDS: Final = re.compile("[-_]")  # what separates the words of a NAME
@@ -39,6 +40,13 @@ class BatchResults(msgspec.Struct, frozen=True):
     """A result for each item, in the order of the items."""
 
     results: list[BatchResult]
+
+
+class HistoryItems(msgspec.Struct, frozen=True):
+    """A page of a record's history, newest first."""
+
+    items: list[ChangeItem]
+    next_cursor: str | None
 
 
 def documented_types(shape: Shape) -> DocumentedTypes:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crm_core.access import feeds as feeds_module
+from crm_core.access import streams as streams_module
 from crm_core.access.feeds import Feeds
 from crm_core.errors import TooManyStreams
 from crm_core.plugin.storage import Unit
@@ -185,7 +186,7 @@ async def test_a_reader_that_falls_behind_is_let_go(
     listening: Any, changes: Any, by_token: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits for a slow reader is bounded: its stream ends, and it can go on by its last id."""
-    monkeypatch.setattr(feeds_module, "_BACKLOG", 3)
+    monkeypatch.setattr(streams_module, "BACKLOG", 3)
     caller = await by_token("customers:read")
     async with listening(caller) as slow:
         last = await changes("customers", 0)

@@ -1,0 +1,120 @@
+"""The route of the change feed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from crm_core import errors
+from crm_core.model.change_cursor import ChangeCursor
+from crm_core.records.feed import MOST_ITEMS, ChangeItem, FeedPage, FeedQuery
+from crm_core.services import Services
+from crm_core.web.answers import Answer, answer
+from crm_core.web.api.records_schemas import READ_ERRORS
+from crm_core.web.operations import BASE, Operation, Parameter, Reply, Route
+from crm_core.web.reading import whole_number
+from crm_core.web.request import Request
+
+MOST_SECONDS: Final = 30
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """Changes in commit order. ``next``: the cursor to continue with; ``types``: the record types that it covers."""
+
+    items: list[ChangeItem]
+    next: str
+    more: bool
+    types: list[str]
+
+
+CHANGES: Final = Operation(
+    method="GET",
+    path=f"{BASE}/changes",
+    name="list_changes",
+    summary="Read what changed, in commit order",
+    description="Continue with `next` as `after`: nothing is left out and nothing comes twice, across restarts too. "
+    "Without `after` the answer is empty, and `next` is the present end of the feed: read that first, then the lists. "
+    "A request that waits counts as an event stream.",
+    tag="changes",
+    scope="any",
+    key="any",
+    parameters=(
+        Parameter(name="after", description="A cursor: `next` of the page before, or an event's `id`. None: from now."),
+        Parameter(
+            name="types",
+            description="Record types, separated by commas; each of them viewable by the caller. None: all that are.",
+        ),
+        Parameter(
+            name="limit",
+            description=f"Items of a page; {MOST_ITEMS} unless given.",
+            schema={"type": "integer", "minimum": 1, "maximum": MOST_ITEMS},
+        ),
+        Parameter(
+            name="wait",
+            description="Seconds to wait for a first item if there is none.",
+            schema={"type": "integer", "minimum": 0, "maximum": MOST_SECONDS},
+        ),
+        Parameter(
+            name="include",
+            description="`record`: each item also has the record as it is now, null once erased.",
+            schema={"enum": ["record"]},
+        ),
+    ),
+    replies={200: Reply(description="A page of changes.", schema=ChangePage)},
+    errors=(*READ_ERRORS, errors.InvalidCursor, errors.CursorExpired, errors.TooManyStreams),
+)
+
+
+def routes(services: Services) -> list[Route]:
+    """The one operation of the change feed."""
+    feed = services.records.feed
+
+    async def changes(request: Request) -> Answer:
+        query, seconds = _query(services, request)
+        page = await feed.read(request.tenant, request.caller, query)
+        if not page.items and seconds and request.method != "HEAD":
+            page = await _awaited(services, request, msgspec.structs.replace(query, after=page.next), seconds)
+        return answer(page.body)
+
+    return [Route(CHANGES, changes)]
+
+
+async def _awaited(services: Services, request: Request, query: FeedQuery, seconds: int) -> FeedPage:
+    """The page once it has an item, the time is over or the server stops; the caller's rights are those of then."""
+    tenant, end = request.tenant, asyncio.get_running_loop().time() + seconds
+    async with services.feeds.waiting(tenant, request.caller, query.types) as waiter:
+        while True:
+            caller = await services.callers.current(tenant, request.caller)
+            page = await services.records.feed.read(tenant, caller, query)
+            if page.items or waiter.ended or asyncio.get_running_loop().time() >= end:
+                return page
+            query = msgspec.structs.replace(query, after=page.next)
+            if not page.more:
+                await waiter.arrived(page.next.place, end)
+
+
+def _query(services: Services, request: Request) -> tuple[FeedQuery, int]:
+    """The requested part of the feed, and the seconds to wait. Raises InvalidParameter, InvalidCursor."""
+    sent = request.query
+    after = None
+    if "after" in sent:
+        after = ChangeCursor.parse(sent["after"])
+        if after is None:
+            raise errors.InvalidCursor("`after` is no cursor of the change feed. Send `next` of an answer, unchanged.")
+    types = tuple(dict.fromkeys(sent["types"].split(","))) if "types" in sent else ()
+    for name in types:
+        if name not in services.records.shapes:
+            known = ", ".join(services.records.shapes)
+            message = f"Unknown record type {name[:60]!a} in types. Known types, separated by commas: {known}."
+            raise errors.InvalidParameter(message, parameter="types")
+    if sent.get("include", "record") != "record":
+        raise errors.InvalidParameter("include is `record`.", parameter="include")
+    query = FeedQuery(
+        after=after,
+        types=types,
+        limit=whole_number("limit", sent.get("limit"), default=MOST_ITEMS, most=MOST_ITEMS),
+        records="include" in sent,
+    )
+    return query, whole_number("wait", sent.get("wait"), default=0, least=0, most=MOST_SECONDS)
