@@ -73,6 +73,16 @@ bench: setup ## run the benchmarks, or ONLY="writes speed.push"; exit 1 below a 
 fuzz: setup ## 100,000 hostile requests for each signature scheme, and 20,000 of each to a running server
 	@CRM_FUZZ=100000 $(BIN)/python -m pytest -q -s --timeout 1800 -k hostile tests/plugins tests/integration/test_fuzz_live.py
 
+.PHONY: faults
+faults: setup ## let each system call of the store fail, or kill it there; NAME="commit fold"
+	@sh tests/system.sh strace:strace
+	@PYTHONPATH=tests $(BIN)/python -m faults.run $(NAME)
+
+.PHONY: mutants
+mutants: setup ## list the changes to verifiers, sync and access that no unit test notices (hours), or NAME="crm_rfc9421.*"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mutants]'
+	@nice -n 19 $(BIN)/python tests/mutants/run.py $(NAME)
+
 .PHONY: crash
 crash: setup ## kill a writing store 500 times and look for losses
 	@$(BIN)/python tests/crash/run.py --rounds 500

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Install the system programs that tests need, where nobody has to be asked: as root, with apt (CI, containers).
-# Elsewhere the tests that need one are skipped by name, and the line that mends it is told.
+# Install the system programs that tests need, and those given as PROGRAM:PACKAGE, as root with apt (CI, containers).
+# Elsewhere the tests that need one are skipped by name, with the line that installs it.
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || exit 0
 missing=""
-for each in nginx:nginx-light chromium:chromium; do
+for each in nginx:nginx-light chromium:chromium "$@"; do
 	command -v "${each%%:*}" >/dev/null 2>&1 || missing="$missing ${each#*:}"
 done
 [ -n "$missing" ] || exit 0

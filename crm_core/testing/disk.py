@@ -31,12 +31,14 @@ class FakeDisk:
     """A file system for stores that accept their disk as an object.
 
     ``calls`` lists every changing call as ``name file``. ``stop_at``: the number of calls after which every call fails
-    (a write still stores half of its bytes); None: never.
+    (a write still stores half of its bytes); None: never. ``fail_at``: the number of the one call that fails, and its
+    errno.
     """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.stop_at: int | None = None
+        self.fail_at: tuple[int, int] | None = None
         self.syncs = True  # False: sync does nothing, as in a store that forgot it
         self._root = _Folder()
         self._handles: dict[int, _File] = {}
@@ -93,6 +95,23 @@ class FakeDisk:
             if durable:
                 self._durable.add(self._next)
             return self._next
+
+    def open_unnamed(self, folder: Path) -> int:
+        """Open a file without a name."""
+        self._call("open_unnamed", None)
+        self._folder(folder)
+        with self._lock:
+            self._next += 1
+            self._handles[self._next] = _File()
+            return self._next
+
+    def name(self, handle: int, path: Path) -> None:
+        """Name an unnamed file."""
+        self._call("name", path)
+        with self._lock:
+            if path.name in (folder := self._folder(path.parent)).names:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            folder.names[path.name] = self._handles[handle]
 
     def write(self, handle: int, data: bytes) -> int:
         """Append."""
@@ -209,6 +228,8 @@ class FakeDisk:
             if self.stop_at is not None and len(self.calls) >= self.stop_at:
                 raise OSError(errno.EIO, "the machine has stopped")
             self.calls.append(f"{name} {path.name if path else ''}".strip())
+            if self.fail_at is not None and len(self.calls) == self.fail_at[0]:
+                raise OSError(self.fail_at[1], os.strerror(self.fail_at[1]))
         self._fault(name)
 
     def _fault(self, name: str) -> None:

@@ -18,6 +18,7 @@ from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT
 from crm_tinydb.framing import Damaged, NewerFormat, header_line
 from crm_tinydb.journal import KIND, journal_name
 from crm_tinydb.log import LogView
+from crm_tinydb.names import NAME
 from crm_tinydb.ring import KIND as RING_KIND
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.segments import PREVIOUS, entry_line, fold_entries
@@ -26,6 +27,18 @@ from crm_tinydb.state import State
 
 def _no_pause() -> None:
     """Do not pause: no one waits for this thread."""
+
+
+def check_free(disk: Disk, tenants_dir: Path, name: str) -> None:
+    """Raise SetupError unless a tenant can be made under a name."""
+    if not NAME.fullmatch(name):
+        raise SetupError([f"{name!r} cannot be a tenant's name: use a-z, 0-9 and inner hyphens, at most 63"])
+    try:
+        taken = disk.exists(tenants_dir / name)
+    except OSError as error:
+        raise SetupError([f"{tenants_dir} cannot be read: {error.strerror}"]) from None
+    if taken:
+        raise SetupError([f"tenant {name} exists already: choose another name, or move its folder away first"])
 
 
 def create(disk: Disk, tenants_dir: Path, name: str, epoch: str) -> None:
@@ -65,14 +78,13 @@ def discard(disk: Disk, folder: Path) -> None:
 
 def backup(log: LogView, changes: ChangeLogView, frozen: Snapshot, target: Path) -> None:
     """Write one file in the folded form, with the tables ``_log``, ``_ring`` and ``_changes``. Raises SetupError."""
-    taken = SetupError([f"{target} exists already: name a new file"])
-    if log.disk.exists(target):
-        raise taken
     try:
+        if log.disk.exists(target):  # known before anything is written
+            raise FileExistsError  # noqa: TRY301 -- reported like one that appears meanwhile
         tables = ("_log", log.chained()), ("_ring", log.ring), ("_changes", map(msgspec.Raw, changes.texts()))
         write_new(log.disk, target, folded_chunks(frozen, *tables, pause=pause))
     except FileExistsError:
-        raise taken from None
+        raise SetupError([f"{target} exists already: name a new file"]) from None
     except Damaged as error:
         raise SetupError([f"a log segment {error.reason}: run crm doctor"]) from None
     except OSError as error:

@@ -15,6 +15,11 @@ GONE = "The tenant's folder is gone: put it back, or restore a backup (crm tenan
 _MARKED = "The tenant is read-only: its files are damaged; crm doctor names them."
 
 
+def unreadable(error: OSError) -> str:
+    """The reason for a tenant whose files the disk does not return."""
+    return f"The tenant's files cannot be read ({error.strerror or 'the disk failed'})."
+
+
 class ClosedTenants:
     """What is known of closed tenants. All are looked at once at start, then a few at each call, in turn.
 
@@ -47,10 +52,13 @@ class ClosedTenants:
         found = {}
         for name in names:
             folder = self._tenants_dir / name
-            if self._disk.exists(folder / MARKER):
-                found[name] = StoreState("quarantined", _MARKED)
-            elif not self._disk.exists(folder):
-                found[name] = StoreState("read_only", GONE)
+            try:
+                if self._disk.exists(folder / MARKER):
+                    found[name] = StoreState("quarantined", _MARKED)
+                elif not self._disk.exists(folder):
+                    found[name] = StoreState("read_only", GONE)
+            except OSError as error:
+                found[name] = StoreState("read_only", unreadable(error))
         newer = newer_files(self._disk, self._tenants_dir, self._newer.intersection(names))
         return found | {name: StoreState("read_only", str(NewerStore(why))) for name, why in newer.items()}
 

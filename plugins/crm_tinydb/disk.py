@@ -28,6 +28,12 @@ class Disk(Protocol):
         two spares the thread a wait for the interpreter in between.
         """
 
+    def open_unnamed(self, folder: Path) -> int | None:
+        """Open a new file without a name, which is gone once it is closed; None if the file system has none."""
+
+    def name(self, handle: int, path: Path) -> None:
+        """Give an unnamed file its name. Raises FileExistsError if it is taken."""
+
     def write(self, handle: int, data: bytes) -> int:
         """Append; return the number of bytes written."""
 
@@ -53,7 +59,7 @@ class Disk(Protocol):
         """The names in a folder, sorted."""
 
     def exists(self, path: Path) -> bool:
-        """Whether there is a file or folder."""
+        """Whether there is a file or folder. Raises OSError if the disk cannot say."""
 
     def mode(self, path: Path) -> int:
         """Permission bits."""
@@ -80,15 +86,33 @@ class Disk(Protocol):
 class RealDisk:
     """The operating system's files."""
 
+    def __init__(self) -> None:
+        self._unnamed: set[int] = set()
+
     def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         flags |= os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC) if create else 0
         flags |= os.O_DSYNC if durable else 0
         return os.open(path, flags, 0o600)
 
+    def open_unnamed(self, folder: Path) -> int | None:
+        try:
+            handle = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno in {*_NO_LINKS, errno.EISDIR}:
+                return None
+            raise
+        self._unnamed.add(handle)
+        return handle
+
+    def name(self, handle: int, path: Path) -> None:
+        # With a folder's descriptor os.link follows the link in /proc, as open(2) advises for such files.
+        os.link(f"/proc/self/fd/{handle}", path, src_dir_fd=handle)
+        self._unnamed.discard(handle)
+
     def write(self, handle: int, data: bytes) -> int:
         written = os.write(handle, data)
-        if not os.fstat(handle).st_nlink:
+        if handle not in self._unnamed and not os.fstat(handle).st_nlink:
             # The kernel accepts bytes for a removed file, and no restart would find them.
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         return written
@@ -100,6 +124,7 @@ class RealDisk:
         os.ftruncate(handle, length)
 
     def close(self, handle: int) -> None:
+        self._unnamed.discard(handle)
         os.close(handle)
 
     def read(self, path: Path) -> bytes:
@@ -183,6 +208,19 @@ def write_new(disk: Disk, path: Path, chunks: Iterable[bytes]) -> None:
 
     Raises FileExistsError if it exists, even since the writing began, and OSError.
     """
+    unnamed = disk.open_unnamed(path.parent)
+    if unnamed is None:
+        _write_hidden(disk, path, chunks)
+    else:  # if this is killed, nothing is left
+        try:
+            _write(disk, unnamed, chunks)
+            disk.name(unnamed, path)
+        finally:
+            disk.close(unnamed)
+    disk.sync_folder(path.parent)
+
+
+def _write_hidden(disk: Disk, path: Path, chunks: Iterable[bytes]) -> None:
     number = 1
     while True:
         try:
@@ -196,18 +234,21 @@ def write_new(disk: Disk, path: Path, chunks: Iterable[bytes]) -> None:
         disk.link(fresh, path)
     finally:
         drop(disk, fresh)
-    disk.sync_folder(path.parent)
 
 
 def _write_and_close(disk: Disk, handle: int, chunks: Iterable[bytes]) -> int:
-    length = 0
     try:
-        for chunk in chunks:
-            write_all(disk, handle, chunk)
-            length += len(chunk)
-        disk.sync(handle)
+        return _write(disk, handle, chunks)
     finally:
         disk.close(handle)
+
+
+def _write(disk: Disk, handle: int, chunks: Iterable[bytes]) -> int:
+    length = 0
+    for chunk in chunks:
+        write_all(disk, handle, chunk)
+        length += len(chunk)
+    disk.sync(handle)
     return length
 
 
@@ -219,6 +260,14 @@ def move_aside(disk: Disk, path: Path) -> Path:
     disk.replace(path, aside)
     disk.sync_folder(path.parent)
     return aside
+
+
+def gone(disk: Disk, path: Path) -> bool:
+    """Whether a file or folder is certainly not there; a disk that cannot say is no proof."""
+    try:
+        return not disk.exists(path)
+    except OSError:
+        return False
 
 
 def drop(disk: Disk, path: Path) -> None:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.model.log import LogEntry
 from crm_core.plugin.storage import StorageContext, StoreState, Summary
-from crm_tinydb.backup import discard, fresh_name, move, remove
-from crm_tinydb.closed_tenants import GONE, ClosedTenants
-from crm_tinydb.disk import Disk, is_folder
+from crm_tinydb.backup import check_free, discard, fresh_name, move, remove
+from crm_tinydb.closed_tenants import GONE, ClosedTenants, unreadable
+from crm_tinydb.disk import Disk, gone, is_folder
 from crm_tinydb.early_attempts import EarlyAttempts
 from crm_tinydb.formats import NewerStore
-from crm_tinydb.names import Names
+from crm_tinydb.names import NAME, Names
 from crm_tinydb.opening import MARKER, open_tenant
 from crm_tinydb.summaries import read_summary, write_summary
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import ThreadFactory, Workers
 
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 APPENDERS = 4  # tenants that can sync at the same time
 WORKERS = 8  # folds, openings and log reads at the same time, apart from commits
 FLUSH_AFTER = 0.4  # seconds until unverified attempts are written
@@ -72,7 +70,7 @@ class OpenTenants:
         tenant = self._open.get(name)
         if tenant is None:
             return None
-        if tenant.marked and not self.disk.exists(self.tenants_dir / name / MARKER):
+        if tenant.marked and gone(self.disk, self.tenants_dir / name / MARKER):
             self._evict(name)
             return None
         self._open.move_to_end(name)
@@ -123,8 +121,7 @@ class OpenTenants:
             self._closed.add_newer(name)
             raise StorageUnavailable(str(error), retry_after=60) from None
         except OSError as error:
-            there = self.disk.exists(self.tenants_dir / name)
-            reason = f"The tenant's files cannot be read ({error.strerror or 'the disk failed'})." if there else GONE
+            reason = GONE if gone(self.disk, self.tenants_dir / name) else unreadable(error)
             self._closed.add_unreadable(name, reason)
             raise StorageUnavailable(reason, retry_after=5) from None
         finally:
@@ -213,14 +210,14 @@ class OpenTenants:
         An open tenant of that name whose folder is gone is closed, but only after the new files are written: until
         then its memory may be all that is left. Raises SetupError if the name exists or is invalid.
         """
-        self._check_free(name)
+        check_free(self.disk, self.tenants_dir, name)
         if name in self._creating:
             raise SetupError([f"tenant {name} is being created: wait for the other command"])
         self._creating.add(name)
         try:
             await self._workers.run(write_files)
             async with self._adding:
-                self._check_free(name)
+                check_free(self.disk, self.tenants_dir, name)
                 self._moving.add(name)  # no request may open the folder while it is replaced
                 await self._release(name)
                 await self._workers.run(lambda: move(self.disk, self.tenants_dir, fresh_name(name), name))
@@ -241,18 +238,12 @@ class OpenTenants:
         if name in self._closing:
             await asyncio.wait({self._closing[name]})
 
-    def _check_free(self, name: str) -> None:
-        if not NAME.fullmatch(name):
-            raise SetupError([f"{name!r} cannot be a tenant's name: use a-z, 0-9 and inner hyphens, at most 63"])
-        if self.disk.exists(self.tenants_dir / name):
-            raise SetupError([f"tenant {name} exists already: choose another name, or move its folder away first"])
-
     async def rename(self, old: str, new: str) -> None:
         """Close a tenant and move its folder. Raises UnknownTenant, SetupError."""
         async with self._adding:
             if old not in self.names:
                 raise UnknownTenant
-            self._check_free(new)
+            check_free(self.disk, self.tenants_dir, new)
             self._moving |= {old, new}
             try:
                 for name in (old, new):
@@ -279,7 +270,7 @@ class OpenTenants:
                 raise SetupError([f"tenant {name} cannot be removed completely: {error.strerror}"]) from None
             finally:
                 self._moving.discard(name)
-                if not self.disk.exists(self.tenants_dir / name):
+                if gone(self.disk, self.tenants_dir / name):
                     self.names.discard(name)
 
     async def close(self) -> None:

@@ -22,6 +22,7 @@ class MarkedDisk(RealDisk):
     """The real disk, marking when bytes are written but not synced: a durable write is a write and a sync here."""
 
     def __init__(self, page: mmap.mmap) -> None:
+        super().__init__()
         self._page = page
         self._durable: set[int] = set()
 

@@ -97,6 +97,14 @@ def disk_with(*, links: bool, monkeypatch: pytest.MonkeyPatch) -> RealDisk:
     def refuse(*_args: object, **_options: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
-    if not links:
-        monkeypatch.setattr(os, "link", refuse)
-    return RealDisk()
+    if links:
+        return RealDisk()
+    monkeypatch.setattr(os, "link", refuse)
+    return SimpleDisk()
+
+
+class SimpleDisk(RealDisk):
+    """A disk whose file system has no unnamed files."""
+
+    def open_unnamed(self, folder: Path) -> None:
+        return None

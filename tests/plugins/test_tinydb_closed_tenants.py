@@ -19,6 +19,7 @@ class CountingDisk(RealDisk):
     """The real disk, counting the files that are asked after."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked = 0
 
     def exists(self, path: Path) -> bool:
