@@ -70,7 +70,7 @@ async def open_backend(installation: Installation) -> StorageBackend:
             changes_keep_days=settings.records.changes_keep_days,
             log_max_unverified=settings.sync.log_max_unverified,
             reindex=reindex_of(shapes_of(installation.registry)),
-            digest=digest_of(installation.registry.sections),
+            digest=digest_of(installation.registry.calls),
         )
     )
     return backend
@@ -110,7 +110,7 @@ def compose(
         registry=registry,
         backend=backend,
         configured=configured,
-        views=Views(backend, configured, registry.sections),
+        views=Views(backend, configured, registry.calls),
         sealer=Sealer(settings.secret_keys),
         cursors=Cursors(settings.secret_keys),
         now=now,
@@ -124,7 +124,8 @@ def compose(
     callers, stop = Callers(tokens, sessions), asyncio.Event()
     records = Records(backend=backend, views=views, registry=registry, cursors=base.cursors, now=now, ids=ids)
     observers: list[Observer] = []
-    attempt_log, health = _attempt_log(base, observers), HealthReports(_sync_context(base), configured)
+    attempt_log = _attempt_log(base, observers)
+    health = HealthReports(_sync_context(base), configured, records.orphaned)
     return Services(
         settings=settings,
         options=installation.options,

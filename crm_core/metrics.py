@@ -43,6 +43,11 @@ class Metrics:
         self.tenants_troubled = Gauge(
             "crm_tenants_troubled", "Tenants whose store takes no writes.", registry=self.registry
         )
+        self.sections_unreadable = Gauge(
+            "crm_sections_unreadable",
+            "Stored sections that no plugin can read, of tenants in use.",
+            registry=self.registry,
+        )
         self.config_errors = Gauge(
             "crm_config_errors", "Problems in edited config files that are not in effect.", registry=self.registry
         )

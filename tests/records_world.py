@@ -61,9 +61,7 @@ class World:
         self.registry = registry
         self.clock = Clock()
         catalog = load_catalog(folder / "none.yaml", record_types=registry.record_types.values())
-        self.views = Views(
-            backend, Files(catalog, load_roles(folder / "none.yaml", catalog=catalog)), registry.sections
-        )
+        self.views = Views(backend, Files(catalog, load_roles(folder / "none.yaml", catalog=catalog)), registry.calls)
         self.records = self.opened(b"a secret key of the instance")
         self.sections = 0
 

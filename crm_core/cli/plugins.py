@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.running import config_option, json_option, print_json, stream
 from crm_core.errors import SetupError
 
 
@@ -16,7 +16,7 @@ from crm_core.errors import SetupError
 @config_option
 @json_option
 def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
-    """List every plugin with its state and what it adds; exit 1 if one is broken."""
+    """List every plugin with its state and what it adds; exit 1 if one is broken or cannot read what is stored."""
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance
     from crm_core.settings.plugins import load_plugins
@@ -45,6 +45,9 @@ def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passe
         for row in rows:
             text = f"{row['name']} {row['version']}  {row['state']}  {row['kind']}: {', '.join(row['brings'])}"
             click.echo(text.rstrip(": ") + (f"\n  {row['error']}" if row["error"] else ""))
+    if not problems and not host.broken and instance.exists():
+        unread = stream(config, "store.unread")
+        problems = tuple(f"{one['tenant']}: {problem}" for one in unread for problem in one["problems"])
     for problem in problems:
         click.echo(problem, err=True)
     if problems or host.broken:

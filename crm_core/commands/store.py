@@ -8,6 +8,7 @@ from typing import Any
 
 from crm_core.errors import CrmError, SetupError
 from crm_core.services import Services
+from crm_core.sync.health_reasons import orphan_sentence
 
 
 async def fold(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
@@ -66,14 +67,36 @@ async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[st
 async def _checked(services: Services, tenants: list[str], without: list[str]) -> AsyncIterator[dict[str, Any]]:
     for tenant in tenants:
         try:
-            problems = await services.backend.check(tenant)
+            problems = [*await services.backend.check(tenant), *await _unread(services, tenant)]
         except CrmError as error:
-            problems = (error.detail,)
+            problems = [error.detail]
         mode = (await services.backend.state(tenant)).mode
-        yield {"tenant": tenant, "mode": mode, "problems": list(problems), "of": len(tenants)}
+        yield {"tenant": tenant, "mode": mode, "problems": problems, "of": len(tenants)}
     for tenant in without:
         problem = f"keys.yaml has an entry for it, but it has no store: crm tenant create {tenant}, or remove the entry"
         yield {"tenant": tenant, "mode": "missing", "problems": [problem], "of": len(tenants)}
+
+
+async def _unread(services: Services, tenant: str) -> list[str]:
+    """Stored data that no plugin can read, in sentences."""
+    workspace = await services.views.of(tenant)
+    orphaned = map(orphan_sentence, await services.records.orphaned(tenant))
+    return [*(fault.sentence for fault in workspace.faults), *orphaned]
+
+
+async def unread(services: Services) -> AsyncIterator[dict[str, Any]]:
+    """An item for each tenant of which plugins cannot read something; one whose store fails is left to doctor."""
+    return _unread_of_all(services)
+
+
+async def _unread_of_all(services: Services) -> AsyncIterator[dict[str, Any]]:
+    for tenant in await services.backend.tenants():
+        try:
+            problems = await _unread(services, tenant)
+        except CrmError:
+            continue
+        if problems:
+            yield {"tenant": tenant, "problems": problems}
 
 
 def _rostered(services: Services) -> set[str]:
@@ -96,4 +119,5 @@ COMMANDS = {
     "move": move,
     "check": check,
     "migrate": migrate,
+    "unread": unread,
 }

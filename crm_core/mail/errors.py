@@ -25,6 +25,7 @@ Kind = Literal[
     "not_installed",
     "no_server",
     "sealed",
+    "unreadable",
 ]
 
 _LONGEST: Final = 300
@@ -89,6 +90,10 @@ _TEXTS: Final[dict[Kind, tuple[str, str]]] = {
     "not_installed": (
         "This instance cannot send email.",
         "Your operator can install what is missing: pip install 'crm-core[smtp]'.",
+    ),
+    "unreadable": (
+        "The settings of the mail server cannot be read.",
+        "Push them again; the sync console says what is wrong with them.",
     ),
     "busy": ("Too many emails are being sent.", "Try again in a minute."),
 }

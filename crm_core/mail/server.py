@@ -1,13 +1,14 @@
-"""A tenant's mail server, from the smtp section."""
+"""A tenant's mail server, from the settings of its section."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from crm_core.model.domains import ascii_address, ascii_domain
+from crm_core.model.presentation import MailSettings
 
 Security = Literal["starttls", "tls", "none"]
 Step = Literal["found", "connected", "encrypted", "signed_in", "accepted"]
@@ -47,22 +48,21 @@ class MailServer(msgspec.Struct, frozen=True, kw_only=True):
         return f"MailServer({self.host}:{self.port}, {self.security})"
 
 
-def mail_server(section: Mapping[str, Any], password: str | None) -> MailServer | None:
-    """The server of an smtp section and its opened password; None if host or sender is missing."""
-    security: Security = section.get("security") or "starttls"
-    username = section.get("username")
-    sender = section.get("from_email") or (username if username and "@" in username else None)
-    host = section.get("host")
-    if not host or not sender:
+def mail_server(settings: MailSettings, password: str | None) -> MailServer | None:
+    """The server of settings and their opened password; None if host or sender is missing."""
+    security: Security = settings.security or "starttls"
+    username = settings.username
+    sender = settings.from_email or (username if username and "@" in username else None)
+    if not settings.host or not sender:
         return None
     return MailServer(
-        host=ascii_domain(host),
-        port=section.get("port") or _PORTS[security],
+        host=ascii_domain(settings.host),
+        port=settings.port or _PORTS[security],
         security=security,
         username=username,
         password=password,
         from_email=ascii_address(sender),
-        from_name=section.get("from_name"),
-        reply_to=ascii_address(reply_to) if (reply_to := section.get("reply_to")) else None,
-        timeout=section.get("timeout_seconds") or _TIMEOUT,
+        from_name=settings.from_name,
+        reply_to=ascii_address(settings.reply_to) if settings.reply_to else None,
+        timeout=settings.timeout_seconds or _TIMEOUT,
     )

@@ -28,7 +28,7 @@ class ModuleChoice(msgspec.Struct, frozen=True):
 
 
 class RoleOverlay(msgspec.Struct, frozen=True):
-    """What a section adds to and takes from a local role: patterns ``M.*``, ``*.action`` or keys."""
+    """Grants that a section adds to a local role and denies it: patterns ``M.*``, ``*.action`` or keys."""
 
     grant: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()

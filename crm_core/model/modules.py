@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -18,11 +18,15 @@ from crm_core.model.catalog import Catalog, Module
 from crm_core.model.entitlements import Entitlements, ModuleChoice
 from crm_core.model.patterns import expand
 
+UNREADABLE: Final = "section_unreadable"
 _NO_CHOICE = ModuleChoice()
 
 
 class ModuleState(msgspec.Struct, frozen=True):
-    """A module as a tenant has it; ``reason`` (None if there): ``disabled``, ``not_in_plan``, ``requires:{module}``."""
+    """A module as a tenant has it.
+
+    ``reason`` (None if it is available): ``disabled``, ``not_in_plan``, ``requires:{module}``, ``section_unreadable``.
+    """
 
     module: Module
     title: str
@@ -50,10 +54,13 @@ class TenantModules:
         return {name: state.state for name, state in self.states.items()}
 
 
-def derive_modules(catalog: Catalog, entitlements: Entitlements) -> TenantModules:
-    """The tenant's modules under this catalog and these entitlements."""
-    granted = granted_keys(catalog, entitlements)
-    reasons: dict[str, str | None] = {}
+def derive_modules(catalog: Catalog, entitlements: Entitlements, *, unreadable: bool = False) -> TenantModules:
+    """The tenant's modules under this catalog and these entitlements.
+
+    ``unreadable``: a section that says what is granted cannot be read. Then nothing is, rather than too much.
+    """
+    granted = frozenset[str]() if unreadable else granted_keys(catalog, entitlements)
+    reasons: dict[str, str | None] = dict.fromkeys(catalog.modules, UNREADABLE) if unreadable else {}
     for name in catalog.modules:
         _decide(name, catalog, entitlements, granted, reasons)
     states = [

@@ -11,17 +11,19 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import pluggy
 
-from crm_core.errors import PluginFailed
 from crm_core.plugin import specs
+from crm_core.plugin.door import Check, Door
 
+T = TypeVar("T")
 State = Literal["active", "disabled", "broken"]
 
 
@@ -43,6 +45,7 @@ class PluginHost:
         self._manager.add_hookspecs(specs)
         self._disabled = frozenset(disabled)
         self._plugins: dict[str, Plugin] = {}
+        self.door = Door()
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
@@ -63,7 +66,7 @@ class PluginHost:
                 continue
             try:
                 module = point.load()
-            except Exception as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
                 self._break(name, version, f"importing it raised {_named(error)}")
             else:
                 self.register(module, name, version)
@@ -77,7 +80,7 @@ class PluginHost:
                 continue
             try:
                 module = _import_file(path)
-            except Exception as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
                 self._break(path.stem, "", f"importing it raised {_named(error)}")
             else:
                 self.register(module, path.stem, getattr(module, "__version__", ""))
@@ -101,23 +104,24 @@ class PluginHost:
             return
         self._plugins[name] = Plugin(name, version, "active", hooks=tuple(sorted(hooks)))
 
-    def call(self, hook: str, expected: type[Any] = object, /, **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """What each plugin answers to a hook, as (plugin, item), one plugin at a time; each item is an ``expected``.
+    def call(self, hook: str, check: Check[list[T]], /, **arguments: Any) -> Iterator[tuple[str, T]]:
+        """The items that each plugin returns of a hook, as (plugin, item), one plugin at a time; None is no item.
 
-        A None answer is passed over. Raises PluginFailed, which names the plugin that raised or answered otherwise.
+        Raises PluginFailed, which names the plugin that raised, or returned what ``check`` does not let pass.
         """
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             wanted = {name: arguments[name] for name in implementation.argnames}
-            try:
-                items = list(implementation.function(**wanted) or ())
-                if not all(isinstance(item, expected) for item in items):
-                    raise TypeError(f"{hook} returns an iterable of {expected.__name__}")  # noqa: TRY301 -- as if it raised
-            except Exception as error:  # foreign code may raise anything; it is named
-                raise PluginFailed(
-                    f"The plugin {implementation.plugin_name} failed in {hook}; the server's log has the cause.",
-                    plugin=implementation.plugin_name,
-                ) from error
-            yield from ((implementation.plugin_name, item) for item in items)
+            plugin, function = implementation.plugin_name, implementation.function
+
+            def items(answer: Any) -> list[T]:
+                return [] if answer is None else check(answer)
+
+            yield from ((plugin, item) for item in self.door.call(plugin, hook, partial(function, **wanted), items))
+
+    def fail(self, name: str, error: str) -> None:
+        """Record that what an active plugin registered cannot be used."""
+        if self._plugins[name].state == "active":
+            self._break(name, self._plugins[name].version, error)
 
     def _passed_over(self, name: str, version: str) -> bool:
         if name not in self._disabled:
@@ -164,5 +168,5 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _named(error: Exception) -> str:
+def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

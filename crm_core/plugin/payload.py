@@ -26,8 +26,18 @@ import msgspec
 from crm_core.errors import Finding
 from crm_core.model.catalog import Catalog
 from crm_core.model.entitlements import Entitlements
+from crm_core.model.presentation import Appearance, MailSettings, Regional
 
-__all__ = ["Entitlements", "Finding", "PayloadContext", "PayloadType", "secret"]
+__all__ = [
+    "Appearance",
+    "Entitlements",
+    "Finding",
+    "MailSettings",
+    "PayloadContext",
+    "PayloadType",
+    "Regional",
+    "secret",
+]
 
 
 def secret(*, bound_to: tuple[str, ...] = (), **meta: Any) -> msgspec.Meta:
@@ -61,12 +71,27 @@ class PayloadType(ABC):
     ``SHOWN``: who sees the section in bootstrap: ``public`` (anyone), ``members`` (callers of the tenant), ``never``.
     ``OPTIONS``: the type of the member of instance.yaml named as the payload type, if it has one.
     Members of SECTION are optional (UNSET); a null in a payload counts as absent before the type sees it.
+    ``SCHEMA_VERSION``: raise it when SECTION no longer reads what earlier versions stored, and write ``upgrade``.
+    ``EXAMPLE``: data that the sync console offers as a first push.
+
+    The core knows no section by its name. What one means beyond its data, its type says in ``entitlements``,
+    ``appearance``, ``regional`` and ``mail_server``; each receives an instance of SECTION without its secrets.
     """
 
     NAME: ClassVar[str]
     SECTION: ClassVar[type[msgspec.Struct] | None] = None
     SHOWN: ClassVar[Literal["public", "members", "never"]] = "never"
     OPTIONS: ClassVar[type[msgspec.Struct] | None] = None
+    SCHEMA_VERSION: ClassVar[int] = 1
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {}
+
+    def upgrade(self, data: dict[str, Any], from_version: int) -> Mapping[str, Any]:
+        """The data of a section that an earlier ``SCHEMA_VERSION`` stored, as this one reads it; plain JSON.
+
+        A secret is an object ``{"set": true, "at": "/its/pointer"}``: move it as it is, or leave it out to drop it. It
+        runs each time the section is read; the next push that changes the section stores the outcome.
+        """
+        return data
 
     def split(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """The parts of a push by section. Default: all of it is this type's own section."""
@@ -82,4 +107,16 @@ class PayloadType(ABC):
 
     def entitlements(self, part: Any) -> Entitlements | None:
         """The section's effect on modules and rights; None if it has none."""
+        return None
+
+    def appearance(self, part: Any) -> Appearance | None:
+        """The look of pages and emails. Of several types the first by NAME decides, member by member."""
+        return None
+
+    def regional(self, part: Any) -> Regional | None:
+        """How times, numbers and money are written. Of several types the first by NAME decides, member by member."""
+        return None
+
+    def mail_server(self, part: Any) -> MailSettings | None:
+        """The server that sends emails. Of several types the first by NAME that returns one decides."""
         return None

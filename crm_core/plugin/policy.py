@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from crm_core.model.catalog import Catalog
+from crm_core.plugin.door import instance, pointer
 
 
 class NamedModule(msgspec.Struct, frozen=True):
@@ -22,6 +23,14 @@ class ModuleRefusal(msgspec.Struct, frozen=True):
     kind: Literal["blocked", "unsupported"]
     pointer: str
     message: str
+
+
+def refusals(value: Any) -> list[ModuleRefusal]:
+    """The checked refusals of a policy."""
+    found = [instance(each, ModuleRefusal) for each in value]
+    for each in found:
+        pointer(each.pointer)
+    return found
 
 
 class PolicyContext(msgspec.Struct, frozen=True):

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
 
-from crm_core.errors import CrmError, PluginFailed, SetupError
+from crm_core.errors import CrmError, SetupError
 from crm_core.model.keys import KeyKind
 from crm_core.model.names import is_section_name
+from crm_core.plugin.door import Door
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.record_type import RecordType
+from crm_core.plugin.scheme_calls import SchemeCalls
 from crm_core.plugin.signature import SignatureScheme
 from crm_core.plugin.storage import StorageBackend
 
@@ -41,18 +44,24 @@ class Registry:
     backends: Mapping[str, type[StorageBackend]]
     record_types: Mapping[str, RecordType]
     owners: Mapping[tuple[str, str], str]
+    door: Door
+
+    @cached_property
+    def calls(self) -> PayloadCalls:
+        """The payload types, called through the door."""
+        return PayloadCalls(
+            self.payload_types, {name: self.owners["payload type", name] for name in self.payload_types}, self.door
+        )
+
+    @cached_property
+    def scheme_calls(self) -> SchemeCalls:
+        """The signature schemes, called through the door."""
+        return SchemeCalls({name: self.owners["signature scheme", name] for name in self.schemes}, self.door)
 
     @cached_property
     def sections(self) -> Mapping[str, PayloadType]:
         """The payload types that have a section."""
         return {name: one for name, one in self.payload_types.items() if one.SECTION is not None}
-
-    def failed(self, kind: str, name: str, what: str) -> PluginFailed:
-        """The error to raise where foreign code raised: it names the plugin that brought the code."""
-        owner = self.owners.get((kind, name), name)
-        return PluginFailed(
-            f"The plugin {owner} failed in {what} of the {kind} {name}; the server's log has the cause.", plugin=owner
-        )
 
     def brought(self) -> dict[str, list[tuple[str, str]]]:
         """The items of each plugin, as (kind, name)."""
@@ -79,6 +88,7 @@ def build_registry(host: PluginHost) -> Registry:
         backends=backends,
         record_types=record_types,
         owners=collector.owners,
+        door=host.door,
     )
 
 
@@ -96,7 +106,7 @@ class _Collector:
         """All items of one kind by NAME, sorted."""
         found: dict[str, Any] = {}
         try:
-            brought = list(self._host.call(hook))
+            brought = list(self._host.call(hook, list))
         except CrmError as error:
             cause = error.__cause__
             self.problems.append(f"{error.detail} It raised {type(cause).__name__}: {cause}.")

@@ -178,6 +178,10 @@ class StorageBackend(ABC):
     async def count(self, tenant: str, collection: str) -> int:
         """The number of documents in a collection."""
 
+    async def collections(self, tenant: str) -> tuple[str, ...]:
+        """The names of the collections with documents, so that the core notices data of a plugin that is gone."""
+        return ()
+
     @abstractmethod
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
         """The evidence of a claim, None if it is free."""

@@ -17,7 +17,7 @@ from crm_core.records.feed import ChangeFeed
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.reading import Reads
-from crm_core.records.shape import Shape, archive_of, collection_of
+from crm_core.records.shape import Shape, archive_of, collection_of, type_of
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
 from crm_core.workspace.cursors import Cursors
@@ -26,7 +26,7 @@ from crm_core.workspace.cursors import Cursors
 def shapes_of(registry: Registry) -> Mapping[str, Shape]:
     """The record types in use, by name."""
     return {
-        name: Shape(record_type, registry.owners["record type", name])
+        name: Shape(record_type, registry.owners["record type", name], registry.door)
         for name, record_type in registry.record_types.items()
     }
 
@@ -74,6 +74,11 @@ class Records:
     async def count(self, tenant: str, record_type: str) -> int:
         """How many records of a type a tenant has; 0 if no plugin brings the type."""
         return await self._backend.count(tenant, collection_of(record_type)) if record_type in self.shapes else 0
+
+    async def orphaned(self, tenant: str) -> list[str]:
+        """The record types of which a tenant has records, and which no plugin brings."""
+        names = {type_of(collection) for collection in await self._backend.collections(tenant)}
+        return sorted(name for name in names if name is not None and name not in self.shapes)
 
     async def name_of(self, tenant: str, record_type: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
         """The name of a record, None if there is none; the right to view it is for the caller to check."""

@@ -11,12 +11,13 @@ contains gives it another name: so documents with the indexes of an earlier vers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from crm_core.errors import Finding, PluginFailed
+from crm_core.errors import Finding
 from crm_core.model.diff import Change, differences
 from crm_core.model.fields import convert, step
 from crm_core.model.folded_text import is_visible
@@ -24,6 +25,7 @@ from crm_core.model.frozen import frozen
 from crm_core.model.ids import is_id
 from crm_core.model.patch import merge_patch
 from crm_core.model.record_members import ExternalId
+from crm_core.plugin.door import Door, findings
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import IndexValue, Put
@@ -90,10 +92,16 @@ def collection_of(record_type: str) -> str:
     return f"records:{record_type}"
 
 
-class Shape:
-    """One record type. ``owner``: its plugin, named when ``check`` raises."""
+def type_of(collection: str) -> str | None:
+    """The record type of a collection; None if it is none of records."""
+    kind, _, name = collection.partition(":")
+    return name if kind in ("records", "archived") else None
 
-    def __init__(self, record_type: RecordType, owner: str) -> None:
+
+class Shape:
+    """One record type. ``owner``: its plugin, named when ``check`` fails."""
+
+    def __init__(self, record_type: RecordType, owner: str, door: Door | None = None) -> None:
         self.record_type = record_type
         self.name = record_type.NAME
         self.collection = collection_of(self.name)
@@ -101,6 +109,7 @@ class Shape:
         self.sortable = (*ALWAYS_SORTABLE, *record_type.SORTABLE)
         self.filterable = (EXTERNAL_ID, *record_type.FILTERABLE)
         self._owner = owner
+        self._door = door or Door()
         self._members = record_type.members
         self._by_name = {member.name: member for member in self._members}
         self._known: Known = {EXTERNAL_ID: None, **_known(self._members)}
@@ -241,14 +250,7 @@ class Shape:
         if type(self.record_type).check is RecordType.check:
             return []
         record = msgspec.convert(frozen(merged), self.record_type.RECORD)
-        try:
-            return list(self.record_type.check(record))
-        except Exception as error:  # foreign code may raise anything; it is named
-            # Foreign code: a check that raises must not let a record through, nor pass for the caller's mistake.
-            raise PluginFailed(
-                f"The record type {self.name} failed to check a record. The server's log has the cause.",
-                plugin=self._owner,
-            ) from error
+        return self._door.call(self._owner, "check", partial(self.record_type.check, record), findings)
 
 
 Known = Mapping[str, "Known | None"]  # member names; below an object's name, its own

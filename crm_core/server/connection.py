@@ -45,13 +45,11 @@ class ServerConnection(HttpToolsProtocol):
         deadlines: Deadlines,
         limit: ConnectionLimit,
         new_request_id: Callable[[], str],
-        instance: str | None,
     ) -> None:
         super().__init__(config, server_state, app_state, asyncio.get_running_loop())
         self._deadlines = deadlines
         self._limit = limit
         self._new_request_id = new_request_id
-        self._instance = instance
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
         self._progress = 0  # completed heads and messages: bytes between two of them belong to one head or body
@@ -187,7 +185,7 @@ class ServerConnection(HttpToolsProtocol):
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
-        cycle.new_request_id, cycle.instance = self._new_request_id, self._instance
+        cycle.new_request_id = self._new_request_id
         return cycle
 
     def _start_asgi_task(self, cycle: Any, app: ASGI3Application) -> None:
@@ -267,8 +265,7 @@ class ServerConnection(HttpToolsProtocol):
             if active.response_started:
                 self._end()
                 return
-        first = self.server_state.default_headers
-        self.transport.write(raw_response(error, self._new_request_id(), self._instance, first))
+        self.transport.write(raw_response(error, self._new_request_id(), self.server_state.default_headers))
         self._end(linger=True)
 
     def _end_after(self, active: Cycle) -> None:

@@ -7,11 +7,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from crm_core.errors import Finding
+from crm_core.errors import Finding, PluginFailed
 from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED, ChangeEntry
 from crm_core.model.diff import Change
 from crm_core.model.log import Head, LogEntry
-from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.storage import (
     Claim,
     Delete,
@@ -33,7 +33,10 @@ ReceiptStatus = Literal["applied", "unchanged", "previewed"]
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """A revision of a section in its history. ``fingerprint``: of the payload, empty for a restore."""
+    """A revision of a section in its history. ``fingerprint``: of the payload, empty for a restore.
+
+    ``schema``: the SCHEMA_VERSION of ``data``.
+    """
 
     section: str
     revision: int
@@ -46,6 +49,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     data: dict[str, Any] = {}
     fingerprint: str = ""
+    schema: int = 1
 
     def put(self) -> Put:
         """The revision as a document."""
@@ -121,34 +125,40 @@ def plan(
     intent: Intent,
     *,
     sealer: Sealer,
-    types: Mapping[str, PayloadType],
+    calls: PayloadCalls,
     keep: int,
     revoked: set[int],
 ) -> Plan:
     """Plan to apply the outcomes. ``keep``: revisions of a section to store; ``revoked``: key versions."""
     changes = {outcome.name: outcome.changes() for outcome in outcomes}
     changed = frozenset(
-        outcome.name for outcome in outcomes if outcome.before is None or changes[outcome.name] or intent.restores
+        outcome.name
+        for outcome in outcomes
+        if outcome.name not in before.readable or changes[outcome.name] or intent.restores
     )
     fingerprint = "" if changed else intent.fingerprint  # the history of a section that changes remembers it
     sections = {
         outcome.name: confirmed_section(
-            outcome.before, before.revision + 1, intent, fingerprint=fingerprint, revoked=revoked
+            before.readings[outcome.name].stored, before.revision + 1, intent, fingerprint=fingerprint, revoked=revoked
         )
-        if outcome.before is not None and outcome.name not in changed
+        if outcome.name not in changed
         else changed_section(outcome, before.revision + 1, intent, sealer, keep=keep, revoked=revoked)
         for outcome in outcomes
     }
     after = derive_workspace(
         before.tenant,
         before.revision + 1,
-        {**before.sections, **sections},
-        types,
+        {name: reading.stored for name, reading in before.readings.items()} | sections,
+        calls,
         generation=before.generation,
         catalog=before.catalog,
         roles=before.roles,
         before=before,
     )
+    for name in sections:
+        if fault := after.readings[name].fault:
+            # What a type makes of the section that it accepted must not first fail when the section is in effect.
+            raise PluginFailed(f"{fault.sentence}", plugin=fault.plugin, hook=fault.hook)
     return Plan(
         outcomes=outcomes,
         intent=intent,
@@ -205,6 +215,7 @@ def _applied(section: Section, planned: Plan) -> Applied:
         changes=tuple(planned.by_section[section.name]),
         data=section.data,
         fingerprint=planned.intent.fingerprint,
+        schema=section.schema,
     )
 
 

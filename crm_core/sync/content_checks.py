@@ -26,9 +26,10 @@ from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.patterns import module_of
 from crm_core.model.secret_members import secret_members, value_at
 from crm_core.model.strict_json import loads
+from crm_core.plugin.door import findings
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadContext, PayloadType
-from crm_core.plugin.policy import ModuleRefusal, NamedModule, PolicyContext
+from crm_core.plugin.policy import NamedModule, PolicyContext, refusals
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
 from crm_core.sync.outcome import PartShape, SectionOutcome, outcome_of
@@ -39,7 +40,6 @@ from crm_core.workspace import Workspace
 _CORE_LIMITS = frozenset({"users"})  # what the core itself counts
 _SEE_ERRORS = "The data is not valid. See errors for every place and its fix."
 _GONE = "The catalog no longer has the module `{}`, so this has no effect. Add it to modules.yaml, or push without it."
-_PAYLOAD_TYPE = "payload type"
 
 
 def readable_push(attempt: Attempt, payload_type: PayloadType) -> Envelope:
@@ -63,10 +63,7 @@ def readable_push(attempt: Attempt, payload_type: PayloadType) -> Envelope:
 def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) -> tuple[PartShape, ...]:
     """The parts of a push by section; a part that is null counts as absent. Raises PluginFailed."""
     carries = payload_type.SECTION is None
-    try:
-        split = dict(payload_type.split(frozen(envelope.data)))
-    except Exception as error:  # foreign code may raise anything; it is named
-        raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "split") from error
+    split = registry.calls.split(payload_type, frozen(envelope.data))
     return tuple(
         PartShape(name, "/data" + pointer_to(name) if carries else "/data", frozen(part))
         for name, part in split.items()
@@ -144,6 +141,7 @@ def outcomes_of(
             strategy=envelope.strategy,
             payload_type=sections[part.section],
             before=workspace.sections.get(part.section),
+            unreadable=part.section in workspace.sections and part.section not in workspace.readable,
         )
         for part in parts
         if part.section in sections
@@ -162,7 +160,7 @@ def contexts_of(
         roles=frozenset(workspace.roles),
         options=None,
         limits=frozenset(registry.record_types) | _CORE_LIMITS,
-        current=frozen({name: one.data for name, one in workspace.sections.items()}),
+        current=frozen({name: one.data for name, one in workspace.readable.items()}),
     )
     return {
         outcome.name: msgspec.structs.replace(
@@ -205,12 +203,12 @@ def modules_permitted(
     every = [(outcome, pointer, name) for outcome in outcomes for pointer, name in _modules_named(outcome, registry)]
     named = tuple(NamedModule(outcome.prefix + at, name) for outcome, at, name in every if not outcome.leaves(at))
     context = PolicyContext(workspace.tenant, workspace.catalog)
-    refusals = [refusal for _, refusal in host.call("crm_module_policy", ModuleRefusal, named=named, context=context)]
-    blocked = [Finding(r.pointer, ModuleBlocked.code, r.message) for r in refusals if r.kind == "blocked"]
+    found = [refusal for _, refusal in host.call("crm_module_policy", refusals, named=named, context=context)]
+    blocked = [Finding(r.pointer, ModuleBlocked.code, r.message) for r in found if r.kind == "blocked"]
     if blocked:
         raise ModuleBlocked(blocked[0].message, errors=blocked)
-    if refusals:
-        unsupported = [Finding(r.pointer, ModuleUnsupported.code, r.message) for r in refusals]
+    if found:
+        unsupported = [Finding(r.pointer, ModuleUnsupported.code, r.message) for r in found]
         raise ModuleUnsupported(unsupported[0].message, errors=unsupported)
     gone = [(outcome.prefix + at, module_of(name)) for outcome, at, name in every if outcome.leaves(at)]
     first = {module: at for at, module in reversed(gone) if module and module not in workspace.catalog.modules}
@@ -224,7 +222,7 @@ def validators_content(
     found: list[Finding] = []
     for outcome in outcomes:
         part, context = outcome.data, _own(contexts[outcome.name])
-        answers = host.call("crm_validate_payload", Finding, section=outcome.name, part=part, context=context)
+        answers = host.call("crm_validate_payload", findings, section=outcome.name, part=part, context=context)
         found += [finding.under(outcome.prefix) for _, finding in answers]
     refused = [finding for finding in found if not finding.warning]
     if refused:
@@ -245,14 +243,12 @@ def _own(context: PayloadContext) -> PayloadContext:
 def _validated(outcome: SectionOutcome, context: PayloadContext, registry: Registry) -> list[Finding]:
     """The findings of a payload type on a part, or on its valid members if it is not valid as a whole."""
     payload_type, salvaged, context = registry.sections[outcome.name], outcome.salvaged, _own(context)
-    try:
-        if outcome.typed is not None:
-            return list(payload_type.validate(outcome.typed(), context))
-        if salvaged is None:
-            return []
-        return [salvaged.as_sent(finding) for finding in payload_type.validate(salvaged.typed, context)]
-    except Exception as error:  # foreign code may raise anything; it is named
-        raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "validate") from error
+    if outcome.typed is not None:
+        return registry.calls.validate(payload_type, outcome.typed(), context)
+    if salvaged is None:
+        return []
+    found = registry.calls.validate(payload_type, salvaged.typed, context)
+    return [salvaged.as_sent(finding) for finding in found]
 
 
 def _unless_left(finding: Finding, outcome: SectionOutcome) -> Finding:
@@ -264,9 +260,5 @@ def _unless_left(finding: Finding, outcome: SectionOutcome) -> Finding:
 
 def _modules_named(outcome: SectionOutcome, registry: Registry) -> list[tuple[str, str]]:
     """The pointers and names of the modules and keys in a section as the push leaves it."""
-    payload_type = registry.sections[outcome.name]
     assert outcome.typed is not None
-    try:
-        return list(payload_type.modules(outcome.typed()))
-    except Exception as error:  # foreign code may raise anything; it is named
-        raise registry.failed(_PAYLOAD_TYPE, payload_type.NAME, "modules") from error
+    return registry.calls.modules(registry.sections[outcome.name], outcome.typed())

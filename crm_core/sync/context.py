@@ -42,7 +42,7 @@ class SyncContext(msgspec.Struct, frozen=True, kw_only=True):
             workspace,
             intent,
             sealer=self.sealer,
-            types=self.registry.sections,
+            calls=self.registry.calls,
             keep=self.settings.history_keep,
             revoked=revoked_versions(roster),
         )

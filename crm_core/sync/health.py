@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -17,13 +17,17 @@ from crm_core.plugin.storage import EntryQuery, Summary
 from crm_core.plugin.summary import RECENT
 from crm_core.sync.catalog_gaps import catalog_gaps
 from crm_core.sync.context import SyncContext
-from crm_core.sync.section_facts import SectionFacts, facts_of, read_facts
+from crm_core.sync.health_reasons import mismatches, orphan_sentence, staleness
+from crm_core.sync.section_facts import SectionFacts, facts_of, facts_of_documents, read_facts
 from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import ModuleConfiguration, Workspace
-from crm_core.workspace.snapshot import Acceptance, read_sections
 
 _STEPPED: Final = timedelta(seconds=5)  # a clock this far behind its own entries has stepped back
 _DAY: Final = timedelta(hours=24)
+
+
+Orphaned = Callable[[str], Awaitable[list[str]]]
+"""The record types of which a tenant has records, and which no plugin brings."""
 
 
 class RosterConfiguration(Protocol):
@@ -44,8 +48,9 @@ class HealthConfiguration(ModuleConfiguration, RosterConfiguration, Protocol):
 class HealthReports:
     """The sync health of the tenants of one instance."""
 
-    def __init__(self, context: SyncContext, configured: HealthConfiguration) -> None:
+    def __init__(self, context: SyncContext, configured: HealthConfiguration, orphaned: Orphaned) -> None:
         self._context = context
+        self._orphaned = orphaned
         self._configured = configured
 
     async def report_anyway(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
@@ -65,8 +70,9 @@ class HealthReports:
         workspace, view = await self._context.views.with_view(tenant)
         summary = await self._context.backend.summary(tenant)
         tally = await self._context.backend.tally(tenant, to_wire(now - _DAY))
-        facts = facts_of(workspace.sections, self._context.registry.sections)
-        status, reasons = self._judged(tenant, summary, facts, now, key)
+        facts = facts_of(workspace.readings, self._context.registry.calls)
+        orphans = map(orphan_sentence, await self._orphaned(tenant))
+        status, reasons = self._judged(tenant, summary, facts, now, key, orphans)
         return {
             "status": status,
             "reasons": reasons,
@@ -119,22 +125,29 @@ class HealthReports:
         try:
             if isinstance(summary.sections, bytes):
                 return read_facts(summary.sections)
-            return facts_of(read_sections(summary.sections), self._context.registry.sections)
+            return facts_of_documents(summary.sections, self._context.registry.calls)
         except msgspec.MsgspecError:
             raise StorageUnavailable("The stored sections cannot be read.") from None
 
-    def _judged(
-        self, tenant: str, summary: Summary, facts: SectionFacts, now: datetime, key: Key | None = None
+    def _judged(  # noqa: PLR0917 -- the facts in their order
+        self,
+        tenant: str,
+        summary: Summary,
+        facts: SectionFacts,
+        now: datetime,
+        key: Key | None = None,
+        further: Iterable[str] = (),
     ) -> tuple[str, list[str]]:
-        """Status and reasons. ``key``: as in ``report``."""
+        """Status and reasons, with ``further`` ones. ``key``: as in ``report``."""
         roster = self._configured.roster.of(tenant)
-        problems = [*self._problems(tenant, roster, summary, now)]
+        problems = [*self._problems(tenant, roster, summary, now), *further]
+        problems += [fault.sentence for fault in facts.faults if key is None or key.admits(fault.section)]
         problems += catalog_gaps(facts, self._configured.catalog.modules, self._configured.roles, key)
-        stale = list(_staleness(roster, facts.last_accepted, now))
+        stale = list(staleness(roster, facts.last_accepted, now))
         status, reasons = "degraded" if problems else "stale" if stale else "ok", problems + stale
         if off := self._off(roster):
             status, reasons = "disabled", off
-        return status, reasons + _mismatches(tenant, roster, summary)
+        return status, reasons + mismatches(tenant, roster, summary)
 
     def _judged_without_store(self, roster: TenantRoster, reason: str, now: datetime) -> tuple[str, list[str]]:
         if off := self._off(roster):
@@ -206,43 +219,6 @@ _COUNTED: Final = ("applied", "unchanged", "rejected", "failed", "unverified")
 def _expected_key(tenant: str, roster: TenantRoster, now: datetime) -> str | None:
     active = roster.active(now)
     return f"{tenant}:{active[0].version}" if active else None
-
-
-def _mismatches(tenant: str, roster: TenantRoster, summary: Summary) -> list[str]:
-    """A reason if signatures keep failing: the two sides may have different secrets.
-
-    It changes no status, since a sender of forged pushes must not be able to turn a healthy tenant red.
-    """
-    recent, failed = summary.recent, summary.invalid
-    if len(failed) < RECENT or (recent and recent[0].id > failed[-1].id):
-        return []
-    versions = {entry.key_version for entry in failed}
-    keys = ", ".join(f"{tenant}:{version}" for version in sorted(roster.keys) if version in versions)
-    reason = (
-        f"The newest {RECENT} attempts had signatures that do not match {keys or 'any active key'}, and none was "
-        "verified since. If they are the platform's, compare the key's fingerprint on both sides, or find the "
-        "cause with crm explain."
-    )
-    return [reason]
-
-
-def _staleness(roster: TenantRoster, last: Acceptance | None, now: datetime) -> Iterable[str]:
-    if roster.expect_every is None:
-        return
-    if last is None:
-        yield f"A push is expected every {_span(roster.expect_every)}, but none was accepted yet."
-    elif now - from_wire(last.at) > roster.expect_every:
-        age = _span(now - from_wire(last.at))
-        yield f"A push is expected every {_span(roster.expect_every)}; the last was accepted {age} ago."
-
-
-def _span(span: timedelta) -> str:
-    seconds = int(span.total_seconds())
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    return f"{seconds} seconds"
 
 
 def _key(key: Key, now: datetime, tally: Tally | None) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from crm_core.errors import Finding, NotFound, StorageUnavailable
+from crm_core.errors import Finding, InvalidPayload, NotFound, StorageUnavailable
+from crm_core.model.diff import pointer_to
 from crm_core.model.log import LogEntry, Status
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Committed, PageQuery, Unit, WorkspaceAt
@@ -18,6 +19,7 @@ from crm_core.sync.outcome import SectionOutcome, restored
 from crm_core.sync.sections import Intent
 from crm_core.workspace import Workspace
 from crm_core.workspace.cursors import Cursors
+from crm_core.workspace.reading import upgraded
 
 MOST: Final = 500
 _ROUNDS: Final = 100
@@ -106,17 +108,17 @@ class History:
         self._require(section)
         for _ in range(_ROUNDS):
             workspace = await self._context.views.of(tenant)
-            current = workspace.sections.get(section)
-            if current is None:
+            reading = workspace.readings.get(section)
+            if reading is None:
                 raise NotFound(f"Nothing was applied to {section} yet, so it accepts every version.")
             unit = Unit(
                 now=int(self._context.now().timestamp()),
                 expect=(WorkspaceAt(workspace.revision),),
-                puts=(msgspec.structs.replace(current, versions={}).put(),),
+                puts=(msgspec.structs.replace(reading.stored, versions={}).put(),),
                 revises=True,
             )
             if isinstance(await self._context.backend.commit(tenant, unit), Committed):
-                return current.floor(())
+                return reading.stored.floor(())
         raise StorageUnavailable("Too many changes at the same time. Try again.", retry_after=1)
 
     def _require(self, section: str) -> None:
@@ -128,7 +130,15 @@ class History:
         """Check schema, modules and validators of an earlier revision against the current workspace."""
         before = workspace.sections.get(wanted.section)
         assert before is not None  # it has a history
-        outcome = restored(before, wanted.data, self._context.registry.sections[wanted.section])
+        payload_type, calls = self._context.registry.sections[wanted.section], self._context.registry.calls
+        try:
+            data, _ = upgraded(wanted.data, {}, wanted.schema, payload_type, calls)
+        except ValueError as error:
+            message = f"The payload type can no longer read this revision. {error} Restore a newer one."
+            raise InvalidPayload(
+                message, errors=[Finding(pointer_to(before.name), "section_unreadable", message)]
+            ) from error
+        outcome = restored(before, data, payload_type)
         contexts = content_checks.contexts_of([outcome], workspace, self._context.registry, self._context.options)
         warnings = content_checks.schema_fits([outcome], contexts, self._context.registry)
         warnings += content_checks.modules_permitted([outcome], workspace, self._context.registry, self._context.host)

@@ -25,6 +25,10 @@ from crm_core.sync.salvage import Salvaged, salvage
 from crm_core.workspace import Section
 
 _SET: Final = {"set": True}
+_WHOLE: Final = (
+    "The stored section cannot be read by the present version of its payload type, so nothing can be merged into it. "
+    "Send the whole section with strategy replace."
+)
 _OLD, _NEW = object(), object()  # replace secrets while sections are compared: a new one is a change
 
 
@@ -35,7 +39,7 @@ class SectionOutcome(msgspec.Struct, frozen=True):
     plugin that changes its instance changes nothing else (None for an invalid part).
     ``new_secrets`` (in the clear) and ``old_secrets`` (sealed) are by pointer into the section. ``required``: the names
     of secrets that must be sent again. ``salvaged``: the valid rest of an invalid part. ``patch``: the part as a merge
-    sent it; None if the whole section was sent.
+    sent it; None if the whole section was sent. ``schema``: the SCHEMA_VERSION of its type.
     """
 
     name: str
@@ -49,6 +53,7 @@ class SectionOutcome(msgspec.Struct, frozen=True):
     required: tuple[str, ...]
     salvaged: Salvaged | None = None
     patch: Mapping[str, Any] | None = None
+    schema: int = 1
 
     def leaves(self, pointer: str) -> bool:
         """Whether a merge leaves the value at a pointer into the section as it was, without naming it."""
@@ -72,8 +77,16 @@ def outcome_of(
     strategy: Literal["replace", "merge"],
     payload_type: PayloadType,
     before: Section | None,
+    unreadable: bool = False,
 ) -> SectionOutcome:
-    """The outcome of one part of a push, with the findings of its type."""
+    """The outcome of one part of a push, with the findings of its type.
+
+    ``unreadable``: ``before`` is as it was stored, since its type cannot read it; nothing can be merged into it.
+    """
+    if unreadable and strategy == "merge":
+        return SectionOutcome(
+            name, prefix, before, {}, None, {}, {}, (Finding(prefix, "section_unreadable", _WHOLE),), ()
+        )
     members = secret_members(payload_type.SECTION)
     base = without_secrets(before.data, members) if before is not None else {}
     wanted = frozen(without_nulls(merge_patch(base, part) if strategy == "merge" else part))
@@ -123,6 +136,7 @@ def _outcome(  # noqa: PLR0917 -- the parts of an outcome in their order
         old_secrets=old_secrets,
         findings=(*_inexact(prefix, wanted), *(_required(prefix, *one) for one in moved.items())),
         required=tuple(member.path[-1] for member in moved),
+        schema=payload_type.SCHEMA_VERSION,
     )
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from crm_core.errors import PluginFailed
 from crm_core.model.patterns import module_of
-from crm_core.model.secret_members import secret_members, without_secrets
-from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.unit import Document
-from crm_core.workspace import Section
-from crm_core.workspace.snapshot import Acceptance, newest_acceptance, read_sections
+from crm_core.workspace.reading import Reading, SectionFault, read_section
+from crm_core.workspace.section import Acceptance
+from crm_core.workspace.snapshot import newest_acceptance, read_sections
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -22,27 +23,35 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class SectionFacts(msgspec.Struct, frozen=True):
-    """``last_accepted``: the newest push or restore of any section; ``named``: by section."""
+    """``last_accepted``: the newest push or restore of any section; ``named``: by section; ``faults``: of sections."""
 
     last_accepted: Acceptance | None = None
     named: Mapping[str, Named] = {}
+    faults: tuple[SectionFault, ...] = ()
 
 
 _decoder = msgspec.json.Decoder(SectionFacts)
 
 
-def facts_of(sections: Mapping[str, Section], types: Mapping[str, PayloadType]) -> SectionFacts:
+def facts_of(readings: Mapping[str, Reading], calls: PayloadCalls) -> SectionFacts:
     """The facts of a workspace's sections."""
-    named = {name: _named(section, types[name]) for name, section in sections.items() if name in types}
-    return SectionFacts(newest_acceptance(sections.values()), named)
+    named = {name: _named(one, calls) for name, one in readings.items() if one.section is not None}
+    faults = tuple(one.fault for one in readings.values() if one.fault is not None)
+    return SectionFacts(newest_acceptance(one.stored for one in readings.values()), named, faults)
 
 
-def digest_of(types: Mapping[str, PayloadType]) -> Callable[[tuple[Document, ...]], bytes]:
+def facts_of_documents(documents: tuple[Document, ...], calls: PayloadCalls) -> SectionFacts:
+    """The facts of stored sections. Raises MsgspecError if one is no section at all."""
+    stored = read_sections(documents)
+    return facts_of({name: read_section(section, calls) for name, section in sorted(stored.items())}, calls)
+
+
+def digest_of(calls: PayloadCalls) -> Callable[[tuple[Document, ...]], bytes]:
     """How to encode the facts of sections, for the summary of a closed tenant; empty if they cannot be read."""
 
     def digest(documents: tuple[Document, ...]) -> bytes:
         try:
-            return msgspec.json.encode(facts_of(read_sections(documents), types))
+            return msgspec.json.encode(facts_of_documents(documents, calls))
         except msgspec.MsgspecError:
             return b""
 
@@ -54,12 +63,11 @@ def read_facts(digest: bytes) -> SectionFacts:
     return _decoder.decode(digest)
 
 
-def _named(section: Section, payload_type: PayloadType) -> Named:
+def _named(reading: Reading, calls: PayloadCalls) -> Named:
     try:
-        bare = without_secrets(section.data, secret_members(payload_type.SECTION))
-        part = msgspec.convert(bare, payload_type.SECTION)
-        modules = {module_of(name) for _, name in payload_type.modules(part)}
-        said = payload_type.entitlements(part)
-    except Exception:  # noqa: BLE001 -- foreign code may raise anything; health must not fail because of it
-        return Named()
-    return Named(tuple(sorted(filter(None, modules))), tuple(sorted(said.roles)) if said is not None else ())
+        keys = calls.modules(calls.sections[reading.stored.name], reading.part())
+    except PluginFailed:
+        keys = []  # health must not fail because of a plugin
+    said = reading.meaning.entitlements
+    modules = sorted({name for _, key in keys if (name := module_of(key))})
+    return Named(tuple(modules), tuple(sorted(said.roles)) if said is not None else ())

@@ -8,7 +8,7 @@ import msgspec
 
 from crm_core.sync.outcome import SectionOutcome
 from crm_core.workspace import Sealer, Section
-from crm_core.workspace.snapshot import PushConfirmation
+from crm_core.workspace.section import PushConfirmation
 
 SEALED_FOR: Final = "section secret"
 
@@ -50,6 +50,7 @@ def changed_section(
         key_version=intent.key_version,
         actor=intent.actor,
         history=history[-keep:],
+        schema=outcome.schema,
         confirmed=before.confirmed if before and intent.restores else None,
     )
 

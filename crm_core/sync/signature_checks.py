@@ -7,8 +7,7 @@ controls.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Container, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -16,7 +15,6 @@ import msgspec
 
 from crm_core.errors import (
     AmbiguousSignature,
-    CrmError,
     KeyInactive,
     KeyUnknown,
     ReceiverDisabled,
@@ -131,20 +129,8 @@ def presented_signature(
     if roster.schemes is not None and scheme.NAME not in roster.schemes:
         allowed = ", ".join(sorted(roster.schemes))
         raise SchemeNotAccepted(f"The scheme {scheme.NAME} is not accepted for this tenant. Use {allowed}.")
-    with _failing_closed(scheme, "read", registry):
-        attempt.presented = presented = scheme.read(attempt.request())
+    attempt.presented = presented = registry.scheme_calls.read(scheme, attempt.request())
     return scheme, presented
-
-
-@contextmanager
-def _failing_closed(scheme: SignatureScheme, what: str, registry: Registry) -> Iterator[None]:
-    """A scheme refuses with our errors; after any other exception nothing is verified and its plugin is named."""
-    try:
-        yield
-    except CrmError:
-        raise
-    except Exception as error:  # foreign code may raise anything; it is named
-        raise registry.failed("signature scheme", scheme.NAME, what) from error
 
 
 def active_keys(scheme: SignatureScheme, presented: Presented, roster: TenantRoster, now: datetime) -> tuple[Key, ...]:
@@ -176,8 +162,8 @@ def matching_key(
 ) -> Key:
     """The key that signed, of those tried. Raises SignatureInvalid, SignatureIncomplete, PluginFailed."""
     request = attempt.request()
-    with _failing_closed(scheme, "matches", registry):
-        matched = [key for key in keys if scheme.matches(request, presented, key.material)]
+    calls = registry.scheme_calls
+    matched = [key for key in keys if calls.matches(scheme, request, presented, key.material)]
     if not matched:
         raise SignatureInvalid(
             "The signature was not made with this key over these bytes. Find the cause with crm explain."

@@ -63,7 +63,6 @@ def create_app(
         dispatcher,
         now=services.now,
         new_id=services.ids.at,
-        instance=services.settings.instance,
         proxies=services.settings.trusted_proxies,
         count=count,
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from crm_core.workspace.rights import keys_of, may, require, require_scope
 from crm_core.workspace.sealing import Sealer
-from crm_core.workspace.snapshot import Section, Workspace
+from crm_core.workspace.section import Section
+from crm_core.workspace.snapshot import Workspace
 from crm_core.workspace.views import ModuleConfiguration, Views
 
 __all__ = [

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from cachetools import LRUCache
 
 from crm_core.model.catalog import Catalog, Roles
-from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.query import View
 from crm_core.plugin.storage import StorageBackend
+from crm_core.server_log import ServerLog
+from crm_core.workspace.reading import SectionFault
 from crm_core.workspace.snapshot import Workspace, derive_workspace, read_sections
+
+_log = ServerLog("crm.workspace")
 
 
 class ModuleConfiguration(Protocol):
@@ -32,16 +35,16 @@ class Views:
         self,
         backend: StorageBackend,
         configured: ModuleConfiguration,
-        sections: Mapping[str, PayloadType],
+        calls: PayloadCalls,
         maxsize: int = 1024,
     ) -> None:
         self._backend = backend
         self._configured = configured
-        self._sections = sections
+        self._calls = calls
         self._workspaces: LRUCache[str, Workspace] = LRUCache(maxsize)
 
     async def of(self, tenant: str) -> Workspace:
-        """The workspace as it is now. Raises UnknownTenant, StorageUnavailable, PluginFailed."""
+        """The workspace as it is now. Raises UnknownTenant, StorageUnavailable."""
         return (await self.with_view(tenant))[0]
 
     async def with_view(self, tenant: str) -> tuple[Workspace, View]:
@@ -50,24 +53,43 @@ class Views:
         view = await self._backend.view(tenant, cached.revision if cached else None)
         generation = self._configured.generation
         if view.documents is not None:
-            sections = read_sections(view.documents)
+            stored = read_sections(view.documents)
         else:
             assert cached is not None
             if cached.generation == generation:
                 return cached, view
-            sections = dict(cached.sections)
+            stored = {name: reading.stored for name, reading in cached.readings.items()}
         workspace = derive_workspace(
             tenant,
             view.revision,
-            sections,
-            self._sections,
+            stored,
+            self._calls,
             generation=generation,
             catalog=self._configured.catalog,
             roles=self._configured.roles,
             before=cached,
         )
+        self._log_faults(workspace, cached)
         self._workspaces[tenant] = workspace
         return workspace, view
+
+    def unreadable(self) -> dict[str, tuple[SectionFault, ...]]:
+        """The faults of the tenants whose workspaces are cached."""
+        return {tenant: one.faults for tenant, one in sorted(self._workspaces.items()) if one.faults}
+
+    @staticmethod
+    def _log_faults(workspace: Workspace, before: Workspace | None) -> None:
+        known = before.faults if before is not None else ()
+        for fault in workspace.faults:
+            if fault not in known:
+                _log.error(
+                    "section_unreadable",
+                    tenant=workspace.tenant,
+                    section=fault.section,
+                    plugin=fault.plugin,
+                    member=fault.member,
+                    reason=fault.reason,
+                )
 
     def learn(self, workspace: Workspace) -> None:
         """Cache a workspace that was just committed, which saves the next reader from deriving it."""

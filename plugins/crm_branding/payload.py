@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
+import msgspec
 from msgspec import UNSET
 
 from crm_branding.contrast import contrast
 from crm_branding.pictures import picture_problem
 from crm_branding.section import Branding, Colors
 from crm_core.errors import Finding
+from crm_core.model.presentation import Appearance, PageLink
 from crm_core.model.text_types import https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
 
@@ -28,6 +31,7 @@ class BrandingType(PayloadType):
     NAME = "branding"
     SECTION = Branding
     SHOWN = "public"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"title": "Nordwind Reisen", "colors": {"primary": "#0b5fff"}}
 
     def validate(self, part: Branding, context: PayloadContext) -> Iterable[Finding]:  # noqa: ARG002 - the interface's
         """Invalid URLs and pictures, and a warning for each weak contrast."""
@@ -39,6 +43,27 @@ class BrandingType(PayloadType):
                 yield Finding(pointer, "invalid_value", problem)
         if part.colors is not UNSET:
             yield from _weak(part.colors)
+
+    def appearance(self, part: Branding) -> Appearance:
+        """All of the section."""
+        data = msgspec.to_builtins(part)
+        sidebar, footer, support = (data.get(name, {}) for name in ("sidebar", "footer", "support"))
+        links = [PageLink(**link) for link in footer.get("links", ())]
+        return Appearance(
+            title=data.get("title"),
+            logo_url=data.get("logo_url"),
+            logo_dark_url=data.get("logo_dark_url"),
+            favicon_url=data.get("favicon_url"),
+            colors=data.get("colors"),
+            sidebar_image_url=sidebar.get("image_url"),
+            sidebar_caption=sidebar.get("caption"),
+            footer_text=footer.get("text"),
+            footer_links=tuple(links) or None,
+            support_email=support.get("email"),
+            support_url=support.get("url"),
+            support_phone=support.get("phone"),
+            login_message=data.get("login_message"),
+        )
 
 
 def _pictures(part: Branding) -> Iterator[tuple[str, str]]:

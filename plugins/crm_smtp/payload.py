@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import msgspec
 from msgspec import UNSET
 
 from crm_core.errors import Finding
 from crm_core.model.hosts import is_inside_host
-from crm_core.plugin.payload import PayloadContext, PayloadType
+from crm_core.plugin.payload import MailSettings, PayloadContext, PayloadType
 from crm_smtp.section import Smtp, SmtpOptions
 
 _MASKS: Final = frozenset("*\u2022\u25cf\u2219\u00b7\u2217\u204e\uff0a\u25e6\u2b24\u26ab\u2981\u30fb ")
@@ -31,6 +32,12 @@ class SmtpType(PayloadType):
         yield from _encoded_words(part)
         yield from _password(part, context)
         yield from _port_and_security(part)
+
+    def mail_server(self, part: Smtp) -> MailSettings:
+        """All of the section; the password is opened by the core."""
+        data = msgspec.to_builtins(part)
+        settings = {name: data.get(name) for name in MailSettings.__struct_fields__}
+        return MailSettings(**settings | {"password": "/password"})
 
 
 def _password(part: Smtp, context: PayloadContext) -> Iterator[Finding]:

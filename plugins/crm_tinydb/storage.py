@@ -146,6 +146,10 @@ class TinyDBBackend(StorageBackend):
     async def count(self, tenant: str, collection: str) -> int:
         return len((await self._readable(tenant)).state.collection(collection).rows)
 
+    async def collections(self, tenant: str) -> tuple[str, ...]:
+        found = (await self._readable(tenant)).state.collections
+        return tuple(sorted(name for name, one in found.items() if one.rows))
+
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
         found = (await self._readable(tenant)).state.claims.get((kind, key))
         return None if found is None else found[0]

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from zoneinfo import available_timezones
 
+import msgspec
 from msgspec import UNSET
 
 from crm_core.errors import Finding
 from crm_core.model.currencies import CURRENCIES
-from crm_core.plugin.payload import PayloadContext, PayloadType
+from crm_core.plugin.payload import PayloadContext, PayloadType, Regional
 from crm_workspace.section import WorkspaceSection
 
 
@@ -32,6 +33,11 @@ class WorkspaceType(PayloadType):
         if part.currency is not UNSET and part.currency not in CURRENCIES:
             yield Finding("/currency", "invalid_value", "Unknown currency. Use an ISO 4217 code such as EUR.")
         yield from _hours(part)
+
+    def regional(self, part: WorkspaceSection) -> Regional:
+        """Language, time zone, currency and dates."""
+        data = msgspec.to_builtins(part)
+        return Regional(**{name: data.get(name) for name in Regional.__struct_fields__})
 
 
 def _hours(part: WorkspaceSection) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from crm_core.model.caller import Caller
 from crm_core.model.entitlements import Entitlements
 from crm_core.model.ids import Ids
 from crm_core.model.modules import derive_modules
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.storage import StorageContext
 from crm_core.settings import load_catalog, load_roles
 from crm_core.workspace import Views, Workspace, keys_of
@@ -68,7 +69,7 @@ def tokens(folder: Path, runner: asyncio.Runner) -> tuple[Side, Side]:
     runner.run(store.create("north"))
     catalog = load_catalog(Path("modules.yaml"), record_types=())
     files = SimpleNamespace(generation=1, catalog=catalog, roles=load_roles(Path("roles.yaml"), catalog=catalog))
-    views = Views(store, files, {})
+    views = Views(store, files, PayloadCalls({}))
     made = Tokens(store, views, (b"k" * 32,), now=now, ids=Ids(now), record_types=("customers",))
     text, _ = runner.run(made.create("north", scopes=["customers:read"], by=None))
 

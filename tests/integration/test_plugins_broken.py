@@ -235,3 +235,60 @@ def test_a_broken_plugin_that_is_disabled_stops_nothing(tmp_path: Path) -> None:
         box.applied("branding", BRANDING)
     finally:
         box.stop()
+
+
+RIGHTS = """
+from crm_core.model.entitlements import Entitlements, PlanGrant
+
+class Rights(PayloadType):
+    NAME = "rights"
+    SECTION = Section
+
+    def entitlements(self, part):
+        return Entitlements(plan=PlanGrant("p", "P", ("customers.*",)))
+
+@hookimpl
+def crm_register_payload_types():
+    return [Rights()]
+"""
+EMAIL, PASSWORD = "jana@nordwind.example", "seven sailing boats"
+
+
+def test_a_section_that_its_plugin_no_longer_reads_stops_record_writes_alone(made: Made) -> None:
+    """Sign-in, dashboard, account, sync and health work; health, readyz, doctor and crm plugins name the section."""
+    box = made(rights=RIGHTS)
+    words = ("user", "create", "--tenant", "northwind", "--email", EMAIL, "--role", "super_admin", "--password-stdin")
+    box.crm(*words, stdin=PASSWORD + "\n")
+    box.applied("rights", {"word": "all"})
+    reader = box.bearer("customers:read", "customers:write", "sync:health")
+    customers = f"{box.base()}/customers"
+    good(box.client.get(customers, headers=reader))
+    box.stop()
+    plugin = box.config / "lone/rights.py"
+    plugin.write_text(plugin.read_text().replace("word: str", "word: int"))
+    box.start()
+    refused = problem(box.client.post(customers, json={"name": "Ada"}, headers=reader), 403, "module_unavailable")
+    assert refused["reason"] == "section_unreadable"
+    named = "The plugin rights cannot read the stored section rights, member /word"
+    health = box.health()
+    assert health["status"] == "degraded"
+    assert named in health["reasons"][0]
+    fault = {"tenant": "northwind", "section": "rights", "plugin": "rights", "member": "/word"}
+    ready = good(box.client.get("/readyz"))
+    assert ready["status"] == "degraded"
+    assert fault.items() <= ready["sections"][0].items()
+    assert named in box.crm("plugins", code=1)
+    assert named in box.crm("doctor", "northwind", code=1)
+    box.crm("tenant", "show", "northwind")
+    root = "/i/eu1/t/northwind"
+    page = box.client.get(f"{root}/login")
+    csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+    form = {"csrf": csrf, "email": EMAIL, "password": PASSWORD, "next": ""}
+    signed_in = box.client.post(f"{root}/login", data=form, headers={"Origin": str(box.client.base_url).rstrip("/")})
+    assert signed_in.status_code == 303
+    for path in ("/", "/account", "/sync", "/subscription"):
+        assert box.client.get(root + path).status_code == 200, path
+    assert "section_unreadable" not in box.client.get(f"{root}/customers").text
+    box.applied("rights", {"word": 1})
+    assert box.client.post(customers, json={"name": "Ada"}, headers=reader).status_code == 201
+    assert box.health()["status"] == "ok"

@@ -134,7 +134,7 @@ def sections_shown(workspace: Workspace, types: Mapping[str, PayloadType], *, pu
     """The data of the sections that may be shown, by name; an empty object for one that was not pushed yet."""
     wanted = ("public",) if public_only else ("public", "members")
     return {
-        name: workspace.sections[name].data if name in workspace.sections else {}
+        name: workspace.readable[name].data if name in workspace.readable else {}
         for name, payload_type in types.items()
         if payload_type.SHOWN in wanted
     }

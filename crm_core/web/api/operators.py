@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from crm_core.web.api.sync_schemas import CURSOR, LIMIT
 from crm_core.web.operations import Parameter, Route, open_route
 from crm_core.web.reading import read_query, whole_number
 from crm_core.web.request import Request
+from crm_core.workspace.reading import SectionFault
 
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _TAG: Final = "operators"
@@ -51,13 +53,13 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
 
     async def readyz(request: Request) -> Answer:
         troubled = await _troubled(services)
-        problems = list(services.configured.errors())
+        problems, unreadable = list(services.configured.errors()), services.views.unreadable()
         state = {
-            "status": "degraded" if troubled or problems else "ready",
+            "status": "degraded" if troubled or problems or unreadable else "ready",
             "instance": services.settings.instance,
         }
         if _is_operator(services, request):  # names and reasons are not for strangers
-            return answer({**state, "tenants": troubled, "config": problems})
+            return answer({**state, "tenants": troubled, "sections": _sections(unreadable), "config": problems})
         return answer(state)
 
     async def metrics(request: Request) -> Answer:
@@ -65,6 +67,7 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
         troubled = await _troubled(services)
         counts.tenants.set(await services.backend.count_tenants())
         counts.tenants_troubled.set(len(troubled))
+        counts.sections_unreadable.set(sum(map(len, services.views.unreadable().values())))
         counts.config_errors.set(len(services.configured.errors()))
         counts.event_streams.set(services.feeds.open_streams)
         return content(counts.text(), _TEXT)
@@ -115,6 +118,15 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
             tag=_TAG, schema=array, errors=(not_found, *unknown),
         ),
     ]  # fmt: skip
+
+
+def _sections(unreadable: Mapping[str, tuple[SectionFault, ...]]) -> list[dict[str, str]]:
+    """Sections that no plugin can read, of the tenants that were in use lately."""
+    return [
+        {"tenant": tenant, "section": one.section, "plugin": one.plugin, "member": one.member, "reason": one.reason}
+        for tenant, faults in unreadable.items()
+        for one in faults
+    ]
 
 
 def _operators_only(services: Services, request: Request) -> None:

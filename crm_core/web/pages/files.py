@@ -38,11 +38,10 @@ def static_files(site: Site) -> Blueprint:
     return files
 
 
-async def theme(context: AnonymousContext, revision: str) -> Response:
+async def theme(context: AnonymousContext, digest: str) -> Response:
     """The stylesheet of the brand; only its current address is cached forever."""
     made = Response(context.branding.sheet, 200, content_type="text/css; charset=utf-8")
-    current = context.branding.theme == request.full_path and revision == str(context.branding.revision)
-    made.headers["Cache-Control"] = _FOREVER if current else "no-store"
+    made.headers["Cache-Control"] = _FOREVER if digest == context.branding.theme_digest else "no-store"
     return made
 
 

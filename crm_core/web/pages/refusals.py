@@ -46,6 +46,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "disabled": "Your platform operator has disabled it.",
     "not_in_plan": "Your plan does not include it.",
     "not_in_catalog": "This instance does not have it.",
+    "section_unreadable": "The settings of your workspace cannot be read. Your platform operator can push them again.",
 }
 
 

@@ -34,7 +34,7 @@ ROUTES: Final = (
     _post("/forgot", "forgot_form", signing_in.forgot, OPEN),
     _get("/password/{link}", "password_page", signing_in.password_page, OPEN),
     _post("/password/{link}", "password_form", signing_in.password, OPEN),
-    _get("/theme-{revision}.css", "theme", files.theme, OPEN),
+    _get("/theme-{digest}.css", "theme", files.theme, OPEN),
     _get("/picture/{name}", "picture", files.picture, OPEN),
     _post("/logout", "logout_form", signing_in.logout, SIGNED_IN),
     _get("/", "dashboard_page", dashboard.dashboard, SIGNED_IN),

@@ -41,7 +41,9 @@ def site_of(services: Services) -> Site:
     """The site around the use cases of an instance."""
     instance = services.settings.instance
     assets = Assets()
-    smtp = services.options.get("smtp")
+    # Of a payload type whose sections name mail servers, its options say where connections may lead.
+    calls = services.registry.calls
+    mail = [options for name, options in services.options.items() if calls.offers(name, "mail_server")]
     renderer = Renderer(f"/i/{instance}/static/{assets.version}")
     return Site(
         services=services,
@@ -49,7 +51,8 @@ def site_of(services: Services) -> Site:
         renderer=renderer,
         branding_cache=BrandingCache(instance),
         mailer=Mailer(
-            allow_inside=bool(getattr(smtp, "allow_private_hosts", False)),
-            helo=getattr(smtp, "helo_name", None) or full_host_name(services.settings.public_url),
+            allow_inside=any(getattr(options, "allow_private_hosts", False) for options in mail),
+            helo=next((name for options in mail if (name := getattr(options, "helo_name", None))), None)
+            or full_host_name(services.settings.public_url),
         ),
     )

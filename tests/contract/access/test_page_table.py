@@ -24,6 +24,7 @@ ROLES = ("super_admin", "admin", "manager", "agent", "viewer")
 SUSPENDED = {"plan": ALL, "subscription": {"state": "suspended"}}
 OFF = {"plan": ALL, "modules": {name: {"enabled": False} for name in ("customers", "deals", "tasks")}}
 PATH = {
+    "digest": "0",
     "module": "customers",
     "id": "01a20ff9-7dcd-7456-a1e2-5f9c4d1e5363",
     "section": "branding",
@@ -118,7 +119,7 @@ async def test_every_page_lets_through_whom_the_table_names(tmp_path: Path) -> N
 async def test_no_page_is_open_by_accident() -> None:
     """The pages that anybody may see are these and no others."""
     shown = {route.path for route in ROUTES if route.key == "open"}
-    assert shown == {"/login", "/forgot", "/password/{link}", "/theme-{revision}.css", "/picture/{name}"}
+    assert shown == {"/login", "/forgot", "/password/{link}", "/theme-{digest}.css", "/picture/{name}"}
 
 
 if __name__ == "__main__":

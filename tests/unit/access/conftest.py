@@ -26,6 +26,7 @@ from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.change_cursor import ChangeCursor
 from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED
 from crm_core.model.ids import Ids
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.storage import StorageBackend, StorageContext, Unit
 from crm_core.settings import load_catalog, load_roles
 from crm_core.workspace import Section, Views
@@ -125,7 +126,7 @@ def access(backend: StorageBackend, clock: Clock, ids: Ids, tmp_path: Path) -> A
     """Users, sessions and tokens over the store, with the built-in catalog and roles."""
     catalog = load_catalog(tmp_path / "modules.yaml", record_types=())
     files = Files(1, catalog, load_roles(tmp_path / "roles.yaml", catalog=catalog))
-    views = Views(backend, files, {"features": FeaturesType()})
+    views = Views(backend, files, PayloadCalls({"features": FeaturesType()}))
     passwords, signed = Passwords(QUICK), SignedTexts(KEYS, clock)
     throttle = LoginThrottle(clock)
     users = Users(backend, views, passwords, throttle, now=clock, ids=ids)

@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from crm_core.mail import DeliveryError, MailBrand, Mailer, MailServer, delivery_test, mail_server, to_message
+from crm_core.model.presentation import MailSettings
 
 BRAND = MailBrand(
     title="Northwind", primary="#0b5fff", on_primary="#ffffff", text="#111111", muted="#555555", background="#f6f8fb"
@@ -152,7 +153,7 @@ async def test_no_mail_server(words: bytes, kind: str) -> None:
     loop = asyncio.get_running_loop()
     async with await loop.create_server(lambda: Stranger(words), "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
-        server = mail_server({"host": "127.0.0.1", "port": port, "security": "none", "from_email": "a@b.example"}, None)
+        server = mail_server(MailSettings(host="127.0.0.1", port=port, security="none", from_email="a@b.example"), None)
         assert server is not None
         _, error = await failure_of(Mailer(allow_inside=True), replace(server, timeout=1))
     assert error.kind == kind

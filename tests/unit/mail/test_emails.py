@@ -8,6 +8,7 @@ from email.policy import default
 import pytest
 
 from crm_core.mail import MailBrand, MailServer, delivery_test, invitation, mail_server, password_reset, to_message
+from crm_core.model.presentation import MailSettings
 
 AT = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 BRAND = MailBrand(
@@ -42,7 +43,7 @@ def test_internationalised_domains_are_sent_in_their_ascii_form() -> None:
         "from_email": "crm@k\u00f6ln.example",
         "reply_to": "help@K\u00d6LN.example",
     }
-    server = mail_server(section, None)
+    server = mail_server(MailSettings(**section), None)
     assert server is not None
     message = to_message(delivery_test(BRAND, "Jana"), BRAND, server, to="jana@k\u00f6ln.example", at=AT)
     assert server.host == "smtp.xn--kln-sna.example"
@@ -107,7 +108,7 @@ def test_no_value_begins_another_header(bad: str) -> None:
 )
 def test_server_of_a_section(section: dict[str, object], port: int, sender: str) -> None:
     """The port defaults to that of the encryption, the sender to the user name."""
-    server = mail_server(section, None)
+    server = mail_server(MailSettings(**section), None)
     assert server is not None
     assert (server.port, server.from_email) == (port, sender)
 
@@ -117,7 +118,7 @@ def test_server_of_a_section(section: dict[str, object], port: int, sender: str)
 )
 def test_no_server_without_host_and_sender(section: dict[str, object]) -> None:
     """Without a host or a sender there is no server."""
-    assert mail_server(section, None) is None
+    assert mail_server(MailSettings(**section), None) is None
 
 
 def test_the_password_is_in_no_repr() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from crm_core.access.throttle import Buckets
 from crm_core.mail import DeliveryError, Mailer, MailServer, delivery_test
-from crm_core.model.catalog import Plan
+from crm_core.model.presentation import Appearance, Regional
 from crm_core.web.pages.layout.branding import BrandingCache
 from crm_core.web.pages.mail.sender import EmailSender
 
@@ -29,7 +29,7 @@ def sender_through(server: MailServer, mailer: Mailer) -> tuple[EmailSender, set
         email_limits=Buckets(capacity=5, seconds=180.0),
         sending=tasks,
     )
-    workspace = SimpleNamespace(tenant="northwind", revision=1, sections={}, plan_name=Plan("s", "S", ()).name)
+    workspace = SimpleNamespace(tenant="northwind", appearance=Appearance(), regional=Regional())
     branding = BrandingCache("eu1").of(cast("Any", workspace))
     return EmailSender(cast("Any", site), "northwind", branding, server), tasks
 

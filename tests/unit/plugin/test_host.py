@@ -39,7 +39,7 @@ def test_an_installed_plugin_arrives_through_its_entry_point() -> None:
     host.load_entry_points()
     native = next(plugin for plugin in host.plugins if plugin.name == "crm_sync_v1")
     assert (native.state, native.version) == ("active", version("crm-core"))
-    found = [scheme.NAME for name, scheme in host.call("crm_register_signature_schemes") if name == native.name]
+    found = [scheme.NAME for name, scheme in host.call("crm_register_signature_schemes", list) if name == native.name]
     assert found == ["crm-sync-v1"]
 
 
@@ -51,7 +51,7 @@ def test_a_lone_file_walks_the_same_road(tmp_path: Path) -> None:
     host = PluginHost()
     host.load_folder(tmp_path)
     assert reported(host).state == "active"
-    assert list(host.call("crm_register_record_types")) == [("visits", "visits")]
+    assert list(host.call("crm_register_record_types", list)) == [("visits", "visits")]
 
 
 def test_tests_beside_a_lone_file_are_no_plugins(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_misspelt_hook_is_reported_with_the_name_that_was_meant() -> None:
     host = PluginHost()
     host.register(plugin(crm_register_record_typs=crm_register_record_typs), "typo")
     assert reported(host).error == "there is no hook crm_register_record_typs; did you mean crm_register_record_types?"
-    assert not list(host.call("crm_register_record_types"))
+    assert not list(host.call("crm_register_record_types", list))
 
 
 def test_an_async_hook_is_refused() -> None:
@@ -148,6 +148,6 @@ def test_a_hook_that_raises_names_its_plugin() -> None:
     host = PluginHost()
     host.register(plugin(crm_register_record_types=crm_register_record_types), "raiser")
     with pytest.raises(PluginFailed) as caught:
-        list(host.call("crm_register_record_types"))
-    assert caught.value.evidence == {"plugin": "raiser"}
+        list(host.call("crm_register_record_types", list))
+    assert caught.value.evidence == {"plugin": "raiser", "hook": "crm_register_record_types"}
     assert "secret detail" not in caught.value.detail

@@ -32,7 +32,7 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
             SETTINGS.format(secrets=list(secrets), skew=skew, sync=f", {sync}" if sync else "")
         )
         if plugin:
-            (tmp_path / "lone").mkdir()
+            (tmp_path / "lone").mkdir(exist_ok=True)
             (tmp_path / "lone" / "lone.py").write_text(plugin)
             with (config / "instance.yaml").open("a") as file:
                 file.write("plugins: {folders: [../lone]}\n")

@@ -5,13 +5,12 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
-import pytest
 
-from crm_core.errors import PluginFailed
-from crm_core.model.catalog import Catalog, Plan
+from crm_core.model.catalog import Catalog, Module, Plan
 from crm_core.model.entitlements import Entitlements, PlanGrant
 from crm_core.model.log import Head
 from crm_core.plugin.payload import PayloadType
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.query import View
 from crm_core.plugin.unit import Document
 from crm_core.workspace import Section, Views
@@ -63,7 +62,7 @@ class Store:
 
 def views(store: Store, configured: Configured | None = None, maxsize: int = 8) -> Views:
     backend: Any = store
-    return Views(backend, configured or Configured(), {"talk": Talk()}, maxsize)
+    return Views(backend, configured or Configured(), PayloadCalls({"talk": Talk()}), maxsize)
 
 
 async def test_a_workspace_is_cached_until_its_revision_changes() -> None:
@@ -129,11 +128,17 @@ async def test_a_tenant_evicted_during_a_read_is_still_returned() -> None:
 
 
 async def test_a_section_that_its_type_cannot_read_gives_no_rights() -> None:
-    """Rather none than others than it says: the plugin is named."""
-    store = Store()
+    """Rather none than others than it says: every module is unavailable, and section, plugin and member are named."""
+    store, configured = Store(), Configured()
     store.word = 5  # type: ignore[assignment]  # what an older version of the plugin may have stored
-    with pytest.raises(PluginFailed, match="talk"):
-        await views(store).of("a")
+    configured.catalog = Catalog({"deals": Module("deals", "Deals", ("deals.view",))}, Plan("s", "S", ("deals.*",)))
+    workspace = await views(store, configured).of("a")
+    assert workspace.modules.states["deals"].reason == "section_unreadable"
+    assert workspace.modules.allowed == frozenset()
+    (fault,) = workspace.faults
+    assert (fault.section, fault.plugin, fault.member) == ("talk", "talk", "/word")
+    assert workspace.readable == {}
+    assert workspace.sections["talk"].version == 1
 
 
 async def test_the_plan_name_is_the_pushed_one_or_the_default() -> None:

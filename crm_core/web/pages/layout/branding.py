@@ -6,11 +6,12 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from cachetools import LRUCache
 
+from crm_core.model.presentation import Appearance
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.theme import derive, prefers_dark, theme_sheet
 from crm_core.workspace import Workspace
@@ -54,22 +55,23 @@ class TenantBranding:
     """Everything that pages show of the sections of their workspace."""
 
     def __init__(self, root: str, workspace: Workspace) -> None:
-        section = workspace.sections.get("branding")
-        data: Mapping[str, Any] = section.data if section else {}
+        look = workspace.appearance
         self._root = root
-        self.colors: Mapping[str, str] = data.get("colors") or {}
-        self.revision = section.revision if section else 0
+        self.colors: Mapping[str, str] = look.colors or {}
         self.pictures: dict[str, Picture] = {}
-        self.brand = self._brand(data, workspace.tenant)
+        self.brand = self._brand(look, workspace.tenant)
         self.scheme = "dark" if prefers_dark(self.colors) else ""
-        regional = workspace.sections.get("workspace")
-        self.regional = RegionalFormat(regional.data if regional else {})
+        self.regional = RegionalFormat(msgspec.structs.asdict(workspace.regional))
 
     @cached_property
+    def theme_digest(self) -> str:
+        """A hash of the colors."""
+        return hashlib.sha256(repr(sorted(self.colors.items())).encode()).hexdigest()[:16]
+
+    @property
     def theme(self) -> str:
-        """The address of the theme, with a hash of the colors, since a restored backup may reuse a revision."""
-        digest = hashlib.sha256(repr(sorted(self.colors.items())).encode()).hexdigest()[:8]
-        return f"{self._root}/theme-{self.revision}.css?c={digest}"
+        """The address of the theme, which changes with the colors."""
+        return f"{self._root}/theme-{self.theme_digest}.css"
 
     @cached_property
     def sheet(self) -> bytes:
@@ -81,21 +83,20 @@ class TenantBranding:
         """The color tokens of light pages, for emails and the console."""
         return derive(self.colors, "light")
 
-    def _brand(self, data: Mapping[str, Any], tenant: str) -> Brand:
-        sidebar, footer, support = (data.get(name) or {} for name in ("sidebar", "footer", "support"))
+    def _brand(self, look: Appearance, tenant: str) -> Brand:
         return Brand(
-            title=data.get("title") or tenant.replace("-", " ").title(),
-            logo=self._picture(data.get("logo_url")),
-            logo_dark=self._picture(data.get("logo_dark_url")),
-            favicon=self._picture(data.get("favicon_url")),
-            side_image=self._picture(sidebar.get("image_url")),
-            caption=sidebar.get("caption") or "",
-            footer_text=footer.get("text") or "",
-            footer_links=tuple(BrandingLink(link["label"], link["url"]) for link in footer.get("links") or ()),
-            support_email=support.get("email") or "",
-            support_url=support.get("url") or "",
-            support_phone=support.get("phone") or "",
-            login_message=data.get("login_message") or "",
+            title=look.title or tenant.replace("-", " ").title(),
+            logo=self._picture(look.logo_url),
+            logo_dark=self._picture(look.logo_dark_url),
+            favicon=self._picture(look.favicon_url),
+            side_image=self._picture(look.sidebar_image_url),
+            caption=look.sidebar_caption or "",
+            footer_text=look.footer_text or "",
+            footer_links=tuple(BrandingLink(link.label, link.url) for link in look.footer_links or ()),
+            support_email=look.support_email or "",
+            support_url=look.support_url or "",
+            support_phone=look.support_phone or "",
+            login_message=look.login_message or "",
         )
 
     def _picture(self, url: str | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from email.message import EmailMessage
-from typing import Final
 
 from crm_core.errors import InternalError
 from crm_core.mail import DeliveryError, Email, Kind, MailBrand, MailServer, Step, mail_server, to_message
@@ -16,7 +15,6 @@ from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
 
-SECTION: Final = "smtp"
 _log = ServerLog("crm.mail")
 
 
@@ -126,13 +124,15 @@ def sender_of(site: Site, workspace: Workspace) -> EmailSender:
 
 def _server_of(site: Site, workspace: Workspace) -> MailServer | Kind:
     """The mail server of a workspace with its password decrypted; or why no email can be sent."""
-    section = workspace.sections.get(SECTION)
-    if section is None:
+    if workspace.withholds("mail_server"):
+        return "unreadable"
+    if workspace.mail_server is None:
         return "no_server"
-    sealed = section.sealed.get("/password")
+    settings, section = workspace.mail_server
+    sealed = section.sealed.get(settings.password or "")
     try:
         password = None if sealed is None else site.services.sealer.open(SEALED_FOR, sealed)
     except InternalError as error:  # the secret key was removed; pages must still work
         _log.warning("mail_password_sealed", tenant=workspace.tenant, fix=error.detail)
         return "sealed"
-    return mail_server(section.data, password) or "no_server"
+    return mail_server(settings, password) or "no_server"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from quart import Response, request
 
 from crm_core.mail import DeliveryError, Step, delivery_test
+from crm_core.model.presentation import MailSettings
 from crm_core.web.accept import preferred
 from crm_core.web.answers import NDJSON
 from crm_core.web.pages.layout.parts import Fact, Mark
-from crm_core.web.pages.mail.sender import SECTION, EmailSender, sender_of
+from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
+from crm_core.workspace import Section
 
 _STEPS: Final[Mapping[str, str]] = {
     "found": "Address found",
@@ -100,12 +102,12 @@ def _marks(planned: tuple[Step, ...], done: int, tone: str, icon: str) -> tuple[
 
 
 def _view(context: PageContext, sender: EmailSender, result: Result | None) -> MailView:
-    section = context.workspace.sections.get(SECTION)
-    note = f"Pushed by the platform as version {section.version}. You cannot edit it here." if section else ""
+    found = context.workspace.mail_server
+    note = f"Pushed by the platform as version {found[1].version}. You cannot edit it here." if found else ""
     return MailView(
         sub="The server that sends the emails of this workspace",
         note=note,
-        facts=tuple(_facts(section.data)) if section else (),
+        facts=tuple(_facts(*found)) if found else (),
         to=context.caller.email,
         steps=tuple(_STEPS[step] for step in sender.server.steps) if sender.server else (),
         can_send=sender.can_send,
@@ -113,16 +115,16 @@ def _view(context: PageContext, sender: EmailSender, result: Result | None) -> M
     )
 
 
-def _facts(data: Mapping[str, Any]) -> Iterator[Fact]:
-    host, port, security = data.get("host"), data.get("port"), data.get("security") or "starttls"
+def _facts(settings: MailSettings, section: Section) -> Iterator[Fact]:
+    host, port = settings.host, settings.port
     yield Fact("Server", f"{host}{f':{port}' if port else ''}" if host else "Not set: push a host", code=bool(host))
-    yield Fact("Encryption", _SECURITY[security])
-    if data.get("username"):
-        yield Fact("User", data["username"])
-    yield Fact("Password", "Set, never shown" if data.get("password") else "Not set")
-    name, address = data.get("from_name"), data.get("from_email")
+    yield Fact("Encryption", _SECURITY[settings.security or "starttls"])
+    if settings.username:
+        yield Fact("User", settings.username)
+    yield Fact("Password", "Set, never shown" if settings.password in section.sealed else "Not set")
+    name, address = settings.from_name, settings.from_email
     yield Fact("From", f"{name} <{address}>" if name and address else address or name or "Not set: push a sender")
-    if data.get("reply_to"):
-        yield Fact("Reply to", data["reply_to"])
-    if data.get("timeout_seconds"):
-        yield Fact("Timeout", f"{data['timeout_seconds']} seconds per step")
+    if settings.reply_to:
+        yield Fact("Reply to", settings.reply_to)
+    if settings.timeout_seconds:
+        yield Fact("Timeout", f"{settings.timeout_seconds} seconds per step")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,6 @@ _MODES: Final = {
     "preview": "Mode preview: the response lists the changes, and nothing is written.",
     "apply": "Mode apply: the push changes the workspace immediately, for all users.",
 }
-_FIRST: Final[Mapping[str, Any]] = {"branding": {"title": "Nordwind Reisen", "colors": {"primary": "#0b5fff"}}}
 
 
 class PushTemplate(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,13 +35,14 @@ class PushTemplate(msgspec.Struct, frozen=True, kw_only=True):
 
 def template_of(context: PageContext, health: Mapping[str, Any], form: Mapping[str, str]) -> PushTemplate:
     """The request that the form describes, or an error if its data is not a JSON object."""
-    types = tuple(context.services.registry.payload_types)
-    kind = form.get("type", "") if form.get("type") in types else "branding" if "branding" in types else types[0]
+    types = context.services.registry.payload_types
+    offered = [name for name, one in types.items() if one.EXAMPLE] or list(types)
+    kind = form["type"] if form.get("type") in types else offered[0]
     mode = form.get("mode", "") if form.get("mode") in _MODES else "preview"
-    text = form.get("data") or json.dumps(_FIRST.get(kind, {}), indent=2)
+    text = form.get("data") or json.dumps(types[kind].EXAMPLE, indent=2)
     data, error = _read(text)
     key = health["expected_key"] or f"{context.tenant}:1"
-    version = _version(health, kind, data)
+    version = _version(health, (kind,) if types[kind].SECTION is not None else data)
     body = {"tenant": context.tenant, "type": kind, "version": version, "mode": mode, "strategy": "merge", "data": data}
     curl = script(
         url=context.address(f"/api/v1/sync/{kind}"),
@@ -52,7 +52,7 @@ def template_of(context: PageContext, health: Mapping[str, Any], form: Mapping[s
         body=body,
     )
     return PushTemplate(
-        types=types,
+        types=tuple(types),
         type=kind,
         mode=mode,
         data=text,
@@ -72,7 +72,6 @@ def _read(text: str) -> tuple[Any, str]:
     return (found, "") if isinstance(found, dict) else ({}, "Enter a JSON object, from { to }.")
 
 
-def _version(health: Mapping[str, Any], kind: str, data: Any) -> int:
+def _version(health: Mapping[str, Any], names: Iterable[str]) -> int:
     """The lowest version that all sections of the push accept."""
-    names = data if kind == "combined" else (kind,)
     return max((health["sections"][name]["min_version"] for name in names if name in health["sections"]), default=1)

@@ -17,11 +17,11 @@ from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failur
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.diffs import Diff, diff_of
-from crm_core.workspace import Section
+from crm_core.workspace import Section, Workspace
 
 _SHOWN: Final = 50
 _COLORS: Final = {"primary": "primary-text", "accent": "accent-text", "sidebar": "side", "text": "text"}
-"""The pushed colors of branding, each with the theme token that shows it."""
+"""The pushed colors, each with the theme token that shows it."""
 
 
 class Swatch(msgspec.Struct, frozen=True):
@@ -123,7 +123,7 @@ async def _page(
             PageLink(f"{context.root}/sync#sections", "Sections"),
         ),
         notice=notice,
-        swatches=tuple(_swatches(context, current)) if name == "branding" else (),
+        swatches=tuple(_swatches(context, workspace, name)),
         heading=heading,
         note=note,
         revisions=tuple(options),
@@ -209,8 +209,11 @@ async def _row(context: PageContext, one: Applied) -> RevisionRow:
     )
 
 
-def _swatches(context: PageContext, current: Section | None) -> Iterator[Swatch]:
-    colors: Mapping[str, str] = (current.data.get("colors") or {}) if current else {}
+def _swatches(context: PageContext, workspace: Workspace, section: str) -> Iterator[Swatch]:
+    """The colors of a section that gives some."""
+    reading = workspace.readings.get(section)
+    look = reading.meaning.appearance if reading is not None else None
+    colors: Mapping[str, str] = (look.colors or {}) if look is not None else {}
     for name, token in _COLORS.items():
         if name in colors:
             yield Swatch(name.capitalize(), colors[name].lower(), context.branding.light[token])

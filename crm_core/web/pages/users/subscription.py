@@ -79,7 +79,7 @@ async def _view(context: PageContext) -> SubscriptionView:
     workspace = context.workspace
     subscription = workspace.entitlements.subscription
     tone, icon, title, lines = _STATES[subscription.state if subscription else "active"]
-    pushed = workspace.sections.get("features")
+    said = [one.stored.applied_at for one in workspace.readings.values() if one.meaning.entitlements is not None]
     return SubscriptionView(
         tone=tone,
         icon=icon,
@@ -87,7 +87,7 @@ async def _view(context: PageContext) -> SubscriptionView:
         lines=lines,
         plan=workspace.plan_name,
         ends=context.formats.moment(subscription.ends_at) if subscription else None,
-        pushed=context.formats.moment(pushed.applied_at) if pushed else None,
+        pushed=context.formats.moment(max(said, default=None)),
         modules=tuple(_modules(context)),
         limits=tuple([limit async for limit in _limits(context)]),
     )

@@ -1,0 +1,159 @@
+"""The one door to plugin code: each call through it is timed, and its result checked, before the core trusts it.
+
+A call that raises (SystemExit too) or returns something else than its interface promises becomes PluginFailed, which
+names the plugin and the hook. Calls that take long are counted, and logged by plugin and hook.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from crm_core.errors import CrmError, Finding, PluginFailed
+from crm_core.server_log import ServerLog
+
+T = TypeVar("T")
+Check = Callable[[Any], T]
+"""Makes the checked value of what a hook returned. Raises TypeError or ValueError with the reason."""
+
+SLOW: Final = 0.05
+"""Seconds of CPU from which a call is reported: it runs on the event loop, so every other request waits for it."""
+
+MOST_ITEMS: Final = 1000
+"""Warnings that one call may return, and findings that are read of a call that refuses."""
+
+_DEEPEST: Final = 64
+_log = ServerLog("crm.plugin")
+
+
+class Door:
+    """The door of one process. ``clock``: seconds of CPU of this thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock
+        self.slow: Counter[tuple[str, str]] = Counter()
+        """Calls that took ``SLOW`` or longer, by plugin and hook."""
+
+    def call(
+        self,
+        plugin: str,
+        hook: str,
+        function: Callable[[], Any],
+        check: Check[T],
+        *,
+        through: tuple[type[CrmError], ...] = (),
+    ) -> T:
+        """Call plugin code and return its checked result. ``through``: the errors that the interface lets it raise.
+
+        Raises PluginFailed.
+        """
+        began = self._clock()
+        try:
+            return check(function())
+        except through:
+            raise
+        except (Exception, SystemExit) as error:  # foreign code may raise anything; it is named
+            raise PluginFailed(
+                f"The plugin {plugin} failed in {hook}. The server's log has the cause.", plugin=plugin, hook=hook
+            ) from error
+        finally:
+            self._time(plugin, hook, self._clock() - began)
+
+    def _time(self, plugin: str, hook: str, seconds: float) -> None:
+        if seconds >= SLOW:
+            self.slow[plugin, hook] += 1
+            _log.warning("plugin_slow", plugin=plugin, hook=hook, cpu_ms=round(seconds * 1000))
+
+
+def each(value: Any, expected: type[T]) -> list[T]:
+    """Every item of an iterable, each of a type."""
+    return [exactly(item, expected) for item in value]
+
+
+def findings(value: Any) -> list[Finding]:
+    """Findings whose members are what the wire promises; no more than the first ``MOST_ITEMS`` that refuse."""
+    found: list[Finding] = []
+    warnings = 0
+    for finding in value:
+        found.append(_finding(finding))
+        warnings += finding.warning
+        if warnings > MOST_ITEMS:
+            raise ValueError(f"more than {MOST_ITEMS} warnings")
+        if len(found) - warnings == MOST_ITEMS:
+            break
+    return found
+
+
+def _finding(value: Any) -> Finding:
+    finding = exactly(value, Finding)
+    pointer(finding.pointer)
+    text(finding.code)
+    text(finding.message)
+    exactly(finding.warning, bool)
+    exactly(finding.from_catalog, bool)
+    return finding
+
+
+def named_keys(value: Any) -> list[tuple[str, str]]:
+    """Pairs of a pointer and a name."""
+    return [(pointer(at), text(name)) for at, name in each(value, tuple)]
+
+
+def exactly(value: Any, expected: type[T]) -> T:
+    """A value of a type."""
+    if not isinstance(value, expected):
+        raise TypeError(f"{expected.__name__} expected, got {type(value).__name__}")
+    return value
+
+
+def text(value: Any) -> str:
+    """A text without lone surrogates, which UTF-8 does not have."""
+    found = exactly(value, str)
+    found.encode()
+    return found
+
+
+def pointer(value: Any) -> str:
+    """An RFC 6901 pointer: empty, or steps that each begin with a slash."""
+    found = text(value)
+    if found and found[0] != "/":
+        raise ValueError("a pointer is empty or begins with /")
+    return found
+
+
+def instance(value: Any, expected: type[T]) -> T:
+    """A new Struct with the same members, each of its declared type; the plugin keeps no reference into it."""
+    plain = msgspec.to_builtins(exactly(value, expected))
+    plain_json(plain)
+    return msgspec.convert(plain, expected)
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """An object of plain JSON."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"an object expected, got {type(value).__name__}")
+    return {text(name): plain_json(item) for name, item in value.items()}
+
+
+def plain_json(value: Any, depth: int = _DEEPEST) -> Any:
+    """A copy of plain JSON: objects with text as names, lists, texts, flags, finite numbers, null."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        value.encode()
+        return value
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 -- NaN
+            raise ValueError("a number that JSON does not have")
+        return value
+    if depth == 0:
+        raise ValueError(f"nested deeper than {_DEEPEST}")
+    if isinstance(value, Mapping):
+        return {text(name): plain_json(item, depth - 1) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(item, depth - 1) for item in value]
+    raise TypeError(f"{type(value).__name__} is not JSON")

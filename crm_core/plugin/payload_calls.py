@@ -1,0 +1,90 @@
+"""Calls of payload types through the door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from crm_core.errors import Finding
+from crm_core.model.presentation import Appearance, MailSettings, Regional
+from crm_core.plugin import door
+from crm_core.plugin.door import Door
+from crm_core.plugin.payload import Entitlements, PayloadContext, PayloadType
+
+S = TypeVar("S", bound=msgspec.Struct)
+CAPABILITIES: Final = ("entitlements", "appearance", "regional", "mail_server")
+
+
+class Meaning(msgspec.Struct, frozen=True, kw_only=True):
+    """The meaning of a section beyond its data, as its type says."""
+
+    entitlements: Entitlements | None = None
+    appearance: Appearance | None = None
+    regional: Regional | None = None
+    mail_server: MailSettings | None = None
+
+
+class PayloadCalls:
+    """The payload types of a process. ``owners``: the plugin of each by NAME, which errors name."""
+
+    def __init__(
+        self, types: Mapping[str, PayloadType], owners: Mapping[str, str] | None = None, through: Door | None = None
+    ) -> None:
+        self.sections = {name: one for name, one in types.items() if one.SECTION is not None}
+        self._owners = owners or {}
+        self._door = through or Door()
+
+    def owner(self, name: str) -> str:
+        """The plugin that brings a type."""
+        return self._owners.get(name, name)
+
+    def offers(self, name: str, capability: str) -> bool:
+        """Whether a type says what its section means in this respect."""
+        one = self.sections.get(name)
+        return one is not None and getattr(type(one), capability) is not getattr(PayloadType, capability)
+
+    def split(self, payload_type: PayloadType, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The parts of a push by section. Raises PluginFailed."""
+        return self._call(payload_type, "split", partial(payload_type.split, data), door.mapping)
+
+    def validate(self, payload_type: PayloadType, part: Any, context: PayloadContext) -> list[Finding]:
+        """The findings of a type on a part. Raises PluginFailed."""
+        return self._call(payload_type, "validate", partial(payload_type.validate, part, context), door.findings)
+
+    def modules(self, payload_type: PayloadType, part: Any) -> list[tuple[str, str]]:
+        """The pointers and names of the modules and keys in a part. Raises PluginFailed."""
+        return self._call(payload_type, "modules", partial(payload_type.modules, part), door.named_keys)
+
+    def upgrade(self, payload_type: PayloadType, data: dict[str, Any], from_version: int) -> dict[str, Any]:
+        """The data of a section in the type's present schema. Raises PluginFailed."""
+        return self._call(payload_type, "upgrade", partial(payload_type.upgrade, data, from_version), door.mapping)
+
+    def meaning(self, payload_type: PayloadType, part: Callable[[], Any]) -> Meaning:
+        """The meaning of a section; ``part`` makes an instance for each call. Raises PluginFailed."""
+        return Meaning(
+            entitlements=self._capability(payload_type, "entitlements", part, Entitlements),
+            appearance=self._capability(payload_type, "appearance", part, Appearance),
+            regional=self._capability(payload_type, "regional", part, Regional),
+            mail_server=self._capability(payload_type, "mail_server", part, MailSettings),
+        )
+
+    def _capability(
+        self, payload_type: PayloadType, capability: str, part: Callable[[], Any], expected: type[S]
+    ) -> S | None:
+        if not self.offers(payload_type.NAME, capability):
+            return None
+        function = getattr(payload_type, capability)
+        return self._call(
+            payload_type,
+            capability,
+            lambda: function(part()),
+            lambda value: None if value is None else door.instance(value, expected),
+        )
+
+    def _call(
+        self, payload_type: PayloadType, hook: str, function: Callable[[], Any], check: door.Check[door.T]
+    ) -> door.T:
+        return self._door.call(self.owner(payload_type.NAME), hook, function, check)

@@ -1,0 +1,57 @@
+"""Reasons of sync health, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from crm_core.model.keys import TenantRoster
+from crm_core.model.times import from_wire
+from crm_core.plugin.storage import Summary
+from crm_core.plugin.summary import RECENT
+from crm_core.workspace.section import Acceptance
+
+
+def mismatches(tenant: str, roster: TenantRoster, summary: Summary) -> list[str]:
+    """A reason if signatures keep failing: the two sides may have different secrets.
+
+    It changes no status, since a sender of forged pushes must not be able to turn a healthy tenant red.
+    """
+    recent, failed = summary.recent, summary.invalid
+    if len(failed) < RECENT or (recent and recent[0].id > failed[-1].id):
+        return []
+    versions = {entry.key_version for entry in failed}
+    keys = ", ".join(f"{tenant}:{version}" for version in sorted(roster.keys) if version in versions)
+    reason = (
+        f"The newest {RECENT} attempts had signatures that do not match {keys or 'any active key'}, and none was "
+        "verified since. If they are the platform's, compare the key's fingerprint on both sides, or find the "
+        "cause with crm explain."
+    )
+    return [reason]
+
+
+def orphan_sentence(record_type: str) -> str:
+    """The finding that records have no plugin, and what to do next."""
+    return (
+        f"There are records of the type {record_type}, which no plugin brings. They stay stored. Install or enable it."
+    )
+
+
+def staleness(roster: TenantRoster, last: Acceptance | None, now: datetime) -> Iterable[str]:
+    """A reason if no push was accepted for longer than the roster expects."""
+    if roster.expect_every is None:
+        return
+    if last is None:
+        yield f"A push is expected every {_span(roster.expect_every)}, but none was accepted yet."
+    elif now - from_wire(last.at) > roster.expect_every:
+        age = _span(now - from_wire(last.at))
+        yield f"A push is expected every {_span(roster.expect_every)}; the last was accepted {age} ago."
+
+
+def _span(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return f"{seconds} seconds"
