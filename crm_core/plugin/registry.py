@@ -31,7 +31,7 @@ RESERVED_PAYLOAD_TYPES = frozenset(
 # Names that routes and operations of the API (get_user), and pages of the workspace, have taken.
 RESERVED_RECORD_TYPES = frozenset(
     {"account", "api", "auth", "bootstrap", "events", "forgot", "frame", "login", "logout", "mail", "password"}
-    | {"picture", "settings", "subscription", "sync", "user", "users"}
+    | {"picture", "settings", "subscription", "sync", "token", "tokens", "user", "users"}
 )
 
 

@@ -39,6 +39,7 @@ PAGES = {
     "mail": "/mail",
     "users": "/users/{agent}",
     "invite": "/users/invite",
+    "tokens": "/tokens",
 }
 ANONYMOUS_PAGES = {"login": "/login", "forgot": "/forgot", "password-spent": "/password/spent"}
 

@@ -92,7 +92,17 @@ def test_a_conflict_shows_text_too(sit: Sit, api: Api, hostile: dict[str, Any]) 
 def test_every_page_has_its_policy(sit: Sit, plain: None) -> None:
     """Every page has the policy, no inline script, style or handler, and must not be framed."""
     desk = sit()
-    for path in ("/", "/customers", "/deals/board", "/customers/new", "/sync", "/users", "/mail", "/account"):
+    for path in (
+        "/",
+        "/customers",
+        "/deals/board",
+        "/customers/new",
+        "/sync",
+        "/users",
+        "/tokens",
+        "/mail",
+        "/account",
+    ):
         answer = desk.go(path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'self'; img-src 'self' https: data:" in policy

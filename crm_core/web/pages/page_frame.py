@@ -72,6 +72,7 @@ def _menu(context: PageContext, shown: list[tuple[ModuleState, int | None]]) -> 
         for name, title, icon, key in (
             ("sync", "Sync console", "sync", "sync.view"),
             ("users", "Users", "shield", "users.manage"),
+            ("tokens", "API tokens", "key", "users.manage"),
             ("mail", "Email settings", "mail", "smtp.test"),
         )
         if key in keys

@@ -10,7 +10,7 @@ from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
 from crm_core.web.pages.records import archiving, boards, choices, details, edits, lists, quick_edit, reading
 from crm_core.web.pages.sync import attempts, console, section_history
-from crm_core.web.pages.users import account, invitations, signing_in, subscription, user_admin
+from crm_core.web.pages.users import account, invitations, signing_in, subscription, tokens, user_admin
 
 _SEE, _CREATE, _UPDATE, _DELETE, _EXPORT = (
     f"{{module}}.{one}" for one in ("view", "create", "update", "delete", "export")
@@ -60,6 +60,9 @@ ROUTES: Final = (
     _post("/users/{id}/assignment", "user_assignment_form", user_admin.set_assignment, "users.manage"),
     _post("/users/{id}/reset", "user_reset_form", invitations.send_link, "users.manage"),
     _post("/users/{id}/disabled", "user_disabled_form", user_admin.set_disabled, "users.manage"),
+    _get("/tokens", "tokens_page", tokens.tokens, "users.manage"),
+    _post("/tokens", "token_form", tokens.create, "users.manage"),
+    _post("/tokens/{id}/revoke", "token_revoke_form", tokens.revoke, "users.manage"),
     _get("/{module}", "module_page", lists.listed, _SEE),
     _get("/{module}/export.csv", "module_export", lists.exported, _EXPORT),
     _get("/{module}/board", "module_board", boards.board, _SEE),

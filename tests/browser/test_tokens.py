@@ -1,0 +1,34 @@
+"""API tokens in a browser: created, shown once, copied, revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from browser.desk import Desk, People
+
+
+def test_a_token_is_created_and_revoked_by_keyboard_and_pointer(sit: Callable[..., Desk], plain: None) -> None:
+    """The token shows once in a region that has no neighbour with it; Keep has the focus before revoking."""
+    admin = sit(People.super_admin)
+    page = admin.page
+    admin.go("/tokens")
+    page.get_by_label("Name (required)").fill("Event desk")
+    page.get_by_label("Customers: read").check()
+    page.get_by_label("Customers: write").press("Space")
+    page.get_by_role("button", name="Create token").click()
+    token = page.get_by_role("region", name="The token")
+    expect(token).to_contain_text("crm_")
+    text = token.inner_text()
+    page.get_by_role("link", name="I have stored it").click()
+    expect(page.get_by_role("rowheader", name="Event desk")).to_be_visible()
+    assert text not in page.content()
+    page.get_by_role("link", name="Revoke Event desk").click()
+    expect(page.get_by_role("link", name="Keep it")).to_be_focused()
+    page.get_by_role("button", name="Revoke Event desk").click()
+    expect(page.locator(".toast")).to_contain_text("Event desk is revoked")
+    expect(page.get_by_role("rowheader", name="Event desk")).to_have_count(0)
+    agent = sit(People.agent)
+    agent.go("/tokens", 403)
+    expect(agent.page.get_by_text("users.manage")).to_be_visible()
