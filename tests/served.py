@@ -141,6 +141,7 @@ async def instance(
             ready=address.set_result,
             on_stop=services.stop.set,
             new_request_id=services.ids.new,
+            instance="eu1",
         )
     )
     await asyncio.wait({address, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -89,6 +89,7 @@ async def _serve(config: Path) -> None:
             on_stop=services.stop.set,
             on_hangup=configuration.hurry,
             new_request_id=services.ids.new,
+            instance=settings.instance,
             exit_seconds=EXIT_SECONDS,
         )
 

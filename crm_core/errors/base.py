@@ -59,10 +59,10 @@ class CrmError(Exception):
         self.retry_after = self.usual_wait if retry_after is None else retry_after
         self.evidence: Mapping[str, Any] = evidence
 
-    def problem(self, request_id: str) -> dict[str, Any]:
-        """The members of the problem document (RFC 9457)."""
+    def problem(self, request_id: str, instance: str | None = None) -> dict[str, Any]:
+        """The members of the problem document (RFC 9457). Its type is a page of the ``instance``, if one is known."""
         members: dict[str, Any] = {
-            "type": "about:blank",
+            "type": f"/i/{instance}/docs/errors#{self.code}" if instance else "about:blank",
             "title": self.title,
             "status": self.status,
             "detail": self.detail,

@@ -99,7 +99,13 @@ class Manager:
                 "request_failed", code=error.code, method=scope["method"], path=scope["path"], request_id=request_id
             )
         accepted = fields.value_of(scope["headers"], b"accept") or b""
-        await send_problem(send, error, request_id, as_page=b"text/html" in accepted and "/api/" not in scope["path"])
+        as_page = b"text/html" in accepted and "/api/" not in scope["path"]
+        await send_problem(send, error, request_id, instance=self._instance_of(scope["path"]), as_page=as_page)
+
+    def _instance_of(self, path: str) -> str | None:
+        """The known instance that a path leads to."""
+        code = path.split("/", 3)[2] if path.startswith(_INSTANCES) else ""
+        return code if self._roster.routes.find(code) is not None else None
 
 
 def _target(scope: Any) -> str:

@@ -42,9 +42,9 @@ async def send_json(send: Any, value: Any, request_id: str) -> None:
     await _send(send, 200, headers, body, request_id)
 
 
-async def send_problem(send: Any, error: CrmError, request_id: str, *, as_page: bool) -> None:
+async def send_problem(send: Any, error: CrmError, request_id: str, *, instance: str | None, as_page: bool) -> None:
     """Respond with an error as a problem, or to a browser as a page that reloads itself while the instance is down."""
-    headers, body = problem(error, request_id)
+    headers, body = problem(error, request_id, instance)
     if as_page:
         body = _page(error, request_id)
         headers = [*_PAGE_HEADERS, (b"content-length", b"%d" % len(body)), *headers_of(error)]

@@ -34,11 +34,12 @@ Outcome = RecordWrite | WriteResult | CrmError
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as sent. ``request_id`` goes into the problems of refused items."""
+    """A batch as sent. ``request_id`` and ``instance`` go into the problems of refused items."""
 
     data: Any
     atomic: bool
     request_id: str
+    instance: str
     idempotent: IdempotentRequest | None
 
 
@@ -70,7 +71,7 @@ class Batches:
                 continue
             if batch.atomic:
                 _refuse_any(outcomes)
-            written = WriteResult(DONE, _body(outcomes, batch.request_id))
+            written = WriteResult(DONE, _body(outcomes, batch))
             outcome = await self._commit(access, workspace, outcomes, batch.idempotent, written)
             if not isinstance(outcome, Conflict):
                 return written
@@ -181,12 +182,12 @@ def _rank(error: CrmError) -> int:
     return _ORDER.index(error.status) if error.status in _ORDER else len(_ORDER)
 
 
-def _body(outcomes: list[Outcome], request_id: str) -> bytes:
-    return msgspec.json.encode({"results": [_result(outcome, request_id) for outcome in outcomes]})
+def _body(outcomes: list[Outcome], batch: Batch) -> bytes:
+    return msgspec.json.encode({"results": [_result(outcome, batch) for outcome in outcomes]})
 
 
-def _result(outcome: Outcome, request_id: str) -> Mapping[str, Any]:
+def _result(outcome: Outcome, batch: Batch) -> Mapping[str, Any]:
     if isinstance(outcome, CrmError):
-        return {"status": outcome.status, "problem": outcome.problem(request_id)}
+        return {"status": outcome.status, "problem": outcome.problem(batch.request_id, batch.instance)}
     written = outcome.written if isinstance(outcome, RecordWrite) else outcome
     return {"status": written.status, "id": written.id, "revision": written.revision}

@@ -45,11 +45,13 @@ class ServerConnection(HttpToolsProtocol):
         deadlines: Deadlines,
         limit: ConnectionLimit,
         new_request_id: Callable[[], str],
+        instance: str | None,
     ) -> None:
         super().__init__(config, server_state, app_state, asyncio.get_running_loop())
         self._deadlines = deadlines
         self._limit = limit
         self._new_request_id = new_request_id
+        self._instance = instance
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
         self._progress = 0  # completed heads and messages: bytes between two of them belong to one head or body
@@ -185,7 +187,7 @@ class ServerConnection(HttpToolsProtocol):
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
-        cycle.new_request_id = self._new_request_id
+        cycle.new_request_id, cycle.instance = self._new_request_id, self._instance
         return cycle
 
     def _start_asgi_task(self, cycle: Any, app: ASGI3Application) -> None:
@@ -265,7 +267,8 @@ class ServerConnection(HttpToolsProtocol):
             if active.response_started:
                 self._end()
                 return
-        self.transport.write(raw_response(error, self._new_request_id(), self.server_state.default_headers))
+        first = self.server_state.default_headers
+        self.transport.write(raw_response(error, self._new_request_id(), self._instance, first))
         self._end(linger=True)
 
     def _end_after(self, active: Cycle) -> None:

@@ -60,6 +60,7 @@ class Cycle(RequestResponseCycle):
     """uvicorn's cycle; failures become problems and are logged without a trace, an unread body ends the connection."""
 
     new_request_id: Callable[[], str]
+    instance: str | None = None
     transport: Any  # an Outlet
     _close_delimited = False  # HTTP/1.0 has no chunks: a response of unknown length ends with its connection
 
@@ -99,7 +100,7 @@ class Cycle(RequestResponseCycle):
         if self.response_started:
             self.transport.close()
             return
-        headers, body = closing(InternalError(), self.new_request_id())
+        headers, body = closing(InternalError(), self.new_request_id(), self.instance)
         start: Any = {"type": "http.response.start", "status": InternalError.status, "headers": headers}
         end: Any = {"type": "http.response.body", "body": body, "more_body": False}
         await self.send(start)

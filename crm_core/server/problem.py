@@ -15,9 +15,9 @@ PROBLEM: Final = "application/problem+json"
 Headers = list[tuple[bytes, bytes]]
 
 
-def problem(error: CrmError, request_id: str) -> tuple[Headers, bytes]:
+def problem(error: CrmError, request_id: str, instance: str | None = None) -> tuple[Headers, bytes]:
     """Return the header fields and the body of a problem (RFC 9457), without the field of the request id."""
-    body = msgspec.json.encode(error.problem(request_id))
+    body = msgspec.json.encode(error.problem(request_id, instance))
     return [(b"content-type", PROBLEM.encode()), (b"content-length", b"%d" % len(body)), *headers_of(error)], body
 
 
@@ -33,15 +33,15 @@ def headers_of(error: CrmError) -> Headers:
     return headers
 
 
-def closing(error: CrmError, request_id: str) -> tuple[Headers, bytes]:
+def closing(error: CrmError, request_id: str, instance: str | None) -> tuple[Headers, bytes]:
     """Return a problem after which the connection closes."""
-    headers, body = problem(error, request_id)
+    headers, body = problem(error, request_id, instance)
     return [*headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")], body
 
 
-def raw_response(error: CrmError, request_id: str, first: Iterable[tuple[bytes, bytes]]) -> bytes:
+def raw_response(error: CrmError, request_id: str, instance: str | None, first: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return a closing problem as the bytes of an HTTP/1.1 response that starts with the fields ``first``."""
-    headers, body = closing(error, request_id)
+    headers, body = closing(error, request_id, instance)
     lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}".encode()]
     lines += [name + b": " + value for name, value in (*first, *headers)]
     return b"\r\n".join([*lines, b"", body])

@@ -44,6 +44,7 @@ async def serve(
     on_stop: Callable[[], None] | None = None,
     on_hangup: Callable[[], None] | None = None,
     new_request_id: Callable[[], str] = _random_id,
+    instance: str | None = None,
 ) -> None:
     """Serve ``app`` (ASGI 3 with lifespan) on ``listen`` until SIGTERM or SIGINT, then drain and return.
 
@@ -52,6 +53,7 @@ async def serve(
     delay the drain); requests in progress have ``drain_seconds`` to finish, then the application's lifespan ends. A
     second signal ends the wait. ``on_hangup`` is called at SIGHUP, which is ignored without it. Needs the main thread.
     With ``exit_seconds`` the process ends that long after the signal, regardless of what has not returned.
+    ``instance``: the code of the one instance that is served, which problems refer to.
     ``max_connections`` is half the number of files that the process may open, unless given.
 
     Raises: SetupError if the address cannot be used or the application does not start.
@@ -64,8 +66,9 @@ async def serve(
         try:
             await lifespan.start()
             limit = ConnectionLimit(max_connections or connections_for(raise_open_files()))
+            deadlines = deadlines or Deadlines()
             connection = _connections(
-                app, state, lifespan, deadlines or Deadlines(), limit=limit, new_request_id=new_request_id
+                app, state, lifespan, deadlines, limit=limit, new_request_id=new_request_id, instance=instance
             )
             servers: list[asyncio.AbstractServer] = []
             try:
@@ -128,6 +131,7 @@ def _connections(
     *,
     limit: ConnectionLimit,
     new_request_id: Callable[[], str],
+    instance: str | None,
 ) -> Callable[[], ServerConnection]:
     config = Config(
         app,
@@ -143,7 +147,13 @@ def _connections(
     config.load()
     _set_date(state)
     return lambda: ServerConnection(
-        config, state, lifespan.state, deadlines=deadlines, limit=limit, new_request_id=new_request_id
+        config,
+        state,
+        lifespan.state,
+        deadlines=deadlines,
+        limit=limit,
+        new_request_id=new_request_id,
+        instance=instance,
     )
 
 

@@ -63,6 +63,7 @@ def create_app(
         dispatcher,
         now=services.now,
         new_id=services.ids.at,
+        instance=services.settings.instance,
         proxies=services.settings.trusted_proxies,
         count=count,
     )

@@ -19,7 +19,7 @@ from crm_core.web.reading import read_query
 from crm_core.web.request import Request
 from crm_core.web.routing import Router
 
-_API: Final = re.compile(r"/i/[^/]*/t/[^/]*/api(?:/|$)")
+_API: Final = re.compile(r"/i/[^/]*/t/[^/]*/api(?:/|$)|/i/[^/]*/(?:openapi\.json|docs(?:\.css|/[^/]*)?)$")
 _LONGEST_NAME: Final = 64  # of path segments in the log
 
 
@@ -34,8 +34,8 @@ class Dispatcher:
     def serves(self, request: Request) -> bool:
         """Whether a request is answered here and not by a page.
 
-        These are all below ``/i/{instance}/t/{tenant}/api``, the operations outside tenants, and paths that are refused
-        before anything is routed.
+        These are all below ``/i/{instance}/t/{tenant}/api``, the operations outside tenants, the documents of an
+        instance, and paths that are refused before anything is routed.
         """
         path = request.path
         return path in self._plain_paths or _API.match(path) is not None or refused(request.raw_path) is not None
@@ -45,7 +45,7 @@ class Dispatcher:
         try:
             answer = await self._answer(request)
         except Exception as error:  # noqa: BLE001 -- the boundary: every error becomes a problem
-            return problem(error, request.request_id)
+            return problem(error, request)
         if request.method == "HEAD" and not isinstance(answer.body, bytes):
             await answer.body.aclose()
             return Answer(answer.status, answer.headers, nothing())
@@ -63,6 +63,8 @@ class Dispatcher:
                 if not operation.open_to_all:
                     sender = await caller_of(self._services, request, parameters["tenant"])
                 query = read_query(request.query_string, route.query_names, route.repeatable_names)
+        elif route.in_instance:
+            require_instance(self._services, parameters["instance"])
         body = operation.body
         return await route.handler(
             msgspec.structs.replace(
@@ -91,11 +93,16 @@ class Dispatcher:
             raise
 
 
-async def require_tenant(services: Services, instance: str, tenant: str) -> None:
-    """Raise MisdirectedInstance, UnknownTenant unless the address is of a tenant that is served here."""
+def require_instance(services: Services, instance: str) -> None:
+    """Raise MisdirectedInstance unless this process serves the instance."""
     if instance != services.settings.instance:
         raise MisdirectedInstance(
             f"This process serves {services.settings.instance}; send the request to the instance of this code."
         )
+
+
+async def require_tenant(services: Services, instance: str, tenant: str) -> None:
+    """Raise MisdirectedInstance, UnknownTenant unless the address is of a tenant that is served here."""
+    require_instance(services, instance)
     if not await services.backend.has(tenant):
         raise UnknownTenant("There is no such tenant in this instance.")

@@ -35,7 +35,7 @@ def response_of(answer: Answer) -> Response:
 def error_response(error: Exception) -> Response:
     """The problem for an exception of a page or of Quart itself."""
     known = _of_framework(error) if isinstance(error, HTTPException) else error
-    return response_of(problem(known, current_request().request_id))
+    return response_of(problem(known, current_request()))
 
 
 def _of_framework(error: HTTPException) -> CrmError:

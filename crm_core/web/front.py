@@ -37,6 +37,7 @@ class Front:
         *,
         now: Callable[[], datetime],
         new_id: Callable[[datetime], str],
+        instance: str,
         proxies: tuple[Network, ...],
         count: Callable[[str, int, float], None],
     ) -> None:
@@ -45,6 +46,7 @@ class Front:
         self._count = count
         self._now = now
         self._new_id = new_id
+        self._instance = instance
         self._proxies = proxies
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -54,7 +56,12 @@ class Front:
             return
         started, now = time.perf_counter(), self._now()
         request = request_of(
-            scope, _chunks(receive), received_at=now, request_id=self._new_id(now), proxies=self._proxies
+            scope,
+            _chunks(receive),
+            received_at=now,
+            request_id=self._new_id(now),
+            instance=self._instance,
+            proxies=self._proxies,
         )
         ours = ((b"x-request-id", request.request_id.encode()), *_SAFETY)
 

@@ -15,7 +15,8 @@ from crm_core.errors import CrmError
 from crm_core.web.answers import Answer
 from crm_core.web.request import Request
 
-TENANT = "/i/{instance}/t/{tenant}"
+INSTANCE = "/i/{instance}"
+TENANT = f"{INSTANCE}/t/{{tenant}}"
 BASE = f"{TENANT}/api/v1"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
@@ -83,6 +84,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return self.path.startswith(TENANT)
 
     @property
+    def in_instance(self) -> bool:
+        """Whether the path names an instance."""
+        return self.path.startswith(INSTANCE)
+
+    @property
     def path_names(self) -> list[str]:
         """The parameters of the path, in order."""
         return _PARAMETER.findall(self.path)
@@ -101,11 +107,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 class Route:
     """An operation and what answers it, with what every request needs of the operation."""
 
-    __slots__ = ("handler", "in_tenant", "operation", "path_names", "query_names", "repeatable_names")
+    __slots__ = ("handler", "in_instance", "in_tenant", "operation", "path_names", "query_names", "repeatable_names")
 
     def __init__(self, operation: Operation, handler: Handler) -> None:
         self.operation = operation
         self.handler = handler
+        self.in_instance = operation.in_instance
         self.in_tenant = operation.in_tenant
         self.path_names = operation.path_names
         self.query_names = operation.query_names

@@ -6,14 +6,15 @@ from crm_core.errors import CrmError, InternalError, PluginFailed
 from crm_core.server.problem import problem as server_problem
 from crm_core.server_log import ServerLog
 from crm_core.web.answers import Answer
+from crm_core.web.request import Request
 
 _log = ServerLog("crm.web")
 
 
-def problem(error: Exception, request_id: str) -> Answer:
+def problem(error: Exception, request: Request) -> Answer:
     """An exception as the answer to a request."""
-    known = understood(error, request_id)
-    headers, body = server_problem(known, request_id)
+    known = understood(error, request.request_id)
+    headers, body = server_problem(known, request.request_id, request.instance)
     return Answer(known.status, headers, body)
 
 

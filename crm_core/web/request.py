@@ -27,9 +27,10 @@ Chunks = Callable[[], AsyncIterator[bytes]]
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request. Names of ``headers`` are in lower case; ``path`` is ``raw_path`` decoded.
 
-    ``source``: an address as text, ``unix`` for a socket peer, None if it is not known; ``peer``: the other end of the
-    connection. ``scheme`` and ``source`` come from trusted proxies where there are any. The dispatcher sets the last
-    five: the parameters of path and query, the sender, and the types and the length that a body may have.
+    ``instance``: the code of the one that is served. ``source``: an address as text, ``unix`` for a socket peer, None
+    if it is not known; ``peer``: the other end of the connection. ``scheme`` and ``source`` come from trusted proxies
+    where there are any. The dispatcher sets the last five: the parameters of path and query, the sender, and the types
+    and the length that a body may have.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     request_id: str
     client_request_id: str | None
+    instance: str
     chunks: Chunks
     path_parameters: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
@@ -118,7 +120,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request_of(
-    scope: Any, chunks: Chunks, *, received_at: datetime, request_id: str, proxies: tuple[Network, ...]
+    scope: Any, chunks: Chunks, *, received_at: datetime, request_id: str, instance: str, proxies: tuple[Network, ...]
 ) -> Request:
     """The request of an ASGI scope."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -137,6 +139,7 @@ def request_of(
         received_at=received_at,
         request_id=request_id,
         client_request_id=theirs[0].decode() if good else None,
+        instance=instance,
         chunks=chunks,
     )
 

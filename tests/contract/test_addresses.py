@@ -10,6 +10,7 @@ from openapi_spec_validator import validate
 
 from contract.box import BRANDING, Box, good, problem
 from contract.conftest import Boxes
+from crm_core import errors
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -101,6 +102,32 @@ def test_liveness_readiness_and_documents_are_for_anyone(box: Box) -> None:
     page = box.client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?:https?:)?//""", page.text)
+
+
+def test_the_type_of_a_problem_leads_to_its_code(box: Box) -> None:
+    """Refusals of application, receiver and server lead to an entry on a page, which the instance serves for anyone."""
+    refusals = [box.client.get(f"{box.base()}/nothing"), box.push("branding", {}, headers={"Sync-Signature": None})]
+    refusals += [box.client.get("/%2e%2e/x"), box.client.get("/", headers={"X": "x" * 70_000})]
+    assert [one.status_code for one in refusals] == [404, 401, 400, 431]
+    for one in refusals:
+        page, _, code = one.json()["type"].partition("#")
+        assert (page, code) == ("/i/eu1/docs/errors", one.json()["code"])
+        assert f'<section id="{code}">' in box.client.get(page).text
+    page = box.client.get("/i/eu1/docs/errors").text
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    codes = {one.code for one in kinds if issubclass(one, errors.CrmError) and "code" in vars(one)}
+    assert set(re.findall(r'<section id="(.*?)">', page)) == codes | {"password_required"}
+    problem(box.client.get("/i/us9/docs/errors"), 421, "misdirected_instance")
+
+
+def test_the_documents_are_also_below_the_instance(box: Box) -> None:
+    """A manager forwards these paths; the page's links and its style work there too."""
+    assert box.client.get("/i/eu1/openapi.json").json() == box.client.get("/openapi.json").json()
+    page = box.client.get("/i/eu1/docs")
+    assert page.text == box.client.get("/docs").text
+    for link in re.findall(r'href="([^"#]+)"', page.text):
+        assert box.client.get(str(page.url.join(link))).status_code == 200, link
+    problem(box.client.get("/i/eu1/docs/nothing"), 404, "not_found")
 
 
 def test_metrics_and_plugins_are_for_operators(box: Box, boxes: Boxes) -> None:

@@ -17,6 +17,8 @@ FRAMEWORK = "framework"
 """No front: the API's requests take the road through Quart."""
 NOT_THROUGH_A_FRONT = {
     "test_liveness_readiness_and_documents_are_for_anyone": "documents are asked at the instance",
+    "test_the_type_of_a_problem_leads_to_its_code": "a front refuses some of these requests itself",
+    "test_the_documents_are_also_below_the_instance": "documents are asked at the instance",
     "test_metrics_and_plugins_are_for_operators": "operator pages are never forwarded",
     "test_past_the_limit_attempts_are_told_to_wait_and_good_pushes_pass": "a front judges the instance code itself",
     "test_the_source_is_the_rightmost_address_that_is_no_trusted_proxy": "a front says who the client is",

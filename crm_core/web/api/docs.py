@@ -1,33 +1,42 @@
-"""``/openapi.json``, and ``/docs``: the same as a page that loads nothing from another host."""
+"""``/openapi.json``, ``/docs``: the same as a page that loads nothing from another host, and the page of error codes.
+
+All are also below ``/i/{instance}``, where a manager forwards them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from crm_core.errors import MisdirectedInstance
 from crm_core.services import Services
 from crm_core.web.answers import Answer, content, encoded, etag_of, tagged
+from crm_core.web.api.error_codes import error_codes
 from crm_core.web.api.openapi import document
-from crm_core.web.operations import Route, open_route
+from crm_core.web.operations import INSTANCE, Handler, Route, open_route
 from crm_core.web.request import Request
+
+if TYPE_CHECKING:
+    import jinja2
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _CACHE: Final = {"Cache-Control": "no-cache"}
+_HTML: Final = "text/html; charset=utf-8"
 _TAG: Final = "documentation"
 _STYLE: Final = Path(__file__).parent / "static" / "docs.css"
 
 
 def routes(services: Services, documented: Sequence[Route]) -> list[Route]:
     """The document of these routes and its own, as JSON and as a page, each built at its first request."""
-    sheet = _STYLE.read_bytes()
+    sheet, instance = _STYLE.read_bytes(), services.settings.instance
 
     @cache
     def whole() -> dict[str, Any]:
         operations = [route.operation for route in (*documented, *own)]
-        return document(operations, instance=services.settings.instance)
+        return document(operations, instance=instance)
 
     @cache
     def body() -> tuple[bytes, str]:
@@ -36,35 +45,88 @@ def routes(services: Services, documented: Sequence[Route]) -> list[Route]:
 
     @cache
     def html() -> bytes:
-        return _page(whole()).encode()
+        return _page(whole(), instance).encode()
+
+    @cache
+    def errors_html() -> bytes:
+        entries = error_codes(services.registry)
+        return _templates().get_template("errors.html").render(instance=instance, entries=entries).encode()
 
     async def openapi(request: Request) -> Answer:
         return tagged(request, *body(), _CACHE)
 
     async def page(_request: Request) -> Answer:
-        return content(html(), "text/html; charset=utf-8", headers={"Content-Security-Policy": _POLICY})
+        return content(html(), _HTML, headers={"Content-Security-Policy": _POLICY})
+
+    async def error_page(_request: Request) -> Answer:
+        return content(errors_html(), _HTML, headers={"Content-Security-Policy": _POLICY})
 
     async def style(_request: Request) -> Answer:
         return content(sheet, "text/css; charset=utf-8", headers=_CACHE)
 
     own = [
-        open_route("/openapi.json", "openapi", "This document (OpenAPI 3.1).", openapi, tag=_TAG),
-        open_route("/docs", "docs", "This document as a page.", page, tag=_TAG, media_type="text/html"),
-        open_route("/docs.css", "docsStyle", "The style of that page.", style, tag=_TAG, media_type="text/css"),
+        *_at("", openapi, page, style),
+        *_at(INSTANCE, openapi, page, style),
+        open_route(
+            f"{INSTANCE}/docs/errors",
+            "get_instance_error_codes",
+            "Every error code, where the `type` of a problem leads.",
+            error_page,
+            tag=_TAG,
+            media_type="text/html",
+            errors=(MisdirectedInstance,),
+        ),
     ]
     return own
 
 
-def _page(api: dict[str, Any]) -> str:
-    import jinja2
+def _at(prefix: str, openapi: Handler, page: Handler, style: Handler) -> list[Route]:
+    of, errors = ("instance_", (MisdirectedInstance,)) if prefix else ("", ())
+    return [
+        open_route(
+            f"{prefix}/openapi.json",
+            f"get_{of}openapi",
+            "This document (OpenAPI 3.1).",
+            openapi,
+            tag=_TAG,
+            errors=errors,
+        ),
+        open_route(
+            f"{prefix}/docs",
+            f"get_{of}docs",
+            "This document as a page.",
+            page,
+            tag=_TAG,
+            media_type="text/html",
+            errors=errors,
+        ),
+        open_route(
+            f"{prefix}/docs.css",
+            f"get_{of}docs_style",
+            "The style of that page.",
+            style,
+            tag=_TAG,
+            media_type="text/css",
+            errors=errors,
+        ),
+    ]
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+
+def _page(api: dict[str, Any], instance: str) -> str:
     by_tag: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in api["tags"]}
     for path, methods in api["paths"].items():
         for method, operation in methods.items():
             by_tag[operation["tags"][0]].append({"path": path, "method": method.upper(), **operation})
-    return environment.get_template("docs.html").render(
-        info=api["info"], by_tag=by_tag, schemas=api["components"]["schemas"]
+    return (
+        _templates()
+        .get_template("docs.html")
+        .render(info=api["info"], instance=instance, by_tag=by_tag, schemas=api["components"]["schemas"])
+    )
+
+
+def _templates() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

@@ -69,7 +69,13 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
     async def batch(request: Request) -> Answer:
         access, atomic = access_of(request), flag("atomic", request.query.get("atomic"))
         data, raw = await read_json_and_bytes(request)
-        asked = Batch(data=data, atomic=atomic, request_id=request.request_id, idempotent=_idempotent(request, raw))
+        asked = Batch(
+            data=data,
+            atomic=atomic,
+            request_id=request.request_id,
+            instance=request.instance,
+            idempotent=_idempotent(request, raw),
+        )
         return await _answered(request, shape, records.batches.run(access, asked))
 
     async def archive(request: Request) -> Answer:
@@ -104,7 +110,7 @@ async def _answered(request: Request, shape: Shape, writing: Awaitable[WriteResu
     try:
         written = await writing
     except ReplayedRefusal as replayed:
-        return problem(replayed.error, request.request_id).adding("Idempotent-Replayed", "true")
+        return problem(replayed.error, request).adding("Idempotent-Replayed", "true")
     headers = {}
     if written.id:
         headers["ETag"] = etag(written.revision, written.body)

@@ -82,7 +82,9 @@ async def test_an_archived_record_takes_no_change(world: World) -> None:
         assert refused.value.evidence["id"] == made["id"]
     items = [{"external_id": "x-1", "name": "B"}, {"id": made["id"], "name": "B"}]
     for item in items:
-        batch = Batch(data={"items": [item, {"name": "C"}]}, atomic=False, request_id="r", idempotent=None)
+        batch = Batch(
+            data={"items": [item, {"name": "C"}]}, atomic=False, request_id="r", instance="eu1", idempotent=None
+        )
         results = read((await world.records.batches.run(access, batch)).body)["results"]
         assert [each["status"] for each in results] == [409, 201]
         assert (results[0]["problem"]["code"], results[0]["problem"]["id"]) == ("record_archived", made["id"])

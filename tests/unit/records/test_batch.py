@@ -11,7 +11,7 @@ from records_world import EVERYTHING, READER, TOKEN, World, read
 
 
 async def run(world: World, data: Any, *, atomic: bool = False, caller: Any = TOKEN) -> list[dict[str, Any]]:
-    batch = Batch(data=data, atomic=atomic, request_id="r1", idempotent=None)
+    batch = Batch(data=data, atomic=atomic, request_id="r1", instance="eu1", idempotent=None)
     written = await world.records.batches.run(world.access(caller=caller), batch)
     results: list[dict[str, Any]] = read(written.body)["results"]
     return results

@@ -151,7 +151,7 @@ async def test_a_batch_is_done_once(world: World) -> None:
 
     async def run(items: list[Any], key: str) -> WriteResult:
         wanted = asked(key, repr(items).encode())
-        batch = Batch(data={"items": items}, atomic=False, request_id="r1", idempotent=wanted)
+        batch = Batch(data={"items": items}, atomic=False, request_id="r1", instance="eu1", idempotent=wanted)
         return await world.records.batches.run(world.access(), batch)
 
     first = await run([{"name": "Ada"}, {"name": ""}], "k")

@@ -20,9 +20,9 @@ from crm_core.server.problem import problem
 
 def test_a_problem_has_its_members_and_its_evidence() -> None:
     """RFC 9457, with code, request id and the error's evidence."""
-    headers, body = problem(StaleVersion("Too old.", current={"branding": 5}), "id-1")
+    headers, body = problem(StaleVersion("Too old.", current={"branding": 5}), "id-1", "eu1")
     assert json.loads(body) == {
-        "type": "about:blank",
+        "type": "/i/eu1/docs/errors#stale_version",
         "title": "Version too old",
         "status": 409,
         "detail": "Too old.",
@@ -37,6 +37,7 @@ def test_a_problem_lists_the_findings() -> None:
     """With pointer, code and message; the flag of warnings is left out."""
     error = InvalidPayload("See errors.", errors=[Finding("/data/a", "wrong_type", "Send text.", warning=True)])
     listed = json.loads(problem(error, "id-2")[1])["errors"]
+    assert json.loads(problem(error, "id-2")[1])["type"] == "about:blank"  # no instance is known
     assert listed == [{"pointer": "/data/a", "code": "wrong_type", "message": "Send text."}]
 
 

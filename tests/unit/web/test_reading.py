@@ -31,7 +31,7 @@ def request(*headers: tuple[str, str], chunks: tuple[bytes, ...] = (), peer: str
         "client": (peer, 1),
     }  # fmt: skip
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return request_of(scope, parts, received_at=at, request_id="id-1", **{"proxies": (), **more})
+    return request_of(scope, parts, received_at=at, request_id="id-1", instance="eu1", **{"proxies": (), **more})
 
 
 @pytest.mark.parametrize(
