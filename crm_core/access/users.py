@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
@@ -126,9 +126,9 @@ class Users:
         patch: Any,
         by: Caller | None,
         *,
-        revision: int | None = None,
+        revisions: Collection[int] | None = None,
     ) -> StoredUser:
-        """Change a user by a JSON merge patch; with ``revision``, only while it is at that one.
+        """Change a user by a JSON merge patch; with ``revisions``, only while it is at one of these.
 
         Raises NotFound, PermissionDenied, RevisionMismatch, InvalidRecord.
         """
@@ -137,7 +137,7 @@ class Users:
             workspace = await self._views.of(tenant)
             merged = merge_patch(stored.user.writable(), patch)
             require_may_change(stored.user, merged, by, workspace.roles)
-            if revision is not None and revision != stored.revision:
+            if revisions is not None and stored.revision not in revisions:
                 raise RevisionMismatch("Someone else changed this user. Read it again, then repeat your change.")
             user = await self._changed(workspace, stored.user, merged, by)
             if user is stored.user:

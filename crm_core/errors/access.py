@@ -12,6 +12,10 @@ class AccessError(CrmError):
 class Unauthenticated(AccessError, status=401, code="unauthenticated", title="Not signed in"):
     """No credential, or none that is good here; all such look the same."""
 
+    def __init__(self, detail: str = "", *, rejected: bool = False) -> None:
+        super().__init__(detail)
+        self.rejected = rejected  # a bearer token was sent, and is not valid
+
 
 class CsrfFailed(AccessError, status=403, code="csrf_failed", title="Request not confirmed"):
     """A session cookie without its confirmation, or from another origin."""

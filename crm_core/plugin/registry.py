@@ -30,8 +30,8 @@ RESERVED_PAYLOAD_TYPES = frozenset(
 )
 # Names that routes and operations of the API (get_user), and pages of the workspace, have taken.
 RESERVED_RECORD_TYPES = frozenset(
-    {"account", "api", "auth", "bootstrap", "events", "forgot", "frame", "login", "logout", "mail", "password"}
-    | {"picture", "settings", "subscription", "sync", "token", "tokens", "user", "users"}
+    {"account", "api", "auth", "bootstrap", "changes", "events", "forgot", "frame", "login", "logout", "mail"}
+    | {"password", "picture", "settings", "subscription", "sync", "token", "tokens", "user", "users", "v1"}
 )
 
 

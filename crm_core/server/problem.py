@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from crm_core.errors import CrmError, MethodNotAllowed
+from crm_core.errors import CrmError, InsufficientScope, MethodNotAllowed, Unauthenticated
 
 PROBLEM: Final = "application/problem+json"
 
@@ -28,9 +28,20 @@ def headers_of(error: CrmError) -> Headers:
         headers.append((b"retry-after", b"%d" % error.retry_after))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.evidence["allow"].encode()))  # RFC 9110, section 15.5.6
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        headers.append((b"www-authenticate", b"Bearer"))
+    challenge = _challenge(error)
+    if challenge:
+        headers.append((b"www-authenticate", challenge.encode()))
     return headers
+
+
+def _challenge(error: CrmError) -> str:
+    """Return the challenge of a refusal of credentials (RFC 6750, section 3), empty for other errors."""
+    if isinstance(error, InsufficientScope):
+        scope = error.evidence.get("scope")
+        return 'Bearer error="insufficient_scope"' + (f', scope="{scope}"' if scope else "")
+    if error.status != HTTPStatus.UNAUTHORIZED:
+        return ""
+    return 'Bearer error="invalid_token"' if isinstance(error, Unauthenticated) and error.rejected else "Bearer"
 
 
 def closing(error: CrmError, request_id: str, instance: str | None) -> tuple[Headers, bytes]:

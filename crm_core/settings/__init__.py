@@ -15,7 +15,6 @@ from crm_core.settings.instance import (
     Listen,
     PluginSettings,
     StorageSettings,
-    SyncSettings,
     load_instance,
     load_instance_outline,
 )
@@ -25,6 +24,7 @@ from crm_core.settings.reload import Configuration, Watched
 from crm_core.settings.roles import load_roles
 from crm_core.settings.roster import load_roster, load_roster_outline
 from crm_core.settings.secrets import Secrets
+from crm_core.settings.sync import SyncSettings
 
 __all__ = [
     "Configuration",

@@ -33,6 +33,7 @@ from crm_core.settings.reading import (
 )
 from crm_core.settings.records import RecordSettings, read_records
 from crm_core.settings.secrets import References, Secrets
+from crm_core.settings.sync import SyncSettings, read_sync
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ MEMBERS = (
     "records",
     "trusted_proxies",
     "operators",
+    "allowed_origins",
     "secret_key",
     "plugins",
 )
@@ -81,19 +83,6 @@ class StorageSettings:
             raise setup_error([Problem(self.place or Place("instance.yaml", 1, 1), message)])
 
 
-class SyncSettings(msgspec.Struct, frozen=True):
-    """The receiver. ``log_keep_days`` 0 keeps the sync log for good; ``history_keep`` counts revisions of a section."""
-
-    enabled: bool = True
-    skew_seconds: int = 300
-    future_skew_seconds: int = 300
-    max_payload_bytes: int = 262_144
-    unverified_per_minute: int = 60
-    log_keep_days: int = 0
-    log_max_unverified: int = 10_000
-    history_keep: int = 50
-
-
 @dataclass(frozen=True, slots=True)
 class PluginSettings:
     """Plugins not to load, by name, and folders of lone plugin files."""
@@ -119,6 +108,7 @@ class InstanceSettings:
     """All of instance.yaml. ``secret_keys``: the first makes what is new, all read what is old.
 
     ``public_url``: the origin by which browsers reach the instance, for links in emails.
+    ``allowed_origins``: those of browser apps that use the API.
     ``options_nodes``: the members that belong to plugins, not yet read; see ``options.read_options``.
     """
 
@@ -132,6 +122,7 @@ class InstanceSettings:
     records: RecordSettings = field(default_factory=RecordSettings)
     trusted_proxies: tuple[Network, ...] = ()
     operators: tuple[Network, ...] = LOOPBACK
+    allowed_origins: tuple[str, ...] = ()
     plugins: PluginSettings = field(default_factory=PluginSettings)
     options_nodes: Mapping[str, MappingMember] = field(default_factory=dict, repr=False)
 
@@ -155,10 +146,11 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen())
     public_url = members.get("public_url", public_origin, None)
     storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
-    sync = members.get("sync", _sync, SyncSettings())
+    sync = members.get("sync", read_sync, SyncSettings())
     records = members.get("records", read_records, RecordSettings())
     proxies = members.get("trusted_proxies", unique(network, "network"), ())
     operators = members.get("operators", unique(network, "network"), LOOPBACK)
+    origins = members.get("allowed_origins", unique(public_origin, "origin"), ())
     plugins = members.get("plugins", lambda value: _plugins(value, folder), PluginSettings())
     members.done(others=True)
     assert code is not None
@@ -174,6 +166,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
         records=records,
         trusted_proxies=proxies,
         operators=operators,
+        allowed_origins=origins,
         plugins=plugins,
         options_nodes={member.name: member for member in members.rest()},
     )
@@ -257,23 +250,6 @@ def untyped(node: Node) -> Any:
         except Wrong:
             continue
     return node.text
-
-
-def _sync(node: Node) -> SyncSettings:
-    members = Members(node)
-    skew = members.get("skew_seconds", integer(1, 86_400), 300)
-    sync = SyncSettings(
-        enabled=members.get("enabled", boolean, True),
-        skew_seconds=skew,
-        future_skew_seconds=members.get("future_skew_seconds", integer(0, 86_400), skew),
-        max_payload_bytes=members.get("max_payload_bytes", integer(1024, 16 * 1024 * 1024), 262_144),
-        unverified_per_minute=members.get("unverified_per_minute", integer(1, 1_000_000), 60),
-        log_keep_days=members.get("log_keep_days", integer(0, 36_500), 0),
-        log_max_unverified=members.get("log_max_unverified", integer(100, 1_000_000), 10_000),
-        history_keep=members.get("history_keep", integer(1, 10_000), 50),
-    )
-    members.done()
-    return sync
 
 
 def _plugins(node: Node, folder: Path) -> PluginSettings:

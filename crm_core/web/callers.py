@@ -36,7 +36,10 @@ async def caller_of(services: Services, request: Request, tenant: str) -> Caller
     scheme, _, text = sent[0].partition(" ")
     if len(sent) > 1 or scheme.lower() != "bearer":
         raise Unauthenticated(_REFUSAL)
-    return await services.callers.bearer(tenant, text.strip(" "))
+    try:
+        return await services.callers.bearer(tenant, text.strip(" "))
+    except Unauthenticated as error:
+        raise Unauthenticated(error.detail, rejected=True) from None
 
 
 async def visitor(services: Services, request: Request, tenant: str) -> Caller:

@@ -8,16 +8,18 @@ from typing import Final
 
 import msgspec
 
-from crm_core.errors import CrmError, MalformedPath, MisdirectedInstance, UnknownTenant
+from crm_core.errors import CrmError, MalformedPath, MisdirectedInstance, NotFound, UnknownTenant
 from crm_core.server.paths import refused
 from crm_core.services import Services
 from crm_core.web.answers import Answer, nothing
 from crm_core.web.callers import caller_of
+from crm_core.web.cors import Cors, preflight
 from crm_core.web.operations import Operation, Route
 from crm_core.web.problems import problem
-from crm_core.web.reading import read_query
+from crm_core.web.reading import read_query, require_acceptable
 from crm_core.web.request import Request
 from crm_core.web.routing import Router
+from crm_core.web.slips import SLIP, nothing_here
 
 _API: Final = re.compile(r"/i/[^/]*/t/[^/]*/api(?:/|$)|/i/[^/]*/(?:openapi\.json|docs(?:\.css|/[^/]*)?)$")
 _LONGEST_NAME: Final = 64  # of path segments in the log
@@ -29,33 +31,42 @@ class Dispatcher:
     def __init__(self, services: Services, routes: Sequence[Route]) -> None:
         self._services = services
         self._router = Router(routes)
+        self._cors = Cors(services.settings.allowed_origins)
         self._plain_paths = {route.operation.path for route in routes}  # those with parameters match no path
 
     def serves(self, request: Request) -> bool:
         """Whether a request is answered here and not by a page.
 
         These are all below ``/i/{instance}/t/{tenant}/api``, the operations outside tenants, the documents of an
-        instance, and paths that are refused before anything is routed.
+        instance, paths that forgot a part of the API's, and paths that are refused before anything is routed.
         """
         path = request.path
-        return path in self._plain_paths or _API.match(path) is not None or refused(request.raw_path) is not None
+        return (
+            path in self._plain_paths
+            or _API.match(path) is not None
+            or SLIP.match(path) is not None
+            or refused(request.raw_path) is not None
+        )
 
     async def __call__(self, request: Request) -> Answer:
         """The answer to a request; errors become problems."""
         try:
             answer = await self._answer(request)
         except Exception as error:  # noqa: BLE001 -- the boundary: every error becomes a problem
-            return problem(error, request)
-        if request.method == "HEAD" and not isinstance(answer.body, bytes):
-            await answer.body.aclose()
-            return Answer(answer.status, answer.headers, nothing())
-        return answer
+            answer = problem(error, request)
+        fields, body = [*answer.headers, *self._cors.fields(request)], answer.body
+        if request.method == "HEAD" and not isinstance(body, bytes):
+            await body.aclose()
+            body = nothing()
+        return Answer(answer.status, fields, body)
 
     async def _answer(self, request: Request) -> Answer:
         reason = refused(request.raw_path)
         if reason is not None:
             raise MalformedPath(reason)
-        route, parameters = self._router.find(request.method, request.path)
+        if self._cors.is_preflight(request):
+            return preflight(self._router.methods(request.path))
+        route, parameters = self._find(request)
         operation, sender, query = route.operation, None, {}
         if route.in_tenant:
             await self._require_tenant(operation, request, parameters)
@@ -63,6 +74,8 @@ class Dispatcher:
                 if not operation.open_to_all:
                     sender = await caller_of(self._services, request, parameters["tenant"])
                 query = read_query(request.query_string, route.query_names, route.repeatable_names)
+                if operation.method == "GET":
+                    require_acceptable(request, route.media_types)
         elif route.in_instance:
             require_instance(self._services, parameters["instance"])
         body = operation.body
@@ -76,6 +89,12 @@ class Dispatcher:
                 body_limit=0 if body is None else body.limit,
             )
         )
+
+    def _find(self, request: Request) -> tuple[Route, dict[str, str]]:
+        try:
+            return self._router.find(request.method, request.path)
+        except NotFound:
+            raise NotFound(nothing_here(request.path, request.instance, self._router.has)) from None
 
     async def _require_tenant(self, operation: Operation, request: Request, path: dict[str, str]) -> None:
         try:

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from crm_core.errors import CrmError, InternalError, MalformedRequest, MethodNotAllowed, NotFound
 from crm_core.web.answers import Answer
+from crm_core.web.operations import BASE
 from crm_core.web.problems import problem
 from crm_core.web.request import SCOPE_KEY, Request
 
@@ -41,7 +42,8 @@ def error_response(error: Exception) -> Response:
 def _of_framework(error: HTTPException) -> CrmError:
     if error.code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-        return MethodNotAllowed(f"Use {allowed} here." if allowed else "", allow=allowed)
+        detail = f"This is the address of a page: use {allowed}. The addresses of the API begin with {BASE}/."
+        return MethodNotAllowed(detail if allowed else "", allow=allowed)
     if error.code == HTTPStatus.NOT_FOUND:
         return NotFound("There is nothing at this address.")
     if error.code is not None and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -89,6 +89,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return self.path.startswith(INSTANCE)
 
     @property
+    def media_types(self) -> tuple[str, ...]:
+        """The media types of its answer."""
+        return next((reply.media_types for reply in self.replies.values() if reply.schema is not None), ())
+
+    @property
     def path_names(self) -> list[str]:
         """The parameters of the path, in order."""
         return _PARAMETER.findall(self.path)
@@ -107,13 +112,23 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 class Route:
     """An operation and what answers it, with what every request needs of the operation."""
 
-    __slots__ = ("handler", "in_instance", "in_tenant", "operation", "path_names", "query_names", "repeatable_names")
+    __slots__ = (
+        "handler",
+        "in_instance",
+        "in_tenant",
+        "media_types",
+        "operation",
+        "path_names",
+        "query_names",
+        "repeatable_names",
+    )
 
     def __init__(self, operation: Operation, handler: Handler) -> None:
         self.operation = operation
         self.handler = handler
         self.in_instance = operation.in_instance
         self.in_tenant = operation.in_tenant
+        self.media_types = operation.media_types
         self.path_names = operation.path_names
         self.query_names = operation.query_names
         self.repeatable_names = operation.repeatable_names

@@ -78,6 +78,13 @@ def accepted(request: Request, offered: Sequence[str]) -> str:
     return best
 
 
+def require_acceptable(request: Request, offered: Sequence[str]) -> None:
+    """Raise NotAcceptable if Accept excludes every media type of an answer."""
+    sent = request.field(b"accept")
+    if sent is not None and sent != "*/*" and sent not in offered:
+        accepted(request, offered)
+
+
 def read_query(query: bytes, known: Collection[str], repeatable: Collection[str] = ()) -> dict[str, str]:
     """The query's parameters; of one that is ``repeatable`` the first value, ``read_values`` has all.
 

@@ -19,7 +19,11 @@ class _Node:
 
 
 class Router:
-    """The routes, by method and path. GET answers HEAD too."""
+    """The routes, by method and path. GET answers HEAD too.
+
+    A path whose segments are all plain is no other path's parameter: ``DELETE /customers/batch`` is not allowed, rather
+    than the deletion of a record named batch.
+    """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = _Node()
@@ -28,6 +32,26 @@ class Router:
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route of a request and its path parameters. Raises NotFound, MethodNotAllowed."""
+        routes, values = self._at(path)
+        route = routes.get(method)
+        if route is None:
+            allowed = _listed(routes)
+            raise MethodNotAllowed(f"Use {allowed} here.", allow=allowed)
+        return route, dict(zip(route.path_names, values, strict=True))
+
+    def methods(self, path: str) -> str:
+        """The methods of a path, as ``Allow`` lists them. Raises NotFound."""
+        return _listed(self._at(path)[0])
+
+    def has(self, path: str) -> bool:
+        """Whether a path has an operation."""
+        try:
+            return bool(self._at(path))
+        except NotFound:
+            return False
+
+    def _at(self, path: str) -> tuple[dict[str, Route], tuple[str, ...]]:
+        """The routes of a path by method, and the values of its parameters. Raises NotFound."""
         reached: list[tuple[_Node, tuple[str, ...]]] = [(self._root, ())]  # the best match first
         for segment in path.split("/"):
             following = []
@@ -38,12 +62,9 @@ class Router:
                     following.append((node.parameter, (*values, segment)))
             reached = following
         for node, values in reached:
-            if (route := node.routes.get(method)) is not None:
-                return route, dict(zip(route.path_names, values, strict=True))
-        allowed = ", ".join(sorted({known for node, _ in reached for known in node.routes}))
-        if not allowed:
-            raise NotFound("There is nothing at this address.")
-        raise MethodNotAllowed(f"Use {allowed} here.", allow=allowed)
+            if node.routes:
+                return node.routes, values
+        raise NotFound("There is nothing at this address.")
 
     def _add(self, route: Route) -> None:
         node = self._root
@@ -57,3 +78,7 @@ class Router:
         for method in ("GET", "HEAD") if route.operation.method == "GET" else (route.operation.method,):
             assert method not in node.routes, f"{method} {route.operation.path} has two routes"
             node.routes[method] = route
+
+
+def _listed(routes: dict[str, Route]) -> str:
+    return ", ".join(sorted(routes))

@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from served import ALL, Instance, instance
+from served import ALL, FILES, Instance, instance
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 BASE = "/i/eu1/t/northwind/api/v1"
 JSON = {"Content-Type": "application/json"}
 CUSTOMER: dict[str, Any] = {"name": "Ada Lovelace", "email": "ada@example.com", "external_id": "x-1"}
 PASSWORD = "correct horse battery"
+ORIGIN = "https://app.example.com"
+SETTINGS = FILES["instance.yaml"].format(secret="c2VjcmV0" * 8) + f"allowed_origins: [{ORIGIN}]\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
@@ -62,6 +64,7 @@ class Requests:
             f"/{BASE}/customers", f"{tenants}/northwind//api/v1/customers", f"{tenants}/northwind/api//v1",
             f"{BASE}/customers/..", f"{BASE}/%2e%2e/customers", f"{BASE}/customers%2fbatch", f"{BASE}/customers/%00",
             f"{BASE}/customers/%ff", f"{BASE}/customers/%", f"{BASE}/customers/a%5cb", f"{BASE}/customers/%C3%A9",
+            "/api/v1/customers", "/t/northwind/api/v1/users", f"{tenants}/northwind/v1/customers", "/eu1/t/x/v1",
             "/i/eu1/openapi.json", "/i/eu1/docs/errors", "/i/eu2/docs", "/i/eu1/docs/x", f"{BASE}/customers/\xe9",
             f"http://crm.example.com{BASE}/bootstrap/public", f"{BASE}/bootstrap/public?x=%",
         ]  # fmt: skip
@@ -74,6 +77,9 @@ class Requests:
         return [
             *found,
             f"GET {BASE}/bootstrap/public HTTP/1.0\r\n\r\n".encode(),
+            raw(f"{BASE}/users", "OPTIONS", {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}),
+            raw(f"{BASE}/users/x", "OPTIONS", {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}),
+            raw(f"{BASE}/users", headers={"Origin": ORIGIN, "Authorization": "Bearer crm_none"}),
             raw(f"{BASE}/bootstrap/public", headers={"Host": "a b"}),
             raw(f"{BASE}/bootstrap/public", headers={"Host": "[::1"}),
             raw(f"{BASE}/bootstrap/public", headers={"Host": ""}),
@@ -177,7 +183,8 @@ async def exchange(port: int, sent: bytes) -> bytes:
 async def answers(folder: Path, *, through_framework: bool) -> list[tuple[bytes, bytes]]:
     """Each request with its answer, from a fresh instance with a fixed clock and seeded ids."""
     folder.mkdir()
-    async with instance(folder, now=lambda: NOW, random=Random(7), through_framework=through_framework) as live:
+    fixed: dict[str, Any] = {"now": lambda: NOW, "random": Random(7), "through_framework": through_framework}
+    async with instance(folder, {"instance.yaml": SETTINGS}, **fixed) as live:
         services = live.services
         await live.push("features", {"plan": ALL})
         data = {"email": "ada@example.com", "name": "Ada", "role": "admin", "password": PASSWORD}

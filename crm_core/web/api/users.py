@@ -21,7 +21,7 @@ from crm_core.web.request import Request
 from crm_core.workspace import require_scope
 from crm_core.workspace.cursors import Cursors
 
-_TAG: Final = re.compile(r'"([0-9]{1,15})"')
+_TAG: Final = re.compile(r'"([1-9][0-9]{0,14})"')
 _CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
 
 
@@ -51,9 +51,9 @@ def routes(services: Services) -> list[Route]:
 
     async def update(request: Request) -> Answer:
         caller = await user_manager(services, request)
-        patch, revision = await read_json(request), _expected_revision(request)
+        patch, revisions = await read_json(request), _expected_revisions(request)
         id_ = request.path_parameters["id"]
-        user = await services.users.update(request.tenant, id_, patch, caller, revision=revision)
+        user = await services.users.update(request.tenant, id_, patch, caller, revisions=revisions)
         return answer(user.to_wire(), headers={"ETag": _etag(user)})
 
     return [
@@ -101,13 +101,13 @@ def _query(cursors: Cursors, tenant: str, parameters: Mapping[str, str]) -> tupl
     return query, bound
 
 
-def _expected_revision(request: Request) -> int | None:
-    """The revision that If-Match names; None if any will do. A tag that we never sent matches none."""
-    header = request.field(b"if-match")
+def _expected_revisions(request: Request) -> frozenset[int] | None:
+    """The revisions that If-Match names; None if any will do. A tag that we never sent matches none."""
+    header = request.joined_field(b"if-match")
     if header is None or header == "*":
         return None
-    found = _TAG.fullmatch(header)
-    return int(found.group(1)) if found else -1
+    tags = (_TAG.fullmatch(each.strip()) for each in header.split(","))
+    return frozenset(int(tag[1]) for tag in tags if tag)
 
 
 def _etag(user: StoredUser) -> str:

@@ -12,8 +12,8 @@ from quart import Blueprint, Response, request
 from crm_core.errors import CrmError, CsrfFailed, NotFound, PayloadTooLarge, Unauthenticated
 from crm_core.web.callers import ended_session_cookie, require_confirmed, visitor
 from crm_core.web.dispatcher import require_tenant
-from crm_core.web.framework import current_request
-from crm_core.web.operations import TENANT
+from crm_core.web.framework import current_request, error_response
+from crm_core.web.operations import BASE, TENANT
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
@@ -27,6 +27,8 @@ OPEN: Final = "open"
 """Everyone may open the page."""
 SIGNED_IN: Final = "any"
 """Every user may."""
+
+_NOT_THE_API: Final = f"This is the address of a page for browsers. The addresses of the API begin with {BASE}/."
 
 View = Callable[..., Awaitable[Response]]
 """Called with a PageContext (open pages: an AnonymousContext) and the parameters of the path by name."""
@@ -80,6 +82,8 @@ def _guarded(site: Site, one: PageRoute) -> View:
         try:
             context = await _context(site, tenant)
         except Unauthenticated:
+            if "Authorization" in request.headers:  # a program, which a sign-in page does not help
+                return error_response(NotFound(_NOT_THE_API))
             return _to_login(site, tenant)
         try:
             _admit(context, one, path)

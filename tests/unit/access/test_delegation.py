@@ -143,11 +143,11 @@ async def test_the_right_is_refused_before_anything_is_said_of_the_input(team: A
     admin = await team.user("admin@example.com", "admin")
     clerk = await team.caller(await team.user("clerk@example.com", "clerk"))
     with pytest.raises(PermissionDenied):
-        await team.users.update("north", admin.user.id, {"email": "no"}, clerk, revision=7)
+        await team.users.update("north", admin.user.id, {"email": "no"}, clerk, revisions=[7])
     with pytest.raises(PermissionDenied):
         await team.users.create("north", {"email": "no", "role": "admin", "colour": "red"}, clerk)
     with pytest.raises(RevisionMismatch):
-        await team.users.update("north", clerk.id, {"email": "no"}, clerk, revision=7)
+        await team.users.update("north", clerk.id, {"email": "no"}, clerk, revisions=[7])
 
 
 @pytest.mark.parametrize("data", [None, [], {"role": 5}, {"role": ["admin"]}, {}])

@@ -95,12 +95,12 @@ async def test_if_match_holds_a_change_to_a_revision(access: Any) -> None:
     """A change on an older revision is refused; without one, changes at one moment all go through."""
     stored = await access.user()
     with pytest.raises(RevisionMismatch):
-        await access.users.update("north", stored.user.id, {"name": "X"}, None, revision=7)
+        await access.users.update("north", stored.user.id, {"name": "X"}, None, revisions=[7])
     names = [f"N{number}" for number in range(8)]
     await asyncio.gather(*(access.users.update("north", stored.user.id, {"name": name}, None) for name in names))
     after = await access.users.get("north", stored.user.id)
     assert after.revision == 9
-    guarded = [access.users.update("north", stored.user.id, {"name": name}, None, revision=9) for name in ("A", "B")]
+    guarded = [access.users.update("north", stored.user.id, {"name": name}, None, revisions=[9]) for name in ("A", "B")]
     outcomes = await asyncio.gather(*guarded, return_exceptions=True)
     assert sorted(type(one).__name__ for one in outcomes) == ["RevisionMismatch", "StoredUser"]
 

@@ -7,9 +7,11 @@ import pytest
 from crm_core.errors import (
     CrmError,
     Finding,
+    InsufficientScope,
     InvalidPayload,
     MethodNotAllowed,
     RateLimited,
+    SignatureMissing,
     StaleVersion,
     StorageFull,
     StorageUnavailable,
@@ -45,6 +47,14 @@ def test_a_problem_lists_the_findings() -> None:
     ("error", "name", "value"),
     [
         (Unauthenticated(), b"www-authenticate", b"Bearer"),
+        (Unauthenticated(rejected=True), b"www-authenticate", b'Bearer error="invalid_token"'),
+        (SignatureMissing(), b"www-authenticate", b"Bearer"),
+        (InsufficientScope(), b"www-authenticate", b'Bearer error="insufficient_scope"'),
+        (
+            InsufficientScope(scope="deals:read"),
+            b"www-authenticate",
+            b'Bearer error="insufficient_scope", scope="deals:read"',
+        ),
         (RateLimited(retry_after=7), b"retry-after", b"7"),
         (StorageFull(retry_after=7), b"retry-after", b"7"),
         (MethodNotAllowed(allow="GET, POST"), b"allow", b"GET, POST"),

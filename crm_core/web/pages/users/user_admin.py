@@ -99,7 +99,7 @@ async def _change(context: PageContext, user_id: str, patch: Mapping[str, object
     users = context.services.users
     number = plain_integer((await request.form).get("revision", ""), least=1, most=2**53)
     try:
-        await users.update(context.tenant, user_id, dict(patch), context.caller, revision=number or -1)
+        await users.update(context.tenant, user_id, dict(patch), context.caller, revisions=[number or -1])
     except (InvalidRecord, RevisionMismatch) as error:
         notice = failure("Nothing was changed.", first_message(error))
         return await users_page(context, await users.get(context.tenant, user_id), notice, status=error.status)
