@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from crm_core import __version__
 from crm_core.cli.output import watch_output
-from crm_core.cli.running import Boundary
+from crm_core.cli.running import Boundary, print_problem
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "init": ("crm_core.cli.init", "Write commented config files for a new instance."),
@@ -50,6 +50,14 @@ class Lazy(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name or "command")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; wrong usage is a JSON document too if the caller wants JSON."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            print_problem({"problems": error.format_message().splitlines()})
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

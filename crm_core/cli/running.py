@@ -61,20 +61,20 @@ class Boundary:
         if isinstance(error, OutputFailed):
             exit_without_output(error)
         if isinstance(error, SetupError):
-            _print_problem({"problems": list(error.problems)})
+            print_problem({"problems": list(error.problems)})
             for problem in error.problems:
                 click.echo(problem, err=True)
             raise SystemExit(1)
         if isinstance(error, CrmError):
             detail = _NO_TENANT if isinstance(error, UnknownTenant) else error.detail
-            _print_problem({"code": error.code, "detail": detail, "errors": msgspec.to_builtins(error.errors)})
+            print_problem({"code": error.code, "detail": detail, "errors": msgspec.to_builtins(error.errors)})
             click.echo(f"{detail} ({error.code})", err=True)
             for finding in error.errors:
                 click.echo(f"  {finding.pointer or '/'}: {finding.message}", err=True)
             raise SystemExit(1)
 
 
-def _print_problem(problem: dict[str, Any]) -> None:
+def print_problem(problem: dict[str, Any]) -> None:
     """Print an error as JSON too if the command was called with --json: a program finds a document in every case."""
     if "--json" in sys.argv:
         try:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -16,6 +19,18 @@ def test_an_unknown_command_suggests_a_known_one(word: str, hint: str) -> None:
     result = CliRunner().invoke(crm, [word])
     assert result.exit_code == 2
     assert f"unknown command {word}; {hint}" in result.output
+
+
+def test_with_json_wrong_usage_is_a_document_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be read is exit 2, with JSON on standard output and the text on standard error."""
+    words = ["push", "branding", "/absent.yaml", "--json"]
+    monkeypatch.setattr(sys, "argv", ["crm", *words])
+    result = CliRunner().invoke(crm, words)
+    assert result.exit_code == 2
+    assert json.loads(result.stdout) == {
+        "problems": ["/absent.yaml cannot be read (No such file or directory); check the path"]
+    }
+    assert "/absent.yaml cannot be read" in result.stderr
 
 
 def test_the_help_lists_every_command() -> None:
