@@ -162,7 +162,7 @@ BOOTSTRAP: Final = Operation(
     path=f"{BASE}/bootstrap",
     name="bootstrap",
     summary="What an app needs to draw itself, as this caller may see it.",
-    tag="workspace",
+    tag="bootstrap",
     scope="any",
     key="any",
     replies={200: Reply(description="The workspace.", schema=Bootstrap, headers=("ETag",)), 304: _NOT_CHANGED},
@@ -172,7 +172,7 @@ BOOTSTRAP_PUBLIC: Final = Operation(
     path=f"{BASE}/bootstrap/public",
     name="bootstrapPublic",
     summary="The sections that a login page may show.",
-    tag="workspace",
+    tag="bootstrap",
     open_to_all=True,
     replies={
         200: Reply(description="The public sections.", schema={"type": "object"}, headers=("ETag",)),

@@ -28,7 +28,6 @@ class AnonymousContext(TenantContext):
     nonce: str = field(init=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         sent = request.cookies.get(COOKIE, "")
         fresh = base64.urlsafe_b64encode(os.urandom(18)).decode()
         object.__setattr__(self, "nonce", sent if len(sent) == len(fresh) else fresh)

@@ -22,7 +22,6 @@ class PageContext(TenantContext):
     formats: Formats = field(init=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         object.__setattr__(self, "names", Names(self.services, self.tenant, self.caller))
         object.__setattr__(self, "formats", Formats(self.branding.regional, self.services.now()))
 

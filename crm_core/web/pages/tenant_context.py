@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import quote
 
 from crm_core.services import Services
@@ -20,10 +21,11 @@ class TenantContext:
     site: Site
     tenant: str
     workspace: Workspace
-    branding: TenantBranding = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "branding", self.site.branding_cache.of(self.workspace))
+    @cached_property
+    def branding(self) -> TenantBranding:
+        """The branding of the workspace."""
+        return self.site.branding_cache.of(self.workspace)
 
     @property
     def services(self) -> Services:

@@ -20,7 +20,7 @@ _ICONS: Final[Mapping[str, str]] = {
     "briefcase": "board",
     "building": "page",
     "calendar": "clock",
-    "check-square": "tasks",
+    "check-square": "checklist",
     "file": "page",
     "layout": "page",
     "package": "box",
@@ -28,8 +28,23 @@ _ICONS: Final[Mapping[str, str]] = {
 }
 """Names of icons in payloads and catalogs, and our icons for them; our own names are used as they are."""
 _KNOWN: Final = frozenset(
-    {"alert", "board", "bolt", "box", "card", "chart", "check", "clock", "eye", "globe", "history", "home", "info"}
-    | {"lock", "mail", "page", "people", "search", "shield", "sync", "tasks", "user"}
+    {
+        "alert",
+        "board",
+        "bolt",
+        "box",
+        "card",
+        "chart",
+        "check",
+        "checklist",
+        "clock",
+        "eye",
+        "globe",
+        "history",
+        "home",
+        "info",
+    }
+    | {"lock", "mail", "page", "people", "search", "shield", "sync", "user"}
 )
 
 
