@@ -205,6 +205,7 @@ def application(services: Services) -> Quart:
 
     site, metrics = site_of(services), Metrics(services.registry.payload_types)
     services.observers.append(metrics.attempt)
+    services.registry.door.observers.append(metrics.slow_call)
     routes = [
         *sync.routes(services),
         *records.routes(services),

@@ -43,6 +43,12 @@ class Metrics:
         self.tenants_troubled = Gauge(
             "crm_tenants_troubled", "Tenants whose store takes no writes.", registry=self.registry
         )
+        self._slow_calls = Counter(
+            "crm_plugin_slow_calls_total",
+            "Calls of plugins that took 50 ms of CPU or more.",
+            ("plugin", "hook"),
+            registry=self.registry,
+        )
         self.sections_unreadable = Gauge(
             "crm_sections_unreadable",
             "Stored sections that no plugin can read, of tenants in use.",
@@ -59,6 +65,10 @@ class Metrics:
         self._attempts.labels(kind, entry.status, entry.error_code or "").inc()
         if entry.duration_ms is not None:
             self._decisions.observe(entry.duration_ms / 1000)
+
+    def slow_call(self, plugin: str, hook: str) -> None:
+        """Count a call of a plugin that took long."""
+        self._slow_calls.labels(plugin, hook).inc()
 
     def request(self, method: str, status: int, seconds: float) -> None:
         """Count a request."""

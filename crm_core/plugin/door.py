@@ -7,7 +7,6 @@ names the plugin and the hook. Calls that take long are counted, and logged by p
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -35,8 +34,8 @@ class Door:
 
     def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
         self._clock = clock
-        self.slow: Counter[tuple[str, str]] = Counter()
-        """Calls that took ``SLOW`` or longer, by plugin and hook."""
+        self.observers: list[Callable[[str, str], None]] = []
+        """Called with plugin and hook after each call that took ``SLOW`` or longer."""
 
     def call(
         self,
@@ -65,7 +64,8 @@ class Door:
 
     def _time(self, plugin: str, hook: str, seconds: float) -> None:
         if seconds >= SLOW:
-            self.slow[plugin, hook] += 1
+            for observe in self.observers:
+                observe(plugin, hook)
             _log.warning("plugin_slow", plugin=plugin, hook=hook, cpu_ms=round(seconds * 1000))
 
 

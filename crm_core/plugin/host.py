@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -109,14 +109,18 @@ class PluginHost:
 
         Raises PluginFailed, which names the plugin that raised, or returned what ``check`` does not let pass.
         """
+        for plugin, answer in self.answers(hook, check, **arguments):
+            yield from ((plugin, item) for item in answer())
+
+    def answers(
+        self, hook: str, check: Check[list[T]], /, **arguments: Any
+    ) -> Iterator[tuple[str, Callable[[], list[T]]]]:
+        """Each plugin with a hook, and how to call it. The call raises as ``call`` does."""
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             wanted = {name: arguments[name] for name in implementation.argnames}
-            plugin, function = implementation.plugin_name, implementation.function
-
-            def items(answer: Any) -> list[T]:
-                return [] if answer is None else check(answer)
-
-            yield from ((plugin, item) for item in self.door.call(plugin, hook, partial(function, **wanted), items))
+            function = partial(implementation.function, **wanted)
+            plugin = implementation.plugin_name
+            yield plugin, partial(self.door.call, plugin, hook, function, partial(_items, check))
 
     def fail(self, name: str, error: str) -> None:
         """Record that what an active plugin registered cannot be used."""
@@ -151,6 +155,10 @@ def _unfit(hook: str, function: Any) -> str | None:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         return f"{hook} is async; hooks are synchronous, what they return may do its work asynchronously"
     return None
+
+
+def _items(check: Check[list[T]], answer: Any) -> list[T]:
+    return [] if answer is None else check(answer)
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -108,6 +108,7 @@ class RecordType(ABC):
     DUE: ClassVar[Due | None] = None
     PIPELINE: ClassVar[Pipeline | None] = None
     MODULE: ClassVar[str | None] = None
+    SCHEMA_VERSION: ClassVar[int] = 1
 
     def __init_subclass__(cls) -> None:
         """Refuse a type that routes or pages could not be made from."""

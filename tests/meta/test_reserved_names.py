@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import crm_core.web
-from crm_core.plugin.registry import RESERVED_PAYLOAD_TYPES, RESERVED_RECORD_TYPES
+from crm_core.plugin.faults import RESERVED_PAYLOAD_TYPES, RESERVED_RECORD_TYPES
 from crm_core.web.api.bootstrap import Bootstrap
 from crm_core.web.pages.routes import ROUTES
 

@@ -1,26 +1,27 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 
 from crm_core.errors import SetupError
-from crm_core.model.record_members import Line
+from crm_core.model.record_members import Line, RecordId
 from crm_core.plugin import hookimpl
 from crm_core.plugin.host import PluginHost
-from crm_core.plugin.payload import PayloadType
-from crm_core.plugin.record_type import RecordType
+from crm_core.plugin.payload import PayloadType, secret
+from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.plugin.signature import SignatureScheme
+from crm_core.plugin.storage import StorageBackend
 
 
 class Visit(msgspec.Struct, forbid_unknown_fields=True):
     name: Line
 
 
-class Section(msgspec.Struct):
+class Section(msgspec.Struct, forbid_unknown_fields=True):
     provider: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -107,8 +108,90 @@ def test_every_problem_is_reported_together() -> None:
 def test_a_registration_that_raises_is_reported_with_its_cause() -> None:
     """An admin sees which plugin failed at start and what it raised."""
     said = refused(broken=(TYPES, 7))
-    assert "broken failed in crm_register_payload_types" in said
-    assert "TypeError" in said
+    assert "plugin broken: crm_register_payload_types failed: it raised TypeError" in said
+
+
+class Inner(msgspec.Struct):
+    pin: Annotated[str, secret(bound_to=("nowhere",))]
+
+
+class Wrong(msgspec.Struct, forbid_unknown_fields=True):
+    word: str
+    inner: Inner | msgspec.UnsetType = msgspec.UNSET
+
+
+class Listed(msgspec.Struct, forbid_unknown_fields=True):
+    pins: list[Annotated[str, secret()]] | msgspec.UnsetType = msgspec.UNSET
+
+
+def test_faults_that_can_be_known_at_start_are_reported_together() -> None:
+    """Each of them would otherwise show as a failure in a request, or as data that is lost in silence."""
+    made = type("Made", (PayloadType,), {"NAME": "made", "SECTION": Wrong, "SHOWN": "everyone", "SCHEMA_VERSION": "2"})
+    listed = type("Listed", (PayloadType,), {"NAME": "listed", "SECTION": Listed, "OPTIONS": dict})
+    assert refused(x=(TYPES, [made(), listed()])).splitlines() == [
+        "plugin x: SCHEMA_VERSION of made is a whole number from 1; '2' is not.",
+        "plugin x: SHOWN of made is public, members or never; 'everyone' is not.",
+        (
+            "plugin x: SECTION.inner of made must have forbid_unknown_fields=True, or misspelled members are lost in "
+            "silence."
+        ),
+        (
+            "plugin x: the member word of made must be optional (`| UnsetType = UNSET`), since a merge starts from "
+            "nothing; require it in validate."
+        ),
+        "plugin x: the secret inner.pin of made must be optional: it is stored apart from the section.",
+        "plugin x: the secret inner.pin of made is bound to nowhere, which is no member next to it.",
+        "plugin x: OPTIONS of listed is a msgspec.Struct or None.",
+        "plugin x: SECTION of listed: pins: a secret must be a member of an object, not an item of a list or map.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        (("X-Made",), "names in lower case"),
+        (("x made",), "names in lower case"),
+        (("content-type",), "names content-type, which requests have without a signature"),
+        ((), "a tuple with at least one header"),
+        ("x-made", "a tuple with at least one header"),
+    ],
+)
+def test_headers_that_no_request_could_have_are_refused(headers: Any, said: str) -> None:
+    """Names arrive in lower case, and a header of HTTP itself would make each request one of this scheme."""
+    members = {"NAME": "made", "HEADERS": headers, "SIGNS_INSTANCE": True}
+    made = type("Made", (SignatureScheme,), {**members, **dict.fromkeys(("read", "matches", "sign"))})()
+    assert said in refused(x=("crm_register_signature_schemes", [made]))
+
+
+def test_a_reference_to_a_type_that_no_plugin_brings_is_refused() -> None:
+    """Every record with it would be refused."""
+    referring = msgspec.defstruct("Made", [("name", Line), ("boat_id", RecordId)], forbid_unknown_fields=True)
+    members = {"NAME": "trips", "TITLE": "t", "SINGULAR": "t", "RECORD": referring}
+    trips = type("Trips", (RecordType,), {**members, "REFERENCES": (Reference("boat_id", "boats"),)})()
+    said = refused(x=("crm_register_record_types", [trips]))
+    assert "plugin x: the member boat_id of trips refers to boats, which no plugin brings" in said
+
+
+def test_a_backend_that_leaves_out_methods_is_refused() -> None:
+    """They are named; a class that cannot be made would stop the start without a word of the plugin."""
+    said = refused(x=("crm_register_storage_backends", [type("Half", (StorageBackend,), {"NAME": "half"})]))
+    assert "plugin x: half leaves out backup, " in said
+
+
+def test_a_plugin_whose_registration_failed_is_not_active() -> None:
+    """It is listed as broken with its first fault; a plugin that can be used stays active."""
+    host = PluginHost()
+    for name, answer in {"bad": [payload_type("health")], "none": [None], "good": [payload_type("talk")]}.items():
+
+        def returns(answer: Any = answer) -> Any:
+            return answer
+
+        host.register(SimpleNamespace(**{TYPES: hookimpl(returns)}), name)
+    with pytest.raises(SetupError):
+        build_registry(host)
+    states = [(one.name, one.state) for one in host.plugins]
+    assert states == [("bad", "broken"), ("good", "active"), ("none", "broken")]
+    assert "health is a reserved name" in (host.plugins[0].error or "")
 
 
 @pytest.mark.parametrize("kinds", ["public", (), ("public", "privat"), ["secret"], None])

@@ -1,0 +1,153 @@
+"""What plugins return is checked where it comes back, and how long they take is measured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crm_core.errors import Finding, KeyUnknown, PluginFailed
+from crm_core.model.entitlements import Entitlements, ModuleChoice
+from crm_core.model.presentation import Appearance, PageLink
+from crm_core.plugin import door
+from crm_core.plugin.door import Door
+from crm_core.plugin.policy import ModuleRefusal, refusals
+from crm_core.plugin.scheme_calls import SchemeCalls
+from crm_core.plugin.signature import Presented
+
+NAN = float("nan")
+
+
+def called(answer: Any, check: Callable[[Any], Any], **how: Any) -> Any:
+    """The result of a call with this answer; an answer that is an exception is raised."""
+
+    def function() -> Any:
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    return Door().call("acme", "hook", function, check, **how)
+
+
+@pytest.mark.parametrize(
+    ("check", "answer"),
+    [
+        (door.findings, ["no finding"]),
+        (door.findings, None),
+        (door.findings, [Finding("title", "wrong", "No slash.")]),
+        (door.findings, [Finding("/title", "wrong", 5)]),  # type: ignore[arg-type]
+        (door.findings, [Finding("/title", "wrong", "\ud800")]),
+        (door.findings, [Finding("/title", "wrong", "One of many.", warning=True)] * 5000),
+        (door.findings, [Finding("/title", "wrong", "Yes?", warning="yes")]),  # type: ignore[arg-type]
+        (door.mapping, None),
+        (door.mapping, ["talk"]),
+        (door.mapping, {"talk": {"number": NAN}}),
+        (door.mapping, {"talk": {1: "one"}}),
+        (door.mapping, {"talk": {1, 2}}),
+        (door.named_keys, None),
+        (door.named_keys, [("modules", "deals")]),
+        (door.named_keys, [("/modules", None)]),
+        (door.named_keys, ["deals"]),
+        (lambda value: door.instance(value, Entitlements), {"limits": {}}),
+        (lambda value: door.instance(value, Entitlements), Entitlements(limits={"customers": NAN})),  # type: ignore[dict-item]
+        (lambda value: door.instance(value, Entitlements), Entitlements(modules={"deals": "off"})),  # type: ignore[dict-item]
+        (lambda value: door.instance(value, Appearance), Appearance(logo_url="javascript:alert(1)")),
+        (lambda value: door.instance(value, Appearance), Appearance(colors={"primary": "red;}"})),
+        (lambda value: door.instance(value, Appearance), Appearance(footer_links=(PageLink("x", "data:text/html"),))),
+        (refusals, [ModuleRefusal("maybe", "/x", "y")]),  # type: ignore[arg-type]
+        (refusals, [ModuleRefusal("blocked", "x", "y")]),
+        (door.findings, SystemExit(1)),
+        (door.findings, RuntimeError("the secret")),
+    ],
+)
+def test_a_wrong_result_is_plugin_failed(check: Callable[[Any], Any], answer: Any) -> None:
+    """Plugin and hook are named, and the cause is in neither the sentence nor the evidence."""
+    with pytest.raises(PluginFailed) as caught:
+        called(answer, check)
+    assert caught.value.evidence == {"plugin": "acme", "hook": "hook"}
+    assert "secret" not in caught.value.detail
+
+
+def test_a_right_result_passes_as_a_copy() -> None:
+    """The plugin has no reference into the value that the core uses."""
+    mine = {"word": ["a"]}
+    found = called(mine, door.mapping)
+    mine["word"].append("b")
+    assert found == {"word": ["a"]}
+    choice = Entitlements(modules={"deals": ModuleChoice(enabled=False)})
+    assert called(choice, lambda value: door.instance(value, Entitlements)) == choice
+
+
+def test_findings_that_refuse_are_read_as_far_as_anyone_reads_them() -> None:
+    """An endless list of errors refuses the push; it does not fail the plugin."""
+    endless = (Finding("/x", "wrong", f"Number {at}.") for at in range(10**9))
+    assert len(called(endless, door.findings)) == door.MOST_ITEMS
+
+
+def test_errors_of_the_interface_pass() -> None:
+    """Any other error would claim something that the plugin cannot know."""
+    with pytest.raises(KeyUnknown):
+        called(KeyUnknown("x"), door.findings, through=(KeyUnknown,))
+    with pytest.raises(PluginFailed):
+        called(KeyUnknown("x"), door.findings)
+
+
+class Scheme:
+    """A scheme that returns what a test wants."""
+
+    NAME = "loud"
+
+    def __init__(self, read: Any = None, matches: Any = None) -> None:
+        self._read, self._matches = read, matches
+
+    def read(self, _request: Any) -> Any:
+        return self._read
+
+    def matches(self, _request: Any, _presented: Any, _key: Any) -> Any:
+        return self._matches
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        None,
+        Presented(timestamp=1.5, nonce="n"),  # type: ignore[arg-type]
+        Presented(timestamp=NAN, nonce="n"),  # type: ignore[arg-type]
+        Presented(timestamp=True, nonce="n"),
+        Presented(timestamp=1, nonce=None),  # type: ignore[arg-type]
+        Presented(timestamp=1, nonce="n", key_version="2"),  # type: ignore[arg-type]
+        Presented(timestamp=1, nonce="n", expires=NAN),  # type: ignore[arg-type]
+    ],
+)
+def test_what_a_scheme_reads_is_checked(presented: Any) -> None:
+    """Clocks and nonces are compared with it, so nothing but numbers and texts comes through."""
+    scheme: Any = Scheme(read=presented)
+    with pytest.raises(PluginFailed) as caught:
+        SchemeCalls({"loud": "acme"}, Door()).read(scheme, None)  # type: ignore[arg-type]
+    assert caught.value.evidence == {"plugin": "acme", "hook": "read"}
+
+
+@pytest.mark.parametrize("answer", [None, 1, "yes", [True]])
+def test_a_signature_matches_only_by_true(answer: Any) -> None:
+    """A truthy value verifies nothing."""
+    scheme: Any = Scheme(matches=answer)
+    presented = Presented(timestamp=1, nonce="n")
+    with pytest.raises(PluginFailed):
+        SchemeCalls({"loud": "acme"}, Door()).matches(scheme, None, presented, b"key")  # type: ignore[arg-type]
+
+
+def test_a_call_that_takes_long_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """By plugin and hook, in the log and to the observers; one under 50 ms of CPU is not, one that fails is."""
+    clock = iter((0.0, 0.049, 1.0, 1.05, 2.0, 2.5))
+    timed = Door(lambda: next(clock))
+    seen: list[tuple[str, str]] = []
+    timed.observers.append(lambda plugin, hook: seen.append((plugin, hook)))
+    timed.call("quick", "check", lambda: (), door.findings)
+    timed.call("slow", "check", lambda: (), door.findings)
+    with pytest.raises(PluginFailed):
+        timed.call("failing", "check", lambda: None, door.findings)
+    assert seen == [("slow", "check"), ("failing", "check")]
+    reported = [vars(record)["members"] for record in caplog.records if record.levelno == logging.WARNING]
+    assert reported[0] == {"plugin": "slow", "hook": "check", "cpu_ms": 50}
