@@ -73,6 +73,8 @@ def test_a_refusal_names_what_is_lacking(roles: Roles) -> None:
     with pytest.raises(PermissionDenied, match=r"Auditor includes sync\.view") as caught:
         require_may_manage("auditor", user("clerk"), roles)
     assert caught.value.evidence == {"feature": "sync.view"}
+    with pytest.raises(PermissionDenied, match=r"includes records\.erase, smtp\.test, sync\.restore, which"):
+        require_may_manage("deputy", user("lead"), roles)
     with pytest.raises(PermissionDenied, match="Only a super admin"):
         require_may_manage("super_admin", user("deputy"), roles)
 
