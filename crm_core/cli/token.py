@@ -14,8 +14,8 @@ from crm_core.cli.running import config_option, json_option, perform, print_json
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _SCOPES_HELP: Final = (
     "A right of the token: RECORD_TYPE:read (view and export), RECORD_TYPE:write (create and update), "
-    "RECORD_TYPE:delete (archive and restore), such as customers:read, or sync:health, sync:read, sync:admin. "
-    "Can be repeated."
+    "RECORD_TYPE:delete (archive and restore), RECORD_TYPE:erase, such as customers:read, or sync:health, sync:read, "
+    "sync:admin. Can be repeated."
 )
 _LENGTH: Final = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 
@@ -36,7 +36,7 @@ def command() -> None:
     """Create, list and revoke API tokens.
 
     Scopes are RECORD_TYPE:read (view and export), RECORD_TYPE:write (create and update), RECORD_TYPE:delete (archive
-    and restore), sync:health, sync:read and sync:admin.
+    and restore), RECORD_TYPE:erase (remove the data for good), sync:health, sync:read and sync:admin.
     """
 
 

@@ -18,7 +18,7 @@
     │     StaleVersion, InvalidPayload, SecretRequired, ModuleBlocked, ModuleUnsupported
     ├── RecordError
     │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch, RecordExists,
-    │     RecordArchived
+    │     RecordArchived, StillReferenced
     └── ServerError                   ours: nothing was changed and nothing was used up
           PluginFailed, InternalError, StorageUnavailable, StorageFull, TooManyConnections,
           InstanceUnavailable, InstanceTimeout
@@ -83,6 +83,7 @@ from crm_core.errors.record import (
     RecordError,
     RecordExists,
     RevisionMismatch,
+    StillReferenced,
 )
 from crm_core.errors.request import (
     CursorExpired,
@@ -172,6 +173,7 @@ __all__ = [
     "SignatureMissing",
     "SourceNotAllowed",
     "StaleVersion",
+    "StillReferenced",
     "StorageFull",
     "StorageUnavailable",
     "SubscriptionSuspended",

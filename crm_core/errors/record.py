@@ -21,6 +21,10 @@ class RecordArchived(RecordError, status=409, code="record_archived", title="Rec
     """The record is archived: nothing but a restore changes it."""
 
 
+class StillReferenced(RecordError, status=409, code="still_referenced", title="Still referenced"):
+    """Other records refer to the record that is to be erased."""
+
+
 class IdempotencyConflict(
     RecordError, status=409, code="idempotency_conflict", title="Idempotency key used for another request"
 ):

@@ -10,7 +10,12 @@ from crm_core.model.patterns import expand
 
 SUPER_ADMIN = "super_admin"
 
-SCOPE_ACTIONS = {"read": ("view", "export"), "write": ("create", "update"), "delete": ("delete",)}
+SCOPE_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "read": ("view", "export"),
+    "write": ("create", "update"),
+    "delete": ("delete",),
+    "erase": (),  # no feature key covers it: the core's own does, for users
+}
 _ACCESS = {action: access for access, actions in SCOPE_ACTIONS.items() for action in actions}
 
 

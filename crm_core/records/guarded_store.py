@@ -116,6 +116,9 @@ class GuardedStore:
         if unit.claims:
             claim = unit.claims[0]
             committed = await self.backend.claim(tenant, claim.kind, claim.key) == claim.evidence
+        elif unit.deletes and not unit.puts:
+            delete = unit.deletes[0]
+            committed = (await self.backend.get(tenant, delete.collection, delete.id)).document is None
         else:
             put = unit.puts[0]
             document = (await self.backend.get(tenant, put.collection, put.id)).document

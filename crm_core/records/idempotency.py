@@ -22,6 +22,7 @@ from crm_core.errors import (
     InvalidParameter,
     InvalidRecord,
     LimitReached,
+    NotFound,
 )
 from crm_core.model.caller import Caller
 from crm_core.plugin.storage import Claim, Conflict, StorageBackend, Unit
@@ -111,7 +112,7 @@ def claim_of(idempotent: IdempotentRequest | None, now: int, written: WriteResul
         revision=written.revision,
         body=msgspec.Raw(written.body),
     )
-    return (Claim(KIND, idempotent.claim_key, msgspec.json.encode(evidence), evidence.until),)
+    return (Claim(KIND, idempotent.claim_key, msgspec.json.encode(evidence), evidence.until, subject=written.id),)
 
 
 class KeyedLocks:
@@ -151,13 +152,13 @@ class Idempotency:
 
         Refusals of the record's content are stored too; refusals of the caller and server errors are not.
 
-        Raises IdempotencyConflict, ReplayedRefusal.
+        Raises IdempotencyConflict, ReplayedRefusal, NotFound: the record that the first request wrote was erased.
         """
         if idempotent is None:
             return await work()
         async with self._locks.acquire((tenant, idempotent.claim_key)):
             stored = await self._backend.claim(tenant, KIND, idempotent.claim_key)
-            if stored is not None and (first := _read(stored)).until >= self._now():
+            if stored is not None and ((first := _read(stored)) is None or first.until >= self._now()):
                 return _replay(first, idempotent)
             try:
                 return await work()
@@ -177,11 +178,14 @@ class Idempotency:
             _replay(_read(outcome.evidence), idempotent)
 
 
-def _read(evidence: bytes) -> Evidence:
-    return msgspec.json.decode(evidence, type=Evidence)
+def _read(evidence: bytes) -> Evidence | None:
+    """The outcome of the first request; None if its record was erased since."""
+    return msgspec.json.decode(evidence, type=Evidence | None)
 
 
-def _replay(first: Evidence, idempotent: IdempotentRequest) -> WriteResult:
+def _replay(first: Evidence | None, idempotent: IdempotentRequest) -> WriteResult:
+    if first is None:
+        raise NotFound("An earlier request with this Idempotency-Key wrote a record that was erased since.")
     if first.digest != idempotent.digest:
         raise IdempotencyConflict(
             "Another request used this Idempotency-Key within the last 24 hours. Make a new key for each new request."

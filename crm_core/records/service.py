@@ -13,6 +13,7 @@ from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import IndexValue, Reindex, StorageBackend
 from crm_core.records.archiving import Archive
 from crm_core.records.batch import Batches
+from crm_core.records.erasing import Erasure
 from crm_core.records.feed import ChangeFeed
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
@@ -65,6 +66,7 @@ class Records:
         self.feed = ChangeFeed(store, self.shapes, cursors)
         self.writes = Writes(store, ids, idempotency)
         self.archive = Archive(store)
+        self.erasure = Erasure(store, self.shapes)
         self.batches = Batches(store, self.writes, idempotency)
 
     def access(self, tenant: str, caller: Caller, record_type: str, request_id: str | None = None) -> RecordAccess:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 
 import msgspec
 
@@ -13,6 +14,11 @@ from crm_core.plugin.query import StoredChange
 from crm_tinydb.change import LoggedChange, encode
 from crm_tinydb.change_segments import READ_BYTES, ChangeSegment, SegmentReader, decoder
 from crm_tinydb.disk import Disk
+
+
+def fresh_epoch() -> str:
+    """A text that no change log had before."""
+    return token_hex(8)
 
 
 class ChangeLog:

@@ -38,7 +38,8 @@ def _names(disk: Disk, folder: Path) -> list[str]:
             if name.endswith(".new"):
                 problems.append(f"{name} was left by an interrupted write: it can be removed")
             elif ".damaged-" in name:
-                problems.append(f"{name} was moved aside because it is damaged: keep it until you know why")
+                why = "keep it until you know why; records erased since may be in it"
+                problems.append(f"{name} was moved aside because it is damaged: {why}")
             elif name != PREVIOUS and disk.mode(place / name) & 0o177:
                 problems.append(f"{name} is open to others: chmod 0600")
     return problems

@@ -11,6 +11,7 @@ import msgspec
 from crm_core.model.log import LogEntry
 from crm_tinydb.change_segments import fold_changes, redact_erased, retained_changes
 from crm_tinydb.disk import Disk
+from crm_tinydb.erasures import unmark
 from crm_tinydb.folded import Snapshot, Summary, snapshot, store_name, write_folded
 from crm_tinydb.framing import Damaged
 from crm_tinydb.journal import Journal
@@ -67,6 +68,8 @@ async def fold(tenant: Tenant, keep: KeepDays) -> None:
         tenant.fold_at = fold_at(length)
         before, tenant.generation = tenant.generation, generation
         await tenant.run(lambda: tidy(disk, folder, summary, before))
+        if not tenant.state.erased:
+            await tenant.run(lambda: unmark(disk, folder))
 
 
 async def _turn(tenant: Tenant) -> bool:

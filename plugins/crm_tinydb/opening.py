@@ -33,7 +33,7 @@ S = TypeVar("S", bound=StoredSegment)
 
 _STORE = re.compile(r"store-\d{8}\.json")
 _UNFINISHED = re.compile(
-    r"(?:store|journal|log|changes|unverified|identity|quarantine|probe)\b.*\.new"
+    r"(?:store|journal|log|changes|unverified|identity|quarantine|probe|erasing)\b.*\.new"
 )  # killed while written
 
 

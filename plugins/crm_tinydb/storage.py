@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from secrets import token_hex
 from threading import Thread
 
 from crm_core.errors import SetupError, StorageUnavailable
@@ -33,9 +32,11 @@ from crm_core.plugin.storage import (
     View,
 )
 from crm_tinydb import backup
+from crm_tinydb.change_log import fresh_epoch
 from crm_tinydb.change_reading import changes_after, history_of
 from crm_tinydb.disk import Disk, RealDisk
 from crm_tinydb.doctor import examine
+from crm_tinydb.erasures import FOLD_AFTER, Erasures, commit_marked, marked
 from crm_tinydb.folded import snapshot
 from crm_tinydb.folding import KeepDays, fold, fold_if_due
 from crm_tinydb.formats import newer_files
@@ -51,11 +52,6 @@ from crm_tinydb.workers import ThreadFactory
 _NEWER = "start the version that wrote it, or restore a backup of this one"
 
 
-def fresh_epoch() -> str:
-    """A text that no change log had before."""
-    return token_hex(8)
-
-
 class TinyDBBackend(StorageBackend):
     """Per-tenant folders under ``tenants_dir``. ``options``: ``max_open`` (open tenants, 256)."""
 
@@ -63,12 +59,16 @@ class TinyDBBackend(StorageBackend):
     EXCLUSIVE = True
 
     def __init__(
-        self, disk: Disk | None = None, thread: ThreadFactory = Thread, epoch: Callable[[], str] = fresh_epoch
+        self,
+        disk: Disk | None = None,
+        thread: ThreadFactory = Thread,
+        epoch: Callable[[], str] = fresh_epoch,
+        fold_erased_after: float = FOLD_AFTER,
     ) -> None:
-        self._disk: Disk = disk or RealDisk()
-        self._thread, self._epoch = thread, epoch
+        self._disk, self._thread, self._epoch = disk or RealDisk(), thread, epoch
         self._open_tenants: OpenTenants | None = None
         self._keep = KeepDays(0, 0)
+        self._erasures = Erasures(self.fold, fold_erased_after)
 
     @property
     def open_tenants(self) -> OpenTenants:
@@ -92,9 +92,11 @@ class TinyDBBackend(StorageBackend):
             await open_tenants.close()
             raise SetupError([f"{context.tenants_dir} cannot be used: {error.strerror}"]) from None
         self._open_tenants = open_tenants
+        self._erasures.add(await asyncio.to_thread(marked, self._disk, context.tenants_dir, open_tenants.names))
 
     async def close(self) -> None:
         if self._open_tenants is not None:
+            await self._erasures.close()
             await self._open_tenants.close()
             self._open_tenants = None
 
@@ -158,7 +160,11 @@ class TinyDBBackend(StorageBackend):
         store = self.open_tenants.find_open(tenant) or await self.open_tenants.get(tenant)
         store.users += 1
         try:
-            outcome = await store.commit(unit)
+            if any(entry.change == "erased" for entry in unit.changes):
+                outcome = await commit_marked(store, unit)
+                self._erasures.add([tenant])
+            else:
+                outcome = await store.commit(unit)
         finally:
             store.users -= 1
         fold_if_due(store, self._keep)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import put
 from crm_core.testing.storage_changes import change, written
 from crm_tinydb.checksum import ending
+from crm_tinydb.erasures import MARK
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_story import NOW, opened, unit
 from tinydb_world import FILES, HOME, SCRATCH, with_folders
@@ -199,3 +201,30 @@ async def test_reads_go_on_while_folds_move_the_log(disk: FakeDisk, stores: list
     await store.backup("north", SCRATCH / "copy")
     await store.restore("copy", SCRATCH / "copy")
     assert (await store.changes("copy", None)).newest == places[-1]
+
+
+async def test_a_fold_after_an_erase_comes_by_itself(disk: FakeDisk, stores: list[TinyDBBackend]) -> None:
+    """It comes when its time has come, and after a crash too, for a tenant that is not used any more."""
+
+    async def opened_soon(disk: FakeDisk) -> TinyDBBackend:
+        store = TinyDBBackend(disk, fold_erased_after=0.05)
+        stores.append(store)
+        await store.open(StorageContext(HOME))
+        return store
+
+    async def cleaned(disk: FakeDisk, text: bytes) -> None:
+        for _ in range(1000):
+            if text not in bytes_of(disk) and MARK not in disk.names(NORTH):
+                return
+            await asyncio.sleep(0.02)
+        pytest.fail(f"{text!r} is still there")
+
+    await erase_a_record(disk, stores)
+    assert MARK in disk.names(NORTH)
+    after = disk.power_cut()
+    store = await opened_soon(after)
+    await cleaned(after, b"own-a")
+    assert (await store.state("north")).mode == "ok"
+    erased = change("b", 4, change="erased", external_id=None, changes=())
+    await store.commit("north", Unit(now=NOW, deletes=(Delete("notes", "b"),), changes=(erased,)))
+    await cleaned(after, b"own-b")

@@ -14,6 +14,7 @@ from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import Shape, etag
 from crm_core.services import Services
 from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, empty, streamed, tagged
+from crm_core.web.api import records_life as life
 from crm_core.web.api import records_schemas as schemas
 from crm_core.web.api.records_types import documented_types
 from crm_core.web.operations import Route, base_of
@@ -92,6 +93,11 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
         restoring = records.archive.restore(access_of(request), request.path_parameters["id"], _conditions(request))
         return await _answered(request, shape, restoring)
 
+    async def erase(request: Request) -> Answer:
+        cascade, id_ = flag("cascade", request.query.get("cascade")), request.path_parameters["id"]
+        await records.erasure.erase(access_of(request), id_, _conditions(request), cascade=cascade)
+        return empty(204, {"Cache-Control": "no-store"})
+
     return [
         Route(schemas.list_operation(shape, types), listed),
         Route(schemas.create_operation(shape, types), create),
@@ -99,9 +105,10 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
         Route(schemas.update_operation(shape, types), update),
         Route(schemas.put_operation(shape, types), put),
         Route(schemas.batch_operation(shape, types), batch),
-        Route(schemas.archive_operation(shape), archive),
-        Route(schemas.restore_operation(shape, types), restore),
-        Route(schemas.history_operation(shape), history),
+        Route(life.archive_operation(shape), archive),
+        Route(life.restore_operation(shape, types), restore),
+        Route(life.history_operation(shape), history),
+        Route(life.erase_operation(shape), erase),
     ]
 
 

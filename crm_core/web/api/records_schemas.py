@@ -12,7 +12,7 @@ from crm_core.records.batch_items import MAX_ITEMS
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.answers import CSV, NDJSON
 from crm_core.web.api.records_parameters import list_parameters
-from crm_core.web.api.records_types import BatchResults, DocumentedTypes, HistoryItems
+from crm_core.web.api.records_types import BatchResults, DocumentedTypes
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 RECORD_LIMIT: Final = 256 * 1024
@@ -26,15 +26,8 @@ WRITE_ERRORS: Final = (
     errors.PluginFailed,
     errors.StorageFull,
 )
-_MOVE_ERRORS: Final = (
-    *READ_ERRORS,
-    errors.SubscriptionSuspended,
-    errors.NotFound,
-    errors.RevisionMismatch,
-    errors.StorageFull,
-)
-_ID: Final = {"id": {"type": "string", "format": "uuid"}}
-_IF_MATCH: Final = Parameter(
+ID: Final = {"id": {"type": "string", "format": "uuid"}}
+IF_MATCH: Final = Parameter(
     name="If-Match",
     description="The ETag or quoted revision that the record must still have, or `*`; else 412 `revision_mismatch`.",
     where="header",
@@ -89,11 +82,11 @@ def detail_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         method="GET",
         path=f"{BASE}/{shape.name}/{{id}}",
         name=f"get_{shape.name}",
-        summary=f"Read a {_one(shape)}.",
+        summary=f"Read a {singular(shape)}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:read",
         key=f"{shape.record_type.module}.view",
-        path_schemas=_ID,
+        path_schemas=ID,
         parameters=(_IF_NONE_MATCH,),
         replies={
             200: Reply(description="The record.", schema=types.record, headers=("ETag",)),
@@ -109,7 +102,7 @@ def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         method="POST",
         path=f"{BASE}/{shape.name}",
         name=f"create_{shape.name}",
-        summary=f"Create a {_one(shape)}.",
+        summary=f"Create a {singular(shape)}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
         key=f"{shape.record_type.module}.create",
@@ -138,12 +131,12 @@ def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         method="PATCH",
         path=f"{BASE}/{shape.name}/{{id}}",
         name=f"update_{shape.name}",
-        summary=f"Change a {_one(shape)} by a JSON merge patch (RFC 7396).",
+        summary=f"Change a {singular(shape)} by a JSON merge patch (RFC 7396).",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
         key=f"{shape.record_type.module}.update",
-        path_schemas=_ID,
-        parameters=(_IF_MATCH, _ONLY_NEW, _KEY),
+        path_schemas=ID,
+        parameters=(IF_MATCH, _ONLY_NEW, _KEY),
         body=Body(schema=types.patch, limit=RECORD_LIMIT, media_types=MERGE_PATCH),
         replies={
             200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag", "Idempotent-Replayed"))
@@ -168,13 +161,13 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         method="PUT",
         path=f"{BASE}/{shape.name}/external/{{external_id}}",
         name=f"put_{shape.name}",
-        summary=f"Create or change the {_one(shape)} with the caller's own id.",
+        summary=f"Create or change the {singular(shape)} with the caller's own id.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
         key=f"{shape.record_type.module}.update",
         description=f"Members left out stay. Creating needs `{shape.name}.create`, changing `{shape.name}.update`.",
         path_schemas={EXTERNAL_ID: msgspec.json.schema(ExternalId)},
-        parameters=(_IF_MATCH, _ONLY_NEW),
+        parameters=(IF_MATCH, _ONLY_NEW),
         body=Body(schema=types.patch, limit=RECORD_LIMIT),
         replies={200: changed, 201: created},
         errors=(
@@ -225,65 +218,6 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     )
 
 
-def archive_operation(shape: Shape) -> Operation:
-    """The archiving."""
-    return Operation(
-        method="DELETE",
-        path=f"{BASE}/{shape.name}/{{id}}",
-        name=f"archive_{shape.name}",
-        summary=f"Archive a {_one(shape)}.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:delete",
-        key=f"{shape.record_type.module}.delete",
-        description="It leaves lists, searches, counts and limits, and can be restored. References to it stay.",
-        path_schemas=_ID,
-        parameters=(_IF_MATCH,),
-        replies={204: Reply(description="Archived and durable, or archived before.")},
-        errors=_MOVE_ERRORS,
-    )
-
-
-def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
-    """The restoring."""
-    return Operation(
-        method="POST",
-        path=f"{BASE}/{shape.name}/{{id}}/restore",
-        name=f"restore_{shape.name}",
-        summary=f"Bring an archived {_one(shape)} back.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:delete",
-        key=f"{shape.record_type.module}.delete",
-        path_schemas=_ID,
-        parameters=(_IF_MATCH,),
-        replies={200: Reply(description="The record, live and durable.", schema=types.record, headers=("ETag",))},
-        errors=(*_MOVE_ERRORS, errors.LimitReached),
-    )
-
-
-def history_operation(shape: Shape) -> Operation:
-    """The history."""
-    return Operation(
-        method="GET",
-        path=f"{BASE}/{shape.name}/{{id}}/history",
-        name=f"get_{shape.name}_history",
-        summary=f"List who changed which member of a {_one(shape)}, newest first.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:read",
-        key=f"{shape.record_type.module}.view",
-        description="The record's entries of the change feed, as long as they are retained.",
-        path_schemas=_ID,
-        parameters=(
-            Parameter(
-                name="limit",
-                description="Entries of a page; 50 unless given.",
-                schema={"type": "integer", "minimum": 1, "maximum": 200},
-            ),
-            Parameter(name="cursor", description="The next_cursor of the page before."),
-        ),
-        replies={200: Reply(description="A page of changes.", schema=HistoryItems)},
-        errors=(*READ_ERRORS, errors.NotFound, errors.InvalidCursor),
-    )
-
-
-def _one(shape: Shape) -> str:
+def singular(shape: Shape) -> str:
+    """A record of the type, as sentences name it."""
     return shape.record_type.SINGULAR.lower()

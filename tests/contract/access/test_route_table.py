@@ -20,7 +20,7 @@ TABLE = Path(__file__).with_name("routes.txt")
 BASE = "/i/{instance}/t/{tenant}/api/v1"
 TYPES = ("customers", "deals", "tasks")
 SCOPES = (
-    *(f"{name}:{access}" for name in TYPES for access in ("read", "write", "delete")),
+    *(f"{name}:{access}" for name in TYPES for access in ("read", "write", "delete", "erase")),
     "sync:health",
     "sync:read",
     "sync:admin",

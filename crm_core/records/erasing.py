@@ -1,0 +1,160 @@
+"""Erase: a record's data leaves the tenant for good, with the records that refer to it if that is requested."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from crm_core.errors import NotFound, StillReferenced
+from crm_core.model.times import to_wire
+from crm_core.plugin.query import PageQuery
+from crm_core.plugin.record_type import Reference
+from crm_core.plugin.storage import (
+    ChangeEntry,
+    Conflict,
+    Delete,
+    Document,
+    DocumentAt,
+    Expectation,
+    IndexFree,
+    Unit,
+    WorkspaceAt,
+)
+from crm_core.records.changes import entry_of
+from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy
+from crm_core.records.preconditions import Preconditions
+from crm_core.records.shape import Shape
+from crm_core.workspace import Workspace, require_scope
+
+MOST_ERASED: Final = 500  # records that one request erases
+ERASE: Final = "records.erase"
+_PAGE: Final = 200  # referring records read at a time
+
+Referrer = tuple[Shape, Reference]
+Found = dict[str, tuple[Shape, Document]]
+"""The records to erase by id, each before those that refer to it."""
+
+
+class Erasure:
+    """Erases records of all types."""
+
+    def __init__(self, store: GuardedStore, shapes: Mapping[str, Shape]) -> None:
+        self._store = store
+        self._referrers: dict[str, list[Referrer]] = {name: [] for name in shapes}
+        for shape in shapes.values():
+            for reference in shape.record_type.REFERENCES:
+                self._referrers.setdefault(reference.record_type, []).append((shape, reference))
+
+    async def erase(self, access: RecordAccess, id: str, conditions: Preconditions, *, cascade: bool) -> None:  # noqa: A002 -- the wire's word
+        """Erase a record, archived or not; with ``cascade`` also all records that refer to it, and to those.
+
+        Neither a suspension nor a module that is not available stops it.
+
+        Raises:
+            AccessError: The caller may not erase, or not records of a type that refers to it.
+            NotFound, RevisionMismatch: As for an update.
+            StillReferenced: Others refer to it; with ``cascade``: more than may be erased in one unit.
+        """
+        for _ in range(ATTEMPTS):
+            workspace = await self._store.workspace(access.tenant)
+            _require(workspace, access, access.shape)
+            read = await self._store.read(access, id)
+            if read.revision > workspace.revision:
+                continue
+            if read.document is None:
+                raise NotFound("There is no record with this id.")
+            conditions.require(read.document)
+            found = await self._cascade(access, workspace, read.document, cascade=cascade)
+            if not isinstance(await self._store.commit(access.tenant, self._unit(access, workspace, found)), Conflict):
+                return
+        raise busy()
+
+    async def _cascade(self, access: RecordAccess, workspace: Workspace, first: Document, *, cascade: bool) -> Found:
+        found: Found = {first.id: (access.shape, first)}
+        pending = [first.id]
+        while pending:
+            shape, document = found[pending.pop()]
+            async for other, referring in self._referring(access.tenant, shape, document.id):
+                if not cascade or (referring.id not in found and len(found) == MOST_ERASED):
+                    raise await self._still_referenced(access, first.id, cascade=cascade)
+                _require(workspace, access, other)
+                if referring.id not in found:
+                    found[referring.id] = (other, referring)
+                    pending.append(referring.id)
+        return found
+
+    async def _still_referenced(self, access: RecordAccess, id_: str, *, cascade: bool) -> StillReferenced:
+        counts: dict[str, set[str]] = {}
+        async for shape, document in self._referring(access.tenant, access.shape, id_):
+            counts.setdefault(shape.name, set()).add(document.id)
+        message = (
+            f"This would erase more than {MOST_ERASED} records. Erase some of those that refer to it first."
+            if cascade
+            else "Other records refer to this one, archived ones included. Erase them first, or send cascade=true."
+        )
+        return StillReferenced(message, references={name: len(ids) for name, ids in sorted(counts.items())})
+
+    async def _referring(self, tenant: str, shape: Shape, id_: str) -> AsyncIterator[tuple[Shape, Document]]:
+        """The records that refer to one, live and archived."""
+        for other, reference in self._referrers[shape.name]:
+            for collection in (other.collection, other.archive):
+                async for document in self._having(tenant, other, collection, reference.member, id_):
+                    yield other, document
+
+    async def _having(
+        self, tenant: str, shape: Shape, collection: str, member: str, id_: str
+    ) -> AsyncIterator[Document]:
+        if not _is_indexed(shape, member):
+            async for document in self._store.backend.documents(tenant, collection):
+                if shape.parse(document.body).writable.get(member) == id_:
+                    yield document
+            return
+        query = PageQuery(collection=collection, sort=member, filters=((member, (id_,)),), limit=_PAGE)
+        while True:
+            page = await self._store.backend.page(tenant, query)
+            for document in page.documents:
+                yield document
+            if page.next is None:
+                return
+            query = msgspec.structs.replace(query, after=page.next)
+
+    def _unit(self, access: RecordAccess, workspace: Workspace, found: Found) -> Unit:
+        now = self._store.now()
+        records = list(reversed(found.values()))  # those that refer before what they refer to
+        return Unit(
+            now=int(now.timestamp()),
+            expect=(WorkspaceAt(workspace.revision), *self._expected(records)),
+            deletes=tuple(Delete(document.collection, document.id) for _, document in records),
+            changes=tuple(_entry(access, shape, document, to_wire(now)) for shape, document in records),
+        )
+
+    def _expected(self, records: Iterable[tuple[Shape, Document]]) -> Iterable[Expectation]:
+        """Each record as it was read, and no new one that refers to one to which none did."""
+        referred = {value for shape, document in records for value in _references(shape, document)}
+        for shape, document in records:
+            yield DocumentAt(document.collection, document.id, document.revision)
+            if document.id not in referred:
+                for other, reference in self._referrers[shape.name]:
+                    if _is_indexed(other, reference.member):
+                        yield IndexFree(other.collection, reference.member, document.id, "")
+
+
+def _require(workspace: Workspace, access: RecordAccess, shape: Shape) -> None:
+    require_scope(workspace, access.caller, scope=f"{shape.name}:erase", key=ERASE)
+
+
+def _is_indexed(shape: Shape, member: str) -> bool:
+    return member in shape.filterable or member in shape.sortable
+
+
+def _references(shape: Shape, document: Document) -> set[object]:
+    writable = shape.parse(document.body).writable
+    return {writable.get(reference.member) for reference in shape.record_type.REFERENCES}
+
+
+def _entry(access: RecordAccess, shape: Shape, document: Document, now: str) -> ChangeEntry:
+    before = shape.parse(document.body).stamps
+    stamps = msgspec.structs.replace(before, updated_at=max(now, before.updated_at), revision=before.revision + 1)
+    return entry_of(msgspec.structs.replace(access, shape=shape), "erased", (document.id, None), stamps)

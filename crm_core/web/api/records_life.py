@@ -1,0 +1,113 @@
+"""The documented operations of a record's life: archive, restore, erase, and its history."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from crm_core import errors
+from crm_core.records.erasing import ERASE, MOST_ERASED
+from crm_core.records.shape import Shape
+from crm_core.web.api.records_schemas import ID, IF_MATCH, READ_ERRORS, singular
+from crm_core.web.api.records_types import DocumentedTypes, HistoryItems
+from crm_core.web.operations import BASE, Operation, Parameter, Reply
+
+_MOVE_ERRORS: Final = (
+    *READ_ERRORS,
+    errors.SubscriptionSuspended,
+    errors.NotFound,
+    errors.RevisionMismatch,
+    errors.StorageFull,
+)
+
+
+def archive_operation(shape: Shape) -> Operation:
+    """The archiving."""
+    return Operation(
+        method="DELETE",
+        path=f"{BASE}/{shape.name}/{{id}}",
+        name=f"archive_{shape.name}",
+        summary=f"Archive a {singular(shape)}.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:delete",
+        key=f"{shape.record_type.module}.delete",
+        description="It leaves lists, searches, counts and limits, and can be restored. References to it stay.",
+        path_schemas=ID,
+        parameters=(IF_MATCH,),
+        replies={204: Reply(description="Archived and durable, or archived before.")},
+        errors=_MOVE_ERRORS,
+    )
+
+
+def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
+    """The restoring."""
+    return Operation(
+        method="POST",
+        path=f"{BASE}/{shape.name}/{{id}}/restore",
+        name=f"restore_{shape.name}",
+        summary=f"Bring an archived {singular(shape)} back.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:delete",
+        key=f"{shape.record_type.module}.delete",
+        path_schemas=ID,
+        parameters=(IF_MATCH,),
+        replies={200: Reply(description="The record, live and durable.", schema=types.record, headers=("ETag",))},
+        errors=(*_MOVE_ERRORS, errors.LimitReached),
+    )
+
+
+def history_operation(shape: Shape) -> Operation:
+    """The history."""
+    return Operation(
+        method="GET",
+        path=f"{BASE}/{shape.name}/{{id}}/history",
+        name=f"get_{shape.name}_history",
+        summary=f"List who changed which member of a {singular(shape)}, newest first.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:read",
+        key=f"{shape.record_type.module}.view",
+        description="The record's entries of the change feed, as long as they are retained.",
+        path_schemas=ID,
+        parameters=(
+            Parameter(
+                name="limit",
+                description="Entries of a page; 50 unless given.",
+                schema={"type": "integer", "minimum": 1, "maximum": 200},
+            ),
+            Parameter(name="cursor", description="The next_cursor of the page before."),
+        ),
+        replies={200: Reply(description="A page of changes.", schema=HistoryItems)},
+        errors=(*READ_ERRORS, errors.NotFound, errors.InvalidCursor),
+    )
+
+
+def erase_operation(shape: Shape) -> Operation:
+    """The erasing."""
+    return Operation(
+        method="POST",
+        path=f"{BASE}/{shape.name}/{{id}}/erase",
+        name=f"erase_{shape.name}",
+        summary=f"Remove the data of a {singular(shape)} for good.",
+        tag=shape.record_type.TITLE,
+        scope=f"{shape.name}:erase",
+        key=ERASE,
+        description=(
+            "Its data leaves every answer immediately, and every file of the tenant within 24 hours; backups keep it. "
+            "409 `still_referenced` counts the records that refer to it, archived ones included."
+        ),
+        path_schemas=ID,
+        parameters=(
+            IF_MATCH,
+            Parameter(
+                name="cascade",
+                description=f"true: also erase the records that refer to it, and to those; {MOST_ERASED} at most.",
+                schema={"enum": ["true", "false"]},
+            ),
+        ),
+        replies={204: Reply(description="Erased and durable.")},
+        errors=(
+            errors.NotFound,
+            errors.RevisionMismatch,
+            errors.StillReferenced,
+            errors.StorageFull,
+        ),
+    )
