@@ -13,6 +13,7 @@ from crm_core.server.paths import refused
 from crm_core.services import Services
 from crm_core.web.answers import Answer, nothing
 from crm_core.web.callers import caller_of
+from crm_core.web.compression import compressed
 from crm_core.web.cors import Cors, preflight
 from crm_core.web.operations import Operation, Route
 from crm_core.web.problems import problem
@@ -79,7 +80,7 @@ class Dispatcher:
         elif route.in_instance:
             require_instance(self._services, parameters["instance"])
         body = operation.body
-        return await route.handler(
+        answer = await route.handler(
             msgspec.structs.replace(
                 request,
                 path_parameters=parameters,
@@ -89,6 +90,7 @@ class Dispatcher:
                 body_limit=0 if body is None else body.limit,
             )
         )
+        return await compressed(request, answer) if route.is_compressed else answer
 
     def _find(self, request: Request) -> tuple[Route, dict[str, str]]:
         try:

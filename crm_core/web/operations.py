@@ -94,6 +94,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return next((reply.media_types for reply in self.replies.values() if reply.schema is not None), ())
 
     @property
+    def is_compressed(self) -> bool:
+        """Whether its answer is a list or an export, which clients may request in gzip."""
+        found = self.replies.get(200)
+        tagged = found is None or "ETag" in found.headers
+        return self.method == "GET" and self.in_tenant and not tagged and "text/event-stream" not in self.media_types
+
+    @property
     def path_names(self) -> list[str]:
         """The parameters of the path, in order."""
         return _PARAMETER.findall(self.path)
@@ -116,6 +123,7 @@ class Route:
         "handler",
         "in_instance",
         "in_tenant",
+        "is_compressed",
         "media_types",
         "operation",
         "path_names",
@@ -128,6 +136,7 @@ class Route:
         self.handler = handler
         self.in_instance = operation.in_instance
         self.in_tenant = operation.in_tenant
+        self.is_compressed = operation.is_compressed
         self.media_types = operation.media_types
         self.path_names = operation.path_names
         self.query_names = operation.query_names

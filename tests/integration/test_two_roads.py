@@ -95,7 +95,7 @@ class Requests:
         found += [raw(f"{listed}?{query}", headers=auth) for query in queries]
         for accept in ("text/csv", "application/x-ndjson", "text/*;q=0.5, */*;q=0.1", "image/png", "", "*/*;q=x"):
             found += [raw(listed, method, {**auth, "Accept": accept}) for method in ("GET", "HEAD")]
-            found.append(raw(f"{BASE}/sync/log", headers={**self.cookie, "Accept": accept}))
+            found.append(raw(f"{BASE}/sync/log", headers={**self.cookie, "Accept": accept, "Accept-Encoding": "gzip"}))
         for path in ("bootstrap", "bootstrap/public", "customers/nothing", "sync/health", "sync/health?x=1", "users"):
             found.append(raw(f"{BASE}/{path}", headers={**auth, "If-None-Match": "*"}))
         for sent in ("Basic eDp5", "Bearer", "Bearer crm_none", "bearer  x.y.z", "Bearer \xff"):

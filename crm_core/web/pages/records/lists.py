@@ -15,6 +15,9 @@ from crm_core.records.export import as_csv
 from crm_core.records.list_query import known_parameters
 from crm_core.records.reading import Listing
 from crm_core.records.shape import Shape
+from crm_core.web.answers import CSV, streamed
+from crm_core.web.compression import compressed
+from crm_core.web.framework import current_request, response_of
 from crm_core.web.pages.layout.frame import icon_of
 from crm_core.web.pages.layout.parts import PageLinks
 from crm_core.web.pages.page_answers import page, redirect
@@ -69,10 +72,8 @@ async def exported(context: PageContext, module: str) -> Response:
     """The whole selection as CSV, streamed."""
     access = access_of(context, record_type_of(context, module).NAME)
     pages = await context.services.records.reads.export(access, _parameters(access.shape, request.args))
-    made = Response(as_csv(access.shape, pages), 200, content_type="text/csv; charset=utf-8")
-    made.headers["Content-Disposition"] = f'attachment; filename="{module}.csv"'
-    made.headers["Cache-Control"] = "no-store"
-    return made
+    named = {"Content-Disposition": f'attachment; filename="{module}.csv"'}
+    return response_of(await compressed(current_request(), streamed(as_csv(access.shape, pages), CSV, named)))
 
 
 def _parameters(shape: Shape, sent: Mapping[str, str]) -> dict[str, str]:

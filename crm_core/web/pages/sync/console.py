@@ -11,7 +11,9 @@ from quart import Response, request
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
 from crm_core.sync.log import CSV_MEMBERS, FILTERS, shown
-from crm_core.web.answers import CSV, csv_lines
+from crm_core.web.answers import CSV, csv_lines, streamed
+from crm_core.web.compression import compressed
+from crm_core.web.framework import current_request, response_of
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLink, PageLinks
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -63,10 +65,8 @@ async def export_log(context: PageContext) -> Response:
         async for entry in context.services.log.every(context.tenant, {}):
             yield shown(entry)
 
-    response = Response(csv_lines(rows(), CSV_MEMBERS), 200, content_type=f"{CSV}; charset=utf-8")
-    response.headers["Content-Disposition"] = 'attachment; filename="sync-log.csv"'
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    named = {"Content-Disposition": 'attachment; filename="sync-log.csv"'}
+    return response_of(await compressed(current_request(), streamed(csv_lines(rows(), CSV_MEMBERS), CSV, named)))
 
 
 async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
