@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.text_types import PARAGRAPHS, Email, Line
+from crm_core.model.times import is_moment
 
 __all__ = [
     "AMOUNT_DECIMALS",
@@ -22,6 +23,7 @@ __all__ = [
     "EmailAddress",
     "ExternalId",
     "Line",
+    "Moment",
     "Notes",
     "Phone",
     "RecordId",
@@ -69,6 +71,15 @@ Notes = Annotated[
     ),
 ]
 Day = Annotated[date, Meta(description="a date such as 2026-11-24")]
+Moment = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        description="a time with its zone such as 2026-11-24T02:00:00Z",
+        extra={"kind": "moment", "check": is_moment},
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 Amount = Annotated[
     str,
     Meta(

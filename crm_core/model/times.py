@@ -10,6 +10,15 @@ def to_wire(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
+def is_moment(text: str) -> bool:
+    """Whether a text is an RFC 3339 time with a zone."""
+    try:
+        from_wire(text)
+    except ValueError:
+        return False
+    return "T" in text.upper()
+
+
 def from_wire(text: str) -> datetime:
     """The moment of an RFC 3339 text. Raises ValueError where it is none, names no zone, or is none in UTC."""
     moment = datetime.fromisoformat(text)

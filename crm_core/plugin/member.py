@@ -15,15 +15,29 @@ from crm_core.model.fields import bare, convert, is_struct, metas
 from crm_core.model.folded_text import caseless, composed, one_line, sort_key
 from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.model.text_types import plain_integer
+from crm_core.model.times import from_wire, is_moment, to_wire
 from crm_core.plugin.unit import IndexValue
 
 Kind = Literal[
     "text", "paragraphs", "email", "phone", "currency", "choice", "flag", "integer", "number", "decimal", "date",
-    "reference", "texts", "object", "entries",
+    "moment", "reference", "texts", "object", "entries",
 ]  # fmt: skip
 
 INDEXED: frozenset[Kind] = frozenset(
-    {"text", "email", "phone", "currency", "choice", "flag", "integer", "decimal", "date", "reference", "texts"}
+    {
+        "text",
+        "email",
+        "phone",
+        "currency",
+        "choice",
+        "flag",
+        "integer",
+        "decimal",
+        "date",
+        "moment",
+        "reference",
+        "texts",
+    }
 )
 """Kinds that can be filtered by; all of them but ``texts`` can be sorted by."""
 
@@ -63,6 +77,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     def cleaned(self, value: Any) -> Any:
         """Input as it is stored: texts in normal form C, lines without blank ends, an empty optional text as null."""
         if isinstance(value, str):
+            if self.kind == "moment" and is_moment(value.strip()):
+                return to_wire(from_wire(value.strip()))
             text = composed(value) if self.kind == "paragraphs" else one_line(value)
             return None if text == "" and not self.required else text
         if isinstance(value, list) and self.kind == "texts":
@@ -101,6 +117,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if self.kind in (*WRITTEN, "texts"):
             text = one_line(text)
+        if self.kind == "moment":
+            text = self.cleaned(text)
         value: Any = text
         if self.kind == "flag":
             value = {"true": True, "false": False}.get(text, text)

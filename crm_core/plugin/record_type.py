@@ -89,6 +89,7 @@ class RecordType(ABC):
     Pages and reports know no type by its name. ``OWNER``: the text member with the email address of the colleague whom
     a record belongs to. ``DUE``: when it needs attention; with ``done`` and an ``OWNER`` its records are tasks.
     ``PIPELINE``: the stages of a sale. ``MODULE``: the module whose keys guard the records, if not NAME.
+    ``COMPUTED``: members that ``complete`` alone sets; callers may not send them.
 
     A class that does not fit raises TypeError where it is defined, with every fault.
     """
@@ -109,6 +110,7 @@ class RecordType(ABC):
     PIPELINE: ClassVar[Pipeline | None] = None
     MODULE: ClassVar[str | None] = None
     SCHEMA_VERSION: ClassVar[int] = 1
+    COMPUTED: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         """Refuse a type that routes or pages could not be made from."""
@@ -139,10 +141,19 @@ class RecordType(ABC):
                 return member
         raise KeyError(name)
 
-    def check(self, record: Any) -> Iterable[Finding]:
+    def complete(self, record: Any, before: Any) -> Any:
+        """The record (an instance of RECORD) with its computed members; ``before``: as stored, None for a new one.
+
+        A type that overrides this may have an optional ``name``, if it fills one in; without one the record is refused.
+        Both records are copies; what is returned is stored.
+        """
+        return record
+
+    def check(self, record: Any, before: Any = None) -> Iterable[Finding]:
         """Findings on a whole record (an instance of RECORD) that its type cannot say; pointers are into the record.
 
-        The record is a copy: what is stored is what was sent.
+        ``before``: the record as stored, None for a new one. Both are copies: what is stored is what was sent, as
+        completed by ``complete``. A ``check`` that takes the record alone works as well.
         """
         return ()
 
@@ -160,7 +171,7 @@ def _faults(cls: type[RecordType]) -> Iterator[str]:
     except TypeError as error:
         yield str(error)
         return
-    yield from _ill_named(members)
+    yield from _ill_named(members, completes=cls.complete is not RecordType.complete)
     for use, names, kinds in _uses(cls):
         for name in names:
             if name not in members:
@@ -169,6 +180,11 @@ def _faults(cls: type[RecordType]) -> Iterator[str]:
                 yield f"{use} names {name}, but a member of kind {members[name].kind} cannot be that"
     yield from _unfit_for_pages(cls, members)
     yield from _unsafe(cls.RECORD, "RECORD")
+    for name in cls.COMPUTED:
+        if name not in members:
+            yield f"COMPUTED names {name}, which is no member of RECORD"
+        elif members[name].required:
+            yield f"COMPUTED names {name}, which needs a default, as callers cannot send it"
     for name in cls.COLUMNS:
         if name not in members and name not in OWNED:
             yield f"COLUMNS names {name}, which is no member"
@@ -215,9 +231,9 @@ def _named(name: str | None) -> tuple[str, ...]:
     return () if name is None else (name,)
 
 
-def _ill_named(members: Mapping[str, Member]) -> Iterator[str]:
+def _ill_named(members: Mapping[str, Member], *, completes: bool) -> Iterator[str]:
     name = members.get("name")
-    if name is None or not name.required or name.kind != "text":
+    if name is None or not (name.required or completes) or name.kind != "text":
         yield "RECORD needs `name: Line`, which names a record"
     for member in members.values():
         if member.name in OWNED:

@@ -11,7 +11,6 @@ contains gives it another name: so documents with the indexes of an earlier vers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -21,14 +20,14 @@ from crm_core.errors import Finding
 from crm_core.model.diff import Change, differences
 from crm_core.model.fields import convert, step
 from crm_core.model.folded_text import is_visible
-from crm_core.model.frozen import frozen
 from crm_core.model.ids import is_id
 from crm_core.model.patch import merge_patch
 from crm_core.model.record_members import ExternalId
-from crm_core.plugin.door import Door, findings
+from crm_core.plugin.door import Door
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import IndexValue, Put
+from crm_core.records.own_rules import OwnRules
 from crm_core.records.search_words import search_values
 
 SEARCH = "found_by"
@@ -108,8 +107,7 @@ class Shape:
         self.archive = archive_of(self.name)
         self.sortable = (*ALWAYS_SORTABLE, *record_type.SORTABLE)
         self.filterable = (EXTERNAL_ID, *record_type.FILTERABLE)
-        self._owner = owner
-        self._door = door or Door()
+        self._rules = OwnRules(record_type, owner, door or Door())
         self._members = record_type.members
         self._by_name = {member.name: member for member in self._members}
         self._known: Known = {EXTERNAL_ID: None, **_known(self._members)}
@@ -117,6 +115,7 @@ class Shape:
         self._indexed = tuple(member for member in self._members if member.name in indexed)
         self._searched = tuple(record_type.member(name) for name in record_type.SEARCHED)
         self._ordered = frozenset(name for name in record_type.SORTABLE if record_type.member(name).is_written)
+        self._read_only = _READ_ONLY.union(record_type.COMPUTED)
         self._required_texts = tuple(
             member.name for member in self._members if member.required and member.kind in {"text", "paragraphs"}
         )
@@ -127,7 +126,7 @@ class Shape:
         if not isinstance(patch, dict):
             return Validated(None, (Finding("", "wrong_type", "Send the record as a JSON object."),), ())
         findings = list(self._foreign_members(patch))
-        writable = {name: self._cleaned(name, value) for name, value in patch.items() if name not in _READ_ONLY}
+        writable = {name: self._cleaned(name, value) for name, value in patch.items() if name not in self._read_only}
         current = current or {}
         merged: dict[str, Any] = merge_patch(_present(current, self._known), writable)
         references = tuple(
@@ -148,7 +147,12 @@ class Shape:
             for name in self._required_texts
             if not is_visible(merged[name])
         ]
-        findings += self._check(merged)
+        before = {name: value for name, value in current.items() if name != EXTERNAL_ID}
+        if not findings and self._rules.completes:
+            record, merged = self._rules.completed(merged, before)
+            if not is_visible(merged["name"] or ""):
+                findings.append(Finding("/name", "missing_member", "`name` is missing; add it."))
+        findings += self._rules.findings(merged, before)
         return Validated(Content(external_id, record), tuple(findings), references)
 
     def body(self, id: str, content: Content, stamps: Stamps) -> bytes:  # noqa: A002 -- the wire's word
@@ -240,17 +244,10 @@ class Shape:
     def _foreign_members(self, patch: Mapping[str, Any]) -> Iterator[Finding]:
         """Read-only and unknown members, also those set to null."""
         for name in patch:
-            if name in _READ_ONLY:
+            if name in self._read_only:
                 yield Finding(step(name), "read_only_member", f"`{name}` is read-only; leave it out.")
-        writable = {name: value for name, value in patch.items() if name not in _READ_ONLY}
+        writable = {name: value for name, value in patch.items() if name not in self._read_only}
         yield from _unknown(writable, self._known)
-
-    def _check(self, merged: dict[str, Any]) -> list[Finding]:
-        """The type's own findings; ``check`` gets a copy, so that changing it changes nothing stored."""
-        if type(self.record_type).check is RecordType.check:
-            return []
-        record = msgspec.convert(frozen(merged), self.record_type.RECORD)
-        return self._door.call(self._owner, "check", partial(self.record_type.check, record), findings)
 
 
 Known = Mapping[str, "Known | None"]  # member names; below an object's name, its own

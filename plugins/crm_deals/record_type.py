@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -46,7 +46,7 @@ class Deals(RecordType):
         stage="stage", won=("won",), lost=("lost",), amount="amount", currency="currency", closes_on="closes_on"
     )
 
-    def check(self, record: Deal) -> Iterable[Finding]:
+    def check(self, record: Deal, before: Any = None) -> Iterable[Finding]:  # noqa: ARG002 -- the interface's
         """Refuse unknown currencies."""
         if record.currency is not None and record.currency not in CURRENCIES:
             message = "Unknown currency. Use an ISO 4217 code such as EUR."

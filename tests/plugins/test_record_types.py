@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
+from crm_activities.record_type import Activities
 from crm_core.errors import Finding
 from crm_core.model.fields import convert
 from crm_core.model.record_members import Amount, Currency, Day, EmailAddress, ExternalId, Line, Phone, Tags
@@ -68,6 +69,34 @@ class TestTasks(RecordTypeSuite):
         "assignee": "grace@example.com",
         **COMMON,
     }
+
+
+class TestActivities(RecordTypeSuite):
+    record_type_class = Activities
+    smallest: ClassVar[dict[str, Any]] = {"text": "Called back"}
+    valid: ClassVar[dict[str, Any]] = {
+        "name": "Called back",
+        "kind": "call",
+        "text": "Called back.\nShe wants three boats.",
+        "at": "2026-11-24T02:00:00.000Z",
+        "customer_id": SOME_ID,
+        "deal_id": SOME_ID.replace("0", "1"),
+        "owner": "grace@example.com",
+    }
+
+    def test_the_first_line_is_the_name(self) -> None:
+        """An activity without a name is named after the first line of its text; without both it is refused."""
+        named = self.shape().validate({"text": "\n  Wants three boats \nby May"}).content
+        assert named is not None
+        assert named.record.name == "Wants three boats"
+        assert self.pointers({"kind": "note"}) == {"/name"}
+
+    def test_times_are_stored_in_utc(self) -> None:
+        """A time with any zone is stored as the wire shows it; one without a zone is refused."""
+        content = self.shape().validate({"name": "A", "at": "2026-11-24T03:00:00+01:00"}).content
+        assert content is not None
+        assert content.record.at == "2026-11-24T02:00:00.000Z"
+        assert self.pointers({"name": "A", "at": "2026-11-24T03:00:00"}) == {"/at"}
 
 
 @pytest.mark.parametrize(

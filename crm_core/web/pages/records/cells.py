@@ -103,6 +103,9 @@ class CellRenderer:
             return Cell(member.label, mark.text, self._parts.badge(mark))
         if member.kind == "texts":
             return Cell(member.label, ", ".join(value), self._parts.tags(tuple(value)), None, tuple(value))
+        if member.kind == "moment":
+            moment = self.context.formats.moment(value)
+            return Cell(member.label, moment.full if moment else "", self._parts.when(moment))
         if member.kind == "date":
             day = self.context.formats.day(value)
             return Cell(member.label, day.short, self._parts.when(day))

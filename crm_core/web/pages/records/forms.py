@@ -41,10 +41,11 @@ _KINDS: Final[Mapping[str, str]] = {
 _HINTS: Final[Mapping[str, str]] = {
     "texts": "Separate values with commas",
     "entries": "A field on the left, its value on the right. Clear a field to remove it.",
+    "moment": "For example now, or 24 Nov 14:30",
     "date": "For example 4 Dec, tomorrow or Friday",
     "currency": "A currency code, for example EUR",
 }
-_READ: Final = ("decimal", "number", "integer", "date")
+_READ: Final = ("decimal", "number", "integer", "date", "moment")
 """Kinds that are read by rules, so that the reading is shown below the field."""
 _LIMITED: Final = ("text", "email", "phone", "paragraphs", "currency")
 _BLANK_PAIRS: Final = 2

@@ -13,6 +13,7 @@ _CHOSEN: Final = ("choice", "reference")
 _TYPED: Final[Mapping[Kind, str]] = {
     "email": "Enter an email address such as ada@example.com.",
     "phone": "Enter a telephone number such as +49 30 1234-56.",
+    "moment": "Enter a day and a time such as 24 Nov 14:30.",
     "currency": "Enter a currency code such as EUR.",
     "integer": "Enter a whole number such as 12.",
     "number": "Enter a number such as 12.5.",

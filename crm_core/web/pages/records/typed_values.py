@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from crm_core.model.text_types import plain_integer
+from crm_core.model.times import from_wire, is_moment, to_wire
 from crm_core.plugin.member import Member
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.typed_dates import NoSuchDay, read_days
 from crm_core.web.pages.records.typed_numbers import clear, read_amount, readings
 
+_CLOCK: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _POWER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
 _QUESTION: Final = "This can be read in two ways. Which do you mean?"
 _UNUSUAL: Final = 3
 """Decimals that no common currency has."""
-_LONGEST: Final = 26
+_LONGEST: Final = 40
 """A longer text is no number and no date."""
 
 
@@ -55,6 +57,8 @@ def read(member: Member, text: str, formats: Formats, currency: str | None = Non
         return _read_number(member, plain, formats.regional, currency)
     if member.kind == "date":
         return _read_day(plain, formats)
+    if member.kind == "moment":
+        return _read_moment(plain, formats)
     if member.kind == "currency":
         return Reading(plain.upper())
     return Reading(text if member.kind == "paragraphs" else plain)
@@ -70,6 +74,9 @@ def as_text(member: Member, value: Any, regional: RegionalFormat) -> str:
         return entries_text({name: free_text(inner) for name, inner in value.items() if inner is not None})
     if member.kind == "date":
         return regional.day(date.fromisoformat(value))
+    if member.kind == "moment":
+        local = from_wire(value).astimezone(regional.zone)
+        return f"{regional.day(local.date())} {local:%H:%M}"
     if member.kind in ("integer", "number", "decimal"):
         return regional.typed(str(value))
     return ("true" if value else "") if member.kind == "flag" else str(value)
@@ -145,6 +152,21 @@ def _number(member: Member, text: str) -> Any:
         return text if number is None else number
     found = float(text)
     return found if math.isfinite(found) else text
+
+
+def _read_moment(text: str, formats: Formats) -> Reading:
+    """A day with the time of day after it, in the workspace's time zone; ``now`` and times of the wire as well."""
+    if text.casefold() == "now":
+        return Reading(to_wire(formats.now), formats.full_day(formats.now.date()))
+    if is_moment(text):
+        return Reading(text)
+    typed_day, _, clock = text.rpartition(" ")
+    found = _CLOCK.fullmatch(clock)
+    day = _read_day(typed_day, formats)
+    if found is None or not day.echo:
+        return Reading(text, question=(), error=day.error)
+    at = datetime.combine(date.fromisoformat(day.value), time(int(found[1]), int(found[2])), formats.regional.zone)
+    return Reading(to_wire(at), f"{day.echo}, {clock}")
 
 
 def _read_day(text: str, formats: Formats) -> Reading:

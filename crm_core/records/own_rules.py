@@ -1,0 +1,52 @@
+"""The rules of a record type itself: its computed members and its own findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import msgspec
+
+from crm_core.errors import Finding
+from crm_core.model.fields import convert
+from crm_core.model.frozen import frozen
+from crm_core.plugin import door as checks
+from crm_core.plugin.door import Door
+from crm_core.plugin.record_type import RecordType
+
+
+class OwnRules:
+    """``complete`` and ``check`` of a record type, called with copies. ``owner``: its plugin, named if they fail."""
+
+    def __init__(self, record_type: RecordType, owner: str, door: Door) -> None:
+        self._type = record_type
+        self._owner = owner
+        self._door = door
+        self.completes = type(record_type).complete is not RecordType.complete
+        self._checks = type(record_type).check is not RecordType.check
+        self._takes_before = len(signature(record_type.check).parameters) > 1
+
+    def completed(self, merged: dict[str, Any], current: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The record with its computed members, and the same as JSON. Raises PluginFailed."""
+        function = partial(self._type.complete, self._copy(merged), self._before(current))
+        record = self._door.call(
+            self._owner, "complete", function, lambda found: checks.instance(found, self._type.RECORD)
+        )
+        return record, msgspec.to_builtins(record)
+
+    def findings(self, merged: dict[str, Any], current: Mapping[str, Any]) -> list[Finding]:
+        """The type's own findings. Raises PluginFailed."""
+        if not self._checks:
+            return []
+        before = (self._before(current),) if self._takes_before else ()
+        function = partial(self._type.check, self._copy(merged), *before)
+        return self._door.call(self._owner, "check", function, checks.findings)
+
+    def _copy(self, data: Mapping[str, Any]) -> Any:
+        return convert(frozen(data), self._type.RECORD)[0]
+
+    def _before(self, current: Mapping[str, Any]) -> Any:
+        """The stored record; None for a new one."""
+        return self._copy(current) if current else None

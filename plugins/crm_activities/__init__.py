@@ -1,0 +1,1 @@
+"""The record type ``activities``: notes, calls, meetings and emails with a customer or on a deal."""
