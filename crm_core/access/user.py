@@ -14,6 +14,7 @@ from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.domains import comparable_address
 from crm_core.model.fields import convert, step
+from crm_core.model.folded_text import composed
 from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.model.text_types import Email, Line
 from crm_core.plugin.storage import Document, IndexValue, Put, Term
@@ -177,8 +178,8 @@ def read_user(document: Document) -> StoredUser:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The case-folded words of a text, for searching."""
-    return tuple(sorted(set(_WORD.findall(text.casefold()))))
+    """The case-folded words of a text in normal form C, for searching."""
+    return tuple(sorted(set(_WORD.findall(composed(text).casefold()))))
 
 
 def terms(q: str) -> tuple[Term, ...]:

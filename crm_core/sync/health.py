@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -22,6 +23,8 @@ from crm_core.sync.section_facts import SectionFacts, facts_of, facts_of_documen
 from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import ModuleConfiguration, Workspace
 
+_PLACE: Final = re.compile(r"^(\S+:\d+:\d+): ", re.MULTILINE)
+_PLACES: Final = 10  # that are shown
 _STEPPED: Final = timedelta(seconds=5)  # a clock this far behind its own entries has stepped back
 _DAY: Final = timedelta(hours=24)
 
@@ -165,7 +168,7 @@ class HealthReports:
             "payload_types": list(self._context.registry.payload_types),
             "skew_seconds": self._context.settings.skew_seconds,
             "server_time": to_wire(now),
-            "roster": {"loaded_at": to_wire(self._configured.loaded_at), "error": self._configured.roster_error},
+            "roster": {"loaded_at": to_wire(self._configured.loaded_at), "error": self._roster_error()},
         }
 
     def _off(self, roster: TenantRoster) -> list[str]:
@@ -198,9 +201,15 @@ class HealthReports:
         yield from self._refused_edit()
 
     def _refused_edit(self) -> Iterable[str]:
-        if self._configured.roster_error is not None:
-            reason = " ".join(self._configured.roster_error.splitlines())
-            yield f"The newest edit of keys.yaml was not loaded; the version before it is in effect: {reason}"
+        if error := self._roster_error():
+            yield f"The newest edit of keys.yaml was not loaded; the version before it is in effect: {error}"
+
+    def _roster_error(self) -> str | None:
+        """The places of the errors in keys.yaml. Their words are for operators: they may be of another tenant."""
+        if (error := self._configured.roster_error) is None:
+            return None
+        places = ", ".join(_PLACE.findall(error)[:_PLACES])
+        return f"{places or 'keys.yaml'}: the operator's log and crm config check say why"
 
     async def _last(self, tenant: str, status: str) -> LogEntry | None:
         query = EntryQuery(equals=(("status", status),), verified=True, limit=1)

@@ -72,7 +72,7 @@ class Journal:
             self.disk.remove(after)
         probe(self.disk, self.path.with_name(PROBE))
         if self._suspect:
-            write_file(self.disk, self.path, self.disk.read(self.path)[: self.length])
+            write_file(self.disk, self.path, self._durable())
         else:
             handle = self.disk.open(self.path)
             try:
@@ -83,6 +83,11 @@ class Journal:
         if self.disk.size(self.path) != self.length:
             raise OSError(errno.EIO, "the journal is shorter than its durable part")
         self._suspect = False
+
+    def _durable(self) -> bytes:
+        """The durable part. That of a journal without lines is known: a full disk may have prevented its file."""
+        header = header_line(KIND, self.generation, self.base)
+        return header if self.length == len(header) else self.disk.read(self.path)[: self.length]
 
     def close(self) -> None:
         """Close the file."""

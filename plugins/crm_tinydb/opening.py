@@ -206,11 +206,15 @@ def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool
     if opened.was_moved_aside(path):
         _lose_epoch(state)
     if not disk.exists(path) and opened.was_moved_aside(path) and not opened.reasons:
-        write_file(disk, path, header_line(KIND, generation, base))
+        data = header_line(KIND, generation, base)
+        try:
+            write_file(disk, path, data)
+        except OSError as error:  # a full disk, as a rule: reading works without it
+            opened.failure = error
     try:
-        if not disk.exists(path):
+        if not data and not disk.exists(path):
             raise Damaged("is missing")  # noqa: TRY301 -- reported like other damage
-        data = disk.read(path)
+        data = data or disk.read(path)
         good = replay(data, state, entries, opened.changes.tail)
         if last and good < len(data):
             opened.torn += 1

@@ -216,13 +216,15 @@ def test_a_push_that_is_overdue_makes_it_stale(box: Box) -> None:
 
 
 def test_a_refused_roster_edit_is_degraded_and_the_last_good_one_stays(box: Box) -> None:
-    """Health has the error with file, line and column until the file is fixed; pushes are still accepted."""
+    """Health has file, line and column until the file is fixed, and no words of it; pushes are still accepted."""
     good_text = (box.config / "keys.yaml").read_text()
     (box.config / "keys.yaml").write_text("tenants:\n  northwind:\n    keys:\n      - version: one\n")
     box.reload(lambda: box.health()["roster"]["error"] is not None)
     health = box.health()
     assert health["status"] == "degraded"
     assert "keys.yaml:4:18: " in health["roster"]["error"]
+    assert "whole number" not in str(health)
+    assert "whole number" in box.log_text()
     box.applied("branding", BRANDING)
     assert "keys.yaml:4:18: " in box.log_text()
     (box.config / "keys.yaml").write_text(good_text)

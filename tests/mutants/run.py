@@ -34,7 +34,11 @@ DESELECTED = (
     "tests/unit/sync/test_checks.py::test_the_receiver_names_every_check",  # reads the source, which mutmut copies
     "tests/unit/access/test_signin.py::test_passwords_are_argon2id_and_their_threads_give_way",  # not below nice 19
 )
-SENTENCES = (r'^\s*f?"[^"]* [^"]*"[,)]*$', r'^\s*raise \w+\(f?"[^"]*"\)$')  # lines that are only words for people
+SENTENCES = (  # lines that are only words for people
+    r'^\s*f?"[^"]* [^"]*"[,)]*$',
+    r"^\s*(raise|return) (self\.)?\w+\((f?[\"'].*[\"']|_[A-Z_]+)\)( from None)?$",
+    r"^\s*_log\.",
+)
 SETTINGS = {
     "only_mutate": [f"{each}/*" for each in MUTATED],
     "do_not_mutate_patterns": SENTENCES,

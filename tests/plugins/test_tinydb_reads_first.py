@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_core.errors import StorageUnavailable
+from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.storage import Committed, EntryQuery, StorageContext, Unit
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import entry, put
@@ -75,4 +75,26 @@ async def test_a_tenant_that_cannot_be_read_is_reported(disk: FakeDisk) -> None:
     assert (await store.troubled())["north"].mode == "read_only"
     await store.view("north", None)
     assert await store.troubled() == {}
+    await store.close()
+
+
+async def test_a_journal_that_cannot_be_begun_again_does_not_prevent_reads(disk: FakeDisk) -> None:
+    """After the admin accepted the loss of a damaged journal, a full disk delays the next one, not the reads."""
+    folder = HOME / "north"
+    disk.edit(folder / "journal-00000001.log", lambda data: b"00000000" + data[8:])
+    store = await opened(disk)
+    assert (await store.state("north")).mode == "quarantined"
+    await store.close()
+    disk.remove(folder / "quarantine")
+    disk.fail("write", errno.ENOSPC, 1000)
+    store = await opened(disk)
+    assert (await store.view("north", None)).seq == 0
+    assert (await store.state("north")).mode == "read_only"
+    with pytest.raises(StorageFull):
+        await store.commit("north", unit(1))
+    disk.heal()
+    assert isinstance(await store.commit("north", unit(1)), Committed)
+    await store.close()
+    store = await opened(disk)
+    assert (await store.view("north", None)).seq == 1
     await store.close()
