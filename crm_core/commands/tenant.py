@@ -110,6 +110,10 @@ async def show(services: Services, tenant: str) -> dict[str, Any]:
             for name, section in sorted(workspace.sections.items())
         },
         "modules": workspace.module_states(),
+        "entitlements": {
+            place: {"section": name, "plugin": services.registry.calls.owner(name)}
+            for place, name in workspace.combined.sources.items()
+        },
         "log_head": {"seq": view.head.seq, "hash": view.head.hash},
     }
 

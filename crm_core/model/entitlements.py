@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import msgspec
+
+from crm_core.model.diff import pointer_to
 
 SubscriptionState = Literal["active", "trial", "past_due", "suspended"]
 
@@ -50,3 +52,104 @@ class Entitlements(msgspec.Struct, frozen=True):
     roles: Mapping[str, RoleOverlay] = {}
     limits: Mapping[str, int] = {}
     subscription: Subscription | None = None
+
+
+class Clash(msgspec.Struct, frozen=True):
+    """Two payload types that give different values; ``place`` is a pointer into the entitlements."""
+
+    place: str
+    winner: str
+    loser: str
+
+    @property
+    def sentence(self) -> str:
+        """The clash for people, with the rule that decides it."""
+        return (
+            f"The sections {self.winner} and {self.loser} give different values for {self.place[1:]}; that of "
+            f"{self.winner} applies, since what denies wins, else the first by name. Push one of them without it."
+        )
+
+
+class Combined(msgspec.Struct, frozen=True):
+    """The entitlements of several payload types as one. ``sources``: the type that gave each value, by pointer."""
+
+    entitlements: Entitlements = Entitlements()
+    sources: Mapping[str, str] = {}
+    clashes: tuple[Clash, ...] = ()
+
+
+def combine(said: Iterable[tuple[str, Entitlements]]) -> Combined:
+    """The entitlements of payload types, given by NAME in order, as one.
+
+    What denies wins: an override that is false, a module that is disabled, the lower limit, the worse subscription.
+    Grants and denials of roles add up. Of anything else the first by NAME that gives a value decides.
+    """
+    found = _Values()
+    roles: dict[str, RoleOverlay] = {}
+    for name, one in said:
+        if one.plan is not None:
+            found.give(name, ("plan",), one.plan)
+        if one.subscription is not None:
+            found.give(name, ("subscription",), one.subscription, lambda sub: -_STATES.index(sub.state))
+        for key, on in one.overrides.items():
+            found.give(name, ("overrides", key), on, int)
+        for key, limit in one.limits.items():
+            found.give(name, ("limits", key), limit, int)
+        for key, module in one.modules.items():
+            for member in module.__struct_fields__:
+                if (value := getattr(module, member)) is not None:
+                    found.give(name, ("modules", key, member), value, int if member == "enabled" else None)
+        for key, overlay in one.roles.items():
+            other = roles.get(key, RoleOverlay())
+            roles[key] = RoleOverlay(_union(other.grant, overlay.grant), _union(other.deny, overlay.deny))
+    modules = {key: ModuleChoice(**choice) for key, choice in found.below("modules").items()}
+    return Combined(
+        Entitlements(
+            plan=found.values.get(("plan",)),
+            overrides=found.below("overrides"),
+            modules=modules,
+            roles=roles,
+            limits=found.below("limits"),
+            subscription=found.values.get(("subscription",)),
+        ),
+        {pointer_to(*path): name for path, name in found.names.items()},
+        tuple(found.clashes),
+    )
+
+
+_STATES = ("active", "trial", "past_due", "suspended")
+
+
+def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
+
+
+class _Values:
+    """The values that win, by path, with the types that gave them."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, ...], Any] = {}
+        self.names: dict[tuple[str, ...], str] = {}
+        self.clashes: list[Clash] = []
+
+    def give(self, name: str, path: tuple[str, ...], value: Any, rank: Callable[[Any], int] | None = None) -> None:
+        """Add a value; the lower ``rank`` wins, at a tie the one that was there."""
+        if path not in self.values:
+            self.values[path], self.names[path] = value, name
+            return
+        old, first = self.values[path], self.names[path]
+        if old == value:
+            return
+        wins = rank is not None and rank(value) < rank(old)
+        if wins:
+            self.values[path], self.names[path] = value, name
+        self.clashes.append(Clash(pointer_to(*path), *((name, first) if wins else (first, name))))
+
+    def below(self, first: str) -> dict[str, Any]:
+        """The values below a member, nested once more if their paths are longer."""
+        found: dict[str, Any] = {}
+        for path, value in self.values.items():
+            if path[0] == first:
+                inner = found if len(path) == 2 else found.setdefault(path[1], {})
+                inner[path[-1]] = value
+        return found

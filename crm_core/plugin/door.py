@@ -55,6 +55,8 @@ class Door:
             return check(function())
         except through:
             raise
+        except PluginFailed:  # of another plugin, which this one called through its context
+            raise
         except (Exception, SystemExit) as error:  # foreign code may raise anything; it is named
             raise PluginFailed(
                 f"The plugin {plugin} failed in {hook}. The server's log has the cause.", plugin=plugin, hook=hook

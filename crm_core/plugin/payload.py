@@ -18,7 +18,7 @@ A push of ``telephony`` then sets the section of that name, and ``combined`` car
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -54,7 +54,8 @@ class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
     """The facts that a payload type gets: the catalog, the names of roles, its options, and the current sections.
 
     All of it is read-only or a copy. ``current``: the data of each section, secrets as ``{"set": true}``. ``secrets``:
-    pointers of the secrets that the section has after this push, whether sent or retained.
+    pointers of the secrets that the section has after this push, whether sent or retained. ``proposed``: the data of
+    each section as this push would leave it, those of a combined push too; an invalid one as it is now.
     """
 
     catalog: Catalog
@@ -63,6 +64,12 @@ class PayloadContext(msgspec.Struct, frozen=True, kw_only=True):
     limits: frozenset[str]  # names that a limit may carry: the record types, and users
     current: Mapping[str, Mapping[str, Any]] = {}
     secrets: frozenset[str] = frozenset()
+    proposed: Mapping[str, Mapping[str, Any]] = {}
+    available_modules: Callable[[], Container[str]] = frozenset  # derived when it is first needed
+
+    def available(self, module: str) -> bool:
+        """Whether a module would be available after this push, judged by ``proposed``."""
+        return module in self.available_modules()
 
 
 class PayloadType(ABC):

@@ -65,11 +65,15 @@ class PayloadCalls:
     def meaning(self, payload_type: PayloadType, part: Callable[[], Any]) -> Meaning:
         """The meaning of a section; ``part`` makes an instance for each call. Raises PluginFailed."""
         return Meaning(
-            entitlements=self._capability(payload_type, "entitlements", part, Entitlements),
+            entitlements=self.entitlements(payload_type, part),
             appearance=self._capability(payload_type, "appearance", part, Appearance),
             regional=self._capability(payload_type, "regional", part, Regional),
             mail_server=self._capability(payload_type, "mail_server", part, MailSettings),
         )
+
+    def entitlements(self, payload_type: PayloadType, part: Callable[[], Any]) -> Entitlements | None:
+        """The effect of a section on modules and rights. Raises PluginFailed."""
+        return self._capability(payload_type, "entitlements", part, Entitlements)
 
     def _capability(
         self, payload_type: PayloadType, capability: str, part: Callable[[], Any], expected: type[S]

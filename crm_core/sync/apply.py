@@ -102,6 +102,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """Every change of every section, in the order of the push."""
         return [change for changes in self.by_section.values() for change in changes]
 
+    def clashes(self) -> list[Finding]:
+        """A warning for each value about which a section of the push and another one disagree."""
+        pushed = {outcome.name: outcome.prefix for outcome in self.outcomes}
+        return [
+            Finding(
+                pushed.get(clash.winner, pushed.get(clash.loser, "")), "entitlement_clash", clash.sentence, warning=True
+            )
+            for clash in self.after.combined.clashes
+            if clash.winner in pushed or clash.loser in pushed
+        ]
+
     def receipt(self, status: ReceiptStatus, warnings: Iterable[Finding], head: Head) -> Receipt:
         """The response; only an applied one has a time, and a preview has no revision."""
         return Receipt(

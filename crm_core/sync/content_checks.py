@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, partial
 
 import msgspec
 
@@ -20,15 +21,18 @@ from crm_core.errors import (
     TypeMismatch,
 )
 from crm_core.model.diff import pointer_to
+from crm_core.model.entitlements import combine
 from crm_core.model.envelope import Envelope, read_envelope
 from crm_core.model.frozen import frozen
 from crm_core.model.keys import Key, TenantRoster
+from crm_core.model.modules import derive_modules
 from crm_core.model.patterns import module_of
-from crm_core.model.secret_members import secret_members, value_at
+from crm_core.model.secret_members import secret_members, value_at, without_secrets
 from crm_core.model.strict_json import loads
 from crm_core.plugin.door import findings
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadContext, PayloadType
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.policy import NamedModule, PolicyContext, refusals
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
@@ -155,12 +159,17 @@ def contexts_of(
     outcomes: Iterable[SectionOutcome], workspace: Workspace, registry: Registry, options: Mapping[str, msgspec.Struct]
 ) -> dict[str, PayloadContext]:
     """The contexts that payload types and validators receive, by section."""
+    current = {name: one.data for name, one in workspace.readable.items()}
+    outcomes = list(outcomes)
+    valid = [outcome for outcome in outcomes if outcome.typed is not None]
     shared = PayloadContext(
         catalog=workspace.catalog,
         roles=frozenset(workspace.roles),
         options=None,
         limits=frozenset(registry.record_types) | _CORE_LIMITS,
-        current=frozen({name: one.data for name, one in workspace.readable.items()}),
+        current=frozen(current),
+        proposed=frozen(current | {outcome.name: outcome.data for outcome in valid}),
+        available_modules=cache(partial(_available, valid, workspace, registry.calls)),
     )
     return {
         outcome.name: msgspec.structs.replace(
@@ -170,6 +179,21 @@ def contexts_of(
         )
         for outcome in outcomes
     }
+
+
+def _available(outcomes: list[SectionOutcome], workspace: Workspace, calls: PayloadCalls) -> frozenset[str]:
+    """The modules that would be available. Raises PluginFailed."""
+    said = {name: reading.meaning.entitlements for name, reading in workspace.readings.items()}
+    for outcome in outcomes:
+        payload_type = calls.sections[outcome.name]
+        bare = without_secrets(outcome.data, secret_members(payload_type.SECTION))
+        part = partial(msgspec.convert, frozen(bare), payload_type.SECTION)
+        said[outcome.name] = calls.entitlements(payload_type, part)
+    combined = combine((name, one) for name, one in sorted(said.items()) if one is not None)
+    replaced = {outcome.name for outcome in outcomes}
+    unreadable = any("entitlements" in one.withholds for one in workspace.faults if one.section not in replaced)
+    states = derive_modules(workspace.catalog, combined.entitlements, unreadable=unreadable).states
+    return frozenset(name for name, state in states.items() if state.reason is None)
 
 
 def schema_fits(

@@ -100,7 +100,7 @@ class History:
             committed = await self._context.backend.commit(tenant, unit)
             if isinstance(committed, Committed):
                 self._observe(entry)
-                return planned.receipt(status, warnings, committed.head)
+                return planned.receipt(status, warnings + planned.clashes(), committed.head)
         raise StorageUnavailable("Too many changes at the same time. Try again.", retry_after=1)
 
     async def reset_version(self, tenant: str, section: str) -> int:

@@ -166,7 +166,7 @@ class Receiver:
         """Apply durably, or preview; None if the workspace has changed meanwhile."""
         now, applies = self._context.now(), envelope.mode == "apply"
         planned = self._context.plan(outcomes, workspace, self._intent(attempt, envelope, now), roster)
-        warnings = warnings + await self._modules_in_use(planned)
+        warnings = warnings + planned.clashes() + await self._modules_in_use(planned)
         status: ReceiptStatus = planned.status if applies else "previewed"
         revision = planned.after.revision if applies else None
         entry = attempt.entry(

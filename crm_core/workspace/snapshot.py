@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
 
 from crm_core.model.catalog import Catalog, Roles
-from crm_core.model.entitlements import Entitlements
+from crm_core.model.entitlements import Combined, Entitlements, combine
 from crm_core.model.modules import TenantModules, derive_modules
 from crm_core.model.presentation import Appearance, MailSettings, Regional, first_of
 from crm_core.plugin.payload_calls import PayloadCalls
@@ -22,7 +22,7 @@ from crm_core.workspace.section import Acceptance, Section
 class Workspace:
     """A tenant's workspace. ``generation`` is that of the configuration it was derived with.
 
-    ``readings``: every stored section, readable or not.
+    ``readings``: every stored section, readable or not. ``combined``: how the entitlements of several came to be one.
     """
 
     tenant: str
@@ -33,6 +33,7 @@ class Workspace:
     readings: Mapping[str, Reading]
     entitlements: Entitlements
     modules: TenantModules
+    combined: Combined = field(default_factory=Combined)
 
     @cached_property
     def sections(self) -> Mapping[str, Section]:
@@ -128,27 +129,16 @@ def derive_workspace(
     for name, section in sorted(stored.items()):
         known = before.readings.get(name) if before is not None else None
         readings[name] = known if known is not None and known.stored is section else read_section(section, calls)
-    said = (reading.meaning.entitlements for reading in readings.values())
-    entitlements = combined(one for one in said if one is not None)
+    combined = combine(
+        (name, reading.meaning.entitlements)
+        for name, reading in readings.items()
+        if reading.meaning.entitlements is not None
+    )
+    entitlements = combined.entitlements
     unreadable = any("entitlements" in each.fault.withholds for each in readings.values() if each.fault is not None)
     stays = before is not None and before.catalog is catalog and before.entitlements == entitlements
     if before is not None and stays and before.withholds("entitlements") == unreadable:
         modules = before.modules
     else:
         modules = derive_modules(catalog, entitlements, unreadable=unreadable)
-    return Workspace(tenant, revision, generation, catalog, roles, readings, entitlements, modules)
-
-
-def combined(said: Iterable[Entitlements]) -> Entitlements:
-    """What several sections say, as one: the first plan and subscription, all maps together."""
-    whole = Entitlements()
-    for one in said:
-        whole = Entitlements(
-            plan=whole.plan or one.plan,
-            overrides={**one.overrides, **whole.overrides},
-            modules={**one.modules, **whole.modules},
-            roles={**one.roles, **whole.roles},
-            limits={**one.limits, **whole.limits},
-            subscription=whole.subscription or one.subscription,
-        )
-    return whole
+    return Workspace(tenant, revision, generation, catalog, roles, readings, entitlements, modules, combined)
