@@ -23,6 +23,7 @@ class Metrics:
             ("payload_type", "status", "error_code"),
             registry=self.registry,
         )
+        self._by_attempt: dict[tuple[str, str, str], Counter] = {}  # its children: finding one costs more than it
         self._decisions = Histogram(
             "crm_sync_decision_seconds",
             "Time from the last byte of a push to its decision.",
@@ -62,7 +63,11 @@ class Metrics:
     def attempt(self, entry: LogEntry) -> None:
         """Count a sync attempt."""
         kind = entry.payload_type if entry.payload_type in self._known else "unknown"
-        self._attempts.labels(kind, entry.status, entry.error_code or "").inc()
+        labels = kind, entry.status, entry.error_code or ""
+        counter = self._by_attempt.get(labels)
+        if counter is None:
+            counter = self._by_attempt[labels] = self._attempts.labels(*labels)
+        counter.inc()
         if entry.duration_ms is not None:
             self._decisions.observe(entry.duration_ms / 1000)
 

@@ -5,6 +5,7 @@ Pushes are signed as a platform signs them; nothing goes over a network.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -82,7 +83,7 @@ class World:
             key_version=version,
             timestamp=stamp,
             nonce=nonce,
-            body=body,
+            sha256=hashlib.sha256(body).hexdigest(),
         )
         headers = {
             "content-type": "application/json",

@@ -8,6 +8,7 @@ This module has the signer of the native scheme. For another scheme write your o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -71,7 +72,7 @@ def native_signer(key: bytes, key_version: int) -> Signer:
             key_version=key_version,
             timestamp=timestamp,
             nonce=nonce,
-            body=request.body,
+            sha256=hashlib.sha256(request.body).hexdigest(),
         )
         return {
             "Sync-Key-Version": str(key_version),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import rfc8785
 from crm_core.model.diff import pointer_to
 
 _MOST_EXACT: Final = 2**53 - 1
+_LONG_NUMBER: Final = re.compile(r"[0-9]{16}")  # as long as the first integer that is not exact
 
 
 def canonical(value: Any) -> bytes:
@@ -20,6 +22,8 @@ def canonical(value: Any) -> bytes:
 
 def without_form(value: Any, pointer: str = "") -> Iterator[str]:
     """The RFC 6901 pointers of all integers that have no canonical form: readers of doubles would change them."""
+    if not pointer and _LONG_NUMBER.search(repr(value)) is None:
+        return
     if isinstance(value, dict):
         for name, item in value.items():
             yield from without_form(item, pointer + pointer_to(name))

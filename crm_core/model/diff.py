@@ -36,7 +36,7 @@ def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
         old, new = before or {}, after or {}
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
-            if isinstance(was, str) and was == now:
+            if was is now or (isinstance(was, str) and was == now):
                 continue  # nearly all members of a section are texts that stay
             yield from differences(was, now, pointer + pointer_to(name))
     elif not same(before, after):

@@ -54,12 +54,18 @@ def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tu
 
 
 def without_nulls(data: Any) -> Any:
-    """``data`` less every object member that is null, at any depth; nulls in arrays stay."""
+    """``data`` less every object member that is null, at any depth; nulls in arrays stay. It may be ``data`` itself."""
+    if not _has_null_member(data):
+        return data
     if isinstance(data, dict):
         return {name: without_nulls(value) for name, value in data.items() if value is not None}
-    if isinstance(data, list):
-        return [without_nulls(value) for value in data]
-    return data
+    return [without_nulls(value) for value in data]
+
+
+def _has_null_member(data: Any) -> bool:
+    if isinstance(data, dict):
+        return None in data.values() or any(_has_null_member(value) for value in data.values())
+    return isinstance(data, list) and any(_has_null_member(value) for value in data)
 
 
 def step(name: str | int) -> str:

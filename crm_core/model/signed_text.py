@@ -7,20 +7,18 @@ the key.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 NATIVE = "crm-sync-v1"
 
 
 def signed_text(
-    *, instance: str, tenant: str, payload_type: str, key_version: int, timestamp: int, nonce: str, body: bytes
+    *, instance: str, tenant: str, payload_type: str, key_version: int, timestamp: int, nonce: str, sha256: str
 ) -> bytes:
-    """The exact bytes under the signature."""
-    digest = hashlib.sha256(body).hexdigest()
-    return "\n".join((NATIVE, instance, tenant, payload_type, str(key_version), str(timestamp), nonce, digest)).encode()
+    """The exact bytes under the signature. ``sha256``: of the body, as hex."""
+    return "\n".join((NATIVE, instance, tenant, payload_type, str(key_version), str(timestamp), nonce, sha256)).encode()
 
 
 def signature(key: bytes, text: bytes) -> str:
     """The value of one ``v1=`` entry: 64 lower-case hex digits."""
-    return hmac.new(key, text, hashlib.sha256).hexdigest()
+    return hmac.digest(key, text, "sha256").hex()

@@ -25,8 +25,10 @@ for any bytes in the headers it returns or raises one of the errors named here.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import msgspec
@@ -37,7 +39,7 @@ from crm_core.model.keys import Key, KeyKind
 NATIVE_CLOCK_DIGITS = 15  # enough for every year of a datetime, few enough to be cheap to read
 
 
-class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
+class SignedRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A request as it arrived: raw bytes where a signature covers bytes.
 
     ``headers``: (lower-case name, value) in their order, values as received less outer white space. ``path`` and
@@ -53,6 +55,11 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     tenant: str
     payload_type: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the body as lower-case hex."""
+        return hashlib.sha256(self.body).hexdigest()
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order."""

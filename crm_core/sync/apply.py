@@ -73,6 +73,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     log_head: Head
 
 
+class _Fingerprint(msgspec.Struct):
+    """The one member of an Applied that is left to read when a revision is dropped."""
+
+    fingerprint: str = ""
+
+
 def history_id(section: str, revision: int) -> str:
     """The id of a revision's document; ids are in order of revision."""
     return f"{revision:016d}-{section}"
@@ -209,6 +215,8 @@ async def unit_of(
 
 def removed_modules(before: Workspace, after: Workspace) -> list[str]:
     """The modules that were available and no longer are."""
+    if before.modules is after.modules:
+        return []
     states = after.module_states()
     return [name for name, state in before.module_states().items() if state == "available" != states.get(name)]
 
@@ -241,9 +249,9 @@ async def _released_claims(
         if revision not in stored:
             read = await backend.get(before.tenant, HISTORY, history_id(name, revision))
             if read.document is not None:
-                applied = msgspec.json.decode(read.document.body, type=Applied)
-                if applied.fingerprint:
-                    released.append((PAYLOAD_CLAIM, applied.fingerprint))
+                fingerprint = msgspec.json.decode(read.document.body, type=_Fingerprint).fingerprint
+                if fingerprint:
+                    released.append((PAYLOAD_CLAIM, fingerprint))
     return tuple(dict.fromkeys(released))
 
 
@@ -268,5 +276,5 @@ def _changes(before: Workspace, after: Workspace, intent: Intent) -> Iterator[Ch
         },
     )
     yield applied
-    if before.module_states() != after.module_states():
+    if before.modules is not after.modules and before.module_states() != after.module_states():
         yield msgspec.structs.replace(applied, event=MODULES_CHANGED, data={"modules": after.module_states()})

@@ -261,12 +261,17 @@ def _findings(outcomes: Iterable[SectionOutcome]) -> Iterator[Finding]:
 
 def _own(context: PayloadContext) -> PayloadContext:
     """The context with its own copy of the options: their type is a plugin's, and may allow changes."""
+    if context.options is None:
+        return context
     return msgspec.structs.replace(context, options=copy.deepcopy(context.options))
 
 
 def _validated(outcome: SectionOutcome, context: PayloadContext, registry: Registry) -> list[Finding]:
     """The findings of a payload type on a part, or on its valid members if it is not valid as a whole."""
-    payload_type, salvaged, context = registry.sections[outcome.name], outcome.salvaged, _own(context)
+    payload_type, salvaged = registry.sections[outcome.name], outcome.salvaged
+    if type(payload_type).validate is PayloadType.validate:
+        return []
+    context = _own(context)
     if outcome.typed is not None:
         return registry.calls.validate(payload_type, outcome.typed(), context)
     if salvaged is None:
@@ -284,5 +289,8 @@ def _unless_left(finding: Finding, outcome: SectionOutcome) -> Finding:
 
 def _modules_named(outcome: SectionOutcome, registry: Registry) -> list[tuple[str, str]]:
     """The pointers and names of the modules and keys in a section as the push leaves it."""
+    payload_type = registry.sections[outcome.name]
+    if type(payload_type).modules is PayloadType.modules:
+        return []
     assert outcome.typed is not None
-    return registry.calls.modules(registry.sections[outcome.name], outcome.typed())
+    return registry.calls.modules(payload_type, outcome.typed())

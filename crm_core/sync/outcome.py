@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -45,7 +45,7 @@ class SectionOutcome(msgspec.Struct, frozen=True):
     name: str
     prefix: str
     before: Section | None
-    data: Mapping[str, Any]
+    data: dict[str, Any]
     typed: Callable[[], Any] | None
     new_secrets: Mapping[str, str]
     old_secrets: Mapping[str, str]
@@ -83,18 +83,19 @@ def outcome_of(
 
     ``unreadable``: ``before`` is as it was stored, since its type cannot read it; nothing can be merged into it.
     """
-    if unreadable and strategy == "merge":
+    if strategy == "replace":
+        return _outcome(name, prefix, before, frozen(without_nulls(part)), payload_type, [])
+    if unreadable:
         return SectionOutcome(
             name, prefix, before, {}, None, {}, {}, (Finding(prefix, "section_unreadable", _WHOLE),), ()
         )
     members = secret_members(payload_type.SECTION)
     base = without_secrets(before.data, members) if before is not None else {}
-    wanted = frozen(without_nulls(merge_patch(base, part) if strategy == "merge" else part))
-    stored = () if before is None or strategy != "merge" else _stored_secrets(members, before)
+    wanted = frozen(without_nulls(merge_patch(base, part)))
+    stored = () if before is None else _stored_secrets(members, before)
     unpatched = [(member, pointer) for member, pointer in stored if not _patches(part, member.path)]
     outcome = _outcome(name, prefix, before, wanted, payload_type, unpatched)
-    patch = frozen(part) if strategy == "merge" and isinstance(part, dict) else None
-    return msgspec.structs.replace(outcome, patch=patch)
+    return msgspec.structs.replace(outcome, patch=frozen(part)) if isinstance(part, dict) else outcome
 
 
 def restored(before: Section, data: Mapping[str, Any], payload_type: PayloadType) -> SectionOutcome:
@@ -121,8 +122,8 @@ def _outcome(  # noqa: PLR0917 -- the parts of an outcome in their order
     if valid is None:
         found = tuple(finding.under(prefix) for finding in findings)
         return SectionOutcome(name, prefix, before, {}, None, {}, {}, found, (), salvage(wanted, section, findings))
-    members = secret_members(section)
-    base, sealed = (without_secrets(before.data, members), before.sealed) if before else ({}, {})
+    members, unused = secret_members(section), [valid]
+    base, sealed = (without_secrets(before.data, members), before.sealed) if before and stored else ({}, {})
     moved = {member: places for member, _ in stored if (places := _moved(member, base, wanted))}
     old_secrets = {pointer: sealed[pointer] for member, pointer in stored if member not in moved}
     new_secrets = {pointer_to(*m.path): value for m in members if (value := value_at(wanted, m.path)) is not None}
@@ -130,8 +131,8 @@ def _outcome(  # noqa: PLR0917 -- the parts of an outcome in their order
         name=name,
         prefix=prefix,
         before=before,
-        data=frozen(_marked(redacted(wanted, members), old_secrets, _SET)),
-        typed=lambda: msgspec.convert(wanted, section),  # frozen: instances share nothing that can be changed
+        data=frozen(_marked(redacted(wanted, members), old_secrets, _SET)) if members else wanted,
+        typed=lambda: unused.pop() if unused else msgspec.convert(wanted, section),  # they share frozen data
         new_secrets=new_secrets,
         old_secrets=old_secrets,
         findings=(*_inexact(prefix, wanted), *(_required(prefix, *one) for one in moved.items())),
@@ -175,8 +176,10 @@ def _inexact(prefix: str, wanted: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(prefix + pointer, "invalid_value", "This number is beyond 2^53 - 1. Send it as text.")
 
 
-def _marked(data: Mapping[str, Any], pointers: Iterable[str], mark: Any) -> dict[str, Any]:
+def _marked(data: Mapping[str, Any], pointers: Collection[str], mark: Any) -> Mapping[str, Any]:
     """The data with a mark for each secret; the objects that contain them are copied."""
+    if not pointers:
+        return data
     whole = dict(data)
     for pointer in pointers:
         *above, last = pointer.removeprefix("/").split("/")

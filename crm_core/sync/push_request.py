@@ -92,7 +92,6 @@ class Attempt:
     started_at: datetime  # when the body's last byte arrived; the push, if no body was read
     body: bytes = b""
     body_read: bool = False
-    sha256: str = ""
     fingerprints: tuple[str, ...] = ()  # keyed hashes of the body, the newest key's first
     hash_shown: bool = False
     scheme: SignatureScheme | None = None
@@ -101,10 +100,13 @@ class Attempt:
     verified_signature: bool = False
     envelope: Envelope | None = None
     parts: tuple[PartShape, ...] = ()
+    _request: SignedRequest | None = None
 
     def request(self) -> SignedRequest:
-        """The request as signature schemes see it."""
-        return self.push.signed_request(self.instance, self.body)
+        """The request as signature schemes see it, once its body is read."""
+        if self._request is None:
+            self._request = self.push.signed_request(self.instance, self.body)
+        return self._request
 
     def verified_by(self) -> tuple[Key, Presented]:
         """The key that signed, and its signature; only once the signature has matched."""
@@ -151,7 +153,7 @@ class Attempt:
             client_request_id=push.client_request_id,
             source_ip=push.source,
             nonce=presented.nonce if presented else None,
-            payload_sha256=self.sha256 if self.hash_shown and self.body_read else None,
+            payload_sha256=self.request().sha256 if self.hash_shown and self.body_read else None,
             payload_bytes=len(self.body) if self.body_read else None,
             duration_ms=max(0, int((now - self.started_at).total_seconds() * 1000)),
             revision=revision,

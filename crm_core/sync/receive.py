@@ -62,7 +62,7 @@ class Receiver:
             signature_checks.receiver_enabled(self._context.settings, roster)  # RECEIVER
             await signature_checks.acceptable_body(attempt, push)  # BODY
             attempt.started_at = self._context.now()
-            attempt.fingerprints = tuple(self._context.sealer.fingerprints(attempt.body))
+            attempt.fingerprints = tuple(self._context.sealer.fingerprints(attempt.request().sha256))
             key = self._signed_by(attempt, roster)  # HEADERS to TIMESTAMP
             signature_checks.source_allowed(key, push.source)  # KEY_LIMITS
             signature_checks.type_allowed(key, payload_type)

@@ -39,7 +39,7 @@ def changed_section(
     new_secrets = {pointer: sealer.seal(SEALED_FOR, text) for pointer, text in outcome.new_secrets.items()}
     return Section(
         name=outcome.name,
-        data=dict(outcome.data),
+        data=outcome.data,
         sealed={**outcome.old_secrets, **new_secrets},
         version=intent.version,
         versions=_versions(before, intent, revoked),

@@ -6,7 +6,6 @@ controls.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Container, Mapping
 from datetime import datetime
 from typing import Final
@@ -95,12 +94,13 @@ async def acceptable_body(attempt: Attempt, push: PushRequest) -> None:
     media_type(push)
     attempt.body = await push.read_body()
     attempt.body_read = True
-    attempt.sha256 = hashlib.sha256(attempt.body).hexdigest()
 
 
 def media_type(push: PushRequest) -> None:
     """Require JSON in UTF-8, not compressed. Raises UnsupportedMediaType."""
     sent, encodings = push.all("content-type"), push.all("content-encoding")
+    if sent == ("application/json",) and not encodings:
+        return
     kind, _, rest = sent[0].partition(";") if len(sent) == 1 else ("", "", "")
     members = [member.strip() for member in rest.split(";") if member.strip()]
     charsets = [member.partition("=")[2].strip('"').lower() for member in members if member.lower()[:8] == "charset="]

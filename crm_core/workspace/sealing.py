@@ -7,7 +7,6 @@ share a key. Fernet with a key by HKDF-SHA256 (RFC 5869); the first secret key s
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterable
@@ -46,10 +45,13 @@ class Sealer:
                 "as a further item of the list, or push the secret again."
             ) from None
 
-    def fingerprints(self, content: bytes) -> list[str]:
-        """Keyed hashes by which content is known again and cannot be guessed: the newest key's, then the others'."""
-        digest = hashlib.sha256(content).digest()
-        return [hmac.new(key, digest, hashlib.sha256).hexdigest() for key in self._marking]
+    def fingerprints(self, sha256: str) -> list[str]:
+        """Keyed hashes by which content is known again and cannot be guessed: the newest key's, then the others'.
+
+        ``sha256``: that of the content, as hex.
+        """
+        digest = bytes.fromhex(sha256)
+        return [hmac.digest(key, digest, "sha256").hex() for key in self._marking]
 
     def _box(self, purpose: str, salt: bytes) -> MultiFernet:
         keys = (base64.urlsafe_b64encode(_derived(key, salt, purpose)) for key in self._keys)

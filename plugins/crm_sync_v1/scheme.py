@@ -63,7 +63,7 @@ class NativeScheme(SignatureScheme):
             key_version=presented.key_version or 0,
             timestamp=presented.timestamp,
             nonce=presented.nonce,
-            body=request.body,
+            sha256=request.sha256,
         )
 
 
