@@ -23,8 +23,11 @@ from crm_core.server.lifespan import Lifespan
 from crm_core.server.limits import ConnectionLimit, Deadlines, connections_for, raise_open_files
 from crm_core.server.listen import Listener, bound
 from crm_core.server.process import exit_within
+from crm_core.server.turns import PacedStarts
 
 _POLL_SECONDS: Final = 0.05
+_COLLECTING: Final = 10_000, 20, 50
+"""Objects until a collection, and collections until a deeper one: the deepest stops the loop for milliseconds."""
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -75,6 +78,7 @@ async def serve(
                 await _listen(servers, listener, connection, limit.backlog)
                 gc.collect()
                 gc.freeze()  # the collector skips objects that live as long as the server
+                gc.set_threshold(*_COLLECTING)
                 ready(listener.address)
                 await _until(stop, state)
                 for server in servers:
@@ -134,7 +138,7 @@ def _connections(
     instance: str | None,
 ) -> Callable[[], ServerConnection]:
     config = Config(
-        app,
+        PacedStarts(app),
         http=ServerConnection,
         ws="none",
         interface="asgi3",
