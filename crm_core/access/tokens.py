@@ -144,13 +144,17 @@ class Tokens:
             raise Unauthenticated(_INVALID)
         digest = _digest(text)
         cached = self._callers.get((tenant, digest))
-        if cached is None:
+        if cached is not None:
+            document = (await self._backend.get(tenant, TOKENS, cached.caller.id)).document
+            if document is None or cached.revision != document.revision or cached.body != document.body:
+                cached = None
+        else:
             self._check_made_here(text)
-        document = (await self._backend.find(tenant, TOKENS, _DIGEST, digest)).document
-        if document is None:
-            self._callers.pop((tenant, digest), None)
-            raise Unauthenticated(_INVALID)
-        if cached is None or cached.revision != document.revision or cached.body != document.body:
+        if cached is None:
+            document = (await self._backend.find(tenant, TOKENS, _DIGEST, digest)).document
+            if document is None:
+                self._callers.pop((tenant, digest), None)
+                raise Unauthenticated(_INVALID)
             cached = self._cache((tenant, digest), document)
         if cached.expires is not None and cached.expires <= self._now():
             raise Unauthenticated(_INVALID)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 
 import msgspec
 
 from crm_core.errors import NotFound
-from crm_core.plugin.storage import Document, Page
+from crm_core.model.recent import Recent
+from crm_core.plugin.storage import Document, Page, PageQuery
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.list_query import Parameters, Position, Selection, read_paging, read_selection, refuse_paging
 from crm_core.workspace.cursors import Cursors
@@ -26,7 +27,7 @@ class Listing(msgspec.Struct, frozen=True):
     def body(self) -> bytes:
         """The page as JSON, with the records as they are stored."""
         rest = msgspec.json.encode({"next_cursor": self.next_cursor, "total": self.total})
-        return b'{"items":[%b],%b' % (b",".join(document.body for document in self.documents), rest[1:])
+        return b'{"items":[%b],%b' % (b",".join([document.body for document in self.documents]), rest[1:])
 
 
 class Reads:
@@ -35,6 +36,7 @@ class Reads:
     def __init__(self, store: GuardedStore, cursors: Cursors) -> None:
         self._store = store
         self._cursors = cursors
+        self._selected: Recent[Hashable, tuple[Selection, PageQuery]] = Recent(256)
 
     async def detail(self, access: RecordAccess, id: str) -> Document:  # noqa: A002 -- the wire's
         """One record, archived or not. Raises NotFound, also for an id of another tenant."""
@@ -50,9 +52,7 @@ class Reads:
     async def list(self, access: RecordAccess, parameters: Parameters) -> Listing:
         """A page. Raises InvalidParameter, InvalidCursor."""
         workspace = await self._store.authorize(access, "view")
-        selection = read_selection(access.shape, access.tenant, parameters)
-        paging = read_paging(parameters, selection, self._cursors)
-        query = selection.query(access.shape, limit=paging.limit, after=paging.after, total=paging.total)
+        selection, query = self._select(access, parameters)
         while True:
             page = await self._store.backend.page(access.tenant, query)
             if page.revision <= workspace.revision:
@@ -60,6 +60,19 @@ class Reads:
             workspace = await self._store.authorize(access, "view")
         following = None if page.next is None else self._cursors.make(selection.context, page.next)
         return Listing(page.documents, following, page.total)
+
+    def _select(self, access: RecordAccess, parameters: Parameters) -> tuple[Selection, PageQuery]:
+        """The selection of a page and its query. Those of first pages are cached: the same few are read again."""
+        sent = (access.tenant, access.shape.name, frozenset(parameters.items()))
+        found = self._selected.get(sent)
+        if found is None:
+            selection = read_selection(access.shape, access.tenant, parameters)
+            paging = read_paging(parameters, selection, self._cursors)
+            query = selection.query(access.shape, limit=paging.limit, after=paging.after, total=paging.total)
+            found = selection, query
+            if paging.after is None and "q" not in parameters:
+                self._selected.add(sent, found)
+        return found
 
     async def export(self, access: RecordAccess, parameters: Parameters) -> AsyncIterator[tuple[Document, ...]]:
         """The whole selection in pages. Raises before the first page; a later error ends the stream."""

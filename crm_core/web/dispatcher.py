@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +24,17 @@ from crm_core.web.slips import SLIP, nothing_here
 
 _API: Final = re.compile(r"/i/[^/]*/t/[^/]*/api(?:/|$)|/i/[^/]*/(?:openapi\.json|docs(?:\.css|/[^/]*)?)$")
 _LONGEST_NAME: Final = 64  # of path segments in the log
+_LONGEST_KEPT: Final = 512  # bytes of a query whose parameters are cached
+
+
+def _query_of(route: Route, sent: bytes) -> Mapping[str, str]:
+    """The parameters of a query. Raises UnknownParameter, InvalidParameter."""
+    query = route.queries.get(sent)
+    if query is None:
+        query = read_query(sent, route.query_names, route.repeatable_names)
+        if len(sent) <= _LONGEST_KEPT:
+            route.queries.add(sent, query)
+    return query
 
 
 class Dispatcher:
@@ -68,13 +79,14 @@ class Dispatcher:
         if self._cors.is_preflight(request):
             return preflight(self._router.methods(request.path))
         route, parameters = self._find(request)
-        operation, sender, query = route.operation, None, {}
+        operation, sender = route.operation, None
+        query: Mapping[str, str] = {}
         if route.in_tenant:
             await self._require_tenant(operation, request, parameters)
             if not operation.signed:
                 if not operation.open_to_all:
                     sender = await caller_of(self._services, request, parameters["tenant"])
-                query = read_query(request.query_string, route.query_names, route.repeatable_names)
+                query = _query_of(route, request.query_string)
                 if operation.method == "GET":
                     require_acceptable(request, route.media_types)
         elif route.in_instance:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from crm_core.errors import CrmError
+from crm_core.model.recent import Recent
 from crm_core.web.answers import Answer
 from crm_core.web.request import Request
 
@@ -117,7 +118,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Route:
-    """An operation and what answers it, with what every request needs of the operation."""
+    """An operation and what answers it, with what every request needs of the operation.
+
+    ``queries``: the parameters of queries that were sent before; clients send few differing ones again and again.
+    """
 
     __slots__ = (
         "handler",
@@ -127,6 +131,7 @@ class Route:
         "media_types",
         "operation",
         "path_names",
+        "queries",
         "query_names",
         "repeatable_names",
     )
@@ -141,6 +146,7 @@ class Route:
         self.path_names = operation.path_names
         self.query_names = operation.query_names
         self.repeatable_names = operation.repeatable_names
+        self.queries: Recent[bytes, Mapping[str, str]] = Recent(256)
 
 
 def open_route(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -111,8 +111,10 @@ def read_query(query: bytes, known: Collection[str], repeatable: Collection[str]
     return found
 
 
-def read_values(request: Request, repeatable: Collection[str]) -> dict[str, str | tuple[str, ...]]:
+def read_values(request: Request, repeatable: Collection[str]) -> Mapping[str, str | tuple[str, ...]]:
     """The query's parameters, with every value of those that are ``repeatable``. Raises InvalidParameter."""
+    if request.query_string.count(b"&") < len(request.query):  # no parameter was sent twice
+        return request.query
     found: dict[str, list[str]] = {}
     for name, value in parse_qsl(request.query_string.decode("ascii"), keep_blank_values=True):
         if name in repeatable:

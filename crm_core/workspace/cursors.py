@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ class Cursors:
         return position
 
 
+@lru_cache(maxsize=256)
 def _digest(context: str) -> str:
     """A context in few characters: filters may be long, and a cursor must fit into a URL."""
     return hashlib.sha256(context.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -109,7 +109,8 @@ def upgraded(
 
 
 def _part(section: Section, payload_type: PayloadType) -> Callable[[], Any]:
-    bare = without_secrets(section.data, secret_members(payload_type.SECTION))
+    members = secret_members(payload_type.SECTION)
+    bare = without_secrets(section.data, members) if members else section.data
     typed, findings = convert(bare, payload_type.SECTION)
     if typed is None:
         raise _Unreadable(findings[0].message, findings[0].pointer)
@@ -129,7 +130,9 @@ def _failed(error: PluginFailed) -> _Unreadable:
 
 
 def _in_present_schema(stored: Section, payload_type: PayloadType, calls: PayloadCalls) -> Section:
-    data, sealed = _upgraded(stored.data, stored.sealed, stored.schema, payload_type, calls)
+    data, sealed = stored.data, stored.sealed
+    if stored.schema != payload_type.SCHEMA_VERSION:
+        data, sealed = _upgraded(data, sealed, stored.schema, payload_type, calls)
     for member in secret_members(payload_type.SECTION):
         if value_at(data, member.path) not in (None, _SET):
             raise _Unreadable("It is a secret now, and was stored when it was none.", pointer_to(*member.path))

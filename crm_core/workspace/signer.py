@@ -22,6 +22,16 @@ class ExactSigner(Signer):
 
     default_digest_method: Any = staticmethod(hashlib.sha256)  # itsdangerous' own is SHA-1
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._derived: dict[str | bytes | None, bytes] = {}
+
+    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
+        """The key of a secret key and the salt, which is worked out once."""
+        if secret_key not in self._derived:
+            self._derived[secret_key] = super().derive_key(secret_key)
+        return self._derived[secret_key]
+
     def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
         """Whether ``sig`` is the signature of ``value`` by one of the keys, byte for byte."""
         return _SIGNATURE.fullmatch(want_bytes(sig)) is not None and super().verify_signature(value, sig)

@@ -6,7 +6,7 @@ Both are generators that yield every so many rows so that the loop can run; most
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TypeVar
 
 from crm_core.model.turns import Turn
@@ -183,18 +183,19 @@ def _matching(collection: Collection, ids: list[str], tests: list[Test]) -> Slow
 def _walk(collection: Collection, query: PageQuery, tests: list[Test]) -> Slowly[list[Slot]]:
     if collection.index(query.sort) is None:
         return (yield from _sorted(collection, query, (yield from _matching(collection, list(collection.rows), tests))))
-    found, turn = list[Slot](), Turn()
-    meets = tests[0] if len(tests) == 1 else lambda row: all(test(row) for test in tests)
+    found, turn, rows = list[Slot](), Turn(), collection.rows
     last = None if query.after is None else (*ranked(query.after[0]), query.after[1])
     while True:
-        for number, slot in enumerate(_onward(collection, query, last), 1):
-            row = collection.rows[slot[2]]
-            if meets(row):
-                found.append(slot)
-                if len(found) > query.limit:
-                    return found
-            if number % STEP == 0 and turn.over:
-                last = slot
+        onward = _onward(collection, query, last)
+        while step := list(islice(onward, min(STEP, query.limit + 1))):
+            met = step
+            for test in tests:
+                met = [slot for slot in met if test(rows[slot[2]])]
+            found += met
+            if len(found) > query.limit:
+                return found[: query.limit + 1]
+            if turn.over:
+                last = step[-1]
                 break
         else:
             return found
