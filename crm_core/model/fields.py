@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -112,9 +112,13 @@ class _Checked(msgspec.Struct, frozen=True):
     type: Any
 
 
-@lru_cache(maxsize=256)
-def _checked_members(struct: type[msgspec.Struct]) -> tuple[_Checked, ...]:
-    return tuple(_checked_below(struct, ()))
+@lru_cache(maxsize=1024)
+def _checked_in(type_: Any) -> tuple[_Checked, ...]:
+    """The texts with a check of their own: the value itself, or members of an object."""
+    inner = bare(type_)
+    if is_struct(inner):
+        return tuple(_checked_below(inner, ()))
+    return tuple(_Checked((), check, type_) for check in _checks(type_))
 
 
 def _checked_below(struct: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[_Checked]:
@@ -131,16 +135,12 @@ def _checks(type_: Any) -> Iterator[Callable[[str], bool]]:
 
 def _unchecked(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
     """The texts of a value that converts which fail their own check: itself, or members of an object."""
-    inner = bare(type_)
-    if is_struct(inner):
-        for member in _checked_members(inner):
-            found = value
-            for name in member.path:
-                found = found.get(name) if isinstance(found, Mapping) else None
-            if isinstance(found, str) and not member.check(found):
-                yield _finding("", member.type, pointer + "".join(map(step, member.path)))
-    elif isinstance(value, str) and not all(check(value) for check in _checks(type_)):
-        yield _finding("", type_, pointer)
+    for member in _checked_in(type_):
+        found = value
+        for name in member.path:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, str) and not member.check(found):
+            yield _finding("", member.type, pointer + "".join(map(step, member.path)))
 
 
 def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:

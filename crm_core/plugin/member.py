@@ -92,8 +92,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     def indexed(self, value: Any) -> IndexValue:
         """The value as it is found: decimals as integers, dates as text, domains in ASCII, texts without case."""
-        if value is None or isinstance(value, bool | int):
+        if value is None or isinstance(value, int):
             return value
+        if self.kind in {"text", "phone", "choice"}:
+            return caseless(value) if self.kind != "choice" else str(value)
         if self.kind == "email":
             value = ascii_address(value)
         if self.kind == "texts":

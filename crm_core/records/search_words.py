@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from crm_core.model.folded_text import composed, folded
@@ -28,18 +29,26 @@ _FEWEST_DIGITS: Final = 4  # that find a phone number inside
 
 def search_values(texts: Iterable[str | None], phones: Iterable[str | None] = ()) -> tuple[str, ...]:
     """The distinct values that a record with these texts is found by; ``phones`` are among the texts."""
-    found: dict[str, None] = {}
-    signs: dict[str, None] = {}
+    found: list[str] = []
+    signs: list[str] = []
     for text in texts:
         if text:
-            found |= dict.fromkeys(_RUN + part if is_run else part for part, is_run in _parts(text))
-            signs |= dict.fromkeys(each for piece in _BETWEEN.split(composed(text)) if (each := piece.strip()))
+            words, between = _words_and_signs(text)
+            found += words
+            signs += between
     for phone in phones:
         if phone:
-            found |= dict.fromkeys(_PHONE + digits for digits in (_digits(phone), _digits(_ASIDE.sub("(", phone))))
+            found += (_PHONE + _digits(phone), _PHONE + _digits(_ASIDE.sub("(", phone)))
     if signs:
-        found[_SIGNS + "\n".join(signs)] = None
-    return tuple(found)
+        found.append(_SIGNS + "\n".join(dict.fromkeys(signs)))
+    return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=4096)  # a change of a record leaves most of its texts, and many records share some
+def _words_and_signs(text: str) -> tuple[list[str], list[str]]:
+    """The folded words and marked runs of a text, and the signs between its words."""
+    words = [_RUN + part if is_run else part for part, is_run in _parts(text)]
+    return words, [each for piece in _BETWEEN.split(composed(text)) if (each := piece.strip())]
 
 
 def search_terms(q: str) -> tuple[Term, ...]:
@@ -63,11 +72,17 @@ def _term(part: str, is_run: bool) -> Term:  # noqa: FBT001 -- one of the two ki
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
     """The folded words of a text, and its runs of Chinese, Japanese or Korean characters, which are marked by True."""
-    for found in _PARTS.finditer(folded(text)):
+    plain = folded(text)
+    if plain.isascii():
+        yield from ((word, False) for word in _BETWEEN.findall(plain))
+        return
+    for found in _PARTS.finditer(plain):
         yield found[0], found["run"] is not None
 
 
 def _digits(text: str) -> str:
+    if text.isascii():
+        return "".join(filter(str.isdigit, text))
     return "".join(str(int(each)) for each in text if each.isdecimal())
 
 

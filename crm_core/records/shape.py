@@ -218,9 +218,10 @@ class Shape:
             yield Change(step(EXTERNAL_ID), stored.writable[EXTERNAL_ID], content.external_id)
         for member in self._members:
             before = stored.writable.get(member.name)
-            after = msgspec.to_builtins(getattr(content.record, member.attribute))
-            if before != after:
-                yield from differences(before, after, step(member.name))
+            after = getattr(content.record, member.attribute)
+            if before is after or (isinstance(before, str) and before == after):
+                continue
+            yield from differences(before, msgspec.to_builtins(after), step(member.name))
 
     def parse(self, body: bytes) -> StoredRecord:
         """Parse a stored record."""

@@ -171,8 +171,8 @@ class Writes:
 
     def change(self, access: RecordAccess, content: Content, stored: StoredRecord) -> RecordWrite | None:
         """The write that changes a record; None if nothing would change."""
-        before = stored.stamps
-        if access.shape.body(stored.id, content, before) == stored.body:
+        before, changes = stored.stamps, tuple(access.shape.differences(stored, content))
+        if not changes:
             return None
         # A clock that stepped back must not hide the change from updated_since.
         now = max(to_wire(self._store.now()), before.updated_at)
@@ -181,7 +181,6 @@ class Writes:
         expect: tuple[Expectation, ...] = (DocumentAt(access.shape.collection, stored.id, before.revision),)
         if content.external_id != stored.writable[EXTERNAL_ID]:
             expect += _free(access.shape, content, stored.id)
-        changes = tuple(access.shape.differences(stored, content))
         entry = entry_of(access, "updated", (stored.id, content.external_id), stamps, changes)
         return RecordWrite(put, expect, entry, creates=False)
 
