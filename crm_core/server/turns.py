@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Any, Final
 
-STARTS: Final = 2  # requests of a turn; a push takes up to a millisecond until it waits for the disk
+STARTS: Final = 4  # requests of a turn; a push takes up to a millisecond until it waits for the disk
 
 
 class PacedStarts:
