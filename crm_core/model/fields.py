@@ -114,7 +114,7 @@ class _Checked(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=1024)
 def _checked_in(type_: Any) -> tuple[_Checked, ...]:
-    """The texts with a check of their own: the value itself, or members of an object."""
+    """The texts that have a check: the value itself, or members of an object."""
     inner = bare(type_)
     if is_struct(inner):
         return tuple(_checked_below(inner, ()))

@@ -9,7 +9,7 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """A cache that starts over when it is full: the cheapest bound, for values that few differing keys ask for."""
+    """A cache that starts over when it is full: the cheapest bound, for values of few differing keys."""
 
     def __init__(self, most: int) -> None:
         self._most = most

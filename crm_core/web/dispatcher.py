@@ -24,7 +24,7 @@ from crm_core.web.slips import SLIP, nothing_here
 
 _API: Final = re.compile(r"/i/[^/]*/t/[^/]*/api(?:/|$)|/i/[^/]*/(?:openapi\.json|docs(?:\.css|/[^/]*)?)$")
 _LONGEST_NAME: Final = 64  # of path segments in the log
-_LONGEST_KEPT: Final = 512  # bytes of a query whose parameters are cached
+_LONGEST_CACHED: Final = 512  # bytes of a query whose parameters are cached
 
 
 def _query_of(route: Route, sent: bytes) -> Mapping[str, str]:
@@ -32,7 +32,7 @@ def _query_of(route: Route, sent: bytes) -> Mapping[str, str]:
     query = route.queries.get(sent)
     if query is None:
         query = read_query(sent, route.query_names, route.repeatable_names)
-        if len(sent) <= _LONGEST_KEPT:
+        if len(sent) <= _LONGEST_CACHED:
             route.queries.add(sent, query)
     return query
 
