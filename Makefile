@@ -69,6 +69,10 @@ bench: setup ## run the benchmarks, or ONLY="writes speed.push"; exit 1 below a 
 	@$(BIN)/python -c 'import fastapi' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(ONLY)
 
+.PHONY: loop-watch
+loop-watch: setup ## print the longest callback on the event loop for each path, with 200,000 customers and 10,000 tenants
+	@CRM_LOOP_CUSTOMERS=200000 $(BIN)/python -m pytest -q -s --timeout 900 tests/integration/test_event_loop.py
+
 .PHONY: fuzz
 fuzz: setup ## 100,000 hostile requests for each signature scheme, and 20,000 of each to a running server
 	@CRM_FUZZ=100000 $(BIN)/python -m pytest -q -s --timeout 1800 -k hostile tests/plugins tests/integration/test_fuzz_live.py

@@ -114,12 +114,12 @@ async def instance(
     random: Random | None = None,
     through_framework: bool = False,
 ) -> AsyncIterator[Instance]:
-    """Serve an instance from a fresh folder; ``files``: config files besides the usual ones.
+    """Serve an instance from a folder, fresh or of an earlier one; ``files``: config files besides the usual ones.
 
     ``through_framework``: requests for the API take the road through Quart.
     """
     config = folder / "config"
-    config.mkdir()
+    config.mkdir(exist_ok=True)
     known = {"secret": "c2VjcmV0" * 8, "key": KEY.hex(), "other": KEY[::-1].hex()}
     for name, text in FILES.items():
         (config / name).write_text(text.format(**known))
@@ -128,7 +128,8 @@ async def instance(
     installation = install(config, os.environ)
     backend = await open_backend(installation)
     for tenant in ("northwind", "contoso"):
-        await backend.create(tenant)
+        if not await backend.has(tenant):
+            await backend.create(tenant)
     services = compose(installation, backend, watched(installation, now), now, random)
     app = application(services)
     if through_framework:

@@ -38,6 +38,11 @@ def cell(value: Any) -> str:
 
 def line(values: Iterable[Any]) -> bytes:
     """Values as one line of CSV with its end."""
+    return lines((values,))
+
+
+def lines(rows: Iterable[Iterable[Any]]) -> bytes:
+    """Rows as lines of CSV."""
     written = io.StringIO()
-    csv.writer(written).writerow([cell(value) for value in values])
+    csv.writer(written).writerows([cell(value) for value in values] for values in rows)
     return written.getvalue().encode()

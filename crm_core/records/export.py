@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.model.spreadsheet import BOM, PhoneNumber, line
+from crm_core.model.spreadsheet import BOM, PhoneNumber, line, lines
 from crm_core.model.turns import Turn
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import OWNED_FIRST, OWNED_LAST
@@ -39,8 +39,8 @@ async def as_csv(shape: Shape, pages: Pages, *, bom: bool = False) -> AsyncGener
     turn = Turn()
     async for documents in pages:
         for start in range(0, len(documents), _LINES):
-            bodies = [document.body for document in documents[start : start + _LINES]]
-            yield b"".join([line(_cells(msgspec.json.decode(body), columns, phones)) for body in bodies])
+            some = documents[start : start + _LINES]
+            yield lines(_cells(msgspec.json.decode(document.body), columns, phones) for document in some)
             await turn.pause()
 
 

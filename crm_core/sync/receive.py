@@ -7,9 +7,11 @@ request may be sent again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from crm_core.errors import (
     CrmError,
@@ -37,6 +39,8 @@ from crm_core.sync.sections import Intent
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from crm_core.workspace import Workspace
 
+T = TypeVar("T")
+_INLINE: Final = 16 * 1024  # bytes of a body that is checked on the event loop
 _ROUNDS: Final = 100  # how often a push is checked again because another one was applied first
 
 CountRecords = Callable[[str, str], Awaitable[int]]
@@ -123,9 +127,7 @@ class Receiver:
         """Check and apply a verified push. A refusal is durable and its nonce used before it is raised."""
         try:
             attempt.hash_shown = False
-            envelope = content_checks.readable_push(attempt, payload_type)  # ENVELOPE
-            attempt.parts = parts = content_checks.parts_of(envelope, payload_type, self._context.registry)
-            attempt.hash_shown = not content_checks.has_secrets(parts, self._context.registry.sections)
+            envelope, parts = await _apart(attempt, lambda: self._read(attempt, payload_type))  # ENVELOPE
             content_checks.sections_allowed(key, parts, self._context.registry.sections)
             return await self._decide(attempt, envelope, parts, roster)  # PAYLOAD to APPLY
         except (ServerError, ReplayedNonce, TimestampOutOfWindow):
@@ -134,24 +136,41 @@ class Receiver:
             await self._attempt_log.refuse(attempt, error)
             raise
 
+    def _read(self, attempt: Attempt, payload_type: PayloadType) -> tuple[Envelope, tuple[PartShape, ...]]:
+        """The envelope and the parts of a push."""
+        registry = self._context.registry
+        envelope = content_checks.readable_push(attempt, payload_type)
+        attempt.parts = parts = content_checks.parts_of(envelope, payload_type, registry)
+        attempt.hash_shown = not content_checks.has_secrets(parts, registry.sections)
+        return envelope, parts
+
     async def _decide(
         self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster
     ) -> Receipt:
         """Check against the workspace and apply, again whenever another push was applied in the meantime."""
-        tenant, registry = attempt.push.tenant, self._context.registry
+        tenant = attempt.push.tenant
         for _ in range(_ROUNDS):
             workspace = await self._context.views.of(tenant)
             await content_checks.new_payload(self._context.backend, tenant, attempt.fingerprints)  # PAYLOAD
             content_checks.version_above_floor(envelope, parts, workspace, roster)  # VERSION
-            outcomes = content_checks.outcomes_of(envelope, parts, workspace, registry.sections)
-            contexts = content_checks.contexts_of(outcomes, workspace, registry, self._context.options)
-            warnings = content_checks.schema_fits(outcomes, contexts, registry)  # SCHEMA
-            warnings += content_checks.modules_permitted(outcomes, workspace, registry, self._context.host)  # MODULES
-            warnings += content_checks.validators_content(outcomes, contexts, self._context.host)  # VALIDATORS
+            judging = partial(self._judge, envelope, parts, workspace)
+            outcomes, warnings = await _apart(attempt, judging)  # SCHEMA to VALIDATORS
             receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, roster=roster)  # APPLY
             if receipt is not None:
                 return receipt
         raise StorageUnavailable("Too many pushes at the same time. Send this one again.", retry_after=1)
+
+    def _judge(
+        self, envelope: Envelope, parts: tuple[PartShape, ...], workspace: Workspace
+    ) -> tuple[list[SectionOutcome], list[Finding]]:
+        """The outcome of each part, and the warnings."""
+        registry, host = self._context.registry, self._context.host
+        outcomes = content_checks.outcomes_of(envelope, parts, workspace, registry.sections)
+        contexts = content_checks.contexts_of(outcomes, workspace, registry, self._context.options)
+        warnings = content_checks.schema_fits(outcomes, contexts, registry)  # SCHEMA
+        warnings += content_checks.modules_permitted(outcomes, workspace, registry, host)  # MODULES
+        warnings += content_checks.validators_content(outcomes, contexts, host)  # VALIDATORS
+        return outcomes, warnings
 
     async def _apply(
         self,
@@ -206,3 +225,10 @@ class Receiver:
                 message = f"The module {name} is removed; its {count} records stay and return with it."
                 found.append(Finding(planned.outcomes[0].prefix, "module_in_use", message, warning=True))
         return found
+
+
+async def _apart(attempt: Attempt, checks: Callable[[], T]) -> T:
+    """Check the content of a long body in a thread: plugins may need long for it, and the loop has other requests."""
+    if len(attempt.body) <= _INLINE:
+        return checks()
+    return await asyncio.to_thread(checks)

@@ -193,12 +193,12 @@ def read_folded(data: bytes, reindex: Reindex | None = None) -> Folded:
     """Read a folded file. Raises Damaged."""
     end = check_whole(data)
     try:
-        return _read(data[:end], State(reindex))
+        return _read(data, end, State(reindex))
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise Damaged(f"cannot be understood ({error})") from None
 
 
-def _read(data: bytes, state: State) -> Folded:
+def _read(data: bytes, end: int, state: State) -> Folded:
     claims: dict[tuple[str, str], ClaimValue] = {}
     extra: dict[str, list[LogEntry]] = {"_log": [], "_ring": []}
     changes: list[bytes] = []
@@ -206,7 +206,7 @@ def _read(data: bytes, state: State) -> Folded:
     name = ""
     rows: dict[str, Row] = {}
     collection: Collection | None = None
-    for line in _lines(data):
+    for line in _lines(data, end):
         if line.endswith(b":{"):
             name = msgspec.json.decode(line[:-2], type=str)
             rows, collection = {}, (None if name.startswith("_") else state.add(name))
@@ -236,15 +236,15 @@ def _read(data: bytes, state: State) -> Folded:
     state.seq, state.revision, state.now, state.head = summary.seq, summary.revision, summary.now, summary.head
     state.forgotten = dict(summary.forgotten)
     state.epoch, state.stored_epoch, state.place = summary.epoch, bool(summary.epoch), summary.place
-    return Folded(summary, state, len(data), tuple(extra["_log"]), tuple(extra["_ring"]), tuple(changes))
+    return Folded(summary, state, end, tuple(extra["_log"]), tuple(extra["_ring"]), tuple(changes))
 
 
-def _lines(data: bytes) -> Iterator[bytes]:
+def _lines(data: bytes, whole: int) -> Iterator[bytes]:
     start = 0
-    while (end := data.find(b"\n", start)) >= 0:
+    while (end := data.find(b"\n", start, whole)) >= 0:
         yield data[start:end]
         start = end + 1
-    yield data[start:]
+    yield data[start:whole]
 
 
 def _summary(text: bytes) -> Summary:

@@ -17,7 +17,7 @@ import msgspec
 
 from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.unit import Committed
-from crm_tinydb.change import JournalEntry
+from crm_tinydb.change import JournalEntry, encode
 from crm_tinydb.framing import BATCH
 from crm_tinydb.journal import NO_SPACE, Journal
 from crm_tinydb.workers import Workers
@@ -27,10 +27,11 @@ SLICE = 200  # documents published before the loop runs other tasks
 
 
 class Queued(msgspec.Struct):
-    """A unit on its way to the disk."""
+    """A unit on its way to the disk. ``text``: the change, encoded; None: a long one, for a thread to encode."""
 
     change: JournalEntry
-    text: bytes
+    text: bytes | None
+    size: int
     answer: asyncio.Future[Committed]
     committed: Committed
 
@@ -102,8 +103,7 @@ class GroupCommit:
         self._scheduled = False
         if self._queue and not self._in_flight and not self._paused.locked() and self.journal is not None:
             self._in_flight = self._batch()
-            texts = [queued.text for queued in self._in_flight]
-            self._appenders.call(partial(self.journal.append, texts), self._written)
+            self._appenders.call(partial(_append, self.journal, tuple(self._in_flight)), self._written)
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -120,7 +120,7 @@ class GroupCommit:
         batch: list[Queued] = []
         size = 0
         for queued in self._queue:
-            size += len(queued.text)
+            size += queued.size
             if batch and size > BATCH:
                 break
             batch.append(queued)
@@ -215,6 +215,11 @@ class GroupCommit:
         """Drop the references to the tenant, whose memory must not wait for the garbage collector."""
         self._publish = self._discard = _nothing
         self._meanwhile = _caught_up
+
+
+def _append(journal: Journal, batch: tuple[Queued, ...]) -> None:
+    """Write a batch, in a thread. Raises OSError."""
+    journal.append([encode(queued.change) if queued.text is None else queued.text for queued in batch])
 
 
 def _nothing(*_: object) -> None:

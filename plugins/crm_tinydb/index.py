@@ -6,7 +6,7 @@ Rows and slots are plain tuples of strings, numbers and bytes, which the garbage
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from itertools import islice, repeat
+from itertools import islice
 from typing import Any
 
 from crm_core.plugin.unit import IndexValue
@@ -72,7 +72,9 @@ class Index:
             return []
         at = shape.index(self.name)
         values: list[Any] = [row[3][at] for row in rows.values()]
-        return list(zip(repeat(3), values, rows)) if set(map(type, values)) == {str} else []
+        if set(map(type, values)) != {str}:
+            return []
+        return [(3, value, id_) for value, id_ in zip(values, rows, strict=True)]
 
     def follow(self, moves: Sequence[Moved], most: int | None = None) -> None:
         """Apply the moves that are new, or only the first of them."""

@@ -15,6 +15,7 @@ from crm_core.plugin.unit import (
     Expectation,
     IndexFree,
     IndexValue,
+    Put,
     Unit,
     WorkspaceAt,
 )
@@ -23,6 +24,8 @@ from crm_tinydb.index import Ranked, ranked
 from crm_tinydb.state import ClaimValue, State
 
 Place = tuple[str, str]
+Content = tuple[dict[str, IndexValue], msgspec.Raw]
+"""The indexes and the text of a put, as they are stored."""
 
 
 class PendingState:
@@ -32,10 +35,12 @@ class PendingState:
         self._state = state
         # For each index that an expectation has ever used: queued value -> ids and the seq that wrote it.
         self._values: dict[str, dict[str, dict[Ranked, dict[str, int]]]] = {}
+        self.version = 0  # changes whenever the answer of ``conflict`` may
         self.clear()
 
     def clear(self) -> None:
         """Forget everything: nothing is queued, or what was queued has failed."""
+        self.version += 1
         self.seq, self.revision, self.head = self._state.seq, self._state.revision, self._state.head
         self._place = self._state.place
         self._documents: dict[Place, tuple[int, WrittenDocument | None]] = {}  # the seq that wrote it; None: deleted
@@ -139,7 +144,8 @@ class PendingState:
             written = self._documents.get((collection, other), (0, None))[1]
             if other != id_ and written is not None and ranked(value) in _keys(written, index):
                 return False
-        ids = self._state.collection(collection).ids_with(index, value)
+        stored = self._state.collections.get(collection)
+        ids = () if stored is None else stored.ids_with(index, value)
         return all(other == id_ or (collection, other) in self._documents for other in ids)
 
     def _queued_values(self, collection: str, index: str) -> dict[Ranked, dict[str, int]]:
@@ -159,8 +165,8 @@ class PendingState:
         grown = sum(exists - (self.document(collection, id_) > 0) for id_, exists in after.items())
         return self.count(collection) + grown
 
-    def next(self, unit: Unit) -> JournalEntry:
-        """The change of a unit that passed, with seq, revisions and links. Raises ValueError."""
+    def next(self, unit: Unit, contents: Sequence[Content]) -> JournalEntry:
+        """The change of a unit that passed, with seq, revisions, links and its puts' contents. Raises ValueError."""
         if any(p.collection.startswith("_") for p in unit.puts):
             raise ValueError("collection names beginning with _ are reserved for the store")
         facts = [self._facts(p.collection, p.id) for p in unit.puts]
@@ -170,11 +176,10 @@ class PendingState:
                 p.collection,
                 p.id,
                 max(revision, p.moved_at) + 1,
-                storable(p.indexes),
-                one_line(p.body),
+                *content,
                 places.get(p.id, place),
             )
-            for p, (revision, place) in zip(unit.puts, facts, strict=True)
+            for p, content, (revision, place) in zip(unit.puts, contents, facts, strict=True)
         ]
         claims = [Claimed(c.kind, c.key, one_line(c.evidence), c.expires, c.stamp, c.subject) for c in unit.claims]
         return JournalEntry(
@@ -207,6 +212,7 @@ class PendingState:
 
     def add(self, change: JournalEntry) -> None:
         """Add the next queued change: later units are tested against it too."""
+        self.version += 1
         self._record(change)
         self.seq, self.revision = change.seq, change.revision
         self._place += len(change.changes)
@@ -243,6 +249,11 @@ class PendingState:
                 seq,
                 (bytes(claim.evidence), claim.expires, claim.stamp, claim.subject),
             )
+
+
+def content_of(put: Put) -> Content:
+    """The content of a put. Raises ValueError if it cannot be stored."""
+    return storable(put.indexes), one_line(put.body)
 
 
 def _keys(written: WrittenDocument, index: str) -> tuple[Ranked, ...]:

@@ -8,14 +8,27 @@ from itertools import chain, islice
 
 Slot = tuple[int, int | str, str]  # rank, value, id: no two are alike
 CHUNK = 512  # slots; a chunk of twice as many is split
+RUN = 4096  # slots that are sorted together
+SAMPLED = 256  # one slot of so many decides where runs end
+
+
+def _sorted_runs(slots: list[Slot]) -> Iterable[list[Slot]]:
+    """The slots in order, as lists. No single sort is long: during one no other thread gets the interpreter."""
+    if len(slots) <= RUN:
+        return (sorted(slots),)
+    bounds = sorted(slots[::SAMPLED])[RUN // SAMPLED :: RUN // SAMPLED]
+    runs: list[list[Slot]] = [[] for _ in range(len(bounds) + 1)]
+    for slot in slots:
+        runs[bisect_right(bounds, slot)].append(slot)
+    return map(sorted, runs)
 
 
 class SortedSlots:
     """A sorted set of slots. An iteration must end, or start again, before the set changes."""
 
     def __init__(self, slots: Iterable[Slot] = ()) -> None:
-        ordered = sorted(slots)
-        self._chunks = [ordered[at : at + CHUNK] for at in range(0, len(ordered), CHUNK)] or [[]]
+        runs = _sorted_runs(list(slots))
+        self._chunks = [run[at : at + CHUNK] for run in runs for at in range(0, len(run), CHUNK)] or [[]]
         self._bounds = [chunk[0] for chunk in self._chunks[1:]]  # between two chunks: smaller slots come before it
 
     def add(self, slots: Iterable[Slot]) -> None:
@@ -56,6 +69,16 @@ class SortedSlots:
         """The slots from ``low`` to ``high``, both included."""
         first, start = self._place(low)
         return islice(self._from(first, start), self.count(low, high))
+
+    def pieces(self, low: Slot, high: Slot) -> Iterator[list[Slot]]:
+        """The same in lists of one chunk each; between two of them the set may change."""
+        following: Slot | None = low
+        while following is not None and following <= high:
+            at, start = self._place(following)
+            chunk = self._chunks[at]
+            end = bisect_right(chunk, high, start)
+            following = self._bounds[at] if end == len(chunk) and at < len(self._bounds) else None
+            yield chunk[start:end]
 
     def up(self, after: Slot | None) -> Iterator[Slot]:
         """The slots after one, or all, upwards."""

@@ -8,7 +8,11 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from msgspec import Raw
+from msgspec.structs import replace
+
 from crm_core.errors import StorageUnavailable
+from crm_core.model.turns import Turn
 from crm_core.plugin.query import StoreState
 from crm_core.plugin.unit import Committed, Conflict, Unit
 from crm_tinydb.change import encode
@@ -17,7 +21,7 @@ from crm_tinydb.group_commit import GroupCommit, Queued, refusal
 from crm_tinydb.journal import NO_SPACE
 from crm_tinydb.log import LogView
 from crm_tinydb.opening import Opened, quarantine
-from crm_tinydb.pending_state import PendingState
+from crm_tinydb.pending_state import Content, PendingState, content_of
 from crm_tinydb.waiters import Waiters
 from crm_tinydb.workers import Workers
 
@@ -32,6 +36,10 @@ def fold_at(folded: int) -> int:
     return max(FOLD_AT, folded // FOLD_SHARE)
 
 
+STEP = 64  # puts or expectations of a unit between two looks at the clock
+LONG = 1 << 20  # bytes of documents in a unit that is encoded in a thread
+_NONE = Raw(b"null")
+ROUNDS = 3  # in which a large unit is tested in turns; then at one go, or it might wait for ever
 _LARGE = 5_000  # documents of a tenant that the garbage collector must not scan
 
 
@@ -68,9 +76,8 @@ class Tenant:
     def freeze_if_large(self) -> None:
         """Keep the garbage collector from scanning the documents of a large tenant."""
         if sum(len(collection) for collection in self.state.collections.values()) >= _LARGE:
-            # A full collection would scan all records: with 50,000 that blocks the loop for some 10 ms. Frozen
-            # objects are still freed by reference counting.
-            gc.collect(1)
+            # A full collection would scan all records: with 50,000 that blocks the loop for some 10 ms, and even a
+            # partial one now, since they are new. Frozen objects are still freed by reference counting.
             gc.freeze()
 
     @property
@@ -114,11 +121,16 @@ class Tenant:
         """Test and queue a unit, and wait until it is durable. If the caller is cancelled, the unit stays queued."""
         if self.reasons:
             raise StorageUnavailable("The tenant is in quarantine and accepts no writes.", retry_after=60)
+        contents, turn = [], Turn()
+        for number, put in enumerate(unit.puts, 1):
+            contents.append(content_of(put))
+            if number % STEP == 0:
+                await turn.pause()
         group = self.group_commit
         if group.failure is not None:
             await asyncio.shield(asyncio.create_task(group.recover()))
-            self._check_writable()
-        while (conflict := self._pending.conflict(unit)) is not None:
+        self._check_writable()
+        while (conflict := await self._conflict(unit, turn)) is not None:
             if group.queued:
                 conflict = PendingState(self.state).conflict(unit)
             if conflict is not None:
@@ -127,7 +139,23 @@ class Tenant:
             # was.
             await group.batch_done()
             self._check_writable()
-        return await self._enqueue(unit)
+        return await self._enqueue(unit, contents)
+
+    async def _conflict(self, unit: Unit, turn: Turn) -> Conflict | None:
+        """The first conflict of a unit. A large one is tested in turns, again if the queue has changed meanwhile."""
+        pending, count = self._pending, len(unit.expect)
+        for _ in range(ROUNDS if count > STEP else 0):
+            version = pending.version
+            for start in range(0, count, STEP):
+                if start:
+                    await turn.pause()
+                    self._check_writable()
+                conflict = pending.conflict(replace(unit, expect=unit.expect[start : start + STEP]))
+                if conflict is not None:
+                    return conflict
+            if pending.version == version:
+                return None
+        return pending.conflict(unit)
 
     def _check_writable(self) -> None:
         if self.group_commit.failure is not None:
@@ -135,14 +163,17 @@ class Tenant:
         if self.closed:
             raise StorageUnavailable("The tenant has just been closed. Try again in a moment.", retry_after=1)
 
-    def _enqueue(self, unit: Unit) -> asyncio.Future[Committed]:
+    def _enqueue(self, unit: Unit, contents: list[Content]) -> asyncio.Future[Committed]:
         pending = self._pending
-        change = pending.next(unit)
-        text = encode(change)  # must fail here if it cannot be written, before it counts
+        change = pending.next(unit, contents)
+        size = sum([len(put.body) for put in unit.puts])
+        # It must fail here if it cannot be written, before it counts; bodies are encoded already.
+        short = change if size < LONG else replace(change, puts=tuple([replace(p, body=_NONE) for p in change.puts]))
+        text = encode(short)
         pending.add(change)
         answer: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         committed = Committed(change.seq, change.revision, pending.head, tuple([put.revision for put in change.puts]))
-        self.group_commit.add(Queued(change, text, answer, committed))
+        self.group_commit.add(Queued(change, text if short is change else None, len(text) + size, answer, committed))
         return answer
 
     def _publish(self, units: list[Queued]) -> None:

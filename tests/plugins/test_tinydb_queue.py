@@ -46,6 +46,7 @@ async def disk() -> SlowDisk:
 async def store(disk: SlowDisk) -> AsyncIterator[TinyDBBackend]:
     store = await open_store(disk)
     await store.create("north")
+    await store.view("north", None)  # open, or a second unit could overtake one that waits for the opening
     yield store
     disk.gate.set()
     await store.close()

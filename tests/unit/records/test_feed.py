@@ -188,7 +188,11 @@ async def test_a_batch_is_in_the_feed_as_its_items(world: World) -> None:
     await world.features(EVERYTHING)
     start = (await changes(world))["next"]
     batch = Batch(
-        data={"items": [{"name": "A"}, {"name": ""}, {"name": "C"}]}, atomic=False, request_id="r", idempotent=None
+        data={"items": [{"name": "A"}, {"name": ""}, {"name": "C"}]},
+        atomic=False,
+        request_id="r",
+        instance="eu1",
+        idempotent=None,
     )
     access = msgspec.structs.replace(world.access(), request_id="r-1")
     await world.records.batches.run(access, batch)
