@@ -16,7 +16,8 @@ import yaml
 from contract.box import BRANDING, PASSWORD, SMTP, Box, good, roster_key
 from contract.conftest import Boxes
 
-TENANTS = ("acme", "broken", "gone", "guarded", "locked", "same")
+FLEET = ("acme", "broken", "gone", "guarded", "locked", "same")
+TENANTS = (*FLEET, "drifting", "mailing", "planned")
 REFERENCE = {"secret": "env:MAIL_PASSWORD"}
 MAIL = {**SMTP, "password": REFERENCE}
 
@@ -111,7 +112,7 @@ def attempts(box: Box, tenant: str) -> int:
 
 def test_a_fleet_with_troubles_and_the_run_after(folder: Folder, box: Box, front: Front) -> None:
     """Each tenant ends by itself: refused, withheld, unanswered, applied, unchanged; a second run does the rest."""
-    for tenant in TENANTS:
+    for tenant in FLEET:
         folder.write(tenant, branding=BRANDING, smtp=MAIL, workspace={"locale": "de-DE"})
     folder.write("broken", branding={"colors": {"primary": "red"}})
     folder.write("guarded", smtp={name: value for name, value in SMTP.items() if name != "password"})
@@ -154,7 +155,7 @@ def test_a_fleet_with_troubles_and_the_run_after(folder: Folder, box: Box, front
         "same": "unchanged",
     }  # fmt: skip
     assert [change["pointer"] for change in again["guarded"]["changes"]] == ["/smtp/password"]
-    assert set(folder.results("--plan")) == set(TENANTS)
+    assert set(folder.results("--plan")) == set(FLEET)
 
 
 def attempts_of(box: Box, config: Path, tenant: str) -> int:
@@ -168,26 +169,28 @@ def attempts_of(box: Box, config: Path, tenant: str) -> int:
 
 def test_a_plan_changes_nothing_and_exits_3(folder: Folder, box: Box) -> None:
     """It shows the diff of each tenant; the same diff is applied afterwards, and a plan then finds nothing."""
-    folder.write("acme", branding={"title": "Planned"}, workspace={"locale": "de-DE"})
-    before = box.health("acme")["sections"]
-    planned = folder.results("--plan", code=3)["acme"]
+    folder.write("planned", branding={"title": "Before"})
+    folder.apply()
+    folder.write("planned", branding={"title": "Planned"}, workspace={"locale": "de-DE"})
+    before = box.health("planned")["sections"]
+    planned = folder.results("--plan", code=3)["planned"]
     assert (planned["status"], planned["revision"], planned["problem"]) == ("previewed", None, None)
     text = folder.apply("--plan", code=3)
     assert '"Planned"' in text
     assert text.endswith("1 tenant: 1 previewed\n")
-    assert box.health("acme")["sections"] == before
-    applied = folder.results()["acme"]
+    assert box.health("planned")["sections"] == before
+    applied = folder.results()["planned"]
     assert (applied["status"], applied["changes"]) == ("applied", planned["changes"])
-    assert box.health("acme")["sections"]["branding"]["version"] == max(each["min_version"] for each in before.values())
+    assert box.health("planned")["sections"]["branding"]["version"] == before["branding"]["min_version"]
     folder.apply("--plan")
 
 
 def test_a_secret_is_sent_if_its_section_differs_or_on_request(folder: Folder, box: Box) -> None:
     """Equal hashes leave a section out, since a secret counts as set; --with-secrets sends it."""
-    folder.write("acme", smtp={**MAIL, "from_name": "Acme"})
-    assert folder.results()["acme"]["changes"][-1]["pointer"] == "/smtp/password"
-    assert folder.results()["acme"]["status"] == "unchanged"
-    sent = folder.results("--with-secrets")["acme"]
+    folder.write("mailing", smtp={**MAIL, "from_name": "Acme"})
+    assert folder.results()["mailing"]["changes"][-1]["pointer"] == "/smtp/password"
+    assert folder.results()["mailing"]["status"] == "unchanged"
+    sent = folder.results("--with-secrets")["mailing"]
     set_again = {"pointer": "/smtp/password", "from": {"set": True}, "to": {"set": True}}
     assert (sent["status"], sent["changes"]) == ("applied", [set_again])
     folder.results("--with-secrets", "--plan", code=3)
@@ -238,15 +241,15 @@ def test_a_secret_in_the_wrong_place_sends_nothing(folder: Folder, box: Box) -> 
 def test_health_and_a_plan_agree_after_a_restore(folder: Folder, box: Box) -> None:
     """A restore is drift: the hash in health differs from the folder's, the plan shows it, and applying ends both."""
     for locale in ("de", "fr"):
-        folder.write("same", workspace={"locale": locale})
+        folder.write("drifting", workspace={"locale": locale})
         folder.apply()
-    pushed = box.health("same")["sections"]["workspace"]["sha256"]
-    oldest = good(box.get("sync/history/workspace", tenant="same"))["items"][-1]["revision"]
-    path = f"{box.base('same')}/sync/history/workspace/{oldest}/restore"
-    good(box.client.post(path, headers=box.bearer(tenant="same")))
-    assert box.health("same")["sections"]["workspace"]["sha256"] != pushed
+    pushed = box.health("drifting")["sections"]["workspace"]["sha256"]
+    oldest = good(box.get("sync/history/workspace", tenant="drifting"))["items"][-1]["revision"]
+    path = f"{box.base('drifting')}/sync/history/workspace/{oldest}/restore"
+    good(box.client.post(path, headers=box.bearer(tenant="drifting")))
+    assert box.health("drifting")["sections"]["workspace"]["sha256"] != pushed
     drift = [{"pointer": "/workspace/locale", "from": "de", "to": "fr"}]
-    assert folder.results("--plan", code=3)["same"]["changes"] == drift
-    assert folder.results()["same"]["changes"] == drift
-    assert box.health("same")["sections"]["workspace"]["sha256"] == pushed
+    assert folder.results("--plan", code=3)["drifting"]["changes"] == drift
+    assert folder.results()["drifting"]["changes"] == drift
+    assert box.health("drifting")["sections"]["workspace"]["sha256"] == pushed
     folder.apply("--plan")

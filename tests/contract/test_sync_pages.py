@@ -101,10 +101,10 @@ def test_the_console_health_and_a_plan_agree_on_drift(box: Box, admin: httpx.Cli
 
 def test_an_applied_attempt_links_to_the_diff_of_each_section(box: Box, admin: httpx.Client) -> None:
     """In the list and on its page; the diff is of that push, also after later ones."""
-    both = box.applied("combined", {"branding": {"title": "Diffed"}, "workspace": {"currency": "CHF"}})
+    both = box.applied("combined", {"branding": {"title": "Diffed"}, "features": {"limits": {"users": 77}}})
     box.applied("branding", {"title": "Later"})
     attempt = f"/sync/attempts/{box.entry(both['request_id'])['id']}"
-    for section, value in (("branding", "Diffed"), ("workspace", "CHF")):
+    for section, value in (("branding", "Diffed"), ("features", "77")):
         path = f"/sync/sections/{section}?changes={both['revision']}"
         assert path in shown(admin, "/sync")
         assert path in shown(admin, attempt)
