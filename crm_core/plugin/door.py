@@ -115,7 +115,8 @@ def exactly(value: Any, expected: type[T]) -> T:
 def text(value: Any) -> str:
     """A text without lone surrogates, which UTF-8 does not have."""
     found = exactly(value, str)
-    found.encode()
+    if not found.isascii():
+        found.encode()
     return found
 
 
@@ -143,10 +144,11 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def plain_json(value: Any, depth: int = _DEEPEST) -> Any:
     """A copy of plain JSON: objects with text as names, lists, texts, flags, finite numbers, null."""
-    if value is None or isinstance(value, bool | int):
-        return value
     if isinstance(value, str):
-        value.encode()
+        if not value.isascii():
+            value.encode()
+        return value
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, float):
         if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 -- NaN

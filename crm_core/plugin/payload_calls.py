@@ -48,6 +48,8 @@ class PayloadCalls:
 
     def split(self, payload_type: PayloadType, data: Mapping[str, Any]) -> dict[str, Any]:
         """The parts of a push by section. Raises PluginFailed."""
+        if type(payload_type).split is PayloadType.split:  # the core's own, which returns the data as it is
+            return dict(payload_type.split(data))
         return self._call(payload_type, "split", partial(payload_type.split, data), door.mapping)
 
     def validate(self, payload_type: PayloadType, part: Any, context: PayloadContext) -> list[Finding]:
