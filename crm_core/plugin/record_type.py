@@ -141,6 +141,13 @@ class RecordType(ABC):
                 return member
         raise KeyError(name)
 
+    def upgrade(self, data: dict[str, Any], from_version: int) -> Mapping[str, Any]:
+        """The members of a record that an earlier ``SCHEMA_VERSION`` stored, as RECORD reads them; plain JSON.
+
+        It runs when a store is opened; the outcome is stored when the store folds, and changes no revision.
+        """
+        return data
+
     def complete(self, record: Any, before: Any) -> Any:
         """The record (an instance of RECORD) with its computed members; ``before``: as stored, None for a new one.
 

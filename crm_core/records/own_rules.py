@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from inspect import signature
 from typing import Any
 
 import msgspec
 
-from crm_core.errors import Finding
+from crm_core.errors import Finding, PluginFailed
 from crm_core.model.fields import convert
 from crm_core.model.frozen import frozen
 from crm_core.plugin import door as checks
 from crm_core.plugin.door import Door
 from crm_core.plugin.record_type import RecordType
+from crm_core.server_log import ServerLog
+
+_log = ServerLog("crm.records")
 
 
 class OwnRules:
@@ -26,7 +30,23 @@ class OwnRules:
         self._door = door
         self.completes = type(record_type).complete is not RecordType.complete
         self._checks = type(record_type).check is not RecordType.check
+        self._reported = False
         self._takes_before = len(signature(record_type.check).parameters) > 1
+
+    def upgraded(self, members: dict[str, Any], schema: int) -> dict[str, Any] | None:
+        """The members of a record of another schema in the present one; None if the type cannot read them."""
+        found = None
+        if schema < self._type.SCHEMA_VERSION:
+            with suppress(PluginFailed):
+                found = self._door.call(
+                    self._owner, "upgrade", partial(self._type.upgrade, members, schema), checks.mapping
+                )
+        if found is not None and convert(found, self._type.RECORD)[0] is not None:
+            return found
+        if not self._reported:  # once: there may be very many
+            self._reported = True
+            _log.error("records_unreadable", plugin=self._owner, record_type=self._type.NAME, schema=schema)
+        return None
 
     def completed(self, merged: dict[str, Any], current: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The record with its computed members, and the same as JSON. Raises PluginFailed."""

@@ -18,7 +18,7 @@ from crm_core.records.feed import ChangeFeed
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.reading import Reads
-from crm_core.records.shape import Shape, archive_of, collection_of, type_of
+from crm_core.records.shape import Shape, archive_of, collection_of
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
 from crm_core.workspace.cursors import Cursors
@@ -79,7 +79,7 @@ class Records:
 
     async def orphaned(self, tenant: str) -> list[str]:
         """The record types of which a tenant has records, and which no plugin brings."""
-        names = {type_of(collection) for collection in await self._backend.collections(tenant)}
+        names = {_type_of(collection) for collection in await self._backend.collections(tenant)}
         return sorted(name for name in names if name is not None and name not in self.shapes)
 
     async def name_of(self, tenant: str, record_type: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
@@ -88,3 +88,9 @@ class Records:
         if document is None:
             document = (await self._backend.get(tenant, archive_of(record_type), id)).document
         return None if document is None else str(msgspec.json.decode(document.body)["name"])
+
+
+def _type_of(collection: str) -> str | None:
+    """The record type of a collection; None if it is none of records."""
+    kind, _, name = collection.partition(":")
+    return name if kind in ("records", "archived") else None

@@ -32,6 +32,7 @@ from crm_core.records.search_words import search_values
 
 SEARCH = "found_by"
 ORDER = ":order"
+SCHEMA = ":schema:"
 ARCHIVED_AT = "archived_at"
 _MOMENTS = {"created_at": ":created", "updated_at": ":updated"}
 EXTERNAL_ID = "external_id"
@@ -89,12 +90,6 @@ def archive_of(record_type: str) -> str:
 def collection_of(record_type: str) -> str:
     """The collection of the records of a type."""
     return f"records:{record_type}"
-
-
-def type_of(collection: str) -> str | None:
-    """The record type of a collection; None if it is none of records."""
-    kind, _, name = collection.partition(":")
-    return name if kind in ("records", "archived") else None
 
 
 class Shape:
@@ -175,7 +170,24 @@ class Shape:
 
     def reindex(self, names: tuple[str, ...]) -> Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None:
         """How to index stored records whose indexes have these names; None if the present version names them so."""
-        return None if self._index_names == frozenset(names) else self._reindexed
+        if self._index_names == frozenset(names):
+            return None
+        schema = next((int(name.removeprefix(SCHEMA)) for name in names if name.startswith(SCHEMA)), 1)
+        if schema == self.record_type.SCHEMA_VERSION:
+            return self._reindexed
+        return lambda body: self._upgraded(body, schema)
+
+    def _upgraded(self, body: bytes, schema: int) -> tuple[bytes, Mapping[str, IndexValue]]:
+        """A record of another schema in the present one; as it is stored, and found by nothing, if that fails."""
+        stored = self.parse(body)
+        external_id = stored.writable.pop(EXTERNAL_ID, None)
+        members = self._rules.upgraded(stored.writable, schema)
+        if members is None:
+            moments = {name: getattr(stored.stamps, name) for name in ALWAYS_SORTABLE}
+            indexes = self._indexes(lambda _: None, external_id, moments)
+            return body, {name: value for name, value in indexes.items() if not name.startswith(SCHEMA)}
+        record, _ = convert(members, self.record_type.RECORD)
+        return self._reindexed(self.body(stored.id, Content(external_id, record), stored.stamps))
 
     def _reindexed(self, body: bytes) -> tuple[bytes, Mapping[str, IndexValue]]:
         record: dict[str, Any] = msgspec.json.decode(body)
@@ -191,6 +203,10 @@ class Shape:
     ) -> dict[str, IndexValue]:
         indexes: dict[str, IndexValue] = {_MOMENTS[name]: moment for name, moment in moments.items()}
         indexes[EXTERNAL_ID] = external_id
+        if self.record_type.SCHEMA_VERSION > 1:
+            indexes[f"{SCHEMA}{self.record_type.SCHEMA_VERSION}"] = (
+                None  # the schema is in the name: it is all that a store shows
+            )
         for member in self._indexed:
             value = value_of(member)
             indexes[member.name] = member.indexed(value)

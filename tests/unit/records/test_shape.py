@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import pytest
 
 from crm_core.errors import Finding
 from crm_core.model.record_members import Custom, Line, Tags
 from crm_core.plugin.record_type import RecordType
-from crm_core.records.shape import Shape
+from crm_core.records.shape import Content, Shape, Stamps
 
 
 class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -37,3 +38,68 @@ def test_a_check_changes_nothing_that_is_stored() -> None:
     judged = Shape(Writing(), "lone").validate(data)
     assert judged.content is not None
     assert msgspec.to_builtins(judged.content.record) == data == {"name": "A", "tags": ["t"], "custom": {"c": "d"}}
+
+
+class OldTrip(msgspec.Struct, forbid_unknown_fields=True):
+    name: Line
+    miles: int | None = None
+
+
+class NewTrip(msgspec.Struct, forbid_unknown_fields=True):
+    name: Line
+    kilometres: int | None = None
+
+
+class Trips(RecordType):
+    NAME = "trips"
+    TITLE = "Trips"
+    SINGULAR = "Trip"
+    RECORD = NewTrip
+    SORTABLE = ("kilometres",)
+    SCHEMA_VERSION = 2
+
+    def upgrade(self, data: dict[str, Any], from_version: int) -> dict[str, Any]:
+        return {"name": data["name"], "kilometres": round(data["miles"] * 1.609)}
+
+
+def trips_of_before() -> Shape:
+    members = {"NAME": "trips", "TITLE": "Trips", "SINGULAR": "Trip", "RECORD": OldTrip, "SORTABLE": ("miles",)}
+    return Shape(type("Trips", (RecordType,), members)(), "acme")
+
+
+def test_a_stored_record_is_upgraded_to_the_present_schema() -> None:
+    """Its body and indexes are those of the type as it is now; ids and stamps stay, and then nothing is to do."""
+    stamps = Stamps("2026-11-24T02:00:00.000Z", "2026-11-25T02:00:00.000Z", None, "token:t", "token:t", 3)
+    old, new = trips_of_before(), Shape(Trips(), "acme")
+    put = old.put("1", Content("X-1", OldTrip("Bornholm", 100)), stamps)
+    upgrade = new.reindex(tuple(put.indexes))
+    assert upgrade is not None
+    body, indexes = upgrade(put.body)
+    assert msgspec.json.decode(body) == msgspec.json.decode(
+        new.put("1", Content("X-1", NewTrip("Bornholm", 161)), stamps).body
+    )
+    assert indexes["kilometres"] == 161
+    assert new.reindex(tuple(indexes)) is None
+
+
+def test_a_record_that_cannot_be_upgraded_stays_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged once for its type, found by no filter, and tried again when the store is next opened."""
+    stamps = Stamps("2026-11-24T02:00:00.000Z", "2026-11-25T02:00:00.000Z", None, "token:t", "token:t", 3)
+    old, new = trips_of_before(), Shape(Trips(), "acme")
+    put = old.put("1", Content("X-1", OldTrip("Bornholm", None)), stamps)
+    for _ in range(2):
+        upgrade = new.reindex(tuple(put.indexes))
+        assert upgrade is not None
+        body, indexes = upgrade(put.body)
+        assert (body, indexes["external_id"], indexes["kilometres"]) == (put.body, "X-1", None)
+        assert new.reindex(tuple(indexes)) is not None
+    assert [record.getMessage() for record in caplog.records] == ["records_unreadable"]
+
+
+def test_a_record_of_a_newer_schema_stays_as_it_is() -> None:
+    """After a downgrade nothing is changed or lost."""
+    stamps = Stamps("2026-11-24T02:00:00.000Z", "2026-11-25T02:00:00.000Z", None, "token:t", "token:t", 3)
+    put = Shape(Trips(), "acme").put("1", Content(None, NewTrip("Bornholm", 161)), stamps)
+    read = trips_of_before().reindex(tuple(put.indexes))
+    assert read is not None
+    assert read(put.body)[0] == put.body
