@@ -124,14 +124,19 @@ class _Collector:
                 taken.setdefault(header, scheme.NAME)
 
     def refuse_dangling_references(self, record_types: Mapping[str, RecordType]) -> None:
-        """Refuse references to types that no plugin brings; one that was refused itself is named already."""
+        """Refuse references to types that no plugin brings; one that was refused itself is named already.
+
+        While a plugin is disabled the type may be one of that plugin: then only records that refer to it are refused.
+        """
+        if any(plugin.state == "disabled" for plugin in self._host.plugins):
+            return
         for name, record_type in record_types.items():
             for reference in record_type.REFERENCES:
                 if reference.record_type not in {*record_types, *self._refused}:
                     self._refuse(
                         self.owners["record type", name],
                         f"the member {reference.member} of {name} refers to {reference.record_type}, which no plugin "
-                        "brings; install or enable it, or disable this plugin too",
+                        "brings; correct the name, or install the plugin",
                     )
 
     def _refuse(self, plugin: str, fault: str) -> None:
