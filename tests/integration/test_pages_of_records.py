@@ -110,6 +110,35 @@ def test_a_double_is_pointed_out_before_it_is_saved(grace: Visitor) -> None:
     assert "Customer created" in grace.post(form, form, **ADA, **{"form:anyway": "true"})
 
 
+def test_the_timeline_shows_what_changed_and_undoes_it(grace: Visitor, alan: Visitor) -> None:
+    """A change has its author and each field from and to; Undo sets the newest one back as another change."""
+    path = grace.customer(name="Timely Boats", phone="111")
+    form = {"revision": "1", "name": "Timely Boats", "phone": "222", "company": "Oars"}
+    alan.post(f"{path}/edit", f"{path}/edit", **form)
+    page = grace.get(path)
+    assert "Alan Turing changed" in page
+    assert re.search(r"Phone:</span> <del[^>]*><span[^>]*>from </span>111</del>.*?to </span>222</ins>", page)
+    assert re.search(r"Company:</span> <ins[^>]*><span[^>]*>to </span>Oars</ins>", page)
+    assert "You undid the change by Alan Turing" in grace.post(path, f"{path}/undo", revision="2")
+    page = grace.get(path)
+    assert 'data-revision="3"' in page
+    assert 'href="tel:111"' in page
+    grace.post(path, f"{path}/undo", 412, revision="2")
+
+
+def test_a_note_is_added_to_the_timeline(grace: Visitor) -> None:
+    """The composer adds a note, call or meeting with its time, and comes back to the record."""
+    path = grace.customer(name="Noted Boats")
+    note = {"kind": "call", "text": "Wants three boats.\nBy May.", "at": "24 Nov 2026 14:30"}
+    fields = {**note, "customer_id": path.rsplit("/", 1)[1], "owner": "manager@engines.example"}
+    page = grace.post(path, "/activities/new", **fields, **{"form:back": grace.root + path})
+    assert "You added: call" in page
+    assert "Wants three boats." in page
+    assert "Tuesday, 24 November 2026" in page
+    elsewhere = grace.post(path, "/activities/new", **fields, **{"form:back": "https://elsewhere.example/"})
+    assert 'data-records="activities"' in elsewhere
+
+
 def test_mine_is_one_click(grace: Visitor, alan: Visitor) -> None:
     """A tab of the list shows the records of the user, and the filter shows the colleague's name."""
     path = grace.customer(name="Owned by Alan", owner="agent@engines.example")

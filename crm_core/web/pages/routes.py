@@ -8,7 +8,7 @@ from crm_core.web.pages import files
 from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
-from crm_core.web.pages.records import archiving, boards, choices, details, edits, lists, quick_edit, reading
+from crm_core.web.pages.records import archiving, boards, choices, details, edits, lists, quick_edit, reading, undoing
 from crm_core.web.pages.sync import attempts, console, section_history
 from crm_core.web.pages.users import account, invitations, signing_in, subscription, tokens, user_admin
 
@@ -74,6 +74,7 @@ ROUTES: Final = (
     _get("/{module}/{id}", "record_page", details.detail, _SEE),
     _get("/{module}/{id}/edit", "record_edit_page", edits.editing, _UPDATE),
     _post("/{module}/{id}/edit", "record_edit_form", edits.edited, _UPDATE),
+    _post("/{module}/{id}/undo", "record_undo_form", undoing.undo, _UPDATE),
     _post("/{module}/{id}/archive", "record_archive_form", archiving.archive, _DELETE),
     _post("/{module}/{id}/restore", "record_restore_form", archiving.restore, _DELETE),
     _post("/{module}/{id}/set", "record_set_form", quick_edit.set_one, _UPDATE),

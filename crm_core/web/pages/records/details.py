@@ -9,13 +9,13 @@ import msgspec
 from quart import Response
 
 from crm_core.plugin.record_type import RecordType, Reference
-from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.frame import icon_of
-from crm_core.web.pages.layout.parts import Mark, PageLink
+from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, currency_in, mark_of
 from crm_core.web.pages.records.queries import document_of, record_type_of, records_of
+from crm_core.web.pages.records.timeline import TimelineDay, moment_of, timeline
 
 _SHOWN: Final = 5  # records of each type that refer to this one
 
@@ -41,12 +41,17 @@ class RelatedGroup(msgspec.Struct, frozen=True, kw_only=True):
     more_text: str
 
 
-class Event(msgspec.Struct, frozen=True):
-    """A change of a record."""
+class Composer(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of a new dated record that refers to this one: its address, and the names of its fields."""
 
-    who: str
-    verb: str
-    at: Moment | None
+    action: str
+    reference: str
+    kind: str
+    kinds: tuple[Option, ...]
+    text: str
+    moment: str
+    owner: str
+    me: str
 
 
 class RecordView(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +72,8 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     archived: str
     facts: tuple[Cell, ...]
     related: tuple[RelatedGroup, ...]
-    events: tuple[Event, ...]
+    composer: Composer | None
+    days: tuple[TimelineDay, ...]
 
 
 async def detail(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -98,7 +104,8 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         archived="" if live else await _archived(context, record),
         facts=tuple(facts),
         related=tuple([group async for group in _related(context, record_type, record, live=live)]),
-        events=tuple([event async for event in _events(context, record)]),
+        composer=_composer(context, record_type) if live else None,
+        days=await timeline(context, cells, record, list(_referrers(context, record_type))),
     )
 
 
@@ -130,15 +137,36 @@ def _referrers(context: PageContext, record_type: RecordType) -> Iterator[tuple[
 
 def _creates(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Iterator[PageLink]:
     for other, reference in _referrers(context, record_type):
-        if context.may(f"{other.NAME}.create", writes=True):
+        if not moment_of(other) and context.may(f"{other.NAME}.create", writes=True):
             href = f"{context.root}/{other.NAME}/new?{reference.member}={record['id']}"
             yield PageLink(href, f"New {other.SINGULAR.lower()}")
+
+
+def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
+    for other, reference in _referrers(context, record_type):
+        moment = moment_of(other)
+        text = next((member.name for member in other.members if member.kind == "paragraphs"), None)
+        kind = next((member for member in other.members if member.kind == "choice"), None)
+        if moment and text and kind and context.may(f"{other.NAME}.create", writes=True):
+            return Composer(
+                action=f"{context.root}/{other.NAME}/new",
+                reference=reference.member,
+                kind=kind.name,
+                kinds=tuple(Option(*choice) for choice in kind.choices),
+                text=text,
+                moment=moment,
+                owner=other.OWNER or "",
+                me=context.caller.email,
+            )
+    return None
 
 
 async def _related(
     context: PageContext, record_type: RecordType, record: dict[str, Any], *, live: bool
 ) -> AsyncIterator[RelatedGroup]:
     for other, reference in _referrers(context, record_type):
+        if moment_of(other):  # the timeline shows them
+            continue
         state = context.workspace.modules.states[other.module]
         parameters = {reference.member: record["id"], "limit": str(_SHOWN), "sort": "-updated_at", "total": "true"}
         found, total = await records_of(context, other.NAME, parameters)
@@ -172,11 +200,3 @@ def _item(context: PageContext, record_type: RecordType, record: dict[str, Any])
             total = context.formats.money(value, currency_in(record_type, record))
     href = f"{context.root}/{record_type.NAME}/{record['id']}"
     return Related(href=href, name=record["name"], about=about, mark=mark, sum=total)
-
-
-async def _events(context: PageContext, record: dict[str, Any]) -> AsyncIterator[Event]:
-    names, formats = context.names, context.formats
-    if record["revision"] > 1:
-        changed = f"changed it (revision {record['revision']})"
-        yield Event(await names.actor(record["updated_by"]), changed, formats.moment(record["updated_at"]))
-    yield Event(await names.actor(record["created_by"]), "created it", formats.moment(record["created_at"]))

@@ -86,7 +86,9 @@ async def created(context: PageContext, module: str) -> Response:
         written = await context.services.records.writes.create(access_of(context, module), data, None)
     except _KEEPING as error:
         return await _page(context, form, error=error)
-    return redirect(context, f"/{module}/{written.id}", f"{form.type.SINGULAR} created")
+    back = picks.form.get("form:back", "")
+    following = back if back.startswith(f"{context.root}/") else f"/{module}/{written.id}"
+    return redirect(context, following, f"{form.type.SINGULAR} created")
 
 
 async def editing(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
