@@ -26,6 +26,7 @@ RESERVED_PAYLOAD_TYPES: Final = frozenset(
 RESERVED_RECORD_TYPES: Final = frozenset(
     {"account", "api", "auth", "bootstrap", "changes", "events", "forgot", "frame", "login", "logout", "mail"}
     | {"password", "picture", "settings", "subscription", "sync", "token", "tokens", "user", "users", "v1"}
+    | {"public_bootstrap", "section_history", "sync_health", "sync_log", "sync_log_entry"}
 )
 SHOWN: Final = ("public", "members", "never")
 _HEADER: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")

@@ -160,7 +160,7 @@ _NOT_CHANGED: Final = Reply(description="Not changed since the ETag sent.")
 BOOTSTRAP: Final = Operation(
     method="GET",
     path=f"{BASE}/bootstrap",
-    name="bootstrap",
+    name="get_bootstrap",
     summary="What an app needs to draw itself, as this caller may see it.",
     tag="bootstrap",
     scope="any",
@@ -170,7 +170,7 @@ BOOTSTRAP: Final = Operation(
 BOOTSTRAP_PUBLIC: Final = Operation(
     method="GET",
     path=f"{BASE}/bootstrap/public",
-    name="bootstrapPublic",
+    name="get_public_bootstrap",
     summary="The sections that a login page may show.",
     tag="bootstrap",
     open_to_all=True,

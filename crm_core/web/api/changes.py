@@ -59,7 +59,7 @@ CHANGES: Final = Operation(
         Parameter(
             name="include",
             description="`record`: each item also has the record as it is now, null once erased.",
-            schema={"enum": ["record"]},
+            schema={"type": "string", "enum": ["record"]},
         ),
     ),
     replies={200: Reply(description="A page of changes.", schema=ChangePage)},

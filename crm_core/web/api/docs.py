@@ -36,7 +36,8 @@ def routes(services: Services, documented: Sequence[Route]) -> list[Route]:
     @cache
     def whole() -> dict[str, Any]:
         operations = [route.operation for route in (*documented, *own)]
-        return document(operations, instance=instance)
+        codes = [entry.code for entry in error_codes(services.registry) if entry.code.endswith("_required")]
+        return document(operations, instance=instance, secret_codes=codes)
 
     @cache
     def body() -> tuple[bytes, str]:

@@ -19,7 +19,7 @@ _UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx would delay events unt
 EVENTS: Final = Operation(
     method="GET",
     path=f"{BASE}/events",
-    name="events",
+    name="stream_events",
     summary="Follow what changes",
     description="Server-sent events: `ready` first, then `sync.applied` and `modules.changed` (users, and "
     "tokens with `sync:read`) and `record.changed` (types that the caller may read). Each event has its "

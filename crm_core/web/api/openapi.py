@@ -7,46 +7,22 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core import __version__, errors
-from crm_core.errors import CrmError
+from crm_core import __version__
 from crm_core.model.names import NAME_PATTERN
-from crm_core.server.problem import PROBLEM
+from crm_core.web.api.examples import command_of
+from crm_core.web.api.problem_schemas import problem_components, problem_responses
 from crm_core.web.operations import Body, Operation, Parameter, Reply, by_path
 from crm_core.web.reading import MAX_VALUES
 
 _REF: Final = "#/components/schemas/{name}"
 _NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 63}
-_PROBLEM_SCHEMA: Final = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code", "request_id"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "request_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "code", "message"],
-                "properties": {
-                    "pointer": {"type": "string"},
-                    "code": {"type": "string"},
-                    "message": {"type": "string"},
-                },
-            },
-        },
-    },
-}
 
 
-def document(operations: Iterable[Operation], *, instance: str) -> dict[str, Any]:
-    """The document of an instance."""
+def document(operations: Iterable[Operation], *, instance: str, secret_codes: Iterable[str] = ()) -> dict[str, Any]:
+    """The document of an instance. ``secret_codes``: the codes of secrets that must be sent again."""
     operations = tuple(operations)
     types = list(dict.fromkeys(type_ for operation in operations for type_ in _types(operation)))
-    known, components = _described(types)
+    known, components = _described(types, problem_components(operations, secret_codes))
     paths = {
         path: {operation.method.lower(): _operation(operation, known) for operation in same}
         for path, same in by_path(operations).items()
@@ -79,13 +55,12 @@ def document(operations: Iterable[Operation], *, instance: str) -> dict[str, Any
     return portable
 
 
-def _described(types: Iterable[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """The schema of each type, and the named schemas that these refer to.
+def _described(types: Iterable[Any], components: dict[str, Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """The schema of each type, and the named schemas that these refer to, with ``components``.
 
     Types are described one by one, as classes of two plugins may share a name: equal schemas are one, others numbered.
     """
     known: dict[Any, Any] = {}
-    components: dict[str, Any] = {"Problem": _PROBLEM_SCHEMA}
     for type_ in types:
         (schema,), named = msgspec.json.schema_components([type_], ref_template=_REF)
         names = _free_names(named, components)
@@ -163,6 +138,7 @@ def _operation(operation: Operation, known: Mapping[Any, Any]) -> dict[str, Any]
         ],
         "responses": dict(_responses(operation, known)),
         "security": _security(operation),
+        "x-codeSamples": [{"lang": "Shell", "source": command_of(operation)}],
     }
     paragraphs = [operation.description, _who(operation)]
     made["description"] = "\n\n".join(text for text in paragraphs if text)
@@ -201,56 +177,7 @@ def _body(body: Body, known: Mapping[Any, Any]) -> dict[str, Any]:
 def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     for status, reply in operation.replies.items():
         yield str(status), _reply(reply, known)
-    by_status: dict[int, list[type[CrmError]]] = {}
-    for error in (*operation.errors, *_common_errors(operation)):
-        same = by_status.setdefault(error.status, [])
-        if error not in same:
-            same.append(error)
-    for status, same in sorted(by_status.items()):
-        codes = [error.code for error in same]
-        yield (
-            str(status),
-            {
-                "description": "; ".join(f"{error.code}: {error.title}" for error in same),
-                "content": {
-                    PROBLEM: {
-                        "schema": {
-                            "allOf": [
-                                {"$ref": _REF.format(name="Problem")},
-                                {"properties": {"code": _codes(codes), "status": {"const": status}}},
-                            ]
-                        }
-                    }
-                },
-            },
-        )
-
-
-def _common_errors(operation: Operation) -> Iterator[type[CrmError]]:
-    """The errors that follow from what an operation requires of its requests."""
-    yield from (errors.InternalError, errors.MalformedPath, errors.MalformedRequest, errors.RequestTimeout)
-    if operation.in_tenant:
-        yield from (errors.MisdirectedInstance, errors.UnknownTenant, errors.StorageUnavailable)
-        yield errors.InvalidParameter
-        if not operation.signed:
-            yield errors.UnknownParameter
-    if operation.body is not None:
-        yield from (errors.UnsupportedMediaType, errors.PayloadTooLarge, errors.MalformedJson)
-    if operation.scope is not None or operation.key is not None:
-        yield errors.Unauthenticated
-        if operation.method != "GET":
-            yield errors.CsrfFailed
-        if (operation.scope, operation.key) != ("any", "any"):
-            yield errors.InsufficientScope
-        if operation.key != "any":
-            yield errors.PermissionDenied
-
-
-def _codes(codes: list[str]) -> dict[str, Any]:
-    """The codes of one status; the code for a secret that must be sent again contains its name."""
-    if "secret_required" in codes or "invalid_payload" in codes:
-        return {"anyOf": [{"enum": codes}, {"type": "string", "pattern": "_required$"}]}
-    return {"enum": codes}
+    yield from problem_responses(operation)
 
 
 def _reply(reply: Reply, known: Mapping[Any, Any]) -> dict[str, Any]:

@@ -24,7 +24,9 @@ from crm_core.workspace.reading import SectionFault
 
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _TAG: Final = "operators"
-_STATUS: Final = Parameter(name="status", description="Only tenants with this status.", schema={"enum": list(STATUSES)})
+_STATUS: Final = Parameter(
+    name="status", description="Only tenants with this status.", schema={"type": "string", "enum": list(STATUSES)}
+)
 
 
 class TenantRow(msgspec.Struct, frozen=True):
@@ -102,19 +104,19 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
     array = {"type": "array", "items": {"type": "object"}}
     not_found, unknown = errors.NotFound, (errors.UnknownParameter, errors.InvalidParameter)
     return [
-        open_route("/healthz", "healthz", "Is the process alive?", healthz, tag=_TAG),
-        open_route("/readyz", "readyz", "Does it serve, and which tenants have trouble?", readyz, tag=_TAG),
+        open_route("/healthz", "get_healthz", "Is the process alive?", healthz, tag=_TAG),
+        open_route("/readyz", "get_readyz", "Does it serve, and which tenants have trouble?", readyz, tag=_TAG),
         open_route(
-            "/metrics", "metrics", "Metrics for Prometheus, for operators' addresses.", metrics,
+            "/metrics", "get_metrics", "Metrics for Prometheus, for operators' addresses.", metrics,
             tag=_TAG, media_type="text/plain", errors=(not_found,),
         ),
         open_route(
-            "/-/tenants", "tenants", "Every tenant with its health, by name, for operators' addresses.", tenants,
+            "/-/tenants", "list_tenants", "Every tenant with its health, by name, for operators' addresses.", tenants,
             tag=_TAG, schema=TenantPage, parameters=(_STATUS, LIMIT, CURSOR),
             errors=(not_found, *unknown, errors.InvalidCursor),
         ),
         open_route(
-            "/-/plugins", "plugins", "The plugins, for operators' addresses.", plugins,
+            "/-/plugins", "list_plugins", "The plugins, for operators' addresses.", plugins,
             tag=_TAG, schema=array, errors=(not_found, *unknown),
         ),
     ]  # fmt: skip

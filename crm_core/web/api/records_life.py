@@ -8,7 +8,7 @@ from crm_core import errors
 from crm_core.records.erasing import ERASE, MOST_ERASED
 from crm_core.records.shape import Shape
 from crm_core.web.api.records_schemas import ID, IF_MATCH, READ_ERRORS, singular
-from crm_core.web.api.records_types import DocumentedTypes, HistoryItems
+from crm_core.web.api.records_types import DocumentedTypes, HistoryItems, singular_of
 from crm_core.web.operations import BASE, Operation, Parameter, Reply
 
 _MOVE_ERRORS: Final = (
@@ -25,7 +25,7 @@ def archive_operation(shape: Shape) -> Operation:
     return Operation(
         method="DELETE",
         path=f"{BASE}/{shape.name}/{{id}}",
-        name=f"archive_{shape.name}",
+        name=f"archive_{singular_of(shape)}",
         summary=f"Archive a {singular(shape)}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:delete",
@@ -43,7 +43,7 @@ def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     return Operation(
         method="POST",
         path=f"{BASE}/{shape.name}/{{id}}/restore",
-        name=f"restore_{shape.name}",
+        name=f"restore_{singular_of(shape)}",
         summary=f"Bring an archived {singular(shape)} back.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:delete",
@@ -60,7 +60,7 @@ def history_operation(shape: Shape) -> Operation:
     return Operation(
         method="GET",
         path=f"{BASE}/{shape.name}/{{id}}/history",
-        name=f"get_{shape.name}_history",
+        name=f"list_{singular_of(shape)}_history",
         summary=f"List who changed which member of a {singular(shape)}, newest first.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:read",
@@ -85,7 +85,7 @@ def erase_operation(shape: Shape) -> Operation:
     return Operation(
         method="POST",
         path=f"{BASE}/{shape.name}/{{id}}/erase",
-        name=f"erase_{shape.name}",
+        name=f"erase_{singular_of(shape)}",
         summary=f"Remove the data of a {singular(shape)} for good.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:erase",
@@ -100,7 +100,7 @@ def erase_operation(shape: Shape) -> Operation:
             Parameter(
                 name="cascade",
                 description=f"true: also erase the records that refer to it, and to those; {MOST_ERASED} at most.",
-                schema={"enum": ["true", "false"]},
+                schema={"type": "boolean"},
             ),
         ),
         replies={204: Reply(description="Erased and durable.")},

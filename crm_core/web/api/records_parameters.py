@@ -37,7 +37,7 @@ def _common(shape: Shape) -> tuple[Parameter, ...]:
         Parameter(
             name="sort",
             description="Order; `-` for descending. Case and accents do not count; ties by id, null last.",
-            schema={"enum": [sign + name for name in shape.sortable for sign in ("", "-")]},
+            schema={"type": "string", "enum": [sign + name for name in shape.sortable for sign in ("", "-")]},
         ),
         Parameter(
             name="q",
@@ -55,17 +55,17 @@ def _common(shape: Shape) -> tuple[Parameter, ...]:
         Parameter(
             name="total",
             description="true: also count the whole selection.",
-            schema={"enum": ["true", "false"]},
+            schema={"type": "boolean"},
         ),
         Parameter(
             name="archived",
             description="true: the archived records in place of the live ones.",
-            schema={"enum": ["true", "false"]},
+            schema={"type": "boolean"},
         ),
         Parameter(
             name="bom",
             description="true: CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.",
-            schema={"enum": ["true", "false"]},
+            schema={"type": "boolean"},
         ),
     )
 
@@ -91,7 +91,7 @@ def _sought_schema(member: Member) -> dict[str, Any]:
     inner = bare(member.type)
     type_ = get_args(inner)[0] if member.kind == "texts" else member.type
     schema = msgspec.json.schema(type_)
-    return {"enum": ["true", "false"]} if member.kind == "flag" else schema
+    return {"type": "boolean"} if member.kind == "flag" else schema
 
 
 def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:

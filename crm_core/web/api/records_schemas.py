@@ -11,8 +11,9 @@ from crm_core.model.record_members import ExternalId
 from crm_core.records.batch_items import MAX_ITEMS
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.answers import CSV, NDJSON
+from crm_core.web.api.examples import batch_example, record_example
 from crm_core.web.api.records_parameters import list_parameters
-from crm_core.web.api.records_types import BatchResults, DocumentedTypes
+from crm_core.web.api.records_types import BatchResults, DocumentedTypes, singular_of
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 RECORD_LIMIT: Final = 256 * 1024
@@ -81,7 +82,7 @@ def detail_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     return Operation(
         method="GET",
         path=f"{BASE}/{shape.name}/{{id}}",
-        name=f"get_{shape.name}",
+        name=f"get_{singular_of(shape)}",
         summary=f"Read a {singular(shape)}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:read",
@@ -101,13 +102,13 @@ def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     return Operation(
         method="POST",
         path=f"{BASE}/{shape.name}",
-        name=f"create_{shape.name}",
+        name=f"create_{singular_of(shape)}",
         summary=f"Create a {singular(shape)}.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
         key=f"{shape.record_type.module}.create",
         parameters=(_KEY,),
-        body=Body(schema=types.input, limit=RECORD_LIMIT),
+        body=Body(schema=types.input, limit=RECORD_LIMIT, example=record_example(shape)),
         replies={
             201: Reply(
                 description="Created and durable.",
@@ -130,14 +131,14 @@ def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     return Operation(
         method="PATCH",
         path=f"{BASE}/{shape.name}/{{id}}",
-        name=f"update_{shape.name}",
+        name=f"update_{singular_of(shape)}",
         summary=f"Change a {singular(shape)} by a JSON merge patch (RFC 7396).",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
         key=f"{shape.record_type.module}.update",
         path_schemas=ID,
         parameters=(IF_MATCH, _ONLY_NEW, _KEY),
-        body=Body(schema=types.patch, limit=RECORD_LIMIT, media_types=MERGE_PATCH),
+        body=Body(schema=types.patch, limit=RECORD_LIMIT, media_types=MERGE_PATCH, example=record_example(shape)),
         replies={
             200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag", "Idempotent-Replayed"))
         },
@@ -160,7 +161,7 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     return Operation(
         method="PUT",
         path=f"{BASE}/{shape.name}/external/{{external_id}}",
-        name=f"put_{shape.name}",
+        name=f"put_{singular_of(shape)}",
         summary=f"Create or change the {singular(shape)} with the caller's own id.",
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
@@ -168,7 +169,7 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         description=f"Members left out stay. Creating needs `{shape.name}.create`, changing `{shape.name}.update`.",
         path_schemas={EXTERNAL_ID: msgspec.json.schema(ExternalId)},
         parameters=(IF_MATCH, _ONLY_NEW),
-        body=Body(schema=types.patch, limit=RECORD_LIMIT),
+        body=Body(schema=types.patch, limit=RECORD_LIMIT, example=record_example(shape)),
         replies={200: changed, 201: created},
         errors=(
             *WRITE_ERRORS,
@@ -200,11 +201,11 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             Parameter(
                 name="atomic",
                 description="true: all items or none; pointers are such as /items/3/name.",
-                schema={"enum": ["true", "false"]},
+                schema={"type": "boolean"},
             ),
             _KEY,
         ),
-        body=Body(schema=types.batch, limit=BATCH_LIMIT),
+        body=Body(schema=types.batch, limit=BATCH_LIMIT, example=batch_example(shape)),
         replies={200: Reply(description="What became of each.", schema=BatchResults, headers=("Idempotent-Replayed",))},
         errors=(
             *WRITE_ERRORS,

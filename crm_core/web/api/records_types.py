@@ -13,6 +13,7 @@ from crm_core.plugin.record_type import OWNED_LAST
 from crm_core.records.batch_items import ID, IF_REVISION, MAX_ITEMS
 from crm_core.records.feed import ChangeItem
 from crm_core.records.shape import EXTERNAL_ID, Shape, Stamps
+from crm_core.web.api.problem_schemas import Problem
 
 _WORDS: Final = re.compile("[-_]")  # what separates the words of a NAME
 
@@ -33,7 +34,7 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int
     id: str | None = None
     revision: int | None = None
-    problem: dict[str, Any] | None = None
+    problem: Problem | None = None
 
 
 class BatchResults(msgspec.Struct, frozen=True):
@@ -82,6 +83,12 @@ def documented_types(shape: Shape) -> DocumentedTypes:
     item = _struct(f"{name}BatchItem", [*naming, external, *patched, *open_fields], closed=True)
     batch = _struct(f"{name}Batch", [("items", _many(item))], closed=True)
     return DocumentedTypes(record, made, patch, page, batch)
+
+
+def singular_of(shape: Shape) -> str:
+    """One record of the type in the names of operations: ``customer`` of ``create_customer``."""
+    text = re.sub("[^a-z0-9]+", "_", shape.record_type.SINGULAR.lower()).strip("_")
+    return text if text.isidentifier() else shape.name
 
 
 def _struct(name: str, members: Iterable[tuple[Any, ...]], *, closed: bool = False) -> type[msgspec.Struct]:

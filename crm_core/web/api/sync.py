@@ -76,7 +76,7 @@ def _of_platforms(services: Services) -> list[Route]:
         return answer(await services.health.report_anyway(tenant))
 
     limit = services.settings.sync.max_payload_bytes
-    return [Route(schemas.push(services.registry, limit), push), Route(schemas.HEALTH, health)]
+    return [Route(schemas.push(services.registry, limit), push), Route(schemas.health(services.registry), health)]
 
 
 def _of_readers(services: Services) -> list[Route]:

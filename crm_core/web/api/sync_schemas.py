@@ -13,6 +13,7 @@ from crm_core.model.log import LogEntry, SignatureResult, Status
 from crm_core.plugin.registry import Registry
 from crm_core.sync.apply import Applied, Receipt
 from crm_core.sync.attempt_log import Repeat
+from crm_core.web.api.health_schemas import SyncHealth
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 LIMIT: Final = Parameter(
@@ -90,7 +91,7 @@ def push(registry: Registry, limit: int) -> Operation:
     return Operation(
         method="POST",
         path=f"{BASE}/sync/{{payload_type}}",
-        name="push",
+        name="push_payload",
         summary="Push a signed payload.",
         description=(
             "Verified, validated, applied all-or-nothing, durable before the answer, and always logged. "
@@ -98,8 +99,12 @@ def push(registry: Registry, limit: int) -> Operation:
         ),
         tag="sync",
         signed=True,
+        parameters=_signature_parameters(registry),
         path_schemas={"payload_type": {"type": "string", "enum": list(registry.payload_types)}},
-        body=Body(schema={"oneOf": [_envelope(registry, name) for name in registry.payload_types]}, limit=limit),
+        body=Body(
+            schema={"oneOf": [_envelope(registry, name) for name in registry.payload_types]},
+            limit=limit,
+        ),
         replies={
             200: Reply(
                 description="Applied, unchanged, previewed, or (where the roster accepts repeats) applied already.",
@@ -107,6 +112,32 @@ def push(registry: Registry, limit: int) -> Operation:
             )
         },
         errors=_PUSH_ERRORS,
+    )
+
+
+def health(registry: Registry) -> Operation:
+    """Sync health, for tokens, users and signed requests."""
+    return Operation(
+        method="GET",
+        path=f"{BASE}/sync/health",
+        name="get_sync_health",
+        summary="Whether the receiver is on, the key that it expects, and the current sections.",
+        tag="sync",
+        scope="sync:health",
+        key="sync.view",
+        signed=True,
+        parameters=_signature_parameters(registry),
+        replies={200: Reply(description="The state of sync.", schema=SyncHealth)},
+        errors=_SIGNATURE_ERRORS,
+    )
+
+
+def _signature_parameters(registry: Registry) -> tuple[Parameter, ...]:
+    """The header fields of every signature scheme; a request has those of one."""
+    return tuple(
+        Parameter(name=name, description=f"For a request signed by {scheme}.", where="header")
+        for scheme, one in registry.schemes.items()
+        for name in one.HEADERS
     )
 
 
@@ -125,10 +156,10 @@ def _envelope(registry: Registry, name: str) -> dict[str, Any]:
         "properties": {
             "tenant": {"type": "string"},
             "instance": {"type": "string"},
-            "type": {"const": name},
+            "type": {"type": "string", "enum": [name]},
             "version": {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
-            "mode": {"enum": ["apply", "preview"]},
-            "strategy": {"enum": ["replace", "merge"]},
+            "mode": {"type": "string", "enum": ["apply", "preview"]},
+            "strategy": {"type": "string", "enum": ["replace", "merge"]},
             "issued_at": {"type": "string", "format": "date-time", "pattern": "Z$"},
             "source": {"type": "string", "maxLength": 200},
             "data": data,
@@ -136,29 +167,21 @@ def _envelope(registry: Registry, name: str) -> dict[str, Any]:
     }
 
 
-HEALTH: Final = Operation(
-    method="GET",
-    path=f"{BASE}/sync/health",
-    name="syncHealth",
-    summary="Whether the receiver is on, the key that it expects, and the current sections.",
-    tag="sync",
-    scope="sync:health",
-    key="sync.view",
-    signed=True,
-    replies={200: Reply(description="The state of sync.", schema={"type": "object"})},
-    errors=_SIGNATURE_ERRORS,
-)
 LOG: Final = Operation(
     method="GET",
     path=f"{BASE}/sync/log",
-    name="syncLog",
+    name="list_sync_log",
     summary="The sync log, newest first.",
     tag="sync",
     scope="sync:read",
     key="sync.view",
     parameters=(
         *(
-            Parameter(name=name, description=f"Only entries with this {name}.", schema={"enum": list(get_args(type_))})
+            Parameter(
+                name=name,
+                description=f"Only entries with this {name}.",
+                schema={"type": "string", "enum": list(get_args(type_))},
+            )
             for name, type_ in (("status", Status), ("signature_result", SignatureResult))
         ),
         *(
@@ -190,7 +213,7 @@ LOG: Final = Operation(
 ENTRY: Final = Operation(
     method="GET",
     path=f"{BASE}/sync/log/{{id}}",
-    name="syncLogEntry",
+    name="get_sync_log_entry",
     summary="One entry of the sync log.",
     path_schemas={"id": {"type": "string", "format": "uuid"}},
     tag="sync",
@@ -202,7 +225,7 @@ ENTRY: Final = Operation(
 HISTORY: Final = Operation(
     method="GET",
     path=f"{BASE}/sync/history/{{section}}",
-    name="sectionHistory",
+    name="list_section_history",
     summary="The applied revisions of a section with what each changed, newest first.",
     tag="sync",
     scope="sync:read",
@@ -214,14 +237,14 @@ HISTORY: Final = Operation(
 RESTORE: Final = Operation(
     method="POST",
     path=f"{BASE}/sync/history/{{section}}/{{revision}}/restore",
-    name="restoreRevision",
+    name="restore_section",
     summary="Make an earlier revision of a section the current one, as a new revision.",
     tag="sync",
     scope="sync:admin",
     key="sync.restore",
     path_schemas={"revision": {"type": "integer", "minimum": 1}},
     parameters=(
-        Parameter(name="preview", description="true: only say what would change.", schema={"enum": ["true", "false"]}),
+        Parameter(name="preview", description="true: only say what would change.", schema={"type": "boolean"}),
     ),
     replies={200: Reply(description="Restored, or previewed.", schema=Receipt)},
     errors=(
