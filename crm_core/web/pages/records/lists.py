@@ -115,7 +115,7 @@ class _List:
             module=name,
             title=context.title_of(self._type),
             parts=parts,
-            rows=Markup("\n").join(rows),
+            rows=Markup("\n".join(rows)),  # noqa: S704 -- each row is Markup already
             range=f"{at + 1} to {at + len(rows)} of {context.formats.number(total)}" if rows else "",
             paging=self._paging(listing, at),
         )
