@@ -105,8 +105,11 @@ class Index:
         return found
 
     def _replace(self, id_: str, old: Row, new: Row | None) -> None:
-        before = value_of(old, self.name)
-        value = None if new is None else value_of(new, self.name)
+        if new is not None and new[2] is old[2] and self.name in old[2]:  # one shape, as most: one look for the name
+            at = old[2].index(self.name)
+            before, value = old[3][at], new[3][at]
+        else:
+            before, value = value_of(old, self.name), None if new is None else value_of(new, self.name)
         if new is not None and before == value and type(before) is type(value):
             return
         removed = set(slots(before, id_))

@@ -29,7 +29,7 @@ CREATE TABLE config (tenant TEXT, type TEXT, version INTEGER, data TEXT, PRIMARY
 CREATE TABLE log (id TEXT PRIMARY KEY, tenant TEXT, type TEXT, version INTEGER, status TEXT, at TEXT);
 """
 app = FastAPI()
-database = sqlite3.connect(sys.argv[2] if len(sys.argv) > 2 else ":memory:", isolation_level=None)
+database = sqlite3.connect(sys.argv[2] if __name__ == "__main__" else ":memory:", isolation_level=None)
 database.row_factory = sqlite3.Row
 database.execute("PRAGMA journal_mode=WAL")
 database.execute("PRAGMA synchronous=FULL")
