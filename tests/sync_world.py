@@ -106,6 +106,7 @@ class World:
             method="POST",
             path=f"/i/eu1/t/northwind/api/v1/sync/{kind}",
             query=None,
+            scheme="https",
             authority="crm",
             headers=tuple(headers.items()),
             read_body=read_body,

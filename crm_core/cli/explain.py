@@ -92,7 +92,13 @@ def _rules(config: Path) -> Rules:
     settings = load_instance_outline(config / "instance.yaml")
     registry = build_registry(load_plugins(settings))
     roster = load_roster(config / "keys.yaml", sections=registry.sections, schemes=registry.schemes, environ=os.environ)
-    return Rules(instance=settings.instance, settings=settings.sync, roster=roster, registry=registry)
+    return Rules(
+        instance=settings.instance,
+        settings=settings.sync,
+        roster=roster,
+        registry=registry,
+        public_url=settings.public_url,
+    )
 
 
 def _show(explanation: Explanation) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from crm_core.cli.reading_keys import as_readable, loaded, outline, registry_of
 from crm_core.cli.roster_edit import edit_roster, set_member
-from crm_core.cli.rotation import Rotation, fresh_secret, limits, wire
+from crm_core.cli.rotation import Rotation, fresh_secret, wire
 from crm_core.cli.running import config_option, json_option, perform, print_json
 from crm_core.errors import CrmError, SetupError
-from crm_core.model.keys import Key, Roster, TenantRoster
-from crm_core.plugin.registry import Registry
+from crm_core.model.ed25519 import new_private_key, public_key_of
+from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
 from crm_core.settings.document import Scalar
+from crm_core.settings.key_pairs import written_private_key, written_public_key
 from crm_core.settings.places import Place, Wrong
 from crm_core.settings.reading import duration
 
@@ -34,14 +34,23 @@ def command() -> None:
 @click.option(
     "--form",
     type=click.Choice(["base64", "hex", "whsec"]),
-    default="base64",
-    show_default=True,
-    help="The form of the secret.",
+    help="The form of the secret. [default: base64]",
 )
+@click.option("--ed25519", "pair", is_flag=True, help="Print an Ed25519 key pair instead of a secret.")
 @config_option
-def generate(form: Literal["base64", "hex", "whsec"], config: Path) -> None:  # noqa: ARG001 -- every command takes it
-    """Print a fresh secret of 32 random bytes, as keys.yaml and instance.yaml accept it."""
-    click.echo(fresh_secret(form))
+def generate(*, form: Literal["base64", "hex", "whsec"] | None, pair: bool, config: Path) -> None:  # noqa: ARG001 -- every command takes it
+    """Print a fresh secret of 32 random bytes, as keys.yaml and instance.yaml accept it.
+
+    With --ed25519 print a fresh key pair: the private key is for the platform alone, keys.yaml has the public one.
+    """
+    if not pair:
+        click.echo(fresh_secret(form or "base64"))
+        return
+    if form is not None:
+        raise click.UsageError("--form is for secrets; remove it, or --ed25519")
+    private = new_private_key()
+    click.echo(f"private: {written_private_key(private)}")
+    click.echo(f"public: {written_public_key(public_key_of(private))}")
 
 
 def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> timedelta | None:
@@ -64,36 +73,51 @@ def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> tim
     help=f"How long earlier keys stay active, or {REVOKE}.",
 )
 @click.option("--secret", metavar="REF", help="The new key's secret, such as env:NAME. [default: a fresh one]")
+@click.option("--public", metavar="REF", help="The new key is a public key, such as ed25519:BASE64 or file:PEM.")
 @click.option("--force", is_flag=True, help="Rotate even during the overlap of an earlier rotation.")
 @config_option
-def rotate(*, tenant: str | None, overlap: timedelta | None, secret: str | None, force: bool, config: Path) -> None:
+def rotate(
+    *,
+    tenant: str | None,
+    overlap: timedelta | None,
+    secret: str | None,
+    public: str | None,
+    force: bool,
+    config: Path,
+) -> None:
     """Add a key of the next version for TENANT (required if keys.yaml has several).
 
     Earlier keys stay active until the overlap ends, so that the platform can switch without a lost push. With --overlap
     revoke they end now and count as leaked: versions pushed with them no longer count. The new key has the limits
-    (types, sources, schemes) of the newest one. The rest of keys.yaml stays as it is.
+    (types, sources, schemes) of the newest one. The rest of keys.yaml stays as it is. With --public the platform signs
+    with a private key that it never gives away; limits to schemes that verify no public key are left out.
     """
-    path, registry = config / "keys.yaml", _registry(config)
+    if secret is not None and public is not None:
+        raise click.UsageError("add either --secret or --public")
+    kind: KeyKind = "secret" if public is None else "public"
+    path, registry = config / "keys.yaml", registry_of(config)
     done: list[Rotation] = []
 
     def change(text: str) -> str:
-        roster = _outline(path, registry)
+        roster = outline(path, registry)
         name = _one_tenant(roster, tenant)
         now = datetime.now(UTC).replace(microsecond=0)
         entry = roster.tenants.get(name)
         used = 0 if entry and entry.keys else _highest_used(config, name)
-        rotation = Rotation(name, entry, secret or fresh_secret(), overlap, now, used)
+        schemes = [name for name, one in registry.schemes.items() if kind in one.KEY_KINDS]
+        rotation = Rotation(name, entry, public or secret or fresh_secret(), overlap, now, schemes, kind, used)
+        rotation.refuse_unusable()
         if not force:
             rotation.refuse_open_overlap()
         done.append(rotation)
         return rotation.apply(text)
 
-    edit_roster(path, change, check=_as_readable(path, registry))
+    edit_roster(path, change, check=as_readable(path, registry))
     (rotation,) = done
-    click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; give its secret to the platform")
-    narrowed = limits(rotation.follows) if rotation.follows is not None else {}
-    if rotation.follows is not None and narrowed:
-        text = "; ".join(f"{name}: {', '.join(values)}" for name, values in narrowed.items())
+    hint = "give its secret to the platform" if kind == "secret" else "the platform signs with its private key"
+    click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; {hint}")
+    if rotation.follows is not None and rotation.limits:
+        text = "; ".join(f"{name}: {', '.join(values)}" for name, values in rotation.limits.items())
         click.echo(f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({text})")
     for ending in rotation.endings():
         click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
@@ -108,14 +132,14 @@ def revoke(tenant: str, version: int, config: Path) -> None:
 
     To retire a key that has not leaked, give it a not_after instead (crm keys rotate writes one).
     """
-    path, registry = config / "keys.yaml", _registry(config)
-    entry = _outline(path, registry).tenants.get(tenant, TenantRoster())
+    path, registry = config / "keys.yaml", registry_of(config)
+    entry = outline(path, registry).tenants.get(tenant, TenantRoster())
     if version not in entry.keys:
         known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
         raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
     set_member(path, tenant, version, "revoked", "true")
     click.echo(f"{tenant}: key version {version} is revoked; versions pushed with it no longer count")
-    if not _outline(path, registry).tenants[tenant].active(datetime.now(UTC)):
+    if not outline(path, registry).tenants[tenant].active(datetime.now(UTC)):
         click.echo(f"{tenant} now has no active key; crm keys rotate {tenant} creates one", err=True)
 
 
@@ -128,12 +152,12 @@ def keys(tenant: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT0
 
     Last use and count come from the sync log: when the old key of a rotation is no longer used, you can remove it.
     """
-    path, registry = config / "keys.yaml", _registry(config)
+    path, registry = config / "keys.yaml", registry_of(config)
     now = datetime.now(UTC)
     try:
-        roster, known = _loaded(path, registry), True
+        roster, known = loaded(path, registry), True
     except SetupError:
-        roster, known = _outline(path, registry), False  # a secret that cannot be read here; `check` reports it
+        roster, known = outline(path, registry), False  # a secret that cannot be read here; `check` reports it
     if tenant is not None and tenant not in roster.tenants:
         raise SetupError([f"keys.yaml has no entry for {tenant}"])
     names = [name for name in sorted(roster.tenants) if tenant in (None, name)]
@@ -206,7 +230,10 @@ def _line(row: dict[str, Any]) -> str:
             parts.append(f"{word} {row[member]}")
     if row["uses"] is not None:
         parts.append(f"used {row['uses']} times, last {row['last_used_at']}" if row["uses"] else "not used yet")
-    parts.append(row["fingerprint"] or "its secret cannot be read here")
+    word = "secret" if row["kind"] == "secret" else "public key"
+    parts.append(row["fingerprint"] or f"its {word} cannot be read here")
+    if word != "secret":
+        parts.append(word)
     parts += [f"{member}: {', '.join(row[member])}" for member in ("types", "sources", "schemes") if row[member]]
     return "  ".join(parts)
 
@@ -215,8 +242,8 @@ def _line(row: dict[str, Any]) -> str:
 @config_option
 def check(config: Path) -> None:
     """Report problems in keys.yaml, keys that end soon and tenants without one; exit 1 if a tenant cannot push."""
-    path, registry = config / "keys.yaml", _registry(config)
-    roster = _loaded(path, registry)
+    path, registry = config / "keys.yaml", registry_of(config)
+    roster = loaded(path, registry)
     now = datetime.now(UTC)
     for line in (*_warnings(roster, path, now), *_without_entry(config, roster)):
         click.echo(line, err=True)
@@ -245,39 +272,6 @@ def _without_entry(config: Path, roster: Roster) -> Iterator[str]:
     for name in (one["tenant"] for one in found["tenants"]):
         if name not in roster.tenants:
             yield f"{name} has no entry in keys.yaml, so its receiver is disabled; crm keys rotate {name} creates a key"
-
-
-def _registry(config: Path) -> Registry:
-    """All plugins of instance.yaml; without a valid one, the built-in plugins: crm config check reports it."""
-    from crm_core.plugin.registry import build_registry
-    from crm_core.settings import load_instance_outline
-    from crm_core.settings.plugins import load_plugins
-
-    settings = None
-    with suppress(SetupError):
-        settings = load_instance_outline(config / "instance.yaml")
-    return build_registry(load_plugins(settings))
-
-
-def _loaded(path: Path, registry: Registry) -> Roster:
-    from crm_core.settings import load_roster
-
-    return load_roster(path, sections=registry.sections, schemes=registry.schemes, environ=os.environ)
-
-
-def _outline(path: Path, registry: Registry) -> Roster:
-    from crm_core.settings import load_roster_outline
-
-    return load_roster_outline(path, sections=registry.sections, schemes=registry.schemes)
-
-
-def _as_readable(path: Path, registry: Registry) -> Callable[[Path], object]:
-    """A check of an edited roster: with its secrets if they can be read here, else without."""
-    try:
-        _loaded(path, registry)
-    except SetupError:
-        return lambda edited: _outline(edited, registry)
-    return lambda edited: _loaded(edited, registry)
 
 
 def _one_tenant(roster: Roster, name: str | None) -> str:

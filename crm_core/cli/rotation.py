@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
 
-from crm_core.cli.roster_text import with_key, with_member, with_tenant
+from crm_core.cli.roster_text import KeyText, with_key, with_member, with_tenant
 from crm_core.errors import SetupError
-from crm_core.model.keys import Key, TenantRoster
+from crm_core.model.keys import Key, KeyKind, TenantRoster
 
 _KEY_BYTES = 32
 
@@ -37,15 +37,18 @@ class Ending(msgspec.Struct, frozen=True):
 class Rotation(msgspec.Struct, frozen=True):
     """A tenant's next key. ``entry`` None: keys.yaml has none; ``overlap`` None: the earlier keys are revoked.
 
+    ``reference``: the new key as keys.yaml has it, of this ``kind``. ``schemes``: those that verify keys of the kind.
     ``used``: the highest version in the tenant's sync log. Using a number again would make two keys one in log and
     history.
     """
 
     tenant: str
     entry: TenantRoster | None
-    secret: str
+    reference: str
     overlap: timedelta | None
     now: datetime
+    schemes: Collection[str]
+    kind: KeyKind = "secret"
     used: int = 0
 
     @property
@@ -72,6 +75,21 @@ class Rotation(msgspec.Struct, frozen=True):
         )
         raise SetupError([f"{self.tenant} is already between two keys ({ends}); wait, end one, or add --force"])
 
+    @property
+    def limits(self) -> dict[str, tuple[str, ...]]:
+        """The limits of the new key: those of the one that it follows, less the schemes that cannot verify it."""
+        narrowed = limits(self.follows) if self.follows is not None else {}
+        fitting = tuple(name for name in narrowed.pop("schemes", ()) if name in self.schemes)
+        return {**narrowed, **({"schemes": fitting} if fitting else {})}
+
+    def refuse_unusable(self) -> None:
+        """Raise SetupError if no scheme that the tenant accepts verifies keys of the new one's kind."""
+        accepted = self.entry.schemes if self.entry else None
+        if accepted is not None and accepted.isdisjoint(self.schemes):
+            only, known = ", ".join(sorted(accepted)), ", ".join(sorted(self.schemes))
+            problem = f"{self.tenant} accepts {only} only, which verifies no {self.kind} key; add one of {known}"
+            raise SetupError([f"{problem} to its schemes in keys.yaml"])
+
     def endings(self) -> Iterator[Ending]:
         """How each earlier key ends. No key's end is postponed."""
         for key in self.entry.keys.values() if self.entry else ():
@@ -87,9 +105,7 @@ class Rotation(msgspec.Struct, frozen=True):
 
     def apply(self, text: str) -> str:
         """The roster's text with the new key and the ends of the earlier ones."""
-        key: dict[str, str | tuple[str, ...]] = {"version": str(self.version), "secret": self.secret}
-        if self.follows is not None:
-            key |= limits(self.follows)
+        key: KeyText = {"version": str(self.version), str(self.kind): self.reference, **self.limits}
         text = with_tenant(text, self.tenant, key) if self.entry is None else with_key(text, self.tenant, key)
         for ending in self.endings():
             text = with_member(text, self.tenant, ending.version, ending.member, ending.value)

@@ -1,7 +1,7 @@
 """The target of a push and its signer: values that the options leave out come from the config folder.
 
-With ``--url``, ``--tenant`` (or an address that names both), ``--secret`` and ``--key-version`` no config folder is
-needed, so a platform can use the same commands from its own machine.
+With ``--url``, ``--tenant`` (or an address that names both), ``--key-version``, and ``--secret`` or ``--private-key``
+with ``--scheme``, no config folder is needed, so a platform can use the same commands from its own machine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 
 from crm_core.client import ReceiverUrl, Signer, Target, Unsigned, native_signer
 from crm_core.errors import SetupError
+from crm_core.model.ed25519 import public_key_of
 from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
 from crm_core.model.signed_text import NATIVE
 from crm_core.plugin.registry import Registry
@@ -28,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def sender_options(command: F) -> F:
-    """``--url --tenant --scheme --key-version --secret``, as arguments of these names."""
+    """``--url --tenant --scheme --key-version --secret --private-key``, as arguments of these names."""
     options = (
         click.option(
             "--url", help="The receiver, such as https://host/i/eu1/t/northwind. [default: from instance.yaml]"
@@ -39,6 +40,9 @@ def sender_options(command: F) -> F:
             "--key-version", type=click.IntRange(1), help="The version of the key. [default: the newest active one]"
         ),
         click.option("--secret", metavar="REF", help="The key's secret, such as env:NAME. [default: from keys.yaml]"),
+        click.option(
+            "--private-key", metavar="REF", help="The private key of a key pair, such as env:NAME or file:PEM."
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -61,16 +65,29 @@ def sender(
     scheme: str | None = None,
     key_version: int | None = None,
     secret: str | None = None,
+    private_key: str | None = None,
 ) -> SigningTarget:
     """The target and signer of the options. Raises SetupError, click.UsageError."""
+    if secret is not None and private_key is not None:
+        raise click.UsageError("add either --secret or --private-key")
     address, unix = (url, None) if url is not None else folder.address()
     target = _target(folder, address, tenant)
+    if private_key is not None:
+        private = _read("--private-key", Secrets(os.environ, Path()).private, private_key)
+        key = _given_key(
+            folder, target.tenant, Key(key_version or 1, public_key_of(private), kind="public"), key_version
+        )
+        name, key = _fitting(folder, TenantRoster(), (key,), scheme)
+        return SigningTarget(target, private_signer(folder.registry.schemes[name], private, key.version), unix)
     if secret is not None:
         entry = TenantRoster()
-        keys: tuple[Key, ...] = (_given_key(folder, target.tenant, secret, key_version),)
+        material = _read("--secret", Secrets(os.environ, Path()).reference, secret)
+        keys: tuple[Key, ...] = (_given_key(folder, target.tenant, Key(key_version or 1, material), key_version),)
     else:
         entry = folder.entry(target.tenant)
-        keys = _roster_keys(entry, target.tenant, key_version)
+        keys = tuple(key for key in _roster_keys(entry, target.tenant, key_version) if key.kind == "secret")
+        if not keys:
+            raise SetupError([f"keys.yaml has only public keys for {target.tenant} here; sign with --private-key REF"])
     return SigningTarget(target, _signer(folder, *_fitting(folder, entry, keys, scheme)), unix)
 
 
@@ -86,18 +103,21 @@ def _target(folder: ConfigFolder, url: str, tenant: str | None) -> Target:
         raise click.UsageError(str(error)) from None
 
 
-def _given_key(folder: ConfigFolder, tenant: str, reference: str, version: int | None) -> Key:
-    """The key of ``--secret``; without a version, the roster's key with the same secret, else version 1."""
+def _read(option: str, read: Callable[[str], bytes], reference: str) -> bytes:
+    """The key behind a reference. Raises SetupError."""
     try:
-        secret = Secrets(os.environ, Path()).reference(reference)
+        return read(reference)
     except ValueError as error:
-        raise SetupError([f"--secret: {error}"]) from None
+        raise SetupError([f"{option}: {error}"]) from None
+
+
+def _given_key(folder: ConfigFolder, tenant: str, given: Key, version: int | None) -> Key:
+    """The key of an option; if no version is given, the roster's with the same bytes and kind, if it has one."""
     if version is None and folder.has_roster():
-        keys = folder.roster.tenants.get(tenant, TenantRoster()).keys
-        found = next((key for key in keys.values() if key.kind == "secret" and key.material == secret), None)
-        if found is not None:
-            return found
-    return Key(version=version or 1, material=secret)
+        for key in folder.roster.tenants.get(tenant, TenantRoster()).keys.values():
+            if (key.kind, key.material) == (given.kind, given.material):
+                return key
+    return given
 
 
 def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple[Key, ...]:
@@ -116,18 +136,13 @@ def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple
 
 
 def _fitting(folder: ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], scheme: str | None) -> tuple[str, Key]:
-    """The first key that can sign here and its scheme, preferably the native one. Raises SetupError.
-
-    A key that is not of the kind ``secret`` cannot: only the platform has its private half.
-    """
+    """The first key that can sign here and its scheme, preferably the native one. Raises SetupError."""
     for key in keys:
-        if key.kind != "secret":
-            continue
         for name in (scheme,) if scheme is not None else folder.schemes(entry):
             if key.serves(name, folder.kinds(name)):
                 return name, key
     versions = ", ".join(str(key.version) for key in keys)
-    allowed = ", ".join(sorted({name for key in keys for name in key.schemes or ()})) or "none that uses a secret"
+    allowed = ", ".join(sorted({name for key in keys for name in key.schemes or ()})) or f"any for {keys[0].kind} keys"
     what = f"the scheme {scheme}" if scheme is not None else "any scheme that keys.yaml accepts"
     raise SetupError([f"no key (version {versions}) can sign with {what}; schemes of these keys: {allowed}"])
 
@@ -139,26 +154,21 @@ def _signer(folder: ConfigFolder, name: str, key: Key) -> Signer:
 
 
 def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
-    """A signer for the client that uses a plugin's scheme."""
+    """A signer for the client that uses a plugin's scheme and a secret."""
+    return _signing(lambda request, timestamp, nonce: scheme.sign(request, key.material, key.version, timestamp, nonce))
 
-    def sign(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
-        arrived = SignedRequest(
-            method=request.method,
-            path=request.path,
-            query=None,
-            authority=request.authority,
-            headers=request.headers,
-            body=request.body,
-            instance=request.instance,
-            tenant=request.tenant,
-            payload_type=request.payload_type,
-        )
-        return {
-            name.lower(): value
-            for name, value in scheme.sign(arrived, key.material, key.version, timestamp, nonce).items()
-        }
 
-    return sign
+def private_signer(scheme: SignatureScheme, private: bytes, version: int) -> Signer:
+    """A signer for the client that uses a plugin's scheme and a private key."""
+    return _signing(lambda request, timestamp, nonce: scheme.sign_private(request, private, version, timestamp, nonce))
+
+
+def _signing(sign: Callable[[SignedRequest, int, str], Mapping[str, str]]) -> Signer:
+    def headers(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
+        arrived = SignedRequest(query=None, **msgspec.structs.asdict(request))
+        return {name.lower(): value for name, value in sign(arrived, timestamp, nonce).items()}
+
+    return headers
 
 
 class ConfigFolder:

@@ -24,7 +24,7 @@ from crm_core.client.answers import (
 from crm_core.client.desired import ApplyOptions, DesiredTenant, TenantResult
 from crm_core.client.exchange import Pause, Platform, ReadyRequest, Retries, Strategy, envelope
 from crm_core.client.fleet import apply_tenants
-from crm_core.client.signing import Signer, Unsigned, health_of, native_signer, push_to
+from crm_core.client.signing import Signer, Unsigned, health_of, native_signer, private_key_signer, push_to
 from crm_core.client.target import ReceiverUrl, Target
 from crm_core.client.transport import AsyncClient, Client, fresh_nonce
 
@@ -55,5 +55,6 @@ __all__ = [
     "fresh_nonce",
     "health_of",
     "native_signer",
+    "private_key_signer",
     "push_to",
 ]

@@ -1,6 +1,7 @@
 """Signers: functions that make the signature headers of a request.
 
-This module has the signer of the native scheme. For another scheme write your own, for example with a library::
+This module has the signer of the native scheme, for a secret, and one that follows RFC 9421, for a private key. For
+another scheme write your own, for example with a library::
 
     def signer(request: Unsigned, timestamp: int, nonce: str) -> dict[str, str]:
         return {"x-stamp": str(timestamp), "x-nonce": nonce, "x-mac": mac(request.body, timestamp, nonce)}
@@ -8,12 +9,15 @@ This module has the signer of the native scheme. For another scheme write your o
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
 
 from crm_core.client.target import Target
+from crm_core.model import ed25519
 from crm_core.model.signed_text import signature, signed_text
 
 HEALTH = "health"  # the payload type that a signed health request names
@@ -23,6 +27,7 @@ class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
     """A request to sign. ``body``: the exact bytes that will be sent; header names are in lower case."""
 
     method: str
+    scheme: Literal["http", "https"]
     path: str
     authority: str
     headers: tuple[tuple[str, str], ...]
@@ -51,6 +56,7 @@ def _unsigned(
 ) -> Unsigned:
     return Unsigned(
         method=method,
+        scheme="https" if target.origin.startswith("https:") else "http",
         path=target.path(payload_type),
         authority=target.authority,
         headers=headers,
@@ -80,5 +86,22 @@ def native_signer(key: bytes, key_version: int) -> Signer:
             "Sync-Nonce": nonce,
             "Sync-Signature": "v1=" + signature(key, text),
         }
+
+    return sign
+
+
+def private_key_signer(private_key: bytes, key_version: int) -> Signer:
+    """Signs with ``rfc9421`` and ``ed25519``; ``private_key``: its 32 raw bytes."""
+
+    def sign(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
+        digest = f"sha-256=:{base64.b64encode(hashlib.sha256(request.body).digest()).decode()}:"
+        covered = {"@method": request.method, "@path": request.path, "content-digest": digest}
+        names = " ".join(f'"{name}"' for name in covered)
+        parameters = (
+            f'({names});created={timestamp};keyid="{request.tenant}:{key_version}";alg="ed25519";nonce="{nonce}"'
+        )
+        lines = [*(f'"{name}": {value}' for name, value in covered.items()), f'"@signature-params": {parameters}']
+        made = base64.b64encode(ed25519.sign(private_key, "\n".join(lines).encode())).decode()
+        return {"Content-Digest": digest, "Signature-Input": f"sync={parameters}", "Signature": f"sync=:{made}:"}
 
     return sign

@@ -45,10 +45,12 @@ def _read_message(raw: bytes, url: str | None) -> Captured:
         method, path, authority = first[1], *split_target(first[2])
     else:
         raise Unreadable("The capture has no request line such as POST /i/eu1/... HTTP/1.1. Add it, or give --url.")
+    https = (url or (first[2] if first else "")).startswith("https://")
     hosts = [value for name, value in headers if name == "host"]
     chunked = any(name == "transfer-encoding" and value.lower() == "chunked" for name, value in headers)
     sent, notes = (_joined(body), ()) if chunked else _of_length(body, headers)
-    return Captured(method, path, authority or (hosts[0] if hosts else ""), headers, sent, notes)
+    host = authority or (hosts[0] if hosts else "")
+    return Captured(method, path, host, headers, sent, notes, "https" if https else "http")
 
 
 def _header(line: str) -> tuple[str, str]:

@@ -65,7 +65,8 @@ def _captured(
     path, authority = split_target(address if "://" in address else f"http://{address}")
     hosts = [value for name, value in headers if name == "host"]
     sent = method or ("GET" if body is None else "POST")
-    return Captured(sent, path, hosts[0] if hosts else authority, tuple(headers), body or b"", tuple(notes))
+    scheme, host = "https" if address.startswith("https://") else "http", hosts[0] if hosts else authority
+    return Captured(sent, path, host, tuple(headers), body or b"", tuple(notes), scheme)
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:

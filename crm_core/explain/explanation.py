@@ -17,13 +17,17 @@ Verdict = Literal["passed", "failed", "unknown"]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The receiver's configuration. ``instances``: codes of others that a sender may confuse with this one."""
+    """The receiver's configuration. ``instances``: codes of others that a sender may confuse with this one.
+
+    ``public_url``: its origin for its clients, None if it is not set.
+    """
 
     instance: str
     settings: SyncSettings
     roster: Roster
     registry: Registry
     instances: tuple[str, ...] = ()
+    public_url: str | None = None
 
 
 class ExplainedCheck(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ class Unreadable(ValueError):
 class Captured(msgspec.Struct, frozen=True):
     """A captured request. ``path`` may have a query; header names are in lower case, in order.
 
-    ``notes``: remarks on how it was read, as sentences.
+    ``notes``: remarks on how it was read, as sentences. ``scheme``: that of its URL, if the capture has one.
     """
 
     method: str
@@ -23,6 +23,7 @@ class Captured(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
     body: bytes
     notes: tuple[str, ...] = ()
+    scheme: str = "http"
 
 
 def split_target(target: str) -> tuple[str, str]:

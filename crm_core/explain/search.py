@@ -59,7 +59,7 @@ class Search(msgspec.Struct, frozen=True):
         """For a scheme that signs a digest of the body: the causes that make the digest right."""
         for cause, body in other_bodies(self.request.body):
             request = msgspec.structs.replace(self.request, body=body)
-            if any(self.scheme.matches(request, self.presented, key.material) for key in self.keys):
+            if any(self.scheme.verifies(request, self.presented, key) for key in self.keys):
                 yield cause
 
     def _texts(self, names: AddressNames) -> Iterator[Guessed]:

@@ -61,6 +61,7 @@ class _Walk:
         instance, tenant, payload_type = found.groups()
         self._captured, self._rules, self._at, self._now, self._source = captured, rules, at, now, source
         self._entry: TenantRoster = rules.roster.tenants.get(tenant, NO_ENTRY)
+        scheme, _, authority = (rules.public_url or f"{captured.scheme}://{captured.authority}").partition("://")
         self._push = PushRequest(
             tenant=tenant,
             payload_type=payload_type,
@@ -71,7 +72,8 @@ class _Walk:
             method=captured.method,
             path=path,
             query=query if mark else None,
-            authority=captured.authority,
+            scheme="https" if scheme == "https" else "http",
+            authority=authority,
             headers=captured.headers,
             read_body=_no_body,
         )
@@ -203,13 +205,13 @@ class _Walk:
         keys = ", ".join(f"version {key.version} {key.fingerprint}" for key in search.keys) or "none"
         words = (
             "No known mistake explains the signature: the body was changed in transit, such as by a proxy, or it was "
-            f"signed with another secret than the roster's ({keys}).{by}"
+            f"signed with another key than the roster's ({keys}).{by}"
         )
         return Cause(BODY_CHANGED, words, _COMPARE)
 
     def _names(self) -> AddressNames:
         rules = self._rules
-        host = self._push.authority.partition(":")[0].partition(".")[0]
+        host = self._captured.authority.partition(":")[0].partition(".")[0]
         types = tuple(rules.registry.payload_types)
         return AddressNames(
             instances=(rules.instance, *rules.instances, host),
@@ -269,7 +271,7 @@ def _readable(scheme: SignatureScheme, attempt: Attempt) -> Presented | None:
     if "secret" not in scheme.KEY_KINDS:
         return None  # nothing can be signed without the platform's private key
     right = {name.lower(): value for name, value in scheme.sign(request, bytes(32), 1, 0, "0" * 16).items()}
-    for bad in scheme.HEADERS:
+    for bad in (name for name in scheme.HEADERS if name in right):
         headers = tuple((name, right[bad] if name == bad else value) for name, value in request.headers)
         try:
             return scheme.read(msgspec.structs.replace(request, headers=headers))

@@ -14,7 +14,7 @@ from crm_core.model.names import is_section_name
 from crm_core.model.secret_members import secret_members
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.record_type import RecordType
-from crm_core.plugin.signature import SignatureScheme
+from crm_core.plugin.signature import MATCHING, SIGNING, SignatureScheme
 from crm_core.plugin.storage import StorageBackend
 
 # Names that routes below sync, and members of bootstrap, have taken.
@@ -135,6 +135,10 @@ def _of_scheme(scheme: SignatureScheme) -> Iterator[str]:
     kinds, named = get_args(KeyKind), scheme.KEY_KINDS
     if not isinstance(named, tuple) or not named or not all(kind in kinds for kind in named):
         yield f"KEY_KINDS of {scheme.NAME} is a tuple of {' or '.join(kinds)}; {named!r:.80} is not"
+    else:
+        for kind, method in ((kind, methods[kind]) for kind in named for methods in (MATCHING, SIGNING)):
+            if getattr(type(scheme), method) is getattr(SignatureScheme, method):
+                yield f"{scheme.NAME} verifies {kind} keys but has no {method}; add it"
     headers: Any = getattr(scheme, "HEADERS", None)
     if not isinstance(headers, tuple) or not headers:
         yield f"HEADERS of {scheme.NAME} is a tuple with at least one header; {headers!r:.80} is not"

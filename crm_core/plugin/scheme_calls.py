@@ -6,11 +6,26 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from crm_core.errors import KeyUnknown, SignatureIncomplete, SignatureInvalid, SignatureMalformed, SignatureMissing
+from crm_core.errors import (
+    AmbiguousSignature,
+    KeyUnknown,
+    SignatureIncomplete,
+    SignatureInvalid,
+    SignatureMalformed,
+    SignatureMissing,
+)
+from crm_core.model.keys import Key
 from crm_core.plugin.door import Door, exactly, text
-from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
+from crm_core.plugin.signature import MATCHING, Presented, SignatureScheme, SignedRequest
 
-REFUSALS: Final = (SignatureMissing, SignatureMalformed, SignatureIncomplete, SignatureInvalid, KeyUnknown)
+REFUSALS: Final = (
+    AmbiguousSignature,
+    KeyUnknown,
+    SignatureIncomplete,
+    SignatureInvalid,
+    SignatureMalformed,
+    SignatureMissing,
+)
 """The errors that a scheme may raise."""
 
 
@@ -26,12 +41,13 @@ class SchemeCalls:
         plugin = self._owners[scheme.NAME]
         return self._door.call(plugin, "read", partial(scheme.read, request), _presented, through=REFUSALS)
 
-    def matches(self, scheme: SignatureScheme, request: SignedRequest, presented: Presented, key: bytes) -> bool:
-        """Whether the signature was made with the key. Raises ``REFUSALS``, PluginFailed."""
+    def matches(self, scheme: SignatureScheme, request: SignedRequest, presented: Presented, key: Key) -> bool:
+        """Whether the signature was made with the key, by its kind. Raises ``REFUSALS``, PluginFailed."""
+        method = MATCHING[key.kind]
         return self._door.call(
             self._owners[scheme.NAME],
-            "matches",
-            partial(scheme.matches, request, presented, key),
+            method,
+            partial(getattr(scheme, method), request, presented, key.material),
             partial(exactly, expected=bool),
             through=REFUSALS,
         )

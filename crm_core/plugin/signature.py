@@ -21,21 +21,26 @@ A complete scheme::
 
 The core finds the scheme by its headers, picks the keys, compares clocks and remembers nonces. A scheme is total:
 for any bytes in the headers it returns or raises one of the errors named here.
+
+A scheme that verifies with public keys says ``KEY_KINDS = ("public",)``, or names both kinds, and has
+``matches_public`` and ``sign_private`` for them. Keys of each kind go to their own method only.
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from crm_core.errors import SignatureMalformed, SignatureMissing
 from crm_core.model.keys import Key, KeyKind
 
+MATCHING: Mapping[KeyKind, str] = {"secret": "matches", "public": "matches_public"}
+SIGNING: Mapping[KeyKind, str] = {"secret": "sign", "public": "sign_private"}
 NATIVE_CLOCK_DIGITS = 15  # enough for every year of a datetime, few enough to be cheap to read
 
 
@@ -43,7 +48,8 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A request as it arrived: raw bytes where a signature covers bytes.
 
     ``headers``: (lower-case name, value) in their order, values as received less outer white space. ``path`` and
-    ``query`` (None: no ``?``) are raw. ``payload_type`` is the one of the URL, ``health`` for signed health.
+    ``query`` (None: no ``?``) are raw. ``scheme`` and ``authority`` are those of ``public_url`` if it is
+    set, else as received. ``payload_type`` is the one of the URL, ``health`` for signed health.
     """
 
     method: str
@@ -55,6 +61,7 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     instance: str
     tenant: str
     payload_type: str
+    scheme: Literal["http", "https"] = "https"
 
     @cached_property
     def sha256(self) -> str:
@@ -101,8 +108,10 @@ class SignatureScheme(ABC):
     """A way to sign. ``HEADERS`` (lower-case): any of them present means this scheme.
 
     ``SIGNS_INSTANCE``: the signature covers the instance code; where not, the envelope must name it.
-    ``KEY_KINDS``: the kinds of keys that it verifies with; ``matches`` receives no key of another kind. A scheme that
-    computes a MAC must stay with ``secret``: anyone who knows a public key could compute it too.
+    ``KEY_KINDS``: the kinds of keys that it verifies with. A scheme has ``matches`` and ``sign`` for secrets,
+    ``matches_public`` and ``sign_private`` for key pairs. ``matches`` receives the bytes of secrets alone,
+    ``matches_public`` those of public keys (Ed25519, 32 raw bytes), so that no MAC is computed with a public key, which
+    anyone may know.
     """
 
     NAME: ClassVar[str]
@@ -112,20 +121,38 @@ class SignatureScheme(ABC):
 
     @abstractmethod
     def read(self, request: SignedRequest) -> Presented:
-        """Read the headers. Raises SignatureMissing, SignatureMalformed, KeyUnknown (it names another tenant)."""
+        """Read the headers. Raises SignatureMissing, SignatureMalformed, AmbiguousSignature, KeyUnknown.
 
-    @abstractmethod
+        KeyUnknown: it names another tenant.
+        """
+
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
-        """Whether the signature was made with this key over these bytes, in constant time.
+        """Whether the signature was made with this secret over these bytes, in constant time.
 
         Raises SignatureIncomplete where it covers too little, SignatureMalformed where that shows only now.
         """
+        raise NotImplementedError
 
-    @abstractmethod
+    def matches_public(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+        """Whether the signature was made over these bytes with the private key of this public one. Raises as above."""
+        raise NotImplementedError
+
     def sign(
         self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
     ) -> Mapping[str, str]:
         """The headers that make the request a signed one; what ``matches`` accepts."""
+        raise NotImplementedError
+
+    def sign_private(
+        self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
+    ) -> Mapping[str, str]:
+        """The headers that ``matches_public`` accepts; ``key``: the 32 bytes of the private key."""
+        raise NotImplementedError
+
+    def verifies(self, request: SignedRequest, presented: Presented, key: Key) -> bool:
+        """Whether the signature was made with this key; the key's kind decides how that is checked."""
+        matches: Callable[[SignedRequest, Presented, bytes], bool] = getattr(self, MATCHING[key.kind])
+        return matches(request, presented, key.material)
 
     def may_use(self, key: Key) -> bool:
         """Whether the key is of a kind that the scheme verifies with, and not narrowed to other schemes."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Literal, cast
 
-from crm_core.model.keys import Key, Roster, TenantRoster
+from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
 from crm_core.settings.document import MappingMember, Node
+from crm_core.settings.key_pairs import public_keys_in
 from crm_core.settings.places import Place, Wrong
 from crm_core.settings.reading import (
     Members,
@@ -43,13 +44,14 @@ def load_roster_outline(path: Path, *, sections: Collection[str], schemes: Colle
 
 
 class _RosterReader:
-    """One reading of the file; remembers the secrets seen, as none may serve twice."""
+    """One reading of the file; remembers the keys seen, as none may serve twice."""
 
     def __init__(self, sections: Collection[str], schemes: Collection[str], secrets: Secrets | References) -> None:
         self._sections = sections
         self._schemes = schemes
         self._secrets = secrets
-        self._seen: dict[bytes, Place] = {}
+        self._seen: dict[KeyKind, dict[bytes, Place]] = {"secret": {}, "public": {}}
+        self._like_public: dict[bytes, Place] = {}  # public keys that a secret's bytes or characters would be
 
     def read(self, node: Node) -> Roster:
         members = Members(node)
@@ -96,7 +98,14 @@ class _RosterReader:
             if first is not found.value.place:
                 message = f"version {version} is used in line {first.line} already; give each key its own"
                 members.wrong(found.value.place, message)
-        secret = members.required("secret", self._unused_secret, "env:NAME")
+        kind: KeyKind = "secret" if members.find("public") is None else "public"
+        if kind == "secret":
+            material = members.required("secret", self._unused_secret, "env:NAME")
+        else:
+            material = members.required("public", self._unused_public, "ed25519:BASE64")
+            both = members.find("secret")
+            if both is not None:
+                members.wrong(both.value.place, "a key has `secret` or `public`, not both; remove one of them")
         not_before = members.get("not_before", moment, None)
         not_after = members.get("not_after", moment, None)
         ends = members.find("not_after")
@@ -110,10 +119,11 @@ class _RosterReader:
         sources = members.get("sources", unique(network, "network"), None)
         members.done()
         assert version is not None
-        assert secret is not None
+        assert material is not None
         return Key(
             version=version,
-            material=secret,
+            material=material,
+            kind=kind,
             not_before=not_before,
             not_after=not_after,
             revoked=revoked,
@@ -124,8 +134,28 @@ class _RosterReader:
 
     def _unused_secret(self, node: Node) -> bytes:
         secret = self._secrets.key(node)
-        first = self._seen.setdefault(secret, node.place)
-        if first is not node.place:
-            message = f"the same secret is used in line {first.line} already; give every key its own secret"
-            raise Wrong.at(node.place, message)
+        self._unused("secret", secret, node.place)
+        for public in public_keys_in(secret):
+            self._like_public.setdefault(public, node.place)
+            self._refuse_shared(self._seen["public"].get(public), node.place)
         return secret
+
+    def _unused_public(self, node: Node) -> bytes:
+        public = self._secrets.public(node)
+        self._unused("public", public, node.place)
+        self._refuse_shared(self._like_public.get(public), node.place)
+        return public
+
+    def _unused(self, kind: KeyKind, material: bytes, place: Place) -> None:
+        first = self._seen[kind].setdefault(material, place)
+        if first is not place:
+            words = {"secret": ("secret", "secret"), "public": ("public key", "key pair")}[kind]
+            message = f"the same {words[0]} is used in line {first.line} already; give every key its own {words[1]}"
+            raise Wrong.at(place, message)
+
+    @staticmethod
+    def _refuse_shared(other: Place | None, place: Place) -> None:
+        """Raise Wrong if a key has its bytes in another line too: a MAC with a public key proves nothing."""
+        if other is not None:
+            message = f"a public key and a secret are the same here and in line {other.line}; use a fresh secret"
+            raise Wrong.at(place, message)

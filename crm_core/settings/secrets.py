@@ -1,7 +1,7 @@
-"""Secrets by reference: ``env:NAME``, ``file:PATH``, ``base64:...``, ``hex:...``, ``whsec_...``.
+"""Keys by reference: ``env:NAME``, ``file:PATH``, or in the clear in one of the forms that mark them.
 
 The value behind ``env:`` and ``file:`` is read by the same rules; without a prefix its UTF-8 bytes, without one final
-newline, are the key. No message ever quotes a secret.
+newline, are the key of a secret. No message ever quotes a secret.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crm_core.settings.document import Node, Scalar, unwaiting
+from crm_core.settings.key_pairs import PUBLIC_FORMS, is_key_of_a_pair, private_key, public_key
 from crm_core.settings.places import Wrong
 
 SHORTEST = 32  # bytes of a key
@@ -46,7 +47,7 @@ class Secrets:
     def reference(self, text: str) -> bytes:
         """The bytes of a key behind a reference given outside of a file. Raises ValueError with a sentence."""
         try:
-            return self._bytes(text, plain=False, hops=0)
+            return self._bytes(text, plain=False)
         except _Unreadable as unreadable:
             raise ValueError(str(unreadable)) from None
 
@@ -59,6 +60,30 @@ class Secrets:
         if not found:
             raise ValueError(f"{reference} is empty; let it contain the secret")
         return found
+
+    def public(self, node: Node) -> bytes:
+        """The raw bytes of a public key, in the clear or behind a reference."""
+        if not isinstance(node, Scalar) or node.null:
+            raise Wrong.at(node.place, f"expected a public key; write {PUBLIC_FORMS}")
+        try:
+            return public_key(self._end_of(node.text))
+        except (_Unreadable, ValueError) as error:
+            raise Wrong.at(node.place, str(error)) from None
+
+    def private(self, text: str) -> bytes:
+        """The raw bytes of a private key behind a reference. Raises ValueError with a sentence."""
+        try:
+            return private_key(self._end_of(text))
+        except _Unreadable as unreadable:
+            raise ValueError(str(unreadable)) from None
+
+    def _end_of(self, text: str) -> str:
+        """The text at the end of its references."""
+        for _ in range(_HOPS + 1):
+            if not text.startswith(("env:", "file:")):
+                return text
+            text = self._referenced(text)
+        raise _Unreadable("the reference leads to references without end; let it lead to the key")
 
     def value(self, node: Node) -> str:
         """A text, in the clear or behind ``env:`` or ``file:``, such as an address with a password in it."""
@@ -73,16 +98,17 @@ class Secrets:
         if not isinstance(node, Scalar) or node.null:
             raise Wrong.at(node.place, f"expected a secret; write one of {_FORMS}")
         try:
-            return self._bytes(node.text, plain=plain, hops=0)
+            return self._bytes(node.text, plain=plain)
         except _Unreadable as unreadable:
             raise Wrong.at(node.place, str(unreadable)) from None
 
-    def _bytes(self, text: str, *, plain: bool, hops: int) -> bytes:
-        if text.startswith(("env:", "file:")):
-            if hops == _HOPS:
-                raise _Unreadable("the reference leads to references without end; let it lead to the secret")
-            return self._bytes(self._referenced(text), plain=True, hops=hops + 1)
-        shortest, longest, form = SHORTEST, None, text.strip() if hops else text
+    def _bytes(self, text: str, *, plain: bool) -> bytes:
+        referred = text.startswith(("env:", "file:"))
+        text = self._end_of(text)
+        plain = plain or referred
+        shortest, longest, form = SHORTEST, None, text.strip() if referred else text
+        if is_key_of_a_pair(form):
+            raise _Unreadable("this is a key of an Ed25519 pair, no shared secret; write the public one as `public`")
         if form.startswith("base64:"):
             key = _base64(form.removeprefix("base64:"), "base64:")
         elif form.startswith("hex:"):
@@ -144,6 +170,12 @@ class References:
         return node.text.encode()
 
     plain_or_key = key
+
+    def public(self, node: Node) -> bytes:
+        """The bytes of a public key in the clear; else of the reference itself."""
+        if isinstance(node, Scalar) and node.text.startswith(("env:", "file:")):
+            return node.text.encode()
+        return Secrets({}, Path()).public(node)
 
     def value(self, node: Node) -> str:
         """The reference itself."""

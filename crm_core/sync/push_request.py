@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -33,7 +33,8 @@ _LONGEST_NAME: Final = 64
 class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a tenant that exists. ``read_body`` reads once and raises PayloadTooLarge while reading.
 
-    ``headers``: (lower-case name, value) in order. ``path`` and ``query`` (None: no ``?``) are raw.
+    ``headers``: (lower-case name, value) in order. ``path`` and ``query`` (None: no ``?``) are raw. ``scheme`` and
+    ``authority`` are those of ``public_url`` where it is set, else as received.
     """
 
     tenant: str
@@ -45,6 +46,7 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     query: str | None
+    scheme: Literal["http", "https"]
     authority: str
     headers: tuple[tuple[str, str], ...]
     read_body: Callable[[], Awaitable[bytes]]
@@ -59,6 +61,7 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
             method=self.method,
             path=self.path,
             query=self.query,
+            scheme=self.scheme,
             authority=self.authority,
             headers=self.headers,
             body=body,

@@ -163,7 +163,7 @@ def matching_key(
     """The key that signed, of those tried. Raises SignatureInvalid, SignatureIncomplete, PluginFailed."""
     request = attempt.request()
     calls = registry.scheme_calls
-    matched = [key for key in keys if calls.matches(scheme, request, presented, key.material)]
+    matched = [key for key in keys if calls.matches(scheme, request, presented, key)]
     if not matched:
         raise SignatureInvalid(
             "The signature was not made with this key over these bytes. Find the cause with crm explain."

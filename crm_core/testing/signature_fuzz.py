@@ -8,10 +8,11 @@ from random import Random
 
 import msgspec
 
-from crm_core.errors import KeyUnknown, SignatureIncomplete, SignatureMalformed, SignatureMissing
+from crm_core.errors import AmbiguousSignature, KeyUnknown, SignatureIncomplete, SignatureMalformed, SignatureMissing
+from crm_core.model.keys import Key
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
 
-ALLOWED = (SignatureMissing, SignatureMalformed, SignatureIncomplete, KeyUnknown)
+ALLOWED = (SignatureMissing, SignatureMalformed, AmbiguousSignature, SignatureIncomplete, KeyUnknown)
 _PIECES = (
     *("", " ", "\t", ",", ", ", ";", ":", "::", "=", '"', "\\", "(", ")", "()", "?0", "?1", ".", "-", "*", "%", "\0"),
     *("\r\n", "\x7f", "\x80", "\xff", "\u0100", "\ud800", "v1", "v1=", "v1,", "v1a,", "v2,x", "sync", "sync1="),
@@ -39,7 +40,7 @@ def random_request(request: SignedRequest, names: tuple[str, ...], rng: Random) 
 
 
 def fuzz(
-    scheme: SignatureScheme, plain: SignedRequest, signed: SignedRequest, *, key: bytes, other: bytes, rounds: int
+    scheme: SignatureScheme, plain: SignedRequest, signed: SignedRequest, *, key: Key, other: Key, rounds: int
 ) -> Counter[str]:
     """Count the outcomes of hostile requests. Raises AssertionError with a request that was wrongly accepted.
 
@@ -63,11 +64,11 @@ def fuzz(
     return outcomes
 
 
-def _outcome(scheme: SignatureScheme, request: SignedRequest, key: bytes) -> tuple[str, Presented | None]:
+def _outcome(scheme: SignatureScheme, request: SignedRequest, key: Key) -> tuple[str, Presented | None]:
     """The outcome: ``matched``, ``not matched`` or the code of the refusal; and the parsed headers."""
     try:
         presented = scheme.read(request)
-        return ("matched" if scheme.matches(request, presented, key) else "not matched"), presented
+        return ("matched" if scheme.verifies(request, presented, key) else "not matched"), presented
     except ALLOWED as refusal:
         return str(getattr(refusal, "code", "")), None
 

@@ -71,8 +71,17 @@ def read_dictionary(text: str, field: str) -> dict[str, Member]:
 
 def written_list(parts: InnerList) -> str:
     """An inner list, serialized (RFC 8941, 4.1.1.1)."""
-    inside = " ".join(_written_value(item.value) + _written_parameters(item.parameters) for item in parts.items)
-    return f"({inside}){_written_parameters(parts.parameters)}"
+    return f"({' '.join(map(written_item, parts.items))}){_written_parameters(parts.parameters)}"
+
+
+def written_item(item: Item) -> str:
+    """An item, serialized (RFC 8941, 4.1.3)."""
+    return _written_value(item.value) + _written_parameters(item.parameters)
+
+
+def written_member(member: Member) -> str:
+    """A member of a dictionary, serialized."""
+    return written_item(member) if isinstance(member, Item) else written_list(member)
 
 
 def _written_parameters(parameters: Parameters) -> str:

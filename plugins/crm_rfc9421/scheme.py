@@ -1,4 +1,4 @@
-"""HTTP Message Signatures (RFC 9421) with ``hmac-sha256`` and a covered Content-Digest (RFC 9530)."""
+"""HTTP Message Signatures (RFC 9421) with ``hmac-sha256`` or ``ed25519`` and a covered Content-Digest (RFC 9530)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import msgspec
 
 from crm_core.errors import KeyUnknown, SignatureIncomplete, SignatureMalformed
+from crm_core.model import ed25519
+from crm_core.model.keys import KeyKind
 from crm_core.plugin.signature import NATIVE_CLOCK_DIGITS, Presented, SignatureScheme, SignedRequest
-from crm_rfc9421.base import component_names, signature_base
+from crm_rfc9421.base import DIGEST, DIGESTS, TARGETS, component_names, signature_base
 from crm_rfc9421.fields import ByteSequence, InnerList, Item, Member, read_dictionary, written_list
 
-INPUT, SIGNATURE, DIGEST = "signature-input", "signature", "content-digest"
-ALGORITHM, TAG, LABEL = "hmac-sha256", "crm-sync", "sync"
-REQUIRED = ("@method", "@path", DIGEST)
+INPUT, SIGNATURE = "signature-input", "signature"
+MAC, PAIR = "hmac-sha256", "ed25519"
+TAG, LABEL = "crm-sync", "sync"
+REQUIRED = ("@method", DIGEST)
 _NONCE = re.compile(r"[!-~]{1,256}")
 _KEY_VERSION = re.compile(rf"0|[1-9][0-9]{{0,{NATIVE_CLOCK_DIGITS - 1}}}")
-_DIGESTS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -32,18 +34,22 @@ class Label(msgspec.Struct, frozen=True):
 
 
 class MessageSignatures(SignatureScheme):
-    """Covers at least method, path and the body's digest; the path names the instance."""
+    """Covers at least method, address and the body's digest; the address names the instance.
+
+    The algorithm is that of the key; ``alg``, if sent, must say the same.
+    """
 
     NAME: ClassVar[str] = "rfc9421"
     HEADERS: ClassVar[tuple[str, ...]] = (INPUT, SIGNATURE)
     SIGNS_INSTANCE: ClassVar[bool] = True
+    KEY_KINDS: ClassVar[tuple[KeyKind, ...]] = ("secret", "public")
 
     def read(self, request: SignedRequest) -> Presented:
         """The parameters of the label for this tenant; the label is the evidence."""
         inputs, signatures = (read_dictionary(request.one(name), name) for name in self.HEADERS)
         name, covered, key_version = _chosen(inputs, request.tenant)
         component_names(covered)
-        _check_algorithm(covered)
+        _check_algorithm(covered, MAC, PAIR)
         return Presented(
             timestamp=_seconds(covered, "created"),
             expires=_seconds(covered, "expires") if "expires" in covered.parameters else None,
@@ -53,46 +59,78 @@ class MessageSignatures(SignatureScheme):
         )
 
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
-        """Whether the label is signed with this key and covers enough, and the digest matches the body."""
-        label: Label = presented.evidence
-        missing = [name for name in REQUIRED if name not in component_names(label.covered)]
-        if missing:
-            raise SignatureIncomplete(f"The signature must also cover {', '.join(missing)}.")
-        expected = _base64(hmac.digest(key, signature_base(request, label.covered), "sha256"))
-        signed = hmac.compare_digest(expected.encode(), label.signature.encode())
+        """Whether the label is signed with this secret and covers enough, and the digest matches the body."""
+        text = _enough_covered(request, presented.evidence, MAC)
+        expected = _base64(hmac.digest(key, text, "sha256"))
+        signed = hmac.compare_digest(expected.encode(), presented.evidence.signature.encode())
+        return _digest_matches(request) and signed
+
+    def matches_public(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+        """The same for a label that is signed with the private key of this public one."""
+        text = _enough_covered(request, presented.evidence, PAIR)
+        signature = ed25519.read_signature(presented.evidence.signature)
+        signed = signature is not None and ed25519.verifies(key, text, signature)
         return _digest_matches(request) and signed
 
     def sign(
         self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
     ) -> Mapping[str, str]:
         """Content-Digest, Signature-Input and Signature; an existing Content-Digest stays."""
-        digest = (
-            {}
-            if request.all(DIGEST)
-            else {"Content-Digest": f"sha-256=:{_padded_base64(hashlib.sha256(request.body).digest())}:"}
-        )
-        further = tuple((name.lower(), value) for name, value in digest.items())
-        complete = msgspec.structs.replace(request, headers=request.headers + further)
-        covered = InnerList(
-            tuple(Item(name, {}) for name in REQUIRED),
-            {
-                "created": timestamp,
-                "keyid": f"{request.tenant}:{key_version}",
-                "alg": ALGORITHM,
-                "nonce": _nonce(nonce),
-            },
-        )
-        signature = _padded_base64(hmac.digest(key, signature_base(complete, covered), "sha256"))
-        return {
-            **digest,
-            "Signature-Input": f"{LABEL}={written_list(covered)}",
-            "Signature": f"{LABEL}=:{signature}:",
-        }
+        parameters = _parameters(request, MAC, key_version, timestamp, nonce)
+        return _headers(request, parameters, lambda text: hmac.digest(key, text, "sha256"))
+
+    def sign_private(
+        self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
+    ) -> Mapping[str, str]:
+        """The same headers, signed with a private key."""
+        parameters = _parameters(request, PAIR, key_version, timestamp, nonce)
+        return _headers(request, parameters, lambda text: ed25519.sign(key, text))
 
     def signed_text(self, request: SignedRequest, presented: Presented) -> bytes:
         """The signature base."""
         label: Label = presented.evidence
         return signature_base(request, label.covered)
+
+
+def _parameters(
+    request: SignedRequest, algorithm: str, key_version: int, timestamp: int, nonce: str
+) -> Mapping[str, int | str]:
+    keyid = f"{request.tenant}:{key_version}"
+    return {"created": timestamp, "keyid": keyid, "alg": algorithm, "nonce": _nonce(nonce)}
+
+
+def _headers(
+    request: SignedRequest, parameters: Mapping[str, int | str], sign: Callable[[bytes], bytes]
+) -> Mapping[str, str]:
+    """The headers of a signature; ``sign`` makes it from the signature base."""
+    digest = (
+        {}
+        if request.all(DIGEST)
+        else {"Content-Digest": f"sha-256=:{_padded_base64(hashlib.sha256(request.body).digest())}:"}
+    )
+    further = tuple((name.lower(), value) for name, value in digest.items())
+    complete = msgspec.structs.replace(request, headers=request.headers + further)
+    covered = InnerList(tuple(Item(name, {}) for name in ("@method", "@path", DIGEST)), parameters)
+    return {
+        **digest,
+        "Signature-Input": f"{LABEL}={written_list(covered)}",
+        "Signature": f"{LABEL}=:{_padded_base64(sign(signature_base(complete, covered)))}:",
+    }
+
+
+def _enough_covered(request: SignedRequest, label: Label, algorithm: str) -> bytes:
+    """The signature base of a label that covers enough and names no other algorithm than the key's.
+
+    Raises SignatureIncomplete, SignatureMalformed.
+    """
+    _check_algorithm(label.covered, algorithm)
+    names = component_names(label.covered)
+    missing = [name for name in REQUIRED if name not in names]
+    if not any(name in names for name in TARGETS):
+        missing.append(f"one of {', '.join(TARGETS)}")
+    if missing:
+        raise SignatureIncomplete(f"The signature must also cover {', '.join(missing)}.")
+    return signature_base(request, label.covered)
 
 
 def _chosen(inputs: Mapping[str, Member], tenant: str) -> tuple[str, InnerList, int]:
@@ -117,9 +155,9 @@ def _key_version(keyid: object, tenant: str) -> int | None:
     return int(version) if name == tenant and _KEY_VERSION.fullmatch(version) else None
 
 
-def _check_algorithm(covered: InnerList) -> None:
-    if covered.parameters.get("alg", ALGORITHM) != ALGORITHM:
-        raise SignatureMalformed(f'The parameter alg must be "{ALGORITHM}", or be left out.')
+def _check_algorithm(covered: InnerList, *allowed: str) -> None:
+    if "alg" in covered.parameters and covered.parameters["alg"] not in allowed:
+        raise SignatureMalformed(f"The parameter alg must be {' or '.join(allowed)}, or be left out.")
 
 
 def _seconds(covered: InnerList, name: str) -> int:
@@ -145,12 +183,12 @@ def _byte_sequence(member: Member | None, where: str) -> str:
 def _digest_matches(request: SignedRequest) -> bool:
     """Whether all known digests match the body (RFC 9530, 2). Raises SignatureIncomplete if there is none."""
     members = read_dictionary(", ".join(request.all(DIGEST)), DIGEST)
-    known = [name for name in members if name in _DIGESTS]
+    known = [name for name in members if name in DIGESTS]
     if not known:
-        raise SignatureIncomplete(f"{DIGEST} must contain {' or '.join(_DIGESTS)}.")
+        raise SignatureIncomplete(f"{DIGEST} must contain {' or '.join(DIGESTS)}.")
     matching = [
         hmac.compare_digest(
-            _base64(_DIGESTS[name](request.body).digest()).encode(),
+            _base64(DIGESTS[name](request.body).digest()).encode(),
             _byte_sequence(members[name], f"{DIGEST} under {name}").encode(),
         )
         for name in known

@@ -41,6 +41,11 @@ class TestMessageSignatures(SchemeSuite):
     scheme_class = MessageSignatures
 
 
+class TestMessageSignaturesOfPairs(SchemeSuite):
+    scheme_class = MessageSignatures
+    key_kind = "public"
+
+
 def signed(
     text: str, *, plain: SignedRequest | None = None, digest: str | None = None, key: bytes = KEY, label: str = "sync"
 ) -> SignedRequest:
@@ -190,7 +195,12 @@ def test_the_digest_is_checked_against_the_body(digest: str, matching: bool) -> 
     [
         '("@method";req "@path" "content-digest")' + PARAMETERS,
         '("@method" "@path" "content-digest";sf)' + PARAMETERS,
-        '("@method" "@path" "content-digest" "@target-uri")' + PARAMETERS,
+        '("@method" "@path" "content-digest" "@status")' + PARAMETERS,
+        '("@method" "@path" "content-digest";key="sha-1")' + PARAMETERS,
+        '("@method" "@path" "content-digest";key=sha-256)' + PARAMETERS,
+        '("@method" "@path" "content-digest";key="sha-256";req)' + PARAMETERS,
+        '("@method" "@path";key="sha-256" "content-digest")' + PARAMETERS,
+        '("@method" "@path" "content-digest" "content-type";key="sha-256")' + PARAMETERS,
         '("@method" "@path" "content-digest" "@signature-params")' + PARAMETERS,
         '("@method" "@method" "@path" "content-digest")' + PARAMETERS,
         '("@method" "@path" "Content-Digest")' + PARAMETERS,

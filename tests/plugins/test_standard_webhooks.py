@@ -34,6 +34,11 @@ class TestStandardWebhooks(SchemeSuite):
     scheme_class = StandardWebhooks
 
 
+class TestStandardWebhooksOfPairs(SchemeSuite):
+    scheme_class = StandardWebhooks
+    key_kind = "public"
+
+
 def signed_by(library: Any, body: str = '{"n":"Zürich"}', nonce: str = "msg_1") -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -30,6 +30,7 @@ def require_plain_address(request: Request) -> None:
 def push_request_of(services: Services, request: Request, payload_type: str) -> PushRequest:
     """The request as the receiver sees it. Raises InvalidParameter for an ambiguous address."""
     require_plain_address(request)
+    scheme, _, authority = (services.settings.public_url or request.origin).partition("://")
     return PushRequest(
         tenant=request.tenant,
         payload_type=payload_type,
@@ -40,7 +41,8 @@ def push_request_of(services: Services, request: Request, payload_type: str) -> 
         method=request.method,
         path=request.raw_path.decode("ascii"),
         query=None,
-        authority=request.field(b"host") or "",
+        scheme="https" if scheme == "https" else "http",
+        authority=authority,
         headers=tuple(
             (name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in request.headers
         ),

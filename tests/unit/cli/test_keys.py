@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from crm_core.model.ed25519 import public_key_of
 from crm_core.model.keys import Key
 from crm_core.settings import Secrets, load_roster
+from crm_core.settings.key_pairs import written_public_key
 
 Crm = Callable[..., Any]
 SECRET = "hex:" + bytes(range(1, 33)).hex()
@@ -275,3 +277,60 @@ def test_rotate_follows_the_newest_key_that_is_not_over(config: Path, crm: Crm) 
     write(config, key(1, revoked="true", types="[branding]"))
     assert crm("keys", "rotate", "northwind").code == 0
     assert keys_of(config)[2].types == {"branding"}
+
+
+def test_generate_prints_a_key_pair(crm: Crm) -> None:
+    """The private half signs for the public one; a form of secrets does not apply to it."""
+    lines = crm("keys", "generate", "--ed25519").out.splitlines()
+    (first, private), (second, public) = (line.split(": ") for line in lines)
+    assert (first, second, private[:5]) == ("private", "public", "whsk_")
+    assert public == written_public_key(public_key_of(Secrets({"K": private}, Path()).private("env:K")))
+    assert crm("keys", "generate", "--ed25519", "--form", "hex").code == 2
+
+
+PUBLIC = written_public_key(public_key_of(bytes(32)))
+
+
+def test_rotate_to_a_public_key_keeps_the_limits_that_fit(config: Path, crm: Crm) -> None:
+    """The new key has the sections of the one before, and of its schemes those that verify a public key."""
+    write(config, key(2, types="[branding]", schemes="[crm-sync-v1, rfc9421]"))
+    made = crm("keys", "rotate", "northwind", "--public", PUBLIC)
+    assert made.code == 0, made.err
+    assert "the platform signs with its private key" in made.out
+    new = keys_of(config)[3]
+    assert (new.kind, new.types, new.schemes) == ("public", {"branding"}, {"rfc9421"})
+    assert "public key" in crm("keys", "list").out.splitlines()[0]
+
+
+def test_rotate_from_the_native_scheme_alone_leaves_its_limit_out(config: Path, crm: Crm) -> None:
+    """A key limited to crm-sync-v1 is followed by one that its platform can use."""
+    write(config, key(2, schemes="[crm-sync-v1]"))
+    assert crm("keys", "rotate", "northwind", "--public", PUBLIC).code == 0
+    assert keys_of(config)[3].schemes is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--public", "whsk_AAAA"), "private key"),
+        (("--public", PUBLIC, "--secret", SECRET), "either --secret or --public"),
+        (("--public", SECRET), "no public key"),
+    ],
+)
+def test_rotate_refuses_what_is_no_public_key(config: Path, crm: Crm, words: tuple[str, ...], said: str) -> None:
+    """The roster stays as it was, and the message says what to write."""
+    before = write(config, key(2))
+    made = crm("keys", "rotate", "northwind", *words)
+    assert made.code in {1, 2}
+    assert said in made.err
+    assert (config / "keys.yaml").read_text() == before
+
+
+def test_rotate_refuses_a_public_key_that_no_accepted_scheme_verifies(config: Path, crm: Crm) -> None:
+    """Otherwise the platform would be locked out when the overlap ends."""
+    text = f"tenants:\n  northwind:\n    schemes: [crm-sync-v1]\n    keys:\n{key(2)}"
+    (config / "keys.yaml").write_text(text)
+    made = crm("keys", "rotate", "northwind", "--public", PUBLIC)
+    assert made.code == 1
+    assert "accepts crm-sync-v1 only, which verifies no public key; add one of rfc9421" in made.err
+    assert (config / "keys.yaml").read_text() == text

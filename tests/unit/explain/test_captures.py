@@ -58,7 +58,7 @@ def test_a_length_without_end_is_no_length() -> None:
 def test_headers_alone_need_an_address(tmp_path: object) -> None:
     """Headers without a request line go to --url; the prefix of curl -v is ignored."""
     captured = read("> Sync-Nonce: n\n> X: y\n>\n", url=f"https://crm.example{PATH}", body=b"{}")
-    assert captured == Captured("POST", PATH, "crm.example", (("sync-nonce", "n"), ("x", "y")), b"{}")
+    assert captured == Captured("POST", PATH, "crm.example", (("sync-nonce", "n"), ("x", "y")), b"{}", scheme="https")
     with pytest.raises(Unreadable, match="give --url"):
         read("Sync-Nonce: n\n\n{}")
 

@@ -10,6 +10,7 @@ import pytest
 
 from crm_core.errors import Finding, KeyUnknown, PluginFailed
 from crm_core.model.entitlements import Entitlements, ModuleChoice
+from crm_core.model.keys import Key
 from crm_core.model.presentation import Appearance, PageLink
 from crm_core.plugin import door
 from crm_core.plugin.door import Door
@@ -135,7 +136,7 @@ def test_a_signature_matches_only_by_true(answer: Any) -> None:
     scheme: Any = Scheme(matches=answer)
     presented = Presented(timestamp=1, nonce="n")
     with pytest.raises(PluginFailed):
-        SchemeCalls({"loud": "acme"}, Door()).matches(scheme, None, presented, b"key")  # type: ignore[arg-type]
+        SchemeCalls({"loud": "acme"}, Door()).matches(scheme, None, presented, Key(1, b"key"))  # type: ignore[arg-type]
 
 
 def test_a_call_that_takes_long_is_reported(caplog: pytest.LogCaptureFixture) -> None:

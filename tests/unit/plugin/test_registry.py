@@ -201,3 +201,12 @@ def test_a_scheme_that_names_its_kinds_of_keys_wrongly_is_refused(kinds: Any) ->
     made = type("Made", (SignatureScheme,), {**members, **dict.fromkeys(("read", "matches", "sign"))})()
     said = refused(x=("crm_register_signature_schemes", [made]))
     assert "plugin x: KEY_KINDS of made is a tuple of secret or public" in said
+
+
+@pytest.mark.parametrize(("kinds", "absent"), [(("public",), "matches_public"), (("secret", "public"), "sign_private")])
+def test_a_scheme_without_the_methods_of_a_kind_is_refused(kinds: tuple[str, ...], absent: str) -> None:
+    """A scheme that names a kind of keys has the methods for it: no method receives keys of another kind."""
+    members = {"NAME": "made", "HEADERS": ("x-made",), "SIGNS_INSTANCE": True, "KEY_KINDS": kinds}
+    made = type("Made", (SignatureScheme,), {**members, **dict.fromkeys(("read", "matches", "sign"))})()
+    said = refused(x=("crm_register_signature_schemes", [made]))
+    assert f"plugin x: made verifies public keys but has no {absent}; add it." in said

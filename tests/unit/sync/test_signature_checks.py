@@ -37,10 +37,10 @@ class Verifying(SignatureScheme):
     def read(self, request: SignedRequest) -> Presented:
         raise NotImplementedError
 
-    def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+    def matches_public(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
         raise NotImplementedError
 
-    def sign(
+    def sign_private(
         self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
     ) -> Mapping[str, str]:
         raise NotImplementedError

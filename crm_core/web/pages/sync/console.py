@@ -175,10 +175,11 @@ def _key(context: PageContext, health: Mapping[str, Any], key: Mapping[str, Any]
     else:
         mark = Mark("bad", "x", "Revoked") if key["state"] == "revoked" else Mark("warn", "clock", "Expired")
     types = "All" if key["types"] is None else ", ".join(key["types"])
-    schemes = ", ".join(key["schemes"] or ())
+    schemes = f"{', '.join(key['schemes'])} only" if key["schemes"] else ""
+    kind = "Public key" if key["kind"] == "public" else "Secret"
     return KeyRow(
         name=name,
-        sub=(f"Used {used.short}" if used else "Never used") + (f" · {schemes} only" if schemes else ""),
+        sub=" · ".join(filter(None, (kind, f"Used {used.short}" if used else "Never used", schemes))),
         mark=mark,
         fingerprint=key["fingerprint"],
         types=types,
