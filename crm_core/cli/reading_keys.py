@@ -13,7 +13,7 @@ from crm_core.plugin.registry import Registry
 
 
 def registry_of(config: Path) -> Registry:
-    """What the plugins of instance.yaml add; without a valid one, the built-in plugins: crm config check reports it."""
+    """All plugins of instance.yaml; without a valid one, the built-in plugins: crm config check reports it."""
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance_outline
     from crm_core.settings.plugins import load_plugins

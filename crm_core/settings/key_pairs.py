@@ -20,7 +20,7 @@ _PUBLIC = ("ed25519:", "whpk_")
 _PRIVATE = "whsk_"
 _PUBLIC_PEM, _PRIVATE_PEM = "-----BEGIN PUBLIC KEY-----", "-----BEGIN PRIVATE KEY-----"
 _FORM = re.compile(r"\A(?:ed25519:|base64:|hex:|whpk_|whsec_)")
-_DER = bytes.fromhex("302a300506032b6570032100")  # what stands before the raw bytes in PEM and DER (RFC 8410)
+_DER = bytes.fromhex("302a300506032b6570032100")  # the start of every public key in DER (RFC 8410)
 
 
 def public_key(text: str) -> bytes:
@@ -83,7 +83,7 @@ def public_keys_in(secret: bytes) -> set[bytes]:
 
 
 def _decoded(raw: bytes) -> Iterator[bytes]:
-    """What the characters of a secret spell in hexadecimal digits or base64, a form's prefix aside."""
+    """The bytes that a secret spells in hexadecimal digits or base64, a form's prefix aside."""
     text = _FORM.sub("", raw.decode("latin-1").strip())
     with suppress(ValueError):
         yield bytes.fromhex(text)

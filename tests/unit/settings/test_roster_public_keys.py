@@ -114,7 +114,7 @@ def test_a_key_of_a_pair_is_no_secret(roster: Any, problems: Any, text: str) -> 
 
 
 def test_one_public_key_twice_is_refused(roster: Any, problems: Any) -> None:
-    """In one tenant or in two, in whatever form."""
+    """In one tenant or in two, in any form."""
     text = f"""
         tenants:
           a: {{keys: [{{version: 1, public: "ed25519:{B64}"}}]}}
