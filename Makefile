@@ -87,6 +87,10 @@ mutants: setup ## list the changes to verifiers, sync and access that no unit te
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mutants]'
 	@nice -n 19 $(BIN)/python tests/mutants/run.py $(NAME)
 
+.PHONY: sync-soak
+sync-soak: setup ## sync 20,000 records in both directions through 80 kills, and compare both sides
+	@$(BIN)/python tests/soak/run.py --records 20000 --writers 8 --rounds 20
+
 .PHONY: crash
 crash: setup ## kill a writing store 500 times and look for losses
 	@$(BIN)/python tests/crash/run.py --rounds 500
