@@ -30,7 +30,8 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     assert '"code":"revision_mismatch"' in reported
     assert len(set(re.findall(r'{"id":"([^"]+)","external_id":null,"name":"Hedy Lamarr"', reported))) == 1
     assert "id,external_id,name," in reported
-    assert reported.splitlines()[-1] == "704 customers"
+    assert reported.splitlines()[-1] == "705 customers"
+    assert reported.count('"name":"Lise Meitner"') == 1
 
 
 def test_the_tables_are_those_of_the_record_types() -> None:

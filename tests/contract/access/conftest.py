@@ -10,6 +10,6 @@ from served import Instance, instance
 
 @pytest.fixture
 async def live(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Instance]:
-    """A running instance of its own; a parameter: more config files."""
+    """A fresh running instance; a parameter: more config files."""
     async with instance(tmp_path, getattr(request, "param", None)) as running:
         yield running

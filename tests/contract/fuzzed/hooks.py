@@ -87,7 +87,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         for item in case.body.get("items", ()) if isinstance(case.body.get("items"), list) else ():
             if isinstance(item, dict):
                 refer(item)
-    for name in {"cursor", "after", "types"} & set(case.query or ()):
+    for name in {"cursor", "after", "types", "wait"} & set(case.query or ()):
         del case.query[name]
     # The request is signed with its final body, or goes with a token; no generated tag is that of a record.
     for header in [name for name in case.headers or () if name.lower().startswith(REMOVED)]:
