@@ -14,8 +14,12 @@ from served import ALL, KEY, Instance, instance
 
 HERE = Path(__file__).parent
 BASE = "/i/{instance}/t/{tenant}/api/v1"
-TYPES = ("customers", "deals", "tasks")
-PARTS = {"records": "/(customers|deals|tasks)", "the rest": "^(?!.*/(customers|deals|tasks))"}
+TYPES = ("customers", "deals", "tasks", "activities")
+PARTS = {
+    "customers and deals": "/(customers|deals)",
+    "tasks and activities": "/(tasks|activities)",
+    "the rest": "^(?!.*/(customers|deals|tasks|activities))",
+}
 """Patterns of paths; each path is in one part."""
 ONCE = 360  # tokens that are used up by the requests they go with
 
@@ -29,7 +33,7 @@ async def given(live: Instance) -> dict[str, Any]:
     async with live.client(token) as api:
         customer = (await api.post("customers", json={"name": "Ada"})).json()["id"]
         ids = {"customers": customer}
-        for name in ("deals", "tasks"):
+        for name in TYPES[1:]:
             ids[name] = (await api.post(name, json={"name": "A", "customer_id": customer})).json()["id"]
         users = (await api.post("users", json={"email": "b@example.com", "name": "B", "role": "viewer"})).json()
         entry = (await api.get("sync/log")).json()["items"][0]["id"]
