@@ -104,6 +104,19 @@ class Collection(Table):
         self._moves.clear()
         return True
 
+    def free(self) -> Iterator[None]:
+        """Free the memory of a collection that no one uses, a little for each item: all of it takes long."""
+        self._moves.clear()
+        while self._indexes:
+            chunks = self._indexes.popitem()[1].sorted_slots.taken()
+            while chunks:
+                chunks.pop()
+                yield
+        while self.rows:
+            for _ in range(min(len(self.rows), STEP)):
+                self.rows.popitem()
+            yield
+
     def ids_with(self, name: str, value: IndexValue) -> Iterator[str]:
         """The ids with a value in an index, lowest first."""
         index = self.index(name)

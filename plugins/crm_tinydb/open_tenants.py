@@ -158,6 +158,7 @@ class OpenTenants:
                 await write_summary(tenant, self._digest)
             finally:
                 del self._closing[name]
+            await tenant.free()
 
         self._closing[name] = asyncio.create_task(closing())
 

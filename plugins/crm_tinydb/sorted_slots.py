@@ -95,6 +95,11 @@ class SortedSlots:
         rest = map(reversed, reversed(self._chunks[:at]))
         return chain(reversed(self._chunks[at][:place]), chain.from_iterable(rest))
 
+    def taken(self) -> list[list[Slot]]:
+        """The slots in chunks, which the set no longer has."""
+        chunks, self._chunks, self._bounds = self._chunks, [[]], []
+        return chunks
+
     def _place(self, slot: Slot) -> tuple[int, int]:
         """Chunk and position of the first slot that is not smaller."""
         at = bisect_right(self._bounds, slot)

@@ -134,16 +134,16 @@ class TinyDBBackend(StorageBackend):
         return Read(None if id_ is None else table.document(id_), state.revision)
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
-        state = (await self._readable(tenant)).state
-        collection = state.collection(query.collection)
+        store = await self._readable(tenant)
+        state, collection = store.state, store.state.collection(query.collection)
         work = page(collection, query)
-        while True:
-            try:
-                next(work)
-            except StopIteration as done:
-                slots, total = done.value
-                return paged(collection, query, slots, total, state.revision)
-            await asyncio.sleep(0)
+        with store.in_use():  # or its memory could be freed meanwhile
+            while True:
+                try:
+                    next(work)
+                except StopIteration as done:
+                    return paged(collection, query, done.value[0], done.value[1], state.revision)
+                await asyncio.sleep(0)
 
     async def count(self, tenant: str, collection: str) -> int:
         return len((await self._readable(tenant)).state.collection(collection).rows)

@@ -237,3 +237,12 @@ class Tenant:
                     if self.group_commit.journal is not None:
                         await self.run(self.group_commit.journal.close)
         self.group_commit.release()
+
+    async def free(self) -> None:
+        """Free the memory of a closed tenant in turns, unless a reader is left, which then does it at its end."""
+        turn = Turn()
+        for collection in self.state.collections.values():
+            if self.users:
+                return
+            for _ in collection.free():
+                await turn.pause()
