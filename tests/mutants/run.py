@@ -26,6 +26,7 @@ TESTS = (
     "tests/unit/access",
     "tests/plugins/test_rfc9421.py",
     "tests/plugins/test_rfc9421_fields.py",
+    "tests/plugins/test_rfc9421_written.py",
     "tests/plugins/test_standard_webhooks.py",
     "tests/plugins/test_sync_v1.py",
     "tests/plugins/test_plugin_suites.py",

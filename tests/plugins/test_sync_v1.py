@@ -129,3 +129,19 @@ def test_any_header_values_are_refused_by_name(headers: list[tuple[str, str]]) -
     except (SignatureMalformed, SignatureMissing):
         return
     assert not NativeScheme().matches(push, presented, KEY)
+
+
+@pytest.mark.parametrize("values", ["{good},{bad}", "{bad},{good}", "{bad}, v2=x,{good} ,\t{bad}", "{good},v9=\xa0"])
+def test_one_entry_that_matches_is_enough(values: str) -> None:
+    """It counts in any place, with or without blanks around it; entries of other versions are passed over."""
+    good = dict(signed())["sync-signature"]
+    push = request(replaced("sync-signature", values.format(good=good, bad="v1=" + "0" * 64)))
+    scheme = NativeScheme()
+    assert scheme.matches(push, scheme.read(push), KEY)
+
+
+def test_a_no_break_space_is_no_blank() -> None:
+    """Only space and tab may be around an entry."""
+    push = request(replaced("sync-signature", "\xa0" + dict(signed())["sync-signature"]))
+    with pytest.raises(SignatureMalformed):
+        NativeScheme().read(push)
