@@ -18,7 +18,7 @@ ELSEWHERE: Final = {
 """Folders that are no part of a running instance."""
 ALLOWED: Final = {
     ("settings/catalog.py", "features"): "member of modules.yaml (docs/configuration.md, modules)",
-    ("web/api/examples.py", "workspace"): "member of bootstrap's answer, in its example (docs/bootstrap.md)",
+    ("web/api/examples.py", "workspace"): "sample value of a parameter in the OpenAPI document",
     ("web/api/bootstrap.py", "features"): "member of bootstrap's answer (docs/bootstrap.md)",
     ("client/desired.py", "combined"): "the payload type that crm apply sends (docs/fleet.md)",
     ("model/signed_text.py", "crm-sync-v1"): "first line of the signed text (docs/protocol.md, the native scheme)",
