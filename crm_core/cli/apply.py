@@ -54,7 +54,7 @@ def command(
     """
     source = ConfigFolder(config)
     desired = read_folder(folder, only, lambda section: _secret_members(source, section), Secrets(os.environ, folder))
-    _ = source.roster  # if it cannot be read, no tenant can be signed for
+    _ = source.outline  # if it cannot be read, no tenant can be signed for
     report = _Report([*desired.tenants, *desired.failed], as_json=as_json)
     for tenant, why in desired.failed.items():
         report.add(_failed(tenant, why))
@@ -65,6 +65,7 @@ def command(
             signer=by.signer,
             sections=desired.tenants[tenant],
             secrets={name: _secret_pointers(source, name) for name in desired.tenants[tenant]},
+            unreadable=desired.unreadable[tenant],
         )
         for tenant, by in signing.items()
     ]

@@ -25,14 +25,20 @@ Sections = Mapping[str, Mapping[str, Any]]
 Members = Callable[[str], Collection[SecretMember]]
 """The secret members of a section's payload type; none if it is not installed."""
 _YAML: Final = ".yaml"
+_UNREAD: Final = "unreadable"
+"""The text in place of a secret that cannot be read; it is never sent."""
 _REFERENCE: Final = "write {secret: env:NAME} or {secret: file:PATH}"
 
 
 class DesiredFolder(msgspec.Struct, frozen=True):
-    """The sections of each tenant, and by tenant why its files cannot be used."""
+    """The sections of each tenant, and by tenant why its files cannot be used.
+
+    ``unreadable``: by tenant and section, why a secret cannot be read here.
+    """
 
     tenants: Mapping[str, Sections]
     failed: Mapping[str, str]
+    unreadable: Mapping[str, Mapping[str, str]]
 
 
 def read_folder(folder: Path, only: Collection[str], members: Members, secrets: Secrets) -> DesiredFolder:
@@ -48,6 +54,7 @@ def read_folder(folder: Path, only: Collection[str], members: Members, secrets: 
         raise click.UsageError(f"{folder} has no tenant {', '.join(unknown)}; check the name, or add its files")
     tenants: dict[str, Sections] = {}
     failed: dict[str, str] = {}
+    unreadable: dict[str, dict[str, str]] = {}
     misplaced: list[str] = []
     for tenant in sorted(only or paths):
         try:
@@ -57,14 +64,12 @@ def read_folder(folder: Path, only: Collection[str], members: Members, secrets: 
             continue
         found = [each for name, data in sections.items() for each in _misplaced(name, data, members(name))]
         misplaced += [f"{paths[tenant]}: {each}" for each in found]
-        try:
-            if not found:
-                tenants[tenant] = {n: _resolved(data, members(n), secrets) for n, data in sections.items()}
-        except ValueError as error:
-            failed[tenant] = str(error)
+        if not found:
+            reasons = unreadable[tenant] = {}
+            tenants[tenant] = {n: _resolved(n, data, members(n), secrets, reasons) for n, data in sections.items()}
     if misplaced:
         raise click.UsageError("\n".join(misplaced))
-    return DesiredFolder(tenants, failed)
+    return DesiredFolder(tenants, failed, unreadable)
 
 
 def _tenants(folder: Path) -> dict[str, Path]:
@@ -145,10 +150,17 @@ def _reference(value: Any) -> str | None:
     return text if isinstance(text, str) and text.startswith(("env:", "file:")) else None
 
 
-def _resolved(data: dict[str, Any], members: Collection[SecretMember], secrets: Secrets) -> dict[str, Any]:
-    """The data with each secret in place of its reference. Raises ValueError with a sentence."""
+def _resolved(
+    section: str, data: dict[str, Any], members: Collection[SecretMember], secrets: Secrets, reasons: dict[str, str]
+) -> dict[str, Any]:
+    """The data with each secret in place of its reference; why one cannot be read is added to the reasons."""
     for member in members:
         reference = _reference(value_at(data, member.path))
-        if reference is not None:
-            data = with_value(data, member.path, secrets.text(reference))
+        if reference is None:
+            continue
+        try:
+            secret = secrets.text(reference)
+        except ValueError as error:
+            reasons[section], secret = f"{pointer_to(section, *member.path)}: {error}", _UNREAD
+        data = with_value(data, member.path, secret)
     return data

@@ -44,7 +44,7 @@ def command(
     if every and (tenants or tenant):
         raise click.UsageError("add either tenants or --all")
     folder = ConfigFolder(config)
-    names: tuple[str | None, ...] = tuple(sorted(folder.roster.tenants)) if every else tenants or (tenant,)
+    names: tuple[str | None, ...] = tuple(sorted(folder.outline.tenants)) if every else tenants or (tenant,)
     statuses = set()
     for report in _reports(folder, names, sent):
         statuses.add(report["status"])

@@ -6,6 +6,7 @@ with ``--scheme``, no config folder is needed, so a platform can use the same co
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -204,6 +205,22 @@ class ConfigFolder:
             environ=os.environ,
         )
 
+    @cached_property
+    def outline(self) -> Roster:
+        """keys.yaml without its keys, some of which may not be readable here. Raises SetupError."""
+        from crm_core.settings import load_roster_outline
+
+        registry = self.registry
+        return load_roster_outline(self._path / "keys.yaml", sections=registry.sections, schemes=registry.schemes)
+
+    @cached_property
+    def _whole_roster(self) -> Roster | None:
+        """keys.yaml with its keys; None if one of them, or anything else, cannot be read."""
+        try:
+            return self.roster
+        except SetupError:
+            return None
+
     def schemes(self, entry: TenantRoster) -> Iterator[str]:
         """The schemes that a tenant accepts, the native one first."""
         if entry.schemes is None or NATIVE in entry.schemes:
@@ -224,10 +241,23 @@ class ConfigFolder:
         return (self._path / "keys.yaml").exists()
 
     def entry(self, tenant: str) -> TenantRoster:
-        """A tenant's entry in keys.yaml. Raises SetupError."""
-        if tenant not in self.roster.tenants:
-            raise SetupError([f"keys.yaml has no entry for {tenant}; crm keys rotate {tenant} adds one"])
-        return self.roster.tenants[tenant]
+        """A tenant's entry in keys.yaml; keys of other tenants need not be readable here. Raises SetupError."""
+        roster = self._whole_roster or self.outline
+        if tenant not in roster.tenants:
+            raise SetupError([f"keys.yaml has no entry for {tenant}; add the key that the receiver has for it"])
+        entry = roster.tenants[tenant]
+        return entry if self._whole_roster is not None else self._with_keys(tenant, entry)
+
+    def _with_keys(self, tenant: str, entry: TenantRoster) -> TenantRoster:
+        """An entry of the outline with its secrets, whose references the outline has in their place."""
+        read, keys = Secrets(os.environ, self._path).reference, dict(entry.keys)
+        for version, key in entry.keys.items():
+            if key.kind == "secret":
+                try:
+                    keys[version] = dataclasses.replace(key, material=read(key.material.decode()))
+                except ValueError as error:
+                    raise SetupError([f"keys.yaml, {tenant}, key version {version}: {error}"]) from None
+        return msgspec.structs.replace(entry, keys=keys)
 
     def only_tenant(self) -> str:
         """The one tenant of keys.yaml. Raises click.UsageError if there are none or several."""
@@ -239,6 +269,8 @@ class ConfigFolder:
 
     def address(self) -> tuple[str, Path | None]:
         """The origin on which this folder's instance listens, and its unix socket, if it uses one."""
+        if not (self._path / "instance.yaml").exists():
+            raise click.UsageError(f"{self._path} has no instance.yaml; add the receiver's address with --url")
         listen = self.settings.listen
         if listen.unix is not None:
             return "http://localhost", listen.unix

@@ -30,13 +30,15 @@ class DesiredTenant(msgspec.Struct, frozen=True, kw_only=True):
     """The sections that a tenant should have, by name, with secrets in the clear; other sections stay as they are.
 
     ``secrets``: for a section, the RFC 6901 pointers of all its secret members, such as ``{"smtp": ["/password"]}``.
-    They count as ``{"set": true}`` when hashes are compared.
+    They count as ``{"set": true}`` when hashes are compared. ``unreadable``: sections of which a secret could not be
+    read, with the reason; they have any text in its place, and the tenant fails if such a section has to be sent.
     """
 
     target: Target
     signer: Signer
     sections: Mapping[str, Mapping[str, Any]]
     secrets: Mapping[str, Sequence[str]] = {}
+    unreadable: Mapping[str, str] = {}
 
     def named_secrets(self, section: str) -> list[str]:
         """The pointers of the secrets that the section's data has."""
@@ -98,6 +100,8 @@ def apply_steps(platform: Platform, desired: DesiredTenant, options: ApplyOption
 def _applied(platform: Platform, desired: DesiredTenant, options: ApplyOptions) -> Steps[TenantResult]:
     health = yield from platform.health()
     sent = {name: data for name, data in desired.sections.items() if _is_due(name, desired, health, options)}
+    if reasons := [desired.unreadable[name] for name in sent if name in desired.unreadable]:
+        raise ValueError("; ".join(reasons))
     withheld: dict[str, list[str]] = {}
     changes: tuple[Change, ...] = ()
     if sent and (options.plan or (not options.drop_secrets and _may_drop(sent, desired, health))):

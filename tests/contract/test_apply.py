@@ -202,16 +202,45 @@ def test_a_tenant_whose_files_or_keys_cannot_be_used_fails_alone(folder: Folder,
     folder.write("same", smtp=MAIL)
     folder.write("broken", branding={})
     (folder.path / "broken" / "branding.yaml").write_text("title: [\n")
-    folder.write("gone", smtp={**SMTP, "password": {"secret": "env:NOT_SET_HERE"}})
+    folder.write("gone", smtp={**SMTP, "from_name": "Gone", "password": {"secret": "env:NOT_SET_HERE"}})
     folder.write("keyless", branding=BRANDING)
     found = folder.results(code=1)
     assert {name: one["status"] for name, one in found.items()} == {
         "broken": "failed", "gone": "failed", "keyless": "failed", "same": "unchanged",
     }  # fmt: skip
     assert "NOT_SET_HERE" in found["gone"]["problem"]["detail"]
-    assert "crm keys rotate keyless" in found["keyless"]["problem"]["detail"]
+    assert "no entry for keyless" in found["keyless"]["problem"]["detail"]
     assert folder.results("--only", "same").keys() == {"same"}
     folder.apply("--only", "unknown", code=2)
+
+
+def test_a_secret_that_is_not_sent_need_not_be_here(folder: Folder) -> None:
+    """A machine that plans needs no password of a section that stays as it is; one that changes needs it."""
+    unset = {"secret": "env:NOT_SET_HERE"}
+    folder.write("same", smtp={**SMTP, "password": unset})
+    assert folder.results("--plan")["same"]["status"] == "unchanged"
+    folder.write("same", smtp={**SMTP, "password": unset, "from_name": "Other"})
+    failed = folder.results("--plan", code=1)["same"]
+    assert (failed["status"], failed["changes"]) == ("failed", [])
+    assert "/smtp/password" in failed["problem"]["detail"]
+
+
+def test_a_key_that_is_not_here_fails_its_tenant_alone(
+    folder: Folder, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine may have the keys of some tenants only: the others are brought to their state, and it is named."""
+    keys = folder.path.parent / "config" / "keys.yaml"
+    keys.parent.mkdir()
+    roster = {name: {"keys": [roster_key(name, 1)]} for name in ("gone", "same")}
+    roster["gone"]["keys"][0]["secret"] = "env:NOT_SET_HERE"
+    keys.write_text(yaml.safe_dump({"tenants": roster}))
+    folder.write("same", smtp=MAIL)
+    folder.write("gone", smtp=MAIL)
+    monkeypatch.setattr(box, "config", keys.parent)
+    found = folder.results(code=1)
+    assert {name: one["status"] for name, one in found.items()} == {"gone": "failed", "same": "unchanged"}
+    assert "NOT_SET_HERE" in found["gone"]["problem"]["detail"]
+    assert "--url" in box.crm("apply", str(folder.path), code=2)
 
 
 def test_only_an_answer_is_missing(folder: Folder, front: Front) -> None:

@@ -132,7 +132,7 @@ def test_entity_tags_and_heads(world: World) -> None:
     with httpx.Client(base_url=world.url + world.eu.base("northwind"), headers=bearer) as api:
         boot = api.get("/bootstrap")
         assert api.get("/bootstrap", headers={"If-None-Match": boot.headers["etag"]}).status_code == 304
-        assert boot.headers["vary"] == "Authorization, Cookie"
+        assert boot.headers["vary"] == "Authorization, Cookie, Origin"
         assert api.head("/bootstrap").status_code in (200, 405)
         assert api.get("/sync/health").json()["instance"] == "eu1"
         problem(api.get("/bootstrap", params={"q": "x" * 6000}), 400, "unknown_parameter")

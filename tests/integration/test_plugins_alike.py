@@ -110,7 +110,7 @@ def test_the_document_describes_each_under_a_name_of_its_own(box: Box) -> None:
         (place,) = (one for one in record["place"]["anyOf"] if "$ref" in one)
         assert set(followed(place)["properties"]) == {member}
     pushes = document["paths"][f"{base}/sync/{{payload_type}}"]["post"]["requestBody"]["content"]["application/json"]
-    data = {one["properties"]["type"]["const"]: one["properties"]["data"] for one in pushes["schema"]["oneOf"]}
+    data = {one["properties"]["type"]["enum"][0]: one["properties"]["data"] for one in pushes["schema"]["oneOf"]}
     assert set(followed(data["first"])["properties"]) == {"left"}
     assert set(followed(data["second"])["properties"]) == {"right"}
     assert {"type", "title", "status"} <= set(schemas["Problem"]["properties"])

@@ -86,9 +86,13 @@ def documented_types(shape: Shape) -> DocumentedTypes:
 
 
 def singular_of(shape: Shape) -> str:
-    """One record of the type in the names of operations: ``customer`` of ``create_customer``."""
+    """One record of the type in the names of operations: ``customer`` of ``create_customer``.
+
+    NAME stays where it is no plural of SINGULAR, so that no two types share an operation's name.
+    """
     text = re.sub("[^a-z0-9]+", "_", shape.record_type.SINGULAR.lower()).strip("_")
-    return text if text.isidentifier() else shape.name
+    plural = f"{text[:-1]}ies" if text.endswith("y") else f"{text}s"
+    return text if plural == shape.name else shape.name
 
 
 def _struct(name: str, members: Iterable[tuple[Any, ...]], *, closed: bool = False) -> type[msgspec.Struct]:

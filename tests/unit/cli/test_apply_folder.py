@@ -91,9 +91,6 @@ def test_a_folder_that_must_not_be_sent_is_wrong_usage(read: Read, files: Mappin
         ({"acme.yaml": "branding: 5"}, "branding must be an object"),
         ({"acme/Branding.yaml": "title: a"}, "not a section's name"),
         ({"acme/notes.txt": "nothing here"}, "has no SECTION.yaml"),
-        ({"acme/smtp.yaml": "password: {secret: env:UNSET}"}, "UNSET is not set"),
-        ({"acme/smtp.yaml": "password: {secret: env:EMPTY}"}, "env:EMPTY is empty"),
-        ({"acme/smtp.yaml": "password: {secret: file:absent}"}, "cannot be read"),
     ],
 )
 def test_a_tenant_whose_files_cannot_be_used_fails_alone(read: Read, files: Mapping[str, str], reason: str) -> None:
@@ -104,9 +101,25 @@ def test_a_tenant_whose_files_cannot_be_used_fails_alone(read: Read, files: Mapp
     assert reason in found.failed["acme"]
 
 
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("env:UNSET", "/smtp/password: the environment variable UNSET is not set"),
+        ("env:EMPTY", "/smtp/password: env:EMPTY is empty"),
+        ("file:absent", "cannot be read"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_is_named(read: Read, reference: str, reason: str) -> None:
+    """Its section has the reason in its place: whether it is needed is known once the tenant's health is."""
+    found = read({"acme/smtp.yaml": f"password: {{secret: {reference}}}", "acme/branding.yaml": "title: Acme"})
+    assert found.tenants["acme"]["branding"] == {"title": "Acme"}
+    assert found.unreadable["acme"].keys() == {"smtp"}
+    assert reason in found.unreadable["acme"]["smtp"]
+
+
 def test_only_some_tenants_are_read(read: Read) -> None:
     """Files of others may be broken; a name that the folder lacks is wrong usage."""
     files: dict[str, Any] = {"acme.yaml": "branding: [", "beta.yaml": "branding: {}"}
-    assert read(files, ("beta",)) == DesiredFolder({"beta": {"branding": {}}}, {})
+    assert read(files, ("beta",)) == DesiredFolder({"beta": {"branding": {}}}, {}, {"beta": {}})
     with pytest.raises(click.UsageError, match="has no tenant gamma"):
         read(files, ("beta", "gamma"))
