@@ -107,7 +107,7 @@ def _visible(folder: Path) -> list[Path]:
 def _sections(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The sections of a tenant; one that is null counts as absent. Raises SetupError, click.UsageError."""
     if not path.is_dir():
-        for name, data in read_data(str(path)).items():
+        for name, data in read_data(_file(path)).items():
             if data is not None and not isinstance(data, dict):
                 raise SetupError([f"{path.name}: {name} must be an object with members"])
             if data is not None:
@@ -119,7 +119,14 @@ def _sections(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in files:
         if not is_section_name(file.stem):
             raise SetupError([f"{file}: {file.stem!r} is not a section's name; use a-z, 0-9, _ and -"])
-        yield file.stem, read_data(str(file))
+        yield file.stem, read_data(_file(file))
+
+
+def _file(path: Path) -> str:
+    """A file as ``read_data`` takes it; a pipe or a device would never end. Raises SetupError."""
+    if path.exists() and not path.is_file():
+        raise SetupError([f"{path} is not a file; replace it with one"])
+    return str(path)
 
 
 def _misplaced(section: str, data: Mapping[str, Any], members: Collection[SecretMember]) -> Iterator[str]:

@@ -53,8 +53,10 @@ def problem_lines(problem: Mapping[str, Any]) -> Iterator[str]:
     """Why a request was refused, where, and what to do next; the first line is the reason."""
     detail = str(problem.get("detail") or problem.get("title") or "")
     yield f"{problem['status']} {problem.get('code', '')}: {detail}" if "status" in problem else detail
-    for error in problem.get("errors") or ():
-        yield f"  {finding_line(error)}"
+    errors = problem.get("errors")
+    for error in errors if isinstance(errors, list) else ():
+        if isinstance(error, dict):
+            yield f"  {finding_line(error)}"
     for name in ("skew", "server_time", "current", "original"):
         if name in problem:
             yield f"  {name}: {json.dumps(problem[name], ensure_ascii=False)}"
@@ -68,4 +70,4 @@ def problem_lines(problem: Mapping[str, Any]) -> Iterator[str]:
 
 def finding_line(finding: Mapping[str, Any]) -> str:
     """An error or a warning of an answer."""
-    return f"{finding['pointer'] or '/'}: {finding['message']} ({finding['code']})"
+    return f"{finding.get('pointer') or '/'}: {finding.get('message')} ({finding.get('code')})"

@@ -12,6 +12,8 @@ from crm_core.client.exchange import Pause, Retries
 from crm_core.client.transport import DEFAULT_RETRIES, TIMEOUT, drive, platform_of
 
 _OPTIONS = ApplyOptions()
+_UNREADABLE = (httpx.HTTPError, RecursionError, LookupError, TypeError)
+"""Errors that an answer of something else than a receiver may lead to."""
 
 
 def _quiet(*_: object) -> None:
@@ -39,9 +41,13 @@ def apply_tenants(
     ):
 
         def one(desired: DesiredTenant) -> TenantResult:
+            tenant = desired.target.tenant
             platform = platform_of(desired.target, desired.signer, retries)
-            steps = apply_steps(platform, desired, options)
-            return drive(http, steps, lambda pause: watch(desired.target.tenant, pause))
+            try:
+                return drive(http, apply_steps(platform, desired, options), lambda pause: watch(tenant, pause))
+            except _UNREADABLE as error:  # of one tenant: the others must not suffer
+                detail = f"The answer is not one of a receiver ({type(error).__name__}). Check the address."
+                return TenantResult(tenant=tenant, status="failed", problem={"code": "failed", "detail": detail})
 
         applying = [threads.submit(one, desired) for desired in tenants]
         try:

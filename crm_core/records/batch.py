@@ -126,7 +126,7 @@ class Batches:
             require_live(access, document)
         if found.document is not None and document is not None and found.document.id != document.id:
             require_live(access, found.document)
-            raise external_id_taken(external_id)
+            raise external_id_taken()
         return await self._writes.creation_or_change(access, item.data, document)
 
     async def _commit(

@@ -157,10 +157,13 @@ def require_live(access: RecordAccess, document: Document) -> None:
         raise RecordArchived("This record is archived. Restore it to change it.", id=document.id)
 
 
-def external_id_taken(external_id: str | None, pointer: str = "/external_id") -> ExternalIdTaken:
-    """The refusal if another record of the type has the external id."""
-    message = f"Another record of this type has the external id {external_id}. Use PUT to update that one."
-    return ExternalIdTaken(message, errors=[Finding(pointer, "external_id_taken", message)])
+def external_id_taken() -> ExternalIdTaken:
+    """The refusal if another record of the type has the external id.
+
+    It does not repeat the id: refusals are stored for repeats of their request, and an erase must not leave it there.
+    """
+    message = "Another record of this type has this external id. Use PUT to update that one."
+    return ExternalIdTaken(message, errors=[Finding("/external_id", "external_id_taken", message)])
 
 
 def busy() -> CrmError:

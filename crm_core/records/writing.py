@@ -122,8 +122,9 @@ class Writes:
             write = self.change(access, content, stored)
             if write is None:
                 written = unchanged(read.document)
-                await self._remember(access, idempotent, written)
-                return written
+                if await self._remember(access, idempotent, written):
+                    return written
+                continue
             conflict = await self._commit(access, workspace, write, idempotent)
             if conflict is None:
                 return write.written
@@ -190,14 +191,20 @@ class Writes:
             holder = (await self._store.find(access, external_id)).document
             if holder is not None:
                 require_live(access, holder)
-        raise external_id_taken(external_id)
+        raise external_id_taken()
 
-    async def _remember(self, access: RecordAccess, idempotent: IdempotentRequest | None, written: WriteResult) -> None:
-        """Make the answer of a write that changes nothing durable, for its repeats."""
+    async def _remember(self, access: RecordAccess, idempotent: IdempotentRequest | None, written: WriteResult) -> bool:
+        """Make the answer of a write that changes nothing durable, for its repeats, unless the record has changed.
+
+        An erase in the meantime must find nothing of the record in a stored answer.
+        """
         now = int(self._store.now().timestamp())
         claims = claim_of(idempotent, now, written)
-        if claims:
-            await self._store.commit(access.tenant, Unit(now=now, claims=claims))
+        if not claims:
+            return True
+        still = DocumentAt(access.shape.collection, written.id, written.revision)
+        outcome = await self._store.commit(access.tenant, Unit(now=now, expect=(still,), claims=claims))
+        return not isinstance(outcome, Conflict)
 
     async def _commit(
         self,

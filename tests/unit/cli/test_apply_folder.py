@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,13 @@ def test_a_secret_that_cannot_be_read_is_named(read: Read, reference: str, reaso
     assert found.tenants["acme"]["branding"] == {"title": "Acme"}
     assert found.unreadable["acme"].keys() == {"smtp"}
     assert reason in found.unreadable["acme"]["smtp"]
+
+
+def test_a_pipe_in_the_folder_is_no_file(read: Read, tmp_path: Path) -> None:
+    """Reading it would wait for ever; its tenant fails."""
+    (tmp_path / "fleet").mkdir()
+    os.mkfifo(tmp_path / "fleet" / "east.yaml")
+    assert "is not a file" in read({"acme.yaml": "branding: {}"}).failed["east"]
 
 
 def test_only_some_tenants_are_read(read: Read) -> None:

@@ -137,3 +137,17 @@ def test_an_error_in_a_callback_ends_the_run(receiver: Any, planned: Any) -> Non
     with pytest.raises(BrokenPipeError):
         apply_tenants(tenants, parallel=1, done=stop)
     assert len(receiver.got) < 40
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [(b"no gzip", {"content-encoding": "gzip"}), (b"[" * 100_000, {}), (b'{"status": "ok", "sections": 5}', {})],
+)
+def test_an_answer_that_no_receiver_gives_fails_the_tenant(
+    receiver: Any, planned: Any, apply: Any, body: bytes, headers: dict[str, str]
+) -> None:
+    """It is a result like any other, so that the other tenants are brought to their state."""
+    receiver.answers = [planned(body, headers=headers)]
+    result = apply({"branding": BRANDING})
+    assert result.status == "failed"
+    assert result.problem["detail"]

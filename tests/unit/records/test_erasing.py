@@ -145,3 +145,20 @@ async def test_a_new_reference_stops_an_erase(world: World) -> None:
     world.backend.commit = overtaken  # type: ignore[method-assign]
     with pytest.raises(StillReferenced):
         await erase(world, made["id"])
+
+
+async def test_an_answer_stored_while_a_record_is_erased_has_nothing_of_it(world: World) -> None:
+    """A change that changes nothing and is overtaken by the erase is 404, and its repeat is 404 as well."""
+    made = await world.create()
+    known = world.backend.commit
+
+    async def overtaken(*arguments: Any) -> Any:
+        world.backend.commit = known  # type: ignore[method-assign]
+        await erase(world, made["id"])
+        return await known(*arguments)
+
+    repeated = idempotent_request("k1", world.access().caller, f"/customers/{made['id']}", b"{}")
+    world.backend.commit = overtaken  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await world.records.writes.update(world.access(), made["id"], {}, UNCONDITIONAL, repeated)
