@@ -67,12 +67,12 @@ async def _serve(config: Path) -> None:
             if not configuration.errors():
                 log.info("config_loaded", generation=configuration.generation)
 
-        watching = asyncio.create_task(configuration.run(services.stop, changed=log_configuration))
-        stack.push_async_callback(_finished, watching, services.stop)
-        alerting = asyncio.create_task(log_store_alerts(backend, services.stop))
-        stack.push_async_callback(_finished, alerting, services.stop)
-        noting = asyncio.create_task(services.tokens.uses.run(services.stop))
-        stack.push_async_callback(_finished, noting, services.stop)
+        for work in (
+            configuration.run(services.stop, changed=log_configuration),
+            log_store_alerts(backend, services.stop),
+            services.tokens.uses.run(services.stop),
+        ):
+            stack.push_async_callback(_finished, asyncio.create_task(work), services.stop)
 
         def ready(address: str) -> None:
             try:
@@ -94,6 +94,6 @@ async def _serve(config: Path) -> None:
         )
 
 
-async def _finished(watching: asyncio.Task[None], stop: asyncio.Event) -> None:
+async def _finished(work: asyncio.Task[None], stop: asyncio.Event) -> None:
     stop.set()
-    await asyncio.wait({watching})
+    await asyncio.wait({work})

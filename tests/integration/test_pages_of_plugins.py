@@ -169,7 +169,7 @@ def test_a_type_of_another_types_module_has_pages_and_no_item_in_the_menu(box: B
 @pytest.mark.parametrize("amount", ["12,500", "12.500"])
 def test_an_ambiguous_amount_is_asked_about_with_what_was_typed(desk: Visitor, amount: str) -> None:
     """Creating and editing: the form comes back with the sentence and every typed value, and nothing is saved."""
-    sentence = "This can be read in two ways. Which do you mean?"
+    sentence = "Fee can be read in two ways. Which do you mean?"
     page = desk.post("/visits/new", "/visits/new", 422, name="Row to Bornholm", state="planned", fee=amount)
     assert sentence in page
     assert 'value="Row to Bornholm"' in page

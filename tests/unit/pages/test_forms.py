@@ -8,7 +8,18 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from crm_core.errors import Finding, InvalidRecord
-from crm_core.model.record_members import Amount, Currency, Custom, Day, EmailAddress, Line, Notes, RecordId, Tags
+from crm_core.model.record_members import (
+    Amount,
+    Currency,
+    Custom,
+    Day,
+    EmailAddress,
+    Line,
+    Moment,
+    Notes,
+    RecordId,
+    Tags,
+)
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
@@ -28,6 +39,7 @@ class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     mood: Literal["good", "bad"] | None = None
     customer_id: RecordId | None = None
     on: Day | None = None
+    met: Moment | None = None
     fee: Amount | None = None
     currency: Currency | None = None
     people: int | None = None
@@ -54,6 +66,7 @@ VISITS = Visits()
 FORMATS = Formats(RegionalFormat({}), datetime(2026, 11, 28, 12, tzinfo=UTC))
 RECORD: dict[str, Any] = {
     "name": "First", "email": "a@b.example", "kind": "on_site", "mood": None, "customer_id": None, "on": "2026-11-24",
+    "met": None,
     "fee": "12.50", "currency": "EUR", "people": 3, "score": 1.5, "done": True, "tags": ["a", "b"],
     "place": {"city": "Kiel"}, "owner": None, "notes": "one\ntwo", "custom": {"n": 5, "t": "x", "yes": True},
 }  # fmt: skip
@@ -88,6 +101,11 @@ def test_a_form_sent_back_unchanged_changes_nothing() -> None:
         ("name", " Second ", {"name": "Second"}),
         ("email", "", {"email": None}),
         ("people", "12", {"people": 12}),
+        ("people", "1.234", {"people": 1234}),
+        ("people", "1.5", {"people": "1.5"}),
+        ("met", "4 Dec 14:30", {"met": "2026-12-04T14:30:00.000Z"}),
+        ("met", "now", {"met": "2026-11-28T12:00:00.000Z"}),
+        ("met", "4 Dec", {"met": "4 Dec"}),
         ("people", "many", {"people": "many"}),
         ("done", "", {"done": False}),
         ("tags", "a, c,, d ", {"tags": ["a", "c", "d"]}),
@@ -123,6 +141,11 @@ def test_a_changed_field_is_a_merge_patch(field: str, text: str, patch: dict[str
         ("fee", "12.500", [("12500", "€12,500.00"), ("12.5000", "€12.500, with three decimals")]),
         ("score", "12,500", [("12500", "12500"), ("12.5000", "12.500, with three decimals")]),
         ("on", "4/12", [("2026-12-04", "Friday, 4 December 2026"), ("2027-04-12", "Monday, 12 April 2027")]),
+        (
+            "met",
+            "4/12 9:30",
+            [("2026-12-04 9:30", "Friday, 4 December 2026, 9:30"), ("2027-04-12 9:30", "Monday, 12 April 2027, 9:30")],
+        ),
     ],
 )
 def test_a_value_with_two_readings_is_asked_about(field: str, text: str, question: list[tuple[str, str]]) -> None:
@@ -132,11 +155,18 @@ def test_a_value_with_two_readings_is_asked_about(field: str, text: str, questio
     with pytest.raises(InvalidRecord) as refused:
         sent.patch()
     shown = sent.refused(refused.value.errors)
-    assert shown.errors == {field: "This can be read in two ways. Which do you mean?"}
+    assert shown.errors == {field: f"{field.capitalize()} can be read in two ways. Which do you mean?"}
     assert [field.question for field in shown.fields() if field.question] == [tuple(question)]
     for answer, _ in question:
         answered = form.sent(browser_form(form.values, **{field: text, f"form:reading:{field}": answer})).patch()
-        assert float(answered[field]) == float(answer) if field != "on" else answered[field] == answer
+        assert answered[field] == expected(field, answer)
+
+
+def expected(field: str, answer: str) -> Any:
+    """The JSON value of the answer to a question."""
+    if field == "met":
+        return f"{answer.partition(' ')[0]}T09:30:00.000Z"
+    return float(answer) if field == "score" else answer
 
 
 def test_an_amount_gets_its_currency_when_the_record_is_made() -> None:
@@ -228,6 +258,7 @@ def test_controls_follow_the_kinds() -> None:
     kinds = {field.name: field.kind for field in form.fields()}
     assert kinds == {
         "name": "text", "email": "email", "kind": "select", "mood": "select", "customer_id": "picker", "on": "text",
+        "met": "text",
         "fee": "text", "currency": "text", "people": "text", "score": "text", "done": "check", "tags": "text",
         "owner": "picker", "notes": "area", "custom": "pairs",
     }  # fmt: skip

@@ -20,7 +20,6 @@ from crm_core.web.pages.records.typed_numbers import clear, read_amount, reading
 
 _CLOCK: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _POWER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
-_QUESTION: Final = "This can be read in two ways. Which do you mean?"
 _UNUSUAL: Final = 3
 """Decimals that no common currency has."""
 _LONGEST: Final = 40
@@ -56,9 +55,9 @@ def read(member: Member, text: str, formats: Formats, currency: str | None = Non
     if member.kind in ("integer", "number", "decimal"):
         return _read_number(member, plain, formats.regional, currency)
     if member.kind == "date":
-        return _read_day(plain, formats)
+        return _read_day(member, plain, formats)
     if member.kind == "moment":
-        return _read_moment(plain, formats)
+        return _read_moment(member, plain, formats)
     if member.kind == "currency":
         return Reading(plain.upper())
     return Reading(text if member.kind == "paragraphs" else plain)
@@ -129,11 +128,17 @@ def _read_number(member: Member, text: str, regional: RegionalFormat, currency: 
         found, named = read_amount(text, regional)
     elif not _POWER.fullmatch(text):
         found = readings(text, regional.thousands)
+    if member.kind == "integer":  # of two readings one is no whole number
+        found = tuple(number for number in found if "." not in number)
     shown = [_shown(member, number, regional, named or currency) for number in found]
     if len(found) > 1:
         options = tuple(Option(clear(number), each) for number, each in zip(found, shown, strict=True))
-        return Reading(text, currency=named, question=options, error=_QUESTION)
+        return Reading(text, currency=named, question=options, error=_ask(member))
     return Reading(_number(member, found[0]), shown[0], named) if found else Reading(text)
+
+
+def _ask(member: Member) -> str:
+    return f"{member.label} can be read in two ways. Which do you mean?"
 
 
 def _shown(member: Member, number: str, regional: RegionalFormat, currency: str | None) -> str:
@@ -154,7 +159,7 @@ def _number(member: Member, text: str) -> Any:
     return found if math.isfinite(found) else text
 
 
-def _read_moment(text: str, formats: Formats) -> Reading:
+def _read_moment(member: Member, text: str, formats: Formats) -> Reading:
     """A day with the time of day after it, in the workspace's time zone; ``now`` and times of the wire as well."""
     if text.casefold() == "now":
         return Reading(to_wire(formats.now), formats.full_day(formats.now.date()))
@@ -162,19 +167,20 @@ def _read_moment(text: str, formats: Formats) -> Reading:
         return Reading(text)
     typed_day, _, clock = text.rpartition(" ")
     found = _CLOCK.fullmatch(clock)
-    day = _read_day(typed_day, formats)
+    day = _read_day(member, typed_day, formats)
     if found is None or not day.echo:
-        return Reading(text, question=(), error=day.error)
+        question = tuple(Option(f"{one.value} {clock}", f"{one.text}, {clock}") for one in day.question if found)
+        return Reading(text, question=question, error=day.error)
     at = datetime.combine(date.fromisoformat(day.value), time(int(found[1]), int(found[2])), formats.regional.zone)
     return Reading(to_wire(at), f"{day.echo}, {clock}")
 
 
-def _read_day(text: str, formats: Formats) -> Reading:
+def _read_day(member: Member, text: str, formats: Formats) -> Reading:
     try:
         days = read_days(text, formats.regional, formats.now.date())
     except NoSuchDay as error:
         return Reading(text, error=f"{error} Enter a date such as {formats.regional.day(formats.now.date())}.")
     if len(days) > 1:
         question = tuple(Option(day.isoformat(), formats.full_day(day)) for day in days)
-        return Reading(text, question=question, error=_QUESTION)
+        return Reading(text, question=question, error=_ask(member))
     return Reading(days[0].isoformat(), formats.full_day(days[0])) if days else Reading(text)
