@@ -77,6 +77,13 @@ class DocumentAt(msgspec.Struct, frozen=True, tag=True):
     revision: int
 
 
+class DocumentExists(msgspec.Struct, frozen=True, tag=True):
+    """Expect a document, at any revision: one that the unit's documents refer to."""
+
+    collection: str
+    id: str
+
+
 class IndexFree(msgspec.Struct, frozen=True, tag=True):
     """Expect no document of the collection, other than ``id``, to have this value in this index."""
 
@@ -93,7 +100,7 @@ class CountBelow(msgspec.Struct, frozen=True, tag=True):
     limit: int
 
 
-Expectation = WorkspaceAt | DocumentAt | IndexFree | CountBelow
+Expectation = WorkspaceAt | DocumentAt | DocumentExists | IndexFree | CountBelow
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):

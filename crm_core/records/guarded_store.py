@@ -22,6 +22,7 @@ from crm_core.plugin.storage import (
     Conflict,
     CountBelow,
     Document,
+    DocumentExists,
     Expectation,
     OutcomeUnknown,
     Read,
@@ -98,7 +99,8 @@ class GuardedStore:
                 findings.append(Finding(pointer, "dangling_reference", message))
         if findings or validated.content is None:
             raise InvalidRecord("The record is not valid. `errors` lists every problem.", errors=findings)
-        return validated.content
+        referenced = tuple(DocumentExists(collection_of(name), id_) for _, name, id_ in validated.references)
+        return msgspec.structs.replace(validated.content, referenced=referenced) if referenced else validated.content
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
         """Commit a unit; an unknown outcome is looked up. Raises ClaimTaken, StorageUnavailable."""

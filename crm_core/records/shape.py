@@ -26,7 +26,7 @@ from crm_core.model.record_members import ExternalId
 from crm_core.plugin.door import Door
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
-from crm_core.plugin.unit import IndexValue, Put
+from crm_core.plugin.unit import DocumentExists, IndexValue, Put
 from crm_core.records.own_rules import OwnRules
 from crm_core.records.search_words import search_values
 
@@ -51,10 +51,11 @@ class Stamps(msgspec.Struct, frozen=True):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """The caller's part of a record: ``record`` is an instance of the type's RECORD."""
+    """The caller's part: ``record`` is an instance of RECORD, ``referenced`` are the records that it newly names."""
 
     external_id: str | None
     record: Any
+    referenced: tuple[DocumentExists, ...] = ()
 
 
 class Validated(msgspec.Struct, frozen=True):

@@ -79,6 +79,8 @@ class Writes:
                 return write.written
             if conflict.what == "index":
                 await self._refuse_taken(access, content.external_id)
+            if conflict.what == "document":  # what it refers to has just been archived or erased
+                content = None
         raise busy()
 
     async def update(
@@ -167,7 +169,8 @@ class Writes:
         stamps = Stamps(now, now, None, access.caller.actor, access.caller.actor, 1)
         put = access.shape.put(id_, content, stamps)
         entry = entry_of(access, "created", (id_, content.external_id), stamps)
-        expect = (DocumentAt(access.shape.collection, id_, 0), *_free(access.shape, content, id_))
+        absent = DocumentAt(access.shape.collection, id_, 0)
+        expect = (absent, *content.referenced, *_free(access.shape, content, id_))
         return RecordWrite(put, expect, entry, creates=True)
 
     def change(self, access: RecordAccess, content: Content, stored: StoredRecord) -> RecordWrite | None:
@@ -179,7 +182,8 @@ class Writes:
         now = max(to_wire(self._store.now()), before.updated_at)
         stamps = Stamps(before.created_at, now, None, before.created_by, access.caller.actor, before.revision + 1)
         put = access.shape.put(stored.id, content, stamps)
-        expect: tuple[Expectation, ...] = (DocumentAt(access.shape.collection, stored.id, before.revision),)
+        at = DocumentAt(access.shape.collection, stored.id, before.revision)
+        expect: tuple[Expectation, ...] = (at, *content.referenced)
         if content.external_id != stored.writable[EXTERNAL_ID]:
             expect += _free(access.shape, content, stored.id)
         entry = entry_of(access, "updated", (stored.id, content.external_id), stamps, changes)

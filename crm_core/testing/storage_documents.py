@@ -12,6 +12,7 @@ from crm_core.plugin.storage import (
     CountBelow,
     Delete,
     DocumentAt,
+    DocumentExists,
     IndexFree,
     PageQuery,
     Put,
@@ -101,6 +102,17 @@ class DocumentCases:
             conflict = await storage.refused(Unit(now=NOW, expect=(expected,), puts=(put("a"),)), "document")
             assert conflict.expectation == expected
         await storage.commit(Unit(now=NOW, expect=(DocumentAt("notes", "a", 1),), puts=(put("a"),)))
+
+    async def test_existence_expectation(self, storage: StorageHarness) -> None:
+        """A document that must exist may have any revision; one that was deleted, or is elsewhere, is a conflict."""
+        await storage.put(put("a"))
+        await storage.put(put("a"))
+        there = DocumentExists("notes", "a")
+        await storage.commit(Unit(now=NOW, expect=(there,), puts=(put("b"),)))
+        await storage.refused(Unit(now=NOW, expect=(DocumentExists("attic", "a"),), puts=(put("c"),)), "document")
+        await storage.commit(Unit(now=NOW, deletes=(Delete("notes", "a"),)))
+        conflict = await storage.refused(Unit(now=NOW, expect=(there,), puts=(put("c"),)), "document")
+        assert conflict.expectation == there
 
     async def test_index_expectation(self, storage: StorageHarness) -> None:
         """An index value of another document is a conflict; the document's own value is not."""

@@ -48,6 +48,7 @@ from crm_core.plugin.unit import (
     CountBelow,
     Document,
     DocumentAt,
+    DocumentExists,
     Expectation,
     IndexFree,
     IndexValue,
@@ -447,6 +448,8 @@ def failed_expectation(db: sqlite3.Connection, expectation: Expectation, unit: U
         case DocumentAt(collection, id_, wanted):
             existing = document(db, collection, id_)
             return "document" if wanted != (existing.revision if existing else 0) else None
+        case DocumentExists(collection, id_):
+            return "document" if document(db, collection, id_) is None else None
         case IndexFree(collection, index, value, id_):
             return "index" if first_id(db, collection, index, value, but=id_) is not None else None
         case CountBelow(collection, limit):

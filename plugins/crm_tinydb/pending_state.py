@@ -12,6 +12,7 @@ from crm_core.plugin.unit import (
     Conflict,
     CountBelow,
     DocumentAt,
+    DocumentExists,
     Expectation,
     IndexFree,
     IndexValue,
@@ -134,6 +135,8 @@ class PendingState:
                 return None if self.revision == revision else "workspace"
             case DocumentAt(collection, id_, revision):
                 return None if self.document(collection, id_) == revision else "document"
+            case DocumentExists(collection, id_):
+                return None if self.document(collection, id_) else "document"
             case IndexFree(collection, index, value, id_):
                 return None if self._free(collection, index, value, id_) else "index"
             case CountBelow(collection, limit):

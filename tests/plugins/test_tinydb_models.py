@@ -16,6 +16,7 @@ from crm_core.plugin.storage import (
     Conflict,
     Delete,
     DocumentAt,
+    DocumentExists,
     IndexFree,
     PageQuery,
     Unit,
@@ -65,6 +66,12 @@ class Twin(RuleBasedStateMachine):
         unit = Unit(now=1, expect=(DocumentAt("notes", id_, revision),), puts=(put(id_, {}, {"k": value}),))
         if self._commit(unit, succeeds=succeeds):
             self.documents[id_] = (revision + 1, value)
+
+    @rule(id_=IDS, value=VALUES)
+    def expect_existence(self, id_: str, value: object) -> None:
+        unit = Unit(now=1, expect=(DocumentExists("notes", id_),), puts=(put(id_, {}, {"k": value}),))
+        if self._commit(unit, succeeds=id_ in self.documents):
+            self.documents[id_] = (self.documents[id_][0] + 1, value)
 
     @rule(id_=IDS, value=VALUES)
     def expect_free(self, id_: str, value: object) -> None:

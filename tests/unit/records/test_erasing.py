@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from crm_core.errors import InsufficientScope, NotFound, RevisionMismatch, StillReferenced
+from crm_core.errors import InsufficientScope, InvalidRecord, NotFound, RevisionMismatch, StillReferenced
 from crm_core.model.caller import Caller
 from crm_core.records import erasing
+from crm_core.records.batch import Batch
 from crm_core.records.idempotency import idempotent_request
 from crm_core.records.preconditions import UNCONDITIONAL, Preconditions
 from records_world import SCOPES, World
@@ -162,3 +164,45 @@ async def test_an_answer_stored_while_a_record_is_erased_has_nothing_of_it(world
     for _ in range(2):
         with pytest.raises(NotFound):
             await world.records.writes.update(world.access(), made["id"], {}, UNCONDITIONAL, repeated)
+
+
+def batch(*items: dict[str, Any]) -> Batch:
+    """An atomic batch."""
+    return Batch(data={"items": list(items)}, atomic=True, request_id="r", instance="eu1", idempotent=None)
+
+
+@pytest.mark.parametrize("how", ["erase", "archive"])
+async def test_no_record_refers_to_one_that_is_just_going(world: World, how: str) -> None:
+    """A new reference, in a create, a change and a batch, is refused if its record goes before the commit."""
+    other = (await world.create("deals", customer_id=(await world.create())["id"]))["id"]
+    known, deals = world.backend.commit, world.access("deals")
+    writes: list[Callable[[str], Any]] = [
+        lambda id_: world.records.writes.create(deals, {"name": "A", "customer_id": id_}, None),
+        lambda id_: world.records.writes.update(deals, other, {"customer_id": id_}, UNCONDITIONAL),
+        lambda id_: world.records.batches.run(
+            deals,
+            Batch(
+                data={"items": [{"name": "A", "customer_id": id_}]},
+                atomic=True,
+                request_id="r",
+                instance="eu1",
+                idempotent=None,
+            ),
+        ),
+    ]
+    for write in writes:
+        made = await world.create()
+
+        async def overtaken(*arguments: Any, gone: str = made["id"]) -> Any:
+            world.backend.commit = known  # type: ignore[method-assign]
+            if how == "erase":
+                await erase(world, gone)
+            else:
+                await world.records.archive.archive(world.access(), gone, UNCONDITIONAL)
+            return await known(*arguments)
+
+        world.backend.commit = overtaken  # type: ignore[method-assign]
+        with pytest.raises(InvalidRecord) as refused:
+            await write(made["id"])
+        assert [finding.code for finding in refused.value.errors] == ["dangling_reference"]
+    assert len(await world.ids("deals")) == 1
