@@ -225,7 +225,7 @@ def _applied(section: Section, planned: Plan) -> Applied:
     return Applied(
         section=section.name,
         revision=section.revision,
-        version=section.version,
+        version=planned.intent.version,
         applied_at=section.applied_at,
         request_id=section.request_id,
         actor=section.actor,

@@ -41,7 +41,7 @@ def changed_section(
         name=outcome.name,
         data=outcome.data,
         sealed={**outcome.old_secrets, **new_secrets},
-        version=intent.version,
+        version=before.version if before and intent.restores else intent.version,
         versions=_versions(before, intent, revoked),
         revision=revision,
         applied_at=intent.applied_at,

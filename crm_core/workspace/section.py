@@ -35,10 +35,11 @@ class PushConfirmation(Acceptance, frozen=True, kw_only=True):
 class Section(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A section as stored. ``data`` shows secrets as ``{"set": true}``; ``sealed`` has them by RFC 6901 pointer.
 
-    ``version``: of the last accepted push or restore. ``versions``: the highest version accepted by key version, for
-    the floor. ``revision``, ``applied_at``, ``request_id``, ``payload_type``, ``key_version`` and ``actor`` are of the
-    push or restore that made it what it is; ``confirmed`` is the last push that left it as it is, if no push changed
-    it since. ``history`` lists the retained revisions, oldest first. ``schema``: the SCHEMA_VERSION that its type had.
+    ``version``: of the last accepted push; a restore leaves it. ``versions``: the highest version accepted by key
+    version, for the floor. ``revision``, ``applied_at``, ``request_id``, ``payload_type``, ``key_version`` and
+    ``actor`` are of the push or restore that made it what it is; ``confirmed`` is the last push that left it as it is,
+    if no push changed it since. ``history`` lists the retained revisions, oldest first. ``schema``: the SCHEMA_VERSION
+    that its type had.
     """
 
     name: str

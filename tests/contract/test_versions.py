@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contract.box import BRANDING, WORKSPACE, Box, problem, roster_key
+from contract.box import BRANDING, WORKSPACE, Box, good, problem, roster_key
 from contract.conftest import Boxes
 
 
@@ -108,8 +108,15 @@ def test_a_refused_push_and_a_preview_take_no_version(line: Line) -> None:
     line.applied("branding", {"title": "a"}, envelope={"version": 1})
 
 
+def newest(line: Line) -> dict[str, Any]:
+    """The newest entry of the section's history."""
+    path = f"{line.box.base(line.tenant)}/sync/history/branding"
+    found: list[dict[str, Any]] = good(line.box.client.get(path, headers=line.box.bearer(tenant=line.tenant)))["items"]
+    return found[0]
+
+
 def test_a_restore_does_not_lower_the_floor_and_a_reset_does(line: Line) -> None:
-    """The restored section has its old version; the next push needs one above the highest applied."""
+    """The restored revision has its old version, health the last accepted one; the next push needs one above that."""
     first = line.applied("branding", {"title": "one"}, envelope={"version": 5})
     line.applied("branding", {"title": "two"}, envelope={"version": 40})
     path = f"{line.box.base(line.tenant)}/sync/history/branding/{first['revision']}/restore"
@@ -118,6 +125,7 @@ def test_a_restore_does_not_lower_the_floor_and_a_reset_does(line: Line) -> None
     assert restored.json()["version"] == 5
     assert restored.json()["revision"] == first["revision"] + 2
     assert line.public() == {"branding": {"title": "one"}}
+    assert (line.health()["sections"]["branding"]["version"], newest(line)["version"]) == (40, 5)
     refusal = problem(line.push("branding", {"title": "x"}, envelope={"version": 40}), 409, "stale_version")
     assert refusal["current"] == {"branding": 40}
     line.box.crm("tenant", "reset-version", line.tenant, "branding")
