@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 TURN: Final = 0.002
@@ -11,21 +12,26 @@ TURN: Final = 0.002
 
 
 class Turn:
-    """A turn of work. Look at ``over`` every few dozen steps; a clock costs as much as some of them."""
+    """A turn of work. Look at ``over`` every few dozen steps; a clock costs as much as some of them.
 
-    def __init__(self) -> None:
-        self._began = time.thread_time()
+    ``clock``: seconds of CPU of this thread.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock
+        self._began = clock()
 
     @property
     def over(self) -> bool:
         """Whether other tasks should run now; if so the next turn begins when this is called."""
-        if time.thread_time() - self._began < TURN:
+        now = self._clock()
+        if now - self._began < TURN:
             return False
-        self._began = time.thread_time()
+        self._began = now
         return True
 
     async def pause(self) -> None:
         """Let other tasks run if the turn is over."""
         if self.over:
             await asyncio.sleep(0)
-            self._began = time.thread_time()
+            self._began = self._clock()  # the others' work does not count

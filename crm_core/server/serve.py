@@ -22,8 +22,8 @@ from crm_core.server.cycle import log
 from crm_core.server.lifespan import Lifespan
 from crm_core.server.limits import ConnectionLimit, Deadlines, connections_for, raise_open_files
 from crm_core.server.listen import Listener, bound
+from crm_core.server.paced_starts import PacedStarts
 from crm_core.server.process import exit_within
-from crm_core.server.turns import PacedStarts
 
 _POLL_SECONDS: Final = 0.05
 _COLLECTING: Final = 10_000, 20, 50

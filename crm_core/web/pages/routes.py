@@ -8,7 +8,17 @@ from crm_core.web.pages import files
 from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
-from crm_core.web.pages.records import archiving, boards, choices, details, edits, lists, quick_edit, reading, undoing
+from crm_core.web.pages.records import (
+    archiving,
+    boards,
+    choices,
+    details,
+    edits,
+    lists,
+    quick_edit,
+    typed_echo,
+    undoing,
+)
 from crm_core.web.pages.sync import attempts, console, section_history
 from crm_core.web.pages.users import account, invitations, signing_in, subscription, tokens, user_admin
 
@@ -66,7 +76,7 @@ ROUTES: Final = (
     _get("/{module}", "module_page", lists.listed, _SEE),
     _get("/{module}/export.csv", "module_export", lists.exported, _EXPORT),
     _get("/{module}/board", "module_board", boards.board, _SEE),
-    _get("/{module}/reading", "record_reading", reading.reading, _SEE),
+    _get("/{module}/reading", "record_reading", typed_echo.echo, _SEE),
     _get("/{module}/choices", "record_choices", choices.choices, _SEE),
     _post("/{module}/quick", "record_quick_form", choices.created_quickly, _CREATE),
     _get("/{module}/new", "record_new_page", edits.creating, _CREATE),

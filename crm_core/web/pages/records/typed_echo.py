@@ -13,7 +13,7 @@ from crm_core.web.pages.records.queries import record_type_of
 from crm_core.web.pages.records.typed_values import read
 
 
-async def reading(context: PageContext, module: str) -> Response:
+async def echo(context: PageContext, module: str) -> Response:
     """``{"text"}`` of the field that the address names: its value in full, empty if it has none or two."""
     record_type = record_type_of(context, module)
     member = dict(leaves(record_type)).get(request.args.get("field", ""))

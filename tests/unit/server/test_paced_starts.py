@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from crm_core.server.turns import STARTS, PacedStarts
+from crm_core.server.paced_starts import STARTS, PacedStarts
 
 
 async def started_by_turn(requests: int) -> list[list[int]]:
