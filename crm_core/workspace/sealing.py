@@ -51,7 +51,7 @@ class Sealer:
         ``sha256``: that of the content, as hex.
         """
         digest = bytes.fromhex(sha256)
-        return [hmac.digest(key, digest, "sha256").hex() for key in self._marking]
+        return [hmac.new(key, digest, "sha256").hexdigest() for key in self._marking]
 
     def _box(self, purpose: str, salt: bytes) -> MultiFernet:
         keys = (base64.urlsafe_b64encode(_derived(key, salt, purpose)) for key in self._keys)

@@ -61,7 +61,7 @@ class MessageSignatures(SignatureScheme):
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
         """Whether the label is signed with this secret and covers enough, and the digest matches the body."""
         text = _enough_covered(request, presented.evidence, MAC)
-        expected = _base64(hmac.digest(key, text, "sha256"))
+        expected = _base64(hmac.new(key, text, "sha256").digest())
         signed = hmac.compare_digest(expected.encode(), presented.evidence.signature.encode())
         return _digest_matches(request) and signed
 
@@ -77,7 +77,7 @@ class MessageSignatures(SignatureScheme):
     ) -> Mapping[str, str]:
         """Content-Digest, Signature-Input and Signature; an existing Content-Digest stays."""
         parameters = _parameters(request, MAC, key_version, timestamp, nonce)
-        return _headers(request, parameters, lambda text: hmac.digest(key, text, "sha256"))
+        return _headers(request, parameters, lambda text: hmac.new(key, text, "sha256").digest())
 
     def sign_private(
         self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str

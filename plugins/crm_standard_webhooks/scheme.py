@@ -82,7 +82,7 @@ class StandardWebhooks(SignatureScheme):
 
 
 def _mac(text: bytes, key: bytes) -> bytes:
-    return base64.b64encode(hmac.digest(key, text, "sha256"))
+    return base64.b64encode(hmac.new(key, text, "sha256").digest())
 
 
 def _checked_id(text: str) -> str:
