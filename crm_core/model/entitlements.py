@@ -27,6 +27,7 @@ class ModuleChoice(msgspec.Struct, frozen=True):
     title: str | None = None
     icon: str | None = None
     order: int | None = None
+    singular: str | None = None
 
 
 class RoleOverlay(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ _NO_CHOICE = ModuleChoice()
 
 
 class ModuleState(msgspec.Struct, frozen=True):
-    """A module as a tenant has it.
+    """A module as a tenant has it. ``singular``: the pushed name of one of its records, None if none was pushed.
 
     ``reason`` (None if it is available): ``disabled``, ``not_in_plan``, ``requires:{module}``, ``section_unreadable``.
     """
@@ -33,6 +33,7 @@ class ModuleState(msgspec.Struct, frozen=True):
     icon: str | None
     order: int
     reason: str | None
+    singular: str | None = None
 
     @property
     def state(self) -> Literal["available", "unavailable"]:
@@ -117,4 +118,5 @@ def _state(module: Module, choice: ModuleChoice, reason: str | None) -> ModuleSt
         icon=choice.icon or module.icon,
         order=module.order if choice.order is None else choice.order,
         reason=reason,
+        singular=choice.singular,
     )

@@ -47,6 +47,7 @@ class FeaturesType(PayloadType):
                 name: ModuleChoice(
                     enabled=_given(module.enabled, None),
                     title=_given(module.title, None),
+                    singular=_given(module.singular, None),
                     icon=_given(module.icon, None),
                     order=_given(module.order, None),
                 )

@@ -55,6 +55,7 @@ class ModulePart(Struct, frozen=True, forbid_unknown_fields=True):
 
     enabled: bool | UnsetType = UNSET
     title: Line | UnsetType = UNSET
+    singular: Line | UnsetType = UNSET
     icon: Icon | UnsetType = UNSET
     order: Order | UnsetType = UNSET
 

@@ -150,8 +150,11 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
 
 
 def test_a_type_of_another_types_module_has_pages_and_no_item_in_the_menu(box: Box, desk: Visitor) -> None:
-    """Its pages appear under its own title, its records where they refer to, and the API guards it by that module."""
+    """Its own title heads its pages, pushed words only those of the module; the API guards it by that module."""
     visit = desk.visit()
+    modules = {"visits": {"title": "Trips", "singular": "Trip"}}
+    box.applied("features", {"plan": {"code": "a", "name": "A", "features": ["visits.*"]}, "modules": modules})
+    assert "New trip" in desk.get("/visits?view=list")
     assert "Order the mast" in desk.post("/calls/new", "/calls/new", name="Order the mast", visit_id=visit)
     assert '<h1 dir="auto">Phone calls</h1>' in desk.get("/calls")
     page = desk.get(f"/visits/{visit}")

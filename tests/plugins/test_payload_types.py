@@ -80,7 +80,7 @@ def judge(types: dict[str, PayloadType], catalog: Catalog) -> Judge:
 FEATURES = {
     "plan": {"code": "pro", "name": "Pro", "features": ["customers.*", "deals.view"]},
     "overrides": {"deals.export": True},
-    "modules": {"deals": {"enabled": True, "title": "Sales", "icon": "coin", "order": 3}},
+    "modules": {"deals": {"enabled": True, "title": "Sales", "singular": "Sale", "icon": "coin", "order": 3}},
     "roles": {"agent": {"grant": ["deals.*", "*.view"], "deny": ["deals.export"]}},
     "limits": {"customers": 0, "users": 5},
     "subscription": {"state": "trial", "ends_at": "2027-01-31T00:00:00Z"},
@@ -94,7 +94,7 @@ def test_a_whole_features_section_is_accepted(judge: Judge, types: dict[str, Pay
     entitlements = types["features"].entitlements(part)
     assert entitlements is not None
     assert entitlements.plan == PlanGrant("pro", "Pro", ("customers.*", "deals.view"))
-    assert entitlements.modules == {"deals": ModuleChoice(enabled=True, title="Sales", icon="coin", order=3)}
+    assert entitlements.modules == {"deals": ModuleChoice(True, "Sales", "coin", 3, "Sale")}
     assert entitlements.roles == {"agent": RoleOverlay(("deals.*", "*.view"), ("deals.export",))}
     assert entitlements.subscription == Subscription("trial", "2027-01-31T00:00:00Z")
     assert (entitlements.overrides, entitlements.limits) == ({"deals.export": True}, {"customers": 0, "users": 5})

@@ -35,6 +35,14 @@ class PageContext(TenantContext):
         own = self.workspace.modules.states.get(record_type.NAME)
         return own.title if own and record_type.MODULE is None else record_type.TITLE
 
+    def singular_of(self, record_type: RecordType) -> str:
+        """The name of one record inside a sentence, as pushed for its module, or the type's own."""
+        own = self.workspace.modules.states.get(record_type.NAME)
+        pushed = own.singular if own and record_type.MODULE is None else None
+        name = pushed or record_type.SINGULAR
+        german = self.branding.regional.locale.language == "de"  # which writes nouns with a capital
+        return name if german or name[1:] != name[1:].lower() else name[0].lower() + name[1:]
+
     def may(self, key: str, *, writes: bool = False) -> bool:
         """Whether the user may now do what a feature key names."""
         try:

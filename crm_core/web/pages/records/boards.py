@@ -90,7 +90,7 @@ async def _view(context: PageContext, record_type: RecordType, lanes: str) -> Bo
         here=f"{path}/board",
         list=f"{path}?view=list",
         create=f"{path}/new" if context.may(f"{module}.create", writes=True) else "",
-        create_text=f"New {record_type.SINGULAR.lower()}",
+        create_text=f"New {context.singular_of(record_type)}",
         search_hint=labels.capitalize() or "Search",
         q=request.args.get("q", "")[:200],
         may_move=context.may(f"{module}.update", writes=True),

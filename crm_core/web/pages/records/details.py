@@ -139,7 +139,7 @@ def _creates(context: PageContext, record_type: RecordType, record: dict[str, An
     for other, reference in _referrers(context, record_type):
         if not moment_of(other) and context.may(f"{other.NAME}.create", writes=True):
             href = f"{context.root}/{other.NAME}/new?{reference.member}={record['id']}"
-            yield PageLink(href, f"New {other.SINGULAR.lower()}")
+            yield PageLink(href, f"New {context.singular_of(other)}")
 
 
 def _composer(context: PageContext, record_type: RecordType) -> Composer | None:

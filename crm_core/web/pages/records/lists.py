@@ -152,7 +152,7 @@ class _List:
             board=f"{self._path}/board" if kind.LANES else "",
             export=f"{self._path}/export.csv?{urlencode(self._parameters)}" if may_export else "",
             create=f"{self._path}/new" if may_create else "",
-            create_text=f"New {kind.SINGULAR.lower()}",
+            create_text=f"New {context.singular_of(kind)}",
             search_hint=self._search_hint(),
             q=self._parameters.get("q", ""),
             sort=self._parameters.get("sort", ""),
