@@ -68,6 +68,7 @@ async def _checked(services: Services, tenants: list[str], without: list[str]) -
     for tenant in tenants:
         try:
             problems = [*await services.backend.check(tenant), *await _unread(services, tenant)]
+            problems += await services.records.doubles(tenant)
             problems += [clash.sentence for clash in (await services.views.of(tenant)).combined.clashes]
         except CrmError as error:
             problems = [error.detail]

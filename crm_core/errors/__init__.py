@@ -18,7 +18,7 @@
     │     StaleVersion, InvalidPayload, SecretRequired, ModuleBlocked, ModuleUnsupported
     ├── RecordError
     │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch, RecordExists,
-    │     RecordArchived, StillReferenced
+    │     RecordArchived, StillReferenced, NotUnique
     └── ServerError                   ours: nothing was changed and nothing was used up
           PluginFailed, InternalError, StorageUnavailable, StorageFull, TooManyConnections,
           InstanceUnavailable, InstanceTimeout
@@ -79,6 +79,7 @@ from crm_core.errors.record import (
     ExternalIdTaken,
     IdempotencyConflict,
     InvalidRecord,
+    NotUnique,
     RecordArchived,
     RecordError,
     RecordExists,
@@ -150,6 +151,7 @@ __all__ = [
     "ModuleUnsupported",
     "NotAcceptable",
     "NotFound",
+    "NotUnique",
     "PayloadTooLarge",
     "PermissionDenied",
     "PluginFailed",

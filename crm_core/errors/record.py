@@ -17,6 +17,10 @@ class ExternalIdTaken(RecordError, status=409, code="external_id_taken", title="
     """Another record of the type has this external id."""
 
 
+class NotUnique(RecordError, status=409, code="not_unique", title="Not unique"):
+    """Another record of the type has the value of a member that may occur once."""
+
+
 class RecordArchived(RecordError, status=409, code="record_archived", title="Record archived"):
     """The record is archived: nothing but a restore changes it."""
 

@@ -89,7 +89,9 @@ class RecordType(ABC):
     Pages and reports know no type by its name. ``OWNER``: the text member with the email address of the colleague whom
     a record belongs to. ``DUE``: when it needs attention; with ``done`` and an ``OWNER`` its records are tasks.
     ``PIPELINE``: the stages of a sale. ``MODULE``: the module whose keys guard the records, if not NAME.
-    ``COMPUTED``: members that ``complete`` alone sets; callers may not send them.
+    ``COMPUTED``: members that ``complete`` alone sets; callers may not send them. ``UNIQUE``: members of which no two
+    records may have the same value, archived ones included. Values are compared as a filter compares them; any number
+    of records may have none.
 
     A class that does not fit raises TypeError where it is defined, with every fault.
     """
@@ -111,6 +113,7 @@ class RecordType(ABC):
     MODULE: ClassVar[str | None] = None
     SCHEMA_VERSION: ClassVar[int] = 1
     COMPUTED: ClassVar[tuple[str, ...]] = ()
+    UNIQUE: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         """Refuse a type that routes or pages could not be made from."""
@@ -204,6 +207,7 @@ def _uses(cls: type[RecordType]) -> Iterator[tuple[str, tuple[str, ...], Collect
     yield "SORTABLE", cls.SORTABLE, INDEXED - {"texts"}
     yield "FILTERABLE", cls.FILTERABLE, INDEXED
     yield "SEARCHED", cls.SEARCHED, SEARCHABLE
+    yield "UNIQUE", cls.UNIQUE, INDEXED - {"texts", "flag"}
     yield "REFERENCES", tuple(each.member for each in cls.REFERENCES), {"reference"}
     yield "LANES", _named(cls.LANES), {"choice"}
     yield "OWNER", _named(cls.OWNER), {"text", "email"}

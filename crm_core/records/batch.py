@@ -24,6 +24,7 @@ from crm_core.records.guarded_store import (
 )
 from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
 from crm_core.records.shape import EXTERNAL_ID
+from crm_core.records.uniqueness import TakenInBatch, require_unique
 from crm_core.records.writing import DONE, RecordWrite, Writes
 from crm_core.workspace import Workspace, require
 
@@ -57,7 +58,7 @@ class Batches:
         Raises:
             AccessError, ReplayedRefusal: The request is refused.
             InvalidRecord: The batch itself is not valid; if atomic, an item.
-            NotFound, RevisionMismatch, ExternalIdTaken, LimitReached: An item of an atomic batch is refused.
+            NotFound, RecordError, LimitReached: An item of an atomic batch is refused.
         """
         await self._store.authorize_either(access)
         items = items_of(batch.data)
@@ -84,16 +85,20 @@ class Batches:
             None if limit is None else limit - await self._store.backend.count(access.tenant, access.shape.collection)
         )
         outcomes: list[Outcome] = []
-        named = NamedRecords()
+        named, taken = NamedRecords(), TakenInBatch()
         turn = Turn()
         for at, item in enumerate(items):
             await turn.pause()
             try:
                 outcome = await self._outcome(access, workspace, read_item(item), at, named)
-                if isinstance(outcome, RecordWrite) and outcome.creates and left is not None:
-                    if left <= 0:
-                        outcome = limit_reached(access, workspace)
-                    left -= 1
+                if isinstance(outcome, RecordWrite):
+                    taken.require_unique(outcome.wanted)
+                    await require_unique(self._store, access, outcome.wanted)
+                    if outcome.creates and left is not None:
+                        if left <= 0:
+                            raise limit_reached(access, workspace)
+                        left -= 1
+                    taken.add(at, outcome.wanted)
             except CrmError as error:
                 if error.status >= 500:
                     raise

@@ -23,6 +23,7 @@ from crm_core.errors import (
     InvalidRecord,
     LimitReached,
     NotFound,
+    NotUnique,
 )
 from crm_core.model.caller import Caller
 from crm_core.plugin.storage import Claim, Conflict, StorageBackend, Unit
@@ -30,7 +31,7 @@ from crm_core.plugin.storage import Claim, Conflict, StorageBackend, Unit
 KIND = "idempotency"
 RETENTION_SECONDS = 24 * 3600
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_REFUSALS: tuple[type[CrmError], ...] = (InvalidRecord, ExternalIdTaken, LimitReached)
+_REFUSALS: tuple[type[CrmError], ...] = (InvalidRecord, ExternalIdTaken, NotUnique, LimitReached)
 
 
 class IdempotentRequest(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.reading import Reads
 from crm_core.records.shape import Shape, archive_of, collection_of
+from crm_core.records.uniqueness import doubles
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
 from crm_core.workspace.cursors import Cursors
@@ -81,6 +82,11 @@ class Records:
         """The record types of which a tenant has records, and which no plugin brings."""
         names = {_type_of(collection) for collection in await self._backend.collections(tenant)}
         return sorted(name for name in names if name is not None and name not in self.shapes)
+
+    async def doubles(self, tenant: str) -> list[str]:
+        """The values of unique members that several records of a tenant have, in sentences."""
+        shapes = self.shapes.values()
+        return [sentence for shape in shapes async for sentence in doubles(self._backend, tenant, shape)]
 
     async def name_of(self, tenant: str, record_type: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
         """The name of a record, None if there is none; the right to view it is for the caller to check."""

@@ -10,7 +10,7 @@ contains gives it another name: so documents with the indexes of an earlier vers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
@@ -27,6 +27,7 @@ from crm_core.plugin.door import Door
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import DocumentExists, IndexValue, Put
+from crm_core.records.known_members import Known, known_members, present_members, unknown_members
 from crm_core.records.own_rules import OwnRules
 from crm_core.records.search_words import search_values
 
@@ -106,8 +107,9 @@ class Shape:
         self._rules = OwnRules(record_type, owner, door or Door())
         self._members = record_type.members
         self._by_name = {member.name: member for member in self._members}
-        self._known: Known = {EXTERNAL_ID: None, **_known(self._members)}
-        indexed = {*record_type.SORTABLE, *record_type.FILTERABLE}
+        self._known: Known = {EXTERNAL_ID: None, **known_members(self._members)}
+        self.unique = (EXTERNAL_ID, *record_type.UNIQUE)
+        indexed = {*record_type.SORTABLE, *record_type.FILTERABLE, *record_type.UNIQUE}
         self._indexed = tuple(member for member in self._members if member.name in indexed)
         self._searched = tuple(record_type.member(name) for name in record_type.SEARCHED)
         self._ordered = frozenset(name for name in record_type.SORTABLE if record_type.member(name).is_written)
@@ -124,7 +126,7 @@ class Shape:
         findings = list(self._foreign_members(patch))
         writable = {name: self._cleaned(name, value) for name, value in patch.items() if name not in self._read_only}
         current = current or {}
-        merged: dict[str, Any] = merge_patch(_present(current, self._known), writable)
+        merged: dict[str, Any] = merge_patch(present_members(current, self._known), writable)
         references = tuple(
             (step(each.member), each.record_type, value)
             for each in self.record_type.REFERENCES
@@ -247,6 +249,13 @@ class Shape:
         stamps = Stamps(*(members.pop(name, None) for name in OWNED_LAST))
         return StoredRecord(id_, body, members, stamps)
 
+    def unique_values(self, writable: Mapping[str, Any]) -> dict[str, IndexValue]:
+        """The values of a stored record that no other record of the type may have, as they are compared."""
+        values: dict[str, IndexValue] = {EXTERNAL_ID: writable.get(EXTERNAL_ID)}
+        for name in self.record_type.UNIQUE:
+            values[name] = self._by_name[name].indexed(writable.get(name))
+        return values
+
     def filter_value(self, name: str, text: str) -> IndexValue:
         """The index value of a filter. Raises ValueError with a message for the caller."""
         if name == EXTERNAL_ID:
@@ -265,32 +274,7 @@ class Shape:
             if name in self._read_only:
                 yield Finding(step(name), "read_only_member", f"`{name}` is read-only; leave it out.")
         writable = {name: value for name, value in patch.items() if name not in self._read_only}
-        yield from _unknown(writable, self._known)
-
-
-Known = Mapping[str, "Known | None"]  # member names; below an object's name, its own
-
-
-def _known(members: Iterable[Member]) -> Known:
-    return {member.name: _known(member.members) if member.kind == "object" else None for member in members}
-
-
-def _unknown(patch: Mapping[str, Any], known: Known, pointer: str = "") -> Iterator[Finding]:
-    for name, value in patch.items():
-        if name not in known:
-            message = f"Unknown member. Known: {', '.join(known)}."
-            yield Finding(pointer + step(name), "unknown_member", message)
-        elif isinstance(value, dict) and (inner := known[name]) is not None:
-            yield from _unknown(value, inner, pointer + step(name))
-
-
-def _present(members: Mapping[str, Any], known: Known) -> dict[str, Any]:
-    """A stored record's members without nulls, and without those that its type no longer has."""
-    return {
-        name: value if (inner := known[name]) is None else _present(value, inner)
-        for name, value in members.items()
-        if value is not None and name in known
-    }
+        yield from unknown_members(writable, self._known)
 
 
 def _texts(value: Any) -> list[str]:

@@ -33,18 +33,23 @@ from crm_core.records.guarded_store import (
 )
 from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
 from crm_core.records.preconditions import Preconditions
-from crm_core.records.shape import EXTERNAL_ID, Content, Shape, Stamps, StoredRecord
+from crm_core.records.shape import EXTERNAL_ID, Content, Stamps, StoredRecord
+from crm_core.records.uniqueness import free, is_of_external_id, require_unique
 from crm_core.workspace import Workspace
 
 CREATED, DONE = 201, 200
 
 
 class RecordWrite(msgspec.Struct, frozen=True):
-    """A write of one record for a unit: the put, its expectations and its entry in the change log."""
+    """A write of one record for a unit: the put, its expectations and its entry in the change log.
+
+    ``wanted``: those of its expectations that another record's value can break.
+    """
 
     put: Put
     expect: tuple[Expectation, ...]
     entry: ChangeEntry
+    wanted: tuple[IndexFree, ...]
     creates: bool
 
     @property
@@ -62,7 +67,7 @@ class Writes:
         self._idempotency = idempotency
 
     async def create(self, access: RecordAccess, data: Any, idempotent: IdempotentRequest | None) -> WriteResult:
-        """Create a record. Raises AccessError, InvalidRecord, ExternalIdTaken, LimitReached, ReplayedRefusal."""
+        """Create a record. Raises AccessError, RecordError, LimitReached, ReplayedRefusal."""
         if idempotent is None:
             return await self._create(access, data, None)
         await self._store.authorize(access, "create", writes=True)
@@ -77,7 +82,7 @@ class Writes:
             conflict = await self._commit(access, workspace, write, idempotent)
             if conflict is None:
                 return write.written
-            if conflict.what == "index":
+            if is_of_external_id(conflict):
                 await self._refuse_taken(access, content.external_id)
             if conflict.what == "document":  # what it refers to has just been archived or erased
                 content = None
@@ -93,7 +98,7 @@ class Writes:
     ) -> WriteResult:
         """Change a record by a merge patch; one that changes nothing writes nothing.
 
-        Raises AccessError, NotFound, RevisionMismatch, RecordExists, InvalidRecord, ExternalIdTaken, ReplayedRefusal.
+        Raises AccessError, NotFound, RecordError, ReplayedRefusal.
         """
         if idempotent is None:
             return await self._update(access, id, patch, conditions, None)
@@ -130,7 +135,7 @@ class Writes:
             conflict = await self._commit(access, workspace, write, idempotent)
             if conflict is None:
                 return write.written
-            if conflict.what == "index":
+            if is_of_external_id(conflict):
                 await self._refuse_taken(access, content.external_id)
         raise busy()
 
@@ -170,8 +175,8 @@ class Writes:
         put = access.shape.put(id_, content, stamps)
         entry = entry_of(access, "created", (id_, content.external_id), stamps)
         absent = DocumentAt(access.shape.collection, id_, 0)
-        expect = (absent, *content.referenced, *_free(access.shape, content, id_))
-        return RecordWrite(put, expect, entry, creates=True)
+        wanted = free(access.shape, put)
+        return RecordWrite(put, (absent, *content.referenced, *wanted), entry, wanted, creates=True)
 
     def change(self, access: RecordAccess, content: Content, stored: StoredRecord) -> RecordWrite | None:
         """The write that changes a record; None if nothing would change."""
@@ -183,11 +188,9 @@ class Writes:
         stamps = Stamps(before.created_at, now, None, before.created_by, access.caller.actor, before.revision + 1)
         put = access.shape.put(stored.id, content, stamps)
         at = DocumentAt(access.shape.collection, stored.id, before.revision)
-        expect: tuple[Expectation, ...] = (at, *content.referenced)
-        if content.external_id != stored.writable[EXTERNAL_ID]:
-            expect += _free(access.shape, content, stored.id)
+        wanted = free(access.shape, put, stored.writable)
         entry = entry_of(access, "updated", (stored.id, content.external_id), stamps, changes)
-        return RecordWrite(put, expect, entry, creates=False)
+        return RecordWrite(put, (at, *content.referenced, *wanted), entry, wanted, creates=False)
 
     async def _refuse_taken(self, access: RecordAccess, external_id: str | None) -> None:
         """Raise RecordArchived, ExternalIdTaken for an external id that another record had a moment ago."""
@@ -217,7 +220,7 @@ class Writes:
         write: RecordWrite,
         idempotent: IdempotentRequest | None = None,
     ) -> Conflict | None:
-        """Make a write durable. Raises LimitReached; a conflict that another attempt may solve is returned."""
+        """Make a write durable. Raises LimitReached, NotUnique; a conflict that an attempt may solve is returned."""
         now = int(self._store.now().timestamp())
         unit = Unit(
             now=now,
@@ -235,20 +238,14 @@ class Writes:
             return None
         if outcome.what == "count":
             raise limit_reached(access, workspace)
+        if outcome.what == "index":
+            await require_unique(self._store, access, write.wanted)
         return outcome
 
 
 def unchanged(document: Document) -> WriteResult:
     """The result of a write that changes nothing."""
     return WriteResult(DONE, document.body, document.id, document.revision)
-
-
-def _free(shape: Shape, content: Content, id_: str) -> tuple[Expectation, ...]:
-    if content.external_id is None:
-        return ()
-    return tuple(
-        IndexFree(collection, EXTERNAL_ID, content.external_id, id_) for collection in (shape.collection, shape.archive)
-    )
 
 
 def _named(data: Any, external_id: str) -> Any:

@@ -120,6 +120,7 @@ def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             *WRITE_ERRORS,
             errors.RecordArchived,
             errors.ExternalIdTaken,
+            *_unique_errors(shape),
             errors.IdempotencyConflict,
             errors.LimitReached,
         ),
@@ -149,6 +150,7 @@ def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             errors.RecordExists,
             errors.RecordArchived,
             errors.ExternalIdTaken,
+            *_unique_errors(shape),
             errors.IdempotencyConflict,
         ),
     )
@@ -176,6 +178,7 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             errors.RevisionMismatch,
             errors.RecordExists,
             errors.RecordArchived,
+            *_unique_errors(shape),
             errors.LimitReached,
         ),
     )
@@ -213,6 +216,7 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             errors.RevisionMismatch,
             errors.RecordArchived,
             errors.ExternalIdTaken,
+            *_unique_errors(shape),
             errors.IdempotencyConflict,
             errors.LimitReached,
         ),
@@ -222,3 +226,7 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
 def singular(shape: Shape) -> str:
     """A record of the type, as sentences name it."""
     return shape.record_type.SINGULAR.lower()
+
+
+def _unique_errors(shape: Shape) -> tuple[type[errors.NotUnique], ...]:
+    return (errors.NotUnique,) if shape.record_type.UNIQUE else ()

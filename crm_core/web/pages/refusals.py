@@ -33,6 +33,7 @@ _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "permission_denied": ("You do not have permission", "lock"),
     "subscription_suspended": ("Your subscription is suspended", "pause"),
     "limit_reached": ("You have reached a limit of your plan", "lock"),
+    "not_unique": ("Another record has this value", "info"),
     "csrf_failed": ("This form has expired", "clock"),
     "not_found": ("Not found", "search"),
     "invalid_parameter": ("This address is not valid", "search"),
@@ -73,6 +74,8 @@ def _text(error: CrmError) -> str:
         return reason_text(str(error.evidence.get("reason"))) + " Its data is not lost."
     if error.code == "csrf_failed":
         return "Nothing was changed. Go back, reload the page and try again."
+    if error.code == "not_unique":
+        return "Nothing was changed. Change the other record first, or enter another value."
     if error.code == "invalid_cursor":
         return "Open the list again from its first page."
     return error.detail

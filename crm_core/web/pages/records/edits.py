@@ -14,6 +14,7 @@ from crm_core.errors import (
     Finding,
     InvalidRecord,
     LimitReached,
+    NotUnique,
     RecordError,
     RevisionMismatch,
     ServerError,
@@ -61,6 +62,7 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[Field, ...]
     groups: tuple[Group, ...]
     problem: PageNotice | None
+    may_insist: bool
     conflict: EditConflict | None
 
 
@@ -210,7 +212,8 @@ async def _page(
         foot=f"Saving creates revision {record['revision'] + 1}." if record else "",
         fields=tuple(form.fields()),
         groups=tuple(form.groups()),
-        problem=problem or (_problem(error, form) if error else None),
+        problem=problem or (await _problem(context, error, form) if error else None),
+        may_insist=problem is not None and problem.href != "",
         conflict=conflict,
     )
     status = error.status if error else _UNPROCESSABLE if problem else _CONFLICT if conflict else 200
@@ -230,12 +233,24 @@ def _not_chosen(form: RecordForm, name: str) -> str:
     return f"Choose {'an' if label[0] in 'aeiou' else 'a'} {label} from the matches, or clear the field."
 
 
-def _problem(error: CrmError, form: RecordForm) -> PageNotice:
+async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> PageNotice:
     count = len([name for name in form.errors if name])
+    if isinstance(error, NotUnique):
+        return await _same_value(context, form.type, error)
     if not isinstance(error, InvalidRecord) or not count:
         return failure(f"{error.title}.", form.errors.get("", error.detail))
     title = "1 field needs attention." if count == 1 else f"{count} fields need attention."
     return failure(title, "Nothing is saved yet.")
+
+
+async def _same_value(context: PageContext, record_type: RecordType, error: NotUnique) -> PageNotice:
+    """The notice that another record has a value that only one may have, with a link if the user may view that one."""
+    id_, href, name = error.evidence["id"], "", None
+    if context.may(f"{record_type.NAME}.view"):
+        name = await context.services.records.name_of(context.tenant, record_type.NAME, id_)
+        href = f"{context.root}/{record_type.NAME}/{id_}" if name else ""
+    notice = failure(f"Another {record_type.SINGULAR.lower()} has the same value.", "Nothing is saved yet.")
+    return replace(notice, href=href, link=f"Open {name}" if name else "")
 
 
 def _form_of(context: PageContext, record_type: RecordType, document: Document) -> RecordForm:

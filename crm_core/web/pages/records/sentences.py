@@ -27,6 +27,8 @@ def sentence_of(finding: Finding, member: Member, typed: str, formats: Formats) 
     label = member.label.lower()
     if finding.code == "dangling_reference":
         return f"This {label} is gone or archived. Choose another."
+    if finding.code == "not_unique":
+        return f"Another record has this {label}. Enter another one."
     is_blank = member.required and not typed.strip() and finding.code in _JUDGED
     if finding.code == "missing_member" or is_blank:
         return f"Choose {_article(label)}." if member.kind in _CHOSEN else f"Enter {_article(label)}."
