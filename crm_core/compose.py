@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
@@ -23,6 +24,7 @@ from crm_core.access.signin import SignIn
 from crm_core.access.throttle import LoginThrottle
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
+from crm_core.commands.copying import refuse_marked
 from crm_core.model.frozen import frozen
 from crm_core.model.ids import Ids
 from crm_core.model.keys import TenantRoster
@@ -31,9 +33,7 @@ from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.records.service import Records, reindex_of, shapes_of
 from crm_core.services import Configured, Observer, Services
-from crm_core.settings import (
-    InstanceSettings,
-)
+from crm_core.settings import InstanceSettings, StorageSettings
 from crm_core.settings.installation import Installation
 from crm_core.sync.attempt_log import AttemptLog
 from crm_core.sync.context import SyncContext
@@ -59,13 +59,37 @@ def clock() -> datetime:
 
 
 async def open_backend(installation: Installation) -> StorageBackend:
-    """Open the store. The caller holds the folder's lock if the backend is exclusive. Raises SetupError."""
+    """Open the store. The caller has the folder's lock if the backend is exclusive.
+
+    Raises SetupError, also if the store was copied to another backend.
+    """
+    backend = await _open(installation, installation.settings.storage)
+    try:
+        await refuse_marked(backend)
+    except BaseException:
+        await backend.close()
+        raise
+    return backend
+
+
+@asynccontextmanager
+async def open_stores(installation: Installation, *storages: StorageSettings) -> AsyncIterator[list[StorageBackend]]:
+    """Several stores of an installation, to copy one to the other. The caller has the folder's lock."""
+    async with AsyncExitStack() as stack:
+        stores = []
+        for storage in storages:
+            stores.append(await _open(installation, storage))
+            stack.push_async_callback(stores[-1].close)
+        yield stores
+
+
+async def _open(installation: Installation, storage: StorageSettings) -> StorageBackend:
     settings = installation.settings
-    backend = installation.registry.backends[settings.storage.backend]()
+    backend = installation.registry.backends[storage.backend]()
     await backend.open(
         StorageContext(
             tenants_dir=settings.tenants_dir,
-            options=frozen(settings.storage.options),
+            options=frozen(storage.options),
             log_keep_days=settings.sync.log_keep_days,
             changes_keep_days=settings.records.changes_keep_days,
             log_max_unverified=settings.sync.log_max_unverified,

@@ -1,4 +1,4 @@
-"""``crm doctor``, ``crm migrate``, and the commands of ``crm tenant`` on a tenant's files."""
+"""``crm doctor``, and the commands of ``crm tenant`` on a tenant's files."""
 
 from __future__ import annotations
 
@@ -101,17 +101,6 @@ def doctor(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa
         print_json(found)
     if wrong:
         raise SystemExit(1)
-
-
-@click.command("migrate")
-@config_option
-def migrate(config: Path) -> None:
-    """Bring stored files into this version's format. Make backups first."""
-    done = perform(config, "store.migrate")["done"]
-    for line in done:
-        click.echo(line)
-    if not done:
-        click.echo("Nothing to do: everything stored has this version's format.")
 
 
 COMMANDS = (fold, backup, restore, move)

@@ -14,15 +14,14 @@ Every backend passes ``crm_core.testing.storage``; in short it promises that a u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from crm_core.errors import SetupError
 from crm_core.model.change_log import ChangeEntry
 from crm_core.model.log import Head, LogEntry
+from crm_core.plugin.dump import DumpHead, IndexedDocument, Part
 from crm_core.plugin.query import (
     Bound,
     ChainReport,
@@ -38,6 +37,7 @@ from crm_core.plugin.query import (
     Term,
     View,
 )
+from crm_core.plugin.storage_context import Reindex, StorageContext
 from crm_core.plugin.summary import QUERIES, Summary, summary_of
 from crm_core.plugin.unit import (
     Claim,
@@ -70,14 +70,17 @@ __all__ = [
     "Document",
     "DocumentAt",
     "DocumentExists",
+    "DumpHead",
     "EntryQuery",
     "Expectation",
     "IndexFree",
     "IndexValue",
+    "IndexedDocument",
     "KeyUse",
     "OutcomeUnknown",
     "Page",
     "PageQuery",
+    "Part",
     "Put",
     "Read",
     "Reindex",
@@ -92,38 +95,6 @@ __all__ = [
     "View",
     "WorkspaceAt",
 ]
-
-
-Reindex = Callable[[str, tuple[str, ...]], Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None]
-"""For a collection and the names of a document's indexes: how to make the body and indexes that the present version
-would write from its body; None if they are as it writes them."""
-
-
-def _no_digest(_sections: tuple[Document, ...]) -> bytes:
-    return b""
-
-
-def _no_reindex(_collection: str, _names: tuple[str, ...]) -> None:
-    return None
-
-
-class StorageContext(msgspec.Struct, frozen=True):
-    """The settings of a backend. ``options``: the ``storage`` member of instance.yaml without ``backend``.
-
-    ``reindex``: a backend applies it to documents that it reads from before it was opened, since their indexes and body
-    may be those of an earlier version. It changes no revision.
-
-    ``digest``: what the core needs of a tenant's sections in ``Summary``, for a backend that stores summaries; it may
-    be called in a thread, and never raises.
-    """
-
-    tenants_dir: Path
-    options: Mapping[str, Any] = {}
-    log_keep_days: int = 0  # 0: keep the chain for good
-    changes_keep_days: int = 0  # 0: keep the change log for good
-    log_max_unverified: int = 10_000
-    reindex: Reindex = _no_reindex
-    digest: Callable[[tuple[Document, ...]], bytes] = _no_digest
 
 
 class StorageBackend(ABC):
@@ -270,6 +241,25 @@ class StorageBackend(ABC):
     @abstractmethod
     async def restore(self, tenant: str, source: Path) -> None:
         """Make a tenant from a backup. Raises SetupError if the tenant exists or the file is not whole."""
+
+    def dump(self, tenant: str) -> AsyncGenerator[Part, None]:
+        """All of a tenant as of one moment, for another backend, in the order of ``Part``. Raises SetupError."""
+        raise SetupError([f"the storage backend {self.NAME} cannot copy {tenant} to another one"])
+
+    async def load(self, tenant: str, parts: AsyncIterator[Part]) -> None:
+        """Make a tenant of a dump, with its epoch: it exists, durably, once it is complete.
+
+        Raises SetupError if it exists or a part cannot be stored, and passes on what ``parts`` raises.
+        """
+        raise SetupError([f"the storage backend {self.NAME} cannot copy {tenant} from another one"])
+
+    async def mark(self) -> bytes:
+        """The text of ``set_mark``; empty if there is none."""
+        return b""
+
+    async def set_mark(self, mark: bytes) -> None:
+        """Store a short text about the store as a whole, durably; an empty one deletes it. Raises SetupError."""
+        raise SetupError([f"the storage backend {self.NAME} cannot be copied"])
 
     @abstractmethod
     async def rename(self, tenant: str, name: str) -> None:

@@ -70,17 +70,25 @@ class Listen(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
-    """The backend of the data, and its options, which may contain passwords."""
+    """The backend of the data, and its options, which may contain passwords.
+
+    ``others``: backends by name to which ``crm migrate --to`` can copy the data.
+    """
 
     backend: str
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     place: Place | None = field(default=None, compare=False, repr=False)
+    others: Mapping[str, StorageSettings] = field(default_factory=dict, repr=False)
 
     def require(self, backends: Collection[str]) -> None:
-        """Raise SetupError where the backend is not one of those there are."""
-        if self.backend not in backends:
-            message = f"there is no storage backend {shown(self.backend)}; {hint(self.backend, backends)}"
-            raise setup_error([Problem(self.place or Place("instance.yaml", 1, 1), message)])
+        """Raise SetupError where a backend is not one of those there are."""
+        problems = []
+        for each_one in (self, *self.others.values()):
+            if each_one.backend not in backends:
+                message = f"there is no storage backend {shown(each_one.backend)}; {hint(each_one.backend, backends)}"
+                problems.append(Problem(each_one.place or Place("instance.yaml", 1, 1), message))
+        if problems:
+            raise setup_error(problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +217,7 @@ def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
     backend = members.get(
         "backend", matching(_PLUGIN, "the name of a storage backend; `crm plugins` lists them"), _default_backend()
     )
+    others = members.get("others", lambda value: each(value, lambda one: _other(one, secrets), "backends"), {})
     members.done(others=True)
     options: dict[str, Any] = {}
     for member in members.rest():
@@ -218,7 +227,12 @@ def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
             members.problems.extend(wrong.problems)
     members.done(others=True)
     entry = members.find("backend")
-    return StorageSettings(backend, options, entry.value.place if entry else node.place)
+    return StorageSettings(backend, options, entry.value.place if entry else node.place, others)
+
+
+def _other(member: MappingMember, secrets: Secrets | References) -> StorageSettings:
+    options = each(member.value, lambda one: _option(one.value, secrets), "options")
+    return StorageSettings(member.name, options, member.place)
 
 
 def _default_backend() -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from crm_core.testing.storage_changes import ChangeCases
 from crm_core.testing.storage_claims import ClaimCases
+from crm_core.testing.storage_copies import CopyCases
 from crm_core.testing.storage_documents import DocumentCases
 from crm_core.testing.storage_durability import DurabilityCases
 from crm_core.testing.storage_harness import StorageHarness, entry, put
@@ -26,5 +27,5 @@ from crm_core.testing.storage_pages import PageCases
 __all__ = ["StorageHarness", "StorageSuite", "entry", "put"]
 
 
-class StorageSuite(DocumentCases, PageCases, ClaimCases, LogCases, ChangeCases, DurabilityCases):
+class StorageSuite(DocumentCases, PageCases, ClaimCases, LogCases, ChangeCases, CopyCases, DurabilityCases):
     """Every promise of ``StorageBackend``. A subclass defines a fixture ``storage`` that yields a started harness."""

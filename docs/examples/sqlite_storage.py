@@ -13,7 +13,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from crm_core.model.change_log import ChangeEntry, redacted
 from crm_core.model.log import Head, LogEntry, is_intact, link
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin import hookimpl
+from crm_core.plugin.dump import DumpHead, IndexedDocument, Part
 from crm_core.plugin.query import (
     ChainReport,
     ChangePage,
@@ -60,12 +61,13 @@ from crm_core.plugin.unit import (
 T = TypeVar("T")
 Failed = Literal["workspace", "document", "index", "count"]
 SUFFIX: Final = ".sqlite3"
+MARK: Final = ".sqlite3-mark"
 READ_BYTES: Final = 4 << 20  # of changes that one call returns, unless a single one is longer
 LAST: Final = "\U0010ffff"  # a prefix with LAST sorts after every text with that prefix
 
 SCHEMA: Final = """
 CREATE TABLE documents (collection TEXT, id TEXT, revision INTEGER, body BLOB, index_names TEXT,
-                        PRIMARY KEY (collection, id));
+                        index_values TEXT, PRIMARY KEY (collection, id));
 CREATE TABLE indexes (collection TEXT, name TEXT, rank INTEGER, value, id TEXT,
                       PRIMARY KEY (collection, name, rank, value, id)) WITHOUT ROWID;
 CREATE INDEX of_document ON indexes (collection, id, name);
@@ -190,14 +192,32 @@ class SQLiteBackend(StorageBackend):
         return tenant in self._tenants
 
     async def create(self, tenant: str) -> None:
-        def make(path: Path) -> None:
-            db = connect(path)
-            db.executescript(f"BEGIN; {SCHEMA} COMMIT")
-            db.execute("INSERT INTO state VALUES (0, 0, ?, ?)", (Head().seq, Head().hash))
-            db.execute("INSERT INTO change_log VALUES (?, 0, 0)", (token_hex(8),))
-            db.close()
+        empty = DumpHead(seq=0, revision=0, head=Head(), anchor=Head(), forgotten={}, epoch=token_hex(8), newest=0)
+        await self._add(tenant, lambda path: fill(path, [empty]))
 
-        await self._add(tenant, make)
+    async def dump(self, tenant: str) -> AsyncGenerator[Part, None]:
+        for part in await self._run(tenant, lambda store: list(parts_of(store))):
+            yield part
+
+    async def load(self, tenant: str, parts: AsyncIterator[Part]) -> None:
+        everything = [part async for part in parts]
+        await self._add(tenant, lambda path: fill(path, everything))
+
+    async def mark(self) -> bytes:
+        path = self._tenants_dir / MARK
+        return path.read_bytes() if path.exists() else b""
+
+    async def set_mark(self, mark: bytes) -> None:
+        path, new_path = self._tenants_dir / MARK, self._tenants_dir / f"{MARK}.new"
+        if mark:
+            with new_path.open("wb") as file:
+                file.write(mark)
+                file.flush()
+                os.fsync(file.fileno())
+            new_path.rename(path)
+        else:
+            path.unlink(missing_ok=True)
+        sync(self._tenants_dir)
 
     async def restore(self, tenant: str, source: Path) -> None:
         def copy(path: Path) -> None:
@@ -484,10 +504,9 @@ def insert(db: sqlite3.Connection, document: Document, indexes: Mapping[str, Ind
     """Write a document, replacing one with its id, and its index values."""
     collection, id_ = document.collection, document.id
     remove(db, collection, id_)
-    names = msgspec.json.encode(tuple(indexes)).decode()
-    db.execute(
-        "INSERT INTO documents VALUES (?, ?, ?, ?, ?)", (collection, id_, document.revision, document.body, names)
-    )
+    names, values = (msgspec.json.encode(tuple(each)).decode() for each in (indexes, indexes.values()))
+    row = (collection, id_, document.revision, document.body, names, values)
+    db.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)", row)
     rows = {
         (collection, name, *sort_key(each), id_)
         for name, value in indexes.items()
@@ -520,9 +539,65 @@ def log_changes(db: sqlite3.Connection, entries: tuple[ChangeEntry, ...]) -> Non
                 clean = redacted(msgspec.json.decode(text, type=ChangeEntry))
                 db.execute("UPDATE changes SET entry = ? WHERE place = ?", (msgspec.json.encode(clean), earlier))
             db.execute("UPDATE claims SET evidence = ? WHERE subject = ?", (b"null", entry.id))
-        row = (place, entry.type, entry.id, entry.change, entry.at, msgspec.json.encode(entry))
-        db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", row)
+        log_change(db, place, entry)
     db.execute("UPDATE change_log SET newest = ?", (newest + len(entries),))
+
+
+def log_change(db: sqlite3.Connection, place: int, entry: ChangeEntry) -> None:
+    """Write an entry of the change log at its place."""
+    row = (place, entry.type, entry.id, entry.change, entry.at, msgspec.json.encode(entry))
+    db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def parts_of(tenant: Tenant) -> Iterator[Part]:
+    """All of a tenant, in the order of a dump."""
+    db = tenant.db
+    seq, revision, head = tenant.state()
+    epoch, _, newest = db.execute("SELECT * FROM change_log").fetchone()
+    forgotten = dict(db.execute("SELECT * FROM forgotten"))
+    yield DumpHead(
+        seq=seq,
+        revision=revision,
+        head=head,
+        anchor=verify(tenant, None).anchor,
+        forgotten=forgotten,
+        epoch=epoch,
+        newest=newest,
+    )
+    for row in db.execute("SELECT * FROM documents ORDER BY collection, id"):
+        names, values = msgspec.json.decode(row[4]), msgspec.json.decode(row[5], type=tuple[IndexValue, ...])
+        yield IndexedDocument(Document(*row[:4]), dict(zip(names, values, strict=True)))
+    for row in db.execute("SELECT * FROM claims ORDER BY kind, key"):
+        yield Claim(*row)
+    for (text,) in db.execute("SELECT entry FROM log ORDER BY seq IS NULL, seq, id"):
+        yield msgspec.json.decode(text, type=LogEntry)
+    for place, text in db.execute("SELECT place, entry FROM changes ORDER BY place"):
+        yield StoredChange(place, msgspec.json.decode(text, type=ChangeEntry))
+
+
+def fill(path: Path, parts: Iterable[Part]) -> None:
+    """Make a database of the parts of a dump."""
+    db = connect(path)
+    db.executescript(f"BEGIN; {SCHEMA} COMMIT")
+    db.execute("BEGIN")
+    for part in parts:
+        match part:
+            case DumpHead():
+                row = (part.seq, part.revision, part.head.seq, part.head.hash)
+                db.execute("INSERT INTO state VALUES (?, ?, ?, ?)", row)
+                db.execute("INSERT INTO change_log VALUES (?, ?, ?)", (part.epoch, part.newest, part.newest))
+                db.executemany("INSERT INTO forgotten VALUES (?, ?)", part.forgotten.items())
+            case IndexedDocument(document, indexes):
+                insert(db, document, indexes)
+            case Claim():
+                db.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(part))
+            case LogEntry():
+                log(db, part)
+            case StoredChange(place, entry):
+                log_change(db, place, entry)
+    db.execute("UPDATE change_log SET oldest = coalesce((SELECT min(place) - 1 FROM changes), newest)")
+    db.execute("COMMIT")
+    db.close()
 
 
 def stored_changes(rows: Iterable[tuple[int, bytes]]) -> tuple[StoredChange, ...]:

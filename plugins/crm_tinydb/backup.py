@@ -43,7 +43,7 @@ def check_free(disk: Disk, tenants_dir: Path, name: str) -> None:
 
 def create(disk: Disk, tenants_dir: Path, name: str, epoch: str) -> None:
     """Write the files of an empty tenant under its ``fresh_name``. Raises OSError."""
-    _write_files(disk, tenants_dir, name, Folded(snapshot(State(), 1, Head()).summary, State()), epoch)
+    write_tenant(disk, tenants_dir, name, Folded(snapshot(State(), 1, Head()).summary, State()), epoch)
 
 
 def fresh_name(name: str) -> str:
@@ -51,7 +51,8 @@ def fresh_name(name: str) -> str:
     return f".new-{name}"
 
 
-def _write_files(disk: Disk, tenants_dir: Path, name: str, content: Folded, epoch: str) -> None:
+def write_tenant(disk: Disk, tenants_dir: Path, name: str, content: Folded, epoch: str) -> None:
+    """Write the files of a tenant with this content under its ``fresh_name``. Raises OSError."""
     fresh = tenants_dir / fresh_name(name)
     discard(disk, fresh)
     disk.make_folder(fresh)
@@ -97,7 +98,7 @@ def restore(disk: Disk, tenants_dir: Path, name: str, source: Path, epoch: str) 
         content = read_folded(disk.read(source))
         _check_log(content)
         _check_changes(content)
-        _write_files(disk, tenants_dir, name, content, epoch)
+        write_tenant(disk, tenants_dir, name, content, epoch)
     except NewerFormat as error:
         raise SetupError([f"{source} {error.reason}: restore it with the version that wrote it"]) from None
     except Damaged as error:

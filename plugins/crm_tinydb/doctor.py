@@ -1,17 +1,48 @@
-"""Find the problems of a tenant's folder, as clauses for a report."""
+"""Find the problems of a tenant's folder, as clauses for a report, and verify its chain."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from crm_core.model.log import Head
+from crm_core.plugin.query import ChainReport
 from crm_tinydb.disk import Disk
 from crm_tinydb.folded import read_folded
 from crm_tinydb.framing import Damaged
+from crm_tinydb.log_reading import reading
 from crm_tinydb.segments import PREVIOUS, StoredSegment, segment_bytes
-from crm_tinydb.tidying import stores
+from crm_tinydb.tenant import Tenant
+from crm_tinydb.tidying import journals, stores
 
 
-def examine(disk: Disk, folder: Path, segments: tuple[StoredSegment, ...]) -> list[str]:
+async def verified(store: Tenant, head: Head | None) -> ChainReport:
+    """As ``StorageBackend.verify``, of a tenant that is in use."""
+    async with store.maintenance:
+        view, newest, first = store.log_view(), store.state.head, store.generation
+
+        def verify() -> ChainReport:
+            found = journals(store.disk, store.folder)
+            return view.verify([found[number] for number in sorted(found) if number >= first], newest, head)
+
+        return await reading(store.run(verify))
+
+
+async def checked(store: Tenant) -> tuple[str, ...]:
+    """As ``StorageBackend.check``, of a tenant that is in use."""
+    problems = list(store.reasons)
+    if store.store_state().mode == "read_only":
+        problems.append(store.store_state().reason)
+    if store.torn:
+        problems.append(f"{store.torn} unfinished line(s) were dropped when the tenant was opened after a crash")
+    async with store.maintenance:
+        segments = (*store.log.segments, *store.changes.segments)
+        problems += await reading(store.run(lambda: _examine(store.disk, store.folder, segments)))
+    if store.readable:
+        problems += (await verified(store, None)).problems
+    return tuple(dict.fromkeys(problems))
+
+
+def _examine(disk: Disk, folder: Path, segments: tuple[StoredSegment, ...]) -> list[str]:
     """Check files that an open tenant does not read, permissions and leftovers. Raises OSError."""
     problems = _names(disk, folder)
     for path in stores(disk, folder).values():

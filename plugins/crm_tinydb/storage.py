@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from pathlib import Path
 from threading import Thread
 
@@ -21,6 +21,7 @@ from crm_core.plugin.storage import (
     IndexValue,
     Page,
     PageQuery,
+    Part,
     Read,
     StorageBackend,
     StorageContext,
@@ -35,7 +36,8 @@ from crm_tinydb import backup
 from crm_tinydb.change_log import fresh_epoch
 from crm_tinydb.change_reading import changes_after, history_of
 from crm_tinydb.disk import Disk, RealDisk
-from crm_tinydb.doctor import examine
+from crm_tinydb.doctor import checked, verified
+from crm_tinydb.dump import Loading, dump, read_mark, write_mark
 from crm_tinydb.erasures import FOLD_AFTER, Erasures, commit_marked, marked
 from crm_tinydb.folded import snapshot
 from crm_tinydb.folding import KeepDays, fold, fold_if_due
@@ -46,7 +48,6 @@ from crm_tinydb.log_reading import DamageReporter, reading
 from crm_tinydb.open_tenants import OpenTenants
 from crm_tinydb.paging import page, paged
 from crm_tinydb.tenant import Tenant
-from crm_tinydb.tidying import journals
 from crm_tinydb.workers import ThreadFactory
 
 _NEWER = "start the version that wrote it, or restore a backup of this one"
@@ -192,17 +193,7 @@ class TinyDBBackend(StorageBackend):
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
         store = await self._readable(tenant)
         with store.in_use():
-            return await self._verified(store, head)
-
-    async def _verified(self, store: Tenant, head: Head | None) -> ChainReport:
-        async with store.maintenance:
-            view, newest, first = store.log_view(), store.state.head, store.generation
-
-            def verify() -> ChainReport:
-                found = journals(store.disk, store.folder)
-                return view.verify([found[number] for number in sorted(found) if number >= first], newest, head)
-
-            return await reading(store.run(verify))
+            return await verified(store, head)
 
     async def changes(self, tenant: str, after: int | None, limit: int = 500) -> ChangePage:
         return await changes_after(await self._readable(tenant), after, limit)
@@ -262,6 +253,25 @@ class TinyDBBackend(StorageBackend):
         folder, epoch = self.open_tenants.tenants_dir, self._epoch()
         await self.open_tenants.add(tenant, lambda: backup.restore(self._disk, folder, tenant, source, epoch))
 
+    async def dump(self, tenant: str) -> AsyncGenerator[Part, None]:
+        async for part in dump(await self._readable(tenant)):
+            yield part
+
+    async def load(self, tenant: str, parts: AsyncIterator[Part]) -> None:
+        folder, loading = self.open_tenants.tenants_dir, Loading()
+        async for part in parts:
+            loading.add(part)
+        content = loading.folded()
+        await self.open_tenants.add(
+            tenant, lambda: backup.write_tenant(self._disk, folder, tenant, content, content.summary.epoch)
+        )
+
+    async def mark(self) -> bytes:
+        return read_mark(self._disk, self.open_tenants.tenants_dir)
+
+    async def set_mark(self, mark: bytes) -> None:
+        write_mark(self._disk, self.open_tenants.tenants_dir, mark)
+
     async def rename(self, tenant: str, name: str) -> None:
         await self.open_tenants.rename(tenant, name)
 
@@ -277,20 +287,7 @@ class TinyDBBackend(StorageBackend):
     async def check(self, tenant: str) -> tuple[str, ...]:
         store = await self.open_tenants.get(tenant)
         with store.in_use():
-            return await self._checked(store)
-
-    async def _checked(self, store: Tenant) -> tuple[str, ...]:
-        problems = list(store.reasons)
-        if store.store_state().mode == "read_only":
-            problems.append(store.store_state().reason)
-        if store.torn:
-            problems.append(f"{store.torn} unfinished line(s) were dropped when the tenant was opened after a crash")
-        async with store.maintenance:
-            segments = (*store.log.segments, *store.changes.segments)
-            problems += await reading(store.run(lambda: examine(store.disk, store.folder, segments)))
-        if store.readable:
-            problems += (await self._verified(store, None)).problems
-        return tuple(dict.fromkeys(problems))
+            return await checked(store)
 
     async def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
         rows = dict((await self._readable(tenant)).state.collection(collection).rows)

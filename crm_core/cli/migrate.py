@@ -1,0 +1,60 @@
+"""``crm migrate``: bring stored data into this version's form, or all tenants to another storage backend."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from crm_core.cli.output import show_progress
+from crm_core.cli.running import config_option, perform, without_collector
+from crm_core.errors import SetupError
+
+
+@click.command("migrate")
+@click.option("--to", "target", metavar="BACKEND", help="Copy all tenants to this backend of storage.others.")
+@config_option
+def command(target: str | None, config: Path) -> None:
+    """Bring stored data into this version's form, or copy all tenants to another backend. Make backups first.
+
+    --to works while no server runs. Each copy is compared with its source: counts, hashes, and the log's chain. If it
+    is interrupted, the source is as it was; run the command again to continue. In the end the source is marked and no
+    longer served: set storage.backend to the new one.
+    """
+    if target is not None:
+        asyncio.run(_copy(config, target))
+        return
+    done = perform(config, "store.migrate")["done"]
+    for line in done:
+        click.echo(line)
+    if not done:
+        click.echo("Nothing to do: everything stored has this version's format.")
+
+
+async def _copy(config: Path, name: str) -> None:
+    with without_collector():
+        from crm_core.commands.copying import copy_all
+        from crm_core.compose import open_stores
+        from crm_core.control.lock import FolderLock
+        from crm_core.settings.installation import install
+
+        installation = install(config, os.environ)
+    storage = installation.settings.storage
+    if name == storage.backend:
+        raise SetupError([f"storage.backend in {config / 'instance.yaml'} is {name} already: there is nothing to copy"])
+    if name not in storage.others:
+        problem = f"storage.others in {config / 'instance.yaml'} has no {name}"
+        raise SetupError([f"{problem}; add it: storage: {{backend: {storage.backend}, others: {{{name}: {{...}}}}}}"])
+    total, number = Counter[str](), 0
+    with FolderLock(installation.settings.tenants_dir):
+        async with open_stores(installation, storage, storage.others[name]) as (source, target):
+            async for item in copy_all(source, target):
+                number += 1
+                show_progress(number, item["of"], "tenants")
+                total.update(item["counts"])
+    counts = ", ".join(f"{key} {total[key]:,}" for key in ("tenants", "documents", "claims", "entries", "changes"))
+    click.echo(f"Copied from {storage.backend} to {name} and compared: {counts}.")
+    click.echo(f"Set storage.backend to {name} in {config / 'instance.yaml'}; {storage.backend} is no longer served.")

@@ -1,0 +1,149 @@
+"""Copy all tenants from one storage backend to another while no server runs, checked part by part.
+
+The target is marked as receiving first and the source as moved last, so a copy that breaks off changes nothing in the
+source and is resumed by running it again. A store with a mark is not served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, Final, Literal
+
+import msgspec
+
+from crm_core.errors import SetupError
+from crm_core.model.log import LogEntry
+from crm_core.plugin.dump import IndexedDocument, Part
+from crm_core.plugin.query import StoredChange
+from crm_core.plugin.storage import StorageBackend
+from crm_core.plugin.unit import Claim
+
+_KINDS: Final = {IndexedDocument: "documents", LogEntry: "entries", Claim: "claims", StoredChange: "changes"}
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A store's mark: its tenants ``moved`` to the store ``other``, or it is ``receiving`` those of ``other``."""
+
+    state: Literal["moved", "receiving"]
+    other: str
+
+
+async def mark_of(backend: StorageBackend) -> Mark | None:
+    """The mark of a store. Raises SetupError."""
+    text = await backend.mark()
+    try:
+        return msgspec.json.decode(text, type=Mark) if text else None
+    except msgspec.MsgspecError:
+        raise SetupError([f"the mark of the store {backend.NAME} cannot be read: it is of another version"]) from None
+
+
+async def refuse_marked(backend: StorageBackend) -> None:
+    """Raise SetupError if a store's tenants are in another one, or not all in it yet."""
+    mark = await mark_of(backend)
+    if mark is None:
+        return
+    if mark.state == "moved":
+        problem = f"the tenants of {backend.NAME} moved to {mark.other}: set storage.backend to {mark.other}"
+    else:
+        problem = f"the copy of {mark.other} to {backend.NAME} is not complete"
+        problem += f": set storage.backend to {mark.other} and run crm migrate --to {backend.NAME} again"
+    raise SetupError([problem])
+
+
+class _Sum:
+    """Counts and the hash of the parts of a dump."""
+
+    def __init__(self) -> None:
+        self.counts = Counter[str]()
+        self._hash = hashlib.sha256()
+
+    async def over(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
+        """The same parts, added up."""
+        async for part in parts:
+            self._hash.update(_encode(part) + b"\n")
+            self.counts[_KINDS.get(type(part), "tenants")] += 1
+            yield part
+
+    @property
+    def value(self) -> tuple[Counter[str], bytes]:
+        """Everything that was added, to be compared."""
+        return self.counts, self._hash.digest()
+
+
+async def _sum_of(backend: StorageBackend, tenant: str) -> _Sum:
+    found = _Sum()
+    async with aclosing(backend.dump(tenant)) as parts:
+        async for _ in found.over(parts):
+            pass
+    return found
+
+
+async def copy_all(source: StorageBackend, target: StorageBackend) -> AsyncIterator[dict[str, Any]]:
+    """Copy every tenant; an item with the counts of its parts for each, once both stores have the same of it.
+
+    Raises SetupError: for a target with other data before anything is changed, and for a damaged tenant of the source.
+    """
+    await _prepare(source, target)
+    names = await source.tenants()
+    for tenant in set(await target.tenants()).difference(names):  # removed since an earlier run copied it
+        await target.remove(tenant)
+    for tenant in names:
+        counts = await _copy(source, target, tenant)
+        yield {"tenant": tenant, "of": len(names), "counts": counts}
+    await source.set_mark(_encode(Mark("moved", target.NAME)))
+    await target.set_mark(b"")
+
+
+async def _prepare(source: StorageBackend, target: StorageBackend) -> None:
+    """Make the target ready to receive. Raises SetupError."""
+    mark, moved = await mark_of(target), await mark_of(source)
+    if moved is not None and not (moved == Mark("moved", target.NAME) and mark == Mark("receiving", source.NAME)):
+        await refuse_marked(source)
+    tenants = await target.tenants()
+    if mark is not None and mark.state == "moved":
+        for tenant in tenants:
+            await target.remove(tenant)
+    elif tenants and not (mark == Mark("receiving", source.NAME) and await _begun_from(source, target, tenants)):
+        raise SetupError(
+            [f"{target.NAME} has tenants that are not a copy of these ({tenants[0]}, ...): give it an empty store"]
+        )
+    await target.set_mark(_encode(Mark("receiving", source.NAME)))
+
+
+async def _begun_from(source: StorageBackend, target: StorageBackend, tenants: list[str]) -> bool:
+    """Whether the tenants of an interrupted copy came from this source: a change log has its epoch once only."""
+    common = [tenant for tenant in tenants if await source.has(tenant)]
+    epochs = [[(await backend.changes(tenant, None)).epoch for tenant in common] for backend in (source, target)]
+    return bool(common) and epochs[0] == epochs[1]
+
+
+async def _copy(source: StorageBackend, target: StorageBackend, tenant: str) -> Counter[str]:
+    """Copy a tenant unless the target has the same; the counts of its parts. Raises SetupError."""
+    state = await source.state(tenant)
+    if state.mode == "quarantined":  # the rest would look like everything
+        raise SetupError([f"{tenant} is damaged: restore it, or accept what is left, then continue. {state.reason}"])
+    if await target.has(tenant):
+        before, there = await _sum_of(source, tenant), await _sum_of(target, tenant)
+        if before.value == there.value:
+            return before.counts
+        await target.remove(tenant)
+    given = _Sum()
+    async with aclosing(source.dump(tenant)) as parts:
+        await target.load(tenant, given.over(parts))
+    if given.value != (await _sum_of(target, tenant)).value:
+        raise SetupError([f"{tenant} is not the same in {target.NAME} as in {source.NAME}: run the command again"])
+    await _verify(source, target, tenant)
+    return given.counts
+
+
+async def _verify(source: StorageBackend, target: StorageBackend, tenant: str) -> None:
+    """Walk the chain in both stores. Raises SetupError if the target's is not the source's, as whole as there."""
+    first, second = await source.verify(tenant), await target.verify(tenant)
+    same = (first.anchor, first.head, first.entries) == (second.anchor, second.head, second.entries)
+    if not same or bool(first.problems) != bool(second.problems):
+        why = next(iter(second.problems), f"it ends at entry {second.head.seq}, not {first.head.seq}")
+        raise SetupError([f"the log of {tenant} in {target.NAME} is not that of {source.NAME}: {why}"])

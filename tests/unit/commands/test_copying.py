@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from crm_core.commands.copying import copy_all, refuse_marked
+from crm_core.errors import SetupError, StorageFull
+from crm_core.model.log import Head
+from crm_core.plugin.storage import IndexedDocument, Part, StorageBackend, StorageContext, Unit
+from crm_core.testing.storage import entry, put
+from crm_tinydb.storage import TinyDBBackend
+from doc_plugins import BACKEND
+
+NOW = 1_800_000_000
+_spec = importlib.util.spec_from_file_location("sqlite_storage", BACKEND)
+sqlite = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sqlite)
+
+
+class Breaking(sqlite.SQLiteBackend):
+    """A target whose disk is full at the second tenant."""
+
+    async def load(self, tenant: str, parts: AsyncIterator[Part]) -> None:
+        if await self.tenants():
+            raise StorageFull("The disk is full.")
+        await super().load(tenant, parts)
+
+
+class Losing(sqlite.SQLiteBackend):
+    """A target that loses a document."""
+
+    async def load(self, tenant: str, parts: AsyncIterator[Part]) -> None:
+        async def less() -> AsyncIterator[Part]:
+            async for part in parts:
+                if not (isinstance(part, IndexedDocument) and part.document.id == "b"):
+                    yield part
+
+        await super().load(tenant, less())
+
+
+@pytest.fixture
+async def files(tmp_path: Path) -> AsyncIterator[StorageBackend]:
+    """The tenants east and west on files, each with a document, a log entry and a change."""
+    store = await opened(TinyDBBackend(), tmp_path / "tenants")
+    for tenant in ("east", "west"):
+        await store.create(tenant)
+        await write(store, tenant)
+    yield store
+    await store.close()
+
+
+async def opened(store: StorageBackend, folder: Path) -> StorageBackend:
+    await store.open(StorageContext(folder))
+    return store
+
+
+async def write(store: StorageBackend, tenant: str, number: int = 1) -> Head:
+    done = await store.commit(
+        tenant, Unit(now=NOW, puts=(put("a", {"n": number}, {"n": number}), put("b")), entries=(entry(number),))
+    )
+    return done.head
+
+
+async def copied(source: StorageBackend, target: StorageBackend) -> list[str]:
+    return [item["tenant"] async for item in copy_all(source, target)]
+
+
+async def parts(store: StorageBackend, tenant: str) -> list[Part]:
+    return [part async for part in store.dump(tenant)]
+
+
+async def test_there_and_back(files: StorageBackend, tmp_path: Path) -> None:
+    """Copies have every part and head; the source is refused until it has received everything back."""
+    before, target = await parts(files, "east"), await opened(sqlite.SQLiteBackend(), tmp_path / "tenants")
+    assert await copied(files, target) == ["east", "west"]
+    assert await parts(target, "east") == before
+    await refuse_marked(target)
+    with pytest.raises(SetupError, match="moved to sqlite: set storage"):
+        await refuse_marked(files)
+    with pytest.raises(SetupError, match="moved to sqlite"):
+        await copied(files, target)
+    head = await write(target, "east", 2)
+    await target.create("north")
+    await target.remove("west")
+    assert await copied(target, files) == ["east", "north"]
+    assert (await files.verify("east", head)).problems == ()
+    assert await files.tenants() == ["east", "north"]
+    await refuse_marked(files)
+    await target.close()
+
+
+async def test_a_copy_that_breaks_is_resumed(files: StorageBackend, tmp_path: Path) -> None:
+    """The source stays as it was and may change; the next run copies what is missing, changed and gone."""
+    broken = await opened(Breaking(), tmp_path / "tenants")
+    with pytest.raises(StorageFull):
+        await copied(files, broken)
+    await refuse_marked(files)
+    with pytest.raises(SetupError, match="run crm migrate --to sqlite again"):
+        await refuse_marked(broken)
+    await broken.close()
+    await write(files, "east", 3)
+    target = await opened(sqlite.SQLiteBackend(), tmp_path / "tenants")
+    assert await copied(files, target) == ["east", "west"]
+    assert await parts(target, "east") == await parts(files, "east")
+    await refuse_marked(target)
+    await target.close()
+
+
+async def test_a_killed_end_is_finished(files: StorageBackend, tmp_path: Path) -> None:
+    """If only the target's mark was left to delete, another run deletes it."""
+    target = await opened(sqlite.SQLiteBackend(), tmp_path / "tenants")
+    await copied(files, target)
+    await target.set_mark(b'{"state":"receiving","other":"tinydb"}')
+    assert await copied(files, target) == ["east", "west"]
+    await refuse_marked(target)
+    await target.close()
+
+
+async def test_other_data_is_not_replaced(files: StorageBackend, tmp_path: Path) -> None:
+    """A target with tenants of its own is refused, also one that another source began to fill."""
+    target = await opened(sqlite.SQLiteBackend(), tmp_path / "tenants")
+    await target.create("east")
+    with pytest.raises(SetupError, match="sqlite has tenants that are not a copy of these"):
+        await copied(files, target)
+    await target.set_mark(b'{"state":"receiving","other":"tinydb"}')
+    with pytest.raises(SetupError, match="sqlite has tenants that are not a copy of these"):
+        await copied(files, target)
+    assert (await target.view("east", None)).seq == 0
+    await refuse_marked(files)
+    await target.close()
+
+
+async def test_a_difference_is_noticed(files: StorageBackend, tmp_path: Path) -> None:
+    """A target that loses a document fails the copy, and the source is not marked."""
+    target = await opened(Losing(), tmp_path / "tenants")
+    with pytest.raises(SetupError, match="east is not the same in sqlite as in tinydb"):
+        await copied(files, target)
+    await refuse_marked(files)
+    await target.close()
+
+
+async def test_a_damaged_tenant_is_not_copied(files: StorageBackend, tmp_path: Path) -> None:
+    """A tenant in quarantine stops the copy: the rest of it would look like everything."""
+    await files.close()
+    (journal,) = (tmp_path / "tenants" / "west").glob("journal-*.log")
+    text = bytearray(journal.read_bytes())
+    text[len(text) // 2] ^= 1
+    journal.write_bytes(text)
+    await files.open(StorageContext(tmp_path / "tenants"))
+    target = await opened(sqlite.SQLiteBackend(), tmp_path / "tenants")
+    with pytest.raises(SetupError, match="west is damaged: restore it"):
+        await copied(files, target)
+    assert await target.tenants() == ["east"]
+    await refuse_marked(files)
+    await target.close()
