@@ -30,9 +30,9 @@ class Archive:
     def __init__(self, store: GuardedStore) -> None:
         self._store = store
 
-    async def archive(self, access: RecordAccess, id: str, conditions: Preconditions) -> None:  # noqa: A002 -- the wire's
+    async def archive(self, access: RecordAccess, id: str, conditions: Preconditions) -> WriteResult:  # noqa: A002
         """Archive a record; an archived one stays as it is. Raises AccessError, NotFound, RevisionMismatch."""
-        await self._move(access, id, conditions, archived=True)
+        return await self._move(access, id, conditions, archived=True)
 
     async def restore(self, access: RecordAccess, id: str, conditions: Preconditions) -> WriteResult:  # noqa: A002
         """Bring a record back; a live one stays as it is.

@@ -13,6 +13,7 @@ from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import IndexValue, Reindex, StorageBackend
 from crm_core.records.archiving import Archive
 from crm_core.records.batch import Batches
+from crm_core.records.bulk import BulkChanges
 from crm_core.records.erasing import Erasure
 from crm_core.records.feed import ChangeFeed
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
@@ -69,6 +70,7 @@ class Records:
         self.archive = Archive(store)
         self.erasure = Erasure(store, self.shapes)
         self.batches = Batches(store, self.writes, idempotency)
+        self.bulk = BulkChanges(self.reads, self.batches, self.archive)
 
     def access(self, tenant: str, caller: Caller, record_type: str, request_id: str | None = None) -> RecordAccess:
         """A caller's access to a record type. Raises KeyError for an unknown type."""

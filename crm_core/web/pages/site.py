@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 
 import msgspec
 from cachetools import LRUCache
@@ -26,7 +27,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     assets: Assets
     renderer: Renderer
     branding_cache: BrandingCache
-    rows: LRUCache[tuple[str, str, str], CachedRow] = msgspec.field(default_factory=row_cache)
+    rows: LRUCache[Hashable, CachedRow] = msgspec.field(default_factory=row_cache)
     fragments: FragmentCache = msgspec.field(default_factory=FragmentCache)
     mailer: Mailer
     email_limits: Buckets = msgspec.field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))

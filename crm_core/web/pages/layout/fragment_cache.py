@@ -50,6 +50,6 @@ class CachedRow(msgspec.Struct, frozen=True):
     html: Markup
 
 
-def row_cache() -> LRUCache[tuple[str, str, str], CachedRow]:
-    """Rows of lists by tenant, record type and id of the record."""
+def row_cache() -> LRUCache[Hashable, CachedRow]:
+    """Rows of lists by tenant, record type, id of the record, and columns."""
     return LRUCache(_ROWS)

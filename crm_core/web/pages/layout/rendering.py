@@ -27,7 +27,7 @@ class Parts:
         self.when: Callable[[Any], Markup] = lru_cache(_CACHED)(macros.when)
         self.tags: Callable[[tuple[str, ...]], Markup] = lru_cache(_CACHED)(macros.tags)
         self.cell: Callable[[str], Markup] = lru_cache(_CACHED)(macros.cell)
-        self.row: Callable[[str, str, str, Any], Markup] = macros.row
+        self.row: Callable[[str, str, str, Any, str], Markup] = macros.row
         self.icon: Callable[[str], Markup] = lru_cache(_CACHED)(macros.icon)
 
 

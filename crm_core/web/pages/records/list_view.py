@@ -45,6 +45,17 @@ class Chip(msgspec.Struct, frozen=True):
     href: str
 
 
+class BulkBar(msgspec.Struct, frozen=True, kw_only=True):
+    """The acts for selected records: the members that can be set, and whether they can be archived or restored."""
+
+    path: str
+    one: str
+    many: str
+    acts: tuple[Option, ...]
+    archive: bool
+    restore: bool
+
+
 class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     """Everything around the rows of a list."""
 
@@ -67,20 +78,22 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     matches: str
     caption: str
     columns: tuple[Column, ...]
+    bulk: BulkBar | None
     empty_title: str
     empty_text: str
 
 
 class ListParts(NamedTuple):
-    """The same as HTML: above the table, its head, and the text shown if it has no rows."""
+    """The same as HTML: above the table, its head, the text shown if it has no rows, and the bar of bulk acts."""
 
     above: Markup
     head: Markup
     nothing: Markup
+    bar: Markup
 
 
 class ListView(NamedTuple):
-    """A list for its page."""
+    """A list for its page. ``query``: the selection that bulk acts send again; None if the user may not change any."""
 
     module: str
     title: str
@@ -88,3 +101,7 @@ class ListView(NamedTuple):
     rows: Markup
     range: str
     paging: PageLinks
+    query: str | None
+    bulk: str
+    total: int
+    matches: str

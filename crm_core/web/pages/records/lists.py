@@ -12,22 +12,21 @@ from quart import Response, request
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, RecordType
 from crm_core.records.export import as_csv
-from crm_core.records.list_query import known_parameters
 from crm_core.records.reading import Listing
-from crm_core.records.shape import Shape
 from crm_core.web.answers import CSV, streamed
 from crm_core.web.compression import compressed
 from crm_core.web.framework import current_request, response_of
 from crm_core.web.pages.layout.frame import icon_of
-from crm_core.web.pages.layout.parts import PageLinks
+from crm_core.web.pages.layout.parts import Option, PageLinks
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.bulk_acts import settable
 from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer, is_picked
 from crm_core.web.pages.records.list_filters import chips_of, filters_of, tabs_of
-from crm_core.web.pages.records.list_view import Column, ListHead, ListParts, ListView
+from crm_core.web.pages.records.list_view import BulkBar, Column, ListHead, ListParts, ListView
 from crm_core.web.pages.records.modules import module_page
 from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
-from crm_core.web.pages.records.queries import access_of, record_type_of
+from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
 from crm_core.web.pages.records.row_cache import row_html
 
 LIMIT: Final = 25
@@ -71,15 +70,9 @@ async def _chosen(context: PageContext, record_type: RecordType) -> str:
 async def exported(context: PageContext, module: str) -> Response:
     """The whole selection as CSV, streamed."""
     access = access_of(context, record_type_of(context, module).NAME)
-    pages = await context.services.records.reads.export(access, _parameters(access.shape, request.args))
+    pages = await context.services.records.reads.export(access, list_parameters(access.shape, request.args))
     named = {"Content-Disposition": f'attachment; filename="{module}.csv"'}
     return response_of(await compressed(current_request(), streamed(as_csv(access.shape, pages), CSV, named)))
-
-
-def _parameters(shape: Shape, sent: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of the list among those of the page, without blank fields of the form."""
-    known = known_parameters(shape) - {"limit", "cursor", "total"}
-    return {name: value for name, value in sent.items() if name in known and value != ""}
 
 
 class _List:
@@ -89,27 +82,40 @@ class _List:
         self._name = record_type.NAME
         self._path = f"{context.root}/{self._name}"
         self._access = access_of(context, self._name)
-        self._parameters = _parameters(self._access.shape, request.args)
+        self._parameters = list_parameters(self._access.shape, request.args)
         self._sort = self._parameters.get("sort", "-updated_at")
         self._cells = CellRenderer(context, record_type)
         self._columns = self._members()
         classes = ((name, self._css(name)) for name in self._columns)
-        self._row_columns = [
+        self._row_columns = tuple(
             (name, context.site.renderer.parts.cell(css), "p1" in css.split()) for name, css in classes
-        ]
+        )
 
     async def view(self) -> ListView:
         context, name = self._context, self._name
         listing, at = await self._page()
-        rows = [await row_html(self._cells, self._row_columns, document) for document in listing.documents]
+        bulk = self._bulk()
+        rows = [
+            await row_html(self._cells, self._row_columns, document, selects=bulk is not None)
+            for document in listing.documents
+        ]
         may_create, may_export = context.may(f"{name}.create", writes=True), context.may(f"{name}.export")
         total = listing.total or 0
         shown = {one: await self._shown(one) for one in self._parameters if one in self._type.FILTERABLE}
         parts = context.site.fragments.get(
             context.workspace,
             ListParts,
-            (name, tuple(self._parameters.items()), tuple(shown.items()), self._mine, may_create, may_export, total),
-            lambda: self._parts(total, shown, may_create=may_create, may_export=may_export),
+            (
+                name,
+                tuple(self._parameters.items()),
+                tuple(shown.items()),
+                self._mine,
+                may_create,
+                may_export,
+                bulk,
+                total,
+            ),
+            lambda: self._parts(total, shown, bulk, may_create=may_create, may_export=may_export),
         )
         return ListView(
             module=name,
@@ -118,6 +124,28 @@ class _List:
             rows=Markup("\n".join(rows)),  # noqa: S704 -- each row is Markup already
             range=f"{at + 1} to {at + len(rows)} of {context.formats.number(total)}" if rows else "",
             paging=self._paging(listing, at),
+            query=None if bulk is None else urlencode(self._parameters),
+            bulk="" if bulk is None else bulk.path,
+            total=total,
+            matches=counted(context, self._type, total),
+        )
+
+    def _bulk(self) -> BulkBar | None:
+        """What the user may do with selected records; None if nothing."""
+        context, name = self._context, self._name
+        archived = self._parameters.get("archived") == "true"
+        may_update = not archived and context.may(f"{name}.update", writes=True)
+        may_delete = context.may(f"{name}.delete", writes=True)
+        if not may_update and not may_delete:
+            return None
+        acts = [Option(member.name, member.label) for member in settable(self._type)] if may_update else []
+        return BulkBar(
+            path=f"{self._path}/bulk",
+            one=self._type.SINGULAR.lower(),
+            many=context.title_of(self._type).lower(),
+            acts=tuple(acts),
+            archive=may_delete and not archived,
+            restore=may_delete and archived,
         )
 
     @property
@@ -130,12 +158,17 @@ class _List:
         member, value = self._type.member(name), self._parameters[name]
         return await shown_value(self._cells, member, value) if is_picked(member) else value
 
-    def _parts(self, total: int, shown: Mapping[str, str], *, may_create: bool, may_export: bool) -> ListParts:
-        head = self._head(total, shown, may_create=may_create, may_export=may_export)
+    def _parts(
+        self, total: int, shown: Mapping[str, str], bulk: BulkBar | None, *, may_create: bool, may_export: bool
+    ) -> ListParts:
+        head = self._head(total, shown, bulk, may_create=may_create, may_export=may_export)
         macros = self._context.site.renderer.lists
-        return ListParts(macros.above(head), macros.head(head), macros.nothing(head))
+        bar = macros.bar(head) if bulk else Markup()
+        return ListParts(macros.above(head), macros.head(head), macros.nothing(head), bar)
 
-    def _head(self, count: int, shown: Mapping[str, str], *, may_create: bool, may_export: bool) -> ListHead:
+    def _head(
+        self, count: int, shown: Mapping[str, str], bulk: BulkBar | None, *, may_create: bool, may_export: bool
+    ) -> ListHead:
         context, kind = self._context, self._type
         title = context.title_of(kind)
         total, chips = (
@@ -159,9 +192,10 @@ class _List:
             tabs=tuple(tabs_of(kind, self._parameters, self._mine, self._here)),
             filters=tuple(filters_of(kind, self._parameters, shown)),
             chips=chips,
-            matches=f"{total} match" + ("es" if count == 1 else ""),
+            matches=counted(context, kind, count) + (" matches" if count == 1 else " match"),
             caption=f"{title}, {self._order()}",
             columns=tuple(self._heads()),
+            bulk=bulk,
             empty_title=f"No {title.lower()} match" if chips else f"No {title.lower()} yet",
             empty_text="Remove a filter or search for fewer words."
             if chips

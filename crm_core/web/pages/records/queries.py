@@ -11,6 +11,8 @@ from crm_core.errors import NotFound
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.guarded_store import RecordAccess
+from crm_core.records.list_query import known_parameters
+from crm_core.records.shape import Shape
 from crm_core.web.pages.page_context import PageContext
 
 
@@ -39,3 +41,15 @@ async def records_of(
     access = access_of(context, record_type)
     listing = await context.services.records.reads.list(access, parameters)
     return [msgspec.json.decode(document.body) for document in listing.documents], listing.total or 0
+
+
+def list_parameters(shape: Shape, sent: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of the list among those of a page, without blank fields of the form."""
+    known = known_parameters(shape) - {"limit", "cursor", "total"}
+    return {name: value for name, value in sent.items() if name in known and value != ""}
+
+
+def counted(context: PageContext, record_type: RecordType, count: int) -> str:
+    """A number of records in words: ``1 customer``, ``86 customers``."""
+    name = record_type.SINGULAR if count == 1 else context.title_of(record_type)
+    return f"{context.formats.number(count)} {name.lower()}"

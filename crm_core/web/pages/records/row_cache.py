@@ -15,10 +15,10 @@ Column = tuple[str, Markup, bool]
 """Name of a member, the opening tag of its cell, and whether narrow screens fold it under the name."""
 
 
-async def row_html(cells: CellRenderer, columns: list[Column], document: Document) -> Markup:
-    """The row of a record."""
+async def row_html(cells: CellRenderer, columns: tuple[Column, ...], document: Document, *, selects: bool) -> Markup:
+    """The row of a record; ``selects``: with a box to select it."""
     context = cells.context
-    key = (context.tenant, cells.record_type.NAME, document.id)
+    key = (context.tenant, cells.record_type.NAME, document.id, columns, selects)
     minute = int(context.formats.now.timestamp() // 60)
     cached = context.site.rows.get(key)
     if (
@@ -32,12 +32,14 @@ async def row_html(cells: CellRenderer, columns: list[Column], document: Documen
     record = msgspec.json.decode(document.body)
     references = tuple(cells.references(record, [name for name, _, _ in columns]))
     names = tuple([await cells.referenced_name(*one) for one in references])
-    html = await _rendered(cells, columns, record)
+    html = await _rendered(cells, columns, record, selects=selects)
     context.site.rows[key] = CachedRow(document.body, context.branding, minute, references, names, html)
     return html
 
 
-async def _rendered(cells: CellRenderer, columns: list[Column], record: dict[str, Any]) -> Markup:
+async def _rendered(
+    cells: CellRenderer, columns: tuple[Column, ...], record: dict[str, Any], *, selects: bool
+) -> Markup:
     shown, folded = [], []
     for name, opening, folds in columns:
         cell = await cells.cell(name, record)
@@ -45,4 +47,5 @@ async def _rendered(cells: CellRenderer, columns: list[Column], record: dict[str
         if folds and cell.text:
             folded.append(cell.text)
     href = f"{cells.context.root}/{cells.record_type.NAME}/{record['id']}"
-    return cells.context.site.renderer.parts.row(href, record["name"], " \u00b7 ".join(folded[:3]), shown)
+    sub, id_ = " \u00b7 ".join(folded[:3]), record["id"] if selects else ""
+    return cells.context.site.renderer.parts.row(href, record["name"], sub, shown, id_)

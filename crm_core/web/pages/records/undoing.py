@@ -9,6 +9,7 @@ from quart import Response, request
 
 from crm_core.errors import RevisionMismatch
 from crm_core.model.change_log import ChangeEntry
+from crm_core.plugin.record_type import RecordType
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
 from crm_core.web.pages.layout.names import within
@@ -26,7 +27,7 @@ async def undo(context: PageContext, module: str, id: str) -> Response:  # noqa:
     sent = (await request.form).get("revision")
     if newest is None or newest.change != "updated" or not sent == str(document.revision) == str(newest.revision):
         raise RevisionMismatch("Someone changed this record in the meantime, so nothing was undone. Look at it again.")
-    patch = {name: value for name, value in _before(newest).items() if name not in record_type.COMPUTED}
+    patch = before_of(newest, record_type)
     unchanged = Preconditions(etag(document.revision, document.body))
     await context.services.records.writes.update(access, id, patch, unchanged)
     who = await context.names.actor(newest.actor or "")
@@ -34,8 +35,8 @@ async def undo(context: PageContext, module: str, id: str) -> Response:  # noqa:
     return redirect(context, f"/{module}/{id}", f"You undid {of_whom}")
 
 
-def _before(entry: ChangeEntry) -> dict[str, Any]:
-    """The merge patch that sets every changed place back."""
+def before_of(entry: ChangeEntry, record_type: RecordType) -> dict[str, Any]:
+    """The merge patch that sets every changed place back, but for computed ones."""
     patch: dict[str, Any] = {}
     for change in entry.changes:
         *outer, last = (step.replace("~1", "/").replace("~0", "~") for step in change.pointer[1:].split("/"))
@@ -43,4 +44,4 @@ def _before(entry: ChangeEntry) -> dict[str, Any]:
         for name in outer:
             place = place.setdefault(name, {})
         place[last] = msgspec.to_builtins(change.before)
-    return patch
+    return {name: value for name, value in patch.items() if name not in record_type.COMPUTED}

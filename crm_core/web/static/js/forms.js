@@ -124,12 +124,17 @@ function check(input) {
   input.setAttribute("aria-describedby", message.id);
 }
 
-// The test email: the response has a line for each step, sent when the step is done.
+// Long work, such as a test email: the response has a line for each step, sent when the step is done.
 async function steps(form, button) {
   const result = form.querySelector("[data-result]");
+  const stop = new AbortController();
+  const stopped = ({ target }) => { if (target.closest("[data-stop]")) stop.abort(); };
+  form.addEventListener("click", stopped);
+  const url = button?.getAttribute("formaction") ?? form.action;
+  const body = new URLSearchParams(new FormData(form));
   try {
-    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" } });
-    if (!answer.ok || !answer.headers.get("Content-Type")?.startsWith("application/x-ndjson")) throw new Error("refused");
+    const answer = await fetch(url, { method: "POST", body, headers: { Accept: "application/x-ndjson" }, signal: stop.signal });
+    if (!answer.headers.get("Content-Type")?.startsWith("application/x-ndjson")) return showPage(await answer.text());
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
@@ -141,9 +146,19 @@ async function steps(form, button) {
       for (const line of lines) if (line) result.replaceChildren(...fragment(JSON.parse(line).html));
     }
   } catch {
-    toast("The test could not run. Reload the page and try again.", "bad");
+    if (stop.signal.aborted) toast("Stopped. The changes up to here stay.", "info");
+    else toast("The connection broke. Reload the page to see how far it came.", "bad");
+    result.querySelector("[data-stop]")?.remove();
+  } finally {
+    form.removeEventListener("click", stopped);
+    if (button) free(button);
   }
-  free(button);
+}
+
+// The page of a refusal in place of this one.
+function showPage(html) {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  document.getElementById("main").replaceChildren(...[...page.getElementById("main").childNodes].map((node) => document.importNode(node, true)));
 }
 
 function fragment(html) {

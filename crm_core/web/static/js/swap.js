@@ -54,6 +54,7 @@ export function replace(mine, part) {
     mine.replaceChildren(...adopted(part));
     mine.className = part.className;
   });
+  document.dispatchEvent(new Event("swapped"));
 }
 
 export async function fetchPage(url, options = {}) {

@@ -3,10 +3,12 @@ import { watchForms } from "./forms.js";
 import { watchPickers } from "./picker.js";
 import { watchBoard } from "./board.js";
 import { watchParts } from "./parts.js";
+import { watchSelection } from "./select.js";
 import { live } from "./live.js";
 
 watchParts();
 watchForms();
 watchPickers();
 watchBoard();
+watchSelection();
 live();

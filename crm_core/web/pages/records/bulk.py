@@ -1,0 +1,294 @@
+"""One act for many records of a list: the page with its field or a confirmation, its progress and result."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec.structs import replace
+from quart import Response, request
+
+from crm_core.errors import InvalidRecord, NotFound
+from crm_core.model.text_types import plain_integer
+from crm_core.plugin.member import Member
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.bulk import MOST_CHOSEN, Selected, Tally
+from crm_core.web.accept import preferred
+from crm_core.web.answers import NDJSON
+from crm_core.web.pages.layout.frame import Undo
+from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
+from crm_core.web.pages.page_answers import page, redirect
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.bulk_acts import fields_of, patch_of, settable, undoing
+from crm_core.web.pages.records.choices import with_shown
+from crm_core.web.pages.records.forms import Field, RecordForm
+from crm_core.web.pages.records.picking import Picks, resolved
+from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
+
+_ASKED: Final = 20
+"""Records that are archived on the first click, and that a confirmation can undo."""
+_STREAMED: Final = 100
+"""From this number on a script shows the progress."""
+_REASONS: Final[Mapping[str, str]] = {
+    "not_found": "It no longer exists.",
+    "record_archived": "It is archived.",
+    "revision_mismatch": "Someone else changed it in the meantime.",
+}
+
+
+class RefusedRecord(msgspec.Struct, frozen=True):
+    """A record that was not changed, and why."""
+
+    href: str
+    name: str
+    reason: str
+
+
+class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of an act. ``undo``: the address that undoes it, with ``chosen`` the records and their revisions."""
+
+    running: bool
+    done: int
+    total: int
+    notice: PageNotice
+    refused: tuple[RefusedRecord, ...] = ()
+    undo: str = ""
+    chosen: tuple[str, ...] = ()
+
+
+class BulkView(msgspec.Struct, frozen=True, kw_only=True):
+    """An act for its page: the selection as the form sends it again, and its fields or its result."""
+
+    module: str
+    title: str
+    heading: str
+    crumbs: tuple[PageLink, ...]
+    path: str
+    action: str
+    back: str
+    chosen: tuple[str, ...]
+    query: str
+    everything: bool
+    act: str
+    fields: tuple[Field, ...] = ()
+    text: str = ""
+    submit: str = ""
+    streams: bool = False
+    problem: PageNotice | None = None
+    result: BulkResult | None = None
+
+
+class Bulk(msgspec.Struct, frozen=True, kw_only=True):
+    """A sent selection with its act."""
+
+    context: PageContext
+    type: RecordType
+    selected: Selected
+    query: str
+    total: int
+    came_from: str
+
+    @classmethod
+    async def sent(cls, context: PageContext, module: str, form: MultiDict[str, str]) -> Bulk:
+        """The selection of a form. Raises NotFound, AccessError, InvalidParameter."""
+        record_type, access = record_type_of(context, module), access_of(context, module)
+        query = form.get("query", "")[:8192]
+        if form.get("all") == "true":
+            selected = Selected(parameters=list_parameters(access.shape, dict(parse_qsl(query))))
+        else:
+            chosen = dict(_revisioned(text) for text in (*form.getlist("id"), *form.get("value", "").split()))
+            selected = Selected(tuple(chosen.items())[:MOST_CHOSEN])
+        total = await context.services.records.bulk.count(access, selected)
+        came_from = form.get("back", "")
+        return cls(context=context, type=record_type, selected=selected, query=query, total=total, came_from=came_from)
+
+    @property
+    def path(self) -> str:
+        """The address of the list."""
+        return f"{self.context.root}/{self.type.NAME}"
+
+    @property
+    def back(self) -> str:
+        """The list that the selection was made in."""
+        if self.came_from.startswith(f"{self.path}?"):
+            return self.came_from
+        query = "&".join(part for part in ("view=list" if self.type.LANES else "", self.query) if part)
+        return f"{self.path}?{query}" if query else self.path
+
+    @property
+    def records(self) -> str:
+        """The number of records in words."""
+        return counted(self.context, self.type, self.total)
+
+    def view(self, heading: str, action: str, act: str = "") -> BulkView:
+        """The page of an act without its fields."""
+        title = self.context.title_of(self.type)
+        return BulkView(
+            module=self.type.NAME,
+            title=title,
+            heading=heading,
+            crumbs=(PageLink(self.back, title),),
+            path=self.path,
+            action=f"{self.path}/bulk/{action}",
+            back=self.back,
+            chosen=tuple(f"{id_}:{revision}" if revision else id_ for id_, revision in self.selected.chosen),
+            query=self.query,
+            everything=self.selected.parameters is not None,
+            act=act,
+            streams=self.total >= _STREAMED,
+        )
+
+
+async def asking(context: PageContext, module: str) -> Response:
+    """The page with the field of one member for the selected records."""
+    form = await request.form
+    bulk = await Bulk.sent(context, module, form)
+    return await _asked(bulk, _member(bulk, form), form)
+
+
+async def set_many(context: PageContext, module: str) -> Response:
+    """Give one member of the selected records a value."""
+    sent = await request.form
+    bulk = await Bulk.sent(context, module, sent)
+    member, picks = _member(bulk, sent), await resolved(context, bulk.type, sent)
+    if picks.searches or picks.texts:
+        return await _asked(bulk, member, picks.form, picks)
+    try:
+        patch = patch_of(member, picks.form)
+    except InvalidRecord as error:
+        return await _asked(bulk, member, picks.form, problem=error.detail)
+    tallies = context.services.records.bulk.update(access_of(context, module), bulk.selected, patch)
+    return await _answer(bulk, tallies, f"Changing {member.label.lower()}", "changed", "undo")
+
+
+async def undo_many(context: PageContext, module: str) -> Response:
+    """Set the newest change of the selected records back, of those that have not changed since."""
+    bulk = await Bulk.sent(context, module, await request.form)
+    access = access_of(context, module)
+    patch = undoing(context, access, dict(bulk.selected.chosen))
+    tallies = context.services.records.bulk.update(access, bulk.selected, patch)
+    return await _answer(bulk, tallies, "Undoing", "set back")
+
+
+async def archive_many(context: PageContext, module: str) -> Response:
+    """Archive the selected records; many only after a confirmation."""
+    form = await request.form
+    bulk = await Bulk.sent(context, module, form)
+    if bulk.total > _ASKED and form.get("form:sure") != "true":
+        text = "They leave lists, searches and counts, and can be restored. References to them stay."
+        asked = bulk.view(f"Archive {bulk.records}?", "archive")
+        return await page(context, "bulk.html", module, replace(asked, text=text, submit=f"Archive {bulk.records}"))
+    return await _moved(bulk, archived=True)
+
+
+async def restore_many(context: PageContext, module: str) -> Response:
+    """Bring the selected records back."""
+    return await _moved(await Bulk.sent(context, module, await request.form), archived=False)
+
+
+async def _moved(bulk: Bulk, *, archived: bool) -> Response:
+    access = access_of(bulk.context, bulk.type.NAME)
+    tallies = bulk.context.services.records.bulk.move(access, bulk.selected, archived=archived)
+    doing, done, undo = ("Archiving", "archived", "restore") if archived else ("Restoring", "restored", "archive")
+    return await _answer(bulk, tallies, doing, done, undo)
+
+
+def _revisioned(text: str) -> tuple[str, int]:
+    id_, _, revision = text[:80].partition(":")
+    return id_, plain_integer(revision, least=0, most=2**53) or 0
+
+
+def _member(bulk: Bulk, form: MultiDict[str, str]) -> Member:
+    found = next((one for one in settable(bulk.type) if one.name == form.get("act")), None)
+    if found is None:
+        raise NotFound("This field cannot be set here.")
+    return found
+
+
+async def _asked(
+    bulk: Bulk, member: Member, form: MultiDict[str, str], picks: Picks | None = None, problem: str = ""
+) -> Response:
+    """The page with the fields of an act."""
+    context, label = bulk.context, member.label.lower()
+    if not bulk.total:
+        notice = failure("Nothing is selected.", "Go back and select records.")
+        empty = replace(bulk.view(f"Change {label}", "set", member.name), problem=notice)
+        return await page(context, "bulk.html", bulk.type.NAME, empty, 422)
+    fields = tuple(fields_of(member, form))
+    if member.is_person:
+        blank = RecordForm(type=bulk.type, formats=context.formats, values={member.name: form.get(member.name, "")})
+        shown = await with_shown(context, blank, picks)
+        hint = f"Leave it empty for no {label}."
+        fields = tuple(replace(one, hint=hint) for one in shown.fields() if one.name == member.name)
+    if problem:
+        fields = (replace(fields[0], error=problem), *fields[1:])
+    heading = f"Change {label} of {bulk.records}"
+    view = replace(bulk.view(heading, "set", member.name), fields=fields, submit=f"Change {bulk.records}")
+    return await page(context, "bulk.html", bulk.type.NAME, view, 422 if problem or (picks and picks.texts) else 200)
+
+
+async def _answer(bulk: Bulk, tallies: AsyncIterator[Tally], doing: str, done: str, undo: str = "") -> Response:
+    """Stream the progress to a script; show a form the result, or the list if a few records were all changed."""
+    results = _results(bulk, tallies, doing, done, undo)
+    if preferred(request.headers.getlist("Accept"), ("text/html", NDJSON)) == NDJSON:
+        response = Response(_lines(bulk, results), 200, content_type=NDJSON)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
+    result = None
+    async for each in results:
+        result = each
+    assert result is not None
+    if result.notice.tone == "ok" and len(result.chosen) <= _ASKED:
+        value = " ".join(result.chosen)
+        undone = Undo(action=result.undo, member="", value=value, revision=0, back=bulk.back) if result.undo else None
+        return redirect(bulk.context, bulk.back, result.notice.title, undone)
+    view = replace(bulk.view(result.notice.title, "set"), result=result)
+    return await page(bulk.context, "bulk.html", bulk.type.NAME, view)
+
+
+async def _lines(bulk: Bulk, results: AsyncIterator[BulkResult]) -> AsyncIterator[bytes]:
+    async for result in results:
+        title = bulk.context.title_of(bulk.type)
+        html = bulk.context.site.renderer.text("bulk_result.html", result=result, back=bulk.back, title=title)
+        yield msgspec.json.encode({"html": html}) + b"\n"
+
+
+async def _results(
+    bulk: Bulk, tallies: AsyncIterator[Tally], doing: str, done: str, undo: str
+) -> AsyncIterator[BulkResult]:
+    context, number = bulk.context, bulk.context.formats.number
+    tally = Tally()
+    async for tally in tallies:
+        title = f"{doing}: {number(tally.done)} of {number(bulk.total)}"
+        notice = PageNotice(tone="info", icon="sync", title=title)
+        yield BulkResult(running=True, done=tally.done, total=max(bulk.total, tally.done), notice=notice)
+    counts = f"{counted(context, bulk.type, tally.changes)} {done}"
+    if tally.refusals:
+        counts += f", {number(tally.refusals)} refused"
+    if tally.stopped is not None:
+        notice = failure(f"{counts}. Then it stopped.", tally.stopped.detail)
+    elif tally.refusals:
+        notice = PageNotice(tone="warn", icon="alert", title=f"{counts}.")
+    else:
+        notice = PageNotice(tone="ok", icon="check", title=counts)
+    can_undo = undo and 0 < len(tally.changed) <= MOST_CHOSEN
+    yield BulkResult(
+        running=False,
+        done=tally.done,
+        total=bulk.total,
+        notice=notice,
+        refused=tuple(
+            RefusedRecord(
+                f"{bulk.path}/{one.id}" if one.name else "", one.name or one.id, _REASONS.get(one.code, one.message)
+            )
+            for one in tally.refused
+        ),
+        undo=f"{bulk.path}/bulk/{undo}" if can_undo else "",
+        chosen=tuple(f"{id_}:{revision}" for id_, revision in tally.changed) if can_undo else (),
+    )

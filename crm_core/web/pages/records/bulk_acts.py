@@ -1,0 +1,101 @@
+"""The acts of the bulk bar: the members that many records get one value of, and the patch that a sent form means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from crm_core.errors import Finding, InvalidRecord, RevisionMismatch
+from crm_core.plugin.member import Member
+from crm_core.plugin.record_type import RecordType
+from crm_core.plugin.storage import Document
+from crm_core.records.bulk import PatchOf
+from crm_core.records.guarded_store import RecordAccess
+from crm_core.web.pages.layout.parts import Option
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.forms import Field, is_optional
+from crm_core.web.pages.records.typed_values import separate_texts
+from crm_core.web.pages.records.undoing import before_of
+
+ADD, REMOVE, NOTHING = "form:add", "form:remove", "form:nothing"
+_KINDS: Final = ("choice", "flag", "texts")
+
+
+def settable(record_type: RecordType) -> Iterator[Member]:
+    """The members that a bulk act can set: people, choices, flags, and lists of texts such as tags."""
+    for member in record_type.members:
+        if member.name not in record_type.COMPUTED and (member.is_person or member.kind in _KINDS):
+            yield member
+
+
+def fields_of(member: Member, form: Mapping[str, str]) -> Iterator[Field]:
+    """The fields of an act, but for that of a person, which is a picker; ``form``: the values as they were sent."""
+    if member.kind == "texts":
+        label = member.label.lower()
+        hint = "Separate values with commas"
+        yield Field(name=ADD, label=f"Add {label}", value=form.get(ADD, ""), hint=hint)
+        yield Field(name=REMOVE, label=f"Remove {label}", value=form.get(REMOVE, ""), hint=hint)
+        return
+    options = [Option("", "Choose a value")]
+    options += (
+        (Option("true", "Yes"), Option("false", "No")) if member.kind == "flag" else map(Option._make, member.choices)
+    )
+    if is_optional(member):
+        options.append(Option(NOTHING, f"No {member.label.lower()}"))
+    yield Field(
+        name=member.name, label=member.label, kind="select", value=form.get(member.name, ""), options=tuple(options)
+    )
+
+
+def patch_of(member: Member, form: Mapping[str, str]) -> PatchOf:
+    """The patch of each record. Raises InvalidRecord if the form chooses nothing."""
+    if member.kind == "texts":
+        return _texts(member, form)
+    value: Any = form.get(member.name, "")
+    if member.is_person:
+        value = value or None
+    elif value == NOTHING and is_optional(member):
+        value = None
+    elif member.kind == "flag" and value in ("true", "false"):
+        value = value == "true"
+    elif value not in dict(member.choices):
+        raise _lacking(member.name, f"Choose a value for {member.label.lower()}.")
+
+    async def patch(_document: Document) -> dict[str, Any]:
+        return {member.name: value}
+
+    return patch
+
+
+def undoing(context: PageContext, access: RecordAccess, revisions: Mapping[str, int]) -> PatchOf:
+    """The patch that sets a record's newest change back, if it is still at the revision that the change made."""
+
+    async def patch(document: Document) -> dict[str, Any]:
+        page = await context.services.records.feed.history(access, document.id, 1)
+        newest = page.entries[0].entry if page.entries else None
+        if newest is None or not newest.revision == document.revision == revisions[document.id]:
+            raise RevisionMismatch
+        return before_of(newest, access.shape.record_type)
+
+    return patch
+
+
+def _texts(member: Member, form: Mapping[str, str]) -> PatchOf:
+    added, removed = (separate_texts(form.get(name, ""), ()) for name in (ADD, REMOVE))
+    if not added and not removed:
+        raise _lacking(ADD, f"Enter {member.label.lower()} to add or to remove.")
+    gone = {text.casefold() for text in removed}
+
+    async def patch(document: Document) -> dict[str, Any]:
+        current = msgspec.json.decode(document.body)[member.name]
+        others = [text for text in current if text.casefold() not in gone]
+        known = {text.casefold() for text in others}
+        return {member.name: [*others, *(text for text in added if text.casefold() not in known)]}
+
+    return patch
+
+
+def _lacking(name: str, message: str) -> InvalidRecord:
+    return InvalidRecord(message, errors=[Finding(f"/{name}", "not_chosen", message)])

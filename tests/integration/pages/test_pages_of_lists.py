@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import re
+
+from contract.box import TENANT, Box
+from visitor import EVERYTHING, Visitor
+
+ENOUGH = 105
+
+
+def id_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def undo_of(page: str) -> dict[str, str]:
+    """The form that the confirmation of a page offers."""
+    form = re.findall(r'<form method="post" action="([^"]+)" data-swap-post>(.*?)</form>', page, re.DOTALL)[0]
+    fields = dict(re.findall(r'name="(value|back)" value="([^"]*)"', form[1]))
+    return {"action": form[0], **fields}
+
+
+def test_a_bulk_act_asks_changes_and_is_undone(grace: Visitor) -> None:
+    """Two customers get a status; Undo sets both back, and refuses one that someone changed since."""
+    first, second = grace.customer(name="Bulk One"), grace.customer(name="Bulk Two", status="active")
+    chosen = [("id", id_of(first)), ("id", id_of(second))]
+    asked = grace.post("/customers", "/customers/bulk", act="status", several=chosen)
+    assert "Change status of 2 customers" in asked
+    refused = grace.post("/customers", "/customers/bulk/set", 422, act="status", several=chosen)
+    assert "Choose a value for status." in refused
+    changed = grace.post("/customers", "/customers/bulk/set", act="status", status="inactive", several=chosen)
+    assert "2 customers changed" in changed
+    undo = undo_of(changed)
+    grace.post(f"{second}/edit", f"{second}/edit", revision="2", name="Bulk Two B", status="inactive")
+    back = grace.post("/customers", undo["action"].removeprefix(grace.root), value=undo["value"])
+    assert "1 customer set back, 1 refused." in back
+    assert "Someone else changed it in the meantime." in back
+    assert "Lead" in grace.get(first)
+    assert "Inactive" in grace.get(second)
+
+
+def test_tags_are_added_and_removed(grace: Visitor) -> None:
+    """Each record keeps its other tags; a tag that is there already is not added twice."""
+    first = grace.customer(name="Tagged One", tags="vip, north")
+    second = grace.customer(name="Tagged Two", tags="south")
+    chosen = [("id", id_of(first)), ("id", id_of(second))]
+    fields = {"act": "tags", "form:add": "VIP, club", "form:remove": "North"}
+    assert "2 customers changed" in grace.post("/customers", "/customers/bulk/set", several=chosen, **fields)
+    assert re.findall(r'<span class="tag">([^<]+)</span>', grace.get(first))[:2] == ["vip", "club"]
+    assert re.findall(r'<span class="tag">([^<]+)</span>', grace.get(second))[:3] == ["south", "VIP", "club"]
+
+
+def test_an_owner_is_found_by_name_without_script(grace: Visitor) -> None:
+    """The typed name is a question with its matches; what is chosen becomes the owner of all."""
+    path = grace.customer(name="Without Owner")
+    chosen = [("id", id_of(path))]
+    typed = {"act": "owner", "owner": "", "owner:text": "turing"}
+    page = grace.post("/customers", "/customers/bulk/set", 422, several=chosen, **typed)
+    assert 'name="form:choose:owner" value="agent@engines.example"' in page
+    assert f'name="id" value="{id_of(path)}"' in page
+    typed["form:choose:owner"] = "agent@engines.example"
+    again = grace.post("/customers", "/customers/bulk/set", several=chosen, **typed)
+    assert 'value="agent@engines.example"' in again
+    typed = {"act": "owner", "owner": "agent@engines.example", "owner:text": "Alan Turing"}
+    assert "1 customer changed" in grace.post("/customers", "/customers/bulk/set", several=chosen, **typed)
+
+
+def test_a_whole_selection_is_archived_with_progress_and_comes_back(box: Box, grace: Visitor) -> None:
+    """All that match a search are archived only after a confirmation, a script sees each part, and all come back."""
+    items = [{"name": f"Crowd {number:03}"} for number in range(ENOUGH)]
+    token = box.bearer("customers:write", "customers:read")
+    answer = box.client.post(f"/i/eu1/t/{TENANT}/api/v1/customers/batch", json={"items": items}, headers=token)
+    assert {one["status"] for one in answer.json()["results"]} == {201}
+    fields = {"all": "true", "query": "q=crowd"}
+    page = grace.post("/customers?q=crowd", "/customers/bulk/archive", **fields)
+    assert f"Archive {ENOUGH} customers?" in page
+    assert "data-steps" in page
+    assert f"{ENOUGH} customers match" in grace.get("/customers?q=crowd")
+    sent = {**fields, "form:sure": "true", "csrf": grace.csrf("/customers")}
+    headers = {"Origin": grace.origin, "Accept": "application/x-ndjson"}
+    streamed = grace.client.post(f"{grace.root}/customers/bulk/archive", data=sent, headers=headers)
+    lines = [json.loads(line)["html"] for line in streamed.text.splitlines()]
+    assert "Archiving: 100 of 105" in lines[0]
+    assert f"{ENOUGH} customers archived" in lines[-1]
+    undone = re.findall(r'name="id" value="([^"]+)"', lines[-1])
+    assert len(undone) == ENOUGH
+    assert f"{ENOUGH} customers restored" in grace.post(
+        "/customers", "/customers/bulk/restore", several=[("id", one) for one in undone]
+    )
+
+
+def test_bulk_acts_follow_rights(box: Box, grace: Visitor, alan: Visitor) -> None:
+    """Without the right to archive there is no such act and its address is refused; without any there is no bar."""
+    path = grace.customer(name="Guarded")
+    try:
+        box.applied("features", {**EVERYTHING, "roles": {"agent": {"deny": ["customers.delete"]}}})
+        listed = alan.get("/customers")
+        assert 'value="status">Status' in listed
+        assert "bulk/archive" not in listed
+        alan.post("/customers", "/customers/bulk/archive", 403, several=[("id", id_of(path))])
+        box.applied("features", {**EVERYTHING, "roles": {"agent": {"deny": ["customers.delete", "customers.update"]}}})
+        assert 'class="bulk"' not in alan.get("/customers")
+        assert 'name="id"' not in alan.get("/customers")
+        assert 'class="bulk"' in grace.get("/customers")
+    finally:
+        box.applied("features", EVERYTHING)

@@ -1,0 +1,59 @@
+"""A signed-in browser without a browser, for the pages of a served box."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import httpx
+
+from contract.box import TENANT, Box
+
+PASSWORD = "seven sailing boats"
+EVERYTHING = {"plan": {"code": "a", "name": "A", "features": ["customers.*", "deals.*", "tasks.*"]}}
+
+
+def with_users(box: Box) -> Box:
+    """Create a manager, an agent and an admin."""
+    for name, role in (("Grace Hopper", "manager"), ("Alan Turing", "agent"), ("Ida Rhodes", "admin")):
+        box.crm(
+            "user", "create", "--tenant", TENANT, "--email", f"{role}@engines.example", "--name", name, "--role", role,
+            "--password-stdin", stdin=f"{PASSWORD}\n",
+        )  # fmt: skip
+    return box
+
+
+class Visitor:
+    """A signed-in browser without a browser."""
+
+    def __init__(self, box: Box, role: str) -> None:
+        self.origin = str(box.client.base_url).rstrip("/")
+        self.root = f"/i/eu1/t/{TENANT}"
+        self.client = httpx.Client(base_url=self.origin, follow_redirects=True)
+        email = f"{role}@engines.example"
+        self.post("/login", "/login", email=email, password=PASSWORD)
+
+    def get(self, path: str, expected: int = 200) -> str:
+        answer = self.client.get(self.root + path)
+        assert answer.status_code == expected, (path, answer.status_code)
+        return answer.text
+
+    def csrf(self, form: str) -> str:
+        """The token of a page's forms."""
+        return str(re.findall(r'name="csrf" value="([^"]+)"', self.get(form))[-1])
+
+    def post(
+        self, form: str, action: str, expected: int = 200, /, several: Sequence[tuple[str, str]] = (), **fields: str
+    ) -> str:
+        """Send a form of a page, ``several``: fields that it has more than once; the page that follows."""
+        sent: dict[str, str | list[str]] = {"csrf": self.csrf(form), **fields}
+        for name in dict(several):
+            sent[name] = [value for each, value in several if each == name]
+        answer = self.client.post(self.root + action, data=sent, headers={"Origin": self.origin})
+        assert answer.status_code == expected, (action, answer.status_code, answer.text[-800:])
+        return answer.text
+
+    def customer(self, **fields: str) -> str:
+        """The path of a new customer."""
+        page = self.post("/customers/new", "/customers/new", **fields)
+        return "/customers/" + re.findall(r'data-id="([0-9a-f-]{36})"', page)[0]
