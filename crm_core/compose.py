@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -219,15 +220,18 @@ def _to_all(observers: list[Observer]) -> Observer:
     return observe
 
 
-def application(services: Services) -> Quart:
-    """The application around the use cases. Imports the web only now: commands run without it."""
+def application(services: Services, shared_metrics: Path | None = None) -> Quart:
+    """The application around the use cases. Imports the web only now: commands run without it.
+
+    ``shared_metrics``: the folder in which several processes count.
+    """
     from crm_core.metrics import Metrics
     from crm_core.web.api import auth, bootstrap, changes, docs, events, mail, operators, records, sync, tokens, users
     from crm_core.web.app import create_app
     from crm_core.web.pages import pages, site_of
     from crm_core.web.pages.mail.sender import sender_of
 
-    site, metrics = site_of(services), Metrics(services.registry.payload_types)
+    site, metrics = site_of(services), Metrics(services.registry.payload_types, shared_metrics)
     services.observers.append(metrics.attempt)
     services.registry.door.observers.append(metrics.slow_call)
     routes = [

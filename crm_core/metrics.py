@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from crm_core.model.log import LogEntry
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
-class Metrics:
-    """The metrics of one instance, with their own registry. ``payload_types``: the names allowed as labels."""
+def share_metrics(folder: Path, worker: int) -> None:
+    """Count in files of ``folder``, so that any process of a server can return the sum. Before the first metric.
 
-    def __init__(self, payload_types: Collection[str]) -> None:
+    A worker that replaces one with its number continues its counts: they never fall while the server runs.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # the library reads it for each file
+    values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """The metrics of one instance, with their own registry. ``payload_types``: the names allowed as labels.
+
+    ``shared``: the folder of ``share_metrics``, if several processes count.
+    """
+
+    def __init__(self, payload_types: Collection[str], shared: Path | None = None) -> None:
         self._known = frozenset(payload_types) | {"health"}
-        self.registry = CollectorRegistry()
+        self.registry, self._shared = CollectorRegistry(), shared
         self._attempts = Counter(
             "crm_sync_attempts_total",
             "Sync attempts by payload type, status and error code.",
@@ -40,25 +55,26 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.tenants = Gauge("crm_tenants", "Tenants of this instance.", registry=self.registry)
-        self.tenants_troubled = Gauge(
-            "crm_tenants_troubled", "Tenants whose store takes no writes.", registry=self.registry
-        )
         self._slow_calls = Counter(
             "crm_plugin_slow_calls_total",
             "Calls of plugins that took 50 ms of CPU or more.",
             ("plugin", "hook"),
             registry=self.registry,
         )
-        self.sections_unreadable = Gauge(
-            "crm_sections_unreadable",
-            "Stored sections that no plugin can read, of tenants in use.",
-            registry=self.registry,
+        self.tenants = self._gauge("crm_tenants", "Tenants of this instance.")
+        self.tenants_troubled = self._gauge("crm_tenants_troubled", "Tenants whose store takes no writes.")
+        self.sections_unreadable = self._gauge(
+            "crm_sections_unreadable", "Stored sections that no plugin can read, of tenants in use."
         )
-        self.config_errors = Gauge(
-            "crm_config_errors", "Problems in edited config files that are not in effect.", registry=self.registry
+        self.config_errors = self._gauge("crm_config_errors", "Problems in edited config files that are not in effect.")
+        self.event_streams = Gauge(
+            "crm_event_streams", "Open event streams.", registry=self.registry, multiprocess_mode="sum"
         )
-        self.event_streams = Gauge("crm_event_streams", "Open event streams.", registry=self.registry)
+        self.event_streams.set(0)  # a worker that was killed counts no more
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        """A gauge that is set when metrics are read, by the process that returns them."""
+        return Gauge(name, text, registry=self.registry, multiprocess_mode="mostrecent")
 
     def attempt(self, entry: LogEntry) -> None:
         """Count a sync attempt."""
@@ -88,7 +104,11 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything in Prometheus's text format."""
-        return generate_latest(self.registry)
+        if self._shared is None:
+            return generate_latest(self.registry)
+        sums = CollectorRegistry()
+        MultiProcessCollector(sums, str(self._shared))  # type: ignore[no-untyped-call]
+        return generate_latest(sums)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -8,7 +8,7 @@ disabled or lost the right gets nothing more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -68,7 +68,10 @@ class _Channel:
 
 
 class Feeds:
-    """The open streams of all tenants. ``stop``: set at shutdown, which ends them."""
+    """The open streams of all tenants. ``stop``: set at shutdown, which ends them.
+
+    ``observers`` get the number of open streams when it changes.
+    """
 
     def __init__(self, backend: StorageBackend, views: Views, callers: Callers, stop: asyncio.Event) -> None:
         self._backend = backend
@@ -76,11 +79,13 @@ class Feeds:
         self._callers = callers
         self._stop = stop
         self._channels: dict[str, _Channel] = {}
+        self.open_streams = 0
+        self.observers: list[Callable[[int], None]] = []
 
-    @property
-    def open_streams(self) -> int:
-        """How many streams are open."""
-        return sum(len(channel.streams) for channel in self._channels.values())
+    def _count(self, more: int) -> None:
+        self.open_streams += more
+        for observe in self.observers:
+            observe(self.open_streams)
 
     async def listen(self, tenant: str, caller: Caller, after: ChangeCursor | None) -> AsyncGenerator[bytes, None]:
         """The frames of a new stream: ready, the events missed since ``after``, then new ones.
@@ -135,10 +140,12 @@ class Feeds:
                 f"You have {MAX_STREAMS_OF_CALLER} event streams and waiting requests, the most of one caller."
             )
         channel.streams.add(stream)
+        self._count(1)
         return channel
 
     def _remove_stream(self, tenant: str, channel: _Channel, stream: Stream) -> None:
         channel.streams.discard(stream)
+        self._count(-1)
         if not channel.streams:
             self._drop(tenant, channel)
             if channel.pump is not None:

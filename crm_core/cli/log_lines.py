@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,10 +12,13 @@ _OURS: Final = "crm_core"
 _LONGEST: Final = 300
 
 
-def set_up_logging() -> None:
-    """Log JSON lines to standard error, without stack traces: they may contain data of a request."""
+def set_up_logging(worker: int | None = None) -> None:
+    """Log JSON lines to standard error, without stack traces: they may contain data of a request.
+
+    ``worker``: the number of this process among several; each line has it.
+    """
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines())
+    handler.setFormatter(_Lines({} if worker is None else {"worker": worker}))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("crm").setLevel(logging.INFO)
 
@@ -26,12 +30,17 @@ class _Lines(logging.Formatter):
     it is in their code is logged, with the type of the error.
     """
 
+    def __init__(self, everywhere: Mapping[str, int]) -> None:
+        super().__init__()
+        self._everywhere = everywhere
+
     def format(self, record: logging.LogRecord) -> str:
         members = getattr(record, "members", None)
         event = record.getMessage() if members is not None else _first_line(record)
         moment = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
         named = {"event": event, "level": record.levelname.lower(), "timestamp": moment}
-        return json.dumps({**(_origin(record) if members is None else members), **named}, default=repr)
+        found = _origin(record) if members is None else members
+        return json.dumps({**found, **self._everywhere, **named}, default=repr)
 
 
 def _origin(record: logging.LogRecord) -> dict[str, str]:

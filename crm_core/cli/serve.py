@@ -1,24 +1,40 @@
-"""``crm serve``: one process that serves an instance."""
+"""``crm serve``: one process that serves an instance, or several on a store that they can share."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from crm_core.cli.log_lines import set_up_logging
 from crm_core.cli.output import discard_output
-from crm_core.cli.running import config_option, without_collector
+from crm_core.cli.running import Boundary, config_option, without_collector
 from crm_core.cli.store_alerts import log_store_alerts
 from crm_core.server_log import ServerLog
 
+if TYPE_CHECKING:
+    from crm_core.server.listen import Listener
+    from crm_core.server.workers import Parent
+    from crm_core.settings.installation import Installation
+
 
 @click.command("serve")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many processes serve; several need a storage backend that they can share.",
+)
 @config_option
-def command(config: Path) -> None:
+def command(config: Path, processes: int) -> None:
     """Run the instance until SIGTERM, then finish open requests.
 
     Prints one line with its address once it accepts requests. Edits of keys.yaml, modules.yaml and roles.yaml take
@@ -26,12 +42,60 @@ def command(config: Path) -> None:
     """
     with without_collector():
         from crm_core.server.process import run
+        from crm_core.settings.installation import install
 
+        installation = install(config, os.environ)
     set_up_logging()
-    run(_serve(config))
+    if processes > 1:
+        raise SystemExit(_serve_together(installation, processes))
+    run(_serve(installation, str(installation.settings.listen), lambda address: _say(installation, address)))
 
 
-async def _serve(config: Path) -> None:
+def _serve_together(installation: Installation, processes: int) -> int:
+    """Serve from several processes; the exit code."""
+    storage = installation.settings.storage.backend
+    if installation.registry.backends[storage].EXCLUSIVE:
+        raise click.UsageError(
+            f"--processes needs a storage backend that processes can share; {storage} belongs to one process."
+        )
+    with without_collector():  # loaded once, and shared by all
+        from crm_core import compose  # noqa: F401
+        from crm_core.metrics import share_metrics
+        from crm_core.server.listen import bound
+        from crm_core.server.process import run
+        from crm_core.server.workers import Workers
+        from crm_core.web.pages import pages  # noqa: F401
+    folder = Path(tempfile.mkdtemp(prefix="crm-metrics-"))
+
+    def work(parent: Parent, listener: Listener) -> int:
+        set_up_logging(parent.number)
+        share_metrics(folder, parent.number)
+        with Boundary():
+            run(_serve(installation, listener, lambda _address: parent.ready(), shared_metrics=folder))
+        return 0
+
+    try:
+        listener = bound(str(installation.settings.listen))
+        ready = f"{listener.address} from {processes} processes"
+        return Workers(processes, listener, work, lambda: _say(installation, ready)).run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _say(installation: Installation, address: str) -> None:
+    try:
+        click.echo(f"crm {installation.settings.instance} serves {address} (pid {os.getpid()})")
+    except OSError:  # standard output may be a file on a full disk, which stops no server
+        discard_output()
+
+
+async def _serve(
+    installation: Installation,
+    listen: str | Listener,
+    ready: Callable[[str], None],
+    *,
+    shared_metrics: Path | None = None,
+) -> None:
     with without_collector():
         from crm_core.commands import perform, tenant
         from crm_core.compose import application, clock, compose, open_backend
@@ -39,9 +103,8 @@ async def _serve(config: Path) -> None:
         from crm_core.control.server import ControlServer
         from crm_core.server.process import EXIT_SECONDS
         from crm_core.server.serve import serve
-        from crm_core.settings.installation import install, watched
+        from crm_core.settings.installation import watched
 
-        installation = install(config, os.environ)
     settings = installation.settings
     exclusive = installation.registry.backends[settings.storage.backend].EXCLUSIVE
     async with AsyncExitStack() as stack:
@@ -73,18 +136,11 @@ async def _serve(config: Path) -> None:
             services.tokens.uses.run(services.stop),
         ):
             stack.push_async_callback(_finished, asyncio.create_task(work), services.stop)
-
-        def ready(address: str) -> None:
-            try:
-                click.echo(f"crm {settings.instance} serves {address} (pid {os.getpid()})")
-            except OSError:  # standard output may be a file on a full disk, which stops no server
-                discard_output()
-
         with without_collector():
-            app = application(services)
+            app = application(services, shared_metrics)
         await serve(
             app,
-            listen=str(settings.listen),
+            listen=listen,
             ready=ready,
             on_stop=services.stop.set,
             on_hangup=configuration.hurry,

@@ -24,6 +24,10 @@ class Listener:
         self._path = path
         self._made = path.stat().st_ino if path is not None else None
 
+    def shared(self) -> Listener:
+        """The same sockets for another process, which closes them without removing the file."""
+        return Listener(self.sockets, self.address)
+
     def close(self) -> None:
         """Close the sockets and remove a unix socket's file, unless another server has replaced it."""
         for sock in self.sockets:

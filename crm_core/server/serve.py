@@ -38,7 +38,7 @@ def _random_id() -> str:
 async def serve(
     app: Any,
     *,
-    listen: str,
+    listen: str | Listener,
     ready: Callable[[str], None],
     drain_seconds: float = 20.0,
     exit_seconds: float | None = None,
@@ -51,18 +51,19 @@ async def serve(
 ) -> None:
     """Serve ``app`` (ASGI 3 with lifespan) on ``listen`` until SIGTERM or SIGINT, then drain and return.
 
-    ``listen`` is ``host:port`` or ``unix:/path``; ``ready`` gets the address, ``http://host:port`` or ``unix:/path``,
-    once requests are accepted. The signal closes the listener and calls ``on_stop`` (to end event streams, which would
-    delay the drain); requests in progress have ``drain_seconds`` to finish, then the application's lifespan ends. A
-    second signal ends the wait. ``on_hangup`` is called at SIGHUP, which is ignored without it. Needs the main thread.
-    With ``exit_seconds`` the process ends that long after the signal, regardless of what has not returned.
+    ``listen`` is ``host:port``, ``unix:/path``, or what ``bound`` made of one; ``ready`` gets the address,
+    ``http://host:port`` or ``unix:/path``, once requests are accepted. The signal closes the listener and calls
+    ``on_stop`` (to end event streams, which would delay the drain); requests in progress have ``drain_seconds`` to
+    finish, then the application's lifespan ends. A second signal ends the wait. ``on_hangup`` is called at SIGHUP,
+    which is ignored without it. Needs the main thread. With ``exit_seconds`` the process ends that long after the
+    signal, regardless of what has not returned.
     ``instance``: the code of the one instance that is served, which problems refer to.
     ``max_connections`` is half the number of files that the process may open, unless given.
 
     Raises: SetupError if the address cannot be used or the application does not start.
     """
     stop = _Stop(exit_seconds)
-    listener = bound(listen)
+    listener = bound(listen) if isinstance(listen, str) else listen
     lifespan = Lifespan(app)
     state = ServerState()
     with _Signals(stop, on_hangup):

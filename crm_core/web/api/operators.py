@@ -49,6 +49,7 @@ class TenantPage(msgspec.Struct, frozen=True):
 
 def routes(services: Services, counts: Metrics) -> list[Route]:
     """Liveness, readiness, metrics, tenants, plugins."""
+    services.feeds.observers.append(counts.event_streams.set)
 
     async def healthz(_request: Request) -> Answer:
         return answer({"status": "ok"})
@@ -71,7 +72,6 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
         counts.tenants_troubled.set(len(troubled))
         counts.sections_unreadable.set(sum(map(len, services.views.unreadable().values())))
         counts.config_errors.set(len(services.configured.errors()))
-        counts.event_streams.set(services.feeds.open_streams)
         return content(counts.text(), _TEXT)
 
     async def tenants(request: Request) -> Answer:
