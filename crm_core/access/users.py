@@ -25,6 +25,7 @@ from crm_core.errors import (
 from crm_core.model.caller import Caller, actor_of
 from crm_core.model.domains import comparable_address
 from crm_core.model.ids import Ids
+from crm_core.model.list_views import LIST_VIEWS
 from crm_core.model.patch import merge_patch
 from crm_core.model.times import to_wire
 from crm_core.plugin.query import Page, PageQuery
@@ -32,6 +33,7 @@ from crm_core.plugin.storage import (
     Committed,
     Conflict,
     CountBelow,
+    Delete,
     DocumentAt,
     Expectation,
     IndexFree,
@@ -170,7 +172,7 @@ class Users:
         """Replace a stored user; None if it has changed, or the other super admin that the change depends on has.
 
         A new password ends the account's lock-out: the failed attempts did not know this one. Being disabled revokes
-        the API tokens that the user made.
+        the API tokens that the user made, and removes the views of lists that the user saved.
 
         Raises InvalidRecord if the address is taken or no super admin would be left.
         """
@@ -178,10 +180,12 @@ class Users:
         if stored.user.is_active_super_admin and not user.is_active_super_admin:
             expect.append(await self._another_super_admin(tenant, user))
         puts: tuple[Put, ...] = ()
+        deletes: tuple[Delete, ...] = ()
         if user.disabled and not stored.user.disabled:
             expected, puts = await revoked_with(self._backend, tenant, f"user:{user.id}", self._now())
             expect.extend(expected)
-        outcome = await self._commit(tenant, user, expect, puts)
+            deletes = (Delete(LIST_VIEWS, user.id),)
+        outcome = await self._commit(tenant, user, expect, puts, deletes)
         if isinstance(outcome, Conflict):
             return None
         if user.password != stored.user.password:
@@ -212,10 +216,16 @@ class Users:
         raise InvalidRecord(message, errors=[Finding(pointer, "last_super_admin", message)])
 
     async def _commit(
-        self, tenant: str, user: User, expect: list[Expectation], puts: tuple[Put, ...] = ()
+        self,
+        tenant: str,
+        user: User,
+        expect: list[Expectation],
+        puts: tuple[Put, ...] = (),
+        deletes: tuple[Delete, ...] = (),
     ) -> Committed | Conflict:
         free = IndexFree(USERS, "email", comparable_address(user.email), user.id)
-        unit = Unit(now=int(self._now().timestamp()), expect=(free, *expect), puts=(user.put(), *puts))
+        now = int(self._now().timestamp())
+        unit = Unit(now=now, expect=(free, *expect), puts=(user.put(), *puts), deletes=deletes)
         outcome = await commit(self._backend, tenant, unit)
         if isinstance(outcome, Conflict) and outcome.what == "index":
             message = "Another user has this email address. Enter a different one."

@@ -44,7 +44,7 @@ OWNED = (*OWNED_FIRST, *OWNED_LAST)
 
 ALWAYS_SORTABLE = ("created_at", "updated_at")
 LIST_PARAMETERS = frozenset({"limit", "cursor", "sort", "q", "updated_since", "total", "bom", "archived"})
-PAGE_PARAMETERS = frozenset({"view"})  # of lists on pages alone
+PAGE_PARAMETERS = frozenset({"view", "columns"})  # of lists on pages alone
 FORM_NAMES = frozenset({"csrf"})  # fields that every form of a page has
 
 

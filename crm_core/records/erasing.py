@@ -24,6 +24,7 @@ from crm_core.plugin.storage import (
 )
 from crm_core.records.changes import entry_of
 from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy
+from crm_core.records.list_views import naming_texts, without_records
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import Shape
 from crm_core.workspace import Workspace, require_scope
@@ -67,7 +68,8 @@ class Erasure:
                 raise NotFound("There is no record with this id.")
             conditions.require(read.document)
             found = await self._cascade(access, workspace, read.document, cascade=cascade)
-            if not isinstance(await self._store.commit(access.tenant, self._unit(access, workspace, found)), Conflict):
+            unit = await self._unit(access, workspace, found)
+            if not isinstance(await self._store.commit(access.tenant, unit), Conflict):
                 return
         raise busy()
 
@@ -120,12 +122,15 @@ class Erasure:
                 return
             query = msgspec.structs.replace(query, after=page.next)
 
-    def _unit(self, access: RecordAccess, workspace: Workspace, found: Found) -> Unit:
+    async def _unit(self, access: RecordAccess, workspace: Workspace, found: Found) -> Unit:
         now = self._store.now()
+        texts = [text for shape, document in found.values() for text in _naming(shape, document)]
+        expect, puts = await without_records(self._store.backend, access.tenant, texts)
         records = list(reversed(found.values()))  # those that refer before what they refer to
         return Unit(
             now=int(now.timestamp()),
-            expect=(WorkspaceAt(workspace.revision), *self._expected(records)),
+            expect=(WorkspaceAt(workspace.revision), *self._expected(records), *expect),
+            puts=puts,
             deletes=tuple(Delete(document.collection, document.id) for _, document in records),
             changes=tuple(_entry(access, shape, document, to_wire(now)) for shape, document in records),
         )
@@ -143,6 +148,11 @@ class Erasure:
 
 def _require(workspace: Workspace, access: RecordAccess, shape: Shape) -> None:
     require_scope(workspace, access.caller, scope=f"{shape.name}:erase", key=ERASE)
+
+
+def _naming(shape: Shape, document: Document) -> Iterable[str]:
+    kinds = {member.name: member.kind for member in shape.record_type.members}
+    return naming_texts(msgspec.json.decode(document.body), kinds)
 
 
 def _is_indexed(shape: Shape, member: str) -> bool:

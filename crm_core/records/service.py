@@ -18,6 +18,7 @@ from crm_core.records.erasing import Erasure
 from crm_core.records.feed import ChangeFeed
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
+from crm_core.records.list_views import ListViews
 from crm_core.records.reading import Reads
 from crm_core.records.shape import Shape, archive_of, collection_of
 from crm_core.records.uniqueness import doubles
@@ -70,6 +71,7 @@ class Records:
         self.archive = Archive(store)
         self.erasure = Erasure(store, self.shapes)
         self.batches = Batches(store, self.writes, idempotency)
+        self.list_views = ListViews(backend, now)
         self.bulk = BulkChanges(self.reads, self.batches, self.archive)
 
     def access(self, tenant: str, caller: Caller, record_type: str, request_id: str | None = None) -> RecordAccess:

@@ -19,6 +19,7 @@ from crm_core.web.pages.records import (
     quick_edit,
     typed_echo,
     undoing,
+    views,
 )
 from crm_core.web.pages.sync import attempts, console, section_history
 from crm_core.web.pages.users import account, invitations, signing_in, subscription, tokens, user_admin
@@ -84,6 +85,9 @@ ROUTES: Final = (
     _post("/{module}/bulk/undo", "bulk_undo_form", bulk.undo_many, _UPDATE),
     _post("/{module}/bulk/archive", "bulk_archive_form", bulk.archive_many, _DELETE),
     _post("/{module}/bulk/restore", "bulk_restore_form", bulk.restore_many, _DELETE),
+    _post("/{module}/columns", "columns_form", views.choose_columns, _SEE),
+    _post("/{module}/views", "view_form", views.save, _SEE),
+    _post("/{module}/views/remove", "view_remove_form", views.remove, _SEE),
     _post("/{module}/quick", "record_quick_form", choices.created_quickly, _CREATE),
     _get("/{module}/new", "record_new_page", edits.creating, _CREATE),
     _post("/{module}/new", "record_new_form", edits.created, _CREATE),

@@ -104,3 +104,53 @@ def test_bulk_acts_follow_rights(box: Box, grace: Visitor, alan: Visitor) -> Non
         assert 'class="bulk"' in grace.get("/customers")
     finally:
         box.applied("features", EVERYTHING)
+
+
+def test_a_view_is_saved_shown_and_removed(grace: Visitor, alan: Visitor) -> None:
+    """A view is a tab with its count for its user alone, with filters, order and columns; an invalid one is refused."""
+    grace.customer(name="Viewed", status="inactive", tags="viewed")
+    query = "tags=viewed&sort=name&columns=email,tags"
+    page = grace.post("/customers", "/customers/views", name="Seen ones", query=query)
+    assert "View Seen ones saved" in page
+    tab = re.findall(r'<a href="([^"]+)" aria-current="page" dir="auto">Seen ones <span class="num">1<', page)
+    shown = grace.get(tab[0].replace("&amp;", "&").removeprefix(grace.root))
+    assert re.findall(r'<th scope="col"[^>]*>(?:<a[^>]*>)?([A-Z][a-z]+)', shown) == ["Name", "Email", "Tags"]
+    assert "Seen ones" not in alan.get("/customers")
+    refused = grace.post("/customers", "/customers/views", 422, name=" ", query=query)
+    assert "Enter a name of up to 60 characters." in refused
+    grace.post("/customers", "/customers/views", 400, name="Bad", query="sort=-")
+    assert "Bad" not in grace.get("/customers")
+    gone = grace.post("/customers", "/customers/views/remove", name="Seen ones", query=query)
+    assert "View Seen ones removed" in gone
+    assert "Seen ones" not in grace.get("/customers")
+
+
+def test_columns_are_chosen_and_moved_without_script(grace: Visitor) -> None:
+    """The order of the boxes is that of the columns, one is moved by its button, and Reset brings the usual ones."""
+
+    def heads() -> list[str]:
+        return re.findall(r'<th scope="col"[^>]*>(?:<a[^>]*>)?([A-Z][a-z]+)', grace.get("/customers"))
+
+    usual = heads()
+    chosen = [("column", "tags"), ("column", "phone"), ("column", "nonsense")]
+    grace.post("/customers", "/customers/columns", several=chosen)
+    assert heads() == ["Name", "Tags", "Phone"]
+    grace.post("/customers", "/customers/columns", several=chosen, **{"form:up": "phone"})
+    assert heads() == ["Name", "Phone", "Tags"]
+    grace.post("/customers", "/customers/columns", **{"form:reset": "true"})
+    assert heads() == usual
+
+
+def test_a_task_is_ticked_off_in_the_list_and_on_the_record(grace: Visitor) -> None:
+    """The button of a row, and of a task on the page of its customer, sets it done; Undo and a second click undo it."""
+    path = grace.customer(name="With a task")
+    made = grace.post("/tasks/new", "/tasks/new", name="Call them", customer_id=id_of(path))
+    task = re.findall(r'data-id="([0-9a-f-]{36})"', made)[0]
+    row = rf'formaction="{grace.root}/tasks/{task}/set\?member=done&amp;revision=(\d)" name="value" value="(\w*)"'
+    for page in ("/tasks", path, f"/tasks/{task}"):
+        assert re.findall(row, grace.get(page)) == [("1", "true")]
+    done = grace.post(path, f"/tasks/{task}/set?member=done&revision=1", value="true", back=grace.root + path)
+    assert "Call them: done" in done
+    assert re.findall(row, done) == [("2", "")]
+    grace.post(path, f"/tasks/{task}/set?member=done&revision=1", 412, value="true")
+    assert "Call them: not done" in grace.post("/tasks", f"/tasks/{task}/set?member=done&revision=2", value="")

@@ -73,10 +73,10 @@ def test_a_note_is_added_to_the_timeline(grace: Visitor) -> None:
 
 
 def test_mine_is_one_click(grace: Visitor, alan: Visitor) -> None:
-    """A tab of the list shows the records of the user, and the filter shows the colleague's name."""
+    """A button of the list shows the records of the user, and the filter shows the colleague's name."""
     path = grace.customer(name="Owned by Alan", owner="agent@engines.example")
     listed = alan.get("/customers")
-    href = re.findall(r'<a href="([^"]+)">Mine</a>', listed)[0].replace("&amp;", "&").removeprefix(alan.root)
+    href = re.findall(r'<a class="btn toggle" href="([^"]+)">', listed)[0].replace("&amp;", "&").removeprefix(alan.root)
     mine = alan.get(href)
     assert path in mine
     assert "Owner: Alan Turing" in mine

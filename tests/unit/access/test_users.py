@@ -7,7 +7,9 @@ import pytest
 
 from crm_core.access.user import terms
 from crm_core.errors import InvalidRecord, LimitReached, NotFound, PermissionDenied, RevisionMismatch
+from crm_core.model.list_views import LIST_VIEWS
 from crm_core.plugin.query import PageQuery, Term
+from crm_core.plugin.storage import Put, Unit
 
 PASSWORD = "correct horse battery"
 
@@ -104,6 +106,16 @@ async def test_if_match_holds_a_change_to_a_revision(access: Any) -> None:
     guarded = [access.users.update("north", stored.user.id, {"name": name}, None, revisions=[9]) for name in ("A", "B")]
     outcomes = await asyncio.gather(*guarded, return_exceptions=True)
     assert sorted(type(one).__name__ for one in outcomes) == ["RevisionMismatch", "StoredUser"]
+
+
+async def test_disabling_a_user_removes_the_saved_views(access: Any) -> None:
+    """The views that a disabled user saved for lists go in the same unit; those of others stay."""
+    users = [await access.user(f"u{number}@example.com") for number in range(2)]
+    await access.user("root@example.com", "super_admin")
+    puts = tuple(Put(LIST_VIEWS, stored.user.id, b"{}") for stored in users)
+    await access.backend.commit("north", Unit(now=0, puts=puts))
+    await access.users.update("north", users[0].user.id, {"disabled": True}, None)
+    assert [document.id async for document in access.backend.documents("north", LIST_VIEWS)] == [users[1].user.id]
 
 
 async def test_only_a_super_admin_makes_or_changes_one(access: Any) -> None:

@@ -28,6 +28,7 @@ class Parts:
         self.tags: Callable[[tuple[str, ...]], Markup] = lru_cache(_CACHED)(macros.tags)
         self.cell: Callable[[str], Markup] = lru_cache(_CACHED)(macros.cell)
         self.row: Callable[[str, str, str, Any, str], Markup] = macros.row
+        self.tick: Callable[..., Markup] = macros.tick
         self.icon: Callable[[str], Markup] = lru_cache(_CACHED)(macros.icon)
 
 

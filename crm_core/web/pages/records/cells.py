@@ -70,12 +70,16 @@ def is_picked(member: Member) -> bool:
 
 
 class CellRenderer:
-    """Turns the values of records of one type into cells; the name of each referenced record is looked up once."""
+    """Turns the values of records of one type into cells; the name of each referenced record is looked up once.
 
-    def __init__(self, context: PageContext, record_type: RecordType) -> None:
+    ``ticks``: the flag that says that a record is done is a button that sets it.
+    """
+
+    def __init__(self, context: PageContext, record_type: RecordType, *, ticks: bool = False) -> None:
         self.context = context
         self.record_type = record_type
         self._parts = context.site.renderer.parts
+        self.ticks = record_type.DUE.done if ticks and record_type.DUE else None
         self._names: dict[tuple[str, str], str | None] = {}
         self._members = {member.name: member for member in record_type.members}
 
@@ -100,6 +104,8 @@ class CellRenderer:
     def _plain(self, member: Member, value: Any, record: Mapping[str, Any]) -> Cell:
         if member.kind == "flag":
             mark = _YES if value else _NO
+            if member.name == self.ticks:
+                return Cell(member.label, "", self.tick(record))
             return Cell(member.label, mark.text, self._parts.badge(mark))
         if member.kind == "texts":
             return Cell(member.label, ", ".join(value), self._parts.tags(tuple(value)), None, tuple(value))
@@ -113,6 +119,12 @@ class CellRenderer:
         if href:
             return Cell(member.label, text, link(href, text))
         return Cell(member.label, text, _LINES.format(text) if "\n" in text else escape(text))
+
+    def tick(self, record: Mapping[str, Any]) -> Markup:
+        """The button that says that a record is done, or not."""
+        assert self.ticks is not None
+        path = f"{self.context.root}/{self.record_type.NAME}/{record['id']}"
+        return self._parts.tick(path, self.ticks, record["revision"], record["name"], done=record[self.ticks])
 
     def references(self, record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, str]]:
         """The references whose names these cells show: record type and id, or no type and a colleague's email."""

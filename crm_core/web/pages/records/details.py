@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import msgspec
+from markupsafe import Markup
 from quart import Response
 
 from crm_core.plugin.record_type import RecordType, Reference
@@ -28,6 +29,7 @@ class Related(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     mark: Mark | None
     sum: str
+    tick: Markup
 
 
 class RelatedGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +87,10 @@ async def detail(context: PageContext, module: str, id: str) -> Response:  # noq
 
 async def _view(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> RecordView:
     module, path = record_type.NAME, f"{context.root}/{record_type.NAME}"
-    cells = CellRenderer(context, record_type)
-    facts = [await cells.cell(name, record) for name in _facts(record_type)]
     live = record["archived_at"] is None
+    may_update = live and context.may(f"{module}.update", writes=True)
+    cells = CellRenderer(context, record_type, ticks=may_update)
+    facts = [await cells.cell(name, record) for name in _facts(record_type)]
     return RecordView(
         module=module,
         title=context.title_of(record_type),
@@ -98,14 +101,16 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         mark=next((cell.mark for cell in facts if cell.mark), None),
         tags=next((cell.tags for cell in facts if cell.tags), ()),
         creates=tuple(_creates(context, record_type, record)) if live else (),
-        edit=f"{path}/{record['id']}/edit" if live and context.may(f"{module}.update", writes=True) else "",
+        edit=f"{path}/{record['id']}/edit" if may_update else "",
         path=f"{path}/{record['id']}",
         may_delete=context.may(f"{module}.delete", writes=True),
         archived="" if live else await _archived(context, record),
         facts=tuple(facts),
         related=tuple([group async for group in _related(context, record_type, record, live=live)]),
         composer=_composer(context, record_type) if live else None,
-        days=await timeline(context, cells, record, list(_referrers(context, record_type))),
+        days=await timeline(
+            context, CellRenderer(context, record_type), record, list(_referrers(context, record_type))
+        ),
     )
 
 
@@ -173,18 +178,20 @@ async def _related(
         path = f"{context.root}/{other.NAME}"
         filtered = f"{path}?view=list&{reference.member}={record['id']}"
         may_create = live and context.may(f"{other.NAME}.create", writes=True)
+        cells = CellRenderer(context, other, ticks=context.may(f"{other.NAME}.update", writes=True))
         yield RelatedGroup(
             title=context.title_of(other),
             icon=icon_of(state),
             create=f"{path}/new?{reference.member}={record['id']}" if may_create else "",
-            items=tuple(_item(context, other, one) for one in found),
+            items=tuple(_item(cells, one) for one in found),
             more=filtered if total > len(found) else "",
             more_text=f"All {context.formats.number(total)}",
         )
 
 
-def _item(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Related:
-    """A record in a line: its name, day, state and amount."""
+def _item(cells: CellRenderer, record: dict[str, Any]) -> Related:
+    """A record in a line: its name, day, state and amount, and the button that says that it is done."""
+    context, record_type = cells.context, cells.record_type
     about, mark, total = "", None, ""
     for member in record_type.members:
         value = record.get(member.name)
@@ -194,9 +201,10 @@ def _item(context: PageContext, record_type: RecordType, record: dict[str, Any])
             about = f"{member.label} {context.formats.day(value).short}"
         elif member.kind == "choice" and mark is None:
             mark = mark_of(member, value)
-        elif member.kind == "flag" and value:
+        elif member.kind == "flag" and value and member.name != cells.ticks:
             mark = Mark("ok", "check", member.label)
         elif member.kind == "decimal" and not total:
             total = context.formats.money(value, currency_in(record_type, record))
     href = f"{context.root}/{record_type.NAME}/{record['id']}"
-    return Related(href=href, name=record["name"], about=about, mark=mark, sum=total)
+    tick = cells.tick(record) if cells.ticks else Markup()
+    return Related(href=href, name=record["name"], about=about, mark=mark, sum=total, tick=tick)

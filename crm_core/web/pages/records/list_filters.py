@@ -1,4 +1,4 @@
-"""Around a list: its tabs, its filters, and the active ones with the address without each."""
+"""The filters of a list, and the active ones with the address without each."""
 
 from __future__ import annotations
 
@@ -9,23 +9,13 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CORE_LABELS, is_picked
-from crm_core.web.pages.records.list_view import Chip, Filter, Tab
+from crm_core.web.pages.records.list_view import Chip, Filter
 
 _ARCHIVED: Final = "archived"
+_FIELDS: Final = ("choice", "flag", "texts")
 
 Address = Callable[..., str]
 """The address of the list with some parameters changed, None takes one away."""
-
-
-def tabs_of(record_type: RecordType, parameters: Mapping[str, str], mine: str, here: Address) -> Iterator[Tab]:
-    """All records, those of the user (``mine`` is the value of their owner, empty if there is none), archived ones."""
-    archived, owner = parameters.get(_ARCHIVED) == "true", record_type.OWNER
-    owned = bool(mine) and owner is not None and parameters.get(owner) == mine and not archived
-    no_owner = {owner: None} if owner is not None else {}
-    yield Tab("All", here(**{_ARCHIVED: None}, **no_owner), not archived and not owned)
-    if mine and owner is not None:
-        yield Tab("Mine", here(**{_ARCHIVED: None, owner: mine}), owned)
-    yield Tab("Archived", here(**{_ARCHIVED: "true"}), archived)
 
 
 def filters_of(record_type: RecordType, parameters: Mapping[str, str], shown: Mapping[str, str]) -> Iterator[Filter]:
@@ -55,12 +45,21 @@ def chips_of(
     """The active filters, each with the address without it."""
     for name, value in parameters.items():
         if name == "q":
-            yield Chip(f"“{value}”", here(q=None))
+            yield Chip(f"“{value}”", here(q=None), has_field=True)
         elif name == "updated_since":
             moment = context.formats.moment(value)
             yield Chip(f"Updated since {moment.short if moment else value}", here(updated_since=None))
         elif name not in ("sort", _ARCHIVED):
-            yield Chip(_filter_text(record_type, name, shown.get(name, value)), here(**{name: None}))
+            text = _filter_text(record_type, name, shown.get(name, value))
+            yield Chip(
+                text, here(**{name: None}), has_field=name in record_type.FILTERABLE and _has_field(record_type, name)
+            )
+
+
+def _has_field(record_type: RecordType, name: str) -> bool:
+    """Whether a filter has its field in the form."""
+    member = record_type.member(name)
+    return is_picked(member) or member.kind in _FIELDS
 
 
 def _filter_text(record_type: RecordType, name: str, value: str) -> str:

@@ -30,19 +30,36 @@ class Filter(msgspec.Struct, frozen=True):
     shown: str = ""
 
 
-class Tab(NamedTuple):
-    """A view of the list with its address."""
+class Tab(msgspec.Struct, frozen=True):
+    """A view of the list with its address and the number of its records."""
 
     text: str
     href: str
     current: bool
+    count: str
+
+
+class Mine(NamedTuple):
+    """The address that switches the filter by the user on or off, and whether it is on."""
+
+    href: str
+    on: bool
+
+
+class ColumnChoice(NamedTuple):
+    """A column that the user may choose."""
+
+    name: str
+    label: str
+    chosen: bool
 
 
 class Chip(msgspec.Struct, frozen=True):
-    """An active filter and the address without it."""
+    """An active filter and the address without it; ``has_field``: a field of the form shows it as well."""
 
     text: str
     href: str
+    has_field: bool = False
 
 
 class BulkBar(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,15 +84,26 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     here: str
     board: str
     export: str
+    export_text: str
     create: str
     create_text: str
+    create_named: str
+    full: str
     search_hint: str
     q: str
+    archived: bool
     sort: str
+    sorts: tuple[Option, ...]
+    column_names: str
     tabs: tuple[Tab, ...]
+    mine: Mine | None
     filters: tuple[Filter, ...]
     chips: tuple[Chip, ...]
+    active: int
+    savable: bool
+    current: bool
     matches: str
+    matching: str
     caption: str
     columns: tuple[Column, ...]
     bulk: BulkBar | None
@@ -93,15 +121,19 @@ class ListParts(NamedTuple):
 
 
 class ListView(NamedTuple):
-    """A list for its page. ``query``: the selection that bulk acts send again; None if the user may not change any."""
+    """A list for its page. ``query``: the selection that its forms send; ``current``: the saved view that it shows."""
 
     module: str
     title: str
+    path: str
+    here: str
     parts: ListParts
     rows: Markup
     range: str
     paging: PageLinks
-    query: str | None
-    bulk: str
+    query: str
+    selects: bool
     total: int
     matches: str
+    current: str
+    columns: tuple[ColumnChoice, ...]

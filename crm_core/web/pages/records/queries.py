@@ -51,5 +51,5 @@ def list_parameters(shape: Shape, sent: Mapping[str, str]) -> dict[str, str]:
 
 def counted(context: PageContext, record_type: RecordType, count: int) -> str:
     """A number of records in words: ``1 customer``, ``86 customers``."""
-    name = record_type.SINGULAR if count == 1 else context.title_of(record_type)
-    return f"{context.formats.number(count)} {name.lower()}"
+    name = context.singular_of(record_type) if count == 1 else context.title_of(record_type).lower()
+    return f"{context.formats.number(count)} {name}"

@@ -22,8 +22,8 @@ _SETTABLE = frozenset({"choice", "flag"})
 
 
 async def set_one(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
-    """Set the member that the form names, unless the record has changed since the page was made."""
-    form, members = await request.form, record_type_of(context, module).members
+    """Set the member that the form or its button's address names, unless the record has changed meanwhile."""
+    form, members = {**request.args, **(await request.form)}, record_type_of(context, module).members
     member = next((one for one in members if one.name == form.get("member") and one.kind in _SETTABLE), None)
     if member is None:
         raise NotFound("This field cannot be set here.")

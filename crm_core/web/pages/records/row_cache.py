@@ -18,7 +18,7 @@ Column = tuple[str, Markup, bool]
 async def row_html(cells: CellRenderer, columns: tuple[Column, ...], document: Document, *, selects: bool) -> Markup:
     """The row of a record; ``selects``: with a box to select it."""
     context = cells.context
-    key = (context.tenant, cells.record_type.NAME, document.id, columns, selects)
+    key = (context.tenant, cells.record_type.NAME, document.id, columns, selects, cells.ticks)
     minute = int(context.formats.now.timestamp() // 60)
     cached = context.site.rows.get(key)
     if (

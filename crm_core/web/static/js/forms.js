@@ -42,7 +42,7 @@ export async function post(form, button = null) {
   if (button?.name) data.set(button.name, button.value);
   form.closest("[popover]")?.hidePopover();
   try {
-    const { ok, page } = await fetchPage(form.action, { method: "POST", body: data });
+    const { ok, page } = await fetchPage(button?.getAttribute("formaction") ?? form.action, { method: "POST", body: data });
     const confirmation = page.querySelector(".toasts [data-toast]");
     if (ok && page.querySelector("[data-live]")) {
       swapParts(page, { asked: true });

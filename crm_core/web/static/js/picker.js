@@ -126,7 +126,7 @@ function set(picker, value, text) {
   picker.box.querySelector("[data-clear]").hidden = !text;
   picker.input.removeAttribute("aria-invalid");
   open(picker, false);
-  if (picker.box.closest("[role=search]")) picker.box.closest("form").requestSubmit();
+  picker.value.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 // The short form of a new record; what it creates is chosen at once.

@@ -3,6 +3,7 @@ import { watchForms } from "./forms.js";
 import { watchPickers } from "./picker.js";
 import { watchBoard } from "./board.js";
 import { watchParts } from "./parts.js";
+import { watchFilters } from "./filters.js";
 import { watchSelection } from "./select.js";
 import { live } from "./live.js";
 
@@ -10,5 +11,6 @@ watchParts();
 watchForms();
 watchPickers();
 watchBoard();
+watchFilters();
 watchSelection();
 live();

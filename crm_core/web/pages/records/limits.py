@@ -1,0 +1,17 @@
+"""The limits of the plan, said before one fills a form."""
+
+from __future__ import annotations
+
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.page_context import PageContext
+
+
+async def full_text(context: PageContext, record_type: RecordType) -> str:
+    """Why no record of a type can be created at present; empty if one can."""
+    limit = context.workspace.entitlements.limits.get(record_type.NAME)
+    if limit is None or await context.services.records.count(context.tenant, record_type.NAME) < limit:
+        return ""
+    name, number = context.title_of(record_type).lower(), context.formats.number(limit)
+    return (
+        f"The plan includes {number} {name}, and all are in use. Archive some, or ask your platform operator for more."
+    )

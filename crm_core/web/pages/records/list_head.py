@@ -1,0 +1,154 @@
+"""Around the rows of a list: its head, tabs, filters and texts, as a value that is rendered once for all who see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlencode
+
+import msgspec
+
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.shape import Shape
+from crm_core.web.pages.layout.frame import icon_of
+from crm_core.web.pages.layout.parts import Option
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.bulk_acts import settable
+from crm_core.web.pages.records.cells import CORE_LABELS
+from crm_core.web.pages.records.list_columns import COLUMNS, heads_of, order_of
+from crm_core.web.pages.records.list_filters import chips_of, filters_of
+from crm_core.web.pages.records.list_view import BulkBar, ListHead, Mine, Tab
+from crm_core.web.pages.records.queries import counted
+
+
+class ListState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the head of a list depends on besides the workspace. ``shown``: values of filters as readers know them.
+
+    ``parameters``: those of the address, columns included; ``savable``: as a view; ``current``: it shows one; ``full``:
+    why no more records can be created, empty if they can.
+    """
+
+    parameters: Mapping[str, str]
+    sort: str
+    columns: tuple[str, ...]
+    shown: Mapping[str, str]
+    me: str
+    tabs: tuple[Tab, ...]
+    bulk: BulkBar | None
+    total: int
+    may_create: bool
+    may_export: bool
+    savable: bool
+    current: bool
+    full: str
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The same as one hashable value."""
+        rest = (getattr(self, name) for name in self.__struct_fields__ if name not in ("parameters", "shown"))
+        return (tuple(self.parameters.items()), tuple(self.shown.items()), *rest)
+
+
+def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable[..., str]) -> ListHead:
+    """The head of a list; ``here``: its address with some parameters changed, None takes one away."""
+    kind, path, title = shape.record_type, f"{context.root}/{shape.name}", context.title_of(shape.record_type)
+    filters = {name: value for name, value in state.parameters.items() if name != COLUMNS}
+    chips = tuple(chips_of(context, kind, filters, state.shown, here))
+    total, query = context.formats.number(state.total), state.parameters.get("q", "")
+    board = bool(kind.LANES)
+    return ListHead(
+        module=shape.name,
+        title=title,
+        sub=_subtitle(context, kind, total, filtered=bool(chips)),
+        icon=icon_of(context.workspace.modules.states[kind.module]),
+        path=f"{path}?view=list" if board else path,
+        here=here(),
+        board=f"{path}/board" if board else "",
+        export=f"{path}/export.csv?{urlencode(filters)}" if state.may_export else "",
+        export_text=f"Export {total} as CSV" if chips else "Export CSV",
+        create=f"{path}/new" if state.may_create and not state.full else "",
+        create_text=f"New {context.singular_of(kind)}",
+        full=state.full if state.may_create else "",
+        search_hint=_search_hint(kind),
+        q=query,
+        archived=state.parameters.get("archived") == "true",
+        sort=state.parameters.get("sort", ""),
+        sorts=tuple(_sorts(shape)),
+        column_names=state.parameters.get(COLUMNS, ""),
+        tabs=state.tabs,
+        mine=_mine(kind, state, here),
+        filters=tuple(filters_of(kind, state.parameters, state.shown)),
+        chips=chips,
+        active=sum(1 for chip in chips if chip.has_field),
+        savable=state.savable,
+        current=state.current,
+        matches=counted(context, kind, state.total) + (" matches" if state.total == 1 else " match"),
+        matching=counted(context, kind, state.total),
+        caption=f"{title}, {order_of(kind, state.sort)}",
+        columns=tuple(heads_of(shape, state.columns, state.sort, here)),
+        bulk=state.bulk,
+        empty_title=_empty_title(title, query, filtered=bool(chips)),
+        empty_text="Remove a filter or search for fewer words." if chips else _empty_text(title, may=state.may_create),
+        create_named=f"{path}/new?{urlencode({'name': query})}"
+        if query and state.may_create and not state.full
+        else "",
+    )
+
+
+def bar_of(context: PageContext, record_type: RecordType, *, archived: bool) -> BulkBar | None:
+    """The acts that the user may do with selected records; None if there are none."""
+    name = record_type.NAME
+    may_update = not archived and context.may(f"{name}.update", writes=True)
+    may_delete = context.may(f"{name}.delete", writes=True)
+    if not may_update and not may_delete:
+        return None
+    acts = [Option(member.name, member.label) for member in settable(record_type)] if may_update else []
+    return BulkBar(
+        path=f"{context.root}/{name}/bulk",
+        one=context.singular_of(record_type),
+        many=context.title_of(record_type).lower(),
+        acts=tuple(acts),
+        archive=may_delete and not archived,
+        restore=may_delete and archived,
+    )
+
+
+def _mine(record_type: RecordType, state: ListState, here: Callable[..., str]) -> Mine | None:
+    owner = record_type.OWNER
+    if owner is None or not state.me:
+        return None
+    chosen = state.parameters.get(owner) == state.me
+    return Mine(here(**{owner: None if chosen else state.me}), chosen)
+
+
+def _sorts(shape: Shape) -> Sequence[Option]:
+    """The orders for narrow screens, which have no head of the table."""
+    found = [Option("", "Newest change first"), Option("-created_at", "Newest first")]
+    for name in shape.record_type.SORTABLE:
+        label = CORE_LABELS.get(name) or shape.record_type.member(name).label
+        found += [Option(name, f"{label}, ascending"), Option(f"-{name}", f"{label}, descending")]
+    return found
+
+
+def _subtitle(context: PageContext, record_type: RecordType, total: str, *, filtered: bool) -> str:
+    limit = context.workspace.entitlements.limits.get(record_type.NAME)
+    room = "" if limit is None else f" · {context.formats.number(limit)} in plan {context.workspace.plan_name}"
+    return f"{total} match{room}" if filtered else f"{total} in total{room}"
+
+
+def _search_hint(record_type: RecordType) -> str:
+    labels = [record_type.member(name).label.lower() for name in record_type.SEARCHED]
+    if not labels:
+        return ""
+    return (", ".join(labels[:-1]) + " or " + labels[-1] if len(labels) > 1 else labels[0]).capitalize()
+
+
+def _empty_title(title: str, query: str, *, filtered: bool) -> str:
+    if query:
+        return f"No {title.lower()} match “{query}”"
+    return f"No {title.lower()} match" if filtered else f"No {title.lower()} yet"
+
+
+def _empty_text(title: str, *, may: bool) -> str:
+    if may:
+        return f"Create the first one here, or let another system create {title.lower()} through the API."
+    return f"You do not have permission to create {title.lower()}."

@@ -1,0 +1,137 @@
+"""Saved views of a list as tabs with counts, and the forms that save and remove them and choose the columns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from quart import Response, request
+
+from crm_core.errors import CrmError, InvalidParameter, InvalidRecord
+from crm_core.model.list_views import ListChoices, SavedView
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.parts import failure
+from crm_core.web.pages.page_answers import page, redirect
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.list_columns import COLUMNS, known_columns, own_columns
+from crm_core.web.pages.records.list_view import Tab
+from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
+
+_ARCHIVED: Final = "archived"
+
+
+def in_address(context: PageContext, record_type: RecordType, sent: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of a list that its address and its saved views have: filters, sort and columns."""
+    found = list_parameters(access_of(context, record_type.NAME).shape, sent)
+    if columns := known_columns(record_type, sent.get(COLUMNS, "").split(",")):
+        found[COLUMNS] = ",".join(columns)
+    return found
+
+
+def address_of(context: PageContext, record_type: RecordType, parameters: Mapping[str, str]) -> str:
+    """The address of a list; that of a type with a board names the list."""
+    query = {**({"view": "list"} if record_type.LANES else {}), **parameters}
+    path = f"{context.root}/{record_type.NAME}"
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+async def tabs_of(
+    context: PageContext, record_type: RecordType, parameters: Mapping[str, str], choices: ListChoices
+) -> AsyncIterator[Tab]:
+    """All records, the saved views, and the archived ones, each with its count."""
+    archived = parameters.get(_ARCHIVED) == "true"
+    current = current_view(context, record_type, parameters, choices)
+    everything = not archived and current is None
+    yield Tab("All", address_of(context, record_type, {}), everything, await _count(context, record_type, {}))
+    for view in choices.views:
+        query = in_address(context, record_type, dict(parse_qsl(view.query)))
+        count = await _count(context, record_type, query)
+        yield Tab(view.name, address_of(context, record_type, query), view is current, count)
+    only = {_ARCHIVED: "true"}
+    shown = archived and current is None
+    yield Tab("Archived", address_of(context, record_type, only), shown, await _count(context, record_type, only))
+
+
+def current_view(
+    context: PageContext, record_type: RecordType, parameters: Mapping[str, str], choices: ListChoices
+) -> SavedView | None:
+    """The saved view that the list shows; None if it shows none of them exactly."""
+    for view in choices.views:
+        if in_address(context, record_type, dict(parse_qsl(view.query))) == dict(parameters):
+            return view
+    return None
+
+
+async def _count(context: PageContext, record_type: RecordType, parameters: Mapping[str, str]) -> str:
+    """How many records a view has; empty if its filters are no longer valid, as after an update of a plugin."""
+    wanted = {name: value for name, value in parameters.items() if name not in (COLUMNS, "sort")}
+    access = access_of(context, record_type.NAME)
+    try:
+        listing = await context.services.records.reads.list(access, {**wanted, "limit": "1", "total": "true"})
+    except InvalidParameter:
+        return ""
+    return context.formats.number(listing.total or 0)
+
+
+async def save(context: PageContext, module: str) -> Response:
+    """Save the filters, sort and columns of the list as a view."""
+    record_type, form = record_type_of(context, module), await request.form
+    parameters = in_address(context, record_type, dict(parse_qsl(form.get("query", "")[:8192])))
+    stored = await context.services.records.list_views.of(context.tenant, context.caller, module)
+    if stored.columns and COLUMNS not in parameters:
+        parameters[COLUMNS] = ",".join(stored.columns)
+    try:
+        await context.services.records.reads.list(access_of(context, module), _first(parameters))
+        view = await context.services.records.list_views.save(
+            context.tenant, context.caller, module, form.get("name", ""), urlencode(parameters)
+        )
+    except (InvalidRecord, InvalidParameter) as error:
+        return await _refused(context, record_type, error, form.get("name", ""), urlencode(parameters))
+    return redirect(context, address_of(context, record_type, parameters), f"View {view.name} saved")
+
+
+async def remove(context: PageContext, module: str) -> Response:
+    """Remove a saved view; the list with its filters stays."""
+    record_type, form = record_type_of(context, module), await request.form
+    name = form.get("name", "")
+    await context.services.records.list_views.remove(context.tenant, context.caller, module, name)
+    parameters = in_address(context, record_type, dict(parse_qsl(form.get("query", "")[:8192])))
+    return redirect(context, address_of(context, record_type, parameters), f"View {name} removed")
+
+
+async def choose_columns(context: PageContext, module: str) -> Response:
+    """Choose the columns of a list and their order; ``form:up`` and ``form:down`` move one of them."""
+    record_type, form = record_type_of(context, module), await request.form
+    columns = list(known_columns(record_type, form.getlist("column")))
+    for name, step in (("form:up", -1), ("form:down", 1)):
+        moved = form.get(name)
+        if moved in columns:
+            at = columns.index(moved)
+            columns.remove(moved)
+            columns.insert(max(0, at + step), moved)
+    own = "form:reset" in form or tuple(columns) == own_columns(record_type)
+    chosen = () if own else tuple(columns)
+    await context.services.records.list_views.set_columns(context.tenant, context.caller, module, chosen)
+    parameters = in_address(context, record_type, dict(parse_qsl(form.get("query", "")[:8192])))
+    parameters.pop(COLUMNS, None)
+    return redirect(context, address_of(context, record_type, parameters), "Columns saved")
+
+
+def _first(parameters: Mapping[str, str]) -> dict[str, str]:
+    return {**{name: value for name, value in parameters.items() if name != COLUMNS}, "limit": "1"}
+
+
+async def _refused(context: PageContext, record_type: RecordType, error: CrmError, name: str, query: str) -> Response:
+    """The form of a view again, with what is wrong."""
+    path = f"{context.root}/{record_type.NAME}"
+    view = {
+        "module": record_type.NAME,
+        "title": context.title_of(record_type),
+        "problem": failure("The view is not saved.", error.detail),
+        "name": name,
+        "query": query,
+        "action": f"{path}/views",
+        "back": address_of(context, record_type, dict(parse_qsl(query))),
+    }
+    return await page(context, "view.html", record_type.NAME, view, error.status)

@@ -1,0 +1,35 @@
+// Filters of lists: with a script they apply when one is changed; in the sheet of a phone its button counts first.
+import { fetchPage } from "./swap.js";
+
+export function watchFilters() {
+  const form = document.querySelector("form[role=search]");
+  if (!form) return;
+  form.addEventListener("change", ({ target }) => {
+    if (target.matches(".search input, [role=combobox]")) return; // Enter searches; a picker says when one is chosen
+    if (document.querySelector("#sheet:popover-open")) count(form);
+    else form.requestSubmit();
+  });
+  // The address has only what filters.
+  form.addEventListener("formdata", ({ formData }) => {
+    for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+  });
+  document.querySelector("[data-columns]")?.addEventListener("submit", (event) => {
+    const move = event.submitter?.name;
+    if (move !== "form:up" && move !== "form:down") return;
+    event.preventDefault();
+    event.stopPropagation();
+    const row = event.submitter.closest("li");
+    if (move === "form:up") row.previousElementSibling?.before(row);
+    else row.nextElementSibling?.after(row);
+    event.submitter.focus();
+  });
+}
+
+// The number of records that the chosen filters find, on the button that applies them.
+async function count(form) {
+  const asked = (form.asked = {});
+  const query = new URLSearchParams(new FormData(form));
+  const { ok, page } = await fetchPage(`${form.action.split("?")[0]}?${query}`).catch(() => ({ ok: false }));
+  const label = form.querySelector("[data-show]");
+  if (ok && asked === form.asked) label.textContent = `${label.dataset.show}${page.querySelector("[data-matches]").dataset.matches}`;
+}
