@@ -22,7 +22,9 @@ from crm_core.access.passwords import Passwords
 from crm_core.access.sessions import Sessions
 from crm_core.access.signed import SignedTexts
 from crm_core.access.signin import SignIn
-from crm_core.access.throttle import LoginThrottle
+from crm_core.access.stored_failures import StoredFailures
+from crm_core.access.stored_streams import StoredStreams
+from crm_core.access.throttle import CAPACITY, DRAIN_SECONDS, LoginThrottle
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
 from crm_core.commands.copying import refuse_marked
@@ -142,7 +144,8 @@ def compose(
         ids=Ids(now, random),
     )
     views, ids = base.views, base.ids
-    passwords, signed, throttle = Passwords(), SignedTexts(settings.secret_keys, now), LoginThrottle(now)
+    passwords, signed = Passwords(), SignedTexts(settings.secret_keys, now)
+    throttle = LoginThrottle(now, _failures(backend))
     tokens = Tokens(backend, views, settings.secret_keys, now=now, ids=ids, record_types=registry.record_types)
     users = Users(backend, views, passwords, throttle, now=now, ids=ids)
     sessions = Sessions(backend, signed, now, ids)
@@ -168,7 +171,7 @@ def compose(
         signin=SignIn(users, views, sessions, passwords=passwords, throttle=throttle, signed=signed),
         signed=signed,
         callers=callers,
-        feeds=Feeds(backend, views, callers, stop),
+        feeds=Feeds(backend, views, callers, stop, _streams(base)),
         records=records,
         receiver=_receiver(base, attempt_log, records),
         attempt_log=attempt_log,
@@ -179,6 +182,16 @@ def compose(
         observers=observers,
         stop=stop,
     )
+
+
+def _failures(backend: StorageBackend) -> StoredFailures | None:
+    """Where failed sign-ins are counted if other processes serve the same tenants; else this process counts them."""
+    return None if backend.EXCLUSIVE else StoredFailures(backend, CAPACITY, DRAIN_SECONDS)
+
+
+def _streams(base: _Base) -> StoredStreams | None:
+    """Where streams are counted if other processes serve the same tenants."""
+    return None if base.backend.EXCLUSIVE else StoredStreams(base.backend, base.ids, base.now)
 
 
 def _attempt_log(base: _Base, observers: list[Observer]) -> AttemptLog:

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Final
 
 import msgspec
 
 from crm_core.access.callers import Callers
-from crm_core.access.streams import Stream, Waiter
-from crm_core.errors import CrmError, TooManyStreams, Unauthenticated
+from crm_core.access.stored_streams import StoredStreams
+from crm_core.access.streams import (
+    MAX_STREAMS,
+    MAX_STREAMS_OF_CALLER,
+    Stream,
+    Waiter,
+    too_many_of_caller,
+    too_many_of_tenant,
+)
+from crm_core.errors import CrmError, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.model.change_cursor import ChangeCursor
 from crm_core.model.change_log import MODULES_CHANGED, RECORD_CHANGED, SYNC_APPLIED, ChangeEntry
@@ -25,8 +33,6 @@ from crm_core.plugin.storage import StorageBackend
 from crm_core.server_log import ServerLog
 from crm_core.workspace import Views, Workspace, may
 
-MAX_STREAMS: Final = 200  # of a tenant
-MAX_STREAMS_OF_CALLER: Final = 20
 HEARTBEAT: Final = 15.0  # seconds; proxies close connections that are silent for longer
 _INTERVAL: Final = 0.2  # seconds between deliveries; events in between are sent together
 _BATCH: Final = 500  # entries read at a time
@@ -70,14 +76,23 @@ class _Channel:
 class Feeds:
     """The open streams of all tenants. ``stop``: set at shutdown, which ends them.
 
-    ``observers`` get the number of open streams when it changes.
+    ``stored`` counts them over all processes, if there are several. ``observers`` get the number of open streams here
+    when it changes.
     """
 
-    def __init__(self, backend: StorageBackend, views: Views, callers: Callers, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        backend: StorageBackend,
+        views: Views,
+        callers: Callers,
+        stop: asyncio.Event,
+        stored: StoredStreams | None = None,
+    ) -> None:
         self._backend = backend
         self._views = views
         self._callers = callers
         self._stop = stop
+        self.stored = stored
         self._channels: dict[str, _Channel] = {}
         self.open_streams = 0
         self.observers: list[Callable[[int], None]] = []
@@ -119,26 +134,24 @@ class Feeds:
     async def _joined(self, tenant: str, stream: Stream) -> AsyncIterator[tuple[_Channel, ChangePage]]:
         """A stream among the tenant's, whose pump runs, and where the change log was then. Raises TooManyStreams."""
         channel = self._add_stream(tenant, stream)
+        counted = nullcontext() if self.stored is None else self.stored.counted(tenant, stream.caller.actor)
         try:
-            page = await self._backend.changes(tenant, None)
-            stream.had_rights = may_see_any(await self._views.of(tenant), stream.caller)
-            if channel.pump is None:
-                channel.epoch, channel.place, channel.seq = page.epoch, page.newest, page.seq
-                channel.pump = asyncio.create_task(self._pump(tenant, channel))
-            yield channel, page
+            async with counted:
+                page = await self._backend.changes(tenant, None)
+                stream.had_rights = may_see_any(await self._views.of(tenant), stream.caller)
+                if channel.pump is None:
+                    channel.epoch, channel.place, channel.seq = page.epoch, page.newest, page.seq
+                    channel.pump = asyncio.create_task(self._pump(tenant, channel))
+                yield channel, page
         finally:
             self._remove_stream(tenant, channel, stream)
 
     def _add_stream(self, tenant: str, stream: Stream) -> _Channel:
         channel = self._channels.setdefault(tenant, _Channel())
         if len(channel.streams) >= MAX_STREAMS:
-            raise _too_many(
-                f"This workspace has {MAX_STREAMS} event streams and waiting requests, the most it may have."
-            )
+            raise too_many_of_tenant()
         if sum(each.caller.actor == stream.caller.actor for each in channel.streams) >= MAX_STREAMS_OF_CALLER:
-            raise _too_many(
-                f"You have {MAX_STREAMS_OF_CALLER} event streams and waiting requests, the most of one caller."
-            )
+            raise too_many_of_caller()
         channel.streams.add(stream)
         self._count(1)
         return channel
@@ -234,10 +247,6 @@ class Feeds:
             if stream.had_rights and not has_rights:
                 stream.end()
             stream.had_rights = has_rights
-
-
-def _too_many(message: str) -> TooManyStreams:
-    return TooManyStreams(f"{message} Close some.", retry_after=10)
 
 
 def _newest(page: ChangePage) -> ChangeCursor:

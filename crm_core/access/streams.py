@@ -8,10 +8,27 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
 
+from crm_core.errors import TooManyStreams
 from crm_core.model.caller import Caller
 from crm_core.model.change_log import RECORD_CHANGED, ChangeEntry
 
+MAX_STREAMS: Final = 200  # of a tenant
+MAX_STREAMS_OF_CALLER: Final = 20
 BACKLOG: Final = 1000  # frames waiting for a slow reader
+
+
+def too_many_of_tenant() -> TooManyStreams:
+    """The error for a tenant that has as many streams as it may."""
+    return _too_many(f"This workspace has {MAX_STREAMS} event streams and waiting requests, the most it may have.")
+
+
+def too_many_of_caller() -> TooManyStreams:
+    """The error for a caller who has as many streams as one may."""
+    return _too_many(f"You have {MAX_STREAMS_OF_CALLER} event streams and waiting requests, the most of one caller.")
+
+
+def _too_many(message: str) -> TooManyStreams:
+    return TooManyStreams(f"{message} Close some.", retry_after=10)
 
 
 class Stream:

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Protocol
 
 from cachetools import LRUCache
 
@@ -16,6 +17,7 @@ from crm_core.model.sources import counted_as
 
 _MAX_BUCKETS = 20_000  # of each kind; the least recently used is evicted
 _MAX_WAITING = 200  # attempts in progress
+CAPACITY, DRAIN_SECONDS = 10, 90.0  # failures of an account, and how long until one of them is forgotten
 _TOO_MANY = "Too many failed sign-ins for this account or from this address. Wait, then try again."
 
 
@@ -51,6 +53,41 @@ class Buckets:
         return max(0.0, level - max(0.0, at - since) / self._seconds)
 
 
+class AccountFailures(Protocol):
+    """The failures of accounts; ``at`` in Unix seconds."""
+
+    async def add(self, tenant: str, account: str, at: float) -> float:
+        """Count a failure; the seconds to wait if there is no room for it."""
+
+    async def take_back(self, tenant: str, account: str, at: float) -> None:
+        """Count one less."""
+
+    async def forget(self, tenant: str, account: str, at: float) -> None:
+        """Forget all failures of an account."""
+
+
+class FailuresOfProcess:
+    """The failures that this process saw: all of them if it alone serves the tenants."""
+
+    def __init__(self) -> None:
+        self._buckets = Buckets(CAPACITY, DRAIN_SECONDS)
+
+    async def add(self, tenant: str, account: str, at: float) -> float:
+        """As ``AccountFailures``."""
+        name = f"{tenant}/{account}"
+        if (wait := self._buckets.wait(name, at)) <= 0:
+            self._buckets.add(name, at)
+        return wait
+
+    async def take_back(self, tenant: str, account: str, at: float) -> None:
+        """As ``AccountFailures``."""
+        self._buckets.add(f"{tenant}/{account}", at, -1)
+
+    async def forget(self, tenant: str, account: str, at: float) -> None:  # noqa: ARG002 -- of the protocol
+        """As ``AccountFailures``."""
+        self._buckets.empty(f"{tenant}/{account}")
+
+
 class SignInAttempt:
     """A sign-in in progress; the code that checks the password sets the outcome."""
 
@@ -71,12 +108,13 @@ class LoginThrottle:
     """Ten failures of an account, a hundred of a source; each is forgotten within a quarter of an hour.
 
     The attempts of an account take turns, so parallel ones neither slip through nor fail each other. Accounts that do
-    not exist are treated the same.
+    not exist are treated the same. ``accounts``: where failures of accounts are counted, if other processes count too;
+    those of a source are counted by each process.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], accounts: AccountFailures | None = None) -> None:
         self._now = now
-        self._accounts = Buckets(10, 90.0)
+        self._accounts = accounts or FailuresOfProcess()
         self._sources = Buckets(100, 9.0)
         self._turns: dict[str, _Turn] = {}
         self._waiting = 0
@@ -84,12 +122,13 @@ class LoginThrottle:
     @asynccontextmanager
     async def attempt(self, tenant: str, email: str, source: str | None) -> AsyncIterator[SignInAttempt]:
         """Apply both limits to an attempt, and count it unless it succeeded. Raises LoginThrottled with the wait."""
-        account, network = _account(tenant, email), counted_as(source)
-        async with self._turn(account):
-            wait = max(self._accounts.wait(account, self._at()), self._sources.wait(network, self._at()))
+        account, network = _account(email), counted_as(source)
+        async with self._turn(f"{tenant}/{account}"):
+            if (wait := self._sources.wait(network, self._at())) <= 0:
+                wait = await self._accounts.add(tenant, account, self._at())
             if wait > 0:
                 raise LoginThrottled(_TOO_MANY, retry_after=math.ceil(wait))
-            # A source may have many in progress, so each counts from its start.
+            # A source may have many in progress, and an account one in each process: each counts from its start.
             self._sources.add(network, self._at())
             attempt = SignInAttempt()
             try:
@@ -98,13 +137,13 @@ class LoginThrottle:
                 if attempt.succeeded or attempt.withdrawn:
                     self._sources.add(network, self._at(), -1)
                 if attempt.succeeded:
-                    self._accounts.empty(account)
-                elif not attempt.withdrawn:
-                    self._accounts.add(account, self._at())
+                    await self._accounts.forget(tenant, account, self._at())
+                elif attempt.withdrawn:
+                    await self._accounts.take_back(tenant, account, self._at())
 
-    def unlock(self, tenant: str, email: str) -> None:
+    async def unlock(self, tenant: str, email: str) -> None:
         """Forget the failures of an account; those of their source addresses still count."""
-        self._accounts.empty(_account(tenant, email))
+        await self._accounts.forget(tenant, _account(email), self._at())
 
     @asynccontextmanager
     async def _turn(self, account: str) -> AsyncIterator[None]:
@@ -126,6 +165,6 @@ class LoginThrottle:
         return self._now().timestamp()
 
 
-def _account(tenant: str, email: str) -> str:
+def _account(email: str) -> str:
     """An account as sign-in looks it up: spellings of an address that match one user share their failures."""
-    return f"{tenant}/{comparable_address(email)[:254]}"
+    return comparable_address(email)[:254]

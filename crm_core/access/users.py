@@ -189,7 +189,7 @@ class Users:
         if isinstance(outcome, Conflict):
             return None
         if user.password != stored.user.password:
-            self._throttle.unlock(tenant, user.email)
+            await self._throttle.unlock(tenant, user.email)
         return StoredUser(user, outcome.documents[0])
 
     async def _changed(self, workspace: Workspace, user: User, merged: Any, by: Caller | None) -> User:

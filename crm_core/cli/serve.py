@@ -130,11 +130,14 @@ async def _serve(
             if not configuration.errors():
                 log.info("config_loaded", generation=configuration.generation)
 
-        for work in (
+        works = [
             configuration.run(services.stop, changed=log_configuration),
             log_store_alerts(backend, services.stop),
             services.tokens.uses.run(services.stop),
-        ):
+        ]
+        if services.feeds.stored is not None:
+            works.append(services.feeds.stored.run(services.stop))
+        for work in works:
             stack.push_async_callback(_finished, asyncio.create_task(work), services.stop)
         with without_collector():
             app = application(services, shared_metrics)

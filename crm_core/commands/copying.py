@@ -94,12 +94,18 @@ async def copy_all(source: StorageBackend, target: StorageBackend) -> AsyncItera
     for tenant in names:
         counts = await _copy(source, target, tenant)
         yield {"tenant": tenant, "of": len(names), "counts": counts}
+    await _refuse_served(source, target)
+    if not source.EXCLUSIVE:  # a server may have run for a moment
+        for tenant in names:
+            if (await source.view(tenant, None)).seq != (await target.view(tenant, None)).seq:
+                raise SetupError([f"{tenant} has changed since it was copied: run the command again"])
     await source.set_mark(_encode(Mark("moved", target.NAME)))
     await target.set_mark(b"")
 
 
 async def _prepare(source: StorageBackend, target: StorageBackend) -> None:
     """Make the target ready to receive. Raises SetupError."""
+    await _refuse_served(source, target)
     mark, moved = await mark_of(target), await mark_of(source)
     if moved is not None and not (moved == Mark("moved", target.NAME) and mark == Mark("receiving", source.NAME)):
         await refuse_marked(source)
@@ -112,6 +118,13 @@ async def _prepare(source: StorageBackend, target: StorageBackend) -> None:
             [f"{target.NAME} has tenants that are not a copy of these ({tenants[0]}, ...): give it an empty store"]
         )
     await target.set_mark(_encode(Mark("receiving", source.NAME)))
+
+
+async def _refuse_served(*stores: StorageBackend) -> None:
+    """Raise SetupError if a server runs. Of an exclusive store the caller has the lock."""
+    for store in stores:
+        if number := len(await store.alive("", 0)):
+            raise SetupError([f"{number} processes serve {store.NAME}: stop them first, and wait 15 seconds"])
 
 
 async def _begun_from(source: StorageBackend, target: StorageBackend, tenants: list[str]) -> bool:

@@ -261,6 +261,13 @@ class StorageBackend(ABC):
         """Store a short text about the store as a whole, durably; an empty one deletes it. Raises SetupError."""
         raise SetupError([f"the storage backend {self.NAME} cannot be copied"])
 
+    async def alive(self, process: str, seconds: int) -> frozenset[str]:
+        """Note that a process serves this store for the next ``seconds``, no longer with 0; those that do now.
+
+        The one of an exclusive backend is the only one.
+        """
+        return frozenset({process} if seconds else ())
+
     @abstractmethod
     async def rename(self, tenant: str, name: str) -> None:
         """Give a tenant another name. Raises SetupError if that name is taken."""

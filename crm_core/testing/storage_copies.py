@@ -126,3 +126,13 @@ class CopyCases:
         assert await store.tenants() == ["north", "south"]
         await store.set_mark(b"")
         assert await (await storage.power_cut()).mark() == b""
+
+    async def test_alive(self, storage: StorageHarness) -> None:
+        """A process is among those that serve the store for a while, and no longer once it says so."""
+        assert await storage.store.alive("", 0) == frozenset()
+        assert "a" in await storage.store.alive("a", 60)
+        others = await storage.store.alive("b", 60)
+        assert "b" in others
+        assert others == {"b"} if storage.store.EXCLUSIVE else others == {"a", "b"}
+        await storage.store.alive("a", 0)
+        assert await storage.store.alive("b", 0) == frozenset()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -64,8 +64,16 @@ async def write(store: StorageBackend, tenant: str, number: int = 1) -> Head:
     return done.head
 
 
-async def copied(source: StorageBackend, target: StorageBackend) -> list[str]:
-    return [item["tenant"] async for item in copy_all(source, target)]
+async def copied(
+    source: StorageBackend, target: StorageBackend, then: Callable[[str], Awaitable[object]] | None = None
+) -> list[str]:
+    """The tenants as they are copied; ``then`` happens after each."""
+    names = []
+    async for item in copy_all(source, target):
+        names.append(item["tenant"])
+        if then is not None:
+            await then(item["tenant"])
+    return names
 
 
 async def parts(store: StorageBackend, tenant: str) -> list[Part]:
@@ -156,3 +164,32 @@ async def test_a_damaged_tenant_is_not_copied(files: StorageBackend, tmp_path: P
     assert await target.tenants() == ["east"]
     await refuse_marked(files)
     await target.close()
+
+
+class Shared(sqlite.SQLiteBackend):
+    """A store as several processes share one."""
+
+    EXCLUSIVE = False
+    NAME = "shared"
+    served = frozenset()
+
+    async def alive(self, process: str, seconds: int) -> frozenset[str]:
+        return self.served
+
+
+async def test_a_store_that_is_served_is_not_copied(files: StorageBackend, tmp_path: Path) -> None:
+    """Neither from nor to a store that another process serves, nor one that changed while it was copied."""
+    shared = await opened(Shared(), tmp_path / "shared")
+    shared.served = frozenset({"a", "b"})
+    for stores in ((files, shared), (shared, files)):
+        with pytest.raises(SetupError, match="2 processes serve shared: stop them first"):
+            await copied(*stores)
+    shared.served = frozenset()
+    await copied(files, shared)
+    target = await opened(sqlite.SQLiteBackend(), tmp_path / "sqlite")
+    with pytest.raises(SetupError, match="east has changed since it was copied"):
+        await copied(shared, target, lambda tenant: write(shared, tenant, 2))
+    await refuse_marked(shared)
+    assert await copied(shared, target) == ["east", "west"]
+    for store in (shared, target):
+        await store.close()

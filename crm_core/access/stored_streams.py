@@ -1,0 +1,139 @@
+"""Open streams in the tenants' stores, where every process that serves a tenant counts them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Final
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from crm_core.access.storing import commit
+from crm_core.access.streams import MAX_STREAMS, MAX_STREAMS_OF_CALLER, too_many_of_caller, too_many_of_tenant
+from crm_core.errors import CrmError, StorageUnavailable, UnknownTenant
+from crm_core.model.ids import Ids
+from crm_core.plugin.storage import Committed, CountBelow, Delete, Document, DocumentAt, Put, StorageBackend, Unit
+
+STREAMS: Final = "streams"
+_BEAT: Final = 5.0  # seconds between two signs of life
+_LIFE: Final = 15  # seconds after the last one until a process, and its streams, no longer count
+_RELEASE: Final = 5.0  # seconds until a closed stream leaves the store: a caller that waits again needs no write
+_ATTEMPTS: Final = 20
+_Counts = dict[str, int]  # by actor
+
+
+class StoredStreams:
+    """The streams of this process, in a document of each tenant that has any, next to those of other processes."""
+
+    def __init__(
+        self, backend: StorageBackend, ids: Ids, now: Callable[[], datetime], release_after: float = _RELEASE
+    ) -> None:
+        self._backend, self._now, self._release_after = backend, now, release_after
+        self._process = ids.new()
+        self._alive: frozenset[str] = frozenset()
+        self._used: dict[str, Counter[str]] = defaultdict(Counter)
+        self._stored: dict[str, _Counts] = defaultdict(dict)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._releasing: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Give signs of life until ``stop``; then this process and its streams no longer count."""
+        while not stop.is_set():
+            with suppress(CrmError):
+                await self._look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BEAT):
+                    await stop.wait()
+        for task in self._releasing.values():
+            task.cancel()
+        with suppress(CrmError):
+            await self._backend.alive(self._process, 0)
+
+    async def _look(self) -> None:
+        self._alive = await self._backend.alive(self._process, _LIFE) | {self._process}
+
+    @asynccontextmanager
+    async def counted(self, tenant: str, actor: str) -> AsyncIterator[None]:
+        """Count a stream while it is open. Raises TooManyStreams, StorageUnavailable, StorageFull."""
+        async with self._lock(tenant):
+            if self._used[tenant][actor] >= self._stored[tenant].get(actor, 0):
+                await self._store(tenant, actor)
+            self._used[tenant][actor] += 1
+        try:
+            yield
+        finally:
+            self._used[tenant][actor] -= 1
+            if tenant not in self._releasing:
+                self._releasing[tenant] = asyncio.create_task(self._release_later(tenant))
+
+    def _lock(self, tenant: str) -> asyncio.Lock:
+        return self._locks.setdefault(tenant, asyncio.Lock())
+
+    async def _store(self, tenant: str, actor: str) -> None:
+        """Store one stream more of an actor, if there is room for it next to those of other processes."""
+        wanted = {**self._current(tenant), actor: self._used[tenant][actor] + 1}
+        for _ in range(_ATTEMPTS):
+            documents = [each async for each in self._backend.documents(tenant, STREAMS)]
+            if any(each.id not in self._alive for each in documents):
+                await self._look()  # it may have started since
+            others = [each for each in documents if each.id in self._alive and each.id != self._process]
+            _check_room([*map(_counts, others), wanted], actor)
+            gone = [each for each in documents if each.id not in self._alive]
+            own = next((each.revision for each in documents if each.id == self._process), 0)
+            expect = [DocumentAt(STREAMS, each.id, each.revision) for each in (*others, *gone)]
+            unit = Unit(
+                now=self._seconds(),
+                expect=(*expect, DocumentAt(STREAMS, self._process, own), CountBelow(STREAMS, len(others) + 1)),
+                puts=(Put(STREAMS, self._process, msgspec.json.encode(wanted)),),
+                deletes=tuple(Delete(STREAMS, each.id) for each in gone),
+            )
+            if isinstance(await commit(self._backend, tenant, unit), Committed):
+                self._stored[tenant] = wanted
+                return
+        raise StorageUnavailable("Many streams are being opened right now. Try again.", retry_after=1)
+
+    def _current(self, tenant: str) -> _Counts:
+        return {actor: number for actor, number in self._used[tenant].items() if number > 0}
+
+    async def _release_later(self, tenant: str) -> None:
+        """Store only the streams that are open, once some have stayed closed for a while."""
+        try:
+            while self._current(tenant) != self._stored[tenant]:
+                await asyncio.sleep(self._release_after)
+                async with self._lock(tenant):
+                    with suppress(CrmError):
+                        await self._release(tenant)
+        finally:
+            del self._releasing[tenant]
+            if not self._current(tenant):
+                self._used.pop(tenant, None)
+                self._stored.pop(tenant, None)
+
+    async def _release(self, tenant: str) -> None:
+        counts = self._current(tenant)
+        if counts == self._stored[tenant]:
+            return
+        put = Put(STREAMS, self._process, msgspec.json.encode(counts))
+        puts, deletes = ((put,), ()) if counts else ((), (Delete(STREAMS, self._process),))
+        with suppress(UnknownTenant):
+            await commit(self._backend, tenant, Unit(now=self._seconds(), puts=puts, deletes=deletes))
+        self._stored[tenant] = counts
+
+    def _seconds(self) -> int:
+        return int(self._now().timestamp())
+
+
+def _counts(document: Document) -> _Counts:
+    return msgspec.json.decode(document.body, type=_Counts)
+
+
+def _check_room(processes: list[_Counts], actor: str) -> None:
+    """Raise TooManyStreams if the streams of all processes are more than there may be."""
+    if sum(sum(each.values()) for each in processes) > MAX_STREAMS:
+        raise too_many_of_tenant()
+    if sum(each.get(actor, 0) for each in processes) > MAX_STREAMS_OF_CALLER:
+        raise too_many_of_caller()
