@@ -33,6 +33,18 @@ MOST_ERASED: Final = 500  # records that one request erases
 ERASE: Final = "records.erase"
 _PAGE: Final = 200  # referring records read at a time
 
+
+class EraseOutlook(msgspec.Struct, frozen=True):
+    """A record that may be erased, and how many others refer to it, by type and archived ones included.
+
+    ``direct``: those that refer to it; ``cascade``: those that would be erased with it, None if they are too many.
+    """
+
+    document: Document
+    direct: Mapping[str, int]
+    cascade: Mapping[str, int] | None
+
+
 Referrer = tuple[Shape, Reference]
 Found = dict[str, tuple[Shape, Document]]
 """The records to erase by id, each before those that refer to it."""
@@ -73,6 +85,21 @@ class Erasure:
                 return
         raise busy()
 
+    async def outlook(self, access: RecordAccess, id: str) -> EraseOutlook:  # noqa: A002 -- the wire's word
+        """Look at what an erase would remove. Raises AccessError, NotFound."""
+        workspace = await self._store.workspace(access.tenant)
+        _require(workspace, access, access.shape)
+        document = (await self._store.read(access, id)).document
+        if document is None:
+            raise NotFound("There is no record with this id.")
+        direct = await self._counts(access, id)
+        try:
+            found = await self._cascade(access, workspace, document, cascade=True)
+        except StillReferenced:
+            return EraseOutlook(document, direct, None)
+        names = [shape.name for shape, each in found.values() if each.id != id]
+        return EraseOutlook(document, direct, {name: names.count(name) for name in sorted(set(names))})
+
     async def _cascade(self, access: RecordAccess, workspace: Workspace, first: Document, *, cascade: bool) -> Found:
         found: Found = {first.id: (access.shape, first)}
         pending = [first.id]
@@ -88,15 +115,19 @@ class Erasure:
         return found
 
     async def _still_referenced(self, access: RecordAccess, id_: str, *, cascade: bool) -> StillReferenced:
-        counts: dict[str, set[str]] = {}
-        async for shape, document in self._referring(access.tenant, access.shape, id_):
-            counts.setdefault(shape.name, set()).add(document.id)
         message = (
             f"This would erase more than {MOST_ERASED} records. Erase some of those that refer to it first."
             if cascade
             else "Other records refer to this one, archived ones included. Erase them first, or send cascade=true."
         )
-        return StillReferenced(message, references={name: len(ids) for name, ids in sorted(counts.items())})
+        return StillReferenced(message, references=await self._counts(access, id_))
+
+    async def _counts(self, access: RecordAccess, id_: str) -> dict[str, int]:
+        """How many records refer to one, by type."""
+        counts: dict[str, set[str]] = {}
+        async for shape, document in self._referring(access.tenant, access.shape, id_):
+            counts.setdefault(shape.name, set()).add(document.id)
+        return {name: len(ids) for name, ids in sorted(counts.items())}
 
     async def _referring(self, tenant: str, shape: Shape, id_: str) -> AsyncIterator[tuple[Shape, Document]]:
         """The records that refer to one, live and archived."""

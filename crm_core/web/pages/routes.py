@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from crm_core.records.erasing import ERASE
 from crm_core.web.pages import files
 from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
@@ -15,6 +16,7 @@ from crm_core.web.pages.records import (
     choices,
     details,
     edits,
+    erasing,
     lists,
     quick_edit,
     typed_echo,
@@ -97,5 +99,7 @@ ROUTES: Final = (
     _post("/{module}/{id}/undo", "record_undo_form", undoing.undo, _UPDATE),
     _post("/{module}/{id}/archive", "record_archive_form", archiving.archive, _DELETE),
     _post("/{module}/{id}/restore", "record_restore_form", archiving.restore, _DELETE),
+    _get("/{module}/{id}/erase", "record_erase_page", erasing.asking, ERASE),
+    _post("/{module}/{id}/erase", "record_erase_form", erasing.erased, ERASE),
     _post("/{module}/{id}/set", "record_set_form", quick_edit.set_one, _UPDATE),
 )

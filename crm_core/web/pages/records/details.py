@@ -15,6 +15,7 @@ from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, currency_in, mark_of
+from crm_core.web.pages.records.erasing import may_erase
 from crm_core.web.pages.records.queries import document_of, record_type_of, records_of
 from crm_core.web.pages.records.timeline import TimelineDay, moment_of, timeline
 
@@ -71,6 +72,7 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     edit: str
     path: str
     may_delete: bool
+    erase: str
     archived: str
     facts: tuple[Cell, ...]
     related: tuple[RelatedGroup, ...]
@@ -104,6 +106,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         edit=f"{path}/{record['id']}/edit" if may_update else "",
         path=f"{path}/{record['id']}",
         may_delete=context.may(f"{module}.delete", writes=True),
+        erase=f"{path}/{record['id']}/erase" if not live and may_erase(context) else "",
         archived="" if live else await _archived(context, record),
         facts=tuple(facts),
         related=tuple([group async for group in _related(context, record_type, record, live=live)]),
@@ -178,7 +181,7 @@ async def _related(
         path = f"{context.root}/{other.NAME}"
         filtered = f"{path}?view=list&{reference.member}={record['id']}"
         may_create = live and context.may(f"{other.NAME}.create", writes=True)
-        cells = CellRenderer(context, other, ticks=context.may(f"{other.NAME}.update", writes=True))
+        cells = CellRenderer(context, other, ticks=live and context.may(f"{other.NAME}.update", writes=True))
         yield RelatedGroup(
             title=context.title_of(other),
             icon=icon_of(state),

@@ -1,0 +1,133 @@
+"""The page that erases a record for good: it lists what goes and what stays, and requires the record's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+from quart import Response, request
+
+from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, RecordError
+from crm_core.model.folded_text import folded
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.erasing import ERASE, MOST_ERASED, EraseOutlook
+from crm_core.records.preconditions import Preconditions
+from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
+from crm_core.web.pages.page_answers import page, redirect
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.modules import as_phrase
+from crm_core.web.pages.records.queries import access_of, counted, record_type_of
+
+_NAME: Final = "form:name"
+
+
+class Referring(msgspec.Struct, frozen=True):
+    """The records of one type that refer to the record: their number in words, and the list of the live ones."""
+
+    text: str
+    href: str
+
+
+class EraseView(msgspec.Struct, frozen=True, kw_only=True):
+    """The page of an erase. ``cascade``: the records that would be erased as well, in words, None if too many."""
+
+    module: str
+    name: str
+    singular: str
+    crumbs: tuple[PageLink, ...]
+    action: str
+    cancel: str
+    revision: int
+    referring: tuple[Referring, ...]
+    cascade: str | None
+    most: str
+    typed: str
+    checked: bool
+    problem: PageNotice | None
+    error: str
+
+
+async def asking(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """What an erase of the record removes, and the form that does it."""
+    return await _page(context, record_type_of(context, module), id)
+
+
+async def erased(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Erase the record, and the records that refer to it if that was chosen."""
+    record_type, form = record_type_of(context, module), await request.form
+    erasure, access = context.services.records.erasure, access_of(context, module)
+    outlook = await erasure.outlook(access, id)
+    typed, cascade = form.get(_NAME, ""), form.get("form:cascade") == "true"
+    try:
+        if folded(typed.strip()) != folded(_name_of(outlook)):
+            message = f"Enter the name of the {context.singular_of(record_type)} as it is written above."
+            raise InvalidRecord(message, errors=[Finding(f"/{_NAME}", "invalid_value", message)])
+        unchanged = Preconditions(f'"{form.get("revision", "")}"')
+        await erasure.erase(access, id, unchanged, cascade=cascade)
+    except (RecordError, LimitReached) as error:
+        return await _page(context, record_type, id, error, form)
+    return redirect(context, f"/{module}", f"{record_type.SINGULAR} erased")
+
+
+async def _page(
+    context: PageContext,
+    record_type: RecordType,
+    record_id: str,
+    error: CrmError | None = None,
+    form: Mapping[str, str] | None = None,
+) -> Response:
+    access = access_of(context, record_type.NAME)
+    outlook = await context.services.records.erasure.outlook(access, record_id)
+    name, path = _name_of(outlook), f"{context.root}/{record_type.NAME}"
+    misnamed = isinstance(error, InvalidRecord)
+    view = EraseView(
+        module=record_type.NAME,
+        name=name,
+        singular=context.singular_of(record_type),
+        crumbs=(PageLink(path, context.title_of(record_type)), PageLink(f"{path}/{record_id}", name)),
+        action=f"{path}/{record_id}/erase",
+        cancel=f"{path}/{record_id}",
+        revision=outlook.document.revision,
+        referring=tuple(_referring(context, record_type, outlook)),
+        cascade=None if outlook.cascade is None else _phrase(context, outlook.cascade),
+        most=context.formats.number(MOST_ERASED),
+        typed=form.get(_NAME, "") if form else "",
+        checked=bool(form and form.get("form:cascade")),
+        problem=_problem(context, record_type, outlook, error) if error else None,
+        error=error.detail if error and misnamed else "",
+    )
+    return await page(context, "erase.html", record_type.NAME, view, error.status if error else 200)
+
+
+def may_erase(context: PageContext) -> bool:
+    """Whether the user may erase records."""
+    return ERASE in context.keys
+
+
+def _name_of(outlook: EraseOutlook) -> str:
+    return str(msgspec.json.decode(outlook.document.body)["name"])
+
+
+def _referring(context: PageContext, record_type: RecordType, outlook: EraseOutlook) -> Iterator[Referring]:
+    types = context.services.registry.record_types
+    for name, count in outlook.direct.items():
+        other = types[name]
+        member = next(one.member for one in other.REFERENCES if one.record_type == record_type.NAME)
+        listed = f"{context.root}/{name}?view=list&{member}={outlook.document.id}"
+        yield Referring(counted(context, other, count), listed if member in other.FILTERABLE else "")
+
+
+def _phrase(context: PageContext, counts: Mapping[str, int]) -> str:
+    types = context.services.registry.record_types
+    return as_phrase([counted(context, types[name], count) for name, count in counts.items()])
+
+
+def _problem(context: PageContext, record_type: RecordType, outlook: EraseOutlook, error: CrmError) -> PageNotice:
+    if error.code == "still_referenced" and outlook.cascade is not None:
+        who, singular = _phrase(context, outlook.direct), context.singular_of(record_type)
+        verb = "refers" if sum(outlook.direct.values()) == 1 else "refer"
+        return failure("Nothing is erased.", f"{who} {verb} to this {singular}. Erase them too, or change them first.")
+    if error.code == "revision_mismatch":
+        return failure("Nothing is erased.", "Someone changed this record in the meantime. Look at it again.")
+    return failure("Nothing is erased.", error.detail)
