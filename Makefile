@@ -95,6 +95,10 @@ mutants: setup ## list the changes to verifiers, sync and access that no unit te
 sync-soak: setup ## sync 20,000 records in both directions through 80 kills, and compare both sides
 	@$(BIN)/python tests/soak/run.py --records 20000 --writers 8 --rounds 20
 
+.PHONY: migrate-soak
+migrate-soak: setup ## copy 50,000 records and 20,000 log entries to another backend and back, through kills; CRM_TEST_DSN for PostgreSQL
+	@$(BIN)/python tests/soak/migrate.py
+
 .PHONY: crash
 crash: setup ## kill a writing store 500 times and look for losses
 	@$(BIN)/python tests/crash/run.py --rounds 500

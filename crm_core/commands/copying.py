@@ -54,7 +54,7 @@ async def refuse_marked(backend: StorageBackend) -> None:
     raise SetupError([problem])
 
 
-class _Sum:
+class Sum:
     """Counts and the hash of the parts of a dump."""
 
     def __init__(self) -> None:
@@ -74,8 +74,9 @@ class _Sum:
         return self.counts, self._hash.digest()
 
 
-async def _sum_of(backend: StorageBackend, tenant: str) -> _Sum:
-    found = _Sum()
+async def sum_of(backend: StorageBackend, tenant: str) -> Sum:
+    """Count and hash all of a tenant."""
+    found = Sum()
     async with aclosing(backend.dump(tenant)) as parts:
         async for _ in found.over(parts):
             pass
@@ -140,14 +141,14 @@ async def _copy(source: StorageBackend, target: StorageBackend, tenant: str) -> 
     if state.mode == "quarantined":  # the rest would look like everything
         raise SetupError([f"{tenant} is damaged: restore it, or accept what is left, then continue. {state.reason}"])
     if await target.has(tenant):
-        before, there = await _sum_of(source, tenant), await _sum_of(target, tenant)
+        before, there = await sum_of(source, tenant), await sum_of(target, tenant)
         if before.value == there.value:
             return before.counts
         await target.remove(tenant)
-    given = _Sum()
+    given = Sum()
     async with aclosing(source.dump(tenant)) as parts:
         await target.load(tenant, given.over(parts))
-    if given.value != (await _sum_of(target, tenant)).value:
+    if given.value != (await sum_of(target, tenant)).value:
         raise SetupError([f"{tenant} is not the same in {target.NAME} as in {source.NAME}: run the command again"])
     await _verify(source, target, tenant)
     return given.counts

@@ -17,7 +17,7 @@ from crm_core.settings import load_instances
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
-UNITS = ["crm@.service", "crm-manager.service"]
+UNITS = ["crm@.service", "crm-processes@.service", "crm-manager.service"]
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -62,6 +62,23 @@ def test_the_composition_fits_together() -> None:
         assert (DEPLOY / service["build"]["context"]).resolve() == ROOT
         assert (ROOT / service["build"]["dockerfile"]).exists()
     assert services["manager"]["ports"] == [f"127.0.0.1:8080:{settings.listen.port}"]
+
+
+def test_the_composition_on_postgresql_fits_together() -> None:
+    """Its services are confined, its files exist, and its role is neither superuser nor above row-level security."""
+    folder = DEPLOY / "postgresql"
+    composed = yaml.safe_load((folder / "compose.yaml").read_text())
+    services: dict[str, Any] = composed["services"]
+    assert set(services) == {"postgresql", "pgbouncer", "eu1"}
+    assert all(service["cap_drop"] == ["ALL"] for service in services.values())
+    assert (folder / services["eu1"]["build"]["context"]).resolve() == ROOT
+    assert (ROOT / services["eu1"]["build"]["dockerfile"]).exists()
+    command, *options = services["eu1"]["command"]
+    crm.get_command(None, command).make_context(command, options)  # type: ignore[arg-type, union-attr]
+    assert services["pgbouncer"]["environment"]["POOL_MODE"] == "transaction"
+    roles = (folder / "roles.sh").read_text()
+    assert "LOGIN NOSUPERUSER NOBYPASSRLS" in roles
+    assert subprocess.run(["sh", "-n", folder / "roles.sh"], check=False).returncode == 0
 
 
 @pytest.mark.slow
