@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+from contract.box import TENANT, Box
 from visitor import Visitor
 
 ADA = {"name": "Ada Lovelace", "email": "ada@engines.example", "phone": "+44 20 7946 0000"}
@@ -17,7 +18,7 @@ def test_archiving_is_undone_with_one_click(grace: Visitor) -> None:
     assert path in grace.get("/customers?archived=true")
     archived = grace.get(path)
     assert "This record is archived." in archived
-    assert "You archived it" in archived
+    assert "<b>You</b> archived it" in archived
     assert "/edit" not in archived.split("<main")[1]
     assert "Boats &amp; Oars restored" in grace.post(path, f"{path}/restore")
     assert path in grace.get("/customers")
@@ -49,7 +50,7 @@ def test_the_timeline_shows_what_changed_and_undoes_it(grace: Visitor, alan: Vis
     form = {"revision": "1", "name": "Timely Boats", "phone": "222", "company": "Oars"}
     alan.post(f"{path}/edit", f"{path}/edit", **form)
     page = grace.get(path)
-    assert "Alan Turing changed" in page
+    assert "<b>Alan Turing</b> changed" in page
     assert re.search(r"Phone:</span> <del[^>]*><span[^>]*>from </span>111</del>.*?to </span>222</ins>", page)
     assert re.search(r"Company:</span> <ins[^>]*><span[^>]*>to </span>Oars</ins>", page)
     assert "You undid the change by Alan Turing" in grace.post(path, f"{path}/undo", revision="2")
@@ -65,11 +66,43 @@ def test_a_note_is_added_to_the_timeline(grace: Visitor) -> None:
     note = {"kind": "call", "text": "Wants three boats.\nBy May.", "at": "24 Nov 2026 14:30"}
     fields = {**note, "customer_id": path.rsplit("/", 1)[1], "owner": "manager@engines.example"}
     page = grace.post(path, "/activities/new", **fields, **{"form:back": grace.root + path})
-    assert "You added: call" in page
+    assert "<b>You</b> added: call" in page
     assert "Wants three boats." in page
     assert "Tuesday, 24 November 2026" in page
     elsewhere = grace.post(path, "/activities/new", **fields, **{"form:back": "https://elsewhere.example/"})
     assert 'data-records="activities"' in elsewhere
+
+
+def test_the_timeline_is_narrowed_and_goes_back_in_parts(box: Box, grace: Visitor) -> None:
+    """A kind shows only its entries; 30 are a part, and the next one begins where it ended; a deal shows its moves."""
+    path = grace.customer(name="Talkative Boats")
+    customer = path.rpartition("/")[2]
+    token = box.bearer("activities:write", "deals:write")
+    api = f"/i/eu1/t/{TENANT}/api/v1"
+    notes = [
+        {"text": f"Note {number:02}", "at": f"2026-10-{1 + number // 2:02}T{8 + number % 2:02}:00:00Z"}
+        for number in range(40)
+    ]
+    items = [{**note, "customer_id": customer} for note in notes]
+    box.client.post(f"{api}/activities/batch", json={"items": items}, headers=token).raise_for_status()
+    deal = {"name": "Ten boats", "customer_id": customer}
+    for stage in ("new", "won"):
+        box.client.put(f"{api}/deals/external/talk", json={**deal, "stage": stage}, headers=token).raise_for_status()
+    page = grace.get(path)
+    assert re.search(r"moved <a[^>]*>Ten boats</a>.*?from </span>New</del>.*?to </span>Won</ins>", page, re.DOTALL)
+    assert "Note 39" in page
+    assert "added" in page
+    said = grace.get(f"{path}?show=said")
+    assert re.findall(r">(Note \d\d)</a>", said) == [f"Note {number:02}" for number in range(39, 9, -1)]
+    assert "moved" not in said.split('data-live="timeline"')[1]
+    older = re.findall(r'href="([^"]+)" data-older', said)[0].replace("&amp;", "&").removeprefix(grace.root)
+    rest = grace.get(older)
+    assert re.findall(r">(Note \d\d)</a>", rest) == [f"Note {number:02}" for number in range(9, -1, -1)]
+    assert "data-older" not in rest
+    assert "Nothing of this kind yet" in grace.get(f"{path}?show=done")
+    changes = grace.get(f"{path}?show=changed&before=nonsense")
+    assert "<b>You</b> created it" in changes
+    assert "Note 39" not in changes
 
 
 def test_mine_is_one_click(grace: Visitor, alan: Visitor) -> None:

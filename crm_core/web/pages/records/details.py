@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from markupsafe import Markup
-from quart import Response
+from quart import Response, request
 
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.frame import icon_of
@@ -17,7 +17,8 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, currency_in, mark_of
 from crm_core.web.pages.records.erasing import may_erase
 from crm_core.web.pages.records.queries import document_of, record_type_of, records_of
-from crm_core.web.pages.records.timeline import TimelineDay, moment_of, timeline
+from crm_core.web.pages.records.timeline import Timeline, timeline
+from crm_core.web.pages.records.timeline_entries import moment_of
 
 _SHOWN: Final = 5  # records of each type that refer to this one
 
@@ -77,7 +78,7 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[Cell, ...]
     related: tuple[RelatedGroup, ...]
     composer: Composer | None
-    days: tuple[TimelineDay, ...]
+    timeline: Timeline
 
 
 async def detail(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -111,8 +112,13 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         facts=tuple(facts),
         related=tuple([group async for group in _related(context, record_type, record, live=live)]),
         composer=_composer(context, record_type) if live else None,
-        days=await timeline(
-            context, CellRenderer(context, record_type), record, list(_referrers(context, record_type))
+        timeline=await timeline(
+            context,
+            CellRenderer(context, record_type),
+            record,
+            list(_referrers(context, record_type)),
+            show=request.args.get("show", ""),
+            before=request.args.get("before", ""),
         ),
     )
 

@@ -1,5 +1,7 @@
 // Small parts: toasts, dialogs, copying, the section in view.
 
+import { fetchPage } from "./swap.js";
+
 const TOAST_SECONDS = 6;
 
 export function watchParts() {
@@ -9,6 +11,12 @@ export function watchParts() {
     if (button.dataset.opens) document.getElementById(button.dataset.opens)?.showModal();
     if (button.dataset.copy) copy(button);
     if ("close" in button.dataset) button.closest("[data-toast]")?.remove();
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-older]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    older(link);
   });
   document.querySelectorAll("[data-toast]").forEach(fade);
   watchSubnav();
@@ -66,6 +74,18 @@ function closer() {
   button.setAttribute("aria-label", "Close");
   button.append(icon("x"));
   return button;
+}
+
+// The older part of a timeline, below the one that is shown.
+async function older(link) {
+  const { ok, page } = await fetchPage(link.href).catch(() => ({ ok: false }));
+  if (!ok) return location.assign(link.href);
+  const part = page.querySelector(`[data-live="${link.closest("[data-live]").dataset.live}"]`);
+  part.querySelector(".more:not([data-older])")?.remove();
+  const fresh = [...part.childNodes].map((node) => document.importNode(node, true));
+  const last = link.previousElementSibling;
+  link.replaceWith(...fresh);
+  last?.nextElementSibling?.querySelector("a, time")?.scrollIntoView({ block: "nearest" });
 }
 
 async function copy(button) {

@@ -1,0 +1,44 @@
+// Drafts: typed text that is not saved yet survives a reload, a refused save and a server that is down, in this tab.
+const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data-picker] input[type=hidden]";
+
+export function watchDrafts() {
+  document.querySelectorAll("form[data-draft]").forEach(restore);
+  document.addEventListener("input", ({ target }) => store(target.closest("form[data-draft]")));
+  document.addEventListener("change", ({ target }) => store(target.closest("form[data-draft]")));
+  document.addEventListener("submit", ({ target }) => {
+    if (target.action.endsWith("/logout")) sessionStorage.clear();
+    if ("draft" in target.dataset) store(target, true);
+  });
+  document.addEventListener("click", ({ target }) => {
+    const form = target.closest("[data-discard]")?.closest("form[data-draft]");
+    if (form) sessionStorage.removeItem(key(form));
+  });
+}
+
+const key = (form) => `draft ${form.dataset.draft}`;
+
+function store(form, sent = false) {
+  if (!form) return;
+  const fields = [...form.querySelectorAll(FIELDS)].filter((field) => field.name);
+  const values = fields.map((field) => [field.name, field.value, field.checked ?? null]);
+  sessionStorage.setItem(key(form), JSON.stringify({ values, sent }));
+}
+
+// A form that was sent and then confirmed is saved; any other draft comes back.
+function restore(form) {
+  const draft = JSON.parse(sessionStorage.getItem(key(form)) ?? "null");
+  if (!draft) return;
+  if (draft.sent && document.querySelector(".toasts [data-toast]")) return sessionStorage.removeItem(key(form));
+  const fields = [...form.querySelectorAll(FIELDS)].filter((field) => field.name);
+  let changed = false;
+  fields.forEach((field, at) => {
+    const [name, value, checked] = draft.values[at] ?? [];
+    if (name !== field.name) return;
+    if (["checkbox", "radio"].includes(field.type) ? field.checked !== checked : field.value !== value) changed = true;
+    if (["checkbox", "radio"].includes(field.type)) field.checked = checked;
+    else field.value = value;
+  });
+  const note = form.querySelector("[data-draft-note]");
+  if (changed && note) note.textContent = "Your text from before is back.";
+  if (changed && form.dataset.dirty !== undefined) form.dataset.dirty = "changed";
+}
