@@ -44,6 +44,7 @@ class Box:
     """One instance in a folder of its own."""
 
     program: Sequence[str] = (str(Path(sys.executable).parent / "crm"),)  # what runs ``crm serve``
+    options: Sequence[str] = ()  # of ``crm serve``
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class Box:
     def start(self, limits: str = "") -> Box:
         """Run ``crm serve``, under limits such as ``ulimit -n 200``, and wait for the line with its address."""
         with (self.folder / "server.out").open("wb") as out, (self.folder / "server.log").open("ab") as log:
-            command = [*self.program, "serve", "--config", str(self.config)]
+            command = [*self.program, "serve", *self.options, "--config", str(self.config)]
             if limits:
                 command = ["sh", "-c", f'{limits}; exec "$@"', "sh", *command]
             self.process = subprocess.Popen(command, env=self.environ, stdout=out, stderr=log)
