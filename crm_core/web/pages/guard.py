@@ -19,6 +19,7 @@ from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.refusals import anonymous_refusal, refusal
 from crm_core.web.pages.site import Site
+from crm_core.web.pages.unsaved import unsaved_input
 from crm_core.workspace import require, require_scope
 
 MOST_FORM: Final = 512 * 1024  # a record of 256 KiB as a form is larger than as JSON
@@ -37,7 +38,8 @@ View = Callable[..., Awaitable[Response]]
 class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one page. ``key``: ``open``, ``any``, one of the core's keys, or ``{module}.action``.
 
-    ``writes``: a suspended subscription refuses the form as well as its submission.
+    ``writes``: a suspended subscription refuses the form as well as its submission. ``keeps``: a refusal shows the
+    input again, so that it is not lost.
     """
 
     method: Literal["GET", "POST"]
@@ -46,6 +48,7 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
     view: View
     key: str
     writes: bool = False
+    keeps: bool = False
 
 
 def blueprint(site: Site, routes: Iterable[PageRoute]) -> Blueprint:
@@ -81,17 +84,17 @@ def _guarded(site: Site, one: PageRoute) -> View:
             return await _anonymous(site, tenant, one, path)
         try:
             context = await _context(site, tenant)
-        except Unauthenticated:
+        except Unauthenticated as error:
             if "Authorization" in request.headers:  # a program, which a sign-in page does not help
                 return error_response(NotFound(_NOT_THE_API))
-            return _to_login(site, tenant)
+            return await _signed_out(site, tenant, one, error)
         try:
             _admit(context, one, path)
             if one.method == "POST":
                 await _require_csrf_token(context)
             return await one.view(context, **path)
         except CrmError as error:
-            return await refusal(context, error)
+            return await refusal(context, error, await unsaved_input() if one.keeps else None)
 
     return view
 
@@ -139,6 +142,15 @@ def _require_small() -> None:
         raise PayloadTooLarge(f"The form is larger than {MOST_FORM} bytes. Shorten it.", limit=MOST_FORM)
     if request.mimetype != "application/x-www-form-urlencoded":
         raise CsrfFailed("Send the page's own form, as application/x-www-form-urlencoded.")
+
+
+async def _signed_out(site: Site, tenant: str, one: PageRoute, error: Unauthenticated) -> Response:
+    """The sign-in page, or the input that was sent without a session."""
+    unsaved = await unsaved_input() if one.keeps else None
+    if unsaved is None:
+        return _to_login(site, tenant)
+    workspace = await site.services.views.of(tenant)
+    return anonymous_refusal(AnonymousContext(site=site, tenant=tenant, workspace=workspace), error, unsaved)
 
 
 def _to_login(site: Site, tenant: str) -> Response:

@@ -37,8 +37,8 @@ def _get(path: str, name: str, view: View, key: str) -> PageRoute:
     return PageRoute(method="GET", path=path, name=name, view=view, key=key, writes=key in _WRITES)
 
 
-def _post(path: str, name: str, view: View, key: str) -> PageRoute:
-    return PageRoute(method="POST", path=path, name=name, view=view, key=key, writes=key in _WRITES)
+def _post(path: str, name: str, view: View, key: str, *, keeps: bool = False) -> PageRoute:
+    return PageRoute(method="POST", path=path, name=name, view=view, key=key, writes=key in _WRITES, keeps=keeps)
 
 
 ROUTES: Final = (
@@ -92,10 +92,10 @@ ROUTES: Final = (
     _post("/{module}/views/remove", "view_remove_form", views.remove, _SEE),
     _post("/{module}/quick", "record_quick_form", choices.created_quickly, _CREATE),
     _get("/{module}/new", "record_new_page", edits.creating, _CREATE),
-    _post("/{module}/new", "record_new_form", edits.created, _CREATE),
+    _post("/{module}/new", "record_new_form", edits.created, _CREATE, keeps=True),
     _get("/{module}/{id}", "record_page", details.detail, _SEE),
     _get("/{module}/{id}/edit", "record_edit_page", edits.editing, _UPDATE),
-    _post("/{module}/{id}/edit", "record_edit_form", edits.edited, _UPDATE),
+    _post("/{module}/{id}/edit", "record_edit_form", edits.edited, _UPDATE, keeps=True),
     _post("/{module}/{id}/undo", "record_undo_form", undoing.undo, _UPDATE),
     _post("/{module}/{id}/archive", "record_archive_form", archiving.archive, _DELETE),
     _post("/{module}/{id}/restore", "record_restore_form", archiving.restore, _DELETE),

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import html
 import re
 
 from contract.box import TENANT, Box
-from visitor import Visitor
+from visitor import EVERYTHING, PASSWORD, Visitor
 
 ADA = {"name": "Ada Lovelace", "email": "ada@engines.example", "phone": "+44 20 7946 0000"}
 
@@ -133,3 +134,72 @@ def test_choices_are_found_by_any_word(grace: Visitor) -> None:
     people = grace.client.get(f"{grace.root}/deals/choices?field=owner&q=").json()["items"]
     assert [one["label"] for one in people] == ["Me (Grace Hopper)", "Alan Turing", "Ida Rhodes"]
     assert grace.client.get(f"{grace.root}/deals/choices?field=amount").status_code == 404
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """The fields that a refusal's page would send again."""
+    form = page.split("data-unsaved")[1].split("</form>", maxsplit=1)[0]
+    return {name: html.unescape(value) for name, value in re.findall(r'name="([^"]+)" value="([^"]*)"', form)}
+
+
+def test_a_refused_save_loses_nothing(box: Box, grace: Visitor) -> None:
+    """Without right or module, and with an expired form, the input comes back and is saved once that is over."""
+    path = grace.customer(name="Lasting")
+    typed = {"revision": "1", "name": "Lasting & more", "notes": "Line one\nLine two"}
+    denied = {**EVERYTHING, "roles": {"manager": {"deny": ["customers.update"]}}}
+    gone = {**EVERYTHING, "modules": {"customers": {"enabled": False}}}
+    suspended = {**EVERYTHING, "subscription": {"state": "suspended"}}
+    form = grace.csrf(f"{path}/edit")
+    try:
+        for features, code in (
+            (denied, "permission_denied"),
+            (gone, "module_unavailable"),
+            (suspended, "subscription_suspended"),
+        ):
+            box.applied("features", features)
+            answer = grace.send(f"{path}/edit", {**typed, "csrf": form})
+            assert (answer.status_code, f"<code>{code}</code>" in answer.text) == (403, True)
+            again = fields_of(answer.text)
+            assert {name: again[name] for name in typed} == typed
+            assert "Lasting &amp; more" in answer.text.split("<dl")[1]
+    finally:
+        box.applied("features", EVERYTHING)
+    expired = grace.send(f"{path}/edit", {**typed, "csrf": "old"})
+    assert "Save again" in expired.text
+    foreign = grace.send(f"{path}/edit", {**typed, "csrf": "old"}, origin="https://elsewhere.example")
+    assert (foreign.status_code, "Save again" in foreign.text) == (403, False)
+    assert "Lasting &amp; more" in grace.send(f"{path}/edit", fields_of(expired.text)).text
+
+
+def test_an_ended_session_loses_nothing(box: Box, grace: Visitor) -> None:
+    """A form that is sent signed out comes back with its input; after signing in it is saved."""
+    other = Visitor(box, "agent")
+    path = grace.customer(name="Patient")
+    typed = {"revision": "1", "name": "Patient one", "csrf": other.csrf(f"{path}/edit")}
+    other.post(path, "/logout")
+    answer = other.send(f"{path}/edit", typed)
+    assert answer.status_code == 401
+    assert "You are signed out" in answer.text
+    again = fields_of(answer.text)
+    assert (again["name"], again["csrf"]) == ("Patient one", "")
+    assert other.send(f"{path}/edit", {"csrf": "", "revision": "1"}).url.path.endswith("/login")
+    other.post("/login", "/login", email="agent@engines.example", password=PASSWORD)
+    expired = other.send(f"{path}/edit", again)
+    assert "Patient one" in other.send(f"{path}/edit", fields_of(expired.text)).text
+    other.client.close()
+
+
+def test_a_limit_is_said_before_the_form_is_filled(box: Box, grace: Visitor) -> None:
+    """At the limit the list has no way to the form, the form says so, and a refused save keeps what was typed."""
+    grace.customer(name="The last one")
+    try:
+        box.applied("features", {**EVERYTHING, "limits": {"customers": 1}})
+        said = "The plan includes 1 customer, and all are in use."
+        listed = grace.get("/customers")
+        assert said in listed
+        assert 'aria-disabled="true" aria-describedby="full"' in listed
+        assert said in grace.get("/customers/new")
+        refused = grace.post("/customers/new", "/customers/new", 403, name="One too many")
+        assert 'value="One too many"' in refused
+    finally:
+        box.applied("features", EVERYTHING)

@@ -31,6 +31,7 @@ from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_of
 from crm_core.web.pages.records.forms import Field, Group, RecordForm, Values, leaves
+from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.records.picking import Picks, resolved
 from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
@@ -46,7 +47,10 @@ _KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError
 
 
 class EditView(msgspec.Struct, frozen=True, kw_only=True):
-    """A form for its page. ``base``: the values that the user started from, as JSON."""
+    """A form for its page. ``base``: the values that the user started from, as JSON; ``draft``: names what is typed.
+
+    ``notice``: what to know before one fills it.
+    """
 
     module: str
     heading: str
@@ -61,9 +65,11 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
     foot: str
     fields: tuple[Field, ...]
     groups: tuple[Group, ...]
+    notice: PageNotice | None
     problem: PageNotice | None
     may_insist: bool
     conflict: EditConflict | None
+    draft: str
 
 
 async def creating(context: PageContext, module: str) -> Response:
@@ -71,7 +77,11 @@ async def creating(context: PageContext, module: str) -> Response:
     form = RecordForm.blank(record_type_of(context, module), context.formats)
     people = {member.name: context.caller.email for member in form.type.members if member.is_person}
     given = {name: request.args[name] for name in form.values if name in request.args}
-    return await _page(context, replace(form, values={**form.values, **people, **given}))
+    form = replace(form, values={**form.values, **people, **given})
+    full = await full_text(context, form.type)
+    title = f"No {context.singular_of(form.type)} can be created at present."
+    notice = PageNotice(tone="warn", icon="lock", title=title, text=full) if full else None
+    return await _page(context, form, notice=notice)
 
 
 async def created(context: PageContext, module: str) -> Response:
@@ -187,12 +197,13 @@ async def _page(
     conflict: EditConflict | None = None,
     problem: PageNotice | None = None,
     picks: Picks | None = None,
+    notice: PageNotice | None = None,
 ) -> Response:
     if picks and not picks.searches:
         findings = [Finding(f"/{name}", "not_chosen", _not_chosen(form, name)) for name in picks.texts]
         error = InvalidRecord("Choose from the matches.", errors=findings)
     form = await with_shown(context, form.refused(error.errors) if error else form, picks)
-    module, singular, record = form.type.NAME, form.type.SINGULAR.lower(), form.record
+    module, singular, record = form.type.NAME, context.singular_of(form.type), form.record
     path = f"{context.root}/{module}"
     here = f"{path}/{record['id']}" if record else path
     crumbs = [PageLink(path, context.title_of(form.type))]
@@ -212,9 +223,11 @@ async def _page(
         foot=f"Saving creates revision {record['revision'] + 1}." if record else "",
         fields=tuple(form.fields()),
         groups=tuple(form.groups()),
+        notice=notice,
         problem=problem or (await _problem(context, error, form) if error else None),
         may_insist=problem is not None and problem.href != "",
         conflict=conflict,
+        draft=f"{request.full_path} {record.get('revision', 0)}",
     )
     status = error.status if error else _UNPROCESSABLE if problem else _CONFLICT if conflict else 200
     return await page(context, "edit.html", module, view, status)

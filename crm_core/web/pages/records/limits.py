@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.queries import counted
 
 
 async def full_text(context: PageContext, record_type: RecordType) -> str:
@@ -11,7 +12,5 @@ async def full_text(context: PageContext, record_type: RecordType) -> str:
     limit = context.workspace.entitlements.limits.get(record_type.NAME)
     if limit is None or await context.services.records.count(context.tenant, record_type.NAME) < limit:
         return ""
-    name, number = context.title_of(record_type).lower(), context.formats.number(limit)
-    return (
-        f"The plan includes {number} {name}, and all are in use. Archive some, or ask your platform operator for more."
-    )
+    included = counted(context, record_type, limit)
+    return f"The plan includes {included}, and all are in use. Archive some, or ask your platform operator for more."

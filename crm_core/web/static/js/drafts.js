@@ -2,6 +2,7 @@
 const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data-picker] input[type=hidden]";
 
 export function watchDrafts() {
+  if (document.querySelector(".toasts [data-toast]")) forgetSent();
   document.querySelectorAll("form[data-draft]").forEach(restore);
   document.addEventListener("input", ({ target }) => store(target.closest("form[data-draft]")));
   document.addEventListener("change", ({ target }) => store(target.closest("form[data-draft]")));
@@ -10,8 +11,14 @@ export function watchDrafts() {
     if ("draft" in target.dataset) store(target, true);
   });
   document.addEventListener("click", ({ target }) => {
-    const form = target.closest("[data-discard]")?.closest("form[data-draft]");
-    if (form) sessionStorage.removeItem(key(form));
+    const button = target.closest("[data-discard]");
+    const form = button?.closest("form[data-draft]");
+    if (!form) return;
+    sessionStorage.removeItem(key(form));
+    if (button.type === "button") {
+      form.dataset.dirty = "";
+      location.reload();
+    }
   });
 }
 
@@ -24,11 +31,17 @@ function store(form, sent = false) {
   sessionStorage.setItem(key(form), JSON.stringify({ values, sent }));
 }
 
-// A form that was sent and then confirmed is saved; any other draft comes back.
+// A form that was sent and then confirmed is saved.
+function forgetSent() {
+  for (const name of Object.keys(sessionStorage)) {
+    if (name.startsWith("draft ") && JSON.parse(sessionStorage.getItem(name)).sent) sessionStorage.removeItem(name);
+  }
+}
+
+// Any other draft comes back.
 function restore(form) {
   const draft = JSON.parse(sessionStorage.getItem(key(form)) ?? "null");
   if (!draft) return;
-  if (draft.sent && document.querySelector(".toasts [data-toast]")) return sessionStorage.removeItem(key(form));
   const fields = [...form.querySelectorAll(FIELDS)].filter((field) => field.name);
   let changed = false;
   fields.forEach((field, at) => {
@@ -40,5 +53,7 @@ function restore(form) {
   });
   const note = form.querySelector("[data-draft-note]");
   if (changed && note) note.textContent = "Your text from before is back.";
+  const discard = form.querySelector("button[data-discard]");
+  if (changed && discard) discard.hidden = false;
   if (changed && form.dataset.dirty !== undefined) form.dataset.dirty = "changed";
 }

@@ -28,6 +28,10 @@ function submitted(event) {
     event.preventDefault();
     return post(form, button);
   }
+  if ("unsaved" in form.dataset && !form.elements.csrf.value) {
+    event.preventDefault();
+    return again(form);
+  }
   if ("steps" in form.dataset) {
     event.preventDefault();
     busy(button);
@@ -56,6 +60,14 @@ export async function post(form, button = null) {
   const { ok, page } = await fetchPage(location.href).catch(() => ({ ok: false }));
   if (ok) swapParts(page, { asked: true }); // back to the stored state
   return false;
+}
+
+// Sends the input of a page that had no session, with the token of the sign-in that there is now.
+async function again(form) {
+  const { ok, redirected, page } = await fetchPage(`${document.body.dataset.root}/frame`).catch(() => ({ ok: false }));
+  if (!ok || redirected) return toast("Sign in in a new tab first.", "info");
+  form.elements.csrf.value = page.querySelector("[name=csrf]").value;
+  form.submit();
 }
 
 function refused(title, text) {

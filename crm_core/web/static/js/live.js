@@ -158,7 +158,9 @@ function ended() {
   const banner = notice("warn", "lock", "You are signed out.", "Your input stays on this page.");
   banner.dataset.ended = "";
   banner.setAttribute("role", "alert");
-  banner.append(link(`${document.body.dataset.root}/login?next=${encodeURIComponent(location.pathname + location.search)}`, "Sign in"));
+  const again = link(`${document.body.dataset.root}/login?next=${encodeURIComponent(location.pathname + location.search)}`, "Sign in");
+  if (document.querySelector("form[data-draft]")) again.firstChild.target = "_blank"; // this page keeps what is typed
+  banner.append(again);
   main().prepend(banner);
 }
 

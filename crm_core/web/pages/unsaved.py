@@ -1,0 +1,44 @@
+"""The input of a form that was refused before its page saw it: shown again, to be saved once the reason is gone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from quart import request
+
+from crm_core.errors import CrmError
+from crm_core.web.framework import current_request
+from crm_core.web.pages.layout.parts import Fact
+
+_CSRF: Final = "csrf"
+_FOR_READERS: Final = 50
+"""Fields that are shown as text; all are sent again."""
+
+
+class UnsavedInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A form that can be sent again: its address and all of its fields; ``shown``: what was typed, for readers."""
+
+    action: str
+    fields: tuple[tuple[str, str], ...]
+    shown: tuple[Fact, ...]
+
+
+async def unsaved_input() -> UnsavedInput | None:
+    """The input of the current request; None if nothing was typed, or if another site sent the form."""
+    if request.headers.get("Origin") != current_request().origin:
+        return None
+    try:
+        form = await request.form
+    except CrmError:
+        return None
+    fields = tuple((name, value) for name, value in form.items(multi=True) if name != _CSRF)
+    shown = [Fact(_label(name), value) for name, value in fields if value.strip() and ":" not in name]
+    shown = [fact for fact in shown if fact.name != "Revision"]
+    if not shown:
+        return None
+    return UnsavedInput(action=request.full_path.rstrip("?"), fields=fields, shown=tuple(shown[:_FOR_READERS]))
+
+
+def _label(name: str) -> str:
+    return name.replace(".", ", ").replace("_", " ").capitalize()
