@@ -23,7 +23,7 @@ def undo_of(page: str) -> dict[str, str]:
 def test_a_bulk_act_asks_changes_and_is_undone(grace: Visitor) -> None:
     """Two customers get a status; Undo sets both back, and refuses one that someone changed since."""
     first, second = grace.customer(name="Bulk One"), grace.customer(name="Bulk Two", status="active")
-    chosen = [("id", id_of(first)), ("id", id_of(second))]
+    chosen = [("record", id_of(first)), ("record", id_of(second))]
     asked = grace.post("/customers", "/customers/bulk", act="status", several=chosen)
     assert "Change status of 2 customers" in asked
     refused = grace.post("/customers", "/customers/bulk/set", 422, act="status", several=chosen)
@@ -43,7 +43,7 @@ def test_tags_are_added_and_removed(grace: Visitor) -> None:
     """Each record keeps its other tags; a tag that is there already is not added twice."""
     first = grace.customer(name="Tagged One", tags="vip, north")
     second = grace.customer(name="Tagged Two", tags="south")
-    chosen = [("id", id_of(first)), ("id", id_of(second))]
+    chosen = [("record", id_of(first)), ("record", id_of(second))]
     fields = {"act": "tags", "form:add": "VIP, club", "form:remove": "North"}
     assert "2 customers changed" in grace.post("/customers", "/customers/bulk/set", several=chosen, **fields)
     assert re.findall(r'<span class="tag">([^<]+)</span>', grace.get(first))[:2] == ["vip", "club"]
@@ -53,11 +53,11 @@ def test_tags_are_added_and_removed(grace: Visitor) -> None:
 def test_an_owner_is_found_by_name_without_script(grace: Visitor) -> None:
     """The typed name is a question with its matches; what is chosen becomes the owner of all."""
     path = grace.customer(name="Without Owner")
-    chosen = [("id", id_of(path))]
+    chosen = [("record", id_of(path))]
     typed = {"act": "owner", "owner": "", "owner:text": "turing"}
     page = grace.post("/customers", "/customers/bulk/set", 422, several=chosen, **typed)
     assert 'name="form:choose:owner" value="agent@engines.example"' in page
-    assert f'name="id" value="{id_of(path)}"' in page
+    assert f'name="record" value="{id_of(path)}"' in page
     typed["form:choose:owner"] = "agent@engines.example"
     again = grace.post("/customers", "/customers/bulk/set", several=chosen, **typed)
     assert 'value="agent@engines.example"' in again
@@ -82,10 +82,10 @@ def test_a_whole_selection_is_archived_with_progress_and_comes_back(box: Box, gr
     lines = [json.loads(line)["html"] for line in streamed.text.splitlines()]
     assert "Archiving: 100 of 105" in lines[0]
     assert f"{ENOUGH} customers archived" in lines[-1]
-    undone = re.findall(r'name="id" value="([^"]+)"', lines[-1])
+    undone = re.findall(r'name="record" value="([^"]+)"', lines[-1])
     assert len(undone) == ENOUGH
     assert f"{ENOUGH} customers restored" in grace.post(
-        "/customers", "/customers/bulk/restore", several=[("id", one) for one in undone]
+        "/customers", "/customers/bulk/restore", several=[("record", one) for one in undone]
     )
 
 
@@ -97,10 +97,10 @@ def test_bulk_acts_follow_rights(box: Box, grace: Visitor, alan: Visitor) -> Non
         listed = alan.get("/customers")
         assert 'value="status">Status' in listed
         assert "bulk/archive" not in listed
-        alan.post("/customers", "/customers/bulk/archive", 403, several=[("id", id_of(path))])
+        alan.post("/customers", "/customers/bulk/archive", 403, several=[("record", id_of(path))])
         box.applied("features", {**EVERYTHING, "roles": {"agent": {"deny": ["customers.delete", "customers.update"]}}})
         assert 'class="bulk"' not in alan.get("/customers")
-        assert 'name="id"' not in alan.get("/customers")
+        assert 'name="record"' not in alan.get("/customers")
         assert 'class="bulk"' in grace.get("/customers")
     finally:
         box.applied("features", EVERYTHING)

@@ -102,7 +102,7 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
         if form.get("all") == "true":
             selected = Selected(parameters=list_parameters(access.shape, dict(parse_qsl(query))))
         else:
-            chosen = dict(_revisioned(text) for text in (*form.getlist("id"), *form.get("value", "").split()))
+            chosen = dict(_revisioned(text) for text in (*form.getlist("record"), *form.get("value", "").split()))
             selected = Selected(tuple(chosen.items())[:MOST_CHOSEN])
         total = await context.services.records.bulk.count(access, selected)
         came_from = form.get("back", "")

@@ -19,6 +19,8 @@ from crm_core.web.pages.records.list_view import Tab
 from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
 
 _ARCHIVED: Final = "archived"
+_MOST_COUNTED: Final = 5000
+"""Records of a type up to which saved views have counts; in longer lists each count takes too long."""
 
 
 def in_address(context: PageContext, record_type: RecordType, sent: Mapping[str, str]) -> dict[str, str]:
@@ -43,10 +45,11 @@ async def tabs_of(
     archived = parameters.get(_ARCHIVED) == "true"
     current = current_view(context, record_type, parameters, choices)
     everything = not archived and current is None
-    yield Tab("All", address_of(context, record_type, {}), everything, await _count(context, record_type, {}))
+    total = await context.services.records.count(context.tenant, record_type.NAME)
+    yield Tab("All", address_of(context, record_type, {}), everything, context.formats.number(total))
     for view in choices.views:
         query = in_address(context, record_type, dict(parse_qsl(view.query)))
-        count = await _count(context, record_type, query)
+        count = await _count(context, record_type, query) if total <= _MOST_COUNTED else ""
         yield Tab(view.name, address_of(context, record_type, query), view is current, count)
     only = {_ARCHIVED: "true"}
     shown = archived and current is None

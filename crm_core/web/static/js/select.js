@@ -2,7 +2,7 @@
 import { toast } from "./parts.js";
 
 const form = () => document.getElementById("bulk");
-const rows = () => [...document.querySelectorAll("[data-live='rows'] .sel input[name=id]")];
+const rows = () => [...document.querySelectorAll("[data-live='rows'] .sel input[name=record]")];
 
 let chosen = new Set();
 let everything = false;
@@ -19,7 +19,7 @@ export function watchSelection() {
   else if (stored?.ids.length) toast("The filter changed, so nothing is selected any more.", "info");
   document.addEventListener("change", ({ target }) => {
     if ("selectPage" in target.dataset) rows().forEach((row) => put(row.value, target.checked));
-    else if (target.matches(".sel input[name=id]")) put(target.value, target.checked);
+    else if (target.matches(".sel input[name=record]")) put(target.value, target.checked);
     else return;
     everything = false;
     show();
@@ -32,9 +32,9 @@ export function watchSelection() {
   document.addEventListener("swapped", show);
   document.addEventListener("formdata", ({ target, formData }) => {
     if (target !== form()) return;
-    formData.delete("id");
+    formData.delete("record");
     if (everything) formData.set("all", "true");
-    else chosen.forEach((id) => formData.append("id", id));
+    else chosen.forEach((id) => formData.append("record", id));
   });
   addEventListener("pagehide", () => sessionStorage.setItem(key(), JSON.stringify({ query, ids: [...chosen] })));
   addEventListener("pageshow", show);
