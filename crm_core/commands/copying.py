@@ -19,7 +19,7 @@ from crm_core.model.log import LogEntry
 from crm_core.plugin.dump import IndexedDocument, Part
 from crm_core.plugin.query import StoredChange
 from crm_core.plugin.storage import StorageBackend
-from crm_core.plugin.unit import Claim
+from crm_core.plugin.unit import Claim, IndexValue
 
 _KINDS: Final = {IndexedDocument: "documents", LogEntry: "entries", Claim: "claims", StoredChange: "changes"}
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -64,7 +64,7 @@ class Sum:
     async def over(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
         """The same parts, added up."""
         async for part in parts:
-            self._hash.update(_encode(part) + b"\n")
+            self._hash.update(_encode(_comparable(part)) + b"\n")
             self.counts[_KINDS.get(type(part), "tenants")] += 1
             yield part
 
@@ -72,6 +72,17 @@ class Sum:
     def value(self) -> tuple[Counter[str], bytes]:
         """Everything that was added, to be compared."""
         return self.counts, self._hash.digest()
+
+
+def _comparable(part: Part) -> Part:
+    """The part without the differences between equal index values: repeated texts of a tuple, a tuple of one."""
+    if not isinstance(part, IndexedDocument):
+        return part
+    indexes: dict[str, IndexValue] = {}
+    for name, value in part.indexes.items():
+        texts = tuple(dict.fromkeys(value)) if isinstance(value, tuple) else ()
+        indexes[name] = texts[0] if len(texts) == 1 else texts or value
+    return msgspec.structs.replace(part, indexes=indexes)
 
 
 async def sum_of(backend: StorageBackend, tenant: str) -> Sum:

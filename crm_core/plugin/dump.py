@@ -28,7 +28,7 @@ class DumpHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IndexedDocument(msgspec.Struct, frozen=True):
-    """A document with the values by which it is found."""
+    """A document with the values by which it is found; a tuple of one text means the same as that text."""
 
     document: Document
     indexes: Mapping[str, IndexValue]

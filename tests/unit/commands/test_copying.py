@@ -150,6 +150,30 @@ async def test_a_difference_is_noticed(files: StorageBackend, tmp_path: Path) ->
     await target.close()
 
 
+class Untupling(sqlite.SQLiteBackend):
+    """A target that stores a tuple of one text as that text, and each text of a tuple once."""
+
+    async def load(self, tenant: str, parts: AsyncIterator[Part]) -> None:
+        async def plain() -> AsyncIterator[Part]:
+            async for part in parts:
+                if isinstance(part, IndexedDocument):
+                    indexes = {name: value[0] if value == ("x", "x") else value for name, value in part.indexes.items()}
+                    yield IndexedDocument(part.document, indexes)
+                else:
+                    yield part
+
+        await super().load(tenant, plain())
+
+
+async def test_equal_index_values_are_no_difference(files: StorageBackend, tmp_path: Path) -> None:
+    """A backend may return one text for a tuple of it: that finds the same documents."""
+    await files.commit("east", Unit(now=NOW, puts=(put("c", {}, {"words": ("x", "x"), "tags": (), "n": "x"}),)))
+    target = await opened(Untupling(), tmp_path / "tenants")
+    assert await copied(files, target) == ["east", "west"]
+    assert (await target.find("east", "notes", "words", "x")).document is not None
+    await target.close()
+
+
 async def test_a_damaged_tenant_is_not_copied(files: StorageBackend, tmp_path: Path) -> None:
     """A tenant in quarantine stops the copy: the rest of it would look like everything."""
     await files.close()
