@@ -57,6 +57,15 @@ class Visitor:
         """The answer to a form with exactly these fields."""
         return self.client.post(self.root + action, data=fields, headers={"Origin": origin or self.origin})
 
+    def upload(
+        self, action: str, text: str | bytes, fields: dict[str, str | list[str]] | None = None, **headers: str
+    ) -> httpx.Response:
+        """The answer to the form of an import with this file."""
+        content = text.encode() if isinstance(text, str) else text
+        data = {"csrf": self.csrf("/customers"), **(fields or {})}
+        files = {"file": ("people.csv", content, "text/csv")}
+        return self.client.post(self.root + action, data=data, files=files, headers={"Origin": self.origin, **headers})
+
     def customer(self, **fields: str) -> str:
         """The path of a new customer."""
         page = self.post("/customers/new", "/customers/new", **fields)

@@ -64,6 +64,16 @@ class Batches:
         items = items_of(batch.data)
         return await self._idempotency.run(access.tenant, batch.idempotent, lambda: self._run(access, batch, items))
 
+    async def check(self, access: RecordAccess, batch: Batch) -> WriteResult:
+        """The result that a batch would have; nothing is written. Raises AccessError, InvalidRecord."""
+        items = items_of(batch.data)
+        for _ in range(ATTEMPTS):
+            workspace = await self._store.authorize_either(access)
+            outcomes = await self._outcomes(access, workspace, items)
+            if outcomes is not None:
+                return WriteResult(DONE, _body(outcomes, batch))
+        raise busy()
+
     async def _run(self, access: RecordAccess, batch: Batch, items: list[Any]) -> WriteResult:
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize_either(access)

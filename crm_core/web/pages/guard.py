@@ -39,7 +39,7 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one page. ``key``: ``open``, ``any``, one of the core's keys, or ``{module}.action``.
 
     ``writes``: a suspended subscription refuses the form as well as its submission. ``keeps``: a refusal shows the
-    input again, so that it is not lost.
+    input again, so that it is not lost. ``most``: bytes of its form; one with files may have more than ``MOST_FORM``.
     """
 
     method: Literal["GET", "POST"]
@@ -49,6 +49,7 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     writes: bool = False
     keeps: bool = False
+    most: int = MOST_FORM
 
 
 def blueprint(site: Site, routes: Iterable[PageRoute]) -> Blueprint:
@@ -91,10 +92,10 @@ def _guarded(site: Site, one: PageRoute) -> View:
         try:
             _admit(context, one, path)
             if one.method == "POST":
-                await _require_csrf_token(context)
+                await _require_csrf_token(context, one.most)
             return await one.view(context, **path)
         except CrmError as error:
-            return await refusal(context, error, await unsaved_input() if one.keeps else None)
+            return await refusal(context, error, await unsaved_input(one.most) if one.keeps else None)
 
     return view
 
@@ -104,7 +105,7 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
     context = AnonymousContext(site=site, tenant=tenant, workspace=workspace)
     try:
         if one.method == "POST":
-            _require_small()
+            _require_small(MOST_FORM)
             context.require_csrf_token((await request.form).get("csrf", ""))
         return await one.view(context, **path)
     except CrmError as error:
@@ -130,23 +131,26 @@ def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:
     require(context.workspace, context.caller, key, writes=one.writes)
 
 
-async def _require_csrf_token(context: PageContext) -> None:
-    _require_small()
+async def _require_csrf_token(context: PageContext, most: int) -> None:
+    _require_small(most)
     form = await request.form
     require_confirmed(context.services, current_request(), context.tenant, context.caller, form.get("csrf", ""))
 
 
-def _require_small() -> None:
+def _require_small(most: int) -> None:
+    """Refuse a form that is too large, or not sent as our own forms are: those of more than a usual size as files."""
     length = request.content_length
-    if length is None or length > MOST_FORM:
-        raise PayloadTooLarge(f"The form is larger than {MOST_FORM} bytes. Shorten it.", limit=MOST_FORM)
-    if request.mimetype != "application/x-www-form-urlencoded":
+    if length is None or length > most:
+        raise PayloadTooLarge(f"The form is larger than {most} bytes. Shorten it.", limit=most)
+    if most > MOST_FORM and request.mimetype == "multipart/form-data":
+        request.max_form_memory_size = most
+    elif request.mimetype != "application/x-www-form-urlencoded":
         raise CsrfFailed("Send the page's own form, as application/x-www-form-urlencoded.")
 
 
 async def _signed_out(site: Site, tenant: str, one: PageRoute, error: Unauthenticated) -> Response:
     """The sign-in page, or the input that was sent without a session."""
-    unsaved = await unsaved_input() if one.keeps else None
+    unsaved = await unsaved_input(one.most) if one.keeps else None
     if unsaved is None:
         return _to_login(site, tenant)
     workspace = await site.services.views.of(tenant)

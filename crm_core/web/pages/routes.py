@@ -6,7 +6,7 @@ from typing import Final
 
 from crm_core.records.erasing import ERASE
 from crm_core.web.pages import files
-from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
+from crm_core.web.pages.guard import MOST_FORM, OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
 from crm_core.web.pages.records import (
@@ -17,12 +17,14 @@ from crm_core.web.pages.records import (
     details,
     edits,
     erasing,
+    importing,
     lists,
     quick_edit,
     typed_echo,
     undoing,
     views,
 )
+from crm_core.web.pages.records.import_file import MOST_BYTES
 from crm_core.web.pages.sync import attempts, console, section_history
 from crm_core.web.pages.users import account, invitations, signing_in, subscription, tokens, user_admin
 
@@ -30,6 +32,7 @@ _SEE, _CREATE, _UPDATE, _DELETE, _EXPORT = (
     f"{{module}}.{one}" for one in ("view", "create", "update", "delete", "export")
 )
 
+_MOST_IMPORT: Final = 4 * MOST_BYTES  # the file, and the rows that were refused
 _WRITES: Final = (_CREATE, _UPDATE, _DELETE)
 
 
@@ -37,8 +40,10 @@ def _get(path: str, name: str, view: View, key: str) -> PageRoute:
     return PageRoute(method="GET", path=path, name=name, view=view, key=key, writes=key in _WRITES)
 
 
-def _post(path: str, name: str, view: View, key: str, *, keeps: bool = False) -> PageRoute:
-    return PageRoute(method="POST", path=path, name=name, view=view, key=key, writes=key in _WRITES, keeps=keeps)
+def _post(path: str, name: str, view: View, key: str, *, keeps: bool = False, most: int = MOST_FORM) -> PageRoute:
+    return PageRoute(
+        method="POST", path=path, name=name, view=view, key=key, writes=key in _WRITES, keeps=keeps, most=most
+    )
 
 
 ROUTES: Final = (
@@ -90,6 +95,10 @@ ROUTES: Final = (
     _post("/{module}/columns", "columns_form", views.choose_columns, _SEE),
     _post("/{module}/views", "view_form", views.save, _SEE),
     _post("/{module}/views/remove", "view_remove_form", views.remove, _SEE),
+    _get("/{module}/import", "import_page", importing.choosing, _CREATE),
+    _post("/{module}/import", "import_preview_form", importing.previewing, _CREATE, most=_MOST_IMPORT),
+    _post("/{module}/import/run", "import_form", importing.importing, _CREATE, most=_MOST_IMPORT),
+    _post("/{module}/import/failed", "import_failed_form", importing.failed, _CREATE, most=_MOST_IMPORT),
     _post("/{module}/quick", "record_quick_form", choices.created_quickly, _CREATE),
     _get("/{module}/new", "record_new_page", edits.creating, _CREATE),
     _post("/{module}/new", "record_new_form", edits.created, _CREATE, keeps=True),

@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 from quart import request
 
-from crm_core.errors import CrmError
 from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.parts import Fact
 
@@ -24,15 +23,14 @@ class UnsavedInput(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[Fact, ...]
 
 
-async def unsaved_input() -> UnsavedInput | None:
-    """The input of the current request; None if nothing was typed, or if another site sent the form."""
+async def unsaved_input(most: int) -> UnsavedInput | None:
+    """The input of the current request, of at most so many bytes; None if nothing was typed, or on another site."""
+    length = request.content_length
+    if length is None or length > most or request.mimetype != "application/x-www-form-urlencoded":
+        return None  # not our own form; it is not even read
     if request.headers.get("Origin") != current_request().origin:
         return None
-    try:
-        form = await request.form
-    except CrmError:
-        return None
-    fields = tuple((name, value) for name, value in form.items(multi=True) if name != _CSRF)
+    fields = tuple((name, value) for name, value in (await request.form).items(multi=True) if name != _CSRF)
     shown = [Fact(_label(name), value) for name, value in fields if value.strip() and ":" not in name]
     shown = [fact for fact in shown if fact.name != "Revision"]
     if not shown:

@@ -66,6 +66,7 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         export=f"{path}/export.csv?{urlencode(filters)}" if state.may_export else "",
         export_text=f"Export {total} as CSV" if chips else "Export CSV",
         create=f"{path}/new" if state.may_create and not state.full else "",
+        import_file=f"{path}/import" if state.may_create and not state.full else "",
         create_text=f"New {context.singular_of(kind)}",
         full=state.full if state.may_create else "",
         search_hint=_search_hint(kind),

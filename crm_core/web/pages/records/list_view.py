@@ -87,6 +87,7 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     export_text: str
     create: str
     create_text: str
+    import_file: str
     create_named: str
     full: str
     search_hint: str

@@ -32,7 +32,7 @@ function submitted(event) {
     event.preventDefault();
     return again(form);
   }
-  if ("steps" in form.dataset) {
+  if ("steps" in form.dataset && !("plain" in (button?.dataset ?? {}))) {
     event.preventDefault();
     busy(button);
     return steps(form, button);
@@ -143,7 +143,8 @@ async function steps(form, button) {
   const stopped = ({ target }) => { if (target.closest("[data-stop]")) stop.abort(); };
   form.addEventListener("click", stopped);
   const url = button?.getAttribute("formaction") ?? form.action;
-  const body = new URLSearchParams(new FormData(form));
+  const data = new FormData(form);
+  const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
   try {
     const answer = await fetch(url, { method: "POST", body, headers: { Accept: "application/x-ndjson" }, signal: stop.signal });
     if (!answer.headers.get("Content-Type")?.startsWith("application/x-ndjson")) return showPage(await answer.text());

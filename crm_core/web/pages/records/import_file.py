@@ -1,0 +1,110 @@
+"""A CSV file that is imported: its rows, and which member each of its columns is."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from crm_core.errors import InvalidRecord
+from crm_core.model.folded_text import folded
+from crm_core.model.spreadsheet import lines
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.parts import Option
+from crm_core.web.pages.records.forms import leaves
+
+MOST_ROWS: Final = 5000
+MOST_BYTES: Final = 2 * 1024 * 1024
+EXTERNAL_ID: Final = "external_id"
+_MOST_COLUMNS: Final = 100
+_SEPARATORS: Final = ",;\t"
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+class ImportFile(msgspec.Struct, frozen=True):
+    """The heads of the columns, and the rows, each with its line number and as many cells as there are heads."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+def decoded(content: bytes) -> str:
+    """The text of an uploaded file: UTF-8, UTF-16 with its mark, or what spreadsheets write on Windows."""
+    if content[:2] in _UTF16:
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def parsed(text: str) -> ImportFile:
+    """The file of a text. Raises InvalidRecord with a sentence that says what to do."""
+    if len(text.encode()) > MOST_BYTES:
+        raise InvalidRecord(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB. Split it.")
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=first.count))
+    try:
+        found = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise InvalidRecord(f"Line {reader.line_num} is not CSV ({error}). Save the file as CSV again.") from None
+    if len(found) < 2:
+        raise InvalidRecord("The file has no rows. Its first line names the columns, each other line is a record.")
+    if len(found) - 1 > MOST_ROWS:
+        raise InvalidRecord(f"The file has {len(found) - 1} rows. Import up to {MOST_ROWS} at a time.")
+    heads = tuple(head.strip() for head in found[0][1])[:_MOST_COLUMNS]
+    blank = ("",) * len(heads)
+    return ImportFile(heads, tuple((at, (*map(_cell, row), *blank)[: len(heads)]) for at, row in found[1:]))
+
+
+def _cell(text: str) -> str:
+    """A cell without the sign by which an export keeps a spreadsheet from running it."""
+    return text[1:].strip() if text[:1] == "'" and text[1:2] in tuple("=+-@") else text.strip()
+
+
+def fields_of(record_type: RecordType) -> Mapping[str, str]:
+    """The labels of the fields that a column can be, by name."""
+    outer = {member.name: member.label for member in record_type.members}
+    found = {EXTERNAL_ID: "External ID"}
+    for name, member in leaves(record_type):
+        if member.kind != "entries" and name not in record_type.COMPUTED:
+            group, _, inner = name.partition(".")
+            found[name] = f"{outer[group]}: {member.label}" if inner else member.label
+    return found
+
+
+def matched(file: ImportFile, record_type: RecordType) -> tuple[str, ...]:
+    """The field of each column, by its name or label; empty for a column that is left out."""
+    known: dict[str, str] = {}
+    for name, label in fields_of(record_type).items():
+        for text in (name, label, label.rpartition(": ")[2]):
+            known.setdefault(_compared(text), name)
+    found: list[str] = []
+    for head in file.heads:
+        name = known.get(_compared(head), "")
+        found.append("" if name in found else name)
+    return tuple(found)
+
+
+def _compared(text: str) -> str:
+    """A head or label without what people write differently: case, accents, spaces and signs."""
+    return "".join(sign for sign in folded(text) if sign.isalnum())
+
+
+def keys_of(record_type: RecordType) -> Iterator[Option]:
+    """What rows can be recognised by: the external id, an email address, or nothing."""
+    yield Option(EXTERNAL_ID, "External ID")
+    for member in record_type.members:
+        if member.kind == "email" and member.name in record_type.FILTERABLE:
+            yield Option(member.name, member.label)
+    yield Option("", "Nothing: create each row")
+
+
+def failed_rows(file: ImportFile, failed: Sequence[tuple[int, str]]) -> str:
+    """The rows that failed as CSV, with a last column that says why."""
+    cells = dict(file.rows)
+    rows = [[*file.heads, "Error"], *([*cells[at], message] for at, message in failed)]
+    return lines(rows).decode()

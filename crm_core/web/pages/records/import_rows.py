@@ -1,0 +1,160 @@
+"""The rows of an import as items of a batch: cells read as in a form, records found by external id, email or name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from crm_core.errors import AccessError, Finding, InvalidParameter, InvalidRecord
+from crm_core.model.folded_text import folded
+from crm_core.model.ids import is_id
+from crm_core.plugin.member import Member
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.batch import Batch
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.forms import RecordForm, leaves
+from crm_core.web.pages.records.import_file import EXTERNAL_ID, ImportFile
+from crm_core.web.pages.records.queries import access_of, records_of
+
+CHUNK: Final = 100
+_YES: Final = frozenset({"true", "yes", "1", "x", "ja", "oui"})
+
+
+class RowResult(msgspec.Struct, frozen=True):
+    """The result of a row: its line, its name, and whether it was created, updated or refused with a message."""
+
+    line: int
+    name: str
+    outcome: str
+    message: str = ""
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """A row as an item of a batch, with the form that phrases its errors; or its error."""
+
+    line: int
+    name: str
+    form: RecordForm
+    item: dict[str, Any] | None = None
+    message: str = ""
+
+
+class RowImport:
+    """Imports the rows of a file into one record type. ``fields``: of its columns; ``key``: recognises records."""
+
+    def __init__(
+        self, context: PageContext, record_type: RecordType, file: ImportFile, fields: Sequence[str], key: str
+    ) -> None:
+        self._context = context
+        self._type = record_type
+        self._file = file
+        self._fields = fields
+        self._key = key
+        self._members = dict(leaves(record_type))
+        self._found: dict[tuple[str, str], str] = {}
+
+    async def results(self, *, write: bool) -> AsyncIterator[list[RowResult]]:
+        """The results of the rows, part by part; without ``write`` those that they would have."""
+        batches, access = self._context.services.records.batches, access_of(self._context, self._type.NAME)
+        for start in range(0, len(self._file.rows), CHUNK):
+            rows = [await self._row(line, cells) for line, cells in self._file.rows[start : start + CHUNK]]
+            sent = [row for row in rows if row.item is not None]
+            data = {"items": [row.item for row in sent]}
+            batch = Batch(data=data, atomic=False, request_id="", instance="", idempotent=None)
+            written = await (batches.run(access, batch) if write else batches.check(access, batch))
+            results = dict(zip([row.line for row in sent], msgspec.json.decode(written.body)["results"], strict=True))
+            yield [_result(row, results.get(row.line)) for row in rows]
+
+    async def _row(self, line: int, cells: Sequence[str]) -> _Row:
+        texts = {field: cell for field, cell in zip(self._fields, cells, strict=True) if field and cell}
+        name = texts.get("name", "")
+        form = RecordForm(type=self._type, formats=self._context.formats, values=dict.fromkeys(self._members, ""))
+        try:
+            values = {field: await self._text(field, text) for field, text in texts.items() if field != EXTERNAL_ID}
+            form = msgspec.structs.replace(form, values={**form.values, **values})
+            item = form.patch()
+            if EXTERNAL_ID in texts:
+                item[EXTERNAL_ID] = texts[EXTERNAL_ID]
+            if self._key not in ("", EXTERNAL_ID) and texts.get(self._key):
+                item |= await self._known(texts[self._key])
+        except InvalidRecord as error:
+            return _Row(line, name, form, message=_sentences(form, error.errors) or error.detail)
+        return _Row(line, name, form, item)
+
+    async def _text(self, field: str, text: str) -> str:
+        """A cell as its form would have it. Raises InvalidRecord."""
+        member = self._members[field]
+        if member.is_person:
+            return await self._person(text)
+        if member.reference is not None:
+            return await self._reference(member, member.reference, text)
+        if member.kind == "choice":
+            return next((value for value, label in member.choices if folded(text) in (value, folded(label))), text)
+        if member.kind == "flag":
+            return "true" if folded(text) in _YES else "false"
+        return text
+
+    async def _person(self, text: str) -> str:
+        if "@" in text:
+            return text
+        if not self._found:
+            self._found |= {("", folded(name)): email for email, name in await self._context.names.colleagues()}
+        return self._found.get(("", folded(text)), text)
+
+    async def _reference(self, member: Member, record_type: str, text: str) -> str:
+        """The id of a record that is named by its id, external id or name."""
+        if is_id(text):
+            return text
+        if (record_type, text) not in self._found:
+            self._found[record_type, text] = await self._named(member, record_type, text)
+        return self._found[record_type, text]
+
+    async def _named(self, member: Member, record_type: str, text: str) -> str:
+        other = self._context.services.registry.record_types[record_type]
+        for name in (EXTERNAL_ID, *(("name",) if "name" in other.FILTERABLE else ())):
+            try:
+                found, _ = await records_of(self._context, record_type, {name: text, "limit": "2"})
+            except (InvalidParameter, AccessError):
+                continue
+            if len(found) > 1:
+                raise _refused(member.name, f"Several {other.TITLE.lower()} are named “{text}”. Use the external ID.")
+            if found:
+                return str(found[0]["id"])
+        raise _refused(member.name, f"There is no {other.SINGULAR.lower()} “{text}”.")
+
+    async def _known(self, email: str) -> Mapping[str, str]:
+        """The id of the record with this email address; nothing if there is none."""
+        try:
+            found, _ = await records_of(self._context, self._type.NAME, {self._key: email, "limit": "2"})
+        except InvalidParameter:  # no address: the batch refuses it with its own sentence
+            return {}
+        if len(found) > 1:
+            raise _refused(self._key, f"Several records have the address {email}. Use the external ID.")
+        return {"id": found[0]["id"]} if found else {}
+
+
+def _result(row: _Row, result: Mapping[str, Any] | None) -> RowResult:
+    if result is None:
+        return RowResult(row.line, row.name, "refused", row.message)
+    if problem := result.get("problem"):
+        findings = [Finding(one["pointer"], one["code"], one["message"]) for one in problem.get("errors", ())]
+        under = [
+            Finding("/" + one.pointer.split("/", 3)[3], one.code, one.message)
+            for one in findings
+            if one.pointer.count("/") > 2
+        ]
+        return RowResult(row.line, row.name, "refused", _sentences(row.form, under) or problem["detail"])
+    return RowResult(row.line, row.name, "created" if result["status"] == 201 else "updated")
+
+
+def _sentences(form: RecordForm, findings: Sequence[Finding]) -> str:
+    """Errors as sentences, each with the label of its field."""
+    members = dict(leaves(form.type))
+    errors = form.refused(findings).errors
+    return " ".join(f"{members[name].label}: {text}" if name in members else text for name, text in errors.items())
+
+
+def _refused(name: str, message: str) -> InvalidRecord:
+    return InvalidRecord(message, errors=[Finding(f"/{name}", "not_found", message)])

@@ -1,0 +1,252 @@
+"""Importing a CSV file: choose it, match its columns and look at what each row would do, then import with progress."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import msgspec
+from quart import Response, request
+
+from crm_core.errors import CrmError, InvalidRecord
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.accept import preferred
+from crm_core.web.answers import CSV, NDJSON
+from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
+from crm_core.web.pages.page_answers import page
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.import_file import (
+    MOST_ROWS,
+    ImportFile,
+    decoded,
+    failed_rows,
+    fields_of,
+    keys_of,
+    matched,
+    parsed,
+)
+from crm_core.web.pages.records.import_rows import RowImport, RowResult
+from crm_core.web.pages.records.queries import counted, record_type_of
+
+_SHOWN: Final = 200
+"""Refused rows that a page lists; the file of them has all."""
+
+
+class ImportColumn(msgspec.Struct, frozen=True):
+    """A column of the file with its first values, and the field that it is."""
+
+    head: str
+    sample: str
+    field: str
+
+
+class ImportOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to the rows so far, or would happen. ``refused``: the first of them; ``failed``: all as CSV.
+
+    ``accepted``: rows that are not refused.
+    """
+
+    notice: PageNotice
+    done: int
+    total: int
+    accepted: int = 0
+    running: bool = False
+    refused: tuple[RowResult, ...] = ()
+    more: str = ""
+    failed: str = ""
+
+
+class ImportView(msgspec.Struct, frozen=True, kw_only=True):
+    """An import for its page; without a file the page takes one."""
+
+    module: str
+    title: str
+    crumbs: tuple[PageLink, ...]
+    action: str
+    back: str
+    most: str
+    problem: PageNotice | None = None
+    text: str = ""
+    columns: tuple[ImportColumn, ...] = ()
+    fields: tuple[Option, ...] = ()
+    keys: tuple[Option, ...] = ()
+    key: str = ""
+    outcome: ImportOutcome | None = None
+    submit: str = ""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A sent import: the file as text and as rows, the field of each column, and what recognises records."""
+
+    text: str
+    file: ImportFile
+    fields: tuple[str, ...]
+    key: str
+
+
+async def choosing(context: PageContext, module: str) -> Response:
+    """The page that takes a file."""
+    return await _page(context, record_type_of(context, module))
+
+
+async def previewing(context: PageContext, module: str) -> Response:
+    """The columns with their fields, and what each row would do; nothing is written."""
+    record_type = record_type_of(context, module)
+    try:
+        sent = await _sent(record_type)
+        results = [row async for part in _importer(context, record_type, sent).results(write=False) for row in part]
+    except InvalidRecord as error:
+        return await _page(context, record_type, error=error)
+    return await _page(context, record_type, sent=sent, outcome=_previewed(context, record_type, sent, results))
+
+
+async def importing(context: PageContext, module: str) -> Response:
+    """Import the rows: stream the progress to a script, show a form the result."""
+    record_type = record_type_of(context, module)
+    try:
+        sent = await _sent(record_type)
+    except InvalidRecord as error:
+        return await _page(context, record_type, error=error)
+    outcomes = _outcomes(context, record_type, sent)
+    if preferred(request.headers.getlist("Accept"), ("text/html", NDJSON)) == NDJSON:
+        response = Response(_lines(context, record_type, outcomes), 200, content_type=NDJSON)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
+    outcome = None
+    async for each in outcomes:
+        outcome = each
+    return await _page(context, record_type, outcome=outcome)
+
+
+async def failed(context: PageContext, module: str) -> Response:
+    """The rows that were refused, as a file to correct and import again."""
+    record_type_of(context, module)
+    text = (await request.form).get("failed", "")
+    response = Response(text.encode(), 200, content_type=CSV)
+    response.headers["Content-Disposition"] = f'attachment; filename="{module}-not-imported.csv"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def _sent(record_type: RecordType) -> Sent:
+    """The file of the form, with the chosen field of each column or the matching one. Raises InvalidRecord."""
+    form, upload = await request.form, (await request.files).get("file")
+    content = upload.read() if upload is not None else b""
+    text = decoded(content) if content else form.get("csv", "")
+    file, known = parsed(text), fields_of(record_type)
+    chosen = [field if field in known else "" for field in form.getlist("field")]
+    fields = tuple(chosen) if len(chosen) == len(file.heads) else matched(file, record_type)
+    if not any(fields):
+        raise InvalidRecord("No column has the name of a field. Its first line must name the columns.")
+    if len({field for field in fields if field}) < len([field for field in fields if field]):
+        raise InvalidRecord("Two columns are the same field. Choose another field for one of them.")
+    keys = [option.value for option in keys_of(record_type)]
+    key = form["key"] if form.get("key") in keys else next((one for one in keys if one in fields), "")
+    return Sent(text, file, fields, key)
+
+
+def _importer(context: PageContext, record_type: RecordType, sent: Sent) -> RowImport:
+    return RowImport(context, record_type, sent.file, sent.fields, sent.key)
+
+
+async def _lines(
+    context: PageContext, record_type: RecordType, outcomes: AsyncIterator[ImportOutcome]
+) -> AsyncIterator[bytes]:
+    path, title = f"{context.root}/{record_type.NAME}", context.title_of(record_type)
+    async for outcome in outcomes:
+        html = context.site.renderer.text(
+            "import_result.html", outcome=outcome, action=f"{path}/import", back=path, title=title
+        )
+        yield msgspec.json.encode({"html": html}) + b"\n"
+
+
+async def _outcomes(context: PageContext, record_type: RecordType, sent: Sent) -> AsyncIterator[ImportOutcome]:
+    results: list[RowResult] = []
+    total, number, stopped = len(sent.file.rows), context.formats.number, ""
+    try:
+        async for part in _importer(context, record_type, sent).results(write=True):
+            results += part
+            title = f"Importing: {number(len(results))} of {number(total)}"
+            notice = PageNotice(tone="info", icon="sync", title=title)
+            yield ImportOutcome(notice=notice, done=len(results), total=total, running=True)
+    except CrmError as error:
+        stopped = error.detail
+        done = {row.line for row in results}
+        results += [RowResult(line, "", "refused", stopped) for line, _ in sent.file.rows if line not in done]
+    counts = Counter(row.outcome for row in results)
+    title = f"{counted(context, record_type, counts['created'])} created, {number(counts['updated'])} updated"
+    refused = [row for row in results if row.outcome == "refused"]
+    if refused:
+        tone, icon = ("bad", "alert") if stopped else ("warn", "alert")
+        notice = PageNotice(tone=tone, icon=icon, title=f"{title}, {number(len(refused))} refused.", text=stopped)
+    else:
+        notice = PageNotice(tone="ok", icon="check", title=f"{title}.")
+    yield _finished(context, notice, sent, refused, len(results))
+
+
+def _previewed(
+    context: PageContext, record_type: RecordType, sent: Sent, results: Sequence[RowResult]
+) -> ImportOutcome:
+    counts, number = Counter(row.outcome for row in results), context.formats.number
+    refused = [row for row in results if row.outcome == "refused"]
+    title = f"{counted(context, record_type, counts['created'])} would be created, {number(counts['updated'])} updated"
+    if not refused:
+        return _finished(context, PageNotice(tone="ok", icon="check", title=f"{title}."), sent, (), len(results))
+    title = f"{title}, {number(len(refused))} refused."
+    text = "Correct the file, or import the other rows and correct these later."
+    notice = PageNotice(tone="warn", icon="alert", title=title, text=text)
+    return _finished(context, notice, sent, refused, len(results))
+
+
+def _finished(
+    context: PageContext, notice: PageNotice, sent: Sent, refused: Sequence[RowResult], done: int
+) -> ImportOutcome:
+    more = len(refused) - _SHOWN
+    return ImportOutcome(
+        notice=notice,
+        done=done,
+        total=done,
+        accepted=done - len(refused),
+        refused=tuple(refused[:_SHOWN]),
+        more=f"{context.formats.number(more)} more rows were refused. The file of them has all." if more > 0 else "",
+        failed=failed_rows(sent.file, [(row.line, row.message) for row in refused]) if refused else "",
+    )
+
+
+async def _page(
+    context: PageContext,
+    record_type: RecordType,
+    *,
+    error: InvalidRecord | None = None,
+    sent: Sent | None = None,
+    outcome: ImportOutcome | None = None,
+) -> Response:
+    path, title = f"{context.root}/{record_type.NAME}", context.title_of(record_type)
+    rows = 0 if outcome is None else outcome.accepted
+    view = ImportView(
+        module=record_type.NAME,
+        title=title,
+        crumbs=(PageLink(path, title),),
+        action=f"{path}/import",
+        back=path,
+        most=context.formats.number(MOST_ROWS),
+        problem=failure("Nothing is imported.", error.detail) if error else None,
+        text=sent.text if sent else "",
+        columns=tuple(_columns(sent)) if sent else (),
+        fields=(Option("", "Leave out"), *map(Option._make, fields_of(record_type).items())),
+        keys=tuple(keys_of(record_type)),
+        key=sent.key if sent else "",
+        outcome=outcome,
+        submit=f"Import {counted(context, record_type, rows)}" if rows else "",
+    )
+    return await page(context, "import.html", record_type.NAME, view, error.status if error else 200)
+
+
+def _columns(sent: Sent) -> Sequence[ImportColumn]:
+    found = []
+    for at, (head, field) in enumerate(zip(sent.file.heads, sent.fields, strict=True)):
+        samples = [cells[at] for _, cells in sent.file.rows[:20] if cells[at]]
+        found.append(ImportColumn(head or f"Column {at + 1}", ", ".join(samples[:3])[:120], field))
+    return found

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import html
+import json
+import re
+
+import pytest
+
+from contract.box import TENANT, Box
+from visitor import EVERYTHING, Visitor
+
+PEOPLE = """\
+NAME;e mail;Address: City;Status;Owner;Shoe size
+Imported One;one@import.example;Hamburg;Active;Alan Turing;42
+Imported Two;not an address;Kiel;;;43
+Known Person;known@import.example;;inactive;;
+;nameless@import.example;;;;
+"""
+
+
+def chosen(page: str) -> list[str]:
+    """The field of each column."""
+    selects = re.findall(r'<select class="in" name="field".*?</select>', page, re.DOTALL)
+    return [str((re.findall(r'value="([^"]*)" selected', select) or ["?"])[0]) for select in selects]
+
+
+def test_an_import_is_previewed_then_done(grace: Visitor) -> None:
+    """Columns find their fields by label, each row says what it would do, and the refused rows come back as a file."""
+    known = grace.customer(name="Known", email="known@import.example", phone="123")
+    preview = grace.upload("/customers/import", PEOPLE)
+    assert preview.status_code == 200
+    page = preview.text
+    assert chosen(page) == ["name", "email", "address.city", "status", "owner", ""]
+    fields: dict[str, str | list[str]] = {"field": ["name", "email", "address.city", "status", "owner", ""]}
+    fields["key"] = "email"
+    page = grace.upload("/customers/import", PEOPLE, fields).text
+    assert "1 customer would be created, 1 updated, 2 refused." in page
+    assert "Email: Enter an email address such as ada@example.com." in page
+    assert "Name: Enter a name." in page
+    assert "Import 2 customers" in page
+    assert "Imported One" not in grace.get("/customers?q=imported").split("<tbody")[-1]
+    fields["csv"] = html.unescape(re.findall(r'<textarea name="csv" hidden>\n(.*?)</textarea>', page, re.DOTALL)[0])
+    done = grace.upload("/customers/import/run", "", fields).text
+    assert "1 customer created, 1 updated, 2 refused." in done
+    failed = html.unescape(re.findall(r'<textarea name="failed" hidden>\n(.*?)</textarea>', done, re.DOTALL)[0])
+    assert failed.splitlines()[0].endswith("Shoe size,Error")
+    assert failed.splitlines()[2].startswith(",nameless@import.example,")
+    answer = grace.send("/customers/import/failed", {"csrf": grace.csrf("/customers"), "failed": failed})
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert 'filename="customers-not-imported.csv"' in answer.headers["Content-Disposition"]
+    assert answer.text == failed.replace("\r\n", "\n") or answer.text == failed
+    listed = grace.get("/customers?q=imported")
+    assert "Alan Turing" in listed
+    updated = grace.get(known)
+    assert "Known Person" in updated
+    assert 'href="tel:123"' in updated
+    assert "Inactive" in updated
+
+
+def test_an_export_is_imported_again_with_progress(box: Box, grace: Visitor) -> None:
+    """The columns of an export find their fields, rows find their records by external id, and a script sees parts."""
+    lines = ["external_id,name,tags,custom,created_at,phone"]
+    lines += [f'imp-{number},Round {number:03},"a, b",,2026-01-01T00:00:00Z,\'+49 {number}' for number in range(120)]
+    text = "\ufeff" + "\r\n".join(lines)
+    page = grace.upload("/customers/import", text).text
+    assert chosen(page) == ["external_id", "name", "tags", "", "", "phone"]
+    assert "120 customers would be created, 0 updated." in page
+    answer = grace.upload("/customers/import/run", text, Accept="application/x-ndjson")
+    parts = [json.loads(line)["html"] for line in answer.text.splitlines()]
+    assert "Importing: 100 of 120" in parts[0]
+    assert "120 customers created, 0 updated." in parts[-1]
+    assert "0 customers would be created, 120 updated." in grace.upload("/customers/import", text).text
+    token = box.bearer("customers:read")
+    found = box.client.get(f"/i/eu1/t/{TENANT}/api/v1/customers?external_id=imp-7", headers=token).json()["items"][0]
+    assert (found["tags"], found["phone"]) == (["a", "b"], "+49 7")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "The file has no rows."),
+        ("name\n", "The file has no rows."),
+        ("foo,bar\n1,2\n", "No column has the name of a field."),
+        ('name\n"open\n', None),
+        ("name\n" + "x\n" * 5001, "The file has 5001 rows. Import up to 5000 at a time."),
+        ("name\n" + "x" * 2_100_000, "The file is larger than 2 MB."),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(grace: Visitor, text: str, sentence: str | None) -> None:
+    """Nothing is imported, and the page says what to do; a quote that never closes is one long cell."""
+    answer = grace.upload("/customers/import", text)
+    if sentence is None:
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, sentence in html.unescape(answer.text)) == (422, True)
+
+
+def test_an_import_finds_what_rows_refer_to(grace: Visitor) -> None:
+    """A deal's customer is named by its name or external id; one that does not exist refuses the row."""
+    grace.customer(name="Referred Boats")
+    text = "Name,Customer,Amount\nFirst,Referred Boats,1250.50\nSecond,Missing Boats,1\nThird,Referred Boats,many\n"
+    page = html.unescape(grace.upload("/deals/import", text).text)
+    assert "1 deal would be created, 0 updated, 2 refused." in page
+    assert "Customer: There is no customer “Missing Boats”." in page
+    assert "Amount: Enter an amount such as" in page
+
+
+def test_an_import_requires_the_right_to_create(box: Box, grace: Visitor) -> None:
+    """Without it the list does not offer it, and its address is refused."""
+    assert "/customers/import" in grace.get("/customers")
+    try:
+        box.applied("features", {**EVERYTHING, "roles": {"manager": {"deny": ["customers.create"]}}})
+        assert "/customers/import" not in grace.get("/customers")
+        grace.get("/customers/import", 403)
+        assert grace.upload("/customers/import/run", "name\nx\n").status_code == 403
+    finally:
+        box.applied("features", EVERYTHING)
