@@ -61,14 +61,15 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-async def open_backend(installation: Installation) -> StorageBackend:
-    """Open the store. The caller has the folder's lock if the backend is exclusive.
+async def open_backend(installation: Installation, *, migrating: bool = False) -> StorageBackend:
+    """Open the store, perhaps of an earlier version. The caller has the folder's lock if the backend is exclusive.
 
     Raises SetupError, also if the store was copied to another backend.
     """
-    backend = await _open(installation, installation.settings.storage)
+    backend = await _open(installation, installation.settings.storage, migrating=migrating)
     try:
-        await refuse_marked(backend)
+        if not migrating:
+            await refuse_marked(backend)
     except BaseException:
         await backend.close()
         raise
@@ -77,16 +78,16 @@ async def open_backend(installation: Installation) -> StorageBackend:
 
 @asynccontextmanager
 async def open_stores(installation: Installation, *storages: StorageSettings) -> AsyncIterator[list[StorageBackend]]:
-    """Several stores of an installation, to copy one to the other. The caller has the folder's lock."""
+    """Several stores of an installation, to copy the first to another. The caller has the folder's lock."""
     async with AsyncExitStack() as stack:
-        stores = []
+        stores: list[StorageBackend] = []
         for storage in storages:
-            stores.append(await _open(installation, storage))
+            stores.append(await _open(installation, storage, migrating=bool(stores)))
             stack.push_async_callback(stores[-1].close)
         yield stores
 
 
-async def _open(installation: Installation, storage: StorageSettings) -> StorageBackend:
+async def _open(installation: Installation, storage: StorageSettings, *, migrating: bool) -> StorageBackend:
     settings = installation.settings
     backend = installation.registry.backends[storage.backend]()
     await backend.open(
@@ -98,6 +99,8 @@ async def _open(installation: Installation, storage: StorageSettings) -> Storage
             log_max_unverified=settings.sync.log_max_unverified,
             reindex=reindex_of(shapes_of(installation.registry)),
             digest=digest_of(installation.registry.calls),
+            instance=settings.instance,
+            migrating=migrating,
         )
     )
     return backend

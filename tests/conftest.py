@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -79,3 +81,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             red=True,
             bold=True,
         )
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A PostgreSQL server, started for the first test that wants it."""
+    from postgresql_server import server
+
+    with server() as running:
+        yield running

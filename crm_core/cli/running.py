@@ -150,7 +150,7 @@ def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[d
     from crm_core.settings.installation import ConfigurationOnDemand
 
     with asyncio.Runner() as runner:
-        backend = runner.run(open_backend(installation))
+        backend = runner.run(open_backend(installation, migrating=name == "store.migrate"))
         try:
             services = compose(installation, backend, ConfigurationOnDemand(installation, clock))
             services.stop.set()  # nothing is served here: a stream ends at its last item

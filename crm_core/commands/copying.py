@@ -117,6 +117,7 @@ async def copy_all(source: StorageBackend, target: StorageBackend) -> AsyncItera
 
 async def _prepare(source: StorageBackend, target: StorageBackend) -> None:
     """Make the target ready to receive. Raises SetupError."""
+    await target.migrate()
     await _refuse_served(source, target)
     mark, moved = await mark_of(target), await mark_of(source)
     if moved is not None and not (moved == Mark("moved", target.NAME) and mark == Mark("receiving", source.NAME)):

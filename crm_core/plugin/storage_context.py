@@ -26,6 +26,9 @@ def _no_reindex(_collection: str, _names: tuple[str, ...]) -> None:
 class StorageContext(msgspec.Struct, frozen=True):
     """The settings of a backend. ``options``: the ``storage`` member of instance.yaml without ``backend``.
 
+    ``instance``: the code of the instance, for a database that several share. ``migrating``: the store is opened for
+    ``migrate``, and may be empty or of an earlier version.
+
     ``reindex``: a backend applies it to documents that it reads from before it was opened, since their indexes and body
     may be those of an earlier version. It changes no revision.
 
@@ -40,3 +43,5 @@ class StorageContext(msgspec.Struct, frozen=True):
     log_max_unverified: int = 10_000
     reindex: Reindex = _no_reindex
     digest: Callable[[tuple[Document, ...]], bytes] = _no_digest
+    instance: str = ""
+    migrating: bool = False

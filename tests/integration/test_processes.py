@@ -23,14 +23,22 @@ PASSWORD = "correct horse battery"
 SHARED = Path(__file__).parents[1] / "shared_storage.py"
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """An instance in three processes on one store."""
+@pytest.fixture(scope="module", params=["shared", "postgresql"])
+def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """An instance in three processes on one store: SQLite, which needs no server, and PostgreSQL."""
     folder = tmp_path_factory.mktemp("processes")
     (folder / "lone").mkdir()
-    (folder / "lone" / SHARED.name).symlink_to(SHARED)
-    settings = {"plugins": {"folders": [str(folder / "lone")]}, "storage": {"backend": "shared"}}
+    settings: dict[str, Any] = {"plugins": {"folders": [str(folder / "lone")]}}
+    if request.param == "shared":
+        (folder / "lone" / SHARED.name).symlink_to(SHARED)
+        settings["storage"] = {"backend": "shared"}
+    else:
+        dsn = request.getfixturevalue("postgresql").fresh()
+        settings["storage"] = {"backend": "postgresql", "dsn": dsn, "pool": 5}
     box = Box(folder / "instance", settings=settings)
+    if request.param == "postgresql":
+        assert "run crm migrate" in box.crm("serve", code=1)
+        assert "schema 4" in box.crm("migrate")
     box.options = ("--processes", "3")
     box.create_tenants().start()
     yield box

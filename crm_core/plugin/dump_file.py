@@ -1,0 +1,89 @@
+"""A dump in one file: a backup for backends that have no form for one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from crm_core.errors import SetupError
+from crm_core.model.log import LogEntry
+from crm_core.plugin.dump import DumpHead, IndexedDocument, Part
+from crm_core.plugin.query import StoredChange
+from crm_core.plugin.unit import Claim
+
+_FORMAT: Final = b"crm dump, format 1\n"
+_KINDS: Final[dict[str, Any]] = {
+    "head": DumpHead,
+    "document": IndexedDocument,
+    "claim": Claim,
+    "entry": LogEntry,
+    "change": StoredChange,
+}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_encode: Final = msgspec.json.Encoder().encode
+_line: Final = msgspec.json.Decoder(tuple[str, msgspec.Raw])
+
+
+async def write_dump(target: Path, parts: AsyncIterator[Part]) -> None:
+    """Write a new file (0600), durable when it has its name. Raises SetupError, and what ``parts`` raises."""
+    if target.exists():
+        raise SetupError([f"{target} exists already: name a new file"])
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        digest = hashlib.sha256(_FORMAT)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(_FORMAT)
+            async for part in parts:
+                text = _encode((_NAMES[type(part)], part)) + b"\n"
+                digest.update(text)
+                file.write(text)
+            file.write(_encode(("end", digest.hexdigest())) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(fresh, target)
+    except FileExistsError:
+        raise SetupError([f"{target} exists already: name a new file"]) from None
+    except OSError as error:
+        raise SetupError([f"{target} cannot be written: {error.strerror}"]) from None
+    finally:
+        with suppress(OSError):
+            fresh.unlink()
+
+
+async def read_dump(source: Path, epoch: Callable[[], str]) -> AsyncIterator[Part]:
+    """The parts of a whole file, under a new epoch. Raises SetupError before the first if it is not whole."""
+    try:
+        _check(source)
+        with source.open("rb") as file:
+            next(file)
+            for text in file:
+                name, raw = _line.decode(text)
+                if name != "end":
+                    part: Part = msgspec.json.decode(raw, type=_KINDS[name])
+                    if isinstance(part, DumpHead):
+                        part = msgspec.structs.replace(part, epoch=epoch())
+                    yield part
+    except OSError as error:
+        raise SetupError([f"{source} cannot be read: {error.strerror}"]) from None
+    except (msgspec.MsgspecError, KeyError):
+        raise SetupError([f"{source} is not a whole backup: use another copy"]) from None
+
+
+def _check(source: Path) -> None:
+    """Raise SetupError unless the file ends with the hash of all before. Raises OSError."""
+    digest, last = hashlib.sha256(), b""
+    with source.open("rb") as file:
+        if (first := file.readline()) != _FORMAT:
+            raise SetupError([f"{source} is not a backup of this storage backend"])
+        digest.update(first)
+        for text in file:
+            digest.update(last)
+            last = text
+    if last != _encode(("end", digest.hexdigest())) + b"\n":
+        raise SetupError([f"{source} is not a whole backup: use another copy"])

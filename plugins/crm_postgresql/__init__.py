@@ -1,0 +1,1 @@
+"""A storage backend on PostgreSQL, which several processes and hosts share."""

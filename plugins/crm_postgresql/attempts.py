@@ -1,0 +1,74 @@
+"""Unverified attempts: cached for a moment, then written together, without a wait for any request."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from crm_core.errors import CrmError, UnknownTenant
+from crm_core.model.log import LogEntry
+from crm_postgresql.database import Database
+from crm_postgresql.units import entry_columns
+
+_AFTER: Final = 0.3  # seconds until they are written
+_MOST: Final = 10_000  # of a tenant that wait; the oldest goes
+_encode = msgspec.json.Encoder().encode
+
+
+class Attempts:
+    """The attempts that are not in the database yet. ``limit``: how many of a tenant stay there."""
+
+    def __init__(self, database: Database, limit: int) -> None:
+        self._database, self._limit = database, limit
+        self._waiting: dict[str, dict[str, LogEntry]] = {}
+        self._flushing: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+
+    def add(self, tenant: str, entry: LogEntry) -> None:
+        """Add an attempt, replacing one with its id."""
+        waiting = self._waiting.setdefault(tenant, {})
+        waiting[entry.id] = msgspec.structs.replace(entry, seq=None, prev_hash=None, entry_hash=None)
+        if len(waiting) > _MOST:
+            del waiting[next(iter(waiting))]
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(_AFTER)
+                for tenant in list(self._waiting):
+                    with suppress(CrmError):
+                        await self.write(tenant)
+        finally:
+            self._flushing = None
+
+    async def write(self, tenant: str) -> None:
+        """Write a tenant's attempts now. Raises StorageUnavailable, StorageFull; they wait then."""
+        if tenant not in self._waiting:
+            return
+        async with self._writing:
+            waiting = self._waiting.pop(tenant, {})
+            rows = [
+                {**entry_columns(each), "count": each.count, "entry": _encode(each).decode()}
+                for each in waiting.values()
+            ]
+            try:
+                await self._database.rows("SELECT crm.note(%s, %s, %s)", (tenant, _encode(rows).decode(), self._limit))
+            except UnknownTenant:
+                return
+            except CrmError:
+                self._waiting[tenant] = waiting | self._waiting.get(tenant, {})
+                raise
+
+    async def close(self) -> None:
+        """Write what waits, if that is possible now."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.wait({self._flushing})
+        for tenant in list(self._waiting):
+            with suppress(CrmError):
+                await self.write(tenant)

@@ -1,0 +1,65 @@
+"""An open backend's parts: the only module that the backend imports when it connects."""
+
+from __future__ import annotations
+
+import msgspec
+
+from crm_core.plugin.storage import StorageContext
+from crm_postgresql.attempts import Attempts
+from crm_postgresql.commits import Commits
+from crm_postgresql.database import Database
+from crm_postgresql.keys import keys_of
+from crm_postgresql.notices import Notices
+from crm_postgresql.schema import check_role, check_version, migrate
+
+
+class Connected:
+    """The database with the queues over it."""
+
+    def __init__(self, dsn: str, pool: int, context: StorageContext) -> None:
+        self.database = Database(dsn, pool)
+        self.notices = Notices(self.database)
+        self.commits = Commits(self.database, self.notices.committed)
+        self.attempts = Attempts(self.database, context.log_max_unverified)
+        self._context = context
+
+    async def open(self) -> None:
+        """Connect and check role and schema. Raises SetupError."""
+        await self.database.open()
+        try:
+            async with self.database.connection() as db:
+                await check_role(db)
+                if not self._context.migrating:
+                    await check_version(db)
+        except BaseException:
+            await self.database.close()
+            raise
+        self.notices.start()
+
+    async def close(self) -> None:
+        """Finish what waits and disconnect."""
+        await self.commits.close()
+        await self.attempts.close()
+        await self.notices.close()
+        await self.database.close()
+
+    async def index(self, tenant: str) -> None:
+        """Index documents again that an earlier version wrote. Raises as ``Database.rows``."""
+        for collection, names in await self.database.rows("SELECT * FROM crm.shapes(%s)", (tenant,)):
+            compute = self._context.reindex(collection, tuple(msgspec.json.decode(names)))
+            while compute is not None:
+                query = "SELECT * FROM crm.with_shape(%s, %s, %s, 500)"
+                rows = await self.database.rows(query, (tenant, collection, names))
+                if not rows:
+                    break
+                written = []
+                for id_, revision, body in rows:
+                    changed, indexes = compute(body.encode())
+                    keys = {name: keys_of(value) for name, value in indexes.items()}
+                    written.append((collection, id_, revision, changed.decode(), keys))
+                await self.database.rows("SELECT crm.reindex(%s, %s)", (tenant, msgspec.json.encode(written).decode()))
+
+    async def migrate(self) -> tuple[str, ...]:
+        """Bring the schema to this version. Raises SetupError."""
+        async with self.database.connection() as db:
+            return await migrate(db)

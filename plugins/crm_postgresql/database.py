@@ -1,0 +1,103 @@
+"""The connections to the database: a pool, one statement a call, and the errors of the interface."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection, errors
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from crm_core.errors import CrmError, SetupError, StorageFull, StorageUnavailable, UnknownTenant
+
+WAIT: Final = 4.0  # seconds for a connection, so that a request is answered within five
+STATEMENT_SECONDS: Final = 30
+_UNKNOWN_TENANT: Final = "CT404"  # raised by crm.store
+_ATTEMPTS: Final = 3
+
+
+class Database:
+    """A pool of connections. ``dsn`` may name several hosts; ``size`` connections at most."""
+
+    def __init__(self, dsn: str, size: int) -> None:
+        self.dsn = dsn
+        self._pool = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=WAIT,
+            # Prepared statements belong to a connection, and a pooler may give each transaction another one.
+            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 4, "application_name": "crm"},
+        )
+
+    async def open(self) -> None:
+        """Connect. Raises SetupError."""
+        try:
+            async with await AsyncConnection.connect(self.dsn, connect_timeout=4):
+                pass
+        except psycopg.Error as error:
+            raise SetupError([f"storage: the database cannot be reached: {_first_line(error)}"]) from None
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close(timeout=2)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection for several statements. Raises StorageUnavailable, StorageFull, UnknownTenant."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise refusal(error) from None
+
+    async def rows(self, query: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of one statement. Raises StorageUnavailable, StorageFull, UnknownTenant."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self._pool.connection() as connection:
+                    cursor = await connection.execute(query, arguments)
+                    return await cursor.fetchall() if cursor.description else []
+            except (errors.SerializationFailure, errors.DeadlockDetected) as error:
+                if attempt == _ATTEMPTS - 1:
+                    raise refusal(error) from None
+            except PoolTimeout:
+                raise StorageUnavailable("The database does not answer.", retry_after=2) from None
+            except psycopg.OperationalError as error:
+                # A connection that the database closed while it was idle says so at its next use.
+                if attempt == _ATTEMPTS - 1 or not _is_broken(error):
+                    raise refusal(error) from None
+            except psycopg.Error as error:
+                raise refusal(error) from None
+        raise StorageUnavailable("The database does not answer.", retry_after=2)
+
+    async def statement(self, query: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of one statement that is sent once. Raises psycopg.Error, PoolTimeout."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query, arguments)
+            return await cursor.fetchall()
+
+
+def _is_broken(error: psycopg.OperationalError) -> bool:
+    """Whether the connection is gone: the error has no code, or says that the server shuts down."""
+    return error.sqlstate is None or error.sqlstate.startswith(("57P", "08"))
+
+
+def refusal(error: psycopg.Error) -> CrmError:
+    """The interface's error for one of the database."""
+    state = error.sqlstate or ""
+    if state == _UNKNOWN_TENANT:
+        return UnknownTenant("This instance has no such tenant.")
+    if state in ("53100", "53000", "54000"):
+        return StorageFull("The database has no space left. Free some, then try again.", retry_after=30)
+    if state == "25006":
+        return StorageUnavailable("The database accepts no writes: it is a standby, or set read-only.", retry_after=2)
+    return StorageUnavailable(f"The database cannot be used now ({type(error).__name__}).", retry_after=2)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).strip().partition("\n")[0]

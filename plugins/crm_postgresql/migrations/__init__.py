@@ -1,0 +1,1 @@
+"""The schema's migrations, one file for each version."""

@@ -1,0 +1,90 @@
+"""Waiting for commits of other processes: a notice wakes, and without notices the store is asked each 250 ms."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+from psycopg import AsyncConnection
+
+from crm_core.errors import CrmError
+from crm_postgresql.database import Database
+
+_CHANNEL: Final = "crm"
+_POLL: Final = 0.25  # seconds between two looks without notices
+_CHECK: Final = 15.0  # seconds between two looks with notices, which may be lost with a connection
+_INTERVAL: Final = 0.05  # seconds between two notices of a process: at most 20 a second
+_RETRY: Final = 2.0
+_TRIAL: Final = "?"  # a notice that a process sends to itself
+
+
+class Notices:
+    """Wakes those who wait for a tenant's units. ``seq`` of the store is asked before and after."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._events: dict[str, asyncio.Event] = {}
+        self._changed: set[str] = set()
+        self._sending: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self.heard = False  # whether notices arrive: a pooler by transactions passes none on
+
+    def start(self) -> None:
+        """Listen, and try whether notices arrive."""
+        self._listening = asyncio.create_task(self._listen())
+
+    async def close(self) -> None:
+        """Listen no more."""
+        for task in (self._listening, self._sending):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+
+    def committed(self, tenant: str, _seq: int) -> None:
+        """Wake waiters here now, those of other processes soon."""
+        self._wake(tenant)
+        self._changed.add(tenant)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+
+    async def wait(self, tenant: str, after: int) -> None:
+        """Return once the tenant has a unit after ``after``. Raises UnknownTenant, StorageUnavailable."""
+        while True:
+            event = self._events.setdefault(tenant, asyncio.Event())
+            if (await self._database.rows("SELECT crm.seq(%s)", (tenant,)))[0][0] > after:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CHECK if self.heard else _POLL):
+                    await event.wait()
+
+    def _wake(self, tenant: str) -> None:
+        if (event := self._events.pop(tenant, None)) is not None:
+            event.set()
+
+    async def _send(self) -> None:
+        try:
+            while self._changed:
+                changed, self._changed = self._changed, set()
+                with suppress(CrmError):  # a notice only wakes; who gets none looks by itself
+                    await self._database.rows(
+                        "SELECT pg_notify(%s, tenant) FROM unnest(%s::text[]) tenant", (_CHANNEL, sorted(changed))
+                    )
+                await asyncio.sleep(_INTERVAL)
+        finally:
+            self._sending = None
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(psycopg.Error, OSError):
+                async with await AsyncConnection.connect(self._database.dsn, autocommit=True, connect_timeout=4) as db:
+                    await db.execute("LISTEN crm")
+                    self.committed(_TRIAL, 0)
+                    async for notice in db.notifies():
+                        self.heard = True
+                        self._wake(notice.payload)
+            self.heard = False
+            for tenant in list(self._events):
+                self._wake(tenant)
+            await asyncio.sleep(_RETRY)

@@ -1,0 +1,73 @@
+"""The schema's version, its migrations, and the role that the instance connects as."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+
+from crm_core.errors import SetupError
+
+_LOCK: Final = 0x63726D  # of the database's advisory locks: one migration at a time
+_VERSION: Final = "SELECT version FROM crm.version"
+_ROLE: Final = "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+
+
+def migrations() -> list[str]:
+    """The statements of each migration, in order: the first leads to version 1."""
+    folder = files("crm_postgresql.migrations")
+    names = sorted(each.name for each in folder.iterdir() if each.name.endswith(".sql"))
+    return [(folder / name).read_text(encoding="utf-8") for name in names]
+
+
+async def version_of(db: AsyncConnection[Any]) -> int:
+    """The version of the schema; 0 if there is none."""
+    found = await (await db.execute("SELECT to_regclass('crm.version') IS NOT NULL")).fetchone()
+    if found is None or not found[0]:
+        return 0
+    row = await (await db.execute(_VERSION)).fetchone()
+    return row[0] if row else 0
+
+
+async def check_role(db: AsyncConnection[Any]) -> None:
+    """Raise SetupError for a role that row-level security does not bind."""
+    row = await (await db.execute(_ROLE)).fetchone()
+    if row is None or row[0] or row[1]:
+        problem = "storage: the database's role is a superuser or has BYPASSRLS, so nothing would separate the tenants"
+        raise SetupError([f"{problem}; connect as a role that has neither"])
+
+
+async def check_version(db: AsyncConnection[Any]) -> None:
+    """Raise SetupError unless the schema is that of this version."""
+    found, wanted = await version_of(db), len(migrations())
+    if found == 0:
+        raise SetupError(["storage: the database is empty: run crm migrate"])
+    if found < wanted:
+        raise SetupError([f"storage: the database has schema {found}, this version needs {wanted}: run crm migrate"])
+    if found > wanted:
+        raise SetupError(
+            [f"storage: a newer version wrote schema {found}, this one knows {wanted}: start that version"]
+        )
+
+
+async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
+    """Bring the schema to this version; what was done. Raises SetupError."""
+    statements, done = migrations(), []
+    try:
+        async with db.transaction():
+            await db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            await db.execute("CREATE SCHEMA IF NOT EXISTS crm")
+            await db.execute("CREATE TABLE IF NOT EXISTS crm.version (version integer NOT NULL)")
+            before = await version_of(db)
+            if before > len(statements):
+                raise SetupError([f"a newer version wrote schema {before}: start that version"])
+            for number, text in enumerate(statements[before:], before + 1):
+                await db.execute(text)
+                done.append(f"The database has schema {number} now.")
+            await db.execute("DELETE FROM crm.version")
+            await db.execute("INSERT INTO crm.version VALUES (%s)", (len(statements),))
+    except psycopg.Error as error:
+        raise SetupError([f"the database cannot be migrated: {str(error).partition(chr(10))[0]}"]) from None
+    return tuple(done)

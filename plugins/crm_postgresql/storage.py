@@ -1,0 +1,202 @@
+"""The storage backend on PostgreSQL: each call is one statement that names one tenant."""
+
+# ruff: noqa: D102 -- StorageBackend documents each call
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final
+
+import msgspec
+
+from crm_core.errors import StorageFull, StorageUnavailable, UnknownTenant
+from crm_core.model.log import Head, LogEntry
+from crm_core.plugin.dump_file import read_dump, write_dump
+from crm_core.plugin.storage import (
+    ChainReport,
+    ChangePage,
+    Committed,
+    Conflict,
+    Document,
+    EntryQuery,
+    IndexValue,
+    KeyUse,
+    Page,
+    PageQuery,
+    Part,
+    Read,
+    StoredChange,
+    StoreState,
+    Tally,
+    Unit,
+    View,
+)
+from crm_postgresql.keys import key_of, value_of
+from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
+from crm_postgresql.tenants import PostgreSQLTenants
+
+_ALL: Final = 1 << 40
+
+
+class PostgreSQLBackend(PostgreSQLTenants):
+    """Tenants as rows. ``options``: ``dsn`` (it may name several hosts), ``pool`` (connections of a process, 10)."""
+
+    NAME = "postgresql"
+    EXCLUSIVE = False
+
+    async def view(self, tenant: str, seen: int | None) -> View:
+        rows = await self._rows("SELECT * FROM crm.view(%s, %s)", tenant, seen)
+        revision, seq, head_seq, head_hash = rows[0][:4]
+        documents = None
+        if revision != seen:
+            documents = tuple(
+                Document("sections", id_, of, body.encode()) for *_, id_, of, body in rows if id_ is not None
+            )
+        return View(revision, seq, Head(head_seq, head_hash), documents)
+
+    async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
+        return read_of(collection, await self._rows("SELECT * FROM crm.get(%s, %s, %s)", tenant, collection, id))
+
+    async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
+        key = key_of(value[0] if isinstance(value, tuple) else value)
+        query = "SELECT * FROM crm.find(%s, %s, %s, %s)"
+        return read_of(collection, await self._rows(query, tenant, collection, index, key))
+
+    async def page(self, tenant: str, query: PageQuery) -> Page:
+        from crm_postgresql.pages import PageSQL
+
+        statement = PageSQL(query)
+        found = await self._rows("SELECT * FROM crm.page(%s, %s, %s)", tenant, statement.sql, statement.texts)
+        revision, total = found[0][:2]
+        rows = [row[2:] for row in found if row[2] is not None]
+        shown = rows[: query.limit]
+        following = (value_of(shown[-1][3]), shown[-1][0]) if len(rows) > query.limit else None
+        documents = tuple(Document(query.collection, id_, at, body.encode()) for id_, at, body, _ in shown)
+        return Page(documents, following, revision, total if query.total else None)
+
+    async def count(self, tenant: str, collection: str) -> int:
+        number: int = (await self._rows("SELECT crm.count(%s, %s)", tenant, collection))[0][0]
+        return number
+
+    async def collections(self, tenant: str) -> tuple[str, ...]:
+        return tuple(name for (name,) in await self._rows("SELECT crm.collections(%s)", tenant))
+
+    async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
+        ((evidence,),) = await self._rows("SELECT crm.claim(%s, %s, %s)", tenant, kind, key)
+        return None if evidence is None else evidence.encode()
+
+    async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
+        try:
+            outcome = await self._on.commits.commit(self._key(tenant), unit)
+        except (StorageUnavailable, StorageFull) as error:
+            self._troubled[tenant] = StoreState("read_only", error.detail)
+            raise
+        self._troubled.pop(tenant, None)
+        return outcome
+
+    def note(self, tenant: str, entry: LogEntry) -> None:
+        if self._connected is not None:
+            self._connected.attempts.add(self._key(tenant), entry)
+
+    async def entries(self, tenant: str, query: EntryQuery) -> tuple[LogEntry, ...]:
+        if query.verified is not True:
+            await self._on.attempts.write(self._key(tenant))
+        asked = msgspec.json.encode(query).decode()
+        rows = await self._rows("SELECT entry, prev_hash, entry_hash FROM crm.entries(%s, %s)", tenant, asked)
+        return tuple(entry_of(*row) for row in rows)
+
+    async def tally(self, tenant: str, since: str) -> Tally:
+        await self._on.attempts.write(self._key(tenant))
+        rows = await self._rows("SELECT * FROM crm.tally(%s, %s)", tenant, since)
+        statuses = {status: number for status, _, number, _ in rows if status is not None}
+        keys = {version: KeyUse(number, last) for status, version, number, last in rows if status is None}
+        return Tally(statuses, keys)
+
+    async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
+        from crm_postgresql.chain import verify
+
+        return await verify(lambda after: self._rows("SELECT * FROM crm.chain(%s, %s, 2000)", tenant, after), head)
+
+    async def changes(self, tenant: str, after: int | None, limit: int = 500) -> ChangePage:
+        rows = await self._rows("SELECT * FROM crm.changes(%s, %s, %s)", tenant, after, limit)
+        epoch, oldest, newest, seq, revision = rows[0][:5] if rows else await self._rows_at(tenant)
+        page = ChangePage(epoch, oldest, newest, seq, revision)
+        if after is not None and not oldest <= after <= newest:
+            return msgspec.structs.replace(page, entries=None)
+        return msgspec.structs.replace(page, entries=changes_of([row[5:] for row in rows if row[5] is not None]))
+
+    async def _rows_at(self, tenant: str) -> tuple[Any, ...]:
+        return (await self._rows("SELECT * FROM crm.changes(%s, NULL, 0)", tenant))[0][:5]
+
+    async def history(
+        self,
+        tenant: str,
+        type: str,  # noqa: A002 -- the interface's word
+        id: str,  # noqa: A002 -- the interface's word
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[StoredChange, ...]:
+        return changes_of(
+            await self._rows("SELECT * FROM crm.history(%s, %s, %s, %s, %s)", tenant, type, id, before, limit)
+        )
+
+    async def wait(self, tenant: str, after: int) -> None:
+        await self._on.notices.wait(self._key(tenant), after)
+
+    async def state(self, tenant: str) -> StoreState:
+        try:
+            await self._rows("SELECT crm.probe(%s)", tenant)
+        except (StorageUnavailable, StorageFull) as error:
+            return StoreState("read_only", error.detail)
+        self._troubled.pop(tenant, None)
+        return StoreState()
+
+    async def troubled(self) -> Mapping[str, StoreState]:
+        for tenant in list(self._troubled)[:20]:
+            try:
+                await self.state(tenant)
+            except UnknownTenant:
+                self._troubled.pop(tenant, None)
+        return dict(sorted(self._troubled.items()))
+
+    async def fold(self, tenant: str) -> None:
+        ((received_at, at),) = await self._rows("SELECT * FROM crm.newest(%s)", tenant)
+        starts = start_of(received_at, self._context.log_keep_days), start_of(at, self._context.changes_keep_days)
+        if any(starts):
+            await self._rows("SELECT crm.retain(%s, %s, %s)", tenant, *starts)
+
+    async def backup(self, tenant: str, target: Path) -> None:
+        async with aclosing(self.dump(tenant)) as parts:
+            await write_dump(target, parts)
+
+    async def restore(self, tenant: str, source: Path) -> None:
+        await self.load(tenant, read_dump(source, lambda: token_hex(8)))
+
+    async def dump(self, tenant: str) -> AsyncGenerator[Part, None]:
+        from crm_postgresql.dump import dump
+
+        await self._on.attempts.write(self._key(tenant))
+        await self._rows("SELECT crm.seq(%s)", tenant)  # it must exist
+        async with self._on.database.connection() as connection, aclosing(dump(connection, self._key(tenant))) as parts:
+            async for part in parts:
+                yield part
+
+    async def load(self, tenant: str, parts: AsyncIterator[Part]) -> None:
+        from crm_postgresql.dump import load
+
+        await self._add(tenant)
+        async with self._on.database.connection() as connection:
+            await load(connection, self._context.instance, tenant, parts)
+
+    async def check(self, tenant: str) -> tuple[str, ...]:
+        state = await self.state(tenant)
+        return (*([state.reason] if state.reason else []), *(await self.verify(tenant)).problems)
+
+    async def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
+        for id_, revision, body in await self._rows(
+            "SELECT * FROM crm.documents(%s, %s, %s)", tenant, collection, _ALL
+        ):
+            yield Document(collection, id_, revision, body.encode())

@@ -1,0 +1,130 @@
+"""The tenants of an instance in the database, and what is known of the store as a whole."""
+
+# ruff: noqa: D102 -- StorageBackend documents each call
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final
+
+from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
+from crm_core.plugin.storage import StorageBackend, StorageContext, StoreState
+from crm_postgresql.options import options_of
+
+if TYPE_CHECKING:
+    from crm_postgresql.connected import Connected
+
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class PostgreSQLTenants(StorageBackend):
+    """The part of the backend that opens the database and knows its tenants."""
+
+    def __init__(self) -> None:
+        self._context = StorageContext(Path())
+        self._connected: Connected | None = None
+        self._names: set[str] = set()  # tenants that were there; one that is gone is unknown to the database
+        self._troubled: dict[str, StoreState] = {}
+        self._indexed: set[str] = set()  # tenants whose documents have the indexes of this version
+
+    async def open(self, context: StorageContext) -> None:
+        dsn, pool = options_of(context.options)
+        try:
+            from crm_postgresql.connected import Connected
+        except ImportError:
+            raise SetupError(["storage: postgresql needs psycopg: pip install 'crm-core[postgresql]'"]) from None
+        self._context = context
+        connected = Connected(dsn, pool, context)
+        await connected.open()
+        self._connected = connected
+
+    async def close(self) -> None:
+        if self._connected is not None:
+            await self._connected.close()
+            self._connected = None
+
+    @property
+    def _on(self) -> Connected:
+        if self._connected is None:
+            raise StorageUnavailable("The storage is not open.")
+        return self._connected
+
+    def _key(self, tenant: str) -> str:
+        return f"{self._context.instance}/{tenant}"
+
+    async def _rows(self, query: str, tenant: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        key = self._key(tenant)
+        try:
+            if tenant not in self._indexed:
+                await self._on.index(key)
+                self._indexed.add(tenant)
+            return await self._on.database.rows(query, (key, *arguments))
+        except UnknownTenant:
+            self._names.discard(tenant)
+            self._indexed.discard(tenant)
+            raise
+
+    async def tenants(self) -> list[str]:
+        rows = await self._on.database.rows(
+            "SELECT name FROM crm.tenants WHERE instance = %s ORDER BY name", (self._context.instance,)
+        )
+        return [name for (name,) in rows]
+
+    async def count_tenants(self) -> int:
+        query = "SELECT count(*) FROM crm.tenants WHERE instance = %s"
+        number: int = (await self._on.database.rows(query, (self._context.instance,)))[0][0]
+        return number
+
+    async def has(self, tenant: str) -> bool:
+        if tenant in self._names:
+            return True
+        query = "SELECT 1 FROM crm.tenants WHERE instance = %s AND name = %s"
+        if not await self._on.database.rows(query, (self._context.instance, tenant)):
+            return False
+        self._names.add(tenant)
+        return True
+
+    async def create(self, tenant: str) -> None:
+        await self._add(tenant)
+        await self._on.database.rows(
+            "SELECT crm.create_tenant(%s, %s, %s)", (self._context.instance, tenant, token_hex(8))
+        )
+
+    async def _add(self, tenant: str) -> None:
+        """Raise SetupError unless a tenant can be made under a name."""
+        if not _NAME.fullmatch(tenant):
+            raise SetupError([f"{tenant!r} cannot be a tenant's name: use a-z, 0-9 and inner hyphens, at most 63"])
+        self._names.discard(tenant)
+        if await self.has(tenant):
+            raise SetupError([f"tenant {tenant} exists already: choose another name"])
+
+    async def mark(self) -> bytes:
+        query = "SELECT mark FROM crm.marks WHERE instance = %s"
+        rows = await self._on.database.rows(query, (self._context.instance,))
+        return bytes(rows[0][0]) if rows else b""
+
+    async def set_mark(self, mark: bytes) -> None:
+        query = "INSERT INTO crm.marks VALUES (%s, %s) ON CONFLICT (instance) DO UPDATE SET mark = excluded.mark"
+        if not mark:
+            query = "DELETE FROM crm.marks WHERE instance = %s AND %s = ''::bytea"
+        await self._on.database.rows(query, (self._context.instance, mark))
+
+    async def alive(self, process: str, seconds: int) -> frozenset[str]:
+        query = "SELECT crm.alive(%s, %s, %s)"
+        rows = await self._on.database.rows(query, (self._context.instance, process, seconds))
+        return frozenset(name for (name,) in rows)
+
+    async def rename(self, tenant: str, name: str) -> None:
+        await self._add(name)
+        await self._on.attempts.write(self._key(tenant))
+        await self._on.database.rows("SELECT crm.rename_tenant(%s, %s, %s)", (self._context.instance, tenant, name))
+        self._names.discard(tenant)
+
+    async def remove(self, tenant: str) -> None:
+        self._names.discard(tenant)
+        await self._on.database.rows("SELECT crm.remove_tenant(%s, %s)", (self._context.instance, tenant))
+
+    async def migrate(self) -> tuple[str, ...]:
+        return await self._on.migrate()

@@ -1,0 +1,91 @@
+"""A PostgreSQL server for tests: Debian's, or that of ``CRM_TEST_DSN``, whose role may create databases and roles."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from crm_postgresql.schema import migrations
+
+ROLE = "crm_app"
+
+
+def programs() -> Path | None:
+    """The folder of the server's programs; None if there is no server."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if found:
+        return found[-1].parent
+    path = shutil.which("initdb")
+    return Path(path).parent if path else None
+
+
+class Server:
+    """A server, the role of an instance in it, and databases."""
+
+    def __init__(self, admin: str) -> None:
+        self.admin = admin
+        self._numbers = count(1)
+        with psycopg.connect(admin, autocommit=True) as db:
+            if not db.execute("SELECT FROM pg_roles WHERE rolname = %s", (ROLE,)).fetchone():
+                db.execute(f"CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'crm'")
+
+    @cached_property
+    def migrated(self) -> str:
+        """The DSN of a database with the schema, which tests share under different instance codes."""
+        dsn = self.fresh()
+        with psycopg.connect(dsn, autocommit=True) as db:
+            for text in ("CREATE SCHEMA crm", "CREATE TABLE crm.version (version integer NOT NULL)", *migrations()):
+                db.execute(text)
+            db.execute("INSERT INTO crm.version VALUES (%s)", (len(migrations()),))
+        return dsn
+
+    def fresh(self) -> str:
+        """The DSN of a new, empty database."""
+        name = f"crm_test_{os.getpid()}_{next(self._numbers)}"
+        with psycopg.connect(self.admin, autocommit=True) as db:
+            db.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            db.execute(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+        return make_conninfo(self.admin, dbname=name, user=ROLE, password="crm")
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """A server that is stopped at the end, unless it is that of ``CRM_TEST_DSN``."""
+    if dsn := os.environ.get("CRM_TEST_DSN"):
+        yield Server(dsn)
+        return
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install -y postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="crm-pg-"))
+    demote = []
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        demote = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    data = folder / "data"
+
+    def run(program: str, *words: str | Path) -> None:
+        command = [*demote, found / program, "-D", data, *words]
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N")
+    options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
+    run("pg_ctl", "-w", "-o", options, "-l", folder / "log", "start")
+    try:
+        yield Server(f"host={folder} user=postgres dbname=postgres")
+    finally:
+        run("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
