@@ -21,6 +21,8 @@ from crm_core.records.reading import Reads
 MOST_CHOSEN: Final = 500
 """Records that are chosen one by one, and changed records whose revisions are remembered for an undo."""
 _CHUNK: Final = 100
+_TOGETHER: Final = 10
+"""Records that are moved at the same time, so that one sync of the disk serves several and others get their turn."""
 _MOST_LISTED: Final = 200
 
 PatchOf = Callable[[Document], Awaitable[dict[str, Any]]]
@@ -102,12 +104,14 @@ class BulkChanges:
         revisions = dict(selected.chosen)
 
         async def write(documents: Sequence[Document], tally: Tally) -> None:
-            moves = (self._moved(access, one, revisions.get(one.id, 0), archived=archived) for one in documents)
-            for document, outcome in zip(documents, await asyncio.gather(*moves), strict=True):
-                if isinstance(outcome, CrmError):
-                    tally.refuse(document, outcome.code, outcome.detail)
-                else:
-                    tally.count(document, outcome.revision)
+            for start in range(0, len(documents), _TOGETHER):
+                some = documents[start : start + _TOGETHER]
+                moves = (self._moved(access, one, revisions.get(one.id, 0), archived=archived) for one in some)
+                for document, outcome in zip(some, await asyncio.gather(*moves), strict=True):
+                    if isinstance(outcome, CrmError):
+                        tally.refuse(document, outcome.code, outcome.detail)
+                    else:
+                        tally.count(document, outcome.revision)
 
         async for tally in self._run(access, selected, write):
             yield tally

@@ -27,6 +27,8 @@ PAGES = {
     "customers-none": "/customers?q=nothingmatches",
     "customer": "/customers/{customer}",
     "customer-edit": "/customers/{customer}/edit",
+    "customer-erase": "/customers/{customer}/erase",
+    "customers-import": "/customers/import",
     "deals-board": "/deals/board",
     "deals-list": "/deals?view=list",
     "tasks": "/tasks",

@@ -34,6 +34,8 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     page.get_by_role("button", name="Create customer").click()
     expect(page.get_by_text("2 fields need attention.")).to_be_visible()
     assert page.get_by_label("Notes").input_value() == "Rows twice a week"
+    expect(page.locator("[data-errors]")).to_be_focused()
+    page.get_by_role("link", name="Name: Enter a name.").click()
     assert page.evaluate("document.activeElement.id") == "f-name"
     page.get_by_label("Name (required)").fill("Wannsee Sculling Club")
     page.get_by_label("Email").fill("club@rowing.example")

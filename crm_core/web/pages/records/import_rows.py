@@ -10,6 +10,7 @@ import msgspec
 from crm_core.errors import AccessError, Finding, InvalidParameter, InvalidRecord
 from crm_core.model.folded_text import folded
 from crm_core.model.ids import is_id
+from crm_core.model.turns import Turn
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.batch import Batch
@@ -58,8 +59,12 @@ class RowImport:
     async def results(self, *, write: bool) -> AsyncIterator[list[RowResult]]:
         """The results of the rows, part by part; without ``write`` those that they would have."""
         batches, access = self._context.services.records.batches, access_of(self._context, self._type.NAME)
+        turn = Turn()
         for start in range(0, len(self._file.rows), CHUNK):
-            rows = [await self._row(line, cells) for line, cells in self._file.rows[start : start + CHUNK]]
+            rows = []
+            for line, cells in self._file.rows[start : start + CHUNK]:
+                rows.append(await self._row(line, cells))
+                await turn.pause()
             sent = [row for row in rows if row.item is not None]
             data = {"items": [row.item for row in sent]}
             batch = Batch(data=data, atomic=False, request_id="", instance="", idempotent=None)
@@ -157,4 +162,4 @@ def _sentences(form: RecordForm, findings: Sequence[Finding]) -> str:
 
 
 def _refused(name: str, message: str) -> InvalidRecord:
-    return InvalidRecord(message, errors=[Finding(f"/{name}", "not_found", message)])
+    return InvalidRecord(message, errors=[Finding(f"/{name}", "not_chosen", message)])

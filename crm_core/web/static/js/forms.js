@@ -15,7 +15,8 @@ export function watchForms() {
     if (document.querySelector("form[data-dirty='changed']")) event.preventDefault();
   });
   addEventListener("pageshow", () => document.querySelectorAll("[aria-busy='true']").forEach(free));
-  document.querySelector("main [aria-invalid='true']")?.focus();
+  const wrong = document.querySelectorAll("main [aria-invalid='true']");
+  (wrong.length > 1 ? document.querySelector("[data-errors]") ?? wrong[0] : wrong[0])?.focus();
 }
 
 function submitted(event) {
