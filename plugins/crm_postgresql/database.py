@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from select import select
 from typing import Any, Final
 
 import psycopg
@@ -29,6 +30,7 @@ class Database:
             max_size=size,
             open=False,
             timeout=WAIT,
+            check=_check_idle,
             # Prepared statements belong to a connection, and a pooler may give each transaction another one.
             kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 4, "application_name": "crm"},
         )
@@ -80,6 +82,16 @@ class Database:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(query, arguments)
             return await cursor.fetchall()
+
+
+async def _check_idle(connection: AsyncConnection[Any]) -> None:
+    """Raise OperationalError if the database has closed an idle connection: there is something to read, without a call.
+
+    Otherwise the next commit on it would have an unknown outcome.
+    """
+    if select([connection.fileno()], [], [], 0)[0]:
+        await connection.close()  # or the pool would offer it again
+        raise psycopg.OperationalError
 
 
 def _is_broken(error: psycopg.OperationalError) -> bool:

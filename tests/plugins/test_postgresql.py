@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from crm_core.errors import SetupError, StorageUnavailable
+from crm_core.plugin.storage import Claim, Committed, Conflict, OutcomeUnknown, PageQuery, StorageContext, Unit
+from crm_core.testing.storage import entry, put
+from crm_postgresql.keys import key_of, keys_of, value_of
+from crm_postgresql.schema import migrations
+from crm_postgresql.storage import PostgreSQLBackend
+from postgresql_server import Server
+
+NOW = 1_800_000_000
+_numbers = count(1)
+
+
+@pytest.fixture
+def context(postgresql: Server, tmp_path: Path) -> StorageContext:
+    """An instance in the database that tests share."""
+    return StorageContext(tmp_path, {"dsn": postgresql.migrated, "pool": 3}, instance=f"own{next(_numbers)}")
+
+
+@pytest.fixture
+async def store(context: StorageContext) -> AsyncIterator[PostgreSQLBackend]:
+    store = await opened(context)
+    await store.create("north")
+    yield store
+    await store.close()
+
+
+async def opened(context: StorageContext) -> PostgreSQLBackend:
+    store = PostgreSQLBackend()
+    await store.open(context)
+    return store
+
+
+def unit(number: int = 1, **parts: Any) -> Unit:
+    return Unit(now=NOW, **{"puts": (put(f"n{number}"),), "entries": (entry(number),)} | parts)
+
+
+async def test_a_transaction_without_a_tenant_sees_no_row(store: PostgreSQLBackend, postgresql: Server) -> None:
+    """As the instance's own role: no table shows or accepts rows of a tenant that the transaction does not name."""
+    await store.commit("north", unit(claims=(Claim("nonce", "a", b"{}"),)))
+    with psycopg.connect(postgresql.migrated) as db:
+        tables = [name for (name,) in db.execute("SELECT relname FROM pg_class WHERE relforcerowsecurity")]
+        assert len(tables) == 12
+        for table in tables:
+            assert db.execute(f"SELECT count(*) FROM crm.{table}").fetchone() == (0,)
+        db.execute("SELECT set_config('crm.tenant', 'other/north', true)")
+        assert db.execute("SELECT count(*) FROM crm.documents").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            db.execute("INSERT INTO crm.forgotten VALUES ('own1/north', 'nonce', 1)")
+
+
+def test_every_key_and_statement_begins_with_a_tenant(postgresql: Server) -> None:
+    """A distributed PostgreSQL can shard by it: no foreign key, trigger, sequence or unique key spans tenants."""
+    with psycopg.connect(postgresql.migrated) as db:
+        indexes = db.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = 'crm'").fetchall()
+        firsts = {re.search(r"\((\w+)", text)[1] for (text,) in indexes}
+        assert firsts == {"tenant", "instance"}
+        found = db.execute(
+            "SELECT count(*) FROM pg_constraint WHERE contype IN ('f', 'x') AND connamespace = 'crm'::regnamespace"
+        )
+        assert found.fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM pg_class WHERE relkind = 'S'").fetchone() == (0,)
+    tables = "stores|documents|keys|collections|claims|forgotten|log|attempts|key_uses|changes"
+    statements = re.findall(
+        rf"(?:FROM|UPDATE|INTO) crm\.(?:{tables})\b[^;]*",
+        "\n".join(re.sub(r"--.*", "", text) for text in migrations()),
+    )
+    assert len(statements) > 30
+    assert [text for text in statements if "tenant" not in text] == []
+
+
+@pytest.mark.parametrize("attribute", ["SUPERUSER", "BYPASSRLS"])
+async def test_a_role_above_row_level_security_is_refused(
+    attribute: str, postgresql: Server, context: StorageContext
+) -> None:
+    """Nothing would separate the tenants."""
+    role = f"above_{attribute.lower()}"
+    with psycopg.connect(postgresql.admin, autocommit=True) as db:
+        db.execute(f"CREATE ROLE {role} LOGIN {attribute} PASSWORD 'crm'")
+    dsn = make_conninfo(postgresql.migrated, user=role)
+    with pytest.raises(SetupError, match="superuser or has BYPASSRLS"):
+        await opened(StorageContext(context.tenants_dir, {"dsn": dsn}, instance="x"))
+
+
+async def test_other_schemas_are_refused_by_version(postgresql: Server, tmp_path: Path) -> None:
+    """An empty, an earlier and a later schema are refused in one sentence; a migration can be repeated."""
+    dsn = postgresql.fresh()
+    plain = StorageContext(tmp_path, {"dsn": dsn}, instance="eu1")
+    with pytest.raises(SetupError, match="the database is empty: run crm migrate"):
+        await opened(plain)
+    migrating = await opened(StorageContext(tmp_path, {"dsn": dsn}, instance="eu1", migrating=True))
+    assert len(await migrating.migrate()) == len(migrations())
+    assert await migrating.migrate() == ()
+    await migrating.close()
+    with psycopg.connect(dsn, autocommit=True) as db:
+        for version, said in ((1, "run crm migrate"), (99, "start that version")):
+            db.execute("UPDATE crm.version SET version = %s", (version,))
+            with pytest.raises(SetupError, match=said):
+                await opened(plain)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({}, "needs a dsn"), ({"dsn": "x", "pool": 1}, "pool must be"), ({"dsn": "x", "size": 3}, "unknown option size"),
+     ({"dsn": "host=127.0.0.1 port=1 user=x"}, "cannot be reached")],
+)  # fmt: skip
+async def test_options_are_checked(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    """A wrong option, and a database that does not answer, are named."""
+    with pytest.raises(SetupError, match=said):
+        await opened(StorageContext(tmp_path, options, instance="eu1"))
+
+
+async def test_units_of_many_processes_are_in_one_order(store: PostgreSQLBackend, context: StorageContext) -> None:
+    """Of units in three processes that claim the same, one commits; seq, chain and documents agree."""
+    others = [await opened(context) for _ in range(2)]
+    units = [unit(number, claims=(Claim("nonce", str(number % 10), b"{}"),)) for number in range(60)]
+    done = await asyncio.gather(
+        *(each.commit("north", one) for number, one in enumerate(units) for each in (store, *others)[number % 3 :][:1])
+    )
+    assert [isinstance(outcome, Committed) for outcome in done].count(True) == 10
+    assert sorted(outcome.seq for outcome in done if isinstance(outcome, Committed)) == list(range(1, 11))
+    assert (await store.verify("north")).problems == ()
+    assert await others[0].count("north", "notes") == 10
+    for each in others:
+        await each.close()
+
+
+async def test_a_commit_wakes_other_processes(store: PostgreSQLBackend, context: StorageContext) -> None:
+    """A waiter of another process is woken by its notice; without notices it looks by itself."""
+    other = await opened(context)
+    for heard in (True, False):
+        seq = (await store.view("north", None)).seq
+        if not heard:
+            await other._on.notices.close()
+            other._on.notices.heard = False
+        waiting = asyncio.create_task(other.wait("north", seq))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        await store.commit("north", unit(seq + 1))
+        await asyncio.wait_for(waiting, 10)
+    await other.close()
+
+
+async def test_terminated_backends_lose_nothing_that_was_answered(store: PostgreSQLBackend, postgresql: Server) -> None:
+    """While connections are cut, a commit succeeds, is refused, or is reported as unknown; then everything works."""
+    answered, unknown, stop = set[int](), set[int](), asyncio.Event()
+
+    async def write(first: int) -> None:
+        for number in range(first, first + 1000):
+            if stop.is_set():
+                return
+            try:
+                outcome = await store.commit("north", unit(number, entries=()))
+            except OutcomeUnknown:
+                unknown.add(number)
+            except StorageUnavailable:
+                continue
+            else:
+                assert not isinstance(outcome, Conflict)
+                answered.add(number)
+
+    tasks = [asyncio.create_task(write(1000 * number)) for number in range(1, 5)]
+    with psycopg.connect(postgresql.admin, autocommit=True) as db:
+        for _ in range(6):
+            await asyncio.sleep(0.1)
+            db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'crm_app'")
+    stop.set()
+    await asyncio.gather(*tasks)
+    assert isinstance(await store.commit("north", unit(1, entries=())), Committed)
+    stored = {int(each.id[1:]) async for each in store.documents("north", "notes")} - {1}
+    assert answered <= stored <= answered | unknown
+    assert len(answered) > 20
+
+
+async def test_a_read_only_database_is_unavailable_for_writes(
+    store: PostgreSQLBackend, context: StorageContext
+) -> None:
+    """Reads work, a write is refused with the reason, health says so, and it ends by itself."""
+    dsn = make_conninfo(context.options["dsn"], options="-c default_transaction_read_only=on")
+    standby = await opened(StorageContext(context.tenants_dir, {"dsn": dsn}, instance=context.instance))
+    assert (await standby.view("north", None)).seq == 0
+    with pytest.raises(StorageUnavailable, match="accepts no writes"):
+        await standby.commit("north", unit())
+    assert (await standby.state("north")).mode == "read_only"
+    assert list(await standby.troubled()) == ["north"]
+    await standby.close()
+    assert (await store.state("north")).mode == "ok"
+
+
+def test_keys_sort_as_values_and_read_back() -> None:
+    """False, true, integers by value, texts by code point, null; U+0000 and U+0001 keep their order."""
+    values = [
+        False,
+        True,
+        -(2**60),
+        -11,
+        -2,
+        -1,
+        0,
+        1,
+        9,
+        10,
+        2**60,
+        "",
+        "\x00",
+        "\x00a",
+        "\x01",
+        "\x01a",
+        "a",
+        "\u00e4",
+    ]
+    keys = [key_of(value) for value in [*values, None]]
+    assert keys == sorted(keys)
+    assert [value_of(key) for key in keys] == [*values, None]
+    assert not any("\x00" in key for key in keys)
+    assert keys_of(("a", "a", "b")) == ["3a", "3b"]
+
+
+async def test_long_values_are_found(store: PostgreSQLBackend) -> None:
+    """Texts longer than an index entry may be differ by their end."""
+    long = "x" * 5000
+    await store.commit("north", Unit(now=NOW, puts=tuple(put(f"n{n}", {}, {"k": f"{long}{n}"}) for n in range(3))))
+    found = await store.find("north", "notes", "k", f"{long}1")
+    assert found.document is not None
+    assert found.document.id == "n1"
+    page = await store.page("north", PageQuery(collection="notes", sort="k", filters=(("k", (f"{long}2",)),)))
+    assert [each.id for each in page.documents] == ["n2"]
