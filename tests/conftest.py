@@ -14,6 +14,7 @@ PACKAGES = {
     "nginx": "nginx-light",
     "node": "nodejs",
     "npm": "npm",
+    "pgbouncer": "pgbouncer",
     "php": "php-cli",
     "go": "golang-go",
     "systemd-analyze": "systemd",

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from crm_postgresql.schema import migrations
+from doc_pages import free_port
 
 ROLE = "crm_app"
 
@@ -89,3 +91,37 @@ def server() -> Iterator[Server]:
     finally:
         run("pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def pooler(dsn: str) -> Iterator[str]:
+    """The DSN of a database through PgBouncer in transaction mode."""
+    folder, port = Path(tempfile.mkdtemp(prefix="crm-pgbouncer-")), free_port()
+    target = conninfo_to_dict(dsn)
+    named = " ".join(
+        f"{name}={target[name]}" for name in ("host", "port", "dbname", "user", "password") if name in target
+    )
+    (folder / "users").write_text(f'"{ROLE}" "crm"\n')
+    (folder / "ini").write_text(
+        f"[databases]\ncrm = {named}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = plain\nauth_file = {folder}/users\npool_mode = transaction\ndefault_pool_size = 4\n"
+    )
+    program, demote = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin"), []
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres")
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        demote = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    through = make_conninfo(host="127.0.0.1", port=port, user=ROLE, password="crm", dbname="crm")
+    with subprocess.Popen([*demote, program, folder / "ini"], stderr=subprocess.DEVNULL, cwd=folder) as process:
+        try:
+            for _ in range(100):
+                try:
+                    psycopg.connect(through).close()
+                    break
+                except psycopg.OperationalError:
+                    time.sleep(0.05)
+            yield through
+        finally:
+            process.terminate()
+    shutil.rmtree(folder, ignore_errors=True)

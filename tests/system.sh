@@ -3,7 +3,7 @@
 # Elsewhere the tests that need one are skipped by name, with the line that installs it.
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || exit 0
 missing=""
-for each in nginx:nginx-light chromium:chromium "$@"; do
+for each in nginx:nginx-light chromium:chromium pg_ctlcluster:postgresql pgbouncer:pgbouncer "$@"; do
 	command -v "${each%%:*}" >/dev/null 2>&1 || missing="$missing ${each#*:}"
 done
 [ -n "$missing" ] || exit 0

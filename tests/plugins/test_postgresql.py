@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -17,7 +18,7 @@ from crm_core.testing.storage import entry, put
 from crm_postgresql.keys import key_of, keys_of, value_of
 from crm_postgresql.schema import migrations
 from crm_postgresql.storage import PostgreSQLBackend
-from postgresql_server import Server
+from postgresql_server import Server, pooler
 
 NOW = 1_800_000_000
 _numbers = count(1)
@@ -152,6 +153,27 @@ async def test_a_commit_wakes_other_processes(store: PostgreSQLBackend, context:
         await store.commit("north", unit(seq + 1))
         await asyncio.wait_for(waiting, 10)
     await other.close()
+
+
+@pytest.mark.system("pgbouncer")
+async def test_it_works_behind_a_pooler_by_transactions(context: StorageContext, tmp_path: Path) -> None:
+    """Through PgBouncer: units, pages, dumps, copies and waits, which look each 250 ms as no notice arrives."""
+    with pooler(context.options["dsn"]) as dsn:
+        through = msgspec.structs.replace(context, options={"dsn": dsn, "pool": 4})
+        store, other = await opened(through), await opened(through)
+        await store.create("north")
+        waiting = asyncio.create_task(other.wait("north", 0))
+        done = await asyncio.gather(*(each.commit("north", unit(n)) for n in range(20) for each in (store, other)))
+        assert sorted(outcome.seq for outcome in done if isinstance(outcome, Committed)) == list(range(1, 41))
+        await asyncio.wait_for(waiting, 10)
+        assert not other._on.notices.heard
+        page = await other.page("north", PageQuery(collection="notes", sort="k", total=True, limit=5))
+        assert (page.total, len(page.documents)) == (20, 5)
+        await store.backup("north", tmp_path / "copy")
+        await other.restore("copy", tmp_path / "copy")
+        assert (await store.verify("copy")).problems == ()
+        for each in (store, other):
+            await each.close()
 
 
 async def test_terminated_backends_lose_nothing_that_was_answered(store: PostgreSQLBackend, postgresql: Server) -> None:
