@@ -157,7 +157,7 @@ async function steps(form, button) {
       rest += value;
       const lines = rest.split("\n");
       rest = lines.pop();
-      for (const line of lines) if (line) result.replaceChildren(...fragment(JSON.parse(line).html));
+      for (const line of lines) if (line) step(result, fragment(JSON.parse(line).html));
     }
   } catch {
     if (stop.signal.aborted) toast("Stopped. The changes up to here stay.", "info");
@@ -173,6 +173,15 @@ async function steps(form, button) {
 function showPage(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   document.getElementById("main").replaceChildren(...[...page.getElementById("main").childNodes].map((node) => document.importNode(node, true)));
+}
+
+// While it runs only the progress changes, so that a click on Stop meets its button.
+function step(result, nodes) {
+  const part = (selector) => nodes.find((node) => node.matches?.(selector)) ?? nodes.map((node) => node.querySelector?.(selector)).find(Boolean);
+  const [stop, status] = [part("[data-stop]"), part("[role=status]")];
+  if (stop && result.querySelector("[data-stop]")) return result.querySelector("[role=status]").replaceWith(status);
+  result.replaceChildren(...nodes);
+  if (document.activeElement === document.body) (stop ?? result.querySelector("footer a"))?.focus();
 }
 
 function fragment(html) {

@@ -81,6 +81,7 @@ async function older(link) {
   const { ok, page } = await fetchPage(link.href).catch(() => ({ ok: false }));
   if (!ok) return location.assign(link.href);
   const part = page.querySelector(`[data-live="${link.closest("[data-live]").dataset.live}"]`);
+  link.closest("[data-live]").dataset.extended = "";
   part.querySelector(".more:not([data-older])")?.remove();
   const fresh = [...part.childNodes].map((node) => document.importNode(node, true));
   const last = link.previousElementSibling;

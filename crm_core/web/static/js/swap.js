@@ -25,7 +25,7 @@ export async function swapFrame(fresh) {
 export function swapParts(fresh, { offer = null, asked = false } = {}) {
   for (const part of fresh.querySelectorAll("[data-live]")) {
     const mine = document.querySelector(`[data-live="${part.dataset.live}"]`);
-    if (!mine || same(mine, part)) continue;
+    if (!mine || same(mine, part) || ("extended" in mine.dataset && !asked)) continue; // older entries stay in view
     if (offer && "offer" in mine.dataset) offer(mine, part);
     else if (asked || !mine.querySelector("input:focus, select:focus, textarea:focus, :popover-open")) replace(mine, part);
   }
@@ -67,9 +67,16 @@ function adopted(part) {
   return [...part.childNodes].map((node) => document.importNode(node, true));
 }
 
+// A selector that finds an element again in a new rendering.
+function markOf(element) {
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  const name = ["href", "aria-label"].find((attribute) => element.getAttribute(attribute));
+  return name ? `[${name}="${CSS.escape(element.getAttribute(name))}"]` : null;
+}
+
 function keepingFocus(parent, change) {
   const focused = parent.contains(document.activeElement) ? document.activeElement : null;
-  const mark = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") ? `[href="${CSS.escape(focused.getAttribute("href"))}"]` : null);
+  const mark = focused && markOf(focused);
   const { scrollLeft, scrollTop } = parent;
   change();
   parent.scrollTo(scrollLeft, scrollTop);
