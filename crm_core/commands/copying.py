@@ -151,7 +151,7 @@ async def _copy(source: StorageBackend, target: StorageBackend, tenant: str) -> 
     """Copy a tenant unless the target has the same; the counts of its parts. Raises SetupError."""
     state = await source.state(tenant)
     if state.mode == "quarantined":  # the rest would look like everything
-        raise SetupError([f"{tenant} is damaged: restore it, or accept what is left, then continue. {state.reason}"])
+        raise SetupError([f"{tenant} is damaged: restore it, or accept the rest, then continue. {state.reason}"])
     if await target.has(tenant):
         before, there = await sum_of(source, tenant), await sum_of(target, tenant)
         if before.value == there.value:

@@ -21,6 +21,7 @@ RUN_ELSEWHERE = {
     "docs/plugins.md": "tests/doc_plugins.py",
     "docs/protocol.md": "tests/meta/test_docs_protocol.py",
     "docs/records.md": "tests/meta/test_docs_records.py",
+    "docs/scaling.md": "tests/meta/test_docs_scaling.py",
     "docs/storage.md": "tests/meta/test_docs_storage.py",
     "docs/tutorial.md": "tests/meta/test_docs_tutorial.py",
 }
