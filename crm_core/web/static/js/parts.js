@@ -3,6 +3,7 @@
 import { fetchPage } from "./swap.js";
 
 const TOAST_SECONDS = 6;
+const UNDO_SECONDS = 10;
 
 export function watchParts() {
   document.addEventListener("click", (event) => {
@@ -39,7 +40,8 @@ export function show(made) {
 
 function fade(made) {
   let timer;
-  const start = () => { timer = setTimeout(() => made.remove(), TOAST_SECONDS * 1000); };
+  const seconds = made.querySelector("form") ? UNDO_SECONDS : TOAST_SECONDS;
+  const start = () => { timer = setTimeout(() => made.remove(), seconds * 1000); };
   const stop = () => clearTimeout(timer);
   made.addEventListener("pointerenter", stop);
   made.addEventListener("pointerleave", start);
