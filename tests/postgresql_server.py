@@ -53,12 +53,16 @@ class Server:
             db.execute("INSERT INTO crm.version VALUES (%s)", (len(migrations()),))
         return dsn
 
-    def fresh(self) -> str:
-        """The DSN of a new, empty database."""
+    def copy(self) -> str:
+        """The DSN of a new database with the schema."""
+        return self.fresh(conninfo_to_dict(self.migrated)["dbname"])
+
+    def fresh(self, template: str = "template0") -> str:
+        """The DSN of a new database, which is empty unless it is made of a template."""
         name = f"crm_test_{os.getpid()}_{next(self._numbers)}"
         with psycopg.connect(self.admin, autocommit=True) as db:
             db.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            db.execute(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+            db.execute(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template} ENCODING 'UTF8' LOCALE 'C'")
         return make_conninfo(self.admin, dbname=name, user=ROLE, password="crm")
 
 

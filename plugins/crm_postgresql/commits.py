@@ -11,10 +11,12 @@ from psycopg_pool import PoolTimeout
 
 from crm_core.errors import StorageUnavailable
 from crm_core.plugin.unit import Committed, Conflict, OutcomeUnknown, Unit
-from crm_postgresql.database import Database, refusal
+from crm_postgresql.database import Database, TooSlow, is_broken, refusal
+from crm_postgresql.limits import STATEMENT_SECONDS
 from crm_postgresql.units import encoded, outcomes
 
 _TOGETHER = 64  # units of a statement
+_LARGE, _LARGE_SECONDS = 1 << 17, 30.0  # bytes of units that may take longer
 _COMMIT = "SELECT crm.commit(%s, %s)"
 _TRIES = 4
 
@@ -81,17 +83,18 @@ class Commits:
         text = encoded(units)
         for attempt in range(_TRIES):
             try:
-                rows = await self._database.statement(_COMMIT, (tenant, text))
+                seconds = STATEMENT_SECONDS if len(text) < _LARGE else _LARGE_SECONDS
+                rows = await self._database.statement(_COMMIT, (tenant, text), seconds)
             except PoolTimeout:
                 raise StorageUnavailable("The database does not answer.", retry_after=2) from None
+            except TooSlow:
+                raise OutcomeUnknown from None
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
                 if attempt == _TRIES - 1:
                     raise refusal(error) from None
-            except psycopg.OperationalError as error:
-                if error.sqlstate is None or error.sqlstate.startswith(("57P", "08")):
-                    raise OutcomeUnknown from None  # the connection broke after the statement was sent
-                raise refusal(error) from None
             except psycopg.Error as error:
+                if is_broken(error):
+                    raise OutcomeUnknown from None  # the connection broke after the statement was sent
                 raise refusal(error) from None
             else:
                 return outcomes(units, rows[0][0])

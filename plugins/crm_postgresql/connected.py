@@ -9,6 +9,7 @@ from crm_postgresql.attempts import Attempts
 from crm_postgresql.commits import Commits
 from crm_postgresql.database import Database
 from crm_postgresql.keys import keys_of
+from crm_postgresql.limits import LONG_SECONDS
 from crm_postgresql.notices import Notices
 from crm_postgresql.schema import check_role, check_version, migrate
 
@@ -49,7 +50,7 @@ class Connected:
             compute = self._context.reindex(collection, tuple(msgspec.json.decode(names)))
             while compute is not None:
                 query = "SELECT * FROM crm.with_shape(%s, %s, %s, 500)"
-                rows = await self.database.rows(query, (tenant, collection, names))
+                rows = await self.database.rows(query, (tenant, collection, names), LONG_SECONDS)
                 if not rows:
                     break
                 written = []
@@ -57,7 +58,8 @@ class Connected:
                     changed, indexes = compute(body.encode())
                     keys = {name: keys_of(value) for name, value in indexes.items()}
                     written.append((collection, id_, revision, changed.decode(), keys))
-                await self.database.rows("SELECT crm.reindex(%s, %s)", (tenant, msgspec.json.encode(written).decode()))
+                text = msgspec.json.encode(written).decode()
+                await self.database.rows("SELECT crm.reindex(%s, %s)", (tenant, text), LONG_SECONDS)
 
     async def migrate(self) -> tuple[str, ...]:
         """Bring the schema to this version. Raises SetupError."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from select import select
+from socket import SHUT_RDWR, socket
 from typing import Any, Final
 
 import psycopg
@@ -12,9 +15,8 @@ from psycopg import AsyncConnection, errors
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from crm_core.errors import CrmError, SetupError, StorageFull, StorageUnavailable, UnknownTenant
+from crm_postgresql.limits import STATEMENT_SECONDS, WAIT
 
-WAIT: Final = 4.0  # seconds for a connection, so that a request is answered within five
-STATEMENT_SECONDS: Final = 30
 _UNKNOWN_TENANT: Final = "CT404"  # raised by crm.store
 _ATTEMPTS: Final = 3
 
@@ -57,31 +59,57 @@ class Database:
         except psycopg.Error as error:
             raise refusal(error) from None
 
-    async def rows(self, query: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one statement. Raises StorageUnavailable, StorageFull, UnknownTenant."""
+    async def rows(
+        self, query: str, arguments: Sequence[Any] = (), seconds: float = STATEMENT_SECONDS
+    ) -> list[tuple[Any, ...]]:
+        """The rows of one statement, which may take so many seconds.
+
+        Raises StorageUnavailable, StorageFull, UnknownTenant.
+        """
         for attempt in range(_ATTEMPTS):
             try:
-                async with self._pool.connection() as connection:
-                    cursor = await connection.execute(query, arguments)
-                    return await cursor.fetchall() if cursor.description else []
-            except (errors.SerializationFailure, errors.DeadlockDetected) as error:
-                if attempt == _ATTEMPTS - 1:
-                    raise refusal(error) from None
-            except PoolTimeout:
+                return await self.statement(query, arguments, seconds)
+            except (PoolTimeout, TooSlow):
                 raise StorageUnavailable("The database does not answer.", retry_after=2) from None
-            except psycopg.OperationalError as error:
-                # A connection that the database closed while it was idle says so at its next use.
-                if attempt == _ATTEMPTS - 1 or not _is_broken(error):
-                    raise refusal(error) from None
             except psycopg.Error as error:
-                raise refusal(error) from None
-        raise StorageUnavailable("The database does not answer.", retry_after=2)
+                # A connection that the database closed while it was idle says so at its next use.
+                again = isinstance(error, errors.SerializationFailure | errors.DeadlockDetected) or is_broken(error)
+                if attempt == _ATTEMPTS - 1 or not again:
+                    raise refusal(error) from None
+        raise AssertionError("the last attempt returns or raises")
 
-    async def statement(self, query: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows of one statement that is sent once. Raises psycopg.Error, PoolTimeout."""
+    async def statement(self, query: str, arguments: Sequence[Any], seconds: float) -> list[tuple[Any, ...]]:
+        """The rows of one statement that is sent once. Raises psycopg.Error, PoolTimeout, TooSlow."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(query, arguments)
-            return await cursor.fetchall()
+            late = _Late(connection)
+            timer = asyncio.get_running_loop().call_later(seconds, late.cut)
+            try:
+                cursor = await connection.execute(query, arguments)
+                return await cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError:
+                if late.was_cut:
+                    raise TooSlow from None
+                raise
+            finally:
+                timer.cancel()
+
+
+class TooSlow(Exception):
+    """A statement took too long; whether it was done is not known."""
+
+
+class _Late:
+    """Ends a statement that takes too long. To cancel it would need an answer of the database."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self._connection = connection
+        self.was_cut = False
+
+    def cut(self) -> None:
+        """End the connection here, which wakes who waits for it."""
+        self.was_cut = True
+        with suppress(OSError), socket(fileno=os.dup(self._connection.fileno())) as copy:
+            copy.shutdown(SHUT_RDWR)
 
 
 async def _check_idle(connection: AsyncConnection[Any]) -> None:
@@ -94,9 +122,10 @@ async def _check_idle(connection: AsyncConnection[Any]) -> None:
         raise psycopg.OperationalError
 
 
-def _is_broken(error: psycopg.OperationalError) -> bool:
+def is_broken(error: psycopg.Error) -> bool:
     """Whether the connection is gone: the error has no code, or says that the server shuts down."""
-    return error.sqlstate is None or error.sqlstate.startswith(("57P", "08"))
+    code = error.sqlstate
+    return isinstance(error, psycopg.OperationalError) and (code is None or code.startswith(("57P", "08")))
 
 
 def refusal(error: psycopg.Error) -> CrmError:

@@ -35,6 +35,7 @@ from crm_core.plugin.storage import (
     View,
 )
 from crm_postgresql.keys import key_of, value_of
+from crm_postgresql.limits import LONG_SECONDS
 from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
 from crm_postgresql.tenants import PostgreSQLTenants
 
@@ -166,7 +167,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
         ((received_at, at),) = await self._rows("SELECT * FROM crm.newest(%s)", tenant)
         starts = start_of(received_at, self._context.log_keep_days), start_of(at, self._context.changes_keep_days)
         if any(starts):
-            await self._rows("SELECT crm.retain(%s, %s, %s)", tenant, *starts)
+            await self._on.database.rows("SELECT crm.retain(%s, %s, %s)", (self._key(tenant), *starts), LONG_SECONDS)
 
     async def backup(self, tenant: str, target: Path) -> None:
         async with aclosing(self.dump(tenant)) as parts:
@@ -196,7 +197,8 @@ class PostgreSQLBackend(PostgreSQLTenants):
         return (*([state.reason] if state.reason else []), *(await self.verify(tenant)).problems)
 
     async def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
-        for id_, revision, body in await self._rows(
-            "SELECT * FROM crm.documents(%s, %s, %s)", tenant, collection, _ALL
+        query = "SELECT * FROM crm.documents(%s, %s, %s)"
+        for id_, revision, body in await self._on.database.rows(
+            query, (self._key(tenant), collection, _ALL), LONG_SECONDS
         ):
             yield Document(collection, id_, revision, body.encode())

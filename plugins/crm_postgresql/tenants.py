@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.plugin.storage import StorageBackend, StorageContext, StoreState
+from crm_postgresql.limits import LONG_SECONDS
 from crm_postgresql.options import options_of
 
 if TYPE_CHECKING:
@@ -119,12 +120,14 @@ class PostgreSQLTenants(StorageBackend):
     async def rename(self, tenant: str, name: str) -> None:
         await self._add(name)
         await self._on.attempts.write(self._key(tenant))
-        await self._on.database.rows("SELECT crm.rename_tenant(%s, %s, %s)", (self._context.instance, tenant, name))
+        await self._on.database.rows(
+            "SELECT crm.rename_tenant(%s, %s, %s)", (self._context.instance, tenant, name), LONG_SECONDS
+        )
         self._names.discard(tenant)
 
     async def remove(self, tenant: str) -> None:
         self._names.discard(tenant)
-        await self._on.database.rows("SELECT crm.remove_tenant(%s, %s)", (self._context.instance, tenant))
+        await self._on.database.rows("SELECT crm.remove_tenant(%s, %s)", (self._context.instance, tenant), LONG_SECONDS)
 
     async def migrate(self) -> tuple[str, ...]:
         return await self._on.migrate()

@@ -207,6 +207,19 @@ async def test_terminated_backends_lose_nothing_that_was_answered(store: Postgre
     assert len(answered) > 20
 
 
+async def test_a_database_that_hangs_is_unavailable(store: PostgreSQLBackend, postgresql: Server) -> None:
+    """A statement without an answer ends: a read is refused, the outcome of a commit unknown; then all works."""
+    await store.commit("north", unit(1))
+    with psycopg.connect(postgresql.migrated) as db:
+        db.execute("LOCK crm.stores")
+        done = await asyncio.gather(
+            store.view("north", None), store.commit("north", unit(2)), store.view("north", None), return_exceptions=True
+        )
+    assert [type(each) for each in done] == [StorageUnavailable, OutcomeUnknown, StorageUnavailable]
+    assert (await store.view("north", None)).seq in (1, 2)
+    assert isinstance(await store.commit("north", unit(3)), Committed)
+
+
 async def test_a_read_only_database_is_unavailable_for_writes(
     store: PostgreSQLBackend, context: StorageContext
 ) -> None:
