@@ -51,8 +51,9 @@ orders: setup ## run the contract's tests in reverse and in random order, or SEE
 	@$(BIN)/python -m pytest -q --random-order $(SEED) tests/contract
 
 .PHONY: contract
-contract: setup ## run the contract's tests through the manager, through nginx, and with Quart before the API
-	@for front in manager nginx framework; do PYTHONPATH=tests $(BIN)/python -m pytest -q -p fronts.through --front $$front tests/contract || exit 1; done
+contract: setup ## run the contract's tests through the manager, through nginx, and with Quart before the API; or BACKEND=postgresql
+	@test "$(BACKEND)" != postgresql || { PYTHONPATH=tests $(BIN)/python -m pytest -q -p fronts.on_postgresql tests/contract; exit $$?; }
+	@test "$(BACKEND)" = postgresql || for front in manager nginx framework; do PYTHONPATH=tests $(BIN)/python -m pytest -q -p fronts.through --front $$front tests/contract || exit 1; done
 
 .PHONY: check
 check: setup ## lint, types, direction of imports, docs

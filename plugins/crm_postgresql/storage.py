@@ -96,6 +96,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
             self._troubled[tenant] = StoreState("read_only", error.detail)
             raise
         self._troubled.pop(tenant, None)
+        self._folds.due(tenant, self.fold)
         return outcome
 
     def note(self, tenant: str, entry: LogEntry) -> None:

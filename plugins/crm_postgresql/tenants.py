@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.plugin.storage import StorageBackend, StorageContext, StoreState
+from crm_postgresql.folds import Folds
 from crm_postgresql.limits import LONG_SECONDS
 from crm_postgresql.options import options_of
 
@@ -28,6 +29,7 @@ class PostgreSQLTenants(StorageBackend):
         self._connected: Connected | None = None
         self._names: set[str] = set()  # tenants that were there; one that is gone is unknown to the database
         self._troubled: dict[str, StoreState] = {}
+        self._folds = Folds()
         self._indexed: set[str] = set()  # tenants whose documents have the indexes of this version
 
     async def open(self, context: StorageContext) -> None:
@@ -43,6 +45,7 @@ class PostgreSQLTenants(StorageBackend):
 
     async def close(self) -> None:
         if self._connected is not None:
+            await self._folds.close()
             await self._connected.close()
             self._connected = None
 

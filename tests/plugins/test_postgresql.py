@@ -207,6 +207,21 @@ async def test_terminated_backends_lose_nothing_that_was_answered(store: Postgre
     assert len(answered) > 20
 
 
+async def test_old_entries_go_by_themselves(context: StorageContext) -> None:
+    """The first write of a day drops what is past its days; the chain continues from its anchor."""
+    store = await opened(msgspec.structs.replace(context, log_keep_days=30))
+    await store.create("north")
+    for number, day in enumerate(("01", "02"), 1):
+        await store.commit("north", unit(number, entries=(entry(number, received_at=f"2026-01-{day}T00:00:00Z"),)))
+    await store.close()
+    store = await opened(msgspec.structs.replace(context, log_keep_days=30))
+    await store.commit("north", unit(3))
+    await asyncio.wait({store._folds._task})
+    report = await store.verify("north")
+    assert (report.anchor.seq, report.head.seq, report.entries, report.problems) == (2, 3, 1, ())
+    await store.close()
+
+
 async def test_a_database_that_hangs_is_unavailable(store: PostgreSQLBackend, postgresql: Server) -> None:
     """A statement without an answer ends: a read is refused, the outcome of a commit unknown; then all works."""
     await store.commit("north", unit(1))
