@@ -96,7 +96,8 @@ class PostgreSQLBackend(PostgreSQLTenants):
             self._troubled[tenant] = StoreState("read_only", error.detail)
             raise
         self._troubled.pop(tenant, None)
-        self._folds.due(tenant, self.fold)
+        if self._context.log_keep_days or self._context.changes_keep_days:
+            self._folds.due(tenant, self.fold)
         return outcome
 
     def note(self, tenant: str, entry: LogEntry) -> None:
@@ -165,8 +166,12 @@ class PostgreSQLBackend(PostgreSQLTenants):
         return dict(sorted(self._troubled.items()))
 
     async def fold(self, tenant: str) -> None:
-        ((received_at, at),) = await self._rows("SELECT * FROM crm.newest(%s)", tenant)
-        starts = start_of(received_at, self._context.log_keep_days), start_of(at, self._context.changes_keep_days)
+        await self._rows("SELECT crm.seq(%s)", tenant)  # it must exist
+        days = self._context.log_keep_days, self._context.changes_keep_days
+        if not any(days):
+            return
+        (newest,) = await self._rows("SELECT * FROM crm.newest(%s)", tenant)
+        starts = [start_of(moment, each) for moment, each in zip(newest, days, strict=True)]
         if any(starts):
             await self._on.database.rows("SELECT crm.retain(%s, %s, %s)", (self._key(tenant), *starts), LONG_SECONDS)
 
