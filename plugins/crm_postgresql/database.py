@@ -33,6 +33,7 @@ class Database:
             open=False,
             timeout=WAIT,
             check=_check_idle,
+            reconnect_timeout=1.5,  # then the next call tries, which is soon, and not when a longer pause is over
             # Prepared statements belong to a connection, and a pooler may give each transaction another one.
             kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 4, "application_name": "crm"},
         )

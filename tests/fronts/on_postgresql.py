@@ -14,6 +14,8 @@ from postgresql_server import server
 OF_FILES = {
     "test_storage_trouble.py": "damage of files",
     "test_migrate.py": "it has a backend itself",
+    "test_a_second_server_names_the_first": "several servers may share a database",
+    "test_its_secret_is_sealed_bound_and_shown_nowhere": "it reads the files of a tenant",
     "test_an_instance_runs_on_a_backend_from_outside": "it has a backend itself",
 }
 _stack = ExitStack()
@@ -42,5 +44,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what is about files, with the reason."""
     for item in items:
         for name, why in OF_FILES.items():
-            if name in (item.path.name, item.name):
+            if name in (item.path.name, item.name.partition("[")[0]):
                 item.add_marker(pytest.mark.skip(reason=why))
