@@ -100,6 +100,11 @@ sync-soak: setup ## sync 20,000 records in both directions through 80 kills, and
 migrate-soak: setup ## copy 50,000 records and 20,000 log entries to another backend and back, through kills; CRM_TEST_DSN for PostgreSQL
 	@$(BIN)/python tests/soak/migrate.py
 
+.PHONY: failover
+failover: setup ## kill the primary of two PostgreSQL servers under load, promote the standby, and look for losses
+	@sh tests/system.sh
+	@$(BIN)/python tests/soak/failover.py
+
 .PHONY: crash
 crash: setup ## kill a writing store 500 times and look for losses
 	@$(BIN)/python tests/crash/run.py --rounds 500

@@ -26,7 +26,7 @@ def model() -> ModuleType:
 def test_the_model_says_what_the_page_shows() -> None:
     """The page's command prints the page's figures."""
     (command,) = [block.text for block in blocks(NAME, "bash") if block.runs]
-    (shown,) = [block.text for block in blocks(NAME, "text")]
+    _, shown = [block.text for block in blocks(NAME, "text")]
     words = command.split()
     done = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == shown
