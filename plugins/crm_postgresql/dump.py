@@ -96,6 +96,7 @@ async def load(db: AsyncConnection[Any], instance: str, name: str, parts: AsyncI
         await db.execute(_KEY_USES, (tenant,))
         await db.execute(_OLDEST, (tenant,))
         await db.execute("INSERT INTO crm.tenants (instance, name) VALUES (%s, %s)", (instance, name))
+    await db.execute("ANALYZE crm.documents, crm.keys")  # or lists are planned as if there were none, for a minute
 
 
 _COLLECTIONS: Final = """

@@ -35,7 +35,7 @@ from crm_core.plugin.storage import (
     View,
 )
 from crm_postgresql.keys import key_of, value_of
-from crm_postgresql.limits import LONG_SECONDS
+from crm_postgresql.limits import LIST_SECONDS, LONG_SECONDS
 from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
 from crm_postgresql.tenants import PostgreSQLTenants
 
@@ -205,6 +205,6 @@ class PostgreSQLBackend(PostgreSQLTenants):
     async def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
         query = "SELECT * FROM crm.documents(%s, %s, %s)"
         for id_, revision, body in await self._on.database.rows(
-            query, (self._key(tenant), collection, _ALL), LONG_SECONDS
+            query, (self._key(tenant), collection, _ALL), LIST_SECONDS
         ):
             yield Document(collection, id_, revision, body.encode())

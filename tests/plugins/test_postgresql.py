@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from crm_core.errors import SetupError, StorageUnavailable
-from crm_core.plugin.storage import Claim, Committed, Conflict, OutcomeUnknown, PageQuery, StorageContext, Unit
+from crm_core.plugin.storage import Claim, Committed, Conflict, OutcomeUnknown, PageQuery, StorageContext, Term, Unit
 from crm_core.testing.storage import entry, put
 from crm_postgresql.keys import key_of, keys_of, value_of
 from crm_postgresql.schema import migrations
@@ -277,6 +277,24 @@ def test_keys_sort_as_values_and_read_back() -> None:
     assert [value_of(key) for key in keys] == [*values, None]
     assert not any("\x00" in key for key in keys)
     assert keys_of(("a", "a", "b")) == ["3a", "3b"]
+
+
+async def test_terms_that_find_many_documents(store: PostgreSQLBackend) -> None:
+    """Beyond the few that are looked at all, pages are in order as well, and a rarer term narrows them."""
+    puts = tuple(put(f"n{n:04d}", {}, {"k": -n, "words": ("all", f"w{n}")}) for n in range(4100))
+    await store.commit("north", Unit(now=NOW, puts=puts))
+    query = PageQuery(collection="notes", sort="k", terms=(Term("al"),), limit=1500, total=True)
+    seen, after = list[str](), None
+    while True:
+        page = await store.page("north", msgspec.structs.replace(query, after=after))
+        seen += [each.id for each in page.documents]
+        if (after := page.next) is None:
+            break
+    assert seen == [f"n{n:04d}" for n in reversed(range(4100))]
+    assert page.total == 4100
+    for terms in ((Term("all"), Term("w409")), (Term("w409"), Term("all"))):
+        page = await store.page("north", PageQuery(collection="notes", sort="k", terms=terms))
+        assert [each.id for each in page.documents] == [*(f"n{n}" for n in range(4099, 4089, -1)), "n0409"]
 
 
 async def test_long_values_are_found(store: PostgreSQLBackend) -> None:
