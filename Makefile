@@ -31,14 +31,10 @@ constraints: ## write constraints.txt again, with the newest releases that pypro
 run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another port) and push to it
 	@$(BIN)/python -m crm_core.demo --folder .demo --port $(PORT)
 
-APART := tests/meta tests/plugins tests/unit
-
 .PHONY: test
-test: setup ## run every test, in two processes; as root with apt, system programs that are missing are installed first
+test: setup ## run every test, in three processes; as root with apt, system programs that are missing are installed first
 	@sh tests/system.sh
-	@log=$$(mktemp); $(BIN)/python -m pytest -q $(APART) >"$$log" 2>&1 & apart=$$!; \
-	  $(BIN)/python -m pytest -q $(APART:%=--ignore=%); rest=$$?; \
-	  wait $$apart; apart=$$?; cat "$$log"; rm -f "$$log"; exit $$((apart || rest))
+	@$(BIN)/python -m pytest -q -n 3
 
 .PHONY: coverage
 coverage: setup ## run every test and print what was executed, in the processes that tests start too; ONLY=tests/unit

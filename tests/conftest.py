@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +27,7 @@ _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 # An example that is slow on a busy machine is no failure.
 settings.register_profile("crm", deadline=None)
 settings.load_profile("crm")
-_missing = pytest.StashKey[dict[str, int]]()
+_MISSING = re.compile(r"\S+ is not installed: apt-get install -y [\w-]+")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,7 +37,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_missing] = {}
     # The processes that tests start share compiled files: else each of hundreds compiles the whole product.
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         os.environ["PYTHONPYCACHEPREFIX"] = str(config.rootpath / ".pytest_cache" / "compiled")
@@ -69,19 +70,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         names.append("chromium")
     for name in names:
         if shutil.which(name, path=_PATH) is None:
-            counts = item.config.stash[_missing]
-            counts[name] = counts.get(name, 0) + 1
             pytest.skip(f"{name} is not installed: apt-get install -y {PACKAGES[name]}")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested, and the one line that fixes it."""
-    for name, count in config.stash[_missing].items():
-        terminalreporter.write_line(
-            f"NOT TESTED: {count} tests need {name}. To run them: apt-get install -y {PACKAGES[name]}",
-            red=True,
-            bold=True,
-        )
+    reasons = (_MISSING.search(str(report.longrepr)) for report in terminalreporter.getreports("skipped"))
+    for reason, count in Counter(found[0] for found in reasons if found).items():
+        terminalreporter.write_line(f"NOT TESTED: {count} tests, as {reason}", red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

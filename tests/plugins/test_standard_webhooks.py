@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import warnings
 from datetime import UTC, datetime
@@ -9,8 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import standardwebhooks
-import svix
 
 from crm_core.errors import SignatureMalformed
 from crm_core.testing.signature import (
@@ -71,9 +70,10 @@ def test_the_published_vectors_are_reproduced(case: dict[str, Any]) -> None:
     assert not accepts(scheme, with_headers(plain, headers), OTHER_KEY)
 
 
-@pytest.mark.parametrize("library", [standardwebhooks, svix], ids=["standardwebhooks", "svix"])
-def test_signatures_of_the_reference_libraries_match(library: Any) -> None:
+@pytest.mark.parametrize("name", ["standardwebhooks", "svix"])
+def test_signatures_of_the_reference_libraries_match(name: str) -> None:
     """Pushes signed with the libraries of senders match under their key only."""
+    library = importlib.import_module(name)
     assert accepts(StandardWebhooks(), signed_by(library), KEY)
     assert not accepts(StandardWebhooks(), signed_by(library), OTHER_KEY)
 

@@ -91,7 +91,9 @@ def test_a_name_that_does_not_fit_an_address_is_refused(name: Any) -> None:
     assert "the NAME of a payload type" in refused(x=(TYPES, [payload_type(name)]))
 
 
-@pytest.mark.parametrize("answer", [["telephony"], [PayloadType], [record_type("visits")]], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [["telephony"], [PayloadType], [record_type("visits")]], ids=["a name", "a class", "a record type"]
+)
 def test_something_else_than_a_payload_type_is_refused(answer: Any) -> None:
     """A hook that returns the wrong kind of thing is reported with what it should return."""
     assert "PayloadType" in refused(x=(TYPES, answer))
