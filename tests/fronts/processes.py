@@ -47,7 +47,7 @@ class Program:
     def pid(self) -> int:
         return self._process.pid
 
-    def until(self, url: str, seconds: float = 20) -> None:
+    def until(self, url: str, seconds: float = 60) -> None:
         """Wait until an address answers 200."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -124,7 +124,7 @@ class Instance:
         self.program = Program([CRM, "serve", "--config", self.config], self._log)
         if self.listen.startswith("unix:"):
             path = Path(self.listen.removeprefix("unix:"))
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while not path.exists():
                 assert time.monotonic() < end, self.program.written()
                 time.sleep(0.03)

@@ -65,8 +65,8 @@ def texts() -> Iterator[tuple[str, str, str]]:
     for folder in ("crm_core", "plugins", "tests"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path.parent != Path(__file__).parent or path.stem not in ("language", "test_language"):
-                for kind, text in texts_of_code(path):
-                    yield str(path.relative_to(ROOT)), kind, text
+                name = str(path.relative_to(ROOT))
+                yield from ((name, kind, text) for kind, text in texts_of_code(path))
     pages = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "crm_core").rglob("*.html")]
     pages += [*(ROOT / "config").glob("*.yaml"), *(ROOT / "crm_core").rglob("*.txt")]
     for path in sorted(pages):
@@ -77,10 +77,11 @@ def counts(words: dict[str, str]) -> dict[str, Counter[str]]:
     """How often each word is written, by kind of text."""
     patterns = {word: re.compile(word, re.IGNORECASE if word[2] != "W" else 0) for word in words}
     found: dict[str, Counter[str]] = {word: Counter() for word in words}
-    for _, kind, text in texts():
+    # Each different text is searched once: names come again and again.
+    for (kind, text), times in Counter((kind, text) for _, kind, text in texts()).items():
         for word, pattern in patterns.items():
             if hits := len(pattern.findall(text)):
-                found[word][kind] += hits
+                found[word][kind] += hits * times
     return found
 
 
