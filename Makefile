@@ -34,7 +34,7 @@ run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another por
 .PHONY: test
 test: setup ## run every test, in three processes; as root with apt, system programs that are missing are installed first
 	@sh tests/system.sh
-	@$(BIN)/python -m pytest -q -n 3
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: coverage
 coverage: setup ## run every test and print what was executed, in the processes that tests start too; ONLY=tests/unit
