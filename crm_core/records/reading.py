@@ -61,6 +61,16 @@ class Reads:
         following = None if page.next is None else self._cursors.make(selection.context, page.next)
         return Listing(page.documents, following, page.total)
 
+    async def ids(self, access: RecordAccess, parameters: Parameters, most: int) -> tuple[str, ...]:
+        """The ids of a selection, at most so many of its first ones. Raises AccessError, InvalidParameter."""
+        selection = read_selection(access.shape, access.tenant, parameters)
+        query = selection.query(access.shape, limit=most, after=None)
+        while True:
+            workspace = await self._store.authorize(access, "view")
+            page = await self._store.backend.page(access.tenant, query)
+            if page.revision <= workspace.revision:
+                return tuple(document.id for document in page.documents)
+
     def _select(self, access: RecordAccess, parameters: Parameters) -> tuple[Selection, PageQuery]:
         """The selection of a page and its query. Those of first pages are cached: the same few are read again."""
         sent = (access.tenant, access.shape.name, frozenset(parameters.items()))

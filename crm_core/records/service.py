@@ -16,6 +16,7 @@ from crm_core.records.batch import Batches
 from crm_core.records.bulk import BulkChanges
 from crm_core.records.erasing import Erasure
 from crm_core.records.feed import ChangeFeed
+from crm_core.records.figures import Figures
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.list_views import ListViews
@@ -67,6 +68,7 @@ class Records:
         self.shapes = shapes_of(registry)
         self.reads = Reads(store, cursors)
         self.feed = ChangeFeed(store, self.shapes, cursors)
+        self.figures = Figures(store)
         self.writes = Writes(store, ids, idempotency)
         self.archive = Archive(store)
         self.erasure = Erasure(store, self.shapes)

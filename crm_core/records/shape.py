@@ -35,7 +35,8 @@ SEARCH = "found_by"
 ORDER = ":order"
 SCHEMA = ":schema:"
 ARCHIVED_AT = "archived_at"
-_MOMENTS = {"created_at": ":created", "updated_at": ":updated"}
+ORDER_OF_CREATION = ":created"
+_MOMENTS = {"created_at": ORDER_OF_CREATION, "updated_at": ":updated"}
 EXTERNAL_ID = "external_id"
 _READ_ONLY = frozenset(OWNED) - {EXTERNAL_ID}
 

@@ -62,7 +62,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     won = page.locator("[data-lane=won]")
     expect(won).to_contain_text("Autumn camp Bornholm")
     expect(page.locator(".toast")).to_contain_text("moved to Won")
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.locator("[data-lane=new]")).to_contain_text("Autumn camp Bornholm")
     card.drag_to(page.locator("[data-lane=qualified] header"))
     expect(page.locator("[data-lane=qualified]")).to_contain_text("Autumn camp Bornholm")

@@ -43,6 +43,11 @@ class PageContext(TenantContext):
         german = self.branding.regional.locale.language == "de"  # which writes nouns with a capital
         return name if german or name[1:] != name[1:].lower() else name[0].lower() + name[1:]
 
+    def one_of(self, record_type: RecordType) -> str:
+        """The same at the beginning of a sentence."""
+        name = self.singular_of(record_type)
+        return name[0].upper() + name[1:]
+
     def may(self, key: str, *, writes: bool = False) -> bool:
         """Whether the user may now do what a feature key names."""
         try:

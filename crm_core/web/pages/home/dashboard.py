@@ -11,14 +11,15 @@ from quart import Response
 
 from crm_core.model.times import to_wire
 from crm_core.plugin.record_type import RecordType
+from crm_core.records.figures import Row
+from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.home.tasks import TaskList, task_members, tasks_of
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.boards import MOST_SUMMED, lane_of, sum_of
 from crm_core.web.pages.records.cells import CellRenderer
-from crm_core.web.pages.records.queries import records_of
+from crm_core.web.pages.records.queries import access_of, records_of
 
 _RECENT: Final = 6
 
@@ -112,7 +113,7 @@ def _visible(context: PageContext) -> Iterator[RecordType]:
 def _creates(context: PageContext, types: list[RecordType]) -> Iterator[PageLink]:
     for one in types:
         if context.may(f"{one.NAME}.create", writes=True):
-            yield PageLink(f"{context.root}/{one.NAME}/new", f"New {one.SINGULAR.lower()}")
+            yield PageLink(f"{context.root}/{one.NAME}/new", f"New {context.singular_of(one)}")
 
 
 async def _count(context: PageContext, record_type: RecordType) -> Count:
@@ -128,17 +129,21 @@ async def _count(context: PageContext, record_type: RecordType) -> Count:
 
 
 async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> BoardGlance:
-    member = record_type.member(lanes)
-    found = [(title, *await lane_of(context, record_type, lanes, value)) for value, title in member.choices]
-    most = max((total for _, _, total in found), default=0) or 1
+    member, amounts = record_type.member(lanes), Amounts(context, record_type)
+    access = access_of(context, record_type.NAME)
+    lane_of = context.services.records.figures.type_of(access.shape).value(lanes)
+    found: dict[str, list[Row]] = {value: [] for value, _ in member.choices}
+    for row in await context.services.records.figures.rows(access):
+        found.get(lane_of(row), []).append(row)
+    most = max(map(len, found.values()), default=0) or 1
     meters = tuple(
         LaneMeter(
             title,
-            context.formats.number(total),
-            sum_of(context, record_type, records) if total <= MOST_SUMMED else "",
-            round(100 * total / most),
+            context.formats.number(len(found[value])),
+            " + ".join(amounts.texts(amounts.sums(found[value]))),
+            round(100 * len(found[value]) / most),
         )
-        for title, records, total in found
+        for value, title in member.choices
     )
     title = context.title_of(record_type)
     return BoardGlance(title, member.label.lower(), f"{context.root}/{record_type.NAME}/board", meters)
@@ -161,7 +166,7 @@ async def _recent(context: PageContext, types: list[RecordType]) -> AsyncIterato
 async def _about(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> str:
     """The kind of record, and its state if it has one."""
     state = next((member.name for member in record_type.members if member.kind == "choice"), None)
-    singular = record_type.SINGULAR.lower()
+    singular = context.singular_of(record_type)
     if state is None or record.get(state) is None:
         return singular
     return f"{singular}, {(await CellRenderer(context, record_type).cell(state, record)).text.lower()}"

@@ -161,6 +161,15 @@ class Formats:
         """A date in full, such as ``Friday, 4 December 2026``."""
         return f"{_DAYS[day.weekday()]}, {day.day} {MONTHS[day.month - 1]} {day.year}"
 
+    def days(self, count: int) -> str:
+        """A number of days."""
+        return f"{self.number(count)} day{'' if count == 1 else 's'}"
+
+    def month(self, day: date, *, short: bool = False) -> str:
+        """A month by its name, with the year unless it is this one."""
+        name = MONTHS[day.month - 1]
+        return f"{name[:3] if short else name}{'' if day.year == self.now.year else f' {day.year}'}"
+
     def greeting(self) -> str:
         """The greeting for this time of day."""
         return "Good morning" if self.now.hour < 12 else "Good afternoon" if self.now.hour < 18 else "Good evening"

@@ -1,31 +1,34 @@
-"""The board of a record type that has lanes: a lane for each value, with count and sum."""
+"""The board of a record type that has lanes: a lane for each value, with its count and a sum for each currency."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
 from quart import Response, request
 
 from crm_core.errors import NotFound
-from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.page_answers import page
+from crm_core.records.figures import Row
+from crm_core.web.pages.figures.amounts import Amounts
+from crm_core.web.pages.figures.sales import Sales
+from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer, currency_in
-from crm_core.web.pages.records.queries import record_type_of, records_of
+from crm_core.web.pages.records.board_rows import MOST_FOUND, BoardFilter, BoardRows, board_rows, is_of, urgent_marks
+from crm_core.web.pages.records.cells import CellRenderer
+from crm_core.web.pages.records.list_view import Filter, Mine
+from crm_core.web.pages.records.picking import TEXT, resolved
+from crm_core.web.pages.records.queries import access_of, counted, record_type_of
 
-MOST_SUMMED: Final = 200  # records of a lane; above it no sum is shown, rather than a wrong one
-_SHOWN: Final = 40
+_SHOWN: Final = 20
+_MOST_SHOWN: Final = 200  # of a lane whose records are all asked for; the list has the others
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """A record on the board."""
+    """A record on the board. ``day``: a sentence on when it closes, or was won or lost."""
 
     id: str
     href: str
@@ -33,20 +36,22 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     about: str
     sum: str
-    day: Moment | None
+    day: str
     person: str
+    mark: Mark | None
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
-    """A lane; ``more`` links to all of its records if the board does not show them all."""
+    """A lane; ``more`` leads to those of its records that it does not show."""
 
     value: str
     title: str
+    name: str
     count: str
-    sum: str
+    sums: tuple[str, ...]
     cards: tuple[Card, ...]
     more: str
-    empty: str
+    more_text: str
 
 
 class BoardView(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,14 +60,21 @@ class BoardView(msgspec.Struct, frozen=True, kw_only=True):
     module: str
     title: str
     sub: str
+    sums: tuple[str, ...]
     member: str
     lane_member: str
+    path: str
     here: str
     list: str
     create: str
     create_text: str
     search_hint: str
     q: str
+    mine: Mine | None
+    closing: Mine | None
+    owner: Filter | None
+    filtered: bool
+    notice: str
     may_move: bool
     lanes: tuple[Lane, ...]
 
@@ -72,102 +84,159 @@ async def board(context: PageContext, module: str) -> Response:
     record_type = record_type_of(context, module)
     if record_type.LANES is None:
         raise NotFound("This module has no board.")
-    return await page(context, "board.html", module, await _view(context, record_type, record_type.LANES))
+    if any(name.endswith(TEXT) for name in request.args):  # without script, or with a name that was not chosen
+        picks = await resolved(context, record_type, request.args)
+        found = {name: value for name, value in picks.form.items() if not name.endswith(TEXT) and value != ""}
+        found |= {name: options[0].value for name, options in picks.questions.items() if options}
+        return redirect(context, f"/{module}/board" + (f"?{urlencode(found)}" if found else ""))
+    return await page(context, "board.html", module, await _Board(context, record_type, record_type.LANES).view())
 
 
-async def _view(context: PageContext, record_type: RecordType, lanes: str) -> BoardView:
-    module, path = record_type.NAME, f"{context.root}/{record_type.NAME}"
-    member = record_type.member(lanes)
-    found = [await _lane(context, record_type, member, value, title) for value, title in member.choices]
-    labels = " or ".join(record_type.member(name).label.lower() for name in record_type.SEARCHED)
-    total = sum(count for _, count in found)
-    return BoardView(
-        module=module,
-        title=context.title_of(record_type),
-        sub=f"{context.formats.number(total)} in total",
-        member=member.label.lower(),
-        lane_member=lanes,
-        here=f"{path}/board",
-        list=f"{path}?view=list",
-        create=f"{path}/new" if context.may(f"{module}.create", writes=True) else "",
-        create_text=f"New {context.singular_of(record_type)}",
-        search_hint=labels.capitalize() or "Search",
-        q=request.args.get("q", "")[:200],
-        may_move=context.may(f"{module}.update", writes=True),
-        lanes=tuple(lane for lane, _ in found),
-    )
+class _Board:
+    def __init__(self, context: PageContext, record_type: RecordType, lanes: str) -> None:
+        self._context, self._type, self._member = context, record_type, record_type.member(lanes)
+        pipeline, self._owner = record_type.PIPELINE, record_type.OWNER
+        self._sales = Sales(context, record_type, pipeline) if pipeline and pipeline.stage == lanes else None
+        self._amounts, self._cells = Amounts(context, record_type), CellRenderer(context, record_type)
+        self._kind = context.services.records.figures.type_of(access_of(context, record_type.NAME).shape)
+        self._path = f"{context.root}/{record_type.NAME}"
+        known = {"q", "closing", *([self._owner] if self._owner else [])}
+        self._sent = {name: value[:200] for name, value in request.args.items() if name in known and value}
+        self._all = request.args.get("all", "")
+        dated = bool(self._sales and pipeline and pipeline.closes_on)
+        self._chosen = BoardFilter(
+            self._sent.get("q", "").strip(),
+            self._sent.get(self._owner or "", ""),
+            closing=dated and self._sent.get("closing") == "month",
+        )
+        self._dated = dated
 
+    async def view(self) -> BoardView:
+        context, kind, name = self._context, self._type, self._type.NAME
+        found = await board_rows(context, kind, self._member.name, self._sales, self._chosen)
+        shown = {lane: rows[: _MOST_SHOWN if lane == self._all else _SHOWN] for lane, rows in found.lanes.items()}
+        marks = await urgent_marks(context, kind, [row for rows in shown.values() for row in rows if self._open(row)])
+        lanes = [await self._lane(value, title, found, shown[value], marks) for value, title in self._member.choices]
+        still = [row for rows in found.lanes.values() for row in rows if self._open(row)]
+        many = f"{context.formats.number(len(still))} open" if self._sales else counted(context, kind, len(still))
+        return BoardView(
+            module=name,
+            title=context.title_of(kind),
+            sub=many,
+            sums=self._amounts.texts(self._amounts.sums(still)) if still else (),
+            member=self._member.label.lower(),
+            lane_member=self._member.name,
+            path=self._path,
+            here=self._here(),
+            list=f"{self._path}?view=list",
+            create=f"{self._path}/new" if context.may(f"{name}.create", writes=True) else "",
+            create_text=f"New {context.singular_of(kind)}",
+            search_hint=self._search_hint(),
+            q=self._chosen.q,
+            mine=self._mine(),
+            closing=self._toggle("closing", "month") if self._dated else None,
+            owner=await self._owner_filter(),
+            filtered=bool(self._sent),
+            notice=f"Only the {MOST_FOUND:,} matches changed last are searched. Type more to narrow."
+            if found.cut
+            else "",
+            may_move=context.may(f"{name}.update", writes=True),
+            lanes=tuple(lanes),
+        )
 
-async def _lane(
-    context: PageContext, record_type: RecordType, member: Member, value: str, title: str
-) -> tuple[Lane, int]:
-    records, total = await lane_of(context, record_type, member.name, value, request.args.get("q", "")[:200])
-    cells = CellRenderer(context, record_type)
-    cards = [await _card(context, cells, record_type, record) for record in records[:_SHOWN]]
-    query = urlencode({"view": "list", member.name: value})
-    plural = context.title_of(record_type).lower()
-    lane = Lane(
-        value=value,
-        title=title,
-        count=context.formats.number(total),
-        sum=sum_of(context, record_type, records) if total <= MOST_SUMMED else "",
-        cards=tuple(cards),
-        more=f"{context.root}/{record_type.NAME}?{query}" if total > len(cards) else "",
-        empty=f"No {plural} in this lane",
-    )
-    return lane, total
+    def _open(self, row: Row) -> bool:
+        return self._sales is None or self._sales.is_open(row)
 
+    async def _lane(self, value: str, title: str, found: BoardRows, shown: list[Row], marks: dict[str, Mark]) -> Lane:
+        rows, context = found.lanes[value], self._context
+        ends = bool(self._sales and self._type.PIPELINE and value in self._type.PIPELINE.won + self._type.PIPELINE.lost)
+        more = text = ""
+        number = context.formats.number
+        if ends and found.ended.get(value, 0) > len(shown):
+            more, text = self._listed(value), f"Show all {number(found.ended[value])} in {title.lower()}"
+        elif len(rows) > _MOST_SHOWN:
+            more, text = self._listed(value), f"Show all {number(len(rows))} in the list"
+        if len(rows) > len(shown) and value != self._all:
+            more = self._here(all=value) + f"#lane-{value}"
+            text = f"Show {number(min(len(rows), _MOST_SHOWN) - len(shown))} more"
+        return Lane(
+            value=value,
+            title=f"{title}, {context.formats.month(context.formats.now.date())}" if ends else title,
+            name=title,
+            count=number(len(rows)),
+            sums=self._amounts.texts(self._amounts.sums(rows)),
+            cards=tuple([await self._card(row, title, found.decided.get(row.id), marks.get(row.id)) for row in shown]),
+            more=more,
+            more_text=text,
+        )
 
-async def lane_of(
-    context: PageContext, record_type: RecordType, member: str, value: str, words: str = ""
-) -> tuple[list[dict[str, Any]], int]:
-    """The newest records of a lane, as many as can be summed, and how many there are."""
-    parameters = {member: value, "limit": str(MOST_SUMMED), "sort": "-updated_at", "total": "true"} | (
-        {"q": words} if words else {}
-    )
-    return await records_of(context, record_type.NAME, parameters)
+    async def _card(self, row: Row, lane: str, decided: date | None, mark: Mark | None) -> Card:
+        context = self._context
+        about = ""
+        for reference in self._type.REFERENCES:
+            value = self._kind.value(reference.member)(row)
+            if value and not about:
+                about = await self._cells.name_of(reference.record_type, value) or ""
+        owner = self._kind.value(self._owner)(row) if self._owner else None
+        amount = self._amounts.of(row)
+        return Card(
+            id=row.id,
+            href=f"{self._path}/{row.id}",
+            name=row.name,
+            revision=row.revision,
+            about=about,
+            sum="" if amount is None else self._amounts.money(amount, self._amounts.currency(row)),
+            day=self._day(row, lane, decided),
+            person=await context.names.colleague(owner) if owner else "",
+            mark=mark,
+        )
 
+    def _day(self, row: Row, lane: str, decided: date | None) -> str:
+        formats = self._context.formats
+        if decided is not None:
+            return f"{lane} today" if decided == formats.now.date() else f"{lane} {formats.day(decided).short}"
+        if self._sales is not None:
+            closes_on = self._sales.closes_on(row)
+            if not closes_on:
+                return ""
+            verb = "Closes" if closes_on >= formats.now.date().isoformat() else "Was to close"
+            return f"{verb} {formats.day(closes_on).short}"
+        day = next((one.name for one in self._type.members if one.kind == "date"), None)
+        value = self._kind.value(day)(row) if day else None
+        return formats.day(value).short if value else ""
 
-def sum_of(context: PageContext, record_type: RecordType, records: Iterable[Mapping[str, Any]]) -> str:
-    """The amounts of records, added up by currency; empty for a type without amounts."""
-    amount = next((member.name for member in record_type.members if member.kind == "decimal"), None)
-    if amount is None:
-        return ""
-    sums: dict[str, Decimal] = {}
-    for record in records:
-        if record[amount] is not None:
-            currency = currency_in(record_type, record) or context.branding.regional.currency
-            sums[currency] = sums.get(currency, Decimal()) + Decimal(record[amount])
-    money = context.formats.money
-    return " + ".join(money(total, currency) for currency, total in sorted(sums.items())) or money("0", None)
+    def _here(self, **changes: str | None) -> str:
+        """The address of this board with some parameters changed, None takes one away."""
+        found = {name: value for name, value in {**self._sent, **changes}.items() if value is not None}
+        return f"{self._path}/board" + (f"?{urlencode(found)}" if found else "")
 
+    def _listed(self, lane: str) -> str:
+        """The list of a lane's records, with the filters that it knows."""
+        owner = {self._owner: self._chosen.owner} if self._owner and self._chosen.owner else {}
+        return f"{self._path}?{urlencode({'view': 'list', self._member.name: lane, **owner})}"
 
-async def _card(context: PageContext, cells: CellRenderer, record_type: RecordType, record: Mapping[str, Any]) -> Card:
-    about = person = total = ""
-    day: str | None = None
-    for member in _of_card(record_type):
-        value = record.get(member.name)
-        if value is None:
-            continue
-        if member.kind == "reference" and not about:
-            about = (await cells.cell(member.name, record)).text
-        elif member.kind == "date" and day is None:
-            day = value
-        elif member.kind == "decimal" and not total:
-            total = context.formats.money(value, currency_in(record_type, record))
-        elif member.is_person:
-            person = await context.names.colleague(value)
-    return Card(
-        id=record["id"],
-        href=f"{context.root}/{record_type.NAME}/{record['id']}",
-        name=record["name"],
-        revision=record["revision"],
-        about=about,
-        sum=total,
-        day=context.formats.day(date.fromisoformat(day)) if day else None,
-        person=person,
-    )
+    def _toggle(self, name: str, value: str) -> Mine:
+        on = self._sent.get(name) == value
+        return Mine(self._here(**{name: None if on else value}), on)
 
+    def _mine(self) -> Mine | None:
+        email = self._context.caller.email
+        if not self._owner or not email:
+            return None
+        on = is_of(self._chosen.owner or None, email)
+        return Mine(self._here(**{self._owner: None if on else email}), on)
 
-def _of_card(record_type: RecordType) -> Iterator[Member]:
-    return (one for one in record_type.members if one.kind in ("reference", "date", "decimal") or one.is_person)
+    async def _owner_filter(self) -> Filter | None:
+        if not self._owner:
+            return None
+        member, email = self._type.member(self._owner), self._chosen.owner
+        shown = await self._context.names.colleague(email) if email else ""
+        return Filter(member.name, member.label, email, picked=True, shown=shown)
+
+    def _search_hint(self) -> str:
+        """The names that a search looks in: those of the type's records, and of what they refer to."""
+        types = self._context.services.registry.record_types
+        others = [types[one.record_type] for one in self._type.REFERENCES if one.record_type in types]
+        names = [self._context.singular_of(one) for one in (self._type, *others)]
+        text = " or ".join(dict.fromkeys(names))
+        return text[0].upper() + text[1:]

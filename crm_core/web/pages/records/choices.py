@@ -45,7 +45,7 @@ async def choices(context: PageContext, module: str) -> Response:
     found = await matches_of(context, member, request.args.get("q", "").strip()[:_LONGEST])
     made = _created(context, member)
     fields = [(one.name, one.label) for one in _short_form(made)] if made else []
-    singular = made.SINGULAR.lower() if made else ""
+    singular = context.singular_of(made) if made else ""
     return _json({"items": found.items, "more": found.more, "create": singular, "fields": fields})
 
 

@@ -49,7 +49,7 @@ async def conflict_of(context: PageContext, form: RecordForm, merge: Merge) -> E
     undecided, at = len(merge.undecided), context.formats.moment(form.record["updated_at"])
     when = f"That was {at.short}. " if at else ""
     return EditConflict(
-        title=f"{who} saved this {form.type.SINGULAR.lower()} while you were editing",
+        title=f"{who} saved this {context.singular_of(form.type)} while you were editing",
         text=f"{when}{_counted(both)} Your changes are not saved yet.",
         who=within(who),
         revision=form.record["revision"],

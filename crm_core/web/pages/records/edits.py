@@ -100,7 +100,7 @@ async def created(context: PageContext, module: str) -> Response:
         return await _page(context, form, error=error)
     back = picks.form.get("form:back", "")
     following = back if back.startswith(f"{context.root}/") else f"/{module}/{written.id}"
-    return redirect(context, following, f"{form.type.SINGULAR} created")
+    return redirect(context, following, f"{context.one_of(form.type)} created")
 
 
 async def editing(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -234,7 +234,7 @@ async def _page(
 
 
 def _double(context: PageContext, record_type: RecordType, double: Mapping[str, Any]) -> PageNotice:
-    name, singular = double["name"], record_type.SINGULAR.lower()
+    name, singular = double["name"], context.singular_of(record_type)
     title = f"{name} may be the same {singular}."
     text = "It has the same email address, or the same name and telephone number. Nothing is saved yet."
     href = f"{context.root}/{record_type.NAME}/{double['id']}"
@@ -262,7 +262,7 @@ async def _same_value(context: PageContext, record_type: RecordType, error: NotU
     if context.may(f"{record_type.NAME}.view"):
         name = await context.services.records.name_of(context.tenant, record_type.NAME, id_)
         href = f"{context.root}/{record_type.NAME}/{id_}" if name else ""
-    notice = failure(f"Another {record_type.SINGULAR.lower()} has the same value.", "Nothing is saved yet.")
+    notice = failure(f"Another {context.singular_of(record_type)} has the same value.", "Nothing is saved yet.")
     return replace(notice, href=href, link=f"Open {name}" if name else "")
 
 

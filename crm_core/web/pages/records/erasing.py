@@ -67,7 +67,7 @@ async def erased(context: PageContext, module: str, id: str) -> Response:  # noq
         await erasure.erase(access, id, unchanged, cascade=cascade)
     except (RecordError, LimitReached) as error:
         return await _page(context, record_type, id, error, form)
-    return redirect(context, f"/{module}", f"{record_type.SINGULAR} erased")
+    return redirect(context, f"/{module}", f"{context.one_of(record_type)} erased")
 
 
 async def _page(

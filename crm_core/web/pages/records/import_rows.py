@@ -127,7 +127,7 @@ class RowImport:
                 raise _refused(member.name, f"Several {other.TITLE.lower()} are named “{text}”. Use the external ID.")
             if found:
                 return str(found[0]["id"])
-        raise _refused(member.name, f"There is no {other.SINGULAR.lower()} “{text}”.")
+        raise _refused(member.name, f"There is no {self._context.singular_of(other)} “{text}”.")
 
     async def _known(self, email: str) -> Mapping[str, str]:
         """The id of the record with this email address; nothing if there is none."""

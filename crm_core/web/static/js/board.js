@@ -1,4 +1,4 @@
-// Dragging cards between lanes, as an alternative to each card's Move button.
+// Moving cards between lanes: with the menu of their Move button and its arrow keys, or by dragging.
 import { post } from "./forms.js";
 
 let dragged = null;
@@ -6,6 +6,9 @@ let dragged = null;
 export function watchBoard() {
   const board = document.querySelector("[data-board]");
   if (!board) return;
+  board.addEventListener("keydown", (event) => arrow(event));
+  board.addEventListener("toggle", ({ target, newState }) => { if (newState === "open") target.querySelector("button")?.focus(); }, true);
+  document.addEventListener("posted", ({ detail }) => { if (detail.dataset.move) focusCard(detail.dataset.move); });
   board.addEventListener("dragstart", (event) => {
     dragged = event.target.closest("[data-card]");
     if (!dragged) return;
@@ -26,8 +29,8 @@ export function watchBoard() {
     if (!lane || !dragged) return;
     event.preventDefault();
     const button = dragged.querySelector(`[data-move] button[value="${CSS.escape(lane.dataset.lane)}"]`);
-    if (button && !button.disabled) {
-      lane.querySelector("ol").append(dragged);
+    if (button) {
+      lane.querySelector("ol").prepend(dragged);
       post(button.form, button);
     }
   });
@@ -40,4 +43,27 @@ function laneOf(event) {
 function mark(board, lane) {
   board.querySelectorAll(".over").forEach((one) => one !== lane && one.classList.remove("over"));
   lane?.classList.add("over");
+}
+
+// Down opens the menu; in it the arrows, Home and End move. Escape closes it, as in every popover.
+function arrow(event) {
+  const menu = event.target.closest(".menu");
+  const opener = event.target.closest("[popovertarget]");
+  if (opener && event.key === "ArrowDown") {
+    event.preventDefault();
+    return opener.click();
+  }
+  const items = [...(menu?.querySelectorAll("button") ?? [])];
+  const at = items.indexOf(event.target);
+  const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+  if (at < 0 || next === undefined) return;
+  event.preventDefault();
+  items.at(next % items.length).focus();
+}
+
+// The moved card keeps the focus, in the lane where it is now.
+function focusCard(id) {
+  const card = document.getElementById(`card-${id}`);
+  card?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  card?.focus({ preventScroll: true });
 }

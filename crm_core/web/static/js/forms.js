@@ -52,6 +52,7 @@ export async function post(form, button = null) {
     if (ok && page.querySelector("[data-live]")) {
       swapParts(page, { asked: true });
       if (confirmation) show(document.importNode(confirmation, true));
+      document.dispatchEvent(new CustomEvent("posted", { detail: form }));
       return true;
     }
     refused(page.querySelector(".empty h1, h1")?.textContent ?? "Something went wrong", page.querySelector(".empty p")?.textContent ?? "");

@@ -26,8 +26,16 @@ export function swapParts(fresh, { offer = null, asked = false } = {}) {
   for (const part of fresh.querySelectorAll("[data-live]")) {
     const mine = document.querySelector(`[data-live="${part.dataset.live}"]`);
     if (!mine || same(mine, part) || ("extended" in mine.dataset && !asked)) continue; // older entries stay in view
+    if (!asked) keep(mine, part);
     if (offer && "offer" in mine.dataset) offer(mine, part);
     else if (asked || !mine.querySelector("input:focus, select:focus, textarea:focus, :popover-open")) replace(mine, part);
+  }
+}
+
+// What was said about an act, such as the Undo of a moved card, stays until the next act.
+function keep(mine, part) {
+  for (const kept of mine.querySelectorAll("[data-keep]")) {
+    part.querySelector(`#${CSS.escape(kept.parentElement.id)}`)?.prepend(part.ownerDocument.importNode(kept, true));
   }
 }
 
@@ -45,7 +53,7 @@ export function freshRows(mine, part) {
 function lasting(part) {
   const copy = part.cloneNode(true);
   copy.querySelectorAll("time").forEach((time) => { time.textContent = ""; });
-  copy.querySelectorAll("input[name='csrf']").forEach((input) => input.remove());
+  copy.querySelectorAll("input[name='csrf'], [data-keep]").forEach((one) => one.remove());
   return copy.innerHTML;
 }
 

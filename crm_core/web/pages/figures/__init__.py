@@ -1,0 +1,1 @@
+"""Figures on pages: sums by currency, sales by what their type says, charts."""

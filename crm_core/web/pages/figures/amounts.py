@@ -1,0 +1,63 @@
+"""Amounts of records, added up by currency; currencies are never added to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.figures import Row
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.queries import access_of
+
+Sums = Mapping[str, Decimal]
+"""Sums by currency."""
+
+
+class Amounts:
+    """The amounts of a type's records: those of its PIPELINE, else its first decimal, in the record's currency."""
+
+    def __init__(self, context: PageContext, record_type: RecordType) -> None:
+        pipeline, kinds = record_type.PIPELINE, {one.kind: one.name for one in reversed(record_type.members)}
+        amount = (pipeline and pipeline.amount) or kinds.get("decimal")
+        currency = (pipeline and pipeline.currency) or kinds.get("currency")
+        kind = context.services.records.figures.type_of(access_of(context, record_type.NAME).shape)
+        self._formats = context.formats
+        self._default = context.branding.regional.currency
+        self._amount = None if amount is None else kind.value(amount)
+        self._currency = None if currency is None else kind.value(currency)
+
+    @property
+    def exist(self) -> bool:
+        """Whether records of the type have an amount."""
+        return self._amount is not None
+
+    def of(self, row: Row) -> Decimal | None:
+        """The amount of a record."""
+        found: Decimal | None = None if self._amount is None else self._amount(row)
+        return found
+
+    def currency(self, row: Row) -> str:
+        """The currency of a record's amount."""
+        return (self._currency(row) if self._currency else None) or self._default
+
+    def sums(self, rows: Iterable[Row]) -> Sums:
+        """The sums by currency, the workspace's own first."""
+        found: dict[str, Decimal] = {}
+        if self._amount is not None:
+            for row in rows:
+                amount = self._amount(row)
+                if amount is not None:
+                    currency = self.currency(row)
+                    found[currency] = found.get(currency, Decimal()) + amount
+        return dict(sorted(found.items(), key=lambda one: (one[0] != self._default, one[0])))
+
+    def texts(self, sums: Sums) -> tuple[str, ...]:
+        """Sums as texts; zero in the workspace's currency if there are none, nothing for a type without amounts."""
+        if not self.exist:
+            return ()
+        return tuple(self.money(total, currency) for currency, total in sums.items()) or (self.money(Decimal()),)
+
+    def money(self, amount: Decimal, currency: str | None = None) -> str:
+        """An amount as text."""
+        return self._formats.money(amount, currency or self._default)

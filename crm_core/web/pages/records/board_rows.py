@@ -1,0 +1,141 @@
+"""The records of a board: what its filters find, in which lane each is, and which need attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from crm_core.model.folded_text import caseless
+from crm_core.model.turns import Turn
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.figures import Row
+from crm_core.web.pages.figures.sales import Sales, month_of
+from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.queries import access_of
+
+MOST_FOUND: Final = 2000  # records whose name a search finds; of more, those changed last
+_STEP: Final = 64  # rows between two looks at the clock
+
+
+class BoardFilter(NamedTuple):
+    """How a board is narrowed. ``owner``: an email address; ``closing``: open sales that close this month."""
+
+    q: str = ""
+    owner: str = ""
+    closing: bool = False
+
+
+class BoardRows(NamedTuple):
+    """The records in each lane, newest change first. ``decided``: the day of those won or lost, which are this month's.
+
+    ``ended``: how many records such a lane has in all. ``cut``: a search found more names than it looks at.
+    """
+
+    lanes: Mapping[str, list[Row]]
+    ended: Mapping[str, int]
+    decided: Mapping[str, date]
+    cut: bool
+
+
+async def board_rows(
+    context: PageContext, record_type: RecordType, lanes: str, sales: Sales | None, chosen: BoardFilter
+) -> BoardRows:
+    """The records that a board shows."""
+    rows, cut = await _found(context, record_type, chosen)
+    values = tuple(value for value, _ in record_type.member(lanes).choices)
+    lane_of = context.services.records.figures.type_of(access_of(context, record_type.NAME).shape).value(lanes)
+    ended = [row for row in rows if not sales.is_open(row)] if sales else []
+    decided = await sales.decided(ended, month_of(context.formats.now.date())) if sales else {}
+    month = context.formats.now.date().isoformat()[:7]
+    found: dict[str, list[Row]] = {value: [] for value in values}
+    counts = dict.fromkeys(values, 0)
+    turn = Turn()
+    for at, row in enumerate(rows):
+        lane = lane_of(row)
+        if sales and not sales.is_open(row):
+            counts[lane] += 1
+            if row.id not in decided:
+                continue
+        elif sales and chosen.closing and (sales.closes_on(row) or "")[:7] != month:
+            continue
+        if lane in found:
+            found[lane].append(row)
+        if at % _STEP == 0:
+            await turn.pause()
+    for in_lane in found.values():
+        in_lane.sort(key=lambda row: row.updated_at, reverse=True)
+        await turn.pause()
+    return BoardRows(found, {lane: count for lane, count in counts.items() if count}, decided, cut)
+
+
+async def _found(context: PageContext, record_type: RecordType, chosen: BoardFilter) -> tuple[Iterable[Row], bool]:
+    """The records that the owner and the search find: in their own words, or in those of what they refer to."""
+    figures, access = context.services.records.figures, access_of(context, record_type.NAME)
+    rows: Iterable[Row] = await figures.rows(access)
+    kind, turn = figures.type_of(access.shape), Turn()
+    if chosen.owner and record_type.OWNER:
+        rows = [row for row in rows if is_of(kind.value(record_type.OWNER)(row), chosen.owner)]
+        await turn.pause()
+    if not chosen.q:
+        return rows, False
+    own, cut = await _ids(context, record_type.NAME, chosen.q)
+    sought: list[tuple[Any, frozenset[str]]] = [(lambda row: row.id, own)]
+    for reference in record_type.REFERENCES:
+        if context.may(f"{reference.record_type}.view"):
+            ids, more = await _ids(context, reference.record_type, chosen.q)
+            sought.append((kind.value(reference.member), ids))
+            cut = cut or more
+    return [row for row in rows if any(value(row) in ids for value, ids in sought)], cut
+
+
+async def _ids(context: PageContext, record_type: str, q: str) -> tuple[frozenset[str], bool]:
+    parameters = {"q": q, "sort": "-updated_at"}
+    access = access_of(context, record_type)
+    found = await context.services.records.reads.ids(access, parameters, MOST_FOUND + 1)
+    return frozenset(found[:MOST_FOUND]), len(found) > MOST_FOUND
+
+
+def is_of(owner: str | None, email: str) -> bool:
+    """Whether a record's owner is the colleague with this email address."""
+    return owner is not None and (owner == email or caseless(owner) == caseless(email))
+
+
+async def urgent_marks(context: PageContext, record_type: RecordType, rows: Iterable[Row]) -> dict[str, Mark]:
+    """The most urgent thing about each record by id: it, or an open record that refers to it, is due or overdue."""
+    figures, today, wanted = context.services.records.figures, context.formats.now.date(), {row.id for row in rows}
+    first: dict[str, tuple[str, str]] = {}  # the day, and of what
+    if record_type.DUE:
+        kind = figures.type_of(access_of(context, record_type.NAME).shape)
+        label = record_type.member(record_type.DUE.day).label
+        for row in rows:
+            _keep(first, row.id, kind.value(record_type.DUE.day)(row), label, today)
+    for other in context.services.registry.record_types.values():
+        due = other.DUE
+        members = [one.member for one in other.REFERENCES if one.record_type == record_type.NAME]
+        if due is None or due.done is None or not members or not context.may(f"{other.NAME}.view"):
+            continue
+        access, turn = access_of(context, other.NAME), Turn()
+        kind, name = figures.type_of(access.shape), context.one_of(other)
+        day, done, references = kind.value(due.day), kind.value(due.done), [kind.value(one) for one in members]
+        for at, row in enumerate(await figures.rows(access)):
+            if not done(row) and day(row):
+                for reference in references:
+                    if reference(row) in wanted:
+                        _keep(first, reference(row), day(row), name, today)
+            if at % _STEP == 0:
+                await turn.pause()
+    return {id_: _mark(context, date.fromisoformat(day), what) for id_, (day, what) in first.items()}
+
+
+def _keep(first: dict[str, tuple[str, str]], id_: str, day: str | None, what: str, today: date) -> None:
+    if day is not None and day <= today.isoformat() and (id_ not in first or day < first[id_][0]):
+        first[id_] = (day, what)
+
+
+def _mark(context: PageContext, day: date, what: str) -> Mark:
+    late = (context.formats.now.date() - day).days
+    if late == 0:
+        return Mark("warn", "clock", f"{what} due today")
+    return Mark("bad", "clock", f"{what} {context.formats.days(late)} late")
