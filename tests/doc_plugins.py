@@ -9,7 +9,7 @@ from pathlib import Path
 from doc_pages import ROOT, blocks
 
 NAME = "docs/plugins.md"
-BACKEND = ROOT / "docs/examples/sqlite_storage.py"
+EXAMPLES = [ROOT / "docs/examples" / name for name in ("sqlite_storage.py", "invoices.py")]
 
 
 def files() -> dict[str, str]:
@@ -18,12 +18,13 @@ def files() -> dict[str, str]:
 
 
 def lone_files(folder: Path) -> Path:
-    """A folder with the page's lone plugin files, the backend too."""
+    """A folder with the page's lone plugin files, those that it links to as well."""
     folder.mkdir()
     for name, text in files().items():
         if name.endswith(".py") and not name.startswith("test_"):
             (folder / name).write_text(text)
-    (folder / BACKEND.name).write_text(BACKEND.read_text())
+    for example in EXAMPLES:
+        (folder / example.name).write_text(example.read_text())
     return folder
 
 

@@ -105,28 +105,33 @@ def is_struct(type_: Any) -> bool:
 
 
 class _Checked(msgspec.Struct, frozen=True):
-    """A text member with a check of its own (``Meta(extra={"check": ...})``) for what no pattern can say."""
+    """A text member with a check of its own (``Meta(extra={"check": ...})``) for what no pattern can say.
 
-    path: tuple[str, ...]
+    ``path``: the names that lead to it, None for every item of a list.
+    """
+
+    path: tuple[str | None, ...]
     check: Callable[[str], bool]
     type: Any
 
 
 @lru_cache(maxsize=1024)
 def _checked_in(type_: Any) -> tuple[_Checked, ...]:
-    """The texts that have a check: the value itself, or members of an object."""
+    """The texts that have a check: the value itself, members of an object, items of a list."""
+    return tuple(_checked_below(type_, ()))
+
+
+def _checked_below(
+    type_: Any, path: tuple[str | None, ...], around: tuple[type[msgspec.Struct], ...] = ()
+) -> Iterator[_Checked]:
+    """``around``: the structs that the path leads through; inside itself, a struct is not looked into again."""
     inner = bare(type_)
-    if is_struct(inner):
-        return tuple(_checked_below(inner, ()))
-    return tuple(_Checked((), check, type_) for check in _checks(type_))
-
-
-def _checked_below(struct: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[_Checked]:
-    for field in msgspec.structs.fields(struct):
-        here, inner = (*path, field.encode_name), bare(field.type)
-        yield from (_Checked(here, check, field.type) for check in _checks(field.type))
-        if is_struct(inner):
-            yield from _checked_below(inner, here)
+    yield from (_Checked(path, check, type_) for check in _checks(type_))
+    if is_struct(inner) and inner not in around:
+        for field in msgspec.structs.fields(inner):
+            yield from _checked_below(field.type, (*path, field.encode_name), (*around, inner))
+    elif get_origin(inner) is list:
+        yield from _checked_below(get_args(inner)[0], (*path, None), around)
 
 
 def _checks(type_: Any) -> Iterator[Callable[[str], bool]]:
@@ -134,13 +139,22 @@ def _checks(type_: Any) -> Iterator[Callable[[str], bool]]:
 
 
 def _unchecked(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
-    """The texts of a value that converts which fail their own check: itself, or members of an object."""
+    """The texts of a value that converts which fail their own check."""
     for member in _checked_in(type_):
-        found = value
-        for name in member.path:
-            found = found.get(name) if isinstance(found, dict) else None
-        if isinstance(found, str) and not member.check(found):
-            yield _finding("", member.type, pointer + "".join(map(step, member.path)))
+        for at, found in _reached(value, member.path, pointer):
+            if isinstance(found, str) and not member.check(found):
+                yield _finding("", member.type, at)
+
+
+def _reached(value: Any, path: tuple[str | None, ...], pointer: str) -> Iterator[tuple[str, Any]]:
+    """The values that a path leads to, with their pointers."""
+    for depth, name in enumerate(path):
+        if name is None:
+            for at, item in enumerate(value if isinstance(value, list) else ()):
+                yield from _reached(item, path[depth + 1 :], pointer + step(at))
+            return
+        value, pointer = value.get(name) if isinstance(value, dict) else None, pointer + step(name)
+    yield pointer, value
 
 
 def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from crm_core.plugin.unit import IndexValue
 
 Kind = Literal[
     "text", "paragraphs", "email", "phone", "currency", "choice", "flag", "integer", "number", "decimal", "date",
-    "moment", "reference", "texts", "object", "entries",
+    "moment", "reference", "texts", "object", "entries", "rows",
 ]  # fmt: skip
 
 INDEXED: frozenset[Kind] = frozenset(
@@ -46,6 +46,9 @@ WRITTEN: frozenset[Kind] = frozenset({"text", "email", "phone"})
 
 SEARCHABLE: frozenset[Kind] = frozenset({"text", "email", "phone", "texts"})
 
+_OF_ROWS: frozenset[Kind] = INDEXED - {"reference", "texts"} | {"number", "paragraphs"}
+"""Kinds of the members of a row: values of one field each. References are declared for members of the record alone."""
+
 _PLAIN: Mapping[type, Kind] = {str: "text", bool: "flag", int: "integer", float: "number", date: "date"}
 
 
@@ -53,8 +56,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a record.
 
     ``choices``: value and label of each value there is, for kind ``choice``. ``reference``: the record type whose id
-    the member contains. ``members``: those of an ``object``. ``max_length``: of a text, in characters. ``is_person``:
-    whether it contains the email address of a colleague.
+    the member contains. ``members``: those of an ``object``, or of each of the ``rows``. ``max_length``: of a text, in
+    characters. ``is_person``: whether it contains the email address of a colleague.
     """
 
     name: str
@@ -85,9 +88,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
             return [one_line(each) if isinstance(each, str) else each for each in value]
         if isinstance(value, dict) and self.kind == "entries":
             return {name: composed(each) if isinstance(each, str) else each for name, each in value.items()}
-        if isinstance(value, dict) and self.kind == "object":
+        if isinstance(value, dict) and self.kind in ("object", "rows"):
             inner = {member.name: member for member in self.members}
             return {name: inner[name].cleaned(each) if name in inner else each for name, each in value.items()}
+        if isinstance(value, list) and self.kind == "rows":
+            return [self.cleaned(each) if isinstance(each, dict) else each for each in value]
         return value
 
     def indexed(self, value: Any) -> IndexValue:
@@ -150,6 +155,12 @@ def _described(field: msgspec.structs.FieldInfo, path: str, labels: Mapping[str,
     inner = bare(field.type)
     found = list(metas(field.type))
     extra = next((meta.extra["kind"] for meta in found if meta.extra and "kind" in meta.extra), None)
+    nested = inner if is_struct(inner) else _row(inner)
+    members = describe(nested, labels, {}, f"{path}.") if nested else ()
+    if nested is not inner:
+        unfit = ", ".join(f"{path}.{member.name}" for member in members if member.kind not in _OF_ROWS)
+        if unfit:
+            raise TypeError(f"{unfit}: a member of a row is a text, number, choice, flag or date")
     return Member(
         name=field.encode_name,
         attribute=field.name,
@@ -160,7 +171,7 @@ def _described(field: msgspec.structs.FieldInfo, path: str, labels: Mapping[str,
         choices=_choices(inner, path, labels),
         reference=reference,
         max_length=next((meta.max_length for meta in found if meta.max_length is not None), None),
-        members=describe(inner, labels, {}, f"{path}.") if is_struct(inner) else (),
+        members=members,
     )
 
 
@@ -169,6 +180,8 @@ def _kind(inner: Any, path: str) -> Kind:
         return "choice"
     if get_origin(inner) is list and bare(get_args(inner)[0]) is str:
         return "texts"
+    if _row(inner):
+        return "rows"
     if get_origin(inner) is dict:
         return "entries"
     if is_struct(inner):
@@ -176,9 +189,15 @@ def _kind(inner: Any, path: str) -> Kind:
     if inner in _PLAIN:
         return _PLAIN[inner]
     raise TypeError(
-        f"the member {path} is a {inner}; a member is a str, bool, int, float, date, Literal, list of str, "
-        "dict or Struct, or one of these or None"
+        f"the member {path} is a {inner}; a member is a str, bool, int, float, date, Literal, list of str "
+        "or of Struct, dict or Struct, or one of these or None"
     )
+
+
+def _row(inner: Any) -> type[msgspec.Struct] | None:
+    """The Struct of a list of them."""
+    item = bare(get_args(inner)[0]) if get_origin(inner) is list else None
+    return item if is_struct(item) else None
 
 
 def _choices(inner: Any, path: str, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -29,9 +29,10 @@ async def as_ndjson(pages: Pages) -> AsyncGenerator[bytes, None]:
 
 
 async def as_csv(shape: Shape, pages: Pages, *, bom: bool = False) -> AsyncGenerator[bytes, None]:
-    """A header and one record per line. ``address.city`` is a member of a member; lists are joined with commas.
+    """A header and one record per line. ``address.city`` is a member of a member.
 
-    ``bom``: begin with a byte order mark, by which spreadsheets recognise UTF-8.
+    Lists are joined with commas, rows are JSON. ``bom``: begin with a byte order mark, by which spreadsheets recognise
+    UTF-8.
     """
     members = shape.record_type.members
     columns, phones = list(_columns(members)), {(each.name,) for each in members if each.kind == "phone"}
@@ -47,7 +48,7 @@ async def as_csv(shape: Shape, pages: Pages, *, bom: bool = False) -> AsyncGener
 def _columns(members: Iterable[Member]) -> Iterable[tuple[str, ...]]:
     yield from ((name,) for name in OWNED_FIRST)
     for member in members:
-        if member.members:
+        if member.kind == "object":
             yield from ((member.name, inner.name) for inner in member.members)
         else:
             yield (member.name,)
@@ -65,4 +66,9 @@ def _cells(
             value = None
         if path in phones and value is not None:
             value = PhoneNumber(value)
-        yield ", ".join(value) if isinstance(value, list) else value
+        yield _joined(value) if isinstance(value, list) else value
+
+
+def _joined(values: list[Any]) -> str:
+    """A list in one cell: texts with commas between them, rows as JSON."""
+    return ", ".join(values) if isinstance(values[0], str) else msgspec.json.encode(values).decode()

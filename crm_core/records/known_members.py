@@ -1,4 +1,4 @@
-"""The members that a record type knows, of objects as well: what input may name, and what of a stored record counts."""
+"""The members that a record type knows, those of objects and rows too: input may name them, stored records use them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from crm_core.errors import Finding
 from crm_core.model.fields import step
 from crm_core.plugin.member import Member
 
-Known = Mapping[str, "Known | None"]  # member names; below an object's name, its own
+Known = Mapping[str, "Known | None"]  # member names; below the name of an object or of rows, their own
 
 
 def known_members(members: Iterable[Member]) -> Known:
-    """The names of the members, those of objects below their own."""
-    return {member.name: known_members(member.members) if member.kind == "object" else None for member in members}
+    """The names of the members, those of objects and rows below their own."""
+    return {member.name: known_members(member.members) if member.members else None for member in members}
 
 
 def unknown_members(patch: Mapping[str, Any], known: Known, pointer: str = "") -> Iterator[Finding]:
@@ -23,14 +23,27 @@ def unknown_members(patch: Mapping[str, Any], known: Known, pointer: str = "") -
         if name not in known:
             message = f"Unknown member. Known: {', '.join(known)}."
             yield Finding(pointer + step(name), "unknown_member", message)
-        elif isinstance(value, dict) and (inner := known[name]) is not None:
-            yield from unknown_members(value, inner, pointer + step(name))
+        elif (inner := known[name]) is not None:
+            for at, part in _parts(value):
+                yield from unknown_members(part, inner, pointer + step(name) + at)
 
 
 def present_members(members: Mapping[str, Any], known: Known) -> dict[str, Any]:
     """A stored record's members without nulls, and without those that its type no longer has."""
     return {
-        name: value if (inner := known[name]) is None else present_members(value, inner)
+        name: value if (inner := known[name]) is None else _present(value, inner)
         for name, value in members.items()
         if value is not None and name in known
     }
+
+
+def _present(value: Any, known: Known) -> Any:
+    return [present_members(row, known) for row in value] if isinstance(value, list) else present_members(value, known)
+
+
+def _parts(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The object, or the rows, of input with the rest of the pointer to each."""
+    if isinstance(value, dict):
+        yield "", value
+    elif isinstance(value, list):
+        yield from ((step(at), row) for at, row in enumerate(value) if isinstance(row, dict))

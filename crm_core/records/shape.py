@@ -147,9 +147,9 @@ class Shape:
             if not is_visible(merged[name])
         ]
         before = {name: value for name, value in current.items() if name != EXTERNAL_ID}
-        if not findings and self._rules.completes:
+        if self._rules.completes:
             record, merged = self._rules.completed(merged, before)
-            if not is_visible(merged["name"] or ""):
+            if not is_visible(merged["name"] or "") and not any(finding.pointer == "/name" for finding in findings):
                 findings.append(Finding("/name", "missing_member", "`name` is missing; add it."))
         findings += self._rules.findings(merged, before)
         return Validated(Content(external_id, record), tuple(findings), references)

@@ -13,7 +13,7 @@ _ID: Final = "01a20ff9-7dcd-7456-a1e2-5f9c4d1e5363"
 _VALUES: Final[dict[str, Any]] = {
     "email": "ada@example.com", "phone": "+49 30 1234567", "currency": "EUR", "flag": True, "integer": 3,
     "number": 2.5, "decimal": "1250.00", "date": "2026-12-01", "reference": _ID, "texts": ["vip"], "object": {},
-    "entries": {},
+    "entries": {}, "rows": [],
 }  # fmt: skip
 _PATH: Final = {
     "instance": "eu1",

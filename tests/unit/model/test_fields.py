@@ -209,3 +209,20 @@ def test_public_hosts_are_not_inside(host: str) -> None:
 def test_mapped_addresses_are_always_inside() -> None:
     """A mapped public address is refused too: nothing needs that spelling."""
     assert is_inside(ip_address("::ffff:8.8.8.8"))
+
+
+Capital = Annotated[str, Meta(extra={"check": str.isupper})]
+
+
+class Branch(Struct, forbid_unknown_fields=True):
+    """A struct inside itself."""
+
+    name: Capital | UnsetType = UNSET
+    branches: list[Branch] | UnsetType = UNSET
+
+
+def test_checks_reach_into_lists() -> None:
+    """A text that only its own check refuses is found in items, and in members of items, with its pointer."""
+    assert [one.pointer for one in convert(["A", "b"], list[Capital])[1]] == ["/1"]
+    tree = {"branches": [{"name": "A"}, {"name": "b"}]}
+    assert [one.pointer for one in convert(tree, Branch)[1]] == ["/branches/1/name"]

@@ -26,6 +26,7 @@ class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     place: Place | None = None
     guests: int | None = None
     done: bool = False
+    courses: list[Place] = []
 
 
 def type_of(record: type[msgspec.Struct] = Visit, **members: Any) -> RecordType:
@@ -46,6 +47,7 @@ def test_members_are_described_for_forms_and_filters() -> None:
     assert kinds == {
         "name": "text", "customer_id": "reference", "day": "date", "kind": "choice", "cost": "decimal", "tags": "texts",
         "notes": "paragraphs", "custom": "entries", "place": "object", "guests": "integer", "done": "flag",
+        "courses": "rows",
     }  # fmt: skip
     assert visits.member("customer_id").label == "Customer"
     assert visits.member("customer_id").reference == "customers"
@@ -53,6 +55,8 @@ def test_members_are_described_for_forms_and_filters() -> None:
     assert visits.member("notes").max_length == 10_000
     assert visits.member("name").required
     assert [member.label for member in visits.member("place").members] == ["Town"]
+    assert [member.kind for member in visits.member("courses").members] == ["text"]
+    assert visits.member("courses").cleaned([{"city": " Kiel "}, 5]) == [{"city": "Kiel"}, 5]
     with pytest.raises(KeyError):
         visits.member("nonsense")
 
@@ -148,6 +152,10 @@ def test_a_filter_that_no_value_could_match_is_reported(name: str, text: str) ->
                 )
             },
             "the forms of pages use the name a:b",
+        ),
+        (
+            {"RECORD": record(rows=list[Visit])},
+            "rows.tags, rows.custom, rows.place, rows.courses: a member of a row is",
         ),
         ({"RECORD": record(odd=dict[str, Line | list[str]])}, "cannot have both in one union"),
     ],

@@ -15,7 +15,7 @@ from crm_core.records.bulk import PatchOf
 from crm_core.records.guarded_store import RecordAccess
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import Field, is_optional
+from crm_core.web.pages.records.form_fields import Field, is_optional
 from crm_core.web.pages.records.typed_values import separate_texts
 from crm_core.web.pages.records.undoing import before_of
 

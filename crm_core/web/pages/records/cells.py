@@ -44,6 +44,7 @@ _MARKS: Final[Mapping[str, tuple[str, str]]] = {
 HIDDEN: Final = "Not visible to you"
 _NOTHING: Final = Markup('<span class="muted">\u2013</span>')
 _LINES: Final = Markup('<span class="text" dir="auto">{}</span>')
+_NUMBERS: Final = ("integer", "number", "decimal")
 _EMPTY: Final[tuple[Any, ...]] = ([], {})
 _YES, _NO = Mark("ok", "check", "Yes"), Mark("idle", "minus", "No")
 
@@ -69,6 +70,14 @@ def is_picked(member: Member) -> bool:
     return member.reference is not None or member.is_person
 
 
+class RowTable(NamedTuple):
+    """The rows of a list of objects: their members as heads, whether each is a number, and the cells of each row."""
+
+    label: str
+    heads: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
 class CellRenderer:
     """Turns the values of records of one type into cells; the name of each referenced record is looked up once.
 
@@ -91,9 +100,6 @@ class CellRenderer:
             return await self._core_member(name, value)
         if value is None or value in _EMPTY:
             return Cell(member.label, "", _NOTHING)
-        if member.kind == "choice":
-            mark = mark_of(member, value)
-            return Cell(member.label, mark.text, self._parts.badge(mark), mark)
         if member.is_person:
             person = await self.context.names.colleague(value)
             return Cell(member.label, person, self._parts.who(person))
@@ -102,6 +108,9 @@ class CellRenderer:
         return self._plain(member, value, record)
 
     def _plain(self, member: Member, value: Any, record: Mapping[str, Any]) -> Cell:
+        if member.kind == "choice":
+            mark = mark_of(member, value)
+            return Cell(member.label, mark.text, self._parts.badge(mark), mark)
         if member.kind == "flag":
             mark = _YES if value else _NO
             if member.name == self.ticks:
@@ -119,6 +128,20 @@ class CellRenderer:
         if href:
             return Cell(member.label, text, link(href, text))
         return Cell(member.label, text, _LINES.format(text) if "\n" in text else escape(text))
+
+    def tables(self, record: Mapping[str, Any]) -> Iterator[RowTable]:
+        """The lists of objects of a record that are not empty."""
+        for member in self.record_type.members:
+            if member.kind == "rows" and (rows := record.get(member.name)):
+                heads = tuple((one.label, one.kind in _NUMBERS) for one in member.members)
+                yield RowTable(member.label, heads, tuple(self._row(member, row, record) for row in rows))
+
+    def _row(self, member: Member, row: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[Cell, ...]:
+        """The cells of a row; its amounts are in the currency of the record."""
+        return tuple(
+            Cell(one.label, "", _NOTHING) if (value := row.get(one.name)) is None else self._plain(one, value, record)
+            for one in member.members
+        )
 
     def tick(self, record: Mapping[str, Any]) -> Markup:
         """The button that says that a record is done, or not."""
@@ -170,6 +193,9 @@ class CellRenderer:
     def _text(self, member: Member, value: Any, record: Mapping[str, Any]) -> str:
         if member.kind == "decimal":
             return self.context.formats.money(value, currency_in(self.record_type, record))
+        if member.kind == "rows":
+            cells = (self._row(member, row, record) for row in value)
+            return "\n".join(", ".join(cell.text for cell in row if cell.text) for row in cells)
         if member.kind == "object":
             return "\n".join(str(inner) for inner in value.values() if inner is not None)
         if member.kind == "entries":

@@ -69,7 +69,8 @@ def _created(context: PageContext, member: Member) -> RecordType | None:
 
 
 def _short_form(record_type: RecordType) -> list[Member]:
-    return [one for one in record_type.members if one.name == "name" or one.kind in ("email", "phone")]
+    entered = (one for one in record_type.members if one.name not in record_type.COMPUTED)
+    return [one for one in entered if one.name == "name" or one.kind in ("email", "phone")]
 
 
 def _json(body: Any, status: int = 200) -> Response:

@@ -12,6 +12,7 @@ from crm_core.web.pages.layout.names import within
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import HIDDEN, CellRenderer
+from crm_core.web.pages.records.form_rows import rows_of
 from crm_core.web.pages.records.forms import RecordForm, leaves
 from crm_core.web.pages.records.merging import Merge, Side
 from crm_core.web.pages.records.typed_values import entries_of
@@ -88,6 +89,9 @@ async def _readable(cells: CellRenderer, member: Member, text: str) -> str:
         return "Yes" if text == "true" else "No"
     if member.kind == "entries" and text:
         return "\n".join(f"{name}: {value}" for name, value in entries_of(text).items())
+    if member.kind == "rows":
+        rows = [[await _readable(cells, one, row.get(one.name, "")) for one in member.members] for row in rows_of(text)]
+        return "\n".join(", ".join(filter(None, row)) for row in rows)
     return dict(member.choices).get(text, text)
 
 

@@ -14,7 +14,7 @@ from crm_core.web.pages.layout.frame import icon_of
 from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Cell, CellRenderer, currency_in, mark_of
+from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable, currency_in, mark_of
 from crm_core.web.pages.records.erasing import may_erase
 from crm_core.web.pages.records.queries import document_of, record_type_of, records_of
 from crm_core.web.pages.records.timeline import Timeline, timeline
@@ -76,6 +76,7 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     erase: str
     archived: str
     facts: tuple[Cell, ...]
+    tables: tuple[RowTable, ...]
     related: tuple[RelatedGroup, ...]
     composer: Composer | None
     timeline: Timeline
@@ -110,6 +111,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         erase=f"{path}/{record['id']}/erase" if not live and may_erase(context) else "",
         archived="" if live else await _archived(context, record),
         facts=tuple(facts),
+        tables=tuple(cells.tables(record)),
         related=tuple([group async for group in _related(context, record_type, record, live=live)]),
         composer=_composer(context, record_type) if live else None,
         timeline=await timeline(
@@ -131,7 +133,11 @@ async def _archived(context: PageContext, record: dict[str, Any]) -> str:
 
 def _facts(record_type: RecordType) -> Iterator[str]:
     for member in record_type.members:
-        if member.name != "name" and not (member.kind == "currency" and _has_amount(record_type)):
+        if (
+            member.name != "name"
+            and member.kind != "rows"
+            and not (member.kind == "currency" and _has_amount(record_type))
+        ):
             yield member.name
     yield "external_id"
 

@@ -30,7 +30,8 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_of
-from crm_core.web.pages.records.forms import Field, Group, RecordForm, Values, leaves
+from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
+from crm_core.web.pages.records.forms import RecordForm, Values, leaves
 from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.records.picking import Picks, resolved
@@ -65,6 +66,7 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
     foot: str
     fields: tuple[Field, ...]
     groups: tuple[Group, ...]
+    rows: tuple[RowGroup, ...]
     notice: PageNotice | None
     problem: PageNotice | None
     may_insist: bool
@@ -118,7 +120,7 @@ async def edited(context: PageContext, module: str, id: str) -> Response:  # noq
     sent = SentForm.of(stored, picks.form)
     if sent.needs_choice(stored):
         return await _conflict(context, stored, sent)
-    form = replace(stored, values=sent.mine)
+    form = replace(stored.sent(picks.form), values=sent.mine)
     if picks.searches or picks.texts:
         return await _page(context, form, picks=picks)
     try:
@@ -223,6 +225,7 @@ async def _page(
         foot=f"Saving creates revision {record['revision'] + 1}." if record else "",
         fields=tuple(form.fields()),
         groups=tuple(form.groups()),
+        rows=tuple(form.rows()),
         notice=notice,
         problem=problem or (await _problem(context, error, form) if error else None),
         may_insist=problem is not None and problem.href != "",

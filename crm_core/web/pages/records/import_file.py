@@ -70,7 +70,7 @@ def fields_of(record_type: RecordType) -> Mapping[str, str]:
     outer = {member.name: member.label for member in record_type.members}
     found = {EXTERNAL_ID: "External ID"}
     for name, member in leaves(record_type):
-        if member.kind != "entries" and name not in record_type.COMPUTED:
+        if member.kind not in ("entries", "rows"):
             group, _, inner = name.partition(".")
             found[name] = f"{outer[group]}: {member.label}" if inner else member.label
     return found

@@ -13,7 +13,7 @@ from crm_core.web.pages.records.list_view import Column
 
 COLUMNS: Final = "columns"
 """The parameter of a list's address that has its columns, between commas."""
-_LONG: Final = ("object", "paragraphs", "entries")
+_LONG: Final = ("object", "paragraphs", "entries", "rows")
 _OWNED: Final = ("external_id", "created_at", "updated_at", "created_by", "updated_by")
 _NARROW: Final[Mapping[str, str]] = {
     "choice": "",

@@ -13,6 +13,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import HIDDEN, CellRenderer, is_picked
+from crm_core.web.pages.records.form_rows import ADD, REMOVE
 from crm_core.web.pages.records.queries import records_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Picks(NamedTuple):
     """A sent form whose pickers hold values.
 
     ``texts``: what was typed and not chosen, by member. ``questions``: its matches. ``searches``: whether the form was
-    sent to search or to choose, not to save.
+    sent to search, to choose, or to add or remove a row, not to save.
     """
 
     form: MultiDict[str, str]
@@ -88,7 +89,8 @@ async def resolved(context: PageContext, record_type: RecordType, form: MultiDic
         if typed:
             texts[name] = typed
             questions[name] = tuple(Option(one.value, one.label) for one in (await _found(context, member, typed)))
-    return Picks(resolved, texts, questions, "form:find" in form or any(n.startswith("form:choose:") for n in form))
+    searches = any(name in ("form:find", ADD, REMOVE) or name.startswith("form:choose:") for name in form)
+    return Picks(resolved, texts, questions, searches)
 
 
 async def shown_value(cells: CellRenderer, member: Member, value: str) -> str:

@@ -14,7 +14,7 @@ from crm_core.records.shape import etag
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import is_optional
+from crm_core.web.pages.records.form_fields import is_optional
 from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
 from crm_core.web.pages.records.typed_values import as_text, read
 

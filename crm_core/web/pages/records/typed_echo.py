@@ -8,7 +8,7 @@ from quart import Response, request
 from crm_core.errors import NotFound
 from crm_core.model.currencies import CURRENCIES
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import leaves
+from crm_core.web.pages.records.forms import field_member
 from crm_core.web.pages.records.queries import record_type_of
 from crm_core.web.pages.records.typed_values import read
 
@@ -16,7 +16,7 @@ from crm_core.web.pages.records.typed_values import read
 async def echo(context: PageContext, module: str) -> Response:
     """``{"text"}`` of the field that the address names: its value in full, empty if it has none or two."""
     record_type = record_type_of(context, module)
-    member = dict(leaves(record_type)).get(request.args.get("field", ""))
+    member = field_member(record_type, request.args.get("field", ""))
     if member is None:
         raise NotFound("This form has no such field.")
     currency = request.args.get("currency", "").upper()

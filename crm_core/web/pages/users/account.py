@@ -15,7 +15,7 @@ from crm_core.web.pages.layout.frame import SCHEME, SCHEMES
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import Field
+from crm_core.web.pages.records.form_fields import Field
 from crm_core.web.pages.records.modules import action_label, as_phrase
 from crm_core.web.pages.users.signing_in import MISMATCH, first_message, new_password_fields, password_field
 

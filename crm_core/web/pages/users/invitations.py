@@ -15,7 +15,7 @@ from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.mail.sender import sender_of
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import Field
+from crm_core.web.pages.records.form_fields import Field
 from crm_core.web.pages.users.signing_in import RESET_HOURS
 from crm_core.web.pages.users.user_admin import PasswordLink, role_options, users_page
 

@@ -22,7 +22,7 @@ from crm_core.web.pages.layout.parts import PageNotice, failure
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import Field
+from crm_core.web.pages.records.form_fields import Field
 
 _log = ServerLog("crm.mail")
 RESET_HOURS: Final = int(RESET.total_seconds() // 3600)

@@ -18,7 +18,7 @@ from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Mark, Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import Field
+from crm_core.web.pages.records.form_fields import Field
 
 _SOON: Final = timedelta(days=14)
 _LIFETIMES: Final = {"30": "In 30 days", "90": "In 90 days", "365": "In 1 year", "": "Never"}  # by days

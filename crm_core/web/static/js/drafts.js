@@ -1,4 +1,6 @@
 // Drafts: typed text that is not saved yet survives a reload, a refused save and a server that is down, in this tab.
+import { fitRows } from "./rows.js";
+
 const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data-picker] input[type=hidden]";
 
 export function watchDrafts() {
@@ -42,6 +44,7 @@ function forgetSent() {
 function restore(form) {
   const draft = JSON.parse(sessionStorage.getItem(key(form)) ?? "null");
   if (!draft) return;
+  fitRows(form, draft.values.map(([name]) => name));
   const fields = [...form.querySelectorAll(FIELDS)].filter((field) => field.name);
   let changed = false;
   fields.forEach((field, at) => {

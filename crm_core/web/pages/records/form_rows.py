@@ -1,0 +1,112 @@
+"""Rows of a form, such as the lines of an invoice: the texts of a list of objects, and the list that they mean.
+
+The fields of a row are named ``lines.0.price``; a hidden field ``lines`` has the number of each row, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+
+import msgspec
+
+from crm_core.model.fields import bare
+from crm_core.plugin.member import Member
+from crm_core.web.pages.layout.formats import Formats, RegionalFormat
+from crm_core.web.pages.records.typed_values import Reading, as_text, read
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
+
+ADD: Final = "form:add"
+REMOVE: Final = "form:remove"
+"""Buttons that change the rows of a form and save nothing: the name of the rows, and of a row."""
+
+Row = dict[str, str]
+"""The texts of a row by member."""
+
+
+Readings = dict[str, tuple[Member, Reading]]
+"""The readings of typed texts with their members, by pointer."""
+
+
+class SentRows(NamedTuple):
+    """Rows as a browser sent them. ``blank``: how many at the end are blank, which are not among the ``rows``."""
+
+    rows: list[Row]
+    blank: int
+
+
+def rows_text(rows: Sequence[Row]) -> str:
+    """Rows as the one text of a form, which is JSON."""
+    return msgspec.json.encode(rows).decode() if rows else ""
+
+
+def rows_of(text: str) -> list[Row]:
+    """The rows in a text of a form; none if an address or a forged form contains something else."""
+    try:
+        return msgspec.json.decode(text or "[]", type=list[Row])
+    except msgspec.DecodeError:
+        return []
+
+
+def stored_rows(member: Member, value: Any, regional: RegionalFormat) -> list[Row]:
+    """Stored rows as their fields show them."""
+    return [{one.name: as_text(one, row.get(one.name), regional) for one in member.members} for row in value or ()]
+
+
+def sent_rows(member: Member, form: MultiDict[str, str], regional: RegionalFormat) -> SentRows:
+    """The rows of a sent form, with one more blank row or without one if a button for that was pressed."""
+    removed = form.get(REMOVE, "")
+    rows = [
+        {one.name: _sent(form, f"{member.name}.{at}.{one.name}") for one in member.members}
+        for at in form.getlist(member.name)
+        if removed != f"{member.name}.{at}"
+    ]
+    count, untouched = len(rows), blank_row(member, regional)
+    while rows and all(text in ("", untouched[name]) for name, text in rows[-1].items()):
+        rows.pop()
+    return SentRows(rows, count - len(rows) + (form.get(ADD) == member.name))
+
+
+def blank_row(member: Member, regional: RegionalFormat) -> Row:
+    """A new row: every member at its default."""
+    (row_type,) = get_args(bare(member.type))
+    return stored_rows(member, [defaults_of(bare(row_type))], regional)[0]
+
+
+def defaults_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The plain defaults of the members of a struct."""
+    fields = msgspec.structs.fields(struct)
+    return {field.encode_name: field.default for field in fields if isinstance(field.default, str | bool | int)}
+
+
+def read_rows(
+    member: Member, text: str, stored: Sequence[Mapping[str, Any]], formats: Formats
+) -> tuple[list[dict[str, Any]], Readings]:
+    """The list that rows mean, and the readings of what was typed.
+
+    A text as a stored row shows it keeps that row's value, which may have more digits. A blank field is left out, so
+    that its member gets its default.
+    """
+    shown = stored_rows(member, stored, formats.regional)
+    known = {(name, row[name]): old.get(name) for row, old in zip(shown, stored, strict=True) for name in row}
+    found, readings = list[dict[str, Any]](), Readings()
+    for at, row in enumerate(rows_of(text)):
+        values: dict[str, Any] = {}
+        for one in member.members:
+            typed = row.get(one.name, "")
+            if at < len(shown) and shown[at][one.name] == typed:
+                values[one.name] = stored[at].get(one.name)
+            elif (one.name, typed) in known:
+                values[one.name] = known[one.name, typed]
+            else:
+                reading = read(one, typed, formats)
+                readings[f"/{member.name}/{at}/{one.name}"] = (one, reading)
+                values[one.name] = reading.value
+        found.append({name: value for name, value in values.items() if value is not None})
+    return found, readings
+
+
+def _sent(form: MultiDict[str, str], name: str) -> str:
+    return form.get(f"form:reading:{name}", form.get(name, "")).replace("\r\n", "\n")
