@@ -64,9 +64,9 @@ def clock() -> datetime:
 async def open_backend(installation: Installation, *, migrating: bool = False) -> StorageBackend:
     """Open the store, perhaps of an earlier version. The caller has the folder's lock if the backend is exclusive.
 
-    Raises SetupError, also if the store was copied to another backend.
+    Raises SetupError, also if the store was copied to another backend, and StorageUnavailable if it does not answer.
     """
-    backend = await _open(installation, installation.settings.storage, migrating=migrating)
+    backend = await open_store(installation, migrating=migrating)
     try:
         if not migrating:
             await refuse_marked(backend)
@@ -74,6 +74,11 @@ async def open_backend(installation: Installation, *, migrating: bool = False) -
         await backend.close()
         raise
     return backend
+
+
+async def open_store(installation: Installation, *, migrating: bool = False) -> StorageBackend:
+    """Open the store, which may not answer yet, or be one that must not be served. Raises SetupError."""
+    return await _open(installation, installation.settings.storage, migrating=migrating)
 
 
 @asynccontextmanager

@@ -97,8 +97,9 @@ async def _serve(
     shared_metrics: Path | None = None,
 ) -> None:
     with without_collector():
-        from crm_core.commands import perform, tenant
-        from crm_core.compose import application, clock, compose, open_backend
+        from crm_core.cli.store_check import check_store, check_store_later
+        from crm_core.commands import perform
+        from crm_core.compose import application, clock, compose, open_store
         from crm_core.control.lock import FolderLock
         from crm_core.control.server import ControlServer
         from crm_core.server.process import EXIT_SECONDS
@@ -112,7 +113,7 @@ async def _serve(
             lock = FolderLock(settings.tenants_dir).acquire()
             stack.callback(lock.release)
         configuration = watched(installation, clock)
-        backend = await open_backend(installation)
+        backend = await open_store(installation)
         stack.push_async_callback(backend.close)
         services = compose(installation, backend, configuration)
         if exclusive:
@@ -120,9 +121,7 @@ async def _serve(
             await control.start()
             stack.push_async_callback(control.close)
         log = ServerLog("crm.serve")
-
-        for line in (await tenant.unstored(services))["warnings"]:
-            log.warning("tenant_missing", problem=line)
+        checking = None if await check_store(services) else asyncio.create_task(check_store_later(services))
 
         def log_configuration() -> None:
             for line in configuration.errors():
@@ -151,6 +150,8 @@ async def _serve(
             instance=settings.instance,
             exit_seconds=EXIT_SECONDS,
         )
+        if checking is not None:
+            await checking
 
 
 async def _finished(work: asyncio.Task[None], stop: asyncio.Event) -> None:

@@ -17,28 +17,42 @@ _log = ServerLog("crm.serve")
 
 
 async def log_store_alerts(backend: StorageBackend, stop: asyncio.Event, seconds: float = POLL_SECONDS) -> None:
-    """Until ``stop``, log a line each time a tenant's store stops accepting writes or accepts them again."""
+    """Until ``stop``, log a line when the store stops answering or answers again, and likewise for each tenant's."""
     stopping = asyncio.ensure_future(stop.wait())
-    known: Mapping[str, StoreState] = {}
+    alerts = _Alerts(backend)
     try:
         while not stop.is_set():
-            known = await _changes_logged(backend, known)
+            await alerts.look()
             await asyncio.wait((stopping,), timeout=seconds)
     finally:
         stopping.cancel()
 
 
-async def _changes_logged(backend: StorageBackend, known: Mapping[str, StoreState]) -> Mapping[str, StoreState]:
-    try:
-        troubled = await backend.troubled()
-    except CrmError:
-        return known  # the whole backend does not answer: each request reports that, and the next round asks again
-    except Exception as error:  # noqa: BLE001 -- a backend is a plugin: what it raises must not end this task
-        _log.error("plugin_failed", error=type(error).__name__, at="troubled")
-        return known
-    for tenant, state in troubled.items():
-        if known.get(tenant) != state:
-            _log.error("tenant_troubled", tenant=tenant, mode=state.mode, reason=state.reason)
-    for tenant in sorted(known.keys() - troubled.keys()):
-        _log.info("tenant_recovered", tenant=tenant)
-    return dict(troubled)
+class _Alerts:
+    """What was logged last."""
+
+    def __init__(self, backend: StorageBackend) -> None:
+        self._backend = backend
+        self._tenants: Mapping[str, StoreState] = {}
+        self._unavailable = ""
+
+    async def look(self) -> None:
+        try:
+            troubled = await self._backend.troubled()
+        except CrmError as error:
+            if self._unavailable != error.detail:
+                self._unavailable = error.detail
+                _log.error("storage_unavailable", reason=error.detail)
+            return
+        except Exception as error:  # noqa: BLE001 -- a backend is a plugin: what it raises must not end this task
+            _log.error("plugin_failed", error=type(error).__name__, at="troubled")
+            return
+        if self._unavailable:
+            self._unavailable = ""
+            _log.info("storage_recovered")
+        for tenant, state in troubled.items():
+            if self._tenants.get(tenant) != state:
+                _log.error("tenant_troubled", tenant=tenant, mode=state.mode, reason=state.reason)
+        for tenant in sorted(self._tenants.keys() - troubled.keys()):
+            _log.info("tenant_recovered", tenant=tenant)
+        self._tenants = dict(troubled)

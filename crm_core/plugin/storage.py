@@ -109,7 +109,10 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def open(self, context: StorageContext) -> None:
-        """Get ready; tenants open when first asked for. Raises SetupError."""
+        """Get ready; tenants open when first asked for. Raises SetupError.
+
+        A database that does not answer now is no error: calls raise StorageUnavailable until it does.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -228,6 +231,8 @@ class StorageBackend(ABC):
 
         It is asked each second: none is opened for it, and its cost does not grow with the number of closed tenants. A
         backend that must look at each looks at all when it opens and at some in turn later.
+
+        Raises StorageUnavailable if the store does not answer; its detail, as that of ``mark``, is for operators.
         """
 
     @abstractmethod
@@ -254,7 +259,7 @@ class StorageBackend(ABC):
         raise SetupError([f"the storage backend {self.NAME} cannot copy {tenant} from another one"])
 
     async def mark(self) -> bytes:
-        """The text of ``set_mark``; empty if there is none."""
+        """The text of ``set_mark``; empty if there is none. Raises StorageUnavailable."""
         return b""
 
     async def set_mark(self, mark: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -12,16 +13,23 @@ from psycopg_pool import PoolTimeout
 from crm_core.errors import StorageUnavailable
 from crm_core.plugin.unit import Committed, Conflict, OutcomeUnknown, Unit
 from crm_postgresql.database import Database, TooSlow, is_broken, refusal
-from crm_postgresql.limits import STATEMENT_SECONDS
+from crm_postgresql.limits import COMMIT_SECONDS
 from crm_postgresql.units import encoded, outcomes
 
 _TOGETHER = 64  # units of a statement
-_LARGE, _LARGE_SECONDS = 1 << 17, 30.0  # bytes of units that may take longer
+_LEAST = 0.3  # seconds that a commit needs
 _COMMIT = "SELECT crm.commit(%s, %s)"
 _TRIES = 4
 
 Outcome = Committed | Conflict
-_Waiting = tuple[Unit, "asyncio.Future[Outcome]"]
+
+
+class _Waiting(NamedTuple):
+    """A unit in the queue. ``end``: until when it may take, by the loop's clock."""
+
+    unit: Unit
+    done: asyncio.Future[Outcome]
+    end: float
 
 
 class Commits:
@@ -35,14 +43,15 @@ class Commits:
     async def commit(self, tenant: str, unit: Unit) -> Outcome:
         """Commit a unit. Raises StorageUnavailable, StorageFull, UnknownTenant, OutcomeUnknown, ValueError."""
         encoded([unit])  # a unit that cannot be stored fails alone
-        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Outcome] = loop.create_future()
         queue = self._queues.get(tenant)
         if queue is None:
             queue = self._queues[tenant] = deque()
             task = asyncio.create_task(self._run(tenant, queue))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        queue.append((unit, done))
+        queue.append(_Waiting(unit, done, loop.time() + COMMIT_SECONDS))
         return await done
 
     async def close(self) -> None:
@@ -60,31 +69,32 @@ class Commits:
             del self._queues[tenant]
 
     async def _settle(self, tenant: str, some: list[_Waiting]) -> None:
-        units = [unit for unit, _ in some]
+        units = [each.unit for each in some]
         try:
-            found = await self._together(tenant, units)
+            found = await self._together(tenant, units, min(each.end for each in some))
         except Exception as error:  # noqa: BLE001 -- passed on to the callers
             if len(some) > 1 and not isinstance(error, OutcomeUnknown | StorageUnavailable):
                 for one in some:  # the fault of one must not fail the others
                     await self._settle(tenant, [one])
                 return
-            for _, done in some:
-                if not done.done():
-                    done.set_exception(error)
+            for each in some:
+                if not each.done.done():
+                    each.done.set_exception(error)
             return
         seqs = [outcome.seq for outcome in found if isinstance(outcome, Committed)]
         if seqs:
             self._committed(tenant, max(seqs))
-        for (_, done), outcome in zip(some, found, strict=True):
-            if not done.done():
-                done.set_result(outcome)
+        for each, outcome in zip(some, found, strict=True):
+            if not each.done.done():
+                each.done.set_result(outcome)
 
-    async def _together(self, tenant: str, units: list[Unit]) -> list[Outcome]:
+    async def _together(self, tenant: str, units: list[Unit], end: float) -> list[Outcome]:
+        if end - asyncio.get_running_loop().time() < _LEAST:  # those before it took its time; it was not sent
+            raise StorageUnavailable("The database does not answer.", retry_after=2)
         text = encoded(units)
         for attempt in range(_TRIES):
             try:
-                seconds = STATEMENT_SECONDS if len(text) < _LARGE else _LARGE_SECONDS
-                rows = await self._database.statement(_COMMIT, (tenant, text), seconds)
+                rows = await self._database.statement(_COMMIT, (tenant, text), end)
             except PoolTimeout:
                 raise StorageUnavailable("The database does not answer.", retry_after=2) from None
             except TooSlow:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+
+from crm_core.errors import SetupError
 from crm_core.plugin.storage import StorageContext
 from crm_postgresql.attempts import Attempts
 from crm_postgresql.commits import Commits
-from crm_postgresql.database import Database
+from crm_postgresql.database import Database, first_line
 from crm_postgresql.keys import keys_of
 from crm_postgresql.limits import LONG_SECONDS
 from crm_postgresql.notices import Notices
@@ -18,24 +23,28 @@ class Connected:
     """The database with the queues over it."""
 
     def __init__(self, dsn: str, pool: int, context: StorageContext) -> None:
-        self.database = Database(dsn, pool)
+        self.database = Database(dsn, pool, self._check)
         self.notices = Notices(self.database)
         self.commits = Commits(self.database, self.notices.committed)
         self.attempts = Attempts(self.database, context.log_max_unverified)
         self._context = context
 
     async def open(self) -> None:
-        """Connect and check role and schema. Raises SetupError."""
-        await self.database.open()
+        """Connect and check role and schema, now or once the database answers. Raises SetupError."""
         try:
-            async with self.database.connection() as db:
-                await check_role(db)
-                if not self._context.migrating:
-                    await check_version(db)
-        except BaseException:
-            await self.database.close()
-            raise
+            await self.database.look()
+        except psycopg.ProgrammingError as error:
+            raise SetupError([f"storage: the database cannot be used: {first_line(error)}"]) from None
+        except psycopg.Error as error:
+            if self._context.migrating:
+                raise SetupError([f"storage: the database cannot be reached: {first_line(error)}"]) from None
+        await self.database.open()
         self.notices.start()
+
+    async def _check(self, db: AsyncConnection[Any]) -> None:
+        await check_role(db)
+        if not self._context.migrating:
+            await check_version(db)
 
     async def close(self) -> None:
         """Finish what waits and disconnect."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from select import select
 from socket import SHUT_RDWR, socket
@@ -15,23 +15,29 @@ from psycopg import AsyncConnection, errors
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from crm_core.errors import CrmError, SetupError, StorageFull, StorageUnavailable, UnknownTenant
-from crm_postgresql.limits import STATEMENT_SECONDS, WAIT
+from crm_postgresql.limits import CALL_SECONDS, HASTY_SECONDS, WAIT
 
 _UNKNOWN_TENANT: Final = "CT404"  # raised by crm.store
 _ATTEMPTS: Final = 3
+_HASTE: Final = 5.0  # seconds after a call that failed for its time in which calls get less of it
 
 
 class Database:
-    """A pool of connections. ``dsn`` may name several hosts; ``size`` connections at most."""
+    """A pool of connections. ``dsn`` may name several hosts; ``size`` connections at most.
 
-    def __init__(self, dsn: str, size: int) -> None:
-        self.dsn = dsn
+    ``check``: looks at each new connection, and raises SetupError if the database or the role must not be used.
+    """
+
+    def __init__(self, dsn: str, size: int, check: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
+        self.dsn, self._check = dsn, check
+        self._hasty_until = 0.0
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=1,
             max_size=size,
             open=False,
             timeout=WAIT,
+            configure=check,
             check=_check_idle,
             reconnect_timeout=1.5,  # then the next call tries, which is soon, and not when a longer pause is over
             # Prepared statements belong to a connection, and a pooler may give each transaction another one.
@@ -39,13 +45,21 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Connect. Raises SetupError."""
-        try:
-            async with await AsyncConnection.connect(self.dsn, connect_timeout=4):
-                pass
-        except psycopg.Error as error:
-            raise SetupError([f"storage: the database cannot be reached: {_first_line(error)}"]) from None
+        """Connect from now on, also while the database does not answer."""
         await self._pool.open(wait=False)
+
+    async def look(self) -> None:
+        """Connect and check, apart from the pool. Raises SetupError, psycopg.Error."""
+        async with await AsyncConnection.connect(self.dsn, autocommit=True, connect_timeout=2) as connection:
+            await self._check(connection)
+
+    async def trouble(self) -> str:
+        """Why the database cannot be used now, for operators; empty if it can."""
+        try:
+            await self.look()
+        except (psycopg.Error, SetupError) as error:
+            return first_line(error)
+        return ""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -61,15 +75,16 @@ class Database:
             raise refusal(error) from None
 
     async def rows(
-        self, query: str, arguments: Sequence[Any] = (), seconds: float = STATEMENT_SECONDS
+        self, query: str, arguments: Sequence[Any] = (), seconds: float = CALL_SECONDS
     ) -> list[tuple[Any, ...]]:
-        """The rows of one statement, which may take so many seconds.
+        """The rows of one statement, which may take so many seconds. It may be sent again, so it must be repeatable.
 
         Raises StorageUnavailable, StorageFull, UnknownTenant.
         """
+        end = asyncio.get_running_loop().time() + seconds
         for attempt in range(_ATTEMPTS):
             try:
-                return await self.statement(query, arguments, seconds)
+                return await self.statement(query, arguments, end)
             except (PoolTimeout, TooSlow):
                 raise StorageUnavailable("The database does not answer.", retry_after=2) from None
             except psycopg.Error as error:
@@ -79,20 +94,33 @@ class Database:
                     raise refusal(error) from None
         raise AssertionError("the last attempt returns or raises")
 
-    async def statement(self, query: str, arguments: Sequence[Any], seconds: float) -> list[tuple[Any, ...]]:
-        """The rows of one statement that is sent once. Raises psycopg.Error, PoolTimeout, TooSlow."""
-        async with self._pool.connection() as connection:
-            late = _Late(connection)
-            timer = asyncio.get_running_loop().call_later(seconds, late.cut)
-            try:
-                cursor = await connection.execute(query, arguments)
-                return await cursor.fetchall() if cursor.description else []
-            except psycopg.OperationalError:
-                if late.was_cut:
-                    raise TooSlow from None
-                raise
-            finally:
-                timer.cancel()
+    async def statement(self, query: str, arguments: Sequence[Any], end: float) -> list[tuple[Any, ...]]:
+        """The rows of one statement that is sent once, by ``end`` of the loop's clock.
+
+        Raises psycopg.Error, PoolTimeout, TooSlow.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now < self._hasty_until:
+            end = min(end, now + HASTY_SECONDS)
+        try:
+            async with self._pool.connection(timeout=max(0.0, min(WAIT, end - now))) as connection:
+                late = _Late(connection)
+                timer = loop.call_at(end, late.cut)
+                try:
+                    cursor = await connection.execute(query, arguments)
+                    rows = await cursor.fetchall() if cursor.description else []
+                except psycopg.OperationalError:
+                    if late.was_cut:
+                        raise TooSlow from None
+                    raise
+                finally:
+                    timer.cancel()
+        except (PoolTimeout, TooSlow):
+            self._hasty_until = loop.time() + _HASTE
+            raise
+        self._hasty_until = 0.0
+        return rows
 
 
 class TooSlow(Exception):
@@ -141,5 +169,6 @@ def refusal(error: psycopg.Error) -> CrmError:
     return StorageUnavailable(f"The database cannot be used now ({type(error).__name__}).", retry_after=2)
 
 
-def _first_line(error: psycopg.Error) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without the lines of advice after it."""
     return str(error).strip().partition("\n")[0]

@@ -158,6 +158,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
         return StoreState()
 
     async def troubled(self) -> Mapping[str, StoreState]:
+        await self._answer("SELECT 1")
         for tenant in list(self._troubled)[:20]:
             try:
                 await self.state(tenant)

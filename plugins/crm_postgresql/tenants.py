@@ -70,6 +70,14 @@ class PostgreSQLTenants(StorageBackend):
             self._indexed.discard(tenant)
             raise
 
+    async def _answer(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query that no request makes. Raises StorageUnavailable with its reason, which is for operators."""
+        try:
+            return await self._on.database.rows(query, arguments)
+        except StorageUnavailable as error:
+            trouble = await self._on.database.trouble()
+            raise StorageUnavailable(trouble or error.detail, retry_after=2) from None
+
     async def tenants(self) -> list[str]:
         rows = await self._on.database.rows(
             "SELECT name FROM crm.tenants WHERE instance = %s ORDER BY name", (self._context.instance,)
@@ -106,7 +114,7 @@ class PostgreSQLTenants(StorageBackend):
 
     async def mark(self) -> bytes:
         query = "SELECT mark FROM crm.marks WHERE instance = %s"
-        rows = await self._on.database.rows(query, (self._context.instance,))
+        rows = await self._answer(query, self._context.instance)
         return bytes(rows[0][0]) if rows else b""
 
     async def set_mark(self, mark: bytes) -> None:

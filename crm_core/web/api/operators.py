@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from crm_core import errors
-from crm_core.errors import InvalidParameter, NotFound
+from crm_core.errors import InvalidParameter, NotFound, StorageUnavailable
 from crm_core.metrics import Metrics
 from crm_core.model.sources import plain_address
 from crm_core.server.source import is_operator
@@ -55,20 +55,22 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
         return answer({"status": "ok"})
 
     async def readyz(request: Request) -> Answer:
-        troubled = await _troubled(services)
+        troubled, storage = await _troubled(services)
         problems, unreadable = list(services.configured.errors()), services.views.unreadable()
         state = {
-            "status": "degraded" if troubled or problems or unreadable else "ready",
+            "status": "degraded" if troubled or storage or problems or unreadable else "ready",
             "instance": services.settings.instance,
         }
         if _is_operator(services, request):  # names and reasons are not for strangers
-            return answer({**state, "tenants": troubled, "sections": _sections(unreadable), "config": problems})
+            more = {"storage": storage, "sections": _sections(unreadable), "config": problems}
+            return answer({**state, "tenants": troubled, **more})
         return answer(state)
 
     async def metrics(request: Request) -> Answer:
         _operators_only(services, request)
-        troubled = await _troubled(services)
-        counts.tenants.set(await services.backend.count_tenants())
+        troubled, storage = await _troubled(services)
+        if not storage:
+            counts.tenants.set(await services.backend.count_tenants())
         counts.tenants_troubled.set(len(troubled))
         counts.sections_unreadable.set(sum(map(len, services.views.unreadable().values())))
         counts.config_errors.set(len(services.configured.errors()))
@@ -155,9 +157,10 @@ def _is_own_host(services: Services, host: str) -> bool:
     return plain_address(name) is not None or name in ("localhost", public and urlsplit(public).hostname)
 
 
-async def _troubled(services: Services) -> list[dict[str, str]]:
-    """The tenants whose store accepts no writes."""
-    return [
-        {"tenant": tenant, "state": state.mode, "reason": state.reason}
-        for tenant, state in (await services.backend.troubled()).items()
-    ]
+async def _troubled(services: Services) -> tuple[list[dict[str, str]], str | None]:
+    """The tenants whose store accepts no writes, and why the store as a whole does not answer."""
+    try:
+        found = await services.backend.troubled()
+    except StorageUnavailable as error:
+        return [], error.detail
+    return [{"tenant": tenant, "state": each.mode, "reason": each.reason} for tenant, each in found.items()], None

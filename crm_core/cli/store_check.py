@@ -1,0 +1,46 @@
+"""The look at a store before it is served, or as soon as it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from typing import Final
+
+from crm_core.commands.copying import refuse_marked
+from crm_core.commands.tenant import unstored
+from crm_core.errors import SetupError, StorageUnavailable
+from crm_core.server_log import ServerLog
+from crm_core.services import Services
+
+_RETRY: Final = 1.0  # seconds
+_log: Final = ServerLog("crm.serve")
+
+
+async def check_store(services: Services) -> bool:
+    """Log the roster's tenants that do not exist; False if the store does not answer yet.
+
+    Raises SetupError for a store that was copied to another one.
+    """
+    try:
+        await refuse_marked(services.backend)
+        missing = (await unstored(services))["warnings"]
+    except StorageUnavailable:
+        return False
+    for line in missing:
+        _log.warning("tenant_missing", problem=line)
+    return True
+
+
+async def check_store_later(services: Services) -> None:
+    """Check once the store answers, and stop the server if the store must not be served. Raises SetupError."""
+    while not services.stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(services.stop.wait(), _RETRY)
+        try:
+            if await check_store(services):
+                return
+        except SetupError:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise

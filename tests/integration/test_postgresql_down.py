@@ -1,0 +1,109 @@
+"""``crm serve`` while its database does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from contract.box import BRANDING, Box, good, problem, until
+from postgresql_proxy import Proxy
+from postgresql_server import Server
+
+LIMIT = 5.0  # seconds for an answer
+
+
+@pytest.fixture
+def proxy(postgresql: Server) -> Iterator[Proxy]:
+    """A closed way to a database with the schema."""
+    proxy = Proxy(postgresql.copy())
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def box(tmp_path: Path, proxy: Proxy) -> Iterator[Box]:
+    """An instance behind the proxy, not started."""
+    box = Box(tmp_path / "box", settings={"storage": {"backend": "postgresql", "dsn": proxy.dsn, "pool": 4}})
+    yield box
+    box.stop()
+
+
+def refused(box: Box) -> None:
+    """A read is refused in time, and the answer names no host."""
+    answer = box.client.get(f"{box.base()}/bootstrap/public", timeout=LIMIT)
+    problem(answer, 503, "storage_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert "127.0.0.1" not in answer.text
+
+
+def status(box: Box) -> str:
+    return str(good(box.client.get("/readyz"))["status"])
+
+
+def test_a_server_starts_before_its_database_and_heals_by_itself(box: Box, proxy: Proxy) -> None:
+    """503 with Retry-After, readyz gives operators the reason, and all works once the database answers; twice."""
+    box.start()
+    for created in (False, True):
+        refused(box)
+        ready = good(box.client.get("/readyz"))
+        assert ready["status"] == "degraded"
+        assert "refused" in ready["storage"]
+        stranger = box.client.get("/readyz", headers={"X-Forwarded-For": "203.0.113.9"})
+        assert stranger.json() == {"status": "degraded", "instance": "eu1"}
+        assert "crm_http_requests_total" in box.client.get("/metrics").text
+        assert "refused" in box.crm("tenant", "list", code=1)
+        proxy.open()
+        until(lambda: status(box) == "ready", box.log_text)
+        if not created:
+            box.create_tenants()
+        box.applied("branding", {**BRANDING, "title": f"Created {created}"})
+        proxy.close()
+        until(lambda: status(box) == "degraded", box.log_text)
+    assert all(f'"event": "{name}"' in box.log_text() for name in ("storage_unavailable", "storage_recovered"))
+
+
+def test_a_stalled_database_costs_five_seconds_at_most(box: Box, proxy: Proxy) -> None:
+    """Reads and writes, small and of half a megabyte, are refused in time when it hangs, also those that wait."""
+    proxy.open()
+    box.create_tenants().start()
+    headers = box.bearer("customers:read", "customers:write")
+    large = [{"external_id": f"c{n}", "name": f"Customer {n}", "notes": "n" * 5000} for n in range(100)]
+
+    def write(number: int) -> int:
+        if number % 3:
+            path, body = f"customers/external/e{number}", {"name": f"e{number}"}
+            return box.client.put(f"{box.base()}/{path}", json=body, headers=headers, timeout=LIMIT).status_code
+        body = {"items": large[number : number + 90]}
+        return box.client.post(f"{box.base()}/customers/batch", json=body, headers=headers, timeout=LIMIT).status_code
+
+    assert write(0) == 200
+    proxy.stall()
+    with ThreadPoolExecutor(12) as threads:
+        assert set(threads.map(write, range(12))) == {503}
+    refused(box)
+    proxy.flow()
+    until(lambda: write(0) == 200, box.log_text)
+
+
+def test_an_unfit_database_is_named_when_it_answers(box: Box, proxy: Proxy, postgresql: Server) -> None:
+    """Another schema is in readyz until it is this version's; a store that moved elsewhere stops the server."""
+    box.start()
+    with psycopg.connect(proxy.direct, autocommit=True) as db:
+        db.execute("UPDATE crm.version SET version = version + 90")
+        proxy.open()
+        until(lambda: "newer version" in good(box.client.get("/readyz"))["storage"], box.log_text)
+        refused(box)
+        db.execute("UPDATE crm.version SET version = version - 90")
+        until(lambda: status(box) == "ready", box.log_text)
+        box.stop()
+        proxy.close()
+        db.execute("INSERT INTO crm.marks VALUES ('eu1', %s)", (b'{"state":"moved","other":"tinydb"}',))
+    box.start()
+    proxy.open()
+    assert box.process is not None
+    assert box.process.wait(20) == 1
+    assert "moved to tinydb" in box.log_text()
