@@ -29,7 +29,7 @@ async def log_store_alerts(backend: StorageBackend, stop: asyncio.Event, seconds
 
 
 class _Alerts:
-    """What was logged last."""
+    """The states that were logged last."""
 
     def __init__(self, backend: StorageBackend) -> None:
         self._backend = backend

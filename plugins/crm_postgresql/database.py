@@ -170,5 +170,5 @@ def refusal(error: psycopg.Error) -> CrmError:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without the lines of advice after it."""
+    """The first line of an error, without the advice after it."""
     return str(error).strip().partition("\n")[0]

@@ -13,7 +13,21 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from crm_core.errors import SetupError, StorageUnavailable
-from crm_core.plugin.storage import Claim, Committed, Conflict, OutcomeUnknown, PageQuery, StorageContext, Term, Unit
+from crm_core.model.log import Head
+from crm_core.plugin.storage import (
+    Claim,
+    Committed,
+    Conflict,
+    Document,
+    DumpHead,
+    IndexedDocument,
+    OutcomeUnknown,
+    PageQuery,
+    Part,
+    StorageContext,
+    Term,
+    Unit,
+)  # fmt: skip
 from crm_core.testing.storage import entry, put
 from crm_postgresql.keys import key_of, keys_of, value_of
 from crm_postgresql.schema import migrations
@@ -296,20 +310,24 @@ def test_keys_sort_as_values_and_read_back() -> None:
 
 async def test_terms_that_find_many_documents(store: PostgreSQLBackend) -> None:
     """Beyond the few that are looked at all, pages are in order as well, and a rarer term narrows them."""
-    puts = [put(f"n{n:04d}", {}, {"k": -n, "words": ("all", f"w{n}")}) for n in range(4100)]
-    for first in range(0, 4100, 500):
-        await store.commit("north", Unit(now=NOW, puts=tuple(puts[first : first + 500])))
+
+    async def parts() -> AsyncIterator[Part]:
+        yield DumpHead(seq=1, revision=0, head=Head(), anchor=Head(), forgotten={}, epoch="e", newest=0)
+        for n in range(4100):
+            yield IndexedDocument(Document("notes", f"n{n:04d}", 1, b"{}"), {"k": -n, "words": ("all", f"w{n}")})
+
+    await store.load("many", parts())
     query = PageQuery(collection="notes", sort="k", terms=(Term("al"),), limit=1500, total=True)
     seen, after = list[str](), None
     while True:
-        page = await store.page("north", msgspec.structs.replace(query, after=after))
+        page = await store.page("many", msgspec.structs.replace(query, after=after))
         seen += [each.id for each in page.documents]
         if (after := page.next) is None:
             break
     assert seen == [f"n{n:04d}" for n in reversed(range(4100))]
     assert page.total == 4100
     for terms in ((Term("all"), Term("w409")), (Term("w409"), Term("all"))):
-        page = await store.page("north", PageQuery(collection="notes", sort="k", terms=terms))
+        page = await store.page("many", PageQuery(collection="notes", sort="k", terms=terms))
         assert [each.id for each in page.documents] == [*(f"n{n}" for n in range(4099, 4089, -1)), "n0409"]
 
 
