@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,15 +56,35 @@ class FakeDiskHarness(StorageHarness):
         await super().start()
         self.disk.syncs = self.syncs
 
-    def files_contain(self, tenant: str, text: bytes) -> bool:
+    def _with(self, tenant: str, text: bytes) -> list[Path]:
         folders = [HOME / tenant, HOME / tenant / PREVIOUS]
-        names = ((folder, name) for folder in folders if self.disk.exists(folder) for name in self.disk.names(folder))
-        return any(text in self.disk.read(folder / name) for folder, name in names if name != PREVIOUS)
+        paths = [folder / name for folder in folders if self.disk.exists(folder) for name in self.disk.names(folder)]
+        return [path for path in paths if path.name != PREVIOUS and text in self.disk.read(path)]
+
+    def files_contain(self, tenant: str, text: bytes) -> bool:
+        return bool(self._with(tenant, text))
+
+    def _replace(self, tenant: str, old: bytes, new: bytes) -> int:
+        found = self._with(tenant, old)
+        for path in found:
+            self.disk.edit(path, lambda data: data.replace(old, new))
+        return len(found)
+
+    @contextmanager
+    def failing_writes(self) -> Iterator[None]:
+        self.disk.fail("write", errno.ENOSPC, 1000)
+        try:
+            yield
+        finally:
+            self.disk.heal()
+
+    async def kill(self) -> StorageBackend:
+        return await self._continue_on(self.disk.power_cut("all"))
 
     async def power_cut(self) -> StorageBackend:
-        after = self.disk.power_cut()
-        await self.store.close()
-        self.disk = after
-        self.store = self._make()
-        await self.store.open(self.context)
-        return self.store
+        return await self._continue_on(self.disk.power_cut())
+
+    async def _continue_on(self, disk: FakeDisk) -> StorageBackend:
+        self._others.append(self.store)
+        self.disk = disk
+        return await self._open()

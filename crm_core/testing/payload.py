@@ -24,11 +24,12 @@ from crm_core.model.fields import bare, convert, is_struct
 from crm_core.model.secret_members import secret_members, value_at
 from crm_core.plugin.payload import PayloadContext, PayloadType
 from crm_core.settings import load_catalog, load_roles
+from crm_core.testing.promises import Suite
 
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 
 
-class PayloadTypeSuite:
+class PayloadTypeSuite(Suite):
     """Inherit it in a test class; name the type's class and a valid part that uses most of its members.
 
     For types with a section.

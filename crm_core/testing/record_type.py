@@ -20,12 +20,13 @@ import pytest
 from crm_core.plugin.member import INDEXED
 from crm_core.plugin.record_type import OWNED_LAST, RecordType
 from crm_core.records.shape import SEARCH, Content, Shape, Stamps
+from crm_core.testing.promises import Suite
 
 SOME_ID = "01900000-0000-7000-8000-000000000000"
 _STAMPS = Stamps("2026-11-24T02:00:00.000Z", "2026-11-24T02:00:00.000Z", None, "token:t", "token:t", 1)
 
 
-class RecordTypeSuite:
+class RecordTypeSuite(Suite):
     """Inherit it in a test class; name the record type's class and a valid record."""
 
     record_type_class: ClassVar[type[RecordType]]

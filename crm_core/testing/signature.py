@@ -31,6 +31,7 @@ from crm_core.errors import (
 from crm_core.model.ed25519 import public_key_of
 from crm_core.model.keys import Key, KeyKind
 from crm_core.plugin.signature import SignatureScheme, SignedRequest
+from crm_core.testing.promises import Suite
 from crm_core.testing.signature_fuzz import fuzz
 
 KEY = bytes(range(1, 33))
@@ -78,7 +79,7 @@ def accepts(scheme: SignatureScheme, request: SignedRequest, key: bytes | Key) -
         return False
 
 
-class SchemeSuite:
+class SchemeSuite(Suite):
     """Inherit it in a test class and name the scheme's class. ``key_kind`` None: the first kind that it verifies."""
 
     scheme_class: ClassVar[type[SignatureScheme]]
@@ -230,10 +231,11 @@ class SchemeSuite:
             presented = scheme.read(request)
         except (SignatureMissing, SignatureMalformed, AmbiguousSignature, KeyUnknown):
             return
-        assert type(presented.timestamp) is int
-        assert presented.timestamp >= 0
-        assert 1 <= len(presented.nonce) <= 256
+        assert type(presented.timestamp) is int, f"a timestamp is whole seconds, but is {presented.timestamp!r}"
+        assert presented.timestamp >= 0, f"a timestamp is not before 1970, but is {presented.timestamp}"
+        assert 1 <= len(presented.nonce) <= 256, f"a nonce has 1 to 256 characters, but is {presented.nonce!r}"
         try:
-            assert scheme.verifies(request, presented, self.verifying(OTHER_KEY)) is False
+            matched = scheme.verifies(request, presented, self.verifying(OTHER_KEY))
+            assert matched is False, f"a request that was never signed with this key must not match: {request}"
         except (SignatureIncomplete, SignatureMalformed):
             return

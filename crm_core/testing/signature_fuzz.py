@@ -57,10 +57,11 @@ def fuzz(
         outcomes[outcome] += 1
         if outcome == "matched":
             assert presented is not None
-            assert hostile.body == signed.body, hostile
-            assert _claims(presented) == _claims(good), hostile
-            assert not scheme.SIGNS_INSTANCE or _address_of(hostile) == _address_of(signed), hostile
-        assert _outcome(scheme, hostile, other)[0] != "matched", hostile
+            assert hostile.body == signed.body, f"matched with another body: {hostile}"
+            assert _claims(presented) == _claims(good), f"matched with another time, nonce or key version: {hostile}"
+            moved = scheme.SIGNS_INSTANCE and _address_of(hostile) != _address_of(signed)
+            assert not moved, f"matched at another address: {hostile}"
+        assert _outcome(scheme, hostile, other)[0] != "matched", f"matched under another key: {hostile}"
     return outcomes
 
 

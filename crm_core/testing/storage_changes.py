@@ -12,6 +12,7 @@ from crm_core.model.change_log import RECORD_CHANGED, SYNC_APPLIED, ChangeEntry
 from crm_core.model.diff import Change
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Claim, Delete, Unit
+from crm_core.testing.promises import Suite
 from crm_core.testing.storage_harness import NOW, StorageHarness, put
 
 DAY = 24 * 3600
@@ -63,7 +64,7 @@ async def _history(storage: StorageHarness, id_: str, tenant: str = "north", lim
         found += more
 
 
-class ChangeCases:
+class ChangeCases(Suite):
     """The change log."""
 
     async def test_changes_are_in_commit_order(self, storage: StorageHarness) -> None:

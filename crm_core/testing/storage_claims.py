@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from crm_core.plugin.storage import Claim, Committed, Conflict, DocumentAt, Unit
+from crm_core.testing.promises import Suite
 from crm_core.testing.storage_harness import NOW, StorageHarness, put
 
 
-class ClaimCases:
+class ClaimCases(Suite):
     """Claims: names that only one unit gets."""
 
     async def test_claim_once(self, storage: StorageHarness) -> None:
@@ -33,6 +34,14 @@ class ClaimCases:
         assert sum(isinstance(outcome, Committed) for outcome in outcomes) == 1
         evidence = await storage.store.claim("north", "nonce", "a")
         assert all(outcome.evidence == evidence for outcome in outcomes if isinstance(outcome, Conflict))
+
+    async def test_one_claim_twice_in_a_unit(self, storage: StorageHarness) -> None:
+        """A unit that makes a claim twice is refused with the evidence of its first: a claim can be had once."""
+        twice = (Claim("nonce", "a", b'{"by":1}'), Claim("nonce", "b", b"{}"), Claim("nonce", "a", b'{"by":2}'))
+        conflict = await storage.refused(Unit(now=NOW, claims=twice, puts=(put("a"),)), "claim")
+        assert (conflict.claim, conflict.evidence) == (twice[2], b'{"by":1}'), "the second one conflicts with the first"
+        for key in ("a", "b"):
+            assert await storage.store.claim("north", "nonce", key) is None, "a refused unit gets none of its claims"
 
     async def test_claims_before_expectations(self, storage: StorageHarness) -> None:
         """If a claim and an expectation both fail, the conflict names the claim."""

@@ -21,6 +21,7 @@ from crm_core.plugin.storage import (
     StoredChange,
     Unit,
 )
+from crm_core.testing.promises import Suite
 from crm_core.testing.storage_harness import NOW, StorageHarness, entry, put
 
 
@@ -61,7 +62,7 @@ async def _parts(store: StorageBackend, tenant: str) -> list[Part]:
     return [part async for part in store.dump(tenant)]
 
 
-class CopyCases:
+class CopyCases(Suite):
     """Dumps, loads and marks."""
 
     async def test_dump_has_everything_in_order(self, storage: StorageHarness) -> None:

@@ -19,10 +19,11 @@ from crm_core.plugin.storage import (
     Unit,
     WorkspaceAt,
 )
+from crm_core.testing.promises import Suite
 from crm_core.testing.storage_harness import NOW, StorageHarness, put
 
 
-class DocumentCases:
+class DocumentCases(Suite):
     """Documents, revisions and expectations."""
 
     async def test_put_and_get(self, storage: StorageHarness) -> None:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from crm_core.errors import SetupError, UnknownTenant
-from crm_core.plugin.storage import Claim, EntryQuery, StoreState, Unit
+from crm_core.plugin.storage import Claim, Conflict, EntryQuery, StoreState, Unit
+from crm_core.testing.promises import Suite
 from crm_core.testing.storage_harness import NOW, StorageHarness, entry, put
 
 
@@ -25,17 +26,20 @@ async def _commit_all_parts(storage: StorageHarness) -> None:
 
 async def _check_all_parts(storage: StorageHarness, tenant: str = "north") -> None:
     store = storage.store
-    document = await storage.document("a", tenant)
-    assert (document.body, document.revision) == (b'{"v":1}', 1)
+    document = (await store.get(tenant, "notes", "a")).document
+    assert document is not None, "the document of an answered unit must be there"
+    assert (document.body, document.revision) == (b'{"v":1}', 1), "the document must be as it was put, at revision 1"
     assert await storage.found("k", "v", tenant) == document
-    assert await store.claim(tenant, "nonce", "n") == b'{"e":1}'
-    assert [each.id for each in await store.entries(tenant, EntryQuery())] == [entry(1).id]
+    evidence = await store.claim(tenant, "nonce", "n")
+    assert evidence == b'{"e":1}', "the claim must be there with its evidence, or a push could be replayed"
+    chained = await store.entries(tenant, EntryQuery(verified=True))
+    assert [each.id for each in chained] == [entry(1).id], "the log entry must be there"
     assert (await store.verify(tenant)).problems == ()
     view = await store.view(tenant, None)
-    assert (view.seq, view.revision) == (1, 1)
+    assert (view.seq, view.revision) == (1, 1), "the counters must be those after the unit"
 
 
-class DurabilityCases:
+class DurabilityCases(Suite):
     """Durability, backups and renames."""
 
     async def test_survives_restart(self, storage: StorageHarness) -> None:
@@ -50,6 +54,13 @@ class DurabilityCases:
         await _commit_all_parts(storage)
         await storage.power_cut()
         await _check_all_parts(storage)
+
+    async def test_survives_kill(self, storage: StorageHarness) -> None:
+        """All parts of an answered unit survive kill -9: ``commit`` returns once they are durable."""
+        await _commit_all_parts(storage)
+        await storage.kill()
+        await _check_all_parts(storage)
+        assert (await storage.put(put("b"))).seq == 2
 
     async def test_new_tenant_survives_power_cut(self, storage: StorageHarness) -> None:
         """A created tenant survives a power cut."""
@@ -140,11 +151,10 @@ class DurabilityCases:
         await storage.store.backup("north", target)
         await storage.put(put("later"))
         await storage.store.restore("copy", target)
+        await _check_all_parts(storage, "copy")
         ring = await storage.store.entries("copy", EntryQuery(verified=False))
         assert [each.id for each in ring] == [entry(2).id]
         assert (await storage.store.get("copy", "notes", "later")).document is None
-        assert (await storage.store.view("copy", None)).seq == 1
-        assert (await storage.store.verify("copy")).problems == ()
         await storage.put(put("b"), tenant="copy")
         with pytest.raises(SetupError):
             await storage.store.restore("north", target)
@@ -152,6 +162,21 @@ class DurabilityCases:
             await storage.store.backup("north", target)
         await storage.power_cut()
         assert await storage.store.count("copy", "notes") == 2
+
+    async def test_a_backup_has_the_claims(self, storage: StorageHarness) -> None:
+        """Claims and forgotten stamps are restored: without them a push from before the backup could be replayed."""
+        old, new = Claim("nonce", "old", b"1", NOW + 10, NOW), Claim("nonce", "new", b'{"e":1}', NOW + 99, NOW + 20)
+        await storage.commit(Unit(now=NOW, claims=(old,)))
+        await storage.commit(Unit(now=NOW + 20, claims=(new, Claim("hash", "h", b"2"))))
+        await storage.store.backup("north", storage.scratch / "claims.backup")
+        await storage.store.restore("copy", storage.scratch / "claims.backup")
+        for claim in (new, Claim("hash", "h", b"2")):
+            evidence = await storage.store.claim("copy", claim.kind, claim.key)
+            assert evidence == claim.evidence, f"the backup must have the claim {claim.key} with its evidence"
+        outcome = await storage.store.commit("copy", Unit(now=NOW + 20, claims=(old,)))
+        message = "a claim that was forgotten before the backup must be refused after the restore too"
+        assert isinstance(outcome, Conflict), message
+        assert outcome.what == "forgotten", message
 
     async def test_healthy(self, storage: StorageHarness) -> None:
         """A healthy store accepts writes and has no problems."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
+import msgspec
+
 from crm_core.model.log import GENESIS, Head, is_intact
 from crm_core.plugin.storage import EntryQuery, StoreState, Unit
+from crm_core.testing.promises import Suite
 from crm_core.testing.storage_harness import NOW, StorageHarness, entry
+
+DAY = 24 * 3600
 
 
 async def _logged(storage: StorageHarness, first: int, last: int, **members: object) -> None:
@@ -15,7 +20,7 @@ async def _logged(storage: StorageHarness, first: int, last: int, **members: obj
         await storage.commit(Unit(now=NOW, entries=(entry(number, **members),)))
 
 
-class LogCases:
+class LogCases(Suite):
     """The chained log and the ring of unverified attempts."""
 
     async def test_chain(self, storage: StorageHarness) -> None:
@@ -86,6 +91,28 @@ class LogCases:
         assert await ids(verified=True, limit=1) == [9]
         assert await ids(since=entry(4).received_at, until=entry(7).received_at) == [6, 5, 4]
         assert await ids(equals=(("request_id", "request"),)) == []
+
+    async def test_old_entries_are_dropped(self, storage: StorageHarness) -> None:
+        """Past ``log_keep_days`` a fold drops entries, if only in whole segments; newer ones stay, and the chain holds.
+
+        The operator promises how long personal data is stored.
+        """
+        storage.context = msgspec.structs.replace(storage.context, log_keep_days=30)
+        store = await storage.reopen()
+        for first in range(1, 5001, 500):
+            await storage.commit(Unit(now=NOW, entries=tuple(map(entry, range(first, first + 500)))))
+        for at, now in (("2027-01-30", NOW + 15 * DAY), ("2027-02-03", NOW + 19 * DAY)):
+            late = entry(5000, id=at, received_at=f"{at}T00:00:00Z")
+            await storage.commit(Unit(now=now, entries=(late,)))
+            await store.fold("north")
+            report = await store.verify("north")
+            assert report.problems == (), "the chain continues from the anchor after entries were dropped"
+            if at == "2027-01-30":
+                assert report.anchor.seq == 0, "no entry is older than 30 days, so all stay"
+        assert report.anchor.seq > 0, "entries of 33 days ago must be dropped by a fold that retains 30 days"
+        assert report.anchor.seq < 5001, "entries within the 30 days must stay"
+        found = await store.entries("north", EntryQuery(limit=6000))
+        assert len(found) == report.entries == 5002 - report.anchor.seq, "verify walks what entries returns"
 
     async def test_ring(self, storage: StorageHarness) -> None:
         """An unverified attempt is readable immediately, without seq and hashes; one with the same id replaces it."""

@@ -96,5 +96,6 @@ def test_the_suite_fails_on_a_type_that_breaks_its_promises(case: str) -> None:
         payload_type_class = Leaky
         valid = {"key": "hunter2", "name": "x"}  # noqa: RUF012 -- a constant of the suite
 
-    with pytest.raises((AssertionError, AttributeError)):
+    with pytest.raises((AssertionError, AttributeError)) as failed:
         getattr(Suite(), f"test_{case}")()
+    assert failed.value.__notes__[0].startswith("Expected: "), "a failed case shows the promise that was broken"
