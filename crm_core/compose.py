@@ -37,7 +37,7 @@ from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.records.service import Records, reindex_of, shapes_of
 from crm_core.services import Configured, Observer, Services
 from crm_core.settings import InstanceSettings, StorageSettings
-from crm_core.settings.installation import Installation
+from crm_core.settings.installation import Installation, languages_of
 from crm_core.sync.attempt_log import AttemptLog
 from crm_core.sync.context import SyncContext
 from crm_core.sync.health import HealthReports
@@ -151,8 +151,7 @@ def compose(
         now=now,
         ids=Ids(now, random),
     )
-    views, ids = base.views, base.ids
-    passwords, signed = Passwords(), SignedTexts(settings.secret_keys, now)
+    views, ids, passwords, signed = base.views, base.ids, Passwords(), SignedTexts(settings.secret_keys, now)
     throttle = LoginThrottle(now, _failures(backend))
     tokens = Tokens(backend, views, settings.secret_keys, now=now, ids=ids, record_types=registry.record_types)
     users = Users(backend, views, passwords, throttle, now=now, ids=ids)
@@ -167,6 +166,7 @@ def compose(
         options=installation.options,
         host=installation.host,
         registry=registry,
+        languages=languages_of(installation.host, settings),
         configured=configured,
         backend=backend,
         views=views,

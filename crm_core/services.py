@@ -16,6 +16,7 @@ from crm_core.access.signed import SignedTexts
 from crm_core.access.signin import SignIn
 from crm_core.access.tokens import Tokens
 from crm_core.access.users import Users
+from crm_core.language import Languages
 from crm_core.model.ids import Ids
 from crm_core.model.log import LogEntry
 from crm_core.plugin.host import PluginHost
@@ -49,6 +50,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, msgspec.Struct]  # of plugins, by payload type
     host: PluginHost
     registry: Registry
+    languages: Languages
     configured: Configured
     backend: StorageBackend
     views: Views

@@ -28,6 +28,7 @@ _WORD = re.compile(r"\w+")
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A user as stored. ``password`` is its argon2 hash, None until one is set.
 
+    ``language``: the BCP 47 tag that the user chose for pages and emails, None for the workspace's.
     ``epoch`` counts the changes that end all sessions: a new password, and being disabled. ``assignment`` None:
     everything that the role grants. Times are RFC 3339.
     """
@@ -40,6 +41,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     disabled: bool = False
     password: str | None = None
     epoch: int = 0
+    language: str | None = None
     created_at: str
     updated_at: str
     created_by: str
@@ -109,6 +111,7 @@ class StoredUser(msgspec.Struct, frozen=True):
             email=user.email,
             assignment=user.assignment,
             session=session,
+            language=user.language,
         )
 
 

@@ -168,6 +168,16 @@ class Users:
         )
         return await self.replace(tenant, stored, user)
 
+    async def choose_language(self, tenant: str, caller: Caller, language: str | None) -> None:
+        """Set the language of the caller's pages and emails; None for the workspace's. Raises StorageUnavailable."""
+        for _ in range(_ATTEMPTS):
+            stored = await self.get(tenant, caller.id)
+            moment = to_wire(self._now())
+            user = msgspec.structs.replace(stored.user, language=language, updated_at=moment, updated_by=caller.actor)
+            if await self.replace(tenant, stored, user) is not None:
+                return
+        raise _busy()
+
     async def replace(self, tenant: str, stored: StoredUser, user: User) -> StoredUser | None:
         """Replace a stored user; None if it has changed, or the other super admin that the change depends on has.
 

@@ -42,7 +42,7 @@ def problems_of(config: Path) -> list[str]:
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import check as check_files
     from crm_core.settings import load_instance
-    from crm_core.settings.installation import option_types
+    from crm_core.settings.installation import languages_of, option_types
     from crm_core.settings.plugins import load_plugins
 
     try:
@@ -56,6 +56,10 @@ def problems_of(config: Path) -> list[str]:
             settings.plugins.require([plugin.name for plugin in host.plugins])
         except SetupError as unknown:
             problems += unknown.problems
+    try:
+        _ = languages_of(host, settings).by_tag
+    except SetupError as unreadable:
+        problems += unreadable.problems
     try:
         registry = build_registry(host)
     except SetupError as clash:  # the files cannot be checked without what plugins add

@@ -13,6 +13,7 @@ OPERATOR = "operator"
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """A caller whose credential was good. Tokens have ``scopes``; users have ``role``, ``email``, ``assignment``.
 
+    ``language``: that which the user chose for pages.
     ``session``: the id of the sign-in that a user's credential belongs to, None for tokens.
     ``revision``: of the stored token or user, so that what is derived from it can be cached until it changes.
     """
@@ -26,6 +27,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     email: str = ""
     assignment: tuple[str, ...] | None = None
     session: str | None = None
+    language: str | None = None
 
     @property
     def actor(self) -> str:

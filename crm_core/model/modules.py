@@ -25,6 +25,7 @@ _NO_CHOICE = ModuleChoice()
 class ModuleState(msgspec.Struct, frozen=True):
     """A module as a tenant has it. ``singular``: the pushed name of one of its records, None if none was pushed.
 
+    ``is_titled``: whether the title was pushed, so that no one translates it.
     ``reason`` (None if it is available): ``disabled``, ``not_in_plan``, ``requires:{module}``, ``section_unreadable``.
     """
 
@@ -34,6 +35,7 @@ class ModuleState(msgspec.Struct, frozen=True):
     order: int
     reason: str | None
     singular: str | None = None
+    is_titled: bool = False
 
     @property
     def state(self) -> Literal["available", "unavailable"]:
@@ -119,4 +121,5 @@ def _state(module: Module, choice: ModuleChoice, reason: str | None) -> ModuleSt
         order=module.order if choice.order is None else choice.order,
         reason=reason,
         singular=choice.singular,
+        is_titled=bool(choice.title),
     )

@@ -45,12 +45,19 @@ class PluginHost:
         self._manager.add_hookspecs(specs)
         self._disabled = frozenset(disabled)
         self._plugins: dict[str, Plugin] = {}
+        self._folders: dict[str, Path] = {}
         self.door = Door()
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
         """Every plugin found, by name, in any state."""
         return tuple(self._plugins[name] for name in sorted(self._plugins))
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders of the active plugins' code, each once, by the name of the plugin."""
+        active = (self._folders.get(plugin.name) for plugin in self.plugins if plugin.state == "active")
+        return tuple(dict.fromkeys(folder for folder in active if folder is not None))
 
     @property
     def broken(self) -> tuple[Plugin, ...]:
@@ -103,6 +110,8 @@ class PluginHost:
             self._break(name, version, error)
             return
         self._plugins[name] = Plugin(name, version, "active", hooks=tuple(sorted(hooks)))
+        if file := getattr(module, "__file__", None):
+            self._folders[name] = Path(file).parent
 
     def call(self, hook: str, check: Check[list[T]], /, **arguments: Any) -> Iterator[tuple[str, T]]:
         """The items that each plugin returns of a hook, as (plugin, item), one plugin at a time; None is no item.

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from crm_core.errors import SetupError
+from crm_core.language import Languages
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.keys import Roster
 from crm_core.plugin.host import PluginHost
@@ -40,6 +41,12 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 def option_types(registry: Registry) -> dict[str, type[msgspec.Struct]]:
     """The types of the members of instance.yaml that belong to payload types."""
     return {name: one.OPTIONS for name, one in registry.payload_types.items() if one.OPTIONS is not None}
+
+
+def languages_of(host: PluginHost, settings: InstanceSettings | None) -> Languages:
+    """The catalogues of the core, of the active plugins, and of the configuration."""
+    folders = [folder / "translations" for folder in host.folders]
+    return Languages([*folders, settings.translations] if settings else folders)
 
 
 def install(folder: Path, environ: Mapping[str, str]) -> Installation:

@@ -116,7 +116,7 @@ class InstanceSettings:
     """All of instance.yaml. ``secret_keys``: the first makes what is new, all read what is old.
 
     ``public_url``: the origin by which browsers reach the instance, for links in emails.
-    ``allowed_origins``: those of browser apps that use the API.
+    ``allowed_origins``: those of browser apps that use the API. ``translations``: a folder of catalogues, if it exists.
     ``options_nodes``: the members that belong to plugins, not yet read; see ``options.read_options``.
     """
 
@@ -132,6 +132,7 @@ class InstanceSettings:
     operators: tuple[Network, ...] = LOOPBACK
     allowed_origins: tuple[str, ...] = ()
     plugins: PluginSettings = field(default_factory=PluginSettings)
+    translations: Path = Path("translations")
     options_nodes: Mapping[str, MappingMember] = field(default_factory=dict, repr=False)
 
 
@@ -176,6 +177,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
         operators=operators,
         allowed_origins=origins,
         plugins=plugins,
+        translations=folder / "translations",
         options_nodes={member.name: member for member in members.rest()},
     )
 

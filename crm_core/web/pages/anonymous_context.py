@@ -11,10 +11,12 @@ from typing import Any, Final
 from quart import Response, request
 
 from crm_core.errors import CsrfFailed
+from crm_core.language import gettext
 from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
 from crm_core.web.pages.layout.rendering import see_other
-from crm_core.web.pages.tenant_context import TenantContext
+from crm_core.web.pages.site import Site
+from crm_core.web.pages.tenant_context import TenantContext, speak_for
 
 COOKIE: Final = "crm_door"
 _PURPOSE: Final = "door"
@@ -53,6 +55,16 @@ class AnonymousContext(TenantContext):
     def require_csrf_token(self, token: str) -> None:
         """Raise CsrfFailed unless the form comes from a page of this site, in the browser that loaded it."""
         if request.headers.get("Origin") != current_request().origin:
-            raise CsrfFailed("This form was sent from another site. Open the page on this site and try again.")
+            raise CsrfFailed(gettext("This form was sent from another site. Open the page on this site and try again."))
         if self.services.signed.read(_PURPOSE, token) != (self.tenant, request.cookies.get(COOKIE, "")):
-            raise CsrfFailed("This form has expired. Reload the page.")
+            raise CsrfFailed(gettext("This form has expired. Reload the page."))
+
+
+async def anonymous_context(site: Site, tenant: str) -> AnonymousContext:
+    """The context of the current request without its user; from here on, the request speaks the workspace's language.
+
+    Raises UnknownTenant.
+    """
+    workspace = await site.services.views.of(tenant)
+    speak_for(site, workspace)
+    return AnonymousContext(site=site, tenant=tenant, workspace=workspace)

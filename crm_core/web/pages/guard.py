@@ -10,15 +10,17 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, CsrfFailed, NotFound, PayloadTooLarge, Unauthenticated
+from crm_core.language import gettext_noop
 from crm_core.web.callers import ended_session_cookie, require_confirmed, visitor
 from crm_core.web.dispatcher import require_tenant
 from crm_core.web.framework import current_request, error_response
 from crm_core.web.operations import BASE, TENANT
-from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.anonymous_context import anonymous_context
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.refusals import anonymous_refusal, refusal
 from crm_core.web.pages.site import Site
+from crm_core.web.pages.tenant_context import speak_for
 from crm_core.web.pages.unsaved import unsaved_input
 from crm_core.workspace import require, require_scope
 
@@ -101,8 +103,7 @@ def _guarded(site: Site, one: PageRoute) -> View:
 
 
 async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Response:
-    workspace = await site.services.views.of(tenant)
-    context = AnonymousContext(site=site, tenant=tenant, workspace=workspace)
+    context = await anonymous_context(site, tenant)
     try:
         if one.method == "POST":
             _require_small(MOST_FORM)
@@ -115,6 +116,7 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
 async def _context(site: Site, tenant: str) -> PageContext:
     caller = await visitor(site.services, current_request(), tenant)
     workspace = await site.services.views.of(tenant)
+    speak_for(site, workspace, caller.language)
     return PageContext(site=site, tenant=tenant, caller=caller, workspace=workspace)
 
 
@@ -127,7 +129,7 @@ def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:
         require_scope(context.workspace, context.caller, scope=None, key=key)
         return
     if context.workspace.catalog.guard(key).partition(".")[0] not in context.workspace.modules.states:
-        raise NotFound("There is no page at this address.")
+        raise NotFound(gettext_noop("There is no page at this address."))
     require(context.workspace, context.caller, key, writes=one.writes)
 
 
@@ -153,8 +155,7 @@ async def _signed_out(site: Site, tenant: str, one: PageRoute, error: Unauthenti
     unsaved = await unsaved_input(one.most) if one.keeps else None
     if unsaved is None:
         return _to_login(site, tenant)
-    workspace = await site.services.views.of(tenant)
-    return anonymous_refusal(AnonymousContext(site=site, tenant=tenant, workspace=workspace), error, unsaved)
+    return anonymous_refusal(await anonymous_context(site, tenant), error, unsaved)
 
 
 def _to_login(site: Site, tenant: str) -> Response:

@@ -12,7 +12,7 @@ from crm_core.server.problem import PROBLEM
 from crm_core.web.accept import preferred
 from crm_core.web.answers import JSON
 from crm_core.web.framework import error_response
-from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.anonymous_context import anonymous_context
 from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
 
@@ -29,10 +29,9 @@ def not_found_pages(site: Site) -> Blueprint:
         if found is None or request.method != "GET" or not _prefers_page():
             return error_response(error)
         try:
-            workspace = await site.services.views.of(found.group(1))
+            context = await anonymous_context(site, found.group(1))
         except CrmError as unknown:
             return error_response(unknown)
-        context = AnonymousContext(site=site, tenant=found.group(1), workspace=workspace)
         return anonymous_refusal(context, NotFound("There is no page at this address."))
 
     return pages

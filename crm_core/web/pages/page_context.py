@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from crm_core.errors import AccessError
+from crm_core.language import current, label_of
 from crm_core.model.caller import Caller
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
+from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.names import Names
 from crm_core.web.pages.tenant_context import TenantContext
 from crm_core.workspace import keys_of, require
@@ -33,14 +35,17 @@ class PageContext(TenantContext):
     def title_of(self, record_type: RecordType) -> str:
         """The title of a record type: its module's, or its own where it belongs to another's."""
         own = self.workspace.modules.states.get(record_type.NAME)
-        return own.title if own and record_type.MODULE is None else record_type.TITLE
+        if own and record_type.MODULE is None:
+            return title_of(own)
+        return label_of(record_type.TITLE, record_type.NAME)
 
     def singular_of(self, record_type: RecordType) -> str:
         """The name of one record inside a sentence, as pushed for its module, or the type's own."""
         own = self.workspace.modules.states.get(record_type.NAME)
         pushed = own.singular if own and record_type.MODULE is None else None
-        name = pushed or record_type.SINGULAR
-        german = self.branding.regional.locale.language == "de"  # which writes nouns with a capital
+        name = pushed or label_of(record_type.SINGULAR, record_type.NAME)
+        # German writes nouns with a capital; a pushed one is in the workspace's language.
+        german = (self.branding.regional.locale.language if pushed else current().locale.language) == "de"
         return name if german or name[1:] != name[1:].lower() else name[0].lower() + name[1:]
 
     def one_of(self, record_type: RecordType) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from crm_core.language import gettext, label_of
 from crm_core.model.modules import ModuleState
 from crm_core.web.pages.layout.frame import (
     Confirmation,
@@ -14,6 +15,7 @@ from crm_core.web.pages.layout.frame import (
     Shell,
     icon_of,
     scheme_of,
+    title_of,
 )
 from crm_core.web.pages.layout.parts import PageNotice
 from crm_core.web.pages.page_context import PageContext
@@ -44,7 +46,10 @@ async def frame_of(context: PageContext, current: str, confirmation: Confirmatio
 
 def _shell(context: PageContext, menu: tuple[MenuGroup, ...], current: str, scheme: str) -> Shell:
     role, brand = context.workspace.roles.get(context.caller.role), context.branding.brand
-    user, macros = MenuUser(context.caller.name, role.title if role else "No role"), context.site.renderer.shell
+    user, macros = (
+        MenuUser(context.caller.name, label_of(role.title) if role else gettext("No role")),
+        context.site.renderer.shell,
+    )
     side = macros.side(context.root, brand, scheme, menu, current, user)
     return Shell(side=side, top=macros.top(brand, scheme), foot=macros.foot(brand))
 
@@ -63,25 +68,31 @@ async def _count(context: PageContext, module: str) -> int | None:
 
 def _menu(context: PageContext, shown: list[tuple[ModuleState, int | None]]) -> tuple[MenuGroup, ...]:
     root, keys = context.root, context.keys
-    modules = [MenuItem("dashboard", "Dashboard", f"{root}/", "home")]
+    modules = [MenuItem("dashboard", gettext("Dashboard"), f"{root}/", "home")]
     for state, count in shown:
         number = None if count is None else context.formats.number(count)
-        modules.append(MenuItem(state.module.name, state.title, f"{root}/{state.module.name}", icon_of(state), number))
+        modules.append(
+            MenuItem(state.module.name, title_of(state), f"{root}/{state.module.name}", icon_of(state), number)
+        )
     admin = [
         MenuItem(name, title, f"{root}/{name}", icon)
         for name, title, icon, key in (
-            ("sync", "Sync console", "sync", "sync.view"),
-            ("users", "Users", "shield", "users.manage"),
-            ("tokens", "API tokens", "key", "users.manage"),
-            ("mail", "Email settings", "mail", "smtp.test"),
+            ("sync", gettext("Sync console"), "sync", "sync.view"),
+            ("users", gettext("Users"), "shield", "users.manage"),
+            ("tokens", gettext("API tokens"), "key", "users.manage"),
+            ("mail", gettext("Email settings"), "mail", "smtp.test"),
         )
         if key in keys
     ]
     you = (
-        MenuItem("account", "Account", f"{root}/account", "user"),
-        MenuItem("subscription", "Subscription", f"{root}/subscription", "card"),
+        MenuItem("account", gettext("Account"), f"{root}/account", "user"),
+        MenuItem("subscription", gettext("Subscription"), f"{root}/subscription", "card"),
     )
-    groups = [MenuGroup("", tuple(modules)), MenuGroup("Administration", tuple(admin)), MenuGroup("You", you)]
+    groups = [
+        MenuGroup("", tuple(modules)),
+        MenuGroup(gettext("Administration"), tuple(admin)),
+        MenuGroup(gettext("You"), you),
+    ]
     return tuple(group for group in groups if group.items)
 
 
@@ -91,15 +102,20 @@ def _notices(context: PageContext) -> Iterator[PageNotice]:
     if subscription is None or subscription.state == "active":
         return
     ends = context.formats.moment(subscription.ends_at)
-    until = f" on {ends.short}" if ends else ""
     if subscription.state == "trial":
-        tone, icon, title = "info", "info", "This is a trial."
-        text = f"It ends{until}." if ends else "Your platform operator can say when it ends."
+        tone, icon, title = "info", "info", gettext("This is a trial.")
+        text = (
+            gettext("It ends on {day}.", day=ends.short)
+            if ends
+            else gettext("Your platform operator can say when it ends.")
+        )
     elif subscription.state == "past_due":
-        tone, icon, title = "warn", "clock", "A payment is due."
-        text = f"Without it, the workspace may be suspended{until}."
+        tone, icon, title = "warn", "clock", gettext("A payment is due.")
+        text = gettext("Without it, the workspace may be suspended.")
+        if ends:
+            text = gettext("Without it, the workspace may be suspended on {day}.", day=ends.short)
     else:
-        tone, icon, title = "bad", "pause", "Your subscription is suspended."
-        text = "You can read records but not change them. Your platform operator can lift this."
+        tone, icon, title = "bad", "pause", gettext("Your subscription is suspended.")
+        text = gettext("You can read records but not change them. Your platform operator can lift this.")
     href = f"{context.root}/subscription"
-    yield PageNotice(tone=tone, icon=icon, title=title, text=text, href=href, link="Subscription")
+    yield PageNotice(tone=tone, icon=icon, title=title, text=text, href=href, link=gettext("Subscription"))

@@ -60,6 +60,7 @@ ROUTES: Final = (
     _get("/frame", "frame", files.frame, SIGNED_IN),
     _get("/account", "account_page", account.account, SIGNED_IN),
     _post("/account/appearance", "appearance_form", account.appearance, SIGNED_IN),
+    _post("/account/language", "language_form", account.choose_language, SIGNED_IN),
     _post("/account/password", "change_password_form", account.change_password, SIGNED_IN),
     _get("/subscription", "subscription_page", subscription.subscription, SIGNED_IN),
     _get("/sync", "sync_page", console.console, "sync.view"),

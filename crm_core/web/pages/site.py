@@ -9,12 +9,14 @@ import msgspec
 from cachetools import LRUCache
 
 from crm_core.access.throttle import Buckets
+from crm_core.language import Language
 from crm_core.mail import Mailer, full_host_name
 from crm_core.services import Services
 from crm_core.web.pages.layout.assets import Assets
 from crm_core.web.pages.layout.branding import BrandingCache
 from crm_core.web.pages.layout.fragment_cache import CachedRow, FragmentCache, row_cache
 from crm_core.web.pages.layout.rendering import Renderer
+from crm_core.workspace import Workspace
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     email_limits: Buckets = msgspec.field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
     sending: set[asyncio.Task[None]] = msgspec.field(default_factory=set)
 
+    def language_of(self, workspace: Workspace, chosen: str | None = None) -> Language:
+        """The language that a user chose, else the workspace's, else English."""
+        return self.services.languages.choose((chosen, workspace.regional.locale))
+
     def root(self, tenant: str) -> str:
         """The path of a tenant's pages, without a slash at its end."""
         return f"/i/{self.services.settings.instance}/t/{tenant}"
@@ -40,7 +46,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 def site_of(services: Services) -> Site:
     """The site around the use cases of an instance."""
-    instance = services.settings.instance
+    instance, _ = services.settings.instance, services.languages.by_tag  # all catalogues are read now
     assets = Assets()
     # Of a payload type whose sections name mail servers, its options say where connections may lead.
     calls = services.registry.calls

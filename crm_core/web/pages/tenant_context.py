@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote
 
+from quart import request
+
+from crm_core.language import speak
 from crm_core.services import Services
 from crm_core.web.callers import lasting_origin
 from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
+
+
+def speak_for(site: Site, workspace: Workspace, chosen: str | None = None) -> None:
+    """Use the language that the user chose, else the workspace's, else the browser's, until the end of the request."""
+
+    def wishes() -> Iterator[str | None]:
+        yield chosen
+        yield workspace.regional.locale
+        yield from request.accept_languages.values()
+
+    speak(site.services.languages.choose(wishes()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from quart import request
 
+from crm_core.language import gettext
 from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.parts import Fact
 
@@ -32,7 +33,7 @@ async def unsaved_input(most: int) -> UnsavedInput | None:
         return None
     fields = tuple((name, value) for name, value in (await request.form).items(multi=True) if name != _CSRF)
     shown = [Fact(_label(name), value) for name, value in fields if value.strip() and ":" not in name]
-    shown = [fact for fact in shown if fact.name != "Revision"]
+    shown = [fact for fact in shown if fact.name != gettext("Revision")]
     if not shown:
         return None
     return UnsavedInput(action=request.full_path.rstrip("?"), fields=fields, shown=tuple(shown[:_FOR_READERS]))

@@ -6,29 +6,27 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, get_currency_precision, get_decimal_symbol, get_group_symbol
 
+from crm_core.language import ENGLISH, current, gettext
 from crm_core.model.times import from_wire, to_wire
 
-MONTHS: Final = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
-_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TOKEN: Final = re.compile(r"[Yy]{4}|[Yy]{2}|M{1,4}|[Dd]{1,4}|%[A-Za-z]")
 _PARTS: Final[Mapping[str, Callable[[date], str]]] = {
     "yyyy": lambda day: f"{day.year:04d}",
     "yy": lambda day: f"{day.year % 100:02d}",
-    "MMMM": lambda day: MONTHS[day.month - 1],
-    "MMM": lambda day: MONTHS[day.month - 1][:3],
+    "MMMM": lambda day: month_name(day.month),
+    "MMM": lambda day: _named("MMM", day),
     "MM": lambda day: f"{day.month:02d}",
     "M": lambda day: str(day.month),
-    "dddd": lambda day: _DAYS[day.weekday()],
-    "ddd": lambda day: _DAYS[day.weekday()][:3],
+    "dddd": lambda day: _named("EEEE", day),
+    "ddd": lambda day: _named("EEE", day),
     "dd": lambda day: f"{day.day:02d}",
     "d": lambda day: str(day.day),
 }
@@ -74,7 +72,11 @@ class RegionalFormat:
         """A date by the tenant's pattern; without one as in ``24 Nov 2026``, with or without the year."""
         if self._pattern:
             return _TOKEN.sub(lambda found: _part(found.group(), day), self._pattern)
-        return f"{day.day} {MONTHS[day.month - 1][:3]}{f' {day.year}' if year else ''}"
+        language = current()
+        if language is ENGLISH:  # the same for all of its regions
+            return _named("d MMM y" if year else "d MMM", day)
+        locale = self.locale if self.locale.language == language.locale.language else language.locale
+        return _formatted(day, locale.datetime_skeletons["yMMMd" if year else "MMMd"].pattern, locale)
 
     def number(self, number: int) -> str:
         """A whole number with its digits grouped."""
@@ -159,7 +161,8 @@ class Formats:
 
     def full_day(self, day: date) -> str:
         """A date in full, such as ``Friday, 4 December 2026``."""
-        return f"{_DAYS[day.weekday()]}, {day.day} {MONTHS[day.month - 1]} {day.year}"
+        language = current()
+        return _named("EEEE, d MMMM y", day) if language is ENGLISH else _formatted(day, "full", language.locale)
 
     def days(self, count: int) -> str:
         """A number of days."""
@@ -172,7 +175,9 @@ class Formats:
 
     def greeting(self) -> str:
         """The greeting for this time of day."""
-        return "Good morning" if self.now.hour < 12 else "Good afternoon" if self.now.hour < 18 else "Good evening"
+        if self.now.hour < 12:
+            return gettext("Good morning")
+        return gettext("Good afternoon") if self.now.hour < 18 else gettext("Good evening")
 
     def _date(self, day: date) -> str:
         return self.regional.day(day, year=day.year != self.now.year)
@@ -180,13 +185,28 @@ class Formats:
     def _short(self, local: datetime) -> str:
         age = self.now - local
         if timedelta(seconds=-5) < age < timedelta(minutes=1):
-            return "just now"
+            return gettext("just now")
         if timedelta() < age < timedelta(hours=1):
-            return f"{int(age.total_seconds() // 60)} min ago"
+            return gettext("{minutes} min ago", minutes=int(age.total_seconds() // 60))
         days = (self.now.date() - local.date()).days
         if days == 0:
             return f"{local:%H:%M}"
-        return f"Yesterday, {local:%H:%M}" if days == 1 else self._date(local.date())
+        return gettext("Yesterday, {time}", time=f"{local:%H:%M}") if days == 1 else self._date(local.date())
+
+
+def month_name(month: int) -> str:
+    """The name of a month in the current language."""
+    return str(current().locale.months["format"]["wide"][month])
+
+
+def _named(pattern: str, day: date) -> str:
+    """A date with names in the current language. ``EEEE``: the day of the week."""
+    return _formatted(day, pattern, current().locale)
+
+
+@lru_cache(4096)
+def _formatted(day: date, pattern: str, locale: Locale) -> str:
+    return str(format_date(day, pattern, locale))
 
 
 def _part(token: str, day: date) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from cachetools import LRUCache
 from markupsafe import Markup
 
+from crm_core.language import current
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.workspace import Workspace
 
@@ -19,7 +20,7 @@ _ROWS: Final = 4096
 
 
 class FragmentCache:
-    """Fragments of all tenants; the key names everything besides the workspace that a fragment depends on."""
+    """Fragments of all tenants; the key names all that a fragment depends on besides the workspace and the language."""
 
     def __init__(self, characters: int = _CHARACTERS) -> None:
         self._fragments: LRUCache[Hashable, tuple[Workspace, tuple[Markup, ...]]] = LRUCache(
@@ -28,7 +29,7 @@ class FragmentCache:
 
     def get(self, workspace: Workspace, kind: type[T], key: Hashable, make: Callable[[], T]) -> T:
         """The fragment, made now unless it is cached for this workspace object."""
-        name = (workspace.tenant, kind, key)
+        name = (workspace.tenant, current().tag, kind, key)
         cached = self._fragments.get(name)
         if cached is None or cached[0] is not workspace:
             cached = self._fragments[name] = (workspace, make())

@@ -9,6 +9,7 @@ import msgspec
 from markupsafe import Markup
 from quart import request
 
+from crm_core.language import label_of
 from crm_core.model.modules import ModuleState
 from crm_core.web.pages.layout.branding import Brand, TenantBranding
 from crm_core.web.pages.layout.parts import PageNotice
@@ -128,6 +129,11 @@ def scheme_of(branding: TenantBranding) -> str:
     if chosen in SCHEMES:
         return chosen
     return "" if chosen == "system" else branding.scheme
+
+
+def title_of(state: ModuleState) -> str:
+    """The title of a module in the current language, or as it was pushed."""
+    return state.title if state.is_titled else label_of(state.title, state.module.name)
 
 
 def icon_of(state: ModuleState) -> str:

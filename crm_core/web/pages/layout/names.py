@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import Final
 
 from crm_core.errors import NotFound
+from crm_core.language import gettext, gettext_noop
 from crm_core.model.caller import Caller
 from crm_core.plugin.query import PageQuery
 from crm_core.services import Services
 
 _MOST: Final = 200
-_PLATFORM, _OPERATOR, _SYSTEM, _DELETED = "The platform", "An operator", "An external system", "A deleted user"
-_GENERIC: Final = ("You", _PLATFORM, _OPERATOR, _SYSTEM, _DELETED)
+_PLATFORM, _OPERATOR = gettext_noop("The platform"), gettext_noop("An operator")
+_SYSTEM, _DELETED = gettext_noop("An external system"), gettext_noop("A deleted user")
+_WITHIN: Final = {
+    "You": gettext_noop("you"),
+    _PLATFORM: gettext_noop("the platform"),
+    _OPERATOR: gettext_noop("an operator"),
+    _SYSTEM: gettext_noop("an external system"),
+    _DELETED: gettext_noop("a deleted user"),
+}
 
 
 def within(name: str) -> str:
     """A name as it is written inside a sentence: ``the platform``, but ``Ada``."""
-    return name[0].lower() + name[1:] if name in _GENERIC else name
+    return next((gettext(inside) for generic, inside in _WITHIN.items() if gettext(generic) == name), name)
 
 
 class Names:
@@ -25,7 +33,7 @@ class Names:
     def __init__(self, services: Services, tenant: str, caller: Caller) -> None:
         self._services = services
         self._tenant = tenant
-        self._actors: dict[str, str] = {caller.actor: "You"}
+        self._actors: dict[str, str] = {caller.actor: gettext("You")}
         self._colleagues: dict[str, str] = {caller.email: caller.name}
 
     async def actor(self, actor: str) -> str:
@@ -53,9 +61,9 @@ class Names:
             try:
                 user = (await self._services.users.get(self._tenant, id_)).user
             except NotFound:
-                return _DELETED
+                return gettext(_DELETED)
             return user.name or user.email
         if kind == "token":
             name = await self._services.tokens.name_of(self._tenant, id_)
-            return f"{name} (API)" if name else _SYSTEM
-        return _PLATFORM if kind == "key" else _OPERATOR
+            return f"{name} (API)" if name else gettext(_SYSTEM)
+        return gettext(_PLATFORM if kind == "key" else _OPERATOR)

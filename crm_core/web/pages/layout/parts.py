@@ -38,12 +38,12 @@ class Mark(NamedTuple):
 
 
 class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """Links to the neighbouring pages, empty if there is none."""
+    """Links to the neighbouring pages, empty if there is none. ``back`` and ``forth``: their texts if not the usual."""
 
     previous: str
     next: str
-    back: str = "Previous"
-    forth: str = "Next"
+    back: str = ""
+    forth: str = ""
 
 
 class PageNotice(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,12 +10,30 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from quart import Response
 
+from crm_core.language import current, gettext, ngettext
+
 _CACHED: Final = 4096  # of each kind of part
 HTML: Final = "text/html; charset=utf-8"
 POLICY: Final = (
     "default-src 'self'; img-src 'self' https: data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
+
+
+def _gettext(message: str, /, **values: object) -> str:
+    """A sentence of a template; values that are HTML stay HTML, and all else is escaped."""
+    return _filled(gettext(message), values) if values else gettext(message)
+
+
+def _ngettext(one: str, many: str, count: int, /, **values: object) -> str:
+    """A sentence of a template about a number of things."""
+    return ngettext(one, many, count, **values)
+
+
+def _filled(text: str, values: dict[str, object]) -> str:
+    if any(hasattr(value, "__html__") for value in values.values()):
+        return escape(text).format(**values)
+    return text.format(**values)
 
 
 class Parts:
@@ -51,7 +69,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.globals["assets"] = self._assets
+        environment.globals |= {"assets": self._assets, "_": _gettext, "ngettext": _ngettext, "language": current}
         environment.filters |= {"initials": initials, "breakable": breakable}
         return environment
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from quart import Response, request
 
+from crm_core.language import gettext, gettext_noop
 from crm_core.mail import DeliveryError, Step, delivery_test
 from crm_core.model.presentation import MailSettings
 from crm_core.web.accept import preferred
@@ -19,13 +20,13 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.workspace import Section
 
 _STEPS: Final[Mapping[str, str]] = {
-    "found": "Address found",
-    "connected": "Connected",
-    "encrypted": "Encrypted",
-    "signed_in": "Signed in",
-    "accepted": "Accepted",
+    "found": gettext_noop("Address found"),
+    "connected": gettext_noop("Connected"),
+    "encrypted": gettext_noop("Encrypted"),
+    "signed_in": gettext_noop("Signed in"),
+    "accepted": gettext_noop("Accepted"),
 }
-_SECURITY: Final = {"starttls": "STARTTLS", "tls": "TLS", "none": "not encrypted"}
+_SECURITY: Final = {"starttls": "STARTTLS", "tls": "TLS", "none": gettext_noop("not encrypted")}
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,28 +89,39 @@ async def _results(context: PageContext, sender: EmailSender) -> AsyncIterator[R
                 yield Result(steps=_marks(planned, done, "info", "sync"))
     except DeliveryError as error:
         marks = _marks(planned, done, "bad", "x")
-        yield Result(steps=marks, tone="bad", icon="alert", title=error.what, text=error.fix, reply=error.response)
+        yield Result(
+            steps=marks,
+            tone="bad",
+            icon="alert",
+            title=gettext(error.what),
+            text=gettext(error.fix),
+            reply=error.response,
+        )
         return
     marks = _marks(planned, done, "ok", "check")
-    text = f"The server accepted the email to {context.caller.email}. Check that mailbox."
-    yield Result(steps=marks, tone="ok", icon="check", title="It works.", text=text)
+    text = gettext("The server accepted the email to {email}. Check that mailbox.", email=context.caller.email)
+    yield Result(steps=marks, tone="ok", icon="check", title=gettext("It works."), text=text)
 
 
 def _marks(planned: tuple[Step, ...], done: int, tone: str, icon: str) -> tuple[Mark, ...]:
     """The steps: those done, the current one in this tone and icon, and those to come."""
     styles = [("ok", "check")] * done + [(tone, icon)] + [("", "minus")] * len(planned)
-    return tuple(Mark(*style, _STEPS[step]) for step, style in zip(planned, styles, strict=False))
+    return tuple(Mark(*style, gettext(_STEPS[step])) for step, style in zip(planned, styles, strict=False))
 
 
 def _view(context: PageContext, sender: EmailSender, result: Result | None) -> MailView:
     found = context.workspace.mail_server
-    note = f"Pushed by the platform as version {found[1].version}. You cannot edit it here." if found else ""
+    note = (
+        gettext("Pushed by the platform as version {version}. You cannot edit it here.", version=found[1].version)
+        if found
+        else ""
+    )
     return MailView(
-        sub="The server that sends the emails of this workspace",
+        sub=gettext("The server that sends the emails of this workspace"),
         note=note,
         facts=tuple(_facts(*found)) if found else (),
         to=context.caller.email,
-        steps=tuple(_STEPS[step] for step in sender.server.steps) if sender.server else (),
+        steps=tuple(gettext(_STEPS[step]) for step in sender.server.steps) if sender.server else (),
         can_send=sender.can_send,
         result=result,
     )
@@ -117,14 +129,23 @@ def _view(context: PageContext, sender: EmailSender, result: Result | None) -> M
 
 def _facts(settings: MailSettings, section: Section) -> Iterator[Fact]:
     host, port = settings.host, settings.port
-    yield Fact("Server", f"{host}{f':{port}' if port else ''}" if host else "Not set: push a host", code=bool(host))
-    yield Fact("Encryption", _SECURITY[settings.security or "starttls"])
+    yield Fact(
+        gettext("Server"),
+        f"{host}{f':{port}' if port else ''}" if host else gettext("Not set: push a host"),
+        code=bool(host),
+    )
+    yield Fact(gettext("Encryption"), gettext(_SECURITY[settings.security or "starttls"]))
     if settings.username:
-        yield Fact("User", settings.username)
-    yield Fact("Password", "Set, never shown" if settings.password in section.sealed else "Not set")
+        yield Fact(gettext("User"), settings.username)
+    yield Fact(
+        gettext("Password"), gettext("Set, never shown") if settings.password in section.sealed else gettext("Not set")
+    )
     name, address = settings.from_name, settings.from_email
-    yield Fact("From", f"{name} <{address}>" if name and address else address or name or "Not set: push a sender")
+    yield Fact(
+        gettext("From"),
+        f"{name} <{address}>" if name and address else address or name or gettext("Not set: push a sender"),
+    )
     if settings.reply_to:
-        yield Fact("Reply to", settings.reply_to)
+        yield Fact(gettext("Reply to"), settings.reply_to)
     if settings.timeout_seconds:
-        yield Fact("Timeout", f"{settings.timeout_seconds} seconds per step")
+        yield Fact(gettext("Timeout"), gettext("{seconds} seconds per step", seconds=settings.timeout_seconds))

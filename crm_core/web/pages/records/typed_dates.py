@@ -11,7 +11,7 @@ from typing import Final
 
 from babel import Locale
 
-from crm_core.web.pages.layout.formats import MONTHS, RegionalFormat
+from crm_core.web.pages.layout.formats import RegionalFormat, month_name
 
 _ISO: Final = re.compile(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})")
 _NUMBERS: Final = re.compile(r"([0-9]{1,2})\s*([./-])\s*([0-9]{1,2})(?:\s*[./-]\s*([0-9]{4}|[0-9]{2})?)?")
@@ -83,7 +83,7 @@ def _day(year: int | None, month: int, day: int, today: date) -> date | None:
             found = date(candidate, month, day)
             if year or found >= today:
                 return found
-    raise NoSuchDay(f"{MONTHS[month - 1]} has {monthrange(year or today.year, month)[1]} days.")
+    raise NoSuchDay(f"{month_name(month)} has {monthrange(year or today.year, month)[1]} days.")
 
 
 def _named(text: str, regional: RegionalFormat, kind: str) -> int | None:

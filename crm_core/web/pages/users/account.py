@@ -9,18 +9,24 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
+from crm_core.language import gettext, gettext_noop, label_of, localized
 from crm_core.web.callers import session_cookie
 from crm_core.web.framework import current_request
-from crm_core.web.pages.layout.frame import SCHEME, SCHEMES
+from crm_core.web.pages.layout.frame import SCHEME, SCHEMES, title_of
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field
 from crm_core.web.pages.records.modules import action_label, as_phrase
+from crm_core.web.pages.tenant_context import speak_for
 from crm_core.web.pages.users.signing_in import MISMATCH, first_message, new_password_fields, password_field
 
 _YEAR: Final = 365 * 24 * 3600
-_CHOICES: Final = (Option("system", "Same as system"), Option("light", "Light"), Option("dark", "Dark"))
+_CHOICES: Final = (
+    Option("system", gettext_noop("Same as system")),
+    Option("light", gettext_noop("Light")),
+    Option("dark", gettext_noop("Dark")),
+)
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -40,6 +46,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     notice: PageNotice | None
     schemes: tuple[Option, ...]
     scheme: str
+    language: Field
     fields: tuple[Field, ...]
     rights: tuple[Rights, ...]
 
@@ -52,11 +59,20 @@ async def account(context: PageContext) -> Response:
 async def appearance(context: PageContext) -> Response:
     """Store the color scheme in a cookie of this browser."""
     chosen = (await request.form).get("scheme", "")
-    response = redirect(context, "/account", "Appearance changed")
+    response = redirect(context, "/account", gettext("Appearance changed"))
     secure = current_request().scheme == "https"
     value = chosen if chosen in SCHEMES else "system"
     response.set_cookie(SCHEME, value, max_age=_YEAR, path=context.root, httponly=True, samesite="Lax", secure=secure)
     return response
+
+
+async def choose_language(context: PageContext) -> Response:
+    """Set the language of the user's pages and emails."""
+    languages = context.services.languages.by_tag
+    chosen = languages.get((await request.form).get("language", ""))
+    await context.services.users.choose_language(context.tenant, context.caller, chosen.tag if chosen else None)
+    speak_for(context.site, context.workspace, chosen.tag if chosen else None)
+    return redirect(context, "/account", gettext("Language changed"))
 
 
 async def change_password(context: PageContext) -> Response:
@@ -64,21 +80,21 @@ async def change_password(context: PageContext) -> Response:
     form = await request.form
     old, new, source = form.get("old", ""), form.get("password", ""), current_request().source
     if new != form.get("again", ""):
-        return await _refused(context, {"again": MISMATCH})
+        return await _refused(context, {"again": gettext(MISMATCH)})
     try:
         stored = await context.services.signin.change_password(context.tenant, context.caller, old, new, source=source)
     except InvalidCredentials as error:
-        return await _refused(context, {"old": error.detail})
+        return await _refused(context, {"old": localized(error.detail)})
     except (InvalidRecord, LoginThrottled, RevisionMismatch) as error:
         return await _refused(context, {"password": first_message(error)})
     session = await context.services.sessions.open(context.tenant, stored, "browser")
-    response = redirect(context, "/account", "Password changed. You are signed out everywhere else.")
+    response = redirect(context, "/account", gettext("Password changed. You are signed out everywhere else."))
     response.headers.add("Set-Cookie", session_cookie(context.services, current_request(), context.tenant, session))
     return response
 
 
 async def _refused(context: PageContext, errors: dict[str, str]) -> Response:
-    notice = failure("The password was not changed.", "See the form.")
+    notice = failure(gettext("The password was not changed."), gettext("See the form."))
     return await page(context, "account.html", "account", _view(context, notice, errors), 422)
 
 
@@ -87,35 +103,45 @@ def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[s
     role = context.workspace.roles.get(caller.role)
     chosen = request.cookies.get(SCHEME, "")
     return AccountView(
-        sub="You, in this workspace",
+        sub=gettext("You, in this workspace"),
         name=caller.name,
         email=caller.email,
-        role=role.title if role else "No role",
+        role=label_of(role.title) if role else gettext("No role"),
         notice=notice,
-        schemes=_CHOICES,
+        schemes=tuple(Option(one.value, gettext(one.text)) for one in _CHOICES),
         scheme=chosen if chosen in SCHEMES else "system",
+        language=_language_field(context),
         fields=(
-            password_field("old", "Current password", auto="current-password", error=errors.get("old", "")),
+            password_field("old", gettext("Current password"), auto="current-password", error=errors.get("old", "")),
             *new_password_fields(errors.get("password", ""), errors.get("again", "")),
         ),
         rights=tuple(_rights(context)),
     )
 
 
+def _language_field(context: PageContext) -> Field:
+    languages = context.services.languages
+    usual = context.site.language_of(context.workspace)
+    options = [Option("", gettext("Workspace's language ({language})", language=usual.name))]
+    options += [Option(tag, language.name) for tag, language in languages.by_tag.items()]
+    value = context.caller.language if context.caller.language in languages.by_tag else ""
+    return Field(name="language", label=gettext("Language"), kind="select", value=value or "", options=tuple(options))
+
+
 def _rights(context: PageContext) -> Iterator[Rights]:
     for state in context.workspace.modules.states.values():
         actions = [action_label(key) for key in state.module.features if key in context.keys]
         if actions:
-            yield Rights(state.title, as_phrase(actions))
+            yield Rights(title_of(state), as_phrase(actions))
     core = sorted(context.workspace.roles.core_keys & context.keys)
     if core:
-        yield Rights("Administration", as_phrase([_CORE.get(key, key) for key in core]))
+        yield Rights(gettext("Administration"), as_phrase([gettext(_CORE.get(key, key)) for key in core]))
 
 
 _CORE: Final = {
-    "records.erase": "Erase records",
-    "sync.restore": "Restore revisions",
-    "sync.view": "See the sync console",
-    "smtp.test": "Send test emails",
-    "users.manage": "Manage users",
+    "records.erase": gettext_noop("Erase records"),
+    "sync.restore": gettext_noop("Restore revisions"),
+    "sync.view": gettext_noop("See the sync console"),
+    "smtp.test": gettext_noop("Send test emails"),
+    "users.manage": gettext_noop("Manage users"),
 }

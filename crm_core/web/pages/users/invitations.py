@@ -10,6 +10,7 @@ from quart import Response, request
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied
+from crm_core.language import gettext, localized
 from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_reset
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.mail.sender import sender_of
@@ -52,29 +53,31 @@ async def send_link(context: PageContext, id: str) -> Response:  # noqa: A002 --
 
 
 async def _form(context: PageContext, form: Mapping[str, str], error: CrmError | None) -> Response:
-    errors = {finding.pointer.removeprefix("/"): finding.message for finding in error.errors} if error else {}
+    errors = (
+        {finding.pointer.removeprefix("/"): localized(finding.message) for finding in error.errors} if error else {}
+    )
     fields = (
         Field(
-            name="email", label="Email", kind="email", value=form.get("email", ""), required=True,
+            name="email", label=gettext("Email"), kind="email", value=form.get("email", ""), required=True,
             longest=254, error=errors.get("email", ""), auto="off",
         ),
         Field(
-            name="name", label="Name", value=form.get("name", ""), longest=200, error=errors.get("name", ""),
-            hint="As colleagues see it", auto="off",
+            name="name", label=gettext("Name"), value=form.get("name", ""), longest=200, error=errors.get("name", ""),
+            hint=gettext("As colleagues see it"), auto="off",
         ),
         Field(
-            name="role", label="Role", kind="select", value=form.get("role") or "agent",
+            name="role", label=gettext("Role"), kind="select", value=form.get("role") or "agent",
             options=tuple(role_options(context, "")), error=errors.get("role", ""),
         ),
     )  # fmt: skip
     problem = None
     if error is not None:
-        problem = failure(f"{error.title}.", "" if errors else error.detail)
-    emailed = f"We email the user a link. It works once and expires in {INVITATION.days} days."
-    shown = "This workspace has no mail server yet. You get the link and pass it on yourself."
+        problem = failure(f"{gettext(error.title)}.", "" if errors else localized(error.detail))
+    emailed = gettext("We email the user a link. It works once and expires in {days} days.", days=INVITATION.days)
+    shown = gettext("This workspace has no mail server yet. You get the link and pass it on yourself.")
     view = InviteView(
-        sub="The new user chooses a password through a link",
-        crumbs=(PageLink(f"{context.root}/users", "Users"),),
+        sub=gettext("The new user chooses a password through a link"),
+        crumbs=(PageLink(f"{context.root}/users", gettext("Users")),),
         problem=problem,
         fields=fields,
         foot=emailed if sender_of(context.site, context.workspace).can_send else shown,
@@ -92,19 +95,23 @@ async def _send_link(context: PageContext, stored: StoredUser) -> Response:
     lifetime = INVITATION if user.password is None else RESET
     link = await context.services.signin.link(context.tenant, user.id, lifetime, by=context.caller)
     if not sender.can_send:
-        return await _show_link(context, stored, link, "No email was sent: this workspace has no mail server yet.")
+        return await _show_link(
+            context, stored, link, gettext("No email was sent: this workspace has no mail server yet.")
+        )
     url = context.lasting_address(f"/password/{link}")
     if url is None:
-        reason = (
+        reason = gettext(
             "No email was sent: this instance does not know its own web address. Ask your operator to set public_url."
         )
         return await _show_link(context, stored, link, reason)
     try:
         await sender.send(_email(context, sender.brand, stored, url), user.email)
     except DeliveryError as error:
-        fix = "We try again for about 20 minutes." if error.will_retry else error.fix
-        return await _show_link(context, stored, link, f"The email was not sent. {error.what} {fix}")
-    return redirect(context, f"/users/{user.id}", f"Email sent to {user.email}")
+        fix = gettext("We try again for about 20 minutes.") if error.will_retry else gettext(error.fix)
+        return await _show_link(
+            context, stored, link, gettext("The email was not sent. {what} {fix}", what=gettext(error.what), fix=fix)
+        )
+    return redirect(context, f"/users/{user.id}", gettext("Email sent to {email}", email=user.email))
 
 
 def _email(context: PageContext, brand: MailBrand, stored: StoredUser, url: str) -> Email:
@@ -117,7 +124,13 @@ def _email(context: PageContext, brand: MailBrand, stored: StoredUser, url: str)
 async def _show_link(context: PageContext, stored: StoredUser, link: str, reason: str) -> Response:
     path, user = f"/password/{link}", stored.user
     url = context.lasting_address(path) or context.address(path)
-    lifetime = f"{INVITATION.days} days" if user.password is None else f"{RESET_HOURS} hours"
-    text = f"Send it to {user.name or user.email} yourself. It works once and expires in {lifetime}."
-    notice = PageNotice(tone="warn", icon="mail", title="Pass this link on.", text=reason)
-    return await users_page(context, stored, notice, link=PasswordLink("Link to choose a password", text, url))
+    lifetime = gettext("{days} days", days=INVITATION.days)
+    if user.password is not None:
+        lifetime = gettext("{hours} hours", hours=RESET_HOURS)
+    text = gettext(
+        "Send it to {name} yourself. It works once and expires in {lifetime}.",
+        name=user.name or user.email,
+        lifetime=lifetime,
+    )
+    notice = PageNotice(tone="warn", icon="mail", title=gettext("Pass this link on."), text=reason)
+    return await users_page(context, stored, notice, link=PasswordLink(gettext("Link to choose a password"), text, url))

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 import msgspec
 
 from crm_core.access.user import User
+from crm_core.language import gettext, label_of
 from crm_core.model.caller import Caller
 from crm_core.model.modules import ModuleState
 from crm_core.model.patterns import expand
+from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import Mark
-from crm_core.web.pages.records.modules import action_label
+from crm_core.web.pages.records.modules import action_of
 from crm_core.web.pages.refusals import reason_text
 from crm_core.workspace import Workspace, keys_of
 
@@ -41,7 +43,7 @@ def grid_of(workspace: Workspace, user: User) -> tuple[RightGroup, ...]:
     open_keys = of_role(workspace, user)
     return tuple(
         RightGroup(
-            state.title,
+            title_of(state),
             _why_module(workspace, state),
             tuple(_right(workspace, user, state, key, open_keys) for key in state.module.features),
         )
@@ -83,7 +85,7 @@ def _right(workspace: Workspace, user: User, state: ModuleState, key: str, open_
     mark, why = _outcome(workspace, user, state, key, is_open=is_open, assigned=assigned)
     return Right(
         key=key,
-        title=f"{action_label(key)} {state.title.lower()}",
+        title=action_of(key, title_of(state)),
         in_plan=in_plan,
         assigned=assigned,
         open=is_open,
@@ -98,24 +100,32 @@ def _outcome(
     first, role = (user.name or user.email).split()[0], workspace.roles.get(user.role)
     if is_open:
         if assigned:
-            return Mark("ok", "check", "Allowed"), ""
-        return Mark("warn", "minus", "Removed"), f"An admin removed it from {first}."
+            return Mark("ok", "check", gettext("Allowed")), ""
+        return Mark("warn", "minus", gettext("Removed")), gettext("An admin removed it from {first}.", first=first)
     if state.module.name in workspace.catalog.blocked and key not in workspace.modules.allowed:
-        return Mark("idle", "lock", "Blocked"), "This instance's policy blocks it. No push can enable it."
+        return Mark("idle", "lock", gettext("Blocked")), gettext(
+            "This instance's policy blocks it. No push can enable it."
+        )
     if workspace.entitlements.overrides.get(key) is False:
-        return Mark("idle", "lock", "Removed"), "The platform removed it for all users."
+        return Mark("idle", "lock", gettext("Removed")), gettext("The platform removed it for all users.")
     if key not in workspace.modules.granted:
-        return Mark("idle", "lock", "Not in plan"), f"The plan {workspace.plan_name} does not include it."
+        return Mark("idle", "lock", gettext("Not in plan")), gettext(
+            "The plan {plan_name} does not include it.", plan_name=workspace.plan_name
+        )
     if state.reason is not None:
-        return Mark("idle", "lock", "Module off"), reason_text(state.reason)
-    title = role.title if role else user.role
-    return Mark("idle", "minus", "Not in role"), f"The role {title} does not grant it. Give {first} another role."
+        return Mark("idle", "lock", gettext("Module off")), reason_text(state.reason)
+    title = label_of(role.title) if role else user.role
+    return Mark("idle", "minus", gettext("Not in role")), gettext(
+        "The role {title} does not grant it. Give {first} another role.", title=title, first=first
+    )
 
 
 def _why_module(workspace: Workspace, state: ModuleState) -> str:
     if state.module.name in workspace.catalog.blocked and state.reason is not None:
-        return "Blocked by this instance's policy"
+        return gettext("Blocked by this instance's policy")
     if state.reason is not None:
         return reason_text(state.reason).rstrip(".")
     added = [key for key in state.module.features if workspace.entitlements.overrides.get(key) is True]
-    return f"Included in {workspace.plan_name}" + (", with an override by the platform" if added else "")
+    if added:
+        return gettext("Included in {plan}, with an override by the platform", plan=workspace.plan_name)
+    return gettext("Included in {plan}", plan=workspace.plan_name)

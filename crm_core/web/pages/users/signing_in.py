@@ -12,6 +12,7 @@ from crm_core.access.passwords import MAX_LENGTH, MIN_LENGTH
 from crm_core.access.signin import RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
+from crm_core.language import gettext, gettext_noop, localized
 from crm_core.mail import password_reset
 from crm_core.server.paths import refused
 from crm_core.server_log import ServerLog
@@ -26,18 +27,11 @@ from crm_core.web.pages.records.form_fields import Field
 
 _log = ServerLog("crm.mail")
 RESET_HOURS: Final = int(RESET.total_seconds() // 3600)
-MISMATCH: Final = "The passwords do not match. Enter the new password twice."
-_NOTICES: Final[Mapping[str, PageNotice]] = {
-    "out": PageNotice(tone="ok", icon="check", title="You are signed out."),
-    "password": PageNotice(tone="ok", icon="check", title="The password is set.", text="Sign in with it."),
+MISMATCH: Final = gettext_noop("The passwords do not match. Enter the new password twice.")
+_NOTICES: Final[Mapping[str, tuple[str, str]]] = {
+    "out": (gettext_noop("You are signed out."), ""),
+    "password": (gettext_noop("The password is set."), gettext_noop("Sign in with it.")),
 }
-
-_SENT: Final = PageNotice(
-    tone="ok",
-    icon="mail",
-    title="Check your email.",
-    text=f"If we know this address, we have sent a link to it. The link expires in {RESET_HOURS} hours.",
-)
 
 
 class LoginView(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +64,8 @@ async def login_page(context: AnonymousContext) -> Response:
     try:
         await visitor(context.services, current_request(), context.tenant)
     except Unauthenticated:
-        notice = _NOTICES.get(request.args.get("said", ""))
+        title, text = _NOTICES.get(request.args.get("said", ""), ("", ""))
+        notice = PageNotice(tone="ok", icon="check", title=gettext(title), text=gettext(text)) if title else None
         view = LoginView(email="", next=_own_page(context, request.args.get("next", "")), notice=notice)
         return context.page("login.html", view)
     return context.go(f"{context.root}/")
@@ -109,17 +104,24 @@ async def forgot(context: AnonymousContext) -> Response:
     email = (await request.form).get("email", "").strip()[:254]
     sender = sender_of(context.site, context.workspace)
     if not sender.can_send:
-        return _not_sent(context, "This workspace has no mail server yet.")
+        return _not_sent(context, gettext("This workspace has no mail server yet."))
     if context.lasting_address("/") is None:
         _log.warning("email_without_public_url", tenant=context.tenant, fix="set public_url in instance.yaml")
-        return _not_sent(context, "This workspace does not know its own web address yet.")
+        return _not_sent(context, gettext("This workspace does not know its own web address yet."))
     sender.send_later(_send_reset(context, sender, email))
-    return context.page("forgot.html", ForgotView(form=False, notice=_SENT))
+    return context.page("forgot.html", ForgotView(form=False, notice=_sent()))
+
+
+def _sent() -> PageNotice:
+    text = gettext(
+        "If we know this address, we have sent a link to it. The link expires in {hours} hours.", hours=RESET_HOURS
+    )
+    return PageNotice(tone="ok", icon="mail", title=gettext("Check your email."), text=text)
 
 
 def _not_sent(context: AnonymousContext, reason: str) -> Response:
-    text = f"{reason} Ask your admin for a link."
-    notice = PageNotice(tone="warn", icon="mail", title="No email was sent.", text=text)
+    text = reason + " " + gettext("Ask your admin for a link.")
+    notice = PageNotice(tone="warn", icon="mail", title=gettext("No email was sent."), text=text)
     return context.page("forgot.html", ForgotView(form=False, notice=notice))
 
 
@@ -149,7 +151,7 @@ async def password(context: AnonymousContext, link: str) -> Response:
     chosen, again = form.get("password", ""), form.get("again", "")
     try:
         stored = await context.services.signin.user_of_link(context.tenant, link)
-        problem = MISMATCH if chosen != again else ""
+        problem = gettext(MISMATCH) if chosen != again else ""
         if not problem:
             await context.services.signin.set_password_by_link(context.tenant, link, chosen)
             return context.go(f"{context.root}/login?said=password")
@@ -161,17 +163,17 @@ async def password(context: AnonymousContext, link: str) -> Response:
 
 
 def _password_view(stored: StoredUser, problem: str) -> PasswordView:
-    title, email = "Welcome" if stored.user.password is None else "New password", stored.user.email
+    title, email = gettext("Welcome") if stored.user.password is None else gettext("New password"), stored.user.email
     fields = new_password_fields(problem, "")
-    return PasswordView(title=title, text=f"For {email}", email=email, fields=fields, notice=None)
+    return PasswordView(title=title, text=gettext("For {email}", email=email), email=email, fields=fields, notice=None)
 
 
 def new_password_fields(error: str, repeat_error: str) -> tuple[Field, Field]:
     """The two fields in which a new password is entered, with their errors."""
-    hint = f"At least {MIN_LENGTH} characters; several words work well"
+    hint = gettext("At least {min_length} characters; several words work well", min_length=MIN_LENGTH)
     return (
-        password_field("password", "New password", auto="new-password", hint=hint, error=error),
-        password_field("again", "Repeat password", auto="new-password", error=repeat_error),
+        password_field("password", gettext("New password"), auto="new-password", hint=hint, error=error),
+        password_field("again", gettext("Repeat password"), auto="new-password", error=repeat_error),
     )
 
 
@@ -184,22 +186,24 @@ def password_field(name: str, label: str, *, auto: str, hint: str = "", error: s
 
 def first_message(error: CrmError) -> str:
     """The message of an error's first finding, or the error's own."""
-    return error.errors[0].message if error.errors else error.detail
+    return localized(error.errors[0].message if error.errors else error.detail)
 
 
 def _dead_link(context: AnonymousContext, error: CrmError) -> Response:
-    notice = failure("This link no longer works.", error.detail)
-    text = "Each link works once and expires."
-    view = PasswordView(title="Set a password", text=text, email="", fields=(), notice=notice)
+    notice = failure(gettext("This link no longer works."), localized(error.detail))
+    text = gettext("Each link works once and expires.")
+    view = PasswordView(title=gettext("Set a password"), text=text, email="", fields=(), notice=notice)
     return context.page("password.html", view, 410)
 
 
 def _refused(error: CrmError) -> PageNotice:
     if isinstance(error, LoginThrottled):
-        wait = f" Wait {error.retry_after} seconds, then try again." if error.retry_after else ""
-        return failure("Too many attempts.", f"{error.detail}{wait}")
-    text = "Check both and try again, or reset your password."
-    return failure("The email address or the password is wrong.", text)
+        text = localized(error.detail)
+        if error.retry_after:
+            text += " " + gettext("Wait {seconds} seconds, then try again.", seconds=error.retry_after)
+        return failure(gettext("Too many attempts."), text)
+    text = gettext("Check both and try again, or reset your password.")
+    return failure(gettext("The email address or the password is wrong."), text)
 
 
 def _own_page(context: AnonymousContext, target: str) -> str:

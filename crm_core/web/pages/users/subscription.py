@@ -8,7 +8,9 @@ from typing import Final
 import msgspec
 from quart import Response
 
+from crm_core.language import gettext, gettext_noop
 from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -16,24 +18,32 @@ from crm_core.web.pages.records.modules import action_label, as_phrase
 from crm_core.web.pages.refusals import reason_text
 
 _STATES: Final = {
-    "active": ("ok", "check", "Active: the whole plan is available", ("No action is needed.",)),
+    "active": (
+        "ok",
+        "check",
+        gettext_noop("Active: the whole plan is available"),
+        (gettext_noop("No action is needed."),),
+    ),
     "trial": (
         "ok",
         "clock",
-        "Trial: the whole plan is available",
-        ("Your platform operator can turn it into a plan.",),
+        gettext_noop("Trial: the whole plan is available"),
+        (gettext_noop("Your platform operator can turn it into a plan."),),
     ),
     "past_due": (
         "warn",
         "clock",
-        "Past due: a payment is missing",
-        ("Everything still works. Pay to keep it that way.",),
+        gettext_noop("Past due: a payment is missing"),
+        (gettext_noop("Everything still works. Pay to keep it that way."),),
     ),
     "suspended": (
         "idle",
         "pause",
-        "Suspended: records are read-only",
-        ("You can read and export records, not create or change them.", "Your platform operator can lift this."),
+        gettext_noop("Suspended: records are read-only"),
+        (
+            gettext_noop("You can read and export records, not create or change them."),
+            gettext_noop("Your platform operator can lift this."),
+        ),
     ),
 }
 """Tone, icon, title and lines of each state of a subscription."""
@@ -83,8 +93,8 @@ async def _view(context: PageContext) -> SubscriptionView:
     return SubscriptionView(
         tone=tone,
         icon=icon,
-        title=title,
-        lines=lines,
+        title=gettext(title),
+        lines=tuple(map(gettext, lines)),
         plan=workspace.plan_name,
         ends=context.formats.moment(subscription.ends_at) if subscription else None,
         pushed=context.formats.moment(max(said, default=None)),
@@ -97,9 +107,9 @@ def _modules(context: PageContext) -> Iterator[ModuleRow]:
     for state in context.workspace.modules.states.values():
         if state.reason is None:
             actions = [action_label(key) for key in state.module.features if key in context.workspace.modules.allowed]
-            yield ModuleRow(state.title, as_phrase(actions), Mark("ok", "check", "Included"))
+            yield ModuleRow(title_of(state), as_phrase(actions), Mark("ok", "check", gettext("Included")))
         else:
-            yield ModuleRow(state.title, reason_text(state.reason), Mark("idle", "lock", "Not available"))
+            yield ModuleRow(title_of(state), reason_text(state.reason), Mark("idle", "lock", gettext("Not available")))
 
 
 async def _limits(context: PageContext) -> AsyncIterator[Limit]:
@@ -107,6 +117,6 @@ async def _limits(context: PageContext) -> AsyncIterator[Limit]:
     for name, most in sorted(context.workspace.entitlements.limits.items()):
         used = await (users.count(context.tenant) if name == "users" else records.count(context.tenant, name))
         state = context.workspace.modules.states.get(name)
-        title = state.title if state else name.capitalize()
+        title = title_of(state) if state else name.capitalize()
         share = 100 if most == 0 else min(100, round(100 * used / most))
         yield Limit(title, number(used), number(most), share)

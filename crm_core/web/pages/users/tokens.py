@@ -13,6 +13,7 @@ from crm_core.access.delegation import require_may_give
 from crm_core.access.scopes import SYNC_SCOPES, known_scopes
 from crm_core.access.token import TokenOverview
 from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, PermissionDenied
+from crm_core.language import gettext, gettext_noop, localized, ngettext
 from crm_core.model.times import from_wire
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Mark, Option, PageNotice, failure
@@ -21,9 +22,25 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field
 
 _SOON: Final = timedelta(days=14)
-_LIFETIMES: Final = {"30": "In 30 days", "90": "In 90 days", "365": "In 1 year", "": "Never"}  # by days
-_ACTIONS: Final = {"read": "Read", "write": "Write", "delete": "Archive", "erase": "Erase"}
-_SYNC: Final = dict(zip(SYNC_SCOPES, ("Read health", "Read attempts and history", "Restore revisions"), strict=True))
+_LIFETIMES: Final = {
+    "30": gettext_noop("In 30 days"),
+    "90": gettext_noop("In 90 days"),
+    "365": gettext_noop("In 1 year"),
+    "": gettext_noop("Never"),
+}  # by days
+_ACTIONS: Final = {
+    "read": gettext_noop("Read"),
+    "write": gettext_noop("Write"),
+    "delete": gettext_noop("Archive"),
+    "erase": gettext_noop("Erase"),
+}
+_SYNC: Final = dict(
+    zip(
+        SYNC_SCOPES,
+        (gettext_noop("Read health"), gettext_noop("Read attempts and history"), gettext_noop("Restore revisions")),
+        strict=True,
+    )
+)
 
 
 class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +80,7 @@ class NewToken(msgspec.Struct, frozen=True):
     about: str
 
     def __repr__(self) -> str:
-        return f"NewToken({self.name!r})"  # its text stays out of logs and traces
+        return f"NewToken({self.name})"  # its text stays out of logs and traces
 
 
 class RevokeQuestion(msgspec.Struct, frozen=True):
@@ -109,7 +126,9 @@ async def create(context: PageContext) -> Response:
     except (InvalidRecord, LimitReached, PermissionDenied) as error:
         return await _page(context, error=error, name=name, days=days, scopes=scopes)
     until = context.formats.day(expires_at.date()).full if expires_at else None
-    about = f"{', '.join(token.scopes)}; {f'until {until}' if until else 'it does not expire'}."
+    about = gettext("{scopes}; it does not expire.", scopes=", ".join(token.scopes))
+    if until:
+        about = gettext("{scopes}; until {day}.", scopes=", ".join(token.scopes), day=until)
     return await _page(context, created=NewToken(name, text, about))
 
 
@@ -117,11 +136,11 @@ def _require_complete(name: str, days: str, scopes: Collection[str]) -> None:
     """Refuse a form that leaves something out. Raises InvalidRecord."""
     findings = []
     if not name:
-        findings.append(Finding("/name", "missing_member", "Enter a name."))
+        findings.append(Finding("/name", "missing_member", gettext("Enter a name.")))
     if days not in _LIFETIMES:
-        findings.append(Finding("/expires", "invalid_value", "Choose when it expires."))
+        findings.append(Finding("/expires", "invalid_value", gettext("Choose when it expires.")))
     if not scopes:
-        findings.append(Finding("/scopes", "missing_member", "Choose at least one scope."))
+        findings.append(Finding("/scopes", "missing_member", gettext("Choose at least one scope.")))
     if findings:
         raise InvalidRecord(errors=findings)
 
@@ -129,7 +148,7 @@ def _require_complete(name: str, days: str, scopes: Collection[str]) -> None:
 async def revoke(context: PageContext, id: str) -> Response:  # noqa: A002 -- the wire's word
     """Revoke a token."""
     token = await context.services.tokens.revoke(context.tenant, id, by=context.caller)
-    return redirect(context, "/tokens", f"{token.name or 'Token'} is revoked")
+    return redirect(context, "/tokens", gettext("{name} is revoked", name=token.name or gettext("Token")))
 
 
 async def _page(
@@ -146,13 +165,22 @@ async def _page(
     ended = len(found) - len(active)
     every = request.args.get("ended") == "true"
     listed = sorted(found if every else active, key=lambda one: one.last_used_at or one.created_at, reverse=True)
-    errors = {finding.pointer.split("/")[1]: finding.message for finding in error.errors} if error else {}
-    records, columns = tuple(_records(context, scopes)), tuple(_ACTIONS[one] for one in _actions(context))
-    sync = tuple(_box(context, scope, label, scopes) for scope, label in _SYNC.items())
-    other = Option("?" if every else "?ended=true", "Hide ended tokens" if every else f"Show {ended} ended")
+    errors = {finding.pointer.split("/")[1]: localized(finding.message) for finding in error.errors} if error else {}
+    records, columns = tuple(_records(context, scopes)), tuple(gettext(_ACTIONS[one]) for one in _actions(context))
+    sync = tuple(_box(context, scope, gettext(label), scopes) for scope, label in _SYNC.items())
+    other = Option(
+        "?" if every else "?ended=true",
+        gettext("Hide ended tokens") if every else gettext("Show {ended} ended", ended=ended),
+    )
     view = TokensView(
-        sub=f"{len(active)} active, {ended} ended · a token acts for the workspace, not for a person",
-        notice=failure("The token was not created.", "" if errors else error.detail) if error else None,
+        sub=gettext(
+            "{active} active, {ended} ended · a token acts for the workspace, not for a person",
+            active=len(active),
+            ended=ended,
+        ),
+        notice=failure(gettext("The token was not created."), "" if errors else localized(error.detail))
+        if error
+        else None,
         created=created,
         question=_question(context, active),
         rows=tuple([row async for row in _rows(context, listed)]),
@@ -171,7 +199,7 @@ async def _rows(context: PageContext, listed: Iterable[TokenOverview]) -> AsyncI
     for token in listed:
         may_revoke = token.state == "active" and _may_give(context, token.scopes)
         yield TokenRow(
-            name=token.name or "No name",
+            name=token.name or gettext("No name"),
             scopes=token.scopes,
             used=context.formats.moment(token.last_used_at),
             expires=context.formats.moment(token.expires_at),
@@ -187,11 +215,13 @@ def _mark(context: PageContext, token: TokenOverview) -> Mark | None:
     formats, now = context.formats, context.services.now()
     if token.state != "active":
         at = formats.moment(token.revoked_at or token.expires_at)
-        return Mark("bad", "x", f"{token.state.capitalize()} {at.short if at else ''}")
+        word = gettext("Revoked {day}") if token.state == "revoked" else gettext("Expired {day}")
+        return Mark("bad", "x", word.format(day=at.short if at else ""))
     left = None if token.expires_at is None else from_wire(token.expires_at) - now
     if left is None or left > _SOON:
         return None
-    return Mark("warn", "clock", "In 1 day" if left.days == 1 else f"In {left.days} days" if left.days else "Today")
+    text = ngettext("In {n} day", "In {n} days", left.days) if left.days else gettext("Today")
+    return Mark("warn", "clock", text)
 
 
 def _question(context: PageContext, active: Iterable[TokenOverview]) -> RevokeQuestion | None:
@@ -200,18 +230,19 @@ def _question(context: PageContext, active: Iterable[TokenOverview]) -> RevokeQu
     if asked is None or not _may_give(context, asked.scopes):
         return None
     used = context.formats.moment(asked.last_used_at)
-    return RevokeQuestion(f"{context.root}/tokens/{asked.id}/revoke", asked.name or "this token", used)
+    return RevokeQuestion(f"{context.root}/tokens/{asked.id}/revoke", asked.name or gettext("this token"), used)
 
 
 def _fields(name: str, days: str, errors: Mapping[str, str]) -> tuple[Field, ...]:
     return (
         Field(
-            name="name", label="Name", value=name, required=True, longest=200, error=errors.get("name", ""), auto="off",
-            hint="It shows as the author of its changes, for example ERP (API).",
+            name="name", label=gettext("Name"), value=name, required=True, longest=200, auto="off",
+            error=errors.get("name", ""),
+            hint=gettext("It shows as the author of its changes, for example ERP (API)."),
         ),
         Field(
-            name="expires", label="Expires", kind="select", value=days, error=errors.get("expires", ""),
-            options=tuple(Option(value, text) for value, text in _LIFETIMES.items()),
+            name="expires", label=gettext("Expires"), kind="select", value=days, error=errors.get("expires", ""),
+            options=tuple(Option(value, gettext(text)) for value, text in _LIFETIMES.items()),
         ),
     )  # fmt: skip
 
@@ -227,7 +258,7 @@ def _records(context: PageContext, chosen: Collection[str]) -> Iterator[ScopeRow
     for name, record_type in context.services.registry.record_types.items():
         title = context.title_of(record_type)
         boxes = (
-            _box(context, f"{name}:{action}", f"{title}: {_ACTIONS[action].lower()}", chosen)
+            _box(context, f"{name}:{action}", f"{title}: {gettext(_ACTIONS[action]).lower()}", chosen)
             for action in _actions(context)
         )
         yield ScopeRow(title, tuple(boxes))

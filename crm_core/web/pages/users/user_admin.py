@@ -11,6 +11,7 @@ from quart import Response, request
 from crm_core.access.delegation import may_manage
 from crm_core.access.user import USERS, StoredUser, User, terms
 from crm_core.errors import InvalidRecord, RevisionMismatch
+from crm_core.language import gettext, label_of, ngettext
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.query import PageQuery
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
@@ -75,7 +76,7 @@ async def users(context: PageContext, id: str | None = None) -> Response:  # noq
 
 async def set_role(context: PageContext, id: str) -> Response:  # noqa: A002 -- the wire's word
     """Give a user another role."""
-    return await _change(context, id, {"role": (await request.form).get("role", "")}, "Role changed")
+    return await _change(context, id, {"role": (await request.form).get("role", "")}, gettext("Role changed"))
 
 
 async def set_assignment(context: PageContext, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -84,14 +85,14 @@ async def set_assignment(context: PageContext, id: str) -> Response:  # noqa: A0
     stored = await context.services.users.get(context.tenant, id)
     everything = form.get("everything") == "true"
     assignment = None if everything else assignment_of(context.workspace, stored.user, form.getlist("key"))
-    done = "Rights changed. The change applies from the user's next click."
+    done = gettext("Rights changed. The change applies from the user's next click.")
     return await _change(context, id, {"assignment": assignment}, done)
 
 
 async def set_disabled(context: PageContext, id: str) -> Response:  # noqa: A002 -- the wire's word
     """Disable a user and end every session, or enable the user again."""
     disabled = (await request.form).get("disabled") == "true"
-    done = "Disabled, and signed out everywhere" if disabled else "This user can sign in again"
+    done = gettext("Disabled, and signed out everywhere") if disabled else gettext("This user can sign in again")
     return await _change(context, id, {"disabled": disabled}, done)
 
 
@@ -101,7 +102,7 @@ async def _change(context: PageContext, user_id: str, patch: Mapping[str, object
     try:
         await users.update(context.tenant, user_id, dict(patch), context.caller, revisions=[number or -1])
     except (InvalidRecord, RevisionMismatch) as error:
-        notice = failure("Nothing was changed.", first_message(error))
+        notice = failure(gettext("Nothing was changed."), first_message(error))
         return await users_page(context, await users.get(context.tenant, user_id), notice, status=error.status)
     return redirect(context, f"/users/{user_id}", done)
 
@@ -120,11 +121,18 @@ async def users_page(
     found, users = await context.services.users.page(context.tenant, query)
     total, limit = users.total or 0, context.workspace.entitlements.limits.get(USERS)
     number = context.formats.number
-    of_limit = f" of {number(limit)} in the plan {context.workspace.plan_name}" if limit is not None else " in all"
+    sub = gettext("{total} in all", total=number(total))
+    if q:
+        sub = ngettext("{n} match", "{n} matches", total, n=number(total))
+    elif limit is not None:
+        plan = context.workspace.plan_name
+        sub = gettext("{total} of {limit} in the plan {plan}", total=number(total), limit=number(limit), plan=plan)
     view = UsersView(
-        sub=f"{number(total)} match" if q else f"{number(total)}{of_limit}",
+        sub=sub,
         q=q,
-        more=f"The first {_SHOWN} of {number(total)}. Search to find others." if total > len(found) else "",
+        more=gettext("The first {shown} of {total}. Search to find others.", shown=_SHOWN, total=number(total))
+        if total > len(found)
+        else "",
         people=tuple(_row(context, stored.user, selected) for stored in found),
         user=_selected(context, selected),
         roles=tuple(role_options(context, selected.user.role)),
@@ -139,22 +147,22 @@ def role_options(context: PageContext, current: str) -> Iterator[Option]:
     """The roles that the viewer can give, and the current one."""
     for name, role in context.workspace.roles.items():
         if name == current or may_manage(name, context.caller, context.workspace.roles):
-            yield Option(name, role.title)
+            yield Option(name, label_of(role.title))
 
 
 def _row(context: PageContext, user: User, selected: StoredUser) -> UserRow:
     role = context.workspace.roles.get(user.role)
-    parts = [role.title if role else f"Unknown role: {user.role}"]
+    parts = [label_of(role.title) if role else gettext("Unknown role: {role}", role=user.role)]
     if user.id == context.caller.id:
-        parts.append("you")
+        parts.append(gettext("you"))
     if user.disabled:
-        parts.append("disabled")
+        parts.append(gettext("disabled"))
     elif user.password is None:
         at = context.formats.moment(user.created_at)
-        parts.append(f"invited {at.short}" if at else "invited")
+        parts.append(gettext("invited {day}", day=at.short) if at else gettext("invited"))
     removed = narrowed(context.workspace, user)
     if removed:
-        parts.append(f"{removed} feature{'s' if removed > 1 else ''} removed")
+        parts.append(ngettext("{n} feature removed", "{n} features removed", removed))
     href = f"{context.root}/users/{user.id}"
     return UserRow(href, user.name or user.email, ", ".join(parts), user.id == selected.user.id)
 
@@ -165,20 +173,22 @@ def _selected(context: PageContext, stored: StoredUser) -> SelectedUser:
     return SelectedUser(
         href=f"{context.root}/users/{user.id}",
         name=user.name or user.email,
-        note=user.email + (f" · last changed {at.short}" if at else ""),
+        note=user.email + (f" · {gettext('last changed {day}', day=at.short)}" if at else ""),
         role=user.role,
         revision=stored.revision,
         locked=locked,
         disabled=user.disabled,
         narrowed=user.assignment is not None,
-        foot=locked or "Changes apply from the user's next click.",
-        reset_text="Send the invitation again" if is_new else "Send a password link",
+        foot=locked or gettext("Changes apply from the user's next click."),
+        reset_text=gettext("Send the invitation again") if is_new else gettext("Send a password link"),
     )
 
 
 def _locked(context: PageContext, user: User) -> str:
     if user.id == context.caller.id:
-        return "You cannot change your own role or access. Ask another admin."
+        return gettext("You cannot change your own role or access. Ask another admin.")
     if may_manage(user.role, context.caller, context.workspace.roles):
         return ""
-    return "This user's role has administration rights that yours lacks. Ask an admin whose role includes them."
+    return gettext(
+        "This user's role has administration rights that yours lacks. Ask an admin whose role includes them."
+    )

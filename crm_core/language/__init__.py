@@ -1,0 +1,37 @@
+"""The language of pages and emails: sentences are written in English and looked up in a catalogue where they are shown.
+
+``current`` has the functions that look up, ``catalogue`` reads a file of messages, ``languages`` finds all files.
+The API, logs and commands stay English.
+"""
+
+from __future__ import annotations
+
+from crm_core.language.catalogue import ENGLISH, Language, gettext_noop
+from crm_core.language.current import (
+    current,
+    gettext,
+    label_of,
+    localized,
+    ngettext,
+    noun,
+    pgettext,
+    speak,
+    speaking,
+)
+from crm_core.language.languages import Languages
+
+__all__ = [
+    "ENGLISH",
+    "Language",
+    "Languages",
+    "current",
+    "gettext",
+    "gettext_noop",
+    "label_of",
+    "localized",
+    "ngettext",
+    "noun",
+    "pgettext",
+    "speak",
+    "speaking",
+]

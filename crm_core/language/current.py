@@ -1,0 +1,82 @@
+"""Looking up sentences in the current language: that of the request, or of the recipient of an email.
+
+A sentence names its values in braces: ``gettext("Email sent to {email}", email=user.email)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from crm_core.language.catalogue import ENGLISH, Language
+from crm_core.language.sentences import SENTENCES, pattern_of
+
+# Not the state of a module: each request runs in its own context.
+_CURRENT: Final[ContextVar[Language]] = ContextVar("language", default=ENGLISH)
+
+
+def current() -> Language:
+    """The current language; English outside of requests."""
+    return _CURRENT.get()
+
+
+def speak(language: Language) -> None:
+    """Use a language until the end of the request, or of the task."""
+    _CURRENT.set(language)
+
+
+@contextmanager
+def speaking(language: Language) -> Iterator[None]:
+    """Use a language for a while."""
+    token = _CURRENT.set(language)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def gettext(message: str, /, **values: object) -> str:
+    """A sentence in the current language, filled in."""
+    text = _CURRENT.get().texts.get(message, message)
+    return text.format(**values) if values else text
+
+
+def pgettext(context: str, message: str, /, **values: object) -> str:
+    """A word whose translation depends on the context, which no one sees."""
+    text = _CURRENT.get().texts.get((context, message), message)
+    return text.format(**values) if values else text
+
+
+def ngettext(one: str, many: str, count: int, /, **values: object) -> str:
+    """A sentence about a number of things; ``{n}`` is the number unless ``values`` has it formatted."""
+    language = _CURRENT.get()
+    forms = language.plurals.get(one)
+    text = forms[language.plural(count)] if forms else one if count == 1 else many
+    return text.format(**{"n": count, **values})
+
+
+def label_of(label: str, context: str = "") -> str:
+    """A title or label of a module or record type; ``context``: the name of the record type that it belongs to."""
+    texts = _CURRENT.get().texts
+    return texts.get((context, label)) or texts.get(label, label)
+
+
+def noun(word: str) -> str:
+    """A title or label inside a sentence: in lower case, except in German, or if it has capitals inside."""
+    language = _CURRENT.get().tag.partition("-")[0]
+    return word if language == "de" or word[1:] != word[1:].lower() else word.lower()
+
+
+def localized(text: str) -> str:
+    """A sentence of the API in the current language, if the catalogue has it or its pattern; else as it is."""
+    language = _CURRENT.get()
+    if not language.texts or text in language.texts:
+        return language.texts.get(text, text)
+    return next((found for pattern in SENTENCES if (found := _refilled(pattern, text, language))), text)
+
+
+def _refilled(sentence: str, text: str, language: Language) -> str | None:
+    found = pattern_of(sentence).fullmatch(text)
+    return language.texts.get(sentence, sentence).format(**found.groupdict()) if found else None

@@ -1,0 +1,49 @@
+"""All languages of an instance: the catalogues of the core, of its plugins and of its configuration, by language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from crm_core.errors import SetupError
+from crm_core.language.catalogue import ENGLISH, Language, read_catalogue
+
+CORE: Final = Path(__file__).parent.parent / "translations"
+
+
+class Languages:
+    """The languages by tag, English first; of two files of a language, the message of the later folder counts.
+
+    ``folders``: those of plugins, then of the configuration; each may have files such as ``de.po``.
+    """
+
+    def __init__(self, folders: Iterable[Path] = ()) -> None:
+        self._folders = (CORE, *folders)
+
+    @cached_property
+    def by_tag(self) -> Mapping[str, Language]:
+        """Every language. Raises SetupError if a file cannot be read; so it is read at start."""
+        found: dict[str, Language] = {ENGLISH.tag: ENGLISH}
+        problems: list[str] = []
+        for path in (path for folder in self._folders for path in sorted(folder.glob("*.po"))):
+            try:
+                language = read_catalogue(path, found.get(path.stem.replace("_", "-")))
+            except SetupError as error:
+                problems.extend(f"{path.parent.parent.name}/{path.parent.name}/{one}" for one in error.problems)
+            else:
+                found[language.tag] = language
+        if problems:
+            raise SetupError(problems)
+        return MappingProxyType(found)
+
+    def choose(self, wishes: Iterable[str | None]) -> Language:
+        """The first wish for which there is a catalogue: ``de-AT`` is German unless it has its own; else English."""
+        for wish in wishes:
+            parts = (wish or "").replace("_", "-").split("-")
+            for count in range(len(parts), 0, -1):
+                if found := self.by_tag.get("-".join(parts[:count])):
+                    return found
+        return ENGLISH

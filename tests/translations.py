@@ -1,0 +1,116 @@
+"""The messages of this project, and the catalogues that translate them. As a program, it brings each file up to date.
+
+A new message is added without a translation, one that is gone is removed: ``python tests/translations.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+from crm_core.errors import CrmError
+from crm_core.plugin.record_type import RecordType
+from crm_core.plugin.registry import build_registry
+from crm_core.settings.catalog import load_catalog
+from crm_core.settings.plugins import load_plugins
+from crm_core.settings.roles import load_roles
+
+ROOT = Path(__file__).parents[1]
+_TEMPLATES = {"**.html": {"silent": "false"}, "**.txt": {"silent": "false"}}
+_METHODS = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.js", "javascript")]
+_FUNCTIONS = {"gettext": ("id",), "gettext_noop": ("id",), "pgettext": ("context", "id"), "ngettext": ("id", "id")}
+
+
+def catalogues() -> list[Path]:
+    """Every file of translations."""
+    return sorted(path for folder in ("crm_core", "plugins") for path in (ROOT / folder).rglob("translations/*.po"))
+
+
+def messages(package: Path) -> Catalog:
+    """The messages of the core or of a plugin: marked sentences, and the titles and labels that it defines."""
+    template = Catalog(charset="utf-8")
+    for path in sorted(package.rglob("*.py")):
+        for message, context in _in_python(ast.parse(path.read_text())):
+            template.add(message, locations=[(str(path.relative_to(package)), None)], context=context)
+    for file, _, message, _, _ in extract_from_dir(package, _METHODS, _TEMPLATES, {"_": None, "ngettext": (1, 2)}):
+        template.add(message, locations=[(file, None)])
+    for label in _labels(package):
+        template.add(label)
+    return template
+
+
+def _in_python(tree: ast.AST) -> Iterator[tuple[str | tuple[str, ...], str | None]]:
+    """Marked messages with their contexts; Babel's own reader misses calls inside f-strings and other calls."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS:
+            parts = _FUNCTIONS[node.func.id]
+            texts = [one.value for one in node.args[: len(parts)] if isinstance(one, ast.Constant)]
+            if len(texts) == len(parts):
+                ids = tuple(text for part, text in zip(parts, texts, strict=True) if part == "id")
+                yield ids[0] if len(ids) == 1 else ids, texts[0] if parts[0] == "context" else None
+
+
+def _labels(package: Path) -> Iterator[str]:
+    if package.name == "crm_core":
+        catalog = load_catalog(ROOT / "absent", record_types=())
+        yield from (module.title for module in catalog.modules.values())
+        yield from (role.title for _, role in load_roles(ROOT / "absent", catalog=catalog).items())
+        yield from (error.title for error in _errors(CrmError))
+        return
+    for record_type in build_registry(load_plugins()).record_types.values():
+        if type(record_type).__module__.partition(".")[0] == package.name:
+            yield from _labels_of(record_type)
+
+
+def _labels_of(record_type: RecordType) -> Iterator[str]:
+    yield from (record_type.TITLE, record_type.SINGULAR)
+    for member in record_type.members:
+        for one in (member, *member.members):
+            yield one.label
+            yield from (text for _, text in one.choices)
+
+
+def _errors(error: type[CrmError]) -> Iterator[type[CrmError]]:
+    yield error
+    for each in error.__subclasses__():
+        yield from _errors(each)
+
+
+def updated(path: Path) -> Catalog:
+    """A catalogue with the messages of its package: new ones have no translation, old ones are left out."""
+    catalog = read(path)
+    catalog.update(messages(path.parents[1]), no_fuzzy_matching=True)
+    catalog.obsolete.clear()
+    return catalog
+
+
+def read(path: Path) -> Catalog:
+    """The catalogue of a file."""
+    with path.open("rb") as file:
+        return read_po(file, locale=path.stem, abort_invalid=True)
+
+
+def main() -> None:
+    """Update every catalogue, and print how many of its messages have no translation."""
+    for path in catalogues():
+        catalog, header = updated(path), path.read_bytes().partition(b"\n\n")[0]
+        with path.open("wb") as file:
+            file.write(header + b"\n\n")
+            write_po(file, catalog, width=110, sort_by_file=True, include_lineno=False, omit_header=True)
+        missing = sum(1 for message in catalog if message.id and not is_translated(message))
+        sys.stdout.write(f"{path.relative_to(ROOT)}: {len(catalog)} messages, {missing} without a translation\n")
+
+
+def is_translated(message: Message) -> bool:
+    """Whether each form of a message has a translation."""
+    return all((message.string,) if isinstance(message.string, str) else message.string or ("",))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crm_core.errors import SetupError
+from crm_core.language import ENGLISH, Languages, gettext, label_of, localized, ngettext, noun, pgettext, speaking
+from crm_core.language.catalogue import read_catalogue
+
+FRENCH = r"""
+# A comment.
+msgid ""
+msgstr ""
+"Language: fr\n"
+"Plural-Forms: nplurals=2; plural=(n > 1);\n"
+
+#: a/file.py
+msgid "Save"
+msgstr "Enregistrer"
+
+msgctxt "visits"
+msgid "Open"
+msgstr "Ouverte"
+
+msgid "Open"
+msgstr "Ouvert"
+
+msgid "Email sent to {email}"
+msgstr ""
+"Message envoyé "
+"à {email}"
+
+msgid "{n} match"
+msgid_plural "{n} matches"
+msgstr[0] "{n} résultat"
+msgstr[1] "{n} résultats"
+
+#, fuzzy
+msgid "Cancel"
+msgstr "Peut-être"
+
+msgid "Close"
+msgstr ""
+
+msgid "A \"quoted\" text\n"
+msgstr "Un texte « cité »\n"
+
+msgid "Your role does not include {key}; an admin can change that."
+msgstr "{key} manque à votre rôle."
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "fr.po").write_text(FRENCH)
+    return tmp_path
+
+
+def test_messages_are_looked_up_and_filled_in_in_the_current_language(folder: Path) -> None:
+    """A sentence, a plural and a word with a context come from the catalogue; outside of it, all is English."""
+    french = read_catalogue(folder / "fr.po")
+    with speaking(french):
+        assert gettext("Save") == "Enregistrer"
+        assert gettext("Email sent to {email}", email="a@b.example") == "Message envoyé à a@b.example"
+        assert gettext('A "quoted" text\n') == "Un texte « cité »\n"
+        assert [ngettext("{n} match", "{n} matches", n) for n in (0, 1, 2)] == [
+            "0 résultat", "1 résultat", "2 résultats",
+        ]  # fmt: skip
+        assert pgettext("visits", "Open") == label_of("Open", "visits") == "Ouverte"
+        assert label_of("Open", "deals") == label_of("Open") == "Ouvert"
+        assert localized("Your role does not include a.b; an admin can change that.") == "a.b manque à votre rôle."
+    assert gettext("Save") == "Save"
+    assert [ngettext("{n} match", "{n} matches", n) for n in (0, 1)] == ["0 matches", "1 match"]
+    assert localized("Your role does not include a.b; an admin can change that.").startswith("Your role")
+
+
+def test_what_is_not_translated_stays_english(folder: Path) -> None:
+    """Messages that are missing, empty or fuzzy are shown in English."""
+    with speaking(read_catalogue(folder / "fr.po")):
+        assert [gettext(text) for text in ("Unknown", "Close", "Cancel")] == ["Unknown", "Close", "Cancel"]
+        assert localized("Any other sentence.") == "Any other sentence."
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('msgid "For {email}"\nmsgstr "Pour {mail}"\n', "fr.po:1: the message has no {mail}"),
+        ('msgid "a"\nmsgstr "b"\nmsgid c\n', "fr.po:3: write msgid, msgstr or a text in quotes"),
+        ('msgid ""\nmsgstr "Plural-Forms: nplurals=2; plural=(n >< 1);\\n"\n', "fr.po:1: Plural-Forms:"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
+    """A translation that could not be filled in, or a line that is none, stops the start with file and line."""
+    folder = tmp_path / "translations"
+    folder.mkdir()
+    (folder / "fr.po").write_text(text)
+    with pytest.raises(SetupError, match=r"translations/fr\.po:") as refused:
+        _ = Languages([folder]).by_tag
+    assert problem in str(refused.value)
+
+
+def test_a_file_is_named_after_its_language(tmp_path: Path) -> None:
+    """Another name is refused: it would be offered as a language."""
+    (tmp_path / "french.po").write_text(FRENCH)
+    with pytest.raises(SetupError, match="name the file after a language"):
+        _ = Languages([tmp_path]).by_tag
+
+
+def test_the_message_of_the_later_folder_counts(folder: Path, tmp_path: Path) -> None:
+    """A configuration adds to a catalogue and changes single messages of it."""
+    later = tmp_path / "later"
+    later.mkdir()
+    (later / "fr.po").write_text('msgid "Save"\nmsgstr "Sauver"\n\nmsgid "Close"\nmsgstr "Fermer"\n')
+    with speaking(Languages([folder, later]).by_tag["fr"]):
+        assert (gettext("Save"), gettext("Close"), label_of("Open")) == ("Sauver", "Fermer", "Ouvert")
+        assert ngettext("{n} match", "{n} matches", 0) == "0 résultat"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "tag"),
+    [
+        ((None, "de"), "de"),
+        ((None, "de-AT"), "de"),
+        (("fr", "de-DE"), "fr"),
+        (("en", "de-DE"), "en"),
+        ((None, "pl-PL", "fr-CH"), "fr"),
+        ((None, "pl"), "en"),
+        ((), "en"),
+    ],
+)
+def test_the_first_wish_with_a_catalogue_is_chosen(folder: Path, wishes: tuple[str | None, ...], tag: str) -> None:
+    """The user's choice comes before the workspace's locale, a language serves its regions, and English is the rest."""
+    assert Languages([folder]).choose(wishes).tag == tag
+
+
+def test_nouns_keep_their_capital_in_german() -> None:
+    """A label inside a sentence is in lower case, except in German."""
+    assert [noun("Customers"), noun("API tokens")] == ["customers", "API tokens"]
+    with speaking(Languages().by_tag["de"]):
+        assert noun("Kunden") == "Kunden"
+    assert Languages().by_tag["de"].name == "Deutsch"
+    assert ENGLISH.name == "English"
