@@ -35,7 +35,6 @@ run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another por
 translations: setup ## add new messages to every catalogue of translations, and remove old ones
 	@PYTHONPATH=tests $(BIN)/python tests/translations.py
 
-
 .PHONY: test
 test: setup ## run every test, in three processes; as root with apt, system programs that are missing are installed first
 	@sh tests/system.sh

@@ -14,7 +14,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, get_currency_precision, get_decimal_symbol, get_group_symbol
 
-from crm_core.language import ENGLISH, current, gettext
+from crm_core.language import ENGLISH, current, gettext, ngettext
 from crm_core.model.times import from_wire, to_wire
 
 _TOKEN: Final = re.compile(r"[Yy]{4}|[Yy]{2}|M{1,4}|[Dd]{1,4}|%[A-Za-z]")
@@ -166,12 +166,12 @@ class Formats:
 
     def days(self, count: int) -> str:
         """A number of days."""
-        return f"{self.number(count)} day{'' if count == 1 else 's'}"
+        return ngettext("{n} day", "{n} days", count, n=self.number(count))
 
     def month(self, day: date, *, short: bool = False) -> str:
         """A month by its name, with the year unless it is this one."""
-        name = MONTHS[day.month - 1]
-        return f"{name[:3] if short else name}{'' if day.year == self.now.year else f' {day.year}'}"
+        year = "" if day.year == self.now.year else " y"
+        return _named(("LLL" if short else "LLLL") + year, day)
 
     def greeting(self) -> str:
         """The greeting for this time of day."""
