@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 TURN: Final = 0.002
 """Seconds of CPU time after which other tasks run; a step until the next look at the clock comes on top."""
+STEP: Final = 64  # items between two looks at the clock
 
 
 class Turn:
@@ -35,3 +38,12 @@ class Turn:
         if self.over:
             await asyncio.sleep(0)
             self._began = self._clock()  # the others' work does not count
+
+
+async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """The items, with pauses in which other tasks run."""
+    turn = Turn()
+    for at, item in enumerate(items, 1):
+        yield item
+        if at % STEP == 0:
+            await turn.pause()

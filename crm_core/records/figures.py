@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 from cachetools import LRUCache
 
-from crm_core.model.turns import Turn
+from crm_core.model.turns import in_turns
 from crm_core.plugin.member import Kind
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document, PageQuery
@@ -25,7 +25,6 @@ from crm_core.records.shape import ORDER_OF_CREATION, Shape
 _MOST_ROWS: Final = 400_000  # of all tenants; those of tenants that were not asked for longest are read again
 _PAGE: Final = 500  # records read at a time
 _HISTORY: Final = 20  # entries of a record's history read at a time
-_STEP: Final = 64  # rows between two looks at the clock
 _COUNTED: Final[frozenset[Kind]] = frozenset({"choice", "flag", "decimal", "date", "moment", "reference", "currency"})
 _TYPES: Final[Mapping[str, Any]] = {"flag": bool | None, "decimal": Decimal | None}
 
@@ -120,14 +119,13 @@ class Figures:
         None if it has had it from the beginning, or for longer than the log goes back. Raises AccessError.
         """
         await self._store.authorize(access, "view")
-        table, found, turn = await self._table(access), dict[str, str | None](), Turn()
-        for row in rows:
+        table, found = await self._table(access), dict[str, str | None]()
+        async for row in in_turns(rows):
             known = table.moments.get((member, row.id))
             if known is None or known[0] != row.revision:
                 moment = None if row.revision == 1 else await self._changed_at(access, row.id, member)
                 known = table.moments[member, row.id] = (row.revision, moment)
             found[row.id] = known[1]
-            await turn.pause()
         return found
 
     async def _changed_at(self, access: RecordAccess, id_: str, member: str) -> str | None:
@@ -162,32 +160,29 @@ class Figures:
         if len(changed) > _PAGE + len(table.rows) // 4:
             await self._read_all(access, table)
             return True
-        turn, kind = Turn(), self.type_of(access.shape)
-        for id_ in changed:
+        kind = self.type_of(access.shape)
+        async for id_ in in_turns(changed):
             document = (await self._store.read(access, id_)).document
             row = None if document is None else kind.row(document)
             if row is None:
                 table.rows.pop(id_, None)
             else:
                 table.rows[id_] = row
-            await turn.pause()
         return bool(changed)
 
     async def _read_all(self, access: RecordAccess, table: _Table) -> None:
         """Read every record; what changes meanwhile is in the log after the place where the reader begins."""
         await table.reader.begin()
-        kind, turn, rows = self.type_of(access.shape), Turn(), dict[str, Row]()
+        kind, rows = self.type_of(access.shape), dict[str, Row]()
         for collection in (access.shape.collection, access.shape.archive):
             after = None
             while True:
                 query = PageQuery(collection=collection, sort=ORDER_OF_CREATION, after=after, limit=_PAGE)
                 page = await self._store.backend.page(access.tenant, query)
-                for at, document in enumerate(page.documents):
+                async for document in in_turns(page.documents):
                     row = kind.row(document)
                     if row is not None:
                         rows[row.id] = row
-                    if at % _STEP == 0:
-                        await turn.pause()
                 after = page.next
                 if after is None:
                     break

@@ -21,6 +21,7 @@ from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.list_views import ListViews
 from crm_core.records.reading import Reads
+from crm_core.records.recent_changes import RecentChanges
 from crm_core.records.shape import Shape, archive_of, collection_of
 from crm_core.records.uniqueness import doubles
 from crm_core.records.writing import Writes
@@ -69,6 +70,7 @@ class Records:
         self.reads = Reads(store, cursors)
         self.feed = ChangeFeed(store, self.shapes, cursors)
         self.figures = Figures(store)
+        self.recent_changes = RecentChanges(backend, self.shapes)
         self.writes = Writes(store, ids, idempotency)
         self.archive = Archive(store)
         self.erasure = Erasure(store, self.shapes)

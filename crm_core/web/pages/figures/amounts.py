@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.page_context import PageContext
@@ -41,11 +42,11 @@ class Amounts:
         """The currency of a record's amount."""
         return (self._currency(row) if self._currency else None) or self._default
 
-    def sums(self, rows: Iterable[Row]) -> Sums:
+    async def sums(self, rows: Iterable[Row]) -> Sums:
         """The sums by currency, the workspace's own first."""
         found: dict[str, Decimal] = {}
         if self._amount is not None:
-            for row in rows:
+            async for row in in_turns(rows):
                 amount = self._amount(row)
                 if amount is not None:
                     currency = self.currency(row)

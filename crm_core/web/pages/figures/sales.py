@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 
 from crm_core.model.times import from_wire, to_wire
+from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.page_context import PageContext
@@ -41,8 +42,12 @@ class Sales:
         start = to_wire(datetime.combine(first, time(), self._zone).astimezone(UTC))
         ended = [row for row in rows if row.updated_at >= start and not self.is_open(row)]
         moments = await self._figures.since(self._access, ended, self._pipeline.stage)
-        days = {row.id: self._day(moments[row.id]) or self._entered(row) for row in ended}
-        return {id_: day for id_, day in days.items() if day >= first}
+        found: dict[str, date] = {}
+        async for row in in_turns(ended):
+            day = self._day(moments[row.id]) or self._entered(row)
+            if day >= first:
+                found[row.id] = day
+        return found
 
     def _day(self, moment: str | None) -> date | None:
         return None if moment is None else from_wire(moment).astimezone(self._zone).date()

@@ -1,21 +1,24 @@
-"""My tasks: records of any type that says who owns them, when they are due and when they are done."""
+"""My tasks of today: records of any type that says whose they are, when they are due and when they are done."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
-from typing import Any, Final, NamedTuple
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 
+from crm_core.model.times import to_wire
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.pages.layout.formats import Formats
+from crm_core.records.figures import Row
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.board_rows import rows_of
 from crm_core.web.pages.records.cells import CellRenderer
-from crm_core.web.pages.records.queries import records_of
+from crm_core.web.pages.records.queries import access_of
 
-_SHOWN: Final = 6
+_SHOWN: Final = 10  # of each group
+_SOON: Final = timedelta(days=7)
 
 
 class TaskMembers(NamedTuple):
@@ -26,25 +29,41 @@ class TaskMembers(NamedTuple):
     done: str
 
 
+class About(NamedTuple):
+    """A record that a task refers to."""
+
+    href: str
+    name: str
+
+
 class TaskItem(msgspec.Struct, frozen=True, kw_only=True):
     """A task."""
 
     href: str
     name: str
     revision: int
-    about: str
+    about: tuple[About, ...]
     member: str
     done: bool
-    due: Mark | None
+    mark: Mark | None
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
-    """My tasks of one type."""
+    """My tasks of one type: those overdue, and those of today with what was done today."""
 
+    name: str
     title: str
+    sub: str
     href: str
+    create: str
+    create_text: str
     may_update: bool
-    items: tuple[TaskItem, ...]
+    late: int
+    due: int
+    done: int
+    overdue: tuple[TaskItem, ...]
+    today: tuple[TaskItem, ...]
+    later: str
 
 
 def task_members(record_type: RecordType) -> TaskMembers | None:
@@ -56,46 +75,101 @@ def task_members(record_type: RecordType) -> TaskMembers | None:
 
 
 async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
-    """My open records of a type, the first due ones first, those without a day last."""
+    """My tasks of a type."""
     members = task_members(record_type)
     assert members is not None
-    found: dict[str, dict[str, Any]] = {}
-    for me in dict.fromkeys((context.caller.email, context.caller.name)):
-        parameters = {members.done: "false", members.owner: me, "limit": "50", "sort": members.day}
-        records, _ = await records_of(context, record_type.NAME, parameters)
-        found |= {record["id"]: record for record in records}
-    mine = sorted(found.values(), key=lambda record: (record.get(members.day) or "9", record["created_at"]))
-    cells = CellRenderer(context, record_type)
-    path = f"{context.root}/{record_type.NAME}"
-    return TaskList(
-        title=context.title_of(record_type).lower(),
-        href=f"{path}?{members.done}=false",
-        may_update=context.may(f"{record_type.NAME}.update", writes=True),
-        items=tuple([await _item(context, cells, record_type, record, members) for record in mine[:_SHOWN]]),
-    )
+    return await _Tasks(context, record_type, members).view()
 
 
-async def _item(
-    context: PageContext, cells: CellRenderer, record_type: RecordType, record: Mapping[str, Any], members: TaskMembers
-) -> TaskItem:
-    about = ""
-    for reference in record_type.REFERENCES:
-        if not about and record.get(reference.member):
-            about = (await cells.cell(reference.member, record)).text
-    day = record.get(members.day)
-    return TaskItem(
-        href=f"{context.root}/{record_type.NAME}/{record['id']}",
-        name=record["name"],
-        revision=record["revision"],
-        about=about,
-        member=members.done,
-        done=record[members.done],
-        due=_due(context.formats, day) if day else None,
-    )
+class _Tasks:
+    def __init__(self, context: PageContext, record_type: RecordType, members: TaskMembers) -> None:
+        self._context, self._type, self._members = context, record_type, members
+        self._access = access_of(context, record_type.NAME)
+        self._figures = context.services.records.figures
+        self._kind = self._figures.type_of(self._access.shape)
+        self._day, self._is_done = self._kind.value(members.day), self._kind.value(members.done)
+        self._cells = CellRenderer(context, record_type)
+        self._today = context.formats.now.date()
 
+    async def view(self) -> TaskList:
+        context, members, name = self._context, self._members, self._type.NAME
+        me = context.caller.email, context.caller.name
+        mine = rows_of(await self._figures.rows(self._access), self._kind.value(members.owner), *me)
+        waiting = sorted(
+            (row for row in mine if not self._is_done(row)), key=lambda row: (self._day(row) or "9", row.id)
+        )
+        today, soon = self._today.isoformat(), (self._today + _SOON).isoformat()
+        overdue = [row for row in waiting if (self._day(row) or "9") < today]
+        due = [row for row in waiting if self._day(row) == today]
+        later = [row for row in waiting if today < (self._day(row) or "") <= soon]
+        done = await self._done_today(mine)
+        path = f"{context.root}/{name}"
+        query = {members.done: "false", members.owner: context.caller.email, "sort": members.day}
+        return TaskList(
+            name=name,
+            title=context.title_of(self._type).lower(),
+            sub=self._sub(len(overdue), len(due), len(later), len(waiting)),
+            href=f"{path}?{urlencode(query)}",
+            create=f"{path}/new" if context.may(f"{name}.create", writes=True) else "",
+            create_text=context.one_of(self._type),
+            may_update=context.may(f"{name}.update", writes=True),
+            late=len(overdue),
+            due=len(due),
+            done=len(done),
+            overdue=tuple([await self._item(row) for row in overdue[:_SHOWN]]),
+            today=tuple([await self._item(row, done.get(row.id)) for row in [*due[:_SHOWN], *self._rows(mine, done)]]),
+            later=self._later(later),
+        )
 
-def _due(formats: Formats, day: str) -> Mark:
-    due, today = date.fromisoformat(day), formats.now.date()
-    if due < today:
-        return Mark("bad", "clock", f"Overdue since {formats.day(due).short}")
-    return Mark("warn", "clock", "Today") if due == today else Mark("idle", "clock", formats.day(due).short)
+    def _rows(self, rows: list[Row], done: dict[str, str]) -> list[Row]:
+        return sorted((row for row in rows if row.id in done), key=lambda row: done[row.id], reverse=True)[:_SHOWN]
+
+    async def _done_today(self, mine: list[Row]) -> dict[str, str]:
+        """When each task that was finished today was, by id."""
+        start = to_wire(datetime.combine(self._today, time(), self._context.formats.regional.zone).astimezone(UTC))
+        rows = [row for row in mine if self._is_done(row) and row.updated_at >= start]
+        found = await self._figures.since(self._access, rows, self._members.done)
+        return {id_: at for id_, at in found.items() if at is not None and at >= start}
+
+    async def _item(self, row: Row, done_at: str | None = None) -> TaskItem:
+        root, about = self._context.root, []
+        for reference in self._type.REFERENCES:
+            id_ = self._kind.value(reference.member)(row)
+            name = await self._cells.name_of(reference.record_type, id_) if id_ else None
+            if name:
+                about.append(About(f"{root}/{reference.record_type}/{id_}", name))
+        return TaskItem(
+            href=f"{root}/{self._type.NAME}/{row.id}",
+            name=row.name,
+            revision=row.revision,
+            about=tuple(about),
+            member=self._members.done,
+            done=done_at is not None,
+            mark=self._mark(self._day(row), done_at),
+        )
+
+    def _mark(self, day: str | None, done_at: str | None) -> Mark | None:
+        formats = self._context.formats
+        if done_at is not None:
+            return Mark("ok", "check", f"Done {formats.clock(done_at)[:5]}")
+        if day is None:
+            return None
+        late = (self._today - date.fromisoformat(day)).days
+        return Mark("bad", "clock", f"{formats.days(late)} late") if late else Mark("warn", "clock", "Today")
+
+    def _sub(self, overdue: int, due: int, later: int, waiting: int) -> str:
+        """The counts in one line; a sentence if nothing is due."""
+        if not waiting:
+            return f"No open {self._context.title_of(self._type).lower()} are yours."
+        number = self._context.formats.number
+        parts = [f"{number(overdue)} overdue"] if overdue else []
+        parts.append(f"{number(due)} due today" if due else "nothing due today" if overdue else "Nothing is due today")
+        if later:
+            parts.append(f"{number(later)} in the next 7 days")
+        return ", ".join(parts)
+
+    def _later(self, rows: list[Row]) -> str:
+        if not rows:
+            return ""
+        day = self._context.formats.weekday(date.fromisoformat(self._day(rows[0])))
+        return f"{self._context.formats.number(len(rows))} in the next 7 days: next is “{rows[0].name}”, {day}"

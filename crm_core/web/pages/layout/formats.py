@@ -168,10 +168,17 @@ class Formats:
         """A number of days."""
         return ngettext("{n} day", "{n} days", count, n=self.number(count))
 
-    def month(self, day: date, *, short: bool = False) -> str:
+    def month(self, day: date) -> str:
         """A month by its name, with the year unless it is this one."""
-        year = "" if day.year == self.now.year else " y"
-        return _named(("LLL" if short else "LLLL") + year, day)
+        return _named("LLLL" + ("" if day.year == self.now.year else " y"), day)
+
+    def month_sign(self, day: date) -> str:
+        """A month in a few characters."""
+        return _named("LLL", day)
+
+    def weekday(self, day: date) -> str:
+        """The weekday of a date."""
+        return _named("EEEE", day)
 
     def greeting(self) -> str:
         """The greeting for this time of day."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, Final, NamedTuple
 
 from crm_core.model.folded_text import caseless
-from crm_core.model.turns import Turn
+from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.sales import Sales, month_of
@@ -16,7 +16,6 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import access_of
 
 MOST_FOUND: Final = 2000  # records whose name a search finds; of more, those changed last
-_STEP: Final = 64  # rows between two looks at the clock
 
 
 class BoardFilter(NamedTuple):
@@ -28,7 +27,7 @@ class BoardFilter(NamedTuple):
 
 
 class BoardRows(NamedTuple):
-    """The records in each lane, newest change first. ``decided``: the day of those won or lost, which are this month's.
+    """The records in each lane. ``decided``: the day of those won or lost, which are this month's.
 
     ``ended``: how many records such a lane has in all. ``cut``: a search found more names than it looks at.
     """
@@ -51,8 +50,7 @@ async def board_rows(
     month = context.formats.now.date().isoformat()[:7]
     found: dict[str, list[Row]] = {value: [] for value in values}
     counts = dict.fromkeys(values, 0)
-    turn = Turn()
-    for at, row in enumerate(rows):
+    async for row in in_turns(rows):
         lane = lane_of(row)
         if sales and not sales.is_open(row):
             counts[lane] += 1
@@ -62,11 +60,6 @@ async def board_rows(
             continue
         if lane in found:
             found[lane].append(row)
-        if at % _STEP == 0:
-            await turn.pause()
-    for in_lane in found.values():
-        in_lane.sort(key=lambda row: row.updated_at, reverse=True)
-        await turn.pause()
     return BoardRows(found, {lane: count for lane, count in counts.items() if count}, decided, cut)
 
 
@@ -74,10 +67,9 @@ async def _found(context: PageContext, record_type: RecordType, chosen: BoardFil
     """The records that the owner and the search find: in their own words, or in those of what they refer to."""
     figures, access = context.services.records.figures, access_of(context, record_type.NAME)
     rows: Iterable[Row] = await figures.rows(access)
-    kind, turn = figures.type_of(access.shape), Turn()
+    kind = figures.type_of(access.shape)
     if chosen.owner and record_type.OWNER:
-        rows = [row for row in rows if is_of(kind.value(record_type.OWNER)(row), chosen.owner)]
-        await turn.pause()
+        rows = rows_of(rows, kind.value(record_type.OWNER), chosen.owner)
     if not chosen.q:
         return rows, False
     own, cut = await _ids(context, record_type.NAME, chosen.q)
@@ -95,6 +87,12 @@ async def _ids(context: PageContext, record_type: str, q: str) -> tuple[frozense
     access = access_of(context, record_type)
     found = await context.services.records.reads.ids(access, parameters, MOST_FOUND + 1)
     return frozenset(found[:MOST_FOUND]), len(found) > MOST_FOUND
+
+
+def rows_of(rows: Iterable[Row], owner_of: Callable[[Row], str | None], *emails: str) -> list[Row]:
+    """The rows whose owner has one of these email addresses; each way to write them is compared once."""
+    owners = {owner for owner in set(map(owner_of, rows)) if any(is_of(owner, email) for email in emails)}
+    return [row for row in rows if owner_of(row) in owners]
 
 
 def is_of(owner: str | None, email: str) -> bool:
@@ -116,16 +114,14 @@ async def urgent_marks(context: PageContext, record_type: RecordType, rows: Iter
         members = [one.member for one in other.REFERENCES if one.record_type == record_type.NAME]
         if due is None or due.done is None or not members or not context.may(f"{other.NAME}.view"):
             continue
-        access, turn = access_of(context, other.NAME), Turn()
+        access = access_of(context, other.NAME)
         kind, name = figures.type_of(access.shape), context.one_of(other)
         day, done, references = kind.value(due.day), kind.value(due.done), [kind.value(one) for one in members]
-        for at, row in enumerate(await figures.rows(access)):
+        async for row in in_turns(await figures.rows(access)):
             if not done(row) and day(row):
                 for reference in references:
                     if reference(row) in wanted:
                         _keep(first, reference(row), day(row), name, today)
-            if at % _STEP == 0:
-                await turn.pause()
     return {id_: _mark(context, date.fromisoformat(day), what) for id_, (day, what) in first.items()}
 
 

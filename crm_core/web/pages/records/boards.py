@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from heapq import nlargest
 from typing import Final
 from urllib.parse import urlencode
 
@@ -114,7 +115,10 @@ class _Board:
     async def view(self) -> BoardView:
         context, kind, name = self._context, self._type, self._type.NAME
         found = await board_rows(context, kind, self._member.name, self._sales, self._chosen)
-        shown = {lane: rows[: _MOST_SHOWN if lane == self._all else _SHOWN] for lane, rows in found.lanes.items()}
+        shown = {
+            lane: nlargest(_MOST_SHOWN if lane == self._all else _SHOWN, rows, key=lambda row: row.updated_at)
+            for lane, rows in found.lanes.items()
+        }
         marks = await urgent_marks(context, kind, [row for rows in shown.values() for row in rows if self._open(row)])
         lanes = [await self._lane(value, title, found, shown[value], marks) for value, title in self._member.choices]
         still = [row for rows in found.lanes.values() for row in rows if self._open(row)]
@@ -123,7 +127,7 @@ class _Board:
             module=name,
             title=context.title_of(kind),
             sub=many,
-            sums=self._amounts.texts(self._amounts.sums(still)) if still else (),
+            sums=self._amounts.texts(await self._amounts.sums(still)) if still else (),
             member=self._member.label.lower(),
             lane_member=self._member.name,
             path=self._path,
@@ -164,7 +168,7 @@ class _Board:
             title=f"{title}, {context.formats.month(context.formats.now.date())}" if ends else title,
             name=title,
             count=number(len(rows)),
-            sums=self._amounts.texts(self._amounts.sums(rows)),
+            sums=self._amounts.texts(await self._amounts.sums(rows)),
             cards=tuple([await self._card(row, title, found.decided.get(row.id), marks.get(row.id)) for row in shown]),
             more=more,
             more_text=text,

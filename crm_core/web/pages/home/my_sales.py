@@ -1,0 +1,185 @@
+"""The day in sales: my open ones by stage, those closing this month, and what was won this month against the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from crm_core.plugin.record_type import Pipeline, RecordType
+from crm_core.records.figures import Row
+from crm_core.web.pages.figures.amounts import Amounts
+from crm_core.web.pages.figures.charts import Chart, Series, Table, column_chart, short_money
+from crm_core.web.pages.figures.sales import Sales, month_after, month_of
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.board_rows import rows_of
+from crm_core.web.pages.records.queries import access_of, counted
+
+_MONTHS: Final = 6
+
+
+class StageMeter(msgspec.Struct, frozen=True):
+    """A stage at a glance; ``share`` is the percentage of the fullest stage."""
+
+    title: str
+    count: str
+    sums: tuple[str, ...]
+    share: int
+
+
+class MySales(msgspec.Struct, frozen=True, kw_only=True):
+    """My open sales of a type, and what everyone won by month. ``more``: how the sum differs from the last month's."""
+
+    title: str
+    one: str
+    open: str
+    open_sums: tuple[str, ...]
+    open_text: str
+    stages: tuple[StageMeter, ...]
+    board: str
+    closing: str
+    closing_sums: tuple[str, ...]
+    closing_by: str
+    closing_href: str
+    won: str
+    won_sums: tuple[str, ...]
+    more: str
+    is_more: bool
+    sentence: str
+    chart: Chart | None
+
+
+async def sales_of(context: PageContext, record_type: RecordType, pipeline: Pipeline) -> MySales:
+    """The sales of a type whose records have owners."""
+    return await _Day(context, record_type, pipeline).view()
+
+
+class _Day:
+    def __init__(self, context: PageContext, record_type: RecordType, pipeline: Pipeline) -> None:
+        self._context, self._type, self._pipeline = context, record_type, pipeline
+        self._sales, self._amounts = Sales(context, record_type, pipeline), Amounts(context, record_type)
+        self._today = context.formats.now.date()
+
+    async def view(self) -> MySales:
+        context, formats, amounts = self._context, self._context.formats, self._amounts
+        figures, access = context.services.records.figures, access_of(context, self._type.NAME)
+        rows = await figures.rows(access)
+        owner = figures.type_of(access.shape).value(self._type.OWNER or "")
+        mine = [row for row in rows_of(rows, owner, context.caller.email) if self._sales.is_open(row)]
+        month = self._today.isoformat()[:7]
+        closing = [row for row in mine if (self._sales.closes_on(row) or "")[:7] == month]
+        months = [month_after(month_of(self._today), at) for at in range(1 - _MONTHS, 1)]
+        won = await self._won(rows, months)
+        sums = {month: await amounts.sums(won[month]) for month in months}
+        more, is_more = self._compared(sums[months[-1]], sums[months[-2]], months[-2])
+        board = f"{context.root}/{self._type.NAME}/board"
+        me = {self._type.OWNER or "": context.caller.email}
+        open_sums = amounts.texts(await amounts.sums(mine)) if mine else ()
+        return MySales(
+            title=context.title_of(self._type),
+            one=context.singular_of(self._type),
+            open=formats.number(len(mine)),
+            open_sums=open_sums,
+            open_text=" · ".join((counted(context, self._type, len(mine)), *open_sums)),
+            stages=tuple(await self._stages(mine)),
+            board=f"{board}?{urlencode(me)}" if self._type.LANES else f"{context.root}/{self._type.NAME}",
+            closing=formats.number(len(closing)),
+            closing_sums=amounts.texts(await amounts.sums(closing)) if closing else (),
+            closing_by=formats.day(month_after(month_of(self._today)) - date.resolution).short,
+            closing_href=f"{board}?{urlencode({**me, 'closing': 'month'})}",
+            won=self._won_title(),
+            won_sums=amounts.texts(sums[months[-1]]) or (formats.number(len(won[months[-1]])),),
+            more=more,
+            is_more=is_more,
+            sentence=self._sentence(won, sums, months),
+            chart=self._chart(won, sums, months) if amounts.exist else None,
+        )
+
+    async def _won(self, rows: tuple[Row, ...], months: list[date]) -> dict[date, list[Row]]:
+        decided = await self._sales.decided(rows, months[0])
+        won: dict[date, list[Row]] = {month: [] for month in months}
+        for row in rows:
+            day = decided.get(row.id)
+            if day is not None and self._sales.is_won(row):
+                won.get(month_of(day), []).append(row)
+        return won
+
+    async def _stages(self, mine: list[Row]) -> list[StageMeter]:
+        ended = self._pipeline.won + self._pipeline.lost
+        found = [
+            (title, [row for row in mine if self._sales.stage(row) == value])
+            for value, title in self._type.member(self._pipeline.stage).choices
+            if value not in ended
+        ]
+        most = max((len(rows) for _, rows in found), default=0) or 1
+        number = self._context.formats.number
+        return [
+            StageMeter(
+                title,
+                number(len(rows)),
+                self._amounts.texts(await self._amounts.sums(rows)) if rows else (),
+                round(100 * len(rows) / most),
+            )
+            for title, rows in found
+        ]
+
+    def _won_title(self) -> str:
+        titles = dict(self._type.member(self._pipeline.stage).choices)
+        names = [titles[value] for value in self._pipeline.won]
+        return f"{names[0] if len(names) == 1 else 'Won'} this month"
+
+    def _compared(self, now: Mapping[str, Decimal], before: Mapping[str, Decimal], month: date) -> tuple[str, bool]:
+        """How the sum in the workspace's currency differs from the month before."""
+        if not self._amounts.exist:
+            return "", False
+        currency = self._context.branding.regional.currency
+        difference = now.get(currency, Decimal()) - before.get(currency, Decimal())
+        name = self._context.formats.month(month)
+        if not difference:
+            return f"as much as in {name}", False
+        word = "more" if difference > 0 else "less"
+        return f"{self._amounts.money(abs(difference), currency)} {word} than in {name}", difference > 0
+
+    def _sentence(
+        self, won: Mapping[date, list[Row]], sums: Mapping[date, Mapping[str, Decimal]], months: list[date]
+    ) -> str:
+        context, (before, now) = self._context, months[-2:]
+        this, last = (" and ".join(self._amounts.texts(sums[month])) for month in (now, before))
+        name = context.formats.month(before)
+        if not self._amounts.exist:
+            return f"{counted(context, self._type, len(won[now]))}; in {name} {len(won[before])} in the whole month."
+        before_it = f"{name} was {last} from {context.formats.number(len(won[before]))} in the whole month."
+        if not won[before]:
+            before_it = f"Nothing in {name}."
+        return f"{this} from {counted(context, self._type, len(won[now]))}. {before_it}"
+
+    def _chart(
+        self, won: Mapping[date, list[Row]], sums: Mapping[date, Mapping[str, Decimal]], months: list[date]
+    ) -> Chart:
+        formats, currency = self._context.formats, self._context.branding.regional.currency
+        values = [sums[month].get(currency, Decimal()) for month in months]
+        names = [formats.month(month) for month in months]
+        names[-1] += ", so far"
+        title = self._won_title().replace(" this month", " by month")
+        money = self._amounts.money
+        rows = [
+            (name, ", ".join(self._amounts.texts(sums[month])), formats.number(len(won[month])))
+            for name, month in zip(names, months, strict=True)
+        ]
+        return column_chart(
+            title,
+            f"{names[-1]}: {money(values[-1])}. {names[-2]}: {money(values[-2])}.",
+            [(formats.month_sign(month), name) for month, name in zip(months, names, strict=True)],
+            [Series(title.split(" by ", maxsplit=1)[0].lower(), "f4", values)],
+            text=lambda amount: money(Decimal(amount)),
+            short=short_money(formats, currency, max(values)),
+            table=Table(
+                ("Month", title.split(" by ", maxsplit=1)[0], self._context.title_of(self._type)), tuple(rows), ()
+            ),
+            base=108,
+            now="f1",
+        )

@@ -1,0 +1,104 @@
+"""Recent changes, grouped by who made them: an import is one line with its count."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.recent_changes import MOST_CHANGES, NewestChange
+from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.cells import CORE_LABELS
+from crm_core.web.pages.records.queries import counted
+
+_GROUPS: Final = 6
+_NAMED: Final = 3
+_VERBS: Final = {
+    "created": "created",
+    "updated": "changed",
+    "archived": "archived",
+    "restored": "restored",
+    "erased": "erased",
+}
+
+
+class RecentGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """What one colleague or system did in an hour. ``name`` and ``href``: of a single record; else ``many``.
+
+    ``after``: the end of the sentence; ``note``: which fields, or which records.
+    """
+
+    who: str
+    verb: str
+    name: str
+    href: str
+    many: str
+    after: str
+    note: str
+    at: Moment | None
+    until: str
+
+
+async def recent_of(context: PageContext, types: list[RecordType]) -> tuple[RecentGroup, ...]:
+    """The newest groups of changes to records of types that the user may view."""
+    found = {one.NAME: one for one in types}
+    changes = await context.services.records.recent_changes.of(context.tenant, found)
+    groups: dict[tuple[Any, ...], list[NewestChange]] = {}
+    for change in changes:
+        key = (change.actor, change.type, change.at[:13], *_act(found[change.type], change))
+        if key in groups or len(groups) < _GROUPS:
+            groups.setdefault(key, []).append(change)
+    return tuple([await _group(context, found[group[0].type], group, len(changes)) for group in groups.values()])
+
+
+def _act(record_type: RecordType, change: NewestChange) -> tuple[str, Any]:
+    """The act and its value: a move to a lane, finishing, or the kind of change."""
+    if record_type.LANES and record_type.LANES in change.chosen:
+        return "moved", change.chosen[record_type.LANES]
+    if record_type.DUE and record_type.DUE.done and change.chosen.get(record_type.DUE.done) is True:
+        return "finished", True
+    return _VERBS[change.change], None
+
+
+async def _group(context: PageContext, record_type: RecordType, group: list[NewestChange], read: int) -> RecentGroup:
+    verb, value = _act(record_type, group[0])
+    ids = list(dict.fromkeys(change.id for change in group))
+    names = [await _name(context, record_type, id_) for id_ in ids[:_NAMED]]
+    single = len(ids) == 1
+    href = f"{context.root}/{record_type.NAME}/{ids[0]}" if single and names[0] else ""
+    if single:
+        note = _fields(record_type, group) if verb == "changed" else context.singular_of(record_type)
+    else:
+        more = f" and {context.formats.number(len(ids) - _NAMED)} more" if len(ids) > _NAMED else ""
+        note = ", ".join(filter(None, names)) + more
+    cut = read >= MOST_CHANGES and len(group) >= MOST_CHANGES // 2
+    first, last = (context.formats.clock(change.at)[:5] for change in (group[-1], group[0]))
+    lanes = dict(record_type.member(record_type.LANES).choices) if record_type.LANES else {}
+    return RecentGroup(
+        who=await context.names.actor(group[0].actor) if group[0].actor else "Someone",
+        verb=verb,
+        name=names[0] or f"a {context.singular_of(record_type)} that was erased" if single else "",
+        href=href,
+        many="" if single else ("at least " if cut else "") + counted(context, record_type, len(ids)),
+        after=f"to {lanes.get(value, value)}" if verb == "moved" else "",
+        note=note,
+        at=context.formats.moment(group[0].at),
+        until=f"{first} to {last}" if not single and first != last else "",
+    )
+
+
+async def _name(context: PageContext, record_type: RecordType, id_: str) -> str:
+    return await context.services.records.name_of(context.tenant, record_type.NAME, id_) or ""
+
+
+def _fields(record_type: RecordType, group: list[NewestChange]) -> str:
+    """The labels of the changed fields, in one phrase."""
+    labels = {**CORE_LABELS, **{one.name: one.label for one in record_type.members}}
+    names = [
+        labels.get(name, name).lower() for name in dict.fromkeys(name for change in group for name in change.members)
+    ]
+    if len(names) > _NAMED:
+        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more fields"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)

@@ -1,0 +1,61 @@
+"""The dashboard of the day, as a colleague without any other work sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import expect
+
+from browser.api import Api
+from browser.desk import Desk, People
+from contract.box import Box
+
+Sit = Callable[..., Desk]
+NOW = datetime.now(UTC).astimezone(ZoneInfo("Europe/Berlin"))
+
+
+@pytest.fixture(scope="module")
+def day(box: Box, api: Api) -> None:
+    """The admin's tasks and deals, which no other test gives that colleague."""
+    box.applied("features", {"plan": {"code": "all", "name": "All", "features": ["customers.*", "deals.*", "tasks.*"]}})
+    box.applied("workspace", {"timezone": "Europe/Berlin", "currency": "EUR", "locale": "en-GB"})
+    me, customer = People.admin.email, api.put("customers", "day", name="Day Sailing Club")["id"]
+    for number, days in enumerate((-2, 0, 3)):
+        due = (NOW + timedelta(days=days)).date().isoformat()
+        api.put("tasks", f"day-{number}", name=f"Day task {number}", assignee=me, due_on=due, customer_id=customer)
+    for number, (currency, stage) in enumerate((("EUR", "new"), ("EUR", "new"), ("USD", "new"), ("EUR", "won"))):
+        members = {"amount": "1500.00", "currency": currency, "stage": stage, "closes_on": NOW.date().isoformat()}
+        api.put("deals", f"day-{number}", name=f"Day deal {number}", customer_id=customer, owner=me, **members)
+
+
+def test_the_day_comes_first(sit: Sit, day: None) -> None:
+    """Overdue, today and later are apart; open deals have a sum for each currency; sync is for those with the right."""
+    desk = sit(People.admin)
+    page = desk.page
+    desk.go("/")
+    expect(page.locator(".page-head")).to_contain_text("1 overdue, 1 due today")
+    expect(page.locator("[data-live=tasks-1]")).to_contain_text("Overdue · 1")
+    expect(page.locator("[data-live=tasks-1] li", has_text="Day task 0")).to_contain_text("2 days late")
+    expect(page.locator("[data-live=tasks-1] li", has_text="Day task 1")).to_contain_text("Day Sailing Club")
+    expect(page.get_by_role("link", name="1 in the next 7 days: next is “Day task 2”")).to_be_visible()
+    expect(page.locator("[data-live=counts]")).to_contain_text("€3,000 · US$1,500")
+    page.get_by_role("link", name="Closing this month").last.click()
+    expect(page.locator("[data-lane=new] [data-card]")).to_have_count(3)
+    assert "Sync:" in desk.go("/").text()
+    agent = sit(People.viewer)
+    assert "Sync:" not in agent.go("/").text()
+    expect(agent.page.locator("[data-live=sales-1]")).to_contain_text("No open deals are yours")
+
+
+def test_changes_are_grouped_by_who_made_them(sit: Sit, day: None) -> None:
+    """All that a system did in an hour is one line with its number; one record that a colleague changed is named."""
+    desk = sit(People.admin)
+    page = desk.page
+    desk.go("/")
+    recent = page.locator("[data-live=recent]")
+    expect(recent.locator("li", has_text="created").first).to_contain_text("4 deals")
+    page.get_by_role("checkbox", name="Done: Day task 1").check()
+    expect(recent.locator("li").first).to_contain_text("You finished Day task 1")
