@@ -67,8 +67,8 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
-    """A server that is stopped at the end, unless it is that of ``CRM_TEST_DSN``."""
+def server(*, durable: bool = False) -> Iterator[Server]:
+    """A server that is stopped at the end, unless it is that of ``CRM_TEST_DSN``. ``durable``: wait for the disk."""
     if dsn := os.environ.get("CRM_TEST_DSN"):
         yield Server(dsn)
         return
@@ -88,7 +88,8 @@ def server() -> Iterator[Server]:
         subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N")
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
+    fsync = "on" if durable else "off"
+    options = f"-k {folder} -c listen_addresses='' -c fsync={fsync} -c max_connections=200"
     run("pg_ctl", "-w", "-o", options, "-l", folder / "log", "start")
     try:
         yield Server(f"host={folder} user=postgres dbname=postgres")

@@ -16,6 +16,7 @@ from crm_postgresql.database import Database, first_line
 from crm_postgresql.keys import keys_of
 from crm_postgresql.limits import LONG_SECONDS
 from crm_postgresql.notices import Notices
+from crm_postgresql.reads import Reads
 from crm_postgresql.schema import check_role, check_version, migrate
 
 
@@ -24,6 +25,7 @@ class Connected:
 
     def __init__(self, dsn: str, pool: int, context: StorageContext) -> None:
         self.database = Database(dsn, pool, self._check)
+        self.reads = Reads(self.database)
         self.notices = Notices(self.database)
         self.commits = Commits(self.database, self.notices.committed)
         self.attempts = Attempts(self.database, context.log_max_unverified)

@@ -7,6 +7,7 @@ from typing import Final
 WAIT: Final = 2.0  # seconds for a connection
 CALL_SECONDS: Final = 4.5  # of a call, its wait for a connection included
 COMMIT_SECONDS: Final = 3.5  # of a commit, its wait for the commits before it included; then its outcome is looked up
+READ_SECONDS: Final = 2.5  # of reads together, for which others may wait
 HASTY_SECONDS: Final = 1.2  # of a call right after one that took too long
 LIST_SECONDS: Final = 30.0  # of one that reads a whole collection
 LONG_SECONDS: Final = 600.0  # of a statement that changes all of a tenant

@@ -21,6 +21,7 @@ from crm_core.plugin.storage import (
     Committed,
     Conflict,
     Document,
+    DumpHead,
     EntryQuery,
     IndexValue,
     KeyUse,
@@ -49,17 +50,21 @@ class PostgreSQLBackend(PostgreSQLTenants):
     EXCLUSIVE = False
 
     async def view(self, tenant: str, seen: int | None) -> View:
-        rows = await self._rows("SELECT * FROM crm.view(%s, %s)", tenant, seen)
+        if seen is not None:
+            key = await self._ready(tenant)
+            with self._known(tenant):
+                now = await self._on.reads.counters(key)
+            if now.revision == seen:
+                return View(now.revision, now.seq, Head(now.head_seq, now.head_hash), None)
+        rows = await self._rows("SELECT * FROM crm.view(%s, NULL)", tenant)
         revision, seq, head_seq, head_hash = rows[0][:4]
-        documents = None
-        if revision != seen:
-            documents = tuple(
-                Document("sections", id_, of, body.encode()) for *_, id_, of, body in rows if id_ is not None
-            )
+        documents = tuple(Document("sections", id_, of, body.encode()) for *_, id_, of, body in rows if id_ is not None)
         return View(revision, seq, Head(head_seq, head_hash), documents)
 
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
-        return read_of(collection, await self._rows("SELECT * FROM crm.get(%s, %s, %s)", tenant, collection, id))
+        key = await self._ready(tenant)
+        with self._known(tenant):
+            return await self._on.reads.get(key, collection, id)
 
     async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
         key = key_of(value[0] if isinstance(value, tuple) else value)
@@ -196,8 +201,21 @@ class PostgreSQLBackend(PostgreSQLTenants):
         from crm_postgresql.dump import load
 
         await self._add(tenant)
-        async with self._on.database.connection() as connection:
-            await load(connection, self._context.instance, tenant, parts)
+        epoch = ""
+
+        async def noted() -> AsyncIterator[Part]:
+            nonlocal epoch
+            async for part in parts:
+                if isinstance(part, DumpHead):
+                    epoch = part.epoch
+                yield part
+
+        try:
+            async with self._on.database.connection() as connection:
+                await load(connection, self._context.instance, tenant, noted())
+        except StorageUnavailable:  # the connection may have broken after the commit
+            if not (epoch and await self._is(tenant, epoch)):
+                raise
 
     async def check(self, tenant: str) -> tuple[str, ...]:
         state = await self.state(tenant)

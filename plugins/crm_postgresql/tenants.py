@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
@@ -58,17 +60,29 @@ class PostgreSQLTenants(StorageBackend):
     def _key(self, tenant: str) -> str:
         return f"{self._context.instance}/{tenant}"
 
-    async def _rows(self, query: str, tenant: str, *arguments: Any) -> list[tuple[Any, ...]]:
+    async def _ready(self, tenant: str) -> str:
+        """The key of a tenant whose documents have the indexes of this version. Raises as ``Database.rows``."""
         key = self._key(tenant)
-        try:
-            if tenant not in self._indexed:
+        if tenant not in self._indexed:
+            with self._known(tenant):
                 await self._on.index(key)
-                self._indexed.add(tenant)
-            return await self._on.database.rows(query, (key, *arguments))
+            self._indexed.add(tenant)
+        return key
+
+    @contextmanager
+    def _known(self, tenant: str) -> Iterator[None]:
+        """Forget a tenant that turns out to be unknown."""
+        try:
+            yield
         except UnknownTenant:
             self._names.discard(tenant)
             self._indexed.discard(tenant)
             raise
+
+    async def _rows(self, query: str, tenant: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        key = await self._ready(tenant)
+        with self._known(tenant):
+            return await self._on.database.rows(query, (key, *arguments))
 
     async def _answer(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Rows of a query that no request makes. Raises StorageUnavailable with its reason, which is for operators."""
@@ -100,9 +114,9 @@ class PostgreSQLTenants(StorageBackend):
 
     async def create(self, tenant: str) -> None:
         await self._add(tenant)
-        await self._on.database.rows(
-            "SELECT crm.create_tenant(%s, %s, %s)", (self._context.instance, tenant, token_hex(8))
-        )
+        epoch, query = token_hex(8), "SELECT crm.create_tenant(%s, %s, %s)"
+        if (await self._on.database.rows(query, (self._context.instance, tenant, epoch)))[0][0] != epoch:
+            raise _taken(tenant)
 
     async def _add(self, tenant: str) -> None:
         """Raise SetupError unless a tenant can be made under a name."""
@@ -110,7 +124,19 @@ class PostgreSQLTenants(StorageBackend):
             raise SetupError([f"{tenant!r} cannot be a tenant's name: use a-z, 0-9 and inner hyphens, at most 63"])
         self._names.discard(tenant)
         if await self.has(tenant):
-            raise SetupError([f"tenant {tenant} exists already: choose another name"])
+            raise _taken(tenant)
+
+    async def _is(self, tenant: str, epoch: str) -> bool:
+        """Whether a tenant was made with an epoch. Raises SetupError if the name has another one."""
+        query = "SELECT crm.epoch(%s, %s)"
+        found = (await self._on.database.rows(query, (self._context.instance, tenant)))[0][0]
+        if found not in (None, epoch):
+            raise _taken(tenant)
+        return bool(found == epoch)
+
+    async def _epoch(self, tenant: str) -> str:
+        """The epoch of a tenant. Raises UnknownTenant."""
+        return str((await self._rows("SELECT epoch FROM crm.changes(%s, NULL, 0)", tenant))[0][0])
 
     async def mark(self) -> bytes:
         query = "SELECT mark FROM crm.marks WHERE instance = %s"
@@ -131,14 +157,20 @@ class PostgreSQLTenants(StorageBackend):
     async def rename(self, tenant: str, name: str) -> None:
         await self._add(name)
         await self._on.attempts.write(self._key(tenant))
-        await self._on.database.rows(
-            "SELECT crm.rename_tenant(%s, %s, %s)", (self._context.instance, tenant, name), LONG_SECONDS
-        )
+        arguments = self._context.instance, tenant, name, await self._epoch(tenant)
+        done = await self._on.database.rows("SELECT crm.rename_tenant(%s, %s, %s, %s)", arguments, LONG_SECONDS)
+        if not done[0][0]:
+            raise _taken(name)
         self._names.discard(tenant)
 
     async def remove(self, tenant: str) -> None:
+        arguments = self._context.instance, tenant, await self._epoch(tenant)
+        await self._on.database.rows("SELECT crm.remove_tenant(%s, %s, %s)", arguments, LONG_SECONDS)
         self._names.discard(tenant)
-        await self._on.database.rows("SELECT crm.remove_tenant(%s, %s)", (self._context.instance, tenant), LONG_SECONDS)
 
     async def migrate(self) -> tuple[str, ...]:
         return await self._on.migrate()
+
+
+def _taken(tenant: str) -> SetupError:
+    return SetupError([f"tenant {tenant} exists already: choose another name"])

@@ -114,22 +114,25 @@ def crm(config: Path, *words: str, given: str = "") -> str:
     return done.stdout
 
 
-def configured(folder: Path, tenants: Collection[str]) -> tuple[Path, int]:
-    """The configuration of an instance with these tenants, and the port that it names."""
+def configured(folder: Path, tenants: Collection[str], storage: str = "") -> tuple[Path, int]:
+    """The configuration of an instance with these tenants, and the port that it names. ``storage``: another backend."""
     config, port = folder / "config", free_port()
     crm(config, "init", "--instance", "eu1")
     instance = config / "instance.yaml"
-    instance.write_text(instance.read_text().replace("listen: 127.0.0.1:8000", f"listen: 127.0.0.1:{port}"))
+    text = instance.read_text().replace("listen: 127.0.0.1:8000", f"listen: 127.0.0.1:{port}")
+    instance.write_text(text.replace("storage: {backend: tinydb}", storage) if storage else text)
     rows = [f"  {name}: {{keys: [{{version: 1, secret: 'hex:{tenant_key(name).hex()}'}}]}}" for name in tenants]
     (config / "keys.yaml").write_text("tenants:\n" + "\n".join(rows) + "\n")
+    if storage:
+        crm(config, "migrate")
     crm(config, "tenant", "create", *tenants)
     return config, port
 
 
 @contextmanager
-def product(folder: Path, tenants: Collection[str]) -> Iterator[Product]:
+def product(folder: Path, tenants: Collection[str], storage: str = "") -> Iterator[Product]:
     """An instance with these tenants, serving."""
-    config, port = configured(folder, tenants)
+    config, port = configured(folder, tenants, storage)
     command = [sys.executable, "-m", "crm_core.cli", "serve", "--config", str(config)]
     with _running(command, port, "/readyz", folder) as pid:
         yield Product(port, pid, config)
