@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,7 @@ import msgspec
 
 from crm_core.cli.apply_folder import DesiredFolder, read_folder
 from crm_core.cli.diff import show_changes
-from crm_core.cli.output import clear_progress, show_progress
+from crm_core.cli.output import InOrder, clear_progress, counted, show_progress
 from crm_core.cli.running import config_option, json_option
 from crm_core.cli.sending import NO_ANSWER, RETRIES, WOULD_CHANGE, problem_lines, show_pause, transport
 from crm_core.cli.target import ConfigFolder, SigningTarget, sender
@@ -111,19 +110,17 @@ def _failed(tenant: str, why: str) -> TenantResult:
 class _Report:
     """Prints the results in order of the tenants' names, each as soon as those before it are known."""
 
-    def __init__(self, tenants: Iterable[str], *, as_json: bool) -> None:
-        self._waiting = sorted(tenants, reverse=True)
-        self._of = len(self._waiting)
-        self._results: dict[str, TenantResult] = {}
-        self._as_json = as_json
+    def __init__(self, tenants: Sequence[str], *, as_json: bool) -> None:
+        self._of, self._as_json = len(tenants), as_json
+        self._lines = InOrder(tenants, self._show)
+        self._statuses: list[str] = []
 
     def add(self, result: TenantResult) -> None:
         """A tenant's result."""
         clear_progress()
-        self._results[result.tenant] = result
-        while self._waiting and self._waiting[-1] in self._results:
-            self._show(self._results[self._waiting.pop()])
-        show_progress(len(self._results), self._of, "tenants")
+        self._statuses.append(result.status)
+        self._lines.add(result.tenant, result)
+        show_progress(len(self._statuses), self._of, "tenants")
 
     def pause(self, tenant: str, pause: Pause) -> None:
         """A request of a tenant is sent again."""
@@ -131,24 +128,19 @@ class _Report:
         show_pause(pause, tenant)
 
     @property
-    def _counts(self) -> Counter[str]:
-        return Counter(result.status for result in self._results.values())
-
-    @property
     def exit_code(self) -> int:
         """The exit code, with the worst first."""
-        counts = self._counts
-        if counts["refused"] or counts["failed"]:
+        statuses = set(self._statuses)
+        if statuses & {"refused", "failed"}:
             return 1
-        if counts["unanswered"]:
+        if "unanswered" in statuses:
             return NO_ANSWER
-        return WOULD_CHANGE if counts["previewed"] else 0
+        return WOULD_CHANGE if "previewed" in statuses else 0
 
     def show_counts(self) -> None:
         """How many tenants ended how."""
         if not self._as_json:
-            counted = ", ".join(f"{count} {status}" for status, count in sorted(self._counts.items()))
-            click.echo(f"{self._of} {'tenant' if self._of == 1 else 'tenants'}: {counted}")
+            click.echo(f"{self._of} {'tenant' if self._of == 1 else 'tenants'}: {counted(self._statuses)}")
 
     def _show(self, result: TenantResult) -> None:
         document = msgspec.to_builtins(result)

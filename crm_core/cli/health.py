@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
-import httpx
 
+from crm_core.cli.output import InOrder, clear_progress, counted, show_progress
 from crm_core.cli.running import config_option, json_option
-from crm_core.cli.sending import NO_ANSWER, RETRIES, show_pause, transport
+from crm_core.cli.sending import NO_ANSWER, RETRIES, problem_lines, show_pause, transport, unanswered_lines
 from crm_core.cli.target import ConfigFolder, SigningTarget, sender, sender_options
-from crm_core.client import ClientError, Unanswered
-from crm_core.client.transport import TIMEOUT, drive, platform_of
+from crm_core.client import ClientError, Pause, Refused, Retries, Unanswered
+from crm_core.client.exchange import Steps
+from crm_core.client.fleet import drive_all
+from crm_core.client.transport import platform_of
 from crm_core.errors import SetupError
 
 _COLORS = {
@@ -26,6 +27,11 @@ _COLORS = {
     "failed": "red",
     "unanswered": "red",
 }
+_PARALLEL: Final = 32
+_ONE_RETRY: Final = Retries(attempts=2, first_pause=1.0, longest_pause=60.0)
+"""For several tenants: if the receiver is down, the answer should not take minutes."""
+
+Report = Mapping[str, Any]
 
 
 @click.command("health")
@@ -44,49 +50,88 @@ def command(
     if every and (tenants or tenant):
         raise click.UsageError("add either tenants or --all")
     folder = ConfigFolder(config)
-    names: tuple[str | None, ...] = tuple(sorted(folder.outline.tenants)) if every else tenants or (tenant,)
-    statuses = set()
-    for report in _reports(folder, names, sent):
-        statuses.add(report["status"])
-        _show(report, as_json=as_json)
+    names = sorted(folder.outline.tenants) if every else list(dict.fromkeys(tenants))
+    if every and not names:
+        raise click.UsageError(f"{config / 'keys.yaml'} has no tenants; crm tenant create NAME adds one")
+    if names:
+        signing = dict(_signing(folder, names, sent))
+    else:
+        by = sender(folder, tenant=tenant, **sent)
+        signing = {by.target.tenant: by}
+    statuses = set(_reported(signing, as_json=as_json))
     if "unanswered" in statuses:
         raise SystemExit(NO_ANSWER)
     if statuses - {"ok", "disabled"}:
         raise SystemExit(1)
 
 
-def _reports(
-    folder: ConfigFolder, tenants: Iterable[str | None], sent: Mapping[str, Any]
-) -> Iterator[Mapping[str, Any]]:
-    """The health of each tenant, over the same connections: each new one costs more than a request."""
-    with ExitStack() as opened:
-        http: httpx.Client | None = None
-        for tenant in tenants:
-            try:
-                by = sender(folder, tenant=tenant, **sent)
-            except SetupError as error:
-                if tenant is None:
-                    raise
-                yield {"tenant": tenant, "status": "failed", "reasons": str(error).splitlines()}
-                continue
-            if http is None:
-                http = opened.enter_context(httpx.Client(transport=transport(by), timeout=TIMEOUT))
-            yield _report(http, by)
+def _signing(
+    folder: ConfigFolder, names: Iterable[str], sent: Mapping[str, Any]
+) -> Iterator[tuple[str, SigningTarget | SetupError]]:
+    """The target and signer of each tenant, or why there is none."""
+    for name in names:
+        try:
+            yield name, sender(folder, tenant=name, **sent)
+        except SetupError as error:
+            yield name, error
 
 
-def _report(http: httpx.Client, by: SigningTarget) -> Mapping[str, Any]:
-    """The health of a tenant; if there is none, its status is ``unanswered`` or ``failed``, with the reason."""
-    try:
-        return drive(http, platform_of(by.target, by.signer, RETRIES).health(), show_pause).document
-    except ClientError as error:
-        status = "unanswered" if isinstance(error, Unanswered) else "failed"
-        return {"tenant": by.target.tenant, "status": status, "reasons": str(error).splitlines()}
+def _reported(signing: Mapping[str, SigningTarget | SetupError], *, as_json: bool) -> Sequence[str]:
+    """Show the health of each tenant, in order of their names, and how many have which status; the statuses."""
+    statuses: list[str] = []
+    lines = InOrder(signing, lambda report: _show(report, as_json=as_json))
+
+    def add(report: Report) -> None:
+        clear_progress()
+        statuses.append(report["status"])
+        lines.add(report["tenant"], report)
+        show_progress(len(statuses), len(signing), "tenants")
+
+    def watch(_tenant: str, pause: Pause) -> None:
+        if len(signing) == 1:
+            show_pause(pause)
+
+    ready = {name: by for name, by in signing.items() if isinstance(by, SigningTarget)}
+    retries = RETRIES if len(signing) == 1 else _ONE_RETRY
+    for name, error in signing.items():
+        if isinstance(error, SetupError):
+            add(_report(name, "failed", str(error)))
+    drive_all(
+        [(name, _steps(by, retries)) for name, by in ready.items()],
+        _failed,
+        parallel=_PARALLEL,
+        transport=next((transport(by) for by in ready.values()), None),
+        done=add,
+        watch=watch,
+    )
+    if not as_json and len(signing) > 1:
+        click.echo(f"{len(signing)} tenants: {counted(statuses)}")
+    return statuses
 
 
-def _show(report: Mapping[str, Any], *, as_json: bool) -> None:
+def _steps(by: SigningTarget, retries: Retries) -> Steps[Report]:
+    """Request the health of a tenant. Raises ClientError."""
+    health = yield from platform_of(by.target, by.signer, retries).health()
+    return {"reasons": [], **health.document, "tenant": by.target.tenant}
+
+
+def _failed(tenant: str, error: ClientError) -> Report:
+    """The report on a tenant whose health is not known: ``unanswered`` or ``failed``, with the reason."""
+    if isinstance(error, Refused):
+        return _report(tenant, "failed", *problem_lines(error.document))
+    if isinstance(error, Unanswered):
+        return _report(tenant, "unanswered", *unanswered_lines(error))
+    return _report(tenant, "failed", str(error))
+
+
+def _report(tenant: str, status: str, *reasons: str) -> Report:
+    return {"tenant": tenant, "status": status, "reasons": [reason.strip() for reason in reasons]}
+
+
+def _show(report: Report, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False))
         return
-    click.echo(f"{report['tenant']}  {click.style(report['status'], fg=_COLORS[report['status']])}")
+    click.echo(f"{report['tenant']}  {click.style(report['status'], fg=_COLORS.get(report['status']))}")
     for reason in report["reasons"]:
         click.echo(f"  {reason}")

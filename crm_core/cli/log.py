@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,6 +22,7 @@ from crm_core.cli.running import (
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLORS: Final = {"applied": "green", "unchanged": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}
+_FEW: Final = 3
 _FILTERS: Final = (
     ("--status", "status", "applied, unchanged, previewed, rejected or failed."),
     ("--type", "payload_type", "A payload type."),
@@ -66,6 +67,8 @@ def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str 
         return
     for entry in items:
         click.echo(line(entry))
+        for text in _findings(entry):
+            click.echo(f"    {text}")
     if not items:
         click.echo("No entries match." if _given(options) else "No push has arrived yet.", err=True)
 
@@ -128,6 +131,7 @@ def verify(tenant: str, head: str | None, config: Path, as_json: bool) -> None: 
     for problem in report["problems"]:
         click.echo(problem, err=True)
     if report["problems"]:
+        click.echo("copy the tenant's files before you change anything, and compare them with a backup", err=True)
         raise SystemExit(1)
     if not as_json:
         head = f"{report['head']['seq']}:{report['head']['hash']}"
@@ -161,6 +165,15 @@ def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
             out.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
     out.flush()
     warn_of_quarantine(config, tenant)
+
+
+def _findings(entry: dict[str, Any]) -> Iterator[str]:
+    """The first errors of the input, and where the rest is."""
+    errors = entry.get("errors", ())
+    for error in errors[:_FEW]:
+        yield f"{error['pointer'] or '/'}: {error['message']}"
+    if len(errors) > _FEW:
+        yield f"{len(errors) - _FEW} more: crm log show {entry['id']} --tenant {entry['tenant']}"
 
 
 def line(entry: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ import errno
 import io
 import os
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import click
@@ -56,6 +58,25 @@ def clear_progress() -> None:
     """Make room on a terminal for a line in place of the progress."""
     if sys.stderr.isatty():
         click.echo("\r\033[K", nl=False, err=True)
+
+
+class InOrder:
+    """Shows results in the order of their names, each as soon as those before it are known."""
+
+    def __init__(self, names: Iterable[str], show: Callable[[Any], None]) -> None:
+        self._waiting, self._show = sorted(names, reverse=True), show
+        self._known: dict[str, Any] = {}
+
+    def add(self, name: str, result: Any) -> None:
+        """The result of a name."""
+        self._known[name] = result
+        while self._waiting and self._waiting[-1] in self._known:
+            self._show(self._known.pop(self._waiting.pop()))
+
+
+def counted(statuses: Iterable[str]) -> str:
+    """How many have each status, such as ``3 applied, 1 refused``."""
+    return ", ".join(f"{count} {status}" for status, count in sorted(Counter(statuses).items()))
 
 
 def discard_output() -> None:

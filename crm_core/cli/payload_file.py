@@ -28,6 +28,8 @@ def read_data(file: str) -> dict[str, Any]:
     """The data in a file, ``-`` for standard input. Raises SetupError with file, line and column."""
     name = "standard input" if file == "-" else Path(file).name
     text = read_bytes(file)
+    if not text.strip():  # a program that failed before it wrote anything must not empty a section
+        raise SetupError([f"{name} is empty; write {{}} for a section without members"])
     try:
         data = loads(text) if _is_json(file, text) else _plain(parse(_decoded(text, name), name))
     except MalformedJson as error:

@@ -12,7 +12,7 @@ import click
 from crm_core.cli.diff import show_changes
 from crm_core.cli.payload_file import read_data
 from crm_core.cli.running import config_option, json_option, print_json
-from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, finding_line, problem_lines
+from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, finding_line, problem_lines, unanswered_lines
 from crm_core.cli.sign import show_request
 from crm_core.cli.target import ConfigFolder, SigningTarget, sender, sender_options
 from crm_core.client import (
@@ -130,7 +130,8 @@ def _pushed(
                 _show_refusal(refused)
             raise SystemExit(1) from None
         except Unanswered as error:
-            click.echo(str(error), err=True)
+            for line in unanswered_lines(error):
+                click.echo(line, err=True)
             if as_json:
                 print_json({"status": "unanswered", "detail": str(error)})
             raise SystemExit(NO_ANSWER) from None

@@ -10,7 +10,7 @@ import click
 import httpx
 
 from crm_core.cli.target import SigningTarget
-from crm_core.client import Client, Pause, Retries
+from crm_core.client import Client, Pause, Retries, Unanswered
 from crm_core.model.sources import within
 from crm_core.settings.instance import LOOPBACK
 
@@ -19,14 +19,23 @@ NO_ANSWER: Final = 4
 RETRIES: Final = Retries(attempts=4, first_pause=0.5, longest_pause=60.0)
 
 _EXPLAIN: Final = "crm sign --curl prints the same request; crm explain shows what is wrong with it"
+_KEYS: Final = "crm keys list at the receiver shows its keys; give this machine an active one"
 _NEXT: Final = {
-    "signature_invalid": f"compare the key's fingerprint on both sides (crm keys list); {_EXPLAIN}",
-    "timestamp_out_of_window": "set this machine's clock",
-    "key_unknown": "crm keys list shows the receiver's keys; give this machine the current one",
-    "key_inactive": "crm keys list shows the receiver's keys; give this machine the current one",
+    "signature_invalid": "compare the fingerprint of this key version with the receiver's: crm keys list on both sides."
+    " If they differ, copy the receiver's key\n  if they are equal, something on the way changes the request: "
+    + _EXPLAIN,
+    "timestamp_out_of_window": "compare this machine's clock with server_time, and set the one that is wrong",
+    "key_unknown": _KEYS,
+    "key_inactive": _KEYS,
+    "scheme_not_accepted": "sign with another --scheme, or add this one to schemes in the receiver's keys.yaml",
+    "type_not_allowed": "push with another key, or add the section to the key's types in the receiver's keys.yaml",
+    "source_not_allowed": "crm log list at the receiver shows the address that it saw; add it to the key's sources",
     "unknown_tenant": "create it with crm tenant create, or correct its name",
+    "misdirected_instance": "correct the instance in --url, or in instance.yaml",
     "receiver_disabled": "set sync: enabled in the receiver's keys.yaml and instance.yaml",
-    "stale_version": "another push came first; run the command again",
+    "stale_version": "another push came first; run the command again, without --version",
+    "module_blocked": "take it out of the file; sync_policy in the receiver's modules.yaml blocks it",
+    "unanswered": "check that the server runs and that this machine reaches it, then run the command again",
     "stored_secret": "name it in the file, or add --drop-secrets",
 }
 
@@ -66,6 +75,11 @@ def problem_lines(problem: Mapping[str, Any]) -> Iterator[str]:
     following = _NEXT.get(code) or (_EXPLAIN if code.startswith("signature_") else None)
     if following is not None:
         yield f"  {following}"
+
+
+def unanswered_lines(error: Unanswered) -> Iterator[str]:
+    """Why there was no answer, and what to do next."""
+    return problem_lines({"code": "unanswered", "detail": str(error)})
 
 
 def finding_line(finding: Mapping[str, Any]) -> str:

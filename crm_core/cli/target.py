@@ -128,11 +128,12 @@ def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple
             known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
             raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
         return (entry.keys[version],)
-    active = entry.active(datetime.now(UTC))
+    now = datetime.now(UTC)
+    active = entry.active(now)
     if not active:
-        raise SetupError(
-            [f"{tenant} has no active key in keys.yaml; crm keys list shows why, crm keys rotate creates one"]
-        )
+        states = ", ".join(f"version {key.version} is {key.state(now)}" for key in entry.keys.values())
+        what = f"{tenant} has no active key in keys.yaml ({states or 'there is none'})"
+        raise SetupError([f"{what}; add the receiver's current key, or create one there: crm keys rotate {tenant}"])
     return active
 
 

@@ -32,7 +32,9 @@ def create(names: tuple[str, ...], file: str | None, config: Path, as_json: bool
     """
     chosen = [*names, *(_names_in(file) if file is not None else ())]
     if not chosen:
-        raise click.UsageError("add a NAME, or --from FILE")
+        raise click.UsageError(
+            "add a NAME, or --from FILE" if file is None else f"{file} has no names; write one a line"
+        )
     added = create_tenants(config, chosen, show=not as_json)
     if as_json:
         print_json([{"tenant": name, "key_added": name in added} for name in chosen])
@@ -43,12 +45,16 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
     from crm_core.cli.roster_edit import add_tenants, edit_roster
 
     edit_roster(config / "keys.yaml", lambda _text: None)  # an invalid roster is refused before anything is created
-    for one in stream(config, "tenant.create", tenants=names):
-        if show:
-            click.echo(f"created tenant {one['tenant']}")
-    added = add_tenants(
-        config / "keys.yaml", {name: "base64:" + base64.b64encode(secrets.token_bytes(32)).decode() for name in names}
-    )
+    created, added = [], list[str]()
+    try:
+        for one in stream(config, "tenant.create", tenants=names):
+            created.append(one["tenant"])
+            if show:
+                click.echo(f"created tenant {one['tenant']}")
+    finally:  # a disk that is full in the middle leaves no tenant without a key
+        if created:
+            keys = {name: "base64:" + base64.b64encode(secrets.token_bytes(32)).decode() for name in created}
+            added = add_tenants(config / "keys.yaml", keys)
     for name in added if show else ():
         click.echo(f"added {name} to {config / 'keys.yaml'} with a fresh key, version 1; give it to the platform")
     return added
@@ -86,7 +92,7 @@ def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool
         return
     click.echo(f"removed tenant {name}" + (f" and its entry in {roster}" if entry else ""))
     if backup is not None:
-        click.echo(f"its backup is {backup}; crm tenant restore {name} FILE brings it back")
+        click.echo(f"its backup is {backup}; crm tenant restore {name} FILE brings it back, without its keys")
 
 
 def _backup_file(config: Path, name: str) -> Path:

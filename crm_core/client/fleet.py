@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
 
 import httpx
 
+from crm_core.client.answers import ClientError, NotAReceiver
 from crm_core.client.desired import ApplyOptions, DesiredTenant, TenantResult, apply_steps
-from crm_core.client.exchange import Pause, Retries
+from crm_core.client.exchange import Pause, Retries, Steps
 from crm_core.client.transport import DEFAULT_RETRIES, TIMEOUT, drive, platform_of
 
+T = TypeVar("T")
 _OPTIONS = ApplyOptions()
 _UNREADABLE = (httpx.HTTPError, RecursionError, LookupError, TypeError)
 """Errors that an answer of something else than a receiver may lead to."""
@@ -35,25 +38,49 @@ def apply_tenants(
     A failure is a result and stops no other tenant; applying again does what is left. ``done`` receives each result as
     it comes; ``watch`` receives each pause with its tenant, in the thread that pauses.
     """
+
+    def steps(desired: DesiredTenant) -> Steps[TenantResult]:
+        return apply_steps(platform_of(desired.target, desired.signer, retries), desired, options)
+
+    def failed(tenant: str, error: ClientError) -> TenantResult:
+        return TenantResult(tenant=tenant, status="failed", problem={"code": "failed", "detail": str(error)})
+
+    work = [(desired.target.tenant, steps(desired)) for desired in tenants]
+    return drive_all(work, failed, parallel=parallel, transport=transport, done=done, watch=watch)
+
+
+def drive_all(
+    work: Iterable[tuple[str, Steps[T]]],
+    failed: Callable[[str, ClientError], T],
+    *,
+    parallel: int,
+    transport: httpx.BaseTransport | None = None,
+    done: Callable[[T], None] = _quiet,
+    watch: Callable[[str, Pause], None] = _quiet,
+) -> list[T]:
+    """Drive the steps of each tenant over shared connections, ``parallel`` at a time; return their values in order.
+
+    ``failed`` makes the value of a tenant whose steps fail.
+    """
     with (
         httpx.Client(transport=transport, timeout=TIMEOUT) as http,
         ThreadPoolExecutor(max_workers=parallel) as threads,
     ):
 
-        def one(desired: DesiredTenant) -> TenantResult:
-            tenant = desired.target.tenant
-            platform = platform_of(desired.target, desired.signer, retries)
+        def one(tenant: str, steps: Steps[T]) -> T:
             try:
-                return drive(http, apply_steps(platform, desired, options), lambda pause: watch(tenant, pause))
+                return drive(http, steps, lambda pause: watch(tenant, pause))
+            except ClientError as error:
+                return failed(tenant, error)
             except _UNREADABLE as error:  # of one tenant: the others must not suffer
-                detail = f"The answer is not one of a receiver ({type(error).__name__}). Check the address."
-                return TenantResult(tenant=tenant, status="failed", problem={"code": "failed", "detail": detail})
+                kind = type(error).__name__
+                return failed(tenant, NotAReceiver(f"The answer is not one of a receiver ({kind}). Check the address."))
 
-        applying = [threads.submit(one, desired) for desired in tenants]
+        driving = [threads.submit(one, *each) for each in work]
         try:
-            for each in as_completed(applying):
+            for each in as_completed(driving):
                 done(each.result())
         except BaseException:  # an interrupt too: tenants that were not begun are left
             threads.shutdown(wait=False, cancel_futures=True)
             raise
-        return [each.result() for each in applying]
+        return [each.result() for each in driving]

@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.model.names import NAME_PATTERN, is_name, is_section_name
 
-_LIKE = "write one such as https://crm.example/i/eu1/t/northwind"
+_LIKE = "write it as https://host/i/INSTANCE/t/TENANT, or without /t/TENANT for several tenants"
 _PATH = re.compile(
     rf"(?:/i/(?P<instance>{NAME_PATTERN})(?:/t/(?P<tenant>{NAME_PATTERN})(?:/api(?:/v1)?)?)?)?/?", re.ASCII
 )
@@ -78,7 +78,9 @@ class Target(msgspec.Struct, frozen=True):
 
 def _agreed(what: str, in_url: str | None, given: str | None) -> str:
     if in_url is not None and given is not None and in_url != given:
-        raise ValueError(f"The URL names the {what} {in_url}, but {given} is given too. Use one of the two.")
+        raise ValueError(
+            f"The URL names the {what} {in_url}, but {given} is given too. Leave it out of the URL, or name no other."
+        )
     name = in_url or given
     if name is None:
         raise ValueError(f"The {what} is missing. Give it, or write the URL as https://host/i/INSTANCE/t/TENANT.")

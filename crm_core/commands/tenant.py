@@ -29,7 +29,7 @@ async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[s
         taken = set(await services.backend.tenants())
         problems += [f"tenant {name} exists already: choose another name" for name in tenants if name in taken]
     if problems:
-        raise SetupError(problems)
+        raise SetupError(problems if len(tenants) == 1 else [*problems, "no tenant was created; correct the names"])
     return _created(services, tenants)
 
 

@@ -56,7 +56,7 @@ class History:
         self._require(section)
         read = await self._context.backend.get(tenant, HISTORY, history_id(section, revision))
         if read.document is None:
-            raise NotFound(f"The history of {section} has no revision {revision}. Only the newest ones are stored.")
+            raise NotFound(f"The history of {section} has no revision {revision}. Its list shows the stored ones.")
         return msgspec.json.decode(read.document.body, type=Applied)
 
     async def restore(

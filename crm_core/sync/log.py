@@ -68,7 +68,7 @@ class SyncLog:
             found = await self._backend.entries(tenant, EntryQuery(equals=(("id", entry_id),), limit=1))
             if found:
                 return found[0]
-        raise NotFound("The sync log has no entry with this id.")
+        raise NotFound("The sync log has no entry with this id. List the log to see its ids.")
 
 
 def shown(entry: LogEntry) -> dict[str, Any]:

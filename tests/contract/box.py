@@ -27,7 +27,7 @@ from crm_core.cli.main import crm
 
 SECRET_KEY = "of-the-instance-" + "k" * 40
 TENANT = "northwind"
-_WAIT = 60.0  # seconds until something is broken: starting takes half a second, on a busy machine twenty
+WAIT = 60.0  # seconds until something is broken: starting takes half a second, on a busy machine twenty
 
 
 def key_of(tenant: str = TENANT, version: int = 2) -> bytes:
@@ -138,7 +138,7 @@ class Box:
             return 0
         if self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(_WAIT)
+        code = self.process.wait(WAIT)
         self.process = None
         return code
 
@@ -271,7 +271,7 @@ def until(
     done: Callable[[], bool], complaint: Callable[[], str], process: subprocess.Popen[bytes] | None = None
 ) -> None:
     """Wait for something; fail with ``complaint`` where it does not come, or the process ends."""
-    deadline = time.monotonic() + _WAIT
+    deadline = time.monotonic() + WAIT
     while not done():
         assert time.monotonic() < deadline, complaint()
         assert process is None or process.poll() is None, complaint()

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
-from contract.box import BRANDING, SMTP, TENANT, Box, key_of
+from contract.box import BRANDING, SMTP, TENANT, Box, key_of, roster_key
 from crm_core.client import AsyncClient, Client, Refused, Retries, Target, Unanswered, native_signer
 
 QUICK = Retries(attempts=4, first_pause=0.01)
@@ -137,6 +139,30 @@ def test_health_of_tenants(crm: Box) -> None:
     url = f"http://127.0.0.1:{port}/i/eu1/t/{TENANT}"
     *_, gone = crm.crm("health", "--url", url, "--json", code=4).splitlines()
     assert json.loads(gone)["status"] == "unanswered"
+
+
+def test_health_of_a_fleet_whose_receiver_is_down(crm: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tenants are asked at the same time: with all requests open together, each of them is reported unanswered."""
+    names = [f"tenant-{number}" for number in range(12)]
+    roster = {"tenants": {name: {"keys": [roster_key(name, 1)]} for name in names}}
+    (tmp_path / "keys.yaml").write_text(yaml.safe_dump(roster))
+    monkeypatch.setattr(crm, "config", tmp_path)
+    together = threading.Barrier(len(names))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            together.wait(30)
+            self.connection.close()
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        printed = crm.crm("health", "--all", "--url", f"http://127.0.0.1:{server.server_port}/i/eu1", code=4)
+        server.shutdown()
+    assert [line.split()[0] for line in printed.splitlines() if line[0] != " "][:-1] == sorted(names)
+    assert printed.endswith("12 tenants: 12 unanswered\n")
 
 
 @pytest.mark.parametrize("scheme", ["crm-sync-v1", "standard-webhooks", "rfc9421"])

@@ -45,7 +45,7 @@ def pause() -> None:
 
 Journal.append = append  # type: ignore[method-assign]
 folding.pause = pause
-tenant.FOLD_AT = 1 << 17
+tenant.FOLD_AT, tenant.FOLD_SHARE = 1 << 17, 100
 
 if __name__ == "__main__":
     main()

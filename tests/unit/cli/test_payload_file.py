@@ -39,10 +39,12 @@ def test_what_is_written_is_what_is_sent(tmp_path: Path, name: str, text: str, d
         ("a.yaml", "title: a\ntitle: b\n"),
         ("a.yaml", "- a\n"),
         ("a.yaml", "title: &a b\n"),
+        ("a.yaml", " \n"),
+        ("a.json", ""),
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(tmp_path: Path, name: str, text: str) -> None:
-    """Duplicate members, values that JSON lacks, and data that is no object are refused with the file's name."""
+    """Duplicate members, values that JSON lacks, no object and an empty file are refused with its name."""
     (tmp_path / name).write_text(text)
     with pytest.raises(SetupError, match=name):
         read_data(str(tmp_path / name))

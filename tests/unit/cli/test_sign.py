@@ -191,7 +191,13 @@ def test_the_address_is_where_the_instance_listens(config: Path, crm: Crm, liste
     [
         ("instance.yaml", "instance: eu1\nlisten: 127.0.0.1:0\nsecret_key: env:K\n", 2, "add the address with --url"),
         ("keys.yaml", "tenants: {a: {}, b: {}}\n", 2, "add --tenant; keys.yaml has a, b"),
-        ("keys.yaml", "tenants: {a: {}}\n", 1, "a has no active key in keys.yaml; crm keys list shows why"),
+        ("keys.yaml", "tenants: {a: {}}\n", 1, "a has no active key in keys.yaml (there is none)"),
+        (
+            "keys.yaml",
+            f"tenants: {{a: {{keys: [{{version: 3, secret: 'hex:{'ab' * 32}', revoked: true}}]}}}}\n",
+            1,
+            "(version 3 is revoked); add the receiver's current key, or create one there: crm keys rotate a",
+        ),
         ("keys.yaml", "tenants: [\n", 1, "keys.yaml:2:1: "),
     ],
 )
