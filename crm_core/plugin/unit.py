@@ -85,7 +85,7 @@ class DocumentExists(msgspec.Struct, frozen=True, tag=True):
 
 
 class IndexFree(msgspec.Struct, frozen=True, tag=True):
-    """Expect no document of the collection, other than ``id``, to have this value in this index."""
+    """Expect no document but ``id`` and those that the unit deletes to have this value in the index."""
 
     collection: str
     index: str

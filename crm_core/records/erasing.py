@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -166,15 +166,14 @@ class Erasure:
             changes=tuple(_entry(access, shape, document, to_wire(now)) for shape, document in records),
         )
 
-    def _expected(self, records: Iterable[tuple[Shape, Document]]) -> Iterable[Expectation]:
-        """Each record as it was read, and no new one that refers to one to which none did."""
-        referred = {value for shape, document in records for value in _references(shape, document)}
+    def _expected(self, records: Iterable[tuple[Shape, Document]]) -> Iterator[Expectation]:
+        """Each record as it was read, and none that refers to one of them but those that are erased with it."""
         for shape, document in records:
             yield DocumentAt(document.collection, document.id, document.revision)
-            if document.id not in referred:
-                for other, reference in self._referrers[shape.name]:
-                    if _is_indexed(other, reference.member):
-                        yield IndexFree(other.collection, reference.member, document.id, "")
+            for other, reference in self._referrers[shape.name]:
+                if _is_indexed(other, reference.member):
+                    for collection in (other.collection, other.archive):
+                        yield IndexFree(collection, reference.member, document.id, "")
 
 
 def _require(workspace: Workspace, access: RecordAccess, shape: Shape) -> None:
@@ -188,11 +187,6 @@ def _naming(shape: Shape, document: Document) -> Iterable[str]:
 
 def _is_indexed(shape: Shape, member: str) -> bool:
     return member in shape.filterable or member in shape.sortable
-
-
-def _references(shape: Shape, document: Document) -> set[object]:
-    writable = shape.parse(document.body).writable
-    return {writable.get(reference.member) for reference in shape.record_type.REFERENCES}
 
 
 def _entry(access: RecordAccess, shape: Shape, document: Document, now: str) -> ChangeEntry:

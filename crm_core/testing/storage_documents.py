@@ -121,6 +121,16 @@ class DocumentCases(Suite):
         await storage.refused(Unit(now=NOW, expect=(IndexFree("notes", "email", "x", "b"),)), "index")
         await storage.commit(Unit(now=NOW, expect=(IndexFree("notes", "email", "x", "a"),)))
 
+    async def test_index_expectation_of_a_unit_that_deletes(self, storage: StorageHarness) -> None:
+        """Documents that the unit deletes may have the value; one more in the collection is a conflict."""
+        for id_ in ("a", "b"):
+            await storage.put(put(id_, indexes={"email": "x"}))
+        await storage.put(put("a", collection="attic"))
+        free, gone = IndexFree("notes", "email", "x", ""), (Delete("notes", "a"), Delete("notes", "b"))
+        await storage.refused(Unit(now=NOW, expect=(free,), deletes=gone[:1]), "index")
+        await storage.refused(Unit(now=NOW, expect=(free,), deletes=(gone[0], Delete("attic", "b"))), "index")
+        await storage.commit(Unit(now=NOW, expect=(free,), deletes=gone))
+
     async def test_count_expectation(self, storage: StorageHarness) -> None:
         """A collection may reach its limit but not exceed it; rewriting a document adds nothing."""
         await storage.put(put("a"))

@@ -13,7 +13,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -471,7 +471,8 @@ def failed_expectation(db: sqlite3.Connection, expectation: Expectation, unit: U
         case DocumentExists(collection, id_):
             return "document" if document(db, collection, id_) is None else None
         case IndexFree(collection, index, value, id_):
-            return "index" if first_id(db, collection, index, value, but=id_) is not None else None
+            gone = [id_, *(delete.id for delete in unit.deletes if delete.collection == collection)]
+            return "index" if first_id(db, collection, index, value, but=gone) is not None else None
         case CountBelow(collection, limit):
             ids = {row[0] for row in db.execute("SELECT id FROM documents WHERE collection = ?", (collection,))}
             ids |= {put.id for put in unit.puts if put.collection == collection}
@@ -649,11 +650,14 @@ def count(db: sqlite3.Connection, collection: str) -> int:
     return number
 
 
-def first_id(db: sqlite3.Connection, collection: str, index: str, value: IndexValue, but: str = "") -> str | None:
+def first_id(
+    db: sqlite3.Connection, collection: str, index: str, value: IndexValue, but: Sequence[str] = ()
+) -> str | None:
     """The lowest id with a value in an index, except ``but``."""
     row = db.execute(
-        "SELECT min(id) FROM indexes WHERE collection = ? AND name = ? AND rank = ? AND value = ? AND id <> ?",
-        (collection, index, *sort_key(value), but),
+        "SELECT min(id) FROM indexes WHERE collection = ? AND name = ? AND rank = ? AND value = ?"
+        " AND id NOT IN (SELECT value FROM json_each(?))",
+        (collection, index, *sort_key(value), msgspec.json.encode(but).decode()),
     ).fetchone()
     found: str | None = row[0]
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -137,19 +137,25 @@ class PendingState:
                 return None if self.document(collection, id_) == revision else "document"
             case DocumentExists(collection, id_):
                 return None if self.document(collection, id_) else "document"
-            case IndexFree(collection, index, value, id_):
-                return None if self._free(collection, index, value, id_) else "index"
+            case IndexFree():
+                return None if self._free(expectation, unit) else "index"
             case CountBelow(collection, limit):
                 return None if self._count_after(collection, unit) <= limit else "count"
 
-    def _free(self, collection: str, index: str, value: IndexValue, id_: str) -> bool:
-        for other in self._queued_values(collection, index).get(ranked(value), ()):
-            written = self._documents.get((collection, other), (0, None))[1]
-            if other != id_ and written is not None and ranked(value) in _keys(written, index):
-                return False
+    def _free(self, expected: IndexFree, unit: Unit) -> bool:
+        holders = set(self._holders(expected.collection, expected.index, expected.value)) - {expected.id}
+        return not holders or holders <= {d.id for d in unit.deletes if d.collection == expected.collection}
+
+    def _holders(self, collection: str, index: str, value: IndexValue) -> Iterator[str]:
+        """The ids of the documents that have a value in an index."""
+        for id_ in self._queued_values(collection, index).get(ranked(value), ()):
+            written = self._documents.get((collection, id_), (0, None))[1]
+            if written is not None and ranked(value) in _keys(written, index):
+                yield id_
         stored = self._state.collections.get(collection)
-        ids = () if stored is None else stored.ids_with(index, value)
-        return all(other == id_ or (collection, other) in self._documents for other in ids)
+        for id_ in () if stored is None else stored.ids_with(index, value):
+            if (collection, id_) not in self._documents:
+                yield id_
 
     def _queued_values(self, collection: str, index: str) -> dict[Ranked, dict[str, int]]:
         indexes = self._values.setdefault(collection, {})

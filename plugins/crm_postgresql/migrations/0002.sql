@@ -79,7 +79,8 @@ BEGIN
             v_ok := EXISTS (SELECT FROM crm.documents WHERE tenant = s.tenant AND collection = e->>1 AND id = e->>2);
         WHEN 'index' THEN
             v_ok := NOT EXISTS (SELECT FROM crm.keys WHERE tenant = s.tenant AND collection = e->>1 AND name = e->>2
-                                AND key = crm.cut(e->>3) AND id <> e->>4);
+                                AND key = crm.cut(e->>3) AND id <> e->>4 AND id <> ALL (ARRAY(
+                SELECT d->>1 FROM jsonb_array_elements(u->'deletes') d WHERE d->>0 = e->>1)));
         ELSE
             v_ok := crm.size(s.tenant, e->>1) + crm.growth(s.tenant, e->>1, u) <= (e->>2)::bigint;
         END CASE;

@@ -149,6 +149,26 @@ async def test_a_new_reference_stops_an_erase(world: World) -> None:
         await erase(world, made["id"])
 
 
+@pytest.mark.parametrize("archived", [False, True])
+async def test_a_new_reference_next_to_others_is_erased_with_them(world: World, archived: bool) -> None:
+    """A second deal that comes between the look and the commit of a cascade goes too, even one just archived."""
+    made = await world.create()
+    await world.create("deals", customer_id=made["id"])
+    known = world.backend.commit
+
+    async def overtaken(*arguments: Any) -> Any:
+        world.backend.commit = known  # type: ignore[method-assign]
+        second = await world.create("deals", customer_id=made["id"])
+        if archived:
+            await world.records.archive.archive(world.access("deals"), second["id"], UNCONDITIONAL)
+        return await known(*arguments)
+
+    world.backend.commit = overtaken  # type: ignore[method-assign]
+    await erase(world, made["id"], cascade=True)
+    assert await world.ids("deals") == []
+    assert [entry.type for entry in await entries(world) if entry.change == "erased"] == ["deals", "deals", "customers"]
+
+
 async def test_an_answer_stored_while_a_record_is_erased_has_nothing_of_it(world: World) -> None:
     """A change that changes nothing and is overtaken by the erase is 404, and its repeat is 404 as well."""
     made = await world.create()
