@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import forked
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv/bin"
 
@@ -127,7 +129,7 @@ def run_page(name: str, folder: Path, port: int, *, before: str = "", after: str
 def environment() -> dict[str, str]:
     """An environment with the crm command, and without settings of ours."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
-    return {**kept, "PATH": f"{BIN}:{kept['PATH']}"}
+    return {**kept, "PATH": f"{forked.crm().parent}:{BIN}:{kept['PATH']}"}
 
 
 def checkout(folder: Path) -> Path:

@@ -19,6 +19,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
+import forked
 from crm_core.client import Target, envelope, fresh_nonce, native_signer, push_to
 
 CRM = Path(sys.executable).parent / "crm"
@@ -115,7 +116,12 @@ class Instance:
         """Run a command on the instance's files; what it printed."""
         environ = {**os.environ, "CRM_SECRET_KEY": SECRET_KEY}
         done = subprocess.run(
-            [CRM, *words, "--config", self.config], env=environ, capture_output=True, text=True, timeout=60, check=False
+            [forked.crm(), *words, "--config", self.config],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

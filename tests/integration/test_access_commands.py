@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+import forked
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PASSWORD = "correct horse battery"
@@ -21,9 +21,8 @@ def crm(tmp_path_factory: pytest.TempPathFactory) -> Run:
     environ = {**os.environ, "CRM_SECRET_KEY": "k" * 40, "CRM_CONFIG": str(config)}
 
     def run(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        program = Path(sys.executable).parent / "crm"
         return subprocess.run(
-            [program, *words], env=environ, input=stdin, capture_output=True, text=True, timeout=60, check=False
+            [forked.crm(), *words], env=environ, input=stdin, capture_output=True, text=True, timeout=60, check=False
         )
 
     done = run("init", "--instance", "eu1", "--tenant", "northwind", "--admin", "root@example.com")

@@ -18,7 +18,7 @@ import pytest
 from contract.box import BRANDING, Box, good, problem, roster_key
 
 TWINS = 50
-FLOOD = 20_000
+FLOOD = 5_000
 _BATCH, _CONNECTIONS = 100, 20
 
 
@@ -133,7 +133,7 @@ def memory(box: Box) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
 def test_a_flood_grows_nothing_and_locks_no_one_out(box: Box) -> None:
-    """20,000 unsigned pushes and 20,000 replays; in their midst, from the same address, the platform is served."""
+    """5,000 unsigned pushes and 5,000 replays; in their midst, from the same address, the platform is served."""
     body = box.body("branding", BRANDING)
     signed = box.sign("branding", body)
     box.applied("branding", None, raw=body, headers=dict(signed))

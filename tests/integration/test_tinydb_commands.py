@@ -15,6 +15,8 @@ import httpx
 import pytest
 from tinydb import TinyDB
 
+import forked
+
 CRM = Path(sys.executable).parent / "crm"
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
@@ -31,7 +33,7 @@ def crm(environ: dict[str, str], tmp_path: Path) -> Run:
 
     def run(*words: str) -> Done:
         return subprocess.run(
-            [CRM, *words], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            [forked.crm(), *words], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
 
     done = run("init", "--instance", "eu1", "--tenant", "northwind")

@@ -16,8 +16,7 @@ HERE = Path(__file__).parent
 BASE = "/i/{instance}/t/{tenant}/api/v1"
 TYPES = ("customers", "deals", "tasks", "activities")
 PARTS = {
-    "customers and deals": "/(customers|deals)",
-    "tasks and activities": "/(tasks|activities)",
+    "records": "/(customers|deals|tasks|activities)",
     "the rest": "^(?!.*/(customers|deals|tasks|activities))",
 }
 """Patterns of paths; each path is in one part."""
