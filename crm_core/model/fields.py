@@ -107,11 +107,12 @@ def is_struct(type_: Any) -> bool:
 class _Checked(msgspec.Struct, frozen=True):
     """A text member with a check of its own (``Meta(extra={"check": ...})``) for what no pattern can say.
 
-    ``path``: the names that lead to it, None for every item of a list.
+    ``path``: the names that lead to it, None for every item of a list. ``check``: None for a struct inside itself,
+    whose values are walked as a whole.
     """
 
     path: tuple[str | None, ...]
-    check: Callable[[str], bool]
+    check: Callable[[str], bool] | None
     type: Any
 
 
@@ -124,10 +125,12 @@ def _checked_in(type_: Any) -> tuple[_Checked, ...]:
 def _checked_below(
     type_: Any, path: tuple[str | None, ...], around: tuple[type[msgspec.Struct], ...] = ()
 ) -> Iterator[_Checked]:
-    """``around``: the structs that the path leads through; inside itself, a struct is not looked into again."""
+    """``around``: the structs that the path leads through."""
     inner = bare(type_)
     yield from (_Checked(path, check, type_) for check in _checks(type_))
-    if is_struct(inner) and inner not in around:
+    if inner in around:
+        yield _Checked(path, None, inner)
+    elif is_struct(inner):
         for field in msgspec.structs.fields(inner):
             yield from _checked_below(field.type, (*path, field.encode_name), (*around, inner))
     elif get_origin(inner) is list:
@@ -142,7 +145,9 @@ def _unchecked(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
     """The texts of a value that converts which fail their own check."""
     for member in _checked_in(type_):
         for at, found in _reached(value, member.path, pointer):
-            if isinstance(found, str) and not member.check(found):
+            if member.check is None:
+                yield from _unchecked(found, member.type, at) if found else ()
+            elif isinstance(found, str) and not member.check(found):
                 yield _finding("", member.type, at)
 
 
