@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final, get_args
 
 import msgspec
@@ -50,12 +50,14 @@ def faults_of(item: Any, kind: str, expected: type[Any]) -> list[str]:
     return [*_of_kind(item, kind, name)]
 
 
+def reserved_names(kind: str) -> frozenset[str]:
+    """The names that items of a kind cannot have."""
+    reserved = {"payload type": RESERVED_PAYLOAD_TYPES, "record type": RESERVED_RECORD_TYPES}
+    return reserved.get(kind, frozenset())
+
+
 def _of_kind(item: Any, kind: str, name: str) -> Iterator[str]:
-    reserved: Mapping[str, frozenset[str]] = {
-        "payload type": RESERVED_PAYLOAD_TYPES,
-        "record type": RESERVED_RECORD_TYPES,
-    }
-    if name in reserved.get(kind, ()):
+    if name in reserved_names(kind):
         yield f"{name} is a reserved name; call the {kind} something else"
     if isinstance(item, PayloadType | RecordType):
         yield from _of_schema(item, name)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import msgspec
@@ -23,7 +22,7 @@ from crm_core.model.entitlements import Entitlements
 from crm_core.model.fields import bare, convert, is_struct
 from crm_core.model.secret_members import secret_members, value_at
 from crm_core.plugin.payload import PayloadContext, PayloadType
-from crm_core.settings import load_catalog, load_roles
+from crm_core.testing.facts import payload_context
 from crm_core.testing.promises import Suite
 
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
@@ -40,14 +39,8 @@ class PayloadTypeSuite(Suite):
 
     def context(self) -> PayloadContext:
         """The built-in catalog and roles, and the type's default options."""
-        nowhere = Path("modules.yaml") / "absent"
-        catalog = load_catalog(nowhere, record_types=())
-        roles = load_roles(nowhere, catalog=catalog)
         options = self.payload_type_class.OPTIONS
-        limits = frozenset({"customers", "deals", "tasks", "users"})
-        return PayloadContext(
-            catalog=catalog, roles=frozenset(roles), options=options() if options else None, limits=limits
-        )
+        return payload_context(options() if options else None)
 
     def typed(self, part: Mapping[str, Any]) -> Any:
         """The part as an instance of the section's type; it must convert."""

@@ -1,0 +1,101 @@
+"""``crm plugin``: start a plugin."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Final
+
+import click
+
+from crm_core.errors import SetupError
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_KINDS: Final = {
+    "payload-type": ("payload_type", "payload type"),
+    "record-type": ("record_type", "record type"),
+    "scheme": ("scheme", "signature scheme"),
+}
+
+
+@click.group("plugin")
+def command() -> None:
+    """Start a plugin of your own; crm plugins lists the installed ones."""
+
+
+@command.command("new")
+@click.argument("kind", type=click.Choice(list(_KINDS)))
+@click.argument("name")
+def new(kind: str, name: str) -> None:
+    """Write a package for a new plugin into the folder NAME.
+
+    It works as it is: run pytest in the folder, without installing it. Then change it into yours.
+    """
+    module, words = _KINDS[kind]
+    package = name.replace("-", "_")
+    _require_free(name, package, words)
+    title = name.replace("-", " ").replace("_", " ").capitalize()
+    singular = re.sub(r"ies\Z", "y", title) if title.endswith("ies") else re.sub(r"(?<!s)s\Z", "", title)
+    texts = {
+        "kind": words,
+        "module": module,
+        "name": name,
+        "project": name.replace("_", "-"),
+        "package": package,
+        "header": name.replace("_", "-"),
+        "title": title,
+        "singular": singular,
+        "Class": _camel(title),
+        "Singular": _camel(singular),
+    }
+    for path, template in {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        f"{package}/__init__.py": None,
+        f"{package}/{module}.py": f"{module}.py",
+        f"{package}/hooks.py": f"{module}_hooks.py",
+        f"tests/test_{package}.py": f"{module}_test.py",
+    }.items():
+        _write(Path(name) / path, _filled(template, texts) if template else "")
+    click.echo(f"wrote {name}; its tests pass:\n  cd {name}\n  python -m pytest")
+
+
+def _require_free(name: str, package: str, words: str) -> None:
+    """Refuse a name that a plugin cannot have. Raises UsageError, SetupError."""
+    from crm_core.plugin.faults import reserved_names
+    from crm_core.plugin.registry import build_registry
+    from crm_core.settings.plugins import load_plugins
+
+    if not _NAME.fullmatch(name) or keyword.iskeyword(package):
+        raise click.UsageError("NAME must be 1 to 64 of a-z, 0-9, _ and -, from a letter, and no Python word")
+    if name in reserved_names(words):
+        raise SetupError([f"the core uses the name {name} itself; choose another name"])
+    brought = build_registry(load_plugins()).brought()
+    for plugin, items in brought.items():
+        if (words, name) in items:
+            raise SetupError([f"{plugin} has a {words} {name} already; choose another name"])
+    if Path(name).exists():
+        raise SetupError([f"{name} exists; choose another name, or remove it"])
+    if importlib.util.find_spec(package) is not None:
+        raise SetupError([f"Python finds a module {package} already; choose another name"])
+
+
+def _camel(words: str) -> str:
+    return "".join(word.capitalize() for word in words.split())
+
+
+def _filled(template: str, texts: dict[str, str]) -> str:
+    found = files("crm_core.cli") / "templates" / f"{template}.txt"
+    return Template(found.read_text(encoding="utf-8")).substitute(texts)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SetupError([f"{path} cannot be written: {error.strerror}"]) from None

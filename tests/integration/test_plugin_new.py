@@ -1,0 +1,72 @@
+"""``crm plugin new`` and what crm_core.testing gives to plugins. The test of the tutorial makes a payload type."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from crm_core.cli.plugin import command
+from doc_pages import environment
+
+PLUGIN = "crm_core.testing.pytest_plugin"
+
+
+def new(kind: str, name: str) -> Result:
+    return CliRunner().invoke(command, ["new", kind, name])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("kind", "name"), [("record-type", "site-visits"), ("scheme", "house_mac")])
+def test_a_new_plugin_passes_its_tests_uninstalled(
+    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder has the conformance suite of its kind, and a test in a running instance that loads it from there."""
+    monkeypatch.chdir(tmp_path)
+    assert new(kind, name).exit_code == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", PLUGIN],
+        cwd=tmp_path / name,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("payload-type", "branding", "crm_branding has a payload type branding already"),
+        ("record-type", "users", "the core uses the name users itself"),
+        ("scheme", "json", "Python finds a module json already"),
+        ("scheme", "here", "here exists"),
+        ("scheme", "Mine", "NAME must be 1 to 64 of a-z"),
+        ("scheme", "class", "no Python word"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_refused(
+    kind: str, name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is written, and with the reason."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    done = new(kind, name)
+    assert done.exit_code != 0
+    assert said in f"{done.output} {done.exception}"
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_the_pytest_plugin_costs_nothing_where_it_is_not_used() -> None:
+    """Loading it imports nothing of the product but itself."""
+    code = (
+        "import sys, pytest; before = set(sys.modules); import crm_core.testing.pytest_plugin; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"crm_core", "crm_core.testing", PLUGIN, "pkgutil"}
