@@ -44,7 +44,7 @@ def test_tags_are_added_and_removed(grace: Visitor) -> None:
     first = grace.customer(name="Tagged One", tags="vip, north")
     second = grace.customer(name="Tagged Two", tags="south")
     chosen = [("record", id_of(first)), ("record", id_of(second))]
-    fields = {"act": "tags", "form:add": "VIP, club", "form:remove": "North"}
+    fields = {"act": "tags", "form:with": "VIP, club", "form:without": "North"}
     assert "2 customers changed" in grace.post("/customers", "/customers/bulk/set", several=chosen, **fields)
     assert re.findall(r'<span class="tag">([^<]+)</span>', grace.get(first))[:2] == ["vip", "club"]
     assert re.findall(r'<span class="tag">([^<]+)</span>', grace.get(second))[:3] == ["south", "VIP", "club"]

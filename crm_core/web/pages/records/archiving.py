@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from quart import Response, request
 
+from crm_core.language import gettext
 from crm_core.records.preconditions import Preconditions
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.page_answers import redirect
@@ -20,7 +21,7 @@ async def archive(context: PageContext, module: str, id: str) -> Response:  # no
     name, list_path = msgspec.json.decode(document.body)["name"], f"{context.root}/{record_type.NAME}"
     back = f"{list_path}/{id}"
     undo = Undo(action=f"{back}/restore", member="", value="", revision=document.revision + 1, back=back)
-    return redirect(context, list_path, f"{name} archived", undo)
+    return redirect(context, list_path, gettext("{name} archived", name=name), undo)
 
 
 async def restore(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -28,7 +29,9 @@ async def restore(context: PageContext, module: str, id: str) -> Response:  # no
     record_type_of(context, module)
     access = access_of(context, module)
     written = await context.services.records.archive.restore(access, id, Preconditions())
-    return redirect(context, f"/{module}/{id}", f"{msgspec.json.decode(written.body)['name']} restored")
+    return redirect(
+        context, f"/{module}/{id}", gettext("{name} restored", name=msgspec.json.decode(written.body)["name"])
+    )
 
 
 def _unchanged(revision: str) -> Preconditions:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from quart import Response, request
 
 from crm_core.errors import InvalidRecord, NotFound
+from crm_core.language import gettext, gettext_noop, localized
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
@@ -18,12 +19,13 @@ from crm_core.records.bulk import MOST_CHOSEN, Selected, Tally
 from crm_core.web.accept import preferred
 from crm_core.web.answers import NDJSON
 from crm_core.web.pages.layout.frame import Undo
+from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.bulk_acts import fields_of, patch_of, settable, undoing
+from crm_core.web.pages.records.bulk_view import BulkResult, BulkView, RefusedRecord
 from crm_core.web.pages.records.choices import with_shown
-from crm_core.web.pages.records.form_fields import Field
 from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.picking import Picks, resolved
 from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
@@ -37,52 +39,10 @@ _ASKED: Final = 20
 _STREAMED: Final = 100
 """From this number on a script shows the progress."""
 _REASONS: Final[Mapping[str, str]] = {
-    "not_found": "It no longer exists.",
-    "record_archived": "It is archived.",
-    "revision_mismatch": "Someone else changed it in the meantime.",
+    "not_found": gettext_noop("It no longer exists."),
+    "record_archived": gettext_noop("It is archived."),
+    "revision_mismatch": gettext_noop("Someone else changed it in the meantime."),
 }
-
-
-class RefusedRecord(msgspec.Struct, frozen=True):
-    """A record that was not changed, and why."""
-
-    href: str
-    name: str
-    reason: str
-
-
-class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of an act. ``undo``: the address that undoes it, with ``chosen`` the records and their revisions."""
-
-    running: bool
-    done: int
-    total: int
-    notice: PageNotice
-    refused: tuple[RefusedRecord, ...] = ()
-    undo: str = ""
-    chosen: tuple[str, ...] = ()
-
-
-class BulkView(msgspec.Struct, frozen=True, kw_only=True):
-    """An act for its page: the selection as the form sends it again, and its fields or its result."""
-
-    module: str
-    title: str
-    heading: str
-    crumbs: tuple[PageLink, ...]
-    path: str
-    action: str
-    back: str
-    chosen: tuple[str, ...]
-    query: str
-    everything: bool
-    act: str
-    fields: tuple[Field, ...] = ()
-    text: str = ""
-    submit: str = ""
-    streams: bool = False
-    problem: PageNotice | None = None
-    result: BulkResult | None = None
 
 
 class Bulk(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,9 +122,11 @@ async def set_many(context: PageContext, module: str) -> Response:
     try:
         patch = patch_of(member, picks.form)
     except InvalidRecord as error:
-        return await _asked(bulk, member, picks.form, problem=error.detail)
+        return await _asked(bulk, member, picks.form, problem=localized(error.detail))
     tallies = context.services.records.bulk.update(access_of(context, module), bulk.selected, patch)
-    return await _answer(bulk, tallies, f"Changing {member.label.lower()}", "changed", "undo")
+    return await _answer(
+        bulk, tallies, gettext("Changing {label}", label=within_sentence(member)), gettext("{records} changed"), "undo"
+    )
 
 
 async def undo_many(context: PageContext, module: str) -> Response:
@@ -173,7 +135,7 @@ async def undo_many(context: PageContext, module: str) -> Response:
     access = access_of(context, module)
     patch = undoing(context, access, dict(bulk.selected.chosen))
     tallies = context.services.records.bulk.update(access, bulk.selected, patch)
-    return await _answer(bulk, tallies, "Undoing", "set back")
+    return await _answer(bulk, tallies, gettext("Undoing"), gettext("{records} set back"))
 
 
 async def archive_many(context: PageContext, module: str) -> Response:
@@ -181,9 +143,14 @@ async def archive_many(context: PageContext, module: str) -> Response:
     form = await request.form
     bulk = await Bulk.sent(context, module, form)
     if bulk.total > _ASKED and form.get("form:sure") != "true":
-        text = "They leave lists, searches and counts, and can be restored. References to them stay."
-        asked = bulk.view(f"Archive {bulk.records}?", "archive")
-        return await page(context, "bulk.html", module, replace(asked, text=text, submit=f"Archive {bulk.records}"))
+        text = gettext("They leave lists, searches and counts, and can be restored. References to them stay.")
+        asked = bulk.view(gettext("Archive {records}?", records=bulk.records), "archive")
+        return await page(
+            context,
+            "bulk.html",
+            module,
+            replace(asked, text=text, submit=gettext("Archive {records}", records=bulk.records)),
+        )
     return await _moved(bulk, archived=True)
 
 
@@ -195,7 +162,11 @@ async def restore_many(context: PageContext, module: str) -> Response:
 async def _moved(bulk: Bulk, *, archived: bool) -> Response:
     access = access_of(bulk.context, bulk.type.NAME)
     tallies = bulk.context.services.records.bulk.move(access, bulk.selected, archived=archived)
-    doing, done, undo = ("Archiving", "archived", "restore") if archived else ("Restoring", "restored", "archive")
+    doing, done, undo = (
+        (gettext("Archiving"), gettext("{records} archived"), "restore")
+        if archived
+        else (gettext("Restoring"), gettext("{records} restored"), "archive")
+    )
     return await _answer(bulk, tallies, doing, done, undo)
 
 
@@ -207,7 +178,7 @@ def _revisioned(text: str) -> tuple[str, int]:
 def _member(bulk: Bulk, form: MultiDict[str, str]) -> Member:
     found = next((one for one in settable(bulk.type) if one.name == form.get("act")), None)
     if found is None:
-        raise NotFound("This field cannot be set here.")
+        raise NotFound(gettext("This field cannot be set here."))
     return found
 
 
@@ -215,21 +186,23 @@ async def _asked(
     bulk: Bulk, member: Member, form: MultiDict[str, str], picks: Picks | None = None, problem: str = ""
 ) -> Response:
     """The page with the fields of an act."""
-    context, label = bulk.context, member.label.lower()
+    context, label = bulk.context, within_sentence(member)
     if not bulk.total:
-        notice = failure("Nothing is selected.", "Go back and select records.")
-        empty = replace(bulk.view(f"Change {label}", "set", member.name), problem=notice)
+        notice = failure(gettext("Nothing is selected."), gettext("Go back and select records."))
+        empty = replace(bulk.view(gettext("Change {label}", label=label), "set", member.name), problem=notice)
         return await page(context, "bulk.html", bulk.type.NAME, empty, 422)
     fields = tuple(fields_of(member, form))
     if member.is_person:
         blank = RecordForm(type=bulk.type, formats=context.formats, values={member.name: form.get(member.name, "")})
         shown = await with_shown(context, blank, picks)
-        hint = f"Leave it empty for no {label}."
+        hint = gettext("Leave it empty for no {label}.", label=label)
         fields = tuple(replace(one, hint=hint) for one in shown.fields() if one.name == member.name)
     if problem:
         fields = (replace(fields[0], error=problem), *fields[1:])
-    heading = f"Change {label} of {bulk.records}"
-    view = replace(bulk.view(heading, "set", member.name), fields=fields, submit=f"Change {bulk.records}")
+    heading = gettext("Change {label} of {records}", label=label, records=bulk.records)
+    view = replace(
+        bulk.view(heading, "set", member.name), fields=fields, submit=gettext("Change {records}", records=bulk.records)
+    )
     return await page(context, "bulk.html", bulk.type.NAME, view, 422 if problem or (picks and picks.texts) else 200)
 
 
@@ -266,14 +239,14 @@ async def _results(
     context, number = bulk.context, bulk.context.formats.number
     tally = Tally()
     async for tally in tallies:
-        title = f"{doing}: {number(tally.done)} of {number(bulk.total)}"
+        title = gettext("{doing}: {done} of {total}", doing=doing, done=number(tally.done), total=number(bulk.total))
         notice = PageNotice(tone="info", icon="sync", title=title)
         yield BulkResult(running=True, done=tally.done, total=max(bulk.total, tally.done), notice=notice)
-    counts = f"{counted(context, bulk.type, tally.changes)} {done}"
+    counts = done.format(records=counted(context, bulk.type, tally.changes))
     if tally.refusals:
-        counts += f", {number(tally.refusals)} refused"
+        counts = gettext("{counts}, {n} refused", counts=counts, n=number(tally.refusals))
     if tally.stopped is not None:
-        notice = failure(f"{counts}. Then it stopped.", tally.stopped.detail)
+        notice = failure(gettext("{counts}. Then it stopped.", counts=counts), localized(tally.stopped.detail))
     elif tally.refusals:
         notice = PageNotice(tone="warn", icon="alert", title=f"{counts}.")
     else:
@@ -286,7 +259,9 @@ async def _results(
         notice=notice,
         refused=tuple(
             RefusedRecord(
-                f"{bulk.path}/{one.id}" if one.name else "", one.name or one.id, _REASONS.get(one.code, one.message)
+                f"{bulk.path}/{one.id}" if one.name else "",
+                one.name or one.id,
+                localized(_REASONS.get(one.code, one.message)),
             )
             for one in tally.refused
         ),

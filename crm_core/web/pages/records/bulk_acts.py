@@ -8,18 +8,20 @@ from typing import Any, Final
 import msgspec
 
 from crm_core.errors import Finding, InvalidRecord, RevisionMismatch
+from crm_core.language import gettext
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.bulk import PatchOf
 from crm_core.records.guarded_store import RecordAccess
+from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field, is_optional
 from crm_core.web.pages.records.typed_values import separate_texts
 from crm_core.web.pages.records.undoing import before_of
 
-ADD, REMOVE, NOTHING = "form:add", "form:remove", "form:nothing"
+ADD, REMOVE, NOTHING = "form:with", "form:without", "form:nothing"
 _KINDS: Final = ("choice", "flag", "texts")
 
 
@@ -33,19 +35,25 @@ def settable(record_type: RecordType) -> Iterator[Member]:
 def fields_of(member: Member, form: Mapping[str, str]) -> Iterator[Field]:
     """The fields of an act, but for that of a person, which is a picker; ``form``: the values as they were sent."""
     if member.kind == "texts":
-        label = member.label.lower()
-        hint = "Separate values with commas"
-        yield Field(name=ADD, label=f"Add {label}", value=form.get(ADD, ""), hint=hint)
-        yield Field(name=REMOVE, label=f"Remove {label}", value=form.get(REMOVE, ""), hint=hint)
+        label = within_sentence(member)
+        hint = gettext("Separate values with commas")
+        yield Field(name=ADD, label=gettext("Add {label}", label=label), value=form.get(ADD, ""), hint=hint)
+        yield Field(name=REMOVE, label=gettext("Remove {label}", label=label), value=form.get(REMOVE, ""), hint=hint)
         return
-    options = [Option("", "Choose a value")]
+    options = [Option("", gettext("Choose a value"))]
     options += (
-        (Option("true", "Yes"), Option("false", "No")) if member.kind == "flag" else map(Option._make, member.choices)
+        (Option("true", gettext("Yes")), Option("false", gettext("No")))
+        if member.kind == "flag"
+        else map(Option._make, choice_labels(member))
     )
     if is_optional(member):
-        options.append(Option(NOTHING, f"No {member.label.lower()}"))
+        options.append(Option(NOTHING, gettext("No {label}", label=within_sentence(member))))
     yield Field(
-        name=member.name, label=member.label, kind="select", value=form.get(member.name, ""), options=tuple(options)
+        name=member.name,
+        label=member_label(member),
+        kind="select",
+        value=form.get(member.name, ""),
+        options=tuple(options),
     )
 
 
@@ -60,8 +68,8 @@ def patch_of(member: Member, form: Mapping[str, str]) -> PatchOf:
         value = None
     elif member.kind == "flag" and value in ("true", "false"):
         value = value == "true"
-    elif value not in dict(member.choices):
-        raise _lacking(member.name, f"Choose a value for {member.label.lower()}.")
+    elif value not in dict(choice_labels(member)):
+        raise _lacking(member.name, gettext("Choose a value for {label}.", label=within_sentence(member)))
 
     async def patch(_document: Document) -> dict[str, Any]:
         return {member.name: value}
@@ -85,7 +93,7 @@ def undoing(context: PageContext, access: RecordAccess, revisions: Mapping[str, 
 def _texts(member: Member, form: Mapping[str, str]) -> PatchOf:
     added, removed = (separate_texts(form.get(name, ""), ()) for name in (ADD, REMOVE))
     if not added and not removed:
-        raise _lacking(ADD, f"Enter {member.label.lower()} to add or to remove.")
+        raise _lacking(ADD, gettext("Enter {label} to add or to remove.", label=within_sentence(member)))
     gone = {text.casefold() for text in removed}
 
     async def patch(document: Document) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from markupsafe import Markup, escape
 
+from crm_core.language import gettext, gettext_noop
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.records.typed_values import free_text
 
@@ -41,28 +43,28 @@ _MARKS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Tones of words that CRMs use for states; any other word is neutral."""
 
-HIDDEN: Final = "Not visible to you"
+HIDDEN: Final = gettext_noop("Not visible to you")
 _NOTHING: Final = Markup('<span class="muted">\u2013</span>')
 _LINES: Final = Markup('<span class="text" dir="auto">{}</span>')
 _NUMBERS: Final = ("integer", "number", "decimal")
 _EMPTY: Final[tuple[Any, ...]] = ([], {})
-_YES, _NO = Mark("ok", "check", "Yes"), Mark("idle", "minus", "No")
+_YES, _NO = Mark("ok", "check", gettext_noop("Yes")), Mark("idle", "minus", gettext_noop("No"))
 
 CORE_LABELS: Final[Mapping[str, str]] = {
-    "id": "ID",
-    "external_id": "External ID",
-    "created_at": "Created",
-    "updated_at": "Updated",
-    "created_by": "Created by",
-    "updated_by": "Changed by",
-    "revision": "Revision",
+    "id": gettext_noop("ID"),
+    "external_id": gettext_noop("External ID"),
+    "created_at": gettext_noop("Created"),
+    "updated_at": gettext_noop("Updated"),
+    "created_by": gettext_noop("Created by"),
+    "updated_by": gettext_noop("Changed by"),
+    "revision": gettext_noop("Revision"),
 }
 
 
 def mark_of(member: Member, value: str) -> Mark:
     """A value of a choice as a state."""
     tone, icon = _MARKS.get(value, ("idle", "minus"))
-    return Mark(tone, icon, dict(member.choices).get(value, value))
+    return Mark(tone, icon, dict(choice_labels(member)).get(value, value))
 
 
 def is_picked(member: Member) -> bool:
@@ -99,10 +101,10 @@ class CellRenderer:
         if member is None:
             return await self._core_member(name, value)
         if value is None or value in _EMPTY:
-            return Cell(member.label, "", _NOTHING)
+            return Cell(member_label(member), "", _NOTHING)
         if member.is_person:
             person = await self.context.names.colleague(value)
-            return Cell(member.label, person, self._parts.who(person))
+            return Cell(member_label(member), person, self._parts.who(person))
         if member.kind == "reference":
             return await self._reference(member, value)
         return self._plain(member, value, record)
@@ -110,36 +112,39 @@ class CellRenderer:
     def _plain(self, member: Member, value: Any, record: Mapping[str, Any]) -> Cell:
         if member.kind == "choice":
             mark = mark_of(member, value)
-            return Cell(member.label, mark.text, self._parts.badge(mark), mark)
+            return Cell(member_label(member), mark.text, self._parts.badge(mark), mark)
         if member.kind == "flag":
             mark = _YES if value else _NO
+            mark = mark._replace(text=gettext(mark.text))
             if member.name == self.ticks:
-                return Cell(member.label, "", self.tick(record))
-            return Cell(member.label, mark.text, self._parts.badge(mark))
+                return Cell(member_label(member), "", self.tick(record))
+            return Cell(member_label(member), mark.text, self._parts.badge(mark))
         if member.kind == "texts":
-            return Cell(member.label, ", ".join(value), self._parts.tags(tuple(value)), None, tuple(value))
+            return Cell(member_label(member), ", ".join(value), self._parts.tags(tuple(value)), None, tuple(value))
         if member.kind == "moment":
             moment = self.context.formats.moment(value)
-            return Cell(member.label, moment.full if moment else "", self._parts.when(moment))
+            return Cell(member_label(member), moment.full if moment else "", self._parts.when(moment))
         if member.kind == "date":
             day = self.context.formats.day(value)
-            return Cell(member.label, day.short, self._parts.when(day))
+            return Cell(member_label(member), day.short, self._parts.when(day))
         text, href = self._text(member, value, record), _link(member, value)
         if href:
-            return Cell(member.label, text, link(href, text))
-        return Cell(member.label, text, _LINES.format(text) if "\n" in text else escape(text))
+            return Cell(member_label(member), text, link(href, text))
+        return Cell(member_label(member), text, _LINES.format(text) if "\n" in text else escape(text))
 
     def tables(self, record: Mapping[str, Any]) -> Iterator[RowTable]:
         """The lists of objects of a record that are not empty."""
         for member in self.record_type.members:
             if member.kind == "rows" and (rows := record.get(member.name)):
-                heads = tuple((one.label, one.kind in _NUMBERS) for one in member.members)
-                yield RowTable(member.label, heads, tuple(self._row(member, row, record) for row in rows))
+                heads = tuple((member_label(one), one.kind in _NUMBERS) for one in member.members)
+                yield RowTable(member_label(member), heads, tuple(self._row(member, row, record) for row in rows))
 
     def _row(self, member: Member, row: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[Cell, ...]:
         """The cells of a row; its amounts are in the currency of the record."""
         return tuple(
-            Cell(one.label, "", _NOTHING) if (value := row.get(one.name)) is None else self._plain(one, value, record)
+            Cell(member_label(one), "", _NOTHING)
+            if (value := row.get(one.name)) is None
+            else self._plain(one, value, record)
             for one in member.members
         )
 
@@ -176,7 +181,7 @@ class CellRenderer:
         return await self.context.services.records.name_of(self.context.tenant, record_type, record_id)
 
     async def _core_member(self, name: str, value: Any) -> Cell:
-        label = CORE_LABELS[name]
+        label = gettext(CORE_LABELS[name])
         if name.endswith("_at"):
             moment = self.context.formats.moment(value)
             return Cell(label, moment.short, self._parts.when(moment)) if moment else Cell(label, "", _NOTHING)
@@ -187,8 +192,9 @@ class CellRenderer:
         assert member.reference is not None
         name = await self.name_of(member.reference, value)
         if name is None:
-            return Cell(member.label, HIDDEN, Markup('<span class="muted">{}</span>').format(HIDDEN))
-        return Cell(member.label, name, link(f"{self.context.root}/{member.reference}/{value}", name))
+            hidden = gettext(HIDDEN)
+            return Cell(member_label(member), hidden, Markup('<span class="muted">{}</span>').format(hidden))
+        return Cell(member_label(member), name, link(f"{self.context.root}/{member.reference}/{value}", name))
 
     def _text(self, member: Member, value: Any, record: Mapping[str, Any]) -> str:
         if member.kind == "decimal":

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from quart import Response, request
 
 from crm_core.errors import InvalidRecord, NotFound
+from crm_core.language import gettext
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.page_context import PageContext
@@ -39,7 +40,7 @@ async def choices(context: PageContext, module: str) -> Response:
     record_type = record_type_of(context, module)
     member = next((one for one in record_type.members if one.name == request.args.get("field")), None)
     if member is None or not is_picked(member):
-        raise NotFound("This form has no such field.")
+        raise NotFound(gettext("This form has no such field."))
     if member.reference is not None:
         require(context.workspace, context.caller, f"{member.reference}.view")
     found = await matches_of(context, member, request.args.get("q", "").strip()[:_LONGEST])

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from crm_core.language import gettext, ngettext
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.layout.names import within
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
@@ -48,13 +50,16 @@ async def conflict_of(context: PageContext, form: RecordForm, merge: Merge) -> E
     who = await context.names.actor(form.record["updated_by"])
     both = [one.name for one in merge.differences() if one.side == "both"]
     undecided, at = len(merge.undecided), context.formats.moment(form.record["updated_at"])
-    when = f"That was {at.short}. " if at else ""
+    text = [gettext("That was {time}.", time=at.short)] if at else []
+    text += [_counted(both), gettext("Your changes are not saved yet.")]
     return EditConflict(
-        title=f"{who} saved this {context.singular_of(form.type)} while you were editing",
-        text=f"{when}{_counted(both)} Your changes are not saved yet.",
+        title=gettext(
+            "{who} saved this {record} while you were editing", who=who, record=context.singular_of(form.type)
+        ),
+        text=" ".join(text),
         who=within(who),
         revision=form.record["revision"],
-        mark=Mark("warn", "alert", f"{undecided} to decide") if undecided else None,
+        mark=Mark("warn", "alert", gettext("{n} to decide", n=undecided)) if undecided else None,
         rows=tuple([row async for row in _rows(context, form.type, merge)]),
         decide=" ".join(both),
         was=msgspec.json.encode(merge.base).decode(),
@@ -63,8 +68,12 @@ async def conflict_of(context: PageContext, form: RecordForm, merge: Merge) -> E
 
 def _counted(both: list[str]) -> str:
     if not both:
-        return "You changed different fields, so both changes are merged below."
-    return f"You both changed {len(both)} field{'s' if len(both) > 1 else ''}. Choose a version of each."
+        return gettext("You changed different fields, so both changes are merged below.")
+    return ngettext(
+        "You both changed {n} field. Choose a version of it.",
+        "You both changed {n} fields. Choose a version of each.",
+        len(both),
+    )
 
 
 async def _rows(context: PageContext, record_type: RecordType, merge: Merge) -> AsyncIterator[ConflictRow]:
@@ -84,17 +93,17 @@ async def _rows(context: PageContext, record_type: RecordType, merge: Merge) -> 
 
 async def _readable(cells: CellRenderer, member: Member, text: str) -> str:
     if member.kind == "reference" and text and member.reference:
-        return await cells.name_of(member.reference, text) or HIDDEN
+        return await cells.name_of(member.reference, text) or gettext(HIDDEN)
     if member.kind == "flag":
-        return "Yes" if text == "true" else "No"
+        return gettext("Yes") if text == "true" else gettext("No")
     if member.kind == "entries" and text:
         return "\n".join(f"{name}: {value}" for name, value in entries_of(text).items())
     if member.kind == "rows":
         rows = [[await _readable(cells, one, row.get(one.name, "")) for one in member.members] for row in rows_of(text)]
         return "\n".join(", ".join(filter(None, row)) for row in rows)
-    return dict(member.choices).get(text, text)
+    return dict(choice_labels(member)).get(text, text)
 
 
 def _label(record_type: RecordType, name: str, member: Member) -> str:
     outer, _, inner = name.partition(".")
-    return f"{record_type.member(outer).label}: {member.label}" if inner else member.label
+    return f"{member_label(record_type.member(outer))}: {member_label(member)}" if inner else member_label(member)

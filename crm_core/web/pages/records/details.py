@@ -9,8 +9,10 @@ import msgspec
 from markupsafe import Markup
 from quart import Response, request
 
+from crm_core.language import gettext
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.frame import icon_of
+from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -128,7 +130,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
 async def _archived(context: PageContext, record: dict[str, Any]) -> str:
     """When and by whom the record was archived."""
     at, who = context.formats.moment(record["archived_at"]), await context.names.actor(record["updated_by"])
-    return f"{who} archived it: {at.full if at else ''}."
+    return gettext("{who} archived it: {time}.", who=who, time=at.full if at else "")
 
 
 def _facts(record_type: RecordType) -> Iterator[str]:
@@ -159,7 +161,7 @@ def _creates(context: PageContext, record_type: RecordType, record: dict[str, An
     for other, reference in _referrers(context, record_type):
         if not moment_of(other) and context.may(f"{other.NAME}.create", writes=True):
             href = f"{context.root}/{other.NAME}/new?{reference.member}={record['id']}"
-            yield PageLink(href, f"New {context.singular_of(other)}")
+            yield PageLink(href, gettext("New {record}", record=context.singular_of(other)))
 
 
 def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
@@ -172,7 +174,7 @@ def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
                 action=f"{context.root}/{other.NAME}/new",
                 reference=reference.member,
                 kind=kind.name,
-                kinds=tuple(Option(*choice) for choice in kind.choices),
+                kinds=tuple(Option(*choice) for choice in choice_labels(kind)),
                 text=text,
                 moment=moment,
                 owner=other.OWNER or "",
@@ -200,7 +202,7 @@ async def _related(
             create=f"{path}/new?{reference.member}={record['id']}" if may_create else "",
             items=tuple(_item(cells, one) for one in found),
             more=filtered if total > len(found) else "",
-            more_text=f"All {context.formats.number(total)}",
+            more_text=gettext("All {total}", total=context.formats.number(total)),
         )
 
 
@@ -213,11 +215,11 @@ def _item(cells: CellRenderer, record: dict[str, Any]) -> Related:
         if value is None:
             continue
         if member.kind == "date" and not about:
-            about = f"{member.label} {context.formats.day(value).short}"
+            about = f"{member_label(member)} {context.formats.day(value).short}"
         elif member.kind == "choice" and mark is None:
             mark = mark_of(member, value)
         elif member.kind == "flag" and value and member.name != cells.ticks:
-            mark = Mark("ok", "check", member.label)
+            mark = Mark("ok", "check", member_label(member))
         elif member.kind == "decimal" and not total:
             total = context.formats.money(value, currency_in(record_type, record))
     href = f"{context.root}/{record_type.NAME}/{record['id']}"

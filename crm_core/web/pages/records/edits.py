@@ -20,10 +20,12 @@ from crm_core.errors import (
     ServerError,
     SubscriptionSuspended,
 )
+from crm_core.language import gettext, localized, ngettext
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
+from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -36,6 +38,7 @@ from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.records.picking import Picks, resolved
 from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
+from crm_core.web.pages.records.sentences import with_article
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -81,7 +84,7 @@ async def creating(context: PageContext, module: str) -> Response:
     given = {name: request.args[name] for name in form.values if name in request.args}
     form = replace(form, values={**form.values, **people, **given})
     full = await full_text(context, form.type)
-    title = f"No {context.singular_of(form.type)} can be created at present."
+    title = gettext("No {record} can be created at present.", record=context.singular_of(form.type))
     notice = PageNotice(tone="warn", icon="lock", title=title, text=full) if full else None
     return await _page(context, form, notice=notice)
 
@@ -102,7 +105,7 @@ async def created(context: PageContext, module: str) -> Response:
         return await _page(context, form, error=error)
     back = picks.form.get("form:back", "")
     following = back if back.startswith(f"{context.root}/") else f"/{module}/{written.id}"
-    return redirect(context, following, f"{context.one_of(form.type)} created")
+    return redirect(context, following, gettext("{record} created", record=context.one_of(form.type)))
 
 
 async def editing(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -178,15 +181,19 @@ async def _saved(context: PageContext, form: RecordForm, document: Document) -> 
     access, unchanged = access_of(context, form.type.NAME), Preconditions(etag(document.revision, document.body))
     written = await context.services.records.writes.update(access, document.id, form.patch(), unchanged)
     changed = written.revision != document.revision
-    confirmation = f"Saved as revision {written.revision}" if changed else "Nothing was changed"
+    confirmation = (
+        gettext("Saved as revision {revision}", revision=written.revision)
+        if changed
+        else gettext("Nothing was changed")
+    )
     return redirect(context, f"/{form.type.NAME}/{document.id}", confirmation)
 
 
 async def _conflict(context: PageContext, stored: RecordForm, sent: SentForm) -> Response:
     merge, problem = sent.merge(stored), None
     if sent.open and (count := len(merge.undecided)):
-        text = f"Choose a version of {count} more field{'s' if count > 1 else ''}."
-        problem = failure("Nothing is saved yet.", text)
+        text = ngettext("Choose a version of {n} more field.", "Choose a version of {n} more fields.", count)
+        problem = failure(gettext("Nothing is saved yet."), text)
     conflict = await conflict_of(context, stored, merge)
     return await _page(context, replace(stored, values=merge.values), conflict=conflict, problem=problem)
 
@@ -203,7 +210,7 @@ async def _page(
 ) -> Response:
     if picks and not picks.searches:
         findings = [Finding(f"/{name}", "not_chosen", _not_chosen(form, name)) for name in picks.texts]
-        error = InvalidRecord("Choose from the matches.", errors=findings)
+        error = InvalidRecord(gettext("Choose from the matches."), errors=findings)
     form = await with_shown(context, form.refused(error.errors) if error else form, picks)
     module, singular, record = form.type.NAME, context.singular_of(form.type), form.record
     path = f"{context.root}/{module}"
@@ -213,7 +220,7 @@ async def _page(
         crumbs.append(PageLink(here, record["name"]))
     view = EditView(
         module=module,
-        heading=f"Edit {record['name']}" if record else f"New {singular}",
+        heading=gettext("Edit {name}", name=record["name"]) if record else gettext("New {record}", record=singular),
         crumbs=tuple(crumbs),
         id=record["id"] if record else "",
         revision=record["revision"] if record else 0,
@@ -221,8 +228,8 @@ async def _page(
         action=f"{here}/edit" if record else f"{path}/new",
         cancel=here,
         path=path,
-        submit="Save" if record else f"Create {singular}",
-        foot=f"Saving creates revision {record['revision'] + 1}." if record else "",
+        submit=gettext("Save") if record else gettext("Create {record}", record=singular),
+        foot=gettext("Saving creates revision {revision}.", revision=record["revision"] + 1) if record else "",
         fields=tuple(form.fields()),
         groups=tuple(form.groups()),
         rows=tuple(form.rows()),
@@ -238,15 +245,17 @@ async def _page(
 
 def _double(context: PageContext, record_type: RecordType, double: Mapping[str, Any]) -> PageNotice:
     name, singular = double["name"], context.singular_of(record_type)
-    title = f"{name} may be the same {singular}."
-    text = "It has the same email address, or the same name and telephone number. Nothing is saved yet."
+    title = gettext("{name} may be the same {record}.", name=name, record=singular)
+    text = gettext("It has the same email address, or the same name and telephone number. Nothing is saved yet.")
     href = f"{context.root}/{record_type.NAME}/{double['id']}"
-    return PageNotice(tone="warn", icon="alert", title=title, text=text, href=href, link=f"Open {name}")
+    return PageNotice(
+        tone="warn", icon="alert", title=title, text=text, href=href, link=gettext("Open {name}", name=name)
+    )
 
 
 def _not_chosen(form: RecordForm, name: str) -> str:
-    label = form.type.member(name).label.lower()
-    return f"Choose {'an' if label[0] in 'aeiou' else 'a'} {label} from the matches, or clear the field."
+    label = within_sentence(form.type.member(name))
+    return gettext("Choose {a_label} from the matches, or clear the field.", a_label=with_article(label))
 
 
 async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> PageNotice:
@@ -254,9 +263,9 @@ async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> P
     if isinstance(error, NotUnique):
         return await _same_value(context, form.type, error)
     if not isinstance(error, InvalidRecord) or not count:
-        return failure(f"{error.title}.", form.errors.get("", error.detail))
-    title = "1 field needs attention." if count == 1 else f"{count} fields need attention."
-    return failure(title, "Nothing is saved yet.")
+        return failure(f"{gettext(error.title)}.", form.errors.get("") or localized(error.detail))
+    title = ngettext("{n} field needs attention.", "{n} fields need attention.", count)
+    return failure(title, gettext("Nothing is saved yet."))
 
 
 async def _same_value(context: PageContext, record_type: RecordType, error: NotUnique) -> PageNotice:
@@ -265,8 +274,11 @@ async def _same_value(context: PageContext, record_type: RecordType, error: NotU
     if context.may(f"{record_type.NAME}.view"):
         name = await context.services.records.name_of(context.tenant, record_type.NAME, id_)
         href = f"{context.root}/{record_type.NAME}/{id_}" if name else ""
-    notice = failure(f"Another {context.singular_of(record_type)} has the same value.", "Nothing is saved yet.")
-    return replace(notice, href=href, link=f"Open {name}" if name else "")
+    notice = failure(
+        gettext("Another {record} has the same value.", record=context.singular_of(record_type)),
+        gettext("Nothing is saved yet."),
+    )
+    return replace(notice, href=href, link=gettext("Open {name}", name=name) if name else "")
 
 
 def _form_of(context: PageContext, record_type: RecordType, document: Document) -> RecordForm:

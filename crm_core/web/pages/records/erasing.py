@@ -9,6 +9,7 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, RecordError
+from crm_core.language import gettext, localized, ngettext
 from crm_core.model.folded_text import folded
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.erasing import ERASE, MOST_ERASED, EraseOutlook
@@ -61,13 +62,14 @@ async def erased(context: PageContext, module: str, id: str) -> Response:  # noq
     typed, cascade = form.get(_NAME, ""), form.get("form:cascade") == "true"
     try:
         if folded(typed.strip()) != folded(_name_of(outlook)):
-            message = f"Enter the name of the {context.singular_of(record_type)} as it is written above."
+            singular = context.singular_of(record_type)
+            message = gettext("Enter the name of the {record} as it is written above.", record=singular)
             raise InvalidRecord(message, errors=[Finding(f"/{_NAME}", "invalid_value", message)])
         unchanged = Preconditions(f'"{form.get("revision", "")}"')
         await erasure.erase(access, id, unchanged, cascade=cascade)
     except (RecordError, LimitReached) as error:
         return await _page(context, record_type, id, error, form)
-    return redirect(context, f"/{module}", f"{context.one_of(record_type)} erased")
+    return redirect(context, f"/{module}", gettext("{record} erased", record=context.one_of(record_type)))
 
 
 async def _page(
@@ -95,7 +97,7 @@ async def _page(
         typed=form.get(_NAME, "") if form else "",
         checked=bool(form and form.get("form:cascade")),
         problem=_problem(context, record_type, outlook, error) if error else None,
-        error=error.detail if error and misnamed else "",
+        error=localized(error.detail) if error and misnamed else "",
     )
     return await page(context, "erase.html", record_type.NAME, view, error.status if error else 200)
 
@@ -126,8 +128,16 @@ def _phrase(context: PageContext, counts: Mapping[str, int]) -> str:
 def _problem(context: PageContext, record_type: RecordType, outlook: EraseOutlook, error: CrmError) -> PageNotice:
     if error.code == "still_referenced" and outlook.cascade is not None:
         who, singular = _phrase(context, outlook.direct), context.singular_of(record_type)
-        verb = "refers" if sum(outlook.direct.values()) == 1 else "refer"
-        return failure("Nothing is erased.", f"{who} {verb} to this {singular}. Erase them too, or change them first.")
+        text = ngettext(
+            "{who} refers to this {record}. Erase them too, or change them first.",
+            "{who} refer to this {record}. Erase them too, or change them first.",
+            sum(outlook.direct.values()),
+            who=who,
+            record=singular,
+        )
+        return failure(gettext("Nothing is erased."), text)
     if error.code == "revision_mismatch":
-        return failure("Nothing is erased.", "Someone changed this record in the meantime. Look at it again.")
-    return failure("Nothing is erased.", error.detail)
+        return failure(
+            gettext("Nothing is erased."), gettext("Someone changed this record in the meantime. Look at it again.")
+        )
+    return failure(gettext("Nothing is erased."), localized(error.detail))

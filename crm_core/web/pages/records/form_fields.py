@@ -7,7 +7,9 @@ from typing import Final, NamedTuple, get_args
 
 import msgspec
 
+from crm_core.language import gettext, gettext_noop
 from crm_core.plugin.member import Member
+from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.cells import is_picked
 from crm_core.web.pages.records.typed_values import entries_of
@@ -21,11 +23,11 @@ _KINDS: Final[Mapping[str, str]] = {
     "entries": "pairs",
 }
 _HINTS: Final[Mapping[str, str]] = {
-    "texts": "Separate values with commas",
-    "entries": "A field on the left, its value on the right. Clear a field to remove it.",
-    "moment": "For example now, or 24 Nov 14:30",
-    "date": "For example 4 Dec, tomorrow or Friday",
-    "currency": "A currency code, for example EUR",
+    "texts": gettext_noop("Separate values with commas"),
+    "entries": gettext_noop("A field on the left, its value on the right. Clear a field to remove it."),
+    "moment": gettext_noop("For example now, or 24 Nov 14:30"),
+    "date": gettext_noop("For example 4 Dec, tomorrow or Friday"),
+    "currency": gettext_noop("A currency code, for example EUR"),
 }
 _READ: Final = ("decimal", "number", "integer", "date", "moment")
 """Kinds that are read by rules, so that the reading is shown below the field."""
@@ -95,12 +97,12 @@ def field_of(
     kind = "picker" if is_picked(member) else _KINDS.get(member.kind, "text")
     return Field(
         name=name,
-        label=member.label,
+        label=member_label(member),
         kind=kind,
         value=value,
         required=member.required,
         wide=name == "name" or kind in ("area", "pairs"),
-        hint=_HINTS.get(member.kind, ""),
+        hint=gettext(_HINTS[member.kind]) if member.kind in _HINTS else "",
         error=error,
         longest=member.max_length if kind == "picker" or member.kind in _LIMITED else None,
         options=_options(member),
@@ -118,8 +120,8 @@ def is_optional(member: Member) -> bool:
 
 
 def _options(member: Member) -> tuple[Option, ...]:
-    options = tuple(Option(*choice) for choice in member.choices)
-    return (Option("", "None"), *options) if is_optional(member) and options else options
+    options = tuple(Option(*choice) for choice in choice_labels(member))
+    return (Option("", gettext("None")), *options) if is_optional(member) and options else options
 
 
 def _pairs(value: str) -> tuple[Pair, ...]:

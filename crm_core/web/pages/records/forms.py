@@ -9,9 +9,11 @@ import msgspec
 from msgspec.structs import replace
 
 from crm_core.errors import Finding, InvalidRecord
+from crm_core.language import gettext, localized
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
+from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup, field_of
 from crm_core.web.pages.records.form_rows import (
@@ -99,7 +101,9 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
             names = (".".join(parts[:length]) for length in (3, 2, 1))
             name = next((name for name in names if field_member(self.type, name)), "")
             member, typed = field_member(self.type, name), self._typed(name)
-            errors.setdefault(name, sentence_of(finding, member, typed, self.formats) if member else finding.message)
+            errors.setdefault(
+                name, sentence_of(finding, member, typed, self.formats) if member else localized(finding.message)
+            )
             if member and (question := read(member, typed, self.formats).question):
                 questions[name] = question
         return replace(self, errors=errors, questions=questions)
@@ -137,7 +141,7 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
         )
         findings += self._with_currency(patch, readings)
         if findings:
-            raise InvalidRecord("Some values are not clear.", errors=findings)
+            raise InvalidRecord(gettext("Some values are not clear."), errors=findings)
         return patch
 
     def _with_currency(self, patch: dict[str, Any], readings: Readings) -> Iterator[Finding]:
@@ -150,7 +154,12 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
         for pointer, reading in amounts.items():
             named = reading.currency
             if named and chosen and named != chosen:
-                text = f"The amount names {named}, but the field {code} says {chosen}. Enter one currency."
+                text = gettext(
+                    "The amount names {named}, but the field {code} says {chosen}. Enter one currency.",
+                    named=named,
+                    code=code,
+                    chosen=chosen,
+                )
                 yield Finding(pointer, "unclear_value", text)
             elif named:
                 patch[code] = chosen = named
@@ -179,7 +188,8 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
             if member.kind == "object":
                 names = ((f"{member.name}.{one.name}", one) for one in member.members)
                 yield Group(
-                    member.label, tuple(self._field(name, one, self.values.get(name, "")) for name, one in names)
+                    member_label(member),
+                    tuple(self._field(name, one, self.values.get(name, "")) for name, one in names),
                 )
 
     def rows(self) -> Iterator[RowGroup]:
@@ -191,7 +201,7 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
                 blanks = self.blanks.get(name, 0 if rows else 1)
                 yield RowGroup(
                     name=name,
-                    label=member.label,
+                    label=member_label(member),
                     error=self.errors.get(name, ""),
                     rows=tuple(self._row(member, at, row) for at, row in enumerate([*rows, *[blank] * blanks])),
                     blank=self._row(member, 0, blank),

@@ -10,9 +10,11 @@ from typing import Final
 import msgspec
 
 from crm_core.errors import InvalidRecord
+from crm_core.language import gettext
 from crm_core.model.folded_text import folded
 from crm_core.model.spreadsheet import lines
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.forms import leaves
 
@@ -44,17 +46,27 @@ def decoded(content: bytes) -> str:
 def parsed(text: str) -> ImportFile:
     """The file of a text. Raises InvalidRecord with a sentence that says what to do."""
     if len(text.encode()) > MOST_BYTES:
-        raise InvalidRecord(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB. Split it.")
+        raise InvalidRecord(gettext("The file is larger than {most} MB. Split it.", most=MOST_BYTES // 1024 // 1024))
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=first.count))
     try:
         found = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise InvalidRecord(f"Line {reader.line_num} is not CSV ({error}). Save the file as CSV again.") from None
+        raise InvalidRecord(
+            gettext(
+                "Line {line} is not CSV ({error}). Save the file as CSV again.",
+                line=reader.line_num,
+                error=error,
+            )
+        ) from None
     if len(found) < 2:
-        raise InvalidRecord("The file has no rows. Its first line names the columns, each other line is a record.")
+        raise InvalidRecord(
+            gettext("The file has no rows. Its first line names the columns, each other line is a record.")
+        )
     if len(found) - 1 > MOST_ROWS:
-        raise InvalidRecord(f"The file has {len(found) - 1} rows. Import up to {MOST_ROWS} at a time.")
+        raise InvalidRecord(
+            gettext("The file has {n} rows. Import up to {most} at a time.", n=len(found) - 1, most=MOST_ROWS)
+        )
     heads = tuple(head.strip() for head in found[0][1])[:_MOST_COLUMNS]
     blank = ("",) * len(heads)
     return ImportFile(heads, tuple((at, (*map(_cell, row), *blank)[: len(heads)]) for at, row in found[1:]))
@@ -67,12 +79,12 @@ def _cell(text: str) -> str:
 
 def fields_of(record_type: RecordType) -> Mapping[str, str]:
     """The labels of the fields that a column can be, by name."""
-    outer = {member.name: member.label for member in record_type.members}
-    found = {EXTERNAL_ID: "External ID"}
+    outer = {member.name: member_label(member) for member in record_type.members}
+    found = {EXTERNAL_ID: gettext("External ID")}
     for name, member in leaves(record_type):
         if member.kind not in ("entries", "rows"):
             group, _, inner = name.partition(".")
-            found[name] = f"{outer[group]}: {member.label}" if inner else member.label
+            found[name] = f"{outer[group]}: {member_label(member)}" if inner else member_label(member)
     return found
 
 
@@ -96,15 +108,15 @@ def _compared(text: str) -> str:
 
 def keys_of(record_type: RecordType) -> Iterator[Option]:
     """What rows can be recognised by: the external id, an email address, or nothing."""
-    yield Option(EXTERNAL_ID, "External ID")
+    yield Option(EXTERNAL_ID, gettext("External ID"))
     for member in record_type.members:
         if member.kind == "email" and member.name in record_type.FILTERABLE:
-            yield Option(member.name, member.label)
-    yield Option("", "Nothing: create each row")
+            yield Option(member.name, member_label(member))
+    yield Option("", gettext("Nothing: create each row"))
 
 
 def failed_rows(file: ImportFile, failed: Sequence[tuple[int, str]]) -> str:
     """The rows that failed as CSV, with a last column that says why."""
     cells = dict(file.rows)
-    rows = [[*file.heads, "Error"], *([*cells[at], message] for at, message in failed)]
+    rows = [[*file.heads, gettext("Error")], *([*cells[at], message] for at, message in failed)]
     return lines(rows).decode()

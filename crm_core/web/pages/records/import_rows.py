@@ -8,12 +8,14 @@ from typing import Any, Final
 import msgspec
 
 from crm_core.errors import AccessError, Finding, InvalidParameter, InvalidRecord
+from crm_core.language import gettext, localized, noun
 from crm_core.model.folded_text import folded
 from crm_core.model.ids import is_id
 from crm_core.model.turns import Turn
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.batch import Batch
+from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import RecordForm, leaves
 from crm_core.web.pages.records.import_file import EXTERNAL_ID, ImportFile
@@ -85,7 +87,7 @@ class RowImport:
             if self._key not in ("", EXTERNAL_ID) and texts.get(self._key):
                 item |= await self._known(texts[self._key])
         except InvalidRecord as error:
-            return _Row(line, name, form, message=_sentences(form, error.errors) or error.detail)
+            return _Row(line, name, form, message=_sentences(form, error.errors) or localized(error.detail))
         return _Row(line, name, form, item)
 
     async def _text(self, field: str, text: str) -> str:
@@ -96,7 +98,9 @@ class RowImport:
         if member.reference is not None:
             return await self._reference(member, member.reference, text)
         if member.kind == "choice":
-            return next((value for value, label in member.choices if folded(text) in (value, folded(label))), text)
+            return next(
+                (value for value, label in choice_labels(member) if folded(text) in (value, folded(label))), text
+            )
         if member.kind == "flag":
             return "true" if folded(text) in _YES else "false"
         return text
@@ -124,10 +128,20 @@ class RowImport:
             except (InvalidParameter, AccessError):
                 continue
             if len(found) > 1:
-                raise _refused(member.name, f"Several {other.TITLE.lower()} are named “{text}”. Use the external ID.")
+                raise _refused(
+                    member.name,
+                    gettext(
+                        "Several {records} are named “{text}”. Use the external ID.",
+                        records=noun(self._context.title_of(other)),
+                        text=text,
+                    ),
+                )
             if found:
                 return str(found[0]["id"])
-        raise _refused(member.name, f"There is no {self._context.singular_of(other)} “{text}”.")
+        raise _refused(
+            member.name,
+            gettext("There is no {record} “{text}”.", record=self._context.singular_of(other), text=text),
+        )
 
     async def _known(self, email: str) -> Mapping[str, str]:
         """The id of the record with this email address; nothing if there is none."""
@@ -136,7 +150,9 @@ class RowImport:
         except InvalidParameter:  # no address: the batch refuses it with its own sentence
             return {}
         if len(found) > 1:
-            raise _refused(self._key, f"Several records have the address {email}. Use the external ID.")
+            raise _refused(
+                self._key, gettext("Several records have the address {email}. Use the external ID.", email=email)
+            )
         return {"id": found[0]["id"]} if found else {}
 
 
@@ -158,7 +174,9 @@ def _sentences(form: RecordForm, findings: Sequence[Finding]) -> str:
     """Errors as sentences, each with the label of its field."""
     members = dict(leaves(form.type))
     errors = form.refused(findings).errors
-    return " ".join(f"{members[name].label}: {text}" if name in members else text for name, text in errors.items())
+    return " ".join(
+        f"{member_label(members[name])}: {text}" if name in members else text for name, text in errors.items()
+    )
 
 
 def _refused(name: str, message: str) -> InvalidRecord:

@@ -10,6 +10,7 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import CrmError, InvalidRecord
+from crm_core.language import gettext, localized
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.accept import preferred
 from crm_core.web.answers import CSV, NDJSON
@@ -139,9 +140,9 @@ async def _sent(record_type: RecordType) -> Sent:
     chosen = [field if field in known else "" for field in form.getlist("field")]
     fields = tuple(chosen) if len(chosen) == len(file.heads) else matched(file, record_type)
     if not any(fields):
-        raise InvalidRecord("No column has the name of a field. Its first line must name the columns.")
+        raise InvalidRecord(gettext("No column has the name of a field. Its first line must name the columns."))
     if len({field for field in fields if field}) < len([field for field in fields if field]):
-        raise InvalidRecord("Two columns are the same field. Choose another field for one of them.")
+        raise InvalidRecord(gettext("Two columns are the same field. Choose another field for one of them."))
     keys = [option.value for option in keys_of(record_type)]
     key = form["key"] if form.get("key") in keys else next((one for one in keys if one in fields), "")
     return Sent(text, file, fields, key)
@@ -168,19 +169,23 @@ async def _outcomes(context: PageContext, record_type: RecordType, sent: Sent) -
     try:
         async for part in _importer(context, record_type, sent).results(write=True):
             results += part
-            title = f"Importing: {number(len(results))} of {number(total)}"
+            title = gettext("Importing: {done} of {total}", done=number(len(results)), total=number(total))
             notice = PageNotice(tone="info", icon="sync", title=title)
             yield ImportOutcome(notice=notice, done=len(results), total=total, running=True)
     except CrmError as error:
-        stopped = error.detail
+        stopped = localized(error.detail)
         done = {row.line for row in results}
         results += [RowResult(line, "", "refused", stopped) for line, _ in sent.file.rows if line not in done]
     counts = Counter(row.outcome for row in results)
-    title = f"{counted(context, record_type, counts['created'])} created, {number(counts['updated'])} updated"
+    title = gettext(
+        "{created} created, {updated} updated",
+        created=counted(context, record_type, counts["created"]),
+        updated=number(counts["updated"]),
+    )
     refused = [row for row in results if row.outcome == "refused"]
     if refused:
         tone, icon = ("bad", "alert") if stopped else ("warn", "alert")
-        notice = PageNotice(tone=tone, icon=icon, title=f"{title}, {number(len(refused))} refused.", text=stopped)
+        notice = PageNotice(tone=tone, icon=icon, title=_refused(title, number(len(refused))), text=stopped)
     else:
         notice = PageNotice(tone="ok", icon="check", title=f"{title}.")
     yield _finished(context, notice, sent, refused, len(results))
@@ -191,11 +196,15 @@ def _previewed(
 ) -> ImportOutcome:
     counts, number = Counter(row.outcome for row in results), context.formats.number
     refused = [row for row in results if row.outcome == "refused"]
-    title = f"{counted(context, record_type, counts['created'])} would be created, {number(counts['updated'])} updated"
+    title = gettext(
+        "{created} would be created, {updated} updated",
+        created=counted(context, record_type, counts["created"]),
+        updated=number(counts["updated"]),
+    )
     if not refused:
         return _finished(context, PageNotice(tone="ok", icon="check", title=f"{title}."), sent, (), len(results))
-    title = f"{title}, {number(len(refused))} refused."
-    text = "Correct the file, or import the other rows and correct these later."
+    title = _refused(title, number(len(refused)))
+    text = gettext("Correct the file, or import the other rows and correct these later.")
     notice = PageNotice(tone="warn", icon="alert", title=title, text=text)
     return _finished(context, notice, sent, refused, len(results))
 
@@ -210,9 +219,15 @@ def _finished(
         total=done,
         accepted=done - len(refused),
         refused=tuple(refused[:_SHOWN]),
-        more=f"{context.formats.number(more)} more rows were refused. The file of them has all." if more > 0 else "",
+        more=gettext("{n} more rows were refused. The file of them has all.", n=context.formats.number(more))
+        if more > 0
+        else "",
         failed=failed_rows(sent.file, [(row.line, row.message) for row in refused]) if refused else "",
     )
+
+
+def _refused(title: str, count: str) -> str:
+    return gettext("{title}, {n} refused.", title=title, n=count)
 
 
 async def _page(
@@ -232,14 +247,14 @@ async def _page(
         action=f"{path}/import",
         back=path,
         most=context.formats.number(MOST_ROWS),
-        problem=failure("Nothing is imported.", error.detail) if error else None,
+        problem=failure(gettext("Nothing is imported."), localized(error.detail)) if error else None,
         text=sent.text if sent else "",
         columns=tuple(_columns(sent)) if sent else (),
-        fields=(Option("", "Leave out"), *map(Option._make, fields_of(record_type).items())),
+        fields=(Option("", gettext("Leave out")), *map(Option._make, fields_of(record_type).items())),
         keys=tuple(keys_of(record_type)),
         key=sent.key if sent else "",
         outcome=outcome,
-        submit=f"Import {counted(context, record_type, rows)}" if rows else "",
+        submit=gettext("Import {records}", records=counted(context, record_type, rows)) if rows else "",
     )
     return await page(context, "import.html", record_type.NAME, view, error.status if error else 200)
 
@@ -248,5 +263,5 @@ def _columns(sent: Sent) -> Sequence[ImportColumn]:
     found = []
     for at, (head, field) in enumerate(zip(sent.file.heads, sent.fields, strict=True)):
         samples = [cells[at] for _, cells in sent.file.rows[:20] if cells[at]]
-        found.append(ImportColumn(head or f"Column {at + 1}", ", ".join(samples[:3])[:120], field))
+        found.append(ImportColumn(head or gettext("Column {n}", n=at + 1), ", ".join(samples[:3])[:120], field))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crm_core.language import gettext
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import counted
@@ -13,4 +14,7 @@ async def full_text(context: PageContext, record_type: RecordType) -> str:
     if limit is None or await context.services.records.count(context.tenant, record_type.NAME) < limit:
         return ""
     included = counted(context, record_type, limit)
-    return f"The plan includes {included}, and all are in use. Archive some, or ask your platform operator for more."
+    return gettext(
+        "The plan includes {records}, and all are in use. Archive some, or ask your platform operator for more.",
+        records=included,
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from crm_core.language import gettext, noun
 from crm_core.model.list_views import MOST_COLUMNS
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, RecordType
 from crm_core.records.shape import Shape
+from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.records.cells import CORE_LABELS
 from crm_core.web.pages.records.list_view import Column
 
@@ -52,9 +54,9 @@ def known_columns(record_type: RecordType, names: Sequence[str]) -> tuple[str, .
     return tuple(dict.fromkeys(name for name in names if name in possible))[:MOST_COLUMNS]
 
 
-def label_of(record_type: RecordType, name: str) -> str:
+def column_label(record_type: RecordType, name: str) -> str:
     """The head of a column."""
-    return CORE_LABELS.get(name) or record_type.member(name).label
+    return gettext(CORE_LABELS[name]) if name in CORE_LABELS else member_label(record_type.member(name))
 
 
 def css_of(record_type: RecordType, name: str) -> str:
@@ -71,7 +73,7 @@ def heads_of(shape: Shape, columns: Sequence[str], sort: str, here: Callable[...
     """The heads, with the address that sorts by each; ``here``: the address of the list with changed parameters."""
     sortable = {*shape.sortable, *ALWAYS_SORTABLE}
     for name in ("name", *columns):
-        label = label_of(shape.record_type, name)
+        label = column_label(shape.record_type, name)
         css = "head-cell" if name == "name" else css_of(shape.record_type, name)
         css = css.replace("muted", "").replace("cut", "").strip()
         if name not in sortable:
@@ -85,5 +87,6 @@ def heads_of(shape: Shape, columns: Sequence[str], sort: str, here: Callable[...
 
 def order_of(record_type: RecordType, sort: str) -> str:
     """The order of the rows in words."""
-    label = label_of(record_type, sort.removeprefix("-")).lower()
-    return f"by {label}, {'descending' if sort.startswith('-') else 'ascending'}"
+    label = noun(column_label(record_type, sort.removeprefix("-")))
+    down = sort.startswith("-")
+    return gettext("by {label}, descending", label=label) if down else gettext("by {label}, ascending", label=label)

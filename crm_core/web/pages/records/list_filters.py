@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from crm_core.language import gettext, gettext_noop, label_of
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CORE_LABELS, is_picked
@@ -13,6 +15,13 @@ from crm_core.web.pages.records.list_view import Chip, Filter
 
 _ARCHIVED: Final = "archived"
 _FIELDS: Final = ("choice", "flag", "texts")
+
+_COMPARED: Final = {
+    "gt": gettext_noop("over {value}"),
+    "gte": gettext_noop("from {value}"),
+    "lt": gettext_noop("under {value}"),
+    "lte": gettext_noop("up to {value}"),
+}
 
 Address = Callable[..., str]
 """The address of the list with some parameters changed, None takes one away."""
@@ -24,15 +33,22 @@ def filters_of(record_type: RecordType, parameters: Mapping[str, str], shown: Ma
         member = record_type.member(name)
         value = parameters.get(name, "")
         if is_picked(member):
-            yield Filter(name, member.label, value, picked=True, shown=shown.get(name, ""))
+            yield Filter(name, member_label(member), value, picked=True, shown=shown.get(name, ""))
         elif member.kind == "choice":
-            options = (Option("", f"Any {member.label.lower()}"), *(Option(*one) for one in member.choices))
-            yield Filter(name, member.label, value, options)
+            options = (
+                Option("", gettext("Any {label}", label=within_sentence(member))),
+                *(Option(*one) for one in choice_labels(member)),
+            )
+            yield Filter(name, member_label(member), value, options)
         elif member.kind == "flag":
-            options = (Option("", f"{member.label}: any"), Option("true", "Yes"), Option("false", "No"))
-            yield Filter(name, member.label, value, options)
+            options = (
+                Option("", gettext("{label}: any", label=member_label(member))),
+                Option("true", gettext("Yes")),
+                Option("false", gettext("No")),
+            )
+            yield Filter(name, member_label(member), value, options)
         elif member.kind == "texts":
-            yield Filter(name, member.label.removesuffix("s"), value)
+            yield Filter(name, label_of(member.label.removesuffix("s")), value)
 
 
 def chips_of(
@@ -48,7 +64,9 @@ def chips_of(
             yield Chip(f"“{value}”", here(q=None), has_field=True)
         elif name == "updated_since":
             moment = context.formats.moment(value)
-            yield Chip(f"Updated since {moment.short if moment else value}", here(updated_since=None))
+            yield Chip(
+                gettext("Updated since {time}", time=moment.short if moment else value), here(updated_since=None)
+            )
         elif name not in ("sort", _ARCHIVED):
             text = _filter_text(record_type, name, shown.get(name, value))
             yield Chip(
@@ -65,9 +83,10 @@ def _has_field(record_type: RecordType, name: str) -> bool:
 def _filter_text(record_type: RecordType, name: str, value: str) -> str:
     plain, _, comparison = name.partition(".")
     if plain in CORE_LABELS:
-        return f"{CORE_LABELS[plain]}: {value}"
+        return f"{gettext(CORE_LABELS[plain])}: {value}"
     member = record_type.member(plain)
     if member.kind == "flag":
-        return f"{member.label}: {'yes' if value == 'true' else 'no'}"
-    words = {"gt": "over ", "gte": "from ", "lt": "under ", "lte": "up to "}.get(comparison, "")
-    return f"{member.label}: {words}{dict(member.choices).get(value, value)}"
+        word = gettext("yes") if value == "true" else gettext("no")
+        return f"{member_label(member)}: {word}"
+    words = gettext(_COMPARED.get(comparison, "{value}"), value=dict(choice_labels(member)).get(value, value))
+    return f"{member_label(member)}: {words}"

@@ -7,14 +7,15 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from crm_core.language import gettext, ngettext, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.shape import Shape
 from crm_core.web.pages.layout.frame import icon_of
+from crm_core.web.pages.layout.labels import member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.bulk_acts import settable
-from crm_core.web.pages.records.cells import CORE_LABELS
-from crm_core.web.pages.records.list_columns import COLUMNS, heads_of, order_of
+from crm_core.web.pages.records.list_columns import COLUMNS, column_label, heads_of, order_of
 from crm_core.web.pages.records.list_filters import chips_of, filters_of
 from crm_core.web.pages.records.list_view import BulkBar, ListHead, Mine, Tab
 from crm_core.web.pages.records.queries import counted
@@ -64,10 +65,10 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         here=here(),
         board=f"{path}/board" if board else "",
         export=f"{path}/export.csv?{urlencode(filters)}" if state.may_export else "",
-        export_text=f"Export {total} as CSV" if chips else "Export CSV",
+        export_text=gettext("Export {total} as CSV", total=total) if chips else gettext("Export CSV"),
         create=f"{path}/new" if state.may_create and not state.full else "",
         import_file=f"{path}/import" if state.may_create and not state.full else "",
-        create_text=f"New {context.singular_of(kind)}",
+        create_text=gettext("New {record}", record=context.singular_of(kind)),
         full=state.full if state.may_create else "",
         search_hint=_search_hint(kind),
         q=query,
@@ -82,13 +83,17 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         active=sum(1 for chip in chips if chip.has_field),
         savable=state.savable,
         current=state.current,
-        matches=counted(context, kind, state.total) + (" matches" if state.total == 1 else " match"),
+        matches=ngettext(
+            "{records} matches", "{records} match", state.total, records=counted(context, kind, state.total)
+        ),
         matching=counted(context, kind, state.total),
         caption=f"{title}, {order_of(kind, state.sort)}",
         columns=tuple(heads_of(shape, state.columns, state.sort, here)),
         bulk=state.bulk,
         empty_title=_empty_title(title, query, filtered=bool(chips)),
-        empty_text="Remove a filter or search for fewer words." if chips else _empty_text(title, may=state.may_create),
+        empty_text=gettext("Remove a filter or search for fewer words.")
+        if chips
+        else _empty_text(title, may=state.may_create),
         create_named=f"{path}/new?{urlencode({'name': query})}"
         if query and state.may_create and not state.full
         else "",
@@ -102,11 +107,11 @@ def bar_of(context: PageContext, record_type: RecordType, *, archived: bool) -> 
     may_delete = context.may(f"{name}.delete", writes=True)
     if not may_update and not may_delete:
         return None
-    acts = [Option(member.name, member.label) for member in settable(record_type)] if may_update else []
+    acts = [Option(member.name, member_label(member)) for member in settable(record_type)] if may_update else []
     return BulkBar(
         path=f"{context.root}/{name}/bulk",
         one=context.singular_of(record_type),
-        many=context.title_of(record_type).lower(),
+        many=noun(context.title_of(record_type)),
         acts=tuple(acts),
         archive=may_delete and not archived,
         restore=may_delete and archived,
@@ -123,33 +128,44 @@ def _mine(record_type: RecordType, state: ListState, here: Callable[..., str]) -
 
 def _sorts(shape: Shape) -> Sequence[Option]:
     """The orders for narrow screens, which have no head of the table."""
-    found = [Option("", "Newest change first"), Option("-created_at", "Newest first")]
+    found = [Option("", gettext("Newest change first")), Option("-created_at", gettext("Newest first"))]
     for name in shape.record_type.SORTABLE:
-        label = CORE_LABELS.get(name) or shape.record_type.member(name).label
-        found += [Option(name, f"{label}, ascending"), Option(f"-{name}", f"{label}, descending")]
+        label = column_label(shape.record_type, name)
+        found += [Option(name, gettext("{label}, ascending", label=label))]
+        found += [Option(f"-{name}", gettext("{label}, descending", label=label))]
     return found
 
 
 def _subtitle(context: PageContext, record_type: RecordType, total: str, *, filtered: bool) -> str:
     limit = context.workspace.entitlements.limits.get(record_type.NAME)
-    room = "" if limit is None else f" · {context.formats.number(limit)} in plan {context.workspace.plan_name}"
-    return f"{total} match{room}" if filtered else f"{total} in total{room}"
+    text = gettext("{total} match", total=total) if filtered else gettext("{total} in total", total=total)
+    if limit is None:
+        return text
+    plan = gettext("{limit} in plan {plan}", limit=context.formats.number(limit), plan=context.workspace.plan_name)
+    return f"{text} · {plan}"
 
 
 def _search_hint(record_type: RecordType) -> str:
-    labels = [record_type.member(name).label.lower() for name in record_type.SEARCHED]
+    labels = [within_sentence(record_type.member(name)) for name in record_type.SEARCHED]
     if not labels:
         return ""
-    return (", ".join(labels[:-1]) + " or " + labels[-1] if len(labels) > 1 else labels[0]).capitalize()
+    text = labels[0]
+    if len(labels) > 1:
+        text = gettext("{words} or {last}", words=", ".join(labels[:-1]), last=labels[-1])
+    return text[0].upper() + text[1:]
 
 
 def _empty_title(title: str, query: str, *, filtered: bool) -> str:
     if query:
-        return f"No {title.lower()} match “{query}”"
-    return f"No {title.lower()} match" if filtered else f"No {title.lower()} yet"
+        return gettext("No {records} match “{query}”", records=noun(title), query=query)
+    if filtered:
+        return gettext("No {records} match", records=noun(title))
+    return gettext("No {records} yet", records=noun(title))
 
 
 def _empty_text(title: str, *, may: bool) -> str:
     if may:
-        return f"Create the first one here, or let another system create {title.lower()} through the API."
-    return f"You do not have permission to create {title.lower()}."
+        return gettext(
+            "Create the first one here, or let another system create {records} through the API.", records=noun(title)
+        )
+    return gettext("You do not have permission to create {records}.", records=noun(title))

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from quart import Response, request
 
+from crm_core.language import gettext
 from crm_core.model.list_views import ListChoices
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.record_type import RecordType
@@ -21,7 +22,7 @@ from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CellRenderer, is_picked
 from crm_core.web.pages.records.limits import full_text
-from crm_core.web.pages.records.list_columns import COLUMNS, css_of, label_of, own_columns, possible_columns
+from crm_core.web.pages.records.list_columns import COLUMNS, column_label, css_of, own_columns, possible_columns
 from crm_core.web.pages.records.list_head import ListState, bar_of, head_of
 from crm_core.web.pages.records.list_view import ColumnChoice, ListParts, ListView
 from crm_core.web.pages.records.modules import module_page
@@ -99,7 +100,14 @@ class _List:
             here=self._here() if not request.args.get("cursor") else request.full_path.rstrip("?"),
             parts=parts,
             rows=Markup("\n".join(rows)),  # noqa: S704 -- each row is Markup already
-            range=f"{at + 1} to {at + len(rows)} of {context.formats.number(state.total)}" if rows else "",
+            range=gettext(
+                "{first} to {last} of {total}",
+                first=at + 1,
+                last=at + len(rows),
+                total=context.formats.number(state.total),
+            )
+            if rows
+            else "",
             paging=self._paging(listing, at),
             query=urlencode(self._parameters),
             selects=state.bulk is not None,
@@ -143,7 +151,7 @@ class _List:
     def _column_choices(self) -> list[ColumnChoice]:
         """The chosen columns in their order, then the others."""
         names = (*self._columns, *(one for one in possible_columns(self._type) if one not in self._columns))
-        return [ColumnChoice(name, label_of(self._type, name), name in self._columns) for name in names]
+        return [ColumnChoice(name, column_label(self._type, name), name in self._columns) for name in names]
 
     async def _page(self) -> tuple[Listing, int]:
         parameters = {name: value for name, value in self._parameters.items() if name != COLUMNS}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from crm_core.language import gettext
 from crm_core.model.folded_text import folded
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
@@ -97,7 +98,7 @@ async def shown_value(cells: CellRenderer, member: Member, value: str) -> str:
     """The name of a chosen record or colleague."""
     if member.reference is None:
         return await cells.context.names.colleague(value)
-    return await cells.name_of(member.reference, value) or HIDDEN
+    return await cells.name_of(member.reference, value) or gettext(HIDDEN)
 
 
 async def _found(context: PageContext, member: Member, text: str) -> tuple[Match, ...]:

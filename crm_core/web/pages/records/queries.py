@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from crm_core.errors import NotFound
+from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.guarded_store import RecordAccess
@@ -20,7 +21,7 @@ def record_type_of(context: PageContext, module: str) -> RecordType:
     """The record type of a module. Raises NotFound."""
     found = context.services.registry.record_types.get(module)
     if found is None:
-        raise NotFound("There is no page at this address.")
+        raise NotFound(gettext("There is no page at this address."))
     return found
 
 
@@ -51,5 +52,5 @@ def list_parameters(shape: Shape, sent: Mapping[str, str]) -> dict[str, str]:
 
 def counted(context: PageContext, record_type: RecordType, count: int) -> str:
     """A number of records in words: ``1 customer``, ``86 customers``."""
-    name = context.singular_of(record_type) if count == 1 else context.title_of(record_type).lower()
+    name = context.singular_of(record_type) if count == 1 else noun(context.title_of(record_type))
     return f"{context.formats.number(count)} {name}"

@@ -8,10 +8,12 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import InvalidRecord, NotFound, RevisionMismatch
+from crm_core.language import gettext
 from crm_core.plugin.member import Member
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
 from crm_core.web.pages.layout.frame import Undo
+from crm_core.web.pages.layout.labels import choice_labels, within_sentence
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import is_optional
@@ -26,10 +28,12 @@ async def set_one(context: PageContext, module: str, id: str) -> Response:  # no
     form, members = {**request.args, **(await request.form)}, record_type_of(context, module).members
     member = next((one for one in members if one.name == form.get("member") and one.kind in _SETTABLE), None)
     if member is None:
-        raise NotFound("This field cannot be set here.")
+        raise NotFound(gettext("This field cannot be set here."))
     document = await document_of(context, module, id)
     if form.get("revision") != str(document.revision):
-        raise RevisionMismatch("Someone else changed this record, so nothing was changed now. Check it and try again.")
+        raise RevisionMismatch(
+            gettext("Someone else changed this record, so nothing was changed now. Check it and try again.")
+        )
     record, value = msgspec.json.decode(document.body), read(member, form.get("value", ""), context.formats).value
     message = _message(member, record["name"], value)
     access, unchanged = access_of(context, module), Preconditions(etag(document.revision, document.body))
@@ -48,12 +52,14 @@ def _message(member: Member, name: str, value: Any) -> str:
     Raises:
         InvalidRecord: the member has no such choice.
     """
-    label = member.label.lower()
+    label = within_sentence(member)
     if member.kind == "flag":
-        return f"{name}: {label}" if value else f"{name}: not {label}"
+        return f"{name}: {label}" if value else gettext("{name}: not {label}", name=name, label=label)
     if value is None and is_optional(member):
-        return f"{name}: no {label}"
-    choice = dict(member.choices).get(value)
+        return gettext("{name}: no {label}", name=name, label=label)
+    choice = dict(choice_labels(member)).get(value)
     if choice is None:
-        raise InvalidRecord(f"Unknown {label} {(value or '')[:60]!a}. Reload the page and choose again.")
-    return f"{name}: moved to {choice}"
+        raise InvalidRecord(
+            gettext("Unknown {label} {value}. Reload the page and choose again.", label=label, value=(value or "")[:60])
+        )
+    return gettext("{name}: moved to {choice}", name=name, choice=choice)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from crm_core.language import gettext
 from crm_core.model.times import from_wire
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.parts import Option
@@ -68,12 +69,12 @@ async def timeline(
 
 def _kinds(context: PageContext, referrers: Referrers) -> Iterator[Option]:
     """Everything, each kind of record by the titles of its types, and the record's own changes."""
-    yield Option("", "Everything")
+    yield Option("", gettext("Everything"))
     for look in ("said", "done", "moved"):
         titles = dict.fromkeys(context.title_of(other) for other, _ in referrers if look_of(other) == look)
         if titles:
             yield Option(look, ", ".join(titles))
-    yield Option("changed", "Changes")
+    yield Option("changed", gettext("Changes"))
 
 
 def _is_moment(text: str) -> bool:

@@ -8,12 +8,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from crm_core.language import gettext, gettext_noop, noun
 from crm_core.model.change_log import ChangeEntry
 from crm_core.model.diff import Change
 from crm_core.model.times import from_wire
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer
 from crm_core.web.pages.records.queries import access_of, records_of
@@ -29,7 +31,12 @@ _MOST_MOVED: Final = 10
 _TOGETHER: Final = timedelta(minutes=5)
 """Changes of one person within this time are one entry."""
 _LONGEST: Final = 120
-_VERBS: Final = {"created": "created it", "updated": "changed", "archived": "archived it", "restored": "restored it"}
+_VERBS: Final = {
+    "created": gettext_noop("created it"),
+    "updated": gettext_noop("changed"),
+    "archived": gettext_noop("archived it"),
+    "restored": gettext_noop("restored it"),
+}
 
 
 class ChangedField(NamedTuple):
@@ -85,12 +92,12 @@ async def changes_of(
         newest = group[0]
         undo = newest.revision if may_undo and len(group) == 1 and newest.revision == record["revision"] else 0
         fields = tuple([await _field(cells, change) for change in _merged(group)])
-        verb = _VERBS.get(newest.change or "", "changed")
+        verb = gettext(_VERBS.get(newest.change or "", "changed"))
         yield TimelineEntry(
             look="changed",
             icon="pen",
             who=await context.names.actor(newest.actor or ""),
-            verb="changed it and set it back" if len(group) > 1 and not fields else verb,
+            verb=gettext("changed it and set it back") if len(group) > 1 and not fields else verb,
             at=context.formats.moment(newest.at),
             moment=newest.at,
             fields=fields,
@@ -100,7 +107,7 @@ async def changes_of(
         who = await context.names.actor(record["created_by"])
         at = record["created_at"]
         moment = context.formats.moment(at)
-        yield TimelineEntry(look="changed", icon="pen", who=who, verb="created it", at=moment, moment=at)
+        yield TimelineEntry(look="changed", icon="pen", who=who, verb=gettext("created it"), at=moment, moment=at)
 
 
 async def _history(
@@ -145,7 +152,7 @@ def _merged(group: Sequence[ChangeEntry]) -> Iterable[Change]:
 async def _field(cells: CellRenderer, change: Change) -> ChangedField:
     outer, *inner = change.pointer.removeprefix("/").split("/")
     member = next((one for one in cells.record_type.members if one.name == outer), None)
-    label = CORE_LABELS.get(outer, outer) if member is None else member.label
+    label = gettext(CORE_LABELS.get(outer, outer)) if member is None else member_label(member)
     if inner:
         label = f"{label}, {'/'.join(inner)}"
     before, after = [await _text(cells, None if inner else member, value) for value in (change.before, change.after)]
@@ -184,18 +191,19 @@ async def referring(
 
 async def _said(context: PageContext, other: RecordType, record: dict[str, Any], at: str) -> TimelineEntry:
     """A note, call or meeting, at the time that it has; its text unless that is its name."""
-    kind = next((dict(m.choices).get(record[m.name], "") for m in other.members if m.kind == "choice"), other.SINGULAR)
+    kinds = (dict(choice_labels(one)).get(record[one.name], "") for one in other.members if one.kind == "choice")
+    kind = next(kinds, context.singular_of(other))
     text = next((record[member.name] or "" for member in other.members if member.kind == "paragraphs"), "")
     written = context.formats.moment(record["created_at"])
     later = abs(from_wire(record["created_at"]) - from_wire(at)) >= timedelta(days=1)
     entry = await _of(context, other, record, look="said", icon="mail", by="created_by", at="created_at")
     return msgspec.structs.replace(
         entry,
-        verb=f"added: {kind.lower()}",
+        verb=gettext("added: {kind}", kind=noun(kind)),
         at=context.formats.moment(at),
         moment=at,
         text="" if text == record["name"] else text,
-        added=f"added {written.short}" if later and written else "",
+        added=gettext("added {day}", day=written.short) if later and written else "",
     )
 
 
@@ -206,7 +214,7 @@ async def _of(
         look=look,
         icon=icon,
         who=await context.names.actor(record[by]),
-        verb=f"finished the {context.singular_of(other)}",
+        verb=gettext("finished the {record}", record=context.singular_of(other)),
         at=context.formats.moment(record[at]),
         moment=record[at],
         href=f"{context.root}/{other.NAME}/{record['id']}",
@@ -221,7 +229,7 @@ async def _moves(cells: CellRenderer, record: dict[str, Any], before: str) -> As
     for entry in entries:
         moves = [change for change in entry.changes if change.pointer == f"/{other.LANES}"]
         if moves or entry.change == "created":
-            verb = "moved" if moves else f"created the {context.singular_of(other)}"
+            verb = gettext("moved") if moves else gettext("created the {record}", record=context.singular_of(other))
             yield TimelineEntry(
                 look="moved",
                 icon="board",

@@ -11,6 +11,7 @@ from typing import Final
 
 from babel import Locale
 
+from crm_core.language import current, gettext
 from crm_core.web.pages.layout.formats import RegionalFormat, month_name
 
 _ISO: Final = re.compile(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})")
@@ -83,13 +84,15 @@ def _day(year: int | None, month: int, day: int, today: date) -> date | None:
             found = date(candidate, month, day)
             if year or found >= today:
                 return found
-    raise NoSuchDay(f"{month_name(month)} has {monthrange(year or today.year, month)[1]} days.")
+    raise NoSuchDay(
+        gettext("{month} has {n} days.", month=month_name(month), n=monthrange(year or today.year, month)[1])
+    )
 
 
 def _named(text: str, regional: RegionalFormat, kind: str) -> int | None:
     """The month, from 1, or the day of the week, from 0, that a word names or begins in the tenant's language."""
     word = _plain(text)
-    for locale in (regional.locale, _ENGLISH):
+    for locale in (regional.locale, current().locale, _ENGLISH):
         names: Mapping[int, str] = getattr(locale, kind)["format"]["wide"]
         found = _begun(word, names.items()) or _begun(word, getattr(locale, kind)["format"]["abbreviated"].items())
         if found:

@@ -6,6 +6,7 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import NotFound
+from crm_core.language import gettext
 from crm_core.model.currencies import CURRENCIES
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import field_member
@@ -18,7 +19,7 @@ async def echo(context: PageContext, module: str) -> Response:
     record_type = record_type_of(context, module)
     member = field_member(record_type, request.args.get("field", ""))
     if member is None:
-        raise NotFound("This form has no such field.")
+        raise NotFound(gettext("This form has no such field."))
     currency = request.args.get("currency", "").upper()
     known = currency if currency in CURRENCIES else None
     found = read(member, request.args.get("text", ""), context.formats, known)

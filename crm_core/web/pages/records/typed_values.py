@@ -10,10 +10,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from crm_core.language import gettext
 from crm_core.model.text_types import plain_integer
 from crm_core.model.times import from_wire, is_moment, to_wire
 from crm_core.plugin.member import Member
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
+from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.typed_dates import NoSuchDay, read_days
 from crm_core.web.pages.records.typed_numbers import clear, read_amount, readings
@@ -138,14 +140,16 @@ def _read_number(member: Member, text: str, regional: RegionalFormat, currency: 
 
 
 def _ask(member: Member) -> str:
-    return f"{member.label} can be read in two ways. Which do you mean?"
+    return gettext("{label} can be read in two ways. Which do you mean?", label=member_label(member))
 
 
 def _shown(member: Member, number: str, regional: RegionalFormat, currency: str | None) -> str:
     """A plain number in full; decimals that are unusual are pointed out."""
     is_amount = member.kind == "decimal" and len(number) <= (member.max_length or _LONGEST)
     shown = regional.exact_money(number, currency) if is_amount else regional.typed(number)
-    return f"{shown}, with three decimals" if len(number.partition(".")[2]) == _UNUSUAL else shown
+    return (
+        gettext("{number}, with three decimals", number=shown) if len(number.partition(".")[2]) == _UNUSUAL else shown
+    )
 
 
 def _number(member: Member, text: str) -> Any:
@@ -161,7 +165,7 @@ def _number(member: Member, text: str) -> Any:
 
 def _read_moment(member: Member, text: str, formats: Formats) -> Reading:
     """A day with the time of day after it, in the workspace's time zone; ``now`` and times of the wire as well."""
-    if text.casefold() == "now":
+    if text.casefold() in ("now", gettext("now")):
         return Reading(to_wire(formats.now), formats.full_day(formats.now.date()))
     if is_moment(text):
         return Reading(text)
@@ -179,7 +183,8 @@ def _read_day(member: Member, text: str, formats: Formats) -> Reading:
     try:
         days = read_days(text, formats.regional, formats.now.date())
     except NoSuchDay as error:
-        return Reading(text, error=f"{error} Enter a date such as {formats.regional.day(formats.now.date())}.")
+        example = gettext("Enter a date such as {date}.", date=formats.regional.day(formats.now.date()))
+        return Reading(text, error=f"{error} {example}")
     if len(days) > 1:
         question = tuple(Option(day.isoformat(), formats.full_day(day)) for day in days)
         return Reading(text, question=question, error=_ask(member))

@@ -8,6 +8,7 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import RevisionMismatch
+from crm_core.language import gettext
 from crm_core.model.change_log import ChangeEntry
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.preconditions import Preconditions
@@ -26,13 +27,17 @@ async def undo(context: PageContext, module: str, id: str) -> Response:  # noqa:
     newest = page.entries[0].entry if page.entries else None
     sent = (await request.form).get("revision")
     if newest is None or newest.change != "updated" or not sent == str(document.revision) == str(newest.revision):
-        raise RevisionMismatch("Someone changed this record in the meantime, so nothing was undone. Look at it again.")
+        raise RevisionMismatch(
+            gettext("Someone changed this record in the meantime, so nothing was undone. Look at it again.")
+        )
     patch = before_of(newest, record_type)
     unchanged = Preconditions(etag(document.revision, document.body))
     await context.services.records.writes.update(access, id, patch, unchanged)
     who = await context.names.actor(newest.actor or "")
-    of_whom = "your change" if who == "You" else f"the change by {within(who)}"
-    return redirect(context, f"/{module}/{id}", f"You undid {of_whom}")
+    text = gettext("You undid the change by {who}", who=within(who))
+    if who == gettext("You"):
+        text = gettext("You undid your change")
+    return redirect(context, f"/{module}/{id}", text)
 
 
 def before_of(entry: ChangeEntry, record_type: RecordType) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from quart import Response, request
 
 from crm_core.errors import CrmError, InvalidParameter, InvalidRecord
+from crm_core.language import gettext, localized
 from crm_core.model.list_views import ListChoices, SavedView
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.parts import failure
@@ -46,14 +47,16 @@ async def tabs_of(
     current = current_view(context, record_type, parameters, choices)
     everything = not archived and current is None
     total = await context.services.records.count(context.tenant, record_type.NAME)
-    yield Tab("All", address_of(context, record_type, {}), everything, context.formats.number(total))
+    yield Tab(gettext("All"), address_of(context, record_type, {}), everything, context.formats.number(total))
     for view in choices.views:
         query = in_address(context, record_type, dict(parse_qsl(view.query)))
         count = await _count(context, record_type, query) if total <= _MOST_COUNTED else ""
         yield Tab(view.name, address_of(context, record_type, query), view is current, count)
     only = {_ARCHIVED: "true"}
     shown = archived and current is None
-    yield Tab("Archived", address_of(context, record_type, only), shown, await _count(context, record_type, only))
+    yield Tab(
+        gettext("Archived"), address_of(context, record_type, only), shown, await _count(context, record_type, only)
+    )
 
 
 def current_view(
@@ -91,7 +94,7 @@ async def save(context: PageContext, module: str) -> Response:
         )
     except (InvalidRecord, InvalidParameter) as error:
         return await _refused(context, record_type, error, form.get("name", ""), urlencode(parameters))
-    return redirect(context, address_of(context, record_type, parameters), f"View {view.name} saved")
+    return redirect(context, address_of(context, record_type, parameters), gettext("View {name} saved", name=view.name))
 
 
 async def remove(context: PageContext, module: str) -> Response:
@@ -100,7 +103,7 @@ async def remove(context: PageContext, module: str) -> Response:
     name = form.get("name", "")
     await context.services.records.list_views.remove(context.tenant, context.caller, module, name)
     parameters = in_address(context, record_type, dict(parse_qsl(form.get("query", "")[:8192])))
-    return redirect(context, address_of(context, record_type, parameters), f"View {name} removed")
+    return redirect(context, address_of(context, record_type, parameters), gettext("View {name} removed", name=name))
 
 
 async def choose_columns(context: PageContext, module: str) -> Response:
@@ -118,7 +121,7 @@ async def choose_columns(context: PageContext, module: str) -> Response:
     await context.services.records.list_views.set_columns(context.tenant, context.caller, module, chosen)
     parameters = in_address(context, record_type, dict(parse_qsl(form.get("query", "")[:8192])))
     parameters.pop(COLUMNS, None)
-    return redirect(context, address_of(context, record_type, parameters), "Columns saved")
+    return redirect(context, address_of(context, record_type, parameters), gettext("Columns saved"))
 
 
 def _first(parameters: Mapping[str, str]) -> dict[str, str]:
@@ -131,7 +134,7 @@ async def _refused(context: PageContext, record_type: RecordType, error: CrmErro
     view = {
         "module": record_type.NAME,
         "title": context.title_of(record_type),
-        "problem": failure("The view is not saved.", error.detail),
+        "problem": failure(gettext("The view is not saved."), localized(error.detail)),
         "name": name,
         "query": query,
         "action": f"{path}/views",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from crm_core.language import gettext, ngettext
 from crm_core.model.log import LogEntry
 from crm_core.sync.checks import LAST_UNVERIFIED, Check, failed_check
 
@@ -34,33 +35,39 @@ def checks_of(entry: LogEntry, instance: str) -> Iterator[AttemptCheck]:
     last_passed = len(Check) if entry.error_code is None else failed.number - 1 if failed else verified
     details = _details(entry, instance)
     for check in Check:
-        number, title = check.number, check.title
+        number, title = check.number, gettext(check.title)
         if check is failed:
-            yield AttemptCheck(number=number, title=title, tone="bad", icon="x", word="Failed", failed=True)
+            yield AttemptCheck(number=number, title=title, tone="bad", icon="x", word=gettext("Failed"), failed=True)
         elif number <= last_passed:
             detail = details.get(check, "")
-            yield AttemptCheck(number=number, title=title, detail=detail, tone="ok", icon="check", word="Passed")
+            yield AttemptCheck(
+                number=number, title=title, detail=detail, tone="ok", icon="check", word=gettext("Passed")
+            )
         else:
-            yield AttemptCheck(number=number, title=title, tone="idle", icon="minus", word="Not reached")
+            yield AttemptCheck(number=number, title=title, tone="idle", icon="minus", word=gettext("Not reached"))
+
+
+def _applied(revision: int, changes: int) -> str:
+    return ngettext("Revision {revision}, {n} change", "Revision {revision}, {n} changes", changes, revision=revision)
 
 
 def _details(entry: LogEntry, instance: str) -> Mapping[Check, str]:
-    size = "" if entry.payload_bytes is None else f"{entry.payload_bytes:,} bytes"
+    size = "" if entry.payload_bytes is None else gettext("{n} bytes", n=f"{entry.payload_bytes:,}")
     key = "" if entry.key_version is None else f"{entry.tenant}:{entry.key_version}"
-    version = "" if entry.payload_version is None else f"Version {entry.payload_version}"
-    applied = "" if entry.revision is None else f"Revision {entry.revision}, {entry.changes_count or 0} changes"
+    version = "" if entry.payload_version is None else gettext("Version {version}", version=entry.payload_version)
+    applied = "" if entry.revision is None else _applied(entry.revision, entry.changes_count or 0)
     if entry.status == "unchanged":
-        applied = "No section changed"
+        applied = gettext("No section changed")
     if entry.status == "previewed":
-        applied = "A preview: nothing was written"
+        applied = gettext("A preview: nothing was written")
     return {
-        Check.ADDRESS: f"{instance}, {entry.tenant}, {entry.payload_type or 'no type'}",
-        Check.RECEIVER: f"For the instance and for {entry.tenant}",
+        Check.ADDRESS: f"{instance}, {entry.tenant}, {entry.payload_type or gettext('no type')}",
+        Check.RECEIVER: gettext("For the instance and for {tenant}", tenant=entry.tenant),
         Check.BODY: f"application/json, {size}" if size else "",
-        Check.HEADERS: f"Scheme {entry.scheme}" if entry.scheme else "",
+        Check.HEADERS: gettext("Scheme {scheme}", scheme=entry.scheme) if entry.scheme else "",
         Check.KEY: key,
-        Check.SIGNATURE: f"With key {key}" if key else "",
-        Check.KEY_LIMITS: f"From {entry.source_ip}" if entry.source_ip else "",
+        Check.SIGNATURE: gettext("With key {key}", key=key) if key else "",
+        Check.KEY_LIMITS: gettext("From {address}", address=entry.source_ip) if entry.source_ip else "",
         Check.VERSION: version,
         Check.APPLY: applied,
     }

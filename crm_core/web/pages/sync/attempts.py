@@ -10,6 +10,7 @@ from quart import Response
 
 from crm_core import errors
 from crm_core.errors import CrmError, RateLimited
+from crm_core.language import gettext, gettext_noop, localized, ngettext, noun
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.sync.logged_findings import MOST
 from crm_core.web.pages.layout.formats import Moment
@@ -17,8 +18,8 @@ from crm_core.web.pages.layout.parts import Fact, Mark, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.attempt_checks import AttemptCheck, check_that_failed, checks_of
-from crm_core.web.pages.sync.console import OUTCOMES, diffs_of, summary_of
 from crm_core.web.pages.sync.findings import FindingText, findings_of, headline_of
+from crm_core.web.pages.sync.outcomes import diffs_of, outcome_of, summary_of
 from crm_core.web.pages.sync.remedies import Remedy, remedy_of
 
 _STATUSES: Final = {
@@ -27,11 +28,11 @@ _STATUSES: Final = {
     if isinstance(one, type) and issubclass(one, CrmError) and isinstance(one.code, str)
 }
 _VERBS: Final = {
-    "applied": "applied",
-    "unchanged": "unchanged",
-    "previewed": "previewed",
-    "rejected": "refused",
-    "failed": "failed",
+    "applied": gettext_noop("applied"),
+    "unchanged": gettext_noop("unchanged"),
+    "previewed": gettext_noop("previewed"),
+    "rejected": gettext_noop("refused"),
+    "failed": gettext_noop("failed"),
 }
 
 
@@ -72,11 +73,12 @@ async def attempt(context: PageContext, id: str) -> Response:  # noqa: A002 -- t
 
 def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
     checks = tuple(checks_of(entry, context.services.settings.instance))
-    version = f" version {entry.payload_version}" if entry.payload_version is not None else ""
-    mark, push = OUTCOMES[entry.status], f"{(entry.payload_type or 'Push').capitalize()}{version}"
+    mark, push = outcome_of(entry.status), (entry.payload_type or gettext("Push")).capitalize()
+    if entry.payload_version is not None:
+        push = gettext("{push} version {version}", push=push, version=entry.payload_version)
     findings = tuple(findings_of(entry))
     return AttemptView(
-        title=headline_of(entry) or f"{push}, {_VERBS[entry.status]}",
+        title=headline_of(entry) or f"{push}, {gettext(_VERBS[entry.status])}",
         push=push,
         sub=_sub(entry),
         request_id=entry.request_id,
@@ -86,8 +88,8 @@ def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
         older=older,
         remedy=remedy_of(entry),
         code=entry.error_code or "",
-        message=entry.error_message or "",
-        fix=f"Your platform must fix {_places(len(findings))} in this payload" if findings else "How to fix it",
+        message=localized(entry.error_message or ""),
+        fix=_fix(len(findings)),
         findings=findings,
         findings_sum=_findings_sum(len(findings)),
         diffs=diffs_of(context, entry),
@@ -101,12 +103,20 @@ def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
     )
 
 
-def _places(count: int) -> str:
-    return "1 place" if count == 1 else f"{count} places"
+def _fix(count: int) -> str:
+    if not count:
+        return gettext("How to fix it")
+    return ngettext(
+        "Your platform must fix {n} place in this payload", "Your platform must fix {n} places in this payload", count
+    )
 
 
 def _findings_sum(count: int) -> str:
-    return f"The first {MOST}; more may follow" if count == MOST else "In the order of the payload"
+    return (
+        gettext("The first {most}; more may follow", most=MOST)
+        if count == MOST
+        else gettext("In the order of the payload")
+    )
 
 
 def status_of(entry: LogEntry) -> int:
@@ -117,38 +127,50 @@ def status_of(entry: LogEntry) -> int:
 
 
 def _sub(entry: LogEntry) -> str:
-    parts = [f" from {entry.source_ip}" if entry.source_ip else "", f"answered {status_of(entry)}"]
+    source = " " + gettext("from {address}", address=entry.source_ip) if entry.source_ip else ""
+    parts = [source, gettext("answered {status}", status=status_of(entry))]
     if entry.duration_ms is not None:
-        parts[1] += f" after {entry.duration_ms} ms"
-    parts.append(summary_of(entry).lower() if entry.error_code is None else "nothing changed")
+        parts[1] = gettext("answered {status} after {ms} ms", status=status_of(entry), ms=entry.duration_ms)
+    parts.append(noun(summary_of(entry)) if entry.error_code is None else gettext("nothing changed"))
     if entry.count > 1:
-        parts.append(f"counts {entry.count} attempts")
+        parts.append(gettext("counts {n} attempts", n=entry.count))
     return " · ".join(parts)
 
 
 def _sum(entry: LogEntry, checks: tuple[AttemptCheck, ...]) -> str:
     if entry.error_code is None:
-        return "All 16 passed" if entry.scheme else "A restore, not a push: checks 1 to 12 do not apply"
+        return (
+            gettext("All 16 passed") if entry.scheme else gettext("A restore, not a push: checks 1 to 12 do not apply")
+        )
     if entry.error_code == RateLimited.code:
-        return "Not shown: over the limit of its source, all attempts get the same response"
-    passed, failed = sum(check.word == "Passed" for check in checks), check_that_failed(entry)
+        return gettext("Not shown: over the limit of its source, all attempts get the same response")
+    passed, failed = sum(check.word == gettext("Passed") for check in checks), check_that_failed(entry)
     if failed is None:
-        return f"{passed} passed, then this instance failed"
-    return f"{passed} passed, number {failed.number} failed, {len(checks) - failed.number} were not reached"
+        return gettext("{n} passed, then this instance failed", n=passed)
+    return gettext(
+        "{n} passed, number {failed} failed, {rest} were not reached",
+        n=passed,
+        failed=failed.number,
+        rest=len(checks) - failed.number,
+    )
 
 
 def _request(context: PageContext, entry: LogEntry) -> Iterator[Fact]:
-    yield Fact("Request id", entry.request_id, code=True)
+    yield Fact(gettext("Request id"), entry.request_id, code=True)
     for name, value, code in (
-        ("Sender's id", entry.client_request_id, True),
-        ("Scheme", entry.scheme, False),
-        ("Key", f"{context.tenant}:{entry.key_version}" if entry.key_version is not None else None, True),
-        ("Signature", entry.signature_result.replace("_", " ").capitalize(), False),
-        ("Nonce", entry.nonce, True),
-        ("Mode", entry.mode, False),
-        ("By", entry.actor, True),
-        ("Size", f"{entry.payload_bytes:,} bytes" if entry.payload_bytes is not None else None, False),
-        ("Body hash", entry.payload_sha256, True),
+        (gettext("Sender's id"), entry.client_request_id, True),
+        (gettext("Scheme"), entry.scheme, False),
+        (gettext("Key"), f"{context.tenant}:{entry.key_version}" if entry.key_version is not None else None, True),
+        (gettext("Signature"), entry.signature_result.replace("_", " ").capitalize(), False),
+        (gettext("Nonce"), entry.nonce, True),
+        (gettext("Mode"), entry.mode, False),
+        (gettext("By"), entry.actor, True),
+        (
+            gettext("Size"),
+            gettext("{n} bytes", n=f"{entry.payload_bytes:,}") if entry.payload_bytes is not None else None,
+            False,
+        ),
+        (gettext("Body hash"), entry.payload_sha256, True),
     ):
         if value:
             yield Fact(name, value, code=code)
@@ -156,25 +178,25 @@ def _request(context: PageContext, entry: LogEntry) -> Iterator[Fact]:
 
 def _answer(entry: LogEntry) -> Iterator[Fact]:
     if entry.error_code:
-        yield Fact("Code", entry.error_code, code=True)
-        yield Fact("Detail", entry.error_message or "None")
+        yield Fact(gettext("Code"), entry.error_code, code=True)
+        yield Fact(gettext("Detail"), localized(entry.error_message or "") or gettext("None"))
         return
-    yield Fact("Status", entry.status)
+    yield Fact(gettext("Status"), outcome_of(entry.status).text)
     if entry.revision is not None:
-        yield Fact("Revision", str(entry.revision))
-    yield Fact("Changes", str(entry.changes_count or 0))
+        yield Fact(gettext("Revision"), str(entry.revision))
+    yield Fact(gettext("Changes"), str(entry.changes_count or 0))
 
 
 def _entry(entry: LogEntry) -> Iterator[Fact]:
     if entry.entry_hash is None:
-        yield Fact("Stored", "Outside the chain, because it was not verified")
+        yield Fact(gettext("Stored"), gettext("Outside the chain, because it was not verified"))
         return
-    yield Fact("Number", str(entry.seq))
-    yield Fact("Previous", entry.prev_hash or "", code=True)
-    yield Fact("This entry", entry.entry_hash, code=True)
+    yield Fact(gettext("Number"), str(entry.seq))
+    yield Fact(gettext("Previous"), entry.prev_hash or "", code=True)
+    yield Fact(gettext("This entry"), entry.entry_hash, code=True)
 
 
 def _chain(entry: LogEntry) -> Mark:
     if entry.entry_hash is None:
-        return Mark("idle", "minus", "Not in the chain")
-    return Mark("ok", "check", "Hash valid") if is_intact(entry) else Mark("bad", "x", "Hash invalid")
+        return Mark("idle", "minus", gettext("Not in the chain"))
+    return Mark("ok", "check", gettext("Hash valid")) if is_intact(entry) else Mark("bad", "x", gettext("Hash invalid"))

@@ -8,11 +8,17 @@ from typing import Final
 
 import msgspec
 
+from crm_core.language import gettext, gettext_noop
 from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire
 from crm_core.web.pages.layout.formats import RegionalFormat
 
-SHOWN: Final = ("applied", "unchanged", "rejected", "failed")
+SHOWN: Final = {
+    "applied": gettext_noop("applied"),
+    "unchanged": gettext_noop("unchanged"),
+    "rejected": gettext_noop("rejected"),
+    "failed": gettext_noop("failed"),
+}
 _LEFT, _TOP, _BASE = 4.0, 12, 148  # per cent, pixels, pixels
 _MOST_TICKS: Final = 5
 
@@ -29,9 +35,9 @@ class Period(msgspec.Struct, frozen=True):
 
 
 PERIODS: Final = (
-    Period("24h", "24 h", timedelta(hours=24), timedelta(hours=1), 3, "Hour"),
-    Period("7d", "7 days", timedelta(days=7), timedelta(hours=6), 4, "Six hours"),
-    Period("30d", "30 days", timedelta(days=30), timedelta(days=1), 5, "Day"),
+    Period("24h", gettext_noop("24 h"), timedelta(hours=24), timedelta(hours=1), 3, gettext_noop("Hour")),
+    Period("7d", gettext_noop("7 days"), timedelta(days=7), timedelta(hours=6), 4, gettext_noop("Six hours")),
+    Period("30d", gettext_noop("30 days"), timedelta(days=30), timedelta(days=1), 5, gettext_noop("Day")),
 )
 
 
@@ -39,6 +45,7 @@ class Total(msgspec.Struct, frozen=True):
     """The attempts with one outcome."""
 
     name: str
+    text: str
     count: int
 
 
@@ -104,13 +111,13 @@ def chart_of(
         if 0 <= at < buckets and entry.status in SHOWN:
             counts[at][entry.status] += entry.count
     names = [_name(start + period.bucket * at, period, regional) for at in range(buckets)]
-    totals = tuple(Total(name, sum(count[name] for count in counts)) for name in SHOWN)
+    totals = tuple(Total(name, gettext(text), sum(count[name] for count in counts)) for name, text in SHOWN.items())
     ticks = ticks_for(max(sum(count.values()) for count in counts))
     step = (100 - _LEFT) / buckets
     return Chart(
-        title=f"Sync attempts, last {period.text.replace('24 h', '24 hours')}",
+        title=gettext("Sync attempts: {period}", period=gettext(period.text)),
         summary=_summary(counts, names, totals, cut=cut),
-        unit=period.unit,
+        unit=gettext(period.unit),
         step=round(step, 3),
         totals=totals,
         ticks=tuple(Tick(_y(tick, ticks[-1]), str(tick)) for tick in ticks),
@@ -166,7 +173,7 @@ def _bar(at: int, counts: dict[str, int], names: tuple[str, str], *, step: float
     return Bar(
         x=round(x, 3),
         middle=round(x + step / 2, 3),
-        text=f"{names[0]}: " + ", ".join(f"{counts[name]} {name}" for name in SHOWN),
+        text=f"{names[0]}: " + ", ".join(f"{counts[name]} {gettext(SHOWN[name])}" for name in SHOWN),
         label=names[1] if labelled else "",
         odd=labelled and at // every % 2 == 1,
         parts=tuple(parts),
@@ -178,8 +185,8 @@ def _summary(
 ) -> str:
     sums = [sum(count.values()) for count in counts]
     if not any(sums):
-        return "No attempts in this period."
-    outcomes = ", ".join(f"{total.count} {total.name}" for total in totals)
+        return gettext("No attempts in this period.")
+    outcomes = ", ".join(f"{total.count} {total.text}" for total in totals)
     most = sums.index(max(sums))
-    more = " Only the newest attempts are shown." if cut else ""
-    return f"{outcomes}. Most at {names[most][0]}: {sums[most]}.{more}"
+    text = gettext("{outcomes}. Most at {time}: {n}.", outcomes=outcomes, time=names[most][0], n=sums[most])
+    return text + " " + gettext("Only the newest attempts are shown.") if cut else text

@@ -8,13 +8,14 @@ from urllib.parse import urlencode
 
 from quart import Response, request
 
+from crm_core.language import gettext, gettext_noop, localized, ngettext
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
 from crm_core.sync.log import CSV_MEMBERS, FILTERS, shown
 from crm_core.web.answers import CSV, csv_lines, streamed
 from crm_core.web.compression import compressed
 from crm_core.web.framework import current_request, response_of
-from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLink, PageLinks
+from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.charts import PERIODS, Chart, Period, chart_of
@@ -28,22 +29,16 @@ from crm_core.web.pages.sync.console_view import (
     Status,
 )
 from crm_core.web.pages.sync.findings import first_sentence, headline_of, lower_first
+from crm_core.web.pages.sync.outcomes import OUTCOMES, diffs_of, outcome_of, summary_of
 from crm_core.web.pages.sync.push_template import template_of
 
 _SHOWN: Final = 15
 _MOST_DRAWN: Final = 5000
-OUTCOMES: Final[Mapping[str, Mark]] = {
-    "applied": Mark("ok", "check", "Applied"),
-    "unchanged": Mark("ok", "minus", "Unchanged"),
-    "previewed": Mark("info", "eye", "Previewed"),
-    "rejected": Mark("warn", "lock", "Rejected"),
-    "failed": Mark("bad", "x", "Failed"),
-}
 _STATUS: Final = {
-    "ok": ("ok", "check", "OK"),
-    "degraded": ("bad", "alert", "Degraded"),
-    "stale": ("warn", "clock", "Stale"),
-    "disabled": ("idle", "pause", "Disabled"),
+    "ok": ("ok", "check", gettext_noop("OK")),
+    "degraded": ("bad", "alert", gettext_noop("Degraded")),
+    "stale": ("warn", "clock", gettext_noop("Stale")),
+    "disabled": ("idle", "pause", gettext_noop("Disabled")),
 }
 
 
@@ -81,12 +76,15 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
         export=f"{context.root}/sync/log.csv",
         status=await _status(context, health),
         facts=tuple(_facts(context, health)),
-        periods=tuple(PeriodLink(f"?period={one.name}#activity", one.text, one is period) for one in PERIODS),
+        periods=tuple(PeriodLink(f"?period={one.name}#activity", gettext(one.text), one is period) for one in PERIODS),
         chart=await _chart(context, period),
         roster_loaded=context.formats.moment(health["roster"]["loaded_at"]),
         keys=tuple(_key(context, health, key) for key in health["accepted_keys"]),
-        outcomes=(Option("", "Any outcome"), *(Option(name, mark.text) for name, mark in OUTCOMES.items())),
-        types=(Option("", "Any type"), *(Option(name, name) for name in context.services.registry.payload_types)),
+        outcomes=(Option("", gettext("Any outcome")), *(Option(name, outcome_of(name).text) for name in OUTCOMES)),
+        types=(
+            Option("", gettext("Any type")),
+            *(Option(name, name) for name in context.services.registry.payload_types),
+        ),
         picked=picked,
         filtered=filtered,
         attempts=tuple(_attempt(context, entry) for entry in entries),
@@ -105,28 +103,42 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
 async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
     """The state of sync. The title names its cause: the error of a refused push, or the first reason of health."""
     tone, icon, word = _STATUS[health["status"]]
+    word = gettext(word)
     reasons, success = list(health["reasons"]), health["last_success"]
     lines = []
     if success is None:
-        lines.append("No push was accepted yet. The workspace uses this instance's settings.")
+        lines.append(gettext("No push was accepted yet. The workspace uses this instance's settings."))
     elif health["status"] != "degraded":
         at, name = context.formats.moment(success["at"]), str(success["type"]).capitalize()
-        lines.append(f"{name} version {success['version']} was accepted {at.short if at else ''}.")
+        lines.append(
+            gettext(
+                "{push} version {version} was accepted {time}.",
+                push=name,
+                version=success["version"],
+                time=at.short if at else "",
+            )
+        )
     refused = await _newest_refusal(context, health)
     if refused is not None:
-        title = f"The newest push was refused: {headline_of(refused)}"
+        title = gettext("The newest push was refused: {cause}", cause=headline_of(refused))
         tone, icon = ("warn", "alert") if health["status"] == "ok" else (tone, icon)
     elif reasons:
         cause = first_sentence(reasons[0])
-        title = f"{word}: {lower_first(cause)}"
+        title = f"{word}: {lower_first(localized(cause))}"
         reasons[0] = reasons[0].removeprefix(cause).removeprefix(".").strip()
     else:
-        title = f"{word}: pushes are accepted"
+        title = gettext("{word}: pushes are accepted", word=word)
     unverified = health["counts"]["24h"]["unverified"]
     if unverified:
-        lines.append(f"{unverified} attempt{'s' if unverified > 1 else ''} in 24 hours could not be verified.")
+        lines.append(
+            ngettext(
+                "{n} attempt in 24 hours could not be verified.",
+                "{n} attempts in 24 hours could not be verified.",
+                unverified,
+            )
+        )
     href = f"{context.root}/sync/attempts/{refused.id}" if refused else ""
-    return Status(tone=tone, icon=icon, title=title, lines=(*filter(None, reasons), *lines), href=href)
+    return Status(tone=tone, icon=icon, title=title, lines=(*map(localized, filter(None, reasons)), *lines), href=href)
 
 
 async def _newest_refusal(context: PageContext, health: Mapping[str, Any]) -> LogEntry | None:
@@ -143,14 +155,20 @@ async def _newest_refusal(context: PageContext, health: Mapping[str, Any]) -> Lo
 def _facts(context: PageContext, health: Mapping[str, Any]) -> Iterator[Fact]:
     sync = context.services.settings.sync
     behind, ahead = sync.skew_seconds, sync.future_skew_seconds
-    window = f"{behind} s in either direction" if ahead == behind else f"{behind} s behind, {ahead} s ahead"
-    yield Fact("Receiver", "Enabled" if health["enabled"] else "Disabled")
-    yield Fact("Expected key", health["expected_key"] or "No key is active", code=health["expected_key"] is not None)
-    yield Fact("Schemes", ", ".join(health["schemes"]))
-    yield Fact("Clock window", window)
+    window = gettext("{n} s in either direction", n=behind)
+    if ahead != behind:
+        window = gettext("{behind} s behind, {ahead} s ahead", behind=behind, ahead=ahead)
+    yield Fact(gettext("Receiver"), gettext("Enabled") if health["enabled"] else gettext("Disabled"))
+    yield Fact(
+        gettext("Expected key"),
+        health["expected_key"] or gettext("No key is active"),
+        code=health["expected_key"] is not None,
+    )
+    yield Fact(gettext("Schemes"), ", ".join(health["schemes"]))
+    yield Fact(gettext("Clock window"), window)
     zone = context.branding.regional.zone.key.rpartition("/")[2].replace("_", " ")
-    yield Fact("Server time", f"{context.formats.clock(health['server_time'])} {zone}")
-    yield Fact("Log head", f"{health['log_head']['seq']}:{health['log_head']['hash'][:12]}", code=True)
+    yield Fact(gettext("Server time"), f"{context.formats.clock(health['server_time'])} {zone}")
+    yield Fact(gettext("Log head"), f"{health['log_head']['seq']}:{health['log_head']['hash'][:12]}", code=True)
 
 
 async def _chart(context: PageContext, period: Period) -> Chart:
@@ -168,18 +186,24 @@ def _key(context: PageContext, health: Mapping[str, Any], key: Mapping[str, Any]
     name, formats = f"{context.tenant}:{key['key_version']}", context.formats
     starts, ends, used = (formats.moment(key[member]) for member in ("not_before", "not_after", "last_used_at"))
     if key["state"] == "active":
-        text = "Active, expected" if name == health["expected_key"] else "Active"
+        text = gettext("Active, expected") if name == health["expected_key"] else gettext("Active")
         mark = Mark("ok", "check", text)
     elif key["state"] == "staged":
-        mark = Mark("info", "clock", f"Starts {starts.short}" if starts else "Staged")
+        mark = Mark("info", "clock", gettext("Starts {time}", time=starts.short) if starts else gettext("Staged"))
     else:
-        mark = Mark("bad", "x", "Revoked") if key["state"] == "revoked" else Mark("warn", "clock", "Expired")
-    types = "All" if key["types"] is None else ", ".join(key["types"])
-    schemes = f"{', '.join(key['schemes'])} only" if key["schemes"] else ""
-    kind = "Public key" if key["kind"] == "public" else "Secret"
+        mark = (
+            Mark("bad", "x", gettext("Revoked"))
+            if key["state"] == "revoked"
+            else Mark("warn", "clock", gettext("Expired"))
+        )
+    types = gettext("All") if key["types"] is None else ", ".join(key["types"])
+    schemes = gettext("{schemes} only", schemes=", ".join(key["schemes"])) if key["schemes"] else ""
+    kind = gettext("Public key") if key["kind"] == "public" else gettext("Secret")
     return KeyRow(
         name=name,
-        sub=" · ".join(filter(None, (kind, f"Used {used.short}" if used else "Never used", schemes))),
+        sub=" · ".join(
+            filter(None, (kind, gettext("Used {time}", time=used.short) if used else gettext("Never used"), schemes))
+        ),
         mark=mark,
         fingerprint=key["fingerprint"],
         types=types,
@@ -212,8 +236,8 @@ def _attempt(context: PageContext, entry: LogEntry) -> AttemptRow:
         at=at,
         clock=context.formats.clock(entry.received_at),
         day=context.formats.date_unless_today(entry.received_at),
-        mark=OUTCOMES[entry.status],
-        payload=entry.payload_type or "unknown",
+        mark=outcome_of(entry.status),
+        payload=entry.payload_type or gettext("unknown"),
         version=f"v{entry.payload_version}" if entry.payload_version is not None else "",
         code=entry.error_code or "",
         count=entry.count,
@@ -225,42 +249,22 @@ def _attempt(context: PageContext, entry: LogEntry) -> AttemptRow:
     )
 
 
-def summary_of(entry: LogEntry) -> str:
-    """The outcome of an attempt in a few words."""
-    count = entry.changes_count or 0
-    changes = f"{count} change{'' if count == 1 else 's'}"
-    if entry.status == "applied":
-        return f"Revision {entry.revision}, {changes}" + ("" if entry.scheme else ", restored")
-    if entry.status == "unchanged":
-        return f"Revision {entry.revision}, no section changed" if entry.revision else "No section changed"
-    if entry.status == "previewed":
-        return f"{changes}, nothing written"
-    return headline_of(entry)
-
-
-def diffs_of(context: PageContext, entry: LogEntry) -> tuple[PageLink, ...]:
-    """Links to the changes that an applied push made, by section, as long as its revision is stored."""
-    return tuple(
-        PageLink(f"{context.root}/sync/sections/{name}?changes={entry.revision}", name)
-        for name, section in context.workspace.sections.items()
-        if entry.status == "applied" and entry.revision in section.history
-    )
-
-
 def _note(entries: tuple[LogEntry, ...]) -> str:
     linked = [entry for entry in entries if entry.entry_hash is not None]
     if not linked:
-        return f"{len(entries)} newest"
+        return gettext("{n} newest", n=len(entries))
     sound = all(map(is_intact, linked))
-    hashes = "Their hashes are valid." if sound else "One of their hashes is invalid. Run crm log verify."
-    return f"{len(entries)} shown, {len(linked)} of them verified. {hashes}"
+    hashes = (
+        gettext("Their hashes are valid.") if sound else gettext("One of their hashes is invalid. Run crm log verify.")
+    )
+    return gettext("{n} shown, {verified} of them verified.", n=len(entries), verified=len(linked)) + " " + hashes
 
 
 def _paging(picked: Mapping[str, str], following: str | None) -> PageLinks:
     filters = {name: value for name, value in picked.items() if value}
     older = f"?{urlencode({**filters, 'cursor': following})}#attempts" if following else ""
     newest = f"?{urlencode(filters)}#attempts" if request.args.get("cursor") else ""
-    return PageLinks(previous=newest, next=older, back="Newest", forth="Older")
+    return PageLinks(previous=newest, next=older, back=gettext("Newest"), forth=gettext("Older"))
 
 
 def _section(context: PageContext, name: str, section: Mapping[str, Any], *, restored: bool) -> SectionRow:

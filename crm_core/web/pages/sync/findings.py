@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from crm_core.language import ENGLISH, current, gettext, localized
 from crm_core.model.diff import steps_of
 from crm_core.model.log import LogEntry, LoggedFinding
 from crm_core.web.pages.sync.remedies import remedy_of
@@ -29,8 +30,8 @@ class FindingText(msgspec.Struct, frozen=True):
 def headline_of(entry: LogEntry) -> str:
     """Why an attempt was refused: its first error and how many follow, or the cause; empty if it was not refused."""
     if entry.errors:
-        more = f", and {len(entry.errors) - 1} more" if len(entry.errors) > 1 else ""
-        return _title(entry.errors[0]) + more
+        title, more = _title(entry.errors[0]), len(entry.errors) - 1
+        return gettext("{finding}, and {n} more", finding=title, n=more) if more else title
     remedy = remedy_of(entry)
     return remedy.title if remedy else ""
 
@@ -38,7 +39,8 @@ def headline_of(entry: LogEntry) -> str:
 def findings_of(entry: LogEntry) -> Iterator[FindingText]:
     """The logged errors of an attempt, in order."""
     for one in entry.errors or ():
-        fix = one.message.removeprefix(first_sentence(one.message)).lstrip(".! ")
+        message = localized(one.message)
+        fix = message.removeprefix(first_sentence(message)).lstrip(".! ")
         yield FindingText(_title(one), one.pointer or "/", one.code, fix)
 
 
@@ -54,9 +56,11 @@ def lower_first(text: str) -> str:
 
 
 def _title(finding: LoggedFinding) -> str:
-    place, sentence = _place(finding.pointer), first_sentence(finding.message)
+    place, sentence = _place(finding.pointer), first_sentence(localized(finding.message))
     if not place:
         return sentence
+    if current() is not ENGLISH:
+        return f"{place}: {sentence}"
     rest = _SUBJECT.sub("", sentence, count=1)
     return f"{place} {rest}" if rest != sentence else f"{place}: {lower_first(sentence)}"
 
@@ -64,6 +68,6 @@ def _title(finding: LoggedFinding) -> str:
 def _place(pointer: str) -> str:
     """The names that lead to a place, as words; positions count from 1. Empty for the whole payload."""
     steps = steps_of(pointer)
-    words = [f"item {int(step) + 1}" if step.isdecimal() else step.replace("_", " ") for step in steps]
+    words = [gettext("item {n}", n=int(step) + 1) if step.isdecimal() else step.replace("_", " ") for step in steps]
     text = " ".join(words[1:] if steps[:1] == (_ENVELOPE,) else words)
     return text[:1].upper() + text[1:]

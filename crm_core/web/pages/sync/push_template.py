@@ -9,13 +9,14 @@ from typing import Any, Final
 import msgspec
 
 from crm_core.errors import CrmError
+from crm_core.language import gettext, gettext_noop, localized
 from crm_core.model.strict_json import loads
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.push_script import script
 
 _MODES: Final = {
-    "preview": "Mode preview: the response lists the changes, and nothing is written.",
-    "apply": "Mode apply: the push changes the workspace immediately, for all users.",
+    "preview": gettext_noop("Mode preview: the response lists the changes, and nothing is written."),
+    "apply": gettext_noop("Mode apply: the push changes the workspace immediately, for all users."),
 }
 
 
@@ -58,7 +59,7 @@ def template_of(context: PageContext, health: Mapping[str, Any], form: Mapping[s
         data=text,
         version=version,
         key=key,
-        hint=_MODES[mode],
+        hint=gettext(_MODES[mode]),
         error=error,
         curl="" if error else curl,
     )
@@ -68,8 +69,8 @@ def _read(text: str) -> tuple[Any, str]:
     try:
         found = loads(text.encode())
     except CrmError as error:
-        return {}, error.detail
-    return (found, "") if isinstance(found, dict) else ({}, "Enter a JSON object, from { to }.")
+        return {}, localized(error.detail)
+    return (found, "") if isinstance(found, dict) else ({}, gettext("Enter a JSON object, from { to }."))
 
 
 def _version(health: Mapping[str, Any], names: Iterable[str]) -> int:

@@ -9,6 +9,7 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import CrmError, NotFound
+from crm_core.language import gettext, localized, ngettext
 from crm_core.model.text_types import plain_integer
 from crm_core.sync.apply import Applied
 from crm_core.web.framework import current_request
@@ -92,13 +93,21 @@ async def _restore(context: PageContext, name: str, *, preview: bool) -> Respons
             preview=preview,
         )
     except CrmError as error:
-        text = " ".join(finding.message for finding in error.errors) or error.detail
-        return await _page(context, name, wanted, failure("This revision cannot be restored.", text), error.status)
+        text = " ".join(localized(finding.message) for finding in error.errors) or localized(error.detail)
+        return await _page(
+            context, name, wanted, failure(gettext("This revision cannot be restored."), text), error.status
+        )
     if not preview:
-        return redirect(context, f"/sync/sections/{name}", f"Revision {wanted} restored as revision {receipt.revision}")
-    count, warnings = len(receipt.changes), [one["message"] for one in receipt.warnings]
-    text = f"{count} value{'' if count == 1 else 's'} would change. {' '.join(warnings)}"
-    notice = PageNotice(tone="info", icon="eye", title=f"Revision {wanted} can be restored.", text=text.strip())
+        return redirect(
+            context,
+            f"/sync/sections/{name}",
+            gettext("Revision {wanted} restored as revision {revision}", wanted=wanted, revision=receipt.revision),
+        )
+    count, warnings = len(receipt.changes), [localized(one["message"]) for one in receipt.warnings]
+    text = " ".join([ngettext("{n} value would change.", "{n} values would change.", count), *warnings])
+    notice = PageNotice(
+        tone="info", icon="eye", title=gettext("Revision {wanted} can be restored.", wanted=wanted), text=text.strip()
+    )
     return await _page(context, name, wanted, notice)
 
 
@@ -114,13 +123,21 @@ async def _page(
     may_restore = chosen is not None and made is None and "sync.restore" in context.keys
     rows = [await _row(context, one) for one in revisions]
     heading, note, diff = made or (*_heading(name, current, chosen), _diff(context, current, chosen))
-    options = [Option(str(one.revision), f"Revision {one.revision}, {_moment(context, one)}") for one in earlier]
+    options = [
+        Option(
+            str(one.revision),
+            gettext("Revision {revision}, {moment}", revision=one.revision, moment=_moment(context, one)),
+        )
+        for one in earlier
+    ]
     view = SectionView(
         section=name,
-        sub=f"Version {current.version}, revision {current.revision}" if current else "Nothing was pushed yet",
+        sub=gettext("Version {version}, revision {revision}", version=current.version, revision=current.revision)
+        if current
+        else gettext("Nothing was pushed yet"),
         crumbs=(
-            PageLink(f"{context.root}/sync", "Sync console"),
-            PageLink(f"{context.root}/sync#sections", "Sections"),
+            PageLink(f"{context.root}/sync", gettext("Sync console")),
+            PageLink(f"{context.root}/sync#sections", gettext("Sections")),
         ),
         notice=notice,
         swatches=tuple(_swatches(context, workspace, name)),
@@ -153,21 +170,29 @@ def _changes(
         return None
     made, before = revisions[at], revisions[at + 1] if at + 1 < len(revisions) else None
     names = (
-        _revision_text(context, before) if before else "No earlier revision is stored",
+        _revision_text(context, before) if before else gettext("No earlier revision is stored"),
         _revision_text(context, made),
     )
     diff = diff_of(before.data if before else {}, made.data, names)
-    return f"{name.capitalize()}: changes of revision {made.revision}", "Before left, after right", diff
+    heading = gettext("{section}: changes of revision {revision}", section=name.capitalize(), revision=made.revision)
+    return heading, gettext("Before left, after right"), diff
 
 
 def _revision_text(context: PageContext, one: Applied) -> str:
-    return f"Revision {one.revision} · version {one.version} · {_moment(context, one)}"
+    return gettext(
+        "Revision {revision} · version {version} · {moment}",
+        revision=one.revision,
+        version=one.version,
+        moment=_moment(context, one),
+    )
 
 
 def _diff(context: PageContext, current: Section | None, chosen: Applied | None) -> Diff | None:
     if current is None:
         return None
-    now = f"Revision {current.revision} · version {current.version} · current"
+    now = gettext(
+        "Revision {revision} · version {version} · current", revision=current.revision, version=current.version
+    )
     if chosen is None:
         return diff_of(current.data, current.data, (now, now))
     return diff_of(chosen.data, current.data, (_revision_text(context, chosen), now))
@@ -176,19 +201,27 @@ def _diff(context: PageContext, current: Section | None, chosen: Applied | None)
 def _heading(name: str, current: Section | None, chosen: Applied | None) -> tuple[str, str]:
     """The heading of the comparison, and a note below it."""
     if current is None:
-        return "No revision", "Applied pushes show here"
+        return gettext("No revision"), gettext("Applied pushes show here")
     if chosen is None:
-        return f"Current {name}", "There is no earlier revision to compare with"
-    heading = f"{name.capitalize()}: revision {chosen.revision} and {current.revision}"
-    return heading, "Earlier revision left, current one right"
+        return gettext("Current {name}", name=name), gettext("There is no earlier revision to compare with")
+    heading = gettext(
+        "{section}: revision {chosen} and {current}",
+        section=name.capitalize(),
+        chosen=chosen.revision,
+        current=current.revision,
+    )
+    return heading, gettext("Earlier revision left, current one right")
 
 
 def _warning(context: PageContext, name: str, chosen: Applied | None, current: Section | None) -> str:
     if chosen is None or current is None:
         return ""
-    return (
-        f"{name.capitalize()} goes back to {_moment(context, chosen)} immediately and for all users. Restoring writes "
-        f"a new revision, so you can return to {current.revision} the same way. Current secrets stay."
+    return gettext(
+        "{section} goes back to {time} immediately and for all users. Restoring writes a new revision, so you can "
+        "return to {current} the same way. Current secrets stay.",
+        section=name.capitalize(),
+        time=_moment(context, chosen),
+        current=current.revision,
     )
 
 
@@ -222,5 +255,5 @@ def _swatches(context: PageContext, workspace: Workspace, section: str) -> Itera
 def _number(text: str) -> int:
     number = plain_integer(text, least=0, most=10**9)
     if number is None:
-        raise NotFound("This revision does not exist.")
+        raise NotFound(gettext("This revision does not exist."))
     return number
