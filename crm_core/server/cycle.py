@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn._types import ASGI3Application, ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
 from crm_core.errors import InternalError
 from crm_core.server.problem import closing
 
 log: Final = logging.getLogger("crm_core.server")
 WHOLE: Final = "crm.whole"
-"""The member of an ASGI scope that says whether the request's body was complete when the application started."""
+"""The member of an ASGI scope with the request's body; None if it was not complete when the application started."""
+
+RESPONSE: Final = "crm.response"
+"""The type of a message that contains all of a response, and the name of the ASGI extension that accepts it."""
+_EXTENSIONS: Final = {RESPONSE: {}}  # type: ignore[var-annotated]  # no extension has a value
 
 
 class Outlet:
@@ -66,7 +71,8 @@ class Cycle(RequestResponseCycle):
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Run the application for this request and make sure that the response ends."""
-        self.scope[WHOLE] = not self.more_body  # type: ignore[typeddict-unknown-key]  # ours
+        scope: Any = self.scope
+        scope[WHOLE], scope["extensions"] = None if self.more_body else bytes(self.body), _EXTENSIONS
         try:
             await app(self.scope, self.receive, self.send)
             if not self.response_complete and not self.disconnected:
@@ -81,8 +87,11 @@ class Cycle(RequestResponseCycle):
         finally:
             self.on_response = lambda: None
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: Any) -> None:
         """Send an ASGI message; a response that starts before the body's end announces that the connection closes."""
+        if message["type"] == RESPONSE:
+            await self._send_response(message)
+            return
         if not self.response_started and self.more_body:
             self.keep_alive = False
         if message["type"] == "http.response.start":
@@ -95,6 +104,26 @@ class Cycle(RequestResponseCycle):
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
         self.transport.flush()
+
+    async def _send_response(self, response: Any) -> None:
+        """Send a whole response: in one step, if nothing of it or of its connection is out of the ordinary."""
+        status, headers, body = response["status"], response["headers"], response["body"]
+        names, values = zip(*self.default_headers, *headers, strict=True)
+        lasting = self.keep_alive and self.scope["http_version"] == "1.1" and b"connection" not in names
+        ready = not (self.response_started or self.more_body or self.disconnected or self.flow.write_paused)
+        sized = b"content-length" in names or (status == HTTPStatus.NOT_MODIFIED and not body)
+        if not (lasting and ready and sized) or self.scope["method"] == "HEAD":
+            start: Any = {"type": "http.response.start", "status": status, "headers": headers}
+            await self.send(start)
+            await self.send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        if HEADER_RE.search(b"".join(names)) or HEADER_VALUE_RE.search(b"".join(values)):
+            raise RuntimeError("a header field contains a character that it may not contain")
+        fields = [b"%b: %b\r\n" % field for field in zip(names, values, strict=True)]
+        self.transport.write(b"".join((STATUS_LINE[status], *fields, b"\r\n", body)))
+        self.response_started = self.response_complete = True
+        self.message_event.set()
+        self.on_response()
 
     async def _fail(self) -> None:
         if self.response_started:

@@ -50,7 +50,7 @@ def create_app(
         asked = current_request()
         if not dispatcher.serves(asked):
             return None
-        return response_of(await dispatcher(msgspec.structs.replace(asked, chunks=request.body.__aiter__)))
+        return response_of(await dispatcher(msgspec.structs.replace(asked, whole=None, chunks=request.body.__aiter__)))
 
     @app.errorhandler(Exception)
     async def failed(error: Exception) -> Response:

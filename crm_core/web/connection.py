@@ -22,11 +22,12 @@ class RequestConnection(ASGIHTTPConnection):
 
     async def __call__(self, receive: Any, send: Any) -> None:
         """Serve one request."""
-        if not self.scope.get(WHOLE, False):
+        body: Any = self.scope.get(WHOLE)
+        if body is None:
             await super().__call__(receive, send)
             return
         request = self._create_request_from_scope(send)
-        request.body.append((await receive()).get("body", b""))
+        request.body.append(body)
         request.body.set_complete()
         response: Any = await self.app.handle_request(request)
         if isinstance(response, Response) and isinstance(response.response, DataBody):

@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from crm_core.model.sources import Network
+from crm_core.server.cycle import RESPONSE
 from crm_core.web.dispatcher import Dispatcher
 from crm_core.web.request import SCOPE_KEY, Chunks, Request, request_of
 from crm_core.web.sending import write
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+_STARTING: Final = ("http.response.start", RESPONSE)  # the messages with status and header fields
 _SAFETY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -66,14 +68,15 @@ class Front:
         ours = ((b"x-request-id", request.request_id.encode()), *_SAFETY)
 
         async def send_with_id(message: Any) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _STARTING:
                 message = {**message, "headers": [*message["headers"], *ours]}
                 self._count(request.method, message["status"], time.perf_counter() - started)
             await send(message)
 
         if self.answers(request):
             try:
-                await write(await self._dispatcher(request), receive, send_with_id)
+                in_one = RESPONSE in scope.get("extensions", ())
+                await write(await self._dispatcher(request), receive, send_with_id, in_one=in_one)
             except ClientLeft:
                 return
         else:

@@ -13,6 +13,7 @@ from crm_core.errors import InvalidParameter, PayloadTooLarge
 from crm_core.model.caller import Caller
 from crm_core.model.sources import Network, within
 from crm_core.model.text_types import plain_integer
+from crm_core.server.cycle import WHOLE
 from crm_core.server.source import peer_of, source_of
 
 SCOPE_KEY: Final = "crm.request"
@@ -30,7 +31,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``instance``: the code of the one that is served. ``source``: an address as text, ``unix`` for a socket peer, None
     if it is not known; ``peer``: the other end of the connection. ``scheme`` and ``source`` come from trusted proxies
     where there are any. The dispatcher sets the last five: the parameters of path and query, the sender, and the types
-    and the length that a body may have.
+    and the length that a body may have. ``whole``: the body, if it arrived with the head; else ``chunks`` reads it.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     client_request_id: str | None
     instance: str
     chunks: Chunks
+    whole: bytes | None = None
     path_parameters: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
     sender: Caller | None = None
@@ -106,6 +108,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         Without ``limit`` the operation's own applies.
         """
         limit = self.body_limit if limit is None else limit
+        if self.whole is not None:
+            if len(self.whole) > limit:
+                raise _too_large(limit)
+            return self.whole
         announced = plain_integer(self.field(b"content-length") or "", least=0, most=2**63)
         if announced is not None and announced > limit:
             raise _too_large(limit)
@@ -141,6 +147,7 @@ def request_of(
         client_request_id=theirs[0].decode() if good else None,
         instance=instance,
         chunks=chunks,
+        whole=scope.get(WHOLE),
     )
 
 

@@ -52,8 +52,25 @@ class Router:
 
     def _at(self, path: str) -> tuple[dict[str, Route], tuple[str, ...]]:
         """The routes of a path by method, and the values of its parameters. Raises NotFound."""
+        segments = path.split("/")
+        node, passed = self._root, []
+        for segment in segments:  # the first match is nearly always the only one
+            if (plain := node.plain.get(segment)) is not None:
+                node = plain
+            elif node.parameter is not None and segment:
+                node = node.parameter
+                passed.append(segment)
+            else:
+                break
+        else:
+            if node.routes:
+                return node.routes, tuple(passed)
+        return self._best_at(segments)
+
+    def _best_at(self, segments: list[str]) -> tuple[dict[str, Route], tuple[str, ...]]:
+        """The best of several matches, or the only one that leads on. Raises NotFound."""
         reached: list[tuple[_Node, tuple[str, ...]]] = [(self._root, ())]  # the best match first
-        for segment in path.split("/"):
+        for segment in segments:
             following = []
             for node, values in reached:
                 if (plain := node.plain.get(segment)) is not None:

@@ -7,13 +7,20 @@ from collections.abc import Awaitable
 from contextlib import aclosing
 from typing import Any
 
+from crm_core.server.cycle import RESPONSE
 from crm_core.web.answers import Answer
 
 
-async def write(answer: Answer, receive: Any, send: Any) -> None:
-    """Send an answer; one that is streamed until its end or the client's."""
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+async def write(answer: Answer, receive: Any, send: Any, *, in_one: bool = False) -> None:
+    """Send an answer; one that is streamed until its end or the client's.
+
+    ``in_one``: the server accepts a whole answer in one message.
+    """
     body = answer.body
+    if in_one and isinstance(body, bytes):
+        await send({"type": RESPONSE, "status": answer.status, "headers": answer.headers, "body": body})
+        return
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return

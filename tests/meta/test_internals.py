@@ -35,8 +35,8 @@ INTERNALS: Final[Mapping[str, str]] = {
     ),
     "uvicorn FlowControl": "pause_reading read_paused resume_reading",
     "uvicorn RequestResponseCycle": (
-        "chunked_encoding disconnected expected_content_length keep_alive message_event more_body on_response receive "
-        "response_complete response_started run_asgi scope send transport"
+        "body chunked_encoding default_headers disconnected expected_content_length flow keep_alive message_event "
+        "more_body on_response receive response_complete response_started run_asgi scope send transport"
     ),
     "uvicorn RequestResponseCycle()": (
         "scope transport flow logger access_logger access_log default_headers message_event expect_100_continue "
