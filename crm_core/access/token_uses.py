@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from cachetools import LRUCache
 
 from crm_core.access.storing import commit
 from crm_core.errors import CrmError
+from crm_core.model.recent import Recent
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Put, StorageBackend, Unit
 
@@ -32,7 +32,7 @@ class TokenUses:
     def __init__(self, backend: StorageBackend, now: Callable[[], datetime]) -> None:
         self._backend = backend
         self._now = now
-        self._noted: LRUCache[tuple[str, str], datetime] = LRUCache(_CACHE_SIZE)
+        self._noted: Recent[tuple[str, str], datetime] = Recent(_CACHE_SIZE)
         self._to_store: dict[str, dict[str, datetime]] = {}  # tenant, token
 
     def note(self, tenant: str, token_id: str) -> None:
@@ -40,7 +40,7 @@ class TokenUses:
         now, place = self._now(), (tenant, token_id)
         noted = self._noted.get(place)
         if noted is None or now - noted >= INTERVAL:
-            self._noted[place] = now
+            self._noted.add(place, now)
             self._to_store.setdefault(tenant, {})[token_id] = now
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from cachetools import LRUCache
 from itsdangerous import BadSignature
 
 from crm_core.access.delegation import require_may_give
@@ -29,6 +28,7 @@ from crm_core.access.user import USERS
 from crm_core.errors import LimitReached, NotFound, StorageUnavailable, Unauthenticated
 from crm_core.model.caller import Caller, actor_of
 from crm_core.model.ids import Ids
+from crm_core.model.recent import Recent
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.storage import (
     Conflict,
@@ -91,7 +91,7 @@ class Tokens:
         self.uses = TokenUses(backend, now)
         # itsdangerous signs with the last key of its list.
         self._signer = ExactSigner(list(reversed(tuple(secret_keys))), salt="crm.token")
-        self._callers: LRUCache[tuple[str, str], _Cached] = LRUCache(_CACHE_SIZE)
+        self._callers: Recent[tuple[str, str], _Cached] = Recent(_CACHE_SIZE)
 
     async def create(
         self,
@@ -153,7 +153,7 @@ class Tokens:
         if cached is None:
             document = (await self._backend.find(tenant, TOKENS, _DIGEST, digest)).document
             if document is None:
-                self._callers.pop((tenant, digest), None)
+                self._callers.forget((tenant, digest))
                 raise Unauthenticated(_INVALID)
             cached = self._cache((tenant, digest), document)
         if cached.expires is not None and cached.expires <= self._now():
@@ -223,7 +223,7 @@ class Tokens:
         token = read_token(document)
         expires = None if token.expires_at is None else from_wire(token.expires_at)
         cached = _Cached(document.revision, document.body, expires, _caller(token, document.revision))
-        self._callers[place] = cached
+        self._callers.add(place, cached)
         return cached
 
     async def _room(self, tenant: str, now: datetime) -> tuple[Delete, ...]:

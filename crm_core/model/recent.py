@@ -9,15 +9,27 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """A cache that starts over when it is full: the cheapest bound, for values of few differing keys."""
+    """A cache that forgets the least recently used values beyond ``most``, for values that each request looks up."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._values: dict[K, V] = {}
-        self.get = self._values.get
+        self._values: dict[K, V] = {}  # the least recently used first
+        self.items = self._values.items
+
+    def get(self, key: K) -> V | None:
+        """A value, None if it is not cached."""
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._values[key] = value
+        return value
 
     def add(self, key: K, value: V) -> None:
-        """Cache a value."""
+        """Cache a value, which is not None."""
+        self._values.pop(key, None)
         if len(self._values) >= self._most:
-            self._values.clear()
+            del self._values[next(iter(self._values))]
         self._values[key] = value
+
+    def forget(self, key: K) -> None:
+        """Drop a value."""
+        self._values.pop(key, None)

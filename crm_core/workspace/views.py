@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cachetools import LRUCache
-
 from crm_core.model.catalog import Catalog, Roles
+from crm_core.model.recent import Recent
 from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.query import View
 from crm_core.plugin.storage import StorageBackend
@@ -41,7 +40,7 @@ class Views:
         self._backend = backend
         self._configured = configured
         self._calls = calls
-        self._workspaces: LRUCache[str, Workspace] = LRUCache(maxsize)
+        self._workspaces: Recent[str, Workspace] = Recent(maxsize)
 
     async def of(self, tenant: str) -> Workspace:
         """The workspace as it is now. Raises UnknownTenant, StorageUnavailable."""
@@ -70,7 +69,7 @@ class Views:
             before=cached,
         )
         self._log_faults(workspace, cached)
-        self._workspaces[tenant] = workspace
+        self._workspaces.add(tenant, workspace)
         return workspace, view
 
     def unreadable(self) -> dict[str, tuple[SectionFault, ...]]:
@@ -95,8 +94,8 @@ class Views:
         """Cache a workspace that was just committed, which saves the next reader from deriving it."""
         cached = self._workspaces.get(workspace.tenant)
         if cached is None or cached.revision < workspace.revision:
-            self._workspaces[workspace.tenant] = workspace
+            self._workspaces.add(workspace.tenant, workspace)
 
     def forget(self, tenant: str) -> None:
         """Drop a tenant that was restored or renamed."""
-        self._workspaces.pop(tenant, None)
+        self._workspaces.forget(tenant)
