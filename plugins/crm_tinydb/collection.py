@@ -90,10 +90,13 @@ class Collection(Table):
             index.follow(self._moves)
         return index
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the indexes lack more moves than a reader should have to apply."""
+        return len(self._moves) >= BEHIND
+
     def catch_up(self, turn: Turn) -> bool:
-        """Update the indexes if they are far behind; whether that was done before the turn was over."""
-        if len(self._moves) < BEHIND:
-            return True
+        """Update the indexes; whether that was done before the turn was over."""
         for index in self._indexes.values():
             while index.seen < len(self._moves):
                 index.follow(self._moves, STEP)

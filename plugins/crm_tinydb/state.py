@@ -50,8 +50,11 @@ class State:
 
     def catch_up(self) -> bool:
         """Update indexes that are far behind, for one turn; whether that was all. Called while the disk is busy."""
+        behind = [collection for collection in self.collections.values() if collection.is_behind]
+        if not behind:
+            return True
         turn = Turn()
-        return all(collection.catch_up(turn) for collection in self.collections.values())
+        return all(collection.catch_up(turn) for collection in behind)
 
     def load_claims(self, claims: dict[tuple[str, str], ClaimValue]) -> None:
         """Load the claims of a folded file."""

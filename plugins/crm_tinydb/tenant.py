@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from crm_core.errors import StorageUnavailable
 from crm_core.model.turns import Turn
 from crm_core.plugin.query import StoreState
-from crm_core.plugin.unit import Committed, Conflict, Unit
+from crm_core.plugin.unit import Committed, Conflict, Put, Unit
 from crm_tinydb.change import encode
 from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.group_commit import GroupCommit, Queued, refusal
@@ -121,16 +121,14 @@ class Tenant:
         """Test and queue a unit, and wait until it is durable. If the caller is cancelled, the unit stays queued."""
         if self.reasons:
             raise StorageUnavailable("The tenant is in quarantine and accepts no writes.", retry_after=60)
-        contents, turn = [], Turn()
-        for number, put in enumerate(unit.puts, 1):
-            contents.append(content_of(put))
-            if number % STEP == 0:
-                await turn.pause()
+        contents = [content_of(put) for put in unit.puts[:STEP]]
+        if len(unit.puts) > STEP:
+            contents += await _contents_of(unit.puts[STEP:])
         group = self.group_commit
         if group.failure is not None:
             await asyncio.shield(asyncio.create_task(group.recover()))
         self._check_writable()
-        while (conflict := await self._conflict(unit, turn)) is not None:
+        while (conflict := await self._conflict(unit)) is not None:
             if group.queued:
                 conflict = PendingState(self.state).conflict(unit)
             if conflict is not None:
@@ -141,10 +139,13 @@ class Tenant:
             self._check_writable()
         return await self._enqueue(unit, contents)
 
-    async def _conflict(self, unit: Unit, turn: Turn) -> Conflict | None:
+    async def _conflict(self, unit: Unit) -> Conflict | None:
         """The first conflict of a unit. A large one is tested in turns, again if the queue has changed meanwhile."""
         pending, count = self._pending, len(unit.expect)
-        for _ in range(ROUNDS if count > STEP else 0):
+        if count <= STEP:
+            return pending.conflict(unit)
+        turn = Turn()
+        for _ in range(ROUNDS):
             version = pending.version
             for start in range(0, count, STEP):
                 if start:
@@ -246,3 +247,13 @@ class Tenant:
                 return
             for _ in collection.free():
                 await turn.pause()
+
+
+async def _contents_of(puts: Sequence[Put]) -> list[Content]:
+    """The contents of many puts, in turns. Raises ValueError."""
+    contents, turn = [], Turn()
+    for put in puts:
+        contents.append(content_of(put))
+        if len(contents) % STEP == 0:
+            await turn.pause()
+    return contents
