@@ -6,6 +6,7 @@ from typing import Final
 
 from crm_core.records.erasing import ERASE
 from crm_core.web.pages import files
+from crm_core.web.pages.figures import reports
 from crm_core.web.pages.guard import MOST_FORM, OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
@@ -83,6 +84,8 @@ ROUTES: Final = (
     _get("/tokens", "tokens_page", tokens.tokens, "users.manage"),
     _post("/tokens", "token_form", tokens.create, "users.manage"),
     _post("/tokens/{id}/revoke", "token_revoke_form", tokens.revoke, "users.manage"),
+    _get("/reports", "reports_page", reports.reports, "reports.view"),
+    _get("/reports/export.csv", "reports_export", reports.exported, "reports.export"),
     _get("/{module}", "module_page", lists.listed, _SEE),
     _get("/{module}/export.csv", "module_export", lists.exported, _EXPORT),
     _get("/{module}/board", "module_board", boards.board, _SEE),

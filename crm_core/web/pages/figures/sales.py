@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time
+from datetime import date
 
-from crm_core.model.times import from_wire, to_wire
+from crm_core.model.times import from_wire
 from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.records.figures import Row
@@ -19,7 +19,7 @@ class Sales:
     def __init__(self, context: PageContext, record_type: RecordType, pipeline: Pipeline) -> None:
         self._access = access_of(context, record_type.NAME)
         self._figures = context.services.records.figures
-        self._zone = context.formats.regional.zone
+        self._zone, self._start_of = context.formats.regional.zone, context.formats.start_of
         self._pipeline = pipeline
         kind = self._figures.type_of(self._access.shape)
         self.stage = kind.value(pipeline.stage)
@@ -39,7 +39,7 @@ class Sales:
 
         A sale that was entered as won or lost was decided on the day it closes on, at the latest when it was entered.
         """
-        start = to_wire(datetime.combine(first, time(), self._zone).astimezone(UTC))
+        start = self._start_of(first)
         ended = [row for row in rows if row.updated_at >= start and not self.is_open(row)]
         moments = await self._figures.since(self._access, ended, self._pipeline.stage)
         found: dict[str, date] = {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 
-from crm_core.model.times import to_wire
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.layout.parts import Mark
@@ -126,7 +125,7 @@ class _Tasks:
 
     async def _done_today(self, mine: list[Row]) -> dict[str, str]:
         """When each task that was finished today was, by id."""
-        start = to_wire(datetime.combine(self._today, time(), self._context.formats.regional.zone).astimezone(UTC))
+        start = self._context.formats.start_of(self._today)
         rows = [row for row in mine if self._is_done(row) and row.updated_at >= start]
         found = await self._figures.since(self._access, rows, self._members.done)
         return {id_: at for id_, at in found.items() if at is not None and at >= start}

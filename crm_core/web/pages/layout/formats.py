@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -163,6 +163,10 @@ class Formats:
         """A date in full, such as ``Friday, 4 December 2026``."""
         language = current()
         return _named("EEEE, d MMMM y", day) if language is ENGLISH else _formatted(day, "full", language.locale)
+
+    def start_of(self, day: date) -> str:
+        """The moment at which a day begins here, as records have moments."""
+        return to_wire(datetime.combine(day, time(), self.regional.zone).astimezone(UTC))
 
     def days(self, count: int) -> str:
         """A number of days."""

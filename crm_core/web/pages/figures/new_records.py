@@ -1,0 +1,60 @@
+"""The report of new records by month, such as customers: those that a sale refers to."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+from crm_core.language import gettext, noun
+from crm_core.model.turns import in_turns
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.figures.charts import Series, Table, column_chart
+from crm_core.web.pages.figures.report import Report, ReportFilter, rows_in, summed_up
+from crm_core.web.pages.page_context import PageContext
+
+
+class _New(NamedTuple):
+    """New records of a month: by colleagues, and by other systems."""
+
+    people: int = 0
+    systems: int = 0
+
+
+async def new_records_report(context: PageContext, one: RecordType, chosen: ReportFilter) -> Report:
+    """New records of a type by the month of their creation, archived ones included."""
+    formats, months = context.formats, chosen.months
+    starts = [formats.start_of(month) for month in months]
+    counts = [_New() for _ in months]
+    async for row in in_turns(await rows_in(context, one, chosen, archived=True)):
+        at = bisect_right(starts, row.created_at) - 1
+        if at >= 0:
+            people, systems = counts[at]
+            by_user = row.created_by.startswith("user:")
+            counts[at] = _New(people + by_user, systems + (not by_user))
+    records = noun(context.title_of(one))
+    name, title = f"{one.NAME}-new", gettext("New {records}", records=records)
+    sub = gettext("By month of creation, archived ones included")
+    values = [sum(count) for count in counts]
+    total = sum(values)
+    if not total:
+        return Report(
+            name=name, title=title, sub=sub, empty=gettext("No {records} were created in this period.", records=records)
+        )
+    labels = [formats.month(month) for month in months]
+    labels[-1] = gettext("{month}, so far", month=labels[-1])
+    most = max(values)
+    number = formats.number
+    head = (gettext("Month"), gettext("By people"), gettext("By other systems"), gettext("Sum"))
+    rows = [(label, *map(number, count), number(sum(count))) for label, count in zip(labels, counts, strict=True)]
+    sums = [sum(count[at] for count in counts) for at in (0, 1)]
+    chart = column_chart(
+        title,
+        summed_up(number(total), labels[values.index(most)], number(most)),
+        [(formats.month_sign(month), label) for month, label in zip(months, labels, strict=True)],
+        [Series(title, "f1", values)],
+        text=lambda value: number(int(value)),
+        short=lambda value: number(int(value)),
+        table=Table(head, tuple(rows), (gettext("Sum"), *map(number, sums), number(total))),
+    )
+    csv = (head, *((f"{month:%Y-%m}", *count, sum(count)) for month, count in zip(months, counts, strict=True)))
+    return Report(name=name, title=title, sub=sub, columns=chart, csv=csv)

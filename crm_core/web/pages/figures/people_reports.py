@@ -1,0 +1,169 @@
+"""Reports by colleague: what they did in the period, and what is overdue now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from crm_core.language import gettext, label_of, ngettext, noun
+from crm_core.model.turns import in_turns
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.figures.charts import Key, Table
+from crm_core.web.pages.figures.report import FILLS, PeopleChart, PersonRow, Report, ReportFilter, people_bars, rows_in
+from crm_core.web.pages.figures.sales import month_after
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.queries import access_of
+
+Counts = dict[str, dict[str, int]]
+"""Numbers by kind, by the email address of a colleague; empty for records without one."""
+
+
+async def activity_report(context: PageContext, types: Iterable[RecordType], chosen: ReportFilter) -> Report | None:
+    """Dated records by their choice, such as calls and meetings, and finished tasks; None if no type has such."""
+    counts: Counts = {}
+    kinds: list[str] = []
+    for one in types:
+        moment = next((member.name for member in one.members if member.kind == "moment"), None)
+        if one.OWNER and moment:
+            kinds += await _dated(context, one, moment, chosen, counts)
+        elif one.OWNER and one.DUE and one.DUE.done:
+            kinds.append(await _finished(context, one, one.DUE.done, chosen, counts))
+    if not kinds:
+        return None
+    title, sub = gettext("Activity by person"), gettext("In the period: {kinds}", kinds=", ".join(kinds))
+    if not counts:
+        return Report(
+            name="activity",
+            title=title,
+            sub=sub,
+            empty=gettext(
+                "Nothing was noted or finished in this period. Notes and calls are added on the page of a record."
+            ),
+        )
+    names = await _named(context, counts)
+    rows = [
+        (names[email], [counts[email].get(kind, 0) for kind in kinds])
+        for email in sorted(counts, key=lambda email: (-sum(counts[email].values()), names[email]))
+    ]
+    sums = [sum(values[at] for _, values in rows) for at in range(len(kinds))]
+    number, most = context.formats.number, max(sum(values) for _, values in rows)
+    fills = [FILLS[at % len(FILLS)] for at in range(len(kinds))]
+    head = (gettext("Person"), *kinds, gettext("Sum"))
+    chart = PeopleChart(
+        title=title,
+        rows=tuple(
+            PersonRow(
+                name,
+                f"{name}: " + ", ".join(f"{kind} {number(value)}" for kind, value in zip(kinds, values, strict=True)),
+                people_bars(zip(fills, values, strict=True), most),
+                number(sum(values)),
+                "",
+            )
+            for name, values in rows
+        ),
+        legend=tuple(Key(kind, fill, number(total)) for kind, fill, total in zip(kinds, fills, sums, strict=True)),
+        table=Table(
+            head,
+            tuple((name, *map(number, values), number(sum(values))) for name, values in rows),
+            (gettext("Sum"), *map(number, sums), number(sum(sums))),
+        ),
+    )
+    return Report(
+        name="activity",
+        title=title,
+        sub=sub,
+        people=chart,
+        csv=(head, *((name, *values, sum(values)) for name, values in rows)),
+    )
+
+
+async def _dated(context: PageContext, one: RecordType, moment: str, chosen: ReportFilter, counts: Counts) -> list[str]:
+    """Count the records that say when they happened, by the first choice that they have."""
+    kind = context.services.records.figures.type_of(access_of(context, one.NAME).shape)
+    choice = next((member for member in one.members if member.kind == "choice"), None)
+    labels = {value: label_of(label, one.NAME) for value, label in choice.choices} if choice else {}
+    at, owner = kind.value(moment), kind.value(one.OWNER or "")
+    value_of = kind.value(choice.name) if choice else lambda _: None
+    first, end = _bounds(context, chosen)
+    async for row in in_turns(await rows_in(context, one, chosen)):
+        if first <= (at(row) or row.created_at) < end:
+            _count(counts, owner(row), labels.get(value_of(row) or "") or context.title_of(one))
+    return list(labels.values()) or [context.title_of(one)]
+
+
+async def _finished(context: PageContext, one: RecordType, done: str, chosen: ReportFilter, counts: Counts) -> str:
+    """Count the records that were finished in the period, by the change log."""
+    figures, access = context.services.records.figures, access_of(context, one.NAME)
+    kind, name = figures.type_of(access.shape), gettext("{records} done", records=context.title_of(one))
+    is_done, owner = kind.value(done), kind.value(one.OWNER or "")
+    first, end = _bounds(context, chosen)
+    rows = [row for row in await rows_in(context, one, chosen) if is_done(row) and row.updated_at >= first]
+    moments = await figures.since(access, rows, done)
+    for row in rows:
+        if first <= (moments[row.id] or row.created_at) < end:
+            _count(counts, owner(row), name)
+    return name
+
+
+def _bounds(context: PageContext, chosen: ReportFilter) -> tuple[str, str]:
+    """The moments at which the period begins and ends."""
+    start_of = context.formats.start_of
+    return start_of(chosen.months[0]), start_of(month_after(chosen.months[-1]))
+
+
+def _count(counts: Counts, owner: str | None, kind: str) -> None:
+    mine = counts.setdefault(owner or "", {})
+    mine[kind] = mine.get(kind, 0) + 1
+
+
+async def _named(context: PageContext, emails: Iterable[str]) -> Mapping[str, str]:
+    return {email: await context.names.colleague(email) if email else gettext("No owner") for email in emails}
+
+
+async def overdue_report(context: PageContext, one: RecordType, chosen: ReportFilter) -> Report:
+    """The open records of a type with a due date that has passed, by owner."""
+    assert one.DUE is not None
+    figures, today = context.services.records.figures, context.formats.now.date()
+    kind = figures.type_of(access_of(context, one.NAME).shape)
+    day, done = kind.value(one.DUE.day), kind.value(one.DUE.done or "")
+    owner = kind.value(one.OWNER) if one.OWNER else lambda _: None
+    found: dict[str, list[str]] = {}
+    async for row in in_turns(await rows_in(context, one, chosen)):
+        if not done(row) and (day(row) or "9") < today.isoformat():
+            found.setdefault(owner(row) or "", []).append(day(row))
+    records = noun(context.title_of(one))
+    name, title = f"{one.NAME}-overdue", gettext("Overdue {records} by person", records=records)
+    sub = gettext("As of today; the period does not apply")
+    if not found:
+        return Report(name=name, title=title, sub=sub, empty=gettext("Nothing is overdue."))
+    names, number = await _named(context, found), context.formats.number
+    rows = sorted(
+        ((names[email], len(days), (today - date.fromisoformat(min(days))).days) for email, days in found.items()),
+        key=lambda row: (-row[1], row[0]),
+    )
+    most = rows[0][1]
+    head = (gettext("Person"), gettext("Overdue"), gettext("Oldest"))
+    days_of: Any = context.formats.days
+    chart = PeopleChart(
+        title=title,
+        rows=tuple(
+            PersonRow(
+                person,
+                ngettext("{person}: {n} overdue", "{person}: {n} overdue", count, person=person),
+                people_bars([("f-no", count)], most),
+                number(count),
+                gettext("oldest {days}", days=days_of(oldest)),
+            )
+            for person, count, oldest in rows
+        ),
+        legend=(),
+        table=Table(
+            head,
+            tuple((person, number(count), days_of(oldest)) for person, count, oldest in rows),
+            (gettext("Sum"), number(sum(row[1] for row in rows)), days_of(max(row[2] for row in rows))),
+        ),
+    )
+    return Report(
+        name=name, title=title, sub=sub, people=chart, csv=((head[0], head[1], gettext("Oldest, in days")), *rows)
+    )

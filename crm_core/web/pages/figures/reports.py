@@ -1,0 +1,218 @@
+"""The reports of a workspace: one period, owner and currency for all, each with its chart, its table and its CSV."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+from quart import Response, request
+
+from crm_core.errors import NotFound
+from crm_core.language import gettext, gettext_noop, ngettext
+from crm_core.model.currencies import CURRENCIES
+from crm_core.model.spreadsheet import lines
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.answers import CSV
+from crm_core.web.pages.figures.new_records import new_records_report
+from crm_core.web.pages.figures.people_reports import activity_report, overdue_report
+from crm_core.web.pages.figures.report import Report, ReportFilter
+from crm_core.web.pages.figures.sales import month_after, month_of
+from crm_core.web.pages.figures.sales_reports import Figure, SalesReports, sales_reports
+from crm_core.web.pages.layout.frame import title_of
+from crm_core.web.pages.layout.parts import PageLink
+from crm_core.web.pages.page_answers import page, redirect
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.picking import matches_of
+
+MODULE: Final = "reports"
+_PERIODS: Final = {
+    "month": (1, gettext_noop("Month")),
+    "quarter": (3, gettext_noop("3 months")),
+    "half": (6, gettext_noop("6 months")),
+    "year": (12, gettext_noop("12 months")),
+}
+_USUAL: Final = "half"
+_TYPED: Final = "owner:text"
+
+
+class PeriodLink(msgspec.Struct, frozen=True):
+    """A period that can be chosen."""
+
+    text: str
+    href: str
+    current: bool
+
+
+class ReportsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The reports for their page. ``module``: one whose records have owners, for the picker; empty if none has."""
+
+    title: str
+    sub: str
+    path: str
+    periods: tuple[PeriodLink, ...]
+    period: str
+    module: str
+    owner_member: str
+    owner: str
+    owner_name: str
+    currency: str
+    left_out: tuple[PageLink, ...]
+    figures: tuple[Figure, ...]
+    reports: tuple[Report, ...]
+    export: str
+    filtered: bool
+
+
+async def reports(context: PageContext) -> Response:
+    """The page of the reports."""
+    if _TYPED in request.args:  # without script, or with a name that was not chosen
+        return redirect(context, await _chosen(context))
+    return await page(context, "reports.html", MODULE, await _Reports(context).view())
+
+
+async def exported(context: PageContext) -> Response:
+    """One report as CSV, or all of them, one below the other. Raises NotFound."""
+    made = await _Reports(context).all()
+    name = request.args.get("report", "")
+    found = [one for one in made if one.csv and name in ("", one.name)]
+    if name and not found:
+        raise NotFound("There is no data for this report.")
+    rows: list[tuple[object, ...]] = []
+    for one in found:
+        rows += [] if name else [(one.title,)]
+        rows += [*one.csv, *([] if name else [()])]
+    response = Response(lines([map(_plain, row) for row in rows]), content_type=CSV)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name or MODULE}.csv"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def _chosen(context: PageContext) -> str:
+    """The address with the colleague whose name was typed."""
+    named = {name: value for name, value in request.args.items() if name != _TYPED and value}
+    typed, owned = request.args[_TYPED].strip(), _owned(_types(context))
+    if typed and "owner" not in named and owned and owned.OWNER:
+        items = (await matches_of(context, owned.member(owned.OWNER), typed, 1)).items
+        named |= {"owner": items[0].value} if items else {}
+    return f"/{MODULE}" + (f"?{urlencode(named)}" if named else "")
+
+
+def _types(context: PageContext) -> list[RecordType]:
+    """The types whose records the user may view."""
+    types = context.services.registry.record_types
+    return [one for one in types.values() if context.may(f"{one.NAME}.view")]
+
+
+def _owned(types: list[RecordType]) -> RecordType | None:
+    """The first type whose records have owners."""
+    return next((one for one in types if one.OWNER), None)
+
+
+def _plain(value: object) -> object:
+    """A value of a cell: an amount as its digits."""
+    return str(value) if isinstance(value, Decimal) else value
+
+
+class _Reports:
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        self._types = _types(context)
+        period = request.args.get("period", "")
+        self._period = period if period in _PERIODS else _USUAL
+        count = _PERIODS[self._period][0]
+        now = month_of(context.formats.now.date())
+        currency = request.args.get("currency", "")
+        self._own = context.branding.regional.currency
+        self._filter = ReportFilter(
+            months=tuple(month_after(now, at) for at in range(1 - count, 1)),
+            before=month_after(now, 1 - 2 * count),
+            owner=request.args.get("owner", "")[:200],
+            currency=currency if currency in CURRENCIES else self._own,
+        )
+        self._sales: list[SalesReports] = []
+
+    async def all(self) -> list[Report]:
+        """Every report."""
+        for one in self._types:
+            if one.PIPELINE:
+                self._sales.append(await sales_reports(self._context, one, one.PIPELINE, self._filter))
+        made = [report for each in self._sales for report in each.reports]
+        made += [await new_records_report(self._context, one, self._filter) for one in self._referred()]
+        activity = await activity_report(self._context, self._types, self._filter)
+        made += [activity] if activity else []
+        return made + [report async for report in self._overdue()]
+
+    def _referred(self) -> Iterator[RecordType]:
+        """The types that sales refer to: those that are sold to."""
+        names = {each.record_type for one in self._types if one.PIPELINE for each in one.REFERENCES}
+        return (one for one in self._types if one.NAME in names)
+
+    async def _overdue(self) -> AsyncIterator[Report]:
+        for one in self._types:
+            if one.DUE and one.DUE.done:
+                yield await overdue_report(self._context, one, self._filter)
+
+    async def view(self) -> ReportsView:
+        """The page."""
+        context, chosen, made = self._context, self._filter, await self.all()
+        formats, path = context.formats, f"{context.root}/{MODULE}"
+        owned = _owned(self._types)
+        first = formats.day(chosen.months[0]).full
+        name = await context.names.colleague(chosen.owner) if chosen.owner else gettext("everyone")
+        return ReportsView(
+            title=title_of(context.workspace.modules.states[MODULE]),
+            sub=gettext(
+                "{first} to {today} · {owner} · in {currency}",
+                first=first,
+                today=formats.day(formats.now.date()).full,
+                owner=name,
+                currency=chosen.currency,
+            ),
+            path=path,
+            periods=tuple(
+                PeriodLink(gettext(text), path + self._query(period=name), name == self._period)
+                for name, (_, text) in _PERIODS.items()
+            ),
+            period=self._period,
+            module=owned.NAME if owned else "",
+            owner_member=(owned.OWNER or "") if owned else "",
+            owner=chosen.owner,
+            owner_name=name if chosen.owner else "",
+            currency=chosen.currency if chosen.currency != self._own else "",
+            left_out=tuple(self._left_out(path)),
+            figures=tuple(figure for each in self._sales[:1] for figure in each.figures),
+            reports=tuple(made),
+            export=path + "/export.csv" + self._query()
+            if context.may("reports.export") and any(one.csv for one in made)
+            else "",
+            filtered=bool(chosen.owner),
+        )
+
+    def _left_out(self, path: str) -> Iterator[PageLink]:
+        """The sales in other currencies, with the address that shows them."""
+        counts: dict[str, int] = {}
+        for each in self._sales:
+            for other in each.others:
+                counts[other.currency] = counts.get(other.currency, 0) + other.count
+        for currency, count in counts.items():
+            text = ngettext(
+                "{n} in {currency} is left out",
+                "{n} in {currency} are left out",
+                count,
+                n=self._context.formats.number(count),
+                currency=currency,
+            )
+            yield PageLink(path + self._query(currency=currency), text)
+
+    def _query(self, **changes: str) -> str:
+        named = {
+            "period": self._period if self._period != _USUAL else "",
+            "owner": self._filter.owner,
+            "currency": self._filter.currency if self._filter.currency != self._own else "",
+            **changes,
+        }
+        query = urlencode({name: value for name, value in named.items() if value})
+        return f"?{query}" if query else ""
