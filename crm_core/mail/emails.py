@@ -1,4 +1,7 @@
-"""Emails in the tenant's brand, as text and as HTML: the delivery test, the invitation, the password reset."""
+"""Emails in the tenant's brand, as text and as HTML: the delivery test, the invitation, the password reset.
+
+They are written in the current language, which is the recipient's.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from functools import cache
 import msgspec
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from crm_core.language import current, gettext
 from crm_core.mail.server import MailServer
 from crm_core.model.domains import ascii_address
 
@@ -42,22 +46,28 @@ class Email(msgspec.Struct, frozen=True, kw_only=True):
 def delivery_test(brand: MailBrand, name: str) -> Email:
     """The test email."""
     return Email(
-        subject=f"Test email from {brand.title}",
-        greeting=f"Hello {name},",
-        paragraphs=("this is the test email that you requested. Your workspace can send email.",),
+        subject=gettext("Test email from {title}", title=brand.title),
+        greeting=gettext("Hello {name},", name=name),
+        paragraphs=(gettext("this is the test email that you requested. Your workspace can send email."),),
     )
 
 
 def invitation(brand: MailBrand, *, name: str, by: str, url: str, days: int) -> Email:
     """The invitation of a new user."""
     return Email(
-        subject=f"{by} invites you to {brand.title}",
-        greeting=f"Hello {name},",
-        paragraphs=(f"{by} created an account for you in {brand.title}. Choose a password to sign in.",),
-        action=("Choose a password", url),
+        subject=gettext("{name} invites you to {title}", name=by, title=brand.title),
+        greeting=gettext("Hello {name},", name=name),
+        paragraphs=(
+            gettext(
+                "{name} created an account for you in {title}. Choose a password to sign in.",
+                name=by,
+                title=brand.title,
+            ),
+        ),
+        action=(gettext("Choose a password"), url),
         closing=(
-            f"The link expires in {days} days and works once.",
-            "If you did not expect this email, you can ignore it.",
+            gettext("The link expires in {days} days and works once.", days=days),
+            gettext("If you did not expect this email, you can ignore it."),
         ),
     )
 
@@ -65,13 +75,13 @@ def invitation(brand: MailBrand, *, name: str, by: str, url: str, days: int) -> 
 def password_reset(brand: MailBrand, *, name: str, url: str, hours: int) -> Email:
     """The link to set a new password."""
     return Email(
-        subject=f"Set a new password for {brand.title}",
-        greeting=f"Hello {name},",
-        paragraphs=("we received a request to reset your password. Use this link to set a new one.",),
-        action=("Set a new password", url),
+        subject=gettext("Set a new password for {title}", title=brand.title),
+        greeting=gettext("Hello {name},", name=name),
+        paragraphs=(gettext("we received a request to reset your password. Use this link to set a new one."),),
+        action=(gettext("Set a new password"), url),
         closing=(
-            f"The link expires in {hours} hours and works once.",
-            "If you did not request this, you can ignore this email: your password does not change.",
+            gettext("The link expires in {hours} hours and works once.", hours=hours),
+            gettext("If you did not request this, you can ignore this email: your password does not change."),
         ),
     )
 
@@ -103,9 +113,11 @@ def _line(text: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("crm_core.mail"),
         autoescape=select_autoescape(("html",)),
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"_": gettext, "language": current}
+    return environment

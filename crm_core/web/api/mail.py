@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 
+from crm_core.language import speaking
 from crm_core.mail import DeliveryError, Email, MailBrand, Step, delivery_test
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer
@@ -68,8 +69,10 @@ def routes(services: Services, sender_of: Callable[[Workspace], Sender]) -> list
         require_scope(workspace, caller, scope=None, key=KEY)
         sender, steps = sender_of(workspace), list[Step]()
         try:
-            async for step in sender.steps(delivery_test(sender.brand, caller.name), caller.email):
-                steps.append(step)
+            with speaking(services.languages.choose((caller.language, workspace.regional.locale))):
+                email = delivery_test(sender.brand, caller.name)
+                async for step in sender.steps(email, caller.email):
+                    steps.append(step)
         except DeliveryError as error:
             trouble = Trouble(error.kind, error.what, error.fix, error.response)
             return answer(TestMail(delivered=False, to=caller.email, steps=steps, trouble=trouble))

@@ -7,6 +7,7 @@ from email.policy import default
 
 import pytest
 
+from crm_core.language import Languages, speaking
 from crm_core.mail import MailBrand, MailServer, delivery_test, invitation, mail_server, password_reset, to_message
 from crm_core.model.presentation import MailSettings
 
@@ -124,3 +125,15 @@ def test_no_server_without_host_and_sender(section: dict[str, object]) -> None:
 def test_the_password_is_in_no_repr() -> None:
     """The repr of a server, as in a trace, has no password."""
     assert "secret-word" not in repr(SERVER)
+
+
+def test_an_email_is_written_in_the_current_language() -> None:
+    """Subject, text and HTML of an invitation are German for a German recipient, and HTML says so."""
+    with speaking(Languages().by_tag["de"]):
+        email = invitation(BRAND, name="Ada", by="Grace", url=URL, days=7)
+        message = sent(to_message(email, BRAND, SERVER, to="ada@example.com", at=AT))
+    assert message["Subject"] == f"Grace lädt Sie zu {BRAND.title} ein"
+    plain, html = bodies(message)
+    assert "Der Link gilt 7 Tage und nur einmal." in plain
+    assert '<html lang="de">' in html
+    assert f"Oder öffnen Sie diese Adresse: {URL}" in html

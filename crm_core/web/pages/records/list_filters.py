@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from crm_core.language import gettext, gettext_noop, label_of
+from crm_core.language import gettext, gettext_noop
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
@@ -48,7 +48,7 @@ def filters_of(record_type: RecordType, parameters: Mapping[str, str], shown: Ma
             )
             yield Filter(name, member_label(member), value, options)
         elif member.kind == "texts":
-            yield Filter(name, label_of(member.label.removesuffix("s")), value)
+            yield Filter(name, member_label(member).removesuffix("s"), value)
 
 
 def chips_of(
