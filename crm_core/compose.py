@@ -246,6 +246,9 @@ def application(services: Services, shared_metrics: Path | None = None) -> Quart
 
     ``shared_metrics``: the folder in which several processes count.
     """
+    from crm_core.web.lean_quart import import_quart
+
+    import_quart()
     from crm_core.metrics import Metrics
     from crm_core.web.api import auth, bootstrap, changes, docs, events, mail, operators, records, sync, tokens, users
     from crm_core.web.app import create_app

@@ -52,12 +52,12 @@ def test_a_command_does_not_load_what_only_servers_need(box: Box, words: tuple[s
 
 
 def test_the_server_starts_without_what_it_may_never_need(tmp_path: Path) -> None:
-    """Ready to serve, it has loaded no mail client, no HTTP client and nothing of the manager."""
+    """Ready to serve, it has loaded no mail client, no HTTP client, no second server and nothing of the manager."""
     box = Box(tmp_path / "instance", environ={"PYTHONPROFILEIMPORTTIME": "1"}).create_tenants().start()
     box.stop()
     lines = [line.rpartition("|") for line in box.log_text().splitlines() if line.startswith("import time:")]
     loaded = {name.strip().partition(".")[0] for _, _, name in lines}
-    assert loaded & {"aiohttp", "aiosmtplib", "httpx", "rich"} == set()
+    assert loaded & {"aiohttp", "aiosmtplib", "h2", "httpx", "hypercorn", "rich", "wsproto"} == set()
     assert "quart" in loaded
 
 
