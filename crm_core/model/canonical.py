@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 import rfc8785
 
 from crm_core.model.diff import pointer_to
 
 _MOST_EXACT: Final = 2**53 - 1
-_LONG_NUMBER: Final = re.compile(r"[0-9]{16}")  # as long as the first integer that is not exact
+_SAME_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER: Final = b"0" * 16  # as long as the first integer that is not exact
 
 
 def canonical(value: Any) -> bytes:
@@ -22,7 +23,7 @@ def canonical(value: Any) -> bytes:
 
 def without_form(value: Any, pointer: str = "") -> Iterator[str]:
     """The RFC 6901 pointers of all integers that have no canonical form: readers of doubles would change them."""
-    if not pointer and _LONG_NUMBER.search(repr(value)) is None:
+    if not pointer and _LONG_NUMBER not in msgspec.json.encode(value).translate(_SAME_DIGITS):
         return
     if isinstance(value, dict):
         for name, item in value.items():

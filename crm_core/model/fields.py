@@ -55,7 +55,7 @@ def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tu
 
 def without_nulls(data: Any) -> Any:
     """``data`` less every object member that is null, at any depth; nulls in arrays stay. It may be ``data`` itself."""
-    if not _has_null_member(data):
+    if b"null" not in msgspec.json.encode(data) or not _has_null_member(data):  # a text may contain the word
         return data
     if isinstance(data, dict):
         return {name: without_nulls(value) for name, value in data.items() if value is not None}

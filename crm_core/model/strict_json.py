@@ -18,15 +18,17 @@ _MAX_DIGITS = 309  # a double ends below 1.8e308; longer integers also take quad
 
 # An escaped NUL: an odd run of backslashes before u0000. Control bytes as such are refused by the parser.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-# Only such a number can be too large for a double; what looks like one inside a text does no harm.
-_LARGE_NUMBER = re.compile(rb"[0-9](?:[eE]\+?[0-9]|[0-9]{%d})" % (_MAX_DIGITS - 1))
+# Only a number with an exponent or so many digits can be too large; what looks like one in a text does no harm.
+_SAME_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_LARGE = (b"0e", b"0" * _MAX_DIGITS)
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def loads(raw: bytes) -> Any:
     """The value of the bytes. Raises MalformedJson with a sentence that says where and why."""
     try:
-        decoder = _careful if _LARGE_NUMBER.search(raw) else _plain
+        alike = raw.translate(_SAME_DIGITS)
+        decoder = _careful if any(large in alike for large in _LARGE) else _plain
         value = decoder.decode(raw.decode())
     except UnicodeDecodeError as error:
         raise MalformedJson(f"The body is not UTF-8: byte {error.start} does not fit.") from None
@@ -34,7 +36,7 @@ def loads(raw: bytes) -> Any:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
         raise MalformedJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
-    if not _shallow(value):
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and not _shallow(value):
         raise _too_deep()
     if rb"\u0000" in raw and _ESCAPED_NUL.search(raw):
         raise MalformedJson("A text contains U+0000, which cannot be stored; leave it out.")
