@@ -84,8 +84,10 @@ def read_section(stored: Section, calls: PayloadCalls) -> Reading:
         return Reading(stored, None, fault=SectionFault(section=stored.name, plugin="", reason="No plugin brings it."))
     try:
         section = _in_present_schema(stored, payload_type, calls)
-        part = _part(section, payload_type)
-        return Reading(stored, section, _meaning(payload_type, part, calls), part=part)
+        typed, part = _typed(section, payload_type)
+        unused = [typed]  # a plugin may keep what it is given, so no two calls get the same instance
+        meaning = _meaning(payload_type, lambda: unused.pop() if unused else part(), calls)
+        return Reading(stored, section, meaning, part=part)
     except _Unreadable as error:
         fault = SectionFault(
             section=stored.name,
@@ -108,13 +110,14 @@ def upgraded(
         raise ValueError(error.reason) from error
 
 
-def _part(section: Section, payload_type: PayloadType) -> Callable[[], Any]:
+def _typed(section: Section, payload_type: PayloadType) -> tuple[Any, Callable[[], Any]]:
+    """A section without its secrets as an instance of its type, and a function that makes another one."""
     members = secret_members(payload_type.SECTION)
-    bare = without_secrets(section.data, members) if members else section.data
+    bare = frozen(without_secrets(section.data, members) if members else section.data)
     typed, findings = convert(bare, payload_type.SECTION)
     if typed is None:
         raise _Unreadable(findings[0].message, findings[0].pointer)
-    return partial(msgspec.convert, frozen(bare), payload_type.SECTION)
+    return typed, partial(msgspec.convert, bare, payload_type.SECTION)
 
 
 def _meaning(payload_type: PayloadType, part: Callable[[], Any], calls: PayloadCalls) -> Meaning:
