@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from crm_core.model.fields import step
+
 
 class Change(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
     """One place that differs; null means absent on either side."""
@@ -18,7 +20,7 @@ class Change(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to
 
 def pointer_to(*path: str | int) -> str:
     """The RFC 6901 pointer of a path of member names and positions."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+    return "".join(map(step, path))
 
 
 def steps_of(pointer: str) -> tuple[str, ...]:
@@ -38,7 +40,7 @@ def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
             was, now = old.get(name), new.get(name)
             if was is now or (isinstance(was, str) and was == now):
                 continue  # nearly all members of a section are texts that stay
-            yield from differences(was, now, pointer + pointer_to(name))
+            yield from differences(was, now, pointer + step(name))
     elif not same(before, after):
         yield Change(pointer, before, after)
 
