@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,15 @@ from crm_core.cli.log_lines import set_up_logging
 from crm_core.cli.output import discard_output
 from crm_core.cli.running import Boundary, config_option, without_collector
 from crm_core.cli.store_alerts import log_store_alerts
+from crm_core.errors import SetupError
 from crm_core.server_log import ServerLog
 
 if TYPE_CHECKING:
+    from crm_core.cli.dev import Watch
     from crm_core.server.listen import Listener
     from crm_core.server.workers import Parent
     from crm_core.settings.installation import Installation
+    from crm_core.settings.reload import Configuration
 
 
 @click.command("serve")
@@ -33,13 +37,23 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many processes serve; several need a storage backend that they can share.",
 )
+@click.option(
+    "--dev",
+    is_flag=True,
+    help="For work on plugins, on a loopback address: tracebacks in the terminal, a new start when a file changes.",
+)
 @config_option
-def command(config: Path, processes: int) -> None:
+def command(config: Path, processes: int, dev: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """Run the instance until SIGTERM, then finish open requests.
 
     Prints one line with its address once it accepts requests. Edits of keys.yaml, modules.yaml and roles.yaml take
     effect within two seconds, or at SIGHUP.
     """
+    if dev:
+        if processes > 1:
+            raise click.UsageError("--dev serves from one process; leave --processes out.")
+        _serve_and_reload(config)
+        return
     with without_collector():
         from crm_core.server.process import run
         from crm_core.settings.installation import install
@@ -49,6 +63,27 @@ def command(config: Path, processes: int) -> None:
     if processes > 1:
         raise SystemExit(_serve_together(installation, processes))
     run(_serve(installation, str(installation.settings.listen), lambda address: _say(installation, address)))
+
+
+def _serve_and_reload(config: Path) -> None:
+    """Serve until a file changes, then start again; what does not start waits for a change."""
+    from crm_core.cli.dev import Watch, print_failure, refuse_unsafe
+    from crm_core.server.process import run
+    from crm_core.settings.installation import install
+
+    watch = Watch(config)
+    set_up_logging()
+    try:
+        installation = install(config, os.environ, print_failure)
+        refuse_unsafe(installation.settings)
+        address = str(installation.settings.listen)
+        run(_serve(installation, address, lambda address: _say(installation, address), watch=watch))
+    except SetupError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        watch.wait()
+    if watch.changed:
+        watch.start_again()
 
 
 def _serve_together(installation: Installation, processes: int) -> int:
@@ -95,6 +130,7 @@ async def _serve(
     ready: Callable[[str], None],
     *,
     shared_metrics: Path | None = None,
+    watch: Watch | None = None,
 ) -> None:
     with without_collector():
         from crm_core.cli.store_check import check_store, check_store_later
@@ -120,20 +156,14 @@ async def _serve(
             control = ControlServer(settings.tenants_dir, lambda name, arguments: perform(services, name, arguments))
             await control.start()
             stack.push_async_callback(control.close)
-        log = ServerLog("crm.serve")
         checking = None if await check_store(services) else asyncio.create_task(check_store_later(services))
-
-        def log_configuration() -> None:
-            for line in configuration.errors():
-                log.warning("config_refused", problem=line)
-            if not configuration.errors():
-                log.info("config_loaded", generation=configuration.generation)
-
         works = [
-            configuration.run(services.stop, changed=log_configuration),
+            configuration.run(services.stop, changed=partial(_log_configuration, configuration)),
             log_store_alerts(backend, services.stop),
             services.tokens.uses.run(services.stop),
         ]
+        if watch is not None:
+            works.append(watch.run(services.stop))
         if services.feeds.stored is not None:
             works.append(services.feeds.stored.run(services.stop))
         for work in works:
@@ -152,6 +182,14 @@ async def _serve(
         )
         if checking is not None:
             await checking
+
+
+def _log_configuration(configuration: Configuration) -> None:
+    log = ServerLog("crm.serve")
+    for line in configuration.errors():
+        log.warning("config_refused", problem=line)
+    if not configuration.errors():
+        log.info("config_loaded", generation=configuration.generation)
 
 
 async def _finished(work: asyncio.Task[None], stop: asyncio.Event) -> None:

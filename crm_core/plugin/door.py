@@ -20,6 +20,9 @@ T = TypeVar("T")
 Check = Callable[[Any], T]
 """Makes the checked value of what a hook returned. Raises TypeError or ValueError with the reason."""
 
+OnFailure = Callable[[str, str, BaseException], None]
+"""Receives plugin, hook and the error, whose text and frames may contain data of a request."""
+
 SLOW: Final = 0.05
 """Seconds of CPU from which a call is reported: it runs on the event loop, so every other request waits for it."""
 
@@ -32,10 +35,11 @@ _log = ServerLog("crm.plugin")
 
 
 class Door:
-    """The door of one process. ``clock``: seconds of CPU of this thread."""
+    """The door of one process. ``clock``: seconds of CPU of this thread; ``on_failure`` gets each plugin's error."""
 
-    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.thread_time, on_failure: OnFailure | None = None) -> None:
         self._clock = clock
+        self._on_failure = on_failure
         self.observers: list[Callable[[str, str], None]] = []
         """Called with plugin and hook after each call that took ``SLOW`` or longer."""
 
@@ -60,6 +64,8 @@ class Door:
         except PluginFailed:  # of another plugin, which this one called through its context
             raise
         except (Exception, SystemExit) as error:  # foreign code may raise anything; it is named
+            if self._on_failure is not None:
+                self._on_failure(plugin, hook, error)
             raise PluginFailed(
                 f"The plugin {plugin} failed in {hook}. The server's log has the cause.", plugin=plugin, hook=hook
             ) from error

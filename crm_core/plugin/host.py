@@ -21,7 +21,7 @@ import msgspec
 import pluggy
 
 from crm_core.plugin import specs
-from crm_core.plugin.door import Check, Door
+from crm_core.plugin.door import Check, Door, OnFailure
 
 T = TypeVar("T")
 State = Literal["active", "disabled", "broken"]
@@ -38,15 +38,19 @@ class Plugin(msgspec.Struct, frozen=True):
 
 
 class PluginHost:
-    """The plugins of one process. ``disabled``: names that are known but not loaded."""
+    """The plugins of one process. ``disabled``: names that are known but not loaded.
 
-    def __init__(self, disabled: Iterable[str] = ()) -> None:
+    ``on_failure`` gets what plugins raise, when they are imported too.
+    """
+
+    def __init__(self, disabled: Iterable[str] = (), on_failure: OnFailure | None = None) -> None:
         self._manager = pluggy.PluginManager(specs.PROJECT)
         self._manager.add_hookspecs(specs)
         self._disabled = frozenset(disabled)
         self._plugins: dict[str, Plugin] = {}
         self._folders: dict[str, Path] = {}
-        self.door = Door()
+        self._on_failure = on_failure
+        self.door = Door(on_failure=on_failure)
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
@@ -74,7 +78,7 @@ class PluginHost:
             try:
                 module = point.load()
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
-                self._break(name, version, f"importing it raised {_named(error)}")
+                self._break_at_import(name, version, error)
             else:
                 self.register(module, name, version)
 
@@ -88,7 +92,7 @@ class PluginHost:
             try:
                 module = _import_file(path)
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
-                self._break(path.stem, "", f"importing it raised {_named(error)}")
+                self._break_at_import(path.stem, "", error)
             else:
                 self.register(module, path.stem, getattr(module, "__version__", ""))
 
@@ -141,6 +145,11 @@ class PluginHost:
             return False
         self._plugins[name] = Plugin(name, version, "disabled")
         return True
+
+    def _break_at_import(self, name: str, version: str, error: BaseException) -> None:
+        if self._on_failure is not None:
+            self._on_failure(name, "import", error)
+        self._break(name, version, f"importing it raised {_named(error)}")
 
     def _break(self, name: str, version: str, error: str) -> None:
         self._plugins[name] = Plugin(name, version, "broken", error if error.endswith(("?", ".")) else f"{error}.")

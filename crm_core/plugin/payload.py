@@ -27,6 +27,7 @@ from crm_core.errors import Finding
 from crm_core.model.catalog import Catalog
 from crm_core.model.entitlements import Entitlements
 from crm_core.model.presentation import Appearance, MailSettings, Regional
+from crm_core.plugin.class_help import class_help
 
 __all__ = [
     "Appearance",
@@ -91,6 +92,11 @@ class PayloadType(ABC):
     OPTIONS: ClassVar[type[msgspec.Struct] | None] = None
     SCHEMA_VERSION: ClassVar[int] = 1
     EXAMPLE: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Let help() show the declarations and the members."""
+        super().__init_subclass__()
+        cls.__doc__ = class_help(cls, ("NAME", "SHOWN"), "SECTION")
 
     def upgrade(self, data: dict[str, Any], from_version: int) -> Mapping[str, Any]:
         """The data of a section that an earlier ``SCHEMA_VERSION`` stored, as this one reads it; plain JSON.

@@ -35,6 +35,7 @@ import msgspec
 
 from crm_core.errors import Finding
 from crm_core.model.fields import bare, is_struct, metas
+from crm_core.plugin.class_help import class_help
 from crm_core.plugin.member import INDEXED, SEARCHABLE, Kind, Member, describe
 
 OWNED_FIRST = ("id", "external_id")
@@ -46,6 +47,11 @@ ALWAYS_SORTABLE = ("created_at", "updated_at")
 LIST_PARAMETERS = frozenset({"limit", "cursor", "sort", "q", "updated_since", "total", "bom", "archived"})
 PAGE_PARAMETERS = frozenset({"view", "columns"})  # of lists on pages alone
 FORM_NAMES = frozenset({"csrf"})  # fields that every form of a page has
+
+
+_SHOWN_BY_HELP = (
+    "NAME", "TITLE", "SINGULAR", "SORTABLE", "FILTERABLE", "SEARCHED", "REFERENCES", "UNIQUE", "COMPUTED", "COLUMNS",
+)  # fmt: skip
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -116,12 +122,13 @@ class RecordType(ABC):
     UNIQUE: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        """Refuse a type that routes or pages could not be made from."""
+        """Refuse a type that routes or pages could not be made from; let help() show the others."""
         super().__init_subclass__()
         if hasattr(cls, "RECORD"):
             faults = list(_faults(cls))
             if faults:
                 raise TypeError(f"{cls.__name__}: {'; '.join(faults)}")
+            cls.__doc__ = class_help(cls, _SHOWN_BY_HELP, "RECORD")
 
     @property
     def module(self) -> str:

@@ -16,6 +16,7 @@ from crm_core.errors import SetupError
 from crm_core.language import Languages
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.keys import Roster
+from crm_core.plugin.door import OnFailure
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.settings.catalog import load_catalog
@@ -49,10 +50,10 @@ def languages_of(host: PluginHost, settings: InstanceSettings | None) -> Languag
     return Languages([*folders, settings.translations] if settings else folders)
 
 
-def install(folder: Path, environ: Mapping[str, str]) -> Installation:
+def install(folder: Path, environ: Mapping[str, str], on_failure: OnFailure | None = None) -> Installation:
     """Read instance.yaml and load the plugins. Raises SetupError, also for a broken plugin that is not disabled."""
     settings = load_instance(folder / "instance.yaml", environ=environ)
-    host = load_plugins(settings)
+    host = load_plugins(settings, on_failure)
     if host.broken:
         raise SetupError(
             f"plugin {plugin.name}: {plugin.error} Fix it, or list it under plugins.disabled in instance.yaml."

@@ -5,13 +5,14 @@ Not part of what ``crm_core.settings`` hands on: the manager reads settings and 
 
 from __future__ import annotations
 
+from crm_core.plugin.door import OnFailure
 from crm_core.plugin.host import PluginHost
 from crm_core.settings.instance import InstanceSettings
 
 
-def load_plugins(settings: InstanceSettings | None = None) -> PluginHost:
+def load_plugins(settings: InstanceSettings | None = None, on_failure: OnFailure | None = None) -> PluginHost:
     """The plugins of an instance; without settings, every installed one. What cannot be used is in ``broken``."""
-    host = PluginHost(settings.plugins.disabled if settings else ())
+    host = PluginHost(settings.plugins.disabled if settings else (), on_failure)
     host.load_entry_points()
     for folder in settings.plugins.folders if settings else ():
         host.load_folder(folder)

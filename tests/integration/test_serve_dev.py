@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contract.box import Box, problem, until
+from doc_pages import free_port
+
+RULE = """
+from crm_core.errors import Finding
+from crm_core.plugin import hookimpl
+
+@hookimpl
+def crm_validate_payload(section, part):
+    if section == "branding":
+        {body}
+    return []
+"""
+
+
+class DevBox(Box):
+    options = ("--dev",)
+
+
+@pytest.fixture
+def rule(tmp_path: Path) -> Path:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    return folder / "rule.py"
+
+
+@pytest.fixture
+def box(tmp_path: Path, rule: Path) -> Iterator[Box]:
+    settings = {"listen": f"127.0.0.1:{free_port()}", "plugins": {"folders": [str(rule.parent)]}}
+    made = DevBox(tmp_path / "home", settings=settings)
+    yield made
+    assert made.stop() == 0
+
+
+def pushed(box: Box) -> httpx.Response | None:
+    """The answer to a push; None while the server starts."""
+    try:
+        return box.push("branding", {"title": "Nordwind"})
+    except httpx.TransportError:
+        return None
+
+
+def test_a_plugin_is_loaded_again_and_its_tracebacks_are_in_the_terminal(box: Box, rule: Path) -> None:
+    """A failing rule prints its traceback and answers without it; an edit applies; a broken file waits for a fix."""
+    rule.write_text(RULE.format(body='raise ZeroDivisionError("in my rule")'))
+    box.create_tenants().start()
+    failed = problem(box.push("branding", {"title": "Nordwind"}), 500, "plugin_failed")
+    assert "ZeroDivisionError" not in str(failed)
+    assert "ZeroDivisionError: in my rule" in box.log_text()
+    assert 'rule.py", line 8, in crm_validate_payload' in box.log_text()
+    rule.write_text(RULE.format(body='return [Finding("/title", "no_title", "No titles here.")]'))
+    until(lambda: (answer := pushed(box)) is not None and answer.status_code == 422, box.log_text)
+    rule.write_text("def broken(:\n")
+    until(lambda: "waits for a change" in box.log_text(), box.log_text)
+    assert "SyntaxError" in box.log_text()
+    rule.write_text(RULE.format(body="pass"))
+    until(lambda: (answer := pushed(box)) is not None and answer.status_code == 200, box.log_text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "said"),
+    [
+        ({"listen": "0.0.0.0:8000"}, (), "--dev serves on a loopback address"),
+        ({"listen": "unix:crm.sock"}, (), "--dev serves on a loopback address"),
+        ({"public_url": "https://crm.example.com"}, (), "public_url, which others reach"),
+        ({"trusted_proxies": ["10.0.0.1"]}, (), "trusted_proxies, through which others reach it"),
+        ({}, ("--processes", "2"), "--dev serves from one process"),
+    ],
+)
+def test_an_instance_that_others_reach_is_refused(
+    tmp_path: Path, settings: dict[str, object], options: tuple[str, ...], said: str
+) -> None:
+    """Unfinished code and tracebacks belong on the author's machine alone."""
+    assert said in Box(tmp_path / "home", settings=settings).crm("serve", "--dev", *options, code=2)
