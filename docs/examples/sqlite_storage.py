@@ -83,11 +83,15 @@ CREATE TABLE change_log (epoch TEXT, oldest INTEGER, newest INTEGER);
 """
 
 DOCUMENT: Final = "d.collection, d.id, d.revision, d.body"
-# A document without a value in the sort index sorts as null, which is last in both directions.
-NULL: Final = "(coalesce(s.rank, 0) = 0)"
-PAGE: Final = """
-FROM documents d LEFT JOIN indexes s ON s.collection = d.collection AND s.id = d.id AND s.name = :sort
-WHERE d.collection = :collection"""
+# Rows of a page in the order of the sort index: its primary key, read from where the last page ended.
+SORTED: Final = """
+FROM indexes s CROSS JOIN documents d ON d.collection = s.collection AND d.id = s.id
+WHERE s.collection = :collection AND s.name = :sort AND s.rank > 0"""
+# Documents without a value there sort as null, which is last in both directions, by id: the key of documents.
+UNSORTED: Final = """
+FROM documents d WHERE d.collection = :collection AND NOT EXISTS
+ (SELECT 1 FROM indexes s WHERE s.collection = d.collection AND s.id = d.id AND s.name = :sort AND s.rank > 0)"""
+COUNTED: Final = "SELECT count(*) FROM documents d WHERE d.collection = :collection"
 HAS: Final = """
  EXISTS (SELECT 1 FROM indexes f WHERE f.collection = d.collection AND f.id = d.id AND f.name = :n{0} AND {1})"""
 IS_NULL: Final = """
@@ -665,22 +669,29 @@ def first_id(
 
 def page(tenant: Tenant, query: PageQuery) -> Page:
     """A page: rows that meet the conditions, after the last page, plus one row to see whether more follow."""
-    values: dict[str, Any] = {"collection": query.collection, "sort": query.sort, "limit": query.limit + 1}
+    values: dict[str, Any] = {"collection": query.collection, "sort": query.sort}
     where = "".join(_conditions(query, values))
-    total = tenant.db.execute(f"SELECT count(*) {PAGE}{where}", values).fetchone()[0] if query.total else None
-    sign, direction = ("<", "DESC") if query.descending else (">", "ASC")
-    if query.after is not None:
-        values["rank"], values["value"] = sort_key(query.after[0])
-        values["id"] = query.after[1]
-        values["null"] = values["rank"] == 0
-        following = f"(coalesce(s.rank, 0), coalesce(s.value, ''), d.id) {sign} (:rank, :value, :id)"
-        where += f" AND ({NULL} > :null OR {NULL} = :null AND {following})"
-    columns = ("coalesce(s.rank, 0)", "coalesce(s.value, '')", "d.id")
-    order = f" ORDER BY {NULL}, {', '.join(f'{column} {direction}' for column in columns)} LIMIT :limit"
-    rows = tenant.db.execute(f"SELECT {DOCUMENT}, coalesce(s.rank, 0), s.value {PAGE}{where}{order}", values).fetchall()
+    total = tenant.db.execute(COUNTED + where, values).fetchone()[0] if query.total else None
+    rows: list[tuple[Any, ...]] = []
+    for text, after in _statements(query, where):
+        limit = query.limit + 1 - len(rows)
+        rows += tenant.db.execute(text, values | after | {"limit": limit}).fetchall() if limit else ()
     page_rows = rows[: query.limit]
     last = (value_of(*page_rows[-1][4:]), page_rows[-1][1]) if len(rows) > query.limit else None
     return Page(tuple(Document(*row[:4]) for row in page_rows), last, tenant.state()[1], total)
+
+
+def _statements(query: PageQuery, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The statements for a page's rows, first those with a value, and what each needs to continue the page before."""
+    sign, direction = ("<", "DESC") if query.descending else (">", "ASC")
+    rank, value = (0, "") if query.after is None else sort_key(query.after[0])
+    after = {} if query.after is None else {"rank": rank, "value": value, "id": query.after[1]}
+    if rank or not after:
+        follows = f" AND (s.rank, s.value, s.id) {sign} (:rank, :value, :id)" if after else ""
+        order = ", ".join(f"s.{column} {direction}" for column in ("rank", "value", "id"))
+        yield f"SELECT {DOCUMENT}, s.rank, s.value {SORTED}{where}{follows} ORDER BY {order} LIMIT :limit", after
+    follows = "" if rank or not after else f" AND d.id {sign} :id"
+    yield f"SELECT {DOCUMENT}, 0, NULL {UNSORTED}{where}{follows} ORDER BY d.id {direction} LIMIT :limit", after
 
 
 def _conditions(query: PageQuery, values: dict[str, Any]) -> Iterator[str]:

@@ -17,11 +17,13 @@ from crm_core.plugin.storage import (
     Claim,
     Committed,
     Conflict,
+    IndexValue,
     Page,
     PageQuery,
     StorageBackend,
     StorageContext,
     StoreState,
+    Term,
     Unit,
 )
 from crm_core.testing.storage import StorageHarness, StorageSuite
@@ -289,3 +291,24 @@ async def test_a_broken_backend_fails_its_case(
 async def test_a_sound_backend_passes(tmp_path: Path, case: str) -> None:
     """The unbroken backend, opened by one process or by several, passes, or the failures would prove nothing."""
     await run_case(SharedSQLiteBackend, case, tmp_path)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("after", [None, ("Bob", "7"), (None, "7")])
+def test_the_example_pages_with_indexes(tmp_path: Path, descending: bool, after: tuple[IndexValue, str] | None) -> None:
+    """The backend of the docs reads the rows of a page in the order of an index: it sorts and scans nothing."""
+    query = PageQuery(
+        collection="notes", sort="name", descending=descending, filters=(("status", ("lead", None)),),
+        terms=(Term("an"),), after=after,
+    )  # fmt: skip
+    db = sqlite.connect(tmp_path / "north.sqlite3")
+    db.executescript(sqlite.SCHEMA)
+    values: dict[str, Any] = {"collection": "notes", "sort": "name", "limit": 9}
+    where = "".join(sqlite._conditions(query, values))
+    statements = list(sqlite._statements(query, where))
+    assert len(statements) == (1 if after == (None, "7") else 2)
+    for text, more in statements:
+        plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}", values | more)]
+        assert plan
+        assert not [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN")]
+    db.close()
