@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -99,7 +100,7 @@ async def previewing(context: PageContext, module: str) -> Response:
         results = [row async for part in _importer(context, record_type, sent).results(write=False) for row in part]
     except InvalidRecord as error:
         return await _page(context, record_type, error=error)
-    return await _page(context, record_type, sent=sent, outcome=_previewed(context, record_type, sent, results))
+    return await _page(context, record_type, sent=sent, outcome=await _previewed(context, record_type, sent, results))
 
 
 async def importing(context: PageContext, module: str) -> Response:
@@ -135,8 +136,8 @@ async def _sent(record_type: RecordType) -> Sent:
     """The file of the form, with the chosen field of each column or the matching one. Raises InvalidRecord."""
     form, upload = await request.form, (await request.files).get("file")
     content = upload.read() if upload is not None else b""
-    text = decoded(content) if content else form.get("csv", "")
-    file, known = parsed(text), fields_of(record_type)
+    text, file = await asyncio.to_thread(_read, content, form.get("csv", ""))  # a long file would occupy the loop
+    known = fields_of(record_type)
     chosen = [field if field in known else "" for field in form.getlist("field")]
     fields = tuple(chosen) if len(chosen) == len(file.heads) else matched(file, record_type)
     if not any(fields):
@@ -146,6 +147,11 @@ async def _sent(record_type: RecordType) -> Sent:
     keys = [option.value for option in keys_of(record_type)]
     key = form["key"] if form.get("key") in keys else next((one for one in keys if one in fields), "")
     return Sent(text, file, fields, key)
+
+
+def _read(content: bytes, text: str) -> tuple[str, ImportFile]:
+    text = decoded(content) if content else text
+    return text, parsed(text)
 
 
 def _importer(context: PageContext, record_type: RecordType, sent: Sent) -> RowImport:
@@ -188,10 +194,10 @@ async def _outcomes(context: PageContext, record_type: RecordType, sent: Sent) -
         notice = PageNotice(tone=tone, icon=icon, title=_refused(title, number(len(refused))), text=stopped)
     else:
         notice = PageNotice(tone="ok", icon="check", title=f"{title}.")
-    yield _finished(context, notice, sent, refused, len(results))
+    yield await _finished(context, notice, sent, refused, len(results))
 
 
-def _previewed(
+async def _previewed(
     context: PageContext, record_type: RecordType, sent: Sent, results: Sequence[RowResult]
 ) -> ImportOutcome:
     counts, number = Counter(row.outcome for row in results), context.formats.number
@@ -202,17 +208,17 @@ def _previewed(
         updated=number(counts["updated"]),
     )
     if not refused:
-        return _finished(context, PageNotice(tone="ok", icon="check", title=f"{title}."), sent, (), len(results))
+        return await _finished(context, PageNotice(tone="ok", icon="check", title=f"{title}."), sent, (), len(results))
     title = _refused(title, number(len(refused)))
     text = gettext("Correct the file, or import the other rows and correct these later.")
     notice = PageNotice(tone="warn", icon="alert", title=title, text=text)
-    return _finished(context, notice, sent, refused, len(results))
+    return await _finished(context, notice, sent, refused, len(results))
 
 
-def _finished(
+async def _finished(
     context: PageContext, notice: PageNotice, sent: Sent, refused: Sequence[RowResult], done: int
 ) -> ImportOutcome:
-    more = len(refused) - _SHOWN
+    more, messages = len(refused) - _SHOWN, [(row.line, row.message) for row in refused]
     return ImportOutcome(
         notice=notice,
         done=done,
@@ -222,7 +228,7 @@ def _finished(
         more=gettext("{n} more rows were refused. The file of them has all.", n=context.formats.number(more))
         if more > 0
         else "",
-        failed=failed_rows(sent.file, [(row.line, row.message) for row in refused]) if refused else "",
+        failed=await asyncio.to_thread(failed_rows, sent.file, messages) if refused else "",
     )
 
 
