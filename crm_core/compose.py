@@ -253,7 +253,7 @@ def application(services: Services, shared_metrics: Path | None = None) -> Quart
     from crm_core.web.api import auth, bootstrap, changes, docs, events, mail, operators, records, sync, tokens, users
     from crm_core.web.app import create_app
     from crm_core.web.pages import pages, site_of
-    from crm_core.web.pages.mail.sender import sender_of
+    from crm_core.web.pages.mail.sender import loaded_sender_of
 
     site, metrics = site_of(services), Metrics(services.registry.payload_types, shared_metrics)
     services.observers.append(metrics.attempt)
@@ -267,7 +267,7 @@ def application(services: Services, shared_metrics: Path | None = None) -> Quart
         *changes.routes(services),
         *events.routes(services),
         *bootstrap.routes(services),
-        *mail.routes(services, partial(sender_of, site)),
+        *mail.routes(services, partial(loaded_sender_of, site)),
         *operators.routes(services, metrics),
     ]
     return create_app(services, [*routes, *docs.routes(services, routes)], pages(site), count=metrics.request)

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import struct
 import zlib
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,7 @@ class Large:
         self.cookie = {"Cookie": f"crm_session={cookie}", "Authorization": "", "Accept": "text/html"}
         self.backend = served.services.backend
         self.numbers = iter(range(1_000_000))
+        self.locales = iter(["ja-JP", "pl-PL", "ar-EG", "de-CH", "fr-CA", "ru-RU"])
 
     async def fetch(self, path: str, body: bytes | None = None, status: int = 200, **headers: str) -> bytes:
         """Send a request from a thread and read the whole answer."""
@@ -174,7 +176,7 @@ async def changes(large: Large) -> None:
 def people(count: int) -> str:
     """A CSV file of customers, a tenth of which is refused; the others differ with each call."""
     rows = [
-        f"p{at},Person {at},p{at}@example.com,{'nobody' if at % 10 == 0 else 'lead'},vip,Notes {at}\n"
+        f"p{at},Person {at},p{at}@example.com,{'unknown' if at % 10 == 0 else 'lead'},vip,Notes {at}\n"
         for at in range(count)
     ]
     return "external_id,name,email,status,tags,notes\n" + "".join(rows)
@@ -228,6 +230,37 @@ async def wide_push(large: Large) -> None:
     await large.push("features", data, 422)
 
 
+async def longest_push(large: Large) -> None:
+    """Push features with tens of thousands of errors."""
+    data = {"plan": ALL, "overrides": {f"custom{at}.view": True for at in range(60_000)}}
+    await large.push("features", data, 422)
+
+
+async def nested(large: Large) -> None:
+    """Send a batch of many empty lists, which all are freed."""
+    await large.api("customers/batch", b'{"items":[' + b"[]," * 2_700_000 + b"[]]}", 422)
+
+
+async def another_locale(large: Large) -> None:
+    """Open a page in a locale that was not read before."""
+    await large.push("workspace", {"locale": next(large.locales)})
+    await large.fetch("/customers", **large.cookie)
+
+
+async def pipelined(large: Large) -> None:
+    """Send 2,000 requests in one write, and read all answers."""
+    address = urlsplit(large.served.url)
+    head = f"GET /healthz HTTP/1.1\r\nHost: {address.netloc}\r\n"
+
+    def send() -> int:
+        with socket.create_connection((address.hostname or "", address.port or 80), timeout=60) as connection:
+            connection.sendall((f"{head}\r\n" * 2_000 + f"{head}Connection: close\r\n\r\n").encode())
+            received = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+        return received.count(b"HTTP/1.1 200")
+
+    assert await asyncio.to_thread(send) == 2_001
+
+
 async def metrics(large: Large) -> None:
     """Read the readiness, as an orchestrator does each second."""
     address = urlsplit(large.served.url)
@@ -259,6 +292,10 @@ PATHS: dict[str, Path_] = {
     "import": imported("/customers/import/run", 5_000),
     "push of pictures": big_push,
     "push of many members": wide_push,
+    "push with very many errors": longest_push,
+    "batch of many lists": nested,
+    "pipelined requests": pipelined,
+    "page in another locale": another_locale,
     "list": listed("limit=25"),
     "list of 200": listed("limit=200"),
     "list by name, downwards": listed("limit=200&sort=-name"),

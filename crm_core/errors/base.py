@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from itertools import islice
+from typing import Any, ClassVar, Final
 
 import msgspec
+
+MOST_ERRORS: Final = 1000
+"""Errors that an answer lists; to list more would take seconds."""
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,7 +59,7 @@ class CrmError(Exception):
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title + "."
-        self.errors: tuple[Finding, ...] = tuple(errors)
+        self.errors: tuple[Finding, ...] = _first(errors)
         self.retry_after = self.usual_wait if retry_after is None else retry_after
         self.evidence: Mapping[str, Any] = evidence
 
@@ -73,6 +77,15 @@ class CrmError(Exception):
         if self.errors:
             members["errors"] = [finding.to_wire() for finding in self.errors]
         return members
+
+
+def _first(errors: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The first errors, and that there are more: an answer with all would be as long as the sender likes."""
+    found = tuple(islice(errors, MOST_ERRORS + 1))
+    if len(found) <= MOST_ERRORS:
+        return found
+    more = Finding("", "more_errors", f"More errors follow. Fix the first {MOST_ERRORS}.")
+    return (*found[:MOST_ERRORS], more)
 
 
 class SetupError(Exception):

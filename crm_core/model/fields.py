@@ -12,8 +12,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 import msgspec
 
 from crm_core.errors import Finding
-
-MOST_FINDINGS = 1000
+from crm_core.errors.base import MOST_ERRORS
 
 # The converter's words for a type, a least or most, or a length; what it got instead is in the code.
 _EXPECTED: Final = re.compile(
@@ -42,14 +41,14 @@ def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tu
     try:
         converted = msgspec.convert(data, type_, strict=True)
     except msgspec.ValidationError:
-        found = tuple(islice(_walk(data, type_, pointer), MOST_FINDINGS + 1))
+        found = tuple(islice(_walk(data, type_, pointer), MOST_ERRORS + 1))
     else:
         found = tuple(_unchecked(data, type_, pointer))
         if not found:
             return converted, ()
-    if len(found) > MOST_FINDINGS:
-        more = Finding(pointer, "more_errors", f"More errors follow. Fix the first {MOST_FINDINGS}.")
-        return None, (*found[:MOST_FINDINGS], more)
+    if len(found) > MOST_ERRORS:
+        more = Finding(pointer, "more_errors", f"More errors follow. Fix the first {MOST_ERRORS}.")
+        return None, (*found[:MOST_ERRORS], more)
     return None, found or (Finding(pointer, "invalid_value", "This value does not fit; see the documentation."),)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.parse
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
@@ -21,7 +20,7 @@ from crm_core.server.limits import ConnectionLimit, Deadlines
 from crm_core.server.problem import raw_response
 
 _LINGER_BYTES: Final = 256 * 1024
-_PARSE_BYTES: Final = 16 * 1024
+_PARSE_BYTES: Final = 8 * 1024  # some 100 short requests
 
 
 class _Phase(Enum):
@@ -57,6 +56,7 @@ class ServerConnection(HttpToolsProtocol):
         self._progress = 0  # completed heads and messages: bytes between two of them belong to one head or body
         self._raw = 0
         self._body = 0
+        self._rest = b""  # pipelined requests that are not parsed yet
         self._refusal: CrmError | None = None
         self._upgrading = False
         self._active: Cycle | None = None
@@ -86,19 +86,20 @@ class ServerConnection(HttpToolsProtocol):
             self._active.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        """Parse received bytes; refuse those that could be read in two ways."""
+        """Parse bytes, up to a request that waits for another one; refuse those that could be read in two ways."""
         if self._ended:
             self._discard(len(data))
             return
         self._unset_keepalive_if_required()
-        progress = self._progress
+        progress, data = self._progress, self._rest + data
         try:
-            self._feed(data)
+            parsed = self._feed(data)
         except httptools.HttpParserError as error:
             self.refuse(self._refusal or head.refused_by_parser(error))
             return
+        self._rest = data[parsed:]
         if not self._ended:
-            self._check_progress(len(data) if progress == self._progress else 0)
+            self._check_progress(parsed if progress == self._progress else 0)
 
     def shutdown(self) -> None:
         """Start to drain: close an idle connection now, a busy one after its response."""
@@ -134,7 +135,7 @@ class ServerConnection(HttpToolsProtocol):
             return
         self._enter(_Phase.BODY)
         self._limit.busy(self)
-        self._fill_scope(version, method)
+        self.scope.update(head.line_of(version, method, self.url))  # type: ignore[typeddict-item]  # only members of it
         cycle = self._new_cycle(keep_alive=version != "1.0" and self.parser.should_keep_alive())
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:
@@ -161,17 +162,16 @@ class ServerConnection(HttpToolsProtocol):
             super().on_response_complete()
             if self._active is not None and self._active.response_complete:
                 self._limit.idle(self)
+            if (self.pipeline or self._rest) and not self.transport.is_closing():
+                self.flow.pause_reading()
+                if not self.pipeline:
+                    self.loop.call_soon(self._parse_rest)
 
     # Inside
 
-    def _fill_scope(self, version: str, method: bytes) -> None:
-        address = httptools.parse_url(self.url)
-        path = address.path.decode("ascii")
-        self.scope["method"] = method.decode("ascii")
-        self.scope["http_version"] = version
-        self.scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        self.scope["raw_path"] = address.path
-        self.scope["query_string"] = address.query or b""
+    def _parse_rest(self) -> None:
+        self.flow.resume_reading()
+        self.data_received(b"")
 
     def _new_cycle(self, *, keep_alive: bool) -> Cycle:
         cycle = Cycle(
@@ -194,13 +194,13 @@ class ServerConnection(HttpToolsProtocol):
         self._active = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _feed(self, data: bytes) -> None:
-        """Parse bytes; a request that offers an upgrade is parsed again without it (RFC 9110, section 7.8 allows that).
+    def _feed(self, data: bytes) -> int:
+        """Parse bytes; return how many. A request that offers an upgrade is parsed without it (RFC 9110, section 7.8).
 
         Java's client offers h2c with every request, also with a body, which the parser takes for the new protocol.
         """
         at = 0
-        while at < len(data):
+        while at < len(data) and not self.pipeline:
             part = data[at : at + _PARSE_BYTES]  # not all: it is copied again after each request that offers one
             try:
                 self.parser.feed_data(part)
@@ -212,6 +212,7 @@ class ServerConnection(HttpToolsProtocol):
                 self.parser.feed_data(
                     head.without_upgrade(old.get_http_version(), old.get_method(), self.url, self.headers)
                 )
+        return at
 
     def _new_parser(self) -> Any:
         parser = httptools.HttpRequestParser(self)
@@ -255,12 +256,15 @@ class ServerConnection(HttpToolsProtocol):
 
     def refuse(self, error: CrmError) -> None:
         """Respond with the error and end the connection, after a response in progress to an earlier request."""
+        self._rest = b""
         active = self._active
         if active is not None and not active.response_complete:
             self._disarm()
             if self._phase is not _Phase.BODY or self.cycle is not active:
                 self.pipeline.clear()
-                self._end_after(active)
+                active.keep_alive = False  # it closes after its response
+                self.flow.pause_reading()
+                self.cycle = active
                 return
             active.disconnected = True
             active.message_event.set()
@@ -270,12 +274,6 @@ class ServerConnection(HttpToolsProtocol):
         first = self.server_state.default_headers
         self.transport.write(raw_response(error, self._new_request_id(), self._instance, first))
         self._end(linger=True)
-
-    def _end_after(self, active: Cycle) -> None:
-        """Stop reading, and close after the active response."""
-        active.keep_alive = False
-        self.flow.pause_reading()
-        self.cycle = active
 
     def _end(self, *, linger: bool = False) -> None:
         """Close; a client that may still be sending gets time to read the response before a reset discards it."""

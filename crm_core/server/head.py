@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
 
 import httptools
 
@@ -35,6 +36,19 @@ def refused(version: str, method: bytes, url: bytes, headers: Headers) -> CrmErr
     if b"#" in url:
         return MalformedPath("The request's address contains a fragment. Remove the part from # on.")
     return _framing(version, headers) or _host(version, url, headers)
+
+
+def line_of(version: str, method: bytes, url: bytes) -> dict[str, Any]:
+    """The members of an ASGI scope for a request line."""
+    address = httptools.parse_url(url)
+    path = address.path.decode("ascii")
+    return {
+        "method": method.decode("ascii"),
+        "http_version": version,
+        "path": unquote(path) if "%" in path else path,
+        "raw_path": address.path,
+        "query_string": address.query or b"",
+    }
 
 
 def _framing(version: str, headers: Headers) -> CrmError | None:

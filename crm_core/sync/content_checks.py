@@ -232,8 +232,8 @@ def modules_permitted(
     if blocked:
         raise ModuleBlocked(blocked[0].message, errors=blocked)
     if found:
-        unsupported = [Finding(r.pointer, ModuleUnsupported.code, r.message) for r in found]
-        raise ModuleUnsupported(unsupported[0].message, errors=unsupported)
+        unsupported = (Finding(r.pointer, ModuleUnsupported.code, r.message) for r in found)
+        raise ModuleUnsupported(found[0].message, errors=unsupported)
     gone = [(outcome.prefix + at, module_of(name)) for outcome, at, name in every if outcome.leaves(at)]
     first = {module: at for at, module in reversed(gone) if module and module not in workspace.catalog.modules}
     return [Finding(at, ModuleUnsupported.code, _GONE.format(module), warning=True) for module, at in first.items()]

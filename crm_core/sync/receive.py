@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
+from traceback import clear_frames
 from typing import Final, TypeVar
 
 from crm_core.errors import (
@@ -231,4 +232,12 @@ async def _apart(attempt: Attempt, checks: Callable[[], T]) -> T:
     """Check the content of a long body in a thread: plugins may need long for it, and the loop has other requests."""
     if len(attempt.body) <= _INLINE:
         return checks()
-    return await asyncio.to_thread(checks)
+
+    def checked() -> T:
+        try:
+            return checks()
+        except CrmError as error:
+            clear_frames(error.__traceback__)  # frees what was found here, and not on the loop with the error
+            raise
+
+    return await asyncio.to_thread(checked)

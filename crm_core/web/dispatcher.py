@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -17,7 +18,7 @@ from crm_core.web.compression import compressed
 from crm_core.web.cors import Cors, preflight
 from crm_core.web.operations import Operation, Route
 from crm_core.web.problems import problem
-from crm_core.web.reading import read_query, require_acceptable
+from crm_core.web.reading import free, read_query, require_acceptable
 from crm_core.web.request import Request
 from crm_core.web.routing import Router
 from crm_core.web.slips import SLIP, nothing_here
@@ -66,6 +67,8 @@ class Dispatcher:
             answer = await self._answer(request)
         except Exception as error:  # noqa: BLE001 -- the boundary: every error becomes a problem
             answer = problem(error, request)
+        if request.parsed:
+            asyncio.get_running_loop().run_in_executor(None, free, request.parsed)
         fields, body = [*answer.headers, *self._cors.fields(request)], answer.body
         if request.method == "HEAD" and not isinstance(body, bytes):
             await body.aclose()

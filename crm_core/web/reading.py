@@ -44,8 +44,21 @@ async def read_json_and_bytes(request: Request) -> tuple[Any, bytes]:
     require_media_type(request)
     raw = await request.read_body()
     if len(raw) > _INLINE:  # a thread shares the interpreter with the loop while it parses
-        return await asyncio.to_thread(loads, raw), raw
+        data = await asyncio.to_thread(loads, raw)
+        request.parsed.append(data)
+        return data, raw
     return loads(raw), raw
+
+
+def free(parsed: list[Any]) -> None:
+    """Forget values of JSON one by one: freed as a whole, a body of millions would occupy the interpreter."""
+    while parsed:
+        value = parsed.pop()
+        if isinstance(value, list):
+            parsed += value
+        elif isinstance(value, dict):
+            parsed += value.values()
+            parsed += value
 
 
 def require_media_type(request: Request) -> None:

@@ -32,6 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     if it is not known; ``peer``: the other end of the connection. ``scheme`` and ``source`` come from trusted proxies
     where there are any. The dispatcher sets the last five: the parameters of path and query, the sender, and the types
     and the length that a body may have. ``whole``: the body, if it arrived with the head; else ``chunks`` reads it.
+    ``parsed`` has the value of a long body until the answer.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     chunks: Chunks
     whole: bytes | None = None
+    parsed: list[Any] = []
     path_parameters: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
     sender: Caller | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -17,6 +18,7 @@ from crm_features.section import Features
 
 T = TypeVar("T")
 
+_MOST_WARNINGS = 100
 _FIXED_ROLE = "super_admin"  # always has all allowed rights, regardless of pushes
 
 
@@ -28,11 +30,15 @@ class FeaturesType(PayloadType):
 
     def validate(self, part: Features, context: PayloadContext) -> Iterable[Finding]:
         """Unknown keys of known modules, unknown roles and limits, invalid dates, overrides without effect."""
-        yield from _keys(_named(part), context)
-        yield from _roles(part, context)
-        yield from _limits(part, context)
-        yield from _subscription(part)
-        yield from without_effect(self.entitlements(part), context.catalog)
+        yield from _few_warnings(
+            chain(
+                _keys(_named(part), context),
+                _roles(part, context),
+                _limits(part, context),
+                _subscription(part),
+                without_effect(self.entitlements(part), context.catalog),
+            )
+        )
 
     def modules(self, part: Features) -> Iterable[tuple[str, str]]:
         """Names in plan, overrides, modules and roles, including patterns for all modules."""
@@ -62,6 +68,17 @@ class FeaturesType(PayloadType):
             if part.subscription is UNSET
             else Subscription(_given(part.subscription.state, "active"), _given(part.subscription.ends_at, None)),
         )
+
+
+def _few_warnings(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """All errors, and the first warnings: the core accepts a limited number, and no one reads so many."""
+    warnings = 0
+    for finding in findings:
+        warnings += finding.warning
+        if not finding.warning or warnings <= _MOST_WARNINGS:
+            yield finding
+        elif warnings == _MOST_WARNINGS + 1:
+            yield Finding("", "more_warnings", "More warnings follow.", warning=True)
 
 
 def _given(value: T | UnsetType, otherwise: T) -> T:

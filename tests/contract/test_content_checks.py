@@ -117,6 +117,18 @@ def test_at_most_a_thousand_errors_are_listed_at_a_bounded_cost(box: Box) -> Non
     assert refusal["errors"][-1]["code"] == "more_errors"
 
 
+def test_many_names_get_a_bounded_answer(box: Box) -> None:
+    """The first hundred warnings of a push are listed, and the first thousand errors."""
+    role = {"grant": [f"*.action{at}" for at in range(1_500)]}
+    previewed = box.applied("features", {"roles": {"agent": role}}, envelope={"mode": "preview"})
+    assert [each["code"] for each in previewed["warnings"]] == ["no_effect"] * 100 + ["more_warnings"]
+    plan = {"code": "pro", "features": [f"module{at}.view" for at in range(1_500)]}
+    version = next(box.versions)
+    refusal = problem(box.push("features", {"plan": plan}, envelope={"version": version}), 422, "module_unsupported")
+    assert len(refusal["errors"]) == 1001
+    assert refusal["errors"][-1]["code"] == "more_errors"
+
+
 def test_the_version_comes_before_the_schema(box: Box) -> None:
     """A push with an old version and invalid data is stale_version."""
     problem(box.push("branding", {"title": 5}, envelope={"version": 1}), 409, "stale_version")

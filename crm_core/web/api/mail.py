@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
@@ -60,14 +60,14 @@ TEST_MAIL: Final = Operation(
 )
 
 
-def routes(services: Services, sender_of: Callable[[Workspace], Sender]) -> list[Route]:
+def routes(services: Services, sender_of: Callable[[Workspace], Awaitable[Sender]]) -> list[Route]:
     """The one operation of mail."""
 
     async def test_mail(request: Request) -> Answer:
         caller = request.caller
         workspace = await services.views.of(request.tenant)
         require_scope(workspace, caller, scope=None, key=KEY)
-        sender, steps = sender_of(workspace), list[Step]()
+        sender, steps = await sender_of(workspace), list[Step]()
         try:
             with speaking(services.languages.choose((caller.language, workspace.regional.locale))):
                 email = delivery_test(sender.brand, caller.name)

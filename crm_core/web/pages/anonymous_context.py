@@ -65,6 +65,6 @@ async def anonymous_context(site: Site, tenant: str) -> AnonymousContext:
 
     Raises UnknownTenant.
     """
-    workspace = await site.services.views.of(tenant)
+    workspace = await site.workspace_of(tenant)
     speak_for(site, workspace)
     return AnonymousContext(site=site, tenant=tenant, workspace=workspace)

@@ -39,6 +39,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         """The language that a user chose, else the workspace's, else English."""
         return self.services.languages.choose((chosen, workspace.regional.locale))
 
+    async def workspace_of(self, tenant: str) -> Workspace:
+        """A tenant's workspace, its branding loaded. Raises UnknownTenant, StorageUnavailable."""
+        workspace = await self.services.views.of(tenant)
+        await self.branding_cache.load(workspace)
+        return workspace
+
     def root(self, tenant: str) -> str:
         """The path of a tenant's pages, without a slash at its end."""
         return f"/i/{self.services.settings.instance}/t/{tenant}"

@@ -34,6 +34,14 @@ def test_a_missing_secret_is_named_in_the_code(member: str) -> None:
     assert SecretRequired(member).code == f"{member}_required"
 
 
+def test_an_error_lists_a_thousand_findings() -> None:
+    """However long the input is, its refusal has a bounded length, and says that there is more."""
+    found = (Finding(f"/{number}", "type", "Use text.") for number in range(5_000))
+    listed = CrmError("No.", errors=found).errors
+    assert [each.pointer for each in listed] == [*(f"/{number}" for number in range(1_000)), ""]
+    assert listed[-1].code == "more_errors"
+
+
 def test_a_finding_moves_under_a_prefix() -> None:
     """A finding on a part points into the whole body once it is moved there."""
     moved = Finding("/title", "type", "Use text.").under("/data")

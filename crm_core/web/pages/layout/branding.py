@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Mapping
@@ -117,10 +118,22 @@ class BrandingCache:
         self._instance = instance
         self._cached: LRUCache[str, tuple[Workspace, TenantBranding]] = LRUCache(_CACHED)
 
+    async def load(self, workspace: Workspace) -> None:
+        """Make the branding in a thread unless it is cached: reading a locale and pictures would occupy the loop."""
+        if self._of(workspace) is None:
+            self._add(workspace, await asyncio.to_thread(self._made, workspace))
+
     def of(self, workspace: Workspace) -> TenantBranding:
         """The branding of a workspace."""
+        return self._of(workspace) or self._add(workspace, self._made(workspace))
+
+    def _of(self, workspace: Workspace) -> TenantBranding | None:
         cached = self._cached.get(workspace.tenant)
-        if cached is None or cached[0] is not workspace:
-            root = f"/i/{self._instance}/t/{workspace.tenant}"
-            cached = self._cached[workspace.tenant] = (workspace, TenantBranding(root, workspace))
-        return cached[1]
+        return cached[1] if cached is not None and cached[0] is workspace else None
+
+    def _made(self, workspace: Workspace) -> TenantBranding:
+        return TenantBranding(f"/i/{self._instance}/t/{workspace.tenant}", workspace)
+
+    def _add(self, workspace: Workspace, branding: TenantBranding) -> TenantBranding:
+        self._cached[workspace.tenant] = (workspace, branding)
+        return branding

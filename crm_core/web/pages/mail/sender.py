@@ -122,6 +122,12 @@ def sender_of(site: Site, workspace: Workspace) -> EmailSender:
     return EmailSender(site, workspace.tenant, site.branding_cache.of(workspace), _server_of(site, workspace))
 
 
+async def loaded_sender_of(site: Site, workspace: Workspace) -> EmailSender:
+    """The sender of a workspace's emails, outside of a page's request."""
+    await site.branding_cache.load(workspace)
+    return sender_of(site, workspace)
+
+
 def _server_of(site: Site, workspace: Workspace) -> MailServer | Kind:
     """The mail server of a workspace with its password decrypted; or why no email can be sent."""
     if workspace.withholds("mail_server"):
