@@ -21,7 +21,7 @@ REAL = Path(sys.executable).with_name("crm")
 _SHIM = """#!{python} -IS
 import _socket, json, os, sys
 words = sys.argv[1:]
-if "PYTHONPATH" in os.environ or "--follow" in words or words[:1] in (["serve"], ["manager"]):
+if os.environ.get("PYTHONPATH") != {path!r} or "--follow" in words or words[:1] in (["serve"], ["manager"]):
     os.execv({real!r}, [{real!r}, *words])
 to = _socket.socket(_socket.AF_UNIX)
 to.connect({address!r})
@@ -47,7 +47,9 @@ def crm() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.communicate)
     program = folder / "crm"
-    program.write_text(_SHIM.format(python=sys.executable, real=str(REAL), address=str(address)))
+    program.write_text(
+        _SHIM.format(python=sys.executable, real=str(REAL), address=str(address), path=os.environ.get("PYTHONPATH"))
+    )
     program.chmod(0o755)
     return program
 
