@@ -12,9 +12,10 @@ from psycopg_pool import PoolTimeout
 
 from crm_core.errors import StorageUnavailable
 from crm_core.plugin.unit import Committed, Conflict, OutcomeUnknown, Unit
-from crm_postgresql.database import Database, TooSlow, is_broken, refusal
+from crm_postgresql.database import Database, is_broken, refusal
 from crm_postgresql.limits import COMMIT_SECONDS
 from crm_postgresql.units import encoded, outcomes
+from crm_postgresql.wire import TooSlow
 
 _TOGETHER = 64  # units of a statement
 _LEAST = 0.3  # seconds that a commit needs

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from select import select
-from socket import SHUT_RDWR, socket
 from typing import Any, Final
 
 import psycopg
@@ -16,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from crm_core.errors import CrmError, SetupError, StorageFull, StorageUnavailable, UnknownTenant
 from crm_postgresql.limits import CALL_SECONDS, HASTY_SECONDS, WAIT
+from crm_postgresql.wire import TooSlow, execute
 
 _UNKNOWN_TENANT: Final = "CT404"  # raised by crm.store
 _ATTEMPTS: Final = 3
@@ -31,6 +30,8 @@ class Database:
     def __init__(self, dsn: str, size: int, check: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
         self.dsn, self._check = dsn, check
         self._hasty_until = 0.0
+        self._idle: list[AsyncConnection[Any]] = []
+        self._waiting, self._closing = 0, False
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -63,16 +64,48 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._closing = True
+        for each in self._idle:
+            await self._pool.putconn(each)
+        self._idle.clear()
         await self._pool.close(timeout=2)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
         """A connection for several statements. Raises StorageUnavailable, StorageFull, UnknownTenant."""
         try:
-            async with self._pool.connection() as connection:
+            async with self._taken(WAIT) as connection, connection:
                 yield connection
         except psycopg.Error as error:
             raise refusal(error) from None
+
+    @asynccontextmanager
+    async def _taken(self, seconds: float) -> AsyncIterator[AsyncConnection[Any]]:
+        """The connection that was used last, or one of the pool, which knows when to make a new one."""
+        connection = await self._last_used() or await self._from_pool(seconds)
+        try:
+            yield connection
+        finally:
+            if self._waiting or self._closing or connection.closed:
+                await self._pool.putconn(connection)
+            else:
+                self._idle.append(connection)
+
+    async def _last_used(self) -> AsyncConnection[Any] | None:
+        while self._idle:
+            connection = self._idle.pop()
+            with suppress(psycopg.OperationalError):
+                await _check_idle(connection)
+                return connection
+            await self._pool.putconn(connection)
+        return None
+
+    async def _from_pool(self, seconds: float) -> AsyncConnection[Any]:
+        self._waiting += 1
+        try:
+            return await self._pool.getconn(timeout=max(0.0, seconds))
+        finally:
+            self._waiting -= 1
 
     async def rows(
         self, query: str, arguments: Sequence[Any] = (), seconds: float = CALL_SECONDS
@@ -104,18 +137,8 @@ class Database:
         if now < self._hasty_until:
             end = min(end, now + HASTY_SECONDS)
         try:
-            async with self._pool.connection(timeout=max(0.0, min(WAIT, end - now))) as connection:
-                late = _Late(connection)
-                timer = loop.call_at(end, late.cut)
-                try:
-                    cursor = await connection.execute(query, arguments)
-                    rows = await cursor.fetchall() if cursor.description else []
-                except psycopg.OperationalError:
-                    if late.was_cut:
-                        raise TooSlow from None
-                    raise
-                finally:
-                    timer.cancel()
+            async with self._taken(min(WAIT, end - now)) as connection:
+                rows = await execute(connection, query, arguments, end)
         except (PoolTimeout, TooSlow):
             self._hasty_until = loop.time() + _HASTE
             raise
@@ -123,30 +146,12 @@ class Database:
         return rows
 
 
-class TooSlow(Exception):
-    """A statement took too long; whether it was done is not known."""
-
-
-class _Late:
-    """Ends a statement that takes too long. To cancel it would need an answer of the database."""
-
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
-        self._connection = connection
-        self.was_cut = False
-
-    def cut(self) -> None:
-        """End the connection here, which wakes who waits for it."""
-        self.was_cut = True
-        with suppress(OSError), socket(fileno=os.dup(self._connection.fileno())) as copy:
-            copy.shutdown(SHUT_RDWR)
-
-
 async def _check_idle(connection: AsyncConnection[Any]) -> None:
     """Raise OperationalError if the database has closed an idle connection: there is something to read, without a call.
 
     Otherwise the next commit on it would have an unknown outcome.
     """
-    if select([connection.fileno()], [], [], 0)[0]:
+    if connection.closed or select([connection.fileno()], [], [], 0)[0]:
         await connection.close()  # or the pool would offer it again
         raise psycopg.OperationalError
 

@@ -74,8 +74,10 @@ class PostgreSQLBackend(PostgreSQLTenants):
     async def page(self, tenant: str, query: PageQuery) -> Page:
         from crm_postgresql.pages import PageSQL
 
-        statement = PageSQL(query)
-        found = await self._rows("SELECT * FROM crm.page(%s, %s, %s)", tenant, statement.sql, statement.texts)
+        sql = PageSQL(query)
+        statements = sql.probes, sql.few, sql.walks, sql.total, sql.texts
+        call = "SELECT * FROM crm.page(%s, %s, %s, %s, %s, %s, %s, %s)"
+        found = await self._rows(call, tenant, query.collection, query.limit + 1, *statements)
         revision, total = found[0][:2]
         rows = [row[2:] for row in found if row[2] is not None]
         shown = rows[: query.limit]

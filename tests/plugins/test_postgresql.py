@@ -228,7 +228,7 @@ async def test_terminated_backends_lose_nothing_that_was_answered(store: Postgre
         for _ in range(6):
             for _ in range(4):
                 await progress.acquire()
-            db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'crm_app'")
+            db.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'crm_app'")
     stop.set()
     await asyncio.gather(*tasks)
     assert isinstance(await store.commit("north", unit(1, entries=())), Committed)
