@@ -98,7 +98,7 @@ class PageSQL:
         return "DESC" if self._query.descending else "ASC"
 
     def _document(self, id_: str) -> str:
-        """A document that is looked up, whatever the planner expects."""
+        """A document that is looked up by its id also if the planner expects many."""
         return (
             f"CROSS JOIN LATERAL (SELECT * FROM crm.documents o WHERE o.tenant = $1"
             f" AND o.collection = {self._collection} AND o.id = {id_} OFFSET 0) d"
