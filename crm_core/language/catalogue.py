@@ -34,13 +34,18 @@ _TAG: Final = re.compile(r"[a-z]{2,3}(?:_[A-Z][a-z]{3})?(?:_(?:[A-Z]{2}|[0-9]{3}
 class Language(msgspec.Struct, frozen=True, dict=True):
     """A language by its BCP 47 tag, with the translation of each message; what is not translated stays English.
 
-    ``plural``: which of the forms of ``plurals`` fits a number.
+    ``rule``: which of the forms of ``plurals`` fits the number ``n``, as an expression in C.
     """
 
     tag: str
     texts: Mapping[Text, str]
     plurals: Mapping[str, tuple[str, ...]]
-    plural: Callable[[int], int]
+    rule: str
+
+    @cached_property
+    def plural(self) -> Callable[[int], int]:
+        """Which form fits a number."""
+        return c2py(self.rule)
 
     @cached_property
     def locale(self) -> Locale:
@@ -56,7 +61,7 @@ class Language(msgspec.Struct, frozen=True, dict=True):
         return name[0].upper() + name[1:]
 
 
-ENGLISH: Final = Language("en", {}, {}, lambda count: int(count != 1))
+ENGLISH: Final = Language("en", {}, {}, "n != 1")
 
 
 def gettext_noop(message: str) -> str:
@@ -79,7 +84,7 @@ def read_catalogue(path: Path, below: Language | None = None) -> Language:
         raise SetupError([f"{path.name}: name the file after a language, such as fr.po or pt_BR.po"])
     texts: dict[Text, str] = dict(below.texts) if below else {}
     plurals = dict(below.plurals) if below else {}
-    plural, problems = below.plural if below else ENGLISH.plural, list[str]()
+    rule, problems = below.rule if below else ENGLISH.rule, list[str]()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -88,8 +93,8 @@ def read_catalogue(path: Path, below: Language | None = None) -> Language:
         parts = entry.parts
         message, forms = parts.get("msgid", ""), [text for name, text in parts.items() if name.startswith("msgstr")]
         if not message:
-            rule = _RULE.search(forms[0]) if forms else None
-            plural = _rule(rule[1], f"{path.name}:{entry.line}", problems) if rule else plural
+            written = _RULE.search(forms[0]) if forms else None
+            rule = _valid(written[1], f"{path.name}:{entry.line}", problems) if written else rule
             continue
         if entry.fuzzy or not all(forms):
             continue
@@ -101,7 +106,7 @@ def read_catalogue(path: Path, below: Language | None = None) -> Language:
             texts[(parts["msgctxt"], message) if "msgctxt" in parts else message] = forms[0]
     if problems:
         raise SetupError(problems)
-    return Language(path.stem.replace("_", "-"), texts, plurals, plural)
+    return Language(path.stem.replace("_", "-"), texts, plurals, rule)
 
 
 def _entries(lines: list[str], name: str, problems: list[str]) -> Iterator[_Entry]:
@@ -131,12 +136,12 @@ def _unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text) if "\\" in text else text
 
 
-def _rule(rule: str, place: str, problems: list[str]) -> Callable[[int], int]:
+def _valid(rule: str, place: str, problems: list[str]) -> str:
     try:
-        return c2py(rule)
+        c2py(rule)
     except ValueError as error:
         problems.append(f"{place}: Plural-Forms: {error}")
-        return ENGLISH.plural
+    return rule
 
 
 def _misplaced(message: str, forms: list[str]) -> str:

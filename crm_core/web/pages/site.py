@@ -52,8 +52,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 def site_of(services: Services) -> Site:
     """The site around the use cases of an instance."""
-    instance, _ = services.settings.instance, services.languages.by_tag  # all catalogues are read now
-    assets = Assets()
+    instance = services.settings.instance
+    assets = Assets(services.languages.by_tag.values())  # all catalogues are read now
     # Of a payload type whose sections name mail servers, its options say where connections may lead.
     calls = services.registry.calls
     mail = [options for name, options in services.options.items() if calls.offers(name, "mail_server")]

@@ -1,4 +1,5 @@
 // Drafts: typed text that is not saved yet survives a reload, a refused save and a server that is down, in this tab.
+import { _ } from "./language.js";
 import { fitRows } from "./rows.js";
 
 const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data-picker] input[type=hidden]";
@@ -55,7 +56,7 @@ function restore(form) {
     else field.value = value;
   });
   const note = form.querySelector("[data-draft-note]");
-  if (changed && note) note.textContent = "Your text from before is back.";
+  if (changed && note) note.textContent = _("Your text from before is back.");
   const discard = form.querySelector("button[data-discard]");
   if (changed && discard) discard.hidden = false;
   if (changed && form.dataset.dirty !== undefined) form.dataset.dirty = "changed";

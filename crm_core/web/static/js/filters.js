@@ -1,4 +1,5 @@
 // Filters of lists: with a script they apply when one is changed; in the sheet of a phone its button counts first.
+import { _ } from "./language.js";
 import { fetchPage } from "./swap.js";
 
 export function watchFilters() {
@@ -31,5 +32,5 @@ async function count(form) {
   const query = new URLSearchParams(new FormData(form));
   const { ok, page } = await fetchPage(`${form.action.split("?")[0]}?${query}`).catch(() => ({ ok: false }));
   const label = form.querySelector("[data-show]");
-  if (ok && asked === form.asked) label.textContent = `${label.dataset.show}${page.querySelector("[data-matches]").dataset.matches}`;
+  if (ok && asked === form.asked) label.textContent = _("Show {matching}", { matching: page.querySelector("[data-matches]").dataset.matches });
 }

@@ -1,4 +1,5 @@
 // Forms: one click sends once, leaving with unsaved text asks first, the first invalid field has the focus.
+import { _ } from "./language.js";
 import { fetchPage, swapParts } from "./swap.js";
 import { show, strong, icon, toast } from "./parts.js";
 
@@ -55,9 +56,9 @@ export async function post(form, button = null) {
       document.dispatchEvent(new CustomEvent("posted", { detail: form }));
       return true;
     }
-    refused(page.querySelector(".empty h1, h1")?.textContent ?? "Something went wrong", page.querySelector(".empty p")?.textContent ?? "");
+    refused(page.querySelector(".empty h1, h1")?.textContent ?? _("Something went wrong"), page.querySelector(".empty p")?.textContent ?? "");
   } catch {
-    refused("The server could not be reached", "Check your connection and try again.");
+    refused(_("The server could not be reached"), _("Check your connection and try again."));
   }
   const { ok, page } = await fetchPage(location.href).catch(() => ({ ok: false }));
   if (ok) swapParts(page, { asked: true }); // back to the stored state
@@ -67,7 +68,7 @@ export async function post(form, button = null) {
 // Sends the input of a page that had no session, with the token of the sign-in that there is now.
 async function again(form) {
   const { ok, redirected, page } = await fetchPage(`${document.body.dataset.root}/frame`).catch(() => ({ ok: false }));
-  if (!ok || redirected) return toast("Sign in in a new tab first.", "info");
+  if (!ok || redirected) return toast(_("Sign in in a new tab first."), "info");
   form.elements.csrf.value = page.querySelector("[name=csrf]").value;
   form.submit();
 }
@@ -161,8 +162,8 @@ async function steps(form, button) {
       for (const line of lines) if (line) step(result, fragment(JSON.parse(line).html));
     }
   } catch {
-    if (stop.signal.aborted) toast("Stopped. The changes up to here stay.", "info");
-    else toast("The connection broke. Reload the page to see how far it came.", "bad");
+    if (stop.signal.aborted) toast(_("Stopped. The changes up to here stay."), "info");
+    else toast(_("The connection broke. Reload the page to see how far it came."), "bad");
     result.querySelector("[data-stop]")?.remove();
   } finally {
     form.removeEventListener("click", stopped);

@@ -1,4 +1,5 @@
 // Keeps the open page up to date: brand and menu change in place, records and the console show what is new.
+import { _, ngettext } from "./language.js";
 import { fetchPage, freshRows, replace, swapFrame, swapParts } from "./swap.js";
 import { icon, strong, toast } from "./parts.js";
 
@@ -42,10 +43,10 @@ function listen(stream, send) {
 }
 
 function receive(event) {
-  if (event.kind === "dropped") return showState("Not live, reconnecting", false);
+  if (event.kind === "dropped") return showState(_("Not live, reconnecting"), false);
   if (event.kind === "ended") return ended();
   if (event.kind === "ready") {
-    showState("Live", true);
+    showState(_("Live"), true);
     if (!event.again) return;
   }
   pending.set(event.kind === "record.changed" ? `${event.type} ${event.id}` : event.kind, event);
@@ -54,7 +55,7 @@ function receive(event) {
 
 async function poll() {
   if (document.visibilityState !== "visible" || timer) return;
-  await refreshPage([]).catch(() => showState("Not live, reconnecting", false));
+  await refreshPage([]).catch(() => showState(_("Not live, reconnecting"), false));
 }
 
 async function change() {
@@ -67,9 +68,9 @@ async function change() {
     if (frame) await refreshFrame(events);
     const mine = events.filter((event) => event.kind === "record.changed" && isMine(event));
     if (again || mine.length || (frame && follows())) await refreshPage(mine);
-    showState(`Live, last change ${new Date().toLocaleTimeString([], { hour12: false })}`, true);
+    showState(_("Live, last change {time}", { time: new Date().toLocaleTimeString([], { hour12: false }) }), true);
   } catch {
-    showState("Not live, reconnecting", false); // the next event, or the reconnected stream, tries again
+    showState(_("Not live, reconnecting"), false); // the next event, or the reconnected stream, tries again
   }
 }
 
@@ -83,7 +84,7 @@ async function refreshFrame(events) {
   const gone = module && !page.body.dataset.modules.split(" ").includes(module);
   if (gone) return moduleGone();
   const applied = events.filter((event) => event.kind === "sync.applied");
-  if (applied.length) announce(applied.length === 1 ? `New ${applied[0].type} applied by the platform, revision ${applied[0].revision}` : `${applied.length} changes applied by the platform`);
+  if (applied.length) announce(applied.length === 1 ? _("New {type} applied by the platform, revision {revision}", applied[0]) : _("{n} changes applied by the platform", { n: applied.length }));
 }
 
 async function refreshPage(events) {
@@ -123,7 +124,7 @@ function offer(mine, part) {
   if (!news) return replace(mine, part);
   const total = freshRows(mine, part);
   if (!total) return replace(mine, part); // rows were only removed, so nothing jumps
-  news.querySelector("span").textContent = total === 1 ? "Show 1 change" : `Show ${total} changes`;
+  news.querySelector("span").textContent = ngettext("Show {n} change", "Show {n} changes", total);
   news.hidden = false;
   news.querySelector("button").onclick = () => {
     replace(mine, part);
@@ -135,10 +136,10 @@ function offer(mine, part) {
 function moduleGone() {
   const name = document.title.split(" · ")[0];
   if (main().querySelector(":scope > [data-gone]")) return;
-  const banner = notice("info", "lock", "This module is no longer part of your workspace.", `Your platform operator has disabled it. You can read this page (${name}) until you leave it. Saved data is not lost.`);
+  const banner = notice("info", "lock", _("This module is no longer part of your workspace."), _("Your platform operator has disabled it. You can read this page ({name}) until you leave it. Saved data is not lost.", { name }));
   banner.dataset.gone = "";
   banner.setAttribute("role", "alert");
-  banner.append(link(`${document.body.dataset.root}/`, "Go to the dashboard"));
+  banner.append(link(`${document.body.dataset.root}/`, _("Go to the dashboard")));
   for (const part of main().children) if (!part.matches(".notices")) part.inert = true;
   main().prepend(banner);
   banner.querySelector("a").focus();
@@ -146,7 +147,7 @@ function moduleGone() {
 
 function editedByOthers(event) {
   if (event.revision <= Number(main().dataset.revision) || main().querySelector("[data-meanwhile]")) return;
-  const banner = notice("warn", "alert", "Someone saved this record while you were editing.", "Your input is still here. When you save, you choose a version for each field that you both changed.");
+  const banner = notice("warn", "alert", _("Someone saved this record while you were editing."), _("Your input is still here. When you save, you choose a version for each field that you both changed."));
   banner.dataset.meanwhile = "";
   banner.setAttribute("role", "status");
   main().querySelector(".page-head").after(banner);
@@ -154,11 +155,11 @@ function editedByOthers(event) {
 
 function ended() {
   if (document.querySelector("[data-ended]")) return;
-  showState("Not live: signed out", false);
-  const banner = notice("warn", "lock", "You are signed out.", "Your input stays on this page.");
+  showState(_("Not live: signed out"), false);
+  const banner = notice("warn", "lock", _("You are signed out."), _("Your input stays on this page."));
   banner.dataset.ended = "";
   banner.setAttribute("role", "alert");
-  const again = link(`${document.body.dataset.root}/login?next=${encodeURIComponent(location.pathname + location.search)}`, "Sign in");
+  const again = link(`${document.body.dataset.root}/login?next=${encodeURIComponent(location.pathname + location.search)}`, _("Sign in"));
   if (document.querySelector("form[data-draft]")) again.firstChild.target = "_blank"; // this page keeps what is typed
   banner.append(again);
   main().prepend(banner);

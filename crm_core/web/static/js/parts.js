@@ -1,5 +1,6 @@
 // Small parts: toasts, dialogs, copying, the section in view.
 
+import { _ } from "./language.js";
 import { fetchPage } from "./swap.js";
 
 const TOAST_SECONDS = 6;
@@ -73,7 +74,7 @@ function closer() {
   button.className = "btn quiet sm icon";
   button.type = "button";
   button.dataset.close = "";
-  button.setAttribute("aria-label", "Close");
+  button.setAttribute("aria-label", _("Close"));
   button.append(icon("x"));
   return button;
 }
@@ -95,10 +96,10 @@ async function copy(button) {
   const text = document.getElementById(button.dataset.copy)?.innerText ?? "";
   try {
     await navigator.clipboard.writeText(text);
-    toast("Copied");
+    toast(_("Copied"));
   } catch {
     getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
-    toast("Text selected: copy it with your keyboard", "info");
+    toast(_("Text selected: copy it with your keyboard"), "info");
   }
 }
 

@@ -1,4 +1,6 @@
 // Pickers: a combobox (ARIA 1.2) that searches on the server; the form sends the id of what was chosen.
+import { _, ngettext } from "./language.js";
+
 const WAIT = 150;
 
 export function watchPickers() {
@@ -53,20 +55,20 @@ async function search(picker, text) {
   const asked = (picker.box.asked = {});
   const path = picker.box.closest("[data-path]").dataset.path;
   const query = new URLSearchParams({ field: picker.box.dataset.picker, q: text });
-  const slow = setTimeout(() => asked === picker.box.asked && list(picker, [note("Searching")]), 300);
+  const slow = setTimeout(() => asked === picker.box.asked && list(picker, [note(_("Searching"))]), 300);
   const answer = await fetch(`${path}/choices?${query}`).then((found) => (found.ok ? found.json() : null)).catch(() => null);
   clearTimeout(slow);
   if (asked !== picker.box.asked || document.activeElement !== picker.input) return;
-  if (!answer) return list(picker, [note("Search did not answer. Try again.")]);
+  if (!answer) return list(picker, [note(_("Search did not answer. Try again."))]);
   const rows = answer.items.map((one) => option(one, text));
-  if (answer.more) rows.push(note(`${answer.more} more match. Type more to narrow.`));
-  if (!answer.items.length && text) rows.push(note(`Nothing matches “${text}”`));
+  if (answer.more) rows.push(note(_("{n} more match. Type more to narrow.", { n: answer.more })));
+  if (!answer.items.length && text) rows.push(note(_("Nothing matches “{text}”", { text })));
   if (answer.create && text) rows.push(creator(answer, text));
   list(picker, rows);
   activate(picker, text ? picker.list.querySelector("[role=option]") : null);
   if (picker.box.enter && answer.items.length) return choose(picker, picker.list.querySelector("[role=option]"));
   const count = answer.items.length + answer.more;
-  picker.status.textContent = count ? `${count} match${count === 1 ? "es" : ""}` : "No match";
+  picker.status.textContent = count ? ngettext("{n} matches", "{n} match", count) : _("No match");
 }
 
 function list(picker, rows) {
@@ -137,7 +139,7 @@ function create(picker, { create: singular, fields, text }) {
   form.className = "stack pad";
   form.method = "dialog";
   const heading = document.createElement("h2");
-  heading.textContent = `New ${singular}`;
+  heading.textContent = _("New {record}", { record: singular });
   const problem = document.createElement("p");
   problem.className = "err";
   problem.setAttribute("role", "alert");
@@ -151,7 +153,7 @@ function create(picker, { create: singular, fields, text }) {
     body.set("csrf", picker.box.closest("form").elements.csrf.value);
     const answer = await fetch(`${document.body.dataset.root}/${picker.box.dataset.refers}/quick`, { method: "POST", body }).catch(() => null);
     const made = await answer?.json().catch(() => null);
-    if (!answer?.ok) return void (problem.textContent = made?.errors ? Object.values(made.errors).join(" ") : "It was not created. Try again.");
+    if (!answer?.ok) return void (problem.textContent = made?.errors ? Object.values(made.errors).join(" ") : _("It was not created. Try again."));
     dialog.close();
     set(picker, made.value, made.text);
   });
@@ -171,7 +173,7 @@ function field(name, label, value) {
 function buttons(singular) {
   const row = document.createElement("div");
   row.className = "row";
-  for (const [text, value, kind] of [[`Create ${singular}`, "", "primary"], ["Cancel", "cancel", "quiet"]]) {
+  for (const [text, value, kind] of [[_("Create {record}", { record: singular }), "", "primary"], [_("Cancel"), "cancel", "quiet"]]) {
     const button = document.createElement("button");
     Object.assign(button, { className: `btn ${kind}`, value, textContent: text, formNoValidate: true });
     row.append(button);
@@ -200,7 +202,7 @@ function creator(answer, text) {
   row.setAttribute("role", "option");
   row.className = "create";
   row.dataset.create = JSON.stringify({ ...answer, items: undefined, text });
-  row.textContent = `Create ${answer.create} “${text}”`;
+  row.textContent = _("Create {record} “{text}”", { record: answer.create, text });
   return row;
 }
 

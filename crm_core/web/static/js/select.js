@@ -1,4 +1,5 @@
 // Selected rows of a list: they survive paging and sorting; another filter clears them and says so.
+import { _ } from "./language.js";
 import { toast } from "./parts.js";
 
 const form = () => document.getElementById("bulk");
@@ -16,7 +17,7 @@ export function watchSelection() {
   sessionStorage.removeItem(key());
   if (document.querySelector(".toasts [data-toast]")) chosen = new Set();
   else if (stored?.query === query) chosen = new Set(stored.ids);
-  else if (stored?.ids.length) toast("The filter changed, so nothing is selected any more.", "info");
+  else if (stored?.ids.length) toast(_("The filter changed, so nothing is selected any more."), "info");
   document.addEventListener("change", ({ target }) => {
     if ("selectPage" in target.dataset) rows().forEach((row) => put(row.value, target.checked));
     else if (target.matches(".sel input[name=record]")) put(target.value, target.checked);
@@ -77,10 +78,10 @@ function show() {
   const [one, many] = status.dataset.selected.split("|");
   bar.toggleAttribute("data-on", count > 0);
   bar.querySelector("[data-select-none]").hidden = false;
-  status.textContent = count ? `${everything ? matches : `${count} ${count === 1 ? one : many}`} selected` : "";
+  status.textContent = count ? _("{records} selected", { records: everything ? matches : `${count} ${count === 1 ? one : many}` }) : "";
   line.hidden = !count;
-  line.querySelector("span").textContent = everything ? `All ${matches} are selected.` : `${selected} of the ${here.length} on this page are selected.`;
+  line.querySelector("span").textContent = everything ? _("All {records} are selected.", { records: matches }) : _("{n} of the {total} on this page are selected.", { n: selected, total: here.length });
   const button = line.querySelector("button");
-  button.textContent = everything ? "Select only some" : `Select all ${matches}`;
+  button.textContent = everything ? _("Select only some") : _("Select all {records}", { records: matches });
   button.hidden = !everything && Number(total) <= here.length;
 }
