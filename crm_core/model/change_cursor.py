@@ -21,4 +21,9 @@ class ChangeCursor(NamedTuple):
         return None if found is None else cls(found[1], int(found[2]))
 
     def __str__(self) -> str:
-        return f"{self.epoch}-{self.place}"
+        return cursor_text(self.epoch, self.place)
+
+
+def cursor_text(epoch: str, place: int) -> str:
+    """The text of a cursor; a page of the feed has hundreds."""
+    return f"{epoch}-{place}"

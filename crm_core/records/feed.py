@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.errors import CursorExpired, NotFound
 from crm_core.model.caller import Caller
-from crm_core.model.change_cursor import ChangeCursor
+from crm_core.model.change_cursor import ChangeCursor, cursor_text
 from crm_core.model.change_log import RECORD_CHANGED, ChangeEntry, RecordChange
 from crm_core.model.diff import Change
 from crm_core.plugin.storage import StorageBackend, StoredChange
@@ -22,6 +22,8 @@ MOST_ITEMS: Final = 500
 MOST_BYTES: Final = 8 * 1024 * 1024 - 4096  # of items in an answer; the rest is small
 MOST_SCANNED: Final = 5000  # entries, those of other types included, that one answer looks at
 _BATCH: Final = 500  # entries read at a time
+
+_encode = msgspec.json.Encoder().encode
 
 
 class ChangeItem(msgspec.Struct, frozen=True):
@@ -118,7 +120,9 @@ class ChangeFeed:
         while page.entries:
             for stored in page.entries:
                 if stored.entry.event == RECORD_CHANGED and stored.entry.type in types:
-                    item = await self._encoded(tenant, page.epoch, stored, with_record=query.records)
+                    item = _encode(_item(page.epoch, stored))
+                    if query.records:
+                        item = await self._with_record(tenant, item, stored.entry)
                     size += len(item) + 1
                     if items and size > MOST_BYTES:
                         return FeedPage(tuple(items), ChangeCursor(page.epoch, place), more=True, types=types)
@@ -131,11 +135,7 @@ class ChangeFeed:
             page = await self._backend.changes(tenant, place, _BATCH)
         return FeedPage(tuple(items), ChangeCursor(page.epoch, place), more=place < page.newest, types=types)
 
-    async def _encoded(self, tenant: str, epoch: str, stored: StoredChange, *, with_record: bool) -> bytes:
-        item = msgspec.json.encode(_item(epoch, stored))
-        if not with_record:
-            return item
-        entry = stored.entry
+    async def _with_record(self, tenant: str, item: bytes, entry: ChangeEntry) -> bytes:
         live, archived = collection_of(entry.type), archive_of(entry.type)
         for collection in (live, archived, live):  # it may be restored between two reads
             document = (await self._backend.get(tenant, collection, entry.id)).document
@@ -164,7 +164,7 @@ class ChangeFeed:
 def _item(epoch: str, stored: StoredChange) -> ChangeItem:
     entry: ChangeEntry = stored.entry
     return ChangeItem(
-        str(ChangeCursor(epoch, stored.place)),
+        cursor_text(epoch, stored.place),
         entry.type,
         entry.id,
         entry.external_id,

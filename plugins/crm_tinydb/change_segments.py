@@ -23,6 +23,8 @@ from crm_tinydb.segments import CHANGES, FULL, StoredSegment, segment_bytes
 FULL_BYTES = 4 << 20  # of a segment, unless a single entry is longer
 READ_BYTES = 4 << 20  # of entries that one call returns, unless a single one is longer
 
+_PLACE = len(framed(b"[")) - 1  # of a line's bytes; the place is first in its entry
+
 decoder = msgspec.json.Decoder(LoggedChange)
 
 
@@ -73,13 +75,15 @@ class SegmentReader:
     def texts(self, segment: ChangeSegment) -> list[bytes]:
         """The encoded entries of a segment."""
         if self._read is not segment:
-            try:
-                data = segment_bytes(self._disk, self._folder, segment)
-            except Damaged as error:
-                raise SegmentDamaged(segment, error.reason) from None
-            self._lines = [line[9:] for line in data.split(b"\n")[1:-1]]
+            self._lines = [line[9:] for line in self._bytes(segment).split(b"\n")[1:-1]]
             self._read = segment
         return self._lines
+
+    def _bytes(self, segment: ChangeSegment) -> bytes:
+        try:
+            return segment_bytes(self._disk, self._folder, segment)
+        except Damaged as error:
+            raise SegmentDamaged(segment, error.reason) from None
 
     def entry(self, place: int) -> LoggedChange:
         """The entry at a place."""
@@ -89,8 +93,9 @@ class SegmentReader:
     def after(self, place: int, limit: int) -> list[LoggedChange]:
         """Up to ``limit`` entries after a place, no more than its segment has."""
         segment = self.segment_of(place + 1)
-        start = place + 1 - segment.first
-        return [decoded(text, decoder) for text in self.texts(segment)[start : start + limit]]
+        data = self._bytes(segment)
+        lines = data[_line_start(data, place + 1) : _line_start(data, place + 1 + limit)].split(b"\n")
+        return [decoded(line[9:], decoder) for line in lines[:-1]]
 
     def back(self, place: int, limit: int) -> list[LoggedChange]:
         """A record's entries from a place on, followed back, newest first."""
@@ -104,6 +109,18 @@ class SegmentReader:
         """Every entry, encoded, oldest first."""
         for segment in self._segments:
             yield from self.texts(segment)
+
+
+def _line_start(data: bytes, place: int) -> int:
+    """Where the line of a place starts in an undamaged segment, found by halving."""
+    low, high = data.index(b"\n") + 1, len(data)
+    while low < high:
+        start = max(data.rfind(b"\n", low, (low + high) // 2) + 1, low)
+        if int(data[start + _PLACE : data.index(b",", start)]) < place:
+            low = data.index(b"\n", start) + 1
+        else:
+            high = start
+    return low
 
 
 def fold_changes(

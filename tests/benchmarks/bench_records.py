@@ -1,4 +1,4 @@
-"""What the size of a tenant costs over HTTP: records at 50,000 against 1,000."""
+"""What the size of a tenant costs over HTTP: records at 50,000 against 1,000; and pages of the change feed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from benchmarks.serving import CONNECTIONS, Product, product, raw
 SMALL, LARGE = 1_000, 50_000
 BATCH = 500
 SECONDS = 1.0
+PAGES = 40  # long ones in a round
 WRITES = 24  # of each connection in a round
 STATUSES = ("lead", "active", "inactive")
 SCOPES = ("customers:read", "customers:write")
@@ -41,10 +42,12 @@ class Tenant:
     def __init__(self, served: Product, name: str, size: int) -> None:
         self.port, self.size = served.port, size
         self._pid = served.pid
-        self._base, self._bootstrap = f"{served.base(name)}/customers", f"{served.base(name)}/bootstrap"
+        base = served.base(name)
+        self._base, self._bootstrap, self._feed = f"{base}/customers", f"{base}/bootstrap", f"{base}/changes"
         self._headers = {"Authorization": f"Bearer {served.token(name, *SCOPES)}"}
         self._sending = {**self._headers, "Content-Type": "application/json"}
         self._numbers = count(size)
+        self._start = self._get(self._feed)["next"]
         self.ids: list[str] = []
         for first in range(0, size, BATCH):
             items = [customer(number) for number in range(first, min(first + BATCH, size))]
@@ -56,6 +59,12 @@ class Tenant:
             f"http://127.0.0.1:{self.port}{self._base}{path}", json.dumps(body).encode(), self._sending
         )
         with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def _get(self, path: str) -> Any:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=self._headers)
+        ) as answer:
             return json.load(answer)
 
     def _requests(self, path: Callable[[int], str], each: int) -> list[list[bytes]]:
@@ -85,6 +94,24 @@ class Tenant:
     def searches(self) -> Figure:
         """Searches that find one record a second."""
         return self._reading(lambda n: f"?limit=25&q=c{n * 31 % self.size}@example.com")
+
+    def long_lists(self) -> float:
+        """Processor time of the server for a page of 200."""
+        return self._cost([self._base + f"?limit=200&status={STATUSES[n % 3]}" for n in range(PAGES)])
+
+    def feeds(self) -> float:
+        """Processor time of the server for 500 items of the change feed."""
+        paths, after = [], self._start
+        for _ in range(PAGES):
+            paths.append(f"{self._feed}?after={after}")
+            after = self._get(paths[-1])["next"]
+        return self._cost(paths)
+
+    def _cost(self, paths: list[str]) -> float:
+        requests = [raw("GET", path, self._headers) for path in paths]
+        cpu = load.run(load.Job(self.port, [requests]), self._pid).only(200).figure.cpu
+        assert cpu is not None
+        return cpu
 
     def bootstraps(self) -> Figure:
         """Reads of bootstrap with its tag a second."""
@@ -131,6 +158,10 @@ def measurements(folder: Path) -> Iterator[Measurement]:
     """Large against small."""
     with product(folder, ["small", "large"]) as served:
         small, large = Tenant(served, "small", SMALL), Tenant(served, "large", LARGE)
+        yield Measurement(
+            name="records.changes", what="CPU of the server for 500 items of the change feed against a list of 200",
+            unit="x", a=large.feeds, b=large.long_lists, most=6, goal=3, rounds=5,
+        )  # fmt: skip
         for name, what, side in (
             ("detail", "detail", Tenant.details),
             ("list", "a list of 25 with a filter", Tenant.lists),
