@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core.model.spreadsheet import line
+from crm_core.model.spreadsheet import BOM, line
 from crm_core.model.turns import Turn
 from crm_core.web.request import Request
 
@@ -69,9 +69,14 @@ async def json_lines(rows: AsyncIterator[Any]) -> AsyncGenerator[bytes, None]:
         await turn.pause()
 
 
-async def csv_lines(rows: AsyncIterator[Mapping[str, Any]], members: Collection[str]) -> AsyncGenerator[bytes, None]:
-    """A head and each row as a line of CSV; cells that a spreadsheet would run are neutralised."""
-    yield line(members)
+async def csv_lines(
+    rows: AsyncIterator[Mapping[str, Any]], members: Collection[str], *, bom: bool = False
+) -> AsyncGenerator[bytes, None]:
+    """A head and each row as a line of CSV; cells that a spreadsheet would run are neutralised.
+
+    ``bom``: begin with a byte order mark, by which spreadsheets recognise UTF-8.
+    """
+    yield BOM * bom + line(members)
     turn = Turn()
     async for row in rows:
         yield line([row[member] for member in members])

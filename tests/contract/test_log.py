@@ -199,6 +199,9 @@ def test_the_log_comes_as_csv_that_no_spreadsheet_runs(box: Box) -> None:
     """The export has a header row and all entries; a cell that would be a formula gets a leading apostrophe."""
     answer = box.get("sync/log", headers={"Accept": "text/csv"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    marked = box.get("sync/log", bom="true", headers={"Accept": "text/csv"})
+    assert marked.content.startswith(b"\xef\xbb\xbfid,seq,")
+    problem(box.get("sync/log", bom="yes", headers={"Accept": "text/csv"}), 400, "invalid_parameter")
     head, *rows = csv.reader(io.StringIO(answer.text))
     assert head == MEMBERS
     entries = everything(box)

@@ -10,6 +10,7 @@ import msgspec
 from crm_core import __version__
 from crm_core.model.names import NAME_PATTERN
 from crm_core.web.api.examples import command_of
+from crm_core.web.api.named_enums import name_enums
 from crm_core.web.api.problem_schemas import problem_components, problem_responses
 from crm_core.web.operations import Body, Operation, Parameter, Reply, by_path
 from crm_core.web.reading import MAX_VALUES
@@ -27,6 +28,7 @@ def document(operations: Iterable[Operation], *, instance: str, secret_codes: It
         path: {operation.method.lower(): _operation(operation, known) for operation in same}
         for path, same in by_path(operations).items()
     }
+    name_enums(paths, components)
     made: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {

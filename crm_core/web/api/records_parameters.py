@@ -13,6 +13,7 @@ from crm_core.plugin.query import Comparison
 from crm_core.plugin.record_type import ALWAYS_SORTABLE
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH, comparable
 from crm_core.records.shape import EXTERNAL_ID, Shape
+from crm_core.web.api.sync_schemas import WITH_BOM
 from crm_core.web.operations import Parameter
 
 _COMPARED: Final[dict[Comparison, str]] = {"gt": "after", "gte": "at or after", "lt": "before", "lte": "at or before"}
@@ -62,11 +63,7 @@ def _common(shape: Shape) -> tuple[Parameter, ...]:
             description="true: the archived records in place of the live ones.",
             schema={"type": "boolean"},
         ),
-        Parameter(
-            name="bom",
-            description="true: CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.",
-            schema={"type": "boolean"},
-        ),
+        WITH_BOM,
     )
 
 

@@ -92,11 +92,12 @@ def _of_readers(services: Services) -> list[Route]:
         query = dict(request.query)
         limit = whole_number("limit", query.pop("limit", None), default=50, most=sync_log.MOST)
         cursor = query.pop("cursor", None)
-        kind = accepted(request, (JSON, NDJSON, CSV))
+        kind, bom = accepted(request, (JSON, NDJSON, CSV)), flag("bom", query.pop("bom", None))
         if kind != JSON:
             sync_log.query_of(query)  # raises before the first byte is sent
             rows = (sync_log.shown(entry) async for entry in services.log.every(request.tenant, query))
-            return streamed(json_lines(rows) if kind == NDJSON else csv_lines(rows, sync_log.CSV_MEMBERS), kind)
+            lines = json_lines(rows) if kind == NDJSON else csv_lines(rows, sync_log.CSV_MEMBERS, bom=bom)
+            return streamed(lines, kind)
         items, following = await services.log.page(request.tenant, query, limit=limit, cursor=cursor)
         return answer({"items": [sync_log.shown(entry) for entry in items], "next_cursor": following})
 

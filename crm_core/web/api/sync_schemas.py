@@ -22,6 +22,11 @@ LIMIT: Final = Parameter(
     schema={"type": "integer", "minimum": 1, "maximum": 500},
 )
 CURSOR: Final = Parameter(name="cursor", description="The next_cursor of the page before.")
+WITH_BOM: Final = Parameter(
+    name="bom",
+    description="true: CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.",
+    schema={"type": "boolean"},
+)
 _SIGNATURE_ERRORS: Final = (
     errors.SignatureMissing,
     errors.SignatureMalformed,
@@ -200,6 +205,7 @@ LOG: Final = Operation(
         ),
         LIMIT,
         CURSOR,
+        WITH_BOM,
     ),
     replies={
         200: Reply(
