@@ -189,7 +189,8 @@ class Shape:
         if members is None:
             moments = {name: getattr(stored.stamps, name) for name in ALWAYS_SORTABLE}
             indexes = self._indexes(lambda _: None, external_id, moments)
-            return body, {name: value for name, value in indexes.items() if not name.startswith(SCHEMA)}
+            found = {name: value for name, value in indexes.items() if not name.startswith(SCHEMA)}
+            return body, found | {f"{SCHEMA}{schema}": None}  # its own, for the version that can read it
         record, _ = convert(members, self.record_type.RECORD)
         return self._reindexed(self.body(stored.id, Content(external_id, record), stored.stamps))
 
