@@ -6,7 +6,7 @@ They follow the change log, so that a page costs what has changed since the last
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final, Protocol, cast
@@ -113,19 +113,20 @@ class Figures:
             if await self._store.workspace(access.tenant) is workspace:
                 return tuple(table.rows.values()) if archived else table.listed
 
-    async def since(self, access: RecordAccess, rows: Iterable[Row], member: str) -> dict[str, str | None]:
+    async def since(self, access: RecordAccess, rows: Sequence[Row], member: str) -> dict[str, str | None]:
         """When each row got its present value of a member, by the change log.
 
         None if it has had it from the beginning, or for longer than the log goes back. Raises AccessError.
         """
         await self._store.authorize(access, "view")
         table, found = await self._table(access), dict[str, str | None]()
-        async for row in in_turns(rows):
-            known = table.moments.get((member, row.id))
-            if known is None or known[0] != row.revision:
-                moment = None if row.revision == 1 else await self._changed_at(access, row.id, member)
-                known = table.moments[member, row.id] = (row.revision, moment)
-            found[row.id] = known[1]
+        async for some in in_turns(rows):
+            for row in some:
+                known = table.moments.get((member, row.id))
+                if known is None or known[0] != row.revision:
+                    moment = None if row.revision == 1 else await self._changed_at(access, row.id, member)
+                    known = table.moments[member, row.id] = (row.revision, moment)
+                found[row.id] = known[1]
         return found
 
     async def _changed_at(self, access: RecordAccess, id_: str, member: str) -> str | None:
@@ -156,18 +157,19 @@ class Figures:
         if fresh is None:
             await self._read_all(access, table)
             return True
-        changed = dict.fromkeys(entry.id for entry in fresh if entry.type == access.shape.name)
+        changed = tuple(dict.fromkeys(entry.id for entry in fresh if entry.type == access.shape.name))
         if len(changed) > _PAGE + len(table.rows) // 4:
             await self._read_all(access, table)
             return True
         kind = self.type_of(access.shape)
-        async for id_ in in_turns(changed):
-            document = (await self._store.read(access, id_)).document
-            row = None if document is None else kind.row(document)
-            if row is None:
-                table.rows.pop(id_, None)
-            else:
-                table.rows[id_] = row
+        async for some in in_turns(changed):
+            for id_ in some:
+                document = (await self._store.read(access, id_)).document
+                row = None if document is None else kind.row(document)
+                if row is None:
+                    table.rows.pop(id_, None)
+                else:
+                    table.rows[id_] = row
         return bool(changed)
 
     async def _read_all(self, access: RecordAccess, table: _Table) -> None:
@@ -179,10 +181,11 @@ class Figures:
             while True:
                 query = PageQuery(collection=collection, sort=ORDER_OF_CREATION, after=after, limit=_PAGE)
                 page = await self._store.backend.page(access.tenant, query)
-                async for document in in_turns(page.documents):
-                    row = kind.row(document)
-                    if row is not None:
-                        rows[row.id] = row
+                async for some in in_turns(page.documents):
+                    for document in some:
+                        row = kind.row(document)
+                        if row is not None:
+                            rows[row.id] = row
                 after = page.next
                 if after is None:
                     break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from crm_core.model.turns import in_turns
@@ -42,15 +42,16 @@ class Amounts:
         """The currency of a record's amount."""
         return (self._currency(row) if self._currency else None) or self._default
 
-    async def sums(self, rows: Iterable[Row]) -> Sums:
+    async def sums(self, rows: Sequence[Row]) -> Sums:
         """The sums by currency, the workspace's own first."""
         found: dict[str, Decimal] = {}
         if self._amount is not None:
-            async for row in in_turns(rows):
-                amount = self._amount(row)
-                if amount is not None:
-                    currency = self.currency(row)
-                    found[currency] = found.get(currency, Decimal()) + amount
+            async for some in in_turns(rows):
+                for row in some:
+                    amount = self._amount(row)
+                    if amount is not None:
+                        currency = self.currency(row)
+                        found[currency] = found.get(currency, Decimal()) + amount
         return dict(sorted(found.items(), key=lambda one: (one[0] != self._default, one[0])))
 
     def texts(self, sums: Sums) -> tuple[str, ...]:

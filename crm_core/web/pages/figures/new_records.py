@@ -25,12 +25,13 @@ async def new_records_report(context: PageContext, one: RecordType, chosen: Repo
     formats, months = context.formats, chosen.months
     starts = [formats.start_of(month) for month in months]
     counts = [_New() for _ in months]
-    async for row in in_turns(await rows_in(context, one, chosen, archived=True)):
-        at = bisect_right(starts, row.created_at) - 1
-        if at >= 0:
-            people, systems = counts[at]
-            by_user = row.created_by.startswith("user:")
-            counts[at] = _New(people + by_user, systems + (not by_user))
+    async for some in in_turns(await rows_in(context, one, chosen, archived=True)):
+        for row in some:
+            at = bisect_right(starts, row.created_at) - 1
+            if at >= 0:
+                people, systems = counts[at]
+                by_user = row.created_by.startswith("user:")
+                counts[at] = _New(people + by_user, systems + (not by_user))
     records = noun(context.title_of(one))
     name, title = f"{one.NAME}-new", gettext("New {records}", records=records)
     sub = gettext("By month of creation, archived ones included")

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from crm_core.language import gettext, label_of, ngettext, noun
+from crm_core.language import gettext, ngettext, noun
 from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.figures.charts import Key, Table
 from crm_core.web.pages.figures.report import FILLS, PeopleChart, PersonRow, Report, ReportFilter, people_bars, rows_in
 from crm_core.web.pages.figures.sales import month_after
+from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import access_of
 
@@ -82,13 +83,14 @@ async def _dated(context: PageContext, one: RecordType, moment: str, chosen: Rep
     """Count the records that say when they happened, by the first choice that they have."""
     kind = context.services.records.figures.type_of(access_of(context, one.NAME).shape)
     choice = next((member for member in one.members if member.kind == "choice"), None)
-    labels = {value: label_of(label, one.NAME) for value, label in choice.choices} if choice else {}
+    labels = dict(choice_labels(choice)) if choice else {}
     at, owner = kind.value(moment), kind.value(one.OWNER or "")
     value_of = kind.value(choice.name) if choice else lambda _: None
     first, end = _bounds(context, chosen)
-    async for row in in_turns(await rows_in(context, one, chosen)):
-        if first <= (at(row) or row.created_at) < end:
-            _count(counts, owner(row), labels.get(value_of(row) or "") or context.title_of(one))
+    async for some in in_turns(await rows_in(context, one, chosen)):
+        for row in some:
+            if first <= (at(row) or row.created_at) < end:
+                _count(counts, owner(row), labels.get(value_of(row) or "") or context.title_of(one))
     return list(labels.values()) or [context.title_of(one)]
 
 
@@ -129,9 +131,10 @@ async def overdue_report(context: PageContext, one: RecordType, chosen: ReportFi
     day, done = kind.value(one.DUE.day), kind.value(one.DUE.done or "")
     owner = kind.value(one.OWNER) if one.OWNER else lambda _: None
     found: dict[str, list[str]] = {}
-    async for row in in_turns(await rows_in(context, one, chosen)):
-        if not done(row) and (day(row) or "9") < today.isoformat():
-            found.setdefault(owner(row) or "", []).append(day(row))
+    async for some in in_turns(await rows_in(context, one, chosen)):
+        for row in some:
+            if not done(row) and (day(row) or "9") < today.isoformat():
+                found.setdefault(owner(row) or "", []).append(day(row))
     records = noun(context.title_of(one))
     name, title = f"{one.NAME}-overdue", gettext("Overdue {records} by person", records=records)
     sub = gettext("As of today; the period does not apply")

@@ -43,10 +43,11 @@ class Sales:
         ended = [row for row in rows if row.updated_at >= start and not self.is_open(row)]
         moments = await self._figures.since(self._access, ended, self._pipeline.stage)
         found: dict[str, date] = {}
-        async for row in in_turns(ended):
-            day = self._day(moments[row.id]) or self._entered(row)
-            if day >= first:
-                found[row.id] = day
+        async for some in in_turns(ended):
+            for row in some:
+                day = self._day(moments[row.id]) or self._entered(row)
+                if day >= first:
+                    found[row.id] = day
         return found
 
     def _day(self, moment: str | None) -> date | None:

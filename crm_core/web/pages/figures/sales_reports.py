@@ -11,13 +11,14 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from crm_core.language import gettext, label_of, ngettext, noun
+from crm_core.language import gettext, ngettext, noun
 from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.charts import Series, Table, column_chart, short_money
 from crm_core.web.pages.figures.report import FILLS, Report, ReportFilter, rows_in, summed_up
 from crm_core.web.pages.figures.sales import Sales, month_after, month_of
+from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import counted
 
@@ -66,19 +67,20 @@ async def sales_reports(
     decided = await sales.decided(rows, chosen.before)
     others: dict[str, int] = {}
     made = _Reports(context, record_type, pipeline, chosen, amounts)
-    async for row in in_turns(rows):
-        is_open, day = sales.is_open(row), decided.get(row.id)
-        if not is_open and day is None:
-            continue
-        if amounts.exist and amounts.currency(row) != chosen.currency:
-            if day is None or day >= chosen.months[0]:
-                others[amounts.currency(row)] = others.get(amounts.currency(row), 0) + 1
-            continue
-        amount = (amounts.of(row) or Decimal()) if amounts.exist else Decimal(1)
-        if day is None:
-            made.add_open(sales.stage(row), sales.closes_on(row), amount)
-        else:
-            made.ended[month_of(day), sales.is_won(row)].add(amount)
+    async for some in in_turns(rows):
+        for row in some:
+            is_open, day = sales.is_open(row), decided.get(row.id)
+            if not is_open and day is None:
+                continue
+            if amounts.exist and amounts.currency(row) != chosen.currency:
+                if day is None or day >= chosen.months[0]:
+                    others[amounts.currency(row)] = others.get(amounts.currency(row), 0) + 1
+                continue
+            amount = (amounts.of(row) or Decimal()) if amounts.exist else Decimal(1)
+            if day is None:
+                made.add_open(sales.stage(row), sales.closes_on(row), amount)
+            else:
+                made.ended[month_of(day), sales.is_won(row)].add(amount)
     return SalesReports(
         made.figures(),
         (made.pipeline(), made.decided()),
@@ -176,8 +178,8 @@ class _Reports:
     def _by_month(self, report: Report) -> Report:
         """The report of open sales with its chart."""
         formats, months, ended = self._context.formats, self._coming, self._pipeline.won + self._pipeline.lost
-        choices = self._type.member(self._pipeline.stage).choices
-        stages = [(value, label_of(title, self._type.NAME)) for value, title in choices if value not in ended]
+        choices = choice_labels(self._type.member(self._pipeline.stage))
+        stages = [(value, title) for value, title in choices if value not in ended]
         values = [[self._by_stage[stage, _sign(month)].sum for month in months] for stage, _ in stages]
         labels, columns = [formats.month(month) for month in months], list(zip(*values, strict=True))
         sums = [sum(column) for column in columns]

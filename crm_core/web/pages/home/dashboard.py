@@ -8,13 +8,15 @@ from typing import Final
 import msgspec
 from quart import Response
 
+from crm_core.language import gettext, gettext_noop
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.home.my_sales import MySales, sales_of
 from crm_core.web.pages.home.recent import RecentGroup, recent_of
-from crm_core.web.pages.home.tasks import TaskList, task_members, tasks_of
+from crm_core.web.pages.home.tasks import TaskList, due_text, task_members, tasks_of
 from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.labels import choice_labels, within_sentence
 from crm_core.web.pages.layout.parts import Mark, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -74,7 +76,7 @@ async def dashboard(context: PageContext) -> Response:
     late, due = sum(one.late for one in tasks), sum(one.due for one in tasks)
     view = DashboardView(
         greeting=f"{context.formats.greeting()}, {name}",
-        today=" · ".join(filter(None, (context.formats.today(), _due(context, late, due) if tasks else ""))),
+        today=" · ".join(filter(None, (context.formats.today(), due_text(context, late, due) if tasks else ""))),
         creates=tuple(_creates(context, types))[:2],
         to_do=late + due,
         late=late,
@@ -99,16 +101,7 @@ def _visible(context: PageContext) -> Iterator[RecordType]:
 def _creates(context: PageContext, types: list[RecordType]) -> Iterator[PageLink]:
     for one in types:
         if context.may(f"{one.NAME}.create", writes=True):
-            yield PageLink(f"{context.root}/{one.NAME}/new", f"New {context.singular_of(one)}")
-
-
-def _due(context: PageContext, late: int, due: int) -> str:
-    """The number of tasks due, in a sentence."""
-    if not late and not due:
-        return "Nothing is due today"
-    number = context.formats.number
-    parts = [f"{number(late)} overdue"] if late else []
-    return ", ".join([*parts, f"{number(due)} due today"] if due else parts)
+            yield PageLink(f"{context.root}/{one.NAME}/new", gettext("New {record}", record=context.singular_of(one)))
 
 
 async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> BoardGlance:
@@ -126,20 +119,22 @@ async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> 
             amounts.texts(await amounts.sums(found[value])),
             round(100 * len(found[value]) / most),
         )
-        for value, title in member.choices
+        for value, title in choice_labels(member)
     ]
     title = context.title_of(record_type)
-    return BoardGlance(title, member.label.lower(), f"{context.root}/{record_type.NAME}/board", tuple(meters))
+    return BoardGlance(title, within_sentence(member), f"{context.root}/{record_type.NAME}/board", tuple(meters))
 
 
 async def _last_sync(context: PageContext) -> LastSync:
     last, health = context.workspace.last_accepted, await context.services.health.report(context.tenant)
     status = health["status"]
-    sentence = "Nothing has been synced yet. The workspace uses the default settings."
+    sentence = gettext("Nothing has been synced yet. The workspace uses the default settings.")
     if last is not None:
-        sentence = f"{last.payload_type.capitalize()} version {last.version} was applied"
+        sentence = gettext(
+            "{type} version {version} was applied", type=last.payload_type.capitalize(), version=last.version
+        )
     return LastSync(
-        mark=SYNC_MARKS[status],
+        mark=SYNC_MARKS[status]._replace(text=gettext(SYNC_MARKS[status].text)),
         sentence=sentence,
         at=None if last is None else context.formats.moment(last.at),
         href=f"{context.root}/sync",
@@ -148,8 +143,8 @@ async def _last_sync(context: PageContext) -> LastSync:
 
 
 SYNC_MARKS: Final = {
-    "ok": Mark("ok", "check", "Ok"),
-    "degraded": Mark("bad", "alert", "Degraded"),
-    "stale": Mark("warn", "clock", "Stale"),
-    "disabled": Mark("idle", "pause", "Disabled"),
+    "ok": Mark("ok", "check", gettext_noop("Ok")),
+    "degraded": Mark("bad", "alert", gettext_noop("Degraded")),
+    "stale": Mark("warn", "clock", gettext_noop("Stale")),
+    "disabled": Mark("idle", "pause", gettext_noop("Disabled")),
 }

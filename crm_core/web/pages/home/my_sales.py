@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.charts import Chart, Series, Table, column_chart, short_money
 from crm_core.web.pages.figures.sales import Sales, month_after, month_of
+from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import rows_of
 from crm_core.web.pages.records.queries import access_of, counted
@@ -35,7 +37,8 @@ class MySales(msgspec.Struct, frozen=True, kw_only=True):
     """My open sales of a type, and what everyone won by month. ``more``: how the sum differs from the last month's."""
 
     title: str
-    one: str
+    my_open: str
+    none_open: str
     open: str
     open_sums: tuple[str, ...]
     open_text: str
@@ -81,7 +84,8 @@ class _Day:
         open_sums = amounts.texts(await amounts.sums(mine)) if mine else ()
         return MySales(
             title=context.title_of(self._type),
-            one=context.singular_of(self._type),
+            my_open=gettext("My open {records}", records=noun(context.title_of(self._type))),
+            none_open=gettext("No open {records} are yours", records=noun(context.title_of(self._type))),
             open=formats.number(len(mine)),
             open_sums=open_sums,
             open_text=" · ".join((counted(context, self._type, len(mine)), *open_sums)),
@@ -112,7 +116,7 @@ class _Day:
         ended = self._pipeline.won + self._pipeline.lost
         found = [
             (title, [row for row in mine if self._sales.stage(row) == value])
-            for value, title in self._type.member(self._pipeline.stage).choices
+            for value, title in choice_labels(self._type.member(self._pipeline.stage))
             if value not in ended
         ]
         most = max((len(rows) for _, rows in found), default=0) or 1
@@ -128,9 +132,12 @@ class _Day:
         ]
 
     def _won_title(self) -> str:
-        titles = dict(self._type.member(self._pipeline.stage).choices)
-        names = [titles[value] for value in self._pipeline.won]
-        return f"{names[0] if len(names) == 1 else 'Won'} this month"
+        return gettext("{stage} this month", stage=self._won_name())
+
+    def _won_name(self) -> str:
+        """The name of the stage in which sales are won."""
+        titles = dict(choice_labels(self._type.member(self._pipeline.stage)))
+        return titles[self._pipeline.won[0]] if len(self._pipeline.won) == 1 else gettext("Won")
 
     def _compared(self, now: Mapping[str, Decimal], before: Mapping[str, Decimal], month: date) -> tuple[str, bool]:
         """How the sum in the workspace's currency differs from the month before."""
@@ -140,15 +147,17 @@ class _Day:
         difference = now.get(currency, Decimal()) - before.get(currency, Decimal())
         name = self._context.formats.month(month)
         if not difference:
-            return f"as much as in {name}", False
-        word = "more" if difference > 0 else "less"
-        return f"{self._amounts.money(abs(difference), currency)} {word} than in {name}", difference > 0
+            return gettext("as much as in {month}", month=name), False
+        text = self._amounts.money(abs(difference), currency)
+        if difference > 0:
+            return gettext("{amount} more than in {month}", amount=text, month=name), True
+        return gettext("{amount} less than in {month}", amount=text, month=name), False
 
     def _sentence(
         self, won: Mapping[date, list[Row]], sums: Mapping[date, Mapping[str, Decimal]], months: list[date]
     ) -> str:
         context, (before, now) = self._context, months[-2:]
-        this, last = (" and ".join(self._amounts.texts(sums[month])) for month in (now, before))
+        this, last = (" + ".join(self._amounts.texts(sums[month])) for month in (now, before))
         name = context.formats.month(before)
         if not self._amounts.exist:
             return f"{counted(context, self._type, len(won[now]))}; in {name} {len(won[before])} in the whole month."
@@ -163,8 +172,9 @@ class _Day:
         formats, currency = self._context.formats, self._context.branding.regional.currency
         values = [sums[month].get(currency, Decimal()) for month in months]
         names = [formats.month(month) for month in months]
-        names[-1] += ", so far"
-        title = self._won_title().replace(" this month", " by month")
+        names[-1] = gettext("{month}, so far", month=names[-1])
+        won_name = self._won_name()
+        title = gettext("{stage} by month", stage=won_name)
         money = self._amounts.money
         rows = [
             (name, ", ".join(self._amounts.texts(sums[month])), formats.number(len(won[month])))
@@ -174,12 +184,10 @@ class _Day:
             title,
             f"{names[-1]}: {money(values[-1])}. {names[-2]}: {money(values[-2])}.",
             [(formats.month_sign(month), name) for month, name in zip(months, names, strict=True)],
-            [Series(title.split(" by ", maxsplit=1)[0].lower(), "f4", values)],
+            [Series(noun(won_name), "f4", values)],
             text=lambda amount: money(Decimal(amount)),
             short=short_money(formats, currency, max(values)),
-            table=Table(
-                ("Month", title.split(" by ", maxsplit=1)[0], self._context.title_of(self._type)), tuple(rows), ()
-            ),
+            table=Table((gettext("Month"), won_name, self._context.title_of(self._type)), tuple(rows), ()),
             base=108,
             now="f1",
         )

@@ -6,32 +6,37 @@ from typing import Any, Final
 
 import msgspec
 
+from crm_core.language import gettext, gettext_noop, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.recent_changes import MOST_CHANGES, NewestChange
 from crm_core.web.pages.layout.formats import Moment
+from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CORE_LABELS
 from crm_core.web.pages.records.queries import counted
 
 _GROUPS: Final = 6
 _NAMED: Final = 3
-_VERBS: Final = {
-    "created": "created",
-    "updated": "changed",
-    "archived": "archived",
-    "restored": "restored",
-    "erased": "erased",
+_SENTENCES: Final = {
+    "created": (gettext_noop("{who} created {what}"), gettext_noop("You created {what}")),
+    "updated": (gettext_noop("{who} changed {what}"), gettext_noop("You changed {what}")),
+    "archived": (gettext_noop("{who} archived {what}"), gettext_noop("You archived {what}")),
+    "restored": (gettext_noop("{who} restored {what}"), gettext_noop("You restored {what}")),
+    "erased": (gettext_noop("{who} erased {what}"), gettext_noop("You erased {what}")),
+    "moved": (gettext_noop("{who} moved {what} to {lane}"), gettext_noop("You moved {what} to {lane}")),
+    "finished": (gettext_noop("{who} finished {what}"), gettext_noop("You finished {what}")),
 }
+_GAP: Final = "\0"  # in a sentence, where the records are named
 
 
 class RecentGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """What one colleague or system did in an hour. ``name`` and ``href``: of a single record; else ``many``.
+    """All that one colleague or system did in an hour. ``name`` and ``href``: of a single record; else ``many``.
 
-    ``after``: the end of the sentence; ``note``: which fields, or which records.
+    ``before`` and ``after``: the sentence around them; ``note``: which fields, or which records.
     """
 
     who: str
-    verb: str
+    before: str
     name: str
     href: str
     many: str
@@ -59,33 +64,40 @@ def _act(record_type: RecordType, change: NewestChange) -> tuple[str, Any]:
         return "moved", change.chosen[record_type.LANES]
     if record_type.DUE and record_type.DUE.done and change.chosen.get(record_type.DUE.done) is True:
         return "finished", True
-    return _VERBS[change.change], None
+    return change.change, None
 
 
 async def _group(context: PageContext, record_type: RecordType, group: list[NewestChange], read: int) -> RecentGroup:
-    verb, value = _act(record_type, group[0])
+    act, value = _act(record_type, group[0])
     ids = list(dict.fromkeys(change.id for change in group))
     names = [await _name(context, record_type, id_) for id_ in ids[:_NAMED]]
     single = len(ids) == 1
     href = f"{context.root}/{record_type.NAME}/{ids[0]}" if single and names[0] else ""
     if single:
-        note = _fields(record_type, group) if verb == "changed" else context.singular_of(record_type)
+        note = _fields(record_type, group) if act == "updated" else context.singular_of(record_type)
     else:
-        more = f" and {context.formats.number(len(ids) - _NAMED)} more" if len(ids) > _NAMED else ""
-        note = ", ".join(filter(None, names)) + more
+        note = ", ".join(filter(None, names))
+        if len(ids) > _NAMED:
+            note = gettext("{names} and {n} more", names=note, n=context.formats.number(len(ids) - _NAMED))
     cut = read >= MOST_CHANGES and len(group) >= MOST_CHANGES // 2
     first, last = (context.formats.clock(change.at)[:5] for change in (group[-1], group[0]))
-    lanes = dict(record_type.member(record_type.LANES).choices) if record_type.LANES else {}
+    lanes = dict(choice_labels(record_type.member(record_type.LANES))) if record_type.LANES else {}
+    who = await context.names.actor(group[0].actor) if group[0].actor else gettext("Someone")
+    sentence = gettext(
+        _SENTENCES[act][group[0].actor == context.caller.actor], who=who, what=_GAP, lane=lanes.get(value, value)
+    )
+    before, _, after = sentence.partition(_GAP)
+    many = counted(context, record_type, len(ids))
     return RecentGroup(
-        who=await context.names.actor(group[0].actor) if group[0].actor else "Someone",
-        verb=verb,
-        name=names[0] or f"a {context.singular_of(record_type)} that was erased" if single else "",
+        who=who,
+        before=before,
+        name=names[0] or gettext("an erased record") if single else "",
         href=href,
-        many="" if single else ("at least " if cut else "") + counted(context, record_type, len(ids)),
-        after=f"to {lanes.get(value, value)}" if verb == "moved" else "",
+        many="" if single else gettext("at least {records}", records=many) if cut else many,
+        after=after,
         note=note,
         at=context.formats.moment(group[0].at),
-        until=f"{first} to {last}" if not single and first != last else "",
+        until=gettext("{first} to {last}", first=first, last=last) if not single and first != last else "",
     )
 
 
@@ -95,10 +107,10 @@ async def _name(context: PageContext, record_type: RecordType, id_: str) -> str:
 
 def _fields(record_type: RecordType, group: list[NewestChange]) -> str:
     """The labels of the changed fields, in one phrase."""
-    labels = {**CORE_LABELS, **{one.name: one.label for one in record_type.members}}
+    labels = {name: gettext(label) for name, label in CORE_LABELS.items()}
+    labels |= {one.name: member_label(one) for one in record_type.members}
     names = [
-        labels.get(name, name).lower() for name in dict.fromkeys(name for change in group for name in change.members)
+        noun(labels.get(name, name)) for name in dict.fromkeys(name for change in group for name in change.members)
     ]
-    if len(names) > _NAMED:
-        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more fields"
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+    shown = ", ".join(names[:_NAMED])
+    return gettext("{names} and {n} more", names=shown, n=len(names) - _NAMED) if len(names) > _NAMED else shown

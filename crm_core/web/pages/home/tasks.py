@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from crm_core.language import gettext, ngettext, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.layout.parts import Mark
@@ -51,7 +52,8 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True):
     """My tasks of one type: those overdue, and those of today with what was done today."""
 
     name: str
-    title: str
+    my: str
+    all_my: str
     sub: str
     href: str
     create: str
@@ -106,7 +108,8 @@ class _Tasks:
         query = {members.done: "false", members.owner: context.caller.email, "sort": members.day}
         return TaskList(
             name=name,
-            title=context.title_of(self._type).lower(),
+            my=gettext("My {records}", records=noun(context.title_of(self._type))),
+            all_my=gettext("All my {records}", records=noun(context.title_of(self._type))),
             sub=self._sub(len(overdue), len(due), len(later), len(waiting)),
             href=f"{path}?{urlencode(query)}",
             create=f"{path}/new" if context.may(f"{name}.create", writes=True) else "",
@@ -150,25 +153,36 @@ class _Tasks:
     def _mark(self, day: str | None, done_at: str | None) -> Mark | None:
         formats = self._context.formats
         if done_at is not None:
-            return Mark("ok", "check", f"Done {formats.clock(done_at)[:5]}")
+            return Mark("ok", "check", gettext("Done {time}", time=formats.clock(done_at)[:5]))
         if day is None:
             return None
         late = (self._today - date.fromisoformat(day)).days
-        return Mark("bad", "clock", f"{formats.days(late)} late") if late else Mark("warn", "clock", "Today")
+        if not late:
+            return Mark("warn", "clock", gettext("Today"))
+        return Mark("bad", "clock", ngettext("{n} day late", "{n} days late", late, n=formats.number(late)))
 
     def _sub(self, overdue: int, due: int, later: int, waiting: int) -> str:
         """The counts in one line; a sentence if nothing is due."""
         if not waiting:
-            return f"No open {self._context.title_of(self._type).lower()} are yours."
-        number = self._context.formats.number
-        parts = [f"{number(overdue)} overdue"] if overdue else []
-        parts.append(f"{number(due)} due today" if due else "nothing due today" if overdue else "Nothing is due today")
-        if later:
-            parts.append(f"{number(later)} in the next 7 days")
-        return ", ".join(parts)
+            return gettext("No open {records} are yours.", records=noun(self._context.title_of(self._type)))
+        return ", ".join(filter(None, (due_text(self._context, overdue, due), self._soon(later))))
+
+    def _soon(self, count: int) -> str:
+        return gettext("{n} in the next 7 days", n=self._context.formats.number(count)) if count else ""
 
     def _later(self, rows: list[Row]) -> str:
         if not rows:
             return ""
         day = self._context.formats.weekday(date.fromisoformat(self._day(rows[0])))
-        return f"{self._context.formats.number(len(rows))} in the next 7 days: next is “{rows[0].name}”, {day}"
+        number = self._context.formats.number(len(rows))
+        return gettext("{n} in the next 7 days: next is “{name}”, {day}", n=number, name=rows[0].name, day=day)
+
+
+def due_text(context: PageContext, overdue: int, due: int) -> str:
+    """How many tasks are overdue, and due today."""
+    number = context.formats.number
+    if overdue and due:
+        return gettext("{n} overdue, {due} due today", n=number(overdue), due=number(due))
+    if overdue:
+        return gettext("{n} overdue, nothing due today", n=number(overdue))
+    return gettext("{n} due today", n=number(due)) if due else gettext("Nothing is due today")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
+from crm_core.language import gettext, ngettext
 from crm_core.model.folded_text import caseless
 from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.sales import Sales, month_of
+from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import access_of
@@ -50,23 +52,24 @@ async def board_rows(
     month = context.formats.now.date().isoformat()[:7]
     found: dict[str, list[Row]] = {value: [] for value in values}
     counts = dict.fromkeys(values, 0)
-    async for row in in_turns(rows):
-        lane = lane_of(row)
-        if sales and not sales.is_open(row):
-            counts[lane] += 1
-            if row.id not in decided:
+    async for some in in_turns(rows):
+        for row in some:
+            lane = lane_of(row)
+            if sales and not sales.is_open(row):
+                counts[lane] += 1
+                if row.id not in decided:
+                    continue
+            elif sales and chosen.closing and (sales.closes_on(row) or "")[:7] != month:
                 continue
-        elif sales and chosen.closing and (sales.closes_on(row) or "")[:7] != month:
-            continue
-        if lane in found:
-            found[lane].append(row)
+            if lane in found:
+                found[lane].append(row)
     return BoardRows(found, {lane: count for lane, count in counts.items() if count}, decided, cut)
 
 
-async def _found(context: PageContext, record_type: RecordType, chosen: BoardFilter) -> tuple[Iterable[Row], bool]:
+async def _found(context: PageContext, record_type: RecordType, chosen: BoardFilter) -> tuple[Sequence[Row], bool]:
     """The records that the owner and the search find: in their own words, or in those of what they refer to."""
     figures, access = context.services.records.figures, access_of(context, record_type.NAME)
-    rows: Iterable[Row] = await figures.rows(access)
+    rows: Sequence[Row] = await figures.rows(access)
     kind = figures.type_of(access.shape)
     if chosen.owner and record_type.OWNER:
         rows = rows_of(rows, kind.value(record_type.OWNER), chosen.owner)
@@ -106,7 +109,7 @@ async def urgent_marks(context: PageContext, record_type: RecordType, rows: Iter
     first: dict[str, tuple[str, str]] = {}  # the day, and of what
     if record_type.DUE:
         kind = figures.type_of(access_of(context, record_type.NAME).shape)
-        label = record_type.member(record_type.DUE.day).label
+        label = member_label(record_type.member(record_type.DUE.day))
         for row in rows:
             _keep(first, row.id, kind.value(record_type.DUE.day)(row), label, today)
     for other in context.services.registry.record_types.values():
@@ -117,11 +120,12 @@ async def urgent_marks(context: PageContext, record_type: RecordType, rows: Iter
         access = access_of(context, other.NAME)
         kind, name = figures.type_of(access.shape), context.one_of(other)
         day, done, references = kind.value(due.day), kind.value(due.done), [kind.value(one) for one in members]
-        async for row in in_turns(await figures.rows(access)):
-            if not done(row) and day(row):
-                for reference in references:
-                    if reference(row) in wanted:
-                        _keep(first, reference(row), day(row), name, today)
+        async for some in in_turns(await figures.rows(access)):
+            for row in some:
+                if not done(row) and day(row):
+                    for reference in references:
+                        if reference(row) in wanted:
+                            _keep(first, reference(row), day(row), name, today)
     return {id_: _mark(context, date.fromisoformat(day), what) for id_, (day, what) in first.items()}
 
 
@@ -133,5 +137,8 @@ def _keep(first: dict[str, tuple[str, str]], id_: str, day: str | None, what: st
 def _mark(context: PageContext, day: date, what: str) -> Mark:
     late = (context.formats.now.date() - day).days
     if late == 0:
-        return Mark("warn", "clock", f"{what} due today")
-    return Mark("bad", "clock", f"{what} {context.formats.days(late)} late")
+        return Mark("warn", "clock", gettext("{record} due today", record=what))
+    text = ngettext(
+        "{record} {n} day late", "{record} {n} days late", late, record=what, n=context.formats.number(late)
+    )
+    return Mark("bad", "clock", text)

@@ -11,10 +11,12 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import NotFound
+from crm_core.language import gettext
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
+from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -120,28 +122,37 @@ class _Board:
             for lane, rows in found.lanes.items()
         }
         marks = await urgent_marks(context, kind, [row for rows in shown.values() for row in rows if self._open(row)])
-        lanes = [await self._lane(value, title, found, shown[value], marks) for value, title in self._member.choices]
+        lanes = [
+            await self._lane(value, title, found, shown[value], marks) for value, title in choice_labels(self._member)
+        ]
         still = [row for rows in found.lanes.values() for row in rows if self._open(row)]
-        many = f"{context.formats.number(len(still))} open" if self._sales else counted(context, kind, len(still))
+        many = (
+            gettext("{n} open", n=context.formats.number(len(still)))
+            if self._sales
+            else counted(context, kind, len(still))
+        )
         return BoardView(
             module=name,
             title=context.title_of(kind),
             sub=many,
             sums=self._amounts.texts(await self._amounts.sums(still)) if still else (),
-            member=self._member.label.lower(),
+            member=within_sentence(self._member),
             lane_member=self._member.name,
             path=self._path,
             here=self._here(),
             list=f"{self._path}?view=list",
             create=f"{self._path}/new" if context.may(f"{name}.create", writes=True) else "",
-            create_text=f"New {context.singular_of(kind)}",
+            create_text=gettext("New {record}", record=context.singular_of(kind)),
             search_hint=self._search_hint(),
             q=self._chosen.q,
             mine=self._mine(),
             closing=self._toggle("closing", "month") if self._dated else None,
             owner=await self._owner_filter(),
             filtered=bool(self._sent),
-            notice=f"Only the {MOST_FOUND:,} matches changed last are searched. Type more to narrow."
+            notice=gettext(
+                "Only the {n} matches changed last are searched. Type more to narrow.",
+                n=context.formats.number(MOST_FOUND),
+            )
             if found.cut
             else "",
             may_move=context.may(f"{name}.update", writes=True),
@@ -155,17 +166,20 @@ class _Board:
         rows, context = found.lanes[value], self._context
         ends = bool(self._sales and self._type.PIPELINE and value in self._type.PIPELINE.won + self._type.PIPELINE.lost)
         more = text = ""
-        number = context.formats.number
+        number, month = context.formats.number, context.formats.month(context.formats.now.date())
         if ends and found.ended.get(value, 0) > len(shown):
-            more, text = self._listed(value), f"Show all {number(found.ended[value])} in {title.lower()}"
+            more, text = (
+                self._listed(value),
+                gettext("Show all {n} in {lane}", n=number(found.ended[value]), lane=title),
+            )
         elif len(rows) > _MOST_SHOWN:
-            more, text = self._listed(value), f"Show all {number(len(rows))} in the list"
+            more, text = self._listed(value), gettext("Show all {n} in the list", n=number(len(rows)))
         if len(rows) > len(shown) and value != self._all:
             more = self._here(all=value) + f"#lane-{value}"
-            text = f"Show {number(min(len(rows), _MOST_SHOWN) - len(shown))} more"
+            text = gettext("Show {n} more", n=number(min(len(rows), _MOST_SHOWN) - len(shown)))
         return Lane(
             value=value,
-            title=f"{title}, {context.formats.month(context.formats.now.date())}" if ends else title,
+            title=gettext("{lane}, {month}", lane=title, month=month) if ends else title,
             name=title,
             count=number(len(rows)),
             sums=self._amounts.texts(await self._amounts.sums(rows)),
@@ -198,15 +212,18 @@ class _Board:
     def _day(self, row: Row, lane: str, decided: date | None) -> str:
         formats = self._context.formats
         if decided is not None:
-            return f"{lane} today" if decided == formats.now.date() else f"{lane} {formats.day(decided).short}"
+            if decided == formats.now.date():
+                return gettext("{lane} today", lane=lane)
+            return f"{lane} {formats.day(decided).short}"
         if self._sales is not None:
             closes_on = self._sales.closes_on(row)
             if not closes_on:
                 return ""
-            verb = "Closes" if closes_on >= formats.now.date().isoformat() else "Was to close"
-            return f"{verb} {formats.day(closes_on).short}"
-        day = next((one.name for one in self._type.members if one.kind == "date"), None)
-        value = self._kind.value(day)(row) if day else None
+            day = formats.day(closes_on).short
+            late = closes_on < formats.now.date().isoformat()
+            return gettext("Was to close {day}", day=day) if late else gettext("Closes {day}", day=day)
+        dated = next((one.name for one in self._type.members if one.kind == "date"), None)
+        value = self._kind.value(dated)(row) if dated else None
         return formats.day(value).short if value else ""
 
     def _here(self, **changes: str | None) -> str:
@@ -235,12 +252,12 @@ class _Board:
             return None
         member, email = self._type.member(self._owner), self._chosen.owner
         shown = await self._context.names.colleague(email) if email else ""
-        return Filter(member.name, member.label, email, picked=True, shown=shown)
+        return Filter(member.name, member_label(member), email, picked=True, shown=shown)
 
     def _search_hint(self) -> str:
         """The names that a search looks in: those of the type's records, and of what they refer to."""
         types = self._context.services.registry.record_types
         others = [types[one.record_type] for one in self._type.REFERENCES if one.record_type in types]
         names = [self._context.singular_of(one) for one in (self._type, *others)]
-        text = " or ".join(dict.fromkeys(names))
+        text = gettext(" or ").join(dict.fromkeys(names))
         return text[0].upper() + text[1:]

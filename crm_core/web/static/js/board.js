@@ -8,7 +8,7 @@ export function watchBoard() {
   if (!board) return;
   board.addEventListener("keydown", (event) => arrow(event));
   board.addEventListener("toggle", ({ target, newState }) => { if (newState === "open") target.querySelector("button")?.focus(); }, true);
-  document.addEventListener("posted", ({ detail }) => { if (detail.dataset.move) focusCard(detail.dataset.move); });
+  document.addEventListener("posted", ({ detail }) => focusCard(detail?.closest("[data-card]")?.id));
   board.addEventListener("dragstart", (event) => {
     dragged = event.target.closest("[data-card]");
     if (!dragged) return;
@@ -28,7 +28,7 @@ export function watchBoard() {
     const lane = laneOf(event);
     if (!lane || !dragged) return;
     event.preventDefault();
-    const button = dragged.querySelector(`[data-move] button[value="${CSS.escape(lane.dataset.lane)}"]`);
+    const button = dragged.querySelector(`.menu button[value="${CSS.escape(lane.dataset.lane)}"]`);
     if (button) {
       lane.querySelector("ol").prepend(dragged);
       post(button.form, button);
@@ -63,7 +63,7 @@ function arrow(event) {
 
 // The moved card keeps the focus, in the lane where it is now.
 function focusCard(id) {
-  const card = document.getElementById(`card-${id}`);
+  const card = id && document.getElementById(id);
   card?.scrollIntoView({ block: "nearest", inline: "nearest" });
   card?.focus({ preventScroll: true });
 }

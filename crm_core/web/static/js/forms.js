@@ -26,7 +26,7 @@ function submitted(event) {
   if (form.method === "dialog" || event.defaultPrevented) return;
   if (button?.getAttribute("aria-busy") === "true") return event.preventDefault();
   if (form.dataset.dirty) form.dataset.dirty = "";
-  if (form.matches("[data-move], [data-swap-post]") || form.querySelector("[data-submit]:is(input)")) {
+  if (form.matches("[data-swap-post]") || form.querySelector("[data-submit]:is(input)")) {
     event.preventDefault();
     return post(form, button);
   }
@@ -46,14 +46,14 @@ function submitted(event) {
 export async function post(form, button = null) {
   const data = new URLSearchParams(new FormData(form));
   if (button?.name) data.set(button.name, button.value);
-  form.closest("[popover]")?.hidePopover();
+  (button ?? form).closest("[popover]")?.hidePopover();
   try {
     const { ok, page } = await fetchPage(button?.getAttribute("formaction") ?? form.action, { method: "POST", body: data });
     const confirmation = page.querySelector(".toasts [data-toast]");
     if (ok && page.querySelector("[data-live]")) {
       swapParts(page, { asked: true });
       if (confirmation) show(document.importNode(confirmation, true));
-      document.dispatchEvent(new CustomEvent("posted", { detail: form }));
+      document.dispatchEvent(new CustomEvent("posted", { detail: button }));
       return true;
     }
     refused(page.querySelector(".empty h1, h1")?.textContent ?? _("Something went wrong"), page.querySelector(".empty p")?.textContent ?? "");
