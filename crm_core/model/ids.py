@@ -10,6 +10,8 @@ from random import Random
 _RANDOM_BITS = 74
 _LOW_BITS = 62
 _LOW_MASK = (1 << _LOW_BITS) - 1
+_VARIANT = 0b10 << _LOW_BITS
+_FORMAT = "%08x-%04x-7%03x-%04x-%012x"  # version 7
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -38,9 +40,9 @@ class Ids:
             self._random += 1
             if self._random >> _RANDOM_BITS:
                 self._milliseconds, self._random = self._milliseconds + 1, self._fresh()
-        high, low = self._random >> _LOW_BITS, self._random & _LOW_MASK
-        text = f"{self._milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << _LOW_BITS | low:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        stamp, random = self._milliseconds, self._random
+        low = _VARIANT | random & _LOW_MASK
+        return _FORMAT % (stamp >> 16, stamp & 0xFFFF, random >> _LOW_BITS, low >> 48, low & 0xFFFF_FFFF_FFFF)
 
     def _fresh(self) -> int:
         # The highest bit stays free, so that counting up within a millisecond never runs over.

@@ -47,7 +47,10 @@ def search_values(texts: Iterable[str | None], phones: Iterable[str | None] = ()
 @lru_cache(maxsize=4096)  # a change of a record leaves most of its texts, and many records share some
 def _words_and_signs(text: str) -> tuple[list[str], list[str]]:
     """The folded words and marked runs of a text, and the signs between its words."""
-    words = [_RUN + part if is_run else part for part, is_run in _parts(text)]
+    if text.isascii():  # most are: the same without a generator
+        words = _BETWEEN.findall(folded(text))
+    else:
+        words = [_RUN + part if is_run else part for part, is_run in _parts(text)]
     return words, [each for piece in _BETWEEN.split(composed(text)) if (each := piece.strip())]
 
 

@@ -7,7 +7,7 @@ nothing: a range matches by its type. Weights are read leniently, as servers do:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 # A comma or semicolon inside a quoted string separates nothing. No alternative can fail once begun: linear time.
@@ -17,7 +17,7 @@ _WEIGHT: Final = re.compile(r"[0-9]{1,4}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
 _ANY: Final = "*/*"
 
 
-def preferred(fields: Iterable[str], offered: Sequence[str]) -> str | None:
+def preferred(fields: Sequence[str], offered: Sequence[str]) -> str | None:
     """The media type of ``offered`` that the Accept ``fields`` prefer; None if they accept none of them.
 
     Without a field the first is. The most specific range decides about a type; between types of the same weight the
@@ -35,7 +35,7 @@ def preferred(fields: Iterable[str], offered: Sequence[str]) -> str | None:
     return chosen
 
 
-def accepts_coding(fields: Iterable[str], coding: str) -> bool:
+def accepts_coding(fields: Sequence[str], coding: str) -> bool:
     """Whether the Accept-Encoding ``fields`` accept a content coding."""
     codings = _weights(fields)
     return codings.get(coding, codings.get("*", 0.0)) > 0
@@ -49,9 +49,11 @@ def _rank(media_type: str, ranges: dict[str, float]) -> tuple[float, int]:
     return 0.0, 0
 
 
-def _weights(fields: Iterable[str]) -> dict[str, float]:
+def _weights(fields: Sequence[str]) -> dict[str, float]:
     """Each named range with its weight; of ranges that differ in parameters only, the highest."""
     weights: dict[str, float] = {}
+    if not fields:
+        return weights
     for element in _ELEMENT.findall(",".join(fields)):
         name = element.partition(";")[0].strip(" \t").lower()
         if name:

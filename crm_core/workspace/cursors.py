@@ -12,6 +12,7 @@ import msgspec
 from itsdangerous import BadSignature
 
 from crm_core.errors import InvalidCursor
+from crm_core.model.recent import Recent
 from crm_core.workspace.signer import ExactSigner
 
 _LONGEST = 4096
@@ -23,11 +24,16 @@ class Cursors:
     def __init__(self, secret_keys: Iterable[bytes]) -> None:
         # itsdangerous signs with the last key of the list and tries all when reading.
         self._signer = ExactSigner(list(reversed(tuple(secret_keys))), salt="crm cursor")
+        self._made: Recent[bytes, str] = Recent(256)  # the first pages of a few lists are read again and again
 
     def make(self, context: str, position: Any) -> str:
         """A cursor at a position (plain JSON) of the list that ``context`` names: tenant, filters, sort."""
-        text = urlsafe_b64encode(msgspec.json.encode((_digest(context), position))).rstrip(b"=")
-        return self._signer.sign(text).decode()
+        text = msgspec.json.encode((_digest(context), position))
+        cursor = self._made.get(text)
+        if cursor is None:
+            cursor = self._signer.sign(urlsafe_b64encode(text).rstrip(b"=")).decode()
+            self._made.add(text, cursor)
+        return cursor
 
     def read(self, context: str, cursor: str) -> Any:
         """The position. Raises InvalidCursor for one that was edited, or made for another context."""

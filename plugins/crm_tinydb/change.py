@@ -80,7 +80,7 @@ def storable(indexes: Mapping[str, IndexValue]) -> dict[str, IndexValue]:
             continue
         if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
             continue
-        if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        if isinstance(value, tuple) and set(map(type, value)) <= {str}:
             continue
         raise ValueError(f"{value!r} cannot be the value of the index {name}")
     return dict(indexes)

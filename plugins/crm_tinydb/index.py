@@ -120,8 +120,7 @@ class Index:
 
     def ids_with(self, value: IndexValue) -> Iterator[str]:
         """The ids with a value, lowest first."""
-        wanted = ranked(value)
-        return (slot[2] for slot in self.sorted_slots.between((*wanted, ""), (*wanted, LAST)))
+        return self.sorted_slots.ids_with(*ranked(value))
 
     def ids(self, low: Ranked, high: Ranked) -> Generator[None, None, list[str]]:
         """The ids from one value to another, once for each slot; other tasks may run between two parts."""

@@ -56,6 +56,13 @@ class SortedSlots:
             del self._chunks[at]
             del self._bounds[max(at - 1, 0)]
 
+    def ids_with(self, rank: int, value: int | str) -> Iterator[str]:
+        """The ids with a value, lowest first."""
+        for slot in self._from(*self._place((rank, value, ""))):
+            if slot[0] != rank or slot[1] != value:
+                return
+            yield slot[2]
+
     def count(self, low: Slot, high: Slot) -> int:
         """The number of slots from ``low`` to ``high``, both included."""
         if low > high:
