@@ -11,7 +11,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from crm_core.cli.roster_text import with_member, with_tenant, without_tenant
@@ -72,6 +72,7 @@ def edit_roster(
         if changed is None:
             return False
         _tree(changed, path)
+        _remove_left(target)
         _replace(target, (_BOM if target.read_bytes().startswith(_BOM.encode()) else "") + changed, check)
         return True
 
@@ -109,6 +110,13 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _remove_left(target: Path) -> None:
+    """Remove the new files of edits that were killed: they contain keys, and no other edit is in progress."""
+    for left in target.parent.glob(f".{target.name}.{'[a-z0-9_]' * 8}"):
+        with suppress(OSError):
+            left.unlink()
 
 
 def _replace(target: Path, text: str, check: Callable[[Path], object] | None) -> None:

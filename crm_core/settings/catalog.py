@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, Plan, SyncPolicy
-from crm_core.settings.document import Items, MappingMember, Node, Scalar
+from crm_core.settings.document import Items, MappingMember, Node, Scalar, is_there
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import Place, Problem, Wrong, hint, shown
@@ -38,7 +38,7 @@ def load_catalog(path: Path, *, record_types: Iterable[Guarded]) -> Catalog:
     Each of ``record_types`` brings its module, unless the catalog names it.
     """
     catalog = read_file(BUILT_IN / "catalog.yaml", lambda node: _catalog(node, _NOTHING, ()))
-    if path.exists():
+    if is_there(path):
         return read_file(path, lambda node: _catalog(node, catalog, record_types))
     return _catalog(MappingNode(Place(path.name, 1, 1), ()), catalog, record_types)
 

@@ -10,6 +10,7 @@ import msgspec
 from crm_core.errors import SetupError
 from crm_core.model.catalog import Catalog
 from crm_core.settings.catalog import Guarded, load_catalog
+from crm_core.settings.document import is_there
 from crm_core.settings.instance import load_instance
 from crm_core.settings.instances import load_instances
 from crm_core.settings.options import read_options
@@ -49,10 +50,10 @@ def check(
         attempt(lambda: load_catalog(folder / "modules.yaml", record_types=record_types))
         attempt(lambda: load_roles(folder / "roles.yaml", catalog=_readable_catalog(folder, record_types)))
 
-    manager = (folder / "instances.yaml").exists()
+    manager = is_there(folder / "instances.yaml")
     if manager:
         attempt(lambda: load_instances(folder / "instances.yaml"))
-    if not manager or (folder / "instance.yaml").exists():
+    if not manager or is_there(folder / "instance.yaml"):
         attempt(instance)
         attempt(lambda: load_roster(folder / "keys.yaml", sections=sections, schemes=schemes, environ=environ))
         modules_and_roles()

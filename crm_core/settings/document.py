@@ -74,9 +74,24 @@ def unwaiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file that may be left out is there, if only under the other ending, which ``read_text`` refuses."""
+    return path.exists() or _other_ending(path).exists()
+
+
+def _other_ending(path: Path) -> Path:
+    return path.with_suffix({".yaml": ".yml"}.get(path.suffix, path.suffix))
+
+
 def read_text(path: Path, *, may_be_empty: bool = False) -> str:
-    """The text of a file, without a BOM. Raises Wrong: missing, not readable, empty, too large, not UTF-8."""
-    start = Place(path.name, 1, 1)
+    """The text of a file, without a BOM. Raises Wrong: missing, not readable, empty, too large, not UTF-8.
+
+    A file of the same name with the ending ``.yml`` is refused too: one could edit it and wonder.
+    """
+    start, other = Place(path.name, 1, 1), _other_ending(path)
+    if other != path and other.exists():
+        fix = "remove one of the two" if path.exists() else f"rename it to {path.name}"
+        raise Wrong.at(Place(other.name, 1, 1), f"this file is not read, only {path.name} is; {fix}")
     try:
         with open(path, "rb", opener=unwaiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from crm_core.model.sources import Network
-from crm_core.settings.document import Items, MappingMember, Node
+from crm_core.settings.document import Items, MappingMember, Node, is_there
 from crm_core.settings.instance import LOOPBACK, Listen, read_listen
 from crm_core.settings.places import Place, Problem, Wrong, setup_error, shown
 from crm_core.settings.reading import Members, check_name, each, many, network, read_file, text, unique
@@ -49,7 +49,7 @@ class InstancesSettings(msgspec.Struct, frozen=True):
 
 def load_instances(path: Path) -> InstancesSettings:
     """The manager's settings. Raises SetupError with every problem of the file."""
-    if not path.exists():  # `crm init` writes the files of an instance, not this one
+    if not is_there(path):  # `crm init` writes the files of an instance, not this one
         message = f"the file is not there; looked for it at {path}, write one with `instances: {_SAMPLE}`"
         raise setup_error([Problem(Place(path.name, 1, 1), message)])
     return read_file(path, lambda node: _instances(node, path.parent))

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from crm_core.model.catalog import Catalog, Role, Roles
-from crm_core.settings.document import MappingMember, Node
+from crm_core.settings.document import MappingMember, Node, is_there
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import Wrong, hint, shown
 from crm_core.settings.reading import Members, each, many, read_file, text
@@ -22,7 +22,7 @@ def load_roles(path: Path, *, catalog: Catalog) -> Roles:
     The file's grants are checked against the catalog; the built-in ones may speak of modules that are not in it.
     """
     built_in = read_file(BUILT_IN / "roles.yaml", lambda node: _roles(node, None, _NOTHING))
-    if not path.exists():
+    if not is_there(path):
         return built_in
     return read_file(path, lambda node: _roles(node, catalog, built_in))
 

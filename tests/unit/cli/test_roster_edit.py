@@ -57,6 +57,15 @@ def roster(tmp_path: Path) -> Path:
     return path
 
 
+def test_files_of_killed_edits_are_removed(roster: Path) -> None:
+    """The next edit removes the new files that killed ones left, which contain keys, and no other file."""
+    left, other = roster.with_name(".keys.yaml.a1b2_c3d"), roster.with_name(".keys.yaml.swp")
+    left.write_text(FULL)
+    other.write_text("of an editor")
+    add_key(roster, "contoso", version=9, secret=SECRETS[9])
+    assert sorted(path.name for path in roster.parent.iterdir()) == [other.name, roster.name]
+
+
 def test_a_tenant_is_added_below_the_last_and_nothing_else_moves(roster: Path) -> None:
     """The new entry is put in as lines; every line that was there is there still, in its order."""
     assert add_tenants(roster, {"acme": SECRETS[9]}) == ["acme"]

@@ -30,6 +30,26 @@ def roles(write: Any, catalog: Any) -> Any:
     return lambda text: load_roles(write("roles.yaml", text), catalog=catalog("modules: {}"))
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_another_ending_is_refused(tmp_path: Path, both: bool) -> None:
+    """A `.yml` next to the expected name, or in its place, is no file that is silently left out."""
+    catalog = load_catalog(tmp_path / "modules.yaml", record_types=())
+    for name in ("modules", "roles"):
+        (tmp_path / f"{name}.yml").write_text("{}")
+        if both:
+            (tmp_path / f"{name}.yaml").write_text("{}")
+    for load in (
+        lambda path: load_catalog(path / "modules.yaml", record_types=()),
+        lambda path: load_roles(path / "roles.yaml", catalog=catalog),
+    ):
+        with pytest.raises(SetupError) as refused:
+            load(tmp_path)
+        (problem,) = refused.value.problems
+        name = problem.partition(".")[0]
+        fix = "remove one of the two" if both else f"rename it to {name}.yaml"
+        assert problem == f"{name}.yml:1:1: this file is not read, only {name}.yaml is; {fix}"
+
+
 def test_the_built_in_catalog(tmp_path: Path) -> None:
     """Without a file the documented catalog, plan and policy hold."""
     catalog = load_catalog(tmp_path / "modules.yaml", record_types=())
