@@ -1,7 +1,8 @@
-"""Values that are worked out again if they are forgotten, a bounded number of them."""
+"""Values that are worked out once: a bounded number by key, or a single one when it is first needed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -33,3 +34,15 @@ class Recent(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Drop a value."""
         self._values.pop(key, None)
+
+
+def once(derive: Callable[[], V]) -> Callable[[], V]:
+    """A function that derives its value at its first call; cheaper to make than that of functools.cache."""
+    derived: list[V] = []
+
+    def value() -> V:
+        if not derived:
+            derived.append(derive())
+        return derived[0]
+
+    return value

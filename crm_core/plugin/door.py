@@ -6,9 +6,9 @@ names the plugin and the hook. Calls that take long are counted, and logged by p
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -30,7 +30,6 @@ MOST_ITEMS: Final = 1000
 """Warnings that one call may return, and findings that are read of a call that refuses."""
 
 _DEEPEST: Final = 64
-_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 _log = ServerLog("crm.plugin")
 
 
@@ -147,8 +146,12 @@ def pointer(value: Any) -> str:
 
 def instance(value: Any, expected: type[T]) -> T:
     """A new Struct with the same members, each of its declared type; the plugin keeps no reference into it."""
-    plain = msgspec.to_builtins(exactly(value, expected))
-    _encode(plain).encode()  # raises for a number or a text that JSON does not have; msgspec writes null for NaN
+    with suppress(msgspec.MsgspecError):
+        copy = msgspec.json.decode(msgspec.json.encode(exactly(value, expected)), type=expected)
+        if copy == value:  # nearly always; not with NaN, which is null in between
+            return copy
+    plain = msgspec.to_builtins(value)
+    plain_json(plain)
     return msgspec.convert(plain, expected)
 
 

@@ -26,7 +26,9 @@ def refused(version: str, method: bytes, url: bytes, headers: Headers) -> CrmErr
     The parser itself (llhttp in its strict mode) refuses repeated or bad Content-Length, Content-Length with
     Transfer-Encoding, folded header fields, bare CR and LF, and white space before a colon.
     """
-    size = len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+    size = len(url)
+    for name, value in headers:
+        size += len(name) + len(value) + 4
     if size > HEAD_LIMIT or len(headers) > HEADERS_LIMIT:
         return HeadTooLarge(f"The request head is over {HEAD_LIMIT} bytes or {HEADERS_LIMIT} header fields.")
     if version not in {"1.0", "1.1"}:

@@ -242,9 +242,12 @@ async def _released_claims(
     backend: StorageBackend, before: Workspace, after: Workspace, dropped: list[tuple[str, int]]
 ) -> tuple[tuple[str, str], ...]:
     """The payload claims to release: those that no revision and no confirmation of any section has any longer."""
+    confirmed = _confirming(before)
+    if not (confirmed or dropped):
+        return ()
     stored = {revision for section in after.sections.values() for revision in section.history}
     confirming = _confirming(after)
-    released = [(PAYLOAD_CLAIM, fingerprint) for fingerprint in _confirming(before) if fingerprint not in confirming]
+    released = [(PAYLOAD_CLAIM, fingerprint) for fingerprint in confirmed if fingerprint not in confirming]
     for name, revision in dropped:
         if revision not in stored:
             read = await backend.get(before.tenant, HISTORY, history_id(name, revision))

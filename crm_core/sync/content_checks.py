@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache, partial
+from functools import partial
 
 import msgspec
 
@@ -27,6 +27,7 @@ from crm_core.model.frozen import frozen
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.modules import derive_modules
 from crm_core.model.patterns import module_of
+from crm_core.model.recent import once
 from crm_core.model.secret_members import secret_members, value_at, without_secrets
 from crm_core.model.strict_json import loads
 from crm_core.plugin.door import findings
@@ -169,7 +170,7 @@ def contexts_of(
         limits=frozenset(registry.record_types) | _CORE_LIMITS,
         current=frozen(current),
         proposed=frozen(current | {outcome.name: outcome.data for outcome in valid}),
-        available_modules=cache(partial(_available, valid, workspace, registry.calls)),
+        available_modules=once(partial(_available, valid, workspace, registry.calls)),
     )
     return {
         outcome.name: msgspec.structs.replace(

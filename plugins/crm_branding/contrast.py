@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 
+
+@lru_cache(maxsize=1024)  # pushes repeat their colours
 def contrast(one: str, other: str) -> float:
     """The contrast ratio of two ``#rrggbb`` colours, from 1 to 21."""
     dark, light = sorted((_luminance(one), _luminance(other)))
