@@ -19,6 +19,7 @@ from crm_core.access.stored_streams import StoredStreams
 from crm_core.access.streams import (
     MAX_STREAMS,
     MAX_STREAMS_OF_CALLER,
+    Reader,
     Stream,
     Waiter,
     too_many_of_caller,
@@ -68,7 +69,7 @@ class _Channel:
     """The open streams of a tenant, and how far its pump has read: the change log up to a place, units up to a seq."""
 
     def __init__(self) -> None:
-        self.streams: set[Stream] = set()
+        self.streams: set[Reader] = set()
         self.epoch, self.place, self.seq = "", 0, 0
         self.pump: asyncio.Task[None] | None = None
 
@@ -131,7 +132,7 @@ class Feeds:
             yield waiter
 
     @asynccontextmanager
-    async def _joined(self, tenant: str, stream: Stream) -> AsyncIterator[tuple[_Channel, ChangePage]]:
+    async def _joined(self, tenant: str, stream: Reader) -> AsyncIterator[tuple[_Channel, ChangePage]]:
         """A stream among the tenant's, whose pump runs, and where the change log was then. Raises TooManyStreams."""
         channel = self._add_stream(tenant, stream)
         counted = nullcontext() if self.stored is None else self.stored.counted(tenant, stream.caller.actor)
@@ -146,7 +147,7 @@ class Feeds:
         finally:
             self._remove_stream(tenant, channel, stream)
 
-    def _add_stream(self, tenant: str, stream: Stream) -> _Channel:
+    def _add_stream(self, tenant: str, stream: Reader) -> _Channel:
         channel = self._channels.setdefault(tenant, _Channel())
         if len(channel.streams) >= MAX_STREAMS:
             raise too_many_of_tenant()
@@ -156,7 +157,7 @@ class Feeds:
         self._count(1)
         return channel
 
-    def _remove_stream(self, tenant: str, channel: _Channel, stream: Stream) -> None:
+    def _remove_stream(self, tenant: str, channel: _Channel, stream: Reader) -> None:
         channel.streams.discard(stream)
         self._count(-1)
         if not channel.streams:
@@ -223,7 +224,7 @@ class Feeds:
     async def _send(
         self,
         tenant: str,
-        streams: set[Stream],
+        streams: set[Reader],
         workspace: Workspace,
         page: ChangePage,
         entries: tuple[StoredChange, ...] | None,
