@@ -35,10 +35,13 @@ run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another por
 translations: setup ## add new messages to every catalogue of translations, and remove old ones
 	@PYTHONPATH=tests $(BIN)/python tests/translations.py
 
+# Modules go to the process that is free, in their order: browser tests stay last. Three, because many tests wait.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
 test: setup ## run every test, in three processes; as root with apt, system programs that are missing are installed first
 	@sh tests/system.sh
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q $(SPREAD)
 
 .PHONY: coverage
 coverage: setup ## run every test and print what was executed, in the processes that tests start too; ONLY=tests/unit
@@ -47,8 +50,8 @@ coverage: setup ## run every test and print what was executed, in the processes 
 
 .PHONY: orders
 orders: setup ## run the contract's tests in reverse and in random order, or SEED=7
-	@$(BIN)/python -m pytest -q --reverse tests/contract
-	@$(BIN)/python -m pytest -q --random-order $(SEED) tests/contract
+	@$(BIN)/python -m pytest -q $(SPREAD) --reverse tests/contract
+	@$(BIN)/python -m pytest -q $(SPREAD) --random-order $(SEED) tests/contract
 
 .PHONY: contract
 contract: setup ## run the contract's tests through the manager, through nginx, and with Quart before the API; or BACKEND=postgresql
