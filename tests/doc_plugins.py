@@ -9,7 +9,8 @@ from pathlib import Path
 from doc_pages import ROOT, blocks
 
 NAME = "docs/plugins.md"
-EXAMPLES = [ROOT / "docs/examples" / name for name in ("sqlite_storage.py", "invoices.py")]
+BACKEND = ROOT / "docs/examples/sqlite_storage.py"
+EXAMPLES = [BACKEND, BACKEND.with_name("invoices.py")]
 
 
 def files() -> dict[str, str]:

@@ -31,14 +31,16 @@ class Acted(TinyDBBackend):
 
 
 async def test_a_line_for_each_change_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
-    """Each change of a store's state is logged once; a backend that cannot answer changes nothing."""
+    """Each change of a store's state is logged once; a backend that cannot answer changes no tenant's."""
     stop = asyncio.Event()
     acts = ({"north": ILL}, {"north": ILL}, StorageUnavailable("away"), ValueError("a fault"), {"north": WORSE}, {}, {})
     with caplog.at_level(logging.INFO, "crm.serve"):
         await log_store_alerts(Acted(stop, *acts), stop, 0.001)
     assert [(record.levelname, record.getMessage(), vars(record)["members"]) for record in caplog.records] == [
         ("ERROR", "tenant_troubled", {"tenant": "north", "mode": ILL.mode, "reason": ILL.reason}),
+        ("ERROR", "storage_unavailable", {"reason": "away"}),
         ("ERROR", "plugin_failed", {"error": "ValueError", "at": "troubled"}),
+        ("INFO", "storage_recovered", {}),
         ("ERROR", "tenant_troubled", {"tenant": "north", "mode": WORSE.mode, "reason": WORSE.reason}),
         ("INFO", "tenant_recovered", {"tenant": "north"}),
     ]
