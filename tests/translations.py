@@ -20,6 +20,7 @@ from crm_core.plugin.registry import build_registry
 from crm_core.settings.catalog import load_catalog
 from crm_core.settings.plugins import load_plugins
 from crm_core.settings.roles import load_roles
+from crm_core.sync.checks import Check
 
 ROOT = Path(__file__).parents[1]
 _TEMPLATES = {"**.html": {"silent": "false"}, "**.txt": {"silent": "false"}}
@@ -62,6 +63,7 @@ def _labels(package: Path) -> Iterator[str]:
         yield from (module.title for module in catalog.modules.values())
         yield from (role.title for _, role in load_roles(ROOT / "absent", catalog=catalog).items())
         yield from (error.title for error in _errors(CrmError))
+        yield from (check.title for check in Check)
         return
     for record_type in build_registry(load_plugins()).record_types.values():
         if type(record_type).__module__.partition(".")[0] == package.name:

@@ -5,12 +5,12 @@ A sentence names its values in braces: ``gettext("Email sent to {email}", email=
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-from crm_core.language.catalogue import ENGLISH, Language
+from crm_core.language.catalogue import ENGLISH, Language, Text
 from crm_core.language.sentences import SENTENCES, pattern_of
 
 # Not the state of a module: each request runs in its own context.
@@ -71,12 +71,17 @@ def noun(word: str) -> str:
 
 def localized(text: str) -> str:
     """A sentence of the API in the current language, if the catalogue has it or its pattern; else as it is."""
-    language = _CURRENT.get()
-    if not language.texts or text in language.texts:
-        return language.texts.get(text, text)
-    return next((found for pattern in SENTENCES if (found := _refilled(pattern, text, language))), text)
+    texts = _CURRENT.get().texts
+    if not texts or text in texts:
+        return texts.get(text, text)
+    if text[:-1] in texts and text.endswith("."):  # the title of an error, as its sentence
+        return f"{texts[text[:-1]]}."
+    return next((found for pattern in SENTENCES if (found := _refilled(pattern, text, texts))), text)
 
 
-def _refilled(sentence: str, text: str, language: Language) -> str | None:
+def _refilled(sentence: str, text: str, texts: Mapping[Text, str]) -> str | None:
     found = pattern_of(sentence).fullmatch(text)
-    return language.texts.get(sentence, sentence).format(**found.groupdict()) if found else None
+    if found is None:
+        return None
+    values = {name: localized(value) if name == "what" else value for name, value in found.groupdict().items()}
+    return texts.get(sentence, sentence).format(**values)

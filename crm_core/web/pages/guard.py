@@ -10,7 +10,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, CsrfFailed, NotFound, PayloadTooLarge, Unauthenticated
-from crm_core.language import gettext_noop
+from crm_core.language import gettext, gettext_noop
 from crm_core.web.callers import ended_session_cookie, require_confirmed, visitor
 from crm_core.web.dispatcher import require_tenant
 from crm_core.web.framework import current_request, error_response
@@ -143,7 +143,7 @@ def _require_small(most: int) -> None:
     """Refuse a form that is too large, or not sent as our own forms are: those of more than a usual size as files."""
     length = request.content_length
     if length is None or length > most:
-        raise PayloadTooLarge(f"The form is larger than {most} bytes. Shorten it.", limit=most)
+        raise PayloadTooLarge(gettext("The form is larger than {n} bytes. Shorten it.", n=most), limit=most)
     if most > MOST_FORM and request.mimetype == "multipart/form-data":
         request.max_form_memory_size = most
     elif request.mimetype != "application/x-www-form-urlencoded":

@@ -61,7 +61,7 @@ def chips_of(
     """The active filters, each with the address without it."""
     for name, value in parameters.items():
         if name == "q":
-            yield Chip(f"“{value}”", here(q=None), has_field=True)
+            yield Chip(gettext("“{text}”", text=value), here(q=None), has_field=True)
         elif name == "updated_since":
             moment = context.formats.moment(value)
             yield Chip(

@@ -52,7 +52,7 @@ def action_of(key: str, title: str) -> str:
 
 def as_phrase(words: list[str]) -> str:
     """Words as one phrase: ``See, create and change``."""
-    lower = [word if at == 0 else word.lower() for at, word in enumerate(words)]
+    lower = [word if at == 0 else word[:1].lower() + word[1:] for at, word in enumerate(words)]
     if len(lower) < 2:
         return "".join(lower)
     return gettext("{words} and {last}", words=", ".join(lower[:-1]), last=lower[-1])

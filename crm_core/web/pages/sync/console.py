@@ -24,12 +24,12 @@ from crm_core.web.pages.sync.console_view import (
     Console,
     KeyRow,
     PeriodLink,
-    PluginRow,
     SectionRow,
     Status,
 )
 from crm_core.web.pages.sync.findings import first_sentence, headline_of, lower_first
 from crm_core.web.pages.sync.outcomes import OUTCOMES, diffs_of, outcome_of, summary_of
+from crm_core.web.pages.sync.plugin_rows import plugin_rows
 from crm_core.web.pages.sync.push_template import template_of
 
 _SHOWN: Final = 15
@@ -94,7 +94,7 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
             _section(context, name, one, restored=name in stored and stored[name].restored)
             for name, one in health["sections"].items()
         ),
-        plugins=tuple(_plugins(context)),
+        plugins=tuple(plugin_rows(context)),
         template=template_of(context, health, form),
     )
     return await page(context, "sync.html", "sync", view)
@@ -277,12 +277,3 @@ def _section(context: PageContext, name: str, section: Mapping[str, Any], *, res
         restored=restored,
         href=f"{context.root}/sync/sections/{name}",
     )
-
-
-def _plugins(context: PageContext) -> Iterator[PluginRow]:
-    brought = context.services.registry.brought()
-    for plugin in context.services.host.plugins:
-        broken = bool(plugin.error)
-        mark = Mark("bad", "x", plugin.state.capitalize()) if broken else Mark("ok", "check", plugin.state.capitalize())
-        names = ", ".join(f"{kind} {name}" for kind, name in brought.get(plugin.name, ())) or "hooks"
-        yield PluginRow(plugin.name, plugin.version, names, mark, plugin.error or "")

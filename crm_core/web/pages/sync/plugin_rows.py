@@ -1,0 +1,38 @@
+"""The plugins of the instance, as the console lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from crm_core.language import gettext, gettext_noop
+from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.sync.console_view import PluginRow
+
+_PLUGIN_STATES: Final = {
+    "active": gettext_noop("Active"),
+    "disabled": gettext_noop("Disabled"),
+    "broken": gettext_noop("Broken"),
+}
+_KINDS: Final = {
+    "payload type": gettext_noop("payload type"),
+    "record type": gettext_noop("record type"),
+    "signature scheme": gettext_noop("signature scheme"),
+    "storage backend": gettext_noop("storage backend"),
+}
+
+
+def _brought(kind: str, name: str) -> str:
+    return f"{gettext(_KINDS.get(kind, kind))} {name}"
+
+
+def plugin_rows(context: PageContext) -> Iterator[PluginRow]:
+    """Each plugin with what it provides, or why it is broken."""
+    brought = context.services.registry.brought()
+    for plugin in context.services.host.plugins:
+        broken = bool(plugin.error)
+        state = gettext(_PLUGIN_STATES[plugin.state])
+        mark = Mark("bad", "x", state) if broken else Mark("ok", "check", state)
+        names = ", ".join(_brought(kind, name) for kind, name in brought.get(plugin.name, ())) or gettext("hooks")
+        yield PluginRow(plugin.name, plugin.version, names, mark, plugin.error or "")
