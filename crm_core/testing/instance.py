@@ -38,7 +38,8 @@ class RunningInstance:
     """An instance ``eu1`` with a tenant ``northwind``, which has a secret key (version 1) and a public one (version 2).
 
     ``plugins``: modules with hook functions that are importable here and not installed. ``settings``: members over
-    those of instance.yaml. ``folder`` contains everything; ``url`` is the server's address.
+    those of instance.yaml. ``folder`` contains everything; ``url`` is the server's address. Commands find the private
+    key as ``env:PRIVATE_KEY``.
     """
 
     def __init__(self, folder: Path, *, plugins: Iterable[str] = (), settings: Mapping[str, Any] | None = None) -> None:
@@ -49,6 +50,7 @@ class RunningInstance:
         self._environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CRM_")},
             "CRM_SECRET_KEY": "base64:" + base64.b64encode(secrets.token_bytes(32)).decode(),
+            "PRIVATE_KEY": "whsk_" + base64.b64encode(self.private_key).decode(),
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -32,7 +32,7 @@ from crm_core.model.ed25519 import public_key_of
 from crm_core.model.keys import Key, KeyKind
 from crm_core.plugin.signature import SignatureScheme, SignedRequest
 from crm_core.testing.promises import Suite
-from crm_core.testing.signature_fuzz import fuzz
+from crm_core.testing.signature_fuzz import fuzz, respelled
 
 KEY = bytes(range(1, 33))
 OTHER_KEY = bytes(range(2, 34))
@@ -119,6 +119,14 @@ class SchemeSuite(Suite):
         if not self._sends_its_nonce():
             others = (self.signed(push_request(b"{}")), self.signed(timestamp=TIMESTAMP + 1))
             assert all(scheme.read(other).nonce != nonce for other in others), "two messages share a nonce"
+
+    def test_a_replay_in_another_spelling_has_the_same_nonce(self) -> None:
+        """Anyone can pad, reorder or respell what no signature covers: if it still matches, it is the same message."""
+        request, scheme = self.signed(), self.scheme_class()
+        nonce = scheme.read(request).nonce
+        for other in respelled(request, scheme.HEADERS):
+            if accepts(scheme, other, self.verifying()):
+                assert scheme.read(other).nonce == nonce, f"a replay with {other.headers} would be applied again"
 
     def test_a_key_of_the_other_kind_does_not_match(self) -> None:
         """A signature does not match the same bytes as a key of the other kind: no MAC is made with a public key."""

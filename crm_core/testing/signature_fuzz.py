@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import msgspec
@@ -21,8 +22,29 @@ _PIECES = (
     *('"@method"', '"@path"', '"content-digest"', '"@query"', '"@authority"', '"@signature-params"', '"x"', ";bs"),
     *("sha-256=", "sha-512=:", ":AAAA:", "=:", "A" * 43 + "=", "a" * 64, "A" * 64, "0" * 64, "x" * 300, "x" * 9000),
 )
+_LONG = re.compile(r"[A-Za-z0-9+/_-]{16,}")  # long enough for a signature or nonce
 _SEED = 20260921
 _CHARACTERS = "abcxyzABCXYZ0189 \t\"'()<>[]{}=;:,.?@*%/\\+-_~!#$&^`|\x00\x0a\x0d\x1f\x7f\x80\xe9\xff"
+
+
+def respelled(request: SignedRequest, names: tuple[str, ...]) -> Iterator[SignedRequest]:
+    """The request with the values of these headers padded with false signatures, in another order and spelling."""
+    for at, (name, value) in enumerate(request.headers):
+        for text in _spellings(value) if name in names else ():
+            headers = (*request.headers[:at], (name, text), *request.headers[at + 1 :])
+            yield msgspec.structs.replace(request, headers=headers)
+
+
+def _spellings(value: str) -> Iterator[str]:
+    for separator in (",", ", ", " ", ";"):
+        parts = value.split(separator.strip() or separator)
+        yield separator.join(reversed(parts))
+        for part in parts:
+            false = _LONG.sub(lambda found: ("B" if found[0][0] == "A" else "A") + found[0][1:], part)
+            zeros = _LONG.sub(lambda found: "0" * len(found[0]), part)
+            yield from (separator.join(each) for each in ((false, value), (value, false), (zeros, value)))
+            yield separator.join((part, value))
+    yield from (value.upper(), value.lower(), value.rstrip("="), f" {value} ", f"{value},")
 
 
 def damaged(request: SignedRequest, rng: Random) -> SignedRequest:

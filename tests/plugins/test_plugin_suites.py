@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hmac
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -7,9 +9,11 @@ import msgspec
 import pytest
 
 from crm_branding.payload import BrandingType
-from crm_core.errors import Finding
+from crm_core.errors import Finding, SignatureMalformed
 from crm_core.plugin.payload import PayloadContext, PayloadType, secret
+from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
 from crm_core.testing.payload import PayloadTypeSuite
+from crm_core.testing.signature import SchemeSuite
 from crm_features.payload import FeaturesType
 from crm_smtp.payload import SmtpType
 from crm_workspace.payload import WorkspaceType
@@ -99,3 +103,33 @@ def test_the_suite_fails_on_a_type_that_breaks_its_promises(case: str) -> None:
     with pytest.raises((AssertionError, AttributeError)) as failed:
         getattr(Suite(), f"test_{case}")()
     assert failed.value.__notes__[0].startswith("Expected: "), "a failed case shows the promise that was broken"
+
+
+class Padded(SignatureScheme):
+    """A scheme with a list of signatures, whose nonce is the first of them: a false one in front makes a replay new."""
+
+    NAME = "padded"
+    HEADERS = ("x-stamp", "x-macs")
+
+    def read(self, request: SignedRequest) -> Presented:
+        macs = request.one("x-macs").split(",")
+        if not all(re.fullmatch("[0-9a-f]{64}", mac) for mac in macs):
+            raise SignatureMalformed("Each MAC is 64 lower-case hex digits.")
+        return Presented(timestamp=read_timestamp(request.one("x-stamp"), "X-Stamp"), nonce=macs[0], evidence=macs)
+
+    def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+        right = hmac.new(key, f"{presented.timestamp}.".encode() + request.body, "sha256").hexdigest()
+        return any(hmac.compare_digest(right, mac) for mac in presented.evidence)
+
+    def sign(self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str) -> dict[str, str]:
+        mac = hmac.new(key, f"{timestamp}.".encode() + request.body, "sha256").hexdigest()
+        return {"x-stamp": str(timestamp), "x-macs": mac}
+
+
+def test_the_suite_finds_a_nonce_that_a_replay_can_change() -> None:
+    """A padded list of signatures is the same message; a scheme that takes it for another fails that case alone."""
+    suite = type("Suite", (SchemeSuite,), {"scheme_class": Padded})()
+    suite.test_its_own_signature_matches()
+    suite.test_each_message_has_its_own_nonce()
+    with pytest.raises(AssertionError, match="would be applied again"):
+        suite.test_a_replay_in_another_spelling_has_the_same_nonce()
