@@ -109,5 +109,7 @@ failover: setup ## kill the primary of two PostgreSQL servers under load, promot
 	@$(BIN)/python tests/soak/failover.py
 
 .PHONY: crash
-crash: setup ## kill a writing store 500 times and look for losses
-	@$(BIN)/python tests/crash/run.py --rounds 500
+crash: setup ## kill a writing store 500 times and look for losses; BACKEND=postgresql: a process or the server 100 times
+	@test "$(BACKEND)" = postgresql || $(BIN)/python tests/crash/run.py --rounds 500
+	@test "$(BACKEND)" != postgresql || { sh tests/system.sh && $(BIN)/python tests/crash/postgresql.py --rounds 100 \
+	  && CRM_TWIN=200 $(BIN)/python -m pytest -q --timeout 1800 tests/plugins/test_postgresql_models.py; }

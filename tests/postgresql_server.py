@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
@@ -34,14 +35,19 @@ def programs() -> Path | None:
 
 
 class Server:
-    """A server, the role of an instance in it, and databases."""
+    """A server, the role of an instance in it, and databases. ``restart``: kills the server with -9 and starts it."""
 
-    def __init__(self, admin: str) -> None:
-        self.admin = admin
+    def __init__(self, admin: str, restart: Callable[[], None] | None = None) -> None:
+        self.admin, self._restart = admin, restart
         self._numbers = count(1)
         with psycopg.connect(admin, autocommit=True) as db:
             if not db.execute("SELECT FROM pg_roles WHERE rolname = %s", (ROLE,)).fetchone():
                 db.execute(f"CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'crm'")
+
+    def crash(self) -> None:
+        """Kill the server and all its processes with -9, and start it again."""
+        assert self._restart is not None, "the server of CRM_TEST_DSN is not ours to kill"
+        self._restart()
 
     @cached_property
     def migrated(self) -> str:
@@ -90,9 +96,23 @@ def server(*, durable: bool = False) -> Iterator[Server]:
     run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N")
     fsync = "on" if durable else "off"
     options = f"-k {folder} -c listen_addresses='' -c fsync={fsync} -c max_connections=200"
-    run("pg_ctl", "-w", "-o", options, "-l", folder / "log", "start")
+
+    def start() -> None:
+        run("pg_ctl", "-w", "-o", options, "-l", folder / "log", "start")
+
+    def restart() -> None:
+        pid = int((data / "postmaster.pid").read_text().split()[0])
+        for each in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+            os.kill(each, signal.SIGKILL)
+            while Path(f"/proc/{each}/cmdline").exists() and Path(f"/proc/{each}/cmdline").read_bytes():
+                time.sleep(0.01)  # it may still have the shared memory
+        for lock in (data / "postmaster.pid", folder / ".s.PGSQL.5432.lock"):
+            lock.unlink()  # in a container no one may reap the dead, which then seem to run
+        start()
+
+    start()
     try:
-        yield Server(f"host={folder} user=postgres dbname=postgres")
+        yield Server(f"host={folder} user=postgres dbname=postgres", restart)
     finally:
         run("pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)

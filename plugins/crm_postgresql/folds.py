@@ -1,4 +1,4 @@
-"""Folds by themselves: the retention of each tenant that is written to, once a day in each process."""
+"""Folds by themselves: the retention of each tenant that is written to, and partitions, once a day in each process."""
 
 from __future__ import annotations
 

@@ -68,6 +68,9 @@ async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
                 done.append(f"The database has schema {number} now.")
             await db.execute("DELETE FROM crm.version")
             await db.execute("INSERT INTO crm.version VALUES (%s)", (len(statements),))
+            names = [name for (name,) in await (await db.execute("SELECT crm.months()")).fetchall()]
+            if names:
+                done.append(f"Partitions by month were made or dropped: {', '.join(names)}.")
     except psycopg.Error as error:
         raise SetupError([f"the database cannot be migrated: {str(error).partition(chr(10))[0]}"]) from None
     return tuple(done)

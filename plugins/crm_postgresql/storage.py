@@ -41,6 +41,7 @@ from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
 from crm_postgresql.tenants import PostgreSQLTenants
 
 _ALL: Final = 1 << 40
+_MONTHS: Final = ""  # no tenant's name: what is done once a day for all
 
 
 class PostgreSQLBackend(PostgreSQLTenants):
@@ -105,6 +106,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
         self._troubled.pop(tenant, None)
         if self._context.log_keep_days or self._context.changes_keep_days:
             self._folds.due(tenant, self.fold)
+        self._folds.due(_MONTHS, self._months)
         return outcome
 
     def note(self, tenant: str, entry: LogEntry) -> None:
@@ -182,6 +184,10 @@ class PostgreSQLBackend(PostgreSQLTenants):
         starts = [start_of(moment, each) for moment, each in zip(newest, days, strict=True)]
         if any(starts):
             await self._on.database.rows("SELECT crm.retain(%s, %s, %s)", (self._key(tenant), *starts), LONG_SECONDS)
+
+    async def _months(self, _name: str) -> None:
+        """Make and drop partitions, if the role owns the tables; ``crm migrate`` does the same."""
+        await self._on.database.rows("SELECT crm.months()", (), LONG_SECONDS)
 
     async def backup(self, tenant: str, target: Path) -> None:
         async with aclosing(self.dump(tenant)) as parts:

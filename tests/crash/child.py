@@ -12,7 +12,7 @@ import random
 import sys
 from pathlib import Path
 
-from crm_core.plugin.storage import Claim, Committed, StorageContext, Unit
+from crm_core.plugin.storage import Claim, Committed, StorageBackend, StorageContext, Unit
 from crm_core.testing.storage import entry, put
 from crm_tinydb.disk import RealDisk
 from crm_tinydb.storage import TinyDBBackend
@@ -48,6 +48,27 @@ class MarkedDisk(RealDisk):
         self._page[0:1] = b"-"
 
 
+async def write(store: StorageBackend, start: int, worker: int) -> None:
+    """Every second worker pushes, the others write records; each unit also rewrites its worker's document."""
+    pushes = worker % 2 == 0
+    number = 0
+    while True:
+        number += 1
+        name = f"{'push' if pushes else 'record'}-{start}-{worker}-{number}"
+        puts = (put(name, {"n": name}, {"name": name}), put(f"hot{worker}", {"n": name}))
+        unit = Unit(
+            now=1,
+            claims=(Claim("nonce", name, b"{}"),),
+            puts=(*puts, put("branding", {"n": name}, collection="sections")) if pushes else puts,
+            entries=(entry(start + number, nonce=name),) if pushes else (),
+            revises=pushes,
+        )
+        outcome = await store.commit("north", unit)
+        assert isinstance(outcome, Committed)
+        sys.stdout.write(f"{outcome.seq} {name}\n")
+        sys.stdout.flush()
+
+
 async def run(tenants_dir: Path, page: mmap.mmap, seed: int) -> None:
     chance = random.Random(seed)
     store = TinyDBBackend(MarkedDisk(page))
@@ -55,26 +76,6 @@ async def run(tenants_dir: Path, page: mmap.mmap, seed: int) -> None:
     if not await store.has("north"):
         await store.create("north")
     start = (await store.view("north", None)).seq
-
-    async def write(worker: int) -> None:
-        """Every second worker pushes, the others write records; each unit also rewrites its worker's document."""
-        pushes = worker % 2 == 0
-        number = 0
-        while True:
-            number += 1
-            name = f"{'push' if pushes else 'record'}-{start}-{worker}-{number}"
-            puts = (put(name, {"n": name}, {"name": name}), put(f"hot{worker}", {"n": name}))
-            unit = Unit(
-                now=1,
-                claims=(Claim("nonce", name, b"{}"),),
-                puts=(*puts, put("branding", {"n": name}, collection="sections")) if pushes else puts,
-                entries=(entry(start + number, nonce=name),) if pushes else (),
-                revises=pushes,
-            )
-            outcome = await store.commit("north", unit)
-            assert isinstance(outcome, Committed)
-            sys.stdout.write(f"{outcome.seq} {name}\n")
-            sys.stdout.flush()
 
     async def maintain() -> None:
         number = 0
@@ -90,7 +91,7 @@ async def run(tenants_dir: Path, page: mmap.mmap, seed: int) -> None:
                 page[2:3] = b"-"
             store.note("north", entry(number, signature_result="invalid"))
 
-    await asyncio.gather(maintain(), *(write(worker) for worker in range(8)))
+    await asyncio.gather(maintain(), *(write(store, start, worker) for worker in range(8)))
 
 
 if __name__ == "__main__":

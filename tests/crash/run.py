@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from crm_core.errors import SetupError, StorageUnavailable
-from crm_core.plugin.storage import EntryQuery, StorageContext, View
+from crm_core.plugin.storage import EntryQuery, StorageBackend, StorageContext, View
 from crm_tinydb.storage import TinyDBBackend
 
 CHILD = Path(__file__).with_name("child.py")
@@ -34,12 +34,13 @@ def run_and_kill(tenants_dir: Path, page: Path, seed: int) -> tuple[list[tuple[i
         time.sleep(random.Random(seed).random() * 0.25)
         child.kill()
         lines = [first, *child.stdout.read().split(b"\n")[:-1]]
-    promised = []
-    for line in lines:
-        words = line.split()
-        if len(words) == 2:
-            promised.append((int(words[0]), words[1].decode()))
-    return promised, page.read_bytes()
+    return promises(lines), page.read_bytes()
+
+
+def promises(lines: list[bytes]) -> list[tuple[int, str]]:
+    """The commits, seq and name, that whole lines of a child report."""
+    words = [line.split() for line in lines]
+    return [(int(each[0]), each[1].decode()) for each in words if len(each) == 2]
 
 
 async def losses(tenants_dir: Path, promised: list[tuple[int, str]]) -> list[str]:
@@ -74,7 +75,7 @@ async def losses(tenants_dir: Path, promised: list[tuple[int, str]]) -> list[str
     return problems
 
 
-async def partial_units(store: TinyDBBackend, view: View) -> list[str]:
+async def partial_units(store: StorageBackend, view: View) -> list[str]:
     """The units, answered or not, of which only a part is stored."""
     names = [document.id async for document in store.documents("north", "notes")]
     units = [name for name in names if not name.startswith("hot")]

@@ -67,7 +67,10 @@ async def test_a_transaction_without_a_tenant_sees_no_row(store: PostgreSQLBacke
     await store.commit("north", unit(claims=(Claim("nonce", "a", b"{}"),)))
     with psycopg.connect(postgresql.migrated) as db:
         tables = [name for (name,) in db.execute("SELECT relname FROM pg_class WHERE relforcerowsecurity")]
-        assert len(tables) == 12
+        own = "SELECT relname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE attname = 'tenant'"
+        own += " AND relkind IN ('r', 'p') AND relnamespace = 'crm'::regnamespace"
+        assert {name for (name,) in db.execute(own)} == set(tables)
+        assert len(tables) >= 12
         for table in tables:
             assert db.execute(f"SELECT count(*) FROM crm.{table}").fetchone() == (0,)
         db.execute("SELECT set_config('crm.tenant', 'other/north', true)")
@@ -252,14 +255,15 @@ async def test_old_entries_go_by_themselves(context: StorageContext) -> None:
 
 
 async def test_a_database_that_hangs_is_unavailable(store: PostgreSQLBackend, postgresql: Server) -> None:
-    """A statement without an answer ends: a read is refused, the outcome of a commit unknown; then all works."""
+    """A statement without an answer ends: a read is refused, a commit too or its outcome is unknown; then all works."""
     await store.commit("north", unit(1))
     with psycopg.connect(postgresql.migrated) as db:
         db.execute("LOCK crm.stores")
         done = await asyncio.gather(
             store.view("north", None), store.commit("north", unit(2)), store.view("north", None), return_exceptions=True
         )
-    assert [type(each) for each in done] == [StorageUnavailable, OutcomeUnknown, StorageUnavailable]
+    assert {type(each) for each in done} <= {StorageUnavailable, OutcomeUnknown}
+    assert type(done[0]) is type(done[2]) is StorageUnavailable
     assert (await store.view("north", None)).seq in (1, 2)
     assert isinstance(await store.commit("north", unit(3)), Committed)
 

@@ -1,0 +1,143 @@
+"""The log and the change log by month."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from crm_core.plugin.storage import StorageContext, Unit
+from crm_core.testing.storage import entry, put
+from crm_core.testing.storage_changes import change
+from crm_postgresql.schema import migrations
+from crm_postgresql.storage import PostgreSQLBackend
+from crm_postgresql.units import encoded
+from postgresql_server import Server
+
+LISTED = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'crm.log'::regclass ORDER BY 1"
+
+
+def unit(number: int, month: str) -> Unit:
+    return Unit(
+        now=1, puts=(put(f"n{number}"),), entries=(entry(number, received_at=f"{month}-05T00:00:00Z"),),
+        changes=(change(f"n{number}", number),),
+    )  # fmt: skip
+
+
+def listed(dsn: str) -> list[str]:
+    with psycopg.connect(dsn) as db:
+        return [name.removeprefix("crm.") for (name,) in db.execute(LISTED)]
+
+
+def months(dsn: str) -> list[str]:
+    with psycopg.connect(dsn, autocommit=True) as db:
+        return [name for (name,) in db.execute("SELECT crm.months()")]
+
+
+async def opened(dsn: str, folder: Path, **more: Any) -> PostgreSQLBackend:
+    store = PostgreSQLBackend()
+    await store.open(StorageContext(folder, {"dsn": dsn, "pool": 2}, instance="eu1", **more))
+    return store
+
+
+@pytest.fixture
+async def store(postgresql: Server, tmp_path: Path) -> AsyncIterator[PostgreSQLBackend]:
+    """A store in a database for it alone, with a partition of January 2020."""
+    dsn = postgresql.copy()
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("CREATE TABLE crm.log_2020_01 PARTITION OF crm.log FOR VALUES FROM ('2020-01') TO ('2020-02')")
+        db.execute("SELECT crm.separate('log_2020_01')")
+    store = await opened(dsn, tmp_path, log_keep_days=30)
+    for tenant in ("north", "south"):
+        await store.create(tenant)
+    yield store
+    await store.close()
+
+
+def dsn_of(store: PostgreSQLBackend) -> str:
+    return str(store._context.options["dsn"])
+
+
+async def test_months_are_made_ahead(store: PostgreSQLBackend) -> None:
+    """This month's and the next two, once; each separates the tenants as its table does."""
+    dsn = dsn_of(store)
+    assert len(listed(dsn)) == 5  # with the default one and that of 2020
+    with psycopg.connect(dsn, autocommit=True) as db:
+        for name in listed(dsn)[2:4]:
+            db.execute(f"DROP TABLE crm.{name}")
+    assert len([name for name in months(dsn) if name != "log_2020_01"]) == 2
+    assert months(dsn) == []
+    with psycopg.connect(dsn) as db:
+        separate = "SELECT count(*) FROM pg_class WHERE relname ~ '^(log|changes)_' AND relkind = 'r'"
+        separate += " AND relnamespace = 'crm'::regnamespace AND NOT relforcerowsecurity"
+        assert db.execute(separate).fetchone() == (0,)
+
+
+async def test_a_month_is_dropped_when_no_tenant_retains_it(store: PostgreSQLBackend) -> None:
+    """Each tenant's anchor moves first; its rows are not read from then on, and its chain continues."""
+    dsn = dsn_of(store)
+    for tenant in ("north", "south"):
+        await store.commit(tenant, unit(1, "2020-01"))
+    for tenant, dropped in (("north", False), ("south", True)):
+        await store.commit(tenant, unit(2, "2026-01"))
+        await store.fold(tenant)
+        report = await store.verify(tenant)
+        assert (report.anchor.seq, report.head.seq, report.entries, report.problems) == (1, 2, 1, ())
+        assert ("log_2020_01" in months(dsn)) == dropped
+        assert ("log_2020_01" not in listed(dsn)) == dropped
+
+
+async def test_rows_wait_for_their_partition_or_forty_days(store: PostgreSQLBackend) -> None:
+    """A partition that another tenant holds back loses the rows of those that do not retain them."""
+    dsn = dsn_of(store)
+    for tenant in ("north", "south"):
+        await store.commit(tenant, unit(1, "2020-01"))
+    counts = []
+    for number, month in enumerate(("2020-03", "2020-04"), 2):
+        await store.commit("north", unit(number, month))
+        await store.fold("north")
+        with psycopg.connect(dsn) as db:
+            db.execute("SELECT set_config('crm.tenant', 'eu1/north', true)")
+            counts.append(db.execute("SELECT count(*) FROM crm.log_2020_01").fetchone())
+    assert counts == [(1,), (0,)]
+    assert "log_2020_01" in listed(dsn)
+
+
+async def test_a_role_that_owns_nothing_makes_no_partition(store: PostgreSQLBackend, postgresql: Server) -> None:
+    """It is no error for it: the default partition takes what comes, and crm migrate of the owner makes them."""
+    with psycopg.connect(dsn_of(store), autocommit=True) as db:
+        db.execute(f"DROP TABLE crm.{listed(dsn_of(store))[2]}")
+    with psycopg.connect(dsn_of(store), user="postgres", autocommit=True) as db:
+        db.execute("DROP ROLE IF EXISTS crm_other")
+        db.execute("CREATE ROLE crm_other")
+        db.execute("GRANT USAGE ON SCHEMA crm TO crm_other")
+        db.execute("SET ROLE crm_other")
+        assert db.execute("SELECT crm.months()").fetchall() == []
+        db.execute("RESET ROLE")
+        db.execute("DROP OWNED BY crm_other")
+        db.execute("DROP ROLE crm_other")
+
+
+async def test_entries_of_earlier_versions_become_a_partition(postgresql: Server, tmp_path: Path) -> None:
+    """A store from before partitions migrates: its chain verifies, and new entries follow."""
+    dsn = postgresql.fresh()
+    with psycopg.connect(dsn, autocommit=True) as db:
+        for text in ("CREATE SCHEMA crm", "CREATE TABLE crm.version (version integer NOT NULL)", *migrations()[:6]):
+            db.execute(text)
+        db.execute("INSERT INTO crm.version VALUES (6)")
+        db.execute("SELECT crm.create_tenant('eu1', 'north', 'epoch')")
+        for number, month in enumerate(("2025-11", "2026-02"), 1):
+            db.execute("SELECT crm.commit('eu1/north', %s)", (encoded([unit(number, month)]),))
+    migrating = await opened(dsn, tmp_path, migrating=True)
+    assert len(await migrating.migrate()) >= 1
+    await migrating.close()
+    assert [name for name in listed(dsn) if not name.startswith("log_20")] == ["log_before", "log_rest"]
+    store = await opened(dsn, tmp_path)
+    await store.commit("north", unit(3, "2026-03"))
+    assert (await store.verify("north")).problems == ()
+    assert [each.entry.id for each in (await store.changes("north", 0)).entries or ()] == ["n1", "n2", "n3"]
+    assert len(await store.history("north", "notes", "n2")) == 1
+    await store.close()
