@@ -91,7 +91,7 @@ async def test_a_month_is_dropped_when_no_tenant_retains_it(store: PostgreSQLBac
 
 
 async def test_rows_wait_for_their_partition_or_forty_days(store: PostgreSQLBackend) -> None:
-    """A partition that another tenant holds back loses the rows of those that do not retain them."""
+    """A partition that another tenant still needs loses the rows of those that do not retain them."""
     dsn = dsn_of(store)
     for tenant in ("north", "south"):
         await store.commit(tenant, unit(1, "2020-01"))
