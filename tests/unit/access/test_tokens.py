@@ -12,9 +12,9 @@ from crm_core.access import tokens as tokens_module
 from crm_core.access.token import TOKENS
 from crm_core.access.token_uses import TOKEN_USES
 from crm_core.access.tokens import Tokens
-from crm_core.errors import InvalidRecord, LimitReached, NotFound, Unauthenticated
+from crm_core.errors import InvalidRecord, LimitReached, NotFound, StorageUnavailable, Unauthenticated
 from crm_core.model.ids import Ids
-from crm_core.plugin.storage import Put, StorageBackend, Unit
+from crm_core.plugin.storage import Conflict, DocumentAt, Put, Read, StorageBackend, Unit
 
 NEW, OLD = b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!"
 RECORD_TYPES = ("customers", "deals")
@@ -164,3 +164,56 @@ async def test_an_ended_token_still_has_its_name(make: Make) -> None:
     await tokens.revoke("north", token.id, by=None)
     assert await tokens.name_of("north", token.id) == "ERP"
     assert await tokens.name_of("south", token.id) is None
+
+
+async def test_a_cached_token_is_compared_with_the_store(make: Make, access: Any) -> None:
+    """A stored token of the same revision and another content, as after a restore, is read again."""
+    tokens = make()
+    text, token = await tokens.create("north", scopes=["customers:read"], by=None, name="ERP")
+    cached = await tokens.caller("north", text)
+    document = (await access.backend.get("north", TOKENS, token.id)).document
+    body = document.body.replace(b"customers:read", b"customers:writ")
+
+    async def restored(*_: str) -> Any:
+        return Read(msgspec.structs.replace(document, body=body), 0)
+
+    access.backend.get, read = restored, access.backend.get
+    try:
+        caller = await tokens.caller("north", text)
+    finally:
+        access.backend.get = read
+    assert caller is not cached
+
+
+async def test_the_overview_has_states_and_callers_have_revisions(make: Make, clock: Any) -> None:
+    """Active, expired and revoked tokens differ; a caller has the revision of its token."""
+    tokens = make()
+    text, _ = await tokens.create("north", scopes=["customers:read"], by=None)
+    await tokens.create("north", scopes=["customers:read"], by=None, expires_at=clock() + timedelta(days=1))
+    _, third = await tokens.create("north", scopes=["customers:read"], by=None)
+    await tokens.revoke("north", third.id, by=None)
+    assert [each.state for each in await tokens.overview("north")] == ["active", "active", "revoked"]
+    clock.forward(days=2)
+    assert [each.state for each in await tokens.overview("north")] == ["active", "expired", "revoked"]
+    assert (await tokens.caller("north", text)).revision == 1
+
+
+async def test_revoking_decides_between_writers(make: Make, access: Any) -> None:
+    """A token that changed meanwhile is read again; one that always changes is a fault that says when to try again."""
+    tokens, commit = make(), access.backend.commit
+    _, token = await tokens.create("north", scopes=["customers:read"], by=None)
+    units: list[Unit] = []
+
+    async def overtaken(tenant: str, unit: Unit) -> Any:
+        units.append(unit)
+        return Conflict("document", expectation=unit.expect[0])
+
+    access.backend.commit = overtaken
+    try:
+        with pytest.raises(StorageUnavailable, match="being changed by others") as refused:
+            await tokens.revoke("north", token.id, by=None)
+    finally:
+        access.backend.commit = commit
+    assert refused.value.retry_after == 1
+    assert {unit.expect for unit in units} == {(DocumentAt(TOKENS, token.id, 1),)}
+    assert (await tokens.revoke("north", token.id, by=None)).revoked_at is not None

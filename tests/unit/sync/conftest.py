@@ -11,7 +11,7 @@ from crm_core.plugin.storage import StorageContext
 from crm_core.settings.installation import ConfigurationOnDemand, install
 from sync_world import KEY, SECRET, Clock, Faulty, World
 
-ROSTER = "tenants: {{northwind: {{keys: [{{version: 2, secret: 'hex:{key}'{more}}}]}}}}\n"
+ROSTER = "tenants: {{northwind: {{keys: [{{version: 2, secret: 'hex:{key}'{more}}}]{tenant}}}}}\n"
 SETTINGS = "instance: eu1\ntenants_dir: ../tenants\nsecret_key: {secrets}\nsync: {{skew_seconds: {skew}{sync}}}\n"
 Worlds = Callable[..., Awaitable[World]]
 
@@ -24,7 +24,13 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
     config.mkdir()
 
     async def make(
-        *, skew: int = 300, secrets: tuple[str, ...] = (SECRET,), plugin: str = "", sync: str = "", key: str = ""
+        *,
+        skew: int = 300,
+        secrets: tuple[str, ...] = (SECRET,),
+        plugin: str = "",
+        sync: str = "",
+        key: str = "",
+        tenant: str = "",
     ) -> World:
         while backends:
             await backends.pop().close()
@@ -36,7 +42,7 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
             (tmp_path / "lone" / "lone.py").write_text(plugin)
             with (config / "instance.yaml").open("a") as file:
                 file.write("plugins: {folders: [../lone]}\n")
-        (config / "keys.yaml").write_text(ROSTER.format(key=KEY.hex(), more=key))
+        (config / "keys.yaml").write_text(ROSTER.format(key=KEY.hex(), more=key, tenant=tenant))
         installation = install(config, {})
         backend = Faulty()
         await backend.open(StorageContext(tenants_dir=installation.settings.tenants_dir))
