@@ -31,7 +31,7 @@ async def test_an_unverified_attempt_shows_a_hash_only_without_secrets(world: Wo
 
 @pytest.mark.parametrize(("data", "shown"), [({"host": "h"}, True), ({"host": "h", "password": "p"}, False)])
 async def test_a_verified_attempt_shows_a_hash_unless_it_has_a_secret(world: World, data: Any, shown: bool) -> None:
-    """Once the body is read, its hash is shown if it contains no secret, whatever its type may carry."""
+    """Once the body is read, its hash is shown if it contains no secret, also of a type that may carry one."""
     with pytest.raises(CrmError):
         await world.services.receiver.receive(world.push(data | {"port": "no number"}, kind="smtp"))
     (entry,) = await world.entries()
