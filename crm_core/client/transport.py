@@ -19,6 +19,8 @@ from crm_core.client.target import Target
 
 T = TypeVar("T")
 TIMEOUT = httpx.Timeout(40.0, connect=10.0)  # a receiver takes up to 30 s for a slow body
+LONGEST = 120.0  # seconds for a whole answer: bytes that drip in meet every time-out
+LARGEST = 32 << 20  # bytes of an answer
 
 
 def fresh_nonce() -> str:
@@ -104,10 +106,16 @@ def drive(http: httpx.Client, steps: Steps[T], watch: Callable[[Pause], None]) -
 
 
 def _sent(http: httpx.Client, step: ReadyRequest) -> Answer | Lost:
+    body = _Body()
     try:
-        return _answer(http.request(step.method, step.url, headers=_headers(step), content=step.body))
+        with http.stream(step.method, step.url, headers=_headers(step), content=step.body) as response:
+            for part in response.iter_bytes():
+                body.add(part)
+            return _answer(response, body)
     except httpx.TransportError as error:
         return _lost(error)
+    except _TooMuch as error:
+        return Lost(str(error), final=True)
 
 
 class AsyncClient:
@@ -170,20 +178,49 @@ class AsyncClient:
                 answer = await self._send(step)
 
     async def _send(self, step: ReadyRequest) -> Answer | Lost:
+        body = _Body()
         try:
-            return _answer(await self._http.request(step.method, step.url, headers=_headers(step), content=step.body))
+            async with self._http.stream(step.method, step.url, headers=_headers(step), content=step.body) as response:
+                async for part in response.aiter_bytes():
+                    body.add(part)
+                return _answer(response, body)
         except httpx.TransportError as error:
             return _lost(error)
+        except _TooMuch as error:
+            return Lost(str(error), final=True)
+
+
+class _TooMuch(Exception):
+    """An answer that no receiver sends: too long in time or size."""
+
+
+class _Body:
+    """The parts of an answer, within limits."""
+
+    def __init__(self) -> None:
+        self._parts, self._size, self._end = list[bytes](), 0, time.monotonic() + LONGEST
+
+    def add(self, part: bytes) -> None:
+        """Add a part. Raises _TooMuch."""
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > LARGEST:
+            raise _TooMuch(f"the answer is larger than {LARGEST >> 20} MiB; check the address")
+        if time.monotonic() > self._end:
+            raise _TooMuch(f"the answer was not complete after {LONGEST:g} s; check the address")
+
+    def joined(self) -> bytes:
+        """All of it."""
+        return b"".join(self._parts)
 
 
 def _headers(step: ReadyRequest) -> dict[str, str]:
     return {"accept": "application/json", "accept-encoding": "identity", **step.headers}
 
 
-def _answer(response: httpx.Response) -> Answer:
-    return Answer(
-        response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content
-    )
+def _answer(response: httpx.Response, body: _Body) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, body.joined())
 
 
 def _lost(error: httpx.TransportError) -> Lost:

@@ -24,6 +24,7 @@ from crm_core.client import (
     Unsigned,
     native_signer,
     push_to,
+    transport,
 )
 
 KEY = bytes(range(1, 33))
@@ -301,6 +302,19 @@ def test_an_address_that_cannot_be_is_explained(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         Target.at(url, instance=instance)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", [{"LARGEST": 100}, {"LONGEST": -1.0}])
+async def test_an_answer_without_end_is_given_up(
+    push: Any, receiver: Any, planned: Any, monkeypatch: pytest.MonkeyPatch, limit: dict[str, float]
+) -> None:
+    """One that is too large, or drips in for too long, is final: it would occupy a thread forever."""
+    for name, most in limit.items():
+        monkeypatch.setattr(transport, name, most)
+    receiver.answers = [planned(APPLIED)]
+    with pytest.raises(Unanswered, match="check the address"):
+        await push(version=7)
+    assert len(receiver.got) == 1
 
 
 def test_the_client_needs_nothing_of_the_server() -> None:
