@@ -83,6 +83,7 @@ def test_a_card_is_moved_by_keyboard_alone(sit: Sit, deals: None) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Move Zeppelin flight 22")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Qualified")).to_be_focused()  # the menu is open
     for key in ("End", "ArrowDown", "ArrowUp", "ArrowUp"):
         page.keyboard.press(key)
     expect(page.get_by_role("button", name="Won", exact=True)).to_be_focused()
@@ -100,3 +101,27 @@ def test_a_card_is_moved_by_keyboard_alone(sit: Sit, deals: None) -> None:
     back = page.locator("[data-lane=new] [data-card]", has_text="Zeppelin flight 22")
     expect(back).to_be_focused()
     expect(back).to_contain_text("Moved from Won")
+
+
+def test_a_card_is_dragged_while_others_change_the_board(sit: Sit, deals: None, api: Api) -> None:
+    """An update that arrives during a drag waits until the card is dropped."""
+    customer = api.put("customers", "kites", name="Kite Club")["id"]
+    for number in (1, 2):
+        api.put("deals", f"kite-{number}", name=f"Kite {number}", customer_id=customer)
+    desk = sit()
+    page = desk.page
+    desk.go("/deals/board?q=kite")
+    desk.live()
+    target = page.locator("[data-lane=qualified] > header")
+    page.locator("[data-card]", has_text="Kite 1").hover()
+    page.mouse.down()
+    target.hover()
+    expect(page.locator(".dragged")).to_have_count(1)
+    with page.expect_response(lambda response: "/deals/board" in response.url) as fetched:
+        api.put("deals", "kite-2", amount="20.00")
+    fetched.value.finished()
+    page.evaluate("() => new Promise((done) => setTimeout(done, 50))")  # the page has read the response
+    expect(page.locator(".dragged")).to_have_count(1)
+    target.hover()
+    page.mouse.up()
+    expect(page.locator("[data-lane=qualified]")).to_contain_text("Kite 1")

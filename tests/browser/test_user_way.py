@@ -56,6 +56,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     expect(page.locator("[data-live=details]")).to_contain_text("€24,600")
 
     desk.go("/deals/board")
+    desk.live()
     card = page.locator("[data-card]", has_text="Autumn camp Bornholm")
     card.get_by_role("button", name="Move").click()
     card.get_by_role("button", name="Won").click()
@@ -64,6 +65,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     expect(page.locator(".toast")).to_contain_text("moved to Won")
     page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.locator("[data-lane=new]")).to_contain_text("Autumn camp Bornholm")
+    page.wait_for_timeout(600)  # the event of this change has come back, and the board was rendered again
     card.drag_to(page.locator("[data-lane=qualified] header"))
     expect(page.locator("[data-lane=qualified]")).to_contain_text("Autumn camp Bornholm")
 

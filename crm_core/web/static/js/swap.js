@@ -21,14 +21,15 @@ export async function swapFrame(fresh) {
 }
 
 // Swaps the parts of the page itself. ``offer`` gets the parts in which rows would jump.
-// ``asked``: the user did something and waits for it; otherwise a part that is being filled in stays as it is.
+// ``asked``: the user did something and waits for it; otherwise a part that is being filled in, or from which a card is
+// dragged, stays as it is.
 export function swapParts(fresh, { offer = null, asked = false } = {}) {
   for (const part of fresh.querySelectorAll("[data-live]")) {
     const mine = document.querySelector(`[data-live="${part.dataset.live}"]`);
     if (!mine || same(mine, part) || ("extended" in mine.dataset && !asked)) continue; // older entries stay in view
     if (!asked) keep(mine, part);
     if (offer && "offer" in mine.dataset) offer(mine, part);
-    else if (asked || !mine.querySelector("input:focus, select:focus, textarea:focus, :popover-open")) replace(mine, part);
+    else if (asked || !mine.querySelector("input:focus, select:focus, textarea:focus, :popover-open, .dragged")) replace(mine, part);
   }
 }
 
