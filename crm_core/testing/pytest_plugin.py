@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from crm_core.testing.instance import RunningInstance
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Run the async tests and fixtures of a plugin's project without marks, unless its configuration sets a mode."""
+    project, ini = config.rootpath / "pyproject.toml", config.inipath
+    if getattr(config.option, "asyncio_mode", "no pytest-asyncio") is None and ini is not None and project.exists():
+        is_plugin = "[project.entry-points.crm]" in project.read_text(encoding="utf-8")
+        if is_plugin and "asyncio_mode" not in ini.read_text(encoding="utf-8"):
+            config.option.asyncio_mode = "auto"
+
+
 @pytest.fixture(scope="module")
 def crm_plugins(pytestconfig: pytest.Config) -> list[str]:
     """The modules with hooks that ``crm_instance`` loads although they are not installed; override it for lone files.

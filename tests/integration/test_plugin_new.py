@@ -62,6 +62,17 @@ def test_a_name_that_cannot_be_used_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
+@pytest.mark.parametrize(("mode", "passes"), [("", True), ('asyncio_mode = "strict"', False)])
+def test_async_tests_of_a_plugin_need_no_marks(tmp_path: Path, mode: str, passes: bool) -> None:
+    """In a project with entry points of the group they run as they are, unless its configuration says otherwise."""
+    (tmp_path / "pyproject.toml").write_text(f"[tool.pytest.ini_options]\n{mode}\n[project.entry-points.crm]\n")
+    fixture = "import pytest\n@pytest.fixture\nasync def one():\n    return 1\n"
+    (tmp_path / "test_one.py").write_text(f"{fixture}async def test_one(one):\n    assert one == 1\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", PLUGIN]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is passes, done.stdout[-2000:]
+
+
 def test_the_pytest_plugin_costs_nothing_where_it_is_not_used() -> None:
     """Loading it imports nothing of the product but itself."""
     code = (
