@@ -310,4 +310,7 @@ PATHS: dict[str, Path_] = {
     "page of customers": shown("/customers"),
     "page of a search": shown("/customers?q=customer&sort=-company"),
     "dashboard": shown("/"),
+    "board": shown("/deals/board"),
+    "board of a search": shown("/deals/board?q=customer&owner=a@example.com"),
+    "reports": shown("/reports"),
 }

@@ -46,3 +46,8 @@ async def in_turns(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
     for start in range(0, len(items), STEP):
         yield items[start : start + STEP]
         await turn.pause()
+
+
+async def chosen_in_turns(items: Sequence[T], test: Callable[[T], object]) -> list[T]:
+    """The items that meet a test."""
+    return [item async for some in in_turns(items) for item in some if test(item)]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -58,20 +59,36 @@ async def _prepared(folder: Path) -> None:
         shutil.copytree(folder / "tenants" / "contoso", folder / "tenants" / f"t{number}")
 
 
+async def _sell(large: Large) -> None:
+    """Store deals of the customers."""
+    customers = json.loads(await large.api("customers?limit=200"))["items"]
+    stages = ("new", "qualified", "proposal", "won", "lost")
+    for first in range(0, CUSTOMERS // 5, 500):
+        items = [
+            {"name": f"Deal {at}", "customer_id": customers[at % 200]["id"], "stage": stages[at % 5],
+             "amount": f"{at}.50", "currency": ("EUR", "USD")[at % 2], "owner": "a@example.com",
+             "closes_on": f"2026-{at % 12 + 1:02}-15"}
+            for at in range(first, first + 500)
+        ]  # fmt: skip
+        await large.api("deals/batch", json.dumps({"items": items}).encode())
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Large]:
     """The instance, filled and opened again."""
     folder = tmp_path_factory.mktemp("large")
     await _prepared(folder)
     async with instance(folder, FILES) as served:
-        token = await served.token("customers:read", "customers:write", "sync:read")
+        token = await served.token("customers:read", "customers:write", "deals:write", "sync:read")
         services = served.services
         user = await services.users.create(T, {"email": "a@example.com", "name": "A", "role": "super_admin"}, None)
         cookie = services.sessions.cookie(T, await services.sessions.open(T, user, "browser"))
         control = ControlServer(services.settings.tenants_dir, lambda name, words: perform(services, name, words))
         await control.start()
+        large = Large(served, token, cookie, folder)
+        await _sell(large)
         try:
-            yield Large(served, token, cookie, folder)
+            yield large
         finally:
             await control.close()
 

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from crm_core.language import gettext, ngettext, noun
-from crm_core.model.turns import in_turns
+from crm_core.model.turns import chosen_in_turns, in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.figures.charts import Key, Table
 from crm_core.web.pages.figures.report import FILLS, PeopleChart, PersonRow, Report, ReportFilter, people_bars, rows_in
@@ -100,7 +100,9 @@ async def _finished(context: PageContext, one: RecordType, done: str, chosen: Re
     kind, name = figures.type_of(access.shape), gettext("{records} done", records=context.title_of(one))
     is_done, owner = kind.value(done), kind.value(one.OWNER or "")
     first, end = _bounds(context, chosen)
-    rows = [row for row in await rows_in(context, one, chosen) if is_done(row) and row.updated_at >= first]
+    rows = await chosen_in_turns(
+        await rows_in(context, one, chosen), lambda row: is_done(row) and row.updated_at >= first
+    )
     moments = await figures.since(access, rows, done)
     for row in rows:
         if first <= (moments[row.id] or row.created_at) < end:

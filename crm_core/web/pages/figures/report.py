@@ -72,7 +72,7 @@ async def rows_in(
         return rows
     if record_type.OWNER is None:
         return ()
-    return rows_of(rows, figures.type_of(access.shape).value(record_type.OWNER), chosen.owner)
+    return await rows_of(rows, figures.type_of(access.shape).value(record_type.OWNER), chosen.owner)
 
 
 def summed_up(total: str, month: str, most: str) -> str:

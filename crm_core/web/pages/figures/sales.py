@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 
 from crm_core.model.times import from_wire
-from crm_core.model.turns import in_turns
+from crm_core.model.turns import chosen_in_turns, in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.page_context import PageContext
@@ -34,13 +34,13 @@ class Sales:
         """Whether a sale is won."""
         return self.stage(row) in self._pipeline.won
 
-    async def decided(self, rows: Iterable[Row], first: date) -> dict[str, date]:
+    async def decided(self, rows: Sequence[Row], first: date) -> dict[str, date]:
         """The day on which each sale was won or lost, by id, of those decided on this day or later.
 
         A sale that was entered as won or lost was decided on the day it closes on, at the latest when it was entered.
         """
         start = self._start_of(first)
-        ended = [row for row in rows if row.updated_at >= start and not self.is_open(row)]
+        ended = await chosen_in_turns(rows, lambda row: row.updated_at >= start and not self.is_open(row))
         moments = await self._figures.since(self._access, ended, self._pipeline.stage)
         found: dict[str, date] = {}
         async for some in in_turns(ended):

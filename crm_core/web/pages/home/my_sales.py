@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from crm_core.language import gettext, noun
+from crm_core.model.turns import chosen_in_turns, in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
@@ -72,9 +73,9 @@ class _Day:
         figures, access = context.services.records.figures, access_of(context, self._type.NAME)
         rows = await figures.rows(access)
         owner = figures.type_of(access.shape).value(self._type.OWNER or "")
-        mine = [row for row in rows_of(rows, owner, context.caller.email) if self._sales.is_open(row)]
+        mine = await chosen_in_turns(await rows_of(rows, owner, context.caller.email), self._sales.is_open)
         month = self._today.isoformat()[:7]
-        closing = [row for row in mine if (self._sales.closes_on(row) or "")[:7] == month]
+        closing = await chosen_in_turns(mine, lambda row: (self._sales.closes_on(row) or "")[:7] == month)
         months = [month_after(month_of(self._today), at) for at in range(1 - _MONTHS, 1)]
         won = await self._won(rows, months)
         sums = {month: await amounts.sums(won[month]) for month in months}
@@ -106,16 +107,21 @@ class _Day:
     async def _won(self, rows: tuple[Row, ...], months: list[date]) -> dict[date, list[Row]]:
         decided = await self._sales.decided(rows, months[0])
         won: dict[date, list[Row]] = {month: [] for month in months}
-        for row in rows:
-            day = decided.get(row.id)
-            if day is not None and self._sales.is_won(row):
-                won.get(month_of(day), []).append(row)
+        async for some in in_turns(rows):
+            for row in some:
+                day = decided.get(row.id)
+                if day is not None and self._sales.is_won(row):
+                    won.get(month_of(day), []).append(row)
         return won
 
     async def _stages(self, mine: list[Row]) -> list[StageMeter]:
         ended = self._pipeline.won + self._pipeline.lost
+        by_stage: dict[str, list[Row]] = {}
+        async for some in in_turns(mine):
+            for row in some:
+                by_stage.setdefault(self._sales.stage(row), []).append(row)
         found = [
-            (title, [row for row in mine if self._sales.stage(row) == value])
+            (title, by_stage.get(value, []))
             for value, title in choice_labels(self._type.member(self._pipeline.stage))
             if value not in ended
         ]
@@ -157,14 +163,15 @@ class _Day:
         self, won: Mapping[date, list[Row]], sums: Mapping[date, Mapping[str, Decimal]], months: list[date]
     ) -> str:
         context, (before, now) = self._context, months[-2:]
-        this, last = (" + ".join(self._amounts.texts(sums[month])) for month in (now, before))
-        name = context.formats.month(before)
+        this, last = (" · ".join(self._amounts.texts(sums[month])) for month in (now, before))
+        name, number = context.formats.month(before), context.formats.number(len(won[before]))
         if not self._amounts.exist:
-            return f"{counted(context, self._type, len(won[now]))}; in {name} {len(won[before])} in the whole month."
-        before_it = f"{name} was {last} from {context.formats.number(len(won[before]))} in the whole month."
+            this, last = (context.formats.number(len(won[month])) for month in (now, before))
+        sentence = gettext("{amount} from {records}.", amount=this, records=counted(context, self._type, len(won[now])))
         if not won[before]:
-            before_it = f"Nothing in {name}."
-        return f"{this} from {counted(context, self._type, len(won[now]))}. {before_it}"
+            return f"{sentence} {gettext('Nothing in {month}.', month=name)}"
+        whole = gettext("{month} was {amount} from {n} in the whole month.", month=name, amount=last, n=number)
+        return f"{sentence} {whole}"
 
     def _chart(
         self, won: Mapping[date, list[Row]], sums: Mapping[date, Mapping[str, Decimal]], months: list[date]

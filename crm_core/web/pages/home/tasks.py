@@ -95,7 +95,7 @@ class _Tasks:
     async def view(self) -> TaskList:
         context, members, name = self._context, self._members, self._type.NAME
         me = context.caller.email, context.caller.name
-        mine = rows_of(await self._figures.rows(self._access), self._kind.value(members.owner), *me)
+        mine = await rows_of(await self._figures.rows(self._access), self._kind.value(members.owner), *me)
         waiting = sorted(
             (row for row in mine if not self._is_done(row)), key=lambda row: (self._day(row) or "9", row.id)
         )

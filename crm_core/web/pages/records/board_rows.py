@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from heapq import nlargest
 from typing import Any, Final, NamedTuple
 
 from crm_core.language import gettext, ngettext
 from crm_core.model.folded_text import caseless
-from crm_core.model.turns import in_turns
+from crm_core.model.turns import chosen_in_turns, in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.sales import Sales, month_of
@@ -47,8 +48,7 @@ async def board_rows(
     rows, cut = await _found(context, record_type, chosen)
     values = tuple(value for value, _ in record_type.member(lanes).choices)
     lane_of = context.services.records.figures.type_of(access_of(context, record_type.NAME).shape).value(lanes)
-    ended = [row for row in rows if not sales.is_open(row)] if sales else []
-    decided = await sales.decided(ended, month_of(context.formats.now.date())) if sales else {}
+    decided = await sales.decided(rows, month_of(context.formats.now.date())) if sales else {}
     month = context.formats.now.date().isoformat()[:7]
     found: dict[str, list[Row]] = {value: [] for value in values}
     counts = dict.fromkeys(values, 0)
@@ -72,17 +72,18 @@ async def _found(context: PageContext, record_type: RecordType, chosen: BoardFil
     rows: Sequence[Row] = await figures.rows(access)
     kind = figures.type_of(access.shape)
     if chosen.owner and record_type.OWNER:
-        rows = rows_of(rows, kind.value(record_type.OWNER), chosen.owner)
+        rows = await rows_of(rows, kind.value(record_type.OWNER), chosen.owner)
     if not chosen.q:
         return rows, False
     own, cut = await _ids(context, record_type.NAME, chosen.q)
-    sought: list[tuple[Any, frozenset[str]]] = [(lambda row: row.id, own)]
+    sought: list[tuple[Callable[[Row], Any], frozenset[str]]] = []
     for reference in record_type.REFERENCES:
         if context.may(f"{reference.record_type}.view"):
             ids, more = await _ids(context, reference.record_type, chosen.q)
             sought.append((kind.value(reference.member), ids))
             cut = cut or more
-    return [row for row in rows if any(value(row) in ids for value, ids in sought)], cut
+    found = await chosen_in_turns(rows, lambda row: row.id in own or any(value(row) in ids for value, ids in sought))
+    return found, cut
 
 
 async def _ids(context: PageContext, record_type: str, q: str) -> tuple[frozenset[str], bool]:
@@ -92,10 +93,25 @@ async def _ids(context: PageContext, record_type: str, q: str) -> tuple[frozense
     return frozenset(found[:MOST_FOUND]), len(found) > MOST_FOUND
 
 
-def rows_of(rows: Iterable[Row], owner_of: Callable[[Row], str | None], *emails: str) -> list[Row]:
+async def newest(rows: Sequence[Row], count: int) -> list[Row]:
+    """The rows that were changed last, newest first."""
+    found: list[Row] = []
+    async for some in in_turns(rows):
+        found = nlargest(count, [*found, *some], key=lambda row: row.updated_at)
+    return found
+
+
+async def rows_of(rows: Sequence[Row], owner_of: Callable[[Row], str | None], *emails: str) -> list[Row]:
     """The rows whose owner has one of these email addresses; each way to write them is compared once."""
-    owners = {owner for owner in set(map(owner_of, rows)) if any(is_of(owner, email) for email in emails)}
-    return [row for row in rows if owner_of(row) in owners]
+    known: dict[str | None, bool] = {}
+
+    def is_mine(row: Row) -> bool:
+        owner = owner_of(row)
+        if owner not in known:
+            known[owner] = any(is_of(owner, email) for email in emails)
+        return known[owner]
+
+    return await chosen_in_turns(rows, is_mine)
 
 
 def is_of(owner: str | None, email: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from heapq import nlargest
 from typing import Final
 from urllib.parse import urlencode
 
@@ -20,7 +19,15 @@ from crm_core.web.pages.layout.labels import choice_labels, member_label, within
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.board_rows import MOST_FOUND, BoardFilter, BoardRows, board_rows, is_of, urgent_marks
+from crm_core.web.pages.records.board_rows import (
+    MOST_FOUND,
+    BoardFilter,
+    BoardRows,
+    board_rows,
+    is_of,
+    newest,
+    urgent_marks,
+)
 from crm_core.web.pages.records.cells import CellRenderer
 from crm_core.web.pages.records.list_view import Filter, Mine
 from crm_core.web.pages.records.picking import TEXT, resolved
@@ -118,8 +125,7 @@ class _Board:
         context, kind, name = self._context, self._type, self._type.NAME
         found = await board_rows(context, kind, self._member.name, self._sales, self._chosen)
         shown = {
-            lane: nlargest(_MOST_SHOWN if lane == self._all else _SHOWN, rows, key=lambda row: row.updated_at)
-            for lane, rows in found.lanes.items()
+            lane: await newest(rows, _MOST_SHOWN if lane == self._all else _SHOWN) for lane, rows in found.lanes.items()
         }
         marks = await urgent_marks(context, kind, [row for rows in shown.values() for row in rows if self._open(row)])
         lanes = [
