@@ -94,6 +94,11 @@ class Renderer:
         """The macros of lists."""
         return self._templates.get_template("list_parts.html").module
 
+    @cached_property
+    def boards(self) -> Any:
+        """The macros of boards."""
+        return self._templates.get_template("board_parts.html").module
+
     def text(self, template: str, **values: Any) -> str:
         """A template filled in."""
         return self._templates.get_template(template).render(values)

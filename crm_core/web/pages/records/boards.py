@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
+from markupsafe import Markup
 from quart import Response, request
 
 from crm_core.errors import NotFound
 from crm_core.language import gettext
+from crm_core.model.turns import Turn
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
 from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
-from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.layout.parts import Mark, Option
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import (
@@ -51,6 +53,15 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     mark: Mark | None
 
 
+class ShownCard(NamedTuple):
+    """A card as HTML, without the line that undoes its move."""
+
+    id: str
+    href: str
+    name: str
+    html: Markup
+
+
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """A lane; ``more`` leads to those of its records that it does not show."""
 
@@ -59,7 +70,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     count: str
     sums: tuple[str, ...]
-    cards: tuple[Card, ...]
+    cards: tuple[ShownCard, ...]
     more: str
     more_text: str
 
@@ -120,6 +131,8 @@ class _Board:
             closing=dated and self._sent.get("closing") == "month",
         )
         self._dated = dated
+        self._targets = tuple(Option(*one) for one in choice_labels(self._member))
+        self._may_move = context.may(f"{record_type.NAME}.update", writes=True)
 
     async def view(self) -> BoardView:
         context, kind, name = self._context, self._type, self._type.NAME
@@ -161,7 +174,7 @@ class _Board:
             )
             if found.cut
             else "",
-            may_move=context.may(f"{name}.update", writes=True),
+            may_move=self._may_move,
             lanes=tuple(lanes),
         )
 
@@ -183,13 +196,19 @@ class _Board:
         if len(rows) > len(shown) and value != self._all:
             more = self._here(all=value) + f"#lane-{value}"
             text = gettext("Show {n} more", n=number(min(len(rows), _MOST_SHOWN) - len(shown)))
+        render, turn, cards = context.site.renderer.boards.card, Turn(), []
+        for row in shown:
+            card = await self._card(row, title, found.decided.get(row.id), marks.get(row.id))
+            html = render(card, value, self._targets, self._member.name, self._may_move)
+            cards.append(ShownCard(row.id, card.href, row.name, html))
+            await turn.pause()
         return Lane(
             value=value,
             title=gettext("{lane}, {month}", lane=title, month=month) if ends else title,
             name=title,
             count=number(len(rows)),
             sums=self._amounts.texts(await self._amounts.sums(rows)),
-            cards=tuple([await self._card(row, title, found.decided.get(row.id), marks.get(row.id)) for row in shown]),
+            cards=tuple(cards),
             more=more,
             more_text=text,
         )
