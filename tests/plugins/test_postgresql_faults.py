@@ -11,15 +11,26 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import errors
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from crm_core.errors import StorageFull, StorageUnavailable
+from crm_core.model.log import Head
 from crm_core.plugin.storage import (
+    Bound,
+    Claim,
     Committed,
+    Document,
+    DumpHead,
+    EntryQuery,
+    IndexedDocument,
+    PageQuery,
+    Part,
     StorageContext,
+    Term,
     Unit,
 )  # fmt: skip
 from crm_core.testing.storage import entry, put
+from crm_core.testing.storage_changes import change
 from crm_postgresql.database import refusal
 from crm_postgresql.storage import PostgreSQLBackend
 from postgresql_server import Server
@@ -95,3 +106,83 @@ async def test_serialization_failures_are_tried_again(
     assert (await store.verify("north")).problems == ()
     for each in stores:
         await each.close()
+
+
+async def test_no_path_of_a_tenant_scans_a_table(postgresql: Server, tmp_path: Path) -> None:
+    """With 50,000 documents, analyzed, and the planner as it is: the database counts no sequential scan."""
+    dsn = postgresql.copy()
+    store = await opened(dsn, tmp_path, "eu1")
+
+    async def parts(documents: int) -> AsyncIterator[Part]:
+        yield DumpHead(seq=1, revision=0, head=Head(), anchor=Head(), forgotten={}, epoch="e", newest=0)
+        for n in range(documents):
+            values = {"k": n, "status": ("lead", "active", None)[n % 3], "words": (f"w{n}", "all")}
+            yield IndexedDocument(Document("notes", f"n{n:05d}", 1, b"{}"), values)
+
+    await store.load("north", parts(50_000))
+    await store.close()
+    admin = make_conninfo(postgresql.admin, dbname=conninfo_to_dict(dsn)["dbname"])
+    with psycopg.connect(admin, autocommit=True) as db:
+        for statement in BULK:
+            db.execute(statement)
+        db.execute("ANALYZE")
+        before = scans(db)
+        store = await opened(dsn, tmp_path, "eu1")
+        await use(store)
+        await store.close()
+        assert {name: number - before[name] for name, number in scans(db).items() if number > before[name]} == {}
+
+
+BULK = [
+    """INSERT INTO crm.claims SELECT 'eu1/bulk', 'nonce', n::text, '{}', 9, 9, '' FROM generate_series(1, 50000) n""",
+    """INSERT INTO crm.attempts SELECT 'eu1/bulk', n::text, '2026-01-01T00:00:00Z', 'branding', 'rejected', 'invalid',
+        1, n::text, 1, '{}' FROM generate_series(1, 50000) n""",
+    """INSERT INTO crm.log_rest SELECT 'eu1/bulk', n, n::text, '2020-01-01T00:00:00Z', 'branding', 'applied', 'valid',
+        1, n::text, '', '', '{}' FROM generate_series(1, 50000) n""",
+    """INSERT INTO crm.changes_rest SELECT 'eu1/bulk', n, '2020-01-01T00:00:00Z', 'notes', n::text, '', '{}'
+        FROM generate_series(1, 50000) n""",
+]
+
+
+def scans(db: psycopg.Connection) -> dict[str, int]:
+    """The sequential scans of each table with rows, once no other session has any that are not counted."""
+    others = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    while db.execute(f"{others} AND backend_type = 'client backend'").fetchall():
+        db.execute("SELECT pg_sleep(0.02)")
+    db.execute("SELECT pg_stat_clear_snapshot()")
+    query = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN ('documents', 'keys', 'claims',"
+    query += " 'attempts', 'log_rest', 'changes_rest')"
+    return dict(db.execute(query).fetchall())
+
+
+async def use(store: PostgreSQLBackend) -> None:
+    for number in range(3):
+        unit = Unit(
+            now=1, claims=(Claim("nonce", f"c{number}", b"{}", 9),),
+            puts=(put(f"m{number}", {}, {"k": number, "status": "lead", "words": ("all",)}),),
+            entries=(entry(number),), changes=(change(f"m{number}"),),
+        )  # fmt: skip
+        await store.commit("north", unit)
+    status = ("status", ("active",))
+    for query in (
+        PageQuery(collection="notes", sort="k"),
+        PageQuery(collection="notes", sort="k", filters=(status,), descending=True),
+        PageQuery(collection="notes", sort="k", filters=(("status", (None,)),), total=True),
+        PageQuery(collection="notes", sort="k", filters=(status,), after=(20_000, "n20000")),
+        PageQuery(collection="notes", sort="k", terms=(Term("w4999"),)),
+        PageQuery(collection="notes", sort="k", terms=(Term("al"),), filters=(status,), total=True),
+        PageQuery(collection="notes", sort="k", bounds=(Bound("k", "gte", 49_990),)),
+        PageQuery(collection="notes", sort="status", after=(None, "n49000")),
+    ):
+        assert (await store.page("north", query)).documents
+    await store.get("north", "notes", "n00001")
+    await store.find("north", "notes", "k", 7)
+    await store.view("north", None)
+    await store.claim("north", "nonce", "c1")
+    await store.count("north", "notes")
+    await store.changes("north", 0)
+    await store.history("north", "notes", "m1")
+    await store.entries("north", EntryQuery())
+    await store.entries("north", EntryQuery(equals=(("status", "applied"),)))
+    await store.tally("north", "2020-01-01T00:00:00Z")
+    await store.fold("north")
