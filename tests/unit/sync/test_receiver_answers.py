@@ -9,7 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from crm_core.errors import CrmError, DuplicatePayload, ReplayedNonce, SignatureInvalid, SourceNotAllowed
+from crm_core.errors import (
+    CrmError,
+    DuplicatePayload,
+    ReplayedNonce,
+    SignatureInvalid,
+    SourceNotAllowed,
+    TypeNotAllowed,
+)
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Put, Unit
 from crm_core.records.shape import collection_of
@@ -45,6 +52,16 @@ async def test_a_push_comes_from_the_keys_networks(worlds: Worlds) -> None:
         await world.services.receiver.receive(world.push({"title": "T"}))
     inside = msgspec.structs.replace(world.push({"title": "T"}), source="198.51.100.7")
     assert (await world.services.receiver.receive(inside)).status == "applied"
+
+
+async def test_a_key_pushes_its_types_alone(worlds: Worlds) -> None:
+    """A key that is bound to types is refused for others, before its nonce is used."""
+    world = await worlds(key=", types: [branding]")
+    with pytest.raises(TypeNotAllowed, match="features"):
+        await world.services.receiver.receive(world.push({"limits": {}}, kind="features"))
+    (entry,) = await world.entries()
+    assert (entry.error_code, entry.seq) == ("type_not_allowed", None)
+    assert (await world.services.receiver.receive(world.push({"title": "T"}))).status == "applied"
 
 
 async def test_a_fault_of_the_checks_is_logged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
