@@ -25,7 +25,7 @@ from crm_core.sync.checks import Check
 ROOT = Path(__file__).parents[1]
 _TEMPLATES = {"**.html": {"silent": "false"}, "**.txt": {"silent": "false"}}
 _METHODS = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.js", "javascript")]
-_FUNCTIONS = {"gettext": ("id",), "gettext_noop": ("id",), "pgettext": ("context", "id"), "ngettext": ("id", "id")}
+_FUNCTIONS = {"gettext": 1, "gettext_noop": 1, "ngettext": 2}  # with the number of their messages
 
 
 def catalogues() -> list[Path]:
@@ -37,8 +37,8 @@ def messages(package: Path) -> Catalog:
     """The messages of the core or of a plugin: marked sentences, and the titles and labels that it defines."""
     template = Catalog(charset="utf-8")
     for path in sorted(package.rglob("*.py")):
-        for message, context in _in_python(ast.parse(path.read_text())):
-            template.add(message, locations=[(str(path.relative_to(package)), None)], context=context)
+        for message in _in_python(ast.parse(path.read_text())):
+            template.add(message, locations=[(str(path.relative_to(package)), None)])
     for file, _, message, _, _ in extract_from_dir(package, _METHODS, _TEMPLATES, {"_": None, "ngettext": (1, 2)}):
         template.add(message, locations=[(file, None)])
     for label in _labels(package):
@@ -46,15 +46,14 @@ def messages(package: Path) -> Catalog:
     return template
 
 
-def _in_python(tree: ast.AST) -> Iterator[tuple[str | tuple[str, ...], str | None]]:
-    """Marked messages with their contexts; Babel's own reader misses calls inside f-strings and other calls."""
+def _in_python(tree: ast.AST) -> Iterator[str | tuple[str, ...]]:
+    """Marked messages; Babel's own reader misses calls inside f-strings and other calls."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS:
-            parts = _FUNCTIONS[node.func.id]
-            texts = [one.value for one in node.args[: len(parts)] if isinstance(one, ast.Constant)]
-            if len(texts) == len(parts):
-                ids = tuple(text for part, text in zip(parts, texts, strict=True) if part == "id")
-                yield ids[0] if len(ids) == 1 else ids, texts[0] if parts[0] == "context" else None
+            count = _FUNCTIONS[node.func.id]
+            ids = tuple(one.value for one in node.args[:count] if isinstance(one, ast.Constant))
+            if len(ids) == count:
+                yield ids[0] if count == 1 else ids
 
 
 def _labels(package: Path) -> Iterator[str]:

@@ -14,7 +14,6 @@ from crm_core.language.current import (
     localized,
     ngettext,
     noun,
-    pgettext,
     speak,
     speaking,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "localized",
     "ngettext",
     "noun",
-    "pgettext",
     "speak",
     "speaking",
 ]

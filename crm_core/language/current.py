@@ -43,12 +43,6 @@ def gettext(message: str, /, **values: object) -> str:
     return text.format(**values) if values else text
 
 
-def pgettext(context: str, message: str, /, **values: object) -> str:
-    """A word whose translation depends on the context, which no one sees."""
-    text = _CURRENT.get().texts.get((context, message), message)
-    return text.format(**values) if values else text
-
-
 def ngettext(one: str, many: str, count: int, /, **values: object) -> str:
     """A sentence about a number of things; ``{n}`` is the number unless ``values`` has it formatted."""
     language = _CURRENT.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -35,7 +36,7 @@ async def module_page(context: PageContext, module: str) -> Response:
     """The page of a module without records."""
     state = context.workspace.modules.states[module]
     rights = [action_label(key) for key in state.module.features if key in context.keys]
-    view = ModuleView(module=module, title=title_of(state), icon=icon_of(state), rights=as_phrase(rights))
+    view = ModuleView(module=module, title=title_of(state), icon=icon_of(state), rights=as_phrase(rights, str.lower))
     return await page(context, "module.html", module, view)
 
 
@@ -50,9 +51,9 @@ def action_of(key: str, title: str) -> str:
     return gettext("{action} {things}", action=action_label(key), things=noun(title))
 
 
-def as_phrase(words: list[str]) -> str:
-    """Words as one phrase: ``See, create and change``."""
-    lower = [word if at == 0 else word[:1].lower() + word[1:] for at, word in enumerate(words)]
+def as_phrase(words: list[str], within: Callable[[str], str] = noun) -> str:
+    """Words as one phrase: ``See, create and change``; ``within``: how a word is written inside a sentence."""
+    lower = [word if at == 0 else within(word) for at, word in enumerate(words)]
     if len(lower) < 2:
         return "".join(lower)
     return gettext("{words} and {last}", words=", ".join(lower[:-1]), last=lower[-1])

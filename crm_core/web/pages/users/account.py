@@ -132,7 +132,7 @@ def _rights(context: PageContext) -> Iterator[Rights]:
     for state in context.workspace.modules.states.values():
         actions = [action_label(key) for key in state.module.features if key in context.keys]
         if actions:
-            yield Rights(title_of(state), as_phrase(actions))
+            yield Rights(title_of(state), as_phrase(actions, str.lower))
     core = sorted(context.workspace.roles.core_keys & context.keys)
     if core:
         yield Rights(gettext("Administration"), as_phrase([gettext(_CORE.get(key, key)) for key in core]))

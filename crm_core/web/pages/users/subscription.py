@@ -107,7 +107,7 @@ def _modules(context: PageContext) -> Iterator[ModuleRow]:
     for state in context.workspace.modules.states.values():
         if state.reason is None:
             actions = [action_label(key) for key in state.module.features if key in context.workspace.modules.allowed]
-            yield ModuleRow(title_of(state), as_phrase(actions), Mark("ok", "check", gettext("Included")))
+            yield ModuleRow(title_of(state), as_phrase(actions, str.lower), Mark("ok", "check", gettext("Included")))
         else:
             yield ModuleRow(title_of(state), reason_text(state.reason), Mark("idle", "lock", gettext("Not available")))
 
