@@ -44,7 +44,6 @@ def crm() -> Path:
     assert server.stdin is not None
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.communicate)
     program = folder / "crm"
     program.write_text(
@@ -79,6 +78,7 @@ def serve(address: str) -> None:
                 listener.close()
                 os._exit(run(connection))
             connection.close()
+    shutil.rmtree(Path(address).parent)
 
 
 def run(connection: socket.socket) -> int:
