@@ -9,6 +9,7 @@ import msgspec
 
 from crm_core.errors import Finding
 from crm_core.model.diff import Change
+from crm_core.model.fields import prepare
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -63,6 +64,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         """The lowest version a push may have: its section's, or the highest of the sections that its data names."""
         names = [payload_type] if payload_type in self.sections else [name for name in data if name in self.sections]
         return max((self.sections[name].min_version for name in names), default=1)
+
+
+prepare((Outcome, Health))  # threads of a fleet read both
 
 
 class ClientError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -28,6 +28,12 @@ _WORDS: Final = {
     "array": ("a list",),
 }
 _COUNTED: Final = {"str": "character", "array": "item", "object": "member"}
+
+
+def prepare(types_: Iterable[Any]) -> None:
+    """Read the members of types now: msgspec crashes the process if two threads use a type for the first time."""
+    for type_ in types_:
+        msgspec.json.Decoder(type_)
 
 
 def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tuple[Finding, ...]]:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from crm_core.errors import Finding
+from crm_core.model.fields import prepare
 from crm_core.model.presentation import Appearance, MailSettings, Regional
 from crm_core.plugin import door
 from crm_core.plugin.door import Door
@@ -25,6 +26,9 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True):
     appearance: Appearance | None = None
     regional: Regional | None = None
     mail_server: MailSettings | None = None
+
+
+prepare((Meaning,))  # long bodies are checked in threads
 
 
 class PayloadCalls:

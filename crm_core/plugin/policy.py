@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from crm_core.model.catalog import Catalog
+from crm_core.model.fields import prepare
 from crm_core.plugin.door import instance, pointer
 
 
@@ -23,6 +24,9 @@ class ModuleRefusal(msgspec.Struct, frozen=True):
     kind: Literal["blocked", "unsupported"]
     pointer: str
     message: str
+
+
+prepare((ModuleRefusal,))  # long bodies are checked in threads
 
 
 def refusals(value: Any) -> list[ModuleRefusal]:

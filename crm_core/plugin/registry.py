@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from crm_core.errors import PluginFailed, SetupError
+from crm_core.model.fields import prepare
 from crm_core.plugin.door import Door
 from crm_core.plugin.faults import faults_of
 from crm_core.plugin.host import PluginHost
@@ -70,6 +71,8 @@ def build_registry(host: PluginHost) -> Registry:
     collector.refuse_dangling_references(record_types)
     if collector.problems:
         raise SetupError(collector.problems)
+    prepare(one.SECTION for one in payload_types.values() if one.SECTION is not None)
+    prepare(one.RECORD for one in record_types.values())
     return Registry(
         payload_types=payload_types,
         schemes=schemes,

@@ -40,6 +40,9 @@ class _Header(msgspec.Struct):
     format: int
 
 
+_header_decoder = msgspec.json.Decoder(_Header)
+
+
 def newer_file(disk: Disk, folder: Path) -> str:
     """The first of a tenant's files that a newer version wrote and its format, as a clause; empty if there is none.
 
@@ -97,6 +100,6 @@ def _format_of(name: str, disk: Disk, path: Path) -> int:
 def _format_of_lines(data: bytes) -> int:
     text = unframed(data.partition(b"\n")[0])
     try:
-        return 0 if text is None else msgspec.json.decode(text, type=_Header).format
+        return 0 if text is None else _header_decoder.decode(text).format
     except msgspec.MsgspecError:
         return 0

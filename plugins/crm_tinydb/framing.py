@@ -43,6 +43,9 @@ class Header(msgspec.Struct, frozen=True):
     base: int = 0
 
 
+_header_decoder = msgspec.json.Decoder(Header)
+
+
 def framed(text: bytes) -> bytes:
     """A JSON text without line feeds as a checksummed line."""
     return b"%08x %b\n" % (crc32(text), text)
@@ -78,7 +81,7 @@ def read_header(data: bytes, kind: str) -> tuple[Header, int]:
     if text is None:
         raise Damaged("has no readable first line")
     try:
-        header = msgspec.json.decode(text, type=Header)
+        header = _header_decoder.decode(text)
     except msgspec.MsgspecError:
         raise Damaged("has a first line of another kind") from None
     check_format(header.format)

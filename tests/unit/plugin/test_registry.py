@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -212,3 +215,27 @@ def test_a_scheme_without_the_methods_of_a_kind_is_refused(kinds: tuple[str, ...
     made = type("Made", (SignatureScheme,), {**members, **dict.fromkeys(("read", "matches", "sign"))})()
     said = refused(x=("crm_register_signature_schemes", [made]))
     assert f"plugin x: made verifies public keys but has no {absent}; add it." in said
+
+
+RACE = """
+import sys, threading, msgspec
+from unit.plugin.test_registry import TYPES, payload_type, registry
+sys.setswitchinterval(1e-6)
+unset = msgspec.UNSET
+for _ in range(60):
+    names = [(f"m{i}", dict[str, list[int]] | msgspec.UnsetType, unset) for i in range(30)]
+    inner = msgspec.defstruct("Inner", names, forbid_unknown_fields=True)
+    members = [("a", inner | msgspec.UnsetType, unset), ("z", int | msgspec.UnsetType, unset)]
+    section = msgspec.defstruct("Outer", members, forbid_unknown_fields=True)
+    registry(acme=(TYPES, [payload_type("telephony", section)]))
+    start = threading.Barrier(6)
+    threads = [threading.Thread(target=lambda: (start.wait(), msgspec.convert({"z": 1}, section))) for _ in range(6)]
+    for each in threads: each.start()
+    for each in threads: each.join()
+"""
+
+
+def test_the_first_use_of_a_section_is_safe_in_threads() -> None:
+    """Threads that read a registered section for the first time at the same time do not crash the process."""
+    done = subprocess.run([sys.executable, "-c", RACE], cwd=Path(__file__).parents[2], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
