@@ -48,10 +48,10 @@ class Attempts:
 
     async def write(self, tenant: str) -> None:
         """Write a tenant's attempts now. Raises StorageUnavailable, StorageFull; they wait then."""
-        if tenant not in self._waiting:
-            return
-        async with self._writing:
+        async with self._writing:  # those that are being written now are readable only then
             waiting = self._waiting.pop(tenant, {})
+            if not waiting:
+                return
             rows = [
                 {**entry_columns(each), "count": each.count, "entry": _encode(each).decode()}
                 for each in waiting.values()

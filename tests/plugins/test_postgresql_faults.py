@@ -71,6 +71,16 @@ def test_an_error_of_the_database_is_one_of_the_interface(error: type[psycopg.Er
     assert "base/1/2" not in refused.detail
 
 
+async def test_a_noted_attempt_is_readable_while_it_is_written(store: PostgreSQLBackend) -> None:
+    """A reader waits for a write in progress, or it would miss what is in neither place."""
+    for number in range(1, 11):
+        store.note("north", entry(number, signature_result="invalid"))
+        writing = asyncio.create_task(store._on.attempts.write(store._key("north")))
+        await asyncio.sleep(0)
+        assert len(await store.entries("north", EntryQuery())) == number
+        await writing
+
+
 async def test_without_a_free_connection_calls_are_refused(store: PostgreSQLBackend) -> None:
     """They wait two seconds at most, and work once there is one."""
     async with AsyncExitStack() as stack:
