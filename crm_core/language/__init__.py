@@ -14,6 +14,7 @@ from crm_core.language.current import (
     localized,
     ngettext,
     noun,
+    single_periods,
     speak,
     speaking,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "localized",
     "ngettext",
     "noun",
+    "single_periods",
     "speak",
     "speaking",
 ]

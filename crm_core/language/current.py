@@ -5,13 +5,14 @@ A sentence names its values in braces: ``gettext("Email sent to {email}", email=
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
 from crm_core.language.catalogue import ENGLISH, Language, Text
-from crm_core.language.sentences import SENTENCES, pattern_of
+from crm_core.language.sentences import LOOKED_UP, SENTENCES, pattern_of
 
 # Not the state of a module: each request runs in its own context.
 _CURRENT: Final[ContextVar[Language]] = ContextVar("language", default=ENGLISH)
@@ -40,7 +41,15 @@ def speaking(language: Language) -> Iterator[None]:
 def gettext(message: str, /, **values: object) -> str:
     """A sentence in the current language, filled in."""
     text = _CURRENT.get().texts.get(message, message)
-    return text.format(**values) if values else text
+    return single_periods(text, values).format(**values) if values else text
+
+
+def single_periods(text: str, values: Mapping[str, object]) -> str:
+    """A sentence less its period after a value that ends with one, as short dates do in German."""
+    for name, value in values.items():
+        if isinstance(value, str) and value.endswith((".", ".</time>")):
+            text = re.sub(rf"(\{{{name}\}})\.(?=\s|$)", r"\1", text)
+    return text
 
 
 def ngettext(one: str, many: str, count: int, /, **values: object) -> str:
@@ -77,5 +86,5 @@ def _refilled(sentence: str, text: str, texts: Mapping[Text, str]) -> str | None
     found = pattern_of(sentence).fullmatch(text)
     if found is None:
         return None
-    values = {name: localized(value) if name == "what" else value for name, value in found.groupdict().items()}
+    values = {name: localized(value) if name in LOOKED_UP else value for name, value in found.groupdict().items()}
     return texts.get(sentence, sentence).format(**values)

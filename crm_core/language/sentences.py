@@ -1,6 +1,6 @@
 """Sentences of the API that pages show too: recognized in English, and shown in the user's language.
 
-A place in braces matches any text; it stays as it is, only ``{what}`` is looked up as well.
+A place in braces matches any text; it stays as it is, only those of ``LOOKED_UP`` are looked up as well.
 """
 
 from __future__ import annotations
@@ -50,6 +50,21 @@ SENTENCES: Final = (
     ),
     gettext_noop("A push is expected every {span}, but none was accepted yet."),
     gettext_noop("A push is expected every {span}; the last was accepted {age} ago."),
+    gettext_noop("The newest edit of keys.yaml was not loaded; the version before it is in effect: {what}"),
+    gettext_noop("{places}: the operator's log and crm config check say why"),
+    gettext_noop(
+        "This server's clock has stepped back: it is behind its own log. Check its time service. If the clock was "
+        "ahead before and is right now, pushes with the keys used meanwhile are refused as possible replays: give the "
+        "platform a new key with crm keys rotate {tenant}."
+    ),
+    gettext_noop(
+        "The newest {number} attempts had signatures that do not match {keys}, and none was verified since. If they "
+        "are the platform's, compare the key's fingerprint on both sides, or find the cause with crm explain."
+    ),
+    gettext_noop("The signature was not made with this key over these bytes. Find the cause with crm explain."),
+    gettext_noop("The request is not signed. Send the headers of one signature scheme."),
+    gettext_noop("This tenant has no key of version {version}."),
+    gettext_noop("No key of this tenant is active now."),
     gettext_noop("text of 1 to 200 characters on one line"),
     gettext_noop("text of up to 2,000 characters, no control characters"),
     gettext_noop("text of up to 10,000 characters, no control characters"),
@@ -58,7 +73,38 @@ SENTENCES: Final = (
     gettext_noop("an ISO 4217 code such as EUR"),
     gettext_noop("a date such as 2026-11-24"),
     gettext_noop("a password of {least} to {most} characters"),
+    gettext_noop("text"),
+    gettext_noop("a whole number"),
+    gettext_noop("a number"),
+    gettext_noop("an object"),
+    gettext_noop("a list"),
+    gettext_noop("a whole number, 0 or more"),
+    gettext_noop("the name of a module"),
+    gettext_noop("a feature key such as customers.create"),
+    gettext_noop("a feature key, or customers.* for all of a module"),
+    gettext_noop("a feature key, customers.* for all of a module, or *.view for an action of all modules"),
+    gettext_noop("an icon name of A-Z a-z 0-9 _ and -"),
+    gettext_noop("a time in UTC such as 2027-01-31T00:00:00Z"),
+    gettext_noop("a BCP 47 language tag such as en-GB"),
+    gettext_noop("an IANA time zone such as Europe/Berlin"),
+    gettext_noop("a date pattern such as YYYY-MM-DD"),
+    gettext_noop("a time of day such as 09:30"),
+    gettext_noop("a host name or address, without a scheme or a port"),
+    gettext_noop("a port from 1 to 65535"),
+    gettext_noop("whole seconds from 1 to 300"),
+    gettext_noop("text of 1 to 1,000 characters, no control characters"),
+    gettext_noop("an https URL of up to 2,048 characters"),
+    gettext_noop("an https URL or a data:image of up to 64 KiB"),
+    gettext_noop("a colour, exactly #rrggbb"),
+    gettext_noop("1 day"),
+    gettext_noop("{number} days"),
+    gettext_noop("1 hour"),
+    gettext_noop("{number} hours"),
+    gettext_noop("1 minute"),
+    gettext_noop("{number} minutes"),
+    gettext_noop("{number} seconds"),
 )
+LOOKED_UP: Final = frozenset({"what", "span", "age"})
 
 _PLACE: Final = re.compile(r"\\{([a-z_]+)\\}")
 

@@ -50,8 +50,11 @@ def staleness(roster: TenantRoster, last: Acceptance | None, now: datetime) -> I
 
 def _span(span: timedelta) -> str:
     seconds = int(span.total_seconds())
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {name}{'s' if count > 1 else ''}"
+    days, hours, minutes = seconds // 86_400, seconds // 3600, seconds // 60
+    if days:
+        return "1 day" if days == 1 else f"{days} days"
+    if hours:
+        return "1 hour" if hours == 1 else f"{hours} hours"
+    if minutes:
+        return "1 minute" if minutes == 1 else f"{minutes} minutes"
     return f"{seconds} seconds"

@@ -112,3 +112,26 @@ def test_an_applied_attempt_links_to_the_diff_of_each_section(box: Box, admin: h
         assert f"{section.capitalize()}: changes of revision {both['revision']}" in diff
         assert value in diff
         assert "Later" not in diff[diff.index("Differences") : diff.index("all-h")]
+
+
+def test_signatures_that_do_not_match_are_a_warning_in_the_user_s_language(box: Box, admin: httpx.Client) -> None:
+    """The console says it in place of OK, so does the dashboard, and the page of an attempt has the cause."""
+    box.applied("branding", {"title": "Before"})
+    for _ in range(5):
+        refusal = problem(box.push("branding", BRANDING, key=b"x" * 32), 401, "signature_invalid")
+    console = shown(admin, "/sync")
+    assert 'class="card status warn"' in console
+    assert "The newest 5 attempts had signatures that do not match northwind:" in console
+    assert "OK:" not in console
+    assert "Sync: please check." in shown(admin, "/")
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', shown(admin, "/account"))[-1]
+    admin.post(f"{PAGES}/account/language", data={"csrf": csrf, "language": "de"})
+    console = shown(admin, "/sync")
+    assert "Die Signaturen der neuesten 5 Versuche passen nicht zu northwind:" in console
+    assert "Falls sie von der Plattform stammen" in console
+    dashboard = re.sub(r"<time[^>]*>|</time>", "", shown(admin, "/"))
+    assert "bitte prüfen. Branding Version" in dashboard
+    assert "wurde gerade eben übernommen." in dashboard
+    attempt = shown(admin, f"/sync/attempts/{box.entry(refusal['request_id'])['id']}")
+    assert "<dd>Ungültig</dd>" in attempt
+    assert "Die Signatur wurde nicht mit diesem Schlüssel" in attempt

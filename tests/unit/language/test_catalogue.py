@@ -141,3 +141,20 @@ def test_nouns_keep_their_capital_in_german() -> None:
         assert noun("Kunden") == "Kunden"
     assert Languages().by_tag["de"].name == "Deutsch"
     assert ENGLISH.name == "English"
+
+
+def test_a_sentence_has_one_period_after_a_date_that_ends_with_one() -> None:
+    """German abbreviates months with a period."""
+    assert gettext("It ends on {day}.", day="24. Nov.") == "It ends on 24. Nov."
+    assert gettext("It ends on {day}. Soon.", day="24. Nov.") == "It ends on 24. Nov. Soon."
+    assert gettext("It ends on {day}.", day="24 Nov") == "It ends on 24 Nov."
+
+
+def test_a_span_inside_a_sentence_of_the_api_is_translated() -> None:
+    """Its words are looked up, its number stays."""
+    with speaking(Languages().by_tag["de"]):
+        text = localized("A push is expected every 1 day; the last was accepted 3 days ago.")
+        assert text == "Erwarteter Abstand der Übertragungen: 1 Tag; seit der letzten angenommenen: 3 Tage."
+        assert (
+            localized("This must be a colour, exactly #rrggbb.") == "Hier muss stehen: eine Farbe, genau als #rrggbb."
+        )

@@ -27,6 +27,20 @@ def test_money_and_dates_have_the_format_of_the_tenant(section: dict[str, str], 
 @pytest.mark.parametrize(
     ("ago", "text"),
     [
+        (timedelta(minutes=12), "12 min ago"),
+        (timedelta(hours=5), "at 03:42"),
+        (timedelta(hours=20), "yesterday at 12:42"),
+        (timedelta(days=6), "on 18 Nov"),
+    ],
+)
+def test_a_moment_inside_a_sentence_has_its_preposition(ago: timedelta, text: str) -> None:
+    """A time or a date reads on from the words before it."""
+    assert Formats(RegionalFormat({}), NOW).within(NOW - ago).short == text
+
+
+@pytest.mark.parametrize(
+    ("ago", "text"),
+    [
         (timedelta(seconds=20), "just now"),
         (timedelta(minutes=12), "12 min ago"),
         (timedelta(hours=5), "03:42"),

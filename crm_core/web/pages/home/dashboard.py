@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from quart import Response
 
-from crm_core.language import gettext, gettext_noop
+from crm_core.language import gettext, gettext_noop, localized
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
@@ -21,6 +21,7 @@ from crm_core.web.pages.layout.parts import Mark, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import access_of
+from crm_core.web.pages.sync.findings import first_sentence
 
 
 class LaneMeter(msgspec.Struct, frozen=True):
@@ -42,13 +43,13 @@ class BoardGlance(msgspec.Struct, frozen=True):
 
 
 class LastSync(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of sync with the last applied push, in a sentence; ``alarming``: it needs attention."""
+    """The state of sync with the last applied push, as ``Branding version 7``; ``cause``: why it needs attention."""
 
     mark: Mark
-    sentence: str
+    cause: str
+    push: str
     at: Moment | None
     href: str
-    alarming: bool
 
 
 class DashboardView(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,22 +129,23 @@ async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> 
 async def _last_sync(context: PageContext) -> LastSync:
     last, health = context.workspace.last_accepted, await context.services.health.report(context.tenant)
     status = health["status"]
-    sentence = gettext("Nothing has been synced yet. The workspace uses the default settings.")
+    reasons = [first_sentence(localized(reason)) for reason in health["reasons"]]
+    mark = SYNC_MARKS["doubtful" if status == "ok" and reasons else status]
+    push = ""
     if last is not None:
-        sentence = gettext(
-            "{type} version {version} was applied", type=last.payload_type.capitalize(), version=last.version
-        )
+        push = gettext("{push} version {version}", push=last.payload_type.capitalize(), version=last.version)
     return LastSync(
-        mark=SYNC_MARKS[status]._replace(text=gettext(SYNC_MARKS[status].text)),
-        sentence=sentence,
-        at=None if last is None else context.formats.moment(last.at),
+        mark=mark._replace(text=gettext(mark.text)),
+        cause=next(iter(reasons), "") if status in ("degraded", "stale") else "",
+        push=push,
+        at=None if last is None else context.formats.within(last.at),
         href=f"{context.root}/sync",
-        alarming=status in ("degraded", "stale"),
     )
 
 
 SYNC_MARKS: Final = {
     "ok": Mark("ok", "check", gettext_noop("Ok")),
+    "doubtful": Mark("warn", "alert", gettext_noop("please check")),
     "degraded": Mark("bad", "alert", gettext_noop("Degraded")),
     "stale": Mark("warn", "clock", gettext_noop("Stale")),
     "disabled": Mark("idle", "pause", gettext_noop("Disabled")),

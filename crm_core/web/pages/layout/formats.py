@@ -141,6 +141,21 @@ class Formats:
         full = f"{self.regional.day(local.date())}, {local.hour:02d}:{local.minute:02d}:{local.second:02d}"
         return Moment(iso, self._short(local), full)
 
+    def within(self, text: str | datetime) -> Moment:
+        """The same inside a sentence: ``just now``, ``at 14:30``, ``on 24 Nov``."""
+        moment = self.moment(text)
+        assert moment is not None
+        at = from_wire(text) if isinstance(text, str) else text
+        local = at.astimezone(self.regional.zone)
+        if timedelta(seconds=-5) < self.now - local < timedelta(hours=1):
+            return moment
+        days, clock = (self.now.date() - local.date()).days, f"{local:%H:%M}"
+        if days == 0:
+            return moment._replace(short=gettext("at {time}", time=clock))
+        if days == 1:
+            return moment._replace(short=gettext("yesterday at {time}", time=clock))
+        return moment._replace(short=gettext("on {day}", day=moment.short))
+
     def clock(self, text: str) -> str:
         """The time of day."""
         return f"{from_wire(text).astimezone(self.regional.zone):%H:%M:%S}"
@@ -198,7 +213,7 @@ class Formats:
         if timedelta(seconds=-5) < age < timedelta(minutes=1):
             return gettext("just now")
         if timedelta() < age < timedelta(hours=1):
-            return gettext("{minutes} min ago", minutes=int(age.total_seconds() // 60))
+            return ngettext("{n} min ago", "{n} min ago", int(age.total_seconds() // 60))
         days = (self.now.date() - local.date()).days
         if days == 0:
             return f"{local:%H:%M}"

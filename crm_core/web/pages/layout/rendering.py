@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from quart import Response
 
-from crm_core.language import current, gettext, ngettext
+from crm_core.language import current, gettext, ngettext, single_periods
 
 _CACHED: Final = 4096  # of each kind of part
 HTML: Final = "text/html; charset=utf-8"
@@ -31,6 +31,7 @@ def _ngettext(one: str, many: str, count: int, /, **values: object) -> str:
 
 
 def _filled(text: str, values: dict[str, object]) -> str:
+    text = single_periods(text, values)
     if any(hasattr(value, "__html__") for value in values.values()):
         return escape(text).format(**values)
     return text.format(**values)

@@ -49,9 +49,8 @@ async def conflict_of(context: PageContext, form: RecordForm, merge: Merge) -> E
     """The conflict for the page."""
     who = await context.names.actor(form.record["updated_by"])
     both = [one.name for one in merge.differences() if one.side == "both"]
-    undecided, at = len(merge.undecided), context.formats.moment(form.record["updated_at"])
-    text = [gettext("That was {time}.", time=at.short)] if at else []
-    text += [_counted(both), gettext("Your changes are not saved yet.")]
+    undecided, at = len(merge.undecided), context.formats.within(form.record["updated_at"])
+    text = [gettext("That was {time}.", time=at.short), _counted(both), gettext("Your changes are not saved yet.")]
     return EditConflict(
         title=gettext(
             "{who} saved this {record} while you were editing", who=who, record=context.singular_of(form.type)

@@ -34,6 +34,16 @@ _VERBS: Final = {
     "rejected": gettext_noop("refused"),
     "failed": gettext_noop("failed"),
 }
+_MODES: Final = {"apply": gettext_noop("apply"), "preview": gettext_noop("preview")}
+_SIGNATURES: Final = {
+    "valid": gettext_noop("Valid"),
+    "missing": gettext_noop("Missing"),
+    "malformed": gettext_noop("Malformed"),
+    "unknown_key": gettext_noop("Unknown key"),
+    "inactive_key": gettext_noop("Inactive key"),
+    "invalid": gettext_noop("Invalid"),
+    "unchecked": gettext_noop("Unchecked"),
+}
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,9 +171,9 @@ def _request(context: PageContext, entry: LogEntry) -> Iterator[Fact]:
         (gettext("Sender's id"), entry.client_request_id, True),
         (gettext("Scheme"), entry.scheme, False),
         (gettext("Key"), f"{context.tenant}:{entry.key_version}" if entry.key_version is not None else None, True),
-        (gettext("Signature"), entry.signature_result.replace("_", " ").capitalize(), False),
+        (gettext("Signature"), gettext(_SIGNATURES[entry.signature_result]), False),
         (gettext("Nonce"), entry.nonce, True),
-        (gettext("Mode"), entry.mode, False),
+        (gettext("Mode"), gettext(_MODES.get(entry.mode, entry.mode)) if entry.mode else None, False),
         (gettext("By"), entry.actor, True),
         (
             gettext("Size"),

@@ -78,7 +78,7 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
         facts=tuple(_facts(context, health)),
         periods=tuple(PeriodLink(f"?period={one.name}#activity", gettext(one.text), one is period) for one in PERIODS),
         chart=await _chart(context, period),
-        roster_loaded=context.formats.moment(health["roster"]["loaded_at"]),
+        roster_loaded=context.formats.within(health["roster"]["loaded_at"]),
         keys=tuple(_key(context, health, key) for key in health["accepted_keys"]),
         outcomes=(Option("", gettext("Any outcome")), *(Option(name, outcome_of(name).text) for name in OUTCOMES)),
         types=(
@@ -104,18 +104,18 @@ async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
     """The state of sync. The title names its cause: the error of a refused push, or the first reason of health."""
     tone, icon, word = _STATUS[health["status"]]
     word = gettext(word)
-    reasons, success = list(health["reasons"]), health["last_success"]
+    reasons, success = list(map(localized, health["reasons"])), health["last_success"]
     lines = []
     if success is None:
         lines.append(gettext("No push was accepted yet. The workspace uses this instance's settings."))
     elif health["status"] != "degraded":
-        at, name = context.formats.moment(success["at"]), str(success["type"]).capitalize()
+        at, name = context.formats.within(success["at"]), str(success["type"]).capitalize()
         lines.append(
             gettext(
                 "{push} version {version} was accepted {time}.",
                 push=name,
                 version=success["version"],
-                time=at.short if at else "",
+                time=at.short,
             )
         )
     refused = await _newest_refusal(context, health)
@@ -124,7 +124,9 @@ async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
         tone, icon = ("warn", "alert") if health["status"] == "ok" else (tone, icon)
     elif reasons:
         cause = first_sentence(reasons[0])
-        title = f"{word}: {lower_first(localized(cause))}"
+        title = f"{word}: {lower_first(cause)}"
+        if health["status"] == "ok":  # forged pushes may not turn it red, but the key is worth a look
+            tone, icon, title = "warn", "alert", cause
         reasons[0] = reasons[0].removeprefix(cause).removeprefix(".").strip()
     else:
         title = gettext("{word}: pushes are accepted", word=word)
@@ -138,7 +140,7 @@ async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
             )
         )
     href = f"{context.root}/sync/attempts/{refused.id}" if refused else ""
-    return Status(tone=tone, icon=icon, title=title, lines=(*map(localized, filter(None, reasons)), *lines), href=href)
+    return Status(tone=tone, icon=icon, title=title, lines=(*filter(None, reasons), *lines), href=href)
 
 
 async def _newest_refusal(context: PageContext, health: Mapping[str, Any]) -> LogEntry | None:

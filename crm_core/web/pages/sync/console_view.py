@@ -94,7 +94,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...]
     periods: tuple[PeriodLink, ...]
     chart: Chart
-    roster_loaded: Moment | None
+    roster_loaded: Moment
     keys: tuple[KeyRow, ...]
     outcomes: tuple[Option, ...]
     types: tuple[Option, ...]

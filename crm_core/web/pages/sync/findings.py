@@ -51,7 +51,9 @@ def first_sentence(text: str) -> str:
 
 
 def lower_first(text: str) -> str:
-    """The text to follow a colon."""
+    """The text to follow a colon: in lower case, as English has it."""
+    if current() is not ENGLISH:
+        return text
     return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 

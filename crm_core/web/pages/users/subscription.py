@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from quart import Response
 
-from crm_core.language import gettext, gettext_noop
+from crm_core.language import gettext, gettext_noop, label_of
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import Mark
@@ -117,6 +117,6 @@ async def _limits(context: PageContext) -> AsyncIterator[Limit]:
     for name, most in sorted(context.workspace.entitlements.limits.items()):
         used = await (users.count(context.tenant) if name == "users" else records.count(context.tenant, name))
         state = context.workspace.modules.states.get(name)
-        title = title_of(state) if state else name.capitalize()
+        title = title_of(state) if state else label_of(name.capitalize())
         share = 100 if most == 0 else min(100, round(100 * used / most))
         yield Limit(title, number(used), number(most), share)
