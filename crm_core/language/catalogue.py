@@ -28,6 +28,9 @@ _ESCAPED: Final = {"n": "\n", "t": "\t"}
 _LINE: Final = re.compile(r'(?:(msgctxt|msgid_plural|msgid|msgstr(?:\[[0-9]\])?)\s+)?"((?:[^"\\]|\\.)*)"')
 _PLACE: Final = re.compile(r"\{([a-z_]*)\}|[{}]")
 _RULE: Final = re.compile(r"plural=([^;\n]+)")
+_FORMS: Final = re.compile(r"nplurals=\s*([0-9])\b")
+_MOST_FORMS: Final = 10
+_COUNTS: Final = range(1001)
 _TAG: Final = re.compile(r"[a-z]{2,3}(?:_[A-Z][a-z]{3})?(?:_(?:[A-Z]{2}|[0-9]{3}))?")
 
 
@@ -80,33 +83,62 @@ class _Entry:
 
 def read_catalogue(path: Path, below: Language | None = None) -> Language:
     """The language of a file; its messages come before those of ``below``. Raises SetupError with every problem."""
-    if not _TAG.fullmatch(path.stem):
-        raise SetupError([f"{path.name}: name the file after a language, such as fr.po or pt_BR.po"])
-    texts: dict[Text, str] = dict(below.texts) if below else {}
-    plurals = dict(below.plurals) if below else {}
-    rule, problems = below.rule if below else ENGLISH.rule, list[str]()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError([f"{path.name}: {error}"]) from None
-    for entry in _entries(lines, path.name, problems):
-        parts = entry.parts
-        message, forms = parts.get("msgid", ""), [text for name, text in parts.items() if name.startswith("msgstr")]
-        if not message:
-            written = _RULE.search(forms[0]) if forms else None
-            rule = _valid(written[1], f"{path.name}:{entry.line}", problems) if written else rule
+    below = below or Language(_tag_of(path), {}, {}, ENGLISH.rule)
+    texts, plurals, places, header = dict(below.texts), dict(below.plurals), dict[str, str](), ""
+    rule, problems = below.rule, list[str]()
+    for entry in _entries(_lines(path), path.name, problems):
+        parts, place = entry.parts, f"{path.name}:{entry.line}"
+        message, forms = parts.get("msgid", ""), [parts[name] for name in sorted(parts) if name.startswith("msgstr")]
+        if "msgid" not in parts or not forms:
+            problems.append(f"{place}: a message has a msgid, then a msgstr; add the one that is missing")
+        elif not message:
+            if written := _RULE.search(forms[0]):
+                rule, header = written[1], place
+                declared = _FORMS.search(forms[0])
+                problems.extend(_unfit(rule, place, int(declared[1]) if declared else _MOST_FORMS))
+        elif entry.fuzzy or not all(forms):
             continue
-        if entry.fuzzy or not all(forms):
-            continue
-        if problem := _misplaced(message + parts.get("msgid_plural", ""), forms):
-            problems.append(f"{path.name}:{entry.line}: {problem}")
+        elif problem := _misplaced(parts, forms):
+            problems.append(f"{place}: {problem}")
         elif "msgid_plural" in parts:
-            plurals[message] = tuple(forms)
+            plurals[message], places[message] = tuple(forms), place
         else:
             texts[(parts["msgctxt"], message) if "msgctxt" in parts else message] = forms[0]
+    if not problems:
+        needed = _forms_of(rule)
+        problems.extend(
+            f"{places.get(message) or header}: {message!r} has {len(forms)} plural forms, Plural-Forms needs {needed}"
+            for message, forms in plurals.items()
+            if len(forms) < needed
+        )
     if problems:
         raise SetupError(problems)
-    return Language(path.stem.replace("_", "-"), texts, plurals, rule)
+    return Language(below.tag, texts, plurals, rule)
+
+
+def _tag_of(path: Path) -> str:
+    """The language that a file is named after. Raises SetupError."""
+    from babel import Locale, UnknownLocaleError
+
+    tag = path.stem.replace("_", "-")
+    try:
+        if _TAG.fullmatch(path.stem) and Locale.parse(tag, sep="-"):
+            return tag
+    except (ValueError, UnknownLocaleError):
+        pass
+    raise SetupError([f"{path.name}: name the file after a known language, such as fr.po or pt_BR.po"])
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file. Raises SetupError; a pipe or device is not opened, which could wait forever."""
+    try:
+        if path.exists() and not path.is_file():
+            raise SetupError([f"{path.name}: this is not a regular file; put the catalogue itself here"])
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise SetupError([f"{path.name}: the file cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise SetupError([f"{path.name}: save the file as UTF-8"]) from None
 
 
 def _entries(lines: list[str], name: str, problems: list[str]) -> Iterator[_Entry]:
@@ -122,7 +154,7 @@ def _entries(lines: list[str], name: str, problems: list[str]) -> Iterator[_Entr
             if found is None or not (found[1] or last):
                 problems.append(f"{name}:{number}: write msgid, msgstr or a text in quotes")
                 continue
-            if found[1] in ("msgctxt", "msgid") and "msgstr" in last:
+            if found[1] in entry.parts or (found[1] in ("msgctxt", "msgid") and "msgstr" in last):
                 yield entry
                 entry = _Entry()
             last = found[1] or last
@@ -136,16 +168,40 @@ def _unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text) if "\\" in text else text
 
 
-def _valid(rule: str, place: str, problems: list[str]) -> str:
+def _unfit(rule: str, place: str, declared: int) -> Iterator[str]:
+    """The problem of a plural rule that cannot be used with so many forms."""
     try:
-        c2py(rule)
+        if _forms_of(rule) > declared:
+            yield f"{place}: Plural-Forms: the rule points past the {declared} forms; correct it or nplurals"
     except ValueError as error:
-        problems.append(f"{place}: Plural-Forms: {error}")
-    return rule
+        yield f"{place}: Plural-Forms: {error}"
 
 
-def _misplaced(message: str, forms: list[str]) -> str:
+def _forms_of(rule: str) -> int:
+    """The number of forms that a rule chooses from. Raises ValueError if it fails for some count."""
+    if not rule.isascii():
+        raise ValueError("write the rule in ASCII")  # scripts of pages run it too
+    # A rule changes its mind near the numbers in it.
+    near = (int(number) + step for number in re.findall("[0-9]{1,9}", rule) for step in (-1, 0, 1))
+    try:
+        plural = c2py(rule)
+        chosen = {plural(count) for count in {*_COUNTS, *near} if count >= 0}
+    except ZeroDivisionError:
+        raise ValueError("the rule divides by zero for some numbers") from None
+    except (SyntaxError, MemoryError, RecursionError):
+        raise ValueError("the rule is too complex") from None
+    if min(chosen) < 0:
+        raise ValueError("the rule is negative for some numbers")
+    return max(chosen) + 1
+
+
+def _misplaced(parts: Mapping[str, str], forms: list[str]) -> str:
     """Why translations cannot be filled in as their message is; empty if they can."""
-    known = {found[0] for found in _PLACE.finditer(message)} | {"{n}"}
+    plural = parts.get("msgid_plural")
+    known = {found[0] for found in _PLACE.finditer(parts["msgid"] + (plural or ""))}
+    if plural is not None:
+        known.add("{n}")
+        if any(f"msgstr[{index}]" not in parts for index in range(len(forms))):
+            return "number the plural forms msgstr[0], msgstr[1] and so on"
     strange = sorted({found[0] for form in forms for found in _PLACE.finditer(form)} - known)
     return f"the message has no {', '.join(strange)}" if strange else ""

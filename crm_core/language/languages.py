@@ -39,11 +39,18 @@ class Languages:
             raise SetupError(problems)
         return MappingProxyType(found)
 
+    @cached_property
+    def _by_lower_tag(self) -> Mapping[str, Language]:
+        return {tag.lower(): language for tag, language in self.by_tag.items()}
+
     def choose(self, wishes: Iterable[str | None]) -> Language:
-        """The first wish for which there is a catalogue: ``de-AT`` is German unless it has its own; else English."""
+        """The first wish for which there is a catalogue: ``de-AT`` is German unless it has its own; else English.
+
+        Tags are compared without case (RFC 5646, section 2.1.1).
+        """
         for wish in wishes:
-            parts = (wish or "").replace("_", "-").split("-")
+            parts = (wish or "").lower().replace("_", "-").split("-")
             for count in range(len(parts), 0, -1):
-                if found := self.by_tag.get("-".join(parts[:count])):
+                if found := self._by_lower_tag.get("-".join(parts[:count])):
                     return found
         return ENGLISH

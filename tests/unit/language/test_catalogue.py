@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,11 @@ def test_what_is_not_translated_stays_english(folder: Path) -> None:
         ('msgid "For {email}"\nmsgstr "Pour {mail}"\n', "fr.po:1: the message has no {mail}"),
         ('msgid "a"\nmsgstr "b"\nmsgid c\n', "fr.po:3: write msgid, msgstr or a text in quotes"),
         ('msgid ""\nmsgstr "Plural-Forms: nplurals=2; plural=(n >< 1);\\n"\n', "fr.po:1: Plural-Forms:"),
+        ('msgid "a"\nmsgstr "b"\n\nmsgid "c"\n', "fr.po:4: a message has a msgid, then a msgstr"),
+        ('msgid "a"\nmsgid "b"\nmsgstr "c"\n', "fr.po:1: a message has a msgid, then a msgstr"),
+        ('msgid "a"\nmsgstr "b\\', "fr.po:2: write msgid, msgstr or a text in quotes"),
+        ('msgid "a"\nmsgstr "{n}"\n', "fr.po:1: the message has no {n}"),
+        ('msgid "a"\nmsgid_plural "b"\nmsgstr[0] "c"\nmsgstr[2] "d"\n', "fr.po:1: number the plural forms"),
     ],
 )
 def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
@@ -100,11 +106,61 @@ def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, text: str, probl
     assert problem in str(refused.value)
 
 
-def test_a_file_is_named_after_its_language(tmp_path: Path) -> None:
-    """Another name is refused: it would be offered as a language."""
-    (tmp_path / "french.po").write_text(FRENCH)
-    with pytest.raises(SetupError, match="name the file after a language"):
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("nplurals=2; plural=n%5", "points past the 2 forms"),
+        ("nplurals=2; plural=n", "points past the 2 forms"),
+        ("nplurals=2; plural=n>5000 ? 2 : 0", "points past the 2 forms"),
+        ("nplurals=2; plural=n>1 ? 1-n : 0", "negative"),
+        ("nplurals=2; plural=5/(n-n)", "divides by zero"),
+        ("nplurals=2; plural=n%0", "divides by zero"),
+        ("nplurals=2; plural=" + "(" * 300 + "n" + ")" * 300, "too complex"),
+        ("nplurals=2; plural=" + "n*" * 499 + "n", "points past the 2 forms"),
+        ("nplurals=2; plural=n != \u0661", "ASCII"),
+        ("plural=n%3", "'{n} a' has 2 plural forms, Plural-Forms needs 3"),
+    ],
+)
+def test_a_plural_rule_fits_the_forms_for_every_count(tmp_path: Path, rule: str, problem: str) -> None:
+    """A rule that would fail for some count is refused with file and line, before a page shows that count."""
+    forms = 'msgid "{n} a"\nmsgid_plural "{n} b"\nmsgstr[0] "{n} c"\nmsgstr[1] "{n} d"\n'
+    (tmp_path / "fr.po").write_text(f'msgid ""\nmsgstr "Plural-Forms: {rule};\\n"\n\n{forms}')
+    with pytest.raises(SetupError, match=r"^fr\.po:[14]: ") as refused:
+        read_catalogue(tmp_path / "fr.po")
+    assert problem in str(refused.value)
+
+
+def test_a_later_rule_fits_the_forms_of_earlier_folders(folder: Path, tmp_path: Path) -> None:
+    """A configuration that changes the rule cannot leave the messages of a plugin with too few forms."""
+    later = tmp_path / "later"
+    later.mkdir()
+    (later / "fr.po").write_text('msgid ""\nmsgstr "Plural-Forms: nplurals=3; plural=n%3;\\n"\n')
+    with pytest.raises(SetupError, match=r"fr\.po:1: '\{n\} match' has 2 plural forms, Plural-Forms needs 3"):
+        _ = Languages([folder, later]).by_tag
+
+
+@pytest.mark.parametrize("name", ["french.po", "xx.po", "qqq.po", "pt_XX.po", "DE.po"])
+def test_a_file_is_named_after_its_language(tmp_path: Path, name: str) -> None:
+    """Another name is refused, even of an empty file: it would be offered as a language, without names of months."""
+    (tmp_path / name).write_text("")
+    with pytest.raises(SetupError, match=f"{name}: name the file after a known language") as refused:
         _ = Languages([tmp_path]).by_tag
+    assert len(refused.value.problems) == 1
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe, which would never end, and a folder are refused in a sentence each."""
+    os.mkfifo(tmp_path / "fr.po")
+    (tmp_path / "it.po").mkdir()
+    with pytest.raises(SetupError, match=r"/fr\.po: this is not a regular file") as refused:
+        _ = Languages([tmp_path]).by_tag
+    assert len(refused.value.problems) == 2
+
+
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
+    """Some editors write one at the start of a file."""
+    (tmp_path / "fr.po").write_text('msgid "Save"\nmsgstr "Enregistrer"\n', encoding="utf-8-sig")
+    assert read_catalogue(tmp_path / "fr.po").texts == {"Save": "Enregistrer"}
 
 
 def test_the_message_of_the_later_folder_counts(folder: Path, tmp_path: Path) -> None:
@@ -122,6 +178,8 @@ def test_the_message_of_the_later_folder_counts(folder: Path, tmp_path: Path) ->
     [
         ((None, "de"), "de"),
         ((None, "de-AT"), "de"),
+        ((None, "DE-at"), "de"),
+        (("xx", "de"), "de"),
         (("fr", "de-DE"), "fr"),
         (("en", "de-DE"), "en"),
         ((None, "pl-PL", "fr-CH"), "fr"),
