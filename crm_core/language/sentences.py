@@ -65,6 +65,8 @@ SENTENCES: Final = (
     gettext_noop("The request is not signed. Send the headers of one signature scheme."),
     gettext_noop("This tenant has no key of version {version}."),
     gettext_noop("No key of this tenant is active now."),
+    gettext_noop("The body names another tenant than the address."),
+    gettext_noop("The data is not valid. See errors for every place and its fix."),
     gettext_noop("text of 1 to 200 characters on one line"),
     gettext_noop("text of up to 2,000 characters, no control characters"),
     gettext_noop("text of up to 10,000 characters, no control characters"),

@@ -53,7 +53,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     push: str
     sub: str
     request_id: str
-    at: Moment | None
+    at: Moment
     mark: Mark
     tone: str
     older: str
@@ -92,7 +92,7 @@ def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
         push=push,
         sub=_sub(entry),
         request_id=entry.request_id,
-        at=context.formats.moment(entry.received_at),
+        at=context.formats.within(entry.received_at),
         mark=mark,
         tone="bad" if entry.status == "failed" else "warn",
         older=older,
