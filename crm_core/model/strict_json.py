@@ -70,10 +70,11 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
-    if len(text) > _MAX_DIGITS:
+    digits = len(text) - (text[0] == "-")
+    if digits > _MAX_DIGITS:
         raise MalformedJson("A number is too large for a double.")
     value = int(text)
-    if len(text) >= _MAX_DIGITS:
+    if digits >= _MAX_DIGITS:
         _float(text)
     return value
 

@@ -67,8 +67,13 @@ def test_what_parsers_read_differently_is_refused_with_a_reason(raw: bytes, word
 
 @pytest.mark.parametrize(
     ("raw", "value"),
-    [(b'"\\\\u0000"', "\\u0000"), (b'"\\ud83d\\ude00"', "\U0001f600"), (b"1" * 308, int("1" * 308))],
-    ids=["escaped backslash", "surrogate pair", "308 digits"],
+    [
+        (b'"\\\\u0000"', "\\u0000"),
+        (b'"\\ud83d\\ude00"', "\U0001f600"),
+        (b"1" * 308, int("1" * 308)),
+        (b"-1" + b"0" * 308, -(10**308)),
+    ],
+    ids=["escaped backslash", "surrogate pair", "308 digits", "309 digits with a sign"],
 )
 def test_what_only_looks_wrong_is_taken(raw: bytes, value: Any) -> None:
     """An escaped backslash before u0000, a whole pair and a number a double can hold are fine."""
