@@ -188,3 +188,14 @@ def test_an_import_reads_numbers_and_leaves_rows_and_computed_members_out(grace:
     fields: dict[str, str | list[str]] = {"field": ["number", "state"], "key": ""}
     fields["csv"] = unescape(re.findall(r'<textarea name="csv" hidden>\n(.*?)</textarea>', page, re.DOTALL)[0])
     assert "1 invoice created, 0 updated, 1 refused." in grace.upload("/invoices/import/run", "", fields).text
+
+
+def test_a_form_with_thousands_of_rows_is_answered_with_few(grace: Visitor) -> None:
+    """Repeats count once; of too many rows one error says how many there can be, and the page shows no more."""
+    row = {"number": "F-1", "lines.0.text": "Boat", "form:find": ""}
+    page = grace.post("/invoices/new", "/invoices/new", several=[("lines", "0")] * 20_000, **row)
+    assert fields_of(page, ".text") == ["Boat"]
+    several = [("lines", str(at)) for at in range(20_000)]
+    page = grace.post("/invoices/new", "/invoices/new", 422, several=several, number="F-1", **{"lines.150.text": "Oar"})
+    assert page.count("There can be at most 100 rows. Remove some.") == 1
+    assert len(fields_of(page, ".text")) == 101

@@ -14,6 +14,7 @@ from crm_core.web.pages.layout.parts import Fact
 _CSRF: Final = "csrf"
 _FOR_READERS: Final = 50
 """Fields that are shown as text; all are sent again."""
+_MOST_FIELDS: Final = 5000
 
 
 class UnsavedInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +26,10 @@ class UnsavedInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def unsaved_input(most: int) -> UnsavedInput | None:
-    """The input of the current request, of at most so many bytes; None if nothing was typed, or on another site."""
+    """The input of the current request, of at most so many bytes; None if nothing was typed, or on another site.
+
+    A form of a page has hundreds of fields; thousands of short ones would make a page of many times their size.
+    """
     length = request.content_length
     if length is None or length > most or request.mimetype != "application/x-www-form-urlencoded":
         return None  # not our own form; it is not even read
@@ -34,7 +38,7 @@ async def unsaved_input(most: int) -> UnsavedInput | None:
     fields = tuple((name, value) for name, value in (await request.form).items(multi=True) if name != _CSRF)
     shown = [Fact(_label(name), value) for name, value in fields if value.strip() and ":" not in name]
     shown = [fact for fact in shown if fact.name != gettext("Revision")]
-    if not shown:
+    if not shown or len(fields) > _MOST_FIELDS:
         return None
     return UnsavedInput(action=request.full_path.rstrip("?"), fields=fields, shown=tuple(shown[:_FOR_READERS]))
 

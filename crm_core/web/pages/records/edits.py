@@ -33,7 +33,7 @@ from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_of
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
-from crm_core.web.pages.records.forms import RecordForm, Values, leaves
+from crm_core.web.pages.records.forms import RecordForm, Values
 from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.records.picking import Picks, resolved
@@ -81,7 +81,7 @@ async def creating(context: PageContext, module: str) -> Response:
     """The form of a new record; the address may give values to begin with."""
     form = RecordForm.blank(record_type_of(context, module), context.formats)
     people = {member.name: context.caller.email for member in form.type.members if member.is_person}
-    given = {name: request.args[name] for name in form.values if name in request.args}
+    given = {name: text for name, text in form.known(request.args).items() if name in request.args}
     form = replace(form, values={**form.values, **people, **given})
     full = await full_text(context, form.type)
     title = gettext("No {record} can be created at present.", record=context.singular_of(form.type))
@@ -151,14 +151,14 @@ class SentForm(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, stored: RecordForm, form: MultiDict[str, str]) -> SentForm:
         """The form as it was sent; a field for which theirs was picked has theirs."""
-        mine, base = stored.sent(form).values, _unpacked(form.get("form:base", ""), stored.type)
+        mine, base = stored.sent(form).values, _unpacked(form.get("form:base", ""), stored)
         picks = {name: form.get(f"form:pick:{name}", "") for name in mine}
         mine |= {name: base[name] for name, picked in picks.items() if picked == "theirs"}
         wanted = form.get("form:decide", "").split()
         return cls(
             mine=mine,
             base=base,
-            was=_unpacked(form.get("form:was", ""), stored.type) if wanted else base,
+            was=_unpacked(form.get("form:was", ""), stored) if wanted else base,
             picks=picks,
             open=tuple(name for name in wanted if not picks.get(name)),
             revision=form.get("revision", ""),
@@ -285,13 +285,13 @@ def _form_of(context: PageContext, record_type: RecordType, document: Document) 
     return RecordForm.of(record_type, msgspec.json.decode(document.body), context.formats)
 
 
-def _unpacked(text: str, record_type: RecordType) -> Values:
+def _unpacked(text: str, form: RecordForm) -> Values:
     """The values that the user started from, as the form sent them back; anything else counts as blank."""
     try:
         found = msgspec.json.decode(text, type=dict[str, str])
     except msgspec.DecodeError:
         found = {}
-    return {name: found.get(name, "") for name, _ in leaves(record_type)}
+    return form.known(found)
 
 
 def _packed(values: Values) -> str:

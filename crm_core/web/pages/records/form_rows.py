@@ -5,7 +5,7 @@ The fields of a row are named ``lines.0.price``; a hidden field ``lines`` has th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import msgspec
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ADD: Final = "form:add"
 REMOVE: Final = "form:remove"
 """Buttons that change the rows of a form and save nothing: the name of the rows, and of a row."""
+
+_MOST: Final = 100
+"""Rows or entries in the form of a member whose type has no ``max_length``."""
 
 Row = dict[str, str]
 """The texts of a row by member."""
@@ -55,18 +58,26 @@ def stored_rows(member: Member, value: Any, regional: RegionalFormat) -> list[Ro
     return [{one.name: as_text(one, row.get(one.name), regional) for one in member.members} for row in value or ()]
 
 
-def sent_rows(member: Member, form: MultiDict[str, str], regional: RegionalFormat) -> SentRows:
-    """The rows of a sent form, with one more blank row or without one if a button for that was pressed."""
+def most_of(member: Member, stored: Sized | None) -> int:
+    """How many rows or entries a form may have; as many as are stored, so that it shows and sends all of them."""
+    return max(member.max_length or _MOST, len(stored or ()))
+
+
+def sent_rows(member: Member, form: MultiDict[str, str], regional: RegionalFormat, most: int) -> SentRows:
+    """The rows of a sent form, with one more blank row or without one if a button for that was pressed.
+
+    Of too many rows those up to the first excess one are left, so that the form is refused and its page stays small.
+    """
     removed = form.get(REMOVE, "")
+    numbers = [at for at in dict.fromkeys(form.getlist(member.name)) if removed != f"{member.name}.{at}"]
     rows = [
         {one.name: _sent(form, f"{member.name}.{at}.{one.name}") for one in member.members}
-        for at in form.getlist(member.name)
-        if removed != f"{member.name}.{at}"
+        for at in numbers[: most + 1]
     ]
     count, untouched = len(rows), blank_row(member, regional)
-    while rows and all(text in ("", untouched[name]) for name, text in rows[-1].items()):
+    while len(numbers) == count and rows and all(text in ("", untouched[name]) for name, text in rows[-1].items()):
         rows.pop()
-    return SentRows(rows, count - len(rows) + (form.get(ADD) == member.name))
+    return SentRows(rows, count - len(rows) + (form.get(ADD) == member.name and count <= most))
 
 
 def blank_row(member: Member, regional: RegionalFormat) -> Row:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
 from crm_core.errors import Finding, InvalidRecord
-from crm_core.language import gettext, localized
+from crm_core.language import gettext, localized, ngettext
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
@@ -21,6 +22,7 @@ from crm_core.web.pages.records.form_rows import (
     Row,
     blank_row,
     defaults_of,
+    most_of,
     read_rows,
     rows_of,
     rows_text,
@@ -30,6 +32,7 @@ from crm_core.web.pages.records.form_rows import (
 from crm_core.web.pages.records.sentences import sentence_of
 from crm_core.web.pages.records.typed_values import (
     as_text,
+    entries_of,
     entries_patch,
     entries_text,
     read,
@@ -83,11 +86,12 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
         blanks: dict[str, int] = {}
         for name, member in leaves(self.type):
             if member.kind == "rows":
-                rows, blanks[name] = sent_rows(member, form, self.formats.regional)
+                rows, blanks[name] = sent_rows(member, form, self.formats.regional, self._most(member))
                 values[name] = rows_text(rows)
             elif member.kind == "entries":
                 pairs = zip(form.getlist(f"{name}.key"), form.getlist(f"{name}.value"), strict=False)
-                values[name] = entries_text({key.strip(): value for key, value in pairs if key.strip()})
+                entries = {key.strip(): value for key, value in pairs if key.strip()}
+                values[name] = entries_text(dict(islice(entries.items(), self._most(member) + 1)))
             else:
                 values[name] = form.get(f"form:reading:{name}", form.get(name, "")).replace("\r\n", "\n")
         return replace(self, values=values, blanks=blanks)
@@ -96,11 +100,12 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
         """The form with the errors of its fields."""
         errors: dict[str, str] = {}
         questions: dict[str, tuple[Option, ...]] = {}
+        rows = {name: rows_of(self.values[name]) for name, member in leaves(self.type) if member.kind == "rows"}
         for finding in findings:
             parts = finding.pointer.removeprefix("/").split("/")
             names = (".".join(parts[:length]) for length in (3, 2, 1))
             name = next((name for name in names if field_member(self.type, name)), "")
-            member, typed = field_member(self.type, name), self._typed(name)
+            member, typed = field_member(self.type, name), self._typed(name, rows)
             errors.setdefault(
                 name, sentence_of(finding, member, typed, self.formats) if member else localized(finding.message)
             )
@@ -114,7 +119,8 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
         An amount without a currency gets its own or, in a new record, that of the workspace.
 
         Raises:
-            InvalidRecord: a number or date is ambiguous, or two fields name different currencies.
+            InvalidRecord: a number or date is ambiguous, two fields name different currencies, or there are too many
+                rows or entries.
         """
         stored, findings, patch = self.stored, list[Finding](), dict[str, Any]()
         readings: Readings = {}
@@ -123,7 +129,14 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
             if text == stored.get(name, ""):
                 continue
             outer, _, inner = name.partition(".")
-            if member.kind == "rows":
+            if self.is_overfull(member, text):
+                sentence = ngettext(
+                    "There can be at most {n} row. Remove some.",
+                    "There can be at most {n} rows. Remove some.",
+                    self._most(member),
+                )
+                findings.append(Finding(f"/{name}", "too_many", sentence))
+            elif member.kind == "rows":
                 patch[name], of_rows = read_rows(member, text, self.record.get(name) or (), self.formats)
                 readings |= of_rows
             elif member.kind == "entries":
@@ -166,11 +179,24 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
         if not patch.get(code) and not self.record:
             patch[code] = self.formats.regional.currency
 
-    def _typed(self, name: str) -> str:
+    def known(self, texts: Mapping[str, str]) -> Values:
+        """The texts of the form's fields; one with too many rows, which no page sends, counts as blank."""
+        found = ((name, member, texts.get(name, "")) for name, member in leaves(self.type))
+        return {name: "" if self.is_overfull(member, text) else text for name, member, text in found}
+
+    def is_overfull(self, member: Member, text: str) -> bool:
+        """Whether a text has more rows or entries than the member may have."""
+        found = rows_of(text) if member.kind == "rows" else entries_of(text) if member.kind == "entries" else ()
+        return len(found) > self._most(member)
+
+    def _most(self, member: Member) -> int:
+        return most_of(member, self.record.get(member.name) if member.kind in ("rows", "entries") else None)
+
+    def _typed(self, name: str, rows: Mapping[str, Sequence[Row]]) -> str:
         """The text of a field, also of one in a row."""
-        rows, _, rest = name.partition(".")
+        outer, _, rest = name.partition(".")
         at, _, inner = rest.partition(".")
-        found = rows_of(self.values.get(rows, "")) if inner else []
+        found = rows.get(outer, ()) if inner else ()
         return found[int(at)].get(inner, "") if inner and int(at) < len(found) else self.values.get(name, "")
 
     def fields(self) -> list[Field]:

@@ -37,7 +37,8 @@ def sentence_of(finding: Finding, member: Member, typed: str, formats: Formats) 
         return sentence.format(a_label=with_article(label))
     if finding.code not in _JUDGED or _is_own(finding):
         return localized(finding.message)
-    if member.max_length is not None and len(typed) > member.max_length:
+    counts_characters = member.max_length is not None and member.kind not in ("texts", "entries", "rows")
+    if counts_characters and member.max_length is not None and len(typed) > member.max_length:
         return gettext(
             "{label} has {n} characters. Shorten it to {most}.",
             label=member_label(member),

@@ -115,11 +115,11 @@ def separate_texts(text: str, stored: Iterable[str]) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     whole = {tuple(part.strip() for part in one.split(",")): one for one in stored if "," in one}
     sizes = sorted({len(one) for one in whole}, reverse=True)
-    found: list[str] = []
-    while parts:
-        size = next((size for size in sizes if tuple(parts[:size]) in whole), 1)
-        found.append(whole.get(tuple(parts[:size]), parts[0]))
-        del parts[:size]
+    found, at = list[str](), 0
+    while at < len(parts):
+        size = next((size for size in sizes if tuple(parts[at : at + size]) in whole), 1)
+        found.append(whole.get(tuple(parts[at : at + size]), parts[at]))
+        at += size
     return [one for one in found if one]
 
 

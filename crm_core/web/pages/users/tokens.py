@@ -116,7 +116,7 @@ async def tokens(context: PageContext) -> Response:
 async def create(context: PageContext) -> Response:
     """Create a token and show it, once."""
     form = await request.form
-    name, days, scopes = form.get("name", "").strip(), form.get("expires", ""), form.getlist("scope")
+    name, days, scopes = form.get("name", "").strip(), form.get("expires", ""), dict.fromkeys(form.getlist("scope"))
     try:
         _require_complete(name, days, scopes)
         expires_at = context.services.now() + timedelta(days=int(days)) if days else None
