@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import keyword
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -14,7 +17,9 @@ import click
 
 from crm_core.errors import SetupError
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_NAME: Final = re.compile(r"[a-z](?:[a-z0-9_-]{0,62}[a-z0-9])?")
+_FOLDERS: Final = ("tests", "conftest", "dist", "build")
+"""Names that pytest and pip have for something in the folder of a package."""
 _KINDS: Final = {
     "payload-type": ("payload_type", "payload type"),
     "record-type": ("record_type", "record type"),
@@ -52,15 +57,18 @@ def new(kind: str, name: str) -> None:
         "Class": _camel(title),
         "Singular": _camel(singular),
     }
-    for path, template in {
+    found = {
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",
         f"{package}/__init__.py": None,
         f"{package}/{module}.py": f"{module}.py",
         f"{package}/hooks.py": f"{module}_hooks.py",
         f"tests/test_{package}.py": f"{module}_test.py",
-    }.items():
-        _write(Path(name) / path, _filled(template, texts) if template else "")
+    }
+    written = {path: _filled(template, texts) if template else "" for path, template in found.items()}
+    _require_distinct(name, (text for path, text in written.items() if path.endswith(".py")))
+    for path, text in written.items():
+        _write(Path(name) / path, text)
     click.echo(f"wrote {name}; its tests pass:\n  cd {name}\n  python -m pytest")
 
 
@@ -71,7 +79,9 @@ def _require_free(name: str, package: str, words: str) -> None:
     from crm_core.settings.plugins import load_plugins
 
     if not _NAME.fullmatch(name) or keyword.iskeyword(package):
-        raise click.UsageError("NAME must be 1 to 64 of a-z, 0-9, _ and -, from a letter, and no Python word")
+        raise click.UsageError(
+            "NAME must be 1 to 64 of a-z, 0-9, _ and -, from a letter, not to - or _, and no Python word"
+        )
     if name in reserved_names(words):
         raise SetupError([f"the core uses the name {name} itself; choose another name"])
     brought = build_registry(load_plugins()).brought()
@@ -80,8 +90,35 @@ def _require_free(name: str, package: str, words: str) -> None:
             raise SetupError([f"{plugin} has a {words} {name} already; choose another name"])
     if Path(name).exists():
         raise SetupError([f"{name} exists; choose another name, or remove it"])
+    if package in _FOLDERS:
+        raise SetupError([f"a package has its own {package}; choose another name, such as my-{name}"])
     if importlib.util.find_spec(package) is not None:
         raise SetupError([f"Python finds a module {package} already; choose another name"])
+
+
+def _require_distinct(name: str, modules: Iterable[str]) -> None:
+    """Refuse a name whose classes would be a word of Python, or hide what their module imports. Raises SetupError."""
+    for text in modules:
+        try:
+            bound = Counter(_bound(ast.parse(text)))
+        except SyntaxError:
+            reason = f"a class named after {name} would be a word of Python"
+        else:
+            twice = sorted(each for each, times in bound.items() if times > 1)
+            reason = f"the code for {name} would give two things the name {twice[0]}" if twice else ""
+        if reason:
+            raise SetupError([f"{reason}; choose another name, such as my-{name}"])
+
+
+def _bound(module: ast.Module) -> Iterator[str]:
+    """The names that a module binds, as often as it does."""
+    for node in module.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
 def _camel(words: str) -> str:

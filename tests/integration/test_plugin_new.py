@@ -48,6 +48,20 @@ def test_a_new_plugin_passes_its_tests_uninstalled(
         ("scheme", "here", "here exists"),
         ("scheme", "Mine", "NAME must be 1 to 64 of a-z"),
         ("scheme", "class", "no Python word"),
+        ("scheme", "mac-", "not to - or _"),
+        ("record-type", "true", "a class named after true would be a word of Python; choose another name"),
+        ("record-type", "nones", "a class named after nones would be a word of Python"),
+        ("payload-type", "false", "such as my-false"),
+        ("record-type", "record", "two things the name RecordType; choose another name, such as my-record"),
+        ("record-type", "lines", "two things the name Line;"),
+        ("record-type", "structs", "two things the name Struct;"),
+        ("payload-type", "payload", "two things the name PayloadType;"),
+        ("payload-type", "api-key", "two things the name ApiKey;"),
+        ("scheme", "signature", "two things the name SignatureScheme;"),
+        ("scheme", "tests", "a package has its own tests; choose another name, such as my-tests"),
+        ("record-type", "conftest", "a package has its own conftest"),
+        ("scheme", "msgspec", "Python finds a module msgspec already"),
+        ("scheme", "crm-core", "Python finds a module crm_core already"),
     ],
 )
 def test_a_name_that_cannot_be_used_is_refused(
@@ -60,6 +74,31 @@ def test_a_name_that_cannot_be_used_is_refused(
     assert done.exit_code != 0
     assert said in f"{done.output} {done.exception}"
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("record-type", "section"),
+        ("record-type", "my-true"),
+        ("record-type", "my-lines"),
+        ("payload-type", "record"),
+        ("scheme", "true"),
+    ],
+)
+def test_a_package_brings_one_item_with_its_name(
+    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the name is that of something else in another kind, and where a refusal suggested it."""
+    monkeypatch.chdir(tmp_path)
+    assert new(kind, name).exit_code == 0
+    code = (
+        f"from {name.replace('-', '_')} import hooks; "
+        "((item,),) = [hook() for name, hook in vars(hooks).items() if name.startswith('crm_register_')]; "
+        "print(item.NAME)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / name, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == name
 
 
 @pytest.mark.parametrize(("mode", "passes"), [("", True), ('asyncio_mode = "strict"', False)])
