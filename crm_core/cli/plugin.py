@@ -90,8 +90,8 @@ def _require_free(name: str, package: str, words: str) -> None:
             raise SetupError([f"{plugin} has a {words} {name} already; choose another name"])
     if Path(name).exists():
         raise SetupError([f"{name} exists; choose another name, or remove it"])
-    if package in _FOLDERS:
-        raise SetupError([f"a package has its own {package}; choose another name, such as my-{name}"])
+    if package in _FOLDERS or package.startswith("test_"):
+        raise SetupError([f"pytest or pip takes {package} for its own; choose another name, such as my-{name}"])
     if importlib.util.find_spec(package) is not None:
         raise SetupError([f"Python finds a module {package} already; choose another name"])
 
