@@ -15,6 +15,7 @@ from typing import Final
 
 import click
 
+from crm_core.cli.running import config_option
 from crm_core.errors import SetupError
 
 _NAME: Final = re.compile(r"[a-z](?:[a-z0-9_-]{0,62}[a-z0-9])?")
@@ -35,7 +36,8 @@ def command() -> None:
 @command.command("new")
 @click.argument("kind", type=click.Choice(list(_KINDS)))
 @click.argument("name")
-def new(kind: str, name: str) -> None:
+@config_option
+def new(kind: str, name: str, config: Path) -> None:  # noqa: ARG001 -- every command takes it
     """Write a package for a new plugin into the folder NAME.
 
     It works as it is: run pytest in the folder, without installing it. Then change it into yours.

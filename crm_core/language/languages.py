@@ -26,7 +26,8 @@ class Languages:
     @cached_property
     def by_tag(self) -> Mapping[str, Language]:
         """Every language. Raises SetupError if a file cannot be read; so it is read at start."""
-        found: dict[str, Language] = {ENGLISH.tag: ENGLISH}
+        tags = [path.stem.replace("_", "-") for path in CORE.glob("*.po")]  # known: Babel is not loaded to check them
+        found = {ENGLISH.tag: ENGLISH} | {tag: Language(tag, {}, {}, ENGLISH.rule) for tag in tags}
         problems: list[str] = []
         for path in (path for folder in self._folders for path in sorted(folder.glob("*.po"))):
             try:

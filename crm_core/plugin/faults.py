@@ -25,7 +25,7 @@ RESERVED_PAYLOAD_TYPES: Final = frozenset(
 # Names that routes and operations of the API (get_user), and pages of the workspace, have taken.
 RESERVED_RECORD_TYPES: Final = frozenset(
     {"account", "api", "auth", "bootstrap", "changes", "events", "forgot", "frame", "login", "logout", "mail"}
-    | {"password", "picture", "settings", "subscription", "sync", "token", "tokens", "user", "users", "v1"}
+    | {"password", "picture", "reports", "settings", "subscription", "sync", "token", "tokens", "user", "users", "v1"}
     | {"public_bootstrap", "section_history", "sync_health", "sync_log", "sync_log_entry"}
 )
 SHOWN: Final = ("public", "members", "never")

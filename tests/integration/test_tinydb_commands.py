@@ -145,6 +145,7 @@ def test_create_several_and_remove_one(crm: Run, environ: dict[str, str], tmp_pa
         assert refused.stderr.splitlines() == [
             "'No_Name' is not a tenant name: use 1 to 63 of a-z, 0-9 and -, and no - at the start or end",
             "tenant northwind exists already: choose another name",
+            "no tenant was created; correct the names",
         ]
         assert crm("tenant", "create", "gamma", "gamma").returncode == 1
         assert [one["tenant"] for one in json_of(crm("tenant", "list", "--json"))] == ["northwind"]
