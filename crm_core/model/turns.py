@@ -41,7 +41,11 @@ class Turn:
 
 
 async def in_turns(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    """The items a few at a time, with pauses in which other tasks run."""
+    """The items a few at a time, with pauses in which other tasks run, the first before any item.
+
+    So many short lists after each other are not one long turn.
+    """
+    await asyncio.sleep(0)
     turn = Turn()
     for start in range(0, len(items), STEP):
         yield items[start : start + STEP]

@@ -133,6 +133,7 @@ class _Board:
         self._dated = dated
         self._targets = tuple(Option(*one) for one in choice_labels(self._member))
         self._may_move = context.may(f"{record_type.NAME}.update", writes=True)
+        self._turn = Turn()  # of all lanes
 
     async def view(self) -> BoardView:
         context, kind, name = self._context, self._type, self._type.NAME
@@ -196,12 +197,12 @@ class _Board:
         if len(rows) > len(shown) and value != self._all:
             more = self._here(all=value) + f"#lane-{value}"
             text = gettext("Show {n} more", n=number(min(len(rows), _MOST_SHOWN) - len(shown)))
-        render, turn, cards = context.site.renderer.boards.card, Turn(), []
+        render, cards = context.site.renderer.boards.card, []
         for row in shown:
             card = await self._card(row, title, found.decided.get(row.id), marks.get(row.id))
             html = render(card, value, self._targets, self._member.name, self._may_move)
             cards.append(ShownCard(row.id, card.href, row.name, html))
-            await turn.pause()
+            await self._turn.pause()
         return Lane(
             value=value,
             title=gettext("{lane}, {month}", lane=title, month=month) if ends else title,
