@@ -100,7 +100,12 @@ async def previewing(context: PageContext, module: str) -> Response:
         results = [row async for part in _importer(context, record_type, sent).results(write=False) for row in part]
     except InvalidRecord as error:
         return await _page(context, record_type, error=error)
-    return await _page(context, record_type, sent=sent, outcome=await _previewed(context, record_type, sent, results))
+    outcome = await _previewed(context, record_type, sent, results)
+    del results
+    await asyncio.sleep(0)  # freeing thousands of rows and drawing the page are two turns
+    response = await _page(context, record_type, sent=sent, outcome=outcome)
+    await asyncio.sleep(0)
+    return response
 
 
 async def importing(context: PageContext, module: str) -> Response:
