@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ SEEN = Path(os.environ["CRM_FUZZED"]).with_name("seen.txt")
 KEY = bytes.fromhex(GIVEN["key"])
 REMOVED = ("if-match", "if-none-match", "sync-", "webhook-", "svix-", "signature")
 PUSH, REFRESH = "/sync/{payload_type}", "/auth/refresh"
+TRIED: Counter[str] = Counter()  # positive cases of each operation
 
 
 class Credentials(requests.auth.AuthBase):
@@ -68,9 +70,9 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
     path = case.operation.path
     if not positive:
         return
-    for name, value in GIVEN["paths"].get(path, {}).items():
-        if secrets.randbelow(4):
-            case.path_parameters[name] = value
+    TRIED[case.operation.label] += 1
+    if TRIED[case.operation.label] % 4:  # three of four, and the first one: some operations have a single positive case
+        case.path_parameters |= GIVEN["paths"].get(path, {})
     if path.endswith(PUSH) and isinstance(case.body, dict):
         case.body |= {"tenant": "northwind", "mode": "preview", "strategy": "replace"}
         case.body["version"] = GIVEN["version"] = GIVEN["version"] + 1
