@@ -122,7 +122,7 @@ class Loading:
             document = each.document
             collection = self._state.collections.get(document.collection) or self._state.add(document.collection)
             try:
-                body, indexes = bytes(one_line(document.body)), storable(each.indexes)
+                body, indexes = one_line(document.body), storable(each.indexes)
             except ValueError as error:
                 raise SetupError([f"{document.collection} {document.id} cannot be stored: {error}"]) from None
             place = self._newest.get(document.id, 0)

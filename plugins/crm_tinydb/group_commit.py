@@ -27,9 +27,14 @@ SLICE = 200  # documents published before the loop runs other tasks
 
 
 class Queued(msgspec.Struct):
-    """A unit on its way to the disk. ``text``: the change, encoded; None: a long one, for a thread to encode."""
+    """A unit on its way to the disk.
+
+    ``bodies``: of its puts: to copy megabytes out of the change would occupy the loop; ``text``: the change, encoded;
+    None: a long one, for a thread to encode.
+    """
 
     change: JournalEntry
+    bodies: list[bytes]
     text: bytes | None
     size: int
     answer: asyncio.Future[Committed]

@@ -25,7 +25,7 @@ from crm_tinydb.index import Ranked, ranked
 from crm_tinydb.state import ClaimValue, State
 
 Place = tuple[str, str]
-Content = tuple[dict[str, IndexValue], msgspec.Raw]
+Content = tuple[dict[str, IndexValue], bytes]
 """The indexes and the text of a put, as they are stored."""
 
 
@@ -185,12 +185,16 @@ class PendingState:
                 p.collection,
                 p.id,
                 max(revision, p.moved_at) + 1,
-                *content,
+                indexes,
+                msgspec.Raw(body),
                 places.get(p.id, place),
             )
-            for p, content, (revision, place) in zip(unit.puts, contents, facts, strict=True)
+            for p, (indexes, body), (revision, place) in zip(unit.puts, contents, facts, strict=True)
         ]
-        claims = [Claimed(c.kind, c.key, one_line(c.evidence), c.expires, c.stamp, c.subject) for c in unit.claims]
+        claims = [
+            Claimed(c.kind, c.key, msgspec.Raw(one_line(c.evidence)), c.expires, c.stamp, c.subject)
+            for c in unit.claims
+        ]
         return JournalEntry(
             seq=self.seq + 1,
             now=unit.now,

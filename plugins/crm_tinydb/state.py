@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from crm_core.model.log import Head
@@ -62,16 +63,20 @@ class State:
         self._expiring = [(claim[1], kind, key) for (kind, key), claim in claims.items() if claim[1] is not None]
         heapify(self._expiring)
 
-    def apply(self, change: JournalEntry) -> None:
-        """Apply one change. The same changes in the same order always give the same state."""
+    def apply(self, change: JournalEntry, bodies: Iterable[bytes] | None = None) -> None:
+        """Apply one change. The same changes in the same order always give the same state.
+
+        ``bodies``: of its puts, for a caller that has them; else they are copied out of the change.
+        """
         for name, id_ in change.deletes:
             if name in self.collections:
                 self.collections[name].delete(id_)
-        for put in change.puts:
+        texts = [bytes(put.body) for put in change.puts] if bodies is None else bodies
+        for put, text in zip(change.puts, texts, strict=True):
             collection = self.collections.get(put.collection)
             if collection is None:
                 collection = self.add(put.collection)
-            collection.put(put.id, collection.row(put.revision, bytes(put.body), put.indexes, put.place))
+            collection.put(put.id, collection.row(put.revision, text, put.indexes, put.place))
         for released in change.releases:
             self.claims.pop(released, None)
         self._forget(change.now)

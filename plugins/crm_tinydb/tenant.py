@@ -174,14 +174,16 @@ class Tenant:
         pending.add(change)
         answer: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         committed = Committed(change.seq, change.revision, pending.head, tuple([put.revision for put in change.puts]))
-        self.group_commit.add(Queued(change, text if short is change else None, len(text) + size, answer, committed))
+        bodies = [body for _, body in contents]
+        sent = text if short is change else None
+        self.group_commit.add(Queued(change, bodies, sent, len(text) + size, answer, committed))
         return answer
 
     def _publish(self, units: list[Queued]) -> None:
         """Apply durable units, and answer."""
         for queued in units:
             change = queued.change
-            self.state.apply(change)
+            self.state.apply(change, queued.bodies)
             self.log.tail += change.entries
             self.changes.tail += map(bytes, change.changes)
             self.waiters.reached(change.seq)
