@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.caller import OPERATOR
-from crm_core.model.times import from_wire, to_wire
+from crm_core.model.times import from_wire, is_moment, to_wire
 from crm_core.plugin.storage import Document, DocumentAt, Expectation, Put, StorageBackend
 
 TOKENS: Final = "tokens"
@@ -47,14 +47,6 @@ class TokenOverview(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: str | None
 
 
-def _is_moment(text: str) -> bool:
-    try:
-        from_wire(text)
-    except ValueError:
-        return False
-    return True
-
-
 class TokenInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body that creates a token over the API."""
 
@@ -65,7 +57,7 @@ class TokenInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             str,
             msgspec.Meta(
                 description="null for never, or a time such as 2027-02-01T00:00:00Z",
-                extra={"check": _is_moment},
+                extra={"check": is_moment},
                 extra_json_schema={"format": "date-time"},
             ),
         ]

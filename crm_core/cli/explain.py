@@ -14,7 +14,7 @@ from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.errors import SetupError
 from crm_core.explain import Captured, ExplainedCheck, Explanation, Rules, Unreadable, explain, read_capture
 from crm_core.explain.visible import LEGEND, visible
-from crm_core.model.times import from_wire
+from crm_core.model.times import from_input
 
 _SIGNS = {"passed": ("ok", "green"), "failed": ("FAILED", "red"), "unknown": ("?", "yellow")}
 _SHOWN_BYTES = 4000  # of the signed text
@@ -24,7 +24,7 @@ def _moment(_ctx: click.Context, _parameter: click.Parameter, text: str | None) 
     if text is None:
         return None
     try:
-        return datetime.fromtimestamp(int(text), UTC) if text.isdecimal() else from_wire(text)
+        return datetime.fromtimestamp(int(text), UTC) if text.isdecimal() else from_input(text)
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter("enter a time such as 2026-11-24T02:00:00Z, or Unix seconds") from None
 

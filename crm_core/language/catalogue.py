@@ -30,6 +30,7 @@ _PLACE: Final = re.compile(r"\{([a-z_]*)\}|[{}]")
 _RULE: Final = re.compile(r"plural=([^;\n]+)")
 _FORMS: Final = re.compile(r"nplurals=\s*([0-9])\b")
 _MOST_FORMS: Final = 10
+_MOST_BYTES: Final = 4 << 20
 _COUNTS: Final = range(1001)
 _TAG: Final = re.compile(r"[a-z]{2,3}(?:_[A-Z][a-z]{3})?(?:_(?:[A-Z]{2}|[0-9]{3}))?")
 
@@ -134,6 +135,8 @@ def _lines(path: Path) -> list[str]:
     try:
         if path.exists() and not path.is_file():
             raise SetupError([f"{path.name}: this is not a regular file; put the catalogue itself here"])
+        if path.exists() and path.stat().st_size > _MOST_BYTES:
+            raise SetupError([f"{path.name}: the file is over {_MOST_BYTES >> 20} MiB; remove what is no message"])
         return path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise SetupError([f"{path.name}: the file cannot be read: {error.strerror}"]) from None

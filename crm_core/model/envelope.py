@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from crm_core.errors import Finding, InvalidEnvelope
 from crm_core.model.diff import pointer_to
+from crm_core.model.times import is_moment
 
 MAX_VERSION = 2**53 - 1  # the largest integer that every JSON reader keeps exact (RFC 7493)
 _MAX_SOURCE = 200
@@ -68,18 +68,8 @@ def _fits(name: str, value: Any) -> bool:
         case "strategy":
             return value in ("replace", "merge")
         case "issued_at":
-            return _is_utc_time(value)
+            return isinstance(value, str) and value.endswith("Z") and is_moment(value)
         case "source":
             return isinstance(value, str) and len(value) <= _MAX_SOURCE
         case _:
             return isinstance(value, str)
-
-
-def _is_utc_time(value: Any) -> bool:
-    if not isinstance(value, str) or not value.endswith("Z") or "T" not in value:
-        return False
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True

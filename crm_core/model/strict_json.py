@@ -21,6 +21,7 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # Only a number with an exponent or so many digits can be too large; what looks like one in a text does no harm.
 _SAME_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _LARGE = (b"0e", b"0" * _MAX_DIGITS)
+_CONTAINERS = frozenset({dict, list})
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -80,13 +81,13 @@ def _int(text: str) -> int:
 
 
 def _shallow(value: Any) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
+    level = [value] if type(value) in _CONTAINERS else []
     for _ in range(MAX_DEPTH):
         level = [
             child
             for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in _CONTAINERS  # isinstance of a union takes four times as long
         ]
         if not level:
             return True

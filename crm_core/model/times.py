@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Final
 
 _FORMAT: Final = "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ"  # a third of the time that isoformat takes
+_RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def to_wire(moment: datetime) -> str:
@@ -18,14 +22,24 @@ def to_wire(moment: datetime) -> str:
 def is_moment(text: str) -> bool:
     """Whether a text is an RFC 3339 time with a zone."""
     try:
-        from_wire(text)
+        from_input(text)
     except ValueError:
         return False
-    return "T" in text.upper()
+    return True
+
+
+def from_input(text: str) -> datetime:
+    """The moment of a text from outside. Raises ValueError unless it is an RFC 3339 time (section 5.6)."""
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("write the time as 2026-11-24T02:00:00Z")
+    return from_wire(text.upper())
 
 
 def from_wire(text: str) -> datetime:
-    """The moment of an RFC 3339 text. Raises ValueError where it is none, names no zone, or is none in UTC."""
+    """The moment of a stored text. Raises ValueError where it is none, names no zone, or is none in UTC.
+
+    Earlier versions stored what ISO 8601 allows besides, such as week dates.
+    """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("the time names no zone; end it with Z for UTC")

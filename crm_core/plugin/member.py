@@ -15,7 +15,7 @@ from crm_core.model.fields import bare, convert, is_struct, metas
 from crm_core.model.folded_text import caseless, composed, one_line, sort_key
 from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.model.text_types import plain_integer
-from crm_core.model.times import from_wire, is_moment, to_wire
+from crm_core.model.times import from_input, is_moment, to_wire
 from crm_core.plugin.unit import IndexValue
 
 Kind = Literal[
@@ -81,7 +81,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         """Input as it is stored: texts in normal form C, lines without blank ends, an empty optional text as null."""
         if isinstance(value, str):
             if self.kind == "moment" and is_moment(value.strip()):
-                return to_wire(from_wire(value.strip()))
+                return to_wire(from_input(value.strip()))
             text = composed(value) if self.kind == "paragraphs" else one_line(value)
             return None if text == "" and not self.required else text
         if isinstance(value, list) and self.kind == "texts":

@@ -11,7 +11,7 @@ import msgspec
 from crm_core.errors import InvalidParameter
 from crm_core.model.folded_text import folded, one_line
 from crm_core.model.text_types import plain_integer
-from crm_core.model.times import from_wire, to_wire
+from crm_core.model.times import from_input, to_wire
 from crm_core.plugin.query import Bound, Comparison, PageQuery, Term
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, LIST_PARAMETERS
 from crm_core.plugin.unit import IndexValue
@@ -191,7 +191,7 @@ def _terms(text: str | None) -> tuple[Term, ...]:
 
 def _moment(name: str, text: str) -> str:
     try:
-        return to_wire(from_wire(text))
-    except (ValueError, OverflowError):
+        return to_wire(from_input(text))
+    except ValueError:
         message = f"{name} is a time such as 2026-11-24T02:00:00Z; encode a + as %2B."
         raise InvalidParameter(message, parameter=name) from None

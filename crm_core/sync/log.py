@@ -11,7 +11,7 @@ from crm_core.errors import InvalidParameter, NotFound
 from crm_core.model.ids import is_id
 from crm_core.model.log import LogEntry, SignatureResult, Status
 from crm_core.model.sources import plain_address
-from crm_core.model.times import from_wire, to_wire
+from crm_core.model.times import from_input, to_wire
 from crm_core.plugin.storage import EntryQuery, StorageBackend
 from crm_core.workspace.cursors import Cursors
 
@@ -97,6 +97,6 @@ def _moment(name: str, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return to_wire(from_wire(text))
+        return to_wire(from_input(text))
     except ValueError:
         raise InvalidParameter(f"{name} must be a time such as 2026-11-24T02:00:00Z.", parameter=name) from None

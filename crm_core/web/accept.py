@@ -35,10 +35,12 @@ def preferred(fields: Sequence[str], offered: Sequence[str]) -> str | None:
     return chosen
 
 
-def accepts_coding(fields: Sequence[str], coding: str) -> bool:
-    """Whether the Accept-Encoding ``fields`` accept a content coding."""
+def prefers_coding(fields: Sequence[str], coding: str) -> bool:
+    """Whether the Accept-Encoding ``fields`` accept a content coding, and prefer no answer without one."""
     codings = _weights(fields)
-    return codings.get(coding, codings.get("*", 0.0)) > 0
+    rest = codings.get("*", 0.0)
+    weight = codings.get(coding, rest)
+    return weight > 0 and weight >= codings.get("identity", rest)
 
 
 def _rank(media_type: str, ranges: dict[str, float]) -> tuple[float, int]:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from crm_core.web.accept import accepts_coding
+from crm_core.web.accept import prefers_coding
 from crm_core.web.answers import Answer
 from crm_core.web.request import Request
 
@@ -23,12 +23,12 @@ _GZIP: Final = 31  # zlib's window bits for the format of RFC 1952
 
 
 async def compressed(request: Request, answer: Answer) -> Answer:
-    """The answer in gzip if it is long enough and Accept-Encoding accepts it; it varies by that field either way."""
+    """The answer in gzip if it is long enough and Accept-Encoding prefers it; it varies by that field either way."""
     varied = answer.adding("Vary", "Accept-Encoding")
     body = answer.body
     if answer.status != 200 or (isinstance(body, bytes) and len(body) <= _LEAST):
         return varied
-    if not accepts_coding(request.fields(b"accept-encoding"), "gzip"):
+    if not prefers_coding(request.fields(b"accept-encoding"), "gzip"):
         return varied
     fields = [field for field in varied.headers if field[0] != b"content-length"]
     fields.append((b"content-encoding", b"gzip"))

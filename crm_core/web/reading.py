@@ -14,7 +14,7 @@ from crm_core.model.text_types import plain_integer
 from crm_core.web.accept import preferred
 from crm_core.web.request import Request
 
-_INLINE: Final = 64 * 1024  # bytes of JSON that the event loop parses itself
+_INLINE: Final = 16 * 1024  # bytes of JSON that the event loop parses itself
 MAX_VALUES: Final = 20  # of a parameter that may be sent several times
 _FLAGS: Final = {"true": True, "false": False}
 T = TypeVar("T")

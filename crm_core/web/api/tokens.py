@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from crm_core import errors
 from crm_core.access.token import CreatedToken, TokenInput, TokenList
-from crm_core.model.times import from_wire
+from crm_core.model.times import from_input
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer, empty
 from crm_core.web.api.users import user_manager
@@ -73,7 +73,7 @@ def routes(services: Services) -> list[Route]:
             scopes=sent.scopes,
             by=caller,
             name=sent.name or "",
-            expires_at=None if sent.expires_at is None else from_wire(sent.expires_at),
+            expires_at=None if sent.expires_at is None else from_input(sent.expires_at),
         )
         return answer(CreatedToken.of(text, token), 201)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quart import Blueprint, Response, request
 
 from crm_core.errors import MisdirectedInstance, NotFound
-from crm_core.web.accept import accepts_coding
+from crm_core.web.accept import prefers_coding
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -26,7 +26,7 @@ def static_files(site: Site) -> Blueprint:
         asset = site.assets.get(name)
         if asset is None:
             raise NotFound("There is no file at this address.")
-        packed = accepts_coding(request.headers.getlist("Accept-Encoding"), "gzip")
+        packed = prefers_coding(request.headers.getlist("Accept-Encoding"), "gzip")
         answer = Response(asset.compressed if packed else asset.content, 200, content_type=asset.media_type)
         answer.headers["Vary"] = "Accept-Encoding"
         if packed:

@@ -157,6 +157,14 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     assert len(refused.value.problems) == 2
 
 
+def test_a_file_has_a_size_limit(tmp_path: Path) -> None:
+    """A file far over what a catalogue can be is refused before it is read."""
+    with (tmp_path / "fr.po").open("wb") as file:
+        file.truncate((4 << 20) + 1)
+    with pytest.raises(SetupError, match=r"/fr\.po: the file is over 4 MiB"):
+        _ = Languages([tmp_path]).by_tag
+
+
 def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     """Some editors write one at the start of a file."""
     (tmp_path / "fr.po").write_text('msgid "Save"\nmsgstr "Enregistrer"\n', encoding="utf-8-sig")

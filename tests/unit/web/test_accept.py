@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_core.web.accept import accepts_coding, preferred
+from crm_core.web.accept import preferred, prefers_coding
 
 OFFERED = ("application/json", "application/x-ndjson", "text/csv")
 PAGE = ("application/problem+json", "application/json", "text/html")
@@ -82,9 +82,14 @@ def test_browsers_prefer_pages_and_clients_problems(sent: str, chosen: str | Non
         (["gzip;q=0, *"], False),
         (["identity"], False),
         (["x-gzip-not"], False),
+        (["gzip;q=0.1, identity"], False),
+        (["gzip;q=0.1", "*;q=0.5"], False),
+        (["gzip;q=0.5, identity;q=0.5"], True),
+        (["gzip, identity;q=0.5, *;q=0"], True),
+        (["identity;q=0, gzip;q=0.1"], True),
         ([], False),
     ],
 )
-def test_a_coding_that_is_named_or_not_excluded(sent: list[str], accepted: bool) -> None:
-    """A weight of 0 excludes gzip, and a name that only contains it is another coding (RFC 9110, section 12.5.3)."""
-    assert accepts_coding(sent, "gzip") is accepted
+def test_a_coding_that_is_accepted_and_preferred(sent: list[str], accepted: bool) -> None:
+    """A weight of 0 excludes gzip, a higher one of identity comes first, and x-gzip-not is another coding."""
+    assert prefers_coding(sent, "gzip") is accepted

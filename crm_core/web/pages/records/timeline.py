@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from crm_core.language import gettext
-from crm_core.model.times import from_wire
+from crm_core.model.times import from_wire, is_moment
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
@@ -46,7 +46,7 @@ async def timeline(
     """The newest entries before a moment (if there is one) and of a kind (if it is one), by day."""
     kinds = tuple(_kinds(context, referrers))
     show = show if show in {kind.value for kind in kinds} else ""
-    before = before if _is_moment(before) else ""
+    before = before if is_moment(before) else ""
     found: list[TimelineEntry] = []
     if show in ("", "changed"):
         found += [entry async for entry in changes_of(context, cells, record, before or END)]
@@ -75,11 +75,3 @@ def _kinds(context: PageContext, referrers: Referrers) -> Iterator[Option]:
         if titles:
             yield Option(look, ", ".join(titles))
     yield Option("changed", gettext("Changes"))
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        from_wire(text)
-    except ValueError:
-        return False
-    return True
