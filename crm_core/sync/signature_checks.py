@@ -25,9 +25,9 @@ from crm_core.errors import (
     TimestampOutOfWindow,
     TypeNotAllowed,
     UnknownPayloadType,
-    UnsupportedMediaType,
 )
 from crm_core.model.keys import Key, TenantRoster
+from crm_core.model.media_type import require_media_type
 from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.registry import Registry
@@ -98,17 +98,7 @@ async def acceptable_body(attempt: Attempt, push: PushRequest) -> None:
 
 def media_type(push: PushRequest) -> None:
     """Require JSON in UTF-8, not compressed. Raises UnsupportedMediaType."""
-    sent, encodings = push.all("content-type"), push.all("content-encoding")
-    if sent == ("application/json",) and not encodings:
-        return
-    kind, _, rest = sent[0].partition(";") if len(sent) == 1 else ("", "", "")
-    members = [member.strip() for member in rest.split(";") if member.strip()]
-    charsets = [member.partition("=")[2].strip('"').lower() for member in members if member.lower()[:8] == "charset="]
-    plain = kind.strip().lower() == "application/json" and len(charsets) <= 1
-    if not plain or any(charset not in ("utf-8", "utf8") for charset in charsets):
-        raise UnsupportedMediaType("Send Content-Type: application/json, in UTF-8.")
-    if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
-        raise UnsupportedMediaType("Send the body without Content-Encoding.")
+    require_media_type(push.all("content-type"), push.all("content-encoding"), ("application/json",))
 
 
 def presented_signature(

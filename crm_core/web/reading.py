@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from crm_core.errors import InvalidParameter, InvalidRecord, NotAcceptable, UnknownParameter, UnsupportedMediaType
+from crm_core.errors import InvalidParameter, InvalidRecord, NotAcceptable, UnknownParameter
 from crm_core.model.fields import convert
+from crm_core.model.media_type import require_media_type
 from crm_core.model.strict_json import loads
 from crm_core.model.text_types import plain_integer
 from crm_core.web.accept import preferred
@@ -41,7 +42,7 @@ def value_as(data: Any, kind: type[T]) -> T:
 
 async def read_json_and_bytes(request: Request) -> tuple[Any, bytes]:
     """The body as strict JSON and as it came. Raises UnsupportedMediaType, PayloadTooLarge, MalformedJson."""
-    require_media_type(request)
+    require_media_type(request.fields(b"content-type"), request.fields(b"content-encoding"), request.body_types)
     raw = await request.read_body()
     if len(raw) > _INLINE:  # a thread shares the interpreter with the loop while it parses
         data = await asyncio.to_thread(loads, raw)
@@ -59,24 +60,6 @@ def free(parsed: list[Any]) -> None:
         elif isinstance(value, dict):
             parsed += value.values()
             parsed += value
-
-
-def require_media_type(request: Request) -> None:
-    """Raise UnsupportedMediaType unless the body is of a type of the operation, in UTF-8 and not compressed."""
-    media_types = request.body_types
-    kind = request.field(b"content-type") or ""
-    encoding = request.fields(b"content-encoding")
-    if kind in media_types and not encoding:
-        return
-    sent, _, parameters = kind.partition(";")
-    charset = [value for name, value in _parameters(parameters) if name == "charset"]
-    known = " or ".join(media_types)
-    if sent.strip().lower() not in media_types:
-        raise UnsupportedMediaType(f"Send the body as {known}.")
-    if any(value.lower() not in ("utf-8", "utf8") for value in charset) or len(charset) > 1:
-        raise UnsupportedMediaType(f"Send {known} in UTF-8.")
-    if any(each.lower() != "identity" for each in encoding if each):
-        raise UnsupportedMediaType("Send the body without a content encoding.")
 
 
 def accepted(request: Request, offered: Sequence[str]) -> str:
@@ -152,10 +135,3 @@ def flag(name: str, text: str | None) -> bool:
     if text is not None and text not in _FLAGS:
         raise InvalidParameter(f"{name} is true or false.", parameter=name)
     return text == "true"
-
-
-def _parameters(text: str) -> Iterator[tuple[str, str]]:
-    for each in text.split(";"):
-        name, equals, value = each.partition("=")
-        if equals:
-            yield name.strip().lower(), value.strip().strip('"')
