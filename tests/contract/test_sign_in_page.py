@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 
@@ -42,14 +43,30 @@ def test_the_form_leads_to_no_other_site_or_tenant(box: Box, next_page: str) -> 
     assert not target_of(box, next_page)
 
 
-@pytest.mark.parametrize("more", ["!", "!" * 100_000, "=", "\u00fc"])
-def test_a_csrf_text_has_one_spelling(box: Box, more: str) -> None:
-    """The CSRF text followed by characters that base64 skips is refused with 403."""
+def own_form(box: Box) -> tuple[dict[str, str], dict[str, str]]:
+    """The fields of a sign-in form as the page sends them, with a wrong password, and its headers."""
     page = box.client.get(f"{PAGES}/login")
     found = re.search(r'name="csrf" value="([^"]*)"', page.text)
     assert found is not None
-    form = {"csrf": found[1], "email": "unknown@example.com", "password": "wrong"}
-    origin = {"Origin": str(box.client.base_url).rstrip("/")}
-    assert box.client.post(f"{PAGES}/login", data=form, headers=origin).status_code == 401
+    origin = str(box.client.base_url).rstrip("/")
+    return {"csrf": found[1], "email": "unknown@example.com", "password": "wrong"}, {"Origin": origin}
+
+
+@pytest.mark.parametrize("more", ["!", "!" * 100_000, "=", "\u00fc"])
+def test_a_csrf_text_has_one_spelling(box: Box, more: str) -> None:
+    """The CSRF text followed by characters that base64 skips is refused with 403."""
+    form, headers = own_form(box)
+    assert box.client.post(f"{PAGES}/login", data=form, headers=headers).status_code == 401
     form["csrf"] += more
-    assert box.client.post(f"{PAGES}/login", data=form, headers=origin).status_code == 403
+    assert box.client.post(f"{PAGES}/login", data=form, headers=headers).status_code == 403
+
+
+def test_a_form_has_the_media_type_of_our_pages(box: Box) -> None:
+    """The same fields as multipart or as plain text are refused with 403, unread."""
+    form, headers = own_form(box)
+    parts = {name: (None, value) for name, value in form.items()}
+    assert box.client.post(f"{PAGES}/login", files=parts, headers=headers).status_code == 403
+    for kind, status in (("application/x-www-form-urlencoded", 401), ("text/plain", 403)):
+        fields = headers | {"Content-Type": kind}
+        answer = box.client.post(f"{PAGES}/login", content=urlencode(form), headers=fields)
+        assert answer.status_code == status

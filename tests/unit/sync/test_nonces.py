@@ -1,21 +1,23 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from crm_core.errors import ReplayedNonce
 from crm_core.model.keys import Key
 from crm_core.plugin.signature import Presented
+from crm_core.sync import nonces as nonces_module
 from crm_core.sync.nonces import HealthNonces
 from crm_core.sync.push_request import Attempt
 from sync_world import World
 
 
-def attempt(world: World, nonce: str) -> Attempt:
+def attempt(world: World, nonce: str, *, tenant: str = "northwind", version: int = 1) -> Attempt:
     """A verified health request."""
-    push = world.push({}, kind="health")
+    push = msgspec.structs.replace(world.push({}, kind="health"), tenant=tenant)
     made = Attempt(push, "eu1", push.received_at)
-    made.key = Key(1, b"k" * 32)
-    made.presented = Presented(timestamp=0, nonce=nonce, key_version=1)
+    made.key = Key(version, b"k" * 32)
+    made.presented = Presented(timestamp=0, nonce=nonce, key_version=version)
     return made
 
 
@@ -30,3 +32,26 @@ def test_a_nonce_is_used_once_and_can_be_given_back(world: World) -> None:
     nonces.use(attempt(world, "first"))
     with pytest.raises(ReplayedNonce):
         nonces.use(attempt(world, "first"))
+
+
+def test_a_nonce_counts_for_one_tenant_and_one_key(world: World) -> None:
+    """The same text is another nonce for another tenant, and under another key."""
+    nonces = HealthNonces()
+    nonces.use(attempt(world, "same"))
+    nonces.use(attempt(world, "same", tenant="contoso"))
+    nonces.use(attempt(world, "same", version=2))
+    nonces.give_back(attempt(world, "same", version=2))
+    with pytest.raises(ReplayedNonce):
+        nonces.use(attempt(world, "same"))
+
+
+def test_nonces_of_health_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the limit the oldest is forgotten, and no other."""
+    monkeypatch.setattr(nonces_module, "_LIMIT", 2)
+    nonces = HealthNonces()
+    for nonce in ("first", "second", "third"):
+        nonces.use(attempt(world, nonce))
+    for nonce in ("second", "third"):
+        with pytest.raises(ReplayedNonce):
+            nonces.use(attempt(world, nonce))
+    nonces.use(attempt(world, "first"))

@@ -62,6 +62,10 @@ async def test_a_key_pushes_its_types_alone(worlds: Worlds) -> None:
     (entry,) = await world.entries()
     assert (entry.error_code, entry.seq) == ("type_not_allowed", None)
     assert (await world.services.receiver.receive(world.push({"title": "T"}))).status == "applied"
+    with pytest.raises(TypeNotAllowed, match="features"):
+        await world.services.receiver.receive(world.push({"branding": {}, "features": {}}, kind="combined"))
+    (entry, *_) = await world.entries()
+    assert (entry.error_code, entry.seq) == ("type_not_allowed", 2)  # its sections are known once it is verified
 
 
 async def test_a_fault_of_the_checks_is_logged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
