@@ -40,7 +40,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         return self.services.languages.choose((chosen, workspace.regional.locale))
 
     async def workspace_of(self, tenant: str) -> Workspace:
-        """A tenant's workspace, its branding loaded. Raises UnknownTenant, StorageUnavailable."""
+        """A tenant's workspace, its branding and all templates loaded. Raises UnknownTenant, StorageUnavailable."""
+        await self.renderer.ready()
         workspace = await self.services.views.of(tenant)
         await self.branding_cache.load(workspace)
         return workspace

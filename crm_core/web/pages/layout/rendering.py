@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property, lru_cache
+from importlib.util import cache_from_source
+from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import jinja2
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 from quart import Response
 
+from crm_core import __version__
 from crm_core.language import current, gettext, ngettext, single_periods
 
+_FOLDER: Final = Path(__file__).parents[2] / "templates"
 _CACHED: Final = 4096  # of each kind of part
 HTML: Final = "text/html; charset=utf-8"
 POLICY: Final = (
@@ -51,19 +61,64 @@ class Parts:
         self.icon: Callable[[str], Markup] = lru_cache(_CACHED)(macros.icon)
 
 
-class Renderer:
-    """The templates, with ``assets`` (the address of the static files) known to all of them.
+class CompiledTemplates(BytecodeCache):
+    """Compiled templates, stored where Python stores compiled modules, and only if it may write those.
 
-    They are compiled for the first page, so that an instance starts without them.
+    To compile all of them takes a second.
     """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(cache_from_source(str(folder / "template.py"))).parent
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Read a template that was compiled from the present text by this version; leave others to be compiled."""
+        with suppress(OSError), self._path(bucket).open("rb") as file:
+            bucket.load_bytecode(file)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Store a compiled template."""
+        if sys.dont_write_bytecode:
+            return
+        path = self._path(bucket)
+        part = path.with_suffix(f".{os.getpid()}")
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(bucket.bytecode_to_string())
+            part.replace(path)
+
+    def _path(self, bucket: Bucket) -> Path:
+        made_by = f"{sys.implementation.cache_tag}-{jinja2.__version__}-{__version__}"
+        return self._folder / f"{bucket.key}.{made_by}.jinja"
+
+
+class Renderer:
+    """The templates, with ``assets`` (the address of the static files) known to all of them."""
 
     def __init__(self, assets: str) -> None:
         self._assets = assets
+        self._loading: asyncio.Future[None] | None = None
+
+    def load(self) -> asyncio.Future[None]:
+        """Begin to load all templates unless that began before, in a thread: to compile one takes long."""
+        if self._loading is None:
+            self._loading = asyncio.get_running_loop().run_in_executor(None, self._load)
+        return self._loading
+
+    async def ready(self) -> None:
+        """Wait until all templates are loaded."""
+        loading = self.load()
+        if not loading.done():
+            await asyncio.shield(loading)
+
+    def _load(self) -> None:
+        for name in self._templates.list_templates(extensions=["html"]):
+            self._templates.get_template(name)
 
     @cached_property
     def _environment(self) -> Environment:
         environment = Environment(
-            loader=PackageLoader("crm_core.web"),
+            loader=FileSystemLoader(_FOLDER),
+            bytecode_cache=CompiledTemplates(_FOLDER),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
