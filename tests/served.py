@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from crm_core.compose import Now, application, clock, compose, open_backend
+from crm_core.compose import Now, application, clock, open_backend
 from crm_core.model.caller import Caller
 from crm_core.server.serve import serve
 from crm_core.services import Services
@@ -130,7 +130,7 @@ async def instance(
     for tenant in ("northwind", "contoso"):
         if not await backend.has(tenant):
             await backend.create(tenant)
-    services = compose(installation, backend, watched(installation, now), now, random)
+    services = Services(installation, backend, watched(installation, now), now, random)
     app = application(services)
     if through_framework:
         app.asgi_app.answers = lambda _request: False  # type: ignore[attr-defined]  # of web/front.py

@@ -146,13 +146,14 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
 def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Run a command in this process, with the store open while its items are read."""
     from crm_core.commands import perform as command
-    from crm_core.compose import clock, compose, open_backend
+    from crm_core.compose import clock, open_backend
+    from crm_core.services import Services
     from crm_core.settings.installation import ConfigurationOnDemand
 
     with asyncio.Runner() as runner:
         backend = runner.run(open_backend(installation, migrating=name == "store.migrate"))
         try:
-            services = compose(installation, backend, ConfigurationOnDemand(installation, clock))
+            services = Services(installation, backend, ConfigurationOnDemand(installation, clock), clock)
             services.stop.set()  # nothing is served here: a stream ends at its last item
             result = runner.run(command(services, name, arguments))
             if isinstance(result, dict):

@@ -135,11 +135,12 @@ async def _serve(
     with without_collector():
         from crm_core.cli.store_check import check_store, check_store_later
         from crm_core.commands import perform
-        from crm_core.compose import application, clock, compose, open_store
+        from crm_core.compose import application, clock, open_store
         from crm_core.control.lock import FolderLock
         from crm_core.control.server import ControlServer
         from crm_core.server.process import EXIT_SECONDS
         from crm_core.server.serve import serve
+        from crm_core.services import Services
         from crm_core.settings.installation import watched
 
     settings = installation.settings
@@ -151,7 +152,7 @@ async def _serve(
         configuration = watched(installation, clock)
         backend = await open_store(installation)
         stack.push_async_callback(backend.close)
-        services = compose(installation, backend, configuration)
+        services = Services(installation, backend, configuration, clock)
         if exclusive:
             control = ControlServer(settings.tenants_dir, lambda name, arguments: perform(services, name, arguments))
             await control.start()

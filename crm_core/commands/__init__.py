@@ -7,7 +7,8 @@ calls them by name, over the private socket if a server has locked the tenants f
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 from crm_core.errors import SetupError
 from crm_core.services import Services
@@ -16,20 +17,13 @@ Result = dict[str, Any] | AsyncIterator[dict[str, Any]]
 Command = Callable[..., Awaitable[Result]]
 
 
-def known() -> dict[str, Command]:
-    """Every command by name: ``group.action``."""
-    from crm_core.commands import history, keys, log, store, tenant, token, user
-
-    return {
-        f"{module.__name__.rpartition('.')[2]}.{name}": command
-        for module in (history, keys, log, store, tenant, token, user)
-        for name, command in module.COMMANDS.items()
-    }
+GROUPS: Final = frozenset({"history", "keys", "log", "store", "tenant", "token", "user"})  # the modules with COMMANDS
 
 
 async def perform(services: Services, name: str, arguments: dict[str, Any]) -> Result:
-    """Run a command. Raises SetupError for an unknown one, and the command's errors."""
-    command = known().get(name)
-    if command is None:
+    """Run a command by its name, ``group.action``. Raises SetupError for an unknown one, and the command's errors."""
+    group, _, action = name.partition(".")
+    commands: dict[str, Command] = import_module(f"{__name__}.{group}").COMMANDS if group in GROUPS else {}
+    if action not in commands:
         raise SetupError([f"the running server has no command {name}: it is of another version; restart it"])
-    return await command(services, **arguments)
+    return await commands[action](services, **arguments)

@@ -6,8 +6,11 @@ A module is a part that a user sees; a feature key is ``module.action``. Every m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
+from msgspec.structs import force_setattr
 
 from crm_core.model.entitlements import PlanGrant
 from crm_core.model.frozen import frozen
@@ -18,8 +21,7 @@ RECORD_ACTIONS = ("view", "create", "update", "delete", "export")
 """The actions of a record type's module where the catalog does not say otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(msgspec.Struct, frozen=True):
     """A part of the CRM. ``requires`` names modules without which it is unavailable; ``order`` sorts menus."""
 
     name: str
@@ -31,16 +33,14 @@ class Module:
     order: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class SyncPolicy:
+class SyncPolicy(msgspec.Struct, frozen=True):
     """What no push may grant or take: modules by name and by group."""
 
     blocked_modules: frozenset[str] = frozenset()
     blocked_groups: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Catalog:
+class Catalog(msgspec.Struct, frozen=True, dict=True):
     """Every module there is, in menu order, with the plan that applies until a push brings one.
 
     ``guards``: record types that belong to the module of another, and that module.
@@ -49,12 +49,12 @@ class Catalog:
     modules: Mapping[str, Module]
     default_plan: Plan
     policy: SyncPolicy = SyncPolicy()
-    guards: Mapping[str, str] = field(default_factory=dict)
+    guards: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
         """Freeze what plugins receive: the catalog itself."""
-        object.__setattr__(self, "modules", frozen(self.modules))
-        object.__setattr__(self, "guards", frozen(self.guards))
+        force_setattr(self, "modules", frozen(self.modules))
+        force_setattr(self, "guards", frozen(self.guards))
 
     def guard(self, key: str) -> str:
         """The feature key that guards an action: ``customers.view`` for ``activities.view`` if they belong there."""
@@ -73,8 +73,7 @@ class Catalog:
         return self.policy.blocked_modules | by_group
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(msgspec.Struct, frozen=True):
     """A local role: feature keys, ``M.*``, ``*.action``, or ``*`` for every feature key.
 
     Patterns speak of modules only. The core's own keys (``Roles.core_keys``) are granted only if ``grant`` names them.

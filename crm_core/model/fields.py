@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 from crm_core.errors import Finding
 from crm_core.errors.base import MOST_ERRORS
@@ -109,6 +110,12 @@ def is_struct(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
 
 
+@lru_cache(maxsize=1024)  # msgspec reads the annotations again each time
+def struct_fields(struct: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
+    """The members of a Struct, with their types."""
+    return msgspec.structs.fields(struct)
+
+
 class _Checked(msgspec.Struct, frozen=True):
     """A text member with a check of its own (``Meta(extra={"check": ...})``) for what no pattern can say.
 
@@ -136,7 +143,7 @@ def _checked_below(
     if inner in around:
         yield _Checked(path, None, inner)
     elif is_struct(inner):
-        for field in msgspec.structs.fields(inner):
+        for field in struct_fields(inner):
             yield from _checked_below(field.type, (*path, field.encode_name), (*around, inner))
     elif get_origin(inner) is list:
         yield from _checked_below(get_args(inner)[0], (*path, None), around)
@@ -193,7 +200,7 @@ def _inside(value: Any, inner: Any, pointer: str) -> Iterator[Finding]:
 
 
 def _members(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str) -> Iterator[Finding]:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    fields = {field.encode_name: field for field in struct_fields(struct)}
     known = ", ".join(fields)
     for name, item in value.items():
         if name in fields:

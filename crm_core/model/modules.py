@@ -8,7 +8,6 @@ module that it requires is available. *Allowed* = the granted keys of available 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
@@ -43,8 +42,7 @@ class ModuleState(msgspec.Struct, frozen=True):
         return "available" if self.reason is None else "unavailable"
 
 
-@dataclass(frozen=True)
-class TenantModules:
+class TenantModules(msgspec.Struct, frozen=True, dict=True):
     """All modules of the catalog, in menu order, the keys granted to the tenant and the keys it may use."""
 
     states: Mapping[str, ModuleState]

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from crm_core.model.fields import bare, is_struct, metas
+from crm_core.model.fields import bare, is_struct, metas, struct_fields
 
 
 class SecretMember(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def known_pointer(struct: type[msgspec.Struct] | None, pointer: str) -> str:
     """The longest start of a pointer that consists of members of the type, and of positions in their lists."""
     known, inner = "", bare(struct)
     for step in pointer.split("/")[1:]:
-        fields = {each.encode_name: each for each in msgspec.structs.fields(inner)} if is_struct(inner) else {}
+        fields = {each.encode_name: each for each in struct_fields(inner)} if is_struct(inner) else {}
         if step in fields:
             inner = bare(fields[step].type)
         elif get_origin(inner) in (list, tuple) and step.isascii() and step.isdigit():
@@ -76,7 +76,7 @@ def with_value(data: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[
 
 
 def _members(struct: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[SecretMember]:
-    for field in msgspec.structs.fields(struct):
+    for field in struct_fields(struct):
         here = (*path, field.encode_name)
         inner = bare(field.type)
         for meta in metas(field.type):

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from crm_core.model.fields import bare, is_struct, metas
+from crm_core.model.fields import bare, is_struct, metas, struct_fields
 
 
 def class_help(cls: type, declarations: Sequence[str], struct_name: str) -> str:
@@ -22,7 +22,7 @@ def class_help(cls: type, declarations: Sequence[str], struct_name: str) -> str:
 
 
 def _members(struct: type[msgspec.Struct], indent: str) -> Iterator[str]:
-    for field in msgspec.structs.fields(struct):
+    for field in struct_fields(struct):
         required = ", required" if field.required else ""
         yield f"{indent}{field.encode_name}: {_type_text(field.type)}{required}"
         inner = bare(field.type)

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from crm_core.model.fields import bare, is_struct
+from crm_core.model.fields import bare, is_struct, struct_fields
 from crm_core.model.keys import KeyKind
 from crm_core.model.names import is_section_name
 from crm_core.model.secret_members import secret_members
@@ -88,7 +88,7 @@ def _of_payload_type(item: PayloadType) -> Iterator[str]:
         return
     for path in _open(section, "SECTION", set()):
         yield f"{path} of {item.NAME} must have forbid_unknown_fields=True, or misspelled members are lost in silence"
-    for field in msgspec.structs.fields(section):
+    for field in struct_fields(section):
         if field.required:
             yield (
                 f"the member {field.encode_name} of {item.NAME} must be optional (`| UnsetType = UNSET`), since a "
@@ -106,8 +106,8 @@ def _of_secrets(name: str, section: type[msgspec.Struct]) -> Iterator[str]:
     for member in members:
         above: Any = section
         for step in member.path[:-1]:
-            above = bare(next(field.type for field in msgspec.structs.fields(above) if field.encode_name == step))
-        fields = {field.encode_name: field for field in msgspec.structs.fields(above)}
+            above = bare(next(field.type for field in struct_fields(above) if field.encode_name == step))
+        fields = {field.encode_name: field for field in struct_fields(above)}
         path = ".".join(member.path)
         if fields[member.path[-1]].required and len(member.path) > 1:
             yield f"the secret {path} of {name} must be optional: it is stored apart from the section"
@@ -125,7 +125,7 @@ def _open(type_: Any, path: str, seen: set[Any]) -> Iterator[str]:
         seen.add(inner)
         if not inner.__struct_config__.forbid_unknown_fields:
             yield path
-        for field in msgspec.structs.fields(inner):
+        for field in struct_fields(inner):
             yield from _open(field.type, f"{path}.{field.encode_name}", seen)
         return
     for each in get_args(inner):

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -70,9 +70,10 @@ class PluginHost:
 
     def load_entry_points(self, found: Iterable[EntryPoint] | None = None) -> None:
         """Load installed plugins, one by one, so that one that raises stops no other."""
+        version_of = cache(lambda dist: dist.version if dist else "")  # which is parsed again each time
         for point in entry_points(group=specs.PROJECT) if found is None else found:
             name = point.value.partition(":")[0].partition(".")[0]
-            version = point.dist.version if point.dist else ""
+            version = version_of(point.dist)
             if self._passed_over(name, version):
                 continue
             try:

@@ -11,7 +11,7 @@ import msgspec
 
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.domains import ascii_address
-from crm_core.model.fields import bare, convert, is_struct, metas
+from crm_core.model.fields import bare, convert, is_struct, metas, struct_fields
 from crm_core.model.folded_text import caseless, composed, one_line, sort_key
 from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.model.text_types import plain_integer
@@ -147,7 +147,7 @@ def describe(
     """The members of a struct, in order; ``labels`` by ``member``, ``object.member`` or ``member.choice``."""
     return tuple(
         _described(field, prefix + field.encode_name, labels, references.get(field.encode_name) if not prefix else None)
-        for field in msgspec.structs.fields(struct)
+        for field in struct_fields(struct)
     )
 
 

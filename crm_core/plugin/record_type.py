@@ -34,7 +34,7 @@ from typing import Any, ClassVar, Union, get_args, get_origin
 import msgspec
 
 from crm_core.errors import Finding
-from crm_core.model.fields import bare, is_struct, metas
+from crm_core.model.fields import bare, is_struct, metas, struct_fields
 from crm_core.plugin.class_help import class_help
 from crm_core.plugin.member import INDEXED, SEARCHABLE, Kind, Member, describe
 
@@ -263,7 +263,7 @@ def _ill_named(members: Mapping[str, Member], *, completes: bool) -> Iterator[st
 def _unsafe(type_: Any, path: str) -> Iterator[str]:
     """Unions that crash msgspec (0.22): a text with a pattern in one union with a list, dict or Struct."""
     if is_struct(type_):
-        for field in msgspec.structs.fields(type_):
+        for field in struct_fields(type_):
             yield from _unsafe(field.type, f"{path}.{field.encode_name}")
         return
     arguments = get_args(type_)

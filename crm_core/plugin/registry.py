@@ -7,9 +7,10 @@ together, each with its owners, and nothing starts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from crm_core.errors import PluginFailed, SetupError
 from crm_core.model.fields import prepare
@@ -24,8 +25,7 @@ from crm_core.plugin.signature import SignatureScheme
 from crm_core.plugin.storage import StorageBackend
 
 
-@dataclass(frozen=True, kw_only=True)
-class Registry:
+class Registry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Everything registered, by name; ``owners`` says which plugin brought it, by (kind, name)."""
 
     payload_types: Mapping[str, PayloadType]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from crm_core.model.folded_text import composed, folded
@@ -20,7 +20,6 @@ _CJK: Final = (
     "\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
     "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
-_PARTS: Final = re.compile(rf"(?P<run>[{_CJK}]+)|(?P<word>[^\W_{_CJK}]+)")
 _BETWEEN: Final = re.compile(r"[^\W_]+")
 _NUMBER: Final = re.compile(r"[\d +()./,;#*\-\u2010-\u2015\xa0\u202f]+")
 _ASIDE: Final = re.compile(r"\(0+")  # the trunk prefix, as in +49 (0) 711 and +49 (0711)
@@ -79,8 +78,13 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
     if plain.isascii():
         yield from ((word, False) for word in _BETWEEN.findall(plain))
         return
-    for found in _PARTS.finditer(plain):
+    for found in _pattern().finditer(plain):
         yield found[0], found["run"] is not None
+
+
+@cache  # compiled for the first text that needs it: its large sets take longer than all other patterns of the start
+def _pattern() -> re.Pattern[str]:
+    return re.compile(rf"(?P<run>[{_CJK}]+)|(?P<word>[^\W_{_CJK}]+)")
 
 
 def _digits(text: str) -> str:

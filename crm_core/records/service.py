@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
-from crm_core.plugin.storage import IndexValue, Reindex, StorageBackend
+from crm_core.plugin.storage import StorageBackend
 from crm_core.records.archiving import Archive
 from crm_core.records.batch import Batches
 from crm_core.records.bulk import BulkChanges
@@ -22,32 +22,12 @@ from crm_core.records.idempotency import Idempotency
 from crm_core.records.list_views import ListViews
 from crm_core.records.reading import Reads
 from crm_core.records.recent_changes import RecentChanges
-from crm_core.records.shape import Shape, archive_of, collection_of
+from crm_core.records.reindexing import shapes_of
+from crm_core.records.shape import archive_of, collection_of
 from crm_core.records.uniqueness import doubles
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
 from crm_core.workspace.cursors import Cursors
-
-
-def shapes_of(registry: Registry) -> Mapping[str, Shape]:
-    """The record types in use, by name."""
-    return {
-        name: Shape(record_type, registry.owners["record type", name], registry.door)
-        for name, record_type in registry.record_types.items()
-    }
-
-
-def reindex_of(shapes: Mapping[str, Shape]) -> Reindex:
-    """How a store indexes records again that an earlier version wrote."""
-    by_collection = {name: shape for shape in shapes.values() for name in (shape.collection, shape.archive)}
-
-    def reindex(
-        collection: str, names: tuple[str, ...]
-    ) -> Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None:
-        shape = by_collection.get(collection)
-        return None if shape is None else shape.reindex(names)
-
-    return reindex
 
 
 class Records:

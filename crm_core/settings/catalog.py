@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Protocol
+
+from msgspec.structs import replace
 
 from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, Plan, SyncPolicy
 from crm_core.settings.document import Items, MappingMember, Node, Scalar, is_there

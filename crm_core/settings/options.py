@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from crm_core.model.fields import struct_fields
 from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
@@ -48,7 +49,7 @@ def _read(member: MappingMember | None, name: str, kind: type[msgspec.Struct]) -
     empty = MappingNode(place, ())
     members = Members(empty if member is None else member.value, f"the options of {shown(name)}")
     values: dict[str, Any] = {}
-    for option in msgspec.structs.fields(kind):
+    for option in struct_fields(kind):
         entry = members.find(option.encode_name)
         if entry is None:
             if option.required:

@@ -24,7 +24,8 @@ from crm_core.plugin.storage import (
 from crm_core.sync.outcome import SectionOutcome
 from crm_core.sync.sections import Intent, changed_section, confirmed_section
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
-from crm_core.workspace import Sealer, Section, Workspace
+from crm_core.workspace import Section, Workspace
+from crm_core.workspace.sealing import Sealer
 from crm_core.workspace.snapshot import derive_workspace
 
 HISTORY: Final = "history"

@@ -17,7 +17,8 @@ from crm_core.sync.apply import Plan, plan
 from crm_core.sync.outcome import SectionOutcome
 from crm_core.sync.sections import Intent
 from crm_core.sync.signature_checks import revoked_versions
-from crm_core.workspace import Sealer, Views, Workspace
+from crm_core.workspace import Views, Workspace
+from crm_core.workspace.sealing import Sealer
 
 
 class SyncContext(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
@@ -83,8 +82,7 @@ _RESULTS: Final[dict[type[CrmError], SignatureResult]] = {
 }
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """The findings of the checks so far, and the log entry made of them.
 
     ``hash_shown``: False while the payload may contain secrets, which could be guessed offline from its hash.

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from crm_core.sync.outcome import SectionOutcome
-from crm_core.workspace import Sealer, Section
+from crm_core.workspace import Section
+from crm_core.workspace.sealing import Sealer
 from crm_core.workspace.section import PushConfirmation
 
 SEALED_FOR: Final = "section secret"

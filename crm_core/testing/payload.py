@@ -19,7 +19,7 @@ import pytest
 
 from crm_core.errors import Finding
 from crm_core.model.entitlements import Entitlements
-from crm_core.model.fields import bare, convert, is_struct
+from crm_core.model.fields import bare, convert, is_struct, struct_fields
 from crm_core.model.secret_members import secret_members, value_at
 from crm_core.plugin.payload import PayloadContext, PayloadType
 from crm_core.testing.facts import payload_context
@@ -104,8 +104,8 @@ class PayloadTypeSuite(Suite):
         for member in secret_members(self.payload_type_class.SECTION):
             parent: Any = self.payload_type_class.SECTION
             for name in member.path[:-1]:
-                parent = next(bare(f.type) for f in msgspec.structs.fields(parent) if f.encode_name == name)
-            siblings = {field.encode_name for field in msgspec.structs.fields(parent)}
+                parent = next(bare(f.type) for f in struct_fields(parent) if f.encode_name == name)
+            siblings = {field.encode_name for field in struct_fields(parent)}
             assert set(member.bound_to) <= siblings, f"{member.path} is bound to members that do not exist"
 
     def test_modules_have_pointers_to_their_names(self) -> None:
@@ -144,7 +144,7 @@ def _structs(kind: Any) -> Iterator[type[msgspec.Struct]]:
     inner = bare(kind)
     if is_struct(inner):
         yield inner
-        for field in msgspec.structs.fields(inner):
+        for field in struct_fields(inner):
             yield from _structs(field.type)
     else:
         for argument in get_args(inner):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from crm_core.errors import MethodNotAllowed, NotFound
 from crm_core.web.operations import Route
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(msgspec.Struct):
     """A segment. Plain segments come before a parameter, which matches any segment that is not empty."""
 
-    plain: dict[str, _Node] = field(default_factory=dict)
+    plain: dict[str, _Node] = {}
     parameter: _Node | None = None
-    routes: dict[str, Route] = field(default_factory=dict)  # by method
+    routes: dict[str, Route] = {}  # by method
 
 
 class Router:

@@ -7,14 +7,12 @@ in it, ``sealing`` keeps the secrets of its sections. Sync, records, access and 
 from __future__ import annotations
 
 from crm_core.workspace.rights import keys_of, may, require, require_scope
-from crm_core.workspace.sealing import Sealer
 from crm_core.workspace.section import Section
 from crm_core.workspace.snapshot import Workspace
 from crm_core.workspace.views import ModuleConfiguration, Views
 
 __all__ = [
     "ModuleConfiguration",
-    "Sealer",
     "Section",
     "Views",
     "Workspace",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
@@ -18,8 +17,7 @@ from crm_core.workspace.reading import Reading, SectionFault, read_section
 from crm_core.workspace.section import Acceptance, Section
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True, dict=True):
     """A tenant's workspace. ``generation`` is that of the configuration it was derived with.
 
     ``readings``: every stored section, readable or not. ``combined``: how the entitlements of several came to be one.
@@ -33,7 +31,7 @@ class Workspace:
     readings: Mapping[str, Reading]
     entitlements: Entitlements
     modules: TenantModules
-    combined: Combined = field(default_factory=Combined)
+    combined: Combined = msgspec.field(default_factory=Combined)
 
     @cached_property
     def sections(self) -> Mapping[str, Section]:

@@ -86,8 +86,9 @@ async def paging(folder: Path, tenant: str) -> dict[str, float]:
 
 async def turn(folder: Path, _: str) -> dict[str, float]:
     """Send a push on each connection at the same time; the processor time of the loop's longest turn."""
-    from crm_core.compose import application, clock, compose, open_backend
+    from crm_core.compose import application, clock, open_backend
     from crm_core.server.serve import serve
+    from crm_core.services import Services
     from crm_core.settings.installation import install, watched
 
     tenants = [f"tenant-{number}" for number in range(CONNECTIONS)]
@@ -97,7 +98,7 @@ async def turn(folder: Path, _: str) -> dict[str, float]:
     os.environ.update(environ())
     installation = install(config, os.environ)
     backend = await open_backend(installation)
-    services, ready = compose(installation, backend, watched(installation, clock)), asyncio.Event()
+    services, ready = Services(installation, backend, watched(installation, clock), clock), asyncio.Event()
     serving = asyncio.create_task(serve(application(services), listen=f"127.0.0.1:{port}", ready=lambda _: ready.set()))
     await ready.wait()
     lines = pushes(Product(port, 0, config), tenants, count(1), 12)

@@ -9,10 +9,10 @@ import pytest
 from contract.box import Box
 
 HEAVY = {
-    "aiohttp", "aiosmtplib", "babel", "flask", "httpx", "hypercorn", "jinja2", "prometheus_client", "quart", "rich",
-    "uvicorn", "uvloop", "werkzeug",
+    "aiohttp", "aiosmtplib", "babel", "cryptography", "flask", "httpx", "hypercorn", "jinja2", "prometheus_client",
+    "quart", "rich", "uvicorn", "uvloop", "werkzeug",
 }  # fmt: skip
-"""Libraries that serve, draw pages or speak to other hosts: loading them costs more than most commands do."""
+"""Libraries that serve, draw pages, encrypt or speak to other hosts: loading them costs more than most commands do."""
 SCRIPT = """
 import sys
 from crm_core.cli.main import main

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from crm_core.model.fields import struct_fields
 from crm_core.model.record_members import ExternalId, RecordId
 from crm_core.plugin.record_type import OWNED_LAST
 from crm_core.records.batch_items import ID, IF_REVISION, MAX_ITEMS
@@ -55,7 +56,7 @@ def documented_types(shape: Shape) -> DocumentedTypes:
     kind = shape.record_type
     name = "".join(word.capitalize() for word in _WORDS.split(kind.NAME))
     fields = [(member.name, member.type, member.required) for member in kind.members]
-    stamps = {field.name: field.type for field in msgspec.structs.fields(Stamps)}
+    stamps = {field.name: field.type for field in struct_fields(Stamps)}
     record = _struct(
         f"{name}Record",
         [

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from crm_core.plugin.storage import StorageContext
 from crm_core.records.batch import Batch
 from crm_core.records.idempotency import ReplayedRefusal, idempotent_request
 from crm_core.records.preconditions import Preconditions
-from crm_core.records.service import reindex_of, shapes_of
+from crm_core.records.reindexing import reindex_of
 from crm_tinydb.storage import TinyDBBackend
 from records_world import TOKEN, World, read
 
@@ -50,12 +49,14 @@ class EarlierInvoices(RecordType):
 
 def with_type(registry: Registry, record_type: RecordType) -> Registry:
     owners = {**registry.owners, ("record type", "invoices"): "invoices"}
-    return replace(registry, record_types={**registry.record_types, "invoices": record_type}, owners=owners)
+    return msgspec.structs.replace(
+        registry, record_types={**registry.record_types, "invoices": record_type}, owners=owners
+    )
 
 
 async def opened(folder: Path, registry: Registry) -> World:
     backend = TinyDBBackend()
-    await backend.open(StorageContext(folder / "tenants", reindex=reindex_of(shapes_of(registry))))
+    await backend.open(StorageContext(folder / "tenants", reindex=reindex_of(registry)))
     return World(backend, registry, folder)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crm_core.compose import compose
 from crm_core.plugin.storage import StorageContext
+from crm_core.services import Services
 from crm_core.settings.installation import ConfigurationOnDemand, install
 from sync_world import KEY, SECRET, Clock, Faulty, World
 
@@ -49,7 +49,7 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
         backends.append(backend)
         if not await backend.has("northwind"):
             await backend.create("northwind")
-        services = compose(installation, backend, ConfigurationOnDemand(installation, clock), clock)
+        services = Services(installation, backend, ConfigurationOnDemand(installation, clock), clock)
         return World(services, backend, clock, serial)
 
     yield make

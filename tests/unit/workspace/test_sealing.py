@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_core.errors import InternalError
-from crm_core.workspace import Sealer
+from crm_core.workspace.sealing import Sealer
 
 OLD, NEW = b"o" * 32, b"n" * 32
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -146,4 +145,4 @@ async def test_the_plan_name_is_the_pushed_one_or_the_default() -> None:
     workspace = await views(Store()).of("a")
     assert workspace.plan_name == "S"
     pushed = Entitlements(plan=PlanGrant("team", "Team", ()))
-    assert replace(workspace, entitlements=pushed).plan_name == "Team"
+    assert msgspec.structs.replace(workspace, entitlements=pushed).plan_name == "Team"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import msgspec
 
-from crm_core.model.fields import bare
+from crm_core.model.fields import bare, struct_fields
 from crm_core.plugin.member import Member
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 from crm_core.web.pages.records.typed_values import Reading, as_text, read
@@ -88,7 +88,7 @@ def blank_row(member: Member, regional: RegionalFormat) -> Row:
 
 def defaults_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """The plain defaults of the members of a struct."""
-    fields = msgspec.structs.fields(struct)
+    fields = struct_fields(struct)
     return {field.encode_name: field.default for field in fields if isinstance(field.default, str | bool | int)}
 
 
