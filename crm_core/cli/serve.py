@@ -98,7 +98,7 @@ def _serve_together(installation: Installation, processes: int) -> int:
         from crm_core.metrics import share_metrics
         from crm_core.server.listen import bound
         from crm_core.server.process import run
-        from crm_core.server.workers import Workers
+        from crm_core.server.workers import WorkerProcesses
         from crm_core.web.pages import pages  # noqa: F401
     folder = Path(tempfile.mkdtemp(prefix="crm-metrics-"))
 
@@ -112,7 +112,7 @@ def _serve_together(installation: Installation, processes: int) -> int:
     try:
         listener = bound(str(installation.settings.listen))
         ready = f"{listener.address} from {processes} processes"
-        return Workers(processes, listener, work, lambda: _say(installation, ready)).run()
+        return WorkerProcesses(processes, listener, work, lambda: _say(installation, ready)).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

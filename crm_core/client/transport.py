@@ -106,7 +106,7 @@ def drive(http: httpx.Client, steps: Steps[T], watch: Callable[[Pause], None]) -
 
 
 def _sent(http: httpx.Client, step: ReadyRequest) -> Answer | Lost:
-    body = _Body()
+    body = _LimitedBody()
     try:
         with http.stream(step.method, step.url, headers=_headers(step), content=step.body) as response:
             for part in response.iter_bytes():
@@ -178,7 +178,7 @@ class AsyncClient:
                 answer = await self._send(step)
 
     async def _send(self, step: ReadyRequest) -> Answer | Lost:
-        body = _Body()
+        body = _LimitedBody()
         try:
             async with self._http.stream(step.method, step.url, headers=_headers(step), content=step.body) as response:
                 async for part in response.aiter_bytes():
@@ -194,7 +194,7 @@ class _TooMuch(Exception):
     """An answer that no receiver sends: too long in time or size."""
 
 
-class _Body:
+class _LimitedBody:
     """The parts of an answer, within limits."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ def _headers(step: ReadyRequest) -> dict[str, str]:
     return {"accept": "application/json", "accept-encoding": "identity", **step.headers}
 
 
-def _answer(response: httpx.Response, body: _Body) -> Answer:
+def _answer(response: httpx.Response, body: _LimitedBody) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status_code, headers, body.joined())
 

@@ -25,18 +25,18 @@ _KINDS: Final = {IndexedDocument: "documents", LogEntry: "entries", Claim: "clai
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Mark(msgspec.Struct, frozen=True):
+class CopyMark(msgspec.Struct, frozen=True):
     """A store's mark: its tenants ``moved`` to the store ``other``, or it is ``receiving`` those of ``other``."""
 
     state: Literal["moved", "receiving"]
     other: str
 
 
-async def mark_of(backend: StorageBackend) -> Mark | None:
+async def mark_of(backend: StorageBackend) -> CopyMark | None:
     """The mark of a store. Raises SetupError."""
     text = await backend.mark()
     try:
-        return msgspec.json.decode(text, type=Mark) if text else None
+        return msgspec.json.decode(text, type=CopyMark) if text else None
     except msgspec.MsgspecError:
         raise SetupError([f"the mark of the store {backend.NAME} cannot be read: it is of another version"]) from None
 
@@ -111,7 +111,7 @@ async def copy_all(source: StorageBackend, target: StorageBackend) -> AsyncItera
         for tenant in names:
             if (await source.view(tenant, None)).seq != (await target.view(tenant, None)).seq:
                 raise SetupError([f"{tenant} has changed since it was copied: run the command again"])
-    await source.set_mark(_encode(Mark("moved", target.NAME)))
+    await source.set_mark(_encode(CopyMark("moved", target.NAME)))
     await target.set_mark(b"")
 
 
@@ -120,17 +120,19 @@ async def _prepare(source: StorageBackend, target: StorageBackend) -> None:
     await target.migrate()
     await _refuse_served(source, target)
     mark, moved = await mark_of(target), await mark_of(source)
-    if moved is not None and not (moved == Mark("moved", target.NAME) and mark == Mark("receiving", source.NAME)):
+    if moved is not None and not (
+        moved == CopyMark("moved", target.NAME) and mark == CopyMark("receiving", source.NAME)
+    ):
         await refuse_marked(source)
     tenants = await target.tenants()
     if mark is not None and mark.state == "moved":
         for tenant in tenants:
             await target.remove(tenant)
-    elif tenants and not (mark == Mark("receiving", source.NAME) and await _begun_from(source, target, tenants)):
+    elif tenants and not (mark == CopyMark("receiving", source.NAME) and await _begun_from(source, target, tenants)):
         raise SetupError(
             [f"{target.NAME} has tenants that are not a copy of these ({tenants[0]}, ...): give it an empty store"]
         )
-    await target.set_mark(_encode(Mark("receiving", source.NAME)))
+    await target.set_mark(_encode(CopyMark("receiving", source.NAME)))
 
 
 async def _refuse_served(*stores: StorageBackend) -> None:

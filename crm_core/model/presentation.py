@@ -17,7 +17,7 @@ Picture = Annotated[
 ]
 
 
-class PageLink(msgspec.Struct, frozen=True):
+class LabelledLink(msgspec.Struct, frozen=True):
     """A link of the footer."""
 
     label: str
@@ -35,7 +35,7 @@ class Appearance(msgspec.Struct, frozen=True, kw_only=True):
     sidebar_image_url: Picture | None = None
     sidebar_caption: str | None = None
     footer_text: str | None = None
-    footer_links: tuple[PageLink, ...] | None = None
+    footer_links: tuple[LabelledLink, ...] | None = None
     support_email: str | None = None
     support_url: Link | None = None
     support_phone: str | None = None

@@ -16,7 +16,7 @@ from crm_core.records.guarded_store import RecordAccess
 from crm_core.records.idempotency import WriteResult
 from crm_core.records.list_query import Parameters
 from crm_core.records.preconditions import UNCONDITIONAL, Preconditions
-from crm_core.records.reading import Reads
+from crm_core.records.reading import RecordReads
 
 MOST_CHOSEN: Final = 500
 """Records that are chosen one by one, and changed records whose revisions are remembered for an undo."""
@@ -36,7 +36,7 @@ class Selected(msgspec.Struct, frozen=True):
     parameters: Parameters | None = None
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RefusedRecord(msgspec.Struct, frozen=True):
     """A record that was not changed, and why."""
 
     id: str
@@ -45,7 +45,7 @@ class Refused(msgspec.Struct, frozen=True):
     message: str
 
 
-class Tally(msgspec.Struct):
+class BulkTally(msgspec.Struct):
     """The results so far. ``changed``: ids and new revisions; ``refused``: the first of ``refusals``.
 
     ``stopped``: why the rest was not tried; None if all was.
@@ -55,7 +55,7 @@ class Tally(msgspec.Struct):
     changes: int = 0
     changed: list[tuple[str, int]] = []
     refusals: int = 0
-    refused: list[Refused] = []
+    refused: list[RefusedRecord] = []
     stopped: CrmError | None = None
 
     def count(self, document: Document, revision: int) -> None:
@@ -72,13 +72,13 @@ class Tally(msgspec.Struct):
         self.refusals += 1
         if len(self.refused) < _MOST_LISTED:
             named = ("", document) if isinstance(document, str) else (_name(document), document.id)
-            self.refused.append(Refused(named[1], named[0], code, message))
+            self.refused.append(RefusedRecord(named[1], named[0], code, message))
 
 
 class BulkChanges:
     """Changes of many records of one type."""
 
-    def __init__(self, reads: Reads, batches: Batches, archive: Archive) -> None:
+    def __init__(self, reads: RecordReads, batches: Batches, archive: Archive) -> None:
         self._reads = reads
         self._batches = batches
         self._archive = archive
@@ -90,20 +90,20 @@ class BulkChanges:
         listing = await self._reads.list(access, {**selected.parameters, "limit": "1", "total": "true"})
         return listing.total or 0
 
-    async def update(self, access: RecordAccess, selected: Selected, patch_of: PatchOf) -> AsyncIterator[Tally]:
+    async def update(self, access: RecordAccess, selected: Selected, patch_of: PatchOf) -> AsyncIterator[BulkTally]:
         """Change each record by its patch; yields the tally after each part."""
 
-        async def write(documents: Sequence[Document], tally: Tally) -> None:
+        async def write(documents: Sequence[Document], tally: BulkTally) -> None:
             await self._written(access, documents, patch_of, tally)
 
         async for tally in self._run(access, selected, write):
             yield tally
 
-    async def move(self, access: RecordAccess, selected: Selected, *, archived: bool) -> AsyncIterator[Tally]:
+    async def move(self, access: RecordAccess, selected: Selected, *, archived: bool) -> AsyncIterator[BulkTally]:
         """Archive each record, or bring it back; yields the tally after each part."""
         revisions = dict(selected.chosen)
 
-        async def write(documents: Sequence[Document], tally: Tally) -> None:
+        async def write(documents: Sequence[Document], tally: BulkTally) -> None:
             for start in range(0, len(documents), _TOGETHER):
                 some = documents[start : start + _TOGETHER]
                 moves = (self._moved(access, one, revisions.get(one.id, 0), archived=archived) for one in some)
@@ -117,9 +117,12 @@ class BulkChanges:
             yield tally
 
     async def _run(
-        self, access: RecordAccess, selected: Selected, write: Callable[[Sequence[Document], Tally], Awaitable[None]]
-    ) -> AsyncIterator[Tally]:
-        tally = Tally()
+        self,
+        access: RecordAccess,
+        selected: Selected,
+        write: Callable[[Sequence[Document], BulkTally], Awaitable[None]],
+    ) -> AsyncIterator[BulkTally]:
+        tally = BulkTally()
         parts = self._chosen(access, selected, tally) if selected.parameters is None else self._all(access, selected)
         try:
             async for documents in parts:
@@ -131,7 +134,7 @@ class BulkChanges:
             yield tally
 
     async def _chosen(
-        self, access: RecordAccess, selected: Selected, tally: Tally
+        self, access: RecordAccess, selected: Selected, tally: BulkTally
     ) -> AsyncIterator[Sequence[Document]]:
         for at in range(0, len(selected.chosen), _CHUNK):
             found = []
@@ -153,7 +156,7 @@ class BulkChanges:
             parameters["cursor"] = listing.next_cursor
 
     async def _written(
-        self, access: RecordAccess, documents: Sequence[Document], patch_of: PatchOf, tally: Tally
+        self, access: RecordAccess, documents: Sequence[Document], patch_of: PatchOf, tally: BulkTally
     ) -> None:
         sent, items = [], []
         for document in documents:

@@ -66,7 +66,7 @@ class FeedPage(msgspec.Struct, frozen=True):
         return b'{"items":[%b],%b' % (b",".join(self.items), rest[1:])
 
 
-class HistoryPage(msgspec.Struct, frozen=True):
+class RecordHistory(msgspec.Struct, frozen=True):
     """A page of a record's history, newest first. ``epoch``: of the change log."""
 
     entries: tuple[StoredChange, ...]
@@ -143,7 +143,7 @@ class ChangeFeed:
                 return b'%b,"record":%b}' % (item[:-1], document.body)
         return item[:-1] + b',"record":null}'
 
-    async def history(self, access: RecordAccess, id: str, limit: int, cursor: str | None = None) -> HistoryPage:  # noqa: A002 -- the wire's word
+    async def history(self, access: RecordAccess, id: str, limit: int, cursor: str | None = None) -> RecordHistory:  # noqa: A002 -- the wire's word
         """The retained entries of a record, newest first. Raises AccessError, NotFound, InvalidCursor."""
         shape, context = access.shape, f"history\n{access.tenant}\n{access.shape.name}\n{id}"
         before = None if cursor is None else self._cursors.read(context, cursor)
@@ -158,7 +158,7 @@ class ChangeFeed:
         entries, more = found[:limit], len(found) > limit
         if entries and not more and entries[-1].entry.change != "created":  # the store may have stopped early
             more = bool(await self._backend.history(access.tenant, shape.name, id, entries[-1].place, 1))
-        return HistoryPage(entries, epoch, self._cursors.make(context, entries[-1].place) if more else None)
+        return RecordHistory(entries, epoch, self._cursors.make(context, entries[-1].place) if more else None)
 
 
 def _item(epoch: str, stored: StoredChange) -> ChangeItem:

@@ -30,7 +30,7 @@ class Listing(msgspec.Struct, frozen=True):
         return b'{"items":[%b],%b' % (b",".join([document.body for document in self.documents]), rest[1:])
 
 
-class Reads:
+class RecordReads:
     """Reads of all record types. If the workspace changed before a read, the guard decides again."""
 
     def __init__(self, store: GuardedStore, cursors: Cursors) -> None:

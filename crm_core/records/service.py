@@ -20,7 +20,7 @@ from crm_core.records.figures import Figures
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.idempotency import Idempotency
 from crm_core.records.list_views import ListViews
-from crm_core.records.reading import Reads
+from crm_core.records.reading import RecordReads
 from crm_core.records.recent_changes import RecentChanges
 from crm_core.records.reindexing import shapes_of
 from crm_core.records.shape import archive_of, collection_of
@@ -47,7 +47,7 @@ class Records:
         store = GuardedStore(backend, views, now)
         idempotency = Idempotency(backend, lambda: int(now().timestamp()))
         self.shapes = shapes_of(registry)
-        self.reads = Reads(store, cursors)
+        self.reads = RecordReads(store, cursors)
         self.feed = ChangeFeed(store, self.shapes, cursors)
         self.figures = Figures(store)
         self.recent_changes = RecentChanges(backend, self.shapes)

@@ -60,7 +60,7 @@ class _Worker:
         self.failures = 0
 
 
-class Workers:
+class WorkerProcesses:
     """``count`` workers on one listener. ``ready`` is called once, when all of them are."""
 
     def __init__(self, count: int, listener: Listener, work: Work, ready: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, Plan, SyncPo
 from crm_core.settings.document import Items, MappingMember, Node, Scalar, is_there
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
-from crm_core.settings.places import Place, Problem, Wrong, hint, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, hint, shown
 from crm_core.settings.reading import Members, each, integer, many, matching, one_of, read_file, text, unique
 
 MODULE = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -109,16 +109,16 @@ def _features(node: Node, module: str) -> tuple[str, ...]:
     return keys
 
 
-def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[Problem]:
+def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[FileProblem]:
     """Unknown modules that the file's own entries require, and circles."""
-    problems: list[Problem] = []
+    problems: list[FileProblem] = []
     long = _is_long(set(modules), modules)
     for member in node.members:
         module = modules[member.name]
         entry = Members(member.value).find("requires") if isinstance(member.value, MappingNode) else None
         place = entry.value.place if entry is not None else member.place
         problems.extend(
-            Problem(place, f"{shown(other)} is not a known module; {hint(other, modules)}")
+            FileProblem(place, f"{shown(other)} is not a known module; {hint(other, modules)}")
             for other in module.requires
             if other not in modules
         )
@@ -127,7 +127,7 @@ def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[Prob
                 message = f"the modules require each other in a circle ({' -> '.join(circle)}); take one step out"
             else:
                 message = f"more than {_LONGEST_CHAIN} modules require one another in a row; shorten the chain"
-            problems.append(Problem(place, message))
+            problems.append(FileProblem(place, message))
     return problems
 
 

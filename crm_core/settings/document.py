@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from crm_core.settings.places import Place, Problem, Wrong, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, shown
 
 LARGEST_FILE = 4 * 1024 * 1024  # bytes; a roster of ten thousand tenants
 DEEPEST = 24  # levels of members within members
@@ -114,17 +114,19 @@ def read_text(path: Path, *, may_be_empty: bool = False) -> str:
         raise Wrong.at(Place(path.name, line, column), "this byte is not UTF-8; save the file as UTF-8") from None
 
 
-def parse(text: str, file: str) -> tuple[Node, list[Problem]]:
+def parse(text: str, file: str) -> tuple[Node, list[FileProblem]]:
     """The tree of a YAML text, with the problems of its form. Raises Wrong where no tree can be made of it."""
     control = _ASCII_CONTROL.search(text) if text.isascii() else re.search(_CONTROL, text)
     if control is not None:
         raise Wrong.at(_place(file, text, control.start()), "this is a control character; remove it")
     tabs = [
-        Problem(_place(file, text, found.start() + found.group().index("\t")), "a tab indents this line; use spaces")
+        FileProblem(
+            _place(file, text, found.start() + found.group().index("\t")), "a tab indents this line; use spaces"
+        )
         for found in _TAB_INDENT.finditer(text)
     ]
     odd = [
-        Problem(_place(file, text, found.start(1)), "an odd space indents this line; use plain spaces")
+        FileProblem(_place(file, text, found.start(1)), "an odd space indents this line; use plain spaces")
         for found in _SPACE_INDENT.finditer(text)
     ]
     if odd:
@@ -144,7 +146,7 @@ def parse(text: str, file: str) -> tuple[Node, list[Problem]]:
 class _TreeReader:
     """Builds the tree from the parser's events; composing by ourselves keeps duplicates and the places of names."""
 
-    def __init__(self, file: str, problems: list[Problem]) -> None:
+    def __init__(self, file: str, problems: list[FileProblem]) -> None:
         self.file = file
         self.problems = list(problems)
 
@@ -163,7 +165,9 @@ class _TreeReader:
     def node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
         place = self.place(event)
         if depth > DEEPEST:
-            raise Wrong([*self.problems, Problem(place, f"more than {DEEPEST} levels within each other; flatten it")])
+            raise Wrong(
+                [*self.problems, FileProblem(place, f"more than {DEEPEST} levels within each other; flatten it")]
+            )
         self.refuse_extras(event)
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[Node] = []
@@ -205,7 +209,7 @@ class _TreeReader:
             self.wrong(event, "tags (words that start with `!`) are not allowed; remove it, or quote the text")
 
     def wrong(self, event: Any, message: str) -> None:
-        self.problems.append(Problem(self.place(event), message))
+        self.problems.append(FileProblem(self.place(event), message))
 
     def place(self, event: Any) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
@@ -229,10 +233,10 @@ _FIXES = (
 )
 
 
-def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
+def _syntax(error: yaml.YAMLError, text: str, file: str) -> FileProblem:
     """One sentence for the parser's own complaint; it never quotes the file, which may contain secrets."""
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Problem(Place(file, 1, 1), "the text contains a character that YAML does not allow; remove it")
+        return FileProblem(Place(file, 1, 1), "the text contains a character that YAML does not allow; remove it")
     opened = "expected ',' or" in str(error.problem) or "quoted scalar" in str(error.context)
     mark = (error.context_mark if opened else None) or error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark is not None else (0, 0)
@@ -240,11 +244,11 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     around = lines[line][max(0, column - 1) : column + 1] if line < len(lines) else ""
     place = Place(file, line + 1, column + 1)
     if "*" in around and "alias" in str(error.context):
-        return Problem(place, 'a text that starts with `*` needs quotes; write it as "*..."')
+        return FileProblem(place, 'a text that starts with `*` needs quotes; write it as "*..."')
     if around[-1:] in ("@", "`", "%"):
-        return Problem(place, f"a text that starts with {around[-1:]} needs quotes")
+        return FileProblem(place, f"a text that starts with {around[-1:]} needs quotes")
     message = str(error.problem or error.context or "this is not YAML")
     for part, fix in _FIXES:
         if part in message:
-            return Problem(place, fix)
-    return Problem(place, "this is not YAML; check quotes, brackets and indentation from here upwards")
+            return FileProblem(place, fix)
+    return FileProblem(place, "this is not YAML; check quotes, brackets and indentation from here upwards")

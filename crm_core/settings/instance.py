@@ -16,7 +16,7 @@ from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, Scalar
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.origin import public_origin
-from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, hint, meant, setup_error, shown
 from crm_core.settings.reading import (
     Members,
     boolean,
@@ -86,7 +86,7 @@ class StorageSettings:
         for each_one in (self, *self.others.values()):
             if each_one.backend not in backends:
                 message = f"there is no storage backend {shown(each_one.backend)}; {hint(each_one.backend, backends)}"
-                problems.append(Problem(each_one.place or Place("instance.yaml", 1, 1), message))
+                problems.append(FileProblem(each_one.place or Place("instance.yaml", 1, 1), message))
         if problems:
             raise setup_error(problems)
 
@@ -106,7 +106,7 @@ class PluginSettings:
             near = meant(plugin, found)
             fix = f"did you mean `{near}`?" if near else "take it out; `crm plugins` lists those that there are"
             place = self.places.get(plugin, Place("instance.yaml", 1, 1))
-            problems.append(Problem(place, f"there is no plugin {shown(plugin)}; {fix}"))
+            problems.append(FileProblem(place, f"there is no plugin {shown(plugin)}; {fix}"))
         if problems:
             raise setup_error(problems)
 

@@ -11,7 +11,7 @@ import msgspec
 from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, is_there
 from crm_core.settings.instance import LOOPBACK, Listen, read_listen
-from crm_core.settings.places import Place, Problem, Wrong, setup_error, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, setup_error, shown
 from crm_core.settings.reading import Members, check_name, each, many, network, read_file, text, unique
 
 _ORIGIN = re.compile(r"(http://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([1-9][0-9]{0,4}))?)/?")
@@ -51,7 +51,7 @@ def load_instances(path: Path) -> InstancesSettings:
     """The manager's settings. Raises SetupError with every problem of the file."""
     if not is_there(path):  # `crm init` writes the files of an instance, not this one
         message = f"the file is not there; looked for it at {path}, write one with `instances: {_SAMPLE}`"
-        raise setup_error([Problem(Place(path.name, 1, 1), message)])
+        raise setup_error([FileProblem(Place(path.name, 1, 1), message)])
     return read_file(path, lambda node: _instances(node, path.parent))
 
 
@@ -72,7 +72,7 @@ class _InstancesReader:
         for at, one in enumerate(drained):
             if upstreams is not None and one not in upstreams and found is not None and isinstance(found.value, Items):
                 message = f"{shown(str(one))} is none of the instance's upstreams; write it as it is there"
-                members.problems.append(Problem(found.value.items[at].place, message))
+                members.problems.append(FileProblem(found.value.items[at].place, message))
         members.done()
         assert upstreams is not None
         return tuple(msgspec.structs.replace(one, drained=one in drained) for one in upstreams)

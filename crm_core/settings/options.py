@@ -12,7 +12,7 @@ from crm_core.model.fields import struct_fields
 from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
-from crm_core.settings.places import Place, Problem, Wrong, hint, setup_error, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, hint, setup_error, shown
 from crm_core.settings.reading import Members
 
 _AT = re.compile(r" - at `(\$[^`]*)`$")
@@ -24,16 +24,16 @@ def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.St
 
     A member of the file that no type is there for is a problem too. Raises SetupError with every problem.
     """
-    problems: list[Problem] = []
+    problems: list[FileProblem] = []
     options: dict[str, msgspec.Struct] = {}
     for name, member in settings.options_nodes.items():
         if name not in types:
             message = f"unknown member {shown(name)}; {hint(name, [*MEMBERS, *types])}"
-            problems.append(Problem(member.place, message))
+            problems.append(FileProblem(member.place, message))
     for name, kind in types.items():
         if name in MEMBERS:
             message = f"the core owns the member {shown(name)}; give the payload type with these options another NAME"
-            problems.append(Problem(Place("instance.yaml", 1, 1), message))
+            problems.append(FileProblem(Place("instance.yaml", 1, 1), message))
             continue
         try:
             options[name] = _read(settings.options_nodes.get(name), name, kind)
@@ -71,7 +71,7 @@ def _whole(kind: type[msgspec.Struct], values: Mapping[str, Any], place: Place) 
         raise Wrong.at(place, f"{error}; fix these options") from None
 
 
-def _problem(error: msgspec.ValidationError, node: Node) -> Problem:
+def _problem(error: msgspec.ValidationError, node: Node) -> FileProblem:
     """The type's complaint at the value it is about."""
     message = str(error)
     found = _AT.search(message)
@@ -79,7 +79,7 @@ def _problem(error: msgspec.ValidationError, node: Node) -> Problem:
         message = message[: found.start()]
         for step in _steps(found.group(1)):
             node = _inside(node, step)
-    return Problem(node.place, f"{message[:1].lower()}{message[1:]}; change this value")
+    return FileProblem(node.place, f"{message[:1].lower()}{message[1:]}; change this value")
 
 
 def _steps(path: str) -> Iterator[int | str]:

@@ -28,7 +28,7 @@ class Place(msgspec.Struct, frozen=True, order=True):
         return f"{self.file}:{self.line}:{self.column}: {text}"
 
 
-class Problem(msgspec.Struct, frozen=True, order=True):
+class FileProblem(msgspec.Struct, frozen=True, order=True):
     """One thing wrong with a file: a sentence that says what, and how to fix it."""
 
     place: Place
@@ -38,17 +38,17 @@ class Problem(msgspec.Struct, frozen=True, order=True):
 class Wrong(Exception):
     """A part of a file that cannot be read, with every problem found in it."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[FileProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(problem.place.describe(problem.text) for problem in self.problems))
 
     @classmethod
     def at(cls, place: Place, text: str) -> Wrong:
         """A single problem."""
-        return cls([Problem(place, text)])
+        return cls([FileProblem(place, text)])
 
 
-def setup_error(problems: Iterable[Problem]) -> SetupError:
+def setup_error(problems: Iterable[FileProblem]) -> SetupError:
     """The problems in the order of the files' lines, each reported once, up to ``MOST_PROBLEMS``."""
     found = sorted(set(problems))
     lines = [problem.place.describe(problem.text) for problem in found[:MOST_PROBLEMS]]

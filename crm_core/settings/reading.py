@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from crm_core.model.sources import Network, plain_network
 from crm_core.settings.document import Items, Mapping, MappingMember, Node, Scalar, parse, read_text
-from crm_core.settings.places import Place, Problem, Wrong, hint, meant, setup_error, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, hint, meant, setup_error, shown
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -34,7 +34,7 @@ _TIME = re.compile(
 
 def read_file(path: Path, read: Read[T]) -> T:
     """The content of a file. Raises SetupError with every problem of the file, each as ``file:line:column: text``."""
-    problems: list[Problem] = []
+    problems: list[FileProblem] = []
     try:
         root, problems = parse(read_text(path), path.name)
         value = read(root)
@@ -50,9 +50,9 @@ class Members:
 
     def __init__(self, node: Node, what: str = "members") -> None:
         self.node = mapping(node, what)
-        self.problems: list[Problem] = []
+        self.problems: list[FileProblem] = []
         self._read: set[str] = set()
-        self._missing: dict[str, Problem] = {}
+        self._missing: dict[str, FileProblem] = {}
 
     def find(self, name: str) -> MappingMember | None:
         """The member as written; None if it is absent or null."""
@@ -76,7 +76,7 @@ class Members:
     def required(self, name: str, read: Read[T], like: str) -> T | None:
         """A member that must be there, written ``like`` this; None only where ``done`` will raise."""
         if self.find(name) is None:
-            self._missing[name] = Problem(self.node.place, f"`{name}` is missing; add `{name}: {like}`")
+            self._missing[name] = FileProblem(self.node.place, f"`{name}` is missing; add `{name}: {like}`")
         return self.get(name, read, None)
 
     def rest(self) -> tuple[MappingMember, ...]:
@@ -85,7 +85,7 @@ class Members:
 
     def wrong(self, place: Place, text: str) -> None:
         """Note a problem."""
-        self.problems.append(Problem(place, text))
+        self.problems.append(FileProblem(place, text))
 
     def done(self, *, others: bool = False) -> None:
         """Raise what was wrong; members that were not read are wrong unless ``others`` are allowed."""
@@ -111,7 +111,7 @@ def mapping(node: Node, what: str = "members") -> Mapping:
 def each(node: Node, read: Callable[[MappingMember], T], what: str) -> dict[str, T]:
     """A mapping whose names are free: ``read`` takes each member with its name."""
     values: dict[str, T] = {}
-    problems: list[Problem] = []
+    problems: list[FileProblem] = []
     for member in mapping(node, what).members:
         try:
             values[member.name] = read(member)
@@ -131,7 +131,7 @@ def many(read: Read[T], *, least: int = 0) -> Read[tuple[T, ...]]:
         if len(node.items) < least:
             raise Wrong.at(node.place, f"the list needs at least {least}; add one or leave the member out")
         values: list[T] = []
-        problems: list[Problem] = []
+        problems: list[FileProblem] = []
         for item in node.items:
             try:
                 values.append(read(item))

@@ -25,7 +25,7 @@ _FORMS = "env:NAME, file:/path, base64:..., hex:... or whsec_..."
 _FRESH = "`crm keys generate` prints a fresh one"
 
 
-class _Unreadable(Exception):
+class _BadSecret(Exception):
     """A sentence on why a reference yields no key."""
 
 
@@ -48,14 +48,14 @@ class Secrets:
         """The bytes of a key behind a reference given outside of a file. Raises ValueError with a sentence."""
         try:
             return self._bytes(text, plain=False)
-        except _Unreadable as unreadable:
+        except _BadSecret as unreadable:
             raise ValueError(str(unreadable)) from None
 
     def text(self, reference: str) -> str:
         """The text behind ``env:`` or ``file:``, without one final newline. Raises ValueError with a sentence."""
         try:
             found = _less_newline(self._referenced(reference))
-        except _Unreadable as unreadable:
+        except _BadSecret as unreadable:
             raise ValueError(str(unreadable)) from None
         if not found:
             raise ValueError(f"{reference} is empty; let it contain the secret")
@@ -67,14 +67,14 @@ class Secrets:
             raise Wrong.at(node.place, f"expected a public key; write {PUBLIC_FORMS}")
         try:
             return public_key(self._end_of(node.text))
-        except (_Unreadable, ValueError) as error:
+        except (_BadSecret, ValueError) as error:
             raise Wrong.at(node.place, str(error)) from None
 
     def private(self, text: str) -> bytes:
         """The raw bytes of a private key behind a reference. Raises ValueError with a sentence."""
         try:
             return private_key(self._end_of(text))
-        except _Unreadable as unreadable:
+        except _BadSecret as unreadable:
             raise ValueError(str(unreadable)) from None
 
     def _end_of(self, text: str) -> str:
@@ -83,7 +83,7 @@ class Secrets:
             if not text.startswith(("env:", "file:")):
                 return text
             text = self._referenced(text)
-        raise _Unreadable("the reference leads to references without end; let it lead to the key")
+        raise _BadSecret("the reference leads to references without end; let it lead to the key")
 
     def value(self, node: Node) -> str:
         """A text, in the clear or behind ``env:`` or ``file:``, such as an address with a password in it."""
@@ -91,7 +91,7 @@ class Secrets:
             raise Wrong.at(node.place, "expected a text; write one, or a reference such as env:NAME")
         try:
             return _less_newline(self._referenced(node.text)) if node.text.startswith(("env:", "file:")) else node.text
-        except _Unreadable as unreadable:
+        except _BadSecret as unreadable:
             raise Wrong.at(node.place, str(unreadable)) from None
 
     def _read(self, node: Node, *, plain: bool) -> bytes:
@@ -99,7 +99,7 @@ class Secrets:
             raise Wrong.at(node.place, f"expected a secret; write one of {_FORMS}")
         try:
             return self._bytes(node.text, plain=plain)
-        except _Unreadable as unreadable:
+        except _BadSecret as unreadable:
             raise Wrong.at(node.place, str(unreadable)) from None
 
     def _bytes(self, text: str, *, plain: bool) -> bytes:
@@ -108,7 +108,7 @@ class Secrets:
         plain = plain or referred
         shortest, longest, form = SHORTEST, None, text.strip() if referred else text
         if is_key_of_a_pair(form):
-            raise _Unreadable("this is a key of an Ed25519 pair, no shared secret; write the public one as `public`")
+            raise _BadSecret("this is a key of an Ed25519 pair, no shared secret; write the public one as `public`")
         if form.startswith("base64:"):
             key = _base64(form.removeprefix("base64:"), "base64:")
         elif form.startswith("hex:"):
@@ -119,11 +119,11 @@ class Secrets:
         elif plain:
             key = _less_newline(text).encode()
         else:
-            raise _Unreadable(f"the secret has no prefix; write one of {_FORMS}")
+            raise _BadSecret(f"the secret has no prefix; write one of {_FORMS}")
         if len(key) < shortest:
-            raise _Unreadable(f"the secret is too short, {len(key)} bytes; use at least {shortest}, {_FRESH}")
+            raise _BadSecret(f"the secret is too short, {len(key)} bytes; use at least {shortest}, {_FRESH}")
         if longest is not None and len(key) > longest:
-            raise _Unreadable(f"the secret is too long, {len(key)} bytes; a whsec_ has at most {longest}, {_FRESH}")
+            raise _BadSecret(f"the secret is too long, {len(key)} bytes; a whsec_ has at most {longest}, {_FRESH}")
         return key
 
     def _referenced(self, text: str) -> str:
@@ -132,32 +132,30 @@ class Secrets:
 
     def _from_environment(self, name: str) -> str:
         if _ENV.fullmatch(name) is None:
-            raise _Unreadable("env: must be followed by the name of an environment variable, such as env:CRM_KEY_1")
+            raise _BadSecret("env: must be followed by the name of an environment variable, such as env:CRM_KEY_1")
         if name not in self._environ:
-            raise _Unreadable(f"the environment variable {name} is not set; set it to the secret")
+            raise _BadSecret(f"the environment variable {name} is not set; set it to the secret")
         try:
             self._environ[name].encode()
         except UnicodeEncodeError:
-            raise _Unreadable(f"the environment variable {name} is not UTF-8; write it as base64:...") from None
+            raise _BadSecret(f"the environment variable {name} is not UTF-8; write it as base64:...") from None
         return self._environ[name]
 
     def _from_file(self, where: str) -> str:
         if not where or "\0" in where:
-            raise _Unreadable("file: must be followed by a path, such as file:/run/secrets/key")
+            raise _BadSecret("file: must be followed by a path, such as file:/run/secrets/key")
         path = self._folder / where
         try:
             with open(path, "rb", opener=unwaiting) as file:
                 raw = file.read(_LARGEST_FILE + 1) or b""  # a pipe without data reads as None
         except OSError as error:
-            raise _Unreadable(
-                f"the file {path} cannot be read ({error.strerror}); check path and permissions"
-            ) from None
+            raise _BadSecret(f"the file {path} cannot be read ({error.strerror}); check path and permissions") from None
         if len(raw) > _LARGEST_FILE:
-            raise _Unreadable(f"the file {path} is larger than {_LARGEST_FILE} bytes; let it contain the secret alone")
+            raise _BadSecret(f"the file {path} is larger than {_LARGEST_FILE} bytes; let it contain the secret alone")
         try:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise _Unreadable(f"the file {path} is not UTF-8 text; write raw bytes as base64:...") from None
+            raise _BadSecret(f"the file {path} is not UTF-8 text; write raw bytes as base64:...") from None
 
 
 class References:
@@ -193,10 +191,10 @@ def _base64(text: str, prefix: str) -> bytes:
         message = (
             f"what follows {prefix} is not base64; use A-Z, a-z, 0-9, + and /, padded with = to a multiple of four"
         )
-        raise _Unreadable(message) from None
+        raise _BadSecret(message) from None
 
 
 def _hex(text: str) -> bytes:
     if re.fullmatch(r"(?:[0-9A-Fa-f]{2})*", text) is None:
-        raise _Unreadable("what follows hex: is not hexadecimal; use pairs of 0-9 and a-f")
+        raise _BadSecret("what follows hex: is not hexadecimal; use pairs of 0-9 and a-f")
     return bytes.fromhex(text)

@@ -12,7 +12,7 @@ from crm_branding.contrast import contrast
 from crm_branding.pictures import picture_problem
 from crm_branding.section import Branding, Colors
 from crm_core.errors import Finding
-from crm_core.model.presentation import Appearance, PageLink
+from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.model.text_types import https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
 
@@ -48,7 +48,7 @@ class BrandingType(PayloadType):
         """All of the section."""
         data = msgspec.to_builtins(part)
         sidebar, footer, support = (data.get(name, {}) for name in ("sidebar", "footer", "support"))
-        links = [PageLink(**link) for link in footer.get("links", ())]
+        links = [LabelledLink(**link) for link in footer.get("links", ())]
         return Appearance(
             title=data.get("title"),
             logo_url=data.get("logo_url"),

@@ -30,7 +30,7 @@ CHUNK = 1 << 18  # bytes per write
 _json = msgspec.json.Encoder().encode
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
+class FoldedSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The table ``_store``: the facts of the whole tenant at this generation."""
 
     format: int = FORMAT
@@ -72,7 +72,7 @@ class StoredClaim(msgspec.Struct, frozen=True):
 class Folded(msgspec.Struct, frozen=True):
     """The content of a folded file; ``log``, ``ring`` and ``changes`` only in a backup."""
 
-    summary: Summary
+    summary: FoldedSummary
     state: State
     length: int = 0
     log: tuple[LogEntry, ...] = ()
@@ -83,7 +83,7 @@ class Folded(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True):
     """A tenant at one moment, as shallow copies that never change."""
 
-    summary: Summary
+    summary: FoldedSummary
     collections: tuple[tuple[str, dict[str, Row]], ...]
     claims: dict[tuple[str, str], ClaimValue]
 
@@ -101,7 +101,7 @@ def snapshot(
     change_segments: tuple[ChangeSegment, ...] = (),
 ) -> Snapshot:
     """Freeze a state; costs a shallow copy."""
-    summary = Summary(
+    summary = FoldedSummary(
         generation=generation,
         seq=state.seq,
         revision=state.revision,
@@ -202,7 +202,7 @@ def _read(data: bytes, end: int, state: State) -> Folded:
     claims: dict[tuple[str, str], ClaimValue] = {}
     extra: dict[str, list[LogEntry]] = {"_log": [], "_ring": []}
     changes: list[bytes] = []
-    summary: Summary | None = None
+    summary: FoldedSummary | None = None
     name = ""
     rows: dict[str, Row] = {}
     collection: Collection | None = None
@@ -247,7 +247,7 @@ def _lines(data: bytes, whole: int) -> Iterator[bytes]:
     yield data[start:whole]
 
 
-def _summary(text: bytes) -> Summary:
+def _summary(text: bytes) -> FoldedSummary:
     raw: dict[str, Any] = msgspec.json.decode(text)
     check_format(raw.get("format"))
-    return msgspec.convert(raw, Summary, str_keys=True)
+    return msgspec.convert(raw, FoldedSummary, str_keys=True)

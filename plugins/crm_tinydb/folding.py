@@ -12,7 +12,7 @@ from crm_core.model.log import LogEntry
 from crm_tinydb.change_segments import fold_changes, redact_erased, retained_changes
 from crm_tinydb.disk import Disk
 from crm_tinydb.erasures import unmark
-from crm_tinydb.folded import Snapshot, Summary, snapshot, store_name, write_folded
+from crm_tinydb.folded import FoldedSummary, Snapshot, snapshot, store_name, write_folded
 from crm_tinydb.framing import Damaged
 from crm_tinydb.journal import Journal
 from crm_tinydb.log import retention_start
@@ -91,7 +91,7 @@ async def _turn(tenant: Tenant) -> bool:
     return True
 
 
-def _write(disk: Disk, folder: Path, frozen: Snapshot, tails: Tails, keep: KeepDays) -> tuple[Summary, int]:
+def _write(disk: Disk, folder: Path, frozen: Snapshot, tails: Tails, keep: KeepDays) -> tuple[FoldedSummary, int]:
     summary = frozen.summary
     segments, anchor = fold_entries(disk, folder, summary.segments, tails.entries), summary.anchor
     if oldest := retention_start(summary.now, keep.log):

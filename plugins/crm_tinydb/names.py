@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
-class Names(Collection[str]):
+class TenantNames(Collection[str]):
     """A set that iterates in order, and is not sorted again for it."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:

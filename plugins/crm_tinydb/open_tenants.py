@@ -14,7 +14,7 @@ from crm_tinydb.closed_tenants import GONE, ClosedTenants, unreadable
 from crm_tinydb.disk import Disk, gone, is_folder
 from crm_tinydb.early_attempts import EarlyAttempts
 from crm_tinydb.formats import NewerStore
-from crm_tinydb.names import NAME, Names
+from crm_tinydb.names import NAME, TenantNames
 from crm_tinydb.opening import MARKER, open_tenant
 from crm_tinydb.summaries import read_summary, write_summary
 from crm_tinydb.tenant import Tenant
@@ -32,7 +32,7 @@ class OpenTenants:
         self, disk: Disk, context: StorageContext, limit: int, thread: ThreadFactory, epoch: Callable[[], str]
     ) -> None:
         self.disk, self.tenants_dir = disk, context.tenants_dir
-        self.names = Names()
+        self.names = TenantNames()
         self._limit, self._max_unverified, self._digest = limit, context.log_max_unverified, context.digest
         self._open: OrderedDict[str, Tenant] = OrderedDict()
         self._opening: dict[str, asyncio.Task[None]] = {}
@@ -60,7 +60,7 @@ class OpenTenants:
             return names
 
         names = await self._workers.run(inspect)
-        self.names = Names(
+        self.names = TenantNames(
             name for name in names if NAME.fullmatch(name) and is_folder(self.disk, self.tenants_dir / name)
         )
         await self._workers.run(lambda: self._closed.look_at_all(self.names))

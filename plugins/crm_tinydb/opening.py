@@ -15,7 +15,7 @@ from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.storage import Reindex
 from crm_tinydb.change_log import ChangeLog
 from crm_tinydb.disk import Disk, drop, move_aside, write_file
-from crm_tinydb.folded import Folded, Summary, read_folded, store_name
+from crm_tinydb.folded import Folded, FoldedSummary, read_folded, store_name
 from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT, refuse_newer
 from crm_tinydb.framing import Damaged, header_line, read_header
 from crm_tinydb.journal import KIND, Journal, journal_name, replay
@@ -158,7 +158,7 @@ def _whole(opened: Opened, segments: tuple[S, ...], budget: int) -> list[S]:
     return found[::-1]
 
 
-def _changes(opened: Opened, summary: Summary) -> None:
+def _changes(opened: Opened, summary: FoldedSummary) -> None:
     """The change log as far back as it has no gap: after an accepted loss, what was before it is out of reach."""
     whole = _whole(opened, summary.change_segments, CHECKED_AT_OPEN)
     place = summary.place

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from crm_tinydb.disk import Disk, drop
-from crm_tinydb.folded import Summary
+from crm_tinydb.folded import FoldedSummary
 from crm_tinydb.segments import PREVIOUS
 
 _STORE = re.compile(r"store-(\d{8})\.json")
@@ -35,7 +35,7 @@ def journals(disk: Disk, folder: Path) -> dict[int, Path]:
     return _generations(disk, folder, _JOURNAL)
 
 
-def tidy(disk: Disk, folder: Path, summary: Summary, before: int) -> None:
+def tidy(disk: Disk, folder: Path, summary: FoldedSummary, before: int) -> None:
     """Keep the generation ``before`` as the last good one and remove older ones; on failure the next fold does it.
 
     A sole generation keeps no earlier one: it is the first without records that were erased.

@@ -20,7 +20,7 @@ from crm_core.cli.log_lines import set_up_logging
 from crm_core.server.listen import bound
 from crm_core.server.process import run
 from crm_core.server.serve import serve
-from crm_core.server.workers import Workers
+from crm_core.server.workers import WorkerProcesses
 
 folder = Path(sys.argv[1])
 
@@ -49,7 +49,7 @@ def work(parent, listener):
 
 set_up_logging()
 listener = bound("127.0.0.1:0")
-sys.exit(Workers(2, listener, work, lambda: print(listener.address, flush=True)).run())
+sys.exit(WorkerProcesses(2, listener, work, lambda: print(listener.address, flush=True)).run())
 """
 
 

@@ -12,7 +12,7 @@ import pytest
 from crm_core.errors import Finding, KeyUnknown, PluginFailed
 from crm_core.model.entitlements import Entitlements, ModuleChoice
 from crm_core.model.keys import Key
-from crm_core.model.presentation import Appearance, PageLink
+from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.plugin import door
 from crm_core.plugin.door import Door
 from crm_core.plugin.policy import ModuleRefusal, refusals
@@ -57,7 +57,10 @@ def called(answer: Any, check: Callable[[Any], Any], **how: Any) -> Any:
         (lambda value: door.instance(value, Entitlements), Entitlements(modules={"deals": "off"})),  # type: ignore[dict-item]
         (lambda value: door.instance(value, Appearance), Appearance(logo_url="javascript:alert(1)")),
         (lambda value: door.instance(value, Appearance), Appearance(colors={"primary": "red;}"})),
-        (lambda value: door.instance(value, Appearance), Appearance(footer_links=(PageLink("x", "data:text/html"),))),
+        (
+            lambda value: door.instance(value, Appearance),
+            Appearance(footer_links=(LabelledLink("x", "data:text/html"),)),
+        ),
         (refusals, [ModuleRefusal("maybe", "/x", "y")]),  # type: ignore[arg-type]
         (refusals, [ModuleRefusal("blocked", "x", "y")]),
         (door.findings, SystemExit(1)),

@@ -6,7 +6,7 @@ import msgspec
 
 from crm_core.errors import RevisionMismatch
 from crm_core.plugin.storage import Document
-from crm_core.records.bulk import PatchOf, Selected, Tally
+from crm_core.records.bulk import BulkTally, PatchOf, Selected
 from records_world import EVERYTHING, World
 
 
@@ -19,7 +19,7 @@ def setting(**members: Any) -> PatchOf:
     return patch
 
 
-async def last(tallies: Any) -> Tally:
+async def last(tallies: Any) -> BulkTally:
     """The tally at the end."""
     return [tally async for tally in tallies][-1]
 

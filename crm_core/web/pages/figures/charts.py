@@ -44,7 +44,7 @@ class Bar(NamedTuple):
     height: int
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
+class ChartColumn(msgspec.Struct, frozen=True, kw_only=True):
     """A column with its text; ``cap``: the value on top of it, at ``cap_y``."""
 
     x: float
@@ -56,7 +56,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     cap_y: int
 
 
-class Key(NamedTuple):
+class LegendEntry(NamedTuple):
     """A series in the legend with its sum."""
 
     name: str
@@ -81,8 +81,8 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     top: int
     step: float
     lines: tuple[Line, ...]
-    columns: tuple[Column, ...]
-    legend: tuple[Key, ...]
+    columns: tuple[ChartColumn, ...]
+    legend: tuple[LegendEntry, ...]
     table: Table
 
 
@@ -114,7 +114,7 @@ def column_chart(
         said = ", ".join(f"{one.name} {text(one.values[at])}" for one in series)
         alone = len(series) == 1
         columns.append(
-            Column(
+            ChartColumn(
                 x=round(x, 2),
                 middle=round(x + step / 2, 2),
                 label=label,
@@ -132,7 +132,9 @@ def column_chart(
         step=round(step, 2),
         lines=tuple(Line(base - round(float(line) * scale), short(line) if line else "0") for line in lines),
         columns=tuple(columns),
-        legend=tuple(Key(one.name, one.fill, text(sum(one.values))) for one in series) if len(series) > 1 else (),
+        legend=tuple(LegendEntry(one.name, one.fill, text(sum(one.values))) for one in series)
+        if len(series) > 1
+        else (),
         table=table,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 from crm_core.language import gettext, ngettext, noun
 from crm_core.model.turns import chosen_in_turns, in_turns
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.pages.figures.charts import Key, Table
+from crm_core.web.pages.figures.charts import LegendEntry, Table
 from crm_core.web.pages.figures.report import FILLS, PeopleChart, PersonRow, Report, ReportFilter, people_bars, rows_in
 from crm_core.web.pages.figures.sales import month_after
 from crm_core.web.pages.layout.labels import choice_labels
@@ -63,7 +63,9 @@ async def activity_report(context: PageContext, types: Iterable[RecordType], cho
             )
             for name, values in rows
         ),
-        legend=tuple(Key(kind, fill, number(total)) for kind, fill, total in zip(kinds, fills, sums, strict=True)),
+        legend=tuple(
+            LegendEntry(kind, fill, number(total)) for kind, fill, total in zip(kinds, fills, sums, strict=True)
+        ),
         table=Table(
             head,
             tuple((name, *map(number, values), number(sum(values))) for name, values in rows),

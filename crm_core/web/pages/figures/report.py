@@ -11,7 +11,7 @@ import msgspec
 from crm_core.language import gettext
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
-from crm_core.web.pages.figures.charts import Bar, Chart, Key, Table
+from crm_core.web.pages.figures.charts import Bar, Chart, LegendEntry, Table
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import rows_of
 from crm_core.web.pages.records.queries import access_of
@@ -46,7 +46,7 @@ class PeopleChart(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     rows: tuple[PersonRow, ...]
-    legend: tuple[Key, ...]
+    legend: tuple[LegendEntry, ...]
     table: Table
 
 

@@ -22,7 +22,7 @@ from crm_core.web.pages.figures.report import Report, ReportFilter
 from crm_core.web.pages.figures.sales import month_after, month_of
 from crm_core.web.pages.figures.sales_reports import Figure, SalesReports, sales_reports
 from crm_core.web.pages.layout.frame import title_of
-from crm_core.web.pages.layout.parts import PageLink
+from crm_core.web.pages.layout.parts import PageLink, PeriodLink
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.picking import matches_of
@@ -36,14 +36,6 @@ _PERIODS: Final = {
 }
 _USUAL: Final = "half"
 _TYPED: Final = "owner:text"
-
-
-class PeriodLink(msgspec.Struct, frozen=True):
-    """A period that can be chosen."""
-
-    text: str
-    href: str
-    current: bool
 
 
 class ReportsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +165,7 @@ class _Reports:
             ),
             path=path,
             periods=tuple(
-                PeriodLink(gettext(text), path + self._query(period=name), name == self._period)
+                PeriodLink(path + self._query(period=name), gettext(text), name == self._period)
                 for name, (_, text) in _PERIODS.items()
             ),
             period=self._period,

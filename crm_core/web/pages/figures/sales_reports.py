@@ -66,7 +66,7 @@ async def sales_reports(
     rows = await rows_in(context, record_type, chosen)
     decided = await sales.decided(rows, chosen.before)
     others: dict[str, int] = {}
-    made = _Reports(context, record_type, pipeline, chosen, amounts)
+    made = _SalesReports(context, record_type, pipeline, chosen, amounts)
     async for some in in_turns(rows):
         for row in some:
             is_open, day = sales.is_open(row), decided.get(row.id)
@@ -88,7 +88,7 @@ async def sales_reports(
     )
 
 
-class _Reports:
+class _SalesReports:
     """``ended``: the sales by the month in which they were decided, and whether they were won."""
 
     def __init__(

@@ -42,7 +42,7 @@ class BoardGlance(msgspec.Struct, frozen=True):
     lanes: tuple[LaneMeter, ...]
 
 
-class LastSync(msgspec.Struct, frozen=True, kw_only=True):
+class SyncSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The state of sync with the last applied push, as ``Branding version 7``; ``cause``: why it needs attention."""
 
     mark: Mark
@@ -64,7 +64,7 @@ class DashboardView(msgspec.Struct, frozen=True, kw_only=True):
     sales: tuple[MySales, ...]
     boards: tuple[BoardGlance, ...]
     reports: str
-    sync: LastSync | None
+    sync: SyncSummary | None
     recent: tuple[RecentGroup, ...]
 
 
@@ -126,7 +126,7 @@ async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> 
     return BoardGlance(title, within_sentence(member), f"{context.root}/{record_type.NAME}/board", tuple(meters))
 
 
-async def _last_sync(context: PageContext) -> LastSync:
+async def _last_sync(context: PageContext) -> SyncSummary:
     last, health = context.workspace.last_accepted, await context.services.health.report(context.tenant)
     status = health["status"]
     reasons = [first_sentence(localized(reason)) for reason in health["reasons"]]
@@ -134,7 +134,7 @@ async def _last_sync(context: PageContext) -> LastSync:
     push = ""
     if last is not None:
         push = gettext("{push} version {version}", push=last.payload_type.capitalize(), version=last.version)
-    return LastSync(
+    return SyncSummary(
         mark=mark._replace(text=gettext(mark.text)),
         cause=next(iter(reasons), "") if status in ("degraded", "stale") else "",
         push=push,

@@ -21,6 +21,14 @@ class PageLink(msgspec.Struct, frozen=True):
     text: str
 
 
+class PeriodLink(msgspec.Struct, frozen=True):
+    """A period that a page can show."""
+
+    href: str
+    text: str
+    current: bool
+
+
 class Fact(msgspec.Struct, frozen=True):
     """A fact with its name; ``code``: shown as code."""
 

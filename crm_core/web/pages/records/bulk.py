@@ -15,7 +15,7 @@ from crm_core.language import gettext, gettext_noop, localized
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
-from crm_core.records.bulk import MOST_CHOSEN, Selected, Tally
+from crm_core.records.bulk import MOST_CHOSEN, BulkTally, Selected
 from crm_core.web.accept import preferred
 from crm_core.web.answers import NDJSON
 from crm_core.web.pages.layout.frame import Undo
@@ -24,7 +24,7 @@ from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.bulk_acts import fields_of, patch_of, settable, undoing
-from crm_core.web.pages.records.bulk_view import BulkResult, BulkView, RefusedRecord
+from crm_core.web.pages.records.bulk_view import BulkResult, BulkView, RefusedRow
 from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.picking import Picks, resolved
@@ -206,7 +206,7 @@ async def _asked(
     return await page(context, "bulk.html", bulk.type.NAME, view, 422 if problem or (picks and picks.texts) else 200)
 
 
-async def _answer(bulk: Bulk, tallies: AsyncIterator[Tally], doing: str, done: str, undo: str = "") -> Response:
+async def _answer(bulk: Bulk, tallies: AsyncIterator[BulkTally], doing: str, done: str, undo: str = "") -> Response:
     """Stream the progress to a script; show a form the result, or the list if a few records were all changed."""
     results = _results(bulk, tallies, doing, done, undo)
     if preferred(request.headers.getlist("Accept"), ("text/html", NDJSON)) == NDJSON:
@@ -234,10 +234,10 @@ async def _lines(bulk: Bulk, results: AsyncIterator[BulkResult]) -> AsyncIterato
 
 
 async def _results(
-    bulk: Bulk, tallies: AsyncIterator[Tally], doing: str, done: str, undo: str
+    bulk: Bulk, tallies: AsyncIterator[BulkTally], doing: str, done: str, undo: str
 ) -> AsyncIterator[BulkResult]:
     context, number = bulk.context, bulk.context.formats.number
-    tally = Tally()
+    tally = BulkTally()
     async for tally in tallies:
         title = gettext("{doing}: {done} of {total}", doing=doing, done=number(tally.done), total=number(bulk.total))
         notice = PageNotice(tone="info", icon="sync", title=title)
@@ -258,7 +258,7 @@ async def _results(
         total=bulk.total,
         notice=notice,
         refused=tuple(
-            RefusedRecord(
+            RefusedRow(
                 f"{bulk.path}/{one.id}" if one.name else "",
                 one.name or one.id,
                 localized(_REASONS.get(one.code, one.message)),

@@ -8,7 +8,7 @@ from crm_core.web.pages.layout.parts import PageLink, PageNotice
 from crm_core.web.pages.records.form_fields import Field
 
 
-class RefusedRecord(msgspec.Struct, frozen=True):
+class RefusedRow(msgspec.Struct, frozen=True):
     """A record that was not changed, and why."""
 
     href: str
@@ -23,7 +23,7 @@ class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
     done: int
     total: int
     notice: PageNotice
-    refused: tuple[RefusedRecord, ...] = ()
+    refused: tuple[RefusedRow, ...] = ()
     undo: str = ""
     chosen: tuple[str, ...] = ()
 

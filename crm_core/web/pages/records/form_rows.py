@@ -13,7 +13,7 @@ import msgspec
 from crm_core.model.fields import bare, struct_fields
 from crm_core.plugin.member import Member
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
-from crm_core.web.pages.records.typed_values import Reading, as_text, read
+from crm_core.web.pages.records.typed_values import TypedValue, as_text, read
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -29,7 +29,7 @@ Row = dict[str, str]
 """The texts of a row by member."""
 
 
-Readings = dict[str, tuple[Member, Reading]]
+Readings = dict[str, tuple[Member, TypedValue]]
 """The readings of typed texts with their members, by pointer."""
 
 

@@ -28,7 +28,7 @@ _LONGEST: Final = 40
 """A longer text is no number and no date."""
 
 
-class Reading(NamedTuple):
+class TypedValue(NamedTuple):
     """A text as the value of its member.
 
     ``value``: JSON; a text that is no such value stays, so that the member's type refuses it. ``echo``: the value in
@@ -43,17 +43,17 @@ class Reading(NamedTuple):
     error: str = ""
 
 
-def read(member: Member, text: str, formats: Formats, currency: str | None = None) -> Reading:
+def read(member: Member, text: str, formats: Formats, currency: str | None = None) -> TypedValue:
     """Read a text by the kind of its member and the tenant's locale; ``currency`` is that of the record's amounts."""
     plain = text.strip()
     if member.kind == "flag":
-        return Reading(plain == "true")
+        return TypedValue(plain == "true")
     if member.kind == "texts":
-        return Reading(separate_texts(text, ()))
+        return TypedValue(separate_texts(text, ()))
     if not plain:
-        return Reading(None)
+        return TypedValue(None)
     if len(plain) > _LONGEST:
-        return Reading(text if member.kind == "paragraphs" else plain)
+        return TypedValue(text if member.kind == "paragraphs" else plain)
     if member.kind in ("integer", "number", "decimal"):
         return _read_number(member, plain, formats.regional, currency)
     if member.kind == "date":
@@ -61,8 +61,8 @@ def read(member: Member, text: str, formats: Formats, currency: str | None = Non
     if member.kind == "moment":
         return _read_moment(member, plain, formats)
     if member.kind == "currency":
-        return Reading(plain.upper())
-    return Reading(text if member.kind == "paragraphs" else plain)
+        return TypedValue(plain.upper())
+    return TypedValue(text if member.kind == "paragraphs" else plain)
 
 
 def as_text(member: Member, value: Any, regional: RegionalFormat) -> str:
@@ -123,7 +123,7 @@ def separate_texts(text: str, stored: Iterable[str]) -> list[str]:
     return [one for one in found if one]
 
 
-def _read_number(member: Member, text: str, regional: RegionalFormat, currency: str | None) -> Reading:
+def _read_number(member: Member, text: str, regional: RegionalFormat, currency: str | None) -> TypedValue:
     found: tuple[str, ...] = (text,)
     named: str | None = None
     if member.kind == "decimal":
@@ -135,8 +135,8 @@ def _read_number(member: Member, text: str, regional: RegionalFormat, currency: 
     shown = [_shown(member, number, regional, named or currency) for number in found]
     if len(found) > 1:
         options = tuple(Option(clear(number), each) for number, each in zip(found, shown, strict=True))
-        return Reading(text, currency=named, question=options, error=_ask(member))
-    return Reading(_number(member, found[0]), shown[0], named) if found else Reading(text)
+        return TypedValue(text, currency=named, question=options, error=_ask(member))
+    return TypedValue(_number(member, found[0]), shown[0], named) if found else TypedValue(text)
 
 
 def _ask(member: Member) -> str:
@@ -163,29 +163,29 @@ def _number(member: Member, text: str) -> Any:
     return found if math.isfinite(found) else text
 
 
-def _read_moment(member: Member, text: str, formats: Formats) -> Reading:
+def _read_moment(member: Member, text: str, formats: Formats) -> TypedValue:
     """A day with the time of day after it, in the workspace's time zone; ``now`` and times of the wire as well."""
     if text.casefold() in ("now", gettext("now")):
-        return Reading(to_wire(formats.now), formats.full_day(formats.now.date()))
+        return TypedValue(to_wire(formats.now), formats.full_day(formats.now.date()))
     if is_moment(text):
-        return Reading(text)
+        return TypedValue(text)
     typed_day, _, clock = text.rpartition(" ")
     found = _CLOCK.fullmatch(clock)
     day = _read_day(member, typed_day, formats)
     if found is None or not day.echo:
         question = tuple(Option(f"{one.value} {clock}", f"{one.text}, {clock}") for one in day.question if found)
-        return Reading(text, question=question, error=day.error)
+        return TypedValue(text, question=question, error=day.error)
     at = datetime.combine(date.fromisoformat(day.value), time(int(found[1]), int(found[2])), formats.regional.zone)
-    return Reading(to_wire(at), f"{day.echo}, {clock}")
+    return TypedValue(to_wire(at), f"{day.echo}, {clock}")
 
 
-def _read_day(member: Member, text: str, formats: Formats) -> Reading:
+def _read_day(member: Member, text: str, formats: Formats) -> TypedValue:
     try:
         days = read_days(text, formats.regional, formats.now.date())
     except NoSuchDay as error:
         example = gettext("Enter a date such as {date}.", date=formats.regional.day(formats.now.date()))
-        return Reading(text, error=f"{error} {example}")
+        return TypedValue(text, error=f"{error} {example}")
     if len(days) > 1:
         question = tuple(Option(day.isoformat(), formats.full_day(day)) for day in days)
-        return Reading(text, question=question, error=_ask(member))
-    return Reading(days[0].isoformat(), formats.full_day(days[0])) if days else Reading(text)
+        return TypedValue(text, question=question, error=_ask(member))
+    return TypedValue(days[0].isoformat(), formats.full_day(days[0])) if days else TypedValue(text)

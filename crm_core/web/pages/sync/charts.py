@@ -66,7 +66,7 @@ class BarPart(msgspec.Struct, frozen=True):
     height: int
 
 
-class Bar(msgspec.Struct, frozen=True, kw_only=True):
+class BucketBar(msgspec.Struct, frozen=True, kw_only=True):
     """The bar of a bucket: its parts from the bottom up, its text and its label."""
 
     x: float
@@ -87,7 +87,7 @@ class ChartRow(msgspec.Struct, frozen=True):
     failed: int
 
 
-class Chart(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptChart(msgspec.Struct, frozen=True, kw_only=True):
     """A chart and its table, which leaves empty buckets out."""
 
     title: str
@@ -96,13 +96,13 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     step: float
     totals: tuple[Total, ...]
     ticks: tuple[Tick, ...]
-    bars: tuple[Bar, ...]
+    bars: tuple[BucketBar, ...]
     rows: tuple[ChartRow, ...]
 
 
 def chart_of(
     entries: Iterable[LogEntry], period: Period, now: datetime, regional: RegionalFormat, *, cut: bool
-) -> Chart:
+) -> AttemptChart:
     """The chart of the attempts of a period. ``cut``: older ones were not read."""
     start, buckets = _buckets(period, now, regional)
     counts = [dict.fromkeys(SHOWN, 0) for _ in range(buckets)]
@@ -114,7 +114,7 @@ def chart_of(
     totals = tuple(Total(name, gettext(text), sum(count[name] for count in counts)) for name, text in SHOWN.items())
     ticks = ticks_for(max(sum(count.values()) for count in counts))
     step = (100 - _LEFT) / buckets
-    return Chart(
+    return AttemptChart(
         title=gettext("Sync attempts: {period}", period=gettext(period.text)),
         summary=_summary(counts, names, totals, cut=cut),
         unit=gettext(period.unit),
@@ -162,7 +162,7 @@ def _y(value: int, top: int) -> int:
     return _BASE - round((_BASE - _TOP) * value / max(top, 1))
 
 
-def _bar(at: int, counts: dict[str, int], names: tuple[str, str], *, step: float, top: int, every: int) -> Bar:
+def _bar(at: int, counts: dict[str, int], names: tuple[str, str], *, step: float, top: int, every: int) -> BucketBar:
     x, parts, below = _LEFT + at * step, [], 0
     for name in SHOWN:
         if counts[name]:
@@ -170,7 +170,7 @@ def _bar(at: int, counts: dict[str, int], names: tuple[str, str], *, step: float
             parts.append(BarPart(name, round(x + step * 0.2, 3), high, round(step * 0.6, 3), max(low - high - 1, 1)))
             below += counts[name]
     labelled = at % every == 0
-    return Bar(
+    return BucketBar(
         x=round(x, 3),
         middle=round(x + step / 2, 3),
         text=f"{names[0]}: " + ", ".join(f"{counts[name]} {gettext(SHOWN[name])}" for name in SHOWN),

@@ -15,15 +15,14 @@ from crm_core.sync.log import CSV_MEMBERS, FILTERS, shown
 from crm_core.web.answers import CSV, csv_lines, streamed
 from crm_core.web.compression import compressed
 from crm_core.web.framework import current_request, response_of
-from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks
+from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks, PeriodLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.sync.charts import PERIODS, Chart, Period, chart_of
+from crm_core.web.pages.sync.charts import PERIODS, AttemptChart, Period, chart_of
 from crm_core.web.pages.sync.console_view import (
     AttemptRow,
     Console,
     KeyRow,
-    PeriodLink,
     SectionRow,
     Status,
 )
@@ -173,7 +172,7 @@ def _facts(context: PageContext, health: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact(gettext("Log head"), f"{health['log_head']['seq']}:{health['log_head']['hash'][:12]}", code=True)
 
 
-async def _chart(context: PageContext, period: Period) -> Chart:
+async def _chart(context: PageContext, period: Period) -> AttemptChart:
     now = context.services.now()
     since = to_wire(now - period.span)
     entries = []

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLink, PageLinks
-from crm_core.web.pages.sync.charts import Chart
+from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLink, PageLinks, PeriodLink
+from crm_core.web.pages.sync.charts import AttemptChart
 from crm_core.web.pages.sync.push_template import PushTemplate
 
 
@@ -20,14 +20,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     lines: tuple[str, ...]
     href: str
-
-
-class PeriodLink(msgspec.Struct, frozen=True):
-    """A period that the chart can show."""
-
-    href: str
-    text: str
-    current: bool
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +85,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     facts: tuple[Fact, ...]
     periods: tuple[PeriodLink, ...]
-    chart: Chart
+    chart: AttemptChart
     roster_loaded: Moment
     keys: tuple[KeyRow, ...]
     outcomes: tuple[Option, ...]
