@@ -24,6 +24,6 @@ class ChangeCursor(NamedTuple):
         return cursor_text(self.epoch, self.place)
 
 
-def cursor_text(epoch: str, place: int) -> str:
+def cursor_text(epoch: str, place: int | str) -> str:
     """The text of a cursor; a page of the feed has hundreds."""
     return f"{epoch}-{place}"

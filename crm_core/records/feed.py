@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from crm_core.errors import CursorExpired, NotFound
 from crm_core.model.caller import Caller
 from crm_core.model.change_cursor import ChangeCursor, cursor_text
-from crm_core.model.change_log import RECORD_CHANGED, ChangeEntry, RecordChange
+from crm_core.model.change_log import ChangeEntry, RecordChange
 from crm_core.model.diff import Change
 from crm_core.plugin.storage import StorageBackend, StoredChange
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
@@ -23,7 +23,7 @@ MOST_BYTES: Final = 8 * 1024 * 1024 - 4096  # of items in an answer; the rest is
 MOST_SCANNED: Final = 5000  # entries, those of other types included, that one answer looks at
 _BATCH: Final = 500  # entries read at a time
 
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class ChangeItem(msgspec.Struct, frozen=True):
@@ -76,8 +76,7 @@ class RecordHistory(msgspec.Struct, frozen=True):
     @property
     def body(self) -> bytes:
         """The page as JSON."""
-        items = [_item(self.epoch, stored) for stored in self.entries]
-        return msgspec.json.encode({"items": items, "next_cursor": self.next_cursor})
+        return msgspec.json.encode({"items": _items(self.epoch, self.entries), "next_cursor": self.next_cursor})
 
 
 class ChangeFeed:
@@ -107,7 +106,7 @@ class ChangeFeed:
 
     async def _read(self, tenant: str, query: FeedQuery, types: tuple[str, ...]) -> FeedPage:
         after = query.after
-        page = await self._backend.changes(tenant, None if after is None else after.place, _BATCH)
+        page = await self._backend.changes(tenant, None if after is None else after.place, min(query.limit, _BATCH))
         if after is None:
             return FeedPage((), ChangeCursor(page.epoch, page.newest), more=False, types=types)
         if page.entries is None or page.epoch != after.epoch:
@@ -118,18 +117,21 @@ class ChangeFeed:
         items: list[bytes] = []
         size, place = 0, after.place
         while page.entries:
-            for stored in page.entries:
-                if stored.entry.event == RECORD_CHANGED and stored.entry.type in types:
-                    item = _encode(_item(page.epoch, stored))
-                    if query.records:
-                        item = await self._with_record(tenant, item, stored.entry)
+            covered = [stored for stored in page.entries if stored.entry.type in types][: query.limit - len(items)]
+            lines = _encode_lines(_items(page.epoch, covered))
+            texts = lines.split(b"\n")[:-1]
+            if query.records or size + len(lines) > MOST_BYTES:
+                for stored, text in zip(covered, texts, strict=True):
+                    item = await self._with_record(tenant, text, stored.entry) if query.records else text
                     size += len(item) + 1
                     if items and size > MOST_BYTES:
-                        return FeedPage(tuple(items), ChangeCursor(page.epoch, place), more=True, types=types)
+                        before = ChangeCursor(page.epoch, stored.place - 1)
+                        return FeedPage(tuple(items), before, more=True, types=types)
                     items.append(item)
-                place = stored.place
-                if len(items) == query.limit:
-                    break
+            else:
+                items += texts
+                size += len(lines)
+            place = covered[-1].place if len(items) == query.limit else page.entries[-1].place
             if len(items) == query.limit or place - after.place >= MOST_SCANNED:
                 break
             page = await self._backend.changes(tenant, place, _BATCH)
@@ -161,17 +163,21 @@ class ChangeFeed:
         return RecordHistory(entries, epoch, self._cursors.make(context, entries[-1].place) if more else None)
 
 
-def _item(epoch: str, stored: StoredChange) -> ChangeItem:
-    entry: ChangeEntry = stored.entry
-    return ChangeItem(
-        cursor_text(epoch, stored.place),
-        entry.type,
-        entry.id,
-        entry.external_id,
-        entry.revision,
-        entry.change or "updated",
-        entry.changes,
-        entry.at,
-        entry.actor,
-        entry.request_id,
-    )
+def _items(epoch: str, entries: Sequence[StoredChange]) -> list[ChangeItem]:
+    cursor = cursor_text(epoch, "")
+    return [
+        ChangeItem(
+            f"{cursor}{stored.place}",
+            entry.type,
+            entry.id,
+            entry.external_id,
+            entry.revision,
+            entry.change or "updated",
+            entry.changes,
+            entry.at,
+            entry.actor,
+            entry.request_id,
+        )
+        for stored in entries
+        for entry in (stored.entry,)
+    ]

@@ -151,9 +151,9 @@ class FakeDisk:
         self._fault("read")
         return bytes(self._file(path).data)
 
-    def read_start(self, path: Path, count: int) -> bytes:
-        """The first bytes of a file."""
-        return self.read(path)[:count]
+    def read_part(self, path: Path, start: int, count: int) -> bytes:
+        """Up to so many bytes of a file."""
+        return self.read(path)[start : start + count]
 
     def size(self, path: Path) -> int:
         """Length in bytes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
@@ -12,6 +12,7 @@ import msgspec
 from crm_core.model.change_log import redacted
 from crm_core.plugin.query import StoredChange
 from crm_tinydb.change import LoggedChange, encode
+from crm_tinydb.change_blocks import Blocks
 from crm_tinydb.change_segments import READ_BYTES, ChangeSegment, SegmentReader, decoder
 from crm_tinydb.disk import Disk
 
@@ -22,11 +23,12 @@ def fresh_epoch() -> str:
 
 
 class ChangeLog:
-    """The change log now. ``floor``: the place before the oldest retained entry."""
+    """The change log now. ``floor``: the place before the oldest retained entry; ``blocks``: of segments, by name."""
 
     def __init__(self, segments: tuple[ChangeSegment, ...], floor: int) -> None:
         self.segments, self._empty_floor = segments, floor
         self.tail: list[bytes] = []
+        self.blocks: dict[str, Blocks] = {}
 
     @property
     def floor(self) -> int:
@@ -42,6 +44,7 @@ class ChangeLog:
         """Drop from memory the entries that are in segments now."""
         before, self.segments = self.folded, segments
         del self.tail[: self.folded - before]
+        self.blocks = {}
 
     def view(self, disk: Disk, folder: Path, erased: Mapping[str, int]) -> ChangeLogView:
         """The change log as of this moment."""
@@ -89,7 +92,11 @@ class ChangeLogView(msgspec.Struct, frozen=True):
         return encode(msgspec.structs.replace(logged, entry=redacted(logged.entry)))
 
 
-def shown(logged: LoggedChange, erased: Mapping[str, int]) -> StoredChange:
-    """An entry as a reader gets it."""
-    entry = logged.entry
-    return StoredChange(logged.place, redacted(entry) if logged.place < erased.get(entry.id, 0) else entry)
+def shown(found: Sequence[LoggedChange], erased: Mapping[str, int]) -> tuple[StoredChange, ...]:
+    """Entries as a reader gets them."""
+    if not erased:
+        return tuple([StoredChange(logged.place, logged.entry) for logged in found])
+    return tuple(
+        StoredChange(each.place, redacted(each.entry) if each.place < erased.get(each.entry.id, 0) else each.entry)
+        for each in found
+    )

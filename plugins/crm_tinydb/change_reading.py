@@ -29,7 +29,7 @@ async def changes_after(tenant: Tenant, after: int | None, limit: int) -> Change
         else:
             found = await _read(tenant, partial(_reader(tenant).after, after, limit))
         if found is not None:
-            return replace(page, entries=tuple(shown(logged, state.erased) for logged in found))
+            return replace(page, entries=shown(found, state.erased))
 
 
 async def history_of(tenant: Tenant, type_: str, id_: str, before: int | None, limit: int) -> tuple[StoredChange, ...]:
@@ -61,7 +61,7 @@ async def _back(tenant: Tenant, place: int, limit: int) -> list[LoggedChange]:
 
 
 def _reader(tenant: Tenant) -> SegmentReader:
-    return SegmentReader(tenant.disk, tenant.folder, tenant.changes.segments)
+    return SegmentReader(tenant.disk, tenant.folder, tenant.changes.segments, tenant.changes.blocks)
 
 
 async def _read(tenant: Tenant, work: Callable[[], list[LoggedChange]]) -> list[LoggedChange] | None:

@@ -16,14 +16,13 @@ import msgspec
 
 from crm_core.model.change_log import redacted
 from crm_tinydb.change import LoggedChange, encode
+from crm_tinydb.change_blocks import Blocks
 from crm_tinydb.disk import Disk, write_file
 from crm_tinydb.framing import Damaged, decoded, framed, header_line
-from crm_tinydb.segments import CHANGES, FULL, StoredSegment, segment_bytes
+from crm_tinydb.segments import CHANGES, FULL, StoredSegment, segment_bytes, segment_path
 
 FULL_BYTES = 4 << 20  # of a segment, unless a single entry is longer
 READ_BYTES = 4 << 20  # of entries that one call returns, unless a single one is longer
-
-_PLACE = len(framed(b"[")) - 1  # of a line's bytes; the place is first in its entry
 
 decoder = msgspec.json.Decoder(LoggedChange)
 
@@ -59,11 +58,14 @@ class SegmentDamaged(Damaged):
 class SegmentReader:
     """Reads entries by their places; keeps the lines of the segment that it read last. Its methods use the disk.
 
-    They raise OSError, and SegmentDamaged.
+    ``blocks``: of segments that were read in part before, by name. They raise OSError, and SegmentDamaged.
     """
 
-    def __init__(self, disk: Disk, folder: Path, segments: Sequence[ChangeSegment]) -> None:
+    def __init__(
+        self, disk: Disk, folder: Path, segments: Sequence[ChangeSegment], blocks: dict[str, Blocks] | None = None
+    ) -> None:
         self._disk, self._folder, self._segments = disk, folder, segments
+        self._blocks = {} if blocks is None else blocks
         self._lasts = [segment.last for segment in segments]
         self._lines: list[bytes] = []
         self._read: ChangeSegment | None = None
@@ -93,9 +95,17 @@ class SegmentReader:
     def after(self, place: int, limit: int) -> list[LoggedChange]:
         """Up to ``limit`` entries after a place, no more than its segment has."""
         segment = self.segment_of(place + 1)
-        data = self._bytes(segment)
-        lines = data[_line_start(data, place + 1) : _line_start(data, place + 1 + limit)].split(b"\n")
-        return [decoded(line[9:], decoder) for line in lines[:-1]]
+        blocks = self._blocks.get(segment.name)
+        if blocks is None:
+            blocks = self._blocks[segment.name] = Blocks.of(self._bytes(segment))
+        try:
+            path = segment_path(self._disk, self._folder, segment.name)
+            lines = blocks.lines(self._disk, path, place + 1 - segment.first, limit)
+            return [decoder.decode(line[9:]) for line in lines]
+        except Damaged as error:
+            raise SegmentDamaged(segment, error.reason) from None
+        except msgspec.MsgspecError as error:
+            raise SegmentDamaged(segment, f"has a line that cannot be understood ({error})") from None
 
     def back(self, place: int, limit: int) -> list[LoggedChange]:
         """A record's entries from a place on, followed back, newest first."""
@@ -109,18 +119,6 @@ class SegmentReader:
         """Every entry, encoded, oldest first."""
         for segment in self._segments:
             yield from self.texts(segment)
-
-
-def _line_start(data: bytes, place: int) -> int:
-    """Where the line of a place starts in an undamaged segment, found by halving."""
-    low, high = data.index(b"\n") + 1, len(data)
-    while low < high:
-        start = max(data.rfind(b"\n", low, (low + high) // 2) + 1, low)
-        if int(data[start + _PLACE : data.index(b",", start)]) < place:
-            low = data.index(b"\n", start) + 1
-        else:
-            high = start
-    return low
 
 
 def fold_changes(

@@ -49,7 +49,7 @@ class Disk(Protocol):
     def read(self, path: Path) -> bytes:
         """All of a file."""
 
-    def read_start(self, path: Path, count: int) -> bytes:
+    def read_part(self, path: Path, start: int, count: int) -> bytes:
         """The first ``count`` bytes of a file, or all of a shorter one."""
 
     def size(self, path: Path) -> int:
@@ -130,8 +130,9 @@ class RealDisk:
     def read(self, path: Path) -> bytes:
         return path.read_bytes()
 
-    def read_start(self, path: Path, count: int) -> bytes:
-        with path.open("rb") as file:
+    def read_part(self, path: Path, start: int, count: int) -> bytes:
+        with path.open("rb", buffering=0) as file:
+            file.seek(start)
             return file.read(count)
 
     def size(self, path: Path) -> int:

@@ -88,12 +88,12 @@ def newer_identities(disk: Disk, tenants_dir: Path, tenants: Iterable[str]) -> s
 def _format_of(name: str, disk: Disk, path: Path) -> int:
     """The format that a file names; 0 if it names none: it is damaged, or not a file of the store."""
     if name == IDENTITY:
-        found = _IDENTITY.match(disk.read_start(path, HEAD_BYTES))
+        found = _IDENTITY.match(disk.read_part(path, 0, HEAD_BYTES))
         return int(found[1]) if found else 0
     if _STORE_NAME.fullmatch(name):
-        return stated_format(disk.read_start(path, HEAD_BYTES))
+        return stated_format(disk.read_part(path, 0, HEAD_BYTES))
     if _LINES_NAME.fullmatch(name):
-        return _format_of_lines(disk.read_start(path, HEAD_BYTES))
+        return _format_of_lines(disk.read_part(path, 0, HEAD_BYTES))
     return 0
 
 

@@ -228,3 +228,23 @@ async def test_a_fold_after_an_erase_comes_by_itself(disk: FakeDisk, stores: lis
     erased = change("b", 4, change="erased", external_id=None, changes=())
     await store.commit("north", Unit(now=NOW, deletes=(Delete("notes", "b"),), changes=(erased,)))
     await cleaned(after, b"own-b")
+
+
+async def test_pages_of_a_long_segment(tmp_path: Path) -> None:
+    """A page is read from any place of a segment; damage that another page has not is found when it is read."""
+    store = TinyDBBackend()
+    await store.open(StorageContext(tmp_path))
+    await store.create("north")
+    for first in range(0, 1000, 500):
+        await store.commit("north", written(*(change(f"n{number}") for number in range(first, first + 500))))
+    await store.fold("north")
+    for after, limit in ((0, 1), (0, 128), (127, 2), (500, 300), (999, 500), (0, 1000)):
+        entries = (await store.changes("north", after, limit)).entries or ()
+        assert [each.place for each in entries] == list(range(after + 1, 1001))[:limit]
+        assert [each.entry.id for each in entries] == [f"n{each.place - 1}" for each in entries]
+    (segment,) = (tmp_path / "north").glob("changes-*.seg")
+    segment.write_bytes(segment.read_bytes().replace(b"own-n900", b"own-n9oo"))
+    assert len((await store.changes("north", 0, 500)).entries or ()) == 500
+    with pytest.raises(StorageUnavailable, match="crm doctor"):
+        await store.changes("north", 800, 200)
+    await store.close()
