@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from contextlib import suppress
@@ -12,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from doc_pages import free_port
 
 Part = Literal["request", "answer"]
+_CALL = re.compile(rb"\bcrm\.(\w+)\(")
 _READY = b"Z\x00\x00\x00\x05"  # ReadyForQuery, before its last byte
 
 
@@ -38,6 +40,7 @@ class Proxy:
         self.dsn = make_conninfo(dsn, host="127.0.0.1", port=self._port)
         self._listener: socket.socket | None = None
         self._pairs = set[_Pair]()
+        self.calls: list[str] = []  # functions of the schema that clients named
         self._marker, self._part, self._losses = b"", "request", 0
         self._flowing = threading.Event()
         self._flowing.set()
@@ -102,6 +105,7 @@ class Proxy:
         with suppress(OSError):
             while data := pair.client.recv(1 << 16):
                 self._flowing.wait()
+                self.calls += (name.decode() for name in _CALL.findall(data))
                 if self._losses and self._marker in data:
                     self._losses -= 1
                     if self._part == "request":

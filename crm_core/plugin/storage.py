@@ -14,7 +14,7 @@ Every backend passes ``crm_core.testing.storage``; in short it promises that a u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -138,6 +138,13 @@ class StorageBackend(ABC):
     async def view(self, tenant: str, seen: int | None) -> View:
         """The workspace's revision and, if newer than ``seen``, the documents of the collection ``sections``."""
 
+    async def view_and_claims(
+        self, tenant: str, seen: int | None, claims: Sequence[tuple[str, str]]
+    ) -> tuple[View, list[bytes | None]]:
+        """``view``, and the evidence of claims by kind and key, none of an earlier moment: one call for a push."""
+        view = await self.view(tenant, seen)
+        return view, [await self.claim(tenant, kind, key) for kind, key in claims]
+
     @abstractmethod
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the wire's word
         """One document."""
@@ -230,9 +237,8 @@ class StorageBackend(ABC):
         """The tenants that are known to take no writes, and why.
 
         It is asked each second: none is opened for it, and its cost does not grow with the number of closed tenants. A
-        backend that must look at each looks at all when it opens and at some in turn later.
-
-        Raises StorageUnavailable if the store does not answer; its detail, as that of ``mark``, is for operators.
+        backend that must look at each looks at all when it opens and at some in turn later. Raises StorageUnavailable
+        if the store does not answer; its detail, as that of ``mark``, is for operators.
         """
 
     @abstractmethod
@@ -267,10 +273,7 @@ class StorageBackend(ABC):
         raise SetupError([f"the storage backend {self.NAME} cannot be copied"])
 
     async def alive(self, process: str, seconds: int) -> frozenset[str]:
-        """Note that a process serves this store for the next ``seconds``, no longer with 0; those that do now.
-
-        The one of an exclusive backend is the only one.
-        """
+        """Note that a process serves this store for so many seconds, no longer with 0; those that do now."""
         return frozenset({process} if seconds else ())
 
     @abstractmethod

@@ -36,10 +36,9 @@ from crm_core.plugin.payload import PayloadContext, PayloadType
 from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.policy import NamedModule, PolicyContext, refusals
 from crm_core.plugin.registry import Registry
-from crm_core.plugin.storage import StorageBackend
 from crm_core.sync.outcome import PartShape, SectionOutcome, outcome_of
 from crm_core.sync.push_request import Attempt
-from crm_core.sync.signature_checks import PAYLOAD_CLAIM, Original, revoked_versions, section_not_allowed
+from crm_core.sync.signature_checks import Original, revoked_versions, section_not_allowed
 from crm_core.workspace import Workspace
 
 _CORE_LIMITS = frozenset({"users"})  # what the core itself counts
@@ -92,12 +91,11 @@ def sections_allowed(key: Key, parts: Iterable[PartShape], sections: Mapping[str
             raise section_not_allowed(key, part.section)
 
 
-async def new_payload(backend: StorageBackend, tenant: str, fingerprints: Iterable[str]) -> None:
+def new_payload(evidence: Iterable[bytes | None]) -> None:
     """Refuse a payload that was accepted before. Raises DuplicatePayload with the request that brought it."""
-    for fingerprint in fingerprints:
-        evidence = await backend.claim(tenant, PAYLOAD_CLAIM, fingerprint)
-        if evidence is not None:
-            raise duplicate(Original.read(evidence))
+    for each in evidence:
+        if each is not None:
+            raise duplicate(Original.read(each))
 
 
 def duplicate(original: Original) -> DuplicatePayload:

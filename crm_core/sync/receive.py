@@ -44,6 +44,8 @@ T = TypeVar("T")
 _INLINE: Final = 16 * 1024  # bytes of a body that is checked on the event loop
 _ROUNDS: Final = 100  # how often a push is checked again because another one was applied first
 
+_Stored = tuple[Workspace, list[bytes | None]]  # with the evidence of the payload's claims
+
 CountRecords = Callable[[str, str], Awaitable[int]]
 """How many records of a type a tenant has; 0 for unknown types."""
 
@@ -71,7 +73,7 @@ class Receiver:
             key = self._signed_by(attempt, roster)  # HEADERS to TIMESTAMP
             signature_checks.source_allowed(key, push.source)  # KEY_LIMITS
             signature_checks.type_allowed(key, payload_type)
-            await signature_checks.unused_nonce(self._context.backend, attempt)  # NONCE
+            stored = await self._stored(attempt)  # NONCE
         except ReplayedNonce as error:
             return await self._repeated(attempt, roster, error)
         except CrmError as error:
@@ -80,7 +82,7 @@ class Receiver:
             self._attempt_log.unverified(attempt, InternalError())
             raise
         try:
-            return await self._verified(attempt, payload_type, key, roster)  # ENVELOPE to APPLY
+            return await self._verified(attempt, payload_type, key, roster, stored)  # ENVELOPE to APPLY
         except ReplayedNonce as error:  # its twin was committed first
             return await self._repeated(attempt, roster, error)
         except TimestampOutOfWindow as error:  # the store has dropped the nonces of its time: it may be a replay
@@ -124,13 +126,24 @@ class Receiver:
             raise self._attempt_log.unverified(attempt, error) from None
         return repeat
 
-    async def _verified(self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster) -> Receipt:
+    async def _stored(self, attempt: Attempt) -> _Stored:
+        """The workspace and the claims of a push, in one call. Raises ReplayedNonce."""
+        key, presented = attempt.verified_by()
+        nonce = signature_checks.nonce_claim(key), presented.nonce
+        claims = [nonce, *((PAYLOAD_CLAIM, fingerprint) for fingerprint in attempt.fingerprints)]
+        workspace, (used, *accepted) = await self._context.views.with_claims(attempt.push.tenant, claims)
+        signature_checks.unused_nonce(used)
+        return workspace, accepted
+
+    async def _verified(
+        self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster, stored: _Stored
+    ) -> Receipt:
         """Check and apply a verified push. A refusal is durable and its nonce used before it is raised."""
         try:
             attempt.hash_shown = False
             envelope, parts = await _apart(attempt, lambda: self._read(attempt, payload_type))  # ENVELOPE
             content_checks.sections_allowed(key, parts, self._context.registry.sections)
-            return await self._decide(attempt, envelope, parts, roster)  # PAYLOAD to APPLY
+            return await self._decide(attempt, envelope, parts, roster, stored)  # PAYLOAD to APPLY
         except (ServerError, ReplayedNonce, TimestampOutOfWindow):
             raise
         except CrmError as error:
@@ -146,19 +159,24 @@ class Receiver:
         return envelope, parts
 
     async def _decide(
-        self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster
+        self,
+        attempt: Attempt,
+        envelope: Envelope,
+        parts: tuple[PartShape, ...],
+        roster: TenantRoster,
+        stored: _Stored,
     ) -> Receipt:
         """Check against the workspace and apply, again whenever another push was applied in the meantime."""
-        tenant = attempt.push.tenant
         for _ in range(_ROUNDS):
-            workspace = await self._context.views.of(tenant)
-            await content_checks.new_payload(self._context.backend, tenant, attempt.fingerprints)  # PAYLOAD
+            workspace, accepted = stored
+            content_checks.new_payload(accepted)  # PAYLOAD
             content_checks.version_above_floor(envelope, parts, workspace, roster)  # VERSION
             judging = partial(self._judge, envelope, parts, workspace)
             outcomes, warnings = await _apart(attempt, judging)  # SCHEMA to VALIDATORS
             receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, roster=roster)  # APPLY
             if receipt is not None:
                 return receipt
+            stored = await self._stored(attempt)
         raise StorageUnavailable("Too many pushes at the same time. Send this one again.", retry_after=1)
 
     def _judge(

@@ -239,11 +239,10 @@ async def first_use(backend: StorageBackend, attempt: Attempt) -> Original | Non
     return None if evidence is None else Original.read(evidence)
 
 
-async def unused_nonce(backend: StorageBackend, attempt: Attempt) -> None:
+def unused_nonce(evidence: bytes | None) -> None:
     """Refuse a nonce that was used. Raises ReplayedNonce with the first use."""
-    original = await first_use(backend, attempt)
-    if original is not None:
-        raise replayed(original)
+    if evidence is not None:
+        raise replayed(Original.read(evidence))
 
 
 def replayed(original: Original) -> ReplayedNonce:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from crm_core.plugin.storage import Claim, Committed, Conflict, DocumentAt, Unit
+from crm_core.plugin.storage import Claim, Committed, Conflict, DocumentAt, Put, Unit
 from crm_core.testing.promises import Suite
 from crm_core.testing.storage_harness import NOW, StorageHarness, put
 
@@ -40,6 +40,7 @@ class ClaimCases(Suite):
         twice = (Claim("nonce", "a", b'{"by":1}'), Claim("nonce", "b", b"{}"), Claim("nonce", "a", b'{"by":2}'))
         conflict = await storage.refused(Unit(now=NOW, claims=twice, puts=(put("a"),)), "claim")
         assert (conflict.claim, conflict.evidence) == (twice[2], b'{"by":1}'), "the second one conflicts with the first"
+        await storage.refused(Unit(now=NOW, claims=twice[::2]), "claim")
         for key in ("a", "b"):
             assert await storage.store.claim("north", "nonce", key) is None, "a refused unit gets none of its claims"
 
@@ -54,6 +55,26 @@ class ClaimCases(Suite):
         unit = Unit(now=NOW, claims=(Claim("nonce", "a", b"{}"),), expect=(DocumentAt("notes", "a", 5),))
         await storage.refused(unit, "document")
         assert await storage.store.claim("north", "nonce", "a") is None
+
+    async def test_view_with_claims(self, storage: StorageHarness) -> None:
+        """Evidence that is read with a view is in the order of the claims, and of no moment before the view."""
+        claims = [("nonce", str(number)) for number in range(10)]
+
+        async def write() -> None:
+            for number in range(10):
+                section = Put("sections", "branding", b'{"n":%d}' % number)
+                claim = Claim("nonce", str(number), b"%d" % number)
+                await storage.commit(Unit(now=NOW, claims=(claim,), puts=(section,), revises=True))
+
+        writing, seen = asyncio.create_task(write()), None
+        while seen != 10:
+            view, evidence = await storage.store.view_and_claims("north", seen, claims)
+            assert evidence[: view.revision] == [b"%d" % number for number in range(view.revision)]
+            assert (view.documents is None) == (view.revision == seen)
+            seen = view.revision
+            await asyncio.sleep(0)
+        await writing
+        assert (await storage.store.view_and_claims("north", None, claims[:3:-1]))[1][0] == b"9"
 
     async def test_release(self, storage: StorageHarness) -> None:
         """A released claim can be made again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from crm_core.model.catalog import Catalog, Roles
@@ -50,13 +51,24 @@ class Views:
         """The workspace, and the store's view that it was derived from. Raises as ``of``."""
         cached = self._workspaces.get(tenant)
         view = await self._backend.view(tenant, cached.revision if cached else None)
+        return self._derived(tenant, cached, view), view
+
+    async def with_claims(self, tenant: str, claims: Sequence[tuple[str, str]]) -> tuple[Workspace, list[bytes | None]]:
+        """The workspace, and the evidence of claims, none of an earlier moment. Raises as ``of``."""
+        cached = self._workspaces.get(tenant)
+        seen = cached.revision if cached else None
+        view, evidence = await self._backend.view_and_claims(tenant, seen, claims)
+        return self._derived(tenant, cached, view), evidence
+
+    def _derived(self, tenant: str, cached: Workspace | None, view: View) -> Workspace:
+        """The workspace of a view: the cached one if it is of this revision and configuration."""
         generation = self._configured.generation
         if view.documents is not None:
             stored = read_sections(view.documents)
         else:
             assert cached is not None
             if cached.generation == generation:
-                return cached, view
+                return cached
             stored = {name: reading.stored for name, reading in cached.readings.items()}
         workspace = derive_workspace(
             tenant,
@@ -70,7 +82,7 @@ class Views:
         )
         self._log_faults(workspace, cached)
         self._workspaces.add(tenant, workspace)
-        return workspace, view
+        return workspace
 
     def unreadable(self) -> dict[str, tuple[SectionFault, ...]]:
         """The faults of the tenants whose workspaces are cached."""

@@ -29,6 +29,7 @@ class _Waiting(NamedTuple):
     """A unit in the queue. ``end``: until when it may take, by the loop's clock."""
 
     unit: Unit
+    text: str
     done: asyncio.Future[Outcome]
     end: float
 
@@ -43,7 +44,7 @@ class Commits:
 
     async def commit(self, tenant: str, unit: Unit) -> Outcome:
         """Commit a unit. Raises StorageUnavailable, StorageFull, UnknownTenant, OutcomeUnknown, ValueError."""
-        encoded([unit])  # a unit that cannot be stored fails alone
+        text = encoded(unit)  # one that cannot be stored fails alone
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Outcome] = loop.create_future()
         queue = self._queues.get(tenant)
@@ -52,7 +53,7 @@ class Commits:
             task = asyncio.create_task(self._run(tenant, queue))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        queue.append(_Waiting(unit, done, loop.time() + COMMIT_SECONDS))
+        queue.append(_Waiting(unit, text, done, loop.time() + COMMIT_SECONDS))
         return await done
 
     async def close(self) -> None:
@@ -70,9 +71,8 @@ class Commits:
             del self._queues[tenant]
 
     async def _settle(self, tenant: str, some: list[_Waiting]) -> None:
-        units = [each.unit for each in some]
         try:
-            found = await self._together(tenant, units, min(each.end for each in some))
+            found = await self._together(tenant, some)
         except Exception as error:  # noqa: BLE001 -- passed on to the callers
             if len(some) > 1 and not isinstance(error, OutcomeUnknown | StorageUnavailable):
                 for one in some:  # the fault of one must not fail the others
@@ -89,10 +89,11 @@ class Commits:
             if not each.done.done():
                 each.done.set_result(outcome)
 
-    async def _together(self, tenant: str, units: list[Unit], end: float) -> list[Outcome]:
+    async def _together(self, tenant: str, some: list[_Waiting]) -> list[Outcome]:
+        end = min(each.end for each in some)
         if end - asyncio.get_running_loop().time() < _LEAST:  # those before it took its time; it was not sent
             raise StorageUnavailable("The database does not answer.", retry_after=2)
-        text = encoded(units)
+        text = f"[{','.join([each.text for each in some])}]"
         for attempt in range(_TRIES):
             try:
                 rows = await self._database.statement(_COMMIT, (tenant, text), end)
@@ -108,5 +109,5 @@ class Commits:
                     raise OutcomeUnknown from None  # the connection broke after the statement was sent
                 raise refusal(error) from None
             else:
-                return outcomes(units, rows[0][0])
+                return outcomes([each.unit for each in some], rows[0][0])
         raise AssertionError("the last try returns or raises")

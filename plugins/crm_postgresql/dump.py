@@ -118,7 +118,7 @@ SELECT %(tenant)s, (e->>0)::bigint, (e->>1)::bigint, (e->>2)::bigint, e->>3, (e-
     IndexedDocument: """
 WITH d AS (INSERT INTO crm.documents SELECT %(tenant)s, e->>0, e->>1, (e->>2)::bigint, e->>3, e->4
     FROM jsonb_array_elements(%(rows)s) e RETURNING tenant, collection, id, indexes)
-INSERT INTO crm.keys SELECT d.tenant, d.collection, k.name, k.key, d.id FROM d, crm.keys_of(d.indexes) k""",
+INSERT INTO crm.keys SELECT d.tenant, d.collection, k.name, k.key, d.id FROM d, crm.keys_of(d.indexes, '{}') k""",
     Claim: """
 INSERT INTO crm.claims SELECT %(tenant)s, c->>0, c->>1, c->>2, (c->>3)::bigint, (c->>4)::bigint, c->>5
 FROM jsonb_array_elements(%(rows)s) c""",

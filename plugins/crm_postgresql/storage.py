@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from secrets import token_hex
@@ -51,16 +51,14 @@ class PostgreSQLBackend(PostgreSQLTenants):
     EXCLUSIVE = False
 
     async def view(self, tenant: str, seen: int | None) -> View:
-        if seen is not None:
-            key = await self._ready(tenant)
-            with self._known(tenant):
-                now = await self._on.reads.counters(key)
-            if now.revision == seen:
-                return View(now.revision, now.seq, Head(now.head_seq, now.head_hash), None)
-        rows = await self._rows("SELECT * FROM crm.view(%s, NULL)", tenant)
-        revision, seq, head_seq, head_hash = rows[0][:4]
-        documents = tuple(Document("sections", id_, of, body.encode()) for *_, id_, of, body in rows if id_ is not None)
-        return View(revision, seq, Head(head_seq, head_hash), documents)
+        return (await self.view_and_claims(tenant, seen, ()))[0]
+
+    async def view_and_claims(
+        self, tenant: str, seen: int | None, claims: Sequence[tuple[str, str]]
+    ) -> tuple[View, list[bytes | None]]:
+        key = await self._ready(tenant)
+        with self._known(tenant):
+            return await self._on.reads.view(key, seen, claims)
 
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
         key = await self._ready(tenant)
@@ -94,8 +92,8 @@ class PostgreSQLBackend(PostgreSQLTenants):
         return tuple(name for (name,) in await self._rows("SELECT crm.collections(%s)", tenant))
 
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
-        ((evidence,),) = await self._rows("SELECT crm.claim(%s, %s, %s)", tenant, kind, key)
-        return None if evidence is None else evidence.encode()
+        with self._known(tenant):
+            return await self._on.reads.claim(self._key(tenant), kind, key)
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
         try:

@@ -24,15 +24,11 @@ _encode = msgspec.json.Encoder().encode
 _SEQ = b'"seq":0'
 
 
-def encoded(units: list[Unit]) -> str:
-    """The units as JSON. Raises ValueError for a value that cannot be stored."""
-    return _encode([_unit(unit) for unit in units]).decode()
-
-
-def _unit(unit: Unit) -> dict[str, Any]:
+def encoded(unit: Unit) -> str:
+    """A unit as JSON. Raises ValueError for a value that cannot be stored."""
     if any(put.collection.startswith("_") for put in unit.puts):
         raise ValueError("collection names beginning with _ are reserved for the store")
-    return {
+    members = {
         "now": unit.now,
         "claims": [(c.kind, c.key, c.evidence.decode(), c.expires, c.stamp, c.subject) for c in unit.claims],
         "expect": [_expectation(each) for each in unit.expect],
@@ -46,6 +42,7 @@ def _unit(unit: Unit) -> dict[str, Any]:
         "changes": [(c.type, c.id, c.change or "", c.at, _encode(c).decode()) for c in unit.changes],
         "revises": int(unit.revises),
     }
+    return _encode(members).decode()
 
 
 def _text(body: bytes) -> str:

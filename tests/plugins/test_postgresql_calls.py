@@ -1,0 +1,37 @@
+"""How often a request asks PostgreSQL: each call is a round trip."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from postgresql_proxy import Proxy
+from postgresql_server import Server
+from served import FILES, KEY, Instance, instance
+
+_DAILY = {"months", "seq", "newest", "retain"}  # in the background
+_SECTION = {"title": "Northwind", "colors": {"primary": "#0b5fff"}}
+
+
+@pytest.fixture
+def proxy(postgresql: Server) -> Proxy:
+    return Proxy(postgresql.copy())
+
+
+@pytest.fixture
+async def served(tmp_path: Path, proxy: Proxy) -> AsyncIterator[Instance]:
+    text = FILES["instance.yaml"].format(secret="c2VjcmV0" * 8, key=KEY.hex(), other=KEY.hex())
+    files = {"instance.yaml": f"{text}storage: {{backend: postgresql, dsn: '{proxy.dsn}', pool: 2}}\n"}
+    with proxy:
+        async with instance(tmp_path, files) as served:
+            yield served
+
+
+async def test_a_push_is_a_read_and_a_commit(served: Instance, proxy: Proxy) -> None:
+    """Its nonce, its payload and the workspace are looked up together."""
+    await served.push("branding", {**_SECTION, "title": "Before"})
+    proxy.calls.clear()
+    await served.push("branding", _SECTION)
+    assert [name for name in proxy.calls if name not in _DAILY] == ["read", "commit"]
