@@ -5,6 +5,7 @@ Between them are the use cases, which ``crm_core.services`` builds.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crm_core.commands.copying import refuse_marked
+from crm_core.lean_imports import without
 from crm_core.model.frozen import frozen
 from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.records.reindexing import reindex_of
@@ -20,9 +22,12 @@ from crm_core.services import Services
 from crm_core.settings import StorageSettings
 from crm_core.settings.installation import Installation
 from crm_core.sync.section_facts import digest_of
+from crm_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from quart import Quart
+    from crm_core.web.api.mail import Sender
+    from crm_core.web.dispatcher import Dispatcher
+    from crm_core.web.front import Front, Pages
 
 Now = Callable[[], datetime]
 
@@ -82,23 +87,26 @@ async def _open(installation: Installation, storage: StorageSettings, *, migrati
     return backend
 
 
-def application(services: Services, shared_metrics: Path | None = None) -> Quart:
+def application(services: Services, shared_metrics: Path | None = None) -> Front:
     """The application around the use cases. Imports the web only now: commands run without it.
 
     ``shared_metrics``: the folder in which several processes count.
     """
-    from crm_core.web.lean_quart import import_quart
-
-    import_quart()
     from crm_core.metrics import Metrics
     from crm_core.web.api import auth, bootstrap, changes, docs, events, mail, operators, records, sync, tokens, users
-    from crm_core.web.app import create_app
-    from crm_core.web.pages import pages, site_of
-    from crm_core.web.pages.mail.sender import loaded_sender_of
+    from crm_core.web.dispatcher import Dispatcher
+    from crm_core.web.front import Front
+    from crm_core.web.loaded_later import LoadedLater
 
-    site, metrics = site_of(services), Metrics(services.registry.payload_types, shared_metrics)
+    metrics = Metrics(services.registry.payload_types, shared_metrics)
     services.observers.append(metrics.attempt)
     services.registry.door.observers.append(metrics.slow_call)
+    _ = services.languages.by_tag  # a catalogue that cannot be read stops the start
+    pages = LoadedLater(lambda: _load_pages(services, dispatcher))
+
+    async def sender_of(workspace: Workspace) -> Sender:
+        return await (await pages.get()).sender_of(workspace)
+
     routes = [
         *sync.routes(services),
         *records.routes(services),
@@ -108,7 +116,30 @@ def application(services: Services, shared_metrics: Path | None = None) -> Quart
         *changes.routes(services),
         *events.routes(services),
         *bootstrap.routes(services),
-        *mail.routes(services, partial(loaded_sender_of, site)),
+        *mail.routes(services, sender_of),
         *operators.routes(services, metrics),
     ]
-    return create_app(services, [*routes, *docs.routes(services, routes)], pages(site), count=metrics.request)
+    dispatcher = Dispatcher(services, [*routes, *docs.routes(services, routes)])
+    settings = services.settings
+    return Front(
+        pages,
+        dispatcher,
+        now=services.now,
+        new_id=services.ids.at,
+        instance=settings.instance,
+        proxies=settings.trusted_proxies,
+        count=metrics.request,
+    )
+
+
+def _load_pages(services: Services, dispatcher: Dispatcher) -> Pages:
+    with without("hypercorn", "hypercorn.asyncio", "hypercorn.config", "hypercorn.typing"):  # a second server
+        from crm_core.web.app import create_app
+    from crm_core.web.front import Pages
+    from crm_core.web.pages import pages, site_of
+    from crm_core.web.pages.mail.sender import loaded_sender_of
+
+    site = site_of(services)
+    loaded = Pages(create_app(dispatcher, pages(site)), partial(loaded_sender_of, site))
+    gc.freeze()  # the collector would search all of it again and again in vain
+    return loaded

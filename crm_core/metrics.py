@@ -6,10 +6,12 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
-from prometheus_client.multiprocess import MultiProcessCollector
-
+from crm_core.lean_imports import without
 from crm_core.model.log import LogEntry
+
+with without("http.server", "urllib.request", "wsgiref.simple_server"):  # its own servers, and pushes to a gateway
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+    from prometheus_client.multiprocess import MultiProcessCollector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 

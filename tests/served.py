@@ -133,7 +133,7 @@ async def instance(
     services = Services(installation, backend, watched(installation, now), now, random)
     app = application(services)
     if through_framework:
-        app.asgi_app.answers = lambda _request: False  # type: ignore[attr-defined]  # of web/front.py
+        app.answers = lambda _request: False  # type: ignore[method-assign]
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
         serve(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from gettext import c2py
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -180,6 +180,7 @@ def _unfit(rule: str, place: str, declared: int) -> Iterator[str]:
         yield f"{place}: Plural-Forms: {error}"
 
 
+@lru_cache(maxsize=64)  # files of a language share a rule
 def _forms_of(rule: str) -> int:
     """The number of forms that a rule chooses from. Raises ValueError if it fails for some count."""
     if not rule.isascii():

@@ -11,13 +11,16 @@ from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, make_msgid
 from functools import cache
+from typing import TYPE_CHECKING
 
 import msgspec
-from jinja2 import Environment, PackageLoader, select_autoescape
 
 from crm_core.language import current, gettext
 from crm_core.mail.server import MailServer
 from crm_core.model.domains import ascii_address
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 class MailBrand(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +116,8 @@ def _line(text: str) -> str:
 
 @cache
 def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
     environment = Environment(
         loader=PackageLoader("crm_core.mail"),
         autoescape=select_autoescape(("html",)),

@@ -1,19 +1,16 @@
-"""The Quart application: pages are routed, requests for the API go to the dispatcher, errors become problems."""
+"""The Quart application of pages. A request for the API that reaches it gets the dispatcher's answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 from quart import Blueprint, Quart, Response, request
 from quart.routing import QuartRule
 
-from crm_core.services import Services
 from crm_core.web.connection import RequestConnection
 from crm_core.web.dispatcher import Dispatcher
 from crm_core.web.framework import current_request, error_response, response_of
-from crm_core.web.front import Front
-from crm_core.web.operations import Route
 
 
 class _MatchedOnly(QuartRule):
@@ -27,15 +24,8 @@ def _not_built(*_: object, **__: object) -> tuple[str, str]:
     raise NotImplementedError("addresses are written where they are used; routes build none")
 
 
-def create_app(
-    services: Services,
-    routes: Sequence[Route],
-    pages: Iterable[Blueprint],
-    *,
-    count: Callable[[str, int, float], None],
-) -> Quart:
-    """The application of an instance. ``count`` receives method, status and seconds of every answer."""
-    dispatcher = Dispatcher(services, routes)
+def create_app(dispatcher: Dispatcher, pages: Iterable[Blueprint]) -> Quart:
+    """The application of an instance's pages."""
     app = Quart("crm_core", static_folder=None)
     app.asgi_http_class = RequestConnection
     app.url_rule_class = _MatchedOnly
@@ -58,14 +48,4 @@ def create_app(
 
     for blueprint in pages:
         app.register_blueprint(blueprint)
-    front = Front(
-        app.asgi_app,
-        dispatcher,
-        now=services.now,
-        new_id=services.ids.at,
-        instance=services.settings.instance,
-        proxies=services.settings.trusted_proxies,
-        count=count,
-    )
-    app.asgi_app = front  # type: ignore[method-assign]  # as Quart says that middleware is added
     return app

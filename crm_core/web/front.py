@@ -1,6 +1,6 @@
 """The outermost part of the application: gives each request its id and source, and hands it to who answers it.
 
-Requests for the API go to the dispatcher without the framework in between, all others to the framework.
+Requests for the API go to the dispatcher, all others to the pages, which load when the server has started.
 """
 
 from __future__ import annotations
@@ -9,20 +9,35 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from crm_core.model.sources import Network
 from crm_core.server.cycle import RESPONSE
 from crm_core.web.dispatcher import Dispatcher
+from crm_core.web.loaded_later import LoadedLater
 from crm_core.web.request import SCOPE_KEY, Chunks, Request, request_of
 from crm_core.web.sending import write
 
+if TYPE_CHECKING:
+    from crm_core.web.api.mail import Sender
+    from crm_core.workspace import Workspace
+
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 _STARTING: Final = ("http.response.start", RESPONSE)  # the messages with status and header fields
+_AFTER_START: Final = 0.5  # seconds: requests that wait for the server come first
 _SAFETY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 )
+
+
+class Pages(msgspec.Struct, frozen=True):
+    """The pages of an instance. ``sender_of``: who sends emails in the brand of a workspace."""
+
+    framework: Asgi
+    sender_of: Callable[[Workspace], Awaitable[Sender]]
 
 
 class ClientLeft(asyncio.CancelledError):
@@ -30,11 +45,11 @@ class ClientLeft(asyncio.CancelledError):
 
 
 class Front:
-    """ASGI middleware around the framework. ``count`` receives method, status and seconds of every answer."""
+    """The ASGI application of an instance. ``count`` receives method, status and seconds of every answer."""
 
     def __init__(
         self,
-        framework: Asgi,
+        pages: LoadedLater[Pages],
         dispatcher: Dispatcher,
         *,
         now: Callable[[], datetime],
@@ -43,7 +58,7 @@ class Front:
         proxies: tuple[Network, ...],
         count: Callable[[str, int, float], None],
     ) -> None:
-        self._framework = framework
+        self._pages = pages
         self._dispatcher = dispatcher
         self._count = count
         self._now = now
@@ -52,9 +67,9 @@ class Front:
         self._proxies = proxies
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one request; everything else (lifespan) passes through."""
-        if scope["type"] != "http":
-            await self._framework(scope, receive, send)
+        """Serve one request, or the lifespan of the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
             return
         started, now = time.perf_counter(), self._now()
         request = request_of(
@@ -81,10 +96,19 @@ class Front:
                 return
         else:
             scope[SCOPE_KEY] = request
-            await self._framework(scope, receive, send_with_id)
+            pages = await self._pages.get()
+            await pages.framework(scope, receive, send_with_id)
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        await receive()
+        later = asyncio.get_running_loop().call_later(_AFTER_START, self._pages.begin)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        later.cancel()
+        await send({"type": "lifespan.shutdown.complete"})
 
     def answers(self, request: Request) -> bool:
-        """Whether the dispatcher answers a request without the framework, which would call it just the same."""
+        """Whether the dispatcher answers a request; the pages' framework would call it just the same."""
         return self._dispatcher.serves(request)
 
 

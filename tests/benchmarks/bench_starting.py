@@ -51,13 +51,13 @@ def measurements(folder: Path) -> Iterator[Measurement]:
     box = Box(folder / "instance", environ={"PYTHONPYCACHEPREFIX": str(folder / "compiled")}).create_tenants()
     box.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     listed, served = command(box.environ, box.config), ready(box)
-    yield Measurement(name="starting.command", what="CPU of crm tenant list", unit=" s", a=listed, most=0.45, goal=0.3)
+    yield Measurement(name="starting.command", what="CPU of crm tenant list", unit=" s", a=listed, most=0.4, goal=0.3)
     yield Measurement(
         name="starting.command_ratio", what=f"the same against {SMALL}",
         a=listed, b=importing(box.environ, SMALL), most=4, goal=3.5,
     )  # fmt: skip
     yield Measurement(
-        name="starting.server", what="CPU of crm serve until it is ready", unit=" s", a=served, most=0.75, goal=0.5
+        name="starting.server", what="CPU of crm serve until it is ready", unit=" s", a=served, most=0.6, goal=0.5
     )
     yield Measurement(
         name="starting.server_ratio", what=f"the same against {SERVER}",

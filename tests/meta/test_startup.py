@@ -21,6 +21,20 @@ try:
 finally:
     print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
 """
+STARTED = """
+import asyncio, os, sys
+from pathlib import Path
+from crm_core.compose import application, clock, open_backend
+from crm_core.services import Services
+from crm_core.settings.installation import install, watched
+async def start():
+    installation = install(Path(sys.argv[1]), os.environ)
+    backend = await open_backend(installation)
+    application(Services(installation, backend, watched(installation, clock), clock))
+    print(*sys.modules)
+    await backend.close()
+asyncio.run(start())
+"""
 LISTED = "import sys; import {module}; print(*(name.partition('.')[0] for name in sys.modules))"
 
 
@@ -52,13 +66,22 @@ def test_a_command_does_not_load_what_only_servers_need(box: Box, words: tuple[s
 
 
 def test_the_server_starts_without_what_it_may_never_need(tmp_path: Path) -> None:
-    """Ready to serve, it has loaded no mail client, no HTTP client, no second server and nothing of the manager."""
+    """With its pages, it has loaded no mail client, no HTTP client, no second server and nothing of the manager."""
     box = Box(tmp_path / "instance", environ={"PYTHONPROFILEIMPORTTIME": "1"}).create_tenants().start()
+    assert box.client.get("/i/eu1/t/northwind/login").status_code == 200
     box.stop()
     lines = [line.rpartition("|") for line in box.log_text().splitlines() if line.startswith("import time:")]
     loaded = {name.strip().partition(".")[0] for _, _, name in lines}
     assert loaded & {"aiohttp", "aiosmtplib", "h2", "httpx", "hypercorn", "rich", "wsproto"} == set()
     assert "quart" in loaded
+
+
+def test_the_server_starts_without_its_pages(box: Box) -> None:
+    """What only pages need is loaded when the server accepts requests, not before."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED, box.config], env=box.environ, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) & {"quart", "flask", "werkzeug", "jinja2", "crm_core.web.pages"} == set()
 
 
 @pytest.mark.parametrize(

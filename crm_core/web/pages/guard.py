@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
@@ -31,8 +30,6 @@ OPEN: Final = "open"
 """Everyone may open the page."""
 SIGNED_IN: Final = "any"
 """Every user may."""
-
-_AFTER_START: Final = 0.5  # seconds: the server accepts requests first
 
 _NOT_THE_API: Final = f"This is the address of a page for browsers. The addresses of the API begin with {BASE}/."
 
@@ -69,11 +66,6 @@ def blueprint(site: Site, routes: Iterable[PageRoute]) -> Blueprint:
             provide_automatic_options=False,
         )
     pages.add_url_rule(_rule(TENANT), endpoint="dashboard_address", view_func=_to_dashboard, methods=["GET"])
-
-    @pages.before_app_serving
-    async def load_templates() -> None:
-        asyncio.get_running_loop().call_later(_AFTER_START, site.renderer.load)
-
     return pages
 
 

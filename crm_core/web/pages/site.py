@@ -40,8 +40,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         return self.services.languages.choose((chosen, workspace.regional.locale))
 
     async def workspace_of(self, tenant: str) -> Workspace:
-        """A tenant's workspace, its branding and all templates loaded. Raises UnknownTenant, StorageUnavailable."""
-        await self.renderer.ready()
+        """A tenant's workspace, its branding loaded. Raises UnknownTenant, StorageUnavailable."""
         workspace = await self.services.views.of(tenant)
         await self.branding_cache.load(workspace)
         return workspace
@@ -52,13 +51,14 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def site_of(services: Services) -> Site:
-    """The site around the use cases of an instance."""
+    """The site around the use cases of an instance; in a thread, as its templates are loaded."""
     instance = services.settings.instance
-    assets = Assets(services.languages.by_tag.values())  # all catalogues are read now
+    assets = Assets(services.languages.by_tag.values())
     # Of a payload type whose sections name mail servers, its options say where connections may lead.
     calls = services.registry.calls
     mail = [options for name, options in services.options.items() if calls.offers(name, "mail_server")]
     renderer = Renderer(f"/i/{instance}/static/{assets.version}")
+    renderer.load()
     return Site(
         services=services,
         assets=assets,

@@ -62,11 +62,10 @@ def test_nothing_is_stored_where_python_stores_nothing(stored: Path, monkeypatch
     assert render(stored, "one") == "one"
 
 
-@pytest.mark.asyncio
-async def test_every_template_is_loaded_before_the_first_page() -> None:
+def test_every_template_is_loaded_before_the_first_page() -> None:
     """A page compiles nothing: it would block all other requests."""
     renderer = Renderer("/static")
-    await renderer.ready()
+    renderer.load()
     environment = renderer._templates
     assert environment.cache is not None
     assert {name for _, name in environment.cache} == set(environment.list_templates(extensions=["html"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -96,21 +95,9 @@ class Renderer:
 
     def __init__(self, assets: str) -> None:
         self._assets = assets
-        self._loading: asyncio.Future[None] | None = None
 
-    def load(self) -> asyncio.Future[None]:
-        """Begin to load all templates unless that began before, in a thread: to compile one takes long."""
-        if self._loading is None:
-            self._loading = asyncio.get_running_loop().run_in_executor(None, self._load)
-        return self._loading
-
-    async def ready(self) -> None:
-        """Wait until all templates are loaded."""
-        loading = self.load()
-        if not loading.done():
-            await asyncio.shield(loading)
-
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Load all templates; in a thread, as to compile one takes long."""
         for name in self._templates.list_templates(extensions=["html"]):
             self._templates.get_template(name)
 
