@@ -59,7 +59,7 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     desk.live()
     card = page.locator("[data-card]", has_text="Autumn camp Bornholm")
     card.get_by_role("button", name="Move").click()
-    card.get_by_role("button", name="Won").click()
+    page.get_by_role("button", name="Won", exact=True).click()
     won = page.locator("[data-lane=won]")
     expect(won).to_contain_text("Autumn camp Bornholm")
     expect(page.locator(".toast")).to_contain_text("moved to Won")

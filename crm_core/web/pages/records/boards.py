@@ -18,7 +18,7 @@ from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
 from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
-from crm_core.web.pages.layout.parts import Mark, Option
+from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import (
@@ -35,7 +35,7 @@ from crm_core.web.pages.records.list_view import Filter, Mine
 from crm_core.web.pages.records.picking import TEXT, resolved
 from crm_core.web.pages.records.queries import access_of, counted, record_type_of
 
-_SHOWN: Final = 8  # with more, the first load of the page is over 120 KB
+_SHOWN: Final = 16  # of five full lanes the first load of the page is under 120 KB
 _MOST_SHOWN: Final = 200  # of a lane whose records are all asked for; the list has the others
 
 
@@ -43,9 +43,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """A record on the board. ``day``: a sentence on when it closes, or was won or lost."""
 
     id: str
-    href: str
     name: str
-    revision: int
     about: str
     sum: str
     day: str
@@ -59,6 +57,7 @@ class ShownCard(NamedTuple):
     id: str
     href: str
     name: str
+    revision: int
     html: Markup
 
 
@@ -131,7 +130,6 @@ class _Board:
             closing=dated and self._sent.get("closing") == "month",
         )
         self._dated = dated
-        self._targets = tuple(Option(*one) for one in choice_labels(self._member))
         self._may_move = context.may(f"{record_type.NAME}.update", writes=True)
         self._turn = Turn()  # of all lanes
 
@@ -197,11 +195,12 @@ class _Board:
         if len(rows) > len(shown) and value != self._all:
             more = self._here(all=value) + f"#lane-{value}"
             text = gettext("Show {n} more", n=number(min(len(rows), _MOST_SHOWN) - len(shown)))
-        render, cards = context.site.renderer.boards.card, []
+        render, cards = context.site.renderer.boards.card, list[ShownCard]()
         for row in shown:
             card = await self._card(row, title, found.decided.get(row.id), marks.get(row.id))
-            html = render(card, value, self._targets, self._member.name, self._may_move)
-            cards.append(ShownCard(row.id, card.href, row.name, html))
+            cards.append(
+                ShownCard(row.id, f"{self._path}/{row.id}", row.name, row.revision, render(card, self._may_move))
+            )
             await self._turn.pause()
         return Lane(
             value=value,
@@ -225,9 +224,7 @@ class _Board:
         amount = self._amounts.of(row)
         return Card(
             id=row.id,
-            href=f"{self._path}/{row.id}",
             name=row.name,
-            revision=row.revision,
             about=about,
             sum="" if amount is None else self._amounts.money(amount, self._amounts.currency(row)),
             day=self._day(row, lane, decided),

@@ -1,19 +1,21 @@
-// Moving cards between lanes: with the menu of their Move button and its arrow keys, or by dragging.
+// Moving cards between lanes: with the menu that their Move buttons share and its arrow keys, or by dragging.
 import { post } from "./forms.js";
 
 let dragged = null;
+let moving = null; // the id of the card that the menu moves
 
 export function watchBoard() {
   const board = document.querySelector("[data-board]");
   if (!board) return;
   board.addEventListener("keydown", (event) => arrow(event));
-  board.addEventListener("toggle", ({ target, newState }) => { if (newState === "open") target.querySelector("button")?.focus(); }, true);
-  document.addEventListener("posted", ({ detail }) => focusCard(detail?.closest("[data-card]")?.id));
+  board.addEventListener("click", ({ target }) => { if (target.closest("[popovertarget]")) aim(board, target.closest("[data-card]")); });
+  board.addEventListener("toggle", ({ target, newState }) => { if (newState === "open") target.querySelector("button:not([hidden])")?.focus(); }, true);
+  document.addEventListener("posted", ({ detail }) => focusCard(detail?.closest("[data-card]")?.id ?? (detail?.closest(".menu") && moving)));
   board.addEventListener("dragstart", (event) => {
     dragged = event.target.closest("[data-card]");
     if (!dragged) return;
     event.dataTransfer.effectAllowed = "move";
-    event.dataTransfer.setData("text/plain", dragged.dataset.name);
+    event.dataTransfer.setData("text/plain", dragged.querySelector("h3").textContent);
     dragged.classList.add("dragged");
   });
   board.addEventListener("dragover", (event) => {
@@ -28,12 +30,20 @@ export function watchBoard() {
     const lane = laneOf(event);
     if (!lane || !dragged) return;
     event.preventDefault();
-    const button = dragged.querySelector(`.menu button[value="${CSS.escape(lane.dataset.lane)}"]`);
-    if (button) {
+    const button = board.querySelector(`.menu button[value="${CSS.escape(lane.dataset.lane)}"]`);
+    if (button && !lane.contains(dragged)) {
+      aim(board, dragged);
       lane.querySelector("ol").prepend(dragged);
       post(button.form, button);
     }
   });
+}
+
+// Points the menu at a card: its form has the card's address, and the card's own lane is not offered.
+function aim(board, card) {
+  moving = card.id;
+  document.getElementById("move").action = `${board.dataset.board}/${card.id.slice(5)}/set?revision=${card.dataset.card}`;
+  board.querySelectorAll(".menu button").forEach((button) => { button.hidden = button.value === card.closest("[data-lane]").dataset.lane; });
 }
 
 function laneOf(event) {
@@ -53,7 +63,7 @@ function arrow(event) {
     event.preventDefault();
     return opener.click();
   }
-  const items = [...(menu?.querySelectorAll("button") ?? [])];
+  const items = [...(menu?.querySelectorAll("button:not([hidden])") ?? [])];
   const at = items.indexOf(event.target);
   const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
   if (at < 0 || next === undefined) return;
