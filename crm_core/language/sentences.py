@@ -97,7 +97,7 @@ SENTENCES: Final = (
     gettext_noop("text of 1 to 1,000 characters, no control characters"),
     gettext_noop("an https URL of up to 2,048 characters"),
     gettext_noop("an https URL or a data:image of up to 64 KiB"),
-    gettext_noop("a colour, exactly #rrggbb"),
+    gettext_noop("a color, exactly #rrggbb"),
     gettext_noop("1 day"),
     gettext_noop("{number} days"),
     gettext_noop("1 hour"),

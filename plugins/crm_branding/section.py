@@ -11,7 +11,7 @@ from crm_core.model.text_types import Email, Line, Paragraphs
 Url = Annotated[str, Meta(max_length=2048, description="an https URL of up to 2,048 characters")]
 # Room for 64 KiB in base64; the picture's own size is checked once it is decoded.
 Picture = Annotated[str, Meta(max_length=90_000, description="an https URL or a data:image of up to 64 KiB")]
-Color = Annotated[str, Meta(pattern=r"\A#[0-9a-fA-F]{6}\Z", description="a colour, exactly #rrggbb")]
+Color = Annotated[str, Meta(pattern=r"\A#[0-9a-fA-F]{6}\Z", description="a color, exactly #rrggbb")]
 
 
 class Colors(Struct, frozen=True, forbid_unknown_fields=True):

@@ -53,7 +53,7 @@ def test_the_page_of_an_attempt_lists_each_error_with_its_place(box: Box, admin:
     for error in refusal["errors"]:
         assert f"<code>{error['pointer']}</code><code>{error['code']}</code>" in page
         assert error["message"].removeprefix("This ").rstrip(".") in page
-    headline = "Colors primary must be a colour, exactly #rrggbb, and 1 more"
+    headline = "Colors primary must be a color, exactly #rrggbb, and 1 more"
     assert f"<h1>{headline}</h1>" in page
     console = shown(admin, "/sync")
     assert f"The newest push was refused: {headline}" in console

@@ -35,7 +35,7 @@ def test_an_import_is_previewed_then_done(grace: Visitor) -> None:
     fields["key"] = "email"
     page = grace.upload("/customers/import", PEOPLE, fields).text
     assert "1 customer would be created, 1 updated, 2 refused." in page
-    assert "Email: Enter an email address such as ada@example.com." in page
+    assert "Email “not an address”: Enter an email address such as ada@example.com." in page
     assert "Name: Enter a name." in page
     assert "Import 2 customers" in page
     assert "Imported One" not in grace.get("/customers?q=imported").split("<tbody")[-1]
@@ -102,7 +102,7 @@ def test_an_import_finds_what_rows_refer_to(grace: Visitor) -> None:
     page = html.unescape(grace.upload("/deals/import", text).text)
     assert "1 deal would be created, 0 updated, 2 refused." in page
     assert "Customer: There is no customer “Missing Boats”." in page
-    assert "Amount: Enter an amount such as" in page
+    assert "Amount “many”: Enter an amount such as" in page
 
 
 def test_an_import_requires_the_right_to_create(box: Box, grace: Visitor) -> None:

@@ -159,18 +159,18 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
 
     def _with_currency(self, patch: dict[str, Any], readings: Readings) -> Iterator[Finding]:
         """Write the currency of a typed amount into the patch; the finding that it names another than its field."""
-        code = next((member.name for member in self.type.members if member.kind == "currency"), None)
+        field = next((member for member in self.type.members if member.kind == "currency"), None)
         amounts = {at: found for at, (member, found) in readings.items() if member.kind == "decimal" and found.value}
-        if code is None or not amounts:
+        if field is None or not amounts:
             return
-        chosen = patch.get(code)
+        code, chosen = field.name, patch.get(field.name)
         for pointer, reading in amounts.items():
             named = reading.currency
             if named and chosen and named != chosen:
                 text = gettext(
-                    "The amount names {named}, but the field {code} says {chosen}. Enter one currency.",
+                    "The amount names {named}, but the field {label} says {chosen}. Enter one currency.",
                     named=named,
-                    code=code,
+                    label=member_label(field),
                     chosen=chosen,
                 )
                 yield Finding(pointer, "unclear_value", text)

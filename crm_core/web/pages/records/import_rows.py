@@ -17,11 +17,12 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.records.batch import Batch
 from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.forms import RecordForm, leaves
+from crm_core.web.pages.records.forms import RecordForm, field_member, leaves
 from crm_core.web.pages.records.import_file import EXTERNAL_ID, ImportFile
 from crm_core.web.pages.records.queries import access_of, records_of
 
 CHUNK: Final = 100
+_SHOWN: Final = 60  # characters of a cell in the sentence about it
 _YES: Final = frozenset({"true", "yes", "1", "x", "ja", "oui"})
 
 
@@ -171,12 +172,20 @@ def _result(row: _Row, result: Mapping[str, Any] | None) -> RowResult:
 
 
 def _sentences(form: RecordForm, findings: Sequence[Finding]) -> str:
-    """Errors as sentences, each with the label of its field."""
-    members = dict(leaves(form.type))
+    """Errors as sentences, each with the label of its field and the text of its cell."""
     errors = form.refused(findings).errors
-    return " ".join(
-        f"{member_label(members[name])}: {text}" if name in members else text for name, text in errors.items()
-    )
+    return " ".join(_sentence(form, name, error) for name, error in errors.items())
+
+
+def _sentence(form: RecordForm, name: str, error: str) -> str:
+    member, text = field_member(form.type, name), form.values.get(name, "")
+    if member is None:
+        return error
+    label = member_label(member)
+    if not text:
+        return f"{label}: {error}"
+    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return gettext("{label} “{text}”: {error}", label=label, text=shown, error=error)
 
 
 def _refused(name: str, message: str) -> InvalidRecord:
