@@ -66,6 +66,8 @@ def css_of(record_type: RecordType, name: str) -> str:
     member = record_type.member(name)
     if record_type.DUE and record_type.DUE.done == name:
         return ""
+    if member.reference is not None:
+        return "p2 ref"
     return "p2" if member.is_person else _NARROW.get(member.kind, "p2")
 
 

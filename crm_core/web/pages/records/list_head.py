@@ -55,24 +55,25 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
     filters = {name: value for name, value in state.parameters.items() if name != COLUMNS}
     chips = tuple(chips_of(context, kind, filters, state.shown, here))
     total, query = context.formats.number(state.total), state.parameters.get("q", "")
+    archived, may_create = state.parameters.get("archived") == "true", state.may_create and not state.full
     board = bool(kind.LANES)
     return ListHead(
         module=shape.name,
         title=title,
-        sub=_subtitle(context, kind, total, filtered=bool(chips)),
+        sub=_subtitle(context, kind, state.tabs[0].count),
         icon=icon_of(context.workspace.modules.states[kind.module]),
         path=f"{path}?view=list" if board else path,
         here=here(),
         board=f"{path}/board" if board else "",
-        export=f"{path}/export.csv?{urlencode(filters)}" if state.may_export else "",
+        export=f"{path}/export.csv?{urlencode(filters)}" if state.may_export and state.total else "",
         export_text=gettext("Export {total} as CSV", total=total) if chips else gettext("Export CSV"),
-        create=f"{path}/new" if state.may_create and not state.full else "",
-        import_file=f"{path}/import" if state.may_create and not state.full else "",
+        create=f"{path}/new" if may_create else "",
+        import_file=f"{path}/import" if may_create else "",
         create_text=gettext("New {record}", record=context.singular_of(kind)),
         full=state.full if state.may_create else "",
         search_hint=_search_hint(kind),
         q=query,
-        archived=state.parameters.get("archived") == "true",
+        archived=archived,
         sort=state.parameters.get("sort", ""),
         sorts=tuple(_sorts(shape)),
         column_names=state.parameters.get(COLUMNS, ""),
@@ -83,20 +84,14 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         active=sum(1 for chip in chips if chip.has_field),
         savable=state.savable,
         current=state.current,
-        matches=ngettext(
-            "{records} matches", "{records} match", state.total, records=counted(context, kind, state.total)
-        ),
+        matches=_matches(context, kind, state.total),
         matching=counted(context, kind, state.total),
         caption=f"{title}, {order_of(kind, state.sort)}",
         columns=tuple(heads_of(shape, state.columns, state.sort, here)),
         bulk=state.bulk,
-        empty_title=_empty_title(title, query, filtered=bool(chips)),
-        empty_text=gettext("Remove a filter or search for fewer words.")
-        if chips
-        else _empty_text(title, may=state.may_create),
-        create_named=f"{path}/new?{urlencode({'name': query})}"
-        if query and state.may_create and not state.full
-        else "",
+        empty_title=_empty_title(title, query, filtered=bool(chips), archived=archived),
+        empty_text=_empty_text(title, filtered=bool(chips), archived=archived, may=state.may_create),
+        create_named=f"{path}/new?{urlencode({'name': query})}" if query and may_create and not archived else "",
     )
 
 
@@ -136,13 +131,19 @@ def _sorts(shape: Shape) -> Sequence[Option]:
     return found
 
 
-def _subtitle(context: PageContext, record_type: RecordType, total: str, *, filtered: bool) -> str:
+def _subtitle(context: PageContext, record_type: RecordType, total: str) -> str:
+    """How many records there are, those that filters hide included."""
     limit = context.workspace.entitlements.limits.get(record_type.NAME)
-    text = gettext("{total} match", total=total) if filtered else gettext("{total} in total", total=total)
     if limit is None:
-        return text
-    plan = gettext("{limit} in plan {plan}", limit=context.formats.number(limit), plan=context.workspace.plan_name)
-    return f"{text} · {plan}"
+        return gettext("{total} in total", total=total)
+    return gettext("{total} of {limit} included in your plan", total=total, limit=context.formats.number(limit))
+
+
+def _matches(context: PageContext, record_type: RecordType, total: int) -> str:
+    if not total:
+        return gettext("No {record} matches", record=noun(context.singular_of(record_type)))
+    records = counted(context, record_type, total)
+    return ngettext("{records} matches", "{records} match", total, records=records)
 
 
 def _search_hint(record_type: RecordType) -> str:
@@ -155,15 +156,21 @@ def _search_hint(record_type: RecordType) -> str:
     return text[0].upper() + text[1:]
 
 
-def _empty_title(title: str, query: str, *, filtered: bool) -> str:
+def _empty_title(title: str, query: str, *, filtered: bool, archived: bool) -> str:
     if query:
         return gettext("No {records} match “{query}”", records=noun(title), query=query)
     if filtered:
         return gettext("No {records} match", records=noun(title))
+    if archived:
+        return gettext("No {records} are archived", records=noun(title))
     return gettext("No {records} yet", records=noun(title))
 
 
-def _empty_text(title: str, *, may: bool) -> str:
+def _empty_text(title: str, *, filtered: bool, archived: bool, may: bool) -> str:
+    if filtered:
+        return gettext("Remove a filter or search for fewer words.")
+    if archived:
+        return gettext("Archived records appear here. Their pages restore them.")
     if may:
         return gettext(
             "Create the first one here, or let another system create {records} through the API.", records=noun(title)

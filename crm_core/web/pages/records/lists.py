@@ -132,7 +132,7 @@ class _List:
             total=total,
             may_create=context.may(f"{kind.NAME}.create", writes=True),
             may_export=context.may(f"{kind.NAME}.export"),
-            savable=bool(self._parameters) and not is_view,
+            savable=bool(self._parameters.keys() - {"archived"}) and not is_view,
             current=is_view,
             full=await full_text(context, kind),
         )
