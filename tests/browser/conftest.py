@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from browser.api import SCOPES, Api
 from browser.desk import PASSWORD, Desk, People
+from browser.office import OFFICE, fill
 from contract.box import TENANT, Box, roster_key
 from fronts.processes import free_port
 
@@ -35,8 +36,8 @@ def mail_port() -> int:
 
 @pytest.fixture(scope="session")
 def box(tmp_path_factory: pytest.TempPathFactory, mail_port: int) -> Iterator[Box]:
-    """An instance with the tenants ``northwind`` (with users, records and a brand) and ``bare`` (nothing pushed)."""
-    roster = {TENANT: {"keys": [roster_key()]}, "bare": {"keys": [roster_key("bare")]}}
+    """An instance: ``northwind`` has users, records and a brand, ``bare`` only users, ``office`` nothing at first."""
+    roster = {TENANT: {"keys": [roster_key()]}} | {name: {"keys": [roster_key(name)]} for name in ("bare", OFFICE)}
     settings = {"smtp": {"allow_private_hosts": True, "ports": [25, 465, 587, 2525, mail_port]}}
     made = Box(tmp_path_factory.mktemp("browser"), tenants=roster, settings=settings).create_tenants().start()
     try:
@@ -63,6 +64,13 @@ def aside() -> Callable[[Callable[[], T]], T]:
     """Run something in another thread: commands run an event loop, and the browser's driver occupies this thread's."""
     pool = ThreadPoolExecutor(1)
     return lambda work: pool.submit(work).result()
+
+
+@pytest.fixture(scope="session")
+def office(box: Box, aside: Callable[[Callable[[], None]], None]) -> str:
+    """The tenant with 5,000 customers."""
+    aside(lambda: fill(box))
+    return OFFICE
 
 
 @pytest.fixture(scope="session")
