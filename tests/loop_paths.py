@@ -95,6 +95,16 @@ def shown(path: str) -> Path_:
     return lambda large: large.fetch(path, **large.cookie)
 
 
+def cold(path: str) -> Path_:
+    """Read a page of the workspace as after a start: its figures are read from the store."""
+
+    async def show(large: Large) -> None:
+        large.served.services.records.figures._tables.clear()
+        await large.fetch(path, **large.cookie)
+
+    return show
+
+
 async def csv(large: Large) -> None:
     """Export every customer as CSV."""
     await large.exported("customers", "text/csv", CUSTOMERS)
@@ -310,6 +320,9 @@ PATHS: dict[str, Path_] = {
     "page of customers": shown("/customers"),
     "page of a search": shown("/customers?q=customer&sort=-company"),
     "dashboard": shown("/"),
+    "dashboard after a start": cold("/"),
+    "board after a start": cold("/deals/board"),
+    "reports after a start": cold("/reports"),
     "board": shown("/deals/board"),
     "board of a search": shown("/deals/board?q=customer&owner=a@example.com"),
     "reports": shown("/reports"),

@@ -7,8 +7,8 @@ Every backend passes ``crm_core.testing.storage``; in short it promises that a u
 - tested against the state that all units before it lead to, durable or queued, in the order they came;
 - visible to readers only once durable; nothing handed out can be mutated into the store;
 - **isolated**: a tenant's data, failures and quarantine never touch another tenant;
-- refused whole when a write fails: memory and disk stay as they were, the caller gets ``StorageUnavailable``
-  or ``StorageFull``, and the tenant takes no writes until a probe write succeeds, without a restart.
+- refused whole when a write fails: memory and disk stay as they were, the caller gets ``StorageUnavailable`` or
+  ``StorageFull``, and the tenant takes no writes until a probe write succeeds.
 """
 
 from __future__ import annotations
@@ -223,11 +223,7 @@ class StorageBackend(ABC):
         """Whether the tenant's store takes writes."""
 
     async def summary(self, tenant: str) -> Summary:
-        """Facts for lists of tenants. Raises StorageUnavailable.
-
-        A backend that opens tenants answers for a closed one from what it stored when it closed it, and leaves open
-        those that are in use.
-        """
+        """Facts for lists of tenants; of a closed one those stored when it closed. Raises StorageUnavailable."""
         view = await self.view(tenant, None)
         found = {name: await self.entries(tenant, query) for name, query in QUERIES.items()}
         return summary_of(view.revision, view.documents or (), found, await self.state(tenant))
@@ -236,9 +232,8 @@ class StorageBackend(ABC):
     async def troubled(self) -> Mapping[str, StoreState]:
         """The tenants that are known to take no writes, and why.
 
-        It is asked each second: none is opened for it, and its cost does not grow with the number of closed tenants. A
-        backend that must look at each looks at all when it opens and at some in turn later. Raises StorageUnavailable
-        if the store does not answer; its detail, as that of ``mark``, is for operators.
+        It is asked each second: none is opened, and closed ones cost nothing. A backend that must look at each looks at
+        all when it opens and at some in turn later. Raises StorageUnavailable; its detail is for operators.
         """
 
     @abstractmethod
@@ -298,3 +293,8 @@ class StorageBackend(ABC):
     @abstractmethod
     def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
         """Every document of a collection, by id, as of one moment."""
+
+    async def scan(self, tenant: str, collection: str) -> AsyncGenerator[Sequence[bytes], None]:
+        """The texts of all documents, some at a time, in any order; those that are written meanwhile may be missing."""
+        async for document in self.documents(tenant, collection):
+            yield (document.body,)

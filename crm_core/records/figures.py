@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final, Protocol, cast
@@ -14,16 +15,15 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 from cachetools import LRUCache
 
-from crm_core.model.turns import in_turns
+from crm_core.model.turns import STEP, Turn, in_turns
 from crm_core.plugin.member import Kind
 from crm_core.plugin.record_type import RecordType
-from crm_core.plugin.storage import Document, PageQuery
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.log_reader import LogReader
-from crm_core.records.shape import ORDER_OF_CREATION, Shape
+from crm_core.records.shape import Shape
 
 _MOST_ROWS: Final = 400_000  # of all tenants; those of tenants that were not asked for longest are read again
-_PAGE: Final = 500  # records read at a time
+_MISSED: Final = 500  # changed records, and a quarter of all: to read more of them one by one takes longer
 _HISTORY: Final = 20  # entries of a record's history read at a time
 _COUNTED: Final[frozenset[Kind]] = frozenset({"choice", "flag", "decimal", "date", "moment", "reference", "currency"})
 _TYPES: Final[Mapping[str, Any]] = {"flag": bool | None, "decimal": Decimal | None}
@@ -64,14 +64,21 @@ class RowType:
             gc=False,
             frozen=True,
         )
-        self._decoder = msgspec.json.Decoder(struct)
+        self._decoder, self._together = msgspec.json.Decoder(struct), msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
 
-    def row(self, document: Document) -> Row | None:
+    def row(self, body: bytes) -> Row | None:
         """The row of a record; None for one of a schema that its type can no longer read, which no list shows."""
         try:
-            return cast("Row", self._decoder.decode(document.body))
+            return cast("Row", self._decoder.decode(body))
         except msgspec.ValidationError:
             return None
+
+    def rows(self, bodies: Sequence[bytes]) -> list[Row]:
+        """The rows of records: decoded together, which takes half as long, if all of them can be read."""
+        try:
+            return cast("list[Row]", self._together.decode(b"[%b]" % b",".join(bodies)))
+        except msgspec.ValidationError:
+            return [row for body in bodies if (row := self.row(body)) is not None]
 
     def value(self, member: str) -> Callable[[Row], Any]:
         """The function that reads a member of a row."""
@@ -158,14 +165,14 @@ class Figures:
             await self._read_all(access, table)
             return True
         changed = tuple(dict.fromkeys(entry.id for entry in fresh if entry.type == access.shape.name))
-        if len(changed) > _PAGE + len(table.rows) // 4:
+        if len(changed) > _MISSED + len(table.rows) // 4:
             await self._read_all(access, table)
             return True
         kind = self.type_of(access.shape)
         async for some in in_turns(changed):
             for id_ in some:
                 document = (await self._store.read(access, id_)).document
-                row = None if document is None else kind.row(document)
+                row = None if document is None else kind.row(document.body)
                 if row is None:
                     table.rows.pop(id_, None)
                 else:
@@ -176,17 +183,11 @@ class Figures:
         """Read every record; what changes meanwhile is in the log after the place where the reader begins."""
         await table.reader.begin()
         kind, rows = self.type_of(access.shape), dict[str, Row]()
+        turn = Turn()
         for collection in (access.shape.collection, access.shape.archive):
-            after = None
-            while True:
-                query = PageQuery(collection=collection, sort=ORDER_OF_CREATION, after=after, limit=_PAGE)
-                page = await self._store.backend.page(access.tenant, query)
-                async for some in in_turns(page.documents):
-                    for document in some:
-                        row = kind.row(document)
-                        if row is not None:
-                            rows[row.id] = row
-                after = page.next
-                if after is None:
-                    break
+            async with aclosing(self._store.backend.scan(access.tenant, collection)) as scanned:
+                async for bodies in scanned:
+                    for start in range(0, len(bodies), STEP):
+                        await turn.pause()
+                        rows |= {row.id: row for row in kind.rows(bodies[start : start + STEP])}
         table.rows, table.ready = rows, True

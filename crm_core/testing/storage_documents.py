@@ -256,3 +256,18 @@ class DocumentCases(Suite):
             if len(seen) == 1:
                 await storage.put(put("n999"), put("n100", {"v": 2}))
         assert seen == [f"n{number:03d}" for number in range(250)]
+
+    async def test_scan(self, storage: StorageHarness) -> None:
+        """A scan has the text of each document once; those that are written or deleted meanwhile may be there."""
+        written = {f"n{number:04d}": put(f"n{number:04d}", indexes={"k": "v"}) for number in range(1100)}
+        for first in range(0, 1100, 500):
+            await storage.put(*list(written.values())[first : first + 500])
+        expected = {each.body for name, each in written.items() if name not in ("n0000", "n1099")}
+        found: list[bytes] = []
+        async for some in storage.store.scan("north", "notes"):
+            if not found:
+                unit = Unit(now=NOW, puts=(put("new"),), deletes=(Delete("notes", "n0000"), Delete("notes", "n1099")))
+                await storage.store.commit("north", unit)
+            found += some
+        assert sorted(body for body in found if body in expected) == sorted(expected)
+        assert [some async for some in storage.store.scan("south", "notes") if some] == []

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 
@@ -79,9 +79,8 @@ class TinyDBBackend(StorageBackend):
         return self._open_tenants
 
     async def open(self, context: StorageContext) -> None:
-        unknown = set(context.options) - {"max_open"}
         limit = context.options.get("max_open", 256)
-        if unknown:
+        if unknown := set(context.options) - {"max_open"}:
             raise SetupError([f"storage: unknown option {name}; tinydb has only max_open" for name in sorted(unknown)])
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise SetupError(["storage: max_open must be a whole number, 1 or more"])
@@ -130,8 +129,7 @@ class TinyDBBackend(StorageBackend):
 
     async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
         state = (await self._readable(tenant)).state
-        table = state.collection(collection)
-        id_ = next(table.ids_with(index, value), None)
+        id_ = next((table := state.collection(collection)).ids_with(index, value), None)
         return Read(None if id_ is None else table.document(id_), state.revision)
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
@@ -154,8 +152,7 @@ class TinyDBBackend(StorageBackend):
         return tuple(sorted(name for name, one in found.items() if one.rows))
 
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
-        found = (await self._readable(tenant)).state.claims.get((kind, key))
-        return None if found is None else found[0]
+        return (await self._readable(tenant)).state.claims.get((kind, key), (None,))[0]
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
         store = self.open_tenants.find_open(tenant) or await self.open_tenants.get(tenant)
@@ -295,3 +292,9 @@ class TinyDBBackend(StorageBackend):
             yield Document(collection, id_, rows[id_][0], rows[id_][1])
             if number % 200 == 0:
                 await asyncio.sleep(0)
+
+    async def scan(self, tenant: str, collection: str) -> AsyncGenerator[Sequence[bytes], None]:
+        store = await self._readable(tenant)
+        with store.in_use():
+            for some in store.state.collection(collection).bodies():
+                yield some

@@ -57,18 +57,18 @@ async def test_unchanged_rows_are_not_read_again(world: World, monkeypatch: pyte
         await deal(world, amount=str(number))
     await amounts(world)
     read: list[str] = []
-    get, page = world.backend.get, world.backend.page
+    get, scan = world.backend.get, world.backend.scan
 
     async def getting(tenant: str, collection: str, id_: str) -> Any:
         read.append(collection)
         return await get(tenant, collection, id_)
 
-    async def paging(tenant: str, query: Any) -> Any:
-        read.append("page")
-        return await page(tenant, query)
+    def scanning(tenant: str, collection: str) -> Any:
+        read.append("scan")
+        return scan(tenant, collection)
 
     monkeypatch.setattr(world.backend, "get", getting)
-    monkeypatch.setattr(world.backend, "page", paging)
+    monkeypatch.setattr(world.backend, "scan", scanning)
     before = await amounts(world)
     assert read == []
     await update(world, next(iter(before)), amount="7")
