@@ -12,25 +12,37 @@ from crm_core.plugin.query import EntryQuery, StoreState
 from crm_core.plugin.unit import Document
 
 RECENT: Final = 5  # entries of each kind
-_RECENT, _INVALID = "recent", "invalid"
+_RECENT, _UNVERIFIED = "recent", "unverified"
+_LOOKED_THROUGH: Final = 50  # newest unverified attempts, most of which may be unsigned
+_SIGNED: Final = frozenset(
+    {
+        "key_unknown",
+        "key_inactive",
+        "signature_invalid",
+        "timestamp_out_of_window",
+        "source_not_allowed",
+        "type_not_allowed",
+    }
+)
 QUERIES: Final[Mapping[str, EntryQuery]] = {
     _RECENT: EntryQuery(verified=True, limit=RECENT),
-    _INVALID: EntryQuery(equals=(("signature_result", "invalid"),), verified=False, limit=RECENT),
+    _UNVERIFIED: EntryQuery(verified=False, limit=_LOOKED_THROUGH),
     **{status: EntryQuery(equals=(("status", status),), verified=True, limit=1) for status in ACCEPTED},
 }
 """The parts of the log that ``summary_of`` needs."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of a tenant's store. ``recent`` and ``invalid`` are newest first.
+    """Facts of a tenant's store. ``recent`` and ``unverified`` are newest first.
 
-    ``recent``: verified log entries; ``invalid``: unverified ones whose signature does not match; ``last_success``: the
-    newest that was accepted. ``sections``: their documents, or what ``StorageContext.digest`` made of these.
+    ``recent``: verified log entries; ``unverified``: attempts that were signed and failed verification, as after a
+    mistake in keys or clocks; ``last_success``: the newest that was accepted. ``sections``: their documents, or what
+    ``StorageContext.digest`` made of these.
     """
 
     revision: int
     recent: tuple[LogEntry, ...]
-    invalid: tuple[LogEntry, ...]
+    unverified: tuple[LogEntry, ...]
     last_success: LogEntry | None
     sections: tuple[Document, ...] | bytes
     state: StoreState = StoreState()
@@ -47,7 +59,7 @@ def summary_of(
     return Summary(
         revision=revision,
         recent=found[_RECENT],
-        invalid=found[_INVALID],
+        unverified=tuple(entry for entry in found[_UNVERIFIED] if entry.error_code in _SIGNED)[:RECENT],
         last_success=max(accepted, key=lambda entry: entry.seq or 0, default=None),
         sections=sections,
         state=state,

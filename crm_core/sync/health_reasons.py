@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from crm_core.errors import SignatureInvalid
 from crm_core.model.keys import TenantRoster
 from crm_core.model.times import from_wire
 from crm_core.plugin.storage import Summary
@@ -13,13 +14,19 @@ from crm_core.workspace.section import Acceptance
 
 
 def mismatches(tenant: str, roster: TenantRoster, summary: Summary) -> list[str]:
-    """A reason if signatures keep failing: the two sides may have different secrets.
+    """A reason if verification keeps failing: the two sides may have different keys or clocks.
 
     It changes no status, since a sender of forged pushes must not be able to turn a healthy tenant red.
     """
-    recent, failed = summary.recent, summary.invalid
+    recent, failed = summary.recent, summary.unverified
     if len(failed) < RECENT or (recent and recent[0].id > failed[-1].id):
         return []
+    if any(entry.error_code != SignatureInvalid.code for entry in failed):
+        reason = (
+            f"The newest {RECENT} signed attempts failed verification, and none has passed since. If they are the "
+            f"platform's, this is why: {failed[0].error_message}"
+        )
+        return [reason]
     versions = {entry.key_version for entry in failed}
     keys = ", ".join(f"{tenant}:{version}" for version in sorted(roster.keys) if version in versions)
     reason = (

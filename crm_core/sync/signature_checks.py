@@ -27,6 +27,7 @@ from crm_core.errors import (
     UnknownPayloadType,
 )
 from crm_core.model.keys import Key, TenantRoster
+from crm_core.model.log import ACCEPTED
 from crm_core.model.media_type import require_media_type
 from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
@@ -176,10 +177,10 @@ def out_of_window(presented: Presented, settings: SyncSettings, now: datetime) -
     side = "behind" if skew > 0 else "ahead of"
     detail = (
         f"The request's clock is {abs(skew)} seconds {side} this server's. At most {settings.skew_seconds} seconds "
-        f"behind and {settings.future_skew_seconds} ahead are accepted."
+        f"behind and {settings.future_skew_seconds} ahead are accepted. Set the clock that is wrong."
     )
     if presented.timestamp > FIRST_MILLISECONDS:
-        detail += " It looks like milliseconds: send seconds."
+        detail = f"The timestamp {presented.timestamp} looks like milliseconds. Send seconds."
     return _out_of_window(detail, presented, settings, now)
 
 
@@ -247,7 +248,10 @@ def unused_nonce(evidence: bytes | None) -> None:
 
 def replayed(original: Original) -> ReplayedNonce:
     """The refusal of a used nonce, with its first use."""
-    return ReplayedNonce(
-        f"Request {original.request_id} already used this nonce. Sign again with a new one.",
-        original=original.to_wire(),
-    )
+    detail = f"Request {original.request_id} already used this nonce. Sign again with a new one."
+    if original.status in ACCEPTED:
+        detail = (
+            f"Request {original.request_id} already used this nonce and was accepted. If you sent it again, nothing is "
+            "left to do. Sign a new push with a new nonce."
+        )
+    return ReplayedNonce(detail, original=original.to_wire())

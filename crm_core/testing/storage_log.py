@@ -159,13 +159,14 @@ class LogCases(Suite):
             status = "unchanged" if number == 3 else "rejected"
             unit = Unit(now=NOW, entries=(entry(number, status=status),), revises=True)
             await storage.commit(unit)
-            storage.store.note("north", entry(10 + number, signature_result="invalid" if number > 1 else "missing"))
+            storage.store.note("north", entry(10 + number, error_code="key_unknown" if number > 1 else "type_mismatch"))
+            storage.store.note("north", entry(20 + number, error_code="signature_missing"))
         for again in (False, True):
             store = await storage.reopen() if again else storage.store
             for _ in range(2):
                 found = await store.summary("north")
                 assert [each.seq for each in found.recent] == [7, 6, 5, 4, 3]
-                assert [int(each.id[4:]) for each in found.invalid] == [17, 16, 15, 14, 13]
+                assert [int(each.id[4:]) for each in found.unverified] == [17, 16, 15, 14, 13]
                 assert found.last_success is not None
                 assert (found.last_success.seq, found.revision, found.state) == (3, 7, StoreState())
         await storage.commit(Unit(now=NOW, entries=(entry(30),), revises=True))

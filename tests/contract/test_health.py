@@ -205,6 +205,28 @@ def test_a_secret_that_differs_on_both_sides_is_a_reason_but_no_status(box: Box)
     assert box.health("mistaken")["reasons"] == []
 
 
+@pytest.mark.parametrize(
+    ("mistake", "code", "why"),
+    [
+        ({"key_version": 9}, "key_unknown", "no key of version 9"),
+        ({"key_version": 1, "timestamp": 1}, "timestamp_out_of_window", "Set the clock that is wrong."),
+    ],
+)
+def test_keys_and_clocks_that_differ_are_a_reason_but_no_status(
+    box: Box, mistake: dict[str, Any], code: str, why: str
+) -> None:
+    """The reason is the newest attempt's error; unsigned attempts do not hide it, a verified one ends it."""
+    for _ in range(5):
+        problem(box.push("branding", BRANDING, tenant="mistaken", **mistake), 401, code)
+        unsigned = box.client.post(f"{box.base('mistaken')}/sync/branding", json={})
+        problem(unsigned, 401, "signature_missing")
+    health = box.health("mistaken")
+    assert health["status"] == "ok"
+    assert why in health["reasons"][0]
+    box.applied("branding", {}, tenant="mistaken", key_version=1)
+    assert box.health("mistaken")["reasons"] == []
+
+
 def test_a_push_that_is_overdue_makes_it_stale(box: Box) -> None:
     """Health is stale if no push was applied within expect_every, or none at all."""
     assert box.health("silent")["status"] == "stale"

@@ -56,10 +56,9 @@ def test_the_limits_of_the_window_pass(timestamp: int, passes: bool) -> None:
 
 
 def test_milliseconds_are_recognized() -> None:
-    """A timestamp in milliseconds gets the hint after the clocks; one in seconds of any age does not."""
+    """The refusal says so in place of the clocks; a timestamp in seconds of any age has the clocks."""
     detail = out_of_window(presented(FIRST_MILLISECONDS + 1), SETTINGS, NOW).detail
-    assert detail.startswith("The request's clock is ")
-    assert detail.endswith(" It looks like milliseconds: send seconds.")
+    assert detail == f"The timestamp {FIRST_MILLISECONDS + 1} looks like milliseconds. Send seconds."
     assert "milliseconds" not in out_of_window(presented(FIRST_MILLISECONDS), SETTINGS, NOW).detail
 
 
