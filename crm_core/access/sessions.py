@@ -29,7 +29,7 @@ BROWSER_LIFETIME: Final = timedelta(days=7)
 MAX_SESSIONS: Final = 200  # of a user; then the oldest ends
 _SWEPT: Final = 20  # of the oldest, checked when a session is opened
 
-_INVALID: Final = "Sign in again: this session is unknown, has expired, or was ended."
+_INVALID: Final = "Sign in again, or send an API token (crm_...): this session is unknown, has expired, or was ended."
 _REUSED: Final = "A refresh token of this session was used twice, so the session has ended. Sign in again."
 Kind = Literal["api", "browser"]
 

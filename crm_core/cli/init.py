@@ -23,13 +23,17 @@ from crm_core.model.names import is_name
 )
 def command(config: Path, instance: str, tenant: str | None, admin: str | None) -> None:
     """Write commented instance.yaml, keys.yaml, modules.yaml and roles.yaml. Existing files stay as they are."""
+    from crm_core.settings.examples import OF_INSTANCE
+
     if not is_name(instance):
         raise click.UsageError("--instance must be 1 to 63 of a-z, 0-9 and -, and cannot start or end with -")
     if admin and not tenant:
         raise click.UsageError("--admin needs --tenant")
     written = write_files(config, instance)
-    for name in written:
-        click.echo(f"wrote {config / name}")
+    for name in OF_INSTANCE:
+        click.echo(
+            f"wrote {config / name}" if name in written else f"{config / name} exists already and stays as it is"
+        )
     if tenant is not None:
         from crm_core.cli.tenant import create_tenants
 

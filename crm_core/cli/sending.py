@@ -35,7 +35,8 @@ _NEXT: Final = {
     "receiver_disabled": "set sync: enabled in the receiver's keys.yaml and instance.yaml",
     "stale_version": "another push came first; run the command again, without --version",
     "module_blocked": "take it out of the file; sync_policy in the receiver's modules.yaml blocks it",
-    "unanswered": "check that the server runs and that this machine reaches it, then run the command again",
+    "unanswered": "check that the server runs and that this machine reaches it, then run the command again"
+    "\n  if it answered with an error, run crm doctor there first",
     "stored_secret": "name it in the file, or add --drop-secrets",
 }
 

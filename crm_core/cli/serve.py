@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 def command(config: Path, processes: int, dev: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """Run the instance until SIGTERM, then finish open requests.
 
-    Prints one line with its address once it accepts requests. Edits of keys.yaml, modules.yaml and roles.yaml take
-    effect within two seconds, or at SIGHUP.
+    Listens on the address that instance.yaml names, and prints it once it accepts requests. Edits of keys.yaml,
+    modules.yaml and roles.yaml take effect within two seconds, or at SIGHUP.
     """
     if dev:
         if processes > 1:

@@ -88,7 +88,8 @@ def sender(
         entry = folder.entry(target.tenant)
         keys = tuple(key for key in _roster_keys(entry, target.tenant, key_version) if key.kind == "secret")
         if not keys:
-            raise SetupError([f"keys.yaml has only public keys for {target.tenant} here; sign with --private-key REF"])
+            only = f"keys.yaml has only public keys for {target.tenant} here; sign with --private-key REF"
+            raise SetupError([f"{only}, or in place of crm apply with apply_tenants in Python"])
     return SigningTarget(target, _signer(folder, *_fitting(folder, entry, keys, scheme)), unix)
 
 
@@ -96,6 +97,8 @@ def _target(folder: ConfigFolder, url: str, tenant: str | None) -> Target:
     """The target of a URL; an instance or tenant that it leaves out comes from the folder."""
     try:
         address = ReceiverUrl.read(url)
+        if not address.instance and not folder.has_settings:
+            raise click.UsageError(f"{url} names no instance; write it whole, such as https://host/i/eu1")
         return address.target(
             instance=None if address.instance else folder.settings.instance,
             tenant=tenant or (None if address.tenant else folder.only_tenant()),
@@ -179,6 +182,11 @@ class ConfigFolder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @property
+    def has_settings(self) -> bool:
+        """Whether the folder has an instance.yaml; a platform's machine has none."""
+        return (self._path / "instance.yaml").exists()
+
     @cached_property
     def settings(self) -> InstanceSettings:
         """instance.yaml without its secrets."""
@@ -192,7 +200,7 @@ class ConfigFolder:
         from crm_core.plugin.registry import build_registry
         from crm_core.settings.plugins import load_plugins
 
-        return build_registry(load_plugins(self.settings if (self._path / "instance.yaml").exists() else None))
+        return build_registry(load_plugins(self.settings if self.has_settings else None))
 
     @cached_property
     def roster(self) -> Roster:
@@ -270,7 +278,7 @@ class ConfigFolder:
 
     def address(self) -> tuple[str, Path | None]:
         """The origin on which this folder's instance listens, and its unix socket, if it uses one."""
-        if not (self._path / "instance.yaml").exists():
+        if not self.has_settings:
             raise click.UsageError(f"{self._path} has no instance.yaml; add the receiver's address with --url")
         listen = self.settings.listen
         if listen.unix is not None:

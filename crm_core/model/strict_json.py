@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from typing import Any, NoReturn
 
 from crm_core.errors import MalformedJson
@@ -36,6 +37,8 @@ def loads(raw: bytes) -> Any:
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
+        if raw.startswith(BOM_UTF8):
+            raise MalformedJson("The body begins with a byte order mark; leave it out.") from None
         raise MalformedJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and not _shallow(value):
         raise _too_deep()

@@ -98,7 +98,8 @@ def read_text(path: Path, *, may_be_empty: bool = False) -> str:
                 raise Wrong.at(start, "this is no regular file; put a file of text in its place")
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise Wrong.at(start, f"the file is not there; looked for it at {path}, `crm init` writes one") from None
+        where = f"the file is not there; looked for it at {path}"
+        raise Wrong.at(start, f"{where}: name its folder with --config, or write one with `crm init`") from None
     except OSError as error:
         raise Wrong.at(start, f"the file cannot be read ({error.strerror}); check its path and permissions") from None
     if len(raw) > LARGEST_FILE:
@@ -220,7 +221,10 @@ def _place(file: str, text: str, at: int) -> Place:
 
 
 _FIXES = (
-    ("mapping values are not allowed", "this value contains a second `: `; quote the value, or fix the indentation"),
+    (
+        "mapping values are not allowed",
+        "this value contains a second `: `; quote it, fix the indentation, or end the name in the line above with `:`",
+    ),
     ("tab", "this is a tab; use spaces"),
     ("unexpected end of stream", "a quote is opened and never closed; close it"),
     ("expected ',' or", "a list or mapping opened by `[` or `{` goes wrong; close it and put commas between its parts"),

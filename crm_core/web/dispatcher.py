@@ -133,7 +133,8 @@ def require_instance(services: Services, instance: str) -> None:
     """Raise MisdirectedInstance unless this process serves the instance."""
     if instance != services.settings.instance:
         raise MisdirectedInstance(
-            f"This process serves {services.settings.instance}; send the request to the instance of this code."
+            f"This process serves {services.settings.instance}, not {instance[:_LONGEST_NAME]!a}. "
+            "Correct the address, or send the request to the manager."
         )
 
 

@@ -23,6 +23,8 @@ def nothing_here(path: str, instance: str, exists: Callable[[str], bool]) -> str
     if found is not None:
         code = found["instance"] or found["code"] or instance
         base = BASE.format(instance=code, tenant=found["tenant"] or "{tenant}")
-        if exists(meant := base + (found["rest"] or "")):
-            return f"There is nothing at this address. Did you mean {meant}?"
+        rest = found["rest"] or ""
+        for meant in (base + rest, base + rest.rstrip("/")):
+            if exists(meant):
+                return f"There is nothing at this address. Did you mean {meant}?"
     return f"There is nothing at this address. The addresses of the API begin with {BASE}/."

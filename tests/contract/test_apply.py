@@ -241,6 +241,7 @@ def test_a_key_that_is_not_here_fails_its_tenant_alone(
     assert {name: one["status"] for name, one in found.items()} == {"gone": "failed", "same": "unchanged"}
     assert "NOT_SET_HERE" in found["gone"]["problem"]["detail"]
     assert "--url" in box.crm("apply", str(folder.path), code=2)
+    assert "names no instance" in box.crm("apply", str(folder.path), "--url", "http://127.0.0.1:1", code=2)
 
 
 def test_only_an_answer_is_missing(folder: Folder, front: Front) -> None:

@@ -168,6 +168,13 @@ async def test_if_match_refuses_an_old_revision(world: World) -> None:
         assert refused.value.evidence["current"]["revision"] == 2
 
 
+async def test_if_match_without_quotes_is_refused_with_what_it_lacks(world: World) -> None:
+    """The current revision without its quotes does not look like someone else's change."""
+    made = await world.create()
+    with pytest.raises(RevisionMismatch, match=r'in quotes, such as "1"'):
+        await update(world, made["id"], {"name": "B"}, "1")
+
+
 async def test_put_creates_then_updates_and_keeps_what_is_left_out(world: World) -> None:
     """One record, whichever request comes first."""
     status, made = await put(world, "crm-77", {"name": "Grace", "email": "g@b.example"})

@@ -20,9 +20,10 @@ BASE = "/i/eu1/t/nw/api/v1"
         ("/nw/api/v1/customers", f"{BASE}/customers"),
         ("/api/v1/customers", "/i/eu1/t/{tenant}/api/v1/customers"),
         ("/v1/customers", "/i/eu1/t/{tenant}/api/v1/customers"),
+        (f"{BASE}/customers/", f"{BASE}/customers"),
     ],
 )
-def test_a_forgotten_part_of_an_address_is_found(path: str, meant: str) -> None:
+def test_a_forgotten_part_of_an_address_or_a_slash_too_many_is_found(path: str, meant: str) -> None:
     """The message names the address that was meant, if there is one; otherwise how addresses begin."""
     assert nothing_here(path, "eu1", lambda one: one == meant).endswith(f"Did you mean {meant}?")
     assert nothing_here(path, "eu1", lambda one: False).endswith("begin with /i/{instance}/t/{tenant}/api/v1/.")
