@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from contract.box import TENANT, Box
+from contract.box import TENANT, Box, good
+from crm_core.model.ed25519 import public_key_of
 from crm_core.plugin.signature import SignatureScheme
 from crm_core.testing.signature import KEY, OTHER_KEY, accepts, push_request, with_headers
 from crm_rfc9421.scheme import MessageSignatures
@@ -96,7 +97,8 @@ def recorder() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A running server whose key is the page's."""
-    keys = [{"version": 2, "secret": "hex:" + KEY.hex()}]
+    public = "ed25519:" + base64.b64encode(public_key_of(KEY)).decode()
+    keys = [{"version": 2, "secret": "hex:" + KEY.hex()}, {"version": 3, "public": public}]
     made = Box(tmp_path_factory.mktemp("signers"), tenants={TENANT: {"keys": keys}})
     try:
         yield made.create_tenants().start()
@@ -143,6 +145,18 @@ def test_the_native_programs_push_to_a_live_server(language: str, box: Box, tmp_
     program = snippet("crm-sync-v1", language).replace('"version":7', f'"version":{next(box.versions)}')
     printed = run(language, program, tmp_path, f"http://127.0.0.1:{box.port}")
     assert ACCEPTED.search(printed)
+
+
+@pytest.mark.parametrize(
+    "language", ["python", pytest.param("js", marks=_needs("node")), pytest.param("php", marks=_needs("php"))]
+)
+def test_the_programs_with_a_private_key_push_to_a_live_server(language: str, box: Box, tmp_path: Path) -> None:
+    """The push of each, with only version and address set, is accepted under the public key."""
+    version = next(box.versions)
+    program = snippet("With a private key", language).replace('"version":7', f'"version":{version}')
+    assert ACCEPTED.search(run(language, program, tmp_path, f"http://127.0.0.1:{box.port}"))
+    entries = good(box.client.get(f"{box.base()}/sync/log", headers=box.bearer()))["items"]
+    assert (entries[0]["payload_version"], entries[0]["key_version"]) == (version, 3)
 
 
 @pytest.mark.parametrize("language", ["python", pytest.param("js", marks=_needs("node"))])
