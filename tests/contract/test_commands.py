@@ -131,7 +131,7 @@ def test_a_tenant_made_while_the_server_runs_takes_pushes(boxes: Boxes) -> None:
     key = yaml.safe_load((box.config / "keys.yaml").read_text())["tenants"]["fresh"]["keys"][0]
     secret = base64.b64decode(key["secret"].removeprefix("base64:"))
     box.reload(lambda: box.health("fresh")["enabled"])
-    box.applied("branding", BRANDING, tenant="fresh", key=secret, key_version=1)
+    assert box.applied("branding", BRANDING, tenant="fresh", key=secret, key_version=1)["revision"] == 1
 
 
 def test_a_second_server_names_the_first(boxes: Boxes) -> None:

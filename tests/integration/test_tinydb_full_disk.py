@@ -97,10 +97,13 @@ async def test_full_disk(store: TinyDBBackend, small: Path) -> None:
 async def test_full_disk_at_restart(store: TinyDBBackend, small: Path) -> None:
     """A store opened on a full disk has every answered unit."""
     units = await filled(store)
+    assert units > 50
     await store.close()
     again = TinyDBBackend()
     await again.open(StorageContext(small / "tenants"))
     await whole(again, units)
+    with pytest.raises((StorageFull, StorageUnavailable)):  # the disk is full still
+        await again.commit("north", unit(units + 1))
     await again.close()
     await store.open(StorageContext(small / "tenants"))
 
