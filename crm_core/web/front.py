@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 _STARTING: Final = ("http.response.start", RESPONSE)  # the messages with status and header fields
-_AFTER_START: Final = 0.5  # seconds: requests that wait for the server come first
+_AFTER_START: Final = 5.0  # seconds: requests that waited for the server come first
 _SAFETY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from browser.api import Api
 from browser.desk import Desk, People
@@ -16,6 +16,17 @@ Sit = Callable[..., Desk]
 def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     """A user signs in, creates a customer and a deal, moves it, ticks off a task, searches, edits and signs out."""
     desk = sit(who=None)
+    sign_in(desk)
+    create_customer(desk.page)
+    create_deal(desk.page)
+    move_deal(desk)
+    api.put("tasks", "t1", name="Call about the option", assignee=People.agent.email, due_on="2026-01-02")
+    tick_off_task(desk)
+    find_and_edit(desk)
+    sign_out(desk)
+
+
+def sign_in(desk: Desk) -> None:
     page = desk.page
     desk.go("/customers/new")  # not signed in: to the sign-in page, and back
     expect(page).to_have_url(re.compile(r"/login\?next="))
@@ -29,6 +40,8 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/customers/new")
 
+
+def create_customer(page: Page) -> None:
     page.get_by_label("Email").fill("not an address")
     page.get_by_label("Notes").fill("Rows twice a week")
     page.get_by_role("button", name="Create customer").click()
@@ -46,6 +59,8 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     expect(page.locator(".toast")).to_contain_text("Customer created")
     expect(page.locator("[data-live=details]")).to_contain_text("Hamburg")
 
+
+def create_deal(page: Page) -> None:
     page.get_by_role("link", name="New deal").click()
     expect(page.get_by_label("Customer (required)")).to_have_value("Wannsee Sculling Club")
     page.get_by_label("Name (required)").fill("Autumn camp Bornholm")
@@ -55,6 +70,9 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Autumn camp Bornholm")
     expect(page.locator("[data-live=details]")).to_contain_text("€24,600")
 
+
+def move_deal(desk: Desk) -> None:
+    page = desk.page
     desk.go("/deals/board")
     desk.live()
     card = page.locator("[data-card]", has_text="Autumn camp Bornholm")
@@ -69,7 +87,9 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     card.drag_to(page.locator("[data-lane=qualified] header"))
     expect(page.locator("[data-lane=qualified]")).to_contain_text("Autumn camp Bornholm")
 
-    api.put("tasks", "t1", name="Call about the option", assignee=People.agent.email, due_on="2026-01-02")
+
+def tick_off_task(desk: Desk) -> None:
+    page = desk.page
     desk.go("/")
     mine = page.get_by_role("checkbox", name="Done: Call about the option")
     expect(page.locator("[data-live=tasks-1]")).to_contain_text("days late")
@@ -80,6 +100,9 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     expect(mine).not_to_be_checked()
     mine.check()
 
+
+def find_and_edit(desk: Desk) -> None:
+    page = desk.page
     desk.go("/customers")
     page.get_by_role("searchbox").fill("sculling")
     page.keyboard.press("Enter")
@@ -97,6 +120,9 @@ def test_a_users_whole_way(sit: Sit, api: Api) -> None:
     expect(page.locator("[data-live=details]")).to_contain_text("+49 40 555 01 77")
     expect(page.locator("[data-live=details]")).to_contain_text("Revision 2")
 
+
+def sign_out(desk: Desk) -> None:
+    page = desk.page
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("You are signed out")).to_be_visible()
     desk.go("/account")

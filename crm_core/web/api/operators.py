@@ -50,45 +50,72 @@ class TenantPage(msgspec.Struct, frozen=True):
 def routes(services: Services, counts: Metrics) -> list[Route]:
     """Liveness, readiness, metrics, tenants, plugins."""
     services.feeds.observers.append(counts.event_streams.set)
+    one = _Documents(services, counts)
+    array = {"type": "array", "items": {"type": "object"}}
+    not_found, unknown = errors.NotFound, (errors.UnknownParameter, errors.InvalidParameter)
+    return [
+        open_route("/healthz", "get_healthz", "Is the process alive?", one.healthz, tag=_TAG),
+        open_route("/readyz", "get_readyz", "Does it serve, and which tenants have trouble?", one.readyz, tag=_TAG),
+        open_route(
+            "/metrics", "get_metrics", "Metrics for Prometheus, for operators' addresses.", one.metrics,
+            tag=_TAG, media_type="text/plain", errors=(not_found,),
+        ),
+        open_route(
+            "/-/tenants", "list_tenants", "Every tenant with its health, by name, for operators' addresses.",
+            one.tenants, tag=_TAG, schema=TenantPage, parameters=(_STATUS, LIMIT, CURSOR),
+            errors=(not_found, *unknown, errors.InvalidCursor),
+        ),
+        open_route(
+            "/-/plugins", "list_plugins", "The plugins, for operators' addresses.", one.plugins,
+            tag=_TAG, schema=array, errors=(not_found, *unknown),
+        ),
+    ]  # fmt: skip
 
-    async def healthz(_request: Request) -> Answer:
+
+class _Documents:
+    """The documents as they are now."""
+
+    def __init__(self, services: Services, counts: Metrics) -> None:
+        self._services, self._counts = services, counts
+
+    async def healthz(self, _request: Request) -> Answer:
         return answer({"status": "ok"})
 
-    async def readyz(request: Request) -> Answer:
-        troubled, storage = await _troubled(services)
-        problems, unreadable = list(services.configured.errors()), services.views.unreadable()
+    async def readyz(self, request: Request) -> Answer:
+        troubled, storage = await _troubled(self._services)
+        problems, unreadable = list(self._services.configured.errors()), self._services.views.unreadable()
         state = {
             "status": "degraded" if troubled or storage or problems or unreadable else "ready",
-            "instance": services.settings.instance,
+            "instance": self._services.settings.instance,
         }
-        if _is_operator(services, request):  # names and reasons are not for strangers
+        if _is_operator(self._services, request):  # names and reasons are not for strangers
             more = {"storage": storage, "sections": _sections(unreadable), "config": problems}
             return answer({**state, "tenants": troubled, **more})
         return answer(state)
 
-    async def metrics(request: Request) -> Answer:
-        _operators_only(services, request)
-        troubled, storage = await _troubled(services)
+    async def metrics(self, request: Request) -> Answer:
+        _operators_only(self._services, request)
+        troubled, storage = await _troubled(self._services)
         if not storage:
-            counts.tenants.set(await services.backend.count_tenants())
-        counts.tenants_troubled.set(len(troubled))
-        counts.sections_unreadable.set(sum(map(len, services.views.unreadable().values())))
-        counts.config_errors.set(len(services.configured.errors()))
-        return content(counts.text(), _TEXT)
+            self._counts.tenants.set(await self._services.backend.count_tenants())
+        self._counts.tenants_troubled.set(len(troubled))
+        self._counts.sections_unreadable.set(sum(map(len, self._services.views.unreadable().values())))
+        self._counts.config_errors.set(len(self._services.configured.errors()))
+        return content(self._counts.text(), _TEXT)
 
-    async def tenants(request: Request) -> Answer:
-        _operators_only(services, request)
+    async def tenants(self, request: Request) -> Answer:
+        _operators_only(self._services, request)
         query = read_query(request.query_string, ("cursor", "limit", "status"))
         limit, status = whole_number("limit", query.get("limit"), default=50, most=MOST), query.get("status")
         if status not in (None, *STATUSES):
             raise InvalidParameter(f"status must be one of {', '.join(STATUSES)}.", parameter="status")
-        rows, following = await services.tenant_list.page(status=status, limit=limit, cursor=query.get("cursor"))
+        rows, following = await self._services.tenant_list.page(status=status, limit=limit, cursor=query.get("cursor"))
         return answer({"items": rows, "next_cursor": following})
 
-    async def plugins(request: Request) -> Answer:
-        _operators_only(services, request)
+    async def plugins(self, request: Request) -> Answer:
+        _operators_only(self._services, request)
         read_query(request.query_string, ())
-        brought = services.registry.brought()
+        brought = self._services.registry.brought()
         return answer(
             [
                 {
@@ -99,29 +126,9 @@ def routes(services: Services, counts: Metrics) -> list[Route]:
                     "state": plugin.state,
                     "error": plugin.error,
                 }
-                for plugin in services.host.plugins
+                for plugin in self._services.host.plugins
             ]
         )
-
-    array = {"type": "array", "items": {"type": "object"}}
-    not_found, unknown = errors.NotFound, (errors.UnknownParameter, errors.InvalidParameter)
-    return [
-        open_route("/healthz", "get_healthz", "Is the process alive?", healthz, tag=_TAG),
-        open_route("/readyz", "get_readyz", "Does it serve, and which tenants have trouble?", readyz, tag=_TAG),
-        open_route(
-            "/metrics", "get_metrics", "Metrics for Prometheus, for operators' addresses.", metrics,
-            tag=_TAG, media_type="text/plain", errors=(not_found,),
-        ),
-        open_route(
-            "/-/tenants", "list_tenants", "Every tenant with its health, by name, for operators' addresses.", tenants,
-            tag=_TAG, schema=TenantPage, parameters=(_STATUS, LIMIT, CURSOR),
-            errors=(not_found, *unknown, errors.InvalidCursor),
-        ),
-        open_route(
-            "/-/plugins", "list_plugins", "The plugins, for operators' addresses.", plugins,
-            tag=_TAG, schema=array, errors=(not_found, *unknown),
-        ),
-    ]  # fmt: skip
 
 
 def _sections(unreadable: Mapping[str, tuple[SectionFault, ...]]) -> list[dict[str, str]]:

@@ -27,48 +27,68 @@ _CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization,
 
 def routes(services: Services) -> list[Route]:
     """Every operation of every record type."""
-    return [one for shape in services.records.shapes.values() for one in _routes(services, shape)]
+    return [one for shape in services.records.shapes.values() for one in _routes(_Handlers(services, shape), shape)]
 
 
-def _routes(services: Services, shape: Shape) -> list[Route]:
-    records, types = services.records, documented_types(shape)
+def _routes(handlers: _Handlers, shape: Shape) -> list[Route]:
+    types = documented_types(shape)
+    return [
+        Route(schemas.list_operation(shape, types), handlers.listed),
+        Route(schemas.create_operation(shape, types), handlers.create),
+        Route(schemas.detail_operation(shape, types), handlers.detail),
+        Route(schemas.update_operation(shape, types), handlers.update),
+        Route(schemas.put_operation(shape, types), handlers.put),
+        Route(schemas.batch_operation(shape, types), handlers.batch),
+        Route(life.archive_operation(shape), handlers.archive),
+        Route(life.restore_operation(shape, types), handlers.restore),
+        Route(life.history_operation(shape), handlers.history),
+        Route(life.erase_operation(shape), handlers.erase),
+    ]
 
-    def access_of(request: Request) -> RecordAccess:
-        return RecordAccess(request.tenant, request.caller, shape, request.request_id)
 
-    async def listed(request: Request) -> Answer:
-        kind, parameters = accepted(request, (JSON, NDJSON, CSV)), read_values(request, shape.filterable)
+class _Handlers:
+    """The answers to requests for records of one type."""
+
+    def __init__(self, services: Services, shape: Shape) -> None:
+        self._records, self._shape = services.records, shape
+
+    def _access(self, request: Request) -> RecordAccess:
+        return RecordAccess(request.tenant, request.caller, self._shape, request.request_id)
+
+    async def listed(self, request: Request) -> Answer:
+        kind, parameters = accepted(request, (JSON, NDJSON, CSV)), read_values(request, self._shape.filterable)
         bom = flag("bom", request.query.get("bom"))
         if kind != JSON:
-            pages = await records.reads.export(access_of(request), parameters)
-            return streamed(export.as_ndjson(pages) if kind == NDJSON else export.as_csv(shape, pages, bom=bom), kind)
-        page = await records.reads.list(access_of(request), parameters)
+            pages = await self._records.reads.export(self._access(request), parameters)
+            lines = export.as_ndjson(pages) if kind == NDJSON else export.as_csv(self._shape, pages, bom=bom)
+            return streamed(lines, kind)
+        page = await self._records.reads.list(self._access(request), parameters)
         if page.next_cursor is None:
             return answer(page.body)
         return answer(page.body, headers={"Link": f'<{_following(request, page.next_cursor)}>; rel="next"'})
 
-    async def detail(request: Request) -> Answer:
-        document = await records.reads.detail(access_of(request), request.path_parameters["id"])
+    async def detail(self, request: Request) -> Answer:
+        document = await self._records.reads.detail(self._access(request), request.path_parameters["id"])
         return tagged(request, document.body, etag(document.revision, document.body), _CACHING)
 
-    async def create(request: Request) -> Answer:
-        access = access_of(request)
+    async def create(self, request: Request) -> Answer:
+        access = self._access(request)
         data, raw = await read_json_and_bytes(request)
-        return await _answered(request, shape, records.writes.create(access, data, _idempotent(request, raw)))
+        return await self._answered(request, self._records.writes.create(access, data, _idempotent(request, raw)))
 
-    async def update(request: Request) -> Answer:
-        access, id_ = access_of(request), request.path_parameters["id"]
+    async def update(self, request: Request) -> Answer:
+        access, id_ = self._access(request), request.path_parameters["id"]
         data, raw = await read_json_and_bytes(request)
-        writing = records.writes.update(access, id_, data, _conditions(request), _idempotent(request, raw))
-        return await _answered(request, shape, writing)
+        writing = self._records.writes.update(access, id_, data, _conditions(request), _idempotent(request, raw))
+        return await self._answered(request, writing)
 
-    async def put(request: Request) -> Answer:
-        access, data = access_of(request), await read_json(request)
+    async def put(self, request: Request) -> Answer:
+        access, data = self._access(request), await read_json(request)
         external_id = request.path_parameters["external_id"]
-        return await _answered(request, shape, records.writes.put(access, external_id, data, _conditions(request)))
+        return await self._answered(request, self._records.writes.put(access, external_id, data, _conditions(request)))
 
-    async def batch(request: Request) -> Answer:
-        access, atomic = access_of(request), flag("atomic", request.query.get("atomic"))
+    async def batch(self, request: Request) -> Answer:
+        access, atomic = self._access(request), flag("atomic", request.query.get("atomic"))
         data, raw = await read_json_and_bytes(request)
         asked = Batch(
             data=data,
@@ -77,55 +97,43 @@ def _routes(services: Services, shape: Shape) -> list[Route]:
             instance=request.instance,
             idempotent=_idempotent(request, raw),
         )
-        return await _answered(request, shape, records.batches.run(access, asked))
+        return await self._answered(request, self._records.batches.run(access, asked))
 
-    async def archive(request: Request) -> Answer:
-        await records.archive.archive(access_of(request), request.path_parameters["id"], _conditions(request))
+    async def archive(self, request: Request) -> Answer:
+        await self._records.archive.archive(self._access(request), request.path_parameters["id"], _conditions(request))
         return empty(204, {"Cache-Control": "no-store"})
 
-    async def history(request: Request) -> Answer:
+    async def history(self, request: Request) -> Answer:
         limit = whole_number("limit", request.query.get("limit"), default=50, most=200)
         cursor = request.query.get("cursor")
-        page = await records.feed.history(access_of(request), request.path_parameters["id"], limit, cursor)
+        page = await self._records.feed.history(self._access(request), request.path_parameters["id"], limit, cursor)
         return answer(page.body)
 
-    async def restore(request: Request) -> Answer:
-        restoring = records.archive.restore(access_of(request), request.path_parameters["id"], _conditions(request))
-        return await _answered(request, shape, restoring)
+    async def restore(self, request: Request) -> Answer:
+        restoring = self._records.archive.restore(
+            self._access(request), request.path_parameters["id"], _conditions(request)
+        )
+        return await self._answered(request, restoring)
 
-    async def erase(request: Request) -> Answer:
+    async def erase(self, request: Request) -> Answer:
         cascade, id_ = flag("cascade", request.query.get("cascade")), request.path_parameters["id"]
-        await records.erasure.erase(access_of(request), id_, _conditions(request), cascade=cascade)
+        await self._records.erasure.erase(self._access(request), id_, _conditions(request), cascade=cascade)
         return empty(204, {"Cache-Control": "no-store"})
 
-    return [
-        Route(schemas.list_operation(shape, types), listed),
-        Route(schemas.create_operation(shape, types), create),
-        Route(schemas.detail_operation(shape, types), detail),
-        Route(schemas.update_operation(shape, types), update),
-        Route(schemas.put_operation(shape, types), put),
-        Route(schemas.batch_operation(shape, types), batch),
-        Route(life.archive_operation(shape), archive),
-        Route(life.restore_operation(shape, types), restore),
-        Route(life.history_operation(shape), history),
-        Route(life.erase_operation(shape), erase),
-    ]
-
-
-async def _answered(request: Request, shape: Shape, writing: Awaitable[WriteResult]) -> Answer:
-    """The answer to a write: the record with its tag and, if it is new, its address."""
-    try:
-        written = await writing
-    except ReplayedRefusal as replayed:
-        return problem(replayed.error, request).adding("Idempotent-Replayed", "true")
-    headers = {}
-    if written.id:
-        headers["ETag"] = etag(written.revision, written.body)
-    if written.status == 201:
-        headers["Location"] = f"{base_of(request)}/{shape.name}/{written.id}"
-    if written.replayed:
-        headers["Idempotent-Replayed"] = "true"
-    return answer(written.body, written.status, headers)
+    async def _answered(self, request: Request, writing: Awaitable[WriteResult]) -> Answer:
+        """The answer to a write: the record with its tag and, if it is new, its address."""
+        try:
+            written = await writing
+        except ReplayedRefusal as replayed:
+            return problem(replayed.error, request).adding("Idempotent-Replayed", "true")
+        headers = {}
+        if written.id:
+            headers["ETag"] = etag(written.revision, written.body)
+        if written.status == 201:
+            headers["Location"] = f"{base_of(request)}/{self._shape.name}/{written.id}"
+        if written.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        return answer(written.body, written.status, headers)
 
 
 def _following(request: Request, cursor: str) -> str:
