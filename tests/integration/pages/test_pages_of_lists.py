@@ -141,6 +141,19 @@ def test_columns_are_chosen_and_moved_without_script(grace: Visitor) -> None:
     assert heads() == usual
 
 
+def test_an_overdue_task_says_so_until_it_is_done(grace: Visitor) -> None:
+    """In the list its day is marked, on its customer's page it says by how many days; a finished task says neither."""
+    path = grace.customer(name="Waiting since")
+    fields = {"name": "Write them", "due_on": "2026-01-02", "customer_id": id_of(path)}
+    task = re.findall(r'data-id="([0-9a-f-]{36})"', grace.post("/tasks/new", "/tasks/new", **fields))[0]
+    marked = re.compile(r'<span class="badge bad">.{,200}2 Jan', re.DOTALL)
+    assert marked.search(grace.get("/tasks?q=write+them"))
+    assert re.search(r"\d+ days late", grace.get(path))
+    grace.post(path, f"/tasks/{task}/set?member=done&revision=1", value="true", back=grace.root + path)
+    assert not marked.search(grace.get("/tasks?q=write+them"))
+    assert "days late" not in grace.get(path)
+
+
 def test_a_task_is_ticked_off_in_the_list_and_on_the_record(grace: Visitor) -> None:
     """The button of a row, and of a task on the page of its customer, sets it done; Undo and a second click undo it."""
     path = grace.customer(name="With a task")

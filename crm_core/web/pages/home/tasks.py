@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from crm_core.language import gettext, ngettext, noun
+from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import rows_of
-from crm_core.web.pages.records.cells import CellRenderer
+from crm_core.web.pages.records.cells import CellRenderer, due_mark
 from crm_core.web.pages.records.queries import access_of
 
 _SHOWN: Final = 10  # of each group
@@ -154,12 +154,7 @@ class _Tasks:
         formats = self._context.formats
         if done_at is not None:
             return Mark("ok", "check", gettext("Done {time}", time=formats.clock(done_at)[:5]))
-        if day is None:
-            return None
-        late = (self._today - date.fromisoformat(day)).days
-        if not late:
-            return Mark("warn", "clock", gettext("Today"))
-        return Mark("bad", "clock", ngettext("{n} day late", "{n} days late", late, n=formats.number(late)))
+        return due_mark(formats, day) if day else None
 
     def _sub(self, overdue: int, due: int, later: int, waiting: int) -> str:
         """The counts in one line; a sentence if nothing is due."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from markupsafe import Markup, escape
 
-from crm_core.language import gettext, gettext_noop
+from crm_core.language import gettext, gettext_noop, ngettext
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import choice_labels, member_label
@@ -15,6 +16,7 @@ from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.records.typed_values import free_text
 
 if TYPE_CHECKING:
+    from crm_core.web.pages.layout.formats import Formats
     from crm_core.web.pages.page_context import PageContext
 
 
@@ -26,6 +28,11 @@ class Cell(NamedTuple):
     html: Markup
     mark: Mark | None = None
     tags: tuple[str, ...] = ()
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is no value."""
+        return self.html is _NOTHING
 
 
 _MARKS: Final[Mapping[str, tuple[str, str]]] = {
@@ -65,6 +72,16 @@ def mark_of(member: Member, value: str) -> Mark:
     """A value of a choice as a state."""
     tone, icon = _MARKS.get(value, ("idle", "minus"))
     return Mark(tone, icon, dict(choice_labels(member)).get(value, value))
+
+
+def due_mark(formats: Formats, day: str) -> Mark | None:
+    """How urgent an open record is that is due on a day; None if the day is still to come."""
+    late = (formats.now.date() - date.fromisoformat(day)).days
+    if late < 0:
+        return None
+    if late == 0:
+        return Mark("warn", "clock", gettext("Today"))
+    return Mark("bad", "clock", ngettext("{n} day late", "{n} days late", late, n=formats.number(late)))
 
 
 def is_picked(member: Member) -> bool:
@@ -125,12 +142,20 @@ class CellRenderer:
             moment = self.context.formats.moment(value)
             return Cell(member_label(member), moment.full if moment else "", self._parts.when(moment))
         if member.kind == "date":
-            day = self.context.formats.day(value)
-            return Cell(member_label(member), day.short, self._parts.when(day))
+            day, urgency = self.context.formats.day(value), self.urgency(member, record)
+            html = self._parts.badge(urgency._replace(text=day.short)) if urgency else self._parts.when(day)
+            return Cell(member_label(member), day.short, html)
         text, href = self._text(member, value, record), _link(member, value)
         if href:
             return Cell(member_label(member), text, link(href, text))
         return Cell(member_label(member), text, _LINES.format(text) if "\n" in text else escape(text))
+
+    def urgency(self, member: Member, record: Mapping[str, Any]) -> Mark | None:
+        """How urgent an open record is, if the member is its due day."""
+        due, day = self.record_type.DUE, record.get(member.name)
+        if due is None or member is not self._members.get(due.day) or not day or (due.done and record.get(due.done)):
+            return None
+        return due_mark(self.context.formats, day)
 
     def tables(self, record: Mapping[str, Any]) -> Iterator[RowTable]:
         """The lists of objects of a record that are not empty."""

@@ -216,6 +216,7 @@ def _item(cells: CellRenderer, record: dict[str, Any]) -> Related:
             continue
         if member.kind == "date" and not about:
             about = f"{member_label(member)} {context.formats.day(value).short}"
+            mark = cells.urgency(member, record) or mark
         elif member.kind == "choice" and mark is None:
             mark = mark_of(member, value)
         elif member.kind == "flag" and value and member.name != cells.ticks:

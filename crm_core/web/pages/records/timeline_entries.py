@@ -190,19 +190,21 @@ async def referring(
 
 
 async def _said(context: PageContext, other: RecordType, record: dict[str, Any], at: str) -> TimelineEntry:
-    """A note, call or meeting, at the time that it has; its text unless that is its name."""
+    """A note, call or meeting, at the time that it has."""
     kinds = (dict(choice_labels(one)).get(record[one.name], "") for one in other.members if one.kind == "choice")
     kind = next(kinds, context.singular_of(other))
     text = next((record[member.name] or "" for member in other.members if member.kind == "paragraphs"), "")
     written = context.formats.moment(record["created_at"])
     later = abs(from_wire(record["created_at"]) - from_wire(at)) >= timedelta(days=1)
-    entry = await _of(context, other, record, look="said", icon="mail", by="created_by", at="created_at")
+    entry = await _of(context, other, record, look="said", icon="page", by="created_by", at="created_at")
+    is_named = not text.lstrip().startswith(record["name"])  # by a name other than the beginning of its text
     return msgspec.structs.replace(
         entry,
-        verb=gettext("added: {kind}", kind=noun(kind)),
+        verb=gettext("added: {kind}", kind=noun(kind)) if is_named else gettext("added:"),
+        name=record["name"] if is_named else noun(kind),
         at=context.formats.moment(at),
         moment=at,
-        text="" if text == record["name"] else text,
+        text=text,
         added=gettext("added {day}", day=written.short) if later and written else "",
     )
 

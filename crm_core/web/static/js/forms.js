@@ -10,6 +10,9 @@ export function watchForms() {
     // Later: a sentence that appears between press and release would move the button away from under the pointer.
     setTimeout(() => check(event.target), 250);
   });
+  document.addEventListener("keydown", ({ target, key, ctrlKey, metaKey }) => {
+    if (key === "Enter" && (ctrlKey || metaKey) && target.matches("textarea")) target.form?.requestSubmit();
+  });
   document.addEventListener("input", dirty);
   document.addEventListener("input", echo);
   addEventListener("beforeunload", (event) => {
@@ -17,7 +20,7 @@ export function watchForms() {
   });
   addEventListener("pageshow", () => document.querySelectorAll("[aria-busy='true']").forEach(free));
   const wrong = document.querySelectorAll("main [aria-invalid='true']");
-  (wrong.length > 1 ? document.querySelector("[data-errors]") ?? wrong[0] : wrong[0])?.focus();
+  (wrong.length > 1 ? document.querySelector("[data-errors]") ?? wrong[0] : wrong[0] ?? document.querySelector("[data-new] .in"))?.focus();
 }
 
 function submitted(event) {
@@ -108,6 +111,7 @@ function dirty(event) {
 function echo({ target }) {
   const form = target.closest("form[data-path]");
   if (!form || !("read" in target.dataset)) return;
+  if (target.closest(".field").querySelector("[role=group]")) answered(target);
   clearTimeout(target.echoTimer);
   target.echoTimer = setTimeout(async () => {
     const output = target.closest(".field").querySelector("[data-echo]");
@@ -116,6 +120,13 @@ function echo({ target }) {
     const answer = typed.trim() ? await fetch(`${form.dataset.path}/reading?${query}`).catch(() => null) : null;
     if (typed === target.value) output.textContent = answer?.ok ? (await answer.json()).text : "";
   }, 500);
+}
+
+// Another text has other readings than those that the field asks about.
+function answered(input) {
+  const field = input.closest(".field");
+  field.querySelectorAll("[role=group], .err").forEach((one) => one.remove());
+  input.removeAttribute("aria-invalid");
 }
 
 // The browser's own checks when a field is left; the server checks again.
