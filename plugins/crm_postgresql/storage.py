@@ -35,9 +35,9 @@ from crm_core.plugin.storage import (
     Unit,
     View,
 )
-from crm_postgresql.keys import key_of, value_of
+from crm_postgresql.keys import key_of
 from crm_postgresql.limits import LIST_SECONDS, LONG_SECONDS
-from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
+from crm_postgresql.rows import changes_of, entry_of, page_of, read_of, start_of
 from crm_postgresql.tenants import PostgreSQLTenants
 
 _SCANNED: Final = 500
@@ -76,14 +76,9 @@ class PostgreSQLBackend(PostgreSQLTenants):
 
         sql = PageSQL(query)
         statements = sql.probes, sql.few, sql.walks, sql.total, sql.texts
-        call = "SELECT * FROM crm.page(%s, %s, %s, %s, %s, %s, %s, %s)"
-        found = await self._rows(call, tenant, query.collection, query.limit + 1, *statements)
-        revision, total = found[0][:2]
-        rows = [row[2:] for row in found if row[2] is not None]
-        shown = rows[: query.limit]
-        following = (value_of(shown[-1][3]), shown[-1][0]) if len(rows) > query.limit else None
-        documents = tuple(Document(query.collection, id_, at, body.encode()) for id_, at, body, _ in shown)
-        return Page(documents, following, revision, total if query.total else None)
+        call = "SELECT crm.page(%s, %s, %s, %s, %s, %s, %s, %s)"
+        ((text,),) = await self._rows(call, tenant, query.collection, query.limit + 1, *statements)
+        return page_of(query, text)
 
     async def count(self, tenant: str, collection: str) -> int:
         number: int = (await self._rows("SELECT crm.count(%s, %s)", tenant, collection))[0][0]
@@ -159,7 +154,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
 
     async def state(self, tenant: str) -> StoreState:
         try:
-            await self._rows("SELECT crm.probe(%s)", tenant)
+            await self._rows("SELECT crm.probe(%s, %s)", tenant, tenant in self._troubled)
         except (StorageUnavailable, StorageFull) as error:
             return StoreState("read_only", error.detail)
         self._troubled.pop(tenant, None)
