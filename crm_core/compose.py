@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crm_core.commands.copying import refuse_marked
 from crm_core.lean_imports import without
@@ -140,6 +140,7 @@ def _load_pages(services: Services, dispatcher: Dispatcher) -> Pages:
     from crm_core.web.pages.mail.sender import loaded_sender_of
 
     site = site_of(services)
-    loaded = Pages(create_app(dispatcher, pages(site)), partial(loaded_sender_of, site))
+    framework: Any = create_app(dispatcher, pages(site))  # whose messages are typed dictionaries
+    loaded = Pages(framework, partial(loaded_sender_of, site))
     gc.freeze()  # the collector would search all of it again and again in vain
     return loaded

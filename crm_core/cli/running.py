@@ -7,17 +7,20 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 import msgspec
 
 from crm_core.cli.output import OutputFailed, exit_without_output, flush_output
 from crm_core.errors import CrmError, SetupError, UnknownTenant
+
+if TYPE_CHECKING:
+    from crm_core.settings.installation import Installation
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NO_TENANT = "Unknown tenant; crm tenant list shows the tenants."
@@ -143,7 +146,7 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
             yield client.call(folder, name, arguments)
 
 
-def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _here(installation: Installation, name: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Run a command in this process, with the store open while its items are read."""
     from crm_core.commands import perform as command
     from crm_core.compose import clock, open_backend
@@ -165,9 +168,5 @@ def _here(installation: Any, name: str, arguments: dict[str, Any]) -> Iterator[d
             runner.run(backend.close())
 
 
-async def _next(items: Any) -> dict[str, Any] | None:
-    try:
-        item: dict[str, Any] = await anext(items)
-    except StopAsyncIteration:
-        return None
-    return item
+async def _next(items: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:
+    return await anext(items, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from crm_core.errors import CrmError, MalformedPath, MethodNotAllowed, MisdirectedInstance, NotFound
 from crm_core.manager import fields
@@ -13,6 +13,7 @@ from crm_core.manager.relay import Relay, RelayedRequest
 from crm_core.manager.responses import send_json, send_problem
 from crm_core.manager.roster import InstanceRoster
 from crm_core.manager.upstream import log
+from crm_core.server.asgi import Receive, Scope, Send
 from crm_core.server.paths import refused
 from crm_core.server.source import UNIX, is_operator, peer_of, source_of
 
@@ -28,7 +29,7 @@ class Manager:
         self._relay = relay
         self._new_request_id = new_request_id
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan (ASGI 3)."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
@@ -46,14 +47,14 @@ class Manager:
         finally:
             client.close()
 
-    async def _lifespan(self, receive: Any, send: Any) -> None:
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         async with self._roster.active():
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _serve(self, scope: Any, client: Downstream, send: Any) -> None:
+    async def _serve(self, scope: Scope, client: Downstream, send: Send) -> None:
         reason = refused(scope["raw_path"])
         if reason is not None:
             raise MalformedPath(reason)
@@ -69,7 +70,7 @@ class Manager:
         else:
             raise NotFound("There is nothing at this address. Instances are at /i/{instance}/.")
 
-    async def _forward(self, scope: Any, client: Downstream, send: Any, code: str) -> None:
+    async def _forward(self, scope: Scope, client: Downstream, send: Send, code: str) -> None:
         instance = self._roster.routes.find(code)
         if instance is None:
             raise MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")
@@ -86,13 +87,13 @@ class Manager:
         request = RelayedRequest(scope["method"], _target(scope), headers, body)
         await self._relay.forward(request, instance.order(), client, send)
 
-    def _is_operator(self, scope: Any) -> bool:
+    def _is_operator(self, scope: Scope) -> bool:
         settings = self._roster.settings
         return is_operator(
             peer_of(scope), scope["headers"], proxies=settings.trusted_proxies, operators=settings.operators
         )
 
-    async def _refuse(self, scope: Any, error: CrmError, send: Any) -> None:
+    async def _refuse(self, scope: Scope, error: CrmError, send: Send) -> None:
         request_id = self._new_request_id()
         if error.status >= 500:
             log.warning(
@@ -108,7 +109,7 @@ class Manager:
         return code if self._roster.routes.find(code) is not None else None
 
 
-def _target(scope: Any) -> str:
+def _target(scope: Scope) -> str:
     """Return the path and query as received."""
     target: bytes = scope["raw_path"]
     if scope["query_string"]:
@@ -116,6 +117,6 @@ def _target(scope: Any) -> str:
     return target.decode("ascii")
 
 
-def _only_get(scope: Any) -> None:
+def _only_get(scope: Scope) -> None:
     if scope["method"] not in ("GET", "HEAD"):
         raise MethodNotAllowed("Use GET here.", allow="GET, HEAD")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
+
+from crm_core.server.asgi import Receive
 
 _GRACE_SECONDS: Final = 0.05
 
@@ -19,7 +21,7 @@ class Downstream:
     Create it in that task. Most responses come first, so watching the client starts a little later.
     """
 
-    def __init__(self, receive: Any) -> None:
+    def __init__(self, receive: Receive) -> None:
         self.disconnected = False
         self._receive = receive
         self._task = asyncio.current_task()

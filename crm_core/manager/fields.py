@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from multidict import CIMultiDict
 
 from crm_core.errors import MalformedRequest
 from crm_core.model.sources import Network, within
+from crm_core.server.asgi import Scope
 from crm_core.server.source import peer_of
 
 Fields = Iterable[tuple[bytes, bytes]]
@@ -70,7 +71,7 @@ def of_answer(status: int, fields: Fields) -> list[tuple[bytes, bytes]]:
     return [field for field in lower if field[0] not in dropped]
 
 
-def scheme_of(scope: Any, proxies: Sequence[Network]) -> str:
+def scheme_of(scope: Scope, proxies: Sequence[Network]) -> str:
     """Return the client's scheme: as a trusted proxy states it, else that of the connection."""
     if proxies and within(peer_of(scope), proxies):
         forwarded = value_of(scope["headers"], b"x-forwarded-proto")

@@ -15,6 +15,7 @@ from crm_core.manager import fields
 from crm_core.manager.client import Downstream
 from crm_core.manager.limits import RETRY_SECONDS, Timeouts
 from crm_core.manager.upstream import Upstream, log, reason_of
+from crm_core.server.asgi import Send
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, section 9.2.1
 _EVENTS: Final = b"text/event-stream"
@@ -51,7 +52,7 @@ class Relay:
             task.cancel()
 
     async def forward(
-        self, request: RelayedRequest, upstreams: Iterable[Upstream], client: Downstream, send: Any
+        self, request: RelayedRequest, upstreams: Iterable[Upstream], client: Downstream, send: Send
     ) -> None:
         """Forward a request to the first upstream that accepts it.
 
@@ -104,7 +105,7 @@ class Relay:
         upstream.mark_up()
         return answer
 
-    async def _return(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Any) -> None:
+    async def _return(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Send) -> None:
         headers = fields.of_answer(answer.status, answer.raw_headers)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if (fields.value_of(headers, b"content-type") or b"").startswith(_EVENTS):
@@ -112,7 +113,7 @@ class Relay:
         else:
             await self._pass(answer, upstream, send)
 
-    async def _stream(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Any) -> None:
+    async def _stream(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Send) -> None:
         """Pass events, which may be rare; ``end_streams`` ends the body like the instance's own end would."""
         task = asyncio.current_task()
         assert task is not None
@@ -128,7 +129,9 @@ class Relay:
             self._streams.discard(task)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _pass(self, answer: aiohttp.ClientResponse, upstream: Upstream, send: Any, *, rare: bool = False) -> None:
+    async def _pass(
+        self, answer: aiohttp.ClientResponse, upstream: Upstream, send: Send, *, rare: bool = False
+    ) -> None:
         """Pass the body's parts, however ``rare``; if the body breaks off, so does the client's."""
         content = answer.content
         waits = ended = False  # the first part may be empty: the head is sent with it, without waiting for more

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from crm_core.errors import CrmError
+from crm_core.server.asgi import Send
 from crm_core.server.problem import Headers, headers_of, problem
 
 _PAGE_HEADERS: Final = [
@@ -31,7 +32,7 @@ _PAGE: Final = """\
 """
 
 
-async def send_json(send: Any, value: Any, request_id: str) -> None:
+async def send_json(send: Send, value: Any, request_id: str) -> None:
     """Respond with a value as JSON."""
     body = msgspec.json.encode(value)
     headers = [
@@ -42,7 +43,7 @@ async def send_json(send: Any, value: Any, request_id: str) -> None:
     await _send(send, 200, headers, body, request_id)
 
 
-async def send_problem(send: Any, error: CrmError, request_id: str, *, instance: str | None, as_page: bool) -> None:
+async def send_problem(send: Send, error: CrmError, request_id: str, *, instance: str | None, as_page: bool) -> None:
     """Respond with an error as a problem, or to a browser as a page that reloads itself while the instance is down."""
     headers, body = problem(error, request_id, instance)
     if as_page:
@@ -57,7 +58,7 @@ def _page(error: CrmError, request_id: str) -> bytes:
     return _PAGE.format(refresh=refresh, title=title, detail=detail, request_id=request_id).encode()
 
 
-async def _send(send: Any, status: int, headers: Headers, body: bytes, request_id: str) -> None:
+async def _send(send: Send, status: int, headers: Headers, body: bytes, request_id: str) -> None:
     headers += [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

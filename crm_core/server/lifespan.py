@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
 from typing import Any
 
-from uvicorn._types import ASGI3Application
-
 from crm_core.errors import SetupError
+from crm_core.server.asgi import Asgi, Message, Scope
 
 
 class Lifespan:
     """Start and stop one application; a failed start is reported, never read as "no lifespan"."""
 
-    def __init__(self, app: ASGI3Application) -> None:
+    def __init__(self, app: Asgi) -> None:
         self._app = app
-        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._from_app: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._task: asyncio.Future[None] | None = None
         self.state: dict[str, Any] = {}
 
     async def start(self) -> None:
@@ -27,9 +25,8 @@ class Lifespan:
         Raises: the application's own error, or SetupError with its message.
         """
         asgi = {"version": "3.0", "spec_version": "2.0"}
-        scope: Any = {"type": "lifespan", "asgi": asgi, "state": self.state}
-        run: Any = self._app(scope, self._to_app.get, self._from_app.put)  # type: ignore[arg-type]
-        self._task = asyncio.ensure_future(run)
+        scope: Scope = {"type": "lifespan", "asgi": asgi, "state": self.state}
+        self._task = asyncio.ensure_future(self._app(scope, self._to_app.get, self._from_app.put))
         await self._run_phase("startup")
 
     async def stop(self) -> None:
@@ -42,7 +39,8 @@ class Lifespan:
         assert self._task is not None
         await self._to_app.put({"type": f"lifespan.{phase}"})
         answer = asyncio.ensure_future(self._from_app.get())
-        await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {answer, self._task}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             answer.cancel()
             self._task.result()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Final
+from typing import Final
+
+from crm_core.server.asgi import Asgi, Receive, Scope, Send
 
 STARTS: Final = 4  # requests of a turn; a push takes up to a millisecond until it waits for the disk
 
@@ -16,12 +18,12 @@ class PacedStarts:
     all that came with it, only for that of the few before it.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Asgi) -> None:
         self._app = app
         self._started = 0  # in this turn
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, in a later turn if this one has started enough."""
         loop = asyncio.get_running_loop()
         if self._started == 0:

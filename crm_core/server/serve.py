@@ -11,12 +11,13 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
-from typing import Any, Final
+from typing import Final
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from crm_core.errors import SetupError
+from crm_core.server.asgi import Asgi
 from crm_core.server.connection import ServerConnection
 from crm_core.server.cycle import log
 from crm_core.server.lifespan import Lifespan
@@ -36,7 +37,7 @@ def _random_id() -> str:
 
 
 async def serve(
-    app: Any,
+    app: Asgi,
     *,
     listen: str | Listener,
     ready: Callable[[str], None],
@@ -129,7 +130,7 @@ class _Signals:
 
 
 def _connections(
-    app: Any,
+    app: Asgi,
     state: ServerState,
     lifespan: Lifespan,
     deadlines: Deadlines,

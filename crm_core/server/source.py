@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from crm_core.model.sources import Network, plain_address, within
+from crm_core.server.asgi import Scope
 
 UNIX: Final = "unix"
 """The source of a request that came through a unix socket."""
@@ -13,7 +14,7 @@ UNIX: Final = "unix"
 _FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 
 
-def peer_of(scope: Any) -> str:
+def peer_of(scope: Scope) -> str:
     """Return the address at the other end of the connection, or ``unix``; ``scope`` is an ASGI scope."""
     client = scope.get("client")
     return plain_address(str(client[0])) or str(client[0]) if client else UNIX

@@ -9,11 +9,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from crm_core.model.sources import Network
+from crm_core.server.asgi import Asgi, Message, Receive, Scope, Send
 from crm_core.server.cycle import RESPONSE
 from crm_core.web.dispatcher import Dispatcher
 from crm_core.web.loaded_later import LoadedLater
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from crm_core.web.api.mail import Sender
     from crm_core.workspace import Workspace
 
-Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 _STARTING: Final = ("http.response.start", RESPONSE)  # the messages with status and header fields
 _AFTER_START: Final = 5.0  # seconds: requests that waited for the server come first
 _SAFETY: Final = (
@@ -66,7 +66,7 @@ class Front:
         self._instance = instance
         self._proxies = proxies
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the server."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -82,7 +82,7 @@ class Front:
         )
         ours = ((b"x-request-id", request.request_id.encode()), *_SAFETY)
 
-        async def send_with_id(message: Any) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] in _STARTING:
                 message = {**message, "headers": [*message["headers"], *ours]}
                 self._count(request.method, message["status"], time.perf_counter() - started)
@@ -99,7 +99,7 @@ class Front:
             pages = await self._pages.get()
             await pages.framework(scope, receive, send_with_id)
 
-    async def _live(self, receive: Any, send: Any) -> None:
+    async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         later = asyncio.get_running_loop().call_later(_AFTER_START, self._pages.begin)
         await send({"type": "lifespan.startup.complete"})
@@ -112,7 +112,7 @@ class Front:
         return self._dispatcher.serves(request)
 
 
-def _chunks(receive: Any) -> Chunks:
+def _chunks(receive: Receive) -> Chunks:
     async def chunks() -> AsyncIterator[bytes]:
         more = True
         while more:

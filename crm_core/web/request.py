@@ -13,6 +13,7 @@ from crm_core.errors import InvalidParameter, PayloadTooLarge
 from crm_core.model.caller import Caller
 from crm_core.model.sources import Network, within
 from crm_core.model.text_types import plain_integer
+from crm_core.server.asgi import Scope
 from crm_core.server.cycle import WHOLE
 from crm_core.server.source import peer_of, source_of
 
@@ -128,7 +129,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request_of(
-    scope: Any, chunks: Chunks, *, received_at: datetime, request_id: str, instance: str, proxies: tuple[Network, ...]
+    scope: Scope, chunks: Chunks, *, received_at: datetime, request_id: str, instance: str, proxies: tuple[Network, ...]
 ) -> Request:
     """The request of an ASGI scope."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]

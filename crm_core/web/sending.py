@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextlib import aclosing
-from typing import Any
 
+from crm_core.server.asgi import Receive, Send
 from crm_core.server.cycle import RESPONSE
 from crm_core.web.answers import Answer
 
 
-async def write(answer: Answer, receive: Any, send: Any, *, in_one: bool = False) -> None:
+async def write(answer: Answer, receive: Receive, send: Send, *, in_one: bool = False) -> None:
     """Send an answer; one that is streamed until its end or the client's.
 
     ``in_one``: the server accepts a whole answer in one message.
@@ -34,7 +34,7 @@ async def write(answer: Answer, receive: Any, send: Any, *, in_one: bool = False
     await until_client_leaves(parts(), receive)
 
 
-async def until_client_leaves(sending: Awaitable[None], receive: Any) -> None:
+async def until_client_leaves(sending: Awaitable[None], receive: Receive) -> None:
     """Send an answer part by part, until its end or the client's."""
     tasks = asyncio.ensure_future(sending), asyncio.ensure_future(_disconnected(receive))
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -45,6 +45,6 @@ async def until_client_leaves(sending: Awaitable[None], receive: Any) -> None:
         task.result()
 
 
-async def _disconnected(receive: Any) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
