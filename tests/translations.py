@@ -9,18 +9,22 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
+import msgspec
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from crm_core.errors import CrmError
+from crm_core.model.fields import bare, is_struct
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.registry import build_registry
 from crm_core.settings.catalog import load_catalog
 from crm_core.settings.plugins import load_plugins
 from crm_core.settings.roles import load_roles
 from crm_core.sync.checks import Check
+from crm_core.web.pages.sync.names import PUSHED, member_name, section_title
 
 ROOT = Path(__file__).parents[1]
 _TEMPLATES = {"**.html": {"silent": "false"}, "**.txt": {"silent": "false"}}
@@ -43,6 +47,10 @@ def messages(package: Path) -> Catalog:
         template.add(message, locations=[(file, None)])
     for label in _labels(package):
         template.add(label)
+    for payload_type in build_registry(load_plugins()).payload_types.values():
+        if type(payload_type).__module__.partition(".")[0] == package.name:
+            for name in _names_in(payload_type.SECTION):
+                template.add(name, context=PUSHED)
     return template
 
 
@@ -64,9 +72,13 @@ def _labels(package: Path) -> Iterator[str]:
         yield from (error.title for error in _errors(CrmError))
         yield from (check.title for check in Check)
         return
-    for record_type in build_registry(load_plugins()).record_types.values():
+    registry = build_registry(load_plugins())
+    for record_type in registry.record_types.values():
         if type(record_type).__module__.partition(".")[0] == package.name:
             yield from _labels_of(record_type)
+    for payload_type in registry.payload_types.values():
+        if type(payload_type).__module__.partition(".")[0] == package.name:
+            yield section_title(payload_type.NAME)
 
 
 def _labels_of(record_type: RecordType) -> Iterator[str]:
@@ -75,6 +87,17 @@ def _labels_of(record_type: RecordType) -> Iterator[str]:
         for one in (member, *member.members):
             yield one.label
             yield from (text for _, text in one.choices)
+
+
+def _names_in(type_: Any) -> Iterator[str]:
+    """The names of the members of a section at any depth, as pages show them; keys of objects are data."""
+    inner = bare(type_)
+    if is_struct(inner):
+        for field in msgspec.structs.fields(inner):
+            yield member_name(field.encode_name)
+            yield from _names_in(field.type)
+    for argument in get_args(inner):
+        yield from _names_in(argument)
 
 
 def _errors(error: type[CrmError]) -> Iterator[type[CrmError]]:

@@ -38,13 +38,15 @@ _TAG: Final = re.compile(r"[a-z]{2,3}(?:_[A-Z][a-z]{3})?(?:_(?:[A-Z]{2}|[0-9]{3}
 class Language(msgspec.Struct, frozen=True, dict=True):
     """A language by its BCP 47 tag, with the translation of each message; what is not translated stays English.
 
-    ``rule``: which of the forms of ``plurals`` fits the number ``n``, as an expression in C.
+    ``rule``: which of the forms of ``plurals`` fits the number ``n``, as an expression in C. ``sentences``: messages
+    of plugins with places, which are recognized when they are filled in.
     """
 
     tag: str
     texts: Mapping[Text, str]
     plurals: Mapping[str, tuple[str, ...]]
     rule: str
+    sentences: tuple[str, ...] = ()
 
     @cached_property
     def plural(self) -> Callable[[int], int]:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-from crm_core.language.catalogue import ENGLISH, Language, Text
-from crm_core.language.sentences import LOOKED_UP, SENTENCES, pattern_of
+from crm_core.language.catalogue import ENGLISH, Language
+from crm_core.language.sentences import EXPECTATIONS, LOOKED_UP, NEEDED, SENTENCES, pattern_of
 
 # Not the state of a module: each request runs in its own context.
 _CURRENT: Final[ContextVar[Language]] = ContextVar("language", default=ENGLISH)
@@ -74,17 +74,29 @@ def noun(word: str) -> str:
 
 def localized(text: str) -> str:
     """A sentence of the API in the current language, if the catalogue has it or its pattern; else as it is."""
-    texts = _CURRENT.get().texts
-    if not texts or text in texts:
-        return texts.get(text, text)
+    language = _CURRENT.get()
+    return (_translated(text, language) or text) if language.texts else text
+
+
+def _translated(text: str, language: Language) -> str | None:
+    texts = language.texts
+    if text in texts:
+        return texts[text]
     if text[:-1] in texts and text.endswith("."):  # the title of an error, as its sentence
         return f"{texts[text[:-1]]}."
-    return next((found for pattern in SENTENCES if (found := _refilled(pattern, text, texts))), text)
+    sentences = (*SENTENCES, *EXPECTATIONS, *language.sentences)
+    begun = (one for one in sentences if text.startswith(one.partition("{")[0]))
+    return next((found for one in begun if (found := _refilled(one, text, language))), None)
 
 
-def _refilled(sentence: str, text: str, texts: Mapping[Text, str]) -> str | None:
+def _refilled(sentence: str, text: str, language: Language) -> str | None:
     found = pattern_of(sentence).fullmatch(text)
     if found is None:
         return None
-    values = {name: localized(value) if name in LOOKED_UP else value for name, value in found.groupdict().items()}
-    return texts.get(sentence, sentence).format(**values)
+    values = found.groupdict()
+    for name in values.keys() & LOOKED_UP:
+        translated = _translated(values[name], language)
+        if translated is None and name in NEEDED:
+            return None
+        values[name] = translated or values[name]
+    return language.texts.get(sentence, sentence).format(**values)

@@ -8,8 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from msgspec.structs import replace
+
 from crm_core.errors import SetupError
-from crm_core.language.catalogue import ENGLISH, Language, read_catalogue
+from crm_core.language.catalogue import ENGLISH, Language, Text, read_catalogue
 
 CORE: Final = Path(__file__).parent.parent / "translations"
 
@@ -28,7 +30,7 @@ class Languages:
         """Every language. Raises SetupError if a file cannot be read; so it is read at start."""
         tags = [path.stem.replace("_", "-") for path in CORE.glob("*.po")]  # known: Babel is not loaded to check them
         found = {ENGLISH.tag: ENGLISH} | {tag: Language(tag, {}, {}, ENGLISH.rule) for tag in tags}
-        problems: list[str] = []
+        problems, of_core = list[str](), set[Text]()
         for path in (path for folder in self._folders for path in sorted(folder.glob("*.po"))):
             try:
                 language = read_catalogue(path, found.get(path.stem.replace("_", "-")))
@@ -36,9 +38,13 @@ class Languages:
                 problems.extend(f"{path.parent.parent.name}/{path.parent.name}/{one}" for one in error.problems)
             else:
                 found[language.tag] = language
+                if path.parent == CORE:
+                    of_core.update(language.texts)
         if problems:
             raise SetupError(problems)
-        return MappingProxyType(found)
+        others = {text for one in found.values() for text in one.texts.keys() - of_core if isinstance(text, str)}
+        sentences = tuple(sorted(text for text in others if "{" in text))
+        return MappingProxyType({tag: replace(one, sentences=sentences) for tag, one in found.items()})
 
     @cached_property
     def _by_lower_tag(self) -> Mapping[str, Language]:

@@ -1,6 +1,7 @@
 """Sentences of the API that pages show too: recognized in English, and shown in the user's language.
 
-A place in braces matches any text; it stays as it is, only those of ``LOOKED_UP`` are looked up as well.
+A place in braces matches any text; it stays as it is, only those of ``LOOKED_UP`` are looked up as well. Plugins have
+theirs in their catalogues.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from functools import cache
 from typing import Final
 
 from crm_core.language.catalogue import gettext_noop
+from crm_core.language.push_sentences import PUSH_SENTENCES
 
 SENTENCES: Final = (
     gettext_noop("The plan includes {limit} users, and all are in use. Ask your operator to raise the limit."),
@@ -39,6 +41,7 @@ SENTENCES: Final = (
     gettext_noop("This must be one of {choices}."),
     gettext_noop("This must be {what}."),
     gettext_noop("This value does not fit."),
+    gettext_noop("This value does not fit; see the documentation."),
     gettext_noop("Unknown member. Known members: {known}."),
     gettext_noop("`{name}` is missing; add it."),
     gettext_noop("The receiver is off for the whole instance: sync.enabled is false in instance.yaml."),
@@ -50,7 +53,7 @@ SENTENCES: Final = (
     ),
     gettext_noop("A push is expected every {span}, but none was accepted yet."),
     gettext_noop("A push is expected every {span}; the last was accepted {age} ago."),
-    gettext_noop("The newest edit of keys.yaml was not loaded; the version before it is in effect: {what}"),
+    gettext_noop("The newest edit of keys.yaml was not loaded; the version before it is in effect: {problem}"),
     gettext_noop("{places}: the operator's log and crm config check say why"),
     gettext_noop(
         "This server's clock has stepped back: it is behind its own log. Check its time service. If the clock was "
@@ -77,12 +80,52 @@ SENTENCES: Final = (
     gettext_noop("No key of this tenant is active now."),
     gettext_noop("The body names another tenant than the address."),
     gettext_noop("The data is not valid. See errors for every place and its fix."),
+    gettext_noop("The record is not valid. `errors` lists every problem."),
+    gettext_noop("The user is not valid. `errors` lists every problem."),
+    gettext_noop("This user is being changed by others right now. Send the request again."),
+    gettext_noop("This token is being changed by others right now. Send the request again."),
+    gettext_noop("Your account was changed at the same time. Send the request again."),
+    gettext_noop("There is no token with this id. `crm token list` shows the existing ones."),
+    gettext_noop("Too many people are signing in to this account. Try again."),
+    gettext_noop("The server has too few threads right now. Try again."),
+    gettext_noop("Too many others are writing right now. Send the request again."),
+    gettext_noop("The connection to the storage broke. Read the record, then send the request again."),
+    gettext_noop("The connection to the storage broke during the write. Check whether it was done, then repeat it."),
+    gettext_noop("The name must be up to 200 printable characters on one line."),
+    gettext_noop("The expiry is in the past. Enter a later time."),
+    gettext_noop("Enter a name of up to {number} characters."),
+    gettext_noop("This view has too many filters. Remove some of them."),
+    gettext_noop("You have {number} views of this list. Remove one of them first."),
+    gettext_noop("Someone else changed this record. Read it, merge, and send its new revision."),
+    gettext_noop("There is no such record, so it has no revision that could match."),
+    gettext_noop("This would erase more than {number} records. Erase some of those that refer to it first."),
+    gettext_noop("Other records refer to this one, archived ones included. Erase them first, or send cascade=true."),
+    gettext_noop("There is no record with this id in {type}. Create or restore it first."),
+    gettext_noop("Another record of this type has this external id. Use PUT to update that one."),
+    gettext_noop(
+        "{name} has this `{member}`, and no two records of the type may. Send another value, or change that record."
+    ),
+    gettext_noop("Item {number} names this record already. Send one of the two in another batch."),
+    gettext_noop("There is no record with this id. Leave `id` out to create one."),
+    gettext_noop("The module {name} is not available here ({reason})."),
+    gettext_noop("The name server did not answer in time."),
+    gettext_noop("It offers STARTTLS."),
+    gettext_noop("It offers no sign-in at all."),
+    gettext_noop("It offers {names}."),
+    *PUSH_SENTENCES,
     gettext_noop("text of 1 to 200 characters on one line"),
     gettext_noop("text of up to 2,000 characters, no control characters"),
     gettext_noop("text of up to 10,000 characters, no control characters"),
     gettext_noop("an email address such as info@example.com"),
     gettext_noop("a telephone number such as +49 30 1234-56 ext. 7, up to 40 characters with a digit among them"),
     gettext_noop("an ISO 4217 code such as EUR"),
+    gettext_noop('an amount as text such as "1250.00", up to 12 digits before the point and 4 behind it'),
+    gettext_noop("a time with its zone such as 2026-11-24T02:00:00Z"),
+    gettext_noop("the id of a record, a UUID in lower case"),
+    gettext_noop("a list of up to 50 texts"),
+    gettext_noop("1 to 64 letters, digits, `_.-`"),
+    gettext_noop("an object of up to 100 members, their names of 1 to 64 letters, digits, `_.-`"),
+    gettext_noop("a text of up to 2,000 characters, a number (integers up to 2^53-1), true or false"),
     gettext_noop("a date such as 2026-11-24"),
     gettext_noop("a password of {least} to {most} characters"),
     gettext_noop("text"),
@@ -116,7 +159,31 @@ SENTENCES: Final = (
     gettext_noop("{number} minutes"),
     gettext_noop("{number} seconds"),
 )
-LOOKED_UP: Final = frozenset({"what", "span", "age"})
+EXPECTATIONS: Final = (
+    gettext_noop("true"),
+    gettext_noop("false"),
+    gettext_noop("null"),
+    gettext_noop("text of at least 1 character"),
+    gettext_noop("text of at most 1 character"),
+    gettext_noop("text of at least {number} characters"),
+    gettext_noop("text of at most {number} characters"),
+    gettext_noop("a list of at least 1 item"),
+    gettext_noop("a list of at most 1 item"),
+    gettext_noop("a list of at least {number} items"),
+    gettext_noop("a list of at most {number} items"),
+    gettext_noop("an object of at least 1 member"),
+    gettext_noop("an object of at most 1 member"),
+    gettext_noop("an object of at least {number} members"),
+    gettext_noop("an object of at most {number} members"),
+    gettext_noop("{what} of at least {number}"),
+    gettext_noop("{what} of at most {number}"),
+    gettext_noop("{what} or {other}"),
+    gettext_noop("{what}, {other}"),
+)
+"""Expectations of ``crm_core.model.fields``, composed of a kind, its limits and others that fit too."""
+LOOKED_UP: Final = frozenset({"what", "other", "span", "age", "side", "state", "problem", "place", "why"})
+NEEDED: Final = frozenset({"what", "other"})
+"""Values without which a sentence stays English, or it would be half translated."""
 
 _PLACE: Final = re.compile(r"\\{([a-z_]+)\\}")
 
@@ -124,4 +191,13 @@ _PLACE: Final = re.compile(r"\\{([a-z_]+)\\}")
 @cache
 def pattern_of(sentence: str) -> re.Pattern[str]:
     """What matches a sentence that is filled in, with a group for each of its values."""
-    return re.compile(_PLACE.sub(r"(?P<\1>.+?)", re.escape(sentence)), re.DOTALL)
+    seen: set[str] = set()
+
+    def group(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return f"(?P<{name}>.+?)"
+
+    return re.compile(_PLACE.sub(group, re.escape(sentence)), re.DOTALL)

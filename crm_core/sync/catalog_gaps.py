@@ -21,6 +21,5 @@ def catalog_gaps(
             continue
         for what, names, known in (("module", named.modules, modules), ("role", named.roles, roles)):
             if unknown := [f"`{each}`" for each in names if each not in known]:
-                things = f"the {what}{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}"
-                file = f"{what}s.yaml"
+                things, file = ", ".join(unknown), f"{what}s.yaml"
                 yield f"The section {name} names {things}, unknown to {file}. Add it there, or push {name} without it."

@@ -46,9 +46,9 @@ class SectionFault(msgspec.Struct, frozen=True, kw_only=True):
                 f"The section {self.section} is stored, but no plugin brings its payload type. Its data stays stored. "
                 "Install or enable the plugin."
             )
-        place = f", member {self.member}" if self.member else ""
+        place = f"{self.section}, member {self.member}" if self.member else self.section
         return (
-            f"The plugin {self.plugin} cannot read the stored section {self.section}{place}: {self.reason} Push the "
+            f"The plugin {self.plugin} cannot read the stored section {place}: {self.reason} Push the "
             "section whole (strategy replace), restore a revision, or install a version of the plugin that reads it."
         )
 

@@ -12,6 +12,7 @@ from crm_branding.contrast import contrast
 from crm_branding.pictures import picture_problem
 from crm_branding.section import Branding, Colors
 from crm_core.errors import Finding
+from crm_core.language import gettext_noop
 from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.model.text_types import https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
@@ -90,5 +91,7 @@ def _weak(colors: Colors) -> Iterator[Finding]:
             continue
         ratio = contrast(given[upper], given[lower])
         if ratio < least:
-            text = f"The contrast of {upper} on {lower} is {ratio:.2f}. WCAG AA requires {least:g} or more."
+            text = gettext_noop(
+                "The contrast of {upper} on {lower} is {ratio}. WCAG AA requires {least} or more."
+            ).format(upper=upper, lower=lower, ratio=f"{ratio:.2f}", least=f"{least:g}")
             yield Finding(f"/colors/{upper}", "low_contrast", text, warning=True)

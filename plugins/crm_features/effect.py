@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crm_core.errors import Finding
+from crm_core.language import gettext_noop
 from crm_core.model.catalog import Catalog
 from crm_core.model.entitlements import Entitlements
 from crm_core.model.fields import step
@@ -20,12 +21,23 @@ def without_effect(entitlements: Entitlements, catalog: Catalog) -> Iterator[Fin
         if key not in catalog.keys:
             continue
         if on == (key in plan):
-            why = "The plan grants this already." if on else "The plan does not grant this anyway."
+            why = (
+                gettext_noop("The plan grants this already.")
+                if on
+                else gettext_noop("The plan does not grant this anyway.")
+            )
         elif on and not _available(key.partition(".")[0], granted, entitlements, catalog):
-            why = "Its module stays unavailable: it is disabled, or its .view or a module it requires is not granted."
+            why = gettext_noop(
+                "Its module stays unavailable: it is disabled, or its .view or a module it requires is not granted."
+            )
         else:
             continue
-        yield Finding("/overrides" + step(key), "no_effect", f"The override has no effect. {why}", warning=True)
+        yield Finding(
+            "/overrides" + step(key),
+            "no_effect",
+            gettext_noop("The override has no effect. {why}").format(why=why),
+            warning=True,
+        )
 
 
 def _expanded(patterns: tuple[str, ...], catalog: Catalog) -> frozenset[str]:

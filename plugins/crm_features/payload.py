@@ -10,6 +10,7 @@ from typing import TypeVar
 from msgspec import UNSET, UnsetType
 
 from crm_core.errors import Finding
+from crm_core.language import gettext_noop
 from crm_core.model.entitlements import Entitlements, ModuleChoice, PlanGrant, RoleOverlay, Subscription
 from crm_core.model.fields import step
 from crm_core.plugin.payload import PayloadContext, PayloadType
@@ -78,7 +79,7 @@ def _few_warnings(findings: Iterable[Finding]) -> Iterator[Finding]:
         if not finding.warning or warnings <= _MOST_WARNINGS:
             yield finding
         elif warnings == _MOST_WARNINGS + 1:
-            yield Finding("", "more_warnings", "More warnings follow.", warning=True)
+            yield Finding("", "more_warnings", gettext_noop("More warnings follow."), warning=True)
 
 
 def _given(value: T | UnsetType, otherwise: T) -> T:
@@ -112,22 +113,22 @@ def _keys(named: Iterable[tuple[str, str]], context: PayloadContext) -> Iterator
         module, dot, action = name.partition(".")
         if module == "*":
             if action not in actions:
-                text = f"No module has the action `{action}`, so this has no effect."
+                text = gettext_noop("No module has the action `{action}`, so this has no effect.").format(action=action)
                 yield Finding(pointer, "no_effect", text, warning=True)
         elif dot and action != "*" and module in context.catalog.modules and name not in context.catalog.keys:
             known = ", ".join(context.catalog.modules[module].features)
-            text = f"Unknown feature key `{name}`. The module has {known}."
+            text = gettext_noop("Unknown feature key `{name}`. The module has {known}.").format(name=name, known=known)
             yield Finding(pointer, "unknown_key", text, from_catalog=True)
 
 
 def _roles(part: Features, context: PayloadContext) -> Iterator[Finding]:
     for name in _given(part.roles, {}):
         if name == _FIXED_ROLE:
-            text = f"The role `{name}` always has all rights. Leave it out."
+            text = gettext_noop("The role `{name}` always has all rights. Leave it out.").format(name=name)
             yield Finding("/roles" + step(name), "role_not_changeable", text)
         elif name not in context.roles:
             known = ", ".join(sorted(context.roles - {_FIXED_ROLE}))
-            text = f"Unknown role `{name}`. Known roles: {known}."
+            text = gettext_noop("Unknown role `{name}`. Known roles: {known}.").format(name=name, known=known)
             yield Finding("/roles" + step(name), "unknown_role", text, from_catalog=True)
 
 
@@ -135,7 +136,7 @@ def _limits(part: Features, context: PayloadContext) -> Iterator[Finding]:
     for name in _given(part.limits, {}):
         if name not in context.limits:
             known = ", ".join(sorted(context.limits))
-            text = f"Unknown limit `{name}`. Known limits: {known}."
+            text = gettext_noop("Unknown limit `{name}`. Known limits: {known}.").format(name=name, known=known)
             yield Finding("/limits" + step(name), "unknown_limit", text, from_catalog=True)
 
 
@@ -145,4 +146,8 @@ def _subscription(part: Features) -> Iterator[Finding]:
     try:
         datetime.fromisoformat(part.subscription.ends_at)
     except ValueError:
-        yield Finding("/subscription/ends_at", "invalid_value", "This time does not exist. Correct the date or hour.")
+        yield Finding(
+            "/subscription/ends_at",
+            "invalid_value",
+            gettext_noop("This time does not exist. Correct the date or hour."),
+        )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from crm_core.language import gettext_noop
 from crm_core.model.catalog import Catalog
 from crm_core.plugin.policy import ModuleRefusal, NamedModule
+
+_BLOCKED = gettext_noop("This instance's sync policy blocks the module `{module}`. Leave it out.")
+_UNKNOWN = gettext_noop("Unknown module `{module}`. Leave it out, or have it added to modules.yaml.")
 
 
 def refusals(named: Iterable[NamedModule], catalog: Catalog) -> Iterator[ModuleRefusal]:
@@ -15,8 +19,8 @@ def refusals(named: Iterable[NamedModule], catalog: Catalog) -> Iterator[ModuleR
         if module == "*":
             continue
         if module in catalog.blocked:
-            text = f"This instance's sync policy blocks the module `{module}`. Leave it out."
+            text = _BLOCKED.format(module=module)
             yield ModuleRefusal("blocked", each.pointer, text)
         elif module not in catalog.modules:
-            text = f"Unknown module `{module}`. Leave it out, or have it added to modules.yaml."
+            text = _UNKNOWN.format(module=module)
             yield ModuleRefusal("unsupported", each.pointer, text)

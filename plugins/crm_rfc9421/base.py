@@ -6,6 +6,7 @@ import hashlib
 import re
 
 from crm_core.errors import SignatureIncomplete, SignatureMalformed
+from crm_core.language import gettext_noop
 from crm_core.plugin.signature import SignedRequest
 from crm_rfc9421.fields import (
     InnerList,
@@ -26,6 +27,9 @@ DIGESTS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 _DERIVED = ("@method", "@query", "@authority", "@scheme", *TARGETS)
 _DEFAULT_PORT = re.compile(r":(?:80|443)$")
 
+_LACKS_MEMBER = gettext_noop("The signature covers {member} of {name}, which the request does not have.")
+_LACKS_HEADER = gettext_noop("The signature covers the header {name}, which the request does not have.")
+
 
 def component_names(covered: InnerList) -> tuple[str, ...]:
     """The names of the covered components in order: supported, each once. Raises SignatureMalformed."""
@@ -33,20 +37,26 @@ def component_names(covered: InnerList) -> tuple[str, ...]:
     for item in covered.items:
         name = item.value
         if not isinstance(name, str):
-            raise SignatureMalformed("Signature-Input covers an item that is not a name in quotes. Quote each name.")
+            raise SignatureMalformed(
+                gettext_noop("Signature-Input covers an item that is not a name in quotes. Quote each name.")
+            )
         if item.parameters and not (name == DIGEST and _names_a_digest(item.parameters)):
             raise SignatureMalformed(
-                f"Signature-Input gives a component parameters. Cover it without parameters; only {DIGEST} may have "
-                ';key="sha-256" or ;key="sha-512".'
+                gettext_noop(
+                    "Signature-Input gives a component parameters. Cover it without parameters; only {name} may have "
+                    ';key="sha-256" or ;key="sha-512".'
+                ).format(name=DIGEST)
             )
         if name not in _DERIVED and not _FIELD_NAME.fullmatch(name):
             raise SignatureMalformed(
-                f"Signature-Input covers an unsupported component. Cover header names in lower case, "
-                f"and of the derived components only {', '.join(_DERIVED)}."
+                gettext_noop(
+                    "Signature-Input covers an unsupported component. Cover header names in lower case, and of the "
+                    "derived components only {known}."
+                ).format(known=", ".join(_DERIVED))
             )
         identifier = written_item(item)
         if identifier in seen:
-            raise SignatureMalformed("Signature-Input covers a component twice. Cover each once.")
+            raise SignatureMalformed(gettext_noop("Signature-Input covers a component twice. Cover each once."))
         seen.add(identifier)
     return tuple(str(item.value) for item in covered.items)
 
@@ -64,7 +74,9 @@ def signature_base(request: SignedRequest, covered: InnerList) -> bytes:
     try:
         return "\n".join(lines).encode("latin-1")
     except UnicodeEncodeError:
-        raise SignatureMalformed("A covered component contains characters that no header can have.") from None
+        raise SignatureMalformed(
+            gettext_noop("A covered component contains characters that no header can have.")
+        ) from None
 
 
 def _value(request: SignedRequest, item: Item) -> str:
@@ -74,7 +86,9 @@ def _value(request: SignedRequest, item: Item) -> str:
     else:
         value = _digest_member(request, str(item.parameters["key"])) if item.parameters else _header(request, name)
     if _UNFIT.search(value):
-        raise SignatureMalformed(f"The covered component {name} contains a control character.")
+        raise SignatureMalformed(
+            gettext_noop("The covered component {name} contains a control character.").format(name=name)
+        )
     return value
 
 
@@ -97,7 +111,7 @@ def _digest_member(request: SignedRequest, key: str) -> str:
     """RFC 9421, 2.1.2: a member of Content-Digest, serialised. Raises SignatureIncomplete, SignatureMalformed."""
     member = read_dictionary(_header(request, DIGEST), DIGEST).get(key)
     if member is None:
-        raise SignatureIncomplete(f"The signature covers {key} of {DIGEST}, which the request does not have.")
+        raise SignatureIncomplete(_LACKS_MEMBER.format(member=key, name=DIGEST))
     return written_member(member)
 
 
@@ -105,5 +119,5 @@ def _header(request: SignedRequest, name: str) -> str:
     """RFC 9421, 2.1: all values of the header, stripped and joined by a comma and a space."""
     values = request.all(name)
     if not values:
-        raise SignatureIncomplete(f"The signature covers the header {name}, which the request does not have.")
+        raise SignatureIncomplete(_LACKS_HEADER.format(name=name))
     return ", ".join(value.strip(" \t") for value in values)

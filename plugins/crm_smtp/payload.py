@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from crm_core.errors import Finding
+from crm_core.language import gettext_noop
 from crm_core.model.hosts import is_inside_host
 from crm_core.plugin.payload import MailSettings, PayloadContext, PayloadType
 from crm_smtp.section import Smtp, SmtpOptions
@@ -44,16 +45,18 @@ def _password(part: Smtp, context: PayloadContext) -> Iterator[Finding]:
     """A password in the clear, one that a form masked, and one that the push removes."""
     sent = None if part.password is UNSET else part.password
     if sent is not None and _MASKS.issuperset(sent):
-        text = "This is the mask of a password, not the password. Send the password, or merge without it to keep it."
+        text = gettext_noop(
+            "This is the mask of a password, not the password. Send the password, or merge without it to keep it."
+        )
         yield Finding("/password", "password_masked", text)
     has_password = sent is not None or "/password" in context.secrets
     if part.security == "none" and has_password:
-        text = "Without encryption anyone on the network can read the password. Use starttls or tls."
+        text = gettext_noop("Without encryption anyone on the network can read the password. Use starttls or tls.")
         yield Finding("/security", "password_in_clear", text, warning=True)
     current = context.current.get(SmtpType.NAME, {})
     same_user = part.username is not UNSET and part.username == current.get("username")
     if same_user and "password" in current and not has_password:
-        text = (
+        text = gettext_noop(
             "This removes the stored password, so nothing signs in. Send the password, or merge without it to keep it."
         )
         yield Finding("/password", "password_dropped", text, warning=True)
@@ -62,19 +65,23 @@ def _password(part: Smtp, context: PayloadContext) -> Iterator[Finding]:
 def _port_and_security(part: Smtp) -> Iterator[Finding]:
     """RFC 8314: on port 465 TLS comes first, on port 587 STARTTLS follows the greeting."""
     if part.port == 465 and part.security != "tls":
-        text = "Port 465 expects TLS from the start. Use security tls, or port 587 with starttls."
+        text = gettext_noop("Port 465 expects TLS from the start. Use security tls, or port 587 with starttls.")
         yield Finding("/security", "port_mismatch", text, warning=True)
     elif part.port == 587 and part.security == "tls":
-        text = "Port 587 expects STARTTLS. Use security starttls, or port 465 with tls."
+        text = gettext_noop("Port 587 expects STARTTLS. Use security starttls, or port 465 with tls.")
         yield Finding("/security", "port_mismatch", text, warning=True)
 
 
 def _reach(part: Smtp, options: SmtpOptions) -> Iterator[Finding]:
     if part.host is not UNSET and is_inside_host(part.host):
-        text = "This host is private, local or mapped. Use a public host, or have smtp.allow_private_hosts set."
+        text = gettext_noop(
+            "This host is private, local or mapped. Use a public host, or have smtp.allow_private_hosts set."
+        )
         yield Finding("/host", "host_not_allowed", text)
     if part.port is not UNSET and part.port not in options.ports:
-        text = f"This port is not allowed. Use one of {', '.join(map(str, options.ports))}."
+        text = gettext_noop("This port is not allowed. Use one of {ports}.").format(
+            ports=", ".join(map(str, options.ports))
+        )
         yield Finding("/port", "port_not_allowed", text)
 
 
@@ -83,4 +90,6 @@ def _encoded_words(part: Smtp) -> Iterator[Finding]:
     for name in ("from_email", "from_name", "reply_to"):
         value = getattr(part, name)
         if value is not UNSET and "=?" in value:
-            yield Finding(f"/{name}", "invalid_value", "This must not contain `=?`. Write the text plainly.")
+            yield Finding(
+                f"/{name}", "invalid_value", gettext_noop("This must not contain `=?`. Write the text plainly.")
+            )

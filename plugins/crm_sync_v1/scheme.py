@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from crm_core.errors import SignatureMalformed
+from crm_core.language import gettext_noop
 from crm_core.model.signed_text import NATIVE, signature, signed_text
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
 
@@ -26,7 +27,7 @@ class NativeScheme(SignatureScheme):
         """Parse the four headers. Raises SignatureMissing, SignatureMalformed."""
         version, stamp, nonce, header = (request.one(name) for name in self.HEADERS)
         if not _NONCE.fullmatch(nonce):
-            raise SignatureMalformed("Sync-Nonce must be 16 to 128 characters of A-Z a-z 0-9 _ and -.")
+            raise SignatureMalformed(gettext_noop("Sync-Nonce must be 16 to 128 characters of A-Z a-z 0-9 _ and -."))
         return Presented(
             key_version=read_timestamp(version, "Sync-Key-Version"),
             timestamp=read_timestamp(stamp, "Sync-Timestamp"),
@@ -71,9 +72,13 @@ def _entries(header: str) -> tuple[str, ...]:
     """The ``v1`` values of the header; entries of other versions are ignored."""
     all_entries = [entry.strip(" \t") for entry in header.split(",")]
     if len(all_entries) > _MAX_ENTRIES:
-        raise SignatureMalformed(f"Sync-Signature has more than {_MAX_ENTRIES} entries. Send fewer signatures.")
+        raise SignatureMalformed(
+            gettext_noop("Sync-Signature has more than {most} entries. Send fewer signatures.").format(
+                most=_MAX_ENTRIES
+            )
+        )
     entries = [entry.removeprefix("v1=") for entry in all_entries if entry.startswith("v1=")]
     good = tuple(entry for entry in entries if _ENTRY.fullmatch(entry))
     if not good:
-        raise SignatureMalformed("Sync-Signature must contain v1= and 64 lower-case hex digits.")
+        raise SignatureMalformed(gettext_noop("Sync-Signature must contain v1= and 64 lower-case hex digits."))
     return good

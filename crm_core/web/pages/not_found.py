@@ -8,6 +8,7 @@ from typing import Final
 from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, NotFound
+from crm_core.language import gettext_noop
 from crm_core.server.problem import PROBLEM
 from crm_core.web.accept import preferred
 from crm_core.web.answers import JSON
@@ -32,7 +33,7 @@ def not_found_pages(site: Site) -> Blueprint:
             context = await anonymous_context(site, found.group(1))
         except CrmError as unknown:
             return error_response(unknown)
-        return anonymous_refusal(context, NotFound("There is no page at this address."))
+        return anonymous_refusal(context, NotFound(gettext_noop("There is no page at this address.")))
 
     return pages
 

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from quart import request
 
-from crm_core.language import gettext
+from crm_core.language import gettext, label_of
 from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.parts import Fact
 
@@ -44,4 +44,5 @@ async def unsaved_input(most: int) -> UnsavedInput | None:
 
 
 def _label(name: str) -> str:
-    return name.replace(".", ", ").replace("_", " ").capitalize()
+    parts = (part.removesuffix("_id").replace("_", " ").capitalize() for part in name.split("."))
+    return ", ".join(map(label_of, parts))

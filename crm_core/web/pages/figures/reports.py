@@ -71,7 +71,7 @@ async def exported(context: PageContext) -> Response:
     name = request.args.get("report", "")
     found = [one for one in made if one.csv and name in ("", one.name)]
     if name and not found:
-        raise NotFound("There is no data for this report.")
+        raise NotFound(gettext_noop("There is no data for this report."))
     rows: list[tuple[object, ...]] = []
     for one in found:
         rows += [] if name else [(one.title,)]

@@ -22,6 +22,7 @@ from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import access_of
 from crm_core.web.pages.sync.findings import first_sentence
+from crm_core.web.pages.sync.names import section_label
 
 
 class LaneMeter(msgspec.Struct, frozen=True):
@@ -133,7 +134,7 @@ async def _last_sync(context: PageContext) -> SyncSummary:
     mark = SYNC_MARKS["doubtful" if status == "ok" and reasons else status]
     push = ""
     if last is not None:
-        push = gettext("{push} version {version}", push=last.payload_type.capitalize(), version=last.version)
+        push = gettext("{push} version {version}", push=section_label(last.payload_type), version=last.version)
     return SyncSummary(
         mark=mark._replace(text=gettext(mark.text)),
         cause=next(iter(reasons), "") if status in ("degraded", "stale") else "",

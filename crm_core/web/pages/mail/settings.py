@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from quart import Response, request
 
-from crm_core.language import gettext, gettext_noop
+from crm_core.language import gettext, gettext_noop, localized
 from crm_core.mail import DeliveryError, Step, delivery_test
 from crm_core.model.presentation import MailSettings
 from crm_core.web.accept import preferred
@@ -95,7 +95,7 @@ async def _results(context: PageContext, sender: EmailSender) -> AsyncIterator[R
             icon="alert",
             title=gettext(error.what),
             text=gettext(error.fix),
-            reply=error.response,
+            reply=localized(error.response),
         )
         return
     marks = _marks(planned, done, "ok", "check")

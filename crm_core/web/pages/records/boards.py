@@ -11,7 +11,7 @@ from markupsafe import Markup
 from quart import Response, request
 
 from crm_core.errors import NotFound
-from crm_core.language import gettext
+from crm_core.language import gettext, gettext_noop
 from crm_core.model.turns import Turn
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
@@ -103,7 +103,7 @@ async def board(context: PageContext, module: str) -> Response:
     """The board of a module."""
     record_type = record_type_of(context, module)
     if record_type.LANES is None:
-        raise NotFound("This module has no board.")
+        raise NotFound(gettext_noop("This module has no board."))
     if any(name.endswith(TEXT) for name in request.args):  # without script, or with a name that was not chosen
         picks = await resolved(context, record_type, request.args)
         found = {name: value for name, value in picks.form.items() if not name.endswith(TEXT) and value != ""}

@@ -19,6 +19,7 @@ from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.attempt_checks import AttemptCheck, check_that_failed, checks_of
 from crm_core.web.pages.sync.findings import FindingText, findings_of, headline_of
+from crm_core.web.pages.sync.names import section_label
 from crm_core.web.pages.sync.outcomes import diffs_of, outcome_of, summary_of
 from crm_core.web.pages.sync.remedies import Remedy, remedy_of
 
@@ -83,7 +84,7 @@ async def attempt(context: PageContext, id: str) -> Response:  # noqa: A002 -- t
 
 def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
     checks = tuple(checks_of(entry, context.services.settings.instance))
-    mark, push = outcome_of(entry.status), (entry.payload_type or gettext("Push")).capitalize()
+    mark, push = outcome_of(entry.status), section_label(entry.payload_type) if entry.payload_type else gettext("Push")
     if entry.payload_version is not None:
         push = gettext("{push} version {version}", push=push, version=entry.payload_version)
     findings = tuple(findings_of(entry))

@@ -27,6 +27,7 @@ from crm_core.web.pages.sync.console_view import (
     Status,
 )
 from crm_core.web.pages.sync.findings import first_sentence, headline_of, lower_first
+from crm_core.web.pages.sync.names import section_label
 from crm_core.web.pages.sync.outcomes import OUTCOMES, diffs_of, outcome_of, summary_of
 from crm_core.web.pages.sync.plugin_rows import plugin_rows
 from crm_core.web.pages.sync.push_template import template_of
@@ -108,7 +109,7 @@ async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
     if success is None:
         lines.append(gettext("No push was accepted yet. The workspace uses this instance's settings."))
     elif health["status"] != "degraded":
-        at, name = context.formats.within(success["at"]), str(success["type"]).capitalize()
+        at, name = context.formats.within(success["at"]), section_label(str(success["type"]))
         lines.append(
             gettext(
                 "{push} version {version} was accepted {time}.",

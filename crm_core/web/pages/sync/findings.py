@@ -11,6 +11,7 @@ import msgspec
 from crm_core.language import ENGLISH, current, gettext, localized
 from crm_core.model.diff import steps_of
 from crm_core.model.log import LogEntry, LoggedFinding
+from crm_core.web.pages.sync.names import place_title
 from crm_core.web.pages.sync.remedies import remedy_of
 
 _SUBJECT: Final = re.compile(r"This (?:member |value |number |text )?(?=(?:must|is|has|does|cannot|may|needs) )")
@@ -58,18 +59,12 @@ def lower_first(text: str) -> str:
 
 
 def _title(finding: LoggedFinding) -> str:
-    place, sentence = _place(finding.pointer), first_sentence(localized(finding.message))
+    steps = steps_of(finding.pointer)
+    place = place_title(steps[1:] if steps[:1] == (_ENVELOPE,) else steps)
+    sentence = first_sentence(localized(finding.message))
     if not place:
         return sentence
     if current() is not ENGLISH:
         return f"{place}: {sentence}"
     rest = _SUBJECT.sub("", sentence, count=1)
     return f"{place} {rest}" if rest != sentence else f"{place}: {lower_first(sentence)}"
-
-
-def _place(pointer: str) -> str:
-    """The names that lead to a place, as words; positions count from 1. Empty for the whole payload."""
-    steps = steps_of(pointer)
-    words = [gettext("item {n}", n=int(step) + 1) if step.isdecimal() else step.replace("_", " ") for step in steps]
-    text = " ".join(words[1:] if steps[:1] == (_ENVELOPE,) else words)
-    return text[:1].upper() + text[1:]

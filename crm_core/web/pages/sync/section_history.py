@@ -18,6 +18,7 @@ from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failur
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.diffs import Diff, diff_of
+from crm_core.web.pages.sync.names import member_title, section_label, section_noun
 from crm_core.workspace import Section, Workspace
 
 _SHOWN: Final = 50
@@ -45,9 +46,10 @@ class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """The history of a section. ``against``: the revision to compare with, or empty."""
+    """The history of a section. ``name``: inside a sentence. ``against``: the revision to compare with, or empty."""
 
     section: str
+    name: str
     sub: str
     crumbs: tuple[PageLink, ...]
     notice: PageNotice | None
@@ -132,6 +134,7 @@ async def _page(
     ]
     view = SectionView(
         section=name,
+        name=section_noun(name),
         sub=gettext("Version {version}, revision {revision}", version=current.version, revision=current.revision)
         if current
         else gettext("Nothing was pushed yet"),
@@ -174,7 +177,7 @@ def _changes(
         _revision_text(context, made),
     )
     diff = diff_of(before.data if before else {}, made.data, names)
-    heading = gettext("{section}: changes of revision {revision}", section=name.capitalize(), revision=made.revision)
+    heading = gettext("{section}: changes of revision {revision}", section=section_label(name), revision=made.revision)
     return heading, gettext("Before left, after right"), diff
 
 
@@ -203,10 +206,12 @@ def _heading(name: str, current: Section | None, chosen: Applied | None) -> tupl
     if current is None:
         return gettext("No revision"), gettext("Applied pushes show here")
     if chosen is None:
-        return gettext("Current {name}", name=name), gettext("There is no earlier revision to compare with")
+        return gettext("Current {name}", name=section_noun(name)), gettext(
+            "There is no earlier revision to compare with"
+        )
     heading = gettext(
         "{section}: revision {chosen} and {current}",
-        section=name.capitalize(),
+        section=section_label(name),
         chosen=chosen.revision,
         current=current.revision,
     )
@@ -219,7 +224,7 @@ def _warning(context: PageContext, name: str, chosen: Applied | None, current: S
     return gettext(
         "{section} goes back to {time} immediately and for all users. Restoring writes a new revision, so you can "
         "return to {current} the same way. Current secrets stay.",
-        section=name.capitalize(),
+        section=section_label(name),
         time=_moment(context, chosen),
         current=current.revision,
     )
@@ -249,7 +254,7 @@ def _swatches(context: PageContext, workspace: Workspace, section: str) -> Itera
     colors: Mapping[str, str] = (look.colors or {}) if look is not None else {}
     for name, token in _COLORS.items():
         if name in colors:
-            yield Swatch(name.capitalize(), colors[name].lower(), context.branding.light[token])
+            yield Swatch(member_title(name), colors[name].lower(), context.branding.light[token])
 
 
 def _number(text: str) -> int:
