@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from crm_core.errors import CrmError, SetupError
+from crm_core.errors import CrmError, InternalError, SetupError
 from crm_core.services import Services
 from crm_core.sync.health_reasons import orphan_sentence
 
@@ -68,7 +68,7 @@ async def _checked(services: Services, tenants: list[str], without: list[str]) -
     for tenant in tenants:
         try:
             problems = [*await services.backend.check(tenant), *await _unread(services, tenant)]
-            problems += await services.records.doubles(tenant)
+            problems += [*await _sealed(services, tenant), *await services.records.doubles(tenant)]
             problems += [clash.sentence for clash in (await services.views.of(tenant)).combined.clashes]
         except CrmError as error:
             problems = [error.detail]
@@ -84,6 +84,20 @@ async def _unread(services: Services, tenant: str) -> list[str]:
     workspace = await services.views.of(tenant)
     orphaned = map(orphan_sentence, await services.records.orphaned(tenant))
     return [*(fault.sentence for fault in workspace.faults), *orphaned]
+
+
+async def _sealed(services: Services, tenant: str) -> list[str]:
+    """The stored secrets that no key of ``secret_key`` opens, in sentences."""
+    from crm_core.sync.sections import SEALED_FOR
+
+    workspace, problems = await services.views.of(tenant), []
+    for name, section in workspace.sections.items():
+        for pointer, sealed in section.sealed.items():
+            try:
+                services.sealer.open(SEALED_FOR, sealed)
+            except InternalError as error:
+                problems.append(f"/{name}{pointer}: {error.detail} API tokens and sign-ins of that key have ended too.")
+    return problems
 
 
 async def unread(services: Services) -> AsyncIterator[dict[str, Any]]:

@@ -102,7 +102,7 @@ def test_the_configured_name_comes_before_that_of_public_url(boxes: Boxes, inbox
 
 
 def test_pages_work_without_the_secret_key_of_the_mail_password(boxes: Boxes) -> None:
-    """If the mail password cannot be decrypted, the page says that no email was sent; the log says why."""
+    """If the mail password cannot be decrypted, the page says that no email was sent; log and doctor say why."""
     box = boxes()
     section = {"host": "mail.example.com", "username": "crm", "password": "hush-hush", "from_email": "a@b.example"}
     assert box.push("smtp", section).status_code == 200
@@ -111,5 +111,8 @@ def test_pages_work_without_the_secret_key_of_the_mail_password(boxes: Boxes) ->
     box.start()
     assert "No email was sent." in forgot(box, f"127.0.0.1:{box.port}")
     assert "mail_password_sealed" in box.log_text()
+    assert "/smtp/password: A stored secret cannot be opened: the instance's secret_key has changed." in box.crm(
+        "doctor", TENANT, code=1
+    )
     assert "internal_error" not in box.log_text()
     assert "hush-hush" not in box.log_text()
