@@ -23,6 +23,8 @@ def _line(change: Mapping[str, Any]) -> str:
     before, after = change["from"], change["to"]
     sign = "+" if before is None else "-" if after is None else "~"
     values = " -> ".join(_value(value) for value in (before, after) if value is not None)
+    if before == after:  # a secret, of which only its presence is shown
+        values = f"{_value(after)}, sent again"
     return click.style(f"  {sign} {change['pointer']}: {values}", fg=_COLORS[sign])
 
 

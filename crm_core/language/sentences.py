@@ -76,7 +76,7 @@ SENTENCES: Final = (
     gettext_noop("ahead of"),
     gettext_noop("The signature was not made with this key over these bytes. Find the cause with crm explain."),
     gettext_noop("The request is not signed. Send the headers of one signature scheme."),
-    gettext_noop("This tenant has no key of version {version}."),
+    gettext_noop("This tenant has no key of version {version}. Sign with expected_key of sync health."),
     gettext_noop("No key of this tenant is active now."),
     gettext_noop("The body names another tenant than the address."),
     gettext_noop("The data is not valid. See errors for every place and its fix."),

@@ -139,12 +139,22 @@ def active_keys(scheme: SignatureScheme, presented: Presented, roster: TenantRos
         raise KeyInactive("No key of this tenant is active now.")
     key = roster.keys.get(presented.key_version)
     if key is None:
-        raise KeyUnknown(f"This tenant has no key of version {presented.key_version}.")
+        raise KeyUnknown(
+            f"This tenant has no key of version {presented.key_version}. Sign with expected_key of sync health."
+        )
+    if key.kind not in scheme.KEY_KINDS:
+        raise SchemeNotAccepted(
+            f"The key of version {key.version} is a {key.kind} key, which {scheme.NAME} cannot use. Use another scheme."
+        )
     if not scheme.may_use(key):
-        raise SchemeNotAccepted(f"The key of version {key.version} may not be used with the scheme {scheme.NAME}.")
+        allowed = ", ".join(sorted(key.schemes or ()))
+        raise SchemeNotAccepted(
+            f"The key of version {key.version} may not be used with the scheme {scheme.NAME}. Use {allowed}."
+        )
     state = key.state(now)
     if state != "active":
-        raise KeyInactive(f"The key of version {key.version} is {state}.", key_state=state)
+        detail = f"The key of version {key.version} is {state}. Sign with expected_key of sync health."
+        raise KeyInactive(detail, key_state=state)
     return (key,)
 
 

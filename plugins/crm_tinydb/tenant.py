@@ -120,7 +120,8 @@ class Tenant:
     async def commit(self, unit: Unit) -> Committed | Conflict:
         """Test and queue a unit, and wait until it is durable. If the caller is cancelled, the unit stays queued."""
         if self.reasons:
-            raise StorageUnavailable("The tenant is in quarantine and accepts no writes.", retry_after=60)
+            detail = "The tenant is in quarantine and accepts no writes. Its operator runs crm doctor."
+            raise StorageUnavailable(detail, retry_after=60)
         contents = [content_of(put) for put in unit.puts[:STEP]]
         if len(unit.puts) > STEP:
             contents += await _contents_of(unit.puts[STEP:])

@@ -84,6 +84,17 @@ def test_a_named_key_is_handed_to_schemes_that_may_use_it(
 
 
 @pytest.mark.parametrize(
+    ("members", "words"),
+    [({"kind": "public"}, "is a public key"), ({"schemes": frozenset({"a", "b"})}, r"scheme crm-sync-v1\. Use a, b\.")],
+)
+def test_a_refused_scheme_says_why_and_what_to_use(members: dict[str, Any], words: str) -> None:
+    """The refusal names the kind of the key, or the schemes to which it is limited."""
+    roster = TenantRoster(keys={2: key(2, **members)})
+    with pytest.raises(SchemeNotAccepted, match=words):
+        active_keys(NATIVE, Presented(timestamp=0, nonce="n", key_version=2), roster, NOW)
+
+
+@pytest.mark.parametrize(
     ("keys", "expected"),
     [
         ((key(1), key(2, kind="public"), key(3, schemes=frozenset({"rfc9421"}))), [1]),
