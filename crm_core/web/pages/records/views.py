@@ -20,7 +20,7 @@ from crm_core.web.pages.records.list_view import Tab
 from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
 
 _ARCHIVED: Final = "archived"
-_MOST_COUNTED: Final = 5000
+_MOST_COUNTED: Final = 10_000
 """Records of a type up to which saved views have counts; in longer lists each count takes too long."""
 
 
