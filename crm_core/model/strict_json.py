@@ -12,9 +12,12 @@ import re
 from codecs import BOM_UTF8
 from typing import Any, NoReturn
 
+import msgspec
+
 from crm_core.errors import MalformedJson
 
 MAX_DEPTH = 32
+_SHORT = 64 * 1024  # bytes that may be read in one step, in which no other thread runs
 _MAX_DIGITS = 309  # a double ends below 1.8e308; longer integers also take quadratic time to read
 
 # An escaped NUL: an odd run of backslashes before u0000. Control bytes as such are refused by the parser.
@@ -28,9 +31,30 @@ _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 def loads(raw: bytes) -> Any:
     """The value of the bytes. Raises MalformedJson with a sentence that says where and why."""
+    alike = raw.translate(_SAME_DIGITS)
+    has_large = any(large in alike for large in _LARGE)
+    value = None if has_large else _canonical(raw)
+    return _in_any_form(raw, _careful if has_large else _plain) if value is None else value
+
+
+def _canonical(raw: bytes) -> Any:
+    """The value of bytes that, white space aside, are just what it is written as; else None. A tenth of the time.
+
+    Written so, a text has no member twice, no escape but the short ones, and no number that loses a digit.
+    """
+    if len(raw) > _SHORT or rb"\u" in raw:
+        return None
     try:
-        alike = raw.translate(_SAME_DIGITS)
-        decoder = _careful if any(large in alike for large in _LARGE) else _plain
+        value = msgspec.json.decode(raw)
+        if msgspec.json.encode(value) != msgspec.json.format(raw, indent=-1):
+            return None
+    except (msgspec.DecodeError, OverflowError, RecursionError, ValueError):
+        return None
+    return value if _is_shallow(raw, value) else None
+
+
+def _in_any_form(raw: bytes, decoder: json.JSONDecoder) -> Any:
+    try:
         value = decoder.decode(raw.decode())
     except UnicodeDecodeError as error:
         raise MalformedJson(f"The body is not UTF-8: byte {error.start} does not fit.") from None
@@ -40,7 +64,7 @@ def loads(raw: bytes) -> Any:
         if raw.startswith(BOM_UTF8):
             raise MalformedJson("The body begins with a byte order mark; leave it out.") from None
         raise MalformedJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and not _shallow(value):
+    if not _is_shallow(raw, value):
         raise _too_deep()
     if rb"\u0000" in raw and _ESCAPED_NUL.search(raw):
         raise MalformedJson("A text contains U+0000, which cannot be stored; leave it out.")
@@ -83,7 +107,9 @@ def _int(text: str) -> int:
     return value
 
 
-def _shallow(value: Any) -> bool:
+def _is_shallow(raw: bytes, value: Any) -> bool:
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
+        return True
     level = [value] if type(value) in _CONTAINERS else []
     for _ in range(MAX_DEPTH):
         level = [

@@ -10,17 +10,17 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 TURN: Final = 0.002
-"""Seconds of CPU time after which other tasks run; a step until the next look at the clock comes on top."""
+"""Seconds after which other tasks run; a step until the next look at the clock comes on top."""
 STEP: Final = 128  # items between two looks at the clock
 
 
 class Turn:
     """A turn of work. Look at ``over`` every few dozen steps; a clock costs as much as some of them.
 
-    ``clock``: seconds of CPU of this thread.
+    ``clock``: seconds that pass. A turn takes no more CPU than that, and the clock of a thread's CPU is a system call.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._began = clock()
 

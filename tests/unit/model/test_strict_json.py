@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,24 @@ def test_plain_json_comes_through_unchanged(value: Any) -> None:
     """What the standard library writes, escaped or not, is read back equal."""
     assert loads(json.dumps(value).encode()) == value
     assert loads(json.dumps(value, ensure_ascii=False).encode()) == value
+
+
+@given(VALUES)
+def test_the_same_value_however_it_is_written(value: Any) -> None:
+    """Types too: with and without white space, as the shortest text and as another one."""
+    compact = msgspec.json.encode(value)
+    for raw in (compact, msgspec.json.format(compact), b" " + json.dumps(value).encode() + b"\r\n"):
+        assert repr(loads(raw)) == repr(json.loads(raw))
+
+
+@given(st.binary(max_size=12) | st.text('[]{}":,0123456789.e-\\\t\xe9u', max_size=12).map(str.encode))
+def test_only_what_the_standard_library_reads_gets_in(raw: bytes) -> None:
+    """Random bytes are refused or have its value."""
+    try:
+        value = loads(raw)
+    except MalformedJson:
+        return
+    assert repr(value) == repr(json.loads(raw.decode()))
 
 
 @pytest.mark.parametrize(

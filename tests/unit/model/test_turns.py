@@ -6,7 +6,7 @@ from crm_core.model.turns import TURN, Turn
 
 
 class Clock:
-    """The CPU time of a thread, which a test spends."""
+    """Seconds, which a test spends."""
 
     def __init__(self) -> None:
         self.used = 7.0
