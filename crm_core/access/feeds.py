@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
 from typing import Final
 
 import msgspec
@@ -19,6 +18,7 @@ from crm_core.access.stored_streams import StoredStreams
 from crm_core.access.streams import (
     MAX_STREAMS,
     MAX_STREAMS_OF_CALLER,
+    Channel,
     Reader,
     Stream,
     Waiter,
@@ -65,15 +65,6 @@ def _may_see_sync(caller: Caller) -> bool:
     return caller.kind == "user" or "sync:read" in caller.scopes
 
 
-class _Channel:
-    """The open streams of a tenant, and how far its pump has read: the change log up to a place, units up to a seq."""
-
-    def __init__(self) -> None:
-        self.streams: set[Reader] = set()
-        self.epoch, self.place, self.seq = "", 0, 0
-        self.pump: asyncio.Task[None] | None = None
-
-
 class Feeds:
     """The open streams of all tenants. ``stop``: set at shutdown, which ends them.
 
@@ -94,7 +85,7 @@ class Feeds:
         self._callers = callers
         self._stop = stop
         self.stored = stored
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[str, Channel] = {}
         self.open_streams = 0
         self.observers: list[Callable[[int], None]] = []
 
@@ -112,7 +103,8 @@ class Feeds:
             TooManyStreams: before the first frame, if the tenant or the caller has as many as it may.
         """
         stream = Stream(caller, _loop_time())
-        async with self._joined(tenant, stream) as (channel, page):
+        page, channel = await self._join(tenant, stream)
+        try:
             until = _newest(page) if after is None else after
             # The pump may have advanced while this stream read its place.
             behind = after is not None or channel.place > until.place
@@ -123,52 +115,68 @@ class Feeds:
                     yield missed
             async for content in stream.after(until.place):
                 yield content
-
-    @asynccontextmanager
-    async def waiting(self, tenant: str, caller: Caller, types: tuple[str, ...]) -> AsyncIterator[Waiter]:
-        """A waiter for records of these types; it counts as a stream. Raises TooManyStreams."""
-        waiter = Waiter(caller, _loop_time(), types)
-        async with self._joined(tenant, waiter):
-            yield waiter
-
-    @asynccontextmanager
-    async def _joined(self, tenant: str, stream: Reader) -> AsyncIterator[tuple[_Channel, ChangePage]]:
-        """A stream among the tenant's, whose pump runs, and where the change log was then. Raises TooManyStreams."""
-        channel = self._add_stream(tenant, stream)
-        counted = nullcontext() if self.stored is None else self.stored.counted(tenant, stream.caller.actor)
-        try:
-            async with counted:
-                page = await self._backend.changes(tenant, None)
-                stream.had_rights = may_see_any(await self._views.of(tenant), stream.caller)
-                if channel.pump is None:
-                    channel.epoch, channel.place, channel.seq = page.epoch, page.newest, page.seq
-                    channel.pump = asyncio.create_task(self._pump(tenant, channel))
-                yield channel, page
         finally:
-            self._remove_stream(tenant, channel, stream)
+            self.leave(stream)
 
-    def _add_stream(self, tenant: str, stream: Reader) -> _Channel:
-        channel = self._channels.setdefault(tenant, _Channel())
-        if len(channel.streams) >= MAX_STREAMS:
+    async def wait(
+        self, tenant: str, caller: Caller, types: tuple[str, ...], after: ChangeCursor, seconds: int
+    ) -> Waiter:
+        """A waiter for records of these types, which counts as a stream until it leaves. Raises TooManyStreams."""
+        at = _loop_time()
+        waiter = Waiter(caller, at, types, after, at + seconds)
+        await self._join(tenant, waiter)
+        return waiter
+
+    def leave(self, reader: Reader) -> None:
+        """Remove a reader; one that has left stays so."""
+        self._remove(reader, counted=self.stored is not None)
+
+    async def _join(self, tenant: str, reader: Reader) -> tuple[ChangePage, Channel]:
+        """Add a reader to those of a tenant, whose pump runs; where the change log was. Raises TooManyStreams."""
+        channel, counted = self._add(tenant, reader), False
+        try:
+            if self.stored is not None:
+                await self.stored.add(tenant, reader.caller.actor)
+                counted = True
+            page = await self._backend.changes(tenant, None)
+            reader.had_rights = may_see_any(await self._views.of(tenant), reader.caller)
+        except BaseException:
+            self._remove(reader, counted=counted)
+            raise
+        if channel.pump is None:
+            channel.epoch, channel.place, channel.seq = page.epoch, page.newest, page.seq
+            channel.pump = asyncio.create_task(self._pump(channel))
+        return page, channel
+
+    def _add(self, tenant: str, reader: Reader) -> Channel:
+        channel = self._channels.setdefault(tenant, Channel(tenant))
+        if len(channel.readers) >= MAX_STREAMS:
             raise too_many_of_tenant()
-        if sum(each.caller.actor == stream.caller.actor for each in channel.streams) >= MAX_STREAMS_OF_CALLER:
+        if sum(each.caller.actor == reader.caller.actor for each in channel.readers) >= MAX_STREAMS_OF_CALLER:
             raise too_many_of_caller()
-        channel.streams.add(stream)
+        channel.readers.add(reader)
+        reader.channel = channel
         self._count(1)
         return channel
 
-    def _remove_stream(self, tenant: str, channel: _Channel, stream: Reader) -> None:
-        channel.streams.discard(stream)
+    def _remove(self, reader: Reader, *, counted: bool) -> None:
+        channel, reader.channel = reader.channel, None
+        if channel is None:
+            return
+        reader.end()
+        channel.readers.discard(reader)
         self._count(-1)
-        if not channel.streams:
-            self._drop(tenant, channel)
+        if counted and self.stored is not None:
+            self.stored.remove(channel.tenant, reader.caller.actor)
+        if not channel.readers:
+            self._drop(channel)
             if channel.pump is not None:
                 channel.pump.cancel()
 
-    def _drop(self, tenant: str, channel: _Channel) -> None:
+    def _drop(self, channel: Channel) -> None:
         """Give streams that open from now on a new channel."""
-        if self._channels.get(tenant) is channel:
-            del self._channels[tenant]
+        if self._channels.get(channel.tenant) is channel:
+            del self._channels[channel.tenant]
 
     async def _missed(
         self, tenant: str, caller: Caller, after: ChangeCursor
@@ -186,22 +194,23 @@ class Feeds:
             seen = (each for each in page.entries if may_see(workspace, caller, each.entry))
             yield after, b"".join(_framed(page.epoch, each) for each in seen)
 
-    async def _pump(self, tenant: str, channel: _Channel) -> None:
+    async def _pump(self, channel: Channel) -> None:
         """Deliver until the last stream closes. An error ends the streams: their clients reconnect."""
         stopping = asyncio.create_task(self._stop.wait())
         try:
-            await self._deliver(tenant, channel, stopping)
+            await self._deliver(channel, stopping)
         except CrmError:
             pass  # the store or the tenant is gone: clients learn that when they reconnect
         except Exception as error:  # noqa: BLE001  # the boundary: no stream may stay open without its pump
-            _log.error("event_streams_failed", tenant=tenant, error=type(error).__name__)
+            _log.error("event_streams_failed", tenant=channel.tenant, error=type(error).__name__)
         finally:
             stopping.cancel()
-            self._drop(tenant, channel)
-            for stream in channel.streams:
+            self._drop(channel)
+            for stream in tuple(channel.readers):
                 stream.end()
 
-    async def _deliver(self, tenant: str, channel: _Channel, stopping: asyncio.Task[bool]) -> None:
+    async def _deliver(self, channel: Channel, stopping: asyncio.Task[bool]) -> None:
+        tenant = channel.tenant
         while True:
             waiting = asyncio.create_task(self._backend.wait(tenant, channel.seq))
             try:
@@ -218,7 +227,7 @@ class Feeds:
             channel.epoch, channel.place = page.epoch, entries[-1].place if entries else page.newest
             if channel.place == page.newest:  # otherwise more is to be read now
                 channel.seq = page.seq
-            await self._send(tenant, channel.streams, workspace, page, entries)
+            await self._send(tenant, channel.readers, workspace, page, entries)
             await asyncio.wait({stopping}, timeout=_INTERVAL)
 
     async def _send(

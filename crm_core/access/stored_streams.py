@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 from weakref import WeakValueDictionary
@@ -56,19 +56,18 @@ class StoredStreams:
     async def _look(self) -> None:
         self._alive = await self._backend.alive(self._process, _LIFE) | {self._process}
 
-    @asynccontextmanager
-    async def counted(self, tenant: str, actor: str) -> AsyncIterator[None]:
-        """Count a stream while it is open. Raises TooManyStreams, StorageUnavailable, StorageFull."""
+    async def add(self, tenant: str, actor: str) -> None:
+        """Count a stream until it is removed. Raises TooManyStreams, StorageUnavailable, StorageFull."""
         async with self._lock(tenant):
             if self._used[tenant][actor] >= self._stored[tenant].get(actor, 0):
                 await self._store(tenant, actor)
             self._used[tenant][actor] += 1
-        try:
-            yield
-        finally:
-            self._used[tenant][actor] -= 1
-            if tenant not in self._releasing:
-                self._releasing[tenant] = asyncio.create_task(self._release_later(tenant))
+
+    def remove(self, tenant: str, actor: str) -> None:
+        """Count a stream that was added no longer."""
+        self._used[tenant][actor] -= 1
+        if tenant not in self._releasing:
+            self._releasing[tenant] = asyncio.create_task(self._release_later(tenant))
 
     def _lock(self, tenant: str) -> asyncio.Lock:
         return self._locks.setdefault(tenant, asyncio.Lock())

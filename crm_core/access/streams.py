@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from crm_core.errors import TooManyStreams
 from crm_core.model.caller import Caller
+from crm_core.model.change_cursor import ChangeCursor
 from crm_core.model.change_log import RECORD_CHANGED, ChangeEntry
 
 MAX_STREAMS: Final = 200  # of a tenant
@@ -33,14 +34,14 @@ def _too_many(message: str) -> TooManyStreams:
 class Reader:
     """A reader of a tenant's change log, woken by its pump. Not an Event with a timeout: those cost 2 KB each."""
 
-    __slots__ = ("_sleeping", "caller", "ended", "had_rights", "last_frame_at")
+    __slots__ = ("caller", "channel", "ended", "had_rights", "last_frame_at")
 
     def __init__(self, caller: Caller, at: float) -> None:
         self.caller = caller
+        self.channel: Channel | None = None  # while it is open
         self.had_rights = False  # at the last delivery
         self.last_frame_at = at
         self.ended = False
-        self._sleeping: asyncio.Future[None] | None = None
 
     def send(self, place: int | None, content: bytes, at: float) -> None:
         """Take a frame; ``place`` is None for a comment."""
@@ -56,30 +57,29 @@ class Reader:
         return True
 
     def _wake(self) -> None:
-        if self._sleeping is not None and not self._sleeping.done():
-            self._sleeping.set_result(None)
+        """Let it continue."""
+        raise NotImplementedError
 
-    async def _sleep(self, end: float | None = None) -> None:
-        """Return when woken, or when it is ``end`` by the loop's clock."""
-        loop = asyncio.get_running_loop()
-        self._sleeping = loop.create_future()
-        timer = None if end is None else loop.call_at(end, self._wake)
-        try:
-            await self._sleeping
-        finally:
-            self._sleeping = None
-            if timer is not None:
-                timer.cancel()
+
+class Channel:
+    """The open readers of a tenant, and how far its pump has read: the change log up to a place, units up to a seq."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        self.readers: set[Reader] = set()
+        self.epoch, self.place, self.seq = "", 0, 0
+        self.pump: asyncio.Task[None] | None = None
 
 
 class Stream(Reader):
     """One open stream and the frames that wait for its reader."""
 
-    __slots__ = ("_frames",)
+    __slots__ = ("_frames", "_sleeping")
 
     def __init__(self, caller: Caller, at: float) -> None:
         super().__init__(caller, at)
         self._frames: deque[tuple[int | None, bytes]] = deque()
+        self._sleeping: asyncio.Future[None] | None = None
 
     def send(self, place: int | None, content: bytes, at: float) -> None:
         """Queue a frame; ``place`` is None for a comment."""
@@ -103,18 +103,35 @@ class Stream(Reader):
                 if at is None or at > place:
                     yield content
             if not self.ended:
-                await self._sleep()
+                self._sleeping = asyncio.get_running_loop().create_future()
+                await self._sleeping
+
+    def _wake(self) -> None:
+        if self._sleeping is not None and not self._sleeping.done():
+            self._sleeping.set_result(None)
 
 
 class Waiter(Reader):
-    """A reader of the change feed that waits for an entry of a record; of ``types``, or of any if there are none."""
+    """A reader of the change feed that waits for an entry of a record; of ``types``, or of any if there are none.
 
-    __slots__ = ("_reached", "_types")
+    Nothing runs while it waits: ``then`` is called once an entry after the cursor ``after`` has arrived, it is ``end``
+    by the loop's clock, or the waiter has ended.
+    """
 
-    def __init__(self, caller: Caller, at: float, types: tuple[str, ...]) -> None:
+    __slots__ = ("_reached", "_then", "_timer", "_types", "after", "end_at")
+
+    def __init__(self, caller: Caller, at: float, types: tuple[str, ...], after: ChangeCursor, end_at: float) -> None:
         super().__init__(caller, at)
+        self.after, self.end_at = after, end_at
         self._types = types
         self._reached = 0
+        self._then: Callable[[], object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it waits no longer."""
+        return self.ended or asyncio.get_running_loop().time() >= self.end_at
 
     def wants(self, entry: ChangeEntry) -> bool:
         """Whether an entry is of a record of these types."""
@@ -127,7 +144,22 @@ class Waiter(Reader):
             self._reached = place
             self._wake()
 
-    async def arrived(self, place: int, end: float) -> None:
-        """Return when an entry after ``place`` has arrived, it is ``end`` by the loop's clock, or the waiter ended."""
-        while self._reached <= place and not self.ended and asyncio.get_running_loop().time() < end:
-            await self._sleep(end)
+    def call(self, then: Callable[[], object]) -> None:
+        """Call ``then`` once there is something to do, never before this returns."""
+        self._then = then
+        loop = asyncio.get_running_loop()
+        if self._reached > self.after.place or self.over:
+            loop.call_soon(self._wake)
+        elif self._timer is None:
+            self._timer = loop.call_at(self.end_at, self._wake)
+
+    def end(self) -> None:
+        """Wait no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().end()
+
+    def _wake(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then()

@@ -67,7 +67,7 @@ class ServerConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request as long as for any other."""
         super().connection_made(transport)
-        self._outlet = Outlet(transport, self._end)
+        self._outlet = Outlet(transport, self._end, self._again)
         self._limit.admit(self)
         if self._ended:
             return
@@ -82,8 +82,7 @@ class ServerConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.pipeline.clear()
         if self._active is not None and not self._active.response_complete:
-            self._active.disconnected = True
-            self._active.message_event.set()
+            self._active.leave()
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes, up to a request that waits for another one; refuse those that could be read in two ways."""
@@ -194,6 +193,10 @@ class ServerConnection(HttpToolsProtocol):
         self._active = cycle
         super()._start_asgi_task(cycle, app)
 
+    def _again(self) -> None:
+        if self._active is not None:
+            super()._start_asgi_task(self._active, self.app)
+
     def _feed(self, data: bytes) -> int:
         """Parse bytes; return how many. A request that offers an upgrade is parsed without it (RFC 9110, section 7.8).
 
@@ -266,8 +269,7 @@ class ServerConnection(HttpToolsProtocol):
                 self.flow.pause_reading()
                 self.cycle = active
                 return
-            active.disconnected = True
-            active.message_event.set()
+            active.leave()
             if active.response_started:
                 self._end()
                 return

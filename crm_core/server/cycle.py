@@ -20,7 +20,13 @@ WHOLE: Final = "crm.whole"
 
 RESPONSE: Final = "crm.response"
 """The type of a message that contains all of a response, and the name of the ASGI extension that accepts it."""
-_EXTENSIONS: Final = {RESPONSE: {}}  # type: ignore[var-annotated]  # no extension has a value
+
+LATER: Final = "crm.later"
+"""The type of a message after which the application may return: it is called again for this request, to respond.
+
+``then`` receives the function that calls it, ``left`` is called if the client leaves before. Also an ASGI extension.
+"""
+_EXTENSIONS: Final = {RESPONSE: {}, LATER: {}}  # type: ignore[var-annotated]  # no extension has a value
 
 
 class Outlet:
@@ -29,11 +35,12 @@ class Outlet:
     The head of a response waits for the first part of its body, so that most responses are one write.
     """
 
-    __slots__ = ("_buffering", "_close", "_head", "_write", "is_closing")
+    __slots__ = ("_buffering", "_close", "_head", "_write", "again", "is_closing")
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None], again: Callable[[], None]) -> None:
         self._write = transport.write
         self._close = close
+        self.again = again
         self._head = b""
         self._buffering = False
         self.is_closing = transport.is_closing
@@ -67,15 +74,17 @@ class Cycle(RequestResponseCycle):
     new_request_id: Callable[[], str]
     instance: str | None = None
     transport: Any  # an Outlet
+    left: Callable[[], object] | None = None  # the application returned and will be called again, or should this be
     _close_delimited = False  # HTTP/1.0 has no chunks: a response of unknown length ends with its connection
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Run the application for this request and make sure that the response ends."""
         scope: Any = self.scope
+        self.left = None
         scope[WHOLE], scope["extensions"] = None if self.more_body else bytes(self.body), _EXTENSIONS
         try:
             await app(self.scope, self.receive, self.send)
-            if not self.response_complete and not self.disconnected:
+            if not self.response_complete and not self.disconnected and self.left is None:
                 log.error("the application returned without a complete answer")
                 await self._fail()
         except asyncio.CancelledError:  # the drain's deadline has passed
@@ -85,12 +94,24 @@ class Cycle(RequestResponseCycle):
                 log.error("the application failed: %s", type(error).__name__)  # noqa: TRY400  # no traces in logs
                 await self._fail()
         finally:
-            self.on_response = lambda: None
+            if self.left is None:
+                self.on_response = lambda: None
+
+    def leave(self) -> None:
+        """Notify the application that the client has left."""
+        self.disconnected = True
+        self.message_event.set()
+        if self.left is not None:
+            self.left()
 
     async def send(self, message: Any) -> None:
         """Send an ASGI message; a response that starts before the body's end announces that the connection closes."""
         if message["type"] == RESPONSE:
             await self._send_response(message)
+            return
+        if message["type"] == LATER:
+            self.left = message["left"]
+            message["then"](self.transport.again)
             return
         if not self.response_started and self.more_body:
             self.keep_alive = False

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from crm_core.access.streams import Waiter
 from crm_core.model.spreadsheet import BOM, line
 from crm_core.model.turns import Turn
 from crm_core.web.request import Request
@@ -30,6 +31,12 @@ class Answer(msgspec.Struct, frozen=True):
     def adding(self, name: str, value: str) -> Answer:
         """The same answer with one more header field."""
         return Answer(self.status, [*self.headers, (name.lower().encode(), value.encode("latin-1"))], self.body)
+
+
+class Later(msgspec.Struct, frozen=True):
+    """No answer yet: the request is dispatched again, with the waiter, once the waiter calls."""
+
+    waiter: Waiter
 
 
 def encoded(value: Any) -> bytes:

@@ -40,7 +40,8 @@ def create_app(dispatcher: Dispatcher, pages: Iterable[Blueprint]) -> Quart:
         asked = current_request()
         if not dispatcher.serves(asked):
             return None
-        return response_of(await dispatcher(msgspec.structs.replace(asked, whole=None, chunks=request.body.__aiter__)))
+        read = msgspec.structs.replace(asked, whole=None, chunks=request.body.__aiter__)
+        return response_of(await dispatcher.settled(read))
 
     @app.errorhandler(Exception)
     async def failed(error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from crm_core.errors import CrmError, MalformedPath, MisdirectedInstance, NotFound, UnknownTenant
 from crm_core.server.paths import refused
 from crm_core.services import Services
-from crm_core.web.answers import Answer, nothing
+from crm_core.web.answers import Answer, Later, nothing
 from crm_core.web.callers import caller_of
 from crm_core.web.compression import compressed
 from crm_core.web.cors import Cors, preflight
@@ -61,12 +62,32 @@ class Dispatcher:
             or refused(request.raw_path) is not None
         )
 
-    async def __call__(self, request: Request) -> Answer:
+    async def settled(self, request: Request) -> Answer:
+        """The answer to a request, waited for if need be."""
+        answer = await self(request)
+        while isinstance(answer, Later):
+            called = asyncio.get_running_loop().create_future()
+            answer.waiter.call(partial(called.set_result, None))
+            try:
+                await called
+            except asyncio.CancelledError:
+                self._services.feeds.leave(answer.waiter)
+                raise
+            answer = await self(msgspec.structs.replace(request, waiter=answer.waiter))
+        return answer
+
+    async def __call__(self, request: Request) -> Answer | Later:
         """The answer to a request; errors become problems."""
+        answer: Answer | Later | None = None
         try:
             answer = await self._answer(request)
         except Exception as error:  # noqa: BLE001 -- the boundary: every error becomes a problem
             answer = problem(error, request)
+        finally:
+            if request.waiter is not None and not isinstance(answer, Later):
+                self._services.feeds.leave(request.waiter)
+        if isinstance(answer, Later):
+            return answer
         if request.parsed:
             asyncio.get_running_loop().run_in_executor(None, free, request.parsed)
         fields, body = [*answer.headers, *self._cors.fields(request)], answer.body
@@ -75,7 +96,7 @@ class Dispatcher:
             body = nothing()
         return Answer(answer.status, fields, body)
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Answer | Later:
         reason = refused(request.raw_path)
         if reason is not None:
             raise MalformedPath(reason)
@@ -105,7 +126,7 @@ class Dispatcher:
                 body_limit=0 if body is None else body.limit,
             )
         )
-        return await compressed(request, answer) if route.is_compressed else answer
+        return await compressed(request, answer) if route.is_compressed and isinstance(answer, Answer) else answer
 
     def _find(self, request: Request) -> tuple[Route, dict[str, str]]:
         try:

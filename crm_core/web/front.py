@@ -15,7 +15,8 @@ import msgspec
 
 from crm_core.model.sources import Network
 from crm_core.server.asgi import Asgi, Message, Receive, Scope, Send
-from crm_core.server.cycle import RESPONSE
+from crm_core.server.cycle import LATER, RESPONSE
+from crm_core.web.answers import Later
 from crm_core.web.dispatcher import Dispatcher
 from crm_core.web.loaded_later import LoadedLater
 from crm_core.web.request import SCOPE_KEY, Chunks, Request, request_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _STARTING: Final = ("http.response.start", RESPONSE)  # the messages with status and header fields
 _AFTER_START: Final = 5.0  # seconds: requests that waited for the server come first
+_AGAIN: Final = "crm.again"  # the member of a scope with what is left of a request that waits
 _SAFETY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -71,14 +73,20 @@ class Front:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        started, now = time.perf_counter(), self._now()
+        again = scope.pop(_AGAIN, None)
+        if again is None:
+            started, now = time.perf_counter(), self._now()
+            request_id, waiter = self._new_id(now), None
+        else:
+            started, now, request_id, waiter = again
         request = request_of(
             scope,
             _chunks(receive),
             received_at=now,
-            request_id=self._new_id(now),
+            request_id=request_id,
             instance=self._instance,
             proxies=self._proxies,
+            waiter=waiter,
         )
         ours = ((b"x-request-id", request.request_id.encode()), *_SAFETY)
 
@@ -89,9 +97,18 @@ class Front:
             await send(message)
 
         if self.answers(request):
+            extensions = scope.get("extensions", ())
             try:
-                in_one = RESPONSE in scope.get("extensions", ())
-                await write(await self._dispatcher(request), receive, send_with_id, in_one=in_one)
+                if LATER not in extensions:
+                    answer = await self._dispatcher.settled(request)
+                else:
+                    found = await self._dispatcher(request)
+                    if isinstance(found, Later):
+                        scope[_AGAIN] = started, now, request_id, found.waiter
+                        await send({"type": LATER, "then": found.waiter.call, "left": found.waiter.end})
+                        return
+                    answer = found
+                await write(answer, receive, send_with_id, in_one=RESPONSE in extensions)
             except ClientLeft:
                 return
         else:

@@ -13,7 +13,7 @@ import msgspec
 
 from crm_core.errors import CrmError
 from crm_core.model.recent import Recent
-from crm_core.web.answers import Answer
+from crm_core.web.answers import Answer, Later
 from crm_core.web.request import Request
 
 INSTANCE = "/i/{instance}"
@@ -21,7 +21,7 @@ TENANT = f"{INSTANCE}/t/{{tenant}}"
 BASE = f"{TENANT}/api/v1"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Answer | Later]]
 """An ``async def``. For paths below a tenant, the instance is this one and the tenant exists when the handler runs."""
 
 

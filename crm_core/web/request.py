@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from crm_core.access.streams import Waiter
 from crm_core.errors import InvalidParameter, PayloadTooLarge
 from crm_core.model.caller import Caller
 from crm_core.model.sources import Network, within
@@ -33,7 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     if it is not known; ``peer``: the other end of the connection. ``scheme`` and ``source`` come from trusted proxies
     where there are any. The dispatcher sets the last five: the parameters of path and query, the sender, and the types
     and the length that a body may have. ``whole``: the body, if it arrived with the head; else ``chunks`` reads it.
-    ``parsed`` has the value of a long body until the answer.
+    ``parsed`` has the value of a long body until the answer. ``waiter``: of a request that is dispatched again.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     chunks: Chunks
     whole: bytes | None = None
     parsed: list[Any] = []
+    waiter: Waiter | None = None
     path_parameters: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
     sender: Caller | None = None
@@ -129,7 +131,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request_of(
-    scope: Scope, chunks: Chunks, *, received_at: datetime, request_id: str, instance: str, proxies: tuple[Network, ...]
+    scope: Scope,
+    chunks: Chunks,
+    *,
+    received_at: datetime,
+    request_id: str,
+    instance: str,
+    proxies: tuple[Network, ...],
+    waiter: Waiter | None = None,
 ) -> Request:
     """The request of an ASGI scope."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -151,6 +160,7 @@ def request_of(
         instance=instance,
         chunks=chunks,
         whole=scope.get(WHOLE),
+        waiter=waiter,
     )
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import msgspec
 
 from crm_core import errors
+from crm_core.access.streams import Waiter
 from crm_core.model.change_cursor import ChangeCursor
-from crm_core.records.feed import MOST_ITEMS, ChangeItem, FeedPage, FeedQuery
+from crm_core.records.feed import MOST_ITEMS, ChangeItem, FeedQuery
 from crm_core.services import Services
-from crm_core.web.answers import Answer, answer
+from crm_core.web.answers import Answer, Later, answer
 from crm_core.web.api.records_schemas import READ_ERRORS
 from crm_core.web.operations import BASE, Operation, Parameter, Reply, Route
 from crm_core.web.reading import whole_number
@@ -71,28 +71,36 @@ def routes(services: Services) -> list[Route]:
     """The one operation of the change feed."""
     feed = services.records.feed
 
-    async def changes(request: Request) -> Answer:
+    async def changes(request: Request) -> Answer | Later:
         query, seconds = _query(services, request)
+        if request.waiter is not None:
+            return await _awaited(services, request, query, request.waiter)
         page = await feed.read(request.tenant, request.caller, query)
-        if not page.items and seconds and request.method != "HEAD":
-            page = await _awaited(services, request, msgspec.structs.replace(query, after=page.next), seconds)
-        return answer(page.body)
+        if page.items or not seconds or request.method == "HEAD":
+            return answer(page.body)
+        waiter = await services.feeds.wait(request.tenant, request.caller, query.types, page.next, seconds)
+        try:
+            found = await _awaited(services, request, query, waiter)
+        except BaseException:
+            services.feeds.leave(waiter)
+            raise
+        if not isinstance(found, Later):
+            services.feeds.leave(waiter)
+        return found
 
     return [Route(CHANGES, changes)]
 
 
-async def _awaited(services: Services, request: Request, query: FeedQuery, seconds: int) -> FeedPage:
-    """The page once it has an item, the time is over or the server stops; the caller's rights are those of then."""
-    tenant, end = request.tenant, asyncio.get_running_loop().time() + seconds
-    async with services.feeds.waiting(tenant, request.caller, query.types) as waiter:
-        while True:
-            caller = await services.callers.current(tenant, request.caller)
-            page = await services.records.feed.read(tenant, caller, query)
-            if page.items or waiter.ended or asyncio.get_running_loop().time() >= end:
-                return page
-            query = msgspec.structs.replace(query, after=page.next)
-            if not page.more:
-                await waiter.arrived(page.next.place, end)
+async def _awaited(services: Services, request: Request, query: FeedQuery, waiter: Waiter) -> Answer | Later:
+    """The page once it has an item, the time is over or the server stops."""
+    while True:
+        query = msgspec.structs.replace(query, after=waiter.after)
+        page = await services.records.feed.read(request.tenant, request.caller, query)
+        if page.items or waiter.over:
+            return answer(page.body)
+        waiter.after = page.next
+        if not page.more:
+            return Later(waiter)
 
 
 def _query(services: Services, request: Request) -> tuple[FeedQuery, int]:

@@ -42,10 +42,10 @@ def processes(store: Shared, clock: Any, count: int, release_after: float = 5.0)
 
 async def opened(stack: AsyncExitStack, streams: StoredStreams, number: int, actor: str = "user:ada") -> int:
     """How many of so many streams, opened together, there is room for."""
-    done = await asyncio.gather(
-        *(stack.enter_async_context(streams.counted("north", actor)) for _ in range(number)), return_exceptions=True
-    )
+    done = await asyncio.gather(*(streams.add("north", actor) for _ in range(number)), return_exceptions=True)
     assert all(each is None or isinstance(each, TooManyStreams) for each in done)
+    for _ in range(done.count(None)):
+        stack.callback(streams.remove, "north", actor)
     return done.count(None)
 
 
@@ -82,8 +82,8 @@ async def test_closed_streams_make_room_and_need_no_write_to_open_again(store: S
     """A caller that waits again and again writes once; a while after the last one nothing is left in the store."""
     one, other = processes(store, clock, 2, release_after=0.05)
     for _ in range(30):
-        async with one.counted("north", "token:t"):
-            await asyncio.sleep(0)
+        await one.add("north", "token:t")
+        one.remove("north", "token:t")
     assert (await store.view("north", None)).seq == 1
     while await store.count("north", STREAMS):  # noqa: ASYNC110 -- the store sends no signal
         await asyncio.sleep(0.01)
