@@ -38,8 +38,8 @@ def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
         old, new = before or {}, after or {}
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
-            if was is now or (isinstance(was, str) and was == now):
-                continue  # nearly all members of a section are texts that stay
+            if was is now or (was == now and (isinstance(was, str) or repr(was) == repr(now))):
+                continue  # nearly all members of a section stay; 1 and true are equal and have two texts
             yield from differences(was, now, pointer + step(name))
     elif not same(before, after):
         yield Change(pointer, before, after)

@@ -10,8 +10,7 @@ from random import Random
 _RANDOM_BITS = 74
 _LOW_BITS = 62
 _LOW_MASK = (1 << _LOW_BITS) - 1
-_VARIANT = 0b10 << _LOW_BITS
-_FORMAT = "%08x-%04x-7%03x-%04x-%012x"  # version 7
+_FIXED = 7 << 76 | 0b10 << _LOW_BITS  # version and variant
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -40,9 +39,9 @@ class Ids:
             self._random += 1
             if self._random >> _RANDOM_BITS:
                 self._milliseconds, self._random = self._milliseconds + 1, self._fresh()
-        stamp, random = self._milliseconds, self._random
-        low = _VARIANT | random & _LOW_MASK
-        return _FORMAT % (stamp >> 16, stamp & 0xFFFF, random >> _LOW_BITS, low >> 48, low & 0xFFFF_FFFF_FFFF)
+        random = self._random
+        text = "%032x" % (self._milliseconds << 80 | _FIXED | random >> _LOW_BITS << 64 | random & _LOW_MASK)
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def _fresh(self) -> int:
         # The highest bit stays free, so that counting up within a millisecond never runs over.

@@ -70,7 +70,7 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order."""
-        return tuple(value for header, value in self.headers if header == name)
+        return tuple([value for header, value in self.headers if header == name])
 
     def one(self, name: str) -> str:
         """The value of a header that must be there once. Raises SignatureMissing, SignatureMalformed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from crm_core.plugin.storage import Bound, IndexValue, PageQuery, Term
+from crm_core.plugin.storage import Bound, Delete, IndexValue, PageQuery, Term, Unit
 from crm_core.testing.promises import Suite
-from crm_core.testing.storage_harness import StorageHarness, put
+from crm_core.testing.storage_harness import NOW, StorageHarness, put
 
 SIZE = 60
 _UMLAUTS = ("\u00c4pfel", "\u00e4pfel")
@@ -175,6 +175,25 @@ class PageCases(Suite):
             after = page.next
         assert len(seen) == len(set(seen)) == SIZE + 1
         assert "z2" in seen
+
+    async def test_a_page_read_again(self, storage: StorageHarness) -> None:
+        """A page that was read before shows every put and delete since, and the workspace's present revision."""
+        query = PageQuery(collection="notes", sort="name", total=True)
+
+        async def read() -> tuple[list[bytes], int | None, int]:
+            page = await storage.store.page("north", query)
+            return [document.body for document in page.documents], page.total, page.revision
+
+        a, b, changed = (put(id_, text, {"name": id_}) for id_, text in (("a", 1), ("b", 2), ("a", 3)))
+        for change, expected in (
+            (Unit(now=NOW, puts=(a,)), ([b"1"], 1, 0)),
+            (Unit(now=NOW, puts=(b,)), ([b"1", b"2"], 2, 0)),
+            (Unit(now=NOW, puts=(changed,)), ([b"3", b"2"], 2, 0)),
+            (Unit(now=NOW, revises=True), ([b"3", b"2"], 2, 1)),
+            (Unit(now=NOW, deletes=(Delete("notes", "b"),)), ([b"3"], 1, 1)),
+        ):
+            await storage.commit(change)
+            assert await read() == await read() == expected
 
     async def test_page_revision_and_total(self, storage: StorageHarness) -> None:
         """A page has the workspace revision it was read at, and the total only if requested."""

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from tinydb.table import Table
 
 from crm_core.model.turns import Turn
-from crm_core.plugin.storage import Document, IndexValue, Reindex
+from crm_core.plugin.storage import Document, IndexValue, Page, Reindex
 from crm_tinydb.editing import Edit, Editing, InMemoryStorage, differences, opened_row
 from crm_tinydb.index import Index, Moved, Row
 
 STEP = 32  # moves that an index applies between two looks at the clock
 SCANNED = 256  # bodies read between two turns
+PAGES = 16  # that a collection caches
 BEHIND = 64  # moves that indexes may be behind: a reader applies them in less than a millisecond
 
 
@@ -34,6 +35,7 @@ class Collection(Table):
         self._indexes: dict[str, Index] = {}
         self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._moves: list[Moved] = []  # latest puts and deletes that an index lacks
+        self.pages: dict[bytes, Page] = {}  # first pages that were read since the latest put or delete
 
     def _read_table(self) -> dict[str, Mapping[str, object]]:
         return {id_: opened_row(id_, *row[:4]) for id_, row in self.rows.items()}
@@ -77,12 +79,14 @@ class Collection(Table):
         """Write a row; the indexes are updated later."""
         self._moves.append((id_, self.rows.get(id_), row))
         self.rows[id_] = row
+        self.pages = {}  # another one: a page that is being read belongs to the rows before
 
     def delete(self, id_: str) -> None:
         """Delete a row; the indexes are updated later."""
         old = self.rows.pop(id_, None)
         if old is not None:
             self._moves.append((id_, old, None))
+            self.pages = {}
 
     def index(self, name: str) -> Index | None:
         """An index, up to date; None if no document was ever put with it."""
@@ -111,6 +115,7 @@ class Collection(Table):
     def free(self) -> Iterator[None]:
         """Free the memory of a collection that no one uses, a little for each item: all of it takes long."""
         self._moves.clear()
+        self.pages = {}
         while self._indexes:
             chunks = self._indexes.popitem()[1].sorted_slots.taken()
             while chunks:

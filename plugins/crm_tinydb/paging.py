@@ -5,16 +5,21 @@ Both are generators that yield every so many rows so that the loop can run; most
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from crm_core.model.turns import Turn
 from crm_core.plugin.query import Bound, Page, PageQuery, Term
 from crm_core.plugin.unit import IndexValue
-from crm_tinydb.collection import Collection
+from crm_tinydb.change import encode
+from crm_tinydb.collection import PAGES, Collection
 from crm_tinydb.index import LAST, NULL, PART, Index, Ranked, Row, plain, ranked, value_of
 from crm_tinydb.sorted_slots import Slot, SortedSlots
+from crm_tinydb.state import State
 
 T = TypeVar("T")
 Test = Callable[[Row], bool]
@@ -39,6 +44,28 @@ class Condition:
                 yield
             once.update(dict.fromkeys(ids[start : start + PART]))
         return list(once)
+
+
+async def read_page(state: State, query: PageQuery) -> Page:
+    """A page; first pages are cached until a row changes, since the same few are read again and again."""
+    collection, key = state.collection(query.collection), encode(query)
+    pages = collection.pages
+    if (known := pages.get(key)) is not None:
+        return replace(known, revision=state.revision)
+    work = page(collection, query)
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            slots, total = done.value
+            found = paged(collection, query, slots, total, state.revision)
+            break
+        await asyncio.sleep(0)
+    if query.after is None and not query.terms:
+        if len(pages) >= PAGES:
+            pages.clear()
+        pages[key] = found
+    return found
 
 
 def page(collection: Collection, query: PageQuery) -> Slowly[tuple[list[Slot], int | None]]:

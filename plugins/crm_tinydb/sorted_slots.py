@@ -113,4 +113,4 @@ class SortedSlots:
         return at, bisect_left(self._chunks[at], slot)
 
     def _from(self, at: int, place: int) -> Iterator[Slot]:
-        return chain(islice(self._chunks[at], place, None), chain.from_iterable(islice(self._chunks, at + 1, None)))
+        return chain(self._chunks[at][place:], chain.from_iterable(self._chunks[at + 1 :]))

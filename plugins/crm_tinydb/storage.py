@@ -46,7 +46,7 @@ from crm_tinydb.framing import Damaged
 from crm_tinydb.group_commit import refusal
 from crm_tinydb.log_reading import DamageReporter, reading
 from crm_tinydb.open_tenants import OpenTenants
-from crm_tinydb.paging import page, paged
+from crm_tinydb.paging import read_page
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import ThreadFactory
 
@@ -134,15 +134,8 @@ class TinyDBBackend(StorageBackend):
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
         store = await self._readable(tenant)
-        state, collection = store.state, store.state.collection(query.collection)
-        work = page(collection, query)
         with store.in_use():  # or its memory could be freed meanwhile
-            while True:
-                try:
-                    next(work)
-                except StopIteration as done:
-                    return paged(collection, query, done.value[0], done.value[1], state.revision)
-                await asyncio.sleep(0)
+            return await read_page(store.state, query)
 
     async def count(self, tenant: str, collection: str) -> int:
         return len((await self._readable(tenant)).state.collection(collection).rows)

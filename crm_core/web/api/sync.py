@@ -44,7 +44,7 @@ def push_request_of(services: Services, request: Request, payload_type: str) -> 
         scheme="https" if scheme == "https" else "http",
         authority=authority,
         headers=tuple(
-            (name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in request.headers
+            [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in request.headers]
         ),
         read_body=partial(request.read_body, services.settings.sync.max_payload_bytes),
     )
