@@ -122,6 +122,8 @@ def push(db: sqlite3.Connection, api: httpx.Client) -> bool:
 
 def main() -> None:
     """Sync for good, or with ``--once`` until both sides are equal."""
+    if len(sys.argv) < 2 or not {"API", "TOKEN"} <= os.environ.keys():
+        raise SystemExit(__doc__)
     db, once, wait = opened(sys.argv[1]), "--once" in sys.argv, 0
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
     with httpx.Client(base_url=os.environ["API"] + "/", headers=headers, timeout=40) as api:
@@ -129,6 +131,9 @@ def main() -> None:
             try:
                 moved = [pull(db, api, wait), push(db, api)]
             except (httpx.TransportError, httpx.HTTPStatusError) as error:
+                answer = getattr(error, "response", None)
+                if answer is not None and answer.is_client_error and answer.status_code != 429:
+                    raise SystemExit(answer.text) from None  # a repeat would be refused again
                 print(f"waiting: {error!r}", flush=True)
                 time.sleep(0.2)
                 continue
