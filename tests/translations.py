@@ -9,7 +9,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from babel.messages.catalog import Catalog, Message
@@ -90,8 +90,10 @@ def _labels_of(record_type: RecordType) -> Iterator[str]:
 
 
 def _names_in(type_: Any) -> Iterator[str]:
-    """The names of the members of a section at any depth, as pages show them; keys of objects are data."""
+    """The names of the members of a section at any depth, as pages show them; free keys of objects are data."""
     inner = bare(type_)
+    if get_origin(inner) is dict and get_origin(key := bare(get_args(inner)[0])) is Literal:
+        yield from map(member_name, get_args(key))
     if is_struct(inner):
         for field in msgspec.structs.fields(inner):
             yield member_name(field.encode_name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.records.typed_dates import NoSuchDay, read_days
 from crm_core.web.pages.records.typed_numbers import read_amount, readings
+from translations import ROOT
 
 SATURDAY = date(2026, 11, 28)
 BOTH = ("12500", "12.500")
@@ -15,6 +17,16 @@ BOTH = ("12500", "12.500")
 def regional(locale: str | None, currency: str = "EUR") -> RegionalFormat:
     """The formats of a tenant with this locale."""
     return RegionalFormat({"currency": currency} | ({"locale": locale} if locale else {}))
+
+
+def test_the_table_in_the_docs_is_right() -> None:
+    """Each cell of the page's table is what the form saves or asks about."""
+    page = (ROOT / "docs/workspace.md").read_text()
+    rows = re.findall(r"^\| `(\d[^`]*)` \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == 4
+    for text, cells in rows:
+        for locale, cell in zip(("en-GB", "de-DE", "fr-FR", None), cells.split(" | "), strict=True):
+            assert read_amount(text, regional(locale)).readings == tuple(re.findall(r"[0-9.]+", cell)), (text, locale)
 
 
 @pytest.mark.parametrize(
