@@ -51,6 +51,19 @@ def test_sums_count_every_card_and_keep_currencies_apart(sit: Sit, deals: None) 
     expect(page.locator("[data-lane=new] [data-card]")).to_have_count(23)
 
 
+def test_a_board_of_full_lanes_is_light(sit: Sit, office: str, record_property: Callable[[str, object], None]) -> None:
+    """With all the cards that five lanes show at first, page and assets weigh less than 120 KB on a cold load."""
+    desk = sit(People.agent, tenant=office)
+    desk.go("/deals/board")
+    expect(desk.page.locator("[data-card]")).to_have_count(5 * 16)
+    weights = desk.page.evaluate(
+        """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+            .filter((one) => !one.name.endsWith("/events")).map((one) => one.transferSize)"""
+    )
+    record_property("first load", f"{sum(weights)} bytes in {len(weights)} requests")
+    assert sum(weights) < 120_000
+
+
 def test_filters_narrow_cards_and_sums(sit: Sit, deals: None) -> None:
     """Mine and Closing this month are one click, another owner is chosen by name; each can be taken away."""
     desk = sit(People.manager)
