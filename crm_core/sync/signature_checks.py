@@ -176,9 +176,11 @@ def matching_key(
 def timely(presented: Presented, settings: SyncSettings, now: datetime) -> None:
     """Refuse a timestamp that is too old or too far ahead; the limits pass. Raises TimestampOutOfWindow."""
     skew = int(now.timestamp()) - presented.timestamp
-    expired = presented.expires is not None and now.timestamp() > presented.expires
-    if skew > settings.skew_seconds or -skew > settings.future_skew_seconds or expired:
+    if skew > settings.skew_seconds or -skew > settings.future_skew_seconds:
         raise out_of_window(presented, settings, now)
+    if presented.expires is not None and now.timestamp() > presented.expires:
+        detail = f"The signature expired at {presented.expires}, before it arrived. Sign again, with a later end."
+        raise _out_of_window(detail, presented, settings, now)
 
 
 def out_of_window(presented: Presented, settings: SyncSettings, now: datetime) -> TimestampOutOfWindow:
