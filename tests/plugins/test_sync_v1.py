@@ -115,9 +115,10 @@ def test_each_header_is_required_once(name: str) -> None:
     ],
 )
 def test_a_header_in_the_wrong_form_is_malformed(name: str, value: str) -> None:
-    """A header in any form but the protocol's is malformed."""
-    with pytest.raises(SignatureMalformed):
+    """A header in any form but the protocol's is malformed, and the refusal begins with its name."""
+    with pytest.raises(SignatureMalformed) as refused:
         NativeScheme().read(request(replaced(name, value)))
+    assert refused.value.detail.startswith(f"{name.title()} ")
 
 
 @given(st.lists(st.tuples(st.sampled_from(NativeScheme.HEADERS), st.text()), max_size=6))
@@ -140,8 +141,9 @@ def test_one_entry_that_matches_is_enough(values: str) -> None:
     assert scheme.matches(push, scheme.read(push), KEY)
 
 
-def test_a_no_break_space_is_no_blank() -> None:
+@pytest.mark.parametrize("sign", ["\xa0", "X"])
+def test_a_no_break_space_is_no_blank(sign: str) -> None:
     """Only space and tab may be around an entry."""
-    push = request(replaced("sync-signature", "\xa0" + dict(signed())["sync-signature"]))
+    push = request(replaced("sync-signature", sign + dict(signed())["sync-signature"]))
     with pytest.raises(SignatureMalformed):
         NativeScheme().read(push)

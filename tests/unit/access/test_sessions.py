@@ -7,6 +7,8 @@ import pytest
 
 from crm_core.access import sessions as sessions_module
 from crm_core.access.sessions import SESSIONS
+from crm_core.access.signin import RESET
+from crm_core.access.user import USERS
 from crm_core.errors import TokenReused, Unauthenticated
 from crm_core.model.times import from_wire
 from crm_core.plugin.storage import Put, Unit
@@ -141,6 +143,8 @@ async def test_a_restored_copy_of_a_tenant_accepts_no_text_of_the_other(access: 
     stored = await access.user()
     session = await access.sessions.open("north", stored, "browser")
     grant, cookie = access.sessions.grant("north", session), access.sessions.cookie("north", session)
+    csrf = access.sessions.csrf_token("north", session.id)
+    link = await access.signin.link("north", stored.user.id, RESET, by=None)
     for collection in ("users", SESSIONS):
         async for one in access.backend.documents("north", collection):
             put = Put(collection, one.id, one.body, {"email": "ada@example.com"} if collection == "users" else {})
@@ -149,6 +153,10 @@ async def test_a_restored_copy_of_a_tenant_accepts_no_text_of_the_other(access: 
     assert await refused(access.callers.bearer("south", grant.access_token))
     assert await refused(access.sessions.by_cookie("south", cookie))
     assert await refused(access.sessions.refresh("south", grant.refresh_token))
+    assert await refused(access.signin.user_of_link("south", link))
+    assert not access.sessions.is_csrf_token("south", session.id, csrf)
+    assert access.sessions.is_csrf_token("north", session.id, csrf)
+    assert (await access.signin.user_of_link("north", link)).user.id == stored.user.id
     assert (await access.callers.bearer("north", grant.access_token)).id == stored.user.id
 
 
@@ -159,4 +167,17 @@ async def test_a_session_ends_with_its_time(access: Any) -> None:
     assert (await access.sessions.by_cookie("north", cookie)).session == session.id
     access.clock.moment = from_wire(session.expires_at)
     assert await refused(access.sessions.by_cookie("north", cookie))
+    assert await refused(access.sessions.caller("north", session.id))
+
+
+async def test_a_disabled_user_has_no_session(access: Any) -> None:
+    """Also in a store where the user was disabled without a new epoch, which would end the session by itself."""
+    stored = await access.user()
+    session = await access.sessions.open("north", stored, "browser")
+    document = (await access.backend.get("north", USERS, stored.user.id)).document
+    body = document.body.replace(b'"disabled":false', b'"disabled":true')
+    assert body != document.body
+    await access.backend.commit(
+        "north", Unit(now=0, puts=(Put(USERS, document.id, body, {"email": "ada@example.com"}),))
+    )
     assert await refused(access.sessions.caller("north", session.id))

@@ -6,7 +6,6 @@ import pytest
 from crm_core.errors import ReplayedNonce
 from crm_core.model.keys import Key
 from crm_core.plugin.signature import Presented
-from crm_core.sync import nonces as nonces_module
 from crm_core.sync.nonces import HealthNonces
 from crm_core.sync.push_request import Attempt
 from sync_world import World
@@ -43,15 +42,3 @@ def test_a_nonce_counts_for_one_tenant_and_one_key(world: World) -> None:
     nonces.give_back(attempt(world, "same", version=2))
     with pytest.raises(ReplayedNonce):
         nonces.use(attempt(world, "same"))
-
-
-def test_nonces_of_health_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the limit the oldest is forgotten, and no other."""
-    monkeypatch.setattr(nonces_module, "_LIMIT", 2)
-    nonces = HealthNonces()
-    for nonce in ("first", "second", "third"):
-        nonces.use(attempt(world, nonce))
-    for nonce in ("second", "third"):
-        with pytest.raises(ReplayedNonce):
-            nonces.use(attempt(world, nonce))
-    nonces.use(attempt(world, "first"))

@@ -1,8 +1,9 @@
-"""What a store remembers of pushes that change nothing."""
+"""What a store remembers of pushes, and of those that change nothing."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from crm_core.sync.apply import HISTORY
 from crm_core.sync.push_request import PushRequest
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from sync_world import World
+
+Worlds = Callable[..., Awaitable[World]]
 
 
 async def remembered(world: World, pushes: list[PushRequest]) -> list[bool]:
@@ -66,6 +69,13 @@ async def test_a_section_that_stays_adds_nothing_to_a_combined_push(world: World
     assert [item.revision for item in page[0]] == [2]
     read = await world.backend.get("northwind", HISTORY, "0000000000000002-branding")
     assert read.document is None
+
+
+async def test_a_payload_is_forgotten_with_its_last_revision(worlds: Worlds) -> None:
+    """The hashes that a store remembers of a section are as many as the revisions of its history."""
+    world = await worlds(sync="history_keep: 2")
+    pushes = [(await received(world, {"title": title}))[0] for title in ("T", "U", "V", "W")]
+    assert await remembered(world, pushes) == [False, False, True, True]
 
 
 async def test_a_restore_is_a_change_until_the_next_push(world: World) -> None:
