@@ -215,19 +215,29 @@ async def test_every_name_that_the_policy_refuses_is_listed(
     assert refusal.detail == refusal.errors[0].message
 
 
-async def test_modules_that_left_the_catalog_warn_once_each(worlds: Worlds, tmp_path: Path) -> None:
-    """What a merge leaves as it is was judged when it was pushed; the first place that names a module is named."""
-    fleet = "modules: {fleet: {title: Fleet, features: [fleet.view, fleet.edit]}}\n"
-    modules = tmp_path / "config/modules.yaml"
-    modules.write_text(fleet)
+async def test_modules_and_roles_that_left_the_files_only_warn(worlds: Worlds, tmp_path: Path) -> None:
+    """What a merge leaves as it is was judged when it was pushed: one warning each; what the push names is refused."""
+    config = tmp_path / "config"
+    (config / "modules.yaml").write_text("modules: {fleet: {title: Fleet, features: [fleet.view, fleet.edit]}}\n")
+    (config / "roles.yaml").write_text("roles: {ranger: {title: Ranger, grant: ['customers.*']}}\n")
     world = await worlds()
-    plan = {"plan": {"code": "p", "features": ["customers.*", "fleet.*"]}, "overrides": {"fleet.view": True}}
-    await received(world, plan, kind="features")
-    modules.write_text("{}\n")
+    whole = {
+        "plan": {"code": "p", "features": ["customers.*", "fleet.*"]},
+        "overrides": {"fleet.view": True},
+        "roles": {"ranger": {"grant": ["deals.view"]}},
+    }
+    await received(world, whole, kind="features")
+    for name in ("modules", "roles"):
+        (config / f"{name}.yaml").write_text("{}\n")
     world = await worlds()
+    gone = ["/data/plan/features/1", "/data/roles/ranger"]
     receipt = await received(world, {"limits": {"users": 5}}, kind="features", strategy="merge")
-    assert [(one["pointer"], one["code"]) for one in receipt.warnings if "fleet" in one["message"]] == [
-        ("/data/plan/features/1", "module_unsupported")
-    ]
-    _, found = await refused(world, ModuleUnsupported, plan, kind="features", version=99)
-    assert found[0] == ("/data/plan/features/1", "module_unsupported")
+    assert sorted(one["pointer"] for one in receipt.warnings) == gone
+    _, found = await refused(world, InvalidPayload, whole, kind="features", version=99)
+    assert found == [("/data/roles/ranger", "unknown_role")]
+    names_it = {"roles": {"ranger": {"grant": ["deals.view"]}}}
+    _, found = await refused(world, InvalidPayload, names_it, kind="features", strategy="merge", version=100)
+    assert found == [("/data/roles/ranger", "unknown_role")]
+    left = {"roles": {"ranger": None}, "overrides": {"fleet.view": False}}
+    _, found = await refused(world, ModuleUnsupported, left, kind="features", strategy="merge", version=101)
+    assert found == [("/data/overrides/fleet.view", "module_unsupported")]

@@ -7,15 +7,17 @@ from typing import Any
 from unit.sync.conftest import Worlds
 
 GATE = """
+from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 from crm_core.errors import Finding
 from crm_core.plugin import hookimpl
-from crm_core.plugin.payload import Entitlements, PayloadType
+from crm_core.plugin.payload import Entitlements, PayloadType, secret
 
 class Gate(msgspec.Struct, forbid_unknown_fields=True):
     most: int | UnsetType = UNSET
     closed: bool | UnsetType = UNSET
+    code: Annotated[str, secret()] | UnsetType = UNSET
 
 class GateType(PayloadType):
     NAME = "gate"
@@ -60,6 +62,17 @@ async def test_a_clash_is_a_warning_that_names_both_types(worlds: Worlds) -> Non
 async def test_plugins_see_the_sections_and_modules_as_they_would_be(worlds: Worlds) -> None:
     """Within a combined push too: a validator of one section knows what another part of it takes away."""
     world = await worlds(plugin=GATE)
-    data = {"gate": {"closed": True}, "branding": {"title": "T"}}
+    data = {"gate": {"closed": True, "code": "0000"}, "branding": {"title": "T"}}
     receipt = await world.services.receiver.receive(world.push(data, kind="combined", mode="preview"))
     assert warnings(receipt, "seen") == ["['branding', 'gate'] True ['tasks']"] * 2
+
+
+async def test_no_module_is_open_while_a_section_of_rights_is_unreadable(worlds: Worlds) -> None:
+    """Plugins see it so, until the push itself replaces the section; one without rights closes nothing."""
+    world = await worlds(plugin=GATE)
+    await world.services.receiver.receive(world.push({"most": 3}, kind="gate"))
+    world = await worlds(plugin=GATE.replace("most:", "least:").replace("part.most", "part.least"))
+    receive, push = world.services.receiver.receive, world.push
+    assert warnings(await receive(push({"title": "T"}, mode="preview")), "seen") == ["['branding'] True []"]
+    replaced = await receive(push({"least": 3}, kind="gate", mode="preview"))
+    assert warnings(replaced, "seen") == ["['gate'] True ['customers', 'tasks']"]
