@@ -183,7 +183,7 @@ def test_an_ended_session_loses_nothing(box: Box, grace: Visitor) -> None:
     again = fields_of(answer.text)
     assert (again["name"], again["csrf"]) == ("Patient one", "")
     assert other.send(f"{path}/edit", {"csrf": "", "revision": "1"}).url.path.endswith("/login")
-    parts = {name: (None, value) for name, value in typed.items()}  # no form of ours has this media type here
+    parts = {name: (None, value) for name, value in typed.items()}  # the page itself sends another media type
     foreign = other.client.post(f"{other.root}{path}/edit", files=parts, headers={"Origin": other.origin})
     assert foreign.url.path.endswith("/login")
     other.post("/login", "/login", email="agent@engines.example", password=PASSWORD)

@@ -75,7 +75,7 @@ async def test_the_body_names_the_address(world: World, members: dict[str, str],
 
 
 @pytest.mark.parametrize(("instance", "code"), [("", "missing_member"), (', "instance": "eu1"', None)])
-def test_what_the_scheme_does_not_sign_is_in_the_body(world: World, instance: str, code: str | None) -> None:
+def test_an_instance_that_is_not_signed_is_in_the_body(world: World, instance: str, code: str | None) -> None:
     """A scheme that does not sign the instance requires it in the envelope."""
     push, branding = world.push(), world.services.registry.payload_types["branding"]
     body = f'{{"tenant": "northwind", "type": "branding", "version": 1, "data": {{}}{instance}}}'.encode()
@@ -216,7 +216,7 @@ async def test_every_name_that_the_policy_refuses_is_listed(
 
 
 async def test_modules_and_roles_that_left_the_files_only_warn(worlds: Worlds, tmp_path: Path) -> None:
-    """What a merge leaves as it is was judged when it was pushed: one warning each; what the push names is refused."""
+    """A merge is judged by the names that it sends; one warning for each that it leaves."""
     config = tmp_path / "config"
     (config / "modules.yaml").write_text("modules: {fleet: {title: Fleet, features: [fleet.view, fleet.edit]}}\n")
     (config / "roles.yaml").write_text("roles: {ranger: {title: Ranger, grant: ['customers.*']}}\n")

@@ -13,6 +13,7 @@ from crm_core.errors import (
     CrmError,
     DuplicatePayload,
     ReplayedNonce,
+    SchemeNotAccepted,
     SignatureInvalid,
     SourceNotAllowed,
     TypeNotAllowed,
@@ -52,6 +53,17 @@ async def test_a_push_comes_from_the_keys_networks(worlds: Worlds) -> None:
         await world.services.receiver.receive(world.push({"title": "T"}))
     inside = msgspec.structs.replace(world.push({"title": "T"}), source="198.51.100.7")
     assert (await world.services.receiver.receive(inside)).status == "applied"
+
+
+async def test_a_tenant_accepts_the_schemes_of_its_entry(worlds: Worlds) -> None:
+    """A scheme that the tenant's entry leaves out is refused by name, before its signature is looked at."""
+    world = await worlds(tenant=", schemes: [rfc9421, standard-webhooks]")
+    with pytest.raises(SchemeNotAccepted, match=r"crm-sync-v1 is not accepted .* Use rfc9421, standard-webhooks"):
+        await world.services.receiver.receive(world.push({"title": "T"}))
+    (entry,) = await world.entries()
+    assert (entry.scheme, entry.signature_result, entry.key_version) == ("crm-sync-v1", "unchecked", None)
+    world = await worlds(tenant=", schemes: [crm-sync-v1]")
+    assert (await world.services.receiver.receive(world.push({"title": "T"}))).status == "applied"
 
 
 async def test_a_key_pushes_its_types_alone(worlds: Worlds) -> None:
