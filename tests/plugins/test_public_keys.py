@@ -162,11 +162,23 @@ def test_the_derived_components_have_the_values_of_the_rfc() -> None:
         '"@request-target": /i/eu1/t/northwind/api/v1/sync/branding',
     ]
     for change in (
+        {"query": ""},
         {"scheme": "http"},
         {"authority": "evil.example"},
         {"path": "/i/eu1/t/contoso/api/v1/sync/branding"},
     ):
         assert not accepts(scheme, msgspec.structs.replace(request, **change), PUBLIC)
+
+
+def test_a_query_is_part_of_the_target() -> None:
+    """RFC 9421, 2.2.2, 2.2.5 and 2.2.7: the target has it behind a question mark, also if it is empty."""
+    covered = '("@method" "@query" "@target-uri" "@request-target" "content-digest")'
+    scheme = MessageSignatures()
+    for query in ("a=b&c", ""):
+        request = message(covered + PARAMETERS, query=query)
+        lines = scheme.signed_text(request, scheme.read(request)).decode().splitlines()[1:4]
+        assert [line.partition("?")[2] for line in lines] == [query] * 3
+        assert accepts(scheme, request, PUBLIC)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +201,10 @@ def test_a_digest_that_key_names_must_be_there() -> None:
     request = msgspec.structs.replace(absent, headers=tuple(headers.items()))
     with pytest.raises(SignatureIncomplete):
         scheme.verifies(request, scheme.read(request), PUBLIC)
+    for value in ("sha-256=(:AAAA:)", "sha-256=?1"):
+        odd = message(f'("@method" "@path" "content-digest";key="sha-256"){PARAMETERS}', digest=value)
+        with pytest.raises(SignatureMalformed):
+            scheme.verifies(odd, scheme.read(odd), PUBLIC)
     wrong = f"sha-512=:{sha512}:, sha-256=:{'A' * 43}=:"
     request = message(f'("@method" "@path" "content-digest";key="sha-512"){PARAMETERS}', digest=wrong)
     assert not accepts(scheme, request, PUBLIC)

@@ -52,7 +52,7 @@ async def test_refresh_tokens_lead_on_and_none_works_twice(access: Any) -> None:
     for _ in range(4):
         grants.append(await access.sessions.refresh("north", grants[-1].refresh_token))
     assert len({grant.refresh_token for grant in grants}) == 5
-    assert "Grant(...)" in repr(grants)
+    assert {repr(grant) for grant in grants} == {"Grant(...)"}
     for grant in (grants[1], grants[4]):
         with pytest.raises(TokenReused, match=r"\S"):
             await access.sessions.refresh("north", grant.refresh_token)
