@@ -32,6 +32,7 @@ PUSH_SENTENCES: Final = (
         "ahead are accepted. Set the clock that is wrong."
     ),
     gettext_noop("The timestamp {number} looks like milliseconds. Send seconds."),
+    gettext_noop("The signature expired at {number}, before it arrived. Sign again, with a later end."),
     gettext_noop("behind"),
     gettext_noop("ahead of"),
     gettext_noop(

@@ -39,7 +39,9 @@ SAID = (
         "standard_webhooks", "sync_v1", "tasks", "workspace",
     )),
     "crm_core/sync", "crm_core/workspace",
-    *(f"crm_core/model/{name}.py" for name in ("entitlements", "envelope", "fields", "strict_json", "text_types")),
+    *(f"crm_core/model/{name}.py" for name in (
+        "entitlements", "envelope", "fields", "media_type", "strict_json", "text_types",
+    )),
 )  # fmt: skip
 """Code that says why a push is refused: pages show it."""
 FOR_PROGRAMS = re.compile(
