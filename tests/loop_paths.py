@@ -44,7 +44,7 @@ class Large:
         sent = {**self.headers, "Content-Type": "application/json", **headers}
 
         def send() -> bytes:
-            with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)) as connection:
+            with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=600)) as connection:
                 connection.request("GET" if body is None else "POST", f"/i/eu1/t/{T}{path}", body, sent)
                 answer = connection.getresponse()
                 content = answer.read()
@@ -276,7 +276,7 @@ async def metrics(large: Large) -> None:
     address = urlsplit(large.served.url)
 
     def send() -> int:
-        with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)) as connection:
+        with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=600)) as connection:
             connection.request("GET", "/readyz")
             return connection.getresponse().status
 
