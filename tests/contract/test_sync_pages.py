@@ -130,7 +130,7 @@ def test_signatures_that_do_not_match_are_a_warning_in_the_user_s_language(box: 
     assert "Die Signaturen der neuesten 5 Versuche passen nicht zu northwind:" in console
     assert "Falls sie von der Plattform stammen" in console
     dashboard = re.sub(r"<time[^>]*>|</time>", "", shown(admin, "/"))
-    assert "bitte prüfen. Branding Version" in dashboard
+    assert "bitte prüfen. Markenauftritt Version" in dashboard
     assert "wurde gerade eben übernommen." in dashboard
     attempt = shown(admin, f"/sync/attempts/{box.entry(refusal['request_id'])['id']}")
     assert "<dd>Ungültig</dd>" in attempt
