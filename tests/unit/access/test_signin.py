@@ -114,6 +114,20 @@ async def test_a_source_is_throttled_over_all_accounts(clock: Any) -> None:
     await failed(throttle, "b@x.de", "2001:db8::ffff")
 
 
+async def test_sign_ins_and_changes_of_passwords_count_for_their_source(access: Any, signs_in: Any) -> None:
+    """A hundred wrong passwords from one address stop both there for every account, and nowhere else."""
+    caller = await access.caller(await access.user())
+    for number in range(100):
+        await refused(signs_in(f"a{number}@example.com", source="192.0.2.7"))
+    with pytest.raises(LoginThrottled):
+        await signs_in(source="192.0.2.7")
+    change = access.signin.change_password
+    with pytest.raises(LoginThrottled):
+        await change("north", caller, PASSWORD, "another long one", source="192.0.2.7")
+    await signs_in(source="192.0.2.8")
+    await change("north", caller, PASSWORD, "another long one", source="192.0.2.8")
+
+
 async def test_addresses_of_ipv4_written_as_ipv6_count_alone(clock: Any) -> None:
     """A hundred failures of one stop that one, in either spelling, and no other."""
     throttle = LoginThrottle(clock)
