@@ -19,7 +19,7 @@ from crm_core.settings.plugins import load_plugins
 from translations import ROOT, catalogues, read
 
 MARKERS = {"gettext": 1, "gettext_noop": 1, "ngettext": 2}
-PROSE = re.compile(r"[A-Za-z]{2,}[,.:;]? [a-z]{2,}|\A[A-Z][a-z]+[.!?]\Z")
+PROSE = re.compile(r"[A-Za-z]{2,}[,.:;]? [a-z]{2,}|\A[A-Z][a-z]+(?:[.!?]\Z| \(\{)")
 SENTENCE = re.compile(r"[A-Z`{].*\s.*[.!?]\Z", re.DOTALL)
 PLACE = re.compile(r"\{[a-z_]*\}")
 NO_PROSE = re.compile(

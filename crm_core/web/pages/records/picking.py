@@ -112,7 +112,7 @@ async def _people(context: PageContext, text: str, most: int) -> Matches:
     sought, own, found = folded(text), context.caller.email, []
     for email, name in await context.names.colleagues():
         if f" {sought}" in folded(f" {name} ") or sought in folded(email):
-            label = f"Me ({name})" if email == own else name
+            label = gettext("Me ({name})", name=name) if email == own else name
             found.append(Match(email, name, label, "" if name == email else email))
     found.sort(key=lambda one: one.value != own)
     return Matches(tuple(found[:most]), max(0, len(found) - most))
