@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.sorted_slots import Slot, SortedSlots
@@ -122,13 +122,17 @@ class Index:
         """The ids with a value, lowest first."""
         return self.sorted_slots.ids_with(*ranked(value))
 
-    def ids(self, low: Ranked, high: Ranked) -> Generator[None, None, list[str]]:
-        """The ids from one value to another, once for each slot; other tasks may run between two parts."""
+    def ids(self, low: Ranked, high: Ranked, inside: tuple[int, str] = (0, "")) -> Generator[None, None, list[str]]:
+        """The ids from one value to another, once for each slot; other tasks may run between two parts.
+
+        ``inside``: only of texts that contain a text at or after a position.
+        """
         found: list[str] = []
         start, end = (*low, ""), (*high, LAST)
         while True:
             part = list(islice(self.sorted_slots.between(start, end), PART))
-            found += [slot[2] for slot in part]
+            at, text = inside
+            found += [slot[2] for slot in part if not text or cast("str", slot[1]).find(text, at) >= 0]
             if len(part) < PART:
                 return found
             start = (*part[-1][:2], part[-1][2] + "\0")  # the index may change here

@@ -1,0 +1,61 @@
+"""Pages that search many rows: the matches are found by the index, while other tasks change rows."""
+
+from __future__ import annotations
+
+from crm_core.plugin.query import PageQuery, Term
+from crm_tinydb.collection import Collection
+from crm_tinydb.conditions import Slowly
+from crm_tinydb.index import Row
+from crm_tinydb.paging import page
+from crm_tinydb.sorted_slots import Slot
+
+ROWS = 12_000
+
+
+def filled() -> Collection:
+    """Rows that share a word; each has a number."""
+    collection = Collection("notes")
+    for at in range(ROWS):
+        collection.put(f"{at:06}", row(collection, at, "company"))
+    return collection
+
+
+def row(collection: Collection, at: int, word: str) -> Row:
+    return collection.row(1, b"{}", {"name": f"n{at:06}", "words": (word, f"#{at:06}")})
+
+
+def search(collection: Collection, *terms: Term) -> Slowly[tuple[list[Slot], int | None]]:
+    return page(collection, PageQuery(collection="notes", sort="name", terms=terms, limit=3, total=True))
+
+
+def finished(work: Slowly[tuple[list[Slot], int | None]]) -> tuple[list[str], int | None]:
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            found, total = done.value
+            return [slot[2] for slot in found], total
+
+
+def test_all_matches_are_counted_once() -> None:
+    """A search counts each record once, also if several of its words begin with the term."""
+    collection = filled()
+    collection.put("000001", collection.row(2, b"{}", {"name": "n000001", "words": ("company", "companion")}))
+    ids, total = finished(search(collection, Term(prefix="compan")))
+    assert (ids[:3], total) == (["000000", "000001", "000002"], ROWS)
+
+
+def test_a_text_inside_a_number_is_found() -> None:
+    """A term finds just the values that contain its text after the mark."""
+    ids, total = finished(search(filled(), Term(inside=("#", "1234"))))
+    assert (ids, total) == (["001234", "011234"], 2)
+
+
+def test_a_row_that_changes_meanwhile_is_tested_again() -> None:
+    """A record that no longer matches when its page is put together is neither shown nor counted."""
+    collection = filled()
+    work = search(collection, Term(prefix="company"))
+    next(work)  # some matches are gathered
+    collection.put("000000", row(collection, 0, "person"))
+    ids, total = finished(work)
+    assert (ids[:3], total) == (["000001", "000002", "000003"], ROWS - 1)
