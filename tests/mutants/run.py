@@ -68,6 +68,8 @@ SENTENCES = (  # lines that are only words for people
     r'^\s*f?"[^"]* [^"]*"[,)]*$',
     r"^\s*(raise|return) (self\.)?\w+\((f?[\"'].*[\"']|_[A-Z_]+)\)( from None)?$",
     r"^\s*_log\.",
+    r"gettext_noop\(|_[A-Z_]+\.format\(|^\s*\)\.format\(",
+    r"^\s*\w+=\w+(, \w+=\w+)*$",  # the values in such a sentence
 )
 SETTINGS = {
     "do_not_mutate_patterns": SENTENCES,

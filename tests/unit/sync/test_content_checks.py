@@ -43,6 +43,16 @@ def crm_validate_payload(section, part, context):
         yield Finding("/title", "wrong_title", "No.")
         yield Finding("", "odd", "Think again.", warning=True)
 """
+SEE_ERRORS = "The data is not valid. See errors for every place and its fix."
+POLICY = """
+from crm_core.plugin import hookimpl
+from crm_core.plugin.policy import ModuleRefusal
+
+
+@hookimpl
+def crm_module_policy(named, context):
+    return [ModuleRefusal("unsupported", one.pointer, f"Not for {context.tenant}.") for one in named]
+"""
 
 
 async def refused(world: World, error: type[CrmError], data: Any, **how: Any) -> tuple[Any, list[tuple[str, str]]]:
@@ -85,7 +95,9 @@ def test_an_instance_that_is_not_signed_is_in_the_body(world: World, instance: s
         return
     with pytest.raises(InvalidEnvelope, match="Add instance to the body") as caught:
         readable_push(attempt, branding)
-    assert [(one.pointer, one.code) for one in caught.value.errors] == [("/instance", code)]
+    assert [(one.pointer, one.code, one.message) for one in caught.value.errors] == [
+        ("/instance", code, caught.value.detail)
+    ]
 
 
 async def test_a_null_part_is_absent(world: World) -> None:
@@ -149,7 +161,8 @@ async def test_unknown_sections_are_listed_with_the_errors_of_known_ones(world: 
     error, found = await refused(world, InvalidPayload, data, kind="combined")
     assert found == [("/data/nope~1x", "unknown_member"), ("/data/branding/title", "wrong_type")]
     assert error.errors[0].message.startswith("Unknown section. Known sections: branding, features")
-    error, found = await refused(world, InvalidPayload, {}, kind="combined")
+    assert error.detail == SEE_ERRORS
+    error, found = await refused(world, InvalidPayload, {}, kind="combined", version=1)
     assert found == [("/data", "missing_member")]
     assert error.detail.startswith("The push contains no section. Send at least one of branding, features")
 
@@ -174,10 +187,25 @@ async def test_validators_know_the_workspace(worlds: Worlds) -> None:
 async def test_findings_of_validators_are_listed_for_every_section(worlds: Worlds) -> None:
     """A refusal lists the errors without the warnings, each under its section."""
     world = await worlds(plugin=INFORMED)
-    _, found = await refused(world, InvalidPayload, {"title": "wrong"})
+    error, found = await refused(world, InvalidPayload, {"title": "wrong"})
     assert found == [("/data/title", "wrong_title")]
+    assert error.detail == SEE_ERRORS
     _, found = await refused(world, InvalidPayload, {"branding": {"title": "wrong"}, "smtp": SMTP}, kind="combined")
     assert found == [("/data/branding/title", "wrong_title")]
+
+
+async def test_valid_members_are_judged_next_to_others_that_do_not_fit(world: World) -> None:
+    """One answer lists members of a wrong type, and what the payload type finds in the rest."""
+    error, found = await refused(world, InvalidPayload, {**SMTP, "host": "127.0.0.1", "port": "x"}, kind="smtp")
+    assert sorted(found) == [("/data/host", "host_not_allowed"), ("/data/port", "wrong_type")]
+    assert error.detail == SEE_ERRORS
+
+
+async def test_the_policy_knows_the_tenant(worlds: Worlds) -> None:
+    """A module policy learns for which tenant it decides."""
+    world = await worlds(plugin=POLICY)
+    error, _ = await refused(world, ModuleUnsupported, {"overrides": {"customers.view": True}}, kind="features")
+    assert error.detail == "Not for northwind."
 
 
 async def test_a_secret_that_must_be_sent_again_has_its_own_code(world: World) -> None:
@@ -230,9 +258,10 @@ async def test_modules_and_roles_that_left_the_files_only_warn(worlds: Worlds, t
     for name in ("modules", "roles"):
         (config / f"{name}.yaml").write_text("{}\n")
     world = await worlds()
-    gone = ["/data/plan/features/1", "/data/roles/ranger"]
+    gone = [("/data/plan/features/1", "module_unsupported"), ("/data/roles/ranger", "unknown_role")]
     receipt = await received(world, {"limits": {"users": 5}}, kind="features", strategy="merge")
-    assert sorted(one["pointer"] for one in receipt.warnings) == gone
+    assert sorted((one["pointer"], one["code"]) for one in receipt.warnings) == gone
+    assert any("no longer has the module `fleet`" in one["message"] for one in receipt.warnings)
     _, found = await refused(world, InvalidPayload, whole, kind="features", version=99)
     assert found == [("/data/roles/ranger", "unknown_role")]
     names_it = {"roles": {"ranger": {"grant": ["deals.view"]}}}
