@@ -110,6 +110,8 @@ def run_page(name: str, folder: Path, port: int, *, before: str = "", after: str
             continue
         text = block.text.replace("127.0.0.1:8000", at)
         text = re.sub(r"^make ", "make --old-file=.venv/.installed ", text, flags=re.MULTILINE)
+        if re.search(r"^crm push ", text, re.MULTILINE) and "\ncrm keys " in script:
+            script += "sleep 2\n"  # by then the server has read the keys that commands have just written
         script += _STARTED if text.strip() == _SERVE else text
         if re.search(r"^crm init ", text, re.MULTILINE):
             script += f"sed -i 's/127.0.0.1:8000/{at}/' config/instance.yaml\n"

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from browser.api import Api
 from browser.desk import PASSWORD, Desk, People
-from contract.box import Box
+from contract.box import TENANT, Box
 
 Sit = Callable[..., Desk]
 HOSTILE = (
@@ -184,8 +184,9 @@ def test_sign_in_needs_our_own_form(sit: Sit, plain: None) -> None:
         assert session.post("/login", {**credentials, "csrf": token}, session.origin).status_code == 303
 
 
-def test_a_disabled_user_is_signed_out_immediately(sit: Sit, plain: None) -> None:
+def test_a_disabled_user_is_signed_out_immediately(sit: Sit, plain: None, signed_in: dict[Any, Any]) -> None:
     """Disabling a user ends the stream of the open page and the session."""
+    signed_in.pop((TENANT, People.viewer), None)  # all sessions of the user end, those of later tests too
     viewer, admin = sit(People.viewer, fresh=True), sit(People.admin)
     viewer.go("/account")
     viewer.live()
