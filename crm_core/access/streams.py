@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -31,7 +32,7 @@ def _too_many(message: str) -> TooManyStreams:
     return TooManyStreams(f"{message} Close some.", retry_after=10)
 
 
-class Reader:
+class Reader(ABC):
     """A reader of a tenant's change log, woken by its pump. Not an Event with a timeout: those cost 2 KB each."""
 
     __slots__ = ("caller", "channel", "ended", "had_rights", "last_frame_at")
@@ -43,9 +44,9 @@ class Reader:
         self.last_frame_at = at
         self.ended = False
 
+    @abstractmethod
     def send(self, place: int | None, content: bytes, at: float) -> None:
         """Take a frame; ``place`` is None for a comment."""
-        raise NotImplementedError
 
     def end(self) -> None:
         """Send nothing more."""
@@ -56,9 +57,9 @@ class Reader:
         """Whether an entry that the caller may see is for this reader."""
         return True
 
+    @abstractmethod
     def _wake(self) -> None:
         """Let it continue."""
-        raise NotImplementedError
 
 
 class Channel:

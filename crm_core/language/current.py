@@ -14,6 +14,8 @@ from typing import Final
 from crm_core.language.catalogue import ENGLISH, Language
 from crm_core.language.sentences import EXPECTATIONS, LOOKED_UP, NEEDED, SENTENCES, pattern_of
 
+_LONGEST_PART: Final = 600
+"""Characters of a value that is looked up; a longer one is nothing that we wrote."""
 # Not the state of a module: each request runs in its own context.
 _CURRENT: Final[ContextVar[Language]] = ContextVar("language", default=ENGLISH)
 
@@ -75,10 +77,17 @@ def noun(word: str) -> str:
 def localized(text: str) -> str:
     """A sentence of the API in the current language, if the catalogue has it or its pattern; else as it is."""
     language = _CURRENT.get()
-    return (_translated(text, language) or text) if language.texts else text
+    return (_translated(text, language, {}) or text) if language.texts else text
 
 
-def _translated(text: str, language: Language) -> str | None:
+def _translated(text: str, language: Language, known: dict[str, str | None]) -> str | None:
+    """``known``: the parts of a sentence that were looked up before; without them the time would be exponential."""
+    if text not in known:
+        known[text] = _found(text, language, known)
+    return known[text]
+
+
+def _found(text: str, language: Language, known: dict[str, str | None]) -> str | None:
     texts = language.texts
     if text in texts:
         return texts[text]
@@ -86,16 +95,17 @@ def _translated(text: str, language: Language) -> str | None:
         return f"{texts[text[:-1]]}."
     sentences = (*SENTENCES, *EXPECTATIONS, *language.sentences)
     begun = (one for one in sentences if text.startswith(one.partition("{")[0]))
-    return next((found for one in begun if (found := _refilled(one, text, language))), None)
+    return next((found for one in begun if (found := _refilled(one, text, language, known))), None)
 
 
-def _refilled(sentence: str, text: str, language: Language) -> str | None:
+def _refilled(sentence: str, text: str, language: Language, known: dict[str, str | None]) -> str | None:
     found = pattern_of(sentence).fullmatch(text)
     if found is None:
         return None
     values = found.groupdict()
     for name in values.keys() & LOOKED_UP:
-        translated = _translated(values[name], language)
+        part = values[name]
+        translated = _translated(part, language, known) if len(part) <= _LONGEST_PART else None
         if translated is None and name in NEEDED:
             return None
         values[name] = translated or values[name]

@@ -68,12 +68,6 @@ SENTENCES: Final = (
         "The newest {number} signed attempts failed verification, and none has passed since. If they are the "
         "platform's, this is why: {what}"
     ),
-    gettext_noop(
-        "The request's clock is {number} seconds {what} this server's. At most {past} seconds behind and {future} "
-        "ahead are accepted. Set the clock that is wrong."
-    ),
-    gettext_noop("behind"),
-    gettext_noop("ahead of"),
     gettext_noop("The signature was not made with this key over these bytes. Find the cause with crm explain."),
     gettext_noop("The request is not signed. Send the headers of one signature scheme."),
     gettext_noop("This tenant has no key of version {version}. Sign with expected_key of sync health."),

@@ -164,6 +164,16 @@ def test_no_sentence_is_half_translated() -> None:
         assert localized("Nothing of this, or that.") == "Nothing of this, or that."
 
 
+@pytest.mark.parametrize("part", ["text or text, ", "true or ", "null, "])
+def test_a_text_of_very_many_parts_is_not_tried_in_every_way(part: str) -> None:
+    """Parts that are looked up are looked up once: a text that a sender chose would else occupy the server for ever."""
+    with speaking(Languages().by_tag["de"]):
+        for length in (150, 600, 5000):
+            text = part * (length // len(part)) + "x"
+            assert localized(text) == text
+            assert localized(f"This must be {text}.") == f"This must be {text}."
+
+
 def test_sentences_of_plugins_are_recognized(tmp_path: Path) -> None:
     """A plugin's catalogue has sentences with places; each language of the instance translates them when filled in."""
     (tmp_path / "de.po").write_text('msgid "No ship is called {name}."\nmsgstr "Kein Schiff heißt {name}."\n')
