@@ -1,4 +1,5 @@
--- Version 8. One call for each read, and a commit with fewer statements: each costs more than what it does.
+-- Version 8. One call for each read, a page is one text, a commit with fewer statements: each costs more than what it
+-- does. A store is known to be full until something new fits again.
 
 -- A tenant at one moment: [revision, seq, {seq, hash} of the head, [[place, revision, body]], [[place, evidence]],
 -- sections]. Places begin with 1. The sections, [[id, revision, body]], are null if all of p_seen is this revision.
@@ -67,25 +68,6 @@ BEGIN
         RAISE EXCEPTION 'unknown tenant' USING ERRCODE = 'CT404';
     END IF;
     RETURN s;
-END $$;
-
--- The second name is looked at in a rename only.
-CREATE OR REPLACE FUNCTION crm.separate(p_table text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE format('ALTER TABLE crm.%I ENABLE ROW LEVEL SECURITY', p_table);
-    EXECUTE format('ALTER TABLE crm.%I FORCE ROW LEVEL SECURITY', p_table);
-    EXECUTE format('DROP POLICY IF EXISTS tenant ON crm.%I', p_table);
-    EXECUTE format('CREATE POLICY tenant ON crm.%I USING (tenant = current_setting(''crm.tenant'', true) '
-                   'OR tenant = current_setting(''crm.new_name'', true))', p_table);
-END $$;
-
-DO $$
-DECLARE
-    t text;
-BEGIN
-    FOR t IN SELECT tablename FROM pg_policies WHERE schemaname = 'crm' LOOP
-        PERFORM crm.separate(t);
-    END LOOP;
 END $$;
 
 -- Why a unit's claims cannot be made, as crm.refusal says it; NULL if they can. Most are new, which one look finds.
@@ -382,4 +364,58 @@ BEGIN
             PERFORM crm.counted(p_tenant, e->>0, crm.names(v_old.indexes), -1), crm.counted(p_tenant, e->>0, crm.names(e->4), 1);
         END IF;
     END LOOP;
+END $$;
+
+-- Whether the tenant's store takes writes: a write that changes nothing. p_new: with rows, which are then undone.
+DROP FUNCTION crm.probe;
+CREATE FUNCTION crm.probe(p_tenant text, p_new boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    s crm.stores := crm.store(p_tenant, true);
+BEGIN
+    IF p_new THEN
+        INSERT INTO crm.attempts SELECT p_tenant, '', '', NULL, '', '', NULL, '', 0,
+            string_agg(md5(random()::text), '') FROM generate_series(1, 1000);  -- does not compress
+        RAISE EXCEPTION USING ERRCODE = 'CT001';
+    END IF;
+EXCEPTION WHEN SQLSTATE 'CT001' THEN
+    NULL;
+END $$;
+
+-- A page: [revision, total or null, [[id, revision, body, key], ...]]. The SQL names the tenant as $1 and its texts as
+-- $2[n]; crm_postgresql/pages.py makes it.
+--   p_probes: the ids that each condition finds, at most $3. One that finds few is enough: p_few, in order, of the ids $3.
+--   p_walks: all documents in order, one statement after the other. p_total: how many there are without a limit.
+DROP FUNCTION crm.page;
+CREATE FUNCTION crm.page(p_tenant text, p_collection text, p_limit bigint, p_probes text[], p_few text, p_walks text[],
+                         p_total text, p_texts text[]) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    s crm.stores := crm.seen(p_tenant);
+    -- What few may be: to look at m documents, or to walk until m of a collection's n documents have filled the page.
+    v_most bigint := ceil(sqrt(p_limit * crm.size(p_tenant, p_collection)));
+    v_sql text;
+    v_ids text[];
+    v_total bigint;
+    v_items text[];
+    v_more text[];
+    v_left bigint;
+BEGIN
+    IF p_total IS NOT NULL THEN
+        EXECUTE p_total INTO v_total USING p_tenant, p_texts;
+    END IF;
+    FOREACH v_sql IN ARRAY p_probes LOOP
+        EXECUTE 'SELECT array_agg(x.id) FROM (' || v_sql || ' LIMIT $3) x' INTO v_ids USING p_tenant, p_texts, v_most + 1;
+        IF coalesce(cardinality(v_ids), 0) <= v_most THEN
+            p_walks := ARRAY[p_few];
+            EXIT;
+        END IF;
+    END LOOP;
+    FOREACH v_sql IN ARRAY p_walks LOOP
+        v_left := p_limit - coalesce(cardinality(v_items), 0);
+        EXIT WHEN v_left <= 0;
+        EXECUTE 'SELECT array_agg(concat(''['', to_json(x.id), '','', x.revision, '','', x.body, '','', to_json(x.key), '']''))'
+                ' FROM (' || v_sql || ' LIMIT ' || v_left || ') x(id, revision, body, key)'
+        INTO v_more USING p_tenant, p_texts, v_ids;
+        v_items := v_items || v_more;
+    END LOOP;
+    RETURN concat('[', s.revision, ',', coalesce(v_total::text, 'null'), ',[', array_to_string(v_items, ','), ']]');
 END $$;
