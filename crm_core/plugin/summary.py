@@ -7,6 +7,14 @@ from typing import Final
 
 import msgspec
 
+from crm_core.errors import (
+    KeyInactive,
+    KeyUnknown,
+    SignatureInvalid,
+    SourceNotAllowed,
+    TimestampOutOfWindow,
+    TypeNotAllowed,
+)
 from crm_core.model.log import ACCEPTED, LogEntry
 from crm_core.plugin.query import EntryQuery, StoreState
 from crm_core.plugin.unit import Document
@@ -15,14 +23,8 @@ RECENT: Final = 5  # entries of each kind
 _RECENT, _UNVERIFIED = "recent", "unverified"
 _LOOKED_THROUGH: Final = 50  # newest unverified attempts, most of which may be unsigned
 _SIGNED: Final = frozenset(
-    {
-        "key_unknown",
-        "key_inactive",
-        "signature_invalid",
-        "timestamp_out_of_window",
-        "source_not_allowed",
-        "type_not_allowed",
-    }
+    error.code
+    for error in (KeyUnknown, KeyInactive, SignatureInvalid, TimestampOutOfWindow, SourceNotAllowed, TypeNotAllowed)
 )
 QUERIES: Final[Mapping[str, EntryQuery]] = {
     _RECENT: EntryQuery(verified=True, limit=RECENT),
