@@ -12,9 +12,10 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -180,15 +181,23 @@ def _items(check: Check[list[T]], answer: Any) -> list[T]:
     return [] if answer is None else check(answer)
 
 
+class _AsItIs(SourceFileLoader):
+    """Compiles a file whenever it is imported. A compiled one fits any edit of the same size in the same second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _import_file(path: Path) -> ModuleType:
     name = f"crm_folder_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is not a Python file")
+    loader = _AsItIs(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None  # as there is a loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # message types are resolved through it
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +54,20 @@ def test_a_lone_file_walks_the_same_road(tmp_path: Path) -> None:
     host.load_folder(tmp_path)
     assert reported(host).state == "active"
     assert list(host.call("crm_register_record_types", list)) == [("visits", "visits")]
+
+
+def test_a_lone_file_is_loaded_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit that leaves size and time of a file as they were is in effect at the next start."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "visits.py"
+    for word in ("visits", "orders"):
+        path.write_text(
+            f"from crm_core.plugin import hookimpl\n@hookimpl\ndef crm_register_record_types():\n return ['{word}']\n"
+        )
+        os.utime(path, (1_800_000_000, 1_800_000_000))
+        host = PluginHost()
+        host.load_folder(tmp_path)
+        assert [each for _, each in host.call("crm_register_record_types", list)] == [word]
 
 
 def test_tests_beside_a_lone_file_are_no_plugins(tmp_path: Path) -> None:
