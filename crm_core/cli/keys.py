@@ -121,6 +121,12 @@ def rotate(
         click.echo(f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({text})")
     for ending in rotation.endings():
         click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
+    if rotation.entry is None and rotation.tenant not in _tenants(config, "whether the tenant exists", rotation.tenant):
+        click.echo(
+            f"{rotation.tenant}: this entry is new, and there is no such tenant yet; "
+            f"crm tenant create {rotation.tenant} creates it. If the name is mistyped, remove the entry from {path}",
+            err=True,
+        )
 
 
 @command.command("revoke")
@@ -268,10 +274,15 @@ def _warnings(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
 
 def _without_entry(config: Path, roster: Roster) -> Iterator[str]:
     """A line for each tenant without an entry in keys.yaml, which may be intended."""
-    found = _if_available(config, "which tenants have no entry", "tenant.list") or {"tenants": []}
-    for name in (one["tenant"] for one in found["tenants"]):
+    for name in _tenants(config, "which tenants have no entry"):
         if name not in roster.tenants:
             yield f"{name} has no entry in keys.yaml, so its receiver is disabled; crm keys rotate {name} creates a key"
+
+
+def _tenants(config: Path, subject: str, *otherwise: str) -> list[str]:
+    """The tenants that exist, or ``otherwise`` if the stores cannot be read, with a warning: ``subject`` is unknown."""
+    found = _if_available(config, subject, "tenant.list")
+    return list(otherwise) if found is None else [one["tenant"] for one in found["tenants"]]
 
 
 def _one_tenant(roster: Roster, name: str | None) -> str:

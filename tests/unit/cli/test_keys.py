@@ -222,6 +222,15 @@ def test_check_names_the_tenants_without_an_entry(config: Path, crm: Crm) -> Non
     assert "acme has no entry" not in crm("keys", "check").err
 
 
+def test_rotate_says_that_a_new_entry_has_no_tenant(config: Path, crm: Crm) -> None:
+    """A mistyped name makes an entry that no tenant belongs to: the command says so, and what to do."""
+    rotated = crm("keys", "rotate", "acmee")
+    assert rotated.code == 0
+    assert "there is no such tenant yet; crm tenant create acmee creates it. If the name is mistyped" in rotated.err
+    assert crm("tenant", "create", "acmee").code == 0
+    assert crm("keys", "rotate", "acmee", "--force").err == ""
+
+
 def test_check_works_without_a_store(config: Path, crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the stores cannot be read, the roster is checked all the same."""
     monkeypatch.delenv("CRM_SECRET_KEY")
