@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from contextlib import suppress
 from typing import Final
 
@@ -17,7 +18,6 @@ _POLL: Final = 0.25  # seconds between two looks without notices
 _CHECK: Final = 15.0  # seconds between two looks with notices, which may be lost with a connection
 _INTERVAL: Final = 0.05  # seconds between two notices of a process: at most 20 a second
 _RETRY: Final = 2.0
-_TRIAL: Final = "?"  # a notice that a process sends to itself
 
 
 class Notices:
@@ -29,7 +29,8 @@ class Notices:
         self._changed: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
-        self.heard = False  # whether notices arrive: a pooler by transactions passes none on
+        self.heard = False  # whether notices arrive: a pooler by transactions passes on a stray one at most
+        self._trial = f"?{secrets.token_hex(8)}"  # a notice to itself, the only one that proves it
 
     def start(self) -> None:
         """Listen, and try whether notices arrive."""
@@ -80,9 +81,9 @@ class Notices:
             with suppress(psycopg.Error, OSError):
                 async with await AsyncConnection.connect(self._database.dsn, autocommit=True, connect_timeout=4) as db:
                     await db.execute("LISTEN crm")
-                    self.committed(_TRIAL, 0)
+                    self.committed(self._trial, 0)
                     async for notice in db.notifies():
-                        self.heard = True
+                        self.heard = self.heard or notice.payload == self._trial
                         self._wake(notice.payload)
             self.heard = False
             for tenant in list(self._events):

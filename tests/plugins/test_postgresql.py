@@ -186,6 +186,27 @@ async def test_a_commit_wakes_other_processes(store: PostgreSQLBackend, context:
 
 
 @pytest.mark.system("pgbouncer")
+async def test_a_stray_notice_through_a_pooler_proves_nothing(postgresql: Server, context: StorageContext) -> None:
+    """A notice that passes a pooler by chance does not end looking each 250 ms."""
+
+    async def send() -> None:
+        async with await psycopg.AsyncConnection.connect(postgresql.migrated, autocommit=True) as db:
+            while True:
+                await db.execute("SELECT pg_notify('crm', '?')")
+
+    with pooler(context.options["dsn"]) as dsn:
+        through = msgspec.structs.replace(context, options={"dsn": dsn, "pool": 2})
+        sending = [asyncio.create_task(send()) for _ in range(2)]
+        stores = [await opened(through) for _ in range(8)]
+        await asyncio.sleep(0.3)
+        for task in sending:
+            task.cancel()
+        assert not any(store._on.notices.heard for store in stores)
+        for store in stores:
+            await store.close()
+
+
+@pytest.mark.system("pgbouncer")
 async def test_it_works_behind_a_pooler_by_transactions(context: StorageContext, tmp_path: Path) -> None:
     """Through PgBouncer: units, pages, dumps, copies and waits, which look each 250 ms as no notice arrives."""
     with pooler(context.options["dsn"]) as dsn:
