@@ -22,6 +22,7 @@ from crm_core.plugin.record_type import Due, RecordType, Reference
 class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: Line
     customer_id: RecordId | None = None
+    agreed: Day | None = None
     day: Day | None = None
     state: Literal["planned", "done", "called_off"] = "planned"
     mood: Literal["good", "bad"] | None = None
@@ -131,8 +132,14 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
     form = desk.get("/visits/new")
     for field in ("name", "customer_id", "day", "state", "fee", "notes"):
         assert f'name="{field}"' in form
-    assert len(re.findall(" data-read[ >]", form)) == 2
-    fields = {"name": "Look at boats", "customer_id": customer, "day": "2026-12-01", "state": "planned"}
+    assert len(re.findall(" data-read[ >]", form)) == 3
+    fields = {
+        "name": "Look at boats",
+        "customer_id": customer,
+        "day": "2026-12-01",
+        "state": "planned",
+        "agreed": "2026-11-02",
+    }
     page = desk.post("/visits/new", "/visits/new", **fields, owner=EMAIL, fee="80.00", currency="EUR")
     assert "Look at boats" in page
     assert "€80" in page
@@ -140,6 +147,7 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
     board = desk.get("/visits/board")
     assert re.findall(r'data-lane="([a-z_]+)"', board) == ["planned", "done", "called_off"]
     assert "Look at boats" in board
+    assert '<span class="when">Day 1 Dec</span>' in board
     listed = desk.get("/visits?view=list&q=boats")
     assert ">Customer<" in listed
     assert "Ada" in listed

@@ -142,16 +142,21 @@ def test_columns_are_chosen_and_moved_without_script(grace: Visitor) -> None:
 
 
 def test_an_overdue_task_says_so_until_it_is_done(grace: Visitor) -> None:
-    """In the list its day is marked, on its customer's page it says by how many days; a finished task says neither."""
+    """The list begins with it and marks its day, its customer's page says how late; a finished task leaves both."""
     path = grace.customer(name="Waiting since")
     fields = {"name": "Write them", "due_on": "2026-01-02", "customer_id": id_of(path)}
     task = re.findall(r'data-id="([0-9a-f-]{36})"', grace.post("/tasks/new", "/tasks/new", **fields))[0]
     marked = re.compile(r'<span class="badge bad">.{,200}2 Jan', re.DOTALL)
+    grace.post("/tasks/new", "/tasks/new", name="Write later", due_on="2099-01-02")
     assert marked.search(grace.get("/tasks?q=write+them"))
     assert re.search(r"\d+ days late", grace.get(path))
+    assert re.findall(r">(Write (?:them|later))</a>", grace.get("/tasks")) == ["Write them", "Write later"]
     grace.post(path, f"/tasks/{task}/set?member=done&revision=1", value="true", back=grace.root + path)
     assert not marked.search(grace.get("/tasks?q=write+them"))
     assert "days late" not in grace.get(path)
+    assert "Write them" not in grace.get("/tasks")
+    assert "Write them" in grace.get("/tasks?view=list")
+    assert "No tasks match" in grace.get("/tasks?done=false&due_on=2026-01-02")
 
 
 def test_a_task_is_ticked_off_in_the_list_and_on_the_record(grace: Visitor) -> None:

@@ -238,16 +238,14 @@ class _Board:
             if decided == formats.now.date():
                 return gettext("{lane} today", lane=lane)
             return f"{lane} {formats.day(decided).short}"
-        if self._sales is not None:
-            closes_on = self._sales.closes_on(row)
-            if not closes_on:
-                return ""
+        if self._sales is not None and (closes_on := self._sales.closes_on(row)):
             day = formats.day(closes_on).short
             late = closes_on < formats.now.date().isoformat()
             return gettext("Was to close {day}", day=day) if late else gettext("Closes {day}", day=day)
-        dated = next((one.name for one in self._type.members if one.kind == "date"), None)
+        due = self._type.DUE
+        dated = due.day if due else next((one.name for one in self._type.members if one.kind == "date"), None)
         value = self._kind.value(dated)(row) if dated else None
-        return formats.day(value).short if value else ""
+        return f"{member_label(self._type.member(dated))} {formats.day(value).short}" if dated and value else ""
 
     def _here(self, **changes: str | None) -> str:
         """The address of this board with some parameters changed, None takes one away."""

@@ -19,6 +19,7 @@ from crm_core.web.pages.records.list_columns import COLUMNS, column_label, heads
 from crm_core.web.pages.records.list_filters import chips_of, filters_of
 from crm_core.web.pages.records.list_view import BulkBar, ListHead, Mine, Tab
 from crm_core.web.pages.records.queries import counted
+from crm_core.web.pages.records.views import address_of, names_the_list, open_ones
 
 
 class ListState(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,18 +54,21 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
     """The head of a list; ``here``: its address with some parameters changed, None takes one away."""
     kind, path, title = shape.record_type, f"{context.root}/{shape.name}", context.title_of(shape.record_type)
     filters = {name: value for name, value in state.parameters.items() if name != COLUMNS}
-    chips = tuple(chips_of(context, kind, filters, state.shown, here))
+    undone = open_ones(kind)
+    only_open = bool(undone) and undone.items() <= filters.items()
+    chosen = {name: value for name, value in filters.items() if not (only_open and name in undone)}  # a tab says those
+    chips = tuple(chips_of(context, kind, chosen, state.shown, here))
     total, query = context.formats.number(state.total), state.parameters.get("q", "")
     archived, may_create = state.parameters.get("archived") == "true", state.may_create and not state.full
-    board = bool(kind.LANES)
     return ListHead(
         module=shape.name,
         title=title,
         sub=_subtitle(context, kind, state.tabs[0].count),
         icon=icon_of(context.workspace.modules.states[kind.module]),
-        path=f"{path}?view=list" if board else path,
+        path=address_of(context, kind, undone if only_open else {}),
+        named=names_the_list(kind),
         here=here(),
-        board=f"{path}/board" if board else "",
+        board=f"{path}/board" if kind.LANES else "",
         export=f"{path}/export.csv?{urlencode(filters)}" if state.may_export and state.total else "",
         export_text=gettext("Export {total} as CSV", total=total) if chips else gettext("Export CSV"),
         create=f"{path}/new" if may_create else "",
@@ -89,8 +93,10 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         caption=f"{title}, {order_of(kind, state.sort)}",
         columns=tuple(heads_of(shape, state.columns, state.sort, here)),
         bulk=state.bulk,
-        empty_title=_empty_title(title, query, filtered=bool(chips), archived=archived),
-        empty_text=_empty_text(title, filtered=bool(chips), archived=archived, may=state.may_create),
+        empty_title=_empty_title(title, query, filtered=bool(chips), archived=archived, only_open=only_open),
+        empty_text=_empty_text(
+            title, filtered=bool(chips), archived=archived, only_open=only_open, may=state.may_create
+        ),
         create_named=f"{path}/new?{urlencode({'name': query})}" if query and may_create and not archived else "",
     )
 
@@ -123,7 +129,12 @@ def _mine(record_type: RecordType, state: ListState, here: Callable[..., str]) -
 
 def _sorts(shape: Shape) -> Sequence[Option]:
     """The orders for narrow screens, which have no head of the table."""
-    found = [Option("", gettext("Newest change first")), Option("-created_at", gettext("Newest first"))]
+    newest, due = gettext("Newest change first"), shape.record_type.DUE
+    found = [Option("", newest)]
+    if due:
+        first = gettext("{label}, ascending", label=column_label(shape.record_type, due.day))
+        found = [Option("", first), Option("-updated_at", newest)]
+    found += [Option("-created_at", gettext("Newest first"))]
     for name in shape.record_type.SORTABLE:
         label = column_label(shape.record_type, name)
         found += [Option(name, gettext("{label}, ascending", label=label))]
@@ -156,21 +167,25 @@ def _search_hint(record_type: RecordType) -> str:
     return text[0].upper() + text[1:]
 
 
-def _empty_title(title: str, query: str, *, filtered: bool, archived: bool) -> str:
+def _empty_title(title: str, query: str, *, filtered: bool, archived: bool, only_open: bool) -> str:
     if query:
         return gettext("No {records} match “{query}”", records=noun(title), query=query)
     if filtered:
         return gettext("No {records} match", records=noun(title))
     if archived:
         return gettext("No {records} are archived", records=noun(title))
+    if only_open:
+        return gettext("No open {records}", records=noun(title))
     return gettext("No {records} yet", records=noun(title))
 
 
-def _empty_text(title: str, *, filtered: bool, archived: bool, may: bool) -> str:
+def _empty_text(title: str, *, filtered: bool, archived: bool, only_open: bool, may: bool) -> str:
     if filtered:
         return gettext("Remove a filter or search for fewer words.")
     if archived:
         return gettext("Archived records appear here. Their pages restore them.")
+    if only_open:
+        return gettext("Those that are done appear under All.")
     if may:
         return gettext(
             "Create the first one here, or let another system create {records} through the API.", records=noun(title)

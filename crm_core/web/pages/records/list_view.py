@@ -74,13 +74,14 @@ class BulkBar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListHead(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything around the rows of a list."""
+    """Everything around the rows of a list. ``path``: it without filters; ``named``: its addresses name the list."""
 
     module: str
     title: str
     sub: str
     icon: str
     path: str
+    named: bool
     here: str
     board: str
     export: str

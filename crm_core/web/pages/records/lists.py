@@ -29,7 +29,7 @@ from crm_core.web.pages.records.modules import module_page
 from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
 from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
 from crm_core.web.pages.records.row_cache import row_html
-from crm_core.web.pages.records.views import address_of, current_view, in_address, tabs_of
+from crm_core.web.pages.records.views import address_of, current_view, in_address, open_ones, tabs_of
 
 LIMIT: Final = 25
 _TRAIL: Final = 6  # pages to go back
@@ -72,8 +72,11 @@ class _List:
         self._choices = choices
         self._access = access_of(context, record_type.NAME)
         self._parameters = in_address(context, record_type, request.args)
-        self._sort = self._parameters.get("sort", "-updated_at")
+        if not self._parameters and request.args.get("view") != "list":
+            self._parameters = open_ones(record_type)
         self._archived = self._parameters.get("archived") == "true"
+        usual = record_type.DUE.day if record_type.DUE and not self._archived else "-updated_at"
+        self._sort = self._parameters.get("sort", usual)
         may_tick = not self._archived and context.may(f"{record_type.NAME}.update", writes=True)
         self._cells = CellRenderer(context, record_type, ticks=may_tick)
         named = self._parameters.get(COLUMNS)
@@ -132,7 +135,7 @@ class _List:
             total=total,
             may_create=context.may(f"{kind.NAME}.create", writes=True),
             may_export=context.may(f"{kind.NAME}.export"),
-            savable=bool(self._parameters.keys() - {"archived"}) and not is_view,
+            savable=bool(self._parameters.items() - open_ones(kind).items() - {("archived", "true")}) and not is_view,
             current=is_view,
             full=await full_text(context, kind),
         )

@@ -32,9 +32,20 @@ def in_address(context: PageContext, record_type: RecordType, sent: Mapping[str,
     return found
 
 
+def open_ones(record_type: RecordType) -> dict[str, str]:
+    """The filter that leaves out what is done, with which such a list begins; empty if records are never done."""
+    due = record_type.DUE
+    return {due.done: "false"} if due and due.done else {}
+
+
+def names_the_list(record_type: RecordType) -> bool:
+    """Whether the address of a list says so, since the module's own begins with a board or with the open records."""
+    return bool(record_type.LANES or open_ones(record_type))
+
+
 def address_of(context: PageContext, record_type: RecordType, parameters: Mapping[str, str]) -> str:
-    """The address of a list; that of a type with a board names the list."""
-    query = {**({"view": "list"} if record_type.LANES else {}), **parameters}
+    """The address of a list."""
+    query = {**({"view": "list"} if names_the_list(record_type) else {}), **parameters}
     path = f"{context.root}/{record_type.NAME}"
     return f"{path}?{urlencode(query)}" if query else path
 
@@ -42,12 +53,18 @@ def address_of(context: PageContext, record_type: RecordType, parameters: Mappin
 async def tabs_of(
     context: PageContext, record_type: RecordType, parameters: Mapping[str, str], choices: ListChoices
 ) -> AsyncIterator[Tab]:
-    """All records, the saved views, and the archived ones, each with its count."""
+    """All records, those that are not done, the saved views, and the archived ones, each with its count."""
     archived = parameters.get(_ARCHIVED) == "true"
     current = current_view(context, record_type, parameters, choices)
-    everything = not archived and current is None
+    undone = open_ones(record_type)
+    only_open = bool(undone) and undone.items() <= parameters.items()
+    live = not archived and current is None
     total = await context.services.records.count(context.tenant, record_type.NAME)
-    yield Tab(gettext("All"), address_of(context, record_type, {}), everything, context.formats.number(total))
+    everything = address_of(context, record_type, {})
+    yield Tab(gettext("All"), everything, live and not only_open, context.formats.number(total))
+    if undone:
+        count = await _count(context, record_type, undone)
+        yield Tab(gettext("Open"), address_of(context, record_type, undone), live and only_open, count)
     for view in choices.views:
         query = in_address(context, record_type, dict(parse_qsl(view.query)))
         count = await _count(context, record_type, query) if total <= _MOST_COUNTED else ""
