@@ -124,6 +124,7 @@ def application(services: Services, shared_metrics: Path | None = None) -> Front
     return Front(
         pages,
         dispatcher,
+        services.feeds,
         now=services.now,
         new_id=services.ids.at,
         instance=settings.instance,

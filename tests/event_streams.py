@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import msgspec
 
+from crm_core.access.feeds import Feeds
+from crm_core.model.caller import Caller
 from crm_core.model.change_cursor import ChangeCursor
 from crm_core.model.change_log import RECORD_CHANGED, ChangeEntry
 
@@ -45,6 +49,16 @@ class Reader:
                 place = ChangeCursor.parse(fields["id"])
                 assert place is not None
                 self._parsed.append((place, fields["event"], msgspec.json.decode(fields["data"])))
+
+
+@asynccontextmanager
+async def parts(
+    feeds: Feeds, tenant: str, caller: Caller, after: ChangeCursor | None = None
+) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+    """The parts of a new stream."""
+    async with aclosing(feeds.parts(await feeds.open(tenant, caller, after))) as found:
+        assert await anext(found) == b""
+        yield found
 
 
 def event(name: str, **members: Any) -> ChangeEntry:

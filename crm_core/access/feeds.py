@@ -8,7 +8,7 @@ disabled or lost the right gets nothing more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import msgspec
@@ -94,27 +94,41 @@ class Feeds:
         for observe in self.observers:
             observe(self.open_streams)
 
-    async def listen(self, tenant: str, caller: Caller, after: ChangeCursor | None) -> AsyncGenerator[bytes, None]:
-        """The frames of a new stream: ready, the events missed since ``after``, then new ones.
+    async def open(self, tenant: str, caller: Caller, after: ChangeCursor | None) -> Stream:
+        """A new stream: ready, the events missed since ``after``, then new ones. It counts until it leaves.
 
-        Ends when the caller may see no more events, falls too far behind, or the server shuts down.
+        It ends when the caller may see no more events, falls too far behind, or the server shuts down.
 
         Raises:
-            TooManyStreams: before the first frame, if the tenant or the caller has as many as it may.
+            TooManyStreams: if the tenant or the caller has as many as it may.
         """
         stream = Stream(caller, _loop_time())
         page, channel = await self._join(tenant, stream)
+        stream.after = _newest(page) if after is None else after
+        # The pump may have advanced while this stream read its place.
+        stream.missed = after is not None or channel.place > stream.after.place
+        stream.opening = b"retry: 2000\n" + frame("ready", stream.after, b"{}")
+        return stream
+
+    async def part(self, stream: Stream) -> bytes | None:
+        """The next part of a stream, empty if nothing waits; None once it has ended, and left."""
+        channel = stream.channel
+        if stream.ended or channel is None:
+            self.leave(stream)
+            return None
+        if stream.opening:
+            opening, stream.opening = stream.opening, b""
+            return opening
+        return await self._missed(channel.tenant, stream) if stream.missed else stream.take()
+
+    async def parts(self, stream: Stream) -> AsyncGenerator[bytes, None]:
+        """The parts of a stream as they come, after an empty one: a generator that has begun is always closed."""
         try:
-            until = _newest(page) if after is None else after
-            # The pump may have advanced while this stream read its place.
-            behind = after is not None or channel.place > until.place
-            yield b"retry: 2000\n" + frame("ready", until, b"{}")
-            if behind:
-                async for reached, missed in self._missed(tenant, caller, until):
-                    until = reached
-                    yield missed
-            async for content in stream.after(until.place):
-                yield content
+            yield b""
+            while (part := await self.part(stream)) is not None:
+                if part:
+                    yield part
+                await stream.called()
         finally:
             self.leave(stream)
 
@@ -178,21 +192,19 @@ class Feeds:
         if self._channels.get(channel.tenant) is channel:
             del self._channels[channel.tenant]
 
-    async def _missed(
-        self, tenant: str, caller: Caller, after: ChangeCursor
-    ) -> AsyncIterator[tuple[ChangeCursor, bytes]]:
-        """The events since ``after`` and how far they reach; ``reset`` if the store does not know them (any more)."""
-        while True:
-            page = await self._backend.changes(tenant, after.place, _BATCH)
-            if page.entries is None or page.epoch != after.epoch:
-                yield _newest(page), frame("reset", _newest(page), b"{}")
-                return
-            if not page.entries:
-                return
-            workspace = await self._views.of(tenant)
-            after = ChangeCursor(page.epoch, page.entries[-1].place)
-            seen = (each for each in page.entries if may_see(workspace, caller, each.entry))
-            yield after, b"".join(_framed(page.epoch, each) for each in seen)
+    async def _missed(self, tenant: str, stream: Stream) -> bytes:
+        """The next of the events that a stream missed; ``reset`` if the store does not know them (any more)."""
+        page = await self._backend.changes(tenant, stream.after.place, _BATCH)
+        if page.entries is None or page.epoch != stream.after.epoch:
+            stream.after, stream.missed = _newest(page), False
+            return frame("reset", stream.after, b"{}")
+        if not page.entries:
+            stream.missed = False
+            return stream.take()
+        workspace = await self._views.of(tenant)
+        stream.after = ChangeCursor(page.epoch, page.entries[-1].place)
+        seen = (each for each in page.entries if may_see(workspace, stream.caller, each.entry))
+        return b"".join(_framed(page.epoch, each) for each in seen)
 
     async def _pump(self, channel: Channel) -> None:
         """Deliver until the last stream closes. An error ends the streams: their clients reconnect."""

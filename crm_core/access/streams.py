@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Final
 
 from crm_core.errors import TooManyStreams
@@ -16,6 +15,7 @@ from crm_core.model.change_log import RECORD_CHANGED, ChangeEntry
 MAX_STREAMS: Final = 200  # of a tenant
 MAX_STREAMS_OF_CALLER: Final = 20
 BACKLOG: Final = 1000  # frames waiting for a slow reader
+_TOGETHER: Final = 100  # frames sent at a time
 
 
 def too_many_of_tenant() -> TooManyStreams:
@@ -33,9 +33,12 @@ def _too_many(message: str) -> TooManyStreams:
 
 
 class Reader(ABC):
-    """A reader of a tenant's change log, woken by its pump. Not an Event with a timeout: those cost 2 KB each."""
+    """A reader of a tenant's change log. Nothing runs while it waits: its pump calls it when there is something to do.
 
-    __slots__ = ("caller", "channel", "ended", "had_rights", "last_frame_at")
+    Not an Event with a timeout, nor a task: those cost 2 KB and more each.
+    """
+
+    __slots__ = ("_then", "caller", "channel", "ended", "had_rights", "last_frame_at")
 
     def __init__(self, caller: Caller, at: float) -> None:
         self.caller = caller
@@ -43,23 +46,42 @@ class Reader(ABC):
         self.had_rights = False  # at the last delivery
         self.last_frame_at = at
         self.ended = False
+        self._then: Callable[[], object] | None = None
+
+    @property
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether there is something to do."""
 
     @abstractmethod
     def send(self, place: int | None, content: bytes, at: float) -> None:
         """Take a frame; ``place`` is None for a comment."""
+
+    def wants(self, entry: ChangeEntry) -> bool:  # noqa: ARG002 -- a stream wants all that its caller may see
+        """Whether an entry that the caller may see is for this reader."""
+        return True
+
+    def call(self, then: Callable[[], object]) -> None:
+        """Call ``then`` when there is something to do, never before this returns."""
+        self._then = then
+        if self.is_ready:
+            asyncio.get_running_loop().call_soon(self._wake)
+
+    async def called(self) -> None:
+        """Wait until there is something to do."""
+        found = asyncio.get_running_loop().create_future()
+        self.call(lambda: None if found.done() else found.set_result(None))
+        await found
 
     def end(self) -> None:
         """Send nothing more."""
         self.ended = True
         self._wake()
 
-    def wants(self, entry: ChangeEntry) -> bool:  # noqa: ARG002 -- a stream wants all that its caller may see
-        """Whether an entry that the caller may see is for this reader."""
-        return True
-
-    @abstractmethod
     def _wake(self) -> None:
-        """Let it continue."""
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
 
 class Channel:
@@ -73,14 +95,24 @@ class Channel:
 
 
 class Stream(Reader):
-    """One open stream and the frames that wait for its reader."""
+    """One open stream and the frames that wait for its reader.
 
-    __slots__ = ("_frames", "_sleeping")
+    ``after``: the cursor that it has reached; ``missed``: whether entries after it are to be read from the store first.
+    """
+
+    __slots__ = ("_frames", "after", "missed", "opening")
 
     def __init__(self, caller: Caller, at: float) -> None:
         super().__init__(caller, at)
-        self._frames: deque[tuple[int | None, bytes]] = deque()
-        self._sleeping: asyncio.Future[None] | None = None
+        self.after = ChangeCursor("", 0)
+        self.missed = False
+        self.opening = b""  # the first frame
+        self._frames: list[tuple[int | None, bytes]] = []  # a deque is ten times as large
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a part to send, or none will follow."""
+        return bool(self._frames) or self.missed or self.ended
 
     def send(self, place: int | None, content: bytes, at: float) -> None:
         """Queue a frame; ``place`` is None for a comment."""
@@ -91,48 +123,43 @@ class Stream(Reader):
             self._frames.append((place, content))
             self._wake()
 
+    def take(self) -> bytes:
+        """The next frames of events after ``after``."""
+        taken = self._frames[:_TOGETHER]
+        del self._frames[:_TOGETHER]
+        return b"".join(content for place, content in taken if place is None or place > self.after.place)
+
     def end(self) -> None:
         """Drop waiting frames and send nothing more."""
         self._frames.clear()
         super().end()
 
-    async def after(self, place: int) -> AsyncIterator[bytes]:
-        """The frames of events after ``place``, as they arrive."""
-        while not self.ended:
-            while self._frames:
-                at, content = self._frames.popleft()
-                if at is None or at > place:
-                    yield content
-            if not self.ended:
-                self._sleeping = asyncio.get_running_loop().create_future()
-                await self._sleeping
-
-    def _wake(self) -> None:
-        if self._sleeping is not None and not self._sleeping.done():
-            self._sleeping.set_result(None)
-
 
 class Waiter(Reader):
     """A reader of the change feed that waits for an entry of a record; of ``types``, or of any if there are none.
 
-    Nothing runs while it waits: ``then`` is called once an entry after the cursor ``after`` has arrived, it is ``end``
-    by the loop's clock, or the waiter has ended.
+    It is called once an entry after the cursor ``after`` has arrived, it is ``end`` by the loop's clock, or it has
+    ended.
     """
 
-    __slots__ = ("_reached", "_then", "_timer", "_types", "after", "end_at")
+    __slots__ = ("_reached", "_timer", "_types", "after", "end_at")
 
     def __init__(self, caller: Caller, at: float, types: tuple[str, ...], after: ChangeCursor, end_at: float) -> None:
         super().__init__(caller, at)
         self.after, self.end_at = after, end_at
         self._types = types
         self._reached = 0
-        self._then: Callable[[], object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def over(self) -> bool:
         """Whether it waits no longer."""
         return self.ended or asyncio.get_running_loop().time() >= self.end_at
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is an entry to read, or it waits no longer."""
+        return self._reached > self.after.place or self.over
 
     def wants(self, entry: ChangeEntry) -> bool:
         """Whether an entry is of a record of these types."""
@@ -146,21 +173,13 @@ class Waiter(Reader):
             self._wake()
 
     def call(self, then: Callable[[], object]) -> None:
-        """Call ``then`` once there is something to do, never before this returns."""
-        self._then = then
-        loop = asyncio.get_running_loop()
-        if self._reached > self.after.place or self.over:
-            loop.call_soon(self._wake)
-        elif self._timer is None:
-            self._timer = loop.call_at(self.end_at, self._wake)
+        """Call ``then`` when there is something to do, at the latest when its time is over."""
+        super().call(then)
+        if self._timer is None and not self.is_ready:
+            self._timer = asyncio.get_running_loop().call_at(self.end_at, self._wake)
 
     def end(self) -> None:
         """Wait no longer."""
         if self._timer is not None:
             self._timer.cancel()
         super().end()
-
-    def _wake(self) -> None:
-        then, self._then = self._then, None
-        if then is not None:
-            then()

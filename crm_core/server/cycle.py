@@ -22,9 +22,9 @@ RESPONSE: Final = "crm.response"
 """The type of a message that contains all of a response, and the name of the ASGI extension that accepts it."""
 
 LATER: Final = "crm.later"
-"""The type of a message after which the application may return: it is called again for this request, to respond.
+"""The type of a message after which the application may return: it is called again for this request, to continue.
 
-``then`` receives the function that calls it, ``left`` is called if the client leaves before. Also an ASGI extension.
+``then`` receives the function that calls it, ``left`` is called once the client has left. Also an ASGI extension.
 """
 _EXTENSIONS: Final = {RESPONSE: {}, LATER: {}}  # type: ignore[var-annotated]  # no extension has a value
 
@@ -112,6 +112,8 @@ class Cycle(RequestResponseCycle):
         if message["type"] == LATER:
             self.left = message["left"]
             message["then"](self.transport.again)
+            if self.disconnected:
+                self.left()
             return
         if not self.response_started and self.more_body:
             self.keep_alive = False

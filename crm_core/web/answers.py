@@ -1,4 +1,4 @@
-"""Answers of the API: a status, header fields as they are sent, and bytes, whole or as a stream."""
+"""Answers of the API: a status, header fields as they are sent, and bytes, whole or part by part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core.access.streams import Waiter
+from crm_core.access.streams import Stream, Waiter
 from crm_core.model.spreadsheet import BOM, line
 from crm_core.model.turns import Turn
 from crm_core.web.request import Request
@@ -19,6 +19,7 @@ CSV: Final = "text/csv"
 _encode = msgspec.json.Encoder().encode
 
 Fields = list[tuple[bytes, bytes]]
+Parts = AsyncGenerator[bytes, None] | Stream
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -26,7 +27,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     headers: Fields
-    body: bytes | AsyncGenerator[bytes, None] = b""
+    body: bytes | Parts = b""
 
     def adding(self, name: str, value: str) -> Answer:
         """The same answer with one more header field."""
@@ -61,7 +62,7 @@ def empty(status: int, headers: Mapping[str, str]) -> Answer:
     return Answer(status, _fields(headers))
 
 
-def streamed(body: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str] | None = None) -> Answer:
+def streamed(body: Parts, media_type: str, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer of unknown length. Not cached; texts say that they are UTF-8."""
     kind = f"{media_type}; charset=utf-8" if media_type == CSV else media_type
     fields = {"Content-Type": kind, "Cache-Control": "no-store", **(headers or {})}

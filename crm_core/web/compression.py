@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+from crm_core.access.streams import Stream
 from crm_core.web.accept import prefers_coding
 from crm_core.web.answers import Answer
 from crm_core.web.request import Request
@@ -26,7 +27,7 @@ async def compressed(request: Request, answer: Answer) -> Answer:
     """The answer in gzip if it is long enough and Accept-Encoding prefers it; it varies by that field either way."""
     varied = answer.adding("Vary", "Accept-Encoding")
     body = answer.body
-    if answer.status != 200 or (isinstance(body, bytes) and len(body) <= _LEAST):
+    if answer.status != 200 or isinstance(body, Stream) or (isinstance(body, bytes) and len(body) <= _LEAST):
         return varied
     if not prefers_coding(request.fields(b"accept-encoding"), "gzip"):
         return varied

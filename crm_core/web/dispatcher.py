@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from crm_core.access.streams import Stream
 from crm_core.errors import CrmError, MalformedPath, MisdirectedInstance, NotFound, UnknownTenant
 from crm_core.server.paths import refused
 from crm_core.services import Services
@@ -63,17 +63,19 @@ class Dispatcher:
         )
 
     async def settled(self, request: Request) -> Answer:
-        """The answer to a request, waited for if need be."""
+        """The answer to a request, for a server that does not call again: waited for, without a Stream."""
         answer = await self(request)
         while isinstance(answer, Later):
-            called = asyncio.get_running_loop().create_future()
-            answer.waiter.call(partial(called.set_result, None))
             try:
-                await called
+                await answer.waiter.called()
             except asyncio.CancelledError:
                 self._services.feeds.leave(answer.waiter)
                 raise
             answer = await self(msgspec.structs.replace(request, waiter=answer.waiter))
+        if isinstance(answer.body, Stream):
+            parts = self._services.feeds.parts(answer.body)
+            await anext(parts)
+            return Answer(answer.status, answer.headers, parts)
         return answer
 
     async def __call__(self, request: Request) -> Answer | Later:
@@ -91,7 +93,7 @@ class Dispatcher:
         if request.parsed:
             asyncio.get_running_loop().run_in_executor(None, free, request.parsed)
         fields, body = [*answer.headers, *self._cors.fields(request)], answer.body
-        if request.method == "HEAD" and not isinstance(body, bytes):
+        if request.method == "HEAD" and isinstance(body, AsyncGenerator):
             await body.aclose()
             body = nothing()
         return Answer(answer.status, fields, body)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from crm_core.access.feeds import Feeds
+from crm_core.access.streams import Stream
 from crm_core.model.sources import Network
 from crm_core.server.asgi import Asgi, Message, Receive, Scope, Send
 from crm_core.server.cycle import LATER, RESPONSE
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 _STARTING: Final = ("http.response.start", RESPONSE)  # the messages with status and header fields
 _AFTER_START: Final = 5.0  # seconds: requests that waited for the server come first
-_AGAIN: Final = "crm.again"  # the member of a scope with what is left of a request that waits
+_AGAIN: Final = "crm.again"  # the member of a scope with what is left of a request that waits, or its open stream
 _SAFETY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -53,6 +55,7 @@ class Front:
         self,
         pages: LoadedLater[Pages],
         dispatcher: Dispatcher,
+        feeds: Feeds,
         *,
         now: Callable[[], datetime],
         new_id: Callable[[datetime], str],
@@ -62,6 +65,7 @@ class Front:
     ) -> None:
         self._pages = pages
         self._dispatcher = dispatcher
+        self._feeds = feeds
         self._count = count
         self._now = now
         self._new_id = new_id
@@ -74,6 +78,9 @@ class Front:
             await self._live(receive, send)
             return
         again = scope.pop(_AGAIN, None)
+        if isinstance(again, Stream):
+            await self._follow(again, scope, send)
+            return
         if again is None:
             started, now = time.perf_counter(), self._now()
             request_id, waiter = self._new_id(now), None
@@ -109,12 +116,26 @@ class Front:
                         return
                     answer = found
                 await write(answer, receive, send_with_id, in_one=RESPONSE in extensions)
+                if isinstance(answer.body, Stream):
+                    await self._follow(answer.body, scope, send)
             except ClientLeft:
                 return
         else:
             scope[SCOPE_KEY] = request
             pages = await self._pages.get()
             await pages.framework(scope, receive, send_with_id)
+
+    async def _follow(self, stream: Stream, scope: Scope, send: Send) -> None:
+        """Send the next part of an event stream; the server calls again when there is another."""
+        try:
+            part = await self._feeds.part(stream)
+            await send({"type": "http.response.body", "body": part or b"", "more_body": part is not None})
+        except BaseException:
+            self._feeds.leave(stream)
+            raise
+        if part is not None:
+            scope[_AGAIN] = stream
+            await send({"type": LATER, "then": stream.call, "left": stream.end})
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

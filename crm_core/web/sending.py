@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable
 from contextlib import aclosing
 
+from crm_core.access.streams import Stream
 from crm_core.server.asgi import Receive, Send
 from crm_core.server.cycle import RESPONSE
 from crm_core.web.answers import Answer
 
 
 async def write(answer: Answer, receive: Receive, send: Send, *, in_one: bool = False) -> None:
-    """Send an answer; one that is streamed until its end or the client's.
+    """Send an answer; one that is streamed until its end or the client's, of an event stream only the head.
 
     ``in_one``: the server accepts a whole answer in one message.
     """
@@ -23,6 +24,8 @@ async def write(answer: Answer, receive: Receive, send: Send, *, in_one: bool = 
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body, "more_body": False})
+        return
+    if isinstance(body, Stream):
         return
 
     async def parts() -> None:

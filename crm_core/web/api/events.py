@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Final
 
 from crm_core.errors import TooManyStreams
@@ -41,19 +39,10 @@ def routes(services: Services) -> list[Route]:
     async def events(request: Request) -> Answer:
         if request.method == "HEAD":  # the stream that it began would have no reader
             return empty(200, {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", **_UNBUFFERED})
-        frames = services.feeds.listen(request.tenant, request.caller, _last_id(request))
-        # The first frame is read here: it refuses one stream too many, and a stream once begun is always closed.
-        first = await anext(frames)
-        return streamed(_from_first(first, frames), EVENT_STREAM, _UNBUFFERED)
+        stream = await services.feeds.open(request.tenant, request.caller, _last_id(request))
+        return streamed(stream, EVENT_STREAM, _UNBUFFERED)
 
     return [Route(EVENTS, events)]
-
-
-async def _from_first(first: bytes, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(frames):
-        yield first
-        async for frame in frames:
-            yield frame
 
 
 def _last_id(request: Request) -> ChangeCursor | None:

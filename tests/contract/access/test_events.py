@@ -13,6 +13,9 @@ import msgspec
 import pytest
 
 from crm_core.access import feeds as feeds_module
+from crm_core.model.change_cursor import ChangeCursor
+from crm_core.plugin.storage import Unit
+from event_streams import record
 from served import ALL, Instance, instance, problem
 
 Event = tuple[str, str, Any]
@@ -53,7 +56,7 @@ async def test_a_push_and_a_record_each_send_events(live: Instance) -> None:
     async with stream(live, token) as events, live.client(token) as client:
         pushed = await live.push("features", {"plan": ALL})
         made = (await client.post("customers", json={"name": "Ada"})).json()
-        applied, modules, record = [await following(events) for _ in range(3)]
+        applied, modules, created = [await following(events) for _ in range(3)]
         assert applied[1:] == (
             "sync.applied",
             {
@@ -64,10 +67,10 @@ async def test_a_push_and_a_record_each_send_events(live: Instance) -> None:
             },
         )
         assert modules[1:] == ("modules.changed", {"modules": pushed["modules"]})
-        assert record[1:] == ("record.changed", {"type": "customers", "id": made["id"], "revision": 1})
-        assert len({applied[0], modules[0], record[0]}) == 3
+        assert created[1:] == ("record.changed", {"type": "customers", "id": made["id"], "revision": 1})
+        assert len({applied[0], modules[0], created[0]}) == 3
     async with stream(live, token, **{"Last-Event-ID": applied[0]}) as events:
-        assert [await following(events) for _ in range(2)] == [modules, record]
+        assert [await following(events) for _ in range(2)] == [modules, created]
 
 
 @pytest.mark.parametrize("cut", [1, 100, 199])
@@ -136,8 +139,15 @@ async def test_logout_ends_the_stream_immediately(live: Instance) -> None:
 
 
 async def test_closed_connections_are_let_go(live: Instance) -> None:
-    """A client that hangs up leaves nothing behind."""
-    token = await live.token()
+    """A client that hangs up leaves nothing behind, also while it is sent what it missed."""
+    token = await live.token("customers:read")
+    backend, missed = live.services.backend, tuple(record("customers", number) for number in range(5000))
+    before = await backend.changes("northwind", None)
+    await backend.commit("northwind", Unit(now=0, changes=missed))
+    (await plain_stream(live, token, str(ChangeCursor(before.epoch, before.newest))))[1].close()
+    async with asyncio.timeout(20):
+        while live.services.feeds.open_streams:  # noqa: ASYNC110 -- the server sends no signal
+            await asyncio.sleep(0.01)
     for _ in range(3):
         async with stream(live, token), live.client() as client:
             assert live.services.feeds.open_streams == 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ from crm_core.settings import load_catalog, load_roles
 from crm_core.workspace import Section, Views
 from crm_features.payload import FeaturesType
 from crm_tinydb.storage import TinyDBBackend
-from event_streams import Reader, event, record
+from event_streams import Reader, event, parts, record
 
 KEYS = (b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!")
 PASSWORD = "correct horse battery"
@@ -171,7 +171,7 @@ def listening(feeds: Feeds) -> Any:
 
     @asynccontextmanager
     async def listening(caller: Caller, after: ChangeCursor | None = None) -> AsyncIterator[Reader]:
-        async with aclosing(feeds.listen("north", caller, after)) as frames:
+        async with parts(feeds, "north", caller, after) as frames:
             reader = Reader(frames)
             at, event, _ = await reader.next()
             assert event == "ready"

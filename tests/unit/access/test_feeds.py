@@ -10,8 +10,9 @@ from crm_core.access import feeds as feeds_module
 from crm_core.access import streams as streams_module
 from crm_core.access.feeds import Feeds
 from crm_core.errors import TooManyStreams
+from crm_core.model.change_cursor import ChangeCursor
 from crm_core.plugin.storage import Unit
-from event_streams import SOON, Reader, after, seen
+from event_streams import SOON, Reader, after, parts, seen
 
 
 async def test_each_stream_gets_what_its_caller_may_see(
@@ -46,7 +47,7 @@ async def test_each_stream_gets_what_its_caller_may_see(
 async def test_another_tenant_hears_nothing(access: Any, feeds: Feeds, changes: Any) -> None:
     """Events of one tenant reach only streams of that tenant."""
     text, _ = await access.tokens.create("south", scopes=["customers:read"], by=None)
-    async with aclosing(feeds.listen("south", await access.callers.bearer("south", text), None)) as frames:
+    async with parts(feeds, "south", await access.callers.bearer("south", text)) as frames:
         reader = Reader(frames)
         await reader.next()
         await changes("customers")
@@ -136,22 +137,20 @@ async def test_nothing_is_lost_while_a_stream_opens(access: Any, changes: Any, b
     made = Feeds(access.backend, views, access.callers, asyncio.Event())  # type: ignore[arg-type]
     arrives = asyncio.Event()
     views.pending = [arrives]
-    async with (
-        aclosing(made.listen("north", caller, None)) as slow,
-        aclosing(made.listen("north", caller, None)) as quick,
-    ):
-        first = asyncio.create_task(anext(slow))
-        await asyncio.sleep(0)
-        one = await changes("customers", 1)
+    opening = asyncio.create_task(made.open("north", caller, None))
+    await asyncio.sleep(0)
+    one = await changes("customers", 1)
+    async with parts(made, "north", caller) as quick:
         assert b"event: ready" in await anext(quick)
         two = await changes("customers", 2)
         assert (await Reader(quick).next())[0] == two
         arrives.set()
-        assert b"event: ready" in await first
-        reader = Reader(slow)
-        assert [(await reader.next())[0] for _ in range(2)] == [one, two]
-        three = await changes("customers", 3)
-        assert (await reader.next())[0] == three
+        async with aclosing(made.parts(await opening)) as slow:
+            reader = Reader(slow)
+            assert (await reader.next())[1] == "ready"
+            assert [(await reader.next())[0] for _ in range(2)] == [one, two]
+            three = await changes("customers", 3)
+            assert (await reader.next())[0] == three
 
 
 async def test_one_stream_too_many_is_refused(
@@ -163,7 +162,7 @@ async def test_one_stream_too_many_is_refused(
     async with listening(caller):
         async with listening(caller):
             with pytest.raises(TooManyStreams):
-                await anext(feeds.listen("north", caller, None))
+                await feeds.open("north", caller, None)
             assert feeds.open_streams == 2
         async with listening(caller):
             pass
@@ -177,7 +176,7 @@ async def test_one_caller_does_not_get_all_streams(
     greedy, other = await by_token("sync:read"), await by_token("sync:read")
     async with listening(greedy), listening(greedy):
         with pytest.raises(TooManyStreams, match="one caller"):
-            await anext(feeds.listen("north", greedy, None))
+            await feeds.open("north", greedy, None)
         async with listening(other):
             assert feeds.open_streams == 3
 
@@ -203,7 +202,7 @@ async def test_silence_is_broken_by_heartbeats(
 ) -> None:
     """A stream without events sends comments, also while other streams get many events."""
     monkeypatch.setattr(feeds_module, "HEARTBEAT", 0.3)
-    async with aclosing(feeds.listen("north", await by_token("customers:read"), None)) as frames:
+    async with parts(feeds, "north", await by_token("customers:read")) as frames:
         await anext(frames)
         async with asyncio.timeout(SOON):
             assert (await anext(frames)).startswith(b":")
@@ -218,3 +217,15 @@ async def test_a_store_that_goes_away_ends_the_streams(access: Any, listening: A
     async with listening(await by_token("sync:read")) as reader:
         await access.backend.rename("north", "elsewhere")
         assert await reader.ended()
+
+
+async def test_a_wait_that_is_cancelled_leaves(feeds: Feeds, by_token: Any) -> None:
+    """A request whose wait was cancelled leaves without an error, and counts no longer."""
+    page = await feeds._backend.changes("north", None)
+    waiter = await feeds.wait("north", await by_token("sync:read"), (), ChangeCursor(page.epoch, page.newest), 30)
+    waiting = asyncio.create_task(waiter.called())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    feeds.leave(waiter)
+    assert feeds.open_streams == 0
