@@ -30,8 +30,8 @@ class Visitor:
         self.origin = str(box.client.base_url).rstrip("/")
         self.root = f"/i/eu1/t/{TENANT}"
         self.client = httpx.Client(base_url=self.origin, follow_redirects=True)
-        email = f"{role}@engines.example"
-        self.post("/login", "/login", email=email, password=PASSWORD)
+        self.email = f"{role}@engines.example"
+        self.post("/login", "/login", email=self.email, password=PASSWORD)
 
     def get(self, path: str, expected: int = 200) -> str:
         answer = self.client.get(self.root + path)

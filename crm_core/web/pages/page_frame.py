@@ -19,6 +19,7 @@ from crm_core.web.pages.layout.frame import (
 )
 from crm_core.web.pages.layout.parts import PageNotice
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.open_counts import OpenCount, open_count
 
 
 async def frame_of(context: PageContext, current: str, confirmation: Confirmation | None) -> Frame:
@@ -61,19 +62,18 @@ def _visible(context: PageContext) -> Iterator[ModuleState]:
             yield state
 
 
-async def _count(context: PageContext, module: str) -> int | None:
-    records = context.services.records
-    return await records.count(context.tenant, module) if module in records.shapes else None
+async def _count(context: PageContext, module: str) -> OpenCount | None:
+    record_type = context.services.registry.record_types.get(module)
+    return await open_count(context, record_type) if record_type else None
 
 
-def _menu(context: PageContext, shown: list[tuple[ModuleState, int | None]]) -> tuple[MenuGroup, ...]:
+def _menu(context: PageContext, shown: list[tuple[ModuleState, OpenCount | None]]) -> tuple[MenuGroup, ...]:
     root, keys = context.root, context.keys
     modules = [MenuItem("dashboard", gettext("Dashboard"), f"{root}/", "home")]
     for state, count in shown:
-        number = None if count is None else context.formats.number(count)
-        modules.append(
-            MenuItem(state.module.name, title_of(state), f"{root}/{state.module.name}", icon_of(state), number)
-        )
+        name, number = state.module.name, None if count is None else context.formats.number(count.number)
+        due = None if count is None or not count.due else count.number > 0
+        modules.append(MenuItem(name, title_of(state), f"{root}/{name}", icon_of(state), number, due))
     admin = [
         MenuItem(name, title, f"{root}/{name}", icon)
         for name, title, icon, key in (

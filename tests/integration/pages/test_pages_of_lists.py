@@ -144,12 +144,15 @@ def test_columns_are_chosen_and_moved_without_script(grace: Visitor) -> None:
 def test_an_overdue_task_says_so_until_it_is_done(grace: Visitor) -> None:
     """The list begins with it and marks its day, its customer's page says how late; a finished task leaves both."""
     path = grace.customer(name="Waiting since")
-    fields = {"name": "Write them", "due_on": "2026-01-02", "customer_id": id_of(path)}
+    fields = {"name": "Write them", "due_on": "2026-01-02", "customer_id": id_of(path), "assignee": grace.email}
+    to_do = re.compile(r'<span class="count due"( hidden)?>(\d)<')
+    assert to_do.findall(grace.get("/")) == [(" hidden", "0")]
     task = re.findall(r'data-id="([0-9a-f-]{36})"', grace.post("/tasks/new", "/tasks/new", **fields))[0]
     marked = re.compile(r'<span class="badge bad">.{,200}2 Jan', re.DOTALL)
     grace.post("/tasks/new", "/tasks/new", name="Write later", due_on="2099-01-02")
     assert marked.search(grace.get("/tasks?q=write+them"))
     assert re.search(r"\d+ days late", grace.get(path))
+    assert to_do.findall(grace.get("/")) == [("", "1")]
     assert re.findall(r">(Write (?:them|later))</a>", grace.get("/tasks")) == ["Write them", "Write later"]
     grace.post(path, f"/tasks/{task}/set?member=done&revision=1", value="true", back=grace.root + path)
     assert not marked.search(grace.get("/tasks?q=write+them"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jinja2 import DictLoader, Environment
 
-from crm_core.web.pages.layout.rendering import CompiledTemplates, Renderer
+from crm_core.web.pages.layout.rendering import CompiledTemplates, Renderer, breakable
 
 
 @pytest.fixture
@@ -69,3 +69,8 @@ def test_every_template_is_loaded_before_the_first_page() -> None:
     environment = renderer._templates
     assert environment.cache is not None
     assert {name for _, name in environment.cache} == set(environment.list_templates(extensions=["html"]))
+
+
+def test_an_address_breaks_between_its_words() -> None:
+    """A line may end after the at sign and after a dot, never inside a word; the text stays escaped."""
+    assert breakable("jana@a<b.example") == "jana@<wbr>a&lt;b.<wbr>example"

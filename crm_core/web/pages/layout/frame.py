@@ -67,13 +67,14 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MenuItem(msgspec.Struct, frozen=True):
-    """An item of the menu; pages name themselves by its ``name``."""
+    """An item of the menu; pages name themselves by its ``name``. ``due``: the count is of work that is due, if any."""
 
     name: str
     title: str
     href: str
     icon: str
     count: str | None = None
+    due: bool | None = None
 
 
 class MenuGroup(msgspec.Struct, frozen=True):

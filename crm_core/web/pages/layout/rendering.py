@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,7 @@ from crm_core.language import current, gettext, ngettext, single_periods
 
 _FOLDER: Final = Path(__file__).parents[2] / "templates"
 _CACHED: Final = 4096  # of each kind of part
+_BREAKS: Final = re.compile(r"(?<=[_@.])")
 HTML: Final = "text/html; charset=utf-8"
 POLICY: Final = (
     "default-src 'self'; img-src 'self' https: data:; "
@@ -165,6 +167,6 @@ def initials(name: str) -> str:
     return "".join(first[:1] + first[1:][-1:]).upper() or "?"
 
 
-def breakable(code: str) -> Markup:
-    """A code with line-break opportunities after its underscores."""
-    return Markup("_<wbr>").join(escape(part) for part in code.split("_"))
+def breakable(text: str) -> Markup:
+    """A code or an email address with opportunities for a line break after underscores, dots and the at sign."""
+    return Markup("<wbr>").join(_BREAKS.split(text))

@@ -157,6 +157,10 @@ class CellRenderer:
             return None
         return due_mark(self.context.formats, day)
 
+    def is_urgent(self, name: str, record: Mapping[str, Any]) -> bool:
+        """Whether a member is the day on which an open record is due, and that day has come."""
+        return name in self._members and self.urgency(self._members[name], record) is not None
+
     def tables(self, record: Mapping[str, Any]) -> Iterator[RowTable]:
         """The lists of objects of a record that are not empty."""
         for member in self.record_type.members:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from crm_core.language import gettext, gettext_noop
+from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
@@ -43,8 +44,7 @@ def filters_of(record_type: RecordType, parameters: Mapping[str, str], shown: Ma
         elif member.kind == "flag":
             options = (
                 Option("", gettext("{label}: any", label=member_label(member))),
-                Option("true", gettext("Yes")),
-                Option("false", gettext("No")),
+                *(Option(value, _flag_text(member, value)) for value in ("true", "false")),
             )
             yield Filter(name, member_label(member), value, options)
         elif member.kind == "texts":
@@ -80,13 +80,17 @@ def _has_field(record_type: RecordType, name: str) -> bool:
     return is_picked(member) or member.kind in _FIELDS
 
 
+def _flag_text(member: Member, value: str) -> str:
+    word = gettext("yes") if value == "true" else gettext("no")
+    return f"{member_label(member)}: {word}"
+
+
 def _filter_text(record_type: RecordType, name: str, value: str) -> str:
     plain, _, comparison = name.partition(".")
     if plain in CORE_LABELS:
         return f"{gettext(CORE_LABELS[plain])}: {value}"
     member = record_type.member(plain)
     if member.kind == "flag":
-        word = gettext("yes") if value == "true" else gettext("no")
-        return f"{member_label(member)}: {word}"
+        return _flag_text(member, value)
     words = gettext(_COMPARED.get(comparison, "{value}"), value=dict(choice_labels(member)).get(value, value))
     return f"{member_label(member)}: {words}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from crm_core.plugin.storage import Document
 from crm_core.web.pages.layout.fragment_cache import CachedRow
@@ -45,7 +45,7 @@ async def _rendered(
         cell = await cells.cell(name, record)
         shown.append((opening, cell.html))
         if folds and cell.text:
-            folded.append(cell.text)
+            folded.append(cell.html if cells.is_urgent(name, record) else escape(cell.text))
     href = f"{cells.context.root}/{cells.record_type.NAME}/{record['id']}"
-    sub, id_ = " \u00b7 ".join(folded[:3]), record["id"] if selects else ""
+    sub, id_ = Markup(" \u00b7 ").join(folded[:3]), record["id"] if selects else ""
     return cells.context.site.renderer.parts.row(href, record["name"], sub, shown, id_)

@@ -114,7 +114,7 @@ function swapCounts(page) {
   const side = document.querySelector("[data-swap='side']");
   fresh?.querySelectorAll(".count").forEach((count) => {
     const link = side?.querySelector(`a[href="${CSS.escape(count.closest("a").getAttribute("href"))}"] .count`);
-    if (link) link.textContent = count.textContent;
+    link?.replaceWith(document.importNode(count, true));
   });
 }
 
