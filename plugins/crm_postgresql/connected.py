@@ -13,6 +13,7 @@ from crm_core.plugin.storage import StorageContext
 from crm_postgresql.attempts import Attempts
 from crm_postgresql.commits import Commits
 from crm_postgresql.database import Database, first_line
+from crm_postgresql.first_pages import FirstPages
 from crm_postgresql.keys import keys_of
 from crm_postgresql.limits import LONG_SECONDS
 from crm_postgresql.notices import Notices
@@ -26,6 +27,7 @@ class Connected:
     def __init__(self, dsn: str, pool: int, context: StorageContext) -> None:
         self.database = Database(dsn, pool, self._check)
         self.reads = Reads(self.database)
+        self.pages = FirstPages(self.database, self.reads)
         self.notices = Notices(self.database)
         self.commits = Commits(self.database, self.notices.committed)
         self.attempts = Attempts(self.database, context.log_max_unverified)

@@ -21,6 +21,7 @@ _Place = tuple[str, str]  # collection and id, or kind and key of a claim
 class _Rows(msgspec.Struct, frozen=True, array_like=True):
     """The result of ``crm.read``; ``sections`` is null if every caller has seen this revision."""
 
+    epoch: str
     revision: int
     seq: int
     head: Head
@@ -32,11 +33,18 @@ class _Rows(msgspec.Struct, frozen=True, array_like=True):
 _rows = msgspec.json.Decoder(_Rows)
 
 
+class StoreMoment(NamedTuple):
+    """A state of a tenant: each unit leads to another one."""
+
+    epoch: str
+    seq: int
+
+
 class Found(NamedTuple):
     """A tenant at one moment, as far as someone asked."""
 
+    moment: StoreMoment
     revision: int
-    seq: int
     head: Head
     documents: dict[_Place, Document]
     claims: dict[_Place, bytes]
@@ -68,12 +76,16 @@ class Reads:
         """The workspace and the evidence of claims. Raises as ``Database.rows``."""
         found = await self._ask(tenant, claims=claims, seen=-1 if seen is None else seen)
         sections = None if found.revision == seen else found.sections
-        return View(found.revision, found.seq, found.head, sections), [found.claims.get(each) for each in claims]
+        return View(found.revision, found.moment.seq, found.head, sections), [found.claims.get(each) for each in claims]
 
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
         """The evidence of a claim. Raises as ``Database.rows``."""
         place = kind, key
         return (await self._ask(tenant, claims=(place,))).claims.get(place)
+
+    async def moment(self, tenant: str) -> StoreMoment:
+        """The present moment. Raises as ``Database.rows``."""
+        return (await self._ask(tenant)).moment
 
     def _ask(
         self, tenant: str, document: _Place | None = None, claims: Sequence[_Place] = (), seen: int | None = None
@@ -116,8 +128,8 @@ class Reads:
         arguments = tenant, *_columns(places), *_columns(claims), [str(each) for each in seen]
         rows = _rows.decode((await self._database.rows(_READ, arguments, READ_SECONDS))[0][0])
         return Found(
+            StoreMoment(rows.epoch, rows.seq),
             rows.revision,
-            rows.seq,
             rows.head,
             {places[at - 1]: Document(*places[at - 1], of, bytes(body)) for at, of, body in rows.documents},
             {claims[at - 1]: evidence.encode() for at, evidence in rows.claims},

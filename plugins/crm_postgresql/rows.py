@@ -10,26 +10,16 @@ import msgspec
 from crm_core.model.change_log import ChangeEntry
 from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire, to_wire
-from crm_core.plugin.storage import Document, Page, PageQuery, Read, StoredChange
-from crm_postgresql.keys import value_of
+from crm_core.plugin.storage import Document, Read, StoredChange
 
 _entry = msgspec.json.Decoder(LogEntry)
 _change = msgspec.json.Decoder(ChangeEntry)
-_page = msgspec.json.Decoder(tuple[int, int | None, list[tuple[str, int, msgspec.Raw, str]]])
 
 
 def read_of(collection: str, rows: list[tuple[Any, ...]]) -> Read:
     """The document of a row, and the workspace's revision."""
     workspace, id_, revision, body = rows[0]
     return Read(None if id_ is None else Document(collection, id_, revision, body.encode()), workspace)
-
-
-def page_of(query: PageQuery, text: str) -> Page:
-    """The page that ``crm.page`` found, which has one row more if another follows."""
-    revision, total, rows = _page.decode(text)
-    following = (value_of(rows[query.limit - 1][3]), rows[query.limit - 1][0]) if len(rows) > query.limit else None
-    documents = tuple(Document(query.collection, id_, at, bytes(body)) for id_, at, body, _ in rows[: query.limit])
-    return Page(documents, following, revision, total)
 
 
 def entry_of(text: str, prev_hash: str | None, entry_hash: str | None) -> LogEntry:

@@ -37,7 +37,7 @@ from crm_core.plugin.storage import (
 )
 from crm_postgresql.keys import key_of
 from crm_postgresql.limits import LIST_SECONDS, LONG_SECONDS
-from crm_postgresql.rows import changes_of, entry_of, page_of, read_of, start_of
+from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
 from crm_postgresql.tenants import PostgreSQLTenants
 
 _SCANNED: Final = 500
@@ -72,13 +72,9 @@ class PostgreSQLBackend(PostgreSQLTenants):
         return read_of(collection, await self._rows(query, tenant, collection, index, key))
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
-        from crm_postgresql.pages import PageSQL
-
-        sql = PageSQL(query)
-        statements = sql.probes, sql.few, sql.walks, sql.total, sql.texts
-        call = "SELECT crm.page(%s, %s, %s, %s, %s, %s, %s, %s)"
-        ((text,),) = await self._rows(call, tenant, query.collection, query.limit + 1, *statements)
-        return page_of(query, text)
+        key = await self._ready(tenant)
+        with self._known(tenant):
+            return await self._on.pages.get(key, query)
 
     async def count(self, tenant: str, collection: str) -> int:
         number: int = (await self._rows("SELECT crm.count(%s, %s)", tenant, collection))[0][0]

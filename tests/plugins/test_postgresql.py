@@ -169,6 +169,24 @@ async def test_units_of_many_processes_are_in_one_order(store: PostgreSQLBackend
         await each.close()
 
 
+async def test_a_cached_page_shows_what_other_processes_did(store: PostgreSQLBackend, context: StorageContext) -> None:
+    """Their commits, and that they made another tenant of the name, also if it has had as many units."""
+    other, query = await opened(context), PageQuery(collection="notes", sort="k")
+
+    async def ids() -> list[str]:
+        return [each.id for each in (await store.page("north", query)).documents]
+
+    for number in (1, 2):
+        await other.commit("north", unit(number))
+        assert await ids() == await ids() == ["n1", "n2"][:number]
+    await other.remove("north")
+    await other.create("north")
+    for number in (1, 2):
+        await other.commit("north", unit(number + 2, entries=()))
+    assert await ids() == ["n3", "n4"]
+    await other.close()
+
+
 async def test_a_commit_wakes_other_processes(store: PostgreSQLBackend, context: StorageContext) -> None:
     """A waiter of another process is woken by its notice; without notices it looks by itself."""
     other = await opened(context)

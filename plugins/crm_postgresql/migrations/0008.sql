@@ -1,7 +1,7 @@
 -- Version 8. One call for each read, a page is one text, a commit with fewer statements: each costs more than what it
 -- does. A store is known to be full until something new fits again.
 
--- A tenant at one moment: [revision, seq, {seq, hash} of the head, [[place, revision, body]], [[place, evidence]],
+-- A tenant at one moment: [epoch, revision, seq, {seq, hash} of the head, [[place, revision, body]], [[place, evidence]],
 -- sections]. Places begin with 1. The sections, [[id, revision, body]], are null if all of p_seen is this revision.
 DROP FUNCTION crm.read;
 DROP FUNCTION crm.view;
@@ -32,8 +32,8 @@ BEGIN
                                                      ORDER BY d.id), ']')
             FROM crm.documents d WHERE d.tenant = p_tenant AND d.collection = 'sections');
     END IF;
-    RETURN concat('[', s.revision, ',', s.seq, ',{"seq":', s.head_seq, ',"hash":"', s.head_hash, '"},[', v_documents, '],[',
-                  v_claims, '],', coalesce(v_sections, 'null'), ']');
+    RETURN concat('["', s.epoch, '",', s.revision, ',', s.seq, ',{"seq":', s.head_seq, ',"hash":"', s.head_hash, '"},[',
+                  v_documents, '],[', v_claims, '],', coalesce(v_sections, 'null'), ']');
 END $$;
 
 -- As before, but without a query of its own: PostgreSQL would plan that at each call.
@@ -381,8 +381,8 @@ EXCEPTION WHEN SQLSTATE 'CT001' THEN
     NULL;
 END $$;
 
--- A page: [revision, total or null, [[id, revision, body, key], ...]]. The SQL names the tenant as $1 and its texts as
--- $2[n]; crm_postgresql/pages.py makes it.
+-- A page: [epoch, revision, seq, total or null, [[id, revision, body, key], ...]]. The SQL names the tenant as $1 and its
+-- texts as $2[n]; crm_postgresql/pages.py makes it.
 --   p_probes: the ids that each condition finds, at most $3. One that finds few is enough: p_few, in order, of the ids $3.
 --   p_walks: all documents in order, one statement after the other. p_total: how many there are without a limit.
 DROP FUNCTION crm.page;
@@ -417,5 +417,6 @@ BEGIN
         INTO v_more USING p_tenant, p_texts, v_ids;
         v_items := v_items || v_more;
     END LOOP;
-    RETURN concat('[', s.revision, ',', coalesce(v_total::text, 'null'), ',[', array_to_string(v_items, ','), ']]');
+    RETURN concat('["', s.epoch, '",', s.revision, ',', s.seq, ',', coalesce(v_total::text, 'null'), ',[',
+                  array_to_string(v_items, ','), ']]');
 END $$;
