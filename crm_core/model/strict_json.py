@@ -20,13 +20,12 @@ MAX_DEPTH = 32
 _SHORT = 64 * 1024  # bytes that may be read in one step, in which no other thread runs
 _MAX_DIGITS = 309  # a double ends below 1.8e308; longer integers also take quadratic time to read
 
-# An escaped NUL: an odd run of backslashes before u0000. Control bytes as such are refused by the parser.
-_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # Only a number with an exponent or so many digits can be too large; what looks like one in a text does no harm.
 _SAME_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _LARGE = (b"0e", b"0" * _MAX_DIGITS)
-_CONTAINERS = frozenset({dict, list})
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 
 
 def loads(raw: bytes) -> Any:
@@ -50,7 +49,7 @@ def _canonical(raw: bytes) -> Any:
             return None
     except (msgspec.DecodeError, OverflowError, RecursionError, ValueError):
         return None
-    return value if _is_shallow(raw, value) else None
+    return value if _is_shallow(raw) else None
 
 
 def _in_any_form(raw: bytes, decoder: json.JSONDecoder) -> Any:
@@ -64,9 +63,10 @@ def _in_any_form(raw: bytes, decoder: json.JSONDecoder) -> Any:
         if raw.startswith(BOM_UTF8):
             raise MalformedJson("The body begins with a byte order mark; leave it out.") from None
         raise MalformedJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
-    if not _is_shallow(raw, value):
+    if not _is_shallow(raw):
         raise _too_deep()
-    if rb"\u0000" in raw and _ESCAPED_NUL.search(raw):
+    # An escaped NUL: after an escaped backslash, u0000 is a text. Control bytes as such are refused by the parser.
+    if rb"\u0000" in raw and rb"\u0000" in raw.replace(rb"\\", b""):
         raise MalformedJson("A text contains U+0000, which cannot be stored; leave it out.")
     if _ESCAPED_SURROGATE.search(raw) and not _encodable(value):
         raise MalformedJson("A text contains half a surrogate pair, which is no character; send both halves or none.")
@@ -98,6 +98,8 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
+    if len(text) < _MAX_DIGITS:
+        return int(text)
     digits = len(text) - (text[0] == "-")
     if digits > _MAX_DIGITS:
         raise MalformedJson("A number is too large for a double.")
@@ -107,28 +109,25 @@ def _int(text: str) -> int:
     return value
 
 
-def _is_shallow(raw: bytes, value: Any) -> bool:
-    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
-        return True
-    level = [value] if type(value) in _CONTAINERS else []
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if type(parent) is dict else parent)
-            if type(child) in _CONTAINERS  # isinstance of a union takes four times as long
-        ]
-        if not level:
-            return True
-    return False
-
-
 def _encodable(value: Any) -> bool:
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        msgspec.json.encode(value)
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_shallow(raw: bytes) -> bool:
+    """Whether JSON that can be parsed nests no deeper than the limit, which its brackets alone say."""
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
+        return True
+    if b"\\" in raw:
+        raw = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    outline = raw.translate(_BRACKETS, _NO_BRACKETS).replace(b'""', b"")
+    outline = b"".join(outline.split(b'"')[::2])  # without the texts that contain brackets
+    for _ in range(MAX_DEPTH):
+        outline = outline.replace(b"[]", b"")
+    return not outline
 
 
 _plain = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)

@@ -104,11 +104,21 @@ def test_nesting_to_the_limit_is_taken() -> None:
     assert loads(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) is not None
 
 
+@pytest.mark.parametrize("text", [b"]", b"[[", b'\\"]', b"\\\\", b'}\\\\\\"{', b"\\u005d", b"", b"\\\\\\\\]"])
+def test_brackets_in_texts_neither_deepen_nor_flatten(text: bytes) -> None:
+    """With texts that contain brackets, quotes and backslashes at every level the limit is where it is without."""
+    two, end, times = b'{"%s":["%s",' % (text, text), b',"%s"]}' % text, MAX_DEPTH // 2
+    assert loads(two * times + b"0" + end * times) is not None
+    with pytest.raises(MalformedJson, match="deeper"):
+        loads(two * times + b"[]" + end * times)
+
+
 @pytest.mark.parametrize(
     "raw",
     [
         b"[" * SIZE,
         b"[" + b"[]," * (SIZE // 3) + b"[]]",
+        b"[" + (b"[" * 31 + b"]" * 31 + b",") * (SIZE // 63) + b'"\\ud800"]',
         b'{"a":' * (SIZE // 5),
         b'"' + b"\\" * SIZE,
         b'["' + b"\\\\" * (SIZE // 2) + b'\\u0000"]',
