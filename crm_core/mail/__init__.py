@@ -6,7 +6,15 @@ addresses, ``delivery`` speaks SMTP. Nothing is queued: an email that cannot be 
 
 from __future__ import annotations
 
-from crm_core.mail.emails import Email, MailBrand, delivery_test, invitation, password_reset, to_message
+from crm_core.mail.emails import (
+    Email,
+    MailBrand,
+    delivery_test,
+    invitation,
+    load_templates,
+    password_reset,
+    to_message,
+)
 from crm_core.mail.errors import DeliveryError, Kind
 from crm_core.mail.mailer import Mailer
 from crm_core.mail.resolve import full_host_name
@@ -23,6 +31,7 @@ __all__ = [
     "delivery_test",
     "full_host_name",
     "invitation",
+    "load_templates",
     "mail_server",
     "password_reset",
     "to_message",

@@ -105,6 +105,12 @@ def to_message(email: Email, brand: MailBrand, server: MailServer, *, to: str, a
     return message
 
 
+def load_templates() -> None:
+    """Compile the templates; in a thread, as it takes long."""
+    for name in ("email.txt", "email.html"):
+        _templates().get_template(name)
+
+
 def _address(name: str, address: str) -> Address:
     return Address(_line(name), addr_spec=address)
 

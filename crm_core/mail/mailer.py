@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from email.message import EmailMessage
 from typing import Final
 
@@ -80,13 +80,17 @@ class Mailer:
             self._retrying -= 1
 
     async def _steps(self, server: MailServer, message: EmailMessage) -> AsyncIterator[Step]:
+        converse, tls = await asyncio.to_thread(self._prepared)
+        found = await endpoints(server.host, server.port, allow_inside=self._allow_inside, timeout=server.timeout)
+        yield "found"
+        connection = await connected(found, server.timeout)
+        async for step in converse(connection, server, message, tls, self._helo):
+            yield step
+
+    def _prepared(self) -> tuple[Callable[..., AsyncIterator[Step]], ssl.SSLContext]:
+        """The conversation, and the authorities to trust; in a thread, as both take long to load."""
         try:
             from crm_core.mail.delivery import conversation  # needs the extra `smtp`
         except ImportError:
             raise DeliveryError("not_installed") from None
-        found = await endpoints(server.host, server.port, allow_inside=self._allow_inside, timeout=server.timeout)
-        yield "found"
-        connection = await connected(found, server.timeout)
-        tls = self._tls or ssl.create_default_context()
-        async for step in conversation(connection, server, message, tls, self._helo):
-            yield step
+        return conversation, self._tls or ssl.create_default_context()

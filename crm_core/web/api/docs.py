@@ -15,6 +15,7 @@ from crm_core.services import Services
 from crm_core.web.answers import Answer, content, encoded, etag_of, tagged
 from crm_core.web.api.error_codes import error_codes
 from crm_core.web.api.openapi import document
+from crm_core.web.loaded_later import LoadedLater
 from crm_core.web.operations import INSTANCE, Handler, Route, open_route
 from crm_core.web.request import Request
 
@@ -30,7 +31,7 @@ _STYLE: Final = Path(__file__).parent / "static" / "docs.css"
 
 
 def routes(services: Services, documented: Sequence[Route]) -> list[Route]:
-    """The document of these routes and its own, as JSON and as a page, each built at its first request."""
+    """The document of these routes and its own, as JSON and as a page, each made by a thread at its first request."""
     sheet, instance = _STYLE.read_bytes(), services.settings.instance
 
     @cache
@@ -39,28 +40,25 @@ def routes(services: Services, documented: Sequence[Route]) -> list[Route]:
         codes = [entry.code for entry in error_codes(services.registry) if entry.code.endswith("_required")]
         return document(operations, instance=instance, secret_codes=codes)
 
-    @cache
-    def body() -> tuple[bytes, str]:
+    def made() -> tuple[bytes, str]:
         text = encoded(whole())
         return text, etag_of(text)
 
-    @cache
-    def html() -> bytes:
-        return _page(whole(), instance).encode()
-
-    @cache
-    def errors_html() -> bytes:
+    def made_errors() -> bytes:
         entries = error_codes(services.registry)
         return _templates().get_template("errors.html").render(instance=instance, entries=entries).encode()
 
+    body, errors_html = LoadedLater(made), LoadedLater(made_errors)
+    html = LoadedLater(lambda: _page(whole(), instance).encode())
+
     async def openapi(request: Request) -> Answer:
-        return tagged(request, *body(), _CACHE)
+        return tagged(request, *await body.get(), _CACHE)
 
     async def page(_request: Request) -> Answer:
-        return content(html(), _HTML, headers={"Content-Security-Policy": _POLICY})
+        return content(await html.get(), _HTML, headers={"Content-Security-Policy": _POLICY})
 
     async def error_page(_request: Request) -> Answer:
-        return content(errors_html(), _HTML, headers={"Content-Security-Policy": _POLICY})
+        return content(await errors_html.get(), _HTML, headers={"Content-Security-Policy": _POLICY})
 
     async def style(_request: Request) -> Answer:
         return content(sheet, "text/css; charset=utf-8", headers=_CACHE)

@@ -10,7 +10,7 @@ from cachetools import LRUCache
 
 from crm_core.access.throttle import Buckets
 from crm_core.language import Language
-from crm_core.mail import Mailer, full_host_name
+from crm_core.mail import Mailer, full_host_name, load_templates
 from crm_core.services import Services
 from crm_core.web.pages.layout.assets import Assets
 from crm_core.web.pages.layout.branding import BrandingCache
@@ -59,6 +59,7 @@ def site_of(services: Services) -> Site:
     mail = [options for name, options in services.options.items() if calls.offers(name, "mail_server")]
     renderer = Renderer(f"/i/{instance}/static/{assets.version}")
     renderer.load()
+    load_templates()
     return Site(
         services=services,
         assets=assets,

@@ -6,9 +6,19 @@ from email.message import EmailMessage
 from email.policy import default
 
 import pytest
+from jinja2 import Environment
 
 from crm_core.language import Languages, speaking
-from crm_core.mail import MailBrand, MailServer, delivery_test, invitation, mail_server, password_reset, to_message
+from crm_core.mail import (
+    MailBrand,
+    MailServer,
+    delivery_test,
+    invitation,
+    load_templates,
+    mail_server,
+    password_reset,
+    to_message,
+)
 from crm_core.model.presentation import MailSettings
 
 AT = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -53,6 +63,13 @@ def test_internationalised_domains_are_sent_in_their_ascii_form() -> None:
     assert (headers["To"], headers["Reply-To"]) == ("jana@xn--kln-sna.example", "help@xn--kln-sna.example")
     assert headers["Message-ID"].endswith("@xn--kln-sna.example>")
     assert b"k\xc3\xb6ln" not in message.as_bytes().partition(b"\r\n\r\n")[0]
+
+
+def test_loaded_templates_are_compiled_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An email needs no compiler, which would occupy the event loop, once the templates are loaded."""
+    load_templates()
+    monkeypatch.delattr(Environment, "compile")
+    assert bodies(to_message(delivery_test(BRAND, "Jana"), BRAND, SERVER, to="jana@nw.example", at=AT))
 
 
 def test_headers_are_the_tenants_own() -> None:
