@@ -10,21 +10,20 @@ from typing import Any
 from cachetools import LRUCache
 from itsdangerous import BadData, URLSafeSerializer
 
-from crm_core.workspace.signer import ExactSigner
+from crm_core.workspace.signer import ExactSigner, newest_last
 
 _CACHED = 4096  # verified texts
 _MAX_LENGTH = 4096  # characters, the size of a cookie that browsers must support (RFC 6265, 6.1)
 
 
 class SignedTexts:
-    """Makes and reads signed texts. ``secret_keys``: the instance's, the newest first: it signs, all verify.
+    """Makes and reads signed texts. ``secret_keys``: the instance's, newest first; the first signs, all verify.
 
     Everyone who has a text can read it, so it must contain no secret. Its signature is valid for one purpose only.
     """
 
     def __init__(self, secret_keys: Iterable[bytes], now: Callable[[], datetime]) -> None:
-        # itsdangerous signs with the last key of its list.
-        self._keys = list(reversed(tuple(secret_keys)))
+        self._keys = newest_last(secret_keys)
         self._now = now
         self._serializers: dict[str, URLSafeSerializer] = {}
         # Verifying takes 20 us. Keys are digests: a cache should contain no credentials.

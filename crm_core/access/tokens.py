@@ -43,7 +43,7 @@ from crm_core.plugin.storage import (
     Unit,
 )
 from crm_core.workspace import Views
-from crm_core.workspace.signer import ExactSigner
+from crm_core.workspace.signer import ExactSigner, newest_last
 
 PREFIX = "crm_"
 MAX_TOKENS = 1000  # of a tenant, ended ones included
@@ -89,8 +89,7 @@ class Tokens:
         self._record_types = record_types
         self._random_bytes = random_bytes
         self.uses = TokenUses(backend, now)
-        # itsdangerous signs with the last key of its list.
-        self._signer = ExactSigner(list(reversed(tuple(secret_keys))), salt="crm.token")
+        self._signer = ExactSigner(newest_last(secret_keys), salt="crm.token")
         self._callers: Recent[tuple[str, str], _Cached] = Recent(_CACHE_SIZE)
 
     async def create(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +41,7 @@ def create(names: tuple[str, ...], file: str | None, config: Path, as_json: bool
 def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list[str]:
     """Create tenants and their entries in the roster; return the names of those that got an entry."""
     from crm_core.cli.roster_edit import add_tenants, edit_roster
+    from crm_core.cli.rotation import fresh_secret
 
     edit_roster(config / "keys.yaml", lambda _text: None)  # an invalid roster is refused before anything is created
     created, added = [], list[str]()
@@ -53,8 +52,7 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
                 click.echo(f"created tenant {one['tenant']}")
     finally:  # a disk that is full in the middle leaves no tenant without a key
         if created:
-            keys = {name: "base64:" + base64.b64encode(secrets.token_bytes(32)).decode() for name in created}
-            added = add_tenants(config / "keys.yaml", keys)
+            added = add_tenants(config / "keys.yaml", {name: fresh_secret() for name in created})
     for name in added if show else ():
         click.echo(f"added {name} to {config / 'keys.yaml'} with a fresh key, version 1; give it to the platform")
     return added

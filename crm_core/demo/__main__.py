@@ -22,10 +22,10 @@ import yaml
 
 from crm_core.client import Client, Outcome, Target, native_signer
 from crm_core.control.lock import FolderBusy, FolderLock
-from crm_core.demo.filling import fill
+from crm_core.demo.filling import TENANT, fill
+from crm_core.settings import Secrets
 
 INSTANCE: Final = "eu1"
-TENANT: Final = "northwind"
 EMAIL: Final = "admin@nordwind.example"
 _READY_SECONDS: Final = 30.0
 
@@ -136,8 +136,6 @@ class Demo:
         """Return a client that signs with the tenant's key, as the platform does."""
         roster = yaml.safe_load((self.config / "keys.yaml").read_text())
         key = roster["tenants"][TENANT]["keys"][0]
-        from crm_core.settings import Secrets
-
         secret = Secrets(self.environ, self.config).reference(key["secret"])
         return Client(Target.at(self.url), native_signer(secret, key["version"]))
 

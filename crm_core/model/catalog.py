@@ -15,10 +15,8 @@ from msgspec.structs import force_setattr
 from crm_core.model.entitlements import PlanGrant
 from crm_core.model.frozen import frozen
 
-Plan = PlanGrant
-
 RECORD_ACTIONS = ("view", "create", "update", "delete", "export")
-"""The actions of a record type's module where the catalog does not say otherwise."""
+"""The actions of a record type's module, unless the catalog says otherwise."""
 
 
 class Module(msgspec.Struct, frozen=True):
@@ -34,7 +32,7 @@ class Module(msgspec.Struct, frozen=True):
 
 
 class SyncPolicy(msgspec.Struct, frozen=True):
-    """What no push may grant or take: modules by name and by group."""
+    """The modules that no push may grant or withdraw, by name and by group."""
 
     blocked_modules: frozenset[str] = frozenset()
     blocked_groups: frozenset[str] = frozenset()
@@ -47,7 +45,7 @@ class Catalog(msgspec.Struct, frozen=True, dict=True):
     """
 
     modules: Mapping[str, Module]
-    default_plan: Plan
+    default_plan: PlanGrant
     policy: SyncPolicy = SyncPolicy()
     guards: Mapping[str, str] = {}
 

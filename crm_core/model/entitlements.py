@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -118,7 +118,7 @@ def combine(said: Iterable[tuple[str, Entitlements]]) -> Combined:
     )
 
 
-_STATES = ("active", "trial", "past_due", "suspended")
+_STATES = get_args(SubscriptionState)  # the worst last
 
 
 def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ NAME_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 _NAME = re.compile(NAME_PATTERN)
 _SECTION = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+SNAKE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""Names of modules, groups, actions and roles."""
 
 
 def is_name(text: str) -> bool:
@@ -19,3 +21,8 @@ def is_name(text: str) -> bool:
 def is_section_name(text: str) -> bool:
     """Whether a text can name a payload type, section, scheme, backend or record type."""
     return _SECTION.fullmatch(text) is not None
+
+
+def title_from(name: str) -> str:
+    """The title of a module or role without one of its own."""
+    return name.replace("_", " ").capitalize()

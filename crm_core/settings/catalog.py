@@ -9,19 +9,20 @@ from typing import ClassVar, Protocol
 
 from msgspec.structs import replace
 
-from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, Plan, SyncPolicy
+from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, SyncPolicy
+from crm_core.model.entitlements import PlanGrant
+from crm_core.model.names import SNAKE_NAME, title_from
 from crm_core.settings.document import Items, MappingMember, Node, Scalar, is_there
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import FileProblem, Place, Wrong, hint, shown
 from crm_core.settings.reading import Members, each, integer, many, matching, one_of, read_file, text, unique
 
-MODULE = re.compile(r"[a-z][a-z0-9_]{0,62}")
-FEATURE = re.compile(r"([a-z][a-z0-9_]{0,62})\.([a-z][a-z0-9_]{0,62})")
-_read_module = matching(MODULE, "the name of a module; use a-z, 0-9 and `_`")
-_read_feature = matching(FEATURE, "a feature key; write it as module.action")
+_FEATURE = re.compile(rf"{SNAKE_NAME.pattern}\.{SNAKE_NAME.pattern}")
+_read_module = matching(SNAKE_NAME, "the name of a module; use a-z, 0-9 and `_`")
+_read_feature = matching(_FEATURE, "a feature key; write it as module.action")
 _LONGEST_CHAIN = 16  # modules that require one another in a row
-_NOTHING = Catalog({}, Plan("none", "None", ()))
+_EMPTY = Catalog({}, PlanGrant("none", "None", ()))
 
 
 class Guarded(Protocol):
@@ -34,11 +35,11 @@ class Guarded(Protocol):
 
 
 def load_catalog(path: Path, *, record_types: Iterable[Guarded]) -> Catalog:
-    """The catalog: the built-in one with the file, if it is there, laid over it. Raises SetupError.
+    """The built-in catalog, overridden by the file if it exists. Raises SetupError.
 
-    Each of ``record_types`` brings its module, unless the catalog names it.
+    Each of ``record_types`` adds its module unless the catalog has it.
     """
-    catalog = read_file(BUILT_IN / "catalog.yaml", lambda node: _catalog(node, _NOTHING, ()))
+    catalog = read_file(BUILT_IN / "catalog.yaml", lambda node: _catalog(node, _EMPTY, ()))
     if is_there(path):
         return read_file(path, lambda node: _catalog(node, catalog, record_types))
     return _catalog(MappingNode(Place(path.name, 1, 1), ()), catalog, record_types)
@@ -56,7 +57,7 @@ def _catalog(node: Node, below: Catalog, record_types: Iterable[Guarded]) -> Cat
 
     named = members.get("modules", lambda value: each(value, read_module, "modules"), {})
     modules = {**below.modules, **named}
-    guards = {one.NAME: one.module for one in record_types}
+    guards = {record_type.NAME: record_type.module for record_type in record_types}
     for module in guards.values():
         modules.setdefault(module, _of_record_type(module))
     modules = dict(sorted(modules.items(), key=lambda item: (item[1].order, item[0])))
@@ -72,15 +73,15 @@ def _catalog(node: Node, below: Catalog, record_types: Iterable[Guarded]) -> Cat
 def _module(member: MappingMember, below: Catalog) -> Module:
     members = Members(member.value, "the module's members")
     name = member.name
-    if MODULE.fullmatch(name) is None:
+    if SNAKE_NAME.fullmatch(name) is None:
         members.wrong(member.place, f"{shown(name)} is not the name of a module; use a-z, 0-9 and `_`")
-    base = below.modules.get(name) or Module(name, _title(name), (f"{name}.view",))
+    base = below.modules.get(name) or Module(name, title_from(name), (f"{name}.view",))
     module = Module(
         name=name,
         title=members.get("title", text, base.title),
         features=members.get("features", lambda value: _features(value, name), base.features),
         requires=members.get("requires", unique(_read_module, "module"), base.requires),
-        group=members.get("group", matching(MODULE, "the name of a group; use a-z, 0-9 and `_`"), base.group),
+        group=members.get("group", matching(SNAKE_NAME, "the name of a group; use a-z, 0-9 and `_`"), base.group),
         icon=members.get("icon", text, base.icon),
         order=members.get("order", integer(0, 1_000_000), base.order),
     )
@@ -89,7 +90,7 @@ def _module(member: MappingMember, below: Catalog) -> Module:
 
 
 def _salvaged(member: MappingMember) -> Module:
-    """A module that did not load, so that naming it elsewhere in the file is not one more mistake."""
+    """A module that did not load, so that references to it are not reported as mistakes too."""
     entry = Members(member.value).find("features") if isinstance(member.value, MappingNode) else None
     items = entry.value.items if entry is not None and isinstance(entry.value, Items) else ()
     keys = tuple(item.text for item in items if isinstance(item, Scalar))
@@ -100,7 +101,7 @@ def _features(node: Node, module: str) -> tuple[str, ...]:
     def own(item: Node) -> str:
         key = _read_feature(item)
         if not key.startswith(f"{module}."):
-            raise Wrong.at(item.place, f"{shown(key)} is no key of {shown(module)}; keys of it start with `{module}.`")
+            raise Wrong.at(item.place, f"{shown(key)} is not a key of {shown(module)}; its keys start with `{module}.`")
         return key
 
     keys = unique(own, "feature key")(node)
@@ -124,7 +125,7 @@ def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[File
         )
         if long and _is_long({member.name}, modules):
             if circle := _circle(member.name, modules):
-                message = f"the modules require each other in a circle ({' -> '.join(circle)}); take one step out"
+                message = f"the modules require each other in a circle ({' -> '.join(circle)}); remove one step"
             else:
                 message = f"more than {_LONGEST_CHAIN} modules require one another in a row; shorten the chain"
             problems.append(FileProblem(place, message))
@@ -132,28 +133,28 @@ def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[File
 
 
 def _is_long(level: set[str], modules: Mapping[str, Module]) -> bool:
-    """Whether a chain of requirements that starts at one of these has too many steps, as a circle has."""
+    """Whether a chain of requirements from one of these has too many steps, as every circle has."""
     for _ in range(_LONGEST_CHAIN):
         level = {other for name in level if name in modules for other in modules[name].requires}
     return bool(level)
 
 
 def _circle(start: str, modules: Mapping[str, Module]) -> tuple[str, ...]:
-    """A way from a module back to itself; empty if there is none."""
-    ways: list[tuple[str, ...]] = [(start,)]
+    """A path from a module back to itself; empty if there is none."""
+    paths: list[tuple[str, ...]] = [(start,)]
     seen: set[str] = set()
-    while ways:
-        way = ways.pop()
-        for other in modules[way[-1]].requires if way[-1] in modules else ():
+    while paths:
+        path = paths.pop()
+        for other in modules[path[-1]].requires if path[-1] in modules else ():
             if other == start:
-                return (*way, start)
+                return (*path, start)
             if other not in seen:
                 seen.add(other)
-                ways.append((*way, other))
+                paths.append((*path, other))
     return ()
 
 
-def _plan(node: Node, modules: Mapping[str, Module]) -> Plan:
+def _plan(node: Node, modules: Mapping[str, Module]) -> PlanGrant:
     members = Members(node, "the plan's members")
     code = members.required("code", text, "starter")
     features = members.required("features", many(lambda item: _plan_key(item, modules)), '["module.*"]')
@@ -161,7 +162,7 @@ def _plan(node: Node, modules: Mapping[str, Module]) -> Plan:
     members.done()
     assert code is not None
     assert features is not None
-    return Plan(code, title or code, features)
+    return PlanGrant(code, title or code, features)
 
 
 def _plan_key(node: Node, modules: Mapping[str, Module]) -> str:
@@ -186,9 +187,5 @@ def _policy(node: Node, modules: Mapping[str, Module], below: SyncPolicy) -> Syn
     return policy if blocked_groups is None else replace(policy, blocked_groups=frozenset(blocked_groups))
 
 
-def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
-
-
 def _of_record_type(name: str) -> Module:
-    return Module(name, _title(name), tuple(f"{name}.{action}" for action in RECORD_ACTIONS))
+    return Module(name, title_from(name), tuple(f"{name}.{action}" for action in RECORD_ACTIONS))

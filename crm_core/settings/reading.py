@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
+from crm_core.model.names import is_name
 from crm_core.model.sources import Network, plain_network
 from crm_core.settings.document import Items, Mapping, MappingMember, Node, Scalar, parse, read_text
 from crm_core.settings.places import FileProblem, Place, Wrong, hint, meant, setup_error, shown
@@ -21,7 +22,6 @@ T = TypeVar("T")
 D = TypeVar("D")
 Read = Callable[[Node], T]
 
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 LARGEST_INTEGER = 2**53 - 1
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -159,8 +159,8 @@ def name(node: Node) -> str:
 
 
 def check_name(written: str, place: Place) -> str:
-    """The same for a member's name. Raises Wrong."""
-    if NAME.fullmatch(written) is None:
+    """Return an instance code or a tenant name. Raises Wrong."""
+    if not is_name(written):
         message = "is not a valid name; use 1 to 63 of a-z, 0-9 and `-`, with no `-` first or last"
         raise Wrong.at(place, f"{shown(written)} {message}")
     return written

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from crm_core.model.catalog import Catalog, Role, Roles
+from crm_core.model.names import SNAKE_NAME, title_from
+from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.settings.document import MappingMember, Node, is_there
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import Wrong, hint, shown
 from crm_core.settings.reading import Members, each, many, read_file, text
 
-ROLE = re.compile(r"[a-z][a-z0-9_]{0,62}")
-HIGHEST = "super_admin"
-_NOTHING = Roles({}, frozenset())
+_EMPTY = Roles({}, frozenset())
 
 
 def load_roles(path: Path, *, catalog: Catalog) -> Roles:
@@ -21,7 +20,7 @@ def load_roles(path: Path, *, catalog: Catalog) -> Roles:
 
     The file's grants are checked against the catalog; the built-in ones may speak of modules that are not in it.
     """
-    built_in = read_file(BUILT_IN / "roles.yaml", lambda node: _roles(node, None, _NOTHING))
+    built_in = read_file(BUILT_IN / "roles.yaml", lambda node: _roles(node, None, _EMPTY))
     if not is_there(path):
         return built_in
     return read_file(path, lambda node: _roles(node, catalog, built_in))
@@ -40,11 +39,11 @@ def _roles(node: Node, catalog: Catalog | None, below: Roles) -> Roles:
 def _role(member: MappingMember, catalog: Catalog | None, core_keys: frozenset[str], below: Roles) -> Role:
     members = Members(member.value, "the role's members")
     base = below.get(member.name)
-    if ROLE.fullmatch(member.name) is None:
+    if SNAKE_NAME.fullmatch(member.name) is None:
         members.wrong(member.place, f"{shown(member.name)} is not the name of a role; use a-z, 0-9 and `_`")
-    if base is not None and member.name == HIGHEST:
-        members.wrong(member.place, f"`{HIGHEST}` has all there is and cannot be changed; give the role another name")
-    title = members.get("title", text, base.title if base else member.name.replace("_", " ").capitalize())
+    if base is not None and member.name == SUPER_ADMIN:
+        members.wrong(member.place, f"`{SUPER_ADMIN}` has all rights and cannot be changed; rename the role")
+    title = members.get("title", text, base.title if base else title_from(member.name))
     read_grants = many(lambda item: _grant(item, catalog, core_keys))
     if base is not None:
         grant: tuple[str, ...] | None = members.get("grant", read_grants, base.grant)

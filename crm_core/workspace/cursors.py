@@ -1,4 +1,4 @@
-"""Paging cursors: signed, and bound to what they were made for, so that none can be edited or used for another list."""
+"""Paging cursors: signed and bound to their list, so that they cannot be edited or used for another one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from itsdangerous import BadSignature
 
 from crm_core.errors import InvalidCursor
 from crm_core.model.recent import Recent
-from crm_core.workspace.signer import ExactSigner
+from crm_core.workspace.signer import ExactSigner, newest_last
 
 _LONGEST = 4096
 
 
 class Cursors:
-    """Makes and reads cursors. ``secret_keys``: the instance's, the newest first; any of them reads."""
+    """Makes and reads cursors. ``secret_keys``: the instance's, newest first; the first signs, all verify."""
 
     def __init__(self, secret_keys: Iterable[bytes]) -> None:
-        # itsdangerous signs with the last key of the list and tries all when reading.
-        self._signer = ExactSigner(list(reversed(tuple(secret_keys))), salt="crm cursor")
+        self._signer = ExactSigner(newest_last(secret_keys), salt="crm cursor")
         self._made: Recent[bytes, str] = Recent(256)  # the first pages of a few lists are read again and again
 
     def make(self, context: str, position: Any) -> str:
@@ -43,11 +42,11 @@ class Cursors:
         except (BadSignature, ValueError):
             made_for, position = "", None
         if made_for != _digest(context):
-            raise InvalidCursor("This cursor is not of this list: send it with the filters and sort it came with.")
+            raise InvalidCursor("This cursor belongs to another list. Send it with its own filters and sort.")
         return position
 
 
 @lru_cache(maxsize=256)
 def _digest(context: str) -> str:
-    """A context in few characters: filters may be long, and a cursor must fit into a URL."""
+    """A short hash of a context: filters may be long, and a cursor must fit into a URL."""
     return hashlib.sha256(context.encode("utf-8", "surrogatepass")).hexdigest()[:32]

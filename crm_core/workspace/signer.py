@@ -1,9 +1,10 @@
-"""The signer behind every signed text: itsdangerous with HMAC-SHA256, and one spelling of each signature."""
+"""The signer of every signed text: itsdangerous with HMAC-SHA256, and one spelling of each signature."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from itsdangerous import Signer
@@ -13,11 +14,16 @@ from itsdangerous.encoding import want_bytes
 _SIGNATURE: Final = re.compile(rb"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
-class ExactSigner(Signer):
-    """Accepts only the very text that signing gives.
+def newest_last(secret_keys: Iterable[bytes]) -> list[bytes]:
+    """The instance's secret keys, given newest first, in the order of itsdangerous: it signs with the last one."""
+    return list(secret_keys)[::-1]
 
-    itsdangerous decodes a signature before it compares it, and decoding skips foreign characters: one good signature
-    would have spellings without end, each of them another text to everything that counts or caches texts.
+
+class ExactSigner(Signer):
+    """Accepts a signature in the spelling that signing gives, and in no other.
+
+    itsdangerous compares decoded signatures, and decoding skips foreign characters. So one valid signature would have
+    countless spellings, each a new text for everything that counts or caches texts.
     """
 
     default_digest_method: Any = staticmethod(hashlib.sha256)  # itsdangerous' own is SHA-1
@@ -27,7 +33,7 @@ class ExactSigner(Signer):
         self._derived: dict[str | bytes | None, bytes] = {}
 
     def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
-        """The key of a secret key and the salt, which is worked out once."""
+        """The key derived from a secret key and the salt, cached."""
         if secret_key not in self._derived:
             self._derived[secret_key] = super().derive_key(secret_key)
         return self._derived[secret_key]

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from crm_core.model.catalog import Catalog, Module, Plan, SyncPolicy
+from crm_core.model.catalog import Catalog, Module, SyncPolicy
+from crm_core.model.entitlements import PlanGrant
 from crm_core.plugin.policy import NamedModule, PolicyContext
 from crm_module_policy.hooks import crm_module_policy
 
@@ -15,7 +16,7 @@ def context() -> PolicyContext:
         "pages": Module("pages", "Pages", ("pages.view",), group="web"),
     }
     policy = SyncPolicy(frozenset({"website", "absent"}), frozenset({"web"}))
-    return PolicyContext("northwind", Catalog(modules, Plan("s", "S", ()), policy))
+    return PolicyContext("northwind", Catalog(modules, PlanGrant("s", "S", ()), policy))
 
 
 @pytest.mark.parametrize(

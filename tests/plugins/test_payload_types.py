@@ -13,7 +13,7 @@ import pytest
 from crm_branding.contrast import contrast
 from crm_branding.hooks import crm_register_payload_types as branding_types
 from crm_combined.hooks import crm_register_payload_types as combined_types
-from crm_core.model.catalog import Catalog, Module, Plan
+from crm_core.model.catalog import Catalog, Module
 from crm_core.model.entitlements import ModuleChoice, PlanGrant, RoleOverlay, Subscription
 from crm_core.model.fields import convert
 from crm_core.model.secret_members import SecretMember, secret_members
@@ -59,7 +59,7 @@ def catalog() -> Catalog:
         )
 
     modules = {"customers": module("customers"), "deals": module("deals", "customers"), "tasks": module("tasks")}
-    return Catalog(modules, Plan("starter", "Starter", ("customers.*", "tasks.*")))
+    return Catalog(modules, PlanGrant("starter", "Starter", ("customers.*", "tasks.*")))
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ SAID = (
 )  # fmt: skip
 """Code that says why a push is refused: pages show it."""
 FOR_PROGRAMS = re.compile(
-    r"Expected `|\{\} must be (?:one of \{\}|a time such as \S+)\.\Z|This cursor is not of this list"
+    r"Expected `|\{\} must be (?:one of \{\}|a time such as \S+)\.\Z|This cursor belongs to another list"
     r"|No plugin brings it\.|The stored sections cannot be read\.|Nothing was applied to \{\} yet|Repeated "
     r"|(?:No scope covers|This token's scopes|Tokens cannot do this)"
 )

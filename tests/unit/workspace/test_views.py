@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from crm_core.model.catalog import Catalog, Module, Plan
+from crm_core.model.catalog import Catalog, Module
 from crm_core.model.entitlements import Entitlements, PlanGrant
 from crm_core.model.log import Head
 from crm_core.plugin.payload import PayloadType
@@ -14,7 +14,7 @@ from crm_core.plugin.query import View
 from crm_core.plugin.unit import Document
 from crm_core.workspace import Section, Views
 
-EMPTY = Catalog(modules={}, default_plan=Plan("s", "S", ()))
+EMPTY = Catalog(modules={}, default_plan=PlanGrant("s", "S", ()))
 
 
 class Word(msgspec.Struct, forbid_unknown_fields=True):
@@ -130,7 +130,9 @@ async def test_a_section_that_its_type_cannot_read_gives_no_rights() -> None:
     """Rather none than others than it says: every module is unavailable, and section, plugin and member are named."""
     store, configured = Store(), Configured()
     store.word = 5  # type: ignore[assignment]  # what an older version of the plugin may have stored
-    configured.catalog = Catalog({"deals": Module("deals", "Deals", ("deals.view",))}, Plan("s", "S", ("deals.*",)))
+    configured.catalog = Catalog(
+        {"deals": Module("deals", "Deals", ("deals.view",))}, PlanGrant("s", "S", ("deals.*",))
+    )
     workspace = await views(store, configured).of("a")
     assert workspace.modules.states["deals"].reason == "section_unreadable"
     assert workspace.modules.allowed == frozenset()
