@@ -43,6 +43,11 @@ def watch_output() -> None:
         )
 
 
+def has_terminal() -> bool:
+    """Whether a person can be asked. Without standard input there is no ``sys.stdin``."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def flush_output() -> None:
     """Write what is buffered. Raises OutputFailed."""
     sys.stdout.flush()

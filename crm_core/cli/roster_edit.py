@@ -61,8 +61,8 @@ def edit_roster(
     All edits of one ``change`` take effect together. ``check`` gets the path of the new roster before it replaces the
     old one; if it raises, nothing has changed. Raises SetupError.
     """
-    with _locked(path.parent):
-        target = path.resolve()  # a link stays a link
+    target = path.resolve()  # a link stays a link
+    with _locked(target.parent):
         try:
             text = read_text(target, may_be_empty=True)
         except Wrong as wrong:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from crm_core.cli.output import has_terminal
 from crm_core.cli.running import config_option, json_option, perform, print_json, stream
 from crm_core.cli.store import COMMANDS as STORE_COMMANDS
 from crm_core.errors import SetupError
@@ -79,7 +79,7 @@ def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool
     edit_roster(roster, lambda _text: None)
     perform(config, "tenant.state", tenant=name)  # an unknown one needs no question
     if not yes:
-        if not sys.stdin.isatty():
+        if not has_terminal():
             raise click.UsageError("add --yes: there is no terminal to ask")
         click.confirm(f"Remove {name}" + (" without a backup?" if no_backup else "?"), abort=True, err=True)
     backup = None if no_backup else _backup_file(config, name)

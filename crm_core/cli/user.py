@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from crm_core.cli.output import has_terminal
 from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
 
 _LONGEST_LINE: Final = 4096
@@ -132,10 +133,19 @@ def create_first(config: Path, tenant: str, email: str) -> None:
 def _password(*, from_stdin: bool) -> str:
     """The password, never from the command line: other users of the machine can read that."""
     if from_stdin:
-        return sys.stdin.readline(_LONGEST_LINE).removesuffix("\n").removesuffix("\r")
-    if not sys.stdin.isatty():
+        return _line_of_input()
+    if not has_terminal():
         raise click.UsageError("there is no terminal to prompt for the password; use --password-stdin")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _line_of_input() -> str:
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed; pipe the password in")
+    try:
+        return sys.stdin.readline(_LONGEST_LINE).removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise click.UsageError("the password is not UTF-8; pipe it in as UTF-8") from None
 
 
 def _assigned(user: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from crm_core.errors import SetupError
-from crm_core.model.log import Head
+from crm_core.model.log import Head, LogEntry
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.storage import EntryQuery
 from crm_core.services import Services
@@ -47,10 +47,20 @@ async def _followed(services: Services, tenant: str, query: EntryQuery, last: in
     while not services.stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(services.stop.wait(), _POLL_SECONDS)
-        newer = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=_BATCH))
-        for entry in reversed([entry for entry in newer if entry.id > seen]):
+        for entry in await _after(services, tenant, query, seen):
             seen = entry.id
             yield shown(entry)
+
+
+async def _after(services: Services, tenant: str, query: EntryQuery, seen: str) -> list[LogEntry]:
+    """The entries after the one with the id ``seen``, oldest first."""
+    found: list[LogEntry] = []
+    while True:
+        page = msgspec.structs.replace(query, limit=_BATCH, after=found[-1].id if found else None)
+        newer = [entry for entry in await services.backend.entries(tenant, page) if entry.id > seen]
+        found += newer
+        if len(newer) < _BATCH:
+            return found[::-1]
 
 
 async def export(services: Services, tenant: str, filters: dict[str, str]) -> AsyncIterator[dict[str, Any]]:

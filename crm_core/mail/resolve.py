@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import ExitStack
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -59,15 +60,17 @@ async def connected(found: list[Endpoint], timeout: float) -> socket.socket:
     loop = asyncio.get_running_loop()
     failure = DeliveryError("refused")
     for family, address in found:
-        connection = socket.socket(family, socket.SOCK_STREAM)
-        connection.setblocking(False)  # noqa: FBT003 -- the socket module's own signature
-        try:
-            async with asyncio.timeout(timeout):
-                await loop.sock_connect(connection, address)
-            return connection
-        except TimeoutError:
-            failure = DeliveryError("timeout")
-        except OSError as error:
-            failure = DeliveryError("refused", error.strerror or "")
-        connection.close()
+        with ExitStack() as stack:
+            connection = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            connection.setblocking(False)  # noqa: FBT003 -- the socket module's own signature
+            try:
+                async with asyncio.timeout(timeout):
+                    await loop.sock_connect(connection, address)
+            except TimeoutError:
+                failure = DeliveryError("timeout")
+            except OSError as error:
+                failure = DeliveryError("refused", error.strerror or "")
+            else:
+                stack.pop_all()
+                return connection
     raise failure

@@ -24,5 +24,5 @@ def is_section_name(text: str) -> bool:
 
 
 def title_from(name: str) -> str:
-    """The title of a module or role without one of its own."""
+    """The default title of a module or role."""
     return name.replace("_", " ").capitalize()

@@ -250,11 +250,14 @@ def test_an_edit_that_would_not_load_is_not_made(roster: Path) -> None:
 
 
 def test_edits_at_the_same_time_all_happen(roster: Path) -> None:
-    """Each edit waits for the one before, so none is lost."""
+    """Each edit waits for the one before, so none is lost, not even if one folder links to the file of another."""
     names = [f"tenant-{at}" for at in range(12)]
+    other = roster.parent / "other"
+    other.mkdir()
+    (other / "keys.yaml").symlink_to(roster)
 
     def add(at: int) -> None:
-        add_tenants(roster, {names[at]: SECRETS[10 + at]})
+        add_tenants((other if at % 2 else roster.parent) / "keys.yaml", {names[at]: SECRETS[10 + at]})
 
     threads = [threading.Thread(target=add, args=(at,)) for at in range(12)]
     for thread in threads:

@@ -4,14 +4,17 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from crm_core.mail import DeliveryError, MailBrand, Mailer, MailServer, delivery_test, mail_server, to_message
+from crm_core.mail.resolve import connected
 from crm_core.model.presentation import MailSettings
 from loop_watch import LoopWatch
 
@@ -93,6 +96,28 @@ async def test_refused(serve: Serve) -> None:
         server = replace(await serve("none"), port=taken.getsockname()[1])
         done, error = await failure_of(Mailer(allow_inside=True), server)
     assert (done, error.kind) == (["found"], "refused")
+
+
+def _open_files() -> list[str]:
+    return [path.name for path in Path("/proc/self/fd").iterdir()]
+
+
+async def test_cancelled_while_connecting() -> None:
+    """A delivery that is cancelled leaves no open connection."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as others:
+        address = full.getsockname()
+        for _ in range(4):  # until further ones have to wait
+            other = others.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(address)
+        before = _open_files()
+        connecting = asyncio.create_task(connected([(socket.AF_INET, address)], 5))
+        await asyncio.sleep(0)
+        assert len(_open_files()) > len(before)
+        connecting.cancel()
+        await asyncio.wait({connecting})
+        assert connecting.cancelled()
+        assert _open_files() == before
 
 
 async def test_untrusted_certificate(serve: Serve) -> None:
