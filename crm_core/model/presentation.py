@@ -11,9 +11,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 Color = Annotated[str, msgspec.Meta(pattern=r"\A#[0-9a-fA-F]{6}\Z")]
 ColorName = Annotated[str, msgspec.Meta(pattern=r"\A(?:primary|accent|background|sidebar|text)\Z")]
-Link = Annotated[str, msgspec.Meta(pattern=r"\Ahttps://")]
+Link = Annotated[str, msgspec.Meta(pattern=r"\A(?i:https)://")]
 Picture = Annotated[
-    str, msgspec.Meta(pattern=r"\A(?:https://|data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}\Z)")
+    str, msgspec.Meta(pattern=r"\A(?:(?i:https)://|data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}\Z)")
 ]
 
 

@@ -45,7 +45,7 @@ class EmailSender:
             text=tokens["text"],
             muted=tokens["muted"],
             background=tokens["bg"],
-            logo=brand.logo if brand.logo.startswith("https:") else None,
+            logo=brand.logo if brand.logo[:6].lower() == "https:" else None,
             footer=brand.footer_text,
         )
 
