@@ -96,7 +96,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return value
 
     def indexed(self, value: Any) -> IndexValue:
-        """The value as it is found: decimals as integers, dates as text, domains in ASCII, texts without case."""
+        """The value as it is found: decimals as integers, dates as text, domains in ASCII, texts without case.
+
+        An empty list is found as null is.
+        """
         if value is None or isinstance(value, int):
             return value
         if self.kind in {"text", "phone", "choice"}:
@@ -104,7 +107,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind == "email":
             value = ascii_address(value)
         if self.kind == "texts":
-            return tuple(dict.fromkeys(caseless(each) for each in value))
+            return tuple(dict.fromkeys(caseless(each) for each in value)) or None
         if self.kind == "decimal":
             return int(Decimal(value).scaleb(AMOUNT_DECIMALS))
         if isinstance(value, date):

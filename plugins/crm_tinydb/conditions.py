@@ -80,7 +80,7 @@ def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
         actual = row[3][at] if at >= 0 else None
         if actual == value:
             return type(actual) is type(value)  # 1 is not true
-        return type(actual) is tuple and value in actual
+        return type(actual) is tuple and (value in actual or (value is None and not actual))
 
     index = collection.index(name)
     if index is None:

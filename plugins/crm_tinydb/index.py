@@ -49,9 +49,9 @@ def slots(value: IndexValue, id_: str) -> Iterable[Slot]:
     """The slots of a document in an index: one, or one for each value of a tuple."""
     if isinstance(value, str):
         return ((3, value, id_),)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and value:
         return [(3, each, id_) for each in set(value)]
-    return ((*ranked(value), id_),)
+    return ((*ranked(value or None if isinstance(value, tuple) else value), id_),)
 
 
 class Index:

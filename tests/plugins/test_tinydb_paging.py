@@ -59,3 +59,14 @@ def test_a_row_that_changes_meanwhile_is_tested_again() -> None:
     collection.put("000000", row(collection, 0, "person"))
     ids, total = finished(work)
     assert (ids[:3], total) == (["000001", "000002", "000003"], ROWS - 1)
+
+
+def test_an_empty_tuple_is_found_as_null() -> None:
+    """Rows of earlier versions have an empty tuple where later ones have null; a filter on null finds both."""
+    collection = Collection("notes")
+    for id_, tags in (("a", ()), ("b", ("vip",)), ("c", None), ("d", ())):
+        collection.put(id_, collection.row(1, b"{}", {"name": id_, "tags": tags}))
+    collection.put("d", collection.row(2, b"{}", {"name": "d", "tags": ("vip",)}))
+    for values, expected in (((None,), ["a", "c"]), (("vip",), ["b", "d"]), ((None, "vip"), ["a", "b", "c", "d"])):
+        query = PageQuery(collection="notes", sort="name", filters=(("tags", values),), total=True)
+        assert finished(page(collection, query)) == (expected, len(expected))
