@@ -77,7 +77,7 @@ class Writes:
         content: Content | None = None
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize(access, "create", writes=True)
-            content = content or await self._store.validate(access, data)
+            content = content or await self._new(access, data)
             write = self.creation(access, content)
             conflict = await self._commit(access, workspace, write, idempotent)
             if conflict is None:
@@ -87,6 +87,16 @@ class Writes:
             if conflict.what == "document":  # what it refers to has just been archived or erased
                 content = None
         raise busy()
+
+    async def _new(self, access: RecordAccess, data: Any) -> Content:
+        """The content of a new record. Raises RecordArchived rather than InvalidRecord if both are true."""
+        try:
+            return await self._store.validate(access, data)
+        except InvalidRecord:
+            external_id = data.get(EXTERNAL_ID) if isinstance(data, dict) else None
+            if isinstance(external_id, str):
+                await self._refuse_archived(access, external_id)
+            raise
 
     async def update(
         self,
@@ -195,10 +205,14 @@ class Writes:
     async def _refuse_taken(self, access: RecordAccess, external_id: str | None) -> None:
         """Raise RecordArchived, ExternalIdTaken for an external id that another record had a moment ago."""
         if external_id is not None:
-            holder = (await self._store.find(access, external_id)).document
-            if holder is not None:
-                require_live(access, holder)
+            await self._refuse_archived(access, external_id)
         raise external_id_taken()
+
+    async def _refuse_archived(self, access: RecordAccess, external_id: str) -> None:
+        """Raise RecordArchived if the record with the external id is archived."""
+        holder = (await self._store.find(access, external_id)).document
+        if holder is not None:
+            require_live(access, holder)
 
     async def _remember(self, access: RecordAccess, idempotent: IdempotentRequest | None, written: WriteResult) -> bool:
         """Make the answer of a write that changes nothing durable, for its repeats, unless the record has changed.

@@ -298,6 +298,7 @@ async def test_a_record_is_archived_and_restored(api: httpx.AsyncClient) -> None
     refusal = problem(await api.put("customers/external/x-1", json={"name": "B"}), 409, "record_archived")
     assert refusal["id"] == record["id"]
     problem(await api.patch(where, json={"name": "B"}), 409, "record_archived")
+    problem(await api.post("customers", json={"name": "", "external_id": "x-1"}), 409, "record_archived")
     problem(await api.post("deals", json={"name": "D", "customer_id": record["id"]}), 422, "invalid_record")
     restored = await api.post(f"{where}/restore")
     assert (restored.status_code, restored.json()["revision"]) == (200, 3)
