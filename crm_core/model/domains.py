@@ -17,13 +17,13 @@ def ascii_domain(name: str) -> str:
     Raises:
         ValueError: the name is not valid.
     """
+    labels = name.split(".")
+    if "" in labels[:-1]:
+        raise ValueError("a part of the name is empty")
     if name.isascii():
         return name.lower()
     if len(name) > _LONGEST:
         raise ValueError("the name is too long")
-    labels = name.split(".")
-    if "" in labels[:-1]:
-        raise ValueError("a part of the name is empty")
     name = ".".join(map(_ascii_label, labels))
     if len(name.rstrip(".")) > _LONGEST:
         raise ValueError("the name is too long in its ASCII form")

@@ -41,6 +41,8 @@ def test_a_name_in_its_ascii_form(written: str, sent: str) -> None:
         "k\u00f6 ln.example",
         "-k\u00f6ln.example",
         "k\u00f6ln..example",
+        "example..com",
+        ".example.com",
         "\u2764.example",
         "\u05d0a.example",
         "\ud800.example",
