@@ -171,3 +171,10 @@ def test_the_origin_members_of_the_envelope_are_accepted(box: Box) -> None:
     """A push may have issued_at and source."""
     envelope = {"issued_at": "2026-11-24T02:00:00Z", "source": "control-plane", "version": next(box.versions)}
     assert box.push("branding", BRANDING, envelope=envelope).status_code == 200
+
+
+def test_the_case_of_a_scheme_does_not_count(box: Box) -> None:
+    """``HTTPS:`` is https (RFC 3986, 3.1), for pictures and links."""
+    url = "HTTPS://example.com/a.png"
+    footer = {"links": [{"label": "A", "url": url}]}
+    box.applied("branding", {"logo_url": url, "footer": footer, "support": {"url": url}})

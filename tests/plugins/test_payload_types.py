@@ -16,9 +16,7 @@ from crm_combined.hooks import crm_register_payload_types as combined_types
 from crm_core.model.catalog import Catalog, Module
 from crm_core.model.entitlements import ModuleChoice, PlanGrant, RoleOverlay, Subscription
 from crm_core.model.fields import convert
-from crm_core.model.presentation import Appearance
 from crm_core.model.secret_members import SecretMember, secret_members
-from crm_core.plugin import door
 from crm_core.plugin.payload import PayloadContext, PayloadType
 from crm_features.hooks import crm_register_payload_types as features_types
 from crm_smtp.hooks import crm_register_payload_types as smtp_types
@@ -168,15 +166,6 @@ def test_overrides_without_effect_are_warnings(judge: Judge) -> None:
         "/overrides/deals.view": "?no_effect",
         "/overrides/deals.export": "?no_effect",
     }
-
-
-def test_the_case_of_a_scheme_does_not_count(judge: Judge, types: dict[str, PayloadType]) -> None:
-    """``HTTPS:`` is https (RFC 3986, 3.1), for pictures and links, and the look that follows from it is valid."""
-    url = "HTTPS://example.com/a.png"
-    data = {"logo_url": url, "footer": {"links": [{"label": "A", "url": url}]}, "support": {"url": url}}
-    assert judge("branding", data) == {}
-    part, _ = convert(data, types["branding"].SECTION)
-    assert door.instance(types["branding"].appearance(part), Appearance).logo_url == url
 
 
 def test_a_whole_branding_section_is_accepted(judge: Judge, types: dict[str, PayloadType]) -> None:
