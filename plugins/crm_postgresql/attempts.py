@@ -57,7 +57,7 @@ class Attempts:
                 for each in waiting.values()
             ]
             try:
-                await self._database.rows("SELECT crm.note(%s, %s, %s)", (tenant, _encode(rows).decode(), self._limit))
+                await self._database.rows("SELECT crm.note(%s, %s, %s)", (tenant, _encode(rows), self._limit))
             except UnknownTenant:
                 return
             except CrmError:

@@ -29,7 +29,7 @@ class _Waiting(NamedTuple):
     """A unit in the queue. ``end``: until when it may take, by the loop's clock."""
 
     unit: Unit
-    text: str
+    text: bytes
     done: asyncio.Future[Outcome]
     end: float
 
@@ -93,7 +93,7 @@ class Commits:
         end = min(each.end for each in some)
         if end - asyncio.get_running_loop().time() < _LEAST:  # those before it took its time; it was not sent
             raise StorageUnavailable("The database does not answer.", retry_after=2)
-        text = f"[{','.join([each.text for each in some])}]"
+        text = b"[%b]" % b",".join([each.text for each in some])
         for attempt in range(_TRIES):
             try:
                 rows = await self._database.statement(_COMMIT, (tenant, text), end)

@@ -71,7 +71,7 @@ class Connected:
                     changed, indexes = compute(body.encode())
                     keys = {name: keys_of(value) for name, value in indexes.items()}
                     written.append((collection, id_, revision, changed.decode(), keys))
-                text = msgspec.json.encode(written).decode()
+                text = msgspec.json.encode(written)
                 await self.database.rows("SELECT crm.reindex(%s, %s)", (tenant, text), LONG_SECONDS)
 
     async def migrate(self) -> tuple[str, ...]:

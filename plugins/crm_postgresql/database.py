@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from select import select
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import psycopg
@@ -14,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from crm_core.errors import CrmError, SetupError, StorageFull, StorageUnavailable, UnknownTenant
 from crm_postgresql.limits import CALL_SECONDS, HASTY_SECONDS, WAIT
-from crm_postgresql.wire import TooSlow, execute
+from crm_postgresql.wire import TooSlow, Wire, is_quiet
 
 _UNKNOWN_TENANT: Final = "CT404"  # raised by crm.store
 _ATTEMPTS: Final = 3
@@ -30,7 +29,7 @@ class Database:
     def __init__(self, dsn: str, size: int, check: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
         self.dsn, self._check = dsn, check
         self._hasty_until = 0.0
-        self._idle: list[AsyncConnection[Any]] = []
+        self._idle: list[Wire] = []
         self._waiting, self._closing = 0, False
         self._pool = AsyncConnectionPool(
             dsn,
@@ -66,7 +65,7 @@ class Database:
         """Close all connections."""
         self._closing = True
         for each in self._idle:
-            await self._pool.putconn(each)
+            await self._to_pool(each)
         self._idle.clear()
         await self._pool.close(timeout=2)
 
@@ -74,38 +73,39 @@ class Database:
     async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
         """A connection for several statements. Raises StorageUnavailable, StorageFull, UnknownTenant."""
         try:
-            async with self._taken(WAIT) as connection, connection:
-                yield connection
+            wire = await self._taken(WAIT)
+            wire.leave()  # psycopg reads the answers itself
+            try:
+                async with wire.connection:
+                    yield wire.connection
+            finally:
+                await self._pool.putconn(wire.connection)
         except psycopg.Error as error:
             raise refusal(error) from None
 
-    @asynccontextmanager
-    async def _taken(self, seconds: float) -> AsyncIterator[AsyncConnection[Any]]:
+    async def _taken(self, seconds: float) -> Wire:
         """The connection that was used last, or one of the pool, which knows when to make a new one."""
-        connection = await self._last_used() or await self._from_pool(seconds)
-        try:
-            yield connection
-        finally:
-            if self._waiting or self._closing or connection.closed:
-                await self._pool.putconn(connection)
-            else:
-                self._idle.append(connection)
-
-    async def _last_used(self) -> AsyncConnection[Any] | None:
         while self._idle:
-            connection = self._idle.pop()
-            with suppress(psycopg.OperationalError):
-                await _check_idle(connection)
-                return connection
-            await self._pool.putconn(connection)
-        return None
-
-    async def _from_pool(self, seconds: float) -> AsyncConnection[Any]:
+            wire = self._idle.pop()
+            if is_quiet(wire.connection):
+                return wire
+            await wire.close()  # or the pool would offer it again
+            await self._to_pool(wire)
         self._waiting += 1
         try:
-            return await self._pool.getconn(timeout=max(0.0, seconds))
+            return Wire(await self._pool.getconn(timeout=max(0.0, seconds)))
         finally:
             self._waiting -= 1
+
+    async def _give_back(self, wire: Wire) -> None:
+        if self._waiting or self._closing or wire.connection.closed:
+            await self._to_pool(wire)
+        else:
+            self._idle.append(wire)
+
+    async def _to_pool(self, wire: Wire) -> None:
+        wire.leave()
+        await self._pool.putconn(wire.connection)
 
     async def rows(
         self, query: str, arguments: Sequence[Any] = (), seconds: float = CALL_SECONDS
@@ -137,8 +137,11 @@ class Database:
         if now < self._hasty_until:
             end = min(end, now + HASTY_SECONDS)
         try:
-            async with self._taken(min(WAIT, end - now)) as connection:
-                rows = await execute(connection, query, arguments, end)
+            wire = await self._taken(min(WAIT, end - now))
+            try:
+                rows = await wire.execute(query, arguments, end)
+            finally:
+                await self._give_back(wire)
         except (PoolTimeout, TooSlow):
             self._hasty_until = loop.time() + _HASTE
             raise
@@ -147,11 +150,8 @@ class Database:
 
 
 async def _check_idle(connection: AsyncConnection[Any]) -> None:
-    """Raise OperationalError if the database has closed an idle connection: there is something to read, without a call.
-
-    Otherwise the next commit on it would have an unknown outcome.
-    """
-    if connection.closed or select([connection.fileno()], [], [], 0)[0]:
+    """Raise OperationalError if the database has closed an idle connection of the pool."""
+    if not is_quiet(connection):
         await connection.close()  # or the pool would offer it again
         raise psycopg.OperationalError
 

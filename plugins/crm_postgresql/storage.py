@@ -106,7 +106,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
     async def entries(self, tenant: str, query: EntryQuery) -> tuple[LogEntry, ...]:
         if query.verified is not True:
             await self._on.attempts.write(self._key(tenant))
-        asked = msgspec.json.encode(query).decode()
+        asked = msgspec.json.encode(query)
         rows = await self._rows("SELECT entry, prev_hash, entry_hash FROM crm.entries(%s, %s)", tenant, asked)
         return tuple(entry_of(*row) for row in rows)
 

@@ -144,9 +144,10 @@ class PostgreSQLTenants(StorageBackend):
         return bytes(rows[0][0]) if rows else b""
 
     async def set_mark(self, mark: bytes) -> None:
-        query = "INSERT INTO crm.marks VALUES (%s, %s) ON CONFLICT (instance) DO UPDATE SET mark = excluded.mark"
+        query = "INSERT INTO crm.marks VALUES (%s, convert_to(%s, 'UTF8')) ON CONFLICT (instance)"
+        query += " DO UPDATE SET mark = excluded.mark"
         if not mark:
-            query = "DELETE FROM crm.marks WHERE instance = %s AND %s = ''::bytea"
+            query = "DELETE FROM crm.marks WHERE instance = %s AND %s = ''"
         await self._on.database.rows(query, (self._context.instance, mark))
 
     async def alive(self, process: str, seconds: int) -> frozenset[str]:

@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 _SEQ = b'"seq":0'
 
 
-def encoded(unit: Unit) -> str:
+def encoded(unit: Unit) -> bytes:
     """A unit as JSON. Raises ValueError for a value that cannot be stored."""
     if any(put.collection.startswith("_") for put in unit.puts):
         raise ValueError("collection names beginning with _ are reserved for the store")
@@ -42,7 +42,7 @@ def encoded(unit: Unit) -> str:
         "changes": [(c.type, c.id, c.change or "", c.at, _encode(c).decode()) for c in unit.changes],
         "revises": int(unit.revises),
     }
-    return _encode(members).decode()
+    return _encode(members)
 
 
 def _text(body: bytes) -> str:

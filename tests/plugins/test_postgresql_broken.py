@@ -152,7 +152,7 @@ async def test_a_read_is_of_one_moment(store: PostgreSQLBackend, postgresql: Ser
         await asyncio.sleep(0.2)
         await store.commit("north", Unit(now=1, puts=(Put("sections", "branding", b"{}"),), revises=True))
         ((text,),) = await (await reading).fetchall()
-        revision, *_, sections = msgspec.json.decode(text)
+        _, revision, *_, sections = msgspec.json.decode(text)
         assert (revision, sections) == (0, [])
 
 
