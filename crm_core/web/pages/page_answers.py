@@ -16,6 +16,8 @@ from crm_core.web.pages.page_frame import frame_of
 
 _COOKIE: Final = "crm_said"
 _LIFETIME: Final = timedelta(minutes=1)
+_NO_UNDO: Final = ("", "", "", 0, "")
+_PARTS: Final = 8  # an earlier version's have fewer
 
 
 async def page(context: PageContext, template: str, current: str, view: Any, status: int = 200) -> Response:
@@ -28,12 +30,14 @@ async def page(context: PageContext, template: str, current: str, view: Any, sta
     return response
 
 
-def redirect(context: PageContext, path: str, confirmation: str | None = None, undo: Undo | None = None) -> Response:
-    """Send the browser to a page, which then shows the confirmation."""
+def redirect(
+    context: PageContext, path: str, confirmation: str | None = None, undo: Undo | None = None, follow: str = ""
+) -> Response:
+    """Send the browser to a page, which then shows the confirmation; ``follow``: the form of the next task."""
     response = see_other(path if path.startswith(f"{context.root}/") else context.root + path)
     if confirmation is not None:
-        parts = msgspec.structs.astuple(undo) if undo else ()
-        text = context.services.signed.make("said", context.tenant, confirmation, *parts, lifetime=_LIFETIME)
+        parts = msgspec.structs.astuple(undo) if undo else _NO_UNDO
+        text = context.services.signed.make("said", context.tenant, confirmation, *parts, follow, lifetime=_LIFETIME)
         secure = current_request().scheme == "https"
         response.set_cookie(_COOKIE, text, max_age=60, path=context.root, httponly=True, samesite="Lax", secure=secure)
     return response
@@ -41,8 +45,8 @@ def redirect(context: PageContext, path: str, confirmation: str | None = None, u
 
 def _confirmation(context: PageContext) -> Confirmation | None:
     parts = context.services.signed.read("said", request.cookies.get(_COOKIE, ""))
-    if parts is None or parts[0] != context.tenant:
+    if parts is None or parts[0] != context.tenant or len(parts) != _PARTS:
         return None
-    action, member, value, revision, back = parts[2:] if len(parts) > 2 else ("", "", "", 0, "")
+    action, member, value, revision, back, follow = parts[2:]
     undo = Undo(action=action, member=member, value=value, revision=revision, back=back) if action else None
-    return Confirmation(text=parts[1], undo=undo)
+    return Confirmation(text=parts[1], undo=undo, follow=follow)

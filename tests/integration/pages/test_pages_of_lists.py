@@ -163,7 +163,7 @@ def test_an_overdue_task_says_so_until_it_is_done(grace: Visitor) -> None:
 
 
 def test_a_task_is_ticked_off_in_the_list_and_on_the_record(grace: Visitor) -> None:
-    """The button of a row, and of a task on the page of its customer, sets it done; Undo and a second click undo it."""
+    """The button of a row, and on its customer's page, sets it done and offers the next; a second click undoes it."""
     path = grace.customer(name="With a task")
     made = grace.post("/tasks/new", "/tasks/new", name="Call them", customer_id=id_of(path))
     task = re.findall(r'data-id="([0-9a-f-]{36})"', made)[0]
@@ -172,6 +172,10 @@ def test_a_task_is_ticked_off_in_the_list_and_on_the_record(grace: Visitor) -> N
         assert re.findall(row, grace.get(page)) == [("1", "true")]
     done = grace.post(path, f"/tasks/{task}/set?member=done&revision=1", value="true", back=grace.root + path)
     assert "Call them: done" in done
+    following = re.findall(r'href="([^"]+)"[^>]*>.{,200}Follow up</a>', done)[0].replace("&amp;", "&")
+    form = grace.get(following.removeprefix(grace.root))
+    assert f'name="customer_id" value="{id_of(path)}"' in form
+    assert f'name="form:back" value="{grace.root}{path}"' in form
     assert re.findall(row, done) == [("2", "")]
     grace.post(path, f"/tasks/{task}/set?member=done&revision=1", 412, value="true")
     assert "Call them: not done" in grace.post("/tasks", f"/tasks/{task}/set?member=done&revision=2", value="")

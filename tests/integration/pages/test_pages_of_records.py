@@ -70,6 +70,7 @@ def test_a_note_is_added_to_the_timeline(grace: Visitor) -> None:
     assert re.search(r"<b>You</b> added: <a[^>]*>call</a>", page)
     assert "Wants three boats." in page
     assert "Tuesday, 24 November 2026" in page
+    assert f"/tasks/new?customer_id={fields['customer_id']}&amp;" in page.split('<div class="toasts"')[1]
     elsewhere = grace.post(path, "/activities/new", **fields, **{"form:back": "https://elsewhere.example/"})
     assert 'data-records="activities"' in elsewhere
 
@@ -104,6 +105,24 @@ def test_the_timeline_is_narrowed_and_goes_back_in_parts(box: Box, grace: Visito
     changes = grace.get(f"{path}?show=changed&before=nonsense")
     assert "<b>You</b> created it" in changes
     assert "Note 39" not in changes
+
+
+def test_open_deals_are_counted_and_added_up(grace: Visitor) -> None:
+    """A customer's page has a sum for each currency, those that close first come first, and closed ones are a line."""
+    path = grace.customer(name="Buying Boats")
+    back = {"customer_id": path.rpartition("/")[2], "form:back": grace.root + path}
+    for name, amount, stage, day in (
+        ("Later", "EUR 1500", "new", "2099-05-01"),
+        ("Sooner", "USD 700", "proposal", "2099-03-01"),
+        ("Also", "EUR 500", "new", ""),
+        ("Bought", "EUR 8000", "won", "2025-01-01"),
+    ):
+        grace.post("/deals/new", "/deals/new", name=name, amount=amount, stage=stage, closes_on=day, **back)
+    open_deals = grace.get(path).split("Open deals")[1].split("</section>")[0]
+    assert "3 · €2,000 · $700" in open_deals
+    assert re.findall(r">(Later|Sooner|Also|Bought)</a>", open_deals) == ["Sooner", "Later", "Also"]
+    assert "1 closed · €8,000" in open_deals
+    assert f'href="{grace.root}/deals/new?customer_id={back["customer_id"]}&amp;form%3Aback=' in open_deals
 
 
 def test_mine_is_one_click(grace: Visitor, alan: Visitor) -> None:

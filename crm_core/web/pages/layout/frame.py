@@ -50,10 +50,11 @@ _KNOWN: Final = frozenset(
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
-    """A message after an action, with the form that undoes it if it can be undone."""
+    """A message after an action, with the form that undoes it if there is one; ``follow``: where its next step is."""
 
     text: str
     undo: Undo | None = None
+    follow: str = ""
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from crm_core.web.pages.records.board_rows import (
     newest,
     urgent_marks,
 )
-from crm_core.web.pages.records.cells import CellRenderer
+from crm_core.web.pages.records.cells import CellRenderer, day_member
 from crm_core.web.pages.records.list_view import Filter, Mine
 from crm_core.web.pages.records.picking import TEXT, resolved
 from crm_core.web.pages.records.queries import access_of, counted, record_type_of
@@ -242,10 +242,9 @@ class _Board:
             day = formats.day(closes_on).short
             late = closes_on < formats.now.date().isoformat()
             return gettext("Was to close {day}", day=day) if late else gettext("Closes {day}", day=day)
-        due = self._type.DUE
-        dated = due.day if due else next((one.name for one in self._type.members if one.kind == "date"), None)
-        value = self._kind.value(dated)(row) if dated else None
-        return f"{member_label(self._type.member(dated))} {formats.day(value).short}" if dated and value else ""
+        dated = day_member(self._type)
+        value = self._kind.value(dated.name)(row) if dated else None
+        return f"{member_label(dated)} {formats.day(value).short}" if dated and value else ""
 
     def _here(self, **changes: str | None) -> str:
         """The address of this board with some parameters changed, None takes one away."""

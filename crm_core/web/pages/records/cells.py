@@ -84,6 +84,13 @@ def due_mark(formats: Formats, day: str) -> Mark | None:
     return Mark("bad", "clock", ngettext("{n} day late", "{n} days late", late, n=formats.number(late)))
 
 
+def day_member(record_type: RecordType) -> Member | None:
+    """The date that pages show with a record's name: when it is due, else when it closes, else its first one."""
+    due, pipeline = record_type.DUE, record_type.PIPELINE
+    named = due.day if due else pipeline.closes_on if pipeline else None
+    return next((one for one in record_type.members if one.kind == "date" and named in (None, one.name)), None)
+
+
 def is_picked(member: Member) -> bool:
     """Whether the value of a member is chosen by the name of a record or colleague."""
     return member.reference is not None or member.is_person

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
-from markupsafe import Markup
 from quart import Response, request
 
 from crm_core.language import gettext
-from crm_core.plugin.record_type import RecordType, Reference
-from crm_core.web.pages.layout.frame import icon_of
-from crm_core.web.pages.layout.labels import choice_labels, member_label
+from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable, currency_in, mark_of
+from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable
 from crm_core.web.pages.records.erasing import may_erase
-from crm_core.web.pages.records.queries import document_of, record_type_of, records_of
+from crm_core.web.pages.records.queries import document_of, record_type_of
+from crm_core.web.pages.records.related import RelatedGroup, new_address, referrers, related_of
 from crm_core.web.pages.records.timeline import Timeline, timeline
 from crm_core.web.pages.records.timeline_entries import moment_of
-
-_SHOWN: Final = 5  # records of each type that refer to this one
-
-
-class Related(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that refers to this one."""
-
-    href: str
-    name: str
-    about: str
-    mark: Mark | None
-    sum: str
-    tick: Markup
-
-
-class RelatedGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """The records of one type that refer to this one by one member."""
-
-    title: str
-    icon: str
-    create: str
-    items: tuple[Related, ...]
-    more: str
-    more_text: str
 
 
 class Composer(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,13 +89,13 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         archived="" if live else await _archived(context, record),
         facts=tuple(facts),
         tables=tuple(cells.tables(record)),
-        related=tuple([group async for group in _related(context, record_type, record, live=live)]),
+        related=await related_of(context, record_type, record, live=live),
         composer=_composer(context, record_type) if live else None,
         timeline=await timeline(
             context,
             CellRenderer(context, record_type),
             record,
-            list(_referrers(context, record_type)),
+            list(referrers(context, record_type)),
             show=request.args.get("show", ""),
             before=request.args.get("before", ""),
         ),
@@ -148,24 +123,16 @@ def _has_amount(record_type: RecordType) -> bool:
     return any(member.kind == "decimal" for member in record_type.members)
 
 
-def _referrers(context: PageContext, record_type: RecordType) -> Iterator[tuple[RecordType, Reference]]:
-    """The types, as far as the user may view them, whose records refer to records of this one."""
-    for other in context.services.registry.record_types.values():
-        for reference in other.REFERENCES:
-            fits = reference.record_type == record_type.NAME and reference.member in other.FILTERABLE
-            if fits and context.may(f"{other.NAME}.view"):
-                yield other, reference
-
-
 def _creates(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Iterator[PageLink]:
-    for other, reference in _referrers(context, record_type):
+    for other, reference in referrers(context, record_type):
         if not moment_of(other) and context.may(f"{other.NAME}.create", writes=True):
-            href = f"{context.root}/{other.NAME}/new?{reference.member}={record['id']}"
+            back = f"{context.root}/{record_type.NAME}/{record['id']}"
+            href = new_address(context, other, {reference.member: record["id"]}, back)
             yield PageLink(href, gettext("New {record}", record=context.singular_of(other)))
 
 
 def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
-    for other, reference in _referrers(context, record_type):
+    for other, reference in referrers(context, record_type):
         moment = moment_of(other)
         text = next((member.name for member in other.members if member.kind == "paragraphs"), None)
         kind = next((member for member in other.members if member.kind == "choice"), None)
@@ -181,48 +148,3 @@ def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
                 me=context.caller.email,
             )
     return None
-
-
-async def _related(
-    context: PageContext, record_type: RecordType, record: dict[str, Any], *, live: bool
-) -> AsyncIterator[RelatedGroup]:
-    for other, reference in _referrers(context, record_type):
-        if moment_of(other):  # the timeline shows them
-            continue
-        state = context.workspace.modules.states[other.module]
-        parameters = {reference.member: record["id"], "limit": str(_SHOWN), "sort": "-updated_at", "total": "true"}
-        found, total = await records_of(context, other.NAME, parameters)
-        path = f"{context.root}/{other.NAME}"
-        filtered = f"{path}?view=list&{reference.member}={record['id']}"
-        may_create = live and context.may(f"{other.NAME}.create", writes=True)
-        cells = CellRenderer(context, other, ticks=live and context.may(f"{other.NAME}.update", writes=True))
-        yield RelatedGroup(
-            title=context.title_of(other),
-            icon=icon_of(state),
-            create=f"{path}/new?{reference.member}={record['id']}" if may_create else "",
-            items=tuple(_item(cells, one) for one in found),
-            more=filtered if total > len(found) else "",
-            more_text=gettext("All {total}", total=context.formats.number(total)),
-        )
-
-
-def _item(cells: CellRenderer, record: dict[str, Any]) -> Related:
-    """A record in a line: its name, day, state and amount, and the button that says that it is done."""
-    context, record_type = cells.context, cells.record_type
-    about, mark, total = "", None, ""
-    for member in record_type.members:
-        value = record.get(member.name)
-        if value is None:
-            continue
-        if member.kind == "date" and not about:
-            about = f"{member_label(member)} {context.formats.day(value).short}"
-            mark = cells.urgency(member, record) or mark
-        elif member.kind == "choice" and mark is None:
-            mark = mark_of(member, value)
-        elif member.kind == "flag" and value and member.name != cells.ticks:
-            mark = Mark("ok", "check", member_label(member))
-        elif member.kind == "decimal" and not total:
-            total = context.formats.money(value, currency_in(record_type, record))
-    href = f"{context.root}/{record_type.NAME}/{record['id']}"
-    tick = cells.tick(record) if cells.ticks else Markup()
-    return Related(href=href, name=record["name"], about=about, mark=mark, sum=total, tick=tick)

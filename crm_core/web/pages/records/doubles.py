@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from crm_core.errors import InvalidParameter
+from msgspec.structs import replace
+
+from crm_core.errors import InvalidParameter, NotUnique
+from crm_core.language import gettext
 from crm_core.model.folded_text import folded
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.parts import PageNotice, failure
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import records_of
 
@@ -41,3 +46,27 @@ async def _with_same(context: PageContext, record_type: RecordType, member: Memb
         return []
     found, _ = await records_of(context, record_type.NAME, parameters | {"limit": str(_MOST)})
     return found
+
+
+def double_notice(context: PageContext, record_type: RecordType, double: Mapping[str, Any]) -> PageNotice:
+    """The notice that a new record may be the same as another one, with a link."""
+    name, singular = double["name"], context.singular_of(record_type)
+    title = gettext("{name} may be the same {record}.", name=name, record=singular)
+    text = gettext("It has the same email address, or the same name and telephone number. Nothing is saved yet.")
+    href = f"{context.root}/{record_type.NAME}/{double['id']}"
+    return PageNotice(
+        tone="warn", icon="alert", title=title, text=text, href=href, link=gettext("Open {name}", name=name)
+    )
+
+
+async def same_value_notice(context: PageContext, record_type: RecordType, error: NotUnique) -> PageNotice:
+    """The notice that another record has a value that only one may have, with a link if the user may view that one."""
+    id_, href, name = error.evidence["id"], "", None
+    if context.may(f"{record_type.NAME}.view"):
+        name = await context.services.records.name_of(context.tenant, record_type.NAME, id_)
+        href = f"{context.root}/{record_type.NAME}/{id_}" if name else ""
+    notice = failure(
+        gettext("Another {record} has the same value.", record=context.singular_of(record_type)),
+        gettext("Nothing is saved yet."),
+    )
+    return replace(notice, href=href, link=gettext("Open {name}", name=name) if name else "")

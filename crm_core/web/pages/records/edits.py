@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -31,14 +31,16 @@ from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
-from crm_core.web.pages.records.doubles import double_of
+from crm_core.web.pages.records.doubles import double_notice, double_of, same_value_notice
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
 from crm_core.web.pages.records.forms import RecordForm, Values
 from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.records.picking import Picks, resolved
 from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
+from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.sentences import with_article
+from crm_core.web.pages.records.timeline_entries import moment_of
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -64,6 +66,7 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     action: str
     cancel: str
+    back: str
     path: str
     submit: str
     foot: str
@@ -99,13 +102,20 @@ async def created(context: PageContext, module: str) -> Response:
     try:
         data = form.patch()
         if _ANYWAY not in picks.form and (double := await double_of(context, record_type, data)):
-            return await _page(context, form, problem=_double(context, record_type, double))
+            return await _page(context, form, problem=double_notice(context, record_type, double))
         written = await context.services.records.writes.create(access_of(context, module), data, None)
     except _KEEPING as error:
         return await _page(context, form, error=error)
-    back = picks.form.get("form:back", "")
-    following = back if back.startswith(f"{context.root}/") else f"/{module}/{written.id}"
-    return redirect(context, following, gettext("{record} created", record=context.one_of(form.type)))
+    following = _back(context, picks.form) or f"{context.root}/{module}/{written.id}"
+    follow = next_task(context, record_type, data, following) if moment_of(record_type) else ""
+    text = gettext("{record} created", record=context.one_of(record_type))
+    return redirect(context, following, text, follow=follow)
+
+
+def _back(context: PageContext, sent: Mapping[str, str]) -> str:
+    """The page of the workspace that a form leads back to; empty if it names none."""
+    back = sent.get("form:back", "")
+    return back if back.startswith(f"{context.root}/") else ""
 
 
 async def editing(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -215,6 +225,7 @@ async def _page(
     module, singular, record = form.type.NAME, context.singular_of(form.type), form.record
     path = f"{context.root}/{module}"
     here = f"{path}/{record['id']}" if record else path
+    back = _back(context, {**request.args, **(await request.form)})
     crumbs = [PageLink(path, context.title_of(form.type))]
     if record:
         crumbs.append(PageLink(here, record["name"]))
@@ -226,7 +237,8 @@ async def _page(
         revision=record["revision"] if record else 0,
         base=_packed(form.stored) if record else "",
         action=f"{here}/edit" if record else f"{path}/new",
-        cancel=here,
+        cancel=back or here,
+        back=back,
         path=path,
         submit=gettext("Save") if record else gettext("Create {record}", record=singular),
         foot=gettext("Saving creates revision {revision}.", revision=record["revision"] + 1) if record else "",
@@ -243,16 +255,6 @@ async def _page(
     return await page(context, "edit.html", module, view, status)
 
 
-def _double(context: PageContext, record_type: RecordType, double: Mapping[str, Any]) -> PageNotice:
-    name, singular = double["name"], context.singular_of(record_type)
-    title = gettext("{name} may be the same {record}.", name=name, record=singular)
-    text = gettext("It has the same email address, or the same name and telephone number. Nothing is saved yet.")
-    href = f"{context.root}/{record_type.NAME}/{double['id']}"
-    return PageNotice(
-        tone="warn", icon="alert", title=title, text=text, href=href, link=gettext("Open {name}", name=name)
-    )
-
-
 def _not_chosen(form: RecordForm, name: str) -> str:
     label = within_sentence(form.type.member(name))
     return gettext("Choose {a_label} from the matches, or clear the field.", a_label=with_article(label))
@@ -261,24 +263,11 @@ def _not_chosen(form: RecordForm, name: str) -> str:
 async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> PageNotice:
     count = len([name for name in form.errors if name])
     if isinstance(error, NotUnique):
-        return await _same_value(context, form.type, error)
+        return await same_value_notice(context, form.type, error)
     if not isinstance(error, InvalidRecord) or not count:
         return failure(f"{gettext(error.title)}.", form.errors.get("") or localized(error.detail))
     title = ngettext("{n} field needs attention.", "{n} fields need attention.", count)
     return failure(title, gettext("Nothing is saved yet."))
-
-
-async def _same_value(context: PageContext, record_type: RecordType, error: NotUnique) -> PageNotice:
-    """The notice that another record has a value that only one may have, with a link if the user may view that one."""
-    id_, href, name = error.evidence["id"], "", None
-    if context.may(f"{record_type.NAME}.view"):
-        name = await context.services.records.name_of(context.tenant, record_type.NAME, id_)
-        href = f"{context.root}/{record_type.NAME}/{id_}" if name else ""
-    notice = failure(
-        gettext("Another {record} has the same value.", record=context.singular_of(record_type)),
-        gettext("Nothing is saved yet."),
-    )
-    return replace(notice, href=href, link=gettext("Open {name}", name=name) if name else "")
 
 
 def _form_of(context: PageContext, record_type: RecordType, document: Document) -> RecordForm:

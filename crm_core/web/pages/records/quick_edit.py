@@ -18,6 +18,7 @@ from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import is_optional
 from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
+from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.typed_values import as_text, read
 
 _SETTABLE = frozenset({"choice", "flag"})
@@ -25,8 +26,9 @@ _SETTABLE = frozenset({"choice", "flag"})
 
 async def set_one(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
     """Set the member that the form or its button's address names, unless the record has changed meanwhile."""
-    form, members = {**request.args, **(await request.form)}, record_type_of(context, module).members
-    member = next((one for one in members if one.name == form.get("member") and one.kind in _SETTABLE), None)
+    form, record_type = {**request.args, **(await request.form)}, record_type_of(context, module)
+    settable = (one for one in record_type.members if one.kind in _SETTABLE)
+    member = next((one for one in settable if one.name == form.get("member")), None)
     if member is None:
         raise NotFound(gettext("This field cannot be set here."))
     document = await document_of(context, module, id)
@@ -43,7 +45,8 @@ async def set_one(context: PageContext, module: str, id: str) -> Response:  # no
         form.get("back") or f"{context.root}/",
     )
     undo = Undo(action=request.path, member=member.name, value=before, revision=written.revision, back=back)
-    return redirect(context, back, message, undo)
+    is_done = value and record_type.DUE and record_type.DUE.done == member.name
+    return redirect(context, back, message, undo, next_task(context, record_type, record, back) if is_done else "")
 
 
 def _message(member: Member, name: str, value: Any) -> str:

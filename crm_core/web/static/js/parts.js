@@ -41,7 +41,7 @@ export function show(made) {
 
 function fade(made) {
   let timer;
-  const seconds = made.querySelector("form") ? UNDO_SECONDS : TOAST_SECONDS;
+  const seconds = made.querySelector("form, a") ? UNDO_SECONDS : TOAST_SECONDS;
   const start = () => { timer = setTimeout(() => made.remove(), seconds * 1000); };
   const stop = () => clearTimeout(timer);
   made.addEventListener("pointerenter", stop);
