@@ -44,7 +44,9 @@ class Languages:
             raise SetupError(problems)
         others = {text for one in found.values() for text in one.texts.keys() - of_core if isinstance(text, str)}
         sentences = tuple(sorted(text for text in others if "{" in text))
-        return MappingProxyType({tag: replace(one, sentences=sentences) for tag, one in found.items()})
+        # English has no messages to look up, and dates compare a language with it.
+        read = {tag: one if one is ENGLISH else replace(one, sentences=sentences) for tag, one in found.items()}
+        return MappingProxyType(read)
 
     @cached_property
     def _by_lower_tag(self) -> Mapping[str, Language]:

@@ -200,6 +200,11 @@ def test_the_first_wish_with_a_catalogue_is_chosen(folder: Path, wishes: tuple[s
     assert Languages([folder]).choose(wishes).tag == tag
 
 
+def test_english_is_one_language_however_it_is_wished_for() -> None:
+    """British English is the English that dates are compared with, not a copy of it."""
+    assert Languages().choose(["en-GB"]) is ENGLISH
+
+
 def test_nouns_keep_their_capital_in_german() -> None:
     """A label inside a sentence is in lower case, except in German."""
     assert [noun("Customers"), noun("API tokens")] == ["customers", "API tokens"]
