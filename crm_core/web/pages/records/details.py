@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from quart import Response, request
 
-from crm_core.language import gettext
+from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Mark, Option, PageLink
@@ -16,6 +16,7 @@ from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable
 from crm_core.web.pages.records.erasing import may_erase
+from crm_core.web.pages.records.forms import leaves
 from crm_core.web.pages.records.queries import document_of, record_type_of
 from crm_core.web.pages.records.related import RelatedGroup, new_address, referrers, related_of
 from crm_core.web.pages.records.timeline import Timeline, timeline
@@ -35,6 +36,15 @@ class Composer(msgspec.Struct, frozen=True, kw_only=True):
     me: str
 
 
+class FactRow(NamedTuple):
+    """A value with its label in a sentence. ``pen``: its place in the form, empty if it cannot be changed."""
+
+    name: str
+    cell: Cell
+    pen: str
+    label: str
+
+
 class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     """A record for its page."""
 
@@ -52,7 +62,7 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     may_delete: bool
     erase: str
     archived: str
-    facts: tuple[Cell, ...]
+    facts: tuple[FactRow, ...]
     tables: tuple[RowTable, ...]
     related: tuple[RelatedGroup, ...]
     composer: Composer | None
@@ -71,7 +81,8 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
     live = record["archived_at"] is None
     may_update = live and context.may(f"{module}.update", writes=True)
     cells = CellRenderer(context, record_type, ticks=may_update)
-    facts = [await cells.cell(name, record) for name in _facts(record_type)]
+    edit = f"{path}/{record['id']}/edit" if may_update else ""
+    facts = [_fact(record_type, name, await cells.cell(name, record), edit) for name in _facts(record_type)]
     return RecordView(
         module=module,
         title=context.title_of(record_type),
@@ -79,10 +90,10 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         id=record["id"],
         name=record["name"],
         revision=record["revision"],
-        mark=next((cell.mark for cell in facts if cell.mark), None),
-        tags=next((cell.tags for cell in facts if cell.tags), ()),
+        mark=next((fact.cell.mark for fact in facts if fact.cell.mark), None),
+        tags=next((fact.cell.tags for fact in facts if fact.cell.tags), ()),
         creates=tuple(_creates(context, record_type, record)) if live else (),
-        edit=f"{path}/{record['id']}/edit" if may_update else "",
+        edit=edit,
         path=f"{path}/{record['id']}",
         may_delete=context.may(f"{module}.delete", writes=True),
         erase=f"{path}/{record['id']}/erase" if not live and may_erase(context) else "",
@@ -117,6 +128,14 @@ def _facts(record_type: RecordType) -> Iterator[str]:
         ):
             yield member.name
     yield "external_id"
+
+
+def _fact(record_type: RecordType, name: str, cell: Cell, edit: str) -> FactRow:
+    member = next((one for one in leaves(record_type) if one[0].partition(".")[0] == name), None)
+    is_tick = record_type.DUE is not None and record_type.DUE.done == name
+    if member is None or is_tick or not edit:
+        return FactRow(name, cell, "", "")
+    return FactRow(name, cell, f"{edit}#f-{member[0].replace('.', '-')}", noun(cell.label))
 
 
 def _has_amount(record_type: RecordType) -> bool:

@@ -76,7 +76,7 @@ async function again(form) {
   form.submit();
 }
 
-function refused(title, text) {
+export function refused(title, text) {
   document.querySelector("[data-refused]")?.remove();
   const banner = document.createElement("div");
   banner.className = "banner bad";

@@ -3,6 +3,7 @@ import { watchForms } from "./forms.js";
 import { watchPickers } from "./picker.js";
 import { watchBoard } from "./board.js";
 import { watchParts } from "./parts.js";
+import { watchPens } from "./inplace.js";
 import { watchRows } from "./rows.js";
 import { watchDrafts } from "./drafts.js";
 import { watchFilters } from "./filters.js";
@@ -10,6 +11,7 @@ import { watchSelection } from "./select.js";
 import { live } from "./live.js";
 
 watchParts();
+watchPens(); // before the other forms, which leave alone what is sent already
 watchForms();
 watchPickers();
 watchBoard();

@@ -1,0 +1,104 @@
+// Changing one field where it is shown: the record's own form, with all its other fields out of sight.
+import { _ } from "./language.js";
+import { refused } from "./forms.js";
+import { show } from "./parts.js";
+import { fetchPage, swapParts } from "./swap.js";
+
+const FORM = "form.inplace";
+const main = () => document.getElementById("main");
+
+export function watchPens() {
+  document.addEventListener("click", (event) => {
+    const pen = event.target.closest("a.pen");
+    if (event.target.closest("[data-keep-value]")) close(event.target.closest(FORM));
+    if (!pen || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    open(pen);
+  });
+  document.addEventListener("submit", (event) => { if (event.target.matches(FORM)) save(event); });
+  document.addEventListener("keydown", ({ key, target }) => {
+    const form = target.closest?.(FORM);
+    if (form && key === "Escape" && target.getAttribute("aria-expanded") !== "true") close(form); // a list closes first
+  }, true);
+}
+
+async function open(pen) {
+  const other = document.querySelector(FORM);
+  if (other?.dataset.dirty) return input(other).focus(); // what is typed there stays
+  const { ok, page } = await fetchPage(pen.href).catch(() => ({ ok: false }));
+  const fetched = ok && page.getElementById("record");
+  if (!fetched) return location.assign(pen.href);
+  if (other) close(other);
+  const form = document.importNode(fetched, true);
+  const rest = Object.assign(document.createElement("div"), { hidden: true });
+  rest.append(...form.childNodes); // with the button that the Enter key takes
+  const row = pen.closest("[data-field]");
+  form.append(rest, fieldOf(rest, row.dataset.field), buttons());
+  form.className = "inplace";
+  form.removeAttribute("id");
+  delete form.dataset.draft;
+  mark(row, true);
+  row.querySelector("dd").append(form);
+  main().dataset.editing = "";
+  input(form).focus();
+  input(form).select?.();
+}
+
+async function save(event) {
+  event.preventDefault();
+  const form = event.target;
+  const name = form.closest("[data-field]").dataset.field;
+  const body = new URLSearchParams(new FormData(form));
+  if (event.submitter?.name) body.set(event.submitter.name, event.submitter.value);
+  delete main().dataset.editing; // the change that the stream reports is this one
+  const { ok, status, page } = await fetchPage(form.action, { method: "POST", body }).catch(() => ({}));
+  if (!page) return refused(_("The server could not be reached"), _("Check your connection and try again."));
+  if (ok && page.querySelector("[data-live='details']")) {
+    close(form);
+    main().dataset.revision = page.getElementById("main").dataset.revision;
+    swapParts(page, { asked: true });
+    show(document.importNode(page.querySelector(".toasts [data-toast]"), true));
+    return document.querySelector(`[data-field="${name}"] .pen`)?.focus();
+  }
+  const answer = page.getElementById("record");
+  const field = status === 422 && answer && fieldOf(answer, name);
+  if (field && field.querySelector(".err")) {
+    fieldOf(form, name).replaceWith(document.importNode(field, true));
+    main().dataset.editing = "";
+    return input(form).focus();
+  }
+  form.dataset.dirty = "";
+  form.submit(); // a conflict, or a refusal of the whole: its page shows what was typed
+}
+
+function close(form) {
+  const row = form.closest("[data-field]");
+  form.remove();
+  mark(row, false);
+  delete main().dataset.editing;
+  row.querySelector(".pen").focus();
+}
+
+function mark(row, editing) {
+  row.classList.toggle("editing", editing);
+  row.querySelector("dt").classList.toggle("vh", editing);
+}
+
+// The field of a member; of an object, all of its fields.
+function fieldOf(parent, name) {
+  const found = parent.querySelector(`[name="${name}"], [name^="${name}."]`);
+  return found.closest("fieldset") ?? found.closest(".field");
+}
+
+function input(form) {
+  return form.querySelector(":scope > :not([hidden]) :is(.in, input:not([type=hidden]))");
+}
+
+function buttons() {
+  const row = Object.assign(document.createElement("div"), { className: "row" });
+  for (const [text, kind, type] of [[_("Save"), "primary", "submit"], [_("Cancel"), "quiet", "button"]]) {
+    row.append(Object.assign(document.createElement("button"), { className: `btn sm ${kind}`, type, textContent: text }));
+  }
+  row.lastChild.dataset.keepValue = "";
+  return row;
+}
