@@ -38,7 +38,6 @@ class Row(Protocol):
     updated_at: str
     archived_at: str | None
     created_by: str
-    updated_by: str
     revision: int
 
 
@@ -55,7 +54,6 @@ class RowType:
             ("created_at", str),
             ("updated_at", str),
             ("created_by", str),
-            ("updated_by", str),
         ]
         struct = msgspec.defstruct(
             "Row",
