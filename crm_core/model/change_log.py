@@ -16,24 +16,29 @@ MODULES_CHANGED: Final = "modules.changed"
 RecordChange = Literal["created", "updated", "archived", "restored", "erased"]
 
 
-class ChangeEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ChangeEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry. ``event`` names the event of event streams, ``at`` is an RFC 3339 time.
 
-    Of a record: its ``type``, ``id`` and ``external_id``, its ``revision`` after the ``change``, and the members that
-    an update changed. Of the workspace: ``data``, as event streams show it.
+    Of the workspace: ``data``, as event streams show it. Of a record: its ``type``, ``id`` and ``external_id``, its
+    ``revision`` after the ``change``, and the members that an update changed. The JSON of an entry of a record is an
+    item of the change feed after ``RECORD_HEAD``, so the feed is made of entries as they are stored.
     """
 
     event: str
-    at: str
-    actor: str | None = None
-    request_id: str | None = None
+    data: Mapping[str, Any] | None = None
     type: str = ""
     id: str = ""
     external_id: str | None = None
     revision: int = 0
     change: RecordChange | None = None
     changes: tuple[Change, ...] = ()
-    data: Mapping[str, Any] | None = None
+    at: str
+    actor: str | None = None
+    request_id: str | None = None
+
+
+RECORD_HEAD: Final = msgspec.json.encode(ChangeEntry(event=RECORD_CHANGED, at="")).partition(b'"type"')[0]
+"""The beginning of the JSON of every entry of a record."""
 
 
 def redacted(entry: ChangeEntry) -> ChangeEntry:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from functools import cached_property
+from typing import Final, Literal
 
 import msgspec
 
 from crm_core.model.change_log import ChangeEntry
 from crm_core.model.log import Head
 from crm_core.plugin.unit import Document, IndexValue
+
+_decode: Final = msgspec.json.Decoder(ChangeEntry).decode
 
 
 class View(msgspec.Struct, frozen=True):
@@ -120,12 +123,13 @@ class StoredChange(msgspec.Struct, frozen=True):
     entry: ChangeEntry
 
 
-class ChangePage(msgspec.Struct, frozen=True):
-    """Entries of the change log after a place, oldest first.
+class ChangePage(msgspec.Struct, frozen=True, dict=True):
+    """Entries of the change log after the place ``after``, oldest first.
 
-    ``entries`` is None if the place is before ``oldest``, after which all entries are retained, or after ``newest``.
-    ``epoch``: a text that a tenant gets when it is created or restored, never again the same: places of another epoch
-    mean nothing. ``seq`` and ``revision``: of the tenant's units and workspace when it was read.
+    ``texts``: each as the JSON that ``msgspec.json.encode`` made of it; None if the place is before ``oldest``, after
+    which all entries are retained, or after ``newest``. ``epoch``: a text that a tenant gets when it is created or
+    restored, never again the same: places of another epoch mean nothing. ``seq`` and ``revision``: of the tenant's
+    units and workspace when it was read.
     """
 
     epoch: str
@@ -133,7 +137,15 @@ class ChangePage(msgspec.Struct, frozen=True):
     newest: int
     seq: int
     revision: int
-    entries: tuple[StoredChange, ...] | None = ()
+    after: int = 0
+    texts: tuple[bytes, ...] | None = ()
+
+    @cached_property
+    def entries(self) -> tuple[StoredChange, ...] | None:
+        """The entries, decoded when they are first read. The change feed does without."""
+        if self.texts is None:
+            return None
+        return tuple([StoredChange(place, _decode(text)) for place, text in enumerate(self.texts, self.after + 1)])
 
 
 class StoreState(msgspec.Struct, frozen=True):

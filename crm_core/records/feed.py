@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from crm_core.errors import CursorExpired, NotFound
 from crm_core.model.caller import Caller
 from crm_core.model.change_cursor import ChangeCursor, cursor_text
-from crm_core.model.change_log import ChangeEntry, RecordChange
+from crm_core.model.change_log import RECORD_HEAD, ChangeEntry, RecordChange
 from crm_core.model.diff import Change
 from crm_core.plugin.storage import StorageBackend, StoredChange
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
@@ -23,7 +23,8 @@ MOST_BYTES: Final = 8 * 1024 * 1024 - 4096  # of items in an answer; the rest is
 MOST_SCANNED: Final = 5000  # entries, those of other types included, that one answer looks at
 _BATCH: Final = 500  # entries read at a time
 
-_encode_lines = msgspec.json.Encoder().encode_lines
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(ChangeEntry).decode
 
 
 class ChangeItem(msgspec.Struct, frozen=True):
@@ -40,6 +41,21 @@ class ChangeItem(msgspec.Struct, frozen=True):
     actor: str | None
     request_id: str | None
     record: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    """The place and the record of an item."""
+
+    cursor: str
+    type: str
+    id: str
+
+    @property
+    def place(self) -> int:
+        return int(self.cursor.rpartition("-")[2])
+
+
+_subject: Final = msgspec.json.Decoder(_Subject).decode
 
 
 class FeedQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +83,9 @@ class FeedPage(msgspec.Struct, frozen=True):
 
 
 class RecordHistory(msgspec.Struct, frozen=True):
-    """A page of a record's history, newest first. ``epoch``: of the change log."""
+    """A page of the history of a record of a type, newest first. ``epoch``: of the change log."""
 
+    type: str
     entries: tuple[StoredChange, ...]
     epoch: str
     next_cursor: str | None
@@ -76,7 +93,9 @@ class RecordHistory(msgspec.Struct, frozen=True):
     @property
     def body(self) -> bytes:
         """The page as JSON."""
-        return msgspec.json.encode({"items": _items(self.epoch, self.entries), "next_cursor": self.next_cursor})
+        entries = [(stored.place, _encode(stored.entry)) for stored in self.entries]
+        items = b",".join(_items(self.epoch, entries, (self.type,)))
+        return b'{"items":[%b],"next_cursor":%b}' % (items, _encode(self.next_cursor))
 
 
 class ChangeFeed:
@@ -109,38 +128,39 @@ class ChangeFeed:
         page = await self._backend.changes(tenant, None if after is None else after.place, min(query.limit, _BATCH))
         if after is None:
             return FeedPage((), ChangeCursor(page.epoch, page.newest), more=False, types=types)
-        if page.entries is None or page.epoch != after.epoch:
+        if page.texts is None or page.epoch != after.epoch:
             raise CursorExpired(
                 "The change feed no longer continues from this cursor. Start over: read `changes` without `after`, "
                 "keep its `next`, read all lists, then continue from there."
             )
         items: list[bytes] = []
         size, place = 0, after.place
-        while page.entries:
-            covered = [stored for stored in page.entries if stored.entry.type in types][: query.limit - len(items)]
-            lines = _encode_lines(_items(page.epoch, covered))
-            texts = lines.split(b"\n")[:-1]
-            if query.records or size + len(lines) > MOST_BYTES:
-                for stored, text in zip(covered, texts, strict=True):
-                    item = await self._with_record(tenant, text, stored.entry) if query.records else text
+        while page.texts:
+            entries = enumerate(_as_written_now(page.texts), page.after + 1)
+            found = _items(page.epoch, entries, types)[: query.limit - len(items)]
+            found_size = sum(map(len, found)) + len(found)
+            if query.records or size + found_size > MOST_BYTES:
+                for plain in found:
+                    item = await self._with_record(tenant, plain) if query.records else plain
                     size += len(item) + 1
                     if items and size > MOST_BYTES:
-                        before = ChangeCursor(page.epoch, stored.place - 1)
+                        before = ChangeCursor(page.epoch, _subject(plain).place - 1)
                         return FeedPage(tuple(items), before, more=True, types=types)
                     items.append(item)
             else:
-                items += texts
-                size += len(lines)
-            place = covered[-1].place if len(items) == query.limit else page.entries[-1].place
+                items += found
+                size += found_size
+            place = _subject(items[-1]).place if len(items) == query.limit else page.after + len(page.texts)
             if len(items) == query.limit or place - after.place >= MOST_SCANNED:
                 break
             page = await self._backend.changes(tenant, place, _BATCH)
         return FeedPage(tuple(items), ChangeCursor(page.epoch, place), more=place < page.newest, types=types)
 
-    async def _with_record(self, tenant: str, item: bytes, entry: ChangeEntry) -> bytes:
-        live, archived = collection_of(entry.type), archive_of(entry.type)
+    async def _with_record(self, tenant: str, item: bytes) -> bytes:
+        subject = _subject(item)
+        live, archived = collection_of(subject.type), archive_of(subject.type)
         for collection in (live, archived, live):  # it may be restored between two reads
-            document = (await self._backend.get(tenant, collection, entry.id)).document
+            document = (await self._backend.get(tenant, collection, subject.id)).document
             if document is not None:
                 return b'%b,"record":%b}' % (item[:-1], document.body)
         return item[:-1] + b',"record":null}'
@@ -160,24 +180,20 @@ class ChangeFeed:
         entries, more = found[:limit], len(found) > limit
         if entries and not more and entries[-1].entry.change != "created":  # the store may have stopped early
             more = bool(await self._backend.history(access.tenant, shape.name, id, entries[-1].place, 1))
-        return RecordHistory(entries, epoch, self._cursors.make(context, entries[-1].place) if more else None)
-
-
-def _items(epoch: str, entries: Sequence[StoredChange]) -> list[ChangeItem]:
-    cursor = cursor_text(epoch, "")
-    return [
-        ChangeItem(
-            f"{cursor}{stored.place}",
-            entry.type,
-            entry.id,
-            entry.external_id,
-            entry.revision,
-            entry.change or "updated",
-            entry.changes,
-            entry.at,
-            entry.actor,
-            entry.request_id,
+        return RecordHistory(
+            shape.name, entries, epoch, self._cursors.make(context, entries[-1].place) if more else None
         )
-        for stored in entries
-        for entry in (stored.entry,)
-    ]
+
+
+def _as_written_now(texts: Sequence[bytes]) -> Sequence[bytes]:
+    """Texts of entries as they are encoded now, which only those that were written otherwise are decoded for."""
+    if not [text for text in texts if not text.startswith(RECORD_HEAD)]:
+        return texts
+    return [text if text.startswith(RECORD_HEAD) else _encode(_decode(text)) for text in texts]
+
+
+def _items(epoch: str, entries: Iterable[tuple[int, bytes]], types: tuple[str, ...]) -> list[bytes]:
+    """The entries that are of records of these types, given with their places, as items of the feed."""
+    heads = tuple([b'%b"type":"%b",' % (RECORD_HEAD, name.encode()) for name in types])
+    cursor, rest = cursor_text(epoch, "").encode(), len(RECORD_HEAD)
+    return [b'{"cursor":"%b%d",%b' % (cursor, place, text[rest:]) for place, text in entries if text.startswith(heads)]

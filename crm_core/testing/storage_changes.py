@@ -80,6 +80,7 @@ class ChangeCases(Suite):
         page = await storage.store.changes("north", 1, 2)
         assert page.entries is not None
         assert [stored.place for stored in page.entries] in ([2], [2, 3])
+        assert (page.after, page.texts) == (1, tuple(msgspec.json.encode(stored.entry) for stored in page.entries))
         assert (page.oldest, page.newest, page.seq, page.revision) == (0, 5, 5, 0)
         where = await storage.store.changes("north", None)
         assert (where.epoch, where.newest, where.entries) == (page.epoch, 5, ())

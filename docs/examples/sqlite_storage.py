@@ -605,15 +605,19 @@ def fill(path: Path, parts: Iterable[Part]) -> None:
     db.close()
 
 
+def some(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The first rows of place and entry, up to ``READ_BYTES``."""
+    size = 0
+    for place, text in rows:
+        if size and size + len(text) > READ_BYTES:
+            return
+        size += len(text)
+        yield place, text
+
+
 def stored_changes(rows: Iterable[tuple[int, bytes]]) -> tuple[StoredChange, ...]:
     """Changes from rows of place and entry, up to ``READ_BYTES``."""
-    found, size = [], 0
-    for place, text in rows:
-        size += len(text)
-        if found and size > READ_BYTES:
-            break
-        found.append(StoredChange(place, msgspec.json.decode(text, type=ChangeEntry)))
-    return tuple(found)
+    return tuple(StoredChange(place, msgspec.json.decode(text, type=ChangeEntry)) for place, text in some(rows))
 
 
 def changes(tenant: Tenant, after: int | None, limit: int) -> ChangePage:
@@ -623,9 +627,9 @@ def changes(tenant: Tenant, after: int | None, limit: int) -> ChangePage:
     if after is None:
         return ChangePage(epoch, oldest, newest, seq, revision)
     if not oldest <= after <= newest:
-        return ChangePage(epoch, oldest, newest, seq, revision, None)
+        return ChangePage(epoch, oldest, newest, seq, revision, after, None)
     rows = tenant.db.execute("SELECT place, entry FROM changes WHERE place > ? ORDER BY place LIMIT ?", (after, limit))
-    return ChangePage(epoch, oldest, newest, seq, revision, stored_changes(rows))
+    return ChangePage(epoch, oldest, newest, seq, revision, after, tuple(text for _, text in some(rows)))
 
 
 def remove(db: sqlite3.Connection, collection: str, id_: str) -> None:

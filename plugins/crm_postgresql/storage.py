@@ -125,10 +125,10 @@ class PostgreSQLBackend(PostgreSQLTenants):
     async def changes(self, tenant: str, after: int | None, limit: int = 500) -> ChangePage:
         rows = await self._rows("SELECT * FROM crm.changes(%s, %s, %s)", tenant, after, limit)
         epoch, oldest, newest, seq, revision = rows[0][:5] if rows else await self._rows_at(tenant)
-        page = ChangePage(epoch, oldest, newest, seq, revision)
+        page = ChangePage(epoch, oldest, newest, seq, revision, after or 0)
         if after is not None and not oldest <= after <= newest:
-            return msgspec.structs.replace(page, entries=None)
-        return msgspec.structs.replace(page, entries=changes_of([row[5:] for row in rows if row[5] is not None]))
+            return msgspec.structs.replace(page, texts=None)
+        return msgspec.structs.replace(page, texts=tuple([row[6].encode() for row in rows if row[5] is not None]))
 
     async def _rows_at(self, tenant: str) -> tuple[Any, ...]:
         return (await self._rows("SELECT * FROM crm.changes(%s, NULL, 0)", tenant))[0][:5]

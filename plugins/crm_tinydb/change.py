@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -39,6 +39,11 @@ class LoggedChange(msgspec.Struct, frozen=True, array_like=True):
     place: int
     previous: int
     entry: ChangeEntry
+
+
+def entry_texts(logged: Iterable[bytes]) -> list[bytes]:
+    """The JSON of the entry in each encoded LoggedChange: two numbers are before it."""
+    return [text[text.index(b"{") : -1] for text in logged]
 
 
 class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 
 import msgspec
+from msgspec.structs import replace
 
 from crm_core.model.change_log import redacted
-from crm_core.plugin.query import StoredChange
-from crm_tinydb.change import LoggedChange, encode
+from crm_core.plugin.query import ChangePage
+from crm_tinydb.change import LoggedChange, encode, entry_texts
 from crm_tinydb.change_blocks import Blocks
 from crm_tinydb.change_segments import READ_BYTES, ChangeSegment, SegmentReader, decoder
 from crm_tinydb.disk import Disk
@@ -50,15 +51,15 @@ class ChangeLog:
         """The change log as of this moment."""
         return ChangeLogView(disk, folder, self.segments, tuple(self.tail), dict(erased))
 
-    def after(self, place: int, limit: int) -> list[LoggedChange]:
+    def after(self, place: int, limit: int) -> list[bytes]:
         """Up to ``limit`` entries after a place that is at the tail's start or in it."""
-        found, size = list[LoggedChange](), 0
+        found, size = list[bytes](), 0
         for text in islice(self.tail, place - self.folded, place - self.folded + limit):
             size += len(text)
             if found and size > READ_BYTES:
                 break
-            found.append(decoder.decode(text))
-        return found
+            found.append(text)
+        return entry_texts(found)
 
     def back(self, place: int, limit: int) -> list[LoggedChange]:
         """A record's entries in the tail, from a place on, followed back, newest first."""
@@ -92,11 +93,12 @@ class ChangeLogView(msgspec.Struct, frozen=True):
         return encode(msgspec.structs.replace(logged, entry=redacted(logged.entry)))
 
 
-def shown(found: Sequence[LoggedChange], erased: Mapping[str, int]) -> tuple[StoredChange, ...]:
+def shown(page: ChangePage, erased: Mapping[str, int]) -> ChangePage:
     """Entries as a reader gets them."""
     if not erased:
-        return tuple([StoredChange(logged.place, logged.entry) for logged in found])
-    return tuple(
-        StoredChange(each.place, redacted(each.entry) if each.place < erased.get(each.entry.id, 0) else each.entry)
-        for each in found
-    )
+        return page
+    texts = [
+        encode(redacted(each.entry)) if each.place < erased.get(each.entry.id, 0) else text
+        for each, text in zip(page.entries or (), page.texts or (), strict=True)
+    ]
+    return replace(page, texts=tuple(texts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -14,22 +15,24 @@ from crm_tinydb.change_log import shown
 from crm_tinydb.change_segments import SegmentDamaged, SegmentReader
 from crm_tinydb.tenant import Tenant
 
+T = TypeVar("T")
+
 
 async def changes_after(tenant: Tenant, after: int | None, limit: int) -> ChangePage:
     """As ``StorageBackend.changes``."""
     log, state = tenant.changes, tenant.state
     while True:
-        page = ChangePage(state.epoch, log.floor, state.place, state.seq, state.revision)
+        page = ChangePage(state.epoch, log.floor, state.place, state.seq, state.revision, after or 0)
         if after is None or after == page.newest:
             return page
         if not page.oldest <= after < page.newest:
-            return replace(page, entries=None)
+            return replace(page, texts=None)
         if after >= log.folded:
-            found: list[LoggedChange] | None = log.after(after, limit)
+            found: list[bytes] | None = log.after(after, limit)
         else:
             found = await _read(tenant, partial(_reader(tenant).after, after, limit))
         if found is not None:
-            return replace(page, entries=shown(found, state.erased))
+            return shown(replace(page, texts=tuple(found)), state.erased)
 
 
 async def history_of(tenant: Tenant, type_: str, id_: str, before: int | None, limit: int) -> tuple[StoredChange, ...]:
@@ -64,7 +67,7 @@ def _reader(tenant: Tenant) -> SegmentReader:
     return SegmentReader(tenant.disk, tenant.folder, tenant.changes.segments, tenant.changes.blocks)
 
 
-async def _read(tenant: Tenant, work: Callable[[], list[LoggedChange]]) -> list[LoggedChange] | None:
+async def _read(tenant: Tenant, work: Callable[[], list[T]]) -> list[T] | None:
     """Read segments in a thread; None if a fold has replaced one of them meanwhile. Raises StorageUnavailable."""
     with tenant.in_use():
         try:

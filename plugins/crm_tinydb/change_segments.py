@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from crm_core.model.change_log import redacted
-from crm_tinydb.change import LoggedChange, encode
+from crm_tinydb.change import LoggedChange, encode, entry_texts
 from crm_tinydb.change_blocks import Blocks
 from crm_tinydb.disk import Disk, write_file
 from crm_tinydb.framing import Damaged, decoded, framed, header_line
@@ -92,7 +92,7 @@ class SegmentReader:
         segment = self.segment_of(place)
         return decoded(self.texts(segment)[place - segment.first], decoder)
 
-    def after(self, place: int, limit: int) -> list[LoggedChange]:
+    def after(self, place: int, limit: int) -> list[bytes]:
         """Up to ``limit`` entries after a place, no more than its segment has."""
         segment = self.segment_of(place + 1)
         blocks = self._blocks.get(segment.name)
@@ -101,11 +101,9 @@ class SegmentReader:
         try:
             path = segment_path(self._disk, self._folder, segment.name)
             lines = blocks.lines(self._disk, path, place + 1 - segment.first, limit)
-            return [decoder.decode(line[9:]) for line in lines]
+            return entry_texts(lines)
         except Damaged as error:
             raise SegmentDamaged(segment, error.reason) from None
-        except msgspec.MsgspecError as error:
-            raise SegmentDamaged(segment, f"has a line that cannot be understood ({error})") from None
 
     def back(self, place: int, limit: int) -> list[LoggedChange]:
         """A record's entries from a place on, followed back, newest first."""

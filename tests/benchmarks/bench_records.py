@@ -160,7 +160,7 @@ def measurements(folder: Path) -> Iterator[Measurement]:
         small, large = Tenant(served, "small", SMALL), Tenant(served, "large", LARGE)
         yield Measurement(
             name="records.changes", what="CPU of the server for 500 items of the change feed against a list of 200",
-            unit="x", a=large.feeds, b=large.long_lists, most=6, goal=3, rounds=5,
+            unit="x", a=large.feeds, b=large.long_lists, most=4, goal=3, rounds=5,
         )  # fmt: skip
         for name, what, side in (
             ("detail", "detail", Tenant.details),

@@ -76,7 +76,7 @@ async def test_an_unknown_id_gets_a_reset(access: Any, listening: Any, changes: 
 
         async def forgotten(tenant: str, place: int | None, limit: int = 500) -> Any:
             page = await known(tenant, place, limit)
-            return msgspec.structs.replace(page, entries=None) if place == sent.place else page
+            return msgspec.structs.replace(page, texts=None) if place == sent.place else page
 
         access.backend.changes = forgotten
     async with listening(caller, sent) as reader:

@@ -8,7 +8,7 @@ import pytest
 from crm_core.errors import CursorExpired, InsufficientScope, InvalidCursor, ModuleUnavailable, NotFound
 from crm_core.model.caller import Caller
 from crm_core.model.change_cursor import ChangeCursor
-from crm_core.plugin.storage import Delete, Unit
+from crm_core.plugin.storage import ChangePage, Delete, Unit
 from crm_core.records import feed as feed_module
 from crm_core.records.batch import Batch
 from crm_core.records.feed import FeedQuery
@@ -60,6 +60,27 @@ async def test_the_feed_continues_where_it_was_left(world: World) -> None:
         following = await changes(world, item["cursor"])
         assert following["items"] == whole["items"][whole["items"].index(item) + 1 :]
     assert (await changes(world, whole["next"]))["items"] == []
+
+
+async def test_entries_that_are_stored_otherwise_are_the_same_items(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries in another order, without empty members or with white space make the same page."""
+    start = (await changes(world))["next"]
+    await update(world, (await world.create(external_id="x"))["id"], {"name": "B"})
+    await world.create("tasks")
+    plain, stored = await changes(world, start, types=("customers",)), world.backend.changes
+
+    async def otherwise(tenant: str, after: int | None, limit: int = 500) -> ChangePage:
+        page = await stored(tenant, after, limit)
+        first, *others = [msgspec.json.decode(text) for text in page.texts or ()] or [None]
+        sparse = [dict(sorted((name, value) for name, value in each.items() if value)) for each in others]
+        texts = [msgspec.json.format(msgspec.json.encode(each)) for each in sparse]
+        return msgspec.structs.replace(page, texts=(msgspec.json.encode(first), *texts) if first else page.texts)
+
+    monkeypatch.setattr(world.backend, "changes", otherwise)
+    assert await changes(world, start, types=("customers",)) == plain
+    assert len(plain["items"]) == 2
 
 
 async def test_types_are_those_that_the_caller_may_view(world: World) -> None:
