@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,10 +37,14 @@ async def write_dump(target: Path, parts: AsyncIterator[Part]) -> None:
     """Write a new file (0600), durable when it has its name. Raises SetupError, and what ``parts`` raises."""
     if target.exists():
         raise SetupError([f"{target} exists already: name a new file"])
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # no other writer shares it
+    except OSError as error:
+        raise SetupError([f"{target} cannot be written: {error.strerror}"]) from None
+    fresh = Path(name)
     try:
         digest = hashlib.sha256(_FORMAT)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(_FORMAT)
             async for part in parts:
                 text = _encode((_NAMES[type(part)], part)) + b"\n"
@@ -45,8 +52,8 @@ async def write_dump(target: Path, parts: AsyncIterator[Part]) -> None:
                 file.write(text)
             file.write(_encode(("end", digest.hexdigest())) + b"\n")
             file.flush()
-            os.fsync(file.fileno())
-        os.link(fresh, target)
+            await asyncio.to_thread(os.fsync, handle)
+        await asyncio.to_thread(_name, fresh, target)
     except FileExistsError:
         raise SetupError([f"{target} exists already: name a new file"]) from None
     except OSError as error:
@@ -56,10 +63,27 @@ async def write_dump(target: Path, parts: AsyncIterator[Part]) -> None:
             fresh.unlink()
 
 
+def _name(fresh: Path, target: Path) -> None:
+    """Give a complete file its name, durably. Raises FileExistsError if it is taken, and OSError."""
+    try:
+        os.link(fresh, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
+        # This file system has no hard links: reserve the name, then replace the empty file.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        fresh.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 async def read_dump(source: Path, epoch: Callable[[], str]) -> AsyncIterator[Part]:
     """The parts of a whole file, under a new epoch. Raises SetupError before the first if it is not whole."""
     try:
-        _check(source)
+        await asyncio.to_thread(_check, source)
         with source.open("rb") as file:
             next(file)
             for text in file:
