@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.frame import Measurement, Side
 from contract.box import BRANDING, Box
+from crm_core.control.client import call
 
 MANY, FEW, CALLS = 10_000, 100, 20
 
@@ -34,6 +35,17 @@ def spent(box: Box, path: str) -> Side:
     return side
 
 
+def listed(box: Box) -> Side:
+    """Milliseconds of the server's processor time for ``crm tenant list``, which opens no tenant."""
+
+    def side() -> float:
+        before = box.spent()
+        assert len(call(box.folder / "tenants", "tenant.list", {})["tenants"]) == MANY
+        return (box.spent() - before) * 1000
+
+    return side
+
+
 def measurements(folder: Path) -> Iterator[Measurement]:
     """A page of 50 with many and with few, and a filter that reads all."""
     many, few = filled(folder / "many", MANY), filled(folder / "few", FEW)
@@ -48,6 +60,14 @@ def measurements(folder: Path) -> Iterator[Measurement]:
     yield Measurement(
         name="tenants.ready", what=f"CPU of /readyz with {MANY:,} tenants against {FEW}",
         a=spent(many, "/readyz"), b=spent(few, "/readyz"), most=2,
+    )  # fmt: skip
+    yield Measurement(
+        name="tenants.metrics", what=f"CPU of /metrics with {MANY:,} tenants against {FEW}",
+        a=spent(many, "/metrics"), b=spent(few, "/metrics"), most=2,
+    )  # fmt: skip
+    yield Measurement(
+        name="tenants.names", what=f"CPU of the server for crm tenant list of {MANY:,} tenants", unit=" ms",
+        a=listed(many), most=50,
     )  # fmt: skip
     yield Measurement(
         name="tenants.filter", what=f"CPU of a filter that no other of {MANY:,} tenants matches", unit=" ms",

@@ -55,7 +55,7 @@ SUBJECTS = {  # by the start of their mutants' names
     ),
     "crm_core.settings": Subject(
         tuple(f"crm_core/settings/{name}.py" for name in ("key_pairs", "roster", "secrets")),
-        ("tests/unit/settings/test_roster_file.py", "tests/unit/settings/test_roster_public_keys.py"),
+        tuple(f"tests/unit/settings/test_{name}.py" for name in ("roster_file", "roster_public_keys", "secrets")),
     ),
     "crm_core.access": Subject(("crm_core/access/*",), ("tests/unit/access",)),
     "crm_core.sync": Subject(("crm_core/sync/*",), ("tests/unit/sync",)),
@@ -117,7 +117,7 @@ def survivors(work: Path, subject: Subject, patterns: list[str]) -> list[str]:
     """Run mutmut, print a row for each module, and return the survivors that are not known to be equivalent."""
     prepare(work, subject)
     subprocess.run([MUTMUT, "run", "--max-children", "2", *patterns], cwd=work, check=False)
-    known = {line.partition("  # ")[0] for line in EQUIVALENT.read_text().splitlines()}
+    known = {line.rpartition("  # ")[0] for line in EQUIVALENT.read_text().splitlines()}
     results = re.findall(r"^    (\S+): (.+)$", mutmut(work, "results", "--all", "true"), re.MULTILINE)
     counts: dict[str, Counter[str]] = {}
     found = []
