@@ -41,6 +41,7 @@ from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
 from crm_postgresql.tenants import PostgreSQLTenants
 
 _SCANNED: Final = 500
+_scanned = msgspec.json.Decoder(tuple[str | None, list[msgspec.Raw]])
 _ALL: Final = 1 << 40
 _MONTHS: Final = ""  # no tenant's name: what is done once a day for all
 
@@ -227,11 +228,8 @@ class PostgreSQLBackend(PostgreSQLTenants):
             yield Document(collection, id_, revision, body.encode())
 
     async def scan(self, tenant: str, collection: str) -> AsyncGenerator[Sequence[bytes], None]:
-        after = None
-        while True:
-            # No document has this index, so all are in the order of their ids: that of the table.
-            page = await self.page(tenant, PageQuery(collection=collection, sort="", after=after, limit=_SCANNED))
-            yield [document.body for document in page.documents]
-            after = page.next
-            if after is None:
-                return
+        after: str | None = ""
+        while after is not None:
+            ((text,),) = await self._rows("SELECT crm.scan(%s, %s, %s, %s)", tenant, collection, after, _SCANNED)
+            after, bodies = _scanned.decode(text)
+            yield [bytes(body) for body in bodies]

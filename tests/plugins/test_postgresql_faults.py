@@ -185,6 +185,7 @@ async def use(store: PostgreSQLBackend) -> None:
         PageQuery(collection="notes", sort="status", after=(None, "n49000")),
     ):
         assert (await store.page("north", query)).documents
+    assert sum([len(some) async for some in store.scan("north", "notes")]) == 50_003
     await store.get("north", "notes", "n00001")
     await store.find("north", "notes", "k", 7)
     await store.view("north", None)

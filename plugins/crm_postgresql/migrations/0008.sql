@@ -420,3 +420,15 @@ BEGIN
     RETURN concat('["', s.epoch, '",', s.revision, ',', s.seq, ',', coalesce(v_total::text, 'null'), ',[',
                   array_to_string(v_items, ','), ']]');
 END $$;
+
+-- Documents of a collection after an id: [id of the last, [body, ...]]; the id is null if there are none.
+CREATE FUNCTION crm.scan(p_tenant text, p_collection text, p_after text, p_limit bigint)
+RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_set text := set_config('plan_cache_mode', 'force_generic_plan', true);
+    s crm.stores := crm.seen(p_tenant);
+BEGIN
+    RETURN (SELECT concat('[', coalesce(to_json(max(x.id))::text, 'null'), ',[', string_agg(x.body, ','), ']]')
+            FROM (SELECT d.id, d.body FROM crm.documents d WHERE d.tenant = p_tenant AND d.collection = p_collection
+                  AND d.id > p_after ORDER BY d.id LIMIT p_limit) x);
+END $$;
