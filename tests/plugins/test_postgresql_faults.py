@@ -14,17 +14,12 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from crm_core.errors import StorageFull, StorageUnavailable
-from crm_core.model.log import Head
 from crm_core.plugin.storage import (
     Bound,
     Claim,
     Committed,
-    Document,
-    DumpHead,
     EntryQuery,
-    IndexedDocument,
     PageQuery,
-    Part,
     StorageContext,
     Term,
     Unit,
@@ -119,30 +114,45 @@ async def test_serialization_failures_are_tried_again(
 
 
 async def test_no_path_of_a_tenant_scans_a_table(postgresql: Server, tmp_path: Path) -> None:
-    """With 50,000 documents, analyzed, and the planner as it is: the database counts no sequential scan."""
+    """Of a tenant with 50,000 documents and a small one beside it, analyzed, with the planner as it is.
+
+    The database counts no sequential scan, and a page of the small tenant looks at few of its documents.
+    """
     dsn = postgresql.copy()
-    store = await opened(dsn, tmp_path, "eu1")
-
-    async def parts(documents: int) -> AsyncIterator[Part]:
-        yield DumpHead(seq=1, revision=0, head=Head(), anchor=Head(), forgotten={}, epoch="e", newest=0)
-        for n in range(documents):
-            values = {"k": n, "status": ("lead", "active", None)[n % 3], "words": (f"w{n}", "all")}
-            yield IndexedDocument(Document("notes", f"n{n:05d}", 1, b"{}"), values)
-
-    await store.load("north", parts(50_000))
-    await store.close()
     admin = make_conninfo(postgresql.admin, dbname=conninfo_to_dict(dsn)["dbname"])
     with psycopg.connect(admin, autocommit=True) as db:
+        for name, documents in (("north", 50_000), ("south", 1000)):
+            for statement in FILL:
+                db.execute(statement, {"name": name, "tenant": f"eu1/{name}", "documents": documents})
         for statement in BULK:
             db.execute(statement)
         db.execute("ANALYZE")
-        before = scans(db)
+        before = counted(db, "seq_scan")
         store = await opened(dsn, tmp_path, "eu1")
-        await use(store)
+        await use(store, "north", 50_000)
+        await use(store, "south", 1000)
         await store.close()
-        assert {name: number - before[name] for name, number in scans(db).items() if number > before[name]} == {}
+        assert {name: number for name, number in counted(db, "seq_scan").items() if number > before[name]} == {}
+        before = counted(db, "idx_tup_fetch")
+        store = await opened(dsn, tmp_path, "eu1")
+        for limit in range(20, 30):
+            await store.page("south", PageQuery(collection="notes", sort="k", filters=(ACTIVE,), limit=limit))
+        await store.close()
+        assert counted(db, "idx_tup_fetch")["documents"] - before["documents"] < 10 * 200
 
 
+ACTIVE = ("status", ("active",))
+FILL = [
+    "INSERT INTO crm.tenants (instance, name) VALUES ('eu1', %(name)s)",
+    "INSERT INTO crm.stores (tenant, seq, epoch) VALUES (%(tenant)s, 1, 'e')",
+    """INSERT INTO crm.documents SELECT %(tenant)s, 'notes', 'n' || to_char(n, 'FM00000'), 1, '{}', jsonb_build_object(
+        'k', ARRAY[concat('2p', to_char(length(n::text), 'FM000'), n)], 'words', ARRAY['3w' || n, '3all'],
+        'status', ARRAY[(ARRAY['3lead', '3active', '9'])[n %% 3 + 1]]) FROM generate_series(0, %(documents)s - 1) n""",
+    """INSERT INTO crm.keys SELECT d.tenant, d.collection, k.name, k.key, d.id
+        FROM crm.documents d, crm.keys_of(d.indexes, '{}') k WHERE d.tenant = %(tenant)s""",
+    """INSERT INTO crm.collections SELECT tenant, collection, crm.names(indexes), count(*)
+        FROM crm.documents WHERE tenant = %(tenant)s GROUP BY 1, 2, 3""",
+]
 BULK = [
     """INSERT INTO crm.claims SELECT 'eu1/bulk', 'nonce', n::text, '{}', 9, 9, '' FROM generate_series(1, 50000) n""",
     """INSERT INTO crm.attempts SELECT 'eu1/bulk', n::text, '2026-01-01T00:00:00Z', 'branding', 'rejected', 'invalid',
@@ -154,46 +164,46 @@ BULK = [
 ]
 
 
-def scans(db: psycopg.Connection) -> dict[str, int]:
-    """The sequential scans of each table with rows, once no other session has any that are not counted."""
+def counted(db: psycopg.Connection, what: str) -> dict[str, int]:
+    """A count of each table with rows, once no other session has any that are not counted."""
     others = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     while db.execute(f"{others} AND backend_type = 'client backend'").fetchall():
         db.execute("SELECT pg_sleep(0.02)")
     db.execute("SELECT pg_stat_clear_snapshot()")
-    query = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN ('documents', 'keys', 'claims',"
+    query = f"SELECT relname, {what} FROM pg_stat_user_tables WHERE relname IN ('documents', 'keys', 'claims',"
     query += " 'attempts', 'log_rest', 'changes_rest')"
     return dict(db.execute(query).fetchall())
 
 
-async def use(store: PostgreSQLBackend) -> None:
+async def use(store: PostgreSQLBackend, tenant: str, documents: int) -> None:
     for number in range(3):
         unit = Unit(
             now=1, claims=(Claim("nonce", f"c{number}", b"{}", 9),),
             puts=(put(f"m{number}", {}, {"k": number, "status": "lead", "words": ("all",)}),),
             entries=(entry(number),), changes=(change(f"m{number}"),),
         )  # fmt: skip
-        await store.commit("north", unit)
-    status = ("status", ("active",))
+        await store.commit(tenant, unit)
+    middle, last = documents // 2, documents - 10
     for query in (
         PageQuery(collection="notes", sort="k"),
-        PageQuery(collection="notes", sort="k", filters=(status,), descending=True),
+        PageQuery(collection="notes", sort="k", filters=(ACTIVE,), descending=True),
         PageQuery(collection="notes", sort="k", filters=(("status", (None,)),), total=True),
-        PageQuery(collection="notes", sort="k", filters=(status,), after=(20_000, "n20000")),
-        PageQuery(collection="notes", sort="k", terms=(Term("w4999"),)),
-        PageQuery(collection="notes", sort="k", terms=(Term("al"),), filters=(status,), total=True),
-        PageQuery(collection="notes", sort="k", bounds=(Bound("k", "gte", 49_990),)),
-        PageQuery(collection="notes", sort="status", after=(None, "n49000")),
+        PageQuery(collection="notes", sort="k", filters=(ACTIVE,), after=(middle, f"n{middle:05d}")),
+        PageQuery(collection="notes", sort="k", terms=(Term(f"w{last}"),)),
+        PageQuery(collection="notes", sort="k", terms=(Term("al"),), filters=(ACTIVE,), total=True),
+        PageQuery(collection="notes", sort="k", bounds=(Bound("k", "gte", last),)),
+        PageQuery(collection="notes", sort="status", after=(None, f"n{middle:05d}")),
     ):
-        assert (await store.page("north", query)).documents
-    assert sum([len(some) async for some in store.scan("north", "notes")]) == 50_003
-    await store.get("north", "notes", "n00001")
-    await store.find("north", "notes", "k", 7)
-    await store.view("north", None)
-    await store.claim("north", "nonce", "c1")
-    await store.count("north", "notes")
-    await store.changes("north", 0)
-    await store.history("north", "notes", "m1")
-    await store.entries("north", EntryQuery())
-    await store.entries("north", EntryQuery(equals=(("status", "applied"),)))
-    await store.tally("north", "2020-01-01T00:00:00Z")
-    await store.fold("north")
+        assert (await store.page(tenant, query)).documents
+    assert sum([len(some) async for some in store.scan(tenant, "notes")]) == documents + 3
+    await store.get(tenant, "notes", "n00001")
+    await store.find(tenant, "notes", "k", 7)
+    await store.view(tenant, None)
+    await store.claim(tenant, "nonce", "c1")
+    await store.count(tenant, "notes")
+    await store.changes(tenant, 0)
+    await store.history(tenant, "notes", "m1")
+    await store.entries(tenant, EntryQuery())
+    await store.entries(tenant, EntryQuery(equals=(("status", "applied"),)))
+    await store.tally(tenant, "2020-01-01T00:00:00Z")
+    await store.fold(tenant)
