@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from crm_core.errors import InternalError
 from crm_core.server.problem import closing
@@ -27,6 +27,10 @@ LATER: Final = "crm.later"
 ``then`` receives the function that calls it, ``left`` is called once the client has left. Also an ASGI extension.
 """
 _EXTENSIONS: Final = {RESPONSE: {}, LATER: {}}  # type: ignore[var-annotated]  # no extension has a value
+
+# Characters that header fields may not contain, as uvicorn has them.
+_NOT_IN_NAMES: Final = bytes(range(0x21)) + b'()<>@,;:\\[]={}"\x7f'
+_NOT_IN_VALUES: Final = bytes([*range(9), *range(10, 0x20), 0x7F])
 
 
 class Outlet:
@@ -140,7 +144,7 @@ class Cycle(RequestResponseCycle):
             await self.send(start)
             await self.send({"type": "http.response.body", "body": body, "more_body": False})
             return
-        if HEADER_RE.search(b"".join(names)) or HEADER_VALUE_RE.search(b"".join(values)):
+        if _contains(b"".join(names), _NOT_IN_NAMES) or _contains(b"".join(values), _NOT_IN_VALUES):
             raise RuntimeError("a header field contains a character that it may not contain")
         fields = [b"%b: %b\r\n" % field for field in zip(names, values, strict=True)]
         self.transport.write(b"".join((STATUS_LINE[status], *fields, b"\r\n", body)))
@@ -157,6 +161,10 @@ class Cycle(RequestResponseCycle):
         end: Any = {"type": "http.response.body", "body": body, "more_body": False}
         await self.send(start)
         await self.send(end)
+
+
+def _contains(text: bytes, unwanted: bytes) -> bool:
+    return text.translate(None, unwanted) != text  # a third of the time of a regular expression
 
 
 def _has_length(start: Any) -> bool:

@@ -18,7 +18,7 @@ from crm_core.access.streams import Stream
 from crm_core.model.sources import Network
 from crm_core.server.asgi import Asgi, Message, Receive, Scope, Send
 from crm_core.server.cycle import LATER, RESPONSE
-from crm_core.web.answers import Later
+from crm_core.web.answers import Answer, Later
 from crm_core.web.dispatcher import Dispatcher
 from crm_core.web.loaded_later import LoadedLater
 from crm_core.web.request import SCOPE_KEY, Chunks, Request, request_of
@@ -96,13 +96,6 @@ class Front:
             waiter=waiter,
         )
         ours = ((b"x-request-id", request.request_id.encode()), *_SAFETY)
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] in _STARTING:
-                message = {**message, "headers": [*message["headers"], *ours]}
-                self._count(request.method, message["status"], time.perf_counter() - started)
-            await send(message)
-
         if self.answers(request):
             extensions = scope.get("extensions", ())
             try:
@@ -115,12 +108,21 @@ class Front:
                         await send({"type": LATER, "then": found.waiter.call, "left": found.waiter.end})
                         return
                     answer = found
-                await write(answer, receive, send_with_id, in_one=RESPONSE in extensions)
+                self._count(request.method, answer.status, time.perf_counter() - started)
+                answer = Answer(answer.status, [*answer.headers, *ours], answer.body)
+                await write(answer, receive, send, in_one=RESPONSE in extensions)
                 if isinstance(answer.body, Stream):
                     await self._follow(answer.body, scope, send)
             except ClientLeft:
                 return
         else:
+
+            async def send_with_id(message: Message) -> None:
+                if message["type"] in _STARTING:
+                    message = {**message, "headers": [*message["headers"], *ours]}
+                    self._count(request.method, message["status"], time.perf_counter() - started)
+                await send(message)
+
             scope[SCOPE_KEY] = request
             pages = await self._pages.get()
             await pages.framework(scope, receive, send_with_id)
