@@ -156,3 +156,28 @@ def test_a_call_that_takes_long_is_reported(caplog: pytest.LogCaptureFixture) ->
     assert seen == [("slow", "check"), ("failing", "check")]
     reported = [vars(record)["members"] for record in caplog.records if record.levelno == logging.WARNING]
     assert reported[0] == {"plugin": "slow", "hook": "check", "cpu_ms": 50}
+
+
+def test_short_calls_share_a_reading_of_the_clock() -> None:
+    """It is read again after 10 ms; work between the reading and a call does not count for the call."""
+    cpu, seconds, readings, seen = 0.0, 0.0, 0, list[str]()
+
+    def clock() -> float:
+        nonlocal readings
+        readings += 1
+        return cpu
+
+    def work(spent: float) -> tuple[()]:
+        nonlocal cpu, seconds
+        cpu, seconds = cpu + spent, seconds + spent
+        return ()
+
+    timed = Door(clock, wall=lambda: seconds)
+    timed.observers.append(lambda plugin, _: seen.append(plugin))
+    for _ in range(9):
+        timed.call("quick", "check", lambda: work(0.001), door.findings)
+    assert readings == 1
+    timed.call("nearly", "check", lambda: work(0.0495), door.findings)
+    assert readings == 1
+    timed.call("slow", "check", lambda: work(0.051), door.findings)
+    assert seen == ["slow"]
