@@ -9,6 +9,8 @@ import msgspec
 
 from crm_core.model.fields import step
 
+_encode = msgspec.json.Encoder().encode
+
 
 class Change(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
     """One place that differs; null means absent on either side."""
@@ -38,7 +40,7 @@ def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
         old, new = before or {}, after or {}
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
-            if was is now or (was == now and (isinstance(was, str) or repr(was) == repr(now))):
+            if was is now or (was == now and (isinstance(was, str) or _encode(was) == _encode(now))):
                 continue  # nearly all members of a section stay; 1 and true are equal and have two texts
             yield from differences(was, now, pointer + step(name))
     elif not same(before, after):

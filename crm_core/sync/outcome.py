@@ -29,7 +29,15 @@ _WHOLE: Final = (
     "The stored section cannot be read by the present version of its payload type, so nothing can be merged into it. "
     "Send the whole section with strategy replace."
 )
-_OLD, _NEW = object(), object()  # replace secrets while sections are compared: a new one is a change
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    """In place of a secret while sections are compared: a new one is a change."""
+
+    is_new: bool
+
+
+_OLD, _NEW = _Mark(is_new=False), _Mark(is_new=True)
 
 
 class SectionOutcome(msgspec.Struct, frozen=True):
@@ -192,7 +200,7 @@ def _marked(data: Mapping[str, Any], pointers: Collection[str], mark: Any) -> Ma
 
 
 def _shown(value: Any) -> Any:
-    return dict(_SET) if value in (_OLD, _NEW) else value
+    return dict(_SET) if isinstance(value, _Mark) else value
 
 
 class PartShape(msgspec.Struct, frozen=True):

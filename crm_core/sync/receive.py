@@ -113,10 +113,11 @@ class Receiver:
 
     def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
         """The key that signed the request."""
+        now = self._context.now()
         scheme, presented = signature_checks.presented_signature(attempt, self._context.registry, roster)  # HEADERS
-        keys = signature_checks.active_keys(scheme, presented, roster, self._context.now())  # KEY
+        keys = signature_checks.active_keys(scheme, presented, roster, now)  # KEY
         key = signature_checks.matching_key(attempt, scheme, presented, keys, self._context.registry)  # SIGNATURE
-        signature_checks.timely(presented, self._context.settings, self._context.now())  # TIMESTAMP
+        signature_checks.timely(presented, self._context.settings, now)  # TIMESTAMP
         return key
 
     async def _repeated(self, attempt: Attempt, roster: TenantRoster, error: ReplayedNonce) -> Repeat:
@@ -208,7 +209,7 @@ class Receiver:
         status: ReceiptStatus = planned.status if applies else "previewed"
         revision = planned.after.revision if applies else None
         entry = attempt.entry(
-            self._context.ids.new(), status, now, revision=revision, changes_count=len(planned.changes)
+            self._context.ids.at(now), status, now, revision=revision, changes_count=len(planned.changes)
         )
         nonce, seconds = self._attempt_log.nonce_claim(attempt, status), int(now.timestamp())
         if applies:

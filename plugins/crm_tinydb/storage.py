@@ -123,6 +123,12 @@ class TinyDBBackend(StorageBackend):
         documents = state.sections() if seen != state.revision else None
         return View(state.revision, state.seq, state.head, documents)
 
+    async def view_and_claims(
+        self, tenant: str, seen: int | None, claims: Sequence[tuple[str, str]]
+    ) -> tuple[View, list[bytes | None]]:
+        view, stored = await self.view(tenant, seen), (await self._readable(tenant)).state.claims
+        return view, [stored.get(each, (None,))[0] for each in claims]
+
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
         state = (await self._readable(tenant)).state
         return Read(state.collection(collection).document(id), state.revision)

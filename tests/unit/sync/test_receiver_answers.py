@@ -88,7 +88,7 @@ async def test_a_fault_of_the_checks_is_logged(world: World, monkeypatch: pytest
 
     push = world.push({"title": "T"})
     with monkeypatch.context() as patched:
-        patched.setattr(world.backend, "claim", broken)
+        patched.setattr(world.backend, "view_and_claims", broken)
         with pytest.raises(ZeroDivisionError):
             await world.services.receiver.receive(push)
     (entry,) = await world.entries()
