@@ -88,13 +88,11 @@ class ReplayedRefusal(Exception):
         self.error = error
 
 
-def idempotent_request(key: str | None, caller: Caller, path: str, sent: bytes) -> IdempotentRequest | None:
-    """The request that an Idempotency-Key identifies; None without one. ``sent``: query and body.
+def idempotent_request(key: str, caller: Caller, path: str, sent: bytes) -> IdempotentRequest:
+    """The request that an Idempotency-Key identifies. ``sent``: query and body.
 
     Raises InvalidParameter.
     """
-    if key is None:
-        return None
     if _KEY.fullmatch(key) is None:
         raise InvalidParameter("Idempotency-Key is 1 to 255 printable characters without spaces.")
     claim_key = f"{caller.actor}\n{path}\n{key}"

@@ -37,7 +37,9 @@ def search_values(texts: Iterable[str | None], phones: Iterable[str | None] = ()
             signs += between
     for phone in phones:
         if phone:
-            found += (_PHONE + _digits(phone), _PHONE + _digits(_ASIDE.sub("(", phone)))
+            found.append(_PHONE + _digits(phone))
+            if "(" in phone:
+                found.append(_PHONE + _digits(_ASIDE.sub("(", phone)))
     if signs:
         found.append(_SIGNS + "\n".join(dict.fromkeys(signs)))
     return tuple(dict.fromkeys(found))
@@ -47,7 +49,10 @@ def search_values(texts: Iterable[str | None], phones: Iterable[str | None] = ()
 def _words_and_signs(text: str) -> tuple[list[str], list[str]]:
     """The folded words and marked runs of a text, and the signs between its words."""
     if text.isascii():  # most are: the same without a generator
-        words = _BETWEEN.findall(folded(text))
+        plain = folded(text)
+        words = _BETWEEN.findall(plain)
+        if plain == " ".join(words):
+            return words, []
     else:
         words = [_RUN + part if is_run else part for part, is_run in _parts(text)]
     return words, [each for piece in _BETWEEN.split(composed(text)) if (each := piece.strip())]

@@ -180,7 +180,8 @@ class Writes:
 
     def creation(self, access: RecordAccess, content: Content) -> RecordWrite:
         """The write that creates a record."""
-        id_, now = self._ids.new(), to_wire(self._store.now())
+        moment = self._store.now()
+        id_, now = self._ids.at(moment), to_wire(moment)
         stamps = Stamps(now, now, None, access.caller.actor, access.caller.actor, 1)
         put = access.shape.put(id_, content, stamps)
         entry = entry_of(access, "created", (id_, content.external_id), stamps)

@@ -37,7 +37,10 @@ class SortedSlots:
         for slot in slots:
             at = bisect_right(bounds, slot)
             chunk = chunks[at]
-            insort(chunk, slot)
+            if chunk and slot > chunk[-1]:  # times and ids grow
+                chunk.append(slot)
+            else:
+                insort(chunk, slot)
             if len(chunk) >= 2 * CHUNK:
                 rest = chunk[CHUNK:]
                 del chunk[CHUNK:]

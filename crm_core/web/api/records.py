@@ -155,4 +155,6 @@ def _conditions(request: Request) -> Preconditions:
 
 def _idempotent(request: Request, raw: bytes) -> IdempotentRequest | None:
     key = request.single_field("Idempotency-Key")
+    if key is None:
+        return None
     return idempotent_request(key, request.caller, request.path, b"%b\n%b" % (request.query_string, raw))
