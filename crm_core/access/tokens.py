@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 from itsdangerous import BadSignature
 
+from crm_core.access.copied_store import home
 from crm_core.access.delegation import require_may_give
 from crm_core.access.scopes import checked_scopes
 from crm_core.access.storing import commit
@@ -125,7 +126,7 @@ class Tokens:
         unit = Unit(
             now=int(now.timestamp()),
             expect=tuple(expect),
-            puts=(Put(TOKENS, token.id, msgspec.json.encode(token), {_DIGEST: digest}),),
+            puts=(Put(TOKENS, token.id, msgspec.json.encode(token), {_DIGEST: digest}), home(tenant)),
             deletes=await self._room(tenant, now),
         )
         outcome = await commit(self._backend, tenant, unit)

@@ -53,10 +53,13 @@ def backup(name: str, file: Path, config: Path) -> None:
 def restore(name: str, file: Path, config: Path) -> None:
     """Create the tenant NAME from a backup.
 
-    If the tenant exists, move its folder away first. A running server can stay up.
+    If the tenant exists, move its folder away first. A running server can stay up. A backup of a tenant with another
+    name brings its users, but neither its API tokens nor its sessions.
     """
     (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
     click.echo(f"{name}: restored from {file} at revision {done['revision']}")
+    if done["access_ended"]:
+        click.echo("it has no API tokens, since those of the backup are another tenant's", err=True)
     _hint_at_roster(config, name, there=done["in_roster"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from crm_core.access.copied_store import end_foreign_access, keep_access
 from crm_core.errors import CrmError, InternalError, SetupError
 from crm_core.services import Services
 from crm_core.sync.health_reasons import orphan_sentence
@@ -39,8 +40,10 @@ async def restore(services: Services, tenant: str, source: str) -> AsyncIterator
     """Create a tenant from a backup, unless it exists; one item. ``source``: an absolute path."""
     await services.backend.restore(tenant, Path(source))
     services.views.forget(tenant)
+    ended = await end_foreign_access(services.backend, tenant, services.now())
     revision = (await services.backend.view(tenant, None)).revision
-    return only({"tenant": tenant, "revision": revision, "in_roster": tenant in _rostered(services)})
+    found = {"tenant": tenant, "revision": revision, "in_roster": tenant in _rostered(services)}
+    return only({**found, "access_ended": ended})
 
 
 async def only(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -53,6 +56,7 @@ async def move(services: Services, tenant: str, name: str) -> dict[str, Any]:
     await services.backend.rename(tenant, name)
     services.views.forget(tenant)
     services.views.forget(name)
+    await keep_access(services.backend, name, services.now())
     return {"tenant": name, "was": tenant, "in_roster": name in _rostered(services)}
 
 

@@ -182,6 +182,7 @@ def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
     """A backup restores to a new tenant, never over a live one; a moved tenant is unknown by its old name."""
     address, _ = serving
     create_customers(crm, address, 2)
+    token = crm("token", "create", "--tenant", "northwind", "--scope", "customers:read").stdout.split()[0]
     assert crm("tenant", "backup", "northwind", "copy").returncode == 0
     live = crm("tenant", "restore", "northwind", "copy")
     assert (live.returncode, "move its folder away first" in live.stderr) == (1, True)
@@ -189,6 +190,14 @@ def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
     assert restored.returncode == 0
     assert "no entry for contoso" in restored.stderr
     assert "crm keys rotate contoso" in restored.stderr
+    assert "it has no API tokens" in restored.stderr
+    statuses = [
+        httpx.get(
+            f"{address}/i/eu1/t/{name}/api/v1/customers", headers={"Authorization": f"Bearer {token}"}
+        ).status_code
+        for name in ("northwind", "contoso")
+    ]
+    assert statuses == [200, 401]
     assert crm("keys", "rotate", "contoso").returncode == 0
     assert crm("tenant", "restore", "litware", "copy").returncode == 0
     assert crm("tenant", "move", "contoso", "fabrikam").returncode == 0

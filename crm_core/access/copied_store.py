@@ -1,0 +1,50 @@
+"""Tokens and sessions belong to one tenant: a copy of its store under another name has none of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from crm_core.access.sessions import SESSIONS
+from crm_core.access.storing import commit
+from crm_core.access.token import TOKENS
+from crm_core.access.token_uses import TOKEN_USES
+from crm_core.plugin.storage import Delete, EntryQuery, Put, StorageBackend, Unit
+
+_HOME: Final = "home"  # a collection with one document: the tenant that the tokens were made for
+
+
+class _Home(msgspec.Struct, frozen=True):
+    tenant: str
+
+
+def home(tenant: str) -> Put:
+    """The document that says whose tokens and sessions a store has."""
+    return Put(_HOME, _HOME, msgspec.json.encode(_Home(tenant)))
+
+
+async def keep_access(backend: StorageBackend, tenant: str, now: datetime) -> None:
+    """Let the tokens of a renamed tenant belong to its new name."""
+    await commit(backend, tenant, Unit(now=int(now.timestamp()), puts=(home(tenant),)))
+
+
+async def end_foreign_access(backend: StorageBackend, tenant: str, now: datetime) -> bool:
+    """Delete the tokens and sessions of a restored store, unless they are this tenant's; return whether it did.
+
+    Stores of earlier versions do not say whose they are; then the newest entry of the sync log does.
+    """
+    document = (await backend.get(tenant, _HOME, _HOME)).document
+    if document is None:
+        owners = [entry.tenant for entry in await backend.entries(tenant, EntryQuery(verified=True, limit=1))]
+    else:
+        owners = [msgspec.json.decode(document.body, type=_Home).tenant]
+    if owners == [tenant]:
+        return False
+    kinds = TOKENS, TOKEN_USES, SESSIONS
+    ended = [Delete(kind, each.id) for kind in kinds async for each in backend.documents(tenant, kind)]
+    if ended:
+        unit = Unit(now=int(now.timestamp()), puts=(home(tenant),), deletes=tuple(ended))
+        await commit(backend, tenant, unit)
+    return bool(ended)
