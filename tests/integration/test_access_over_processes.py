@@ -1,0 +1,44 @@
+"""Who gets through, on PostgreSQL and over several processes: by the same table as in one process on files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from contract.access.test_route_table import TABLE, table_of
+from contract.box import Box
+from crm_core.compose import clock, open_backend
+from crm_core.services import Services
+from crm_core.settings.installation import install, watched
+from postgresql_server import Server
+from served import KEY, Instance
+
+TENANTS = {
+    "northwind": {"keys": [{"version": 2, "secret": f"hex:{KEY.hex()}"}]},
+    "contoso": {"keys": [{"version": 1, "secret": f"hex:{KEY[::-1].hex()}"}]},
+}
+
+
+@pytest.fixture
+def box(postgresql: Server, tmp_path: Path) -> Iterator[Box]:
+    """An instance in two processes on PostgreSQL."""
+    storage = {"backend": "postgresql", "dsn": postgresql.copy(), "pool": 4}
+    box = Box(tmp_path / "instance", tenants=TENANTS, settings={"storage": storage})
+    box.options = ("--processes", "2")
+    yield box.create_tenants().start()
+    assert box.stop() == 0
+
+
+async def test_every_process_lets_through_whom_the_table_names(box: Box) -> None:
+    """Each caller asks one of two processes; users, tokens and features of elsewhere count with the next."""
+    installation = install(box.config, box.environ)
+    backend = await open_backend(installation)
+    try:
+        services = Services(installation, backend, watched(installation, clock), clock, None)
+        live = Instance(str(box.client.base_url).rstrip("/"), services, count(1))
+        assert await table_of(live) == TABLE.read_text()
+    finally:
+        await backend.close()
