@@ -34,7 +34,8 @@ def redirect(
     context: PageContext, path: str, confirmation: str | None = None, undo: Undo | None = None, follow: str = ""
 ) -> Response:
     """Send the browser to a page, which then shows the confirmation; ``follow``: the form of the next task."""
-    response = see_other(path if path.startswith(f"{context.root}/") else context.root + path)
+    target = path if path.startswith(f"{context.root}/") else context.root + path
+    response = see_other(target if target.isprintable() else f"{context.root}/")  # a header has one line
     if confirmation is not None:
         parts = msgspec.structs.astuple(undo) if undo else _NO_UNDO
         text = context.services.signed.make("said", context.tenant, confirmation, *parts, follow, lifetime=_LIFETIME)

@@ -71,6 +71,7 @@ def test_a_note_is_added_to_the_timeline(grace: Visitor) -> None:
     assert "Wants three boats." in page
     assert "Tuesday, 24 November 2026" in page
     assert f"/tasks/new?customer_id={fields['customer_id']}&amp;" in page.split('<div class="toasts"')[1]
+    grace.post(path, "/activities/new", **fields, **{"form:back": f"{grace.root}/\r\nX-Evil: yes"})  # the dashboard
     elsewhere = grace.post(path, "/activities/new", **fields, **{"form:back": "https://elsewhere.example/"})
     assert 'data-records="activities"' in elsewhere
 
