@@ -11,7 +11,7 @@ import msgspec
 from quart import Response, request
 
 from crm_core.errors import CrmError, InvalidRecord
-from crm_core.language import gettext, localized
+from crm_core.language import gettext, localized, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.accept import preferred
 from crm_core.web.answers import CSV, NDJSON
@@ -253,7 +253,7 @@ async def _page(
     rows = 0 if outcome is None else outcome.accepted
     view = ImportView(
         module=record_type.NAME,
-        title=title,
+        title=noun(title),
         crumbs=(PageLink(path, title),),
         action=f"{path}/import",
         back=path,

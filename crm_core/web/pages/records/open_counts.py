@@ -22,23 +22,21 @@ async def open_count(context: PageContext, record_type: RecordType) -> OpenCount
 
     Only indexes are read, and a backend may cache the answer until a record of the type changes.
     """
-    parameters, due = _to_do(context, record_type), record_type.DUE
-    if not parameters:
-        return OpenCount(await context.services.records.count(context.tenant, record_type.NAME))
-    access = access_of(context, record_type.NAME)
-    listing = await context.services.records.reads.list(access, {**parameters, "limit": "1", "total": "true"})
-    return OpenCount(listing.total or 0, due=due is not None and due.done in parameters)
-
-
-def _to_do(context: PageContext, record_type: RecordType) -> Parameters:
-    """The list parameters of the records that are to do; none if the type does not say which are."""
     due, pipeline, caller = record_type.DUE, record_type.PIPELINE, context.caller
     if record_type.OWNER and due and due.done:
         me = tuple(filter(None, (caller.email, caller.name)))
         today = context.formats.now.date().isoformat()
-        return {record_type.OWNER: me, due.done: "false", f"{due.day}.lte": today}
+        mine: Parameters = {record_type.OWNER: me, due.done: "false", f"{due.day}.lte": today}
+        return OpenCount(await _count(context, record_type, mine), due=True)
     if pipeline:
         ended = pipeline.won + pipeline.lost
-        stages = tuple(value for value, _ in record_type.member(pipeline.stage).choices if value not in ended)
-        return {pipeline.stage: stages}
-    return {}
+        stages = (value for value, _ in record_type.member(pipeline.stage).choices if value not in ended)
+        # One by one: the number of rows with one value is in an index, that of several has to be gathered.
+        return OpenCount(sum([await _count(context, record_type, {pipeline.stage: one}) for one in stages]))
+    return OpenCount(await context.services.records.count(context.tenant, record_type.NAME))
+
+
+async def _count(context: PageContext, record_type: RecordType, parameters: Parameters) -> int:
+    access = access_of(context, record_type.NAME)
+    listing = await context.services.records.reads.list(access, {**parameters, "limit": "1", "total": "true"})
+    return listing.total or 0

@@ -178,20 +178,21 @@ def _all_of(context: PageContext, total: int) -> str:
 def _item(cells: CellRenderer, record: dict[str, Any]) -> Related:
     """A record in a line: its name, day, state and amount, and the button that says that it is done."""
     context, record_type = cells.context, cells.record_type
-    about, mark, total, dated = "", None, "", day_member(record_type)
+    state, day, mark, total, dated = "", "", None, "", day_member(record_type)
     for member in record_type.members:
         value = record.get(member.name)
         if value is None:
             continue
         if member is dated:
-            about = f"{member_label(member)} {context.formats.day(value).short}"
+            day = f"{member_label(member)} {context.formats.day(value).short}"
             mark = cells.urgency(member, record) or mark
-        elif member.kind == "choice" and mark is None:
-            mark = mark_of(member, value)
+        elif member.kind == "choice" and not state:
+            state = mark_of(member, value).text
         elif member.kind == "flag" and value and member.name != cells.ticks:
             mark = Mark("ok", "check", member_label(member))
         elif member.kind == "decimal" and not total:
             total = context.formats.money(value, currency_in(record_type, record))
     href = f"{context.root}/{record_type.NAME}/{record['id']}"
     tick = cells.tick(record) if cells.ticks else Markup()
+    about = " \u00b7 ".join(filter(None, (state, day)))
     return Related(href=href, name=record["name"], about=about, mark=mark, sum=total, tick=tick)
