@@ -122,7 +122,7 @@ def push(db: sqlite3.Connection, api: httpx.Client) -> bool:
 
 def main() -> None:
     """Sync for good, or with ``--once`` until both sides are equal."""
-    if len(sys.argv) < 2 or not {"API", "TOKEN"} <= os.environ.keys():
+    if len(sys.argv) < 2 or not (os.environ.get("API") and os.environ.get("TOKEN")):
         raise SystemExit(__doc__)
     db, once, wait = opened(sys.argv[1]), "--once" in sys.argv, 0
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
@@ -130,6 +130,8 @@ def main() -> None:
         while True:
             try:
                 moved = [pull(db, api, wait), push(db, api)]
+            except httpx.UnsupportedProtocol:
+                raise SystemExit(f"API is no address: {os.environ['API']}") from None
             except (httpx.TransportError, httpx.HTTPStatusError) as error:
                 answer = getattr(error, "response", None)
                 if answer is not None and answer.is_client_error and answer.status_code != 429:

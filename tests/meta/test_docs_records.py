@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,15 +21,17 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     """Every example of the page works as it stands, one after the other, against one server; so does its program."""
     (program,) = blocks(NAME, "python")
     (tmp_path / "transfer.py").write_text(program.text)
-    after = f'\nAPI="$api" TOKEN="$token" "{sys.executable}" transfer.py\n'
-    reported = run_page(NAME, tmp_path, free_port(), after=after)
+    (tmp_path / "two_way_sync.py").write_text(page("docs/examples/two_way_sync.py"))
+    reported = run_page(NAME, tmp_path, free_port())
     assert '"email":null,"phone":"+49 30 1234"' in reported
     assert '"name":"Grace M. Hopper","email":null,"phone":null,"company":"Navy"' in reported
     assert '"pointer":"/items/2/name"' in reported
     assert '"code":"revision_mismatch"' in reported
     assert len(set(re.findall(r'{"id":"([^"]+)","external_id":null,"name":"Hedy Lamarr"', reported))) == 1
     assert "id,external_id,name," in reported
-    assert reported.splitlines()[-1] == "705 customers"
+    assert '"items":[],' not in reported, "each list and each page of changes shows something"
+    assert '"from":"Robin","to":"Kim"' in reported
+    assert reported.splitlines()[-2:] == ["705 customers", "received 0 changes"]
     assert reported.count('"name":"Lise Meitner"') == 1
 
 
