@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 from cachetools import LRUCache
 
-from crm_core.model.turns import STEP, Turn, in_turns
+from crm_core.model.turns import STEP, Turn, chosen_in_turns, in_turns
 from crm_core.plugin.member import Kind
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
@@ -152,7 +152,7 @@ class Figures:
             table = self._tables[key] = _Table(LogReader(self._store.backend, access.tenant))
         async with table.lock:
             if await self._follow(access, table):
-                table.listed = tuple([row for row in table.rows.values() if row.archived_at is None])
+                table.listed = tuple(await chosen_in_turns([*table.rows.values()], _is_listed))
                 self._tables[key] = table  # with its present size
         return table
 
@@ -189,3 +189,7 @@ class Figures:
                         await turn.pause()
                         rows |= {row.id: row for row in kind.rows(bodies[start : start + STEP])}
         table.rows, table.ready = rows, True
+
+
+def _is_listed(row: Row) -> bool:
+    return row.archived_at is None

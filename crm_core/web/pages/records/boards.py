@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import chain
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from quart import Response, request
 
 from crm_core.errors import NotFound
 from crm_core.language import gettext, gettext_noop
-from crm_core.model.turns import Turn
+from crm_core.model.turns import Turn, chosen_in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
@@ -143,7 +144,7 @@ class _Board:
         lanes = [
             await self._lane(value, title, found, shown[value], marks) for value, title in choice_labels(self._member)
         ]
-        still = [row for rows in found.lanes.values() for row in rows if self._open(row)]
+        still = await chosen_in_turns([*chain.from_iterable(found.lanes.values())], self._open)
         many = (
             gettext("{n} open", n=context.formats.number(len(still)))
             if self._sales
