@@ -12,7 +12,14 @@ from crm_core.access import passwords as passwords_module
 from crm_core.access.passwords import Passwords
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.throttle import Buckets, LoginThrottle
-from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, PermissionDenied, Unauthenticated
+from crm_core.errors import (
+    InvalidCredentials,
+    InvalidRecord,
+    LoginThrottled,
+    PermissionDenied,
+    RevisionMismatch,
+    Unauthenticated,
+)
 
 PASSWORD = "correct horse battery"
 
@@ -199,17 +206,20 @@ def test_buckets_are_bounded_and_forget_what_leaked_away() -> None:
 
 
 async def test_the_queue_for_passwords_is_bounded(access: Any, signs_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the queue a sign-in is asked to come again in a second, however often, and that is no one's failure."""
+    """Past the queue sign-ins and changes of passwords are to come again in a second, which is no one's failure."""
     emails = [f"u{number}@example.com" for number in range(7)]
     for email in emails:
         await access.user(email)
     monkeypatch.setattr(passwords_module, "_MAX_WAITING", 0)
     busy = threading.Event()
-    others = [asyncio.create_task(access.passwords._run(busy.wait)) for _ in range(2)]
+    others = [asyncio.create_task(access.passwords._run(lambda: busy.wait(20))) for _ in range(2)]
     outcomes = await asyncio.gather(*(signs_in(email) for email in emails), return_exceptions=True)
+    caller = await access.caller(await access.users.by_email("north", emails[0]))
     for _ in range(12):
         with pytest.raises(LoginThrottled):
             await signs_in(emails[0])
+        with pytest.raises(LoginThrottled):
+            await access.signin.change_password("north", caller, PASSWORD, "another long one", source=None)
     busy.set()
     await asyncio.gather(*others)
     late = [one for one in outcomes if isinstance(one, LoginThrottled)]
@@ -267,6 +277,23 @@ async def test_a_link_sets_a_password_once(access: Any, signs_in: Any) -> None:
             await access.signin.user_of_link("north", spent)
     with pytest.raises(Unauthenticated):
         await access.signin.user_of_link("south", text)
+
+
+async def test_a_link_outlives_another_change_of_its_user(access: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If an admin changes the user while the password is hashed, the link is not used up and not reported as such."""
+    stored = await access.user()
+    text = await access.signin.link("north", stored.user.id, RESET, by=None)
+    names, hashed = iter(["Ada"]), access.passwords.hash
+
+    async def meanwhile(password: str) -> str:
+        for name in names:
+            await access.users.update("north", stored.user.id, {"name": name}, None)
+        return str(await hashed(password))
+
+    monkeypatch.setattr(access.passwords, "hash", meanwhile)
+    with pytest.raises(RevisionMismatch, match="Send the request again"):
+        await access.signin.set_password_by_link("north", text, "another long one")
+    assert (await access.signin.set_password_by_link("north", text, "another long one")).user.name == "Ada"
 
 
 async def test_links_end_with_time_disabling_and_another_password(access: Any) -> None:
