@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable
+from functools import cached_property
+from typing import Final
 
 import msgspec
 
@@ -14,20 +16,29 @@ from crm_core.records.list_query import Parameters, Position, Selection, read_pa
 from crm_core.workspace.cursors import Cursors
 
 EXPORT_PAGE = 200  # records read at a time, so that an export blocks no other request
+_SHORT: Final = 64 * 1024  # bytes of a page that is cached
 
 
-class Listing(msgspec.Struct, frozen=True):
+class Listing(msgspec.Struct, frozen=True, dict=True):
     """A page of a list; ``total`` is None unless requested."""
 
     documents: tuple[Document, ...]
     next_cursor: str | None
     total: int | None
 
-    @property
+    @cached_property
     def body(self) -> bytes:
         """The page as JSON, with the records as they are stored."""
         rest = msgspec.json.encode({"next_cursor": self.next_cursor, "total": self.total})
         return b'{"items":[%b],%b' % (b",".join([document.body for document in self.documents]), rest[1:])
+
+
+class _SelectedPage(msgspec.Struct):
+    """A selected page: its query, and what it was when it was last read."""
+
+    selection: Selection
+    query: PageQuery
+    last: Listing | None = None
 
 
 class RecordReads:
@@ -36,7 +47,7 @@ class RecordReads:
     def __init__(self, store: GuardedStore, cursors: Cursors) -> None:
         self._store = store
         self._cursors = cursors
-        self._selected: Recent[Hashable, tuple[Selection, PageQuery]] = Recent(256)
+        self._cached: Recent[Hashable, _SelectedPage] = Recent(256)
 
     async def detail(self, access: RecordAccess, id: str) -> Document:  # noqa: A002 -- the wire's
         """One record, archived or not. Raises NotFound, also for an id of another tenant."""
@@ -52,14 +63,18 @@ class RecordReads:
     async def list(self, access: RecordAccess, parameters: Parameters) -> Listing:
         """A page. Raises InvalidParameter, InvalidCursor."""
         workspace = await self._store.authorize(access, "view")
-        selection, query = self._select(access, parameters)
+        selected = self._selected(access, parameters)
         while True:
-            page = await self._store.backend.page(access.tenant, query)
+            page = await self._store.backend.page(access.tenant, selected.query)
             if page.revision <= workspace.revision:
                 break
             workspace = await self._store.authorize(access, "view")
-        following = None if page.next is None else self._cursors.make(selection.context, page.next)
-        return Listing(page.documents, following, page.total)
+        if selected.last is not None and selected.last.documents is page.documents:  # nothing has been written since
+            return selected.last
+        following = None if page.next is None else self._cursors.make(selected.selection.context, page.next)
+        listing = Listing(page.documents, following, page.total)
+        selected.last = listing if sum([len(document.body) for document in page.documents]) <= _SHORT else None
+        return listing
 
     async def ids(self, access: RecordAccess, parameters: Parameters, most: int) -> tuple[str, ...]:
         """The ids of a selection, at most so many of its first ones. Raises AccessError, InvalidParameter."""
@@ -71,17 +86,17 @@ class RecordReads:
             if page.revision <= workspace.revision:
                 return tuple(document.id for document in page.documents)
 
-    def _select(self, access: RecordAccess, parameters: Parameters) -> tuple[Selection, PageQuery]:
-        """The selection of a page and its query. Those of first pages are cached: the same few are read again."""
+    def _selected(self, access: RecordAccess, parameters: Parameters) -> _SelectedPage:
+        """The first page that these parameters select, cached without a search; or another page, read once."""
         sent = (access.tenant, access.shape.name, frozenset(parameters.items()))
-        found = self._selected.get(sent)
+        found = self._cached.get(sent)
         if found is None:
             selection = read_selection(access.shape, access.tenant, parameters)
             paging = read_paging(parameters, selection, self._cursors)
             query = selection.query(access.shape, limit=paging.limit, after=paging.after, total=paging.total)
-            found = selection, query
+            found = _SelectedPage(selection, query)
             if paging.after is None and "q" not in parameters:
-                self._selected.add(sent, found)
+                self._cached.add(sent, found)
         return found
 
     async def export(self, access: RecordAccess, parameters: Parameters) -> AsyncIterator[tuple[Document, ...]]:

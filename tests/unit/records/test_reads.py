@@ -190,6 +190,18 @@ async def test_tenants_do_not_see_each_other(world: World) -> None:
     assert page.documents == ()
 
 
+async def test_a_page_that_is_read_again_is_the_same_until_a_record_is_written(world: World) -> None:
+    """Its bytes are joined once; after a write they are those of the records as they are then."""
+    made = await world.create(name="Ada")
+    first = await world.records.reads.list(world.access(), {"limit": "1", "total": "true"})
+    assert await world.records.reads.list(world.access(), {"limit": "1", "total": "true"}) is first
+    await world.create(name="Grace")
+    grown = await world.records.reads.list(world.access(), {"limit": "1", "total": "true"})
+    assert (first.total, grown.total, grown.next_cursor is None) == (1, 2, False)
+    await world.records.writes.update(world.access(), made["id"], {"name": "Zoe"}, UNCONDITIONAL)
+    assert b"Zoe" in (await world.records.reads.list(world.access(), {"limit": "1", "total": "true"})).body
+
+
 async def test_records_are_counted_by_tenant_and_type(world: World) -> None:
     """The count is of one type in one tenant; a type that no plugin brings counts 0."""
     await world.create()
