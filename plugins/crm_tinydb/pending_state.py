@@ -11,6 +11,7 @@ from crm_core.plugin.unit import (
     Claim,
     Conflict,
     CountBelow,
+    Delete,
     DocumentAt,
     DocumentExists,
     Expectation,
@@ -143,14 +144,17 @@ class PendingState:
                 return None if self._count_after(collection, unit) <= limit else "count"
 
     def _free(self, expected: IndexFree, unit: Unit) -> bool:
-        holders = set(self._holders(expected.collection, expected.index, expected.value)) - {expected.id}
-        return not holders or holders <= {d.id for d in unit.deletes if d.collection == expected.collection}
+        for id_ in self._holders(expected.collection, expected.index, expected.value):
+            if id_ != expected.id and Delete(expected.collection, id_) not in unit.deletes:
+                return False
+        return True
 
     def _holders(self, collection: str, index: str, value: IndexValue) -> Iterator[str]:
         """The ids of the documents that have a value in an index."""
-        for id_ in self._queued_values(collection, index).get(ranked(value), ()):
+        wanted = ranked(value)
+        for id_ in self._queued_values(collection, index).get(wanted, ()):
             written = self._documents.get((collection, id_), (0, None))[1]
-            if written is not None and ranked(value) in _keys(written, index):
+            if written is not None and wanted in _keys(written, index):
                 yield id_
         stored = self._state.collections.get(collection)
         for id_ in () if stored is None else stored.ids_with(index, value):

@@ -61,10 +61,15 @@ class SortedSlots:
 
     def ids_with(self, rank: int, value: int | str) -> Iterator[str]:
         """The ids with a value, lowest first."""
-        for slot in self._from(*self._place((rank, value, ""))):
-            if slot[0] != rank or slot[1] != value:
-                return
-            yield slot[2]
+        at, place = self._place((rank, value, ""))
+        for chunk in islice(self._chunks, at, None):
+            while place < len(chunk):  # the rest of a chunk is not copied: most values have one id or none
+                slot = chunk[place]
+                if slot[0] != rank or slot[1] != value:
+                    return
+                yield slot[2]
+                place += 1
+            place = 0
 
     def count(self, low: Slot, high: Slot) -> int:
         """The number of slots from ``low`` to ``high``, both included."""
