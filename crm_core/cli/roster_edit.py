@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from crm_core.cli.roster_text import with_member, with_tenant, without_tenant
+from crm_core.cli.roster_text import with_member, with_name, with_tenant, without_tenant
 from crm_core.errors import SetupError
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.document import Node, parse, read_text
@@ -46,6 +46,17 @@ def remove_tenant(path: Path, tenant: str) -> bool:
     return edit_roster(
         path, lambda text: without_tenant(text, tenant) if _has(_tree(text, path), "tenants", tenant) else None
     )
+
+
+def rename_tenant(path: Path, tenant: str, name: str) -> bool:
+    """Rename the entry of a tenant. False: it has none, or the new name has one. Raises SetupError."""
+
+    def change(text: str) -> str | None:
+        root = _tree(text, path)
+        has_one = _has(root, "tenants", tenant) and not _has(root, "tenants", name)
+        return with_name(text, tenant, name) if has_one else None
+
+    return edit_roster(path, change)
 
 
 def set_member(path: Path, tenant: str, version: int, name: str, value: str) -> None:

@@ -55,6 +55,13 @@ def without_tenant(text: str, tenant: str) -> str:
     return text[:start] + (text[rest.end() :] if rest else "")
 
 
+def with_name(text: str, tenant: str, name: str) -> str:
+    """The text with another name for a tenant's entry. Raises LookupError: the tenant has no entry."""
+    tenants, _ = _entry(text, tenant)
+    written = next(key for key, _ in tenants.value if key.value == tenant)
+    return text[: written.start_mark.index] + _written_name(name) + text[written.end_mark.index :]
+
+
 def with_key(text: str, tenant: str, key: KeyText) -> str:
     """The text with a further key, the last of the tenant's. Raises LookupError: the tenant has no entry."""
     tenants, entry = _entry(text, tenant)

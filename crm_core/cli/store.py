@@ -68,13 +68,18 @@ def restore(name: str, file: Path, config: Path) -> None:
 @click.argument("new")
 @config_option
 def move(name: str, new: str, config: Path) -> None:
-    """Rename the tenant NAME to NEW, with its records, users, tokens, history and log.
+    """Rename the tenant NAME to NEW, with its records, users, tokens, history, log and entry in keys.yaml.
 
     URLs and signatures contain the name: platforms and clients must use the new one from then on.
     """
+    from crm_core.cli.roster_edit import edit_roster, rename_tenant
+
+    roster = config / "keys.yaml"
+    edit_roster(roster, lambda _text: None)  # it can be edited
     done = perform(config, "store.move", tenant=name, name=new)
-    click.echo(f"{name} is now {new}")
-    _hint_at_roster(config, new, there=done["in_roster"])
+    renamed = rename_tenant(roster, name, new)
+    click.echo(f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""))
+    _hint_at_roster(config, new, there=renamed or done["in_roster"])
 
 
 @click.command("doctor")

@@ -200,7 +200,9 @@ def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
     assert statuses == [200, 401]
     assert crm("keys", "rotate", "contoso").returncode == 0
     assert crm("tenant", "restore", "litware", "copy").returncode == 0
-    assert crm("tenant", "move", "contoso", "fabrikam").returncode == 0
+    moved = crm("tenant", "move", "contoso", "fabrikam")
+    assert (moved.returncode, moved.stderr) == (0, "")
+    assert {one["tenant"] for one in json_of(crm("keys", "list", "--json"))} == {"fabrikam", "northwind"}
     assert [one["tenant"] for one in json_of(crm("tenant", "list", "--json"))] == ["fabrikam", "litware", "northwind"]
     assert httpx.get(f"{address}/i/eu1/t/contoso/api/v1/bootstrap/public").status_code == 404
     assert httpx.get(f"{address}/i/eu1/t/fabrikam/api/v1/bootstrap/public").status_code == 200

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_core.cli.roster_edit import add_tenants, edit_roster, remove_tenant, set_member
+from crm_core.cli.roster_edit import add_tenants, edit_roster, remove_tenant, rename_tenant, set_member
 from crm_core.cli.roster_text import with_key, with_member, with_tenant
 from crm_core.errors import SetupError
 from crm_core.model.keys import Roster
@@ -163,6 +163,27 @@ def test_an_entry_is_removed_from_any_layout(tmp_path: Path, text: str) -> None:
     assert not remove_tenant(path, "acme")
     assert add_tenants(path, {"acme": SECRETS[1]}) == ["acme"]
     assert set(read(path).tenants) == set(before)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tenants: {a: {}, acme: {keys: []}, b: {}}  # end\n",
+        "tenants:\r\n  'acme':  # of acme\r\n    keys: []\r\n  b: {}\r\n",
+        "tenants:\n  b:\n    sync: disabled\n  acme:",
+    ],
+)
+def test_an_entry_is_renamed_in_any_layout(tmp_path: Path, text: str) -> None:
+    """Nothing but the name changes, and no entry of another tenant is replaced."""
+    path = tmp_path / "keys.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    before = read(path).tenants
+    assert not rename_tenant(path, "acme", "b")
+    assert not rename_tenant(path, "absent", "no")
+    assert rename_tenant(path, "acme", "no")
+    assert read(path).tenants == {"no" if name == "acme" else name: entry for name, entry in before.items()}
+    assert rename_tenant(path, "no", "acme")
+    assert path.read_bytes().decode() == text.replace("'acme'", "acme")
 
 
 def test_a_key_is_added_before_the_comments_of_what_follows(roster: Path) -> None:
