@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from crm_core.cli.running import (
 F = TypeVar("F", bound=Callable[..., Any])
 _COLORS: Final = {"applied": "green", "unchanged": "green", "previewed": "cyan", "rejected": "yellow", "failed": "red"}
 _FEW: Final = 3
+_LINK: Final = re.compile(r"[0-9]{1,18}:[0-9a-f]{64}")  # of the chain
 _FILTERS: Final = (
     ("--status", "status", "applied, unchanged, previewed, rejected or failed."),
     ("--type", "payload_type", "A payload type."),
@@ -113,10 +115,19 @@ def tail(tenant: str, last: int, config: Path, as_json: bool, **options: str | N
         click.echo(json.dumps(entry, ensure_ascii=False) if as_json else line(entry))
 
 
+def _link(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not _LINK.fullmatch(text):
+        raise click.BadParameter("write SEQ:HASH, as log_head in answers and in health: 57:ab12... (64 hex digits)")
+    return text
+
+
 @command.command("verify")
 @tenant_option
 @click.option(
-    "--head", metavar="SEQ:HASH", help="A link that must be in the chain: log_head of an answer or of health."
+    "--head",
+    metavar="SEQ:HASH",
+    callback=_link,
+    help="A link that must be in the chain: log_head of an answer or of health.",
 )
 @config_option
 @json_option

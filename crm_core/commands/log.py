@@ -9,9 +9,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import SetupError
 from crm_core.model.log import Head, LogEntry
-from crm_core.model.text_types import plain_integer
 from crm_core.plugin.storage import EntryQuery
 from crm_core.services import Services
 from crm_core.sync.log import query_of, shown
@@ -80,7 +78,11 @@ async def verify(services: Services, tenant: str, head: str | None) -> dict[str,
 
     A tenant in quarantine never verifies: files that were moved aside are not checked.
     """
-    report = await services.backend.verify(tenant, None if head is None else _head(head))
+    link = None
+    if head is not None:
+        seq, _, digest = head.partition(":")
+        link = Head(int(seq), digest)
+    report = await services.backend.verify(tenant, link)
     state = await services.backend.state(tenant)
     lost = [f"{tenant} is in quarantine. {state.reason}"] if state.mode == "quarantined" else []
     return {
@@ -90,14 +92,6 @@ async def verify(services: Services, tenant: str, head: str | None) -> dict[str,
         "head": {"seq": report.head.seq, "hash": report.head.hash},
         "problems": [*lost, *report.problems],
     }
-
-
-def _head(text: str) -> Head:
-    seq, _, digest = text.partition(":")
-    number = plain_integer(seq, least=0, most=2**63)
-    if number is None or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise SetupError(["--head takes SEQ:HASH, as log_head in answers and in health: 57:ab12... (64 hex digits)"])
-    return Head(number, digest)
 
 
 COMMANDS = {"list": listed, "show": show, "tail": tail, "export": export, "verify": verify}
