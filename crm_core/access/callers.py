@@ -1,4 +1,4 @@
-"""The caller behind a credential of either kind, at the first request and later."""
+"""Identifies the caller of a request by an API token or an access token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from crm_core.model.caller import Caller
 
 
 class Callers:
-    """Identifies callers by API token or access token."""
+    """Identifies callers, and looks them up again later."""
 
     def __init__(self, tokens: Tokens, sessions: Sessions) -> None:
         self._tokens = tokens
@@ -21,7 +21,7 @@ class Callers:
         return await self._sessions.by_access_token(tenant, text)
 
     async def current(self, tenant: str, caller: Caller) -> Caller:
-        """The caller with their present rights. Raises Unauthenticated if the credential has ended."""
+        """The caller with their current rights. Raises Unauthenticated if the credential is no longer valid."""
         if caller.session is None:
             return await self._tokens.current(tenant, caller.id)
         return await self._sessions.caller(tenant, caller.session)

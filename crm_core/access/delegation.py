@@ -1,8 +1,8 @@
-"""The rule of delegation: callers can neither give nor acquire a core right that they lack.
+"""Delegation: callers can neither give nor acquire a core right that they lack.
 
-It holds for users, links and tokens, through API, pages and commands. ``by`` is the caller; None is an operator on the
-machine, who may do everything. A role counts by what it grants, not by the current plan. Feature keys of modules can be
-given by everyone who manages users.
+The rule applies to users, links and tokens, through API, pages and commands. ``by`` is the caller; None is an operator
+on the machine, who may do everything. What a role grants counts, not the current plan. Everyone who manages users can
+give the feature keys of modules.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def require_may_manage(role: str, by: Caller | None, roles: Roles) -> None:
 def require_may_change(user: User, after: Any, by: Caller | None, roles: Roles) -> None:
     """Raise PermissionDenied unless the caller may make this change.
 
-    ``after``: the writable members with the patch applied, not validated: a refusal reveals nothing about the input.
+    ``after``: the writable members with the patch applied, not validated yet, so a refusal says nothing about them.
     """
     require_may_manage(user.role, by, roles)
     if not isinstance(after, Mapping):
@@ -76,6 +76,6 @@ def require_may_give(scopes: Iterable[str], by: Caller, roles: Roles) -> None:
 
 
 def named_role(data: Any) -> str:
-    """The role that input names; empty if it names none, which validation then refuses."""
+    """The role that the input names; empty if there is none, which validation refuses later."""
     role = data.get("role") if isinstance(data, Mapping) else None
     return role if isinstance(role, str) else ""

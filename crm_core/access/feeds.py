@@ -56,7 +56,7 @@ def may_see(workspace: Workspace, caller: Caller, entry: ChangeEntry) -> bool:
 
 
 def may_see_any(workspace: Workspace, caller: Caller) -> bool:
-    """Whether there is any event that a caller could see."""
+    """Whether the caller may see any event."""
     seen = (*workspace.modules.states, *workspace.catalog.guards)
     return _may_see_sync(caller) or any(may(workspace, caller, f"{name}.view") for name in seen)
 
@@ -100,7 +100,7 @@ class Feeds:
         It ends when the caller may see no more events, falls too far behind, or the server shuts down.
 
         Raises:
-            TooManyStreams: if the tenant or the caller has as many as it may.
+            TooManyStreams: if the tenant or the caller has reached the limit.
         """
         stream = Stream(caller, _loop_time())
         page, channel = await self._join(tenant, stream)
@@ -142,11 +142,11 @@ class Feeds:
         return waiter
 
     def leave(self, reader: Reader) -> None:
-        """Remove a reader; one that has left stays so."""
+        """Remove a reader. Removing it again does nothing."""
         self._remove(reader, counted=self.stored is not None)
 
     async def _join(self, tenant: str, reader: Reader) -> tuple[ChangePage, Channel]:
-        """Add a reader to those of a tenant, whose pump runs; where the change log was. Raises TooManyStreams."""
+        """Add a reader to a tenant's channel and return the newest page of the change log. Raises TooManyStreams."""
         channel, counted = self._add(tenant, reader), False
         try:
             if self.stored is not None:
@@ -234,10 +234,10 @@ class Feeds:
             if waiting.done():
                 waiting.result()  # raises if the store is gone, which ends the streams
             page = await self._backend.changes(tenant, channel.place, _BATCH)
-            workspace = await self._views.of(tenant)  # after the changes: no rights that are older than they
+            workspace = await self._views.of(tenant)  # read after the changes, so that rights are not older
             entries = page.entries if page.epoch == channel.epoch else None
             channel.epoch, channel.place = page.epoch, entries[-1].place if entries else page.newest
-            if channel.place == page.newest:  # otherwise more is to be read now
+            if channel.place == page.newest:  # else read the rest without waiting
                 channel.seq = page.seq
             await self._send(tenant, channel.readers, workspace, page, entries)
             await asyncio.wait({stopping}, timeout=_INTERVAL)

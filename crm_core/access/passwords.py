@@ -50,7 +50,7 @@ class Passwords:
         self._pending = 0
 
     async def hash(self, password: str) -> str:
-        """The hash to store. Raises LoginThrottled if the queue is full, StorageUnavailable without a thread."""
+        """The hash to store. Raises LoginThrottled if the queue is full, StorageUnavailable if no thread can start."""
         return await self._run(lambda: self._hasher.hash(_bytes(password)))
 
     async def verify(self, stored: str | None, password: str) -> bool:

@@ -26,7 +26,7 @@ def core_key_for(scope: str) -> str | None:
 def checked_scopes(scopes: Iterable[str], record_types: Collection[str]) -> tuple[str, ...]:
     """The scopes without repeats. Raises InvalidRecord with a hint for each unknown one.
 
-    Of more scopes than there are the rest is not looked at: one of the first is unknown, and each hint takes its time.
+    Only one more than there are known scopes is checked: one of those is unknown, and each hint costs time.
     """
     known = known_scopes(record_types)
     wanted = tuple(islice(dict.fromkeys(scopes), len(known) + 1))

@@ -1,4 +1,4 @@
-"""Sessions: the server-side state behind a user's cookie, access token and refresh token, so that it can be ended.
+"""Sessions: the server-side state of a user's cookie, access token and refresh token, so that a sign-in can be ended.
 
 A session is valid until it ends or expires, its user is disabled, or the user's epoch changes. A new password and
 disabling a user change the epoch, which ends all of the user's sessions in that one write.
@@ -187,7 +187,7 @@ class Sessions:
         return stored
 
     async def _sweep(self, tenant: str, stored: StoredUser, now: datetime) -> tuple[Delete, ...]:
-        """The user's sessions to delete: of the oldest those that ended, or the very oldest of too many."""
+        """The user's sessions to delete: ended ones among the oldest or, at the limit, the oldest one."""
         query = PageQuery(
             collection=SESSIONS, sort="created_at", filters=(("user", (stored.user.id,)),), limit=_SWEPT, total=True
         )

@@ -24,11 +24,11 @@ from crm_core.plugin.storage import (
 
 FAILURES: Final = "sign_in_failures"
 _ATTEMPTS: Final = 20
-_SWEPT: Final = 3  # drained buckets that a new one removes: there are never more than of the last quarter of an hour
+_SWEPT: Final = 3  # drained buckets deleted with each new one, so that old ones do not pile up
 
 
 class _Bucket(msgspec.Struct, frozen=True):
-    """The level of a leaky bucket, and when (Unix seconds) it was that."""
+    """The level of a leaky bucket at a time (Unix seconds)."""
 
     level: float = 0.0
     at: float = 0.0
@@ -45,11 +45,11 @@ class StoredFailures:
         return await self._change(tenant, account, at, 1)
 
     async def take_back(self, tenant: str, account: str, at: float) -> None:
-        """Count one less."""
+        """Remove one failure."""
         await self._change(tenant, account, at, -1)
 
     async def forget(self, tenant: str, account: str, at: float) -> None:
-        """Forget an account's failures; if the store does not answer, time forgets them."""
+        """Forget an account's failures. If the store does not answer, they drain with time."""
         with suppress(CrmError):
             if (await self._backend.get(tenant, FAILURES, _id(account))).document is not None:
                 unit = Unit(now=int(at), deletes=(Delete(FAILURES, _id(account)),))
@@ -83,5 +83,5 @@ class StoredFailures:
 
 
 def _id(account: str) -> str:
-    """The name of an account's bucket, from which no address can be read."""
+    """The id of an account's bucket, which does not reveal the address."""
     return hashlib.sha256(account.encode()).hexdigest()[:40]

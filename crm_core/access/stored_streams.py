@@ -19,15 +19,15 @@ from crm_core.model.ids import Ids
 from crm_core.plugin.storage import Committed, CountBelow, Delete, Document, DocumentAt, Put, StorageBackend, Unit
 
 STREAMS: Final = "streams"
-_BEAT: Final = 5.0  # seconds between two signs of life
-_LIFE: Final = 15  # seconds after the last one until a process, and its streams, no longer count
+_BEAT: Final = 5.0  # seconds between heartbeats
+_LIFE: Final = 15  # seconds after the last heartbeat until a process and its streams no longer count
 _RELEASE: Final = 5.0  # seconds until a closed stream leaves the store: a caller that waits again needs no write
 _ATTEMPTS: Final = 20
 _Counts = dict[str, int]  # by actor
 
 
 class StoredStreams:
-    """The streams of this process, in a document of each tenant that has any, next to those of other processes."""
+    """Counts the streams of this process in a document of each tenant, next to those of other processes."""
 
     def __init__(
         self, backend: StorageBackend, ids: Ids, now: Callable[[], datetime], release_after: float = _RELEASE
@@ -41,10 +41,10 @@ class StoredStreams:
         self._releasing: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Give signs of life until ``stop``; then this process and its streams no longer count."""
+        """Send heartbeats until ``stop``; then this process and its streams no longer count."""
         while not stop.is_set():
             with suppress(CrmError):
-                await self._look()
+                await self._heartbeat()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEAT):
                     await stop.wait()
@@ -53,7 +53,7 @@ class StoredStreams:
         with suppress(CrmError):
             await self._backend.alive(self._process, 0)
 
-    async def _look(self) -> None:
+    async def _heartbeat(self) -> None:
         self._alive = await self._backend.alive(self._process, _LIFE) | {self._process}
 
     async def add(self, tenant: str, actor: str) -> None:
@@ -64,7 +64,7 @@ class StoredStreams:
             self._used[tenant][actor] += 1
 
     def remove(self, tenant: str, actor: str) -> None:
-        """Count a stream that was added no longer."""
+        """Stop counting a stream that was added."""
         self._used[tenant][actor] -= 1
         if tenant not in self._releasing:
             self._releasing[tenant] = asyncio.create_task(self._release_later(tenant))
@@ -73,12 +73,12 @@ class StoredStreams:
         return self._locks.setdefault(tenant, asyncio.Lock())
 
     async def _store(self, tenant: str, actor: str) -> None:
-        """Store one stream more of an actor, if there is room for it next to those of other processes."""
+        """Store one more stream of an actor, within the limits over all processes."""
         wanted = {**self._current(tenant), actor: self._used[tenant][actor] + 1}
         for _ in range(_ATTEMPTS):
             documents = [each async for each in self._backend.documents(tenant, STREAMS)]
             if any(each.id not in self._alive for each in documents):
-                await self._look()  # it may have started since
+                await self._heartbeat()  # one may have started since
             others = [each for each in documents if each.id in self._alive and each.id != self._process]
             _check_room([*map(_counts, others), wanted], actor)
             gone = [each for each in documents if each.id not in self._alive]
@@ -99,7 +99,7 @@ class StoredStreams:
         return {actor: number for actor, number in self._used[tenant].items() if number > 0}
 
     async def _release_later(self, tenant: str) -> None:
-        """Store only the streams that are open, once some have stayed closed for a while."""
+        """Store only the open streams, once some have been closed for a while."""
         try:
             while self._current(tenant) != self._stored[tenant]:
                 await asyncio.sleep(self._release_after)
@@ -131,7 +131,7 @@ def _counts(document: Document) -> _Counts:
 
 
 def _check_room(processes: list[_Counts], actor: str) -> None:
-    """Raise TooManyStreams if the streams of all processes are more than there may be."""
+    """Raise TooManyStreams if all processes together exceed a limit."""
     if sum(sum(each.values()) for each in processes) > MAX_STREAMS:
         raise too_many_of_tenant()
     if sum(each.get(actor, 0) for each in processes) > MAX_STREAMS_OF_CALLER:

@@ -1,4 +1,4 @@
-"""Commits of access: an unknown outcome is unavailable storage, since the caller can only check and retry."""
+"""Commits in which an unknown outcome counts as unavailable storage: the caller can only check and retry."""
 
 from __future__ import annotations
 

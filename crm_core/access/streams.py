@@ -19,13 +19,13 @@ _TOGETHER: Final = 100  # frames sent at a time
 
 
 def too_many_of_tenant() -> TooManyStreams:
-    """The error for a tenant that has as many streams as it may."""
+    """The error for a tenant at its limit."""
     return _too_many(f"This workspace has {MAX_STREAMS} event streams and waiting requests, the most it may have.")
 
 
 def too_many_of_caller() -> TooManyStreams:
-    """The error for a caller who has as many streams as one may."""
-    return _too_many(f"You have {MAX_STREAMS_OF_CALLER} event streams and waiting requests, the most of one caller.")
+    """The error for a caller at the limit."""
+    return _too_many(f"You have {MAX_STREAMS_OF_CALLER} event streams and waiting requests, the most for one caller.")
 
 
 def _too_many(message: str) -> TooManyStreams:
@@ -55,7 +55,7 @@ class Reader(ABC):
 
     @abstractmethod
     def send(self, place: int | None, content: bytes, at: float) -> None:
-        """Take a frame; ``place`` is None for a comment."""
+        """Receive a frame; ``place`` is None for a comment."""
 
     def wants(self, entry: ChangeEntry) -> bool:  # noqa: ARG002 -- a stream wants all that its caller may see
         """Whether an entry that the caller may see is for this reader."""
@@ -153,7 +153,7 @@ class Waiter(Reader):
 
     @property
     def over(self) -> bool:
-        """Whether it waits no longer."""
+        """Whether the wait has ended."""
         return self.ended or asyncio.get_running_loop().time() >= self.end_at
 
     @property
@@ -166,7 +166,7 @@ class Waiter(Reader):
         return entry.event == RECORD_CHANGED and (not self._types or entry.type in self._types)
 
     def send(self, place: int | None, content: bytes, at: float) -> None:  # noqa: ARG002 -- a waiter reads it itself
-        """Wake the reader if there is an entry."""
+        """Wake the reader if an entry arrived."""
         self.last_frame_at = at
         if place is not None:
             self._reached = place
@@ -179,7 +179,7 @@ class Waiter(Reader):
             self._timer = asyncio.get_running_loop().call_at(self.end_at, self._wake)
 
     def end(self) -> None:
-        """Wait no longer."""
+        """End the wait."""
         if self._timer is not None:
             self._timer.cancel()
         super().end()

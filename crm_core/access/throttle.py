@@ -22,12 +22,12 @@ _TOO_MANY = "Too many failed sign-ins for this account or from this address. Wai
 
 
 class Buckets:
-    """Leaky buckets by name: each holds ``capacity`` attempts and drains one every ``seconds``."""
+    """Leaky buckets by name: each has room for ``capacity`` attempts and drains one every ``seconds``."""
 
     def __init__(self, capacity: int, seconds: float, maxsize: int = _MAX_BUCKETS) -> None:
         self._capacity = capacity
         self._seconds = seconds
-        self._levels: LRUCache[str, tuple[float, float]] = LRUCache(maxsize)  # level, and when it was that
+        self._levels: LRUCache[str, tuple[float, float]] = LRUCache(maxsize)  # level at a time
 
     def __len__(self) -> int:
         return len(self._levels)
@@ -57,17 +57,17 @@ class AccountFailures(Protocol):
     """The failures of accounts; ``at`` in Unix seconds."""
 
     async def add(self, tenant: str, account: str, at: float) -> float:
-        """Count a failure; the seconds to wait if there is no room for it."""
+        """Count a failure, or return the seconds to wait if there is no room for it."""
 
     async def take_back(self, tenant: str, account: str, at: float) -> None:
-        """Count one less."""
+        """Remove one failure."""
 
     async def forget(self, tenant: str, account: str, at: float) -> None:
         """Forget all failures of an account."""
 
 
 class FailuresOfProcess:
-    """The failures that this process saw: all of them if it alone serves the tenants."""
+    """The failures in this process: all there are, if no other process serves the tenants."""
 
     def __init__(self) -> None:
         self._buckets = Buckets(CAPACITY, DRAIN_SECONDS)
@@ -128,7 +128,7 @@ class LoginThrottle:
                 wait = await self._accounts.add(tenant, account, self._at())
             if wait > 0:
                 raise LoginThrottled(_TOO_MANY, retry_after=math.ceil(wait))
-            # A source may have many in progress, and an account one in each process: each counts from its start.
+            # Counted from its start: a source may have many in progress, and an account one in each process.
             self._sources.add(network, self._at())
             attempt = SignInAttempt()
             try:

@@ -106,7 +106,7 @@ async def revoked_with(
 
 
 def revoked(token: ApiToken, now: datetime) -> tuple[ApiToken, Put]:
-    """The token, revoked: without its index it is not found again."""
+    """The revoked token, and its put without the index by which requests find it."""
     token = msgspec.structs.replace(token, revoked_at=to_wire(now))
     return token, Put(TOKENS, token.id, msgspec.json.encode(token))
 

@@ -1,4 +1,4 @@
-"""When tokens were used last: stored every minute, at most once an hour for each token."""
+"""The last use of each token, stored every minute, at most once an hour for each token."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TokenUses:
             self._to_store.setdefault(tenant, {})[token_id] = now
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Store what was noted, every minute and at the end."""
+        """Store the noted uses every minute and at the end."""
         while not stop.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STORE_SECONDS):
@@ -53,7 +53,7 @@ class TokenUses:
         await self.store()
 
     async def store(self) -> None:
-        """Store what was noted; a store that accepts no writes now gets the next interval's use."""
+        """Store the noted uses. A use that cannot be stored is dropped; one after the interval is noted again."""
         noted, self._to_store = self._to_store, {}
         for tenant, uses in noted.items():
             puts = tuple(

@@ -57,7 +57,7 @@ _INVALID = "Send a valid token: Authorization: Bearer crm_... (crm token create 
 
 
 class _Cached(msgspec.Struct, frozen=True):
-    """A cached caller, valid while the store has this body at this revision."""
+    """A cached caller, valid while the stored token has this revision and body."""
 
     revision: int
     body: bytes
@@ -66,7 +66,7 @@ class _Cached(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """The tokens of all tenants. ``secret_keys``: the instance's, the newest first; ``record_types``: their names.
+    """The tokens of all tenants. ``secret_keys``: the instance's, newest first; ``record_types``: their names.
 
     A token's text is ``crm_``, 192 random bits and a signature with one of the secret keys (itsdangerous): removing a
     secret key from instance.yaml ends the tokens made with it.
@@ -139,7 +139,7 @@ class Tokens:
         return text, token
 
     async def caller(self, tenant: str, text: str) -> Caller:
-        """The caller of a token. Raises Unauthenticated, alike for unknown, foreign, expired and revoked ones."""
+        """The caller of a token. Raises Unauthenticated, with one message for unknown, expired and revoked tokens."""
         if len(text) != _LENGTH or not text.isascii():
             raise Unauthenticated(_INVALID)
         digest = _digest(text)
@@ -210,7 +210,7 @@ class Tokens:
         raise _busy("This token is being changed by others right now. Send the request again.")
 
     def _check_made_here(self, text: str) -> None:
-        """Refuse texts that this instance never made, without a look at the store."""
+        """Refuse texts that this instance never made, without reading the store."""
         try:
             if text.startswith(PREFIX):
                 self._signer.unsign(text.removeprefix(PREFIX))

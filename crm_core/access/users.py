@@ -179,10 +179,10 @@ class Users:
         raise _busy()
 
     async def replace(self, tenant: str, stored: StoredUser, user: User) -> StoredUser | None:
-        """Replace a stored user; None if it has changed, or the other super admin that the change depends on has.
+        """Replace a stored user; None if it, or another super admin that the change depends on, has changed.
 
-        A new password ends the account's lock-out: the failed attempts did not know this one. Being disabled revokes
-        the API tokens that the user made, and removes the views of lists that the user saved.
+        A new password ends the account's lock-out, since the failed attempts were for the old one. Disabling a user revokes
+        the API tokens that the user made, and removes saved views.
 
         Raises InvalidRecord if the address is taken or no super admin would be left.
         """
@@ -216,7 +216,7 @@ class Users:
         return msgspec.structs.replace(changed, updated_at=to_wire(self._now()), updated_by=actor_of(by))
 
     async def _another_super_admin(self, tenant: str, user: User) -> Expectation:
-        """Expect another super admin, unchanged: two must not be able to remove each other at the same time."""
+        """Expect that another super admin stays: two must not be able to remove each other at the same time."""
         query = PageQuery(collection=USERS, sort="created_at", filters=(("rules", (True,)),), limit=2)
         for document in (await self._backend.page(tenant, query)).documents:
             if document.id != user.id:

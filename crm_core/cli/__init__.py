@@ -1,1 +1,1 @@
-"""The ``crm`` command: ``main`` lists the commands, ``running`` has what they share; one module for each group."""
+"""The ``crm`` command: ``main`` lists the commands, ``running`` runs them; each group has a module."""

@@ -53,7 +53,7 @@ def command(
     """
     source = ConfigFolder(config)
     desired = read_folder(folder, only, lambda section: _secret_members(source, section), Secrets(os.environ, folder))
-    _ = source.outline  # if it cannot be read, no tenant can be signed for
+    _ = source.outline  # raises if keys.yaml cannot be read: then nothing can be signed
     report = _Report([*desired.tenants, *desired.failed], as_json=as_json)
     for tenant, why in desired.failed.items():
         report.add(_failed(tenant, why))
@@ -108,7 +108,7 @@ def _failed(tenant: str, why: str) -> TenantResult:
 
 
 class _Report:
-    """Prints the results in order of the tenants' names, each as soon as those before it are known."""
+    """Prints the results in order of the tenants' names, as soon as possible."""
 
     def __init__(self, tenants: Sequence[str], *, as_json: bool) -> None:
         self._of, self._as_json = len(tenants), as_json
@@ -116,20 +116,20 @@ class _Report:
         self._statuses: list[str] = []
 
     def add(self, result: TenantResult) -> None:
-        """A tenant's result."""
+        """Print a tenant's result."""
         clear_progress()
         self._statuses.append(result.status)
         self._lines.add(result.tenant, result)
         show_progress(len(self._statuses), self._of, "tenants")
 
     def pause(self, tenant: str, pause: Pause) -> None:
-        """A request of a tenant is sent again."""
+        """Say that a request of a tenant is sent again."""
         clear_progress()
         show_pause(pause, tenant)
 
     @property
     def exit_code(self) -> int:
-        """The exit code, with the worst first."""
+        """The exit code of the worst result."""
         statuses = set(self._statuses)
         if statuses & {"refused", "failed"}:
             return 1
@@ -138,7 +138,7 @@ class _Report:
         return WOULD_CHANGE if "previewed" in statuses else 0
 
     def show_counts(self) -> None:
-        """How many tenants ended how."""
+        """Print how many tenants have which status."""
         if not self._as_json:
             click.echo(f"{self._of} {'tenant' if self._of == 1 else 'tenants'}: {counted(self._statuses)}")
 

@@ -1,8 +1,8 @@
 """The folder of ``crm apply``: ``TENANT/SECTION.yaml``, or ``TENANT.yaml`` with sections as members.
 
 A secret is a reference, ``{secret: env:NAME}`` or ``{secret: file:PATH}``, and only a member that its payload type
-marks secret may be one. So a change to the folder can neither publish a secret of the machine that applies it, nor put
-one into version control. Names that start with a dot and files of other kinds, such as README.md, are ignored.
+marks secret may be one. So the folder contains no secrets, and an edit of it cannot publish secrets of the machine
+that applies it. Names that start with a dot and files of other kinds, such as README.md, are ignored.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _REFERENCE: Final = "write {secret: env:NAME} or {secret: file:PATH}"
 
 
 class DesiredFolder(msgspec.Struct, frozen=True):
-    """The sections of each tenant, and by tenant why its files cannot be used.
+    """The sections of each tenant. ``failed``: by tenant, why its files cannot be used.
 
-    ``unreadable``: by tenant and section, why a secret cannot be read here.
+    ``unreadable``: by tenant and section, why a secret cannot be read on this machine.
     """
 
     tenants: Mapping[str, Sections]
@@ -93,7 +93,7 @@ def _tenants(folder: Path) -> dict[str, Path]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """The entries of a folder that can be part of it. Raises click.UsageError."""
+    """The entries of a folder without hidden ones. Raises click.UsageError."""
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
@@ -123,7 +123,7 @@ def _sections(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _file(path: Path) -> str:
-    """A file as ``read_data`` takes it; a pipe or a device would never end. Raises SetupError."""
+    """The path for ``read_data``. Raises SetupError for a pipe or device, which could block."""
     if path.exists() and not path.is_file():
         raise SetupError([f"{path} is not a file; replace it with one"])
     return str(path)
@@ -160,7 +160,7 @@ def _reference(value: Any) -> str | None:
 def _resolved(
     section: str, data: dict[str, Any], members: Collection[SecretMember], secrets: Secrets, reasons: dict[str, str]
 ) -> dict[str, Any]:
-    """The data with each secret in place of its reference; why one cannot be read is added to the reasons."""
+    """The data with secrets in place of references; failures are added to ``reasons``."""
     for member in members:
         reference = _reference(value_at(data, member.path))
         if reference is None:

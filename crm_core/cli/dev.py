@@ -1,4 +1,4 @@
-"""``crm serve --dev``: plugins' tracebacks in the terminal, and a new start after each change of a file."""
+"""``crm serve --dev``: tracebacks of plugins in the terminal, and a restart after each change of a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from crm_core.errors import SetupError
 if TYPE_CHECKING:
     from crm_core.settings.instance import InstanceSettings
 
-_SECONDS: Final = 0.5  # between two looks at the files
+_SECONDS: Final = 0.5  # between two checks of the files
 _ENDINGS: Final = (".py", ".html", ".css", ".js", ".txt")
 
 
@@ -75,7 +75,7 @@ class Watch:
             time.sleep(_SECONDS)
 
     def start_again(self) -> None:
-        """Replace this process by a new one that loads everything again."""
+        """Replace this process with a new one."""
         click.echo(f"{self.changed} changed. Loading again.", err=True)
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- this very command

@@ -77,7 +77,7 @@ def _signing(
 
 
 def _reported(signing: Mapping[str, SigningTarget | SetupError], *, as_json: bool) -> Sequence[str]:
-    """Show the health of each tenant, in order of their names, and how many have which status; the statuses."""
+    """Print the health of each tenant by name and how many have which status; return the statuses."""
     statuses: list[str] = []
     lines = InOrder(signing, lambda report: _show(report, as_json=as_json))
 

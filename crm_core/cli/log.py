@@ -45,7 +45,7 @@ def filters(command: F) -> F:
     return command
 
 
-def _given(options: dict[str, str | None]) -> dict[str, str]:
+def _filled_in(options: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -62,7 +62,7 @@ def command() -> None:
 @json_option
 def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str | None) -> None:  # noqa: FBT001 -- click
     """List the newest entries, newest first."""
-    items = perform(config, "log.list", tenant=tenant, filters=_given(options), limit=limit)["items"]
+    items = perform(config, "log.list", tenant=tenant, filters=_filled_in(options), limit=limit)["items"]
     warn_of_quarantine(config, tenant)
     if as_json:
         print_json(items)
@@ -72,7 +72,7 @@ def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str 
         for text in _findings(entry):
             click.echo(f"    {text}")
     if not items:
-        click.echo("No entries match." if _given(options) else "No push has arrived yet.", err=True)
+        click.echo("No entries match." if _filled_in(options) else "No push has arrived yet.", err=True)
 
 
 @command.command("show")
@@ -111,7 +111,7 @@ def show(entry_id: str, tenant: str, config: Path, as_json: bool) -> None:  # no
 @json_option
 def tail(tenant: str, last: int, config: Path, as_json: bool, **options: str | None) -> None:  # noqa: FBT001 -- click
     """Print the last entries, then each new one as it arrives, until interrupted; ends there if no server runs."""
-    for entry in stream(config, "log.tail", tenant=tenant, filters=_given(options), last=last):
+    for entry in stream(config, "log.tail", tenant=tenant, filters=_filled_in(options), last=last):
         click.echo(json.dumps(entry, ensure_ascii=False) if as_json else line(entry))
 
 
@@ -166,7 +166,7 @@ def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
     from crm_core.model.spreadsheet import line as csv_line
 
     out = sys.stdout.buffer
-    for number, entry in enumerate(stream(config, "log.export", tenant=tenant, filters=_given(options))):
+    for number, entry in enumerate(stream(config, "log.export", tenant=tenant, filters=_filled_in(options))):
         if form == "csv":
             entry.pop("errors", None)  # a list fits no cell
             if number == 0:
@@ -179,7 +179,7 @@ def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
 
 
 def _findings(entry: dict[str, Any]) -> Iterator[str]:
-    """The first errors of the input, and where the rest is."""
+    """The first errors of the input, and the command that shows the rest."""
     errors = entry.get("errors", ())
     for error in errors[:_FEW]:
         yield f"{error['pointer'] or '/'}: {error['message']}"

@@ -1,4 +1,4 @@
-"""Standard output whose errors differ in type from those of other files, such as the store's."""
+"""Standard output: its own error type, progress on a terminal, and results in order."""
 
 from __future__ import annotations
 
@@ -54,26 +54,26 @@ def flush_output() -> None:
 
 
 def show_progress(done: int, of: int, what: str) -> None:
-    """Show ``done/of what`` on a terminal, over the line before, if there are several."""
+    """Show ``done/of what`` on a terminal, in place of the last progress, if there are several."""
     if of > 1 and sys.stderr.isatty():
         click.echo(f"\r{done}/{of} {what}", nl=done == of, err=True)
 
 
 def clear_progress() -> None:
-    """Make room on a terminal for a line in place of the progress."""
+    """Replace the progress on a terminal by the next line."""
     if sys.stderr.isatty():
         click.echo("\r\033[K", nl=False, err=True)
 
 
 class InOrder:
-    """Shows results in the order of their names, each as soon as those before it are known."""
+    """Shows results in the order of their names, each as soon as the ones before it are known."""
 
     def __init__(self, names: Iterable[str], show: Callable[[Any], None]) -> None:
         self._waiting, self._show = sorted(names, reverse=True), show
         self._known: dict[str, Any] = {}
 
     def add(self, name: str, result: Any) -> None:
-        """The result of a name."""
+        """Add the result of a name."""
         self._known[name] = result
         while self._waiting and self._waiting[-1] in self._known:
             self._show(self._known.pop(self._waiting.pop()))
@@ -85,12 +85,12 @@ def counted(statuses: Iterable[str]) -> str:
 
 
 def discard_output() -> None:
-    """Send the rest of standard output nowhere, and what is buffered: the interpreter flushes again at its end."""
+    """Discard the rest of standard output and the buffer, which the interpreter would flush at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_without_output(error: OutputFailed) -> None:
-    """Say that the output is incomplete and exit 1; without a word if its reader, such as ``head``, closed the pipe."""
+    """Exit 1, and say that the output is incomplete unless its reader, such as ``head``, closed the pipe."""
     discard_output()
     if error.errno != _READER_GONE:
         click.echo(f"standard output cannot be written ({error.strerror}); the output is incomplete", err=True)

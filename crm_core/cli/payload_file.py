@@ -1,7 +1,7 @@
 """Payload files: the ``data`` of a push, as YAML or JSON.
 
-YAML is read with JSON's types only: anything that JSON would not write as a number, true, false or null is text, so
-``007``, ``no`` and ``2026-11-01`` stay as they are.
+YAML is read with JSON's types only: a value that is not a number, true, false or null in JSON is text. So ``007``,
+``no`` and ``2026-11-01`` stay as they are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 from crm_core.errors import MalformedJson, SetupError
 from crm_core.model.strict_json import loads
 from crm_core.settings.document import LARGEST_FILE, Items, Mapping, Node, Scalar, parse
-from crm_core.settings.places import Wrong, setup_error
+from crm_core.settings.places import FileProblem, Wrong, setup_error
 
 _WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _OBJECT = re.compile(rb"\s*\{\s*[\"}]")  # how JSON starts; `{title: Nordwind}` is YAML
@@ -28,7 +28,7 @@ def read_data(file: str) -> dict[str, Any]:
     """The data in a file, ``-`` for standard input. Raises SetupError with file, line and column."""
     name = "standard input" if file == "-" else Path(file).name
     text = read_bytes(file)
-    if not text.strip():  # a program that failed before it wrote anything must not empty a section
+    if not text.strip():  # a program that failed without output must not empty a section
         raise SetupError([f"{name} is empty; write {{}} for a section without members"])
     try:
         data = loads(text) if _is_json(file, text) else _plain(parse(_decoded(text, name), name))
@@ -70,7 +70,7 @@ def _decoded(raw: bytes, name: str) -> str:
         raise SetupError([f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8"]) from None
 
 
-def _plain(parsed: tuple[Node, list[Any]]) -> Any:
+def _plain(parsed: tuple[Node, list[FileProblem]]) -> Any:
     node, problems = parsed
     if problems:
         raise Wrong(problems)

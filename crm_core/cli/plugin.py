@@ -20,7 +20,7 @@ from crm_core.errors import SetupError
 
 _NAME: Final = re.compile(r"[a-z](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 _FOLDERS: Final = ("tests", "conftest", "dist", "build")
-"""Names that pytest and pip have for something in the folder of a package."""
+"""Names with a meaning for pytest or pip in the folder of a package."""
 _KINDS: Final = {
     "payload-type": ("payload_type", "payload type"),
     "record-type": ("record_type", "record type"),
@@ -93,13 +93,13 @@ def _require_free(name: str, package: str, words: str) -> None:
     if Path(name).exists():
         raise SetupError([f"{name} exists; choose another name, or remove it"])
     if package in _FOLDERS or package.startswith("test_"):
-        raise SetupError([f"pytest or pip takes {package} for its own; choose another name, such as my-{name}"])
+        raise SetupError([f"pytest or pip uses the name {package}; choose another name, such as my-{name}"])
     if importlib.util.find_spec(package) is not None:
         raise SetupError([f"Python finds a module {package} already; choose another name"])
 
 
 def _require_distinct(name: str, modules: Iterable[str]) -> None:
-    """Refuse a name whose classes would be a word of Python, or hide what their module imports. Raises SetupError."""
+    """Refuse a name that gives an invalid class name, or one that hides an import. Raises SetupError."""
     for text in modules:
         try:
             bound = Counter(_bound(ast.parse(text)))
@@ -113,7 +113,7 @@ def _require_distinct(name: str, modules: Iterable[str]) -> None:
 
 
 def _bound(module: ast.Module) -> Iterator[str]:
-    """The names that a module binds, as often as it does."""
+    """Each name that a module binds, once for each time."""
     for node in module.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from (alias.asname or alias.name for alias in node.names)

@@ -1,4 +1,4 @@
-"""keys.yaml as commands on keys read it: with its keys if they can be read here, else without."""
+"""keys.yaml for the commands on keys: with its keys if they can be read here, else without."""
 
 from __future__ import annotations
 

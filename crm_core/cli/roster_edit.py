@@ -1,8 +1,7 @@
-"""Edits of keys.yaml: one at a time, all or nothing, and only of a valid roster.
+"""Edits of keys.yaml: atomic, one at a time, and only of a valid roster.
 
-An edit locks the folder, writes a new file next to the old one (same owner; 0600, or 0640 if its group, which may be
-the server's, could read it), flushes it to disk and replaces the old one, so a running server sees the old roster or
-the new one.
+An edit locks the folder, writes a new file next to the old one (same owner; 0600, or 0640 if the group could read the
+old one), flushes it to disk and replaces the old one. So a running server sees the old roster or the new one.
 """
 
 from __future__ import annotations
@@ -140,7 +139,7 @@ def _replace(target: Path, text: str, check: Callable[[Path], object] | None) ->
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
                 owner = target.stat()
                 if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(handle, owner.st_uid, owner.st_gid)  # else the server could not read what root edited
+                    os.fchown(handle, owner.st_uid, owner.st_gid)  # or the server could not read root's file
                 os.fchmod(handle, 0o600 | (owner.st_mode & 0o040))
                 file.write(text)
                 file.flush()

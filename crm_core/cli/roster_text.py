@@ -1,7 +1,7 @@
-"""Edits of the text of keys.yaml that leave every other byte as it is.
+"""Edits of the text of keys.yaml that change no other byte.
 
-The YAML parser gives positions, at which an edit inserts or replaces text. Writing the whole tree would move comments
-to other entries and change the admin's layout.
+An edit inserts or replaces text at the positions that the YAML parser reports. Writing the whole tree would lose
+comments and the admin's layout.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ def with_member(text: str, tenant: str, version: int, name: str, value: str) -> 
 
 
 def _with_child(text: str, node: yaml.Node, lines: list[str], flow: str, *, brackets: str, parent: yaml.Node) -> str:
-    """The text with one more child at a collection's end: as ``lines``, or as ``flow`` if brackets enclose it.
+    """The text with a child added at the end of a collection: as ``flow`` inside brackets, else as ``lines``.
 
-    If the collection is empty or has no text at all, its ``parent`` decides which.
+    If the collection is empty or has no text, its ``parent`` decides.
     """
     children = _children(node)
     if children:
@@ -110,8 +110,8 @@ def _below(text: str, end: int, lines: list[str], column: int) -> str:
     """The text with ``lines`` below the line that contains ``end``; a comment at the end of that line stays there."""
     rest = re.search(r"[\r\n]", text[end:])
     at = len(text) if rest is None else end + rest.start()
-    put_in = "".join(_newline(text) + " " * column + line for line in lines)
-    return text[:at] + put_in + (text[at:] or _newline(text))
+    added = "".join(_newline(text) + " " * column + line for line in lines)
+    return text[:at] + added + (text[at:] or _newline(text))
 
 
 def _composed(text: str) -> yaml.Node | None:
@@ -146,7 +146,7 @@ def _bracketed(node: yaml.Node) -> bool:
 
 
 def _end(node: yaml.Node, text: str) -> int:
-    """Where a node's own text ends. A block collection's mark is after comments that belong to the next node."""
+    """The end of a node's text. A block collection's own mark is after the comments before the next node."""
     children = _children(node)
     if children and not _bracketed(node):
         return _end(children[-1], text)
@@ -154,7 +154,7 @@ def _end(node: yaml.Node, text: str) -> int:
 
 
 def _column(node: yaml.Node, text: str) -> int:
-    """Where the children of a block collection start; those of a list with their dash."""
+    """The column of the children of a block collection; for a list, that of the dash."""
     first = _children(node)[0].start_mark
     if isinstance(node, yaml.MappingNode):
         return int(first.column)

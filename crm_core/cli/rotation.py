@@ -18,7 +18,7 @@ _KEY_BYTES = 32
 
 
 def fresh_secret(form: Literal["base64", "hex", "whsec"] = "base64") -> str:
-    """A reference that contains 32 random bytes."""
+    """A secret of 32 random bytes, as keys.yaml accepts it."""
     raw = secrets.token_bytes(_KEY_BYTES)
     if form == "hex":
         return "hex:" + raw.hex()
@@ -38,8 +38,8 @@ class Rotation(msgspec.Struct, frozen=True):
     """A tenant's next key. ``entry`` None: keys.yaml has none; ``overlap`` None: the earlier keys are revoked.
 
     ``reference``: the new key as keys.yaml has it, of this ``kind``. ``schemes``: those that verify keys of the kind.
-    ``used``: the highest version in the tenant's sync log. Using a number again would make two keys one in log and
-    history.
+    ``used``: the highest version in the tenant's sync log, which must not be used again: log and history could not
+    tell the keys apart.
     """
 
     tenant: str
@@ -77,7 +77,7 @@ class Rotation(msgspec.Struct, frozen=True):
 
     @property
     def limits(self) -> dict[str, tuple[str, ...]]:
-        """The limits of the new key: those of the one that it follows, less the schemes that cannot verify it."""
+        """The limits of the new key: those of the one that it follows, without schemes that cannot verify it."""
         narrowed = limits(self.follows) if self.follows is not None else {}
         fitting = tuple(name for name in narrowed.pop("schemes", ()) if name in self.schemes)
         return {**narrowed, **({"schemes": fitting} if fitting else {})}

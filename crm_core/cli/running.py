@@ -1,4 +1,4 @@
-"""What commands share: options, how they end, and the way to a tenants folder that a server may have locked."""
+"""Shared by commands: options, exit codes, and calls to a tenants folder that a server may have locked."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Boundary:
 
 
 def print_problem(problem: dict[str, Any]) -> None:
-    """Print an error as JSON too if the command was called with --json: a program finds a document in every case."""
+    """Print an error as JSON too with --json, so that programs always get a document."""
     if "--json" in sys.argv:
         try:
             print_json(problem)
@@ -87,13 +87,13 @@ def print_problem(problem: dict[str, Any]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A value for programs."""
+    """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Pause the garbage collector while parts are loaded: it would search them again and again in vain."""
+    """Pause the garbage collector while modules are loaded, which leave no garbage."""
     gc.disable()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What commands that send requests share: connections, retries, exit codes, and how a refusal is shown."""
+"""Shared by commands that send requests: connections, retries, exit codes, and texts of refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXPLAIN: Final = "crm sign --curl prints the same request; crm explain shows wh
 _KEYS: Final = "crm keys list at the receiver shows its keys; give this machine an active one"
 _NEXT: Final = {
     "signature_invalid": "compare the fingerprint of this key version with the receiver's: crm keys list on both sides."
-    " If they differ, copy the receiver's key\n  if they are equal, something on the way changes the request: "
+    " If they differ, copy the receiver's key\n  if they are equal, something in between changes the request: "
     + _EXPLAIN,
     "timestamp_out_of_window": "compare this machine's clock with server_time, and set the one that is wrong",
     "key_unknown": _KEYS,

@@ -17,12 +17,12 @@ _log = ServerLog("crm.serve")
 
 
 async def log_store_alerts(backend: StorageBackend, stop: asyncio.Event, seconds: float = POLL_SECONDS) -> None:
-    """Until ``stop``, log a line when the store stops answering or answers again, and likewise for each tenant's."""
+    """Until ``stop``, log when the store, or that of a tenant, fails and when it recovers."""
     stopping = asyncio.ensure_future(stop.wait())
     alerts = _Alerts(backend)
     try:
         while not stop.is_set():
-            await alerts.look()
+            await alerts.update()
             await asyncio.wait((stopping,), timeout=seconds)
     finally:
         stopping.cancel()
@@ -36,7 +36,7 @@ class _Alerts:
         self._tenants: Mapping[str, StoreState] = {}
         self._unavailable = ""
 
-    async def look(self) -> None:
+    async def update(self) -> None:
         try:
             troubled = await self._backend.troubled()
         except CrmError as error:

@@ -1,4 +1,4 @@
-"""The look at a store before it is served, or as soon as it answers."""
+"""The check of a store before it is served, or as soon as it answers."""
 
 from __future__ import annotations
 

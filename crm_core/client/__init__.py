@@ -6,8 +6,8 @@
     with Client(target, native_signer(key, key_version=2)) as client:
         outcome = client.push("branding", {"title": "Nordwind"})
 
-``apply_tenants`` brings many tenants to a desired state. ``exchange`` knows what to send and how to read the answers,
-``transport`` does the network. Imports nothing of the server: neither its framework nor its stores nor its plugins.
+``apply_tenants`` brings many tenants to a desired state. ``exchange`` has the requests and reads the answers,
+``transport`` sends them. Nothing of the server is imported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The state that a tenant should have, and the requests that bring it there, without a network.
 
-``apply_steps`` is a generator as in ``exchange``: it asks the signed health, leaves out every section whose hash is
-the current one, and sends the rest as one ``combined`` push.
+``apply_steps`` is a generator as in ``exchange``: it requests the signed health, leaves out every section with an equal
+hash, and sends the rest as one ``combined`` push.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class DesiredTenant(msgspec.Struct, frozen=True, kw_only=True):
     """The sections that a tenant should have, by name, with secrets in the clear; other sections stay as they are.
 
     ``secrets``: for a section, the RFC 6901 pointers of all its secret members, such as ``{"smtp": ["/password"]}``.
-    They count as ``{"set": true}`` when hashes are compared. ``unreadable``: sections of which a secret could not be
-    read, with the reason; they have any text in its place, and the tenant fails if such a section has to be sent.
+    They count as ``{"set": true}`` when hashes are compared. ``unreadable``: sections with a secret that could not be
+    read, and the reason; any text replaces the secret, and the tenant fails if such a section has to be sent.
     """
 
     target: Target
@@ -46,7 +46,7 @@ class DesiredTenant(msgspec.Struct, frozen=True, kw_only=True):
         return [at for at in self.secrets.get(section, ()) if value_at(data, steps_of(at)) is not None]
 
     def unnamed_secrets(self, section: str) -> list[str]:
-        """The pointers of the secrets that the section could have and the data leaves out."""
+        """The pointers of the secrets that the data leaves out."""
         named = self.named_secrets(section)
         return [at for at in self.secrets.get(section, ()) if at not in named]
 
@@ -71,7 +71,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TenantResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a tenant. ``problem``: why it was not, or not completely, applied: ``code``, ``detail``, more.
+    """The result for a tenant. ``problem``: why it was not applied completely, with ``code`` and ``detail``.
 
     ``refused``: the receiver refused the push, or a section was withheld; ``changes`` are those of the other ones.
     ``failed``: nothing could be sent. ``revision`` is null if nothing was applied.
@@ -126,7 +126,7 @@ def _applied(platform: Platform, desired: DesiredTenant, options: ApplyOptions) 
 
 
 def _is_due(section: str, desired: DesiredTenant, health: Health, options: ApplyOptions) -> bool:
-    """Whether a section is sent: it differs, or has a secret that is to be sent again."""
+    """Whether a section is sent: it differs, or it has a secret and secrets are sent again."""
     current = health.sections.get(section)
     if options.with_secrets and desired.named_secrets(section):
         return True
@@ -134,7 +134,7 @@ def _is_due(section: str, desired: DesiredTenant, health: Health, options: Apply
 
 
 def _may_drop(sent: Iterable[str], desired: DesiredTenant, health: Health) -> bool:
-    """Whether a section could have a secret that the data leaves out: a preview shows it, hashes do not."""
+    """Whether a push could drop a stored secret, which a preview shows and hashes do not."""
     return any(section in health.sections and desired.unnamed_secrets(section) for section in sent)
 
 

@@ -1,8 +1,8 @@
-"""Requests and how their answers are judged, without a network: generators that a transport drives.
+"""Requests and the meaning of their answers, without a network: generators that a transport drives.
 
-A generator yields a ``ReadyRequest`` to send, and is sent the ``Answer`` or ``Lost``; or it yields a ``Pause`` to
-sleep through. Its return value is the outcome. A push is sent again only as the very same bytes under the same nonce,
-so however often it arrives, it is applied once.
+A generator yields a ``ReadyRequest`` to send, and receives the ``Answer`` or ``Lost``; or it yields a ``Pause`` to
+wait for. Its return value is the outcome. A push is repeated with the same bytes and nonce only, so it is applied once
+regardless of how often it arrives.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Many tenants at a time, in threads: httpx costs a third of what it does on an event loop."""
+"""Many tenants at a time, in threads: httpx needs a third of the CPU time that it needs on an event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crm_core.client.transport import DEFAULT_RETRIES, TIMEOUT, drive, platform_
 T = TypeVar("T")
 _OPTIONS = ApplyOptions()
 _UNREADABLE = (httpx.HTTPError, RecursionError, LookupError, TypeError)
-"""Errors that an answer of something else than a receiver may lead to."""
+"""Errors that the answer of another program may cause."""
 
 
 def _quiet(*_: object) -> None:
@@ -35,8 +35,8 @@ def apply_tenants(
 ) -> list[TenantResult]:
     """Bring each tenant to its desired state, ``parallel`` at a time; return the results in the order given.
 
-    A failure is a result and stops no other tenant; applying again does what is left. ``done`` receives each result as
-    it comes; ``watch`` receives each pause with its tenant, in the thread that pauses.
+    A failure is a result and stops no other tenant; applying again does the rest. ``done`` receives each result as it
+    arrives; ``watch`` receives each pause with its tenant, in the thread that pauses.
     """
 
     def steps(desired: DesiredTenant) -> Steps[TenantResult]:

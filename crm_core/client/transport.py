@@ -1,4 +1,4 @@
-"""The clients: they drive the exchange over httpx, plain and on an event loop."""
+"""The clients, which drive the exchange over httpx: blocking, and on an event loop."""
 
 from __future__ import annotations
 

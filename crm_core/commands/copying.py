@@ -1,7 +1,7 @@
 """Copy all tenants from one storage backend to another while no server runs, checked part by part.
 
-The target is marked as receiving first and the source as moved last, so a copy that breaks off changes nothing in the
-source and is resumed by running it again. A store with a mark is not served.
+The target is marked as receiving at the start and the source as moved at the end, so an interrupted copy changes
+nothing in the source and is resumed by running it again. A store with a mark is not served.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def mark_of(backend: StorageBackend) -> CopyMark | None:
 
 
 async def refuse_marked(backend: StorageBackend) -> None:
-    """Raise SetupError if a store's tenants are in another one, or not all in it yet."""
+    """Raise SetupError if a store's tenants were moved to another one, or its copy is not complete."""
     mark = await mark_of(backend)
     if mark is None:
         return
@@ -62,7 +62,7 @@ class Sum:
         self._hash = hashlib.sha256()
 
     async def over(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
-        """The same parts, added up."""
+        """Yield the same parts and add them up."""
         async for part in parts:
             self._hash.update(_encode(_comparable(part)) + b"\n")
             self.counts[_KINDS.get(type(part), "tenants")] += 1
@@ -70,7 +70,7 @@ class Sum:
 
     @property
     def value(self) -> tuple[Counter[str], bytes]:
-        """Everything that was added, to be compared."""
+        """The counts and the hash, to be compared."""
         return self.counts, self._hash.digest()
 
 
@@ -95,7 +95,7 @@ async def sum_of(backend: StorageBackend, tenant: str) -> Sum:
 
 
 async def copy_all(source: StorageBackend, target: StorageBackend) -> AsyncIterator[dict[str, Any]]:
-    """Copy every tenant; an item with the counts of its parts for each, once both stores have the same of it.
+    """Copy every tenant; yield the counts of its parts once both stores have the same.
 
     Raises SetupError: for a target with other data before anything is changed, and for a damaged tenant of the source.
     """
@@ -136,23 +136,23 @@ async def _prepare(source: StorageBackend, target: StorageBackend) -> None:
 
 
 async def _refuse_served(*stores: StorageBackend) -> None:
-    """Raise SetupError if a server runs. Of an exclusive store the caller has the lock."""
+    """Raise SetupError if a server uses the stores. The caller has the lock of an exclusive one."""
     for store in stores:
         if number := len(await store.alive("", 0)):
             raise SetupError([f"{number} processes serve {store.NAME}: stop them first, and wait 15 seconds"])
 
 
 async def _begun_from(source: StorageBackend, target: StorageBackend, tenants: list[str]) -> bool:
-    """Whether the tenants of an interrupted copy came from this source: a change log has its epoch once only."""
+    """Whether the tenants of an interrupted copy came from this source, by the epochs of their change logs."""
     common = [tenant for tenant in tenants if await source.has(tenant)]
     epochs = [[(await backend.changes(tenant, None)).epoch for tenant in common] for backend in (source, target)]
     return bool(common) and epochs[0] == epochs[1]
 
 
 async def _copy(source: StorageBackend, target: StorageBackend, tenant: str) -> Counter[str]:
-    """Copy a tenant unless the target has the same; the counts of its parts. Raises SetupError."""
+    """Copy a tenant unless the target has the same, and return the counts of its parts. Raises SetupError."""
     state = await source.state(tenant)
-    if state.mode == "quarantined":  # the rest would look like everything
+    if state.mode == "quarantined":  # or a part would pass for all of it
         raise SetupError([f"{tenant} is damaged: restore it, or accept the rest, then continue. {state.reason}"])
     if await target.has(tenant):
         before, there = await sum_of(source, tenant), await sum_of(target, tenant)
@@ -169,7 +169,7 @@ async def _copy(source: StorageBackend, target: StorageBackend, tenant: str) -> 
 
 
 async def _verify(source: StorageBackend, target: StorageBackend, tenant: str) -> None:
-    """Walk the chain in both stores. Raises SetupError if the target's is not the source's, as whole as there."""
+    """Walk the chain in both stores. Raises SetupError if they differ."""
     first, second = await source.verify(tenant), await target.verify(tenant)
     same = (first.anchor, first.head, first.entries) == (second.anchor, second.head, second.entries)
     if not same or bool(first.problems) != bool(second.problems):

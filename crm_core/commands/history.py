@@ -25,7 +25,7 @@ def _without_data(applied: Applied) -> dict[str, Any]:
 
 
 async def restore(services: Services, tenant: str, section: str, revision: int, *, preview: bool) -> dict[str, Any]:
-    """Make an earlier revision a new one, or return the changes that this would make."""
+    """Restore an earlier revision as a new one, or preview that."""
     receipt = await services.history.restore(
         tenant, section, revision, actor=CONSOLE, request_id=services.ids.new(), preview=preview
     )
@@ -34,4 +34,4 @@ async def restore(services: Services, tenant: str, section: str, revision: int, 
 
 
 COMMANDS = {"list": listed, "restore": restore}
-"""By the part of their name after the dot."""
+"""By the part of the name after the dot."""

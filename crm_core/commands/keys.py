@@ -31,4 +31,4 @@ async def _uses(services: Services, tenant: str) -> dict[str, Any] | None:
 
 
 COMMANDS = {"uses": uses}
-"""By the part of their name after the dot."""
+"""By the part of the name after the dot."""

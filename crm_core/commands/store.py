@@ -47,7 +47,7 @@ async def restore(services: Services, tenant: str, source: str) -> AsyncIterator
 
 
 async def only(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """A stream of one item: a caller waits for a stream without a timeout."""
+    """A stream of one item, since callers wait for streams without a timeout."""
     yield item
 
 
@@ -105,7 +105,7 @@ async def _sealed(services: Services, tenant: str) -> list[str]:
 
 
 async def unread(services: Services) -> AsyncIterator[dict[str, Any]]:
-    """An item for each tenant of which plugins cannot read something; one whose store fails is left to doctor."""
+    """An item for each tenant with data that no plugin can read; stores that fail are reported by doctor."""
     return _unread_of_all(services)
 
 

@@ -69,7 +69,7 @@ async def _rename(services: Services, old: str, new: str) -> None:
 
 
 async def names(services: Services) -> dict[str, Any]:
-    """Every tenant with the known state of its store; no tenant is opened, so none that is in use is closed for it."""
+    """Every tenant with the known state of its store, without opening any."""
     troubled = await services.backend.troubled()
     return {"tenants": [_known(name, troubled.get(name)) for name in await services.backend.tenants()]}
 

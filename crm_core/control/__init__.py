@@ -1,1 +1,1 @@
-"""The lock on a tenants folder and the private socket to the server that has locked it."""
+"""The lock on a tenants folder, and the private socket of the server that has the lock."""

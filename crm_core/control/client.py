@@ -1,4 +1,4 @@
-"""The command's side of the private socket: calls to the server that has a tenants folder open."""
+"""The client of the private socket: calls to the server that has locked a tenants folder."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _exchange(
 def _answer(encoded: bytes) -> ControlAnswer:
     try:
         if not encoded.endswith(b"\n"):
-            raise ControlUnreachable(["the server closed the connection in the middle of its answer; see its log"])
+            raise ControlUnreachable(["the server closed the connection before its answer was complete; see its log"])
         return msgspec.json.decode(encoded, type=ControlAnswer)
     except msgspec.MsgspecError:
         raise ControlUnreachable(

@@ -20,14 +20,14 @@ class FolderBusy(SetupError):
     def __init__(self, folder: Path, pid: int | None) -> None:
         self.folder = folder
         self.pid = pid
-        holder = f"the process with pid {pid}" if pid is not None else "another process"
-        super().__init__([f"{folder} is in use by {holder}: stop it first, or set another tenants_dir"])
+        owner = f"the process with pid {pid}" if pid is not None else "another process"
+        super().__init__([f"{folder} is in use by {owner}: stop it first, or set another tenants_dir"])
 
 
 class FolderLock:
     """A ``flock`` on the ``.lock`` of a tenants folder; it ends with its process, even a killed one.
 
-    The file stays when the lock is released: if it were removed, two processes could lock two files of that name.
+    Releasing the lock does not remove the file, or two processes could lock two files of that name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,9 +40,9 @@ class FolderLock:
         return self._file is not None
 
     def acquire(self) -> Self:
-        """Make the folder (0700) where it is missing, and take its lock without waiting.
+        """Create the folder (0700) if it is missing, and lock it without waiting.
 
-        Raises FolderBusy, which names the holder, and SetupError where the folder cannot be used.
+        Raises FolderBusy, which names the process that has the lock, and SetupError if the folder cannot be used.
         """
         if self._file is not None:
             return self

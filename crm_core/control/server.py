@@ -1,4 +1,4 @@
-"""The server's side of the private socket: commands from this machine's own user."""
+"""The server of the private socket: commands from the same user of this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ControlServer:
         self._calls: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen; on a full disk as soon as there is space, since requests can be served without the socket.
+        """Listen. On a full disk this is retried until there is space: requests can be served without the socket.
 
         Raises: SetupError if the socket cannot be created.
         """
@@ -200,7 +200,7 @@ async def _send_items(
 
 
 def _is_trusted(writer: asyncio.StreamWriter) -> bool:
-    """Whether the peer runs as this user or as root (SO_PEERCRED, where the system has it)."""
+    """Whether the peer runs as this user or as root (by SO_PEERCRED if the system has it)."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return True

@@ -1,6 +1,6 @@
 """The language of pages and emails: sentences are written in English and looked up in a catalogue where they are shown.
 
-``current`` has the functions that look up, ``catalogue`` reads a file of messages, ``languages`` finds all files.
+``current`` looks up messages, ``catalogue`` reads a file of messages, ``languages`` finds all files.
 The API, logs and commands stay English.
 """
 

@@ -1,7 +1,7 @@
 """A language and its catalogue, read from ``LANGUAGE.po``: the English text of each message is its id.
 
 The format is that of GNU gettext (https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html). Files are read
-as they are, so that a translation takes effect without a build; messages marked ``fuzzy`` are left out.
+directly, so that a translation takes effect without a build; messages marked ``fuzzy`` are left out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TAG: Final = re.compile(r"[a-z]{2,3}(?:_[A-Z][a-z]{3})?(?:_(?:[A-Z]{2}|[0-9]{3}
 
 
 class Language(msgspec.Struct, frozen=True, dict=True):
-    """A language by its BCP 47 tag, with the translation of each message; what is not translated stays English.
+    """A language by its BCP 47 tag, with the translation of each message; other messages stay English.
 
     ``rule``: which of the forms of ``plurals`` fits the number ``n``, as an expression in C. ``sentences``: messages
     of plugins with places, which are recognized when they are filled in.
@@ -50,7 +50,7 @@ class Language(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def plural(self) -> Callable[[int], int]:
-        """Which form fits a number."""
+        """The index of the form for a number."""
         return c2py(self.rule)
 
     @cached_property
@@ -71,7 +71,7 @@ ENGLISH: Final = Language("en", {}, {}, "n != 1")
 
 
 def gettext_noop(message: str) -> str:
-    """Mark a constant, which is looked up where it is shown."""
+    """Mark a constant for translation; it is looked up where it is shown."""
     return message
 
 
@@ -187,7 +187,7 @@ def _forms_of(rule: str) -> int:
     """The number of forms that a rule chooses from. Raises ValueError if it fails for some count."""
     if not rule.isascii():
         raise ValueError("write the rule in ASCII")  # scripts of pages run it too
-    # A rule changes its mind near the numbers in it.
+    # The result of a rule can change next to the numbers in it.
     near = (int(number) + step for number in re.findall("[0-9]{1,9}", rule) for step in (-1, 0, 1))
     try:
         plural = c2py(rule)

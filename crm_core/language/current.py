@@ -15,8 +15,8 @@ from crm_core.language.catalogue import ENGLISH, Language
 from crm_core.language.sentences import EXPECTATIONS, LOOKED_UP, NEEDED, SENTENCES, pattern_of
 
 _LONGEST_PART: Final = 600
-"""Characters of a value that is looked up; a longer one is nothing that we wrote."""
-# Not the state of a module: each request runs in its own context.
+"""Characters of a value that is looked up; ours are shorter."""
+# Not state of the module: each request has its own context.
 _CURRENT: Final[ContextVar[Language]] = ContextVar("language", default=ENGLISH)
 
 
@@ -47,7 +47,7 @@ def gettext(message: str, /, **values: object) -> str:
 
 
 def single_periods(text: str, values: Mapping[str, object]) -> str:
-    """A sentence less its period after a value that ends with one, as short dates do in German."""
+    """A sentence without its period after a value that ends with one, such as a short date in German."""
     for name, value in values.items():
         if isinstance(value, str) and value.endswith((".", ".</time>")):
             text = re.sub(rf"(\{{{name}\}})\.(?=\s|$)", r"\1", text)
@@ -81,7 +81,7 @@ def localized(text: str) -> str:
 
 
 def _translated(text: str, language: Language, known: dict[str, str | None]) -> str | None:
-    """``known``: the parts of a sentence that were looked up before; without them the time would be exponential."""
+    """``known``: the parts that were looked up before; without it the time would be exponential."""
     if text not in known:
         known[text] = _found(text, language, known)
     return known[text]

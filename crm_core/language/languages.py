@@ -17,7 +17,7 @@ CORE: Final = Path(__file__).parent.parent / "translations"
 
 
 class Languages:
-    """The languages by tag, English first; of two files of a language, the message of the later folder counts.
+    """The languages by tag, English first; if two files of a language have a message, the later folder counts.
 
     ``folders``: those of plugins, then of the configuration; each may have files such as ``de.po``.
     """
@@ -27,7 +27,7 @@ class Languages:
 
     @cached_property
     def by_tag(self) -> Mapping[str, Language]:
-        """Every language. Raises SetupError if a file cannot be read; so it is read at start."""
+        """Every language; read at start. Raises SetupError if a file cannot be read."""
         tags = [path.stem.replace("_", "-") for path in CORE.glob("*.po")]  # known: Babel is not loaded to check them
         found = {ENGLISH.tag: ENGLISH} | {tag: Language(tag, {}, {}, ENGLISH.rule) for tag in tags}
         problems, of_core = list[str](), set[Text]()
@@ -53,7 +53,7 @@ class Languages:
         return {tag.lower(): language for tag, language in self.by_tag.items()}
 
     def choose(self, wishes: Iterable[str | None]) -> Language:
-        """The first wish for which there is a catalogue: ``de-AT`` is German unless it has its own; else English.
+        """The first wish that has a catalogue, else English: ``de-AT`` is German if it has none.
 
         Tags are compared without case (RFC 5646, section 2.1.1).
         """

@@ -1,4 +1,4 @@
-"""Sentences on why a push is refused, or what it does not do, which the sync console shows in the user's language."""
+"""Sentences on refused pushes and warnings, which the sync console shows in the user's language."""
 
 from __future__ import annotations
 

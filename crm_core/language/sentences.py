@@ -1,7 +1,7 @@
 """Sentences of the API that pages show too: recognized in English, and shown in the user's language.
 
-A place in braces matches any text; it stays as it is, only those of ``LOOKED_UP`` are looked up as well. Plugins have
-theirs in their catalogues.
+A name in braces matches any text. The text stays as it is, unless its name is in ``LOOKED_UP``. Plugins have their
+sentences in their catalogues.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ _PLACE: Final = re.compile(r"\\{([a-z_]+)\\}")
 
 @cache
 def pattern_of(sentence: str) -> re.Pattern[str]:
-    """What matches a sentence that is filled in, with a group for each of its values."""
+    """A pattern that matches the filled-in sentence, with a group for each value."""
     seen: set[str] = set()
 
     def group(found: re.Match[str]) -> str:

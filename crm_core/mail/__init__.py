@@ -1,7 +1,7 @@
 """Email through a tenant's own server: messages in the tenant's brand, delivery step by step, and its errors.
 
-``server`` is the server as synced, ``emails`` writes messages, ``mailer`` delivers them: ``resolve`` finds checked
-addresses, ``delivery`` speaks SMTP. Nothing is queued: an email that cannot be delivered is an error to its sender.
+``server`` has the synced settings, ``emails`` writes messages, ``mailer`` delivers them: ``resolve`` finds checked
+addresses, ``delivery`` is the SMTP conversation. Nothing is queued: a failed delivery is an error for the sender.
 """
 
 from __future__ import annotations

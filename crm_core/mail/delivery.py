@@ -1,4 +1,4 @@
-"""The SMTP conversation over an open connection, and which error each failure is."""
+"""The SMTP conversation over an open connection, and the error for each failure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def conversation(
 ) -> AsyncIterator[Step]:
     """Greet, encrypt, sign in, hand over; yield each step when it is done. Raises DeliveryError.
 
-    ``helo``: the name with which to introduce ourselves; None for an address literal.
+    ``helo``: our name for EHLO; None for an address literal.
     """
     client = SMTP(
         hostname=server.host.rstrip("."),
@@ -69,7 +69,7 @@ async def conversation(
 
 
 def _address_literal(connection: socket.socket) -> str:
-    """Our own address as EHLO wants it if we know no full name (RFC 5321, section 4.1.3)."""
+    """Our address as an address literal (RFC 5321, section 4.1.3)."""
     address = ip_address(connection.getsockname()[0].partition("%")[0])
     return f"[IPv6:{address}]" if isinstance(address, IPv6Address) else f"[{address}]"
 
@@ -136,7 +136,7 @@ async def _introduce(client: SMTP) -> None:
 
 
 def _not_offered(client: SMTP, server: MailServer) -> DeliveryError:
-    """No way to sign in with a password; many servers offer one only on an encrypted connection."""
+    """The error if no password sign-in is offered; many servers offer it on encrypted connections only."""
     offered = ", ".join(sorted({method.upper() for method in client.server_auth_methods}))
     if server.security == "none" and client.supports_extension("starttls"):
         return DeliveryError("unencrypted", "It offers STARTTLS.")

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 REDACTED: Final = "[redacted]"
 _WINDOW: Final = 6  # characters: a shorter piece of a longer password is not recognised
-_WORD: Final = 4  # characters: a shorter password is redacted where it is a word, or half of the text would be
+_WORD: Final = 4  # characters: a shorter password is redacted only as a whole word, else half of the text would be
 _LONGEST: Final = 4000
 _DIGEST: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE)
 """The answer of CRAM-MD5, from which a weak password can be guessed."""
@@ -71,7 +71,7 @@ def _lower(text: str) -> str:
 
 
 def _matches(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Where the text contains the form, or a piece of it as long as the window."""
+    """The places of the form in the text, or of pieces as long as the window."""
     length = min(len(form), _WINDOW)
     for start in range(len(text) - length + 1 if length else 0):
         end = start + length

@@ -1,4 +1,4 @@
-"""Which kind of failure a mail server's reply is (RFC 5321, section 4.2; RFC 4954; enhanced codes of RFC 3463)."""
+"""The kind of failure of a mail server's reply (RFC 5321, section 4.2; RFC 4954; enhanced codes of RFC 3463)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRANSITION_NEEDED: Final = 432  # RFC 4954: a new password has to be set with t
 
 
 def kind_of(code: int, text: str, phase: Kind, server: MailServer) -> Kind:
-    """The kind of a refusal in a phase of the conversation; ``phase`` is the kind of a refusal without a better one."""
+    """The kind of a refusal; ``phase`` is the kind if the reply does not say more."""
     if server.security == "none" and phase != "content" and _requires_encryption(code, text):
         return "unencrypted"
     if phase == "authentication":

@@ -1,4 +1,4 @@
-"""The addresses of a mail server: looked up once, every one checked, and only checked ones connected to."""
+"""The addresses of a mail server: looked up once and checked, and connections to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Endpoint = tuple[socket.AddressFamily, tuple[str, int]]
 async def endpoints(host: str, port: int, *, allow_inside: bool, timeout: float) -> list[Endpoint]:
     """The checked addresses of a server. Raises DeliveryError (dns, inside).
 
-    Connect to these and never to the name again: it could resolve to an inside address the next time.
+    Connect to these only: the name could resolve to an inside address the next time.
     """
     literal = literal_address(host)
     name = str(literal) if literal is not None else host
@@ -34,7 +34,7 @@ async def endpoints(host: str, port: int, *, allow_inside: bool, timeout: float)
     addresses = [(family, str(where[0])) for family, _, _, _, where in found]
     if not addresses:
         raise DeliveryError("dns")
-    # One inside address among public ones is enough to refuse: the name server must not have the choice.
+    # One inside address is enough to refuse, or the name server could choose it.
     if not allow_inside and any(is_inside(ip_address(address.partition("%")[0])) for _, address in addresses):
         raise DeliveryError("inside")
     return [(family, (address, port)) for family, address in addresses]

@@ -18,7 +18,7 @@ class ClientDisconnected(Exception):
 class Downstream:
     """Cancel the task that serves the request when the client disconnects; ``disconnected`` is then True.
 
-    Create it in that task. Most responses come first, so watching the client starts a little later.
+    Create it in that task. Watching starts a little later, since most responses are complete by then.
     """
 
     def __init__(self, receive: Receive) -> None:

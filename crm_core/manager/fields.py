@@ -40,8 +40,8 @@ _BODILESS: Final = frozenset({204, 304})
 def of_request(fields: Sequence[tuple[bytes, bytes]], *, source: str | None, scheme: str) -> CIMultiDict[str]:
     """Return the header fields for the upstream: the client's, then its address (``source``) if it is known.
 
-    Fields of the connection, those that Connection lists and those of proxies are removed: an instance must be able
-    to believe what it reads in them.
+    Fields of the connection, those that Connection lists and those of proxies are removed, so that an instance can
+    trust them.
 
     Raises: MalformedRequest if a value is not UTF-8.
     """

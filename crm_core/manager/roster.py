@@ -1,4 +1,4 @@
-"""instances.yaml, applied while it is edited."""
+"""instances.yaml and its edits while the manager runs."""
 
 from __future__ import annotations
 

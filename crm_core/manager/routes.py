@@ -40,7 +40,7 @@ class Routes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def apply(self, settings: InstancesSettings) -> None:
-        """Replace the settings; requests in progress at removed upstreams finish there."""
+        """Replace the settings; requests in progress at removed upstreams are finished."""
         known = {str(each.address): each for one in self._instances.values() for each in one.upstreams}
         fresh: dict[str, Instance] = {}
         for code, addresses in settings.instances.items():

@@ -112,7 +112,7 @@ class Upstream:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why an upstream could not be reached in one line, without its address, which is shown next to it."""
+    """Return one line on why an upstream could not be reached, without its address, which is shown with it."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name cannot be resolved"
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -1,4 +1,4 @@
-"""One request and its response: the differences from uvicorn's own."""
+"""One request and its response: uvicorn's cycle with our differences."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Outlet:
         self.is_closing = transport.is_closing
 
     def buffer_head(self) -> None:
-        """Hold the next write back until another follows."""
+        """Delay the next write until another follows."""
         self._buffering = True
 
     def write(self, data: bytes) -> None:
@@ -133,7 +133,7 @@ class Cycle(RequestResponseCycle):
         self.transport.flush()
 
     async def _send_response(self, response: Any) -> None:
-        """Send a whole response: in one step, if nothing of it or of its connection is out of the ordinary."""
+        """Send a whole response, in one step if neither it nor its connection is unusual."""
         status, headers, body = response["status"], response["headers"], response["body"]
         names, values = zip(*self.default_headers, *headers, strict=True)
         lasting = self.keep_alive and self.scope["http_version"] == "1.1" and b"connection" not in names

@@ -57,8 +57,8 @@ def raise_open_files() -> int:
 class ConnectionLimit:
     """Keeps the open connections at ``most``: a new one replaces the one that has been idle longest.
 
-    A connection is idle until its request's head is complete, so sending a head slowly protects none. It logs once a
-    minute at most, with counts.
+    A connection is idle until its request's head is complete, so a slow head does not protect it. Counts are logged at
+    most once a minute.
     """
 
     def __init__(self, most: int) -> None:
@@ -71,7 +71,7 @@ class ConnectionLimit:
 
     @property
     def backlog(self) -> int:
-        """How many connections may wait: those that are accepted together must not use up the open files."""
+        """How many connections may wait. They are accepted together and must not use up the open files."""
         return max(1, min(_MAX_BACKLOG, self.most // 2))
 
     def admit(self, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""The server's process: its event loop and threads, and an end that nothing can delay."""
+"""The server's process: its event loop and threads, and an exit that nothing can delay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def _with_threads(main: Coroutine[Any, Any, T]) -> T:
-    """Start the loop's threads now: one that cannot start later would fail a request, or abort the process."""
+    """Start the loop's threads now, since one that cannot start later fails a request or aborts the process."""
     loop = asyncio.get_running_loop()
     executor = ThreadPoolExecutor(_THREADS, "crm")
     try:

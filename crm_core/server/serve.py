@@ -57,7 +57,7 @@ async def serve(
     ``on_stop`` (to end event streams, which would delay the drain); requests in progress have ``drain_seconds`` to
     finish, then the application's lifespan ends. A second signal ends the wait. ``on_hangup`` is called at SIGHUP,
     which is ignored without it. Needs the main thread. With ``exit_seconds`` the process ends that long after the
-    signal, regardless of what has not returned.
+    signal, even if something has not returned.
     ``instance``: the code of the one instance that is served, which problems refer to.
     ``max_connections`` is half the number of files that the process may open, unless given.
 
@@ -188,7 +188,7 @@ async def _until(stop: _Stop, state: ServerState) -> None:
 
 
 def _set_date(state: ServerState) -> None:
-    # connections read it for every response: one value a second, not one per request
+    # made once a second; connections read it for every response
     state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
 

@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as trusted proxies say."""
+"""The address that a request comes from, according to trusted proxies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def is_operator(
 ) -> bool:
     """Whether a request comes from one of ``operators``.
 
-    A request that an untrusted proxy forwarded does not: by the proxy's own address, often loopback, every client
+    A request that an untrusted proxy forwarded does not: its address is the proxy's, often loopback, and every client
     would be an operator.
     """
     forwarded = any(name in _FORWARDED for name, _ in headers)

@@ -1,7 +1,7 @@
 """Several processes that serve one socket: a parent that starts, replaces and stops its workers, and serves nothing.
 
-The parent has no event loop and no threads, so a worker is a fork of it at any time. A pipe to each worker says to the
-parent that it is ready, and to the worker, when it closes, that the parent is gone.
+The parent has no event loop and no threads, so it can fork a worker at any time. Through a pipe each worker reports
+that it is ready, and notices when the parent is gone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from crm_core.server_log import ServerLog
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _READY: Final = b"r"
-_SHORT_LIFE: Final = 10.0  # seconds; a worker that ends sooner, or before it is ready, is replaced ever later
+_SHORT_LIFE: Final = 10.0  # seconds; a worker that ends sooner, or before it is ready, is replaced after growing delays
 _DELAYS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _log: Final = ServerLog("crm.workers")
 
@@ -36,7 +36,7 @@ class Parent:
         self._pipe = pipe
 
     def ready(self) -> None:
-        """Say that the worker accepts requests, and from now on stop it when the parent is gone."""
+        """Report that the worker accepts requests, and stop it when the parent is gone."""
         with suppress(OSError):
             self._pipe.send(_READY)
         asyncio.get_running_loop().add_reader(self._pipe, self._gone)
@@ -67,7 +67,7 @@ class WorkerProcesses:
         self._listener, self._work, self._on_ready = listener, work, ready
         self._workers = [_Worker(number) for number in range(1, count + 1)]
         self._selector = selectors.DefaultSelector()
-        self._said_ready = False
+        self._is_ready = False
         self._stop_by: float | None = None  # by the monotonic clock, once a signal has asked for it
         self._code = 0
 
@@ -84,12 +84,12 @@ class WorkerProcesses:
                     self._kill_late()
                 elif self._code:
                     self._stop()
-                elif self._workers[0].ready or self._said_ready:  # or the others would fail as the first does
+                elif self._workers[0].ready or self._is_ready:  # else the others would fail too
                     self._start_due()
         return self._code
 
     def _wait(self) -> None:
-        """Wait for a signal, a word from a worker, or the next thing that is due."""
+        """Wait for a signal, a message of a worker, or the next start or kill that is due."""
         now = time.monotonic()
         due = [each.start_at for each in self._workers if not each.pid and self._stop_by is None]
         end = min([*due, self._stop_by if self._stop_by is not None else now + 60.0])
@@ -98,7 +98,7 @@ class WorkerProcesses:
                 for number in self._wakeup.recv(64):
                     self._signalled(number)
             else:
-                self._heard(key.data)
+                self._read_pipe(key.data)
 
     def _signalled(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -107,7 +107,7 @@ class WorkerProcesses:
             self._send(signal.SIGHUP)
 
     def _stop(self) -> None:
-        """Let every worker drain; the second signal ends that, as it is the second to each worker."""
+        """Let every worker drain. A second signal ends the drain, since each worker gets a second one."""
         if self._stop_by is None:
             self._stop_by = time.monotonic() + EXIT_SECONDS
             self._listener.close()
@@ -123,14 +123,14 @@ class WorkerProcesses:
             self._stop_by += 1.0
             self._send(signal.SIGKILL)
 
-    def _heard(self, worker: _Worker) -> None:
+    def _read_pipe(self, worker: _Worker) -> None:
         assert worker.pipe is not None
         if worker.pipe.recv(1) != _READY:
             self._selector.unregister(worker.pipe)
             return
         worker.ready = True
-        if not self._said_ready and all(each.ready for each in self._workers):
-            self._said_ready = True
+        if not self._is_ready and all(each.ready for each in self._workers):
+            self._is_ready = True
             self._on_ready()
 
     def _start_due(self) -> None:
@@ -186,8 +186,8 @@ class WorkerProcesses:
         if self._stop_by is not None:
             self._code = self._code or (1 if code else 0)
             return
-        if not self._said_ready and worker.number == 1 and not worker.ready:
-            self._code = code if code > 0 else 1  # it has said why
+        if not self._is_ready and worker.number == 1 and not worker.ready:
+            self._code = code if code > 0 else 1  # the worker has printed the reason
             return
         now = time.monotonic()
         short = not worker.ready or now - worker.started_at < _SHORT_LIFE
@@ -199,7 +199,7 @@ class WorkerProcesses:
 
 @contextmanager
 def _signals() -> Iterator[socket.socket]:
-    """A socket from which the numbers of signals are read."""
+    """A socket that receives the numbers of signals."""
     read, write = socket.socketpair()
     for each in (read, write):
         each.settimeout(0)

@@ -1,8 +1,8 @@
 """The files an admin edits, read into frozen values; every problem reads ``file:line:column: what; how to fix it``.
 
-``places`` and ``document`` know positions, ``reading`` and ``secrets`` give them types, one module each says
-what a file contains (``instance``, ``options``, ``roster``, ``catalog``, ``roles``, ``instances``), ``reload`` keeps
-them current while they are edited, ``check`` checks all of them together.
+``places`` and ``document`` parse files with positions, ``reading`` and ``secrets`` read typed values. Each file has a
+module (``instance``, ``options``, ``roster``, ``catalog``, ``roles``, ``instances``). ``reload`` applies edits while
+the server runs, ``check`` checks all files together.
 """
 
 from __future__ import annotations

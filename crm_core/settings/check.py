@@ -30,7 +30,7 @@ def check(
 ) -> list[str]:
     """The problems of the files of a config folder.
 
-    A folder with instances.yaml and no instance.yaml is a manager's, and only that file is looked at.
+    A folder with instances.yaml and no instance.yaml belongs to a manager: only that file is checked.
     """
     problems: list[str] = []
 
@@ -61,7 +61,7 @@ def check(
 
 
 def _readable_catalog(folder: Path, record_types: Collection[Guarded]) -> Catalog:
-    """The catalog, or the built-in one if the file does not load, which is reported already."""
+    """The catalog, or the built-in one if the file does not load, which has been reported."""
     try:
         return load_catalog(folder / "modules.yaml", record_types=record_types)
     except SetupError:

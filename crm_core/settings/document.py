@@ -1,7 +1,7 @@
-"""YAML text into a tree in which every value knows its line and column.
+"""Parses YAML text into a tree in which every value has its line and column.
 
-Scalars stay text (``007`` and ``no`` are what was written); the readers in ``reading`` give them types. What YAML can
-do beyond plain data is refused: duplicate members, anchors, aliases, tags, several documents, tabs as indentation.
+Scalars stay text (``007`` and ``no`` are as written); the readers in ``reading`` give them types. Features of YAML
+beyond plain data are refused: duplicate members, anchors, aliases, tags, several documents, tabs as indentation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Scalar:
 
     @property
     def null(self) -> bool:
-        """Whether it is nothing, ``~`` or ``null``."""
+        """Whether the value is empty, ``~`` or ``null``."""
         return self.plain and self.text in ("", "~", "null", "Null", "NULL")
 
 
@@ -60,7 +60,7 @@ class MappingMember(msgspec.Struct, frozen=True):
 
 
 class Mapping(msgspec.Struct, frozen=True):
-    """Names with values, in the order of the file; a duplicate name is there twice."""
+    """Names with values in the order of the file, duplicates included."""
 
     place: Place
     members: tuple[MappingMember, ...]
@@ -69,13 +69,13 @@ class Mapping(msgspec.Struct, frozen=True):
 Node = Scalar | Items | Mapping
 
 
-def unwaiting(path: str, flags: int) -> int:
-    """Open a file without waiting: a named pipe without a writer would block its reader for ever."""
+def open_nonblocking(path: str, flags: int) -> int:
+    """An opener that never blocks, even for a named pipe without a writer."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file that may be left out is there, if only under the other ending, which ``read_text`` refuses."""
+    """Whether an optional file exists, also with the ending .yml, which ``read_text`` refuses."""
     return path.exists() or _other_ending(path).exists()
 
 
@@ -86,16 +86,16 @@ def _other_ending(path: Path) -> Path:
 def read_text(path: Path, *, may_be_empty: bool = False) -> str:
     """The text of a file, without a BOM. Raises Wrong: missing, not readable, empty, too large, not UTF-8.
 
-    A file of the same name with the ending ``.yml`` is refused too: one could edit it and wonder.
+    A file of the same name with the ending ``.yml`` is refused too, since its edits would have no effect.
     """
     start, other = Place(path.name, 1, 1), _other_ending(path)
     if other != path and other.exists():
         fix = "remove one of the two" if path.exists() else f"rename it to {path.name}"
         raise Wrong.at(Place(other.name, 1, 1), f"this file is not read, only {path.name} is; {fix}")
     try:
-        with open(path, "rb", opener=unwaiting) as file:
+        with open(path, "rb", opener=open_nonblocking) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Wrong.at(start, "this is no regular file; put a file of text in its place")
+                raise Wrong.at(start, "this is not a regular file; replace it with a text file")
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         where = f"the file is not there; looked for it at {path}"
@@ -105,7 +105,7 @@ def read_text(path: Path, *, may_be_empty: bool = False) -> str:
     if len(raw) > LARGEST_FILE:
         raise Wrong.at(start, f"the file is larger than {LARGEST_FILE} bytes; split it or remove what is not needed")
     if not may_be_empty and not raw.removeprefix(codecs.BOM_UTF8).strip():
-        # What an editor that truncates before it writes, or a full disk, leaves behind.
+        # Editors that truncate before they write, and full disks, leave empty files.
         raise Wrong.at(start, "the file is empty; restore its content")
     try:
         return raw.decode("utf-8-sig")
@@ -116,7 +116,7 @@ def read_text(path: Path, *, may_be_empty: bool = False) -> str:
 
 
 def parse(text: str, file: str) -> tuple[Node, list[FileProblem]]:
-    """The tree of a YAML text, with the problems of its form. Raises Wrong where no tree can be made of it."""
+    """The tree of a YAML text, and the problems of its form. Raises Wrong if there is no tree."""
     control = _ASCII_CONTROL.search(text) if text.isascii() else re.search(_CONTROL, text)
     if control is not None:
         raise Wrong.at(_place(file, text, control.start()), "this is a control character; remove it")
@@ -139,13 +139,13 @@ def parse(text: str, file: str) -> tuple[Node, list[FileProblem]]:
         if not tabs:
             reader.problems.append(_syntax(error, text, file))
         raise Wrong(reader.problems) from None
-    if tabs:  # without its indentation the text does not mean what it seems to
+    if tabs:  # without the indentation the text may mean something else
         raise Wrong(reader.problems)
     return root, reader.problems
 
 
 class _TreeReader:
-    """Builds the tree from the parser's events; composing by ourselves keeps duplicates and the places of names."""
+    """Builds the tree from the parser's events, which have duplicates and the places of names."""
 
     def __init__(self, file: str, problems: list[FileProblem]) -> None:
         self.file = file
@@ -238,7 +238,7 @@ _FIXES = (
 
 
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> FileProblem:
-    """One sentence for the parser's own complaint; it never quotes the file, which may contain secrets."""
+    """The parser's complaint as one sentence that never quotes the file, which may contain secrets."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return FileProblem(Place(file, 1, 1), "the text contains a character that YAML does not allow; remove it")
     opened = "expected ',' or" in str(error.problem) or "quoted scalar" in str(error.context)

@@ -1,6 +1,6 @@
-"""An instance as it is on disk: instance.yaml, the plugins it loads, and the configuration files that need them.
+"""An instance on disk: instance.yaml, the plugins it loads, and the configuration files that need them.
 
-Not part of what ``crm_core.settings`` exports: the manager reads settings and loads no plugin.
+``crm_core.settings`` does not export it: the manager reads settings and loads no plugins.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""instance.yaml: what this instance is, where it listens and keeps its data."""
+"""instance.yaml: the instance's code, addresses, storage and limits."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class StorageSettings:
     others: Mapping[str, StorageSettings] = field(default_factory=dict, repr=False)
 
     def require(self, backends: Collection[str]) -> None:
-        """Raise SetupError where a backend is not one of those there are."""
+        """Raise SetupError if one of the backends does not exist."""
         problems = []
         for each_one in (self, *self.others.values()):
             if each_one.backend not in backends:
@@ -100,11 +100,11 @@ class PluginSettings:
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
     def require(self, found: Collection[str]) -> None:
-        """Raise SetupError where a name under ``disabled`` is none of the plugins that there are."""
+        """Raise SetupError if a name under ``disabled`` is not that of a plugin."""
         problems = []
         for plugin in self.disabled.difference(found):
             near = meant(plugin, found)
-            fix = f"did you mean `{near}`?" if near else "take it out; `crm plugins` lists those that there are"
+            fix = f"did you mean `{near}`?" if near else "remove it; `crm plugins` lists the plugins"
             place = self.places.get(plugin, Place("instance.yaml", 1, 1))
             problems.append(FileProblem(place, f"there is no plugin {shown(plugin)}; {fix}"))
         if problems:
@@ -113,7 +113,7 @@ class PluginSettings:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSettings:
-    """All of instance.yaml. ``secret_keys``: the first makes what is new, all read what is old.
+    """All of instance.yaml. ``secret_keys``: the first one signs and seals, all of them verify and open.
 
     ``public_url``: the origin by which browsers reach the instance, for links in emails.
     ``allowed_origins``: those of browser apps that use the API. ``translations``: a folder of catalogues, if it exists.
@@ -143,7 +143,7 @@ def load_instance(path: Path, *, environ: Mapping[str, str]) -> InstanceSettings
 
 
 def load_instance_outline(path: Path) -> InstanceSettings:
-    """The settings without their secrets, which pushing and editing does not need. Raises SetupError."""
+    """The settings without secrets, for commands that need none. Raises SetupError."""
     return read_file(path, lambda node: _instance(node, path.parent, References()))
 
 
@@ -192,13 +192,13 @@ def one_or_many(read: Callable[[Node], T]) -> Callable[[Node], tuple[T, ...]]:
 
 
 def read_listen(node: Node, folder: Path) -> Listen:
-    """An address to listen at; the path of a socket is relative to the file's folder."""
+    """An address to listen on; the path of a socket is relative to the file's folder."""
     written = text(node)
     if not written.startswith("unix:"):
         host, port = host_port(node)
         return Listen(host, port)
     path = _absolute(folder, written.removeprefix("unix:"))
-    if written == "unix:" or len(os.fsencode(path)) > 100:  # the kernel takes 107 bytes; a suffix must fit
+    if written == "unix:" or len(os.fsencode(path)) > 100:  # the kernel accepts 107 bytes; a suffix must fit
         raise Wrong.at(
             node.place, "unix: must be followed by a path of at most 100 bytes; write unix:/run/crm/eu1.sock"
         )
@@ -206,7 +206,7 @@ def read_listen(node: Node, folder: Path) -> Listen:
 
 
 def _absolute(folder: Path, written: str) -> Path:
-    # By name, not resolved: where the folder is swapped by a symlink, the path follows it.
+    # Not resolved: if a symlink to the folder is swapped, the path follows it.
     return Path(os.path.abspath(folder / Path(written).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
 
@@ -238,12 +238,12 @@ def _other(member: MappingMember, secrets: Secrets | References) -> StorageSetti
 
 
 def _default_backend() -> str:
-    """The backend where the file names none; data, as no code of the core names a plugin."""
+    """The default backend, from a file: no code of the core names a plugin."""
     return read_file(BUILT_IN / "instance.yaml", lambda node: Members(node).get("backend", text, ""))
 
 
 def _option(node: Node, secrets: Secrets | References) -> Any:
-    """Plain data; texts may be references, as addresses of databases contain passwords."""
+    """Plain data; texts may be references, since addresses of databases contain passwords."""
     if isinstance(node, Scalar):
         value = untyped(node)
         return secrets.value(node) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""instances.yaml, the manager's: which instance is served where."""
+"""instances.yaml of the manager: where each instance is served."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class UpstreamAddress(msgspec.Struct, frozen=True):
 class InstancesSettings(msgspec.Struct, frozen=True):
     """Where the manager listens, and the upstreams of each instance code.
 
-    ``trusted_proxies`` are those in front of the manager whose word on the client is believed; ``operators`` are the
-    peers that see ``/-/instances``.
+    ``trusted_proxies``: those in front of the manager whose forwarded headers count. ``operators``: the peers that may
+    see ``/-/instances``.
     """
 
     listen: Listen
@@ -56,7 +56,7 @@ def load_instances(path: Path) -> InstancesSettings:
 
 
 class _InstancesReader:
-    """Reads instances one by one and remembers the place of each upstream: a process serves one instance."""
+    """Reads instances and refuses an upstream that appears twice: a process serves one instance."""
 
     def __init__(self, folder: Path, listen: Listen) -> None:
         self.folder = folder
@@ -71,7 +71,7 @@ class _InstancesReader:
         found = members.find("drained")
         for at, one in enumerate(drained):
             if upstreams is not None and one not in upstreams and found is not None and isinstance(found.value, Items):
-                message = f"{shown(str(one))} is none of the instance's upstreams; write it as it is there"
+                message = f"{shown(str(one))} is not one of the instance's upstreams; write it as it is there"
                 members.problems.append(FileProblem(found.value.items[at].place, message))
         members.done()
         assert upstreams is not None
@@ -92,10 +92,10 @@ class _InstancesReader:
         if written.startswith("unix:"):
             return UpstreamAddress(unix=read_listen(node, self.folder).unix)
         if written.startswith("https://"):
-            raise Wrong.at(node.place, "instances speak http; put what ends TLS in front of the manager")
+            raise Wrong.at(node.place, "instances use http; end TLS in front of the manager")
         origin = _ORIGIN.fullmatch(written)
         if origin is None or int(origin[2] or 0) > _LARGEST_PORT:
-            raise Wrong.at(node.place, f"{shown(written)} is no upstream; {_LIKE}")
+            raise Wrong.at(node.place, f"{shown(written)} is not an upstream; {_LIKE}")
         return UpstreamAddress(url=origin[1])
 
 

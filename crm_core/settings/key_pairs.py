@@ -1,4 +1,4 @@
-"""Texts of Ed25519 keys: public ones as the roster names them, private ones as a platform keeps them.
+"""Ed25519 keys as text: public ones as in the roster, private ones as a platform stores them.
 
 No message ever quotes a private key.
 """
@@ -33,7 +33,7 @@ def public_key(text: str) -> bytes:
     elif text.startswith(_PUBLIC):
         raw = _from_base64(text.removeprefix("ed25519:").removeprefix("whpk_"))
     else:
-        raise ValueError(f"this is no public key; write {PUBLIC_FORMS}")
+        raise ValueError(f"this is not a public key; write {PUBLIC_FORMS}")
     problem = public_key_problem(raw)
     if problem is not None:
         raise ValueError(f"this public key cannot be used: {problem}; ask the platform for its Ed25519 public key")
@@ -43,17 +43,17 @@ def public_key(text: str) -> bytes:
 def private_key(text: str) -> bytes:
     """The 32 raw bytes of a private key. Raises ValueError with a half sentence.
 
-    ``whsk_`` has them alone, or with the public key behind them, as the Standard Webhooks specification writes it.
+    After ``whsk_`` the public key may follow, as in the Standard Webhooks specification.
     """
     text = text.strip()
     if text.startswith(_PRIVATE_PEM):
         return _from_pem(text)
     if not text.startswith(_PRIVATE):
-        raise ValueError(f"this is no private key; write {PRIVATE_FORMS}")
+        raise ValueError(f"this is not a private key; write {PRIVATE_FORMS}")
     raw = _from_base64(text.removeprefix(_PRIVATE))
     private, public = raw[:KEY_BYTES], raw[KEY_BYTES:]
     if len(private) != KEY_BYTES or public not in (b"", public_key_of(private)):
-        raise ValueError("what follows whsk_ is no Ed25519 private key; crm keys generate --ed25519 prints a fresh one")
+        raise ValueError("what follows whsk_ is not a private key; crm keys generate --ed25519 prints a fresh one")
     return private
 
 
@@ -68,12 +68,12 @@ def written_public_key(raw: bytes) -> str:
 
 
 def is_key_of_a_pair(text: str) -> bool:
-    """Whether a text is marked as a public or private key, so that it is no shared secret."""
+    """Whether a text is marked as a public or private key and so cannot be a shared secret."""
     return text.strip().startswith((*_PUBLIC, _PRIVATE, _PUBLIC_PEM, _PRIVATE_PEM))
 
 
 def public_keys_in(secret: bytes) -> set[bytes]:
-    """The public keys that a secret could be: its bytes, or what its characters spell, encoded up to three times."""
+    """The public keys that a secret could be: its bytes, or its text decoded up to three times."""
     found, todo = {secret}, {secret}
     for _ in range(3):
         todo = {raw for each in todo for raw in _decoded(each)}
@@ -83,7 +83,7 @@ def public_keys_in(secret: bytes) -> set[bytes]:
 
 
 def _decoded(raw: bytes) -> Iterator[bytes]:
-    """The bytes that a secret spells in hexadecimal digits or base64, a form's prefix aside."""
+    """A secret's text decoded as hexadecimal and as base64, without the prefix of a form."""
     text = _FORM.sub("", raw.decode("latin-1").strip())
     with suppress(ValueError):
         yield bytes.fromhex(text)

@@ -20,9 +20,9 @@ _STEP = re.compile(r"\[(\d+)\]|\.([^.\[\]]+)")
 
 
 def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.Struct]]) -> dict[str, msgspec.Struct]:
-    """The options of each name in ``types``: what the file says, the type's defaults where it says nothing.
+    """The options of each name in ``types``, with the type's defaults for members that the file leaves out.
 
-    A member of the file that no type is there for is a problem too. Raises SetupError with every problem.
+    A member without a type is a problem too. Raises SetupError with every problem.
     """
     problems: list[FileProblem] = []
     options: dict[str, msgspec.Struct] = {}
@@ -60,19 +60,19 @@ def _read(member: MappingMember | None, name: str, kind: type[msgspec.Struct]) -
         except msgspec.ValidationError as error:
             members.problems.append(_problem(error, entry.value))
     members.done()
-    return _whole(kind, values, place)
+    return _validated(kind, values, place)
 
 
-def _whole(kind: type[msgspec.Struct], values: Mapping[str, Any], place: Place) -> msgspec.Struct:
-    """The options as a whole, after what their type checks across members."""
+def _validated(kind: type[msgspec.Struct], values: Mapping[str, Any], place: Place) -> msgspec.Struct:
+    """The options as an instance of their type, which may check members against each other."""
     try:
         return kind(**values)
-    except (ValueError, TypeError) as error:  # what a __post_init__ raises to refuse
+    except (ValueError, TypeError) as error:  # raised by a __post_init__ to refuse them
         raise Wrong.at(place, f"{error}; fix these options") from None
 
 
 def _problem(error: msgspec.ValidationError, node: Node) -> FileProblem:
-    """The type's complaint at the value it is about."""
+    """The type's complaint, with the place of the value."""
     message = str(error)
     found = _AT.search(message)
     if found is not None:

@@ -58,7 +58,7 @@ def setup_error(problems: Iterable[FileProblem]) -> SetupError:
 
 
 def shown(text: str) -> str:
-    """A text as messages may quote it; what could be a secret is not quoted."""
+    """A text for a message, quoted unless it could be a secret."""
     return f"`{text}`" if _SAFE_TO_SHOW.fullmatch(text) else "this"
 
 
@@ -69,7 +69,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def hint(text: str, names: Iterable[str]) -> str:
-    """The advice for a name that is not one of ``names``: the nearest, or the few there are."""
+    """Advice for an unknown name: the nearest of ``names``, or a list of them."""
     known = sorted(names)
     near = meant(text, known)
     if near is not None:
@@ -80,7 +80,7 @@ def hint(text: str, names: Iterable[str]) -> str:
 
 
 def meant(text: str, names: Iterable[str]) -> str | None:
-    """The name that a misspelt one means; None if none is near."""
+    """The name that a misspelt one probably means; None if none is near."""
     known = sorted(names)
     near = difflib.get_close_matches(text, known, n=1) or [name for name in known if text and name.startswith(text)]
     return near[0] if near else None

@@ -1,6 +1,6 @@
-"""Which plugins an instance runs: every installed one, and the lone files of its folders, less the disabled.
+"""The plugins that an instance runs: the installed ones and the lone files of its folders, without disabled ones.
 
-Not part of what ``crm_core.settings`` hands on: the manager reads settings and loads no plugin.
+``crm_core.settings`` does not export it: the manager reads settings and loads no plugins.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from crm_core.settings.instance import InstanceSettings
 
 
 def load_plugins(settings: InstanceSettings | None = None, on_failure: OnFailure | None = None) -> PluginHost:
-    """The plugins of an instance; without settings, every installed one. What cannot be used is in ``broken``."""
+    """The plugins of an instance; without settings, all installed ones. ``broken`` has those that cannot be used."""
     host = PluginHost(settings.plugins.disabled if settings else (), on_failure)
     host.load_entry_points()
     for folder in settings.plugins.folders if settings else ():

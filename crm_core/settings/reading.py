@@ -1,6 +1,6 @@
 """Readers: each turns a node into one typed value or raises Wrong with every problem in it.
 
-A file's module describes its file with these; the sentences that people read come from here.
+The module of each file describes the file with these readers; the messages come from here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read_file(path: Path, read: Read[T]) -> T:
 
 
 class Members:
-    """The members of a mapping while they are read; ``done`` raises Wrong with all that was wrong."""
+    """The members of a mapping while they are read; ``done`` raises Wrong with all problems."""
 
     def __init__(self, node: Node, what: str = "members") -> None:
         self.node = mapping(node, what)
@@ -74,7 +74,7 @@ class Members:
             return default
 
     def required(self, name: str, read: Read[T], like: str) -> T | None:
-        """A member that must be there, written ``like`` this; None only where ``done`` will raise."""
+        """A required member, with an example of it; None only if ``done`` will raise."""
         if self.find(name) is None:
             self._missing[name] = FileProblem(self.node.place, f"`{name}` is missing; add `{name}: {like}`")
         return self.get(name, read, None)
@@ -88,7 +88,7 @@ class Members:
         self.problems.append(FileProblem(place, text))
 
     def done(self, *, others: bool = False) -> None:
-        """Raise what was wrong; members that were not read are wrong unless ``others`` are allowed."""
+        """Raise all problems; members that were not read are problems unless ``others`` are allowed."""
         for member in self.rest():
             slip = self._missing.pop(meant(member.name, self._read) or "", None)  # reported as misspelt, not as missing
             if slip is not None or not others:
@@ -100,7 +100,7 @@ class Members:
 
 
 def mapping(node: Node, what: str = "members") -> Mapping:
-    """The node as a mapping; nothing at all counts as an empty one."""
+    """The node as a mapping; null counts as an empty one."""
     if isinstance(node, Scalar) and node.null:
         return Mapping(node.place, ())
     if not isinstance(node, Mapping):
@@ -109,7 +109,7 @@ def mapping(node: Node, what: str = "members") -> Mapping:
 
 
 def each(node: Node, read: Callable[[MappingMember], T], what: str) -> dict[str, T]:
-    """A mapping whose names are free: ``read`` takes each member with its name."""
+    """A mapping with arbitrary names; ``read`` is called with each member."""
     values: dict[str, T] = {}
     problems: list[FileProblem] = []
     for member in mapping(node, what).members:
@@ -207,7 +207,7 @@ def integer(least: int, most: int = LARGEST_INTEGER) -> Read[int]:
 
 
 def boolean(node: Node) -> bool:
-    """``true`` or ``false``; YAML 1.1's other spellings are refused, as they differ from parser to parser."""
+    """``true`` or ``false``. Other spellings of YAML 1.1 are refused, since parsers disagree on them."""
     if isinstance(node, Scalar) and node.plain and node.text in ("true", "false"):
         return node.text == "true"
     raise Wrong.at(node.place, "expected `true` or `false`, without quotes; write one of the two")
@@ -251,7 +251,7 @@ def network(node: Node) -> Network:
     try:
         wide = plain_network(written, strict=False)
     except ValueError:
-        message = f'{shown(written)} is no network; write one such as 10.0.0.0/8 or "::1/128", or unix for socket peers'
+        message = f'{shown(written)} is not a network; write one such as 10.0.0.0/8 or "::1/128", or unix for sockets'
         raise Wrong.at(node.place, message) from None
     raise Wrong.at(node.place, f"the address has bits set beyond its mask; write {wide}")
 
@@ -261,7 +261,7 @@ def host_port(node: Node) -> tuple[str, int]:
     written = text(node)
     host, colon, port = written.rpartition(":")
     message = (
-        f'{shown(written)} is no address; write one such as 127.0.0.1:8000, "[::1]:8000" or unix:/run/crm/eu1.sock'
+        f'{shown(written)} is not an address; write one such as 127.0.0.1:8000, "[::1]:8000" or unix:/run/crm/eu1.sock'
     )
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or _INTEGER.fullmatch(port) is None or not 0 <= int(port) <= 65535:
@@ -291,7 +291,7 @@ def _is_address(written: str) -> bool:
 
 
 def _is(node: Node) -> str:
-    """What is there instead, for a sentence."""
+    """What the node is instead of the expected, for a message."""
     if isinstance(node, Mapping):
         return "here it is `name: value` members"
     if isinstance(node, Items):

@@ -9,7 +9,7 @@ from crm_core.settings.reading import Members, integer
 
 
 class RecordSettings(msgspec.Struct, frozen=True):
-    """``changes_keep_days``: how long the change log is retained; 0 keeps it for good."""
+    """``changes_keep_days``: how long the change log is retained; 0 means forever."""
 
     changes_keep_days: int = 365
 

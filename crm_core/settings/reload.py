@@ -1,4 +1,4 @@
-"""Files edited while the server runs: an edit that loads takes effect, one that does not changes nothing."""
+"""Files edited while the server runs: an edit takes effect if it loads, and changes nothing if it does not."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ POLL_SECONDS = 1.0
 
 
 class Watched(Generic[T]):
-    """A file and what it says. Raises SetupError if it does not load to begin with.
+    """A file and its content. Raises SetupError if it does not load at the start.
 
-    ``value`` is the last that loaded, at ``loaded_at``; ``error`` says why a later edit did not. A file that vanishes
-    is such an edit too: an editor may be about to write it again.
+    ``value`` is the last content that loaded, at ``loaded_at``; ``error`` says why a later edit did not load. A removed
+    file counts as such an edit: an editor may be about to write it again.
     """
 
     def __init__(self, path: Path, load: Callable[[], T], now: Callable[[], datetime]) -> None:
@@ -41,7 +41,7 @@ class Watched(Generic[T]):
         self.error: str | None = None
 
     def poll(self, *, force: bool = False) -> bool:
-        """Load the file if it was touched, or in any case by ``force``. True if a value took effect."""
+        """Load the file if it was edited, or always with ``force``. True if a value took effect."""
         mark = _mark(self.path)
         if mark == self._mark and not force:
             return False
@@ -60,17 +60,17 @@ class Watched(Generic[T]):
 
 
 def _mark(path: Path) -> _Mark:
-    """The mark by which an edit of a file is noticed; follows links, so a swapped link shows too."""
+    """A mark that changes with each edit of a file, and if a link to it is swapped."""
     try:
         found = os.stat(path)  # noqa: PTH116 - the call as the comparison with tools that swap links needs it
     except OSError:
         return None
-    # The time of the last change of the inode cannot be set back, as copying tools set st_mtime.
+    # st_ctime cannot be set back, unlike st_mtime, which copying tools set.
     return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class Configuration:
-    """Everything an admin edits, as in effect now. Raises SetupError with the problems of all files.
+    """The files that an admin edits, as currently in effect. Raises SetupError with the problems of all files.
 
     ``generation`` grows whenever an edit of any file takes effect, so that derived values are derived again.
     """
@@ -130,7 +130,7 @@ class Configuration:
         return self._roster.error
 
     def errors(self) -> tuple[str, ...]:
-        """Why the newest edits of any file are not in effect, a problem each."""
+        """The problems for which the newest edits are not in effect."""
         newest = (watched.error for watched in (self._roster, self._catalog, self._roles))
         return tuple(line for error in newest if error is not None for line in error.splitlines())
 
@@ -148,7 +148,7 @@ class Configuration:
         return any(changed)
 
     def hurry(self) -> None:
-        """Make ``run`` load every file now, edited or not; what SIGHUP does."""
+        """Make ``run`` load every file now, edited or not, as SIGHUP does."""
         self._force = True
         self._touched.set()
 

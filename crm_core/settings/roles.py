@@ -1,4 +1,4 @@
-"""roles.yaml: who may do what, within what the tenant has."""
+"""roles.yaml: the rights of each role, within those of the tenant."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _EMPTY = Roles({}, frozenset())
 
 
 def load_roles(path: Path, *, catalog: Catalog) -> Roles:
-    """The roles: the built-in ones with the file, if it is there, laid over them by name. Raises SetupError.
+    """The built-in roles, overridden by name by the file if it exists. Raises SetupError.
 
-    The file's grants are checked against the catalog; the built-in ones may speak of modules that are not in it.
+    The file's grants are checked against the catalog; built-in roles may name modules that are not in it.
     """
     built_in = read_file(BUILT_IN / "roles.yaml", lambda node: _roles(node, None, _EMPTY))
     if not is_there(path):
@@ -61,7 +61,7 @@ def _grant(node: Node, catalog: Catalog | None, core_keys: frozenset[str]) -> st
         return written
     module, dot, action = written.partition(".")
     if not dot or not action:
-        message = f'{shown(written)} is no grant; write a key as module.action, or "module.*", "*.action" or "*"'
+        message = f'{shown(written)} is not a grant; write a key as module.action, or "module.*", "*.action" or "*"'
         raise Wrong.at(node.place, message)
     actions = {key.partition(".")[2] for key in catalog.keys}
     if module == "*":

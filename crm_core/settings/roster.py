@@ -1,4 +1,4 @@
-"""keys.yaml, the key roster: whose pushes are taken, signed with what."""
+"""keys.yaml, the key roster: whose pushes are accepted, and the keys that sign them."""
 
 from __future__ import annotations
 
@@ -31,27 +31,24 @@ from crm_core.settings.secrets import References, Secrets
 def load_roster(
     path: Path, *, sections: Collection[str], schemes: Collection[str], environ: Mapping[str, str]
 ) -> Roster:
-    """The roster. ``sections`` and ``schemes``: the names that keys may be narrowed to. Raises SetupError."""
+    """The roster. ``sections`` and ``schemes``: the known names, to which keys may be limited. Raises SetupError."""
     return read_file(path, _RosterReader(sections, schemes, Secrets(environ, path.parent)).read)
 
 
 def load_roster_outline(path: Path, *, sections: Collection[str], schemes: Collection[str]) -> Roster:
-    """The roster without its secrets, which the environment of an admin does not need: each is its own reference.
-
-    Raises SetupError.
-    """
+    """The roster without reading secrets: each is replaced by its reference. Raises SetupError."""
     return read_file(path, _RosterReader(sections, schemes, References()).read)
 
 
 class _RosterReader:
-    """One reading of the file; remembers the keys seen, as none may serve twice."""
+    """Reads the file once and refuses keys that appear twice."""
 
     def __init__(self, sections: Collection[str], schemes: Collection[str], secrets: Secrets | References) -> None:
         self._sections = sections
         self._schemes = schemes
         self._secrets = secrets
         self._seen: dict[KeyKind, dict[bytes, Place]] = {"secret": {}, "public": {}}
-        self._like_public: dict[bytes, Place] = {}  # public keys that a secret's bytes or characters would be
+        self._like_public: dict[bytes, Place] = {}  # public keys that equal a secret, decoded or not
 
     def read(self, node: Node) -> Roster:
         members = Members(node)
@@ -155,7 +152,7 @@ class _RosterReader:
 
     @staticmethod
     def _refuse_shared(other: Place | None, place: Place) -> None:
-        """Raise Wrong if a key has its bytes in another line too: a MAC with a public key proves nothing."""
+        """Raise Wrong for a secret that equals a public key: a MAC with a public key proves nothing."""
         if other is not None:
             message = f"a public key and a secret are the same here and in line {other.line}; use a fresh secret"
             raise Wrong.at(place, message)

@@ -1,7 +1,7 @@
-"""Keys by reference: ``env:NAME``, ``file:PATH``, or in the clear in one of the forms that mark them.
+"""Secrets by reference (``env:NAME``, ``file:PATH``), or in the clear with a prefix such as ``base64:``.
 
-The value behind ``env:`` and ``file:`` is read by the same rules; without a prefix its UTF-8 bytes, without one final
-newline, are the key of a secret. No message ever quotes a secret.
+The value behind a reference follows the same rules; without a prefix, its UTF-8 bytes without one final newline are
+the secret. No message ever quotes a secret.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from crm_core.settings.document import Node, Scalar, unwaiting
+from crm_core.settings.document import Node, Scalar, open_nonblocking
 from crm_core.settings.key_pairs import PUBLIC_FORMS, is_key_of_a_pair, private_key, public_key
 from crm_core.settings.places import Wrong
 
@@ -41,7 +41,7 @@ class Secrets:
         return self._read(node, plain=False)
 
     def plain_or_key(self, node: Node) -> bytes:
-        """As ``key``, where the text itself may also be the secret."""
+        """As ``key``, but the text itself may be the secret."""
         return self._read(node, plain=True)
 
     def reference(self, text: str) -> bytes:
@@ -54,43 +54,45 @@ class Secrets:
     def text(self, reference: str) -> str:
         """The text behind ``env:`` or ``file:``, without one final newline. Raises ValueError with a sentence."""
         try:
-            found = _less_newline(self._referenced(reference))
+            secret = _without_newline(self._referenced(reference))
         except _BadSecret as unreadable:
             raise ValueError(str(unreadable)) from None
-        if not found:
+        if not secret:
             raise ValueError(f"{reference} is empty; let it contain the secret")
-        return found
+        return secret
 
     def public(self, node: Node) -> bytes:
         """The raw bytes of a public key, in the clear or behind a reference."""
         if not isinstance(node, Scalar) or node.null:
             raise Wrong.at(node.place, f"expected a public key; write {PUBLIC_FORMS}")
         try:
-            return public_key(self._end_of(node.text))
+            return public_key(self._resolved(node.text))
         except (_BadSecret, ValueError) as error:
             raise Wrong.at(node.place, str(error)) from None
 
     def private(self, text: str) -> bytes:
         """The raw bytes of a private key behind a reference. Raises ValueError with a sentence."""
         try:
-            return private_key(self._end_of(text))
+            return private_key(self._resolved(text))
         except _BadSecret as unreadable:
             raise ValueError(str(unreadable)) from None
 
-    def _end_of(self, text: str) -> str:
-        """The text at the end of its references."""
+    def _resolved(self, text: str) -> str:
+        """The text at the end of a chain of references."""
         for _ in range(_HOPS + 1):
             if not text.startswith(("env:", "file:")):
                 return text
             text = self._referenced(text)
-        raise _BadSecret("the reference leads to references without end; let it lead to the key")
+        raise _BadSecret("the references form a chain that is too long; refer to the key itself")
 
     def value(self, node: Node) -> str:
         """A text, in the clear or behind ``env:`` or ``file:``, such as an address with a password in it."""
         if not isinstance(node, Scalar) or node.null:
             raise Wrong.at(node.place, "expected a text; write one, or a reference such as env:NAME")
+        if not node.text.startswith(("env:", "file:")):
+            return node.text
         try:
-            return _less_newline(self._referenced(node.text)) if node.text.startswith(("env:", "file:")) else node.text
+            return _without_newline(self._referenced(node.text))
         except _BadSecret as unreadable:
             raise Wrong.at(node.place, str(unreadable)) from None
 
@@ -104,11 +106,11 @@ class Secrets:
 
     def _bytes(self, text: str, *, plain: bool) -> bytes:
         referred = text.startswith(("env:", "file:"))
-        text = self._end_of(text)
+        text = self._resolved(text)
         plain = plain or referred
         shortest, longest, form = SHORTEST, None, text.strip() if referred else text
         if is_key_of_a_pair(form):
-            raise _BadSecret("this is a key of an Ed25519 pair, no shared secret; write the public one as `public`")
+            raise _BadSecret("this is a key of an Ed25519 pair, not a shared secret; write the public key as `public`")
         if form.startswith("base64:"):
             key = _base64(form.removeprefix("base64:"), "base64:")
         elif form.startswith("hex:"):
@@ -117,7 +119,7 @@ class Secrets:
             key = _base64(form.removeprefix("whsec_"), "whsec_")
             shortest, longest = WHSEC_SHORTEST, WHSEC_LONGEST
         elif plain:
-            key = _less_newline(text).encode()
+            key = _without_newline(text).encode()
         else:
             raise _BadSecret(f"the secret has no prefix; write one of {_FORMS}")
         if len(key) < shortest:
@@ -146,7 +148,7 @@ class Secrets:
             raise _BadSecret("file: must be followed by a path, such as file:/run/secrets/key")
         path = self._folder / where
         try:
-            with open(path, "rb", opener=unwaiting) as file:
+            with open(path, "rb", opener=open_nonblocking) as file:
                 raw = file.read(_LARGEST_FILE + 1) or b""  # a pipe without data reads as None
         except OSError as error:
             raise _BadSecret(f"the file {path} cannot be read ({error.strerror}); check path and permissions") from None
@@ -159,7 +161,7 @@ class Secrets:
 
 
 class References:
-    """Replaces Secrets where no secret is needed: each reference counts as its own secret."""
+    """Replaces Secrets if no secret is needed: each reference counts as its own secret."""
 
     def key(self, node: Node) -> bytes:
         """The bytes of the reference itself."""
@@ -180,7 +182,7 @@ class References:
         return self.key(node).decode()
 
 
-def _less_newline(text: str) -> str:
+def _without_newline(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 

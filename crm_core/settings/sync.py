@@ -9,7 +9,7 @@ from crm_core.settings.reading import Members, boolean, integer
 
 
 class SyncSettings(msgspec.Struct, frozen=True):
-    """The receiver. ``log_keep_days`` 0 keeps the sync log for good; ``history_keep`` counts revisions of a section."""
+    """The receiver. ``log_keep_days`` 0 keeps the sync log forever; ``history_keep`` counts revisions of a section."""
 
     enabled: bool = True
     skew_seconds: int = 300

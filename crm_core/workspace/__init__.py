@@ -1,7 +1,7 @@
 """A tenant's workspace as one immutable value: its sections, and what follows from them.
 
-``snapshot`` is the value, ``views`` keeps it until revision or configuration move, ``rights`` says what a caller may do
-in it, ``sealing`` keeps the secrets of its sections. Sync, records, access and web build on this; nothing here writes.
+``snapshot`` defines the value, ``views`` caches it by revision and configuration, ``rights`` checks what a caller may
+do in it, ``sealing`` encrypts the secrets of its sections. Nothing here writes to the store.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Reading what was stored, a section at a time: its type, its schema, its meaning, or the fault that hides it.
+"""Reading stored sections one at a time: type, schema and meaning, or the fault why a section cannot be read.
 
-A section outlives the plugin that wrote it. One that its type cannot read affects nothing but itself: it stays as it is
-stored, and counts as absent until it is pushed whole, restored, or read by another version of the plugin.
+A section outlives the plugin that wrote it. A fault affects only its section, which stays stored and counts as absent
+until it is pushed whole, restored, or read by another version of the plugin.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SectionFault(msgspec.Struct, frozen=True, kw_only=True):
     """Why a stored section cannot be read.
 
     ``plugin`` is empty if none brings its type; ``member``: a pointer into the section, empty for all of it; ``hook``:
-    the method that failed, or empty. ``withholds``: the capabilities of its type, of which the workspace knows nothing.
+    the method that failed, or empty. ``withholds``: the capabilities of its type, which the workspace goes without.
     """
 
     section: str
@@ -60,9 +60,9 @@ class _Unreadable(Exception):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """A stored section, and what its type makes of it: ``section`` in the type's present schema, None if unreadable.
+    """A stored section as its type reads it: ``section`` has the type's present schema, None if it cannot be read.
 
-    ``part`` makes an instance of SECTION without secrets.
+    ``part`` makes a new instance of SECTION without secrets.
     """
 
     stored: Section
@@ -73,7 +73,7 @@ class Reading(msgspec.Struct, frozen=True):
 
     @property
     def best(self) -> Section:
-        """The section as its type reads it, else as it is stored."""
+        """The section as read, else as stored."""
         return self.section or self.stored
 
 
@@ -85,7 +85,7 @@ def read_section(stored: Section, calls: PayloadCalls) -> Reading:
     try:
         section = _in_present_schema(stored, payload_type, calls)
         typed, part = _typed(section, payload_type)
-        unused = [typed]  # a plugin may keep what it is given, so no two calls get the same instance
+        unused = [typed]  # a plugin may change its instance, so each call gets another one
         meaning = _meaning(payload_type, lambda: unused.pop() if unused else part(), calls)
         return Reading(stored, section, meaning, part=part)
     except _Unreadable as error:
@@ -165,7 +165,7 @@ def _upgraded(
 
 
 def _marked(value: Any, sealed: Mapping[str, str], path: tuple[str, ...] = ()) -> Any:
-    """A plain copy in which each secret says where it was."""
+    """A plain copy in which each secret is marked with its pointer."""
     if isinstance(value, dict):
         if (pointer := pointer_to(*path)) in sealed:
             return {**_SET, "at": pointer}
@@ -174,7 +174,7 @@ def _marked(value: Any, sealed: Mapping[str, str], path: tuple[str, ...] = ()) -
 
 
 def _unmarked(value: Any, sealed: Mapping[str, str], path: tuple[str, ...], moved: dict[str, str]) -> Any:
-    """A copy with secrets as they are shown; ``moved`` gets them by their new pointers."""
+    """A copy without these marks; ``moved`` receives the sealed secrets by their new pointers."""
     if isinstance(value, dict):
         if value.keys() == {"set", "at"} and value["at"] in sealed:
             moved[pointer_to(*path)] = sealed[value["at"]]

@@ -1,4 +1,4 @@
-"""The rights of a caller in a workspace, and the refusal that says why not."""
+"""The rights of a caller in a workspace, and the refusals."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from crm_core.model.caller import Caller
 from crm_core.model.permissions import SUPER_ADMIN, narrowed, scope_for, token_keys, user_keys
 from crm_core.workspace.snapshot import Workspace
 
-_MOST_CACHED = 256  # differing roles with assignments, and scopes, whose keys a workspace caches
+_MOST_CACHED = 256  # sets of scopes, and roles with assignments, whose keys a workspace caches
 
 
 def keys_of(workspace: Workspace, caller: Caller) -> frozenset[str]:
     """The keys that the caller may use now: feature keys, and for users the core's own.
 
-    They are worked out once for all callers alike: they follow from scopes, or from role and assignment, alone.
+    Cached for all callers with the same scopes, or the same role and assignment.
     """
-    alike: Hashable = caller.scopes if caller.kind == "token" else (caller.role, caller.assignment)
+    group: Hashable = caller.scopes if caller.kind == "token" else (caller.role, caller.assignment)
     cached = workspace.rights
-    keys = cached.get(alike)
+    keys = cached.get(group)
     if keys is None:
         if len(cached) >= _MOST_CACHED:
             cached.clear()
-        keys = cached[alike] = _worked_out(workspace, caller)
+        keys = cached[group] = _derived_keys(workspace, caller)
     return keys
 
 
-def _worked_out(workspace: Workspace, caller: Caller) -> frozenset[str]:
+def _derived_keys(workspace: Workspace, caller: Caller) -> frozenset[str]:
     if caller.kind == "token":
         return token_keys(caller.scopes, workspace.modules.allowed)
     if caller.assignment is not None and caller.role != SUPER_ADMIN:
-        # The keys of the role are the same for many users, so only the assignment is left to be worked out.
+        # Many users share the keys of a role: only the assignment is applied for each.
         of_role = keys_of(workspace, msgspec.structs.replace(caller, assignment=None))
         return narrowed(of_role, caller.assignment, workspace.roles)
     allowed, blocked = workspace.modules.allowed, workspace.catalog.blocked
@@ -62,7 +62,7 @@ def may(workspace: Workspace, caller: Caller, key: str) -> bool:
 
 
 def require(workspace: Workspace, caller: Caller, key: str, *, writes: bool = False) -> None:
-    """Hold the caller to a feature key. The refusals come in one order: scope, module, feature, person, subscription.
+    """Require a feature key. Checked in this order: scope, module, feature, user, subscription.
 
     A record type of another module is guarded by the keys of that module; the scope is still the type's.
 
@@ -91,7 +91,7 @@ def require(workspace: Workspace, caller: Caller, key: str, *, writes: bool = Fa
 
 
 def require_scope(workspace: Workspace, caller: Caller, *, scope: str | None, key: str) -> None:
-    """Hold a token to a scope (None: no token will do), and a user to one of the core's own keys.
+    """Require a scope of a token (None: no token may do this), and a core key of a user.
 
     Raises InsufficientScope, PermissionDenied.
     """

@@ -1,6 +1,6 @@
 """Secrets at rest: sealed with a key that is derived from the instance's secret keys.
 
-Each value has its own random salt, so a sealed value moves with its tenant's files (backup, another name) and no two
+Each value has its own random salt, so it stays valid when a tenant is backed up or renamed, and no two values
 share a key. Fernet with a key by HKDF-SHA256 (RFC 5869); the first secret key seals, all of them open.
 """
 
@@ -26,7 +26,7 @@ class Sealer:
     def __init__(self, secret_keys: Iterable[bytes], random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._keys = tuple(secret_keys)
         self._random_bytes = random_bytes
-        self._marking = [_derived(key, b"", "fingerprint") for key in self._keys]
+        self._fingerprint_keys = [_derived(key, b"", "fingerprint") for key in self._keys]
 
     def seal(self, purpose: str, text: str) -> str:
         """The sealed text; ``purpose`` must be the same when it is opened."""
@@ -46,12 +46,12 @@ class Sealer:
             ) from None
 
     def fingerprints(self, sha256: str) -> list[str]:
-        """Keyed hashes by which content is known again and cannot be guessed: the newest key's, then the others'.
+        """Keyed hashes that identify content and reveal nothing about it: the newest key's first.
 
         ``sha256``: that of the content, as hex.
         """
         digest = bytes.fromhex(sha256)
-        return [hmac.new(key, digest, "sha256").hexdigest() for key in self._marking]
+        return [hmac.new(key, digest, "sha256").hexdigest() for key in self._fingerprint_keys]
 
     def _box(self, purpose: str, salt: bytes) -> MultiFernet:
         keys = (base64.urlsafe_b64encode(_derived(key, salt, purpose)) for key in self._keys)

@@ -1,4 +1,4 @@
-"""A section as it is stored, and the pushes and restores that it remembers."""
+"""A section as stored, with the pushes and restores that made it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crm_core.model.canonical import sha256_of
 from crm_core.model.frozen import frozen
 from crm_core.plugin.unit import Put
 
-SECTIONS = "sections"  # the collection of section documents; storage backends hand it over with the view
+SECTIONS = "sections"  # the collection of section documents, which backends return with the view
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +86,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the section as it is shown, so that a platform sees drift without pushing."""
+        """The hash of the section as shown: a platform sees drift without pushing."""
         return sha256_of(self.data)
 
     def put(self) -> Put:
-        """The section as the store takes it."""
+        """The section as a document."""
         return Put(SECTIONS, self.name, msgspec.json.encode(self))

@@ -1,4 +1,4 @@
-"""The workspace of a tenant at one revision: nothing in it changes, and nothing in it is stored that can be derived."""
+"""The workspace of a tenant at one revision, as an immutable value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from crm_core.workspace.section import Acceptance, Section
 class Workspace(msgspec.Struct, frozen=True, dict=True):
     """A tenant's workspace. ``generation`` is that of the configuration it was derived with.
 
-    ``readings``: every stored section, readable or not. ``combined``: how the entitlements of several came to be one.
+    ``readings``: every stored section, readable or not. ``combined``: the entitlements of all sections as one.
     """
 
     tenant: str
@@ -35,12 +35,12 @@ class Workspace(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def sections(self) -> Mapping[str, Section]:
-        """Every stored section by name, as its type reads it; one that cannot be read as it is stored."""
+        """Every stored section by name, as read, or as stored if it cannot be read."""
         return {name: reading.best for name, reading in self.readings.items()}
 
     @cached_property
     def readable(self) -> Mapping[str, Section]:
-        """The sections that their types can read."""
+        """The sections that can be read."""
         return {name: reading.section for name, reading in self.readings.items() if reading.section is not None}
 
     @cached_property
@@ -64,7 +64,7 @@ class Workspace(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def mail_server(self) -> tuple[MailSettings, Section] | None:
-        """The mail server of the first section by name that gives one; none while a section that may is unreadable."""
+        """The mail server of the first section by name that has one; None while one that may have it cannot be read."""
         if self.withholds("mail_server"):
             return None
         for reading in self.readings.values():
@@ -79,7 +79,7 @@ class Workspace(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def rights(self) -> dict[Hashable, frozenset[str]]:
-        """What ``rights`` has worked out for callers under this very workspace; it goes when the workspace does."""
+        """The cache of ``keys_of``."""
         return {}
 
     @property
@@ -119,9 +119,9 @@ def derive_workspace(
     roles: Roles,
     before: Workspace | None = None,
 ) -> Workspace:
-    """The workspace that stored sections, catalog and roles make.
+    """The workspace of stored sections, catalog and roles.
 
-    ``before``: one of the same tenant, whose readings and modules stay if what they follow from has not changed.
+    ``before``: an earlier one of the tenant, whose readings and modules are reused if they are still right.
     """
     readings: dict[str, Reading] = {}
     for name, section in sorted(stored.items()):

@@ -29,7 +29,7 @@ class ModuleConfiguration(Protocol):
 
 
 class Views:
-    """Returns workspaces and caches those of ``maxsize`` tenants, evicting the least recently used."""
+    """Reads workspaces and caches those of the ``maxsize`` tenants used last."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class Views:
         return (await self.with_view(tenant))[0]
 
     async def with_view(self, tenant: str) -> tuple[Workspace, View]:
-        """The workspace, and the store's view that it was derived from. Raises as ``of``."""
+        """The workspace and the store's view from which it was derived. Raises as ``of``."""
         cached = self._workspaces.get(tenant)
         view = await self._backend.view(tenant, cached.revision if cached else None)
         return self._derived(tenant, cached, view), view
 
     async def with_claims(self, tenant: str, claims: Sequence[tuple[str, str]]) -> tuple[Workspace, list[bytes | None]]:
-        """The workspace, and the evidence of claims, none of an earlier moment. Raises as ``of``."""
+        """The workspace and, read at the same moment, the evidence of claims. Raises as ``of``."""
         cached = self._workspaces.get(tenant)
         seen = cached.revision if cached else None
         view, evidence = await self._backend.view_and_claims(tenant, seen, claims)
@@ -103,7 +103,7 @@ class Views:
                 )
 
     def learn(self, workspace: Workspace) -> None:
-        """Cache a workspace that was just committed, which saves the next reader from deriving it."""
+        """Cache a workspace that was just committed."""
         cached = self._workspaces.get(workspace.tenant)
         if cached is None or cached.revision < workspace.revision:
             self._workspaces.add(workspace.tenant, workspace)

@@ -323,7 +323,7 @@ def test_rotate_from_the_native_scheme_alone_leaves_its_limit_out(config: Path, 
     [
         (("--public", "whsk_AAAA"), "private key"),
         (("--public", PUBLIC, "--secret", SECRET), "either --secret or --public"),
-        (("--public", SECRET), "no public key"),
+        (("--public", SECRET), "not a public key"),
     ],
 )
 def test_rotate_refuses_what_is_no_public_key(config: Path, crm: Crm, words: tuple[str, ...], said: str) -> None:

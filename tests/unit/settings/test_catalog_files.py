@@ -153,7 +153,7 @@ def test_own_roles(roles: Any) -> None:
         ("roles: {agent: {grant: ['*.veiw']}}", "1:25", "did you mean `view`?"),
         ("roles: {agent: {grant: [custmers.view]}}", "1:25", "did you mean `customers`?"),
         ("roles: {agent: {grant: [customers.veiw]}}", "1:25", "did you mean `customers.view`?"),
-        ("roles: {agent: {grant: [customers]}}", "1:25", "no grant"),
+        ("roles: {agent: {grant: [customers]}}", "1:25", "not a grant"),
         ("roles: {super_admin: {grant: ['*']}}", "1:9", "cannot be changed"),
         ("roles: {auditor: {title: A}}", "1:18", "`grant` is missing"),
         ("roles: {Agent: {grant: ['*']}}", "1:9", "not the name of a role"),

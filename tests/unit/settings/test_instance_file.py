@@ -82,9 +82,9 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("listen: 8000", "no address"),
-        ("listen: ::1:8000", "no address"),
-        ("listen: localhost:70000", "no address"),
+        ("listen: 8000", "not an address"),
+        ("listen: ::1:8000", "not an address"),
+        ("listen: localhost:70000", "not an address"),
         ("public_url: crm.example.com", "https://crm.example.com"),
         ("public_url: https://crm.example.com/crm", "https://crm.example.com"),
         ("public_url: https://crm.\u2764.example", "https://crm.example.com"),
@@ -117,7 +117,7 @@ def test_a_disabled_plugin_must_exist(instance: Any, problems: Any) -> None:
     plugins = instance(LEAST + "plugins: {disabled: [crm_deal, crm_lamp, other]}\n").plugins
     assert problems(plugins.require, ["crm_deals", "crm_lamp"]) == [
         "instance.yaml:3:22: there is no plugin `crm_deal`; did you mean `crm_deals`?",
-        "instance.yaml:3:42: there is no plugin `other`; take it out; `crm plugins` lists those that there are",
+        "instance.yaml:3:42: there is no plugin `other`; remove it; `crm plugins` lists the plugins",
     ]
     plugins.require(["crm_deal", "crm_lamp", "other"])
 
@@ -188,12 +188,12 @@ def test_a_required_member_written_wrongly_is_reported_as_the_slip(write: Any, p
     [
         ("listen: 127.0.0.1:8080\n", "`instances` is missing"),
         ("instances: {eu1: {upstreams: []}}", "at least 1"),
-        ("instances: {eu1: {upstreams: ['ftp://x']}}", "no upstream"),
-        ("instances: {eu1: {upstreams: ['http://x:65536']}}", "no upstream"),
-        ("instances: {eu1: {upstreams: ['http://x/path']}}", "no upstream"),
-        ("instances: {eu1: {upstreams: ['https://x']}}", "instances speak http"),
+        ("instances: {eu1: {upstreams: ['ftp://x']}}", "not an upstream"),
+        ("instances: {eu1: {upstreams: ['http://x:65536']}}", "not an upstream"),
+        ("instances: {eu1: {upstreams: ['http://x/path']}}", "not an upstream"),
+        ("instances: {eu1: {upstreams: ['https://x']}}", "instances use http"),
         ("instances: {EU: {upstreams: ['http://x']}}", "not a valid name"),
-        ("instances: {eu1: {upstreams: ['http://x'], drained: ['http://y']}}", "none of the instance's upstreams"),
+        ("instances: {eu1: {upstreams: ['http://x'], drained: ['http://y']}}", "not one of the instance's upstreams"),
         ("instances: {eu1: {upstreams: ['http://x', 'http://x/']}}", "a second time"),
         ("instances:\n eu1: {upstreams: ['http://x']}\n us2: {upstreams: ['http://x']}", "first in line 2"),
         ("instances: {eu1: {upstreams: ['http://127.0.0.1:8080']}}", "the manager itself listens here"),

@@ -58,7 +58,7 @@ def test_a_pipe_in_a_files_place_does_not_hold_the_others_up(configure: Any, tmp
     keys.unlink()
     os.mkfifo(keys)
     assert not configuration.poll()
-    assert configuration.roster_error == "keys.yaml:1:1: this is no regular file; put a file of text in its place"
+    assert configuration.roster_error == "keys.yaml:1:1: this is not a regular file; replace it with a text file"
     keys.unlink()
     os.mkfifo(tmp_path / "pipe")
     keys.write_text(GOOD.replace("env:K", "file:pipe"))

@@ -51,7 +51,7 @@ def test_a_public_key_in_each_form(roster: Any, tmp_path: Path, text: str, envir
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (B64, "no public key"),
+        (B64, "not a public key"),
         (f"ed25519:{B64[:-4]}", "has 30 bytes"),
         ("ed25519:&&&", "not base64"),
         ("ed25519:" + base64.b64encode(bytes(32)).decode(), "small order"),
@@ -110,7 +110,7 @@ def test_a_public_key_is_no_secret_however_it_is_spelled(roster: Any, problems: 
 @pytest.mark.parametrize("text", [f"whpk_{B64}", f"ed25519:{B64}", PEM, PRIVATE_PEM, WHSK])
 def test_a_key_of_a_pair_is_no_secret(roster: Any, problems: Any, text: str) -> None:
     """A text that is marked as half of a pair is refused as a secret, though no other key is like it."""
-    assert any("no shared secret" in line for line in problems(roster, one("secret", "env:K"), K=text))
+    assert any("not a shared secret" in line for line in problems(roster, one("secret", "env:K"), K=text))
 
 
 def test_one_public_key_twice_is_refused(roster: Any, problems: Any) -> None:
