@@ -166,7 +166,7 @@ class Feeds:
         channel = self._channels.setdefault(tenant, Channel(tenant))
         if len(channel.readers) >= MAX_STREAMS:
             raise too_many_of_tenant()
-        if sum(each.caller.actor == reader.caller.actor for each in channel.readers) >= MAX_STREAMS_OF_CALLER:
+        if sum(other.caller.actor == reader.caller.actor for other in channel.readers) >= MAX_STREAMS_OF_CALLER:
             raise too_many_of_caller()
         channel.readers.add(reader)
         reader.channel = channel

@@ -193,7 +193,11 @@ class Sessions:
         )
         page = await self._backend.page(tenant, query)
         oldest = [_read(document) for document in page.documents]
-        ended = [one.id for one in oldest if one.epoch != stored.user.epoch or from_wire(one.expires_at) <= now]
+        ended = [
+            session.id
+            for session in oldest
+            if session.epoch != stored.user.epoch or from_wire(session.expires_at) <= now
+        ]
         if not ended and (page.total or 0) >= MAX_SESSIONS:
             ended = [oldest[0].id]
         return tuple(Delete(SESSIONS, session_id) for session_id in ended)

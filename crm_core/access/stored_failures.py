@@ -79,7 +79,7 @@ class StoredFailures:
     async def _drained(self, tenant: str, at: int) -> list[DocumentAt]:
         query = PageQuery(collection=FAILURES, sort="drained", bounds=(Bound("drained", "lt", at),), limit=_SWEPT)
         page = await self._backend.page(tenant, query)
-        return [DocumentAt(FAILURES, each.id, each.revision) for each in page.documents]
+        return [DocumentAt(FAILURES, document.id, document.revision) for document in page.documents]
 
 
 def _id(account: str) -> str:

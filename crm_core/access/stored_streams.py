@@ -76,19 +76,19 @@ class StoredStreams:
         """Store one more stream of an actor, within the limits over all processes."""
         wanted = {**self._current(tenant), actor: self._used[tenant][actor] + 1}
         for _ in range(_ATTEMPTS):
-            documents = [each async for each in self._backend.documents(tenant, STREAMS)]
-            if any(each.id not in self._alive for each in documents):
+            documents = [document async for document in self._backend.documents(tenant, STREAMS)]
+            if any(document.id not in self._alive for document in documents):
                 await self._heartbeat()  # one may have started since
-            others = [each for each in documents if each.id in self._alive and each.id != self._process]
+            others = [document for document in documents if document.id in self._alive and document.id != self._process]
             _check_room([*map(_counts, others), wanted], actor)
-            gone = [each for each in documents if each.id not in self._alive]
-            own = next((each.revision for each in documents if each.id == self._process), 0)
-            expect = [DocumentAt(STREAMS, each.id, each.revision) for each in (*others, *gone)]
+            gone = [document for document in documents if document.id not in self._alive]
+            own = next((document.revision for document in documents if document.id == self._process), 0)
+            expect = [DocumentAt(STREAMS, document.id, document.revision) for document in (*others, *gone)]
             unit = Unit(
                 now=self._seconds(),
                 expect=(*expect, DocumentAt(STREAMS, self._process, own), CountBelow(STREAMS, len(others) + 1)),
                 puts=(Put(STREAMS, self._process, msgspec.json.encode(wanted)),),
-                deletes=tuple(Delete(STREAMS, each.id) for each in gone),
+                deletes=tuple(Delete(STREAMS, document.id) for document in gone),
             )
             if isinstance(await commit(self._backend, tenant, unit), Committed):
                 self._stored[tenant] = wanted
@@ -132,7 +132,7 @@ def _counts(document: Document) -> _Counts:
 
 def _check_room(processes: list[_Counts], actor: str) -> None:
     """Raise TooManyStreams if all processes together exceed a limit."""
-    if sum(sum(each.values()) for each in processes) > MAX_STREAMS:
+    if sum(sum(counts.values()) for counts in processes) > MAX_STREAMS:
         raise too_many_of_tenant()
-    if sum(each.get(actor, 0) for each in processes) > MAX_STREAMS_OF_CALLER:
+    if sum(counts.get(actor, 0) for counts in processes) > MAX_STREAMS_OF_CALLER:
         raise too_many_of_caller()

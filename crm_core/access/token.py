@@ -97,10 +97,10 @@ async def revoked_with(
     backend: StorageBackend, tenant: str, actor: str, now: datetime
 ) -> tuple[tuple[Expectation, ...], tuple[Put, ...]]:
     """The expectations and puts of a unit that also revokes every token that ``actor`` made."""
-    made = [(each, read_token(each)) async for each in backend.documents(tenant, TOKENS)]
-    theirs = [(each, token) for each, token in made if token.created_by == actor and token.revoked_at is None]
+    made = [(document, read_token(document)) async for document in backend.documents(tenant, TOKENS)]
+    theirs = [(document, token) for document, token in made if token.created_by == actor and token.revoked_at is None]
     return (
-        tuple(DocumentAt(TOKENS, each.id, each.revision) for each, _ in theirs),
+        tuple(DocumentAt(TOKENS, document.id, document.revision) for document, _ in theirs),
         tuple(revoked(token, now)[1] for _, token in theirs),
     )
 

@@ -66,5 +66,7 @@ class TokenUses:
     async def of(self, tenant: str) -> dict[str, str]:
         """The last use (RFC 3339) by the id of each token that was used."""
         documents = self._backend.documents(tenant, TOKEN_USES)
-        stored = {each.id: msgspec.json.decode(each.body, type=_Use).last_used_at async for each in documents}
+        stored = {
+            document.id: msgspec.json.decode(document.body, type=_Use).last_used_at async for document in documents
+        }
         return stored | {token_id: to_wire(moment) for token_id, moment in self._to_store.get(tenant, {}).items()}

@@ -194,12 +194,12 @@ def read_input(
     data: Any, before: User | None, catalog: Catalog, roles: Roles
 ) -> tuple[UserInput | None, list[Finding]]:
     """Validated input, or None, and every error. Values that equal those of ``before`` are not checked again."""
-    found, findings = convert(data, UserInput)
+    converted, findings = convert(data, UserInput)
     errors = [_read_only(finding) for finding in findings]
     if isinstance(data, dict):
         ill_formed = {finding.pointer for finding in errors}
-        errors += [one for one in _semantic_errors(data, before, catalog, roles) if one.pointer not in ill_formed]
-    return (None if errors else found), errors
+        errors += [error for error in _semantic_errors(data, before, catalog, roles) if error.pointer not in ill_formed]
+    return (None if errors else converted), errors
 
 
 def _read_only(finding: Finding) -> Finding:

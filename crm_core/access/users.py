@@ -181,7 +181,7 @@ class Users:
     async def replace(self, tenant: str, stored: StoredUser, user: User) -> StoredUser | None:
         """Replace a stored user; None if it, or another super admin that the change depends on, has changed.
 
-        A new password ends the account's lock-out, since the failed attempts were for the old one. Disabling a user revokes
+        A new password ends the account's lock-out, since the failed attempts were for the old. Disabling a user revokes
         the API tokens that the user made, and removes saved views.
 
         Raises InvalidRecord if the address is taken or no super admin would be left.

@@ -62,9 +62,9 @@ def read_folder(folder: Path, only: Collection[str], members: Members, secrets: 
         except (SetupError, click.UsageError) as error:
             failed[tenant] = str(error)
             continue
-        found = [each for name, data in sections.items() for each in _misplaced(name, data, members(name))]
-        misplaced += [f"{paths[tenant]}: {each}" for each in found]
-        if not found:
+        wrong = [reason for name, data in sections.items() for reason in _misplaced(name, data, members(name))]
+        misplaced += [f"{paths[tenant]}: {reason}" for reason in wrong]
+        if not wrong:
             reasons = unreadable[tenant] = {}
             tenants[tenant] = {n: _resolved(n, data, members(n), secrets, reasons) for n, data in sections.items()}
     if misplaced:

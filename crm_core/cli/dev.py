@@ -81,17 +81,19 @@ class Watch:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- this very command
 
     def _has_changed(self) -> bool:
-        found = self._look()
-        self.changed = next((path for path in {**self._known, **found} if self._known.get(path) != found.get(path)), "")
+        current = self._look()
+        self.changed = next(
+            (path for path in {**self._known, **current} if self._known.get(path) != current.get(path)), ""
+        )
         return bool(self.changed)
 
     def _look(self) -> Mapping[str, tuple[int, int]]:
-        found = {}
+        marks = {}
         for path in self._files():
             with suppress(OSError):  # removed in the meantime
-                about = path.stat()
-                found[str(path)] = (about.st_mtime_ns, about.st_size)
-        return found
+                status = path.stat()
+                marks[str(path)] = (status.st_mtime_ns, status.st_size)
+        return marks
 
     def _files(self) -> Iterator[Path]:
         yield self._config / "instance.yaml"

@@ -31,5 +31,5 @@ def _line(change: Mapping[str, Any]) -> str:
 def _value(value: Any) -> str:
     """A value as JSON without characters that control the terminal."""
     text = json.dumps(value, ensure_ascii=False)
-    shown = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text[:_LONGEST_VALUE])
+    shown = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text[:_LONGEST_VALUE])
     return shown if len(text) <= _LONGEST_VALUE else f"{shown}..."

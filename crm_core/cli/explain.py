@@ -138,16 +138,16 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
         "key": explanation.key,
         "checks": [
             {
-                "number": one.check.number,
-                "title": one.check.title,
-                "verdict": one.verdict,
-                "code": one.code,
-                "detail": one.detail,
-                "errors": [finding.to_wire() for finding in one.errors],
+                "number": explained.check.number,
+                "title": explained.check.title,
+                "verdict": explained.verdict,
+                "code": explained.code,
+                "detail": explained.detail,
+                "errors": [finding.to_wire() for finding in explained.errors],
             }
-            for one in explanation.checks
+            for explained in explanation.checks
         ],
-        "causes": [{"code": c.code, "words": c.words, "mend": c.fix} for c in explanation.causes],
+        "causes": [{"code": cause.code, "words": cause.words, "mend": cause.fix} for cause in explanation.causes],
         "signed_text": text.decode(errors="backslashreplace") if text is not None else None,
         "body_bytes": explanation.body_bytes,
         "body_sha256": explanation.body_sha256,

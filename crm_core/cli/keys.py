@@ -104,7 +104,7 @@ def rotate(
         now = datetime.now(UTC).replace(microsecond=0)
         entry = roster.tenants.get(name)
         used = 0 if entry and entry.keys else _highest_used(config, name)
-        schemes = [name for name, one in registry.schemes.items() if kind in one.KEY_KINDS]
+        schemes = [name for name, scheme in registry.schemes.items() if kind in scheme.KEY_KINDS]
         rotation = Rotation(name, entry, public or secret or fresh_secret(), overlap, now, schemes, kind, used)
         rotation.refuse_unusable()
         if not force:
@@ -141,7 +141,7 @@ def revoke(tenant: str, version: int, config: Path) -> None:
     path, registry = config / "keys.yaml", registry_of(config)
     entry = outline(path, registry).tenants.get(tenant, TenantRoster())
     if version not in entry.keys:
-        known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
+        known = ", ".join(str(number) for number in sorted(entry.keys)) or "none"
         raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
     set_member(path, tenant, version, "revoked", "true")
     click.echo(f"{tenant}: key version {version} is revoked; versions pushed with it no longer count")
@@ -225,7 +225,7 @@ def _row(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
         "kind": key.kind,
         "schemes": sorted(key.schemes) if key.schemes is not None else None,
         "types": sorted(key.types) if key.types is not None else None,
-        "sources": [str(one) for one in key.sources] if key.sources is not None else None,
+        "sources": [str(network) for network in key.sources] if key.sources is not None else None,
     }
 
 
@@ -258,7 +258,9 @@ def check(config: Path) -> None:
         click.echo(f"{name} has no active key and accepts no pushes; crm keys rotate {name} creates one", err=True)
     if idle:
         raise SystemExit(1)
-    click.echo(f"{path}: {len(roster.tenants)} tenants, {sum(len(one.keys) for one in roster.tenants.values())} keys")
+    click.echo(
+        f"{path}: {len(roster.tenants)} tenants, {sum(len(entry.keys) for entry in roster.tenants.values())} keys"
+    )
 
 
 def _warnings(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
@@ -281,8 +283,8 @@ def _without_entry(config: Path, roster: Roster) -> Iterator[str]:
 
 def _tenants(config: Path, subject: str, *otherwise: str) -> list[str]:
     """The tenants that exist, or ``otherwise`` if the stores cannot be read, with a warning: ``subject`` is unknown."""
-    found = _if_available(config, subject, "tenant.list")
-    return list(otherwise) if found is None else [one["tenant"] for one in found["tenants"]]
+    listed = _if_available(config, subject, "tenant.list")
+    return list(otherwise) if listed is None else [tenant["tenant"] for tenant in listed["tenants"]]
 
 
 def _one_tenant(roster: Roster, name: str | None) -> str:

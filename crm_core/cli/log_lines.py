@@ -39,8 +39,8 @@ class _Lines(logging.Formatter):
         event = record.getMessage() if members is not None else _first_line(record)
         moment = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
         named = {"event": event, "level": record.levelname.lower(), "timestamp": moment}
-        found = _origin(record) if members is None else members
-        return json.dumps({**found, **self._everywhere, **named}, default=repr)
+        details = _origin(record) if members is None else members
+        return json.dumps({**details, **self._everywhere, **named}, default=repr)
 
 
 def _origin(record: logging.LogRecord) -> dict[str, str]:

@@ -59,7 +59,7 @@ def new(kind: str, name: str, config: Path) -> None:  # noqa: ARG001 -- every co
         "Class": _camel(title),
         "Singular": _camel(singular),
     }
-    found = {
+    templates = {
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",
         f"{package}/__init__.py": None,
@@ -67,7 +67,7 @@ def new(kind: str, name: str, config: Path) -> None:  # noqa: ARG001 -- every co
         f"{package}/hooks.py": f"{module}_hooks.py",
         f"tests/test_{package}.py": f"{module}_test.py",
     }
-    written = {path: _filled(template, texts) if template else "" for path, template in found.items()}
+    written = {path: _filled(template, texts) if template else "" for path, template in templates.items()}
     _require_distinct(name, (text for path, text in written.items() if path.endswith(".py")))
     for path, text in written.items():
         _write(Path(name) / path, text)
@@ -106,7 +106,7 @@ def _require_distinct(name: str, modules: Iterable[str]) -> None:
         except SyntaxError:
             reason = f"a class named after {name} would be a word of Python"
         else:
-            twice = sorted(each for each, times in bound.items() if times > 1)
+            twice = sorted(binding for binding, times in bound.items() if times > 1)
             reason = f"the code for {name} would give two things the name {twice[0]}" if twice else ""
         if reason:
             raise SetupError([f"{reason}; choose another name, such as my-{name}"])
@@ -128,8 +128,8 @@ def _camel(words: str) -> str:
 
 
 def _filled(template: str, texts: dict[str, str]) -> str:
-    found = files("crm_core.cli") / "templates" / f"{template}.txt"
-    return Template(found.read_text(encoding="utf-8")).substitute(texts)
+    file = files("crm_core.cli") / "templates" / f"{template}.txt"
+    return Template(file.read_text(encoding="utf-8")).substitute(texts)
 
 
 def _write(path: Path, text: str) -> None:

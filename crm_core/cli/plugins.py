@@ -47,7 +47,7 @@ def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passe
             click.echo(text.rstrip(": ") + (f"\n  {row['error']}" if row["error"] else ""))
     if not problems and not host.broken and instance.exists():
         unread = stream(config, "store.unread")
-        problems = tuple(f"{one['tenant']}: {problem}" for one in unread for problem in one["problems"])
+        problems = tuple(f"{item['tenant']}: {problem}" for item in unread for problem in item["problems"])
     for problem in problems:
         click.echo(problem, err=True)
     if problems or host.broken:

@@ -22,10 +22,10 @@ def fold(names: tuple[str, ...], config: Path) -> None:
     The server does this itself when a journal has grown long. Afterwards TinyDB itself can read every record.
     """
     refused = 0
-    for one in stream(config, "store.fold", tenants=list(names)):
-        refused += bool(one["refused"])
-        said = f"not folded: {one['refused']}" if one["refused"] else "folded"
-        click.echo(f"{one['tenant']}  {said}", err=bool(one["refused"]))
+    for item in stream(config, "store.fold", tenants=list(names)):
+        refused += bool(item["refused"])
+        outcome = f"not folded: {item['refused']}" if item["refused"] else "folded"
+        click.echo(f"{item['tenant']}  {outcome}", err=bool(item["refused"]))
     if refused:
         raise SystemExit(1)
 
@@ -95,18 +95,18 @@ def doctor(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa
     from crm_core.cli.config import problems_of
 
     problems = [] if names else [*problems_of(config), *_open_to_others(config)]
-    found: dict[str, Any] = {"config": problems, "tenants": {}}
+    report: dict[str, Any] = {"config": problems, "tenants": {}}
     wrong = len(problems)
     if not as_json:
         _show("config", problems)
-    for one in _shown(_checked(config, names, problems)):
-        wrong += len(one["problems"])
-        found["tenants"][one["tenant"]] = one["problems"]
+    for checked in _shown(_checked(config, names, problems)):
+        wrong += len(checked["problems"])
+        report["tenants"][checked["tenant"]] = checked["problems"]
         if not as_json:
-            _show(one["tenant"], one["problems"])
-            _show_remedy(one["tenant"], one["mode"])
+            _show(checked["tenant"], checked["problems"])
+            _show_remedy(checked["tenant"], checked["mode"])
     if as_json:
-        print_json(found)
+        print_json(report)
     if wrong:
         raise SystemExit(1)
 

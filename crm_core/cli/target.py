@@ -128,7 +128,7 @@ def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple
     """The key of a version, or the active ones, the newest first. Raises SetupError."""
     if version is not None:
         if version not in entry.keys:
-            known = ", ".join(str(one) for one in sorted(entry.keys)) or "none"
+            known = ", ".join(str(number) for number in sorted(entry.keys)) or "none"
             raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
         return (entry.keys[version],)
     now = datetime.now(UTC)

@@ -46,10 +46,10 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
     edit_roster(config / "keys.yaml", lambda _text: None)  # an invalid roster is refused before anything is created
     created, added = [], list[str]()
     try:
-        for one in stream(config, "tenant.create", tenants=names):
-            created.append(one["tenant"])
+        for item in stream(config, "tenant.create", tenants=names):
+            created.append(item["tenant"])
             if show:
-                click.echo(f"created tenant {one['tenant']}")
+                click.echo(f"created tenant {item['tenant']}")
     finally:  # a disk that is full in the middle leaves no tenant without a key
         if created:
             added = add_tenants(config / "keys.yaml", {name: fresh_secret() for name in created})
@@ -114,8 +114,8 @@ def names(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes 
     if as_json:
         print_json(tenants)
         return
-    for one in tenants:
-        click.echo(f"{one['tenant']}  {one['mode']}" + (f"  {one['reason']}" if one["reason"] else ""))
+    for tenant in tenants:
+        click.echo(f"{tenant['tenant']}  {tenant['mode']}" + (f"  {tenant['reason']}" if tenant["reason"] else ""))
     if not tenants:
         click.echo("There are no tenants yet; crm tenant create NAME creates one.", err=True)
 
@@ -133,8 +133,9 @@ def show(name: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- cli
     click.echo(f"{status['tenant']}: revision {status['revision']}, store {status['mode']}")
     if status["reason"]:
         click.echo(f"  {status['reason']}")
-    for section, one in status["sections"].items():
-        click.echo(f"  {section}: version {one['version']}, revision {one['revision']}, applied {one['applied_at']}")
+    for section, summary in status["sections"].items():
+        numbers = f"version {summary['version']}, revision {summary['revision']}"
+        click.echo(f"  {section}: {numbers}, applied {summary['applied_at']}")
     if not status["sections"]:
         click.echo("  no pushes yet")
     modules = ", ".join(f"{name} {state}" for name, state in status["modules"].items())

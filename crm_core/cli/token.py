@@ -24,11 +24,11 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> i
     """``12h``, ``90d`` or ``4w`` as whole seconds."""
     if value is None:
         return None
-    found = _LENGTH.fullmatch(value)
-    if found is None:
+    match = _LENGTH.fullmatch(value)
+    if match is None:
         problem = f"{value!a} is not a length of time; enter a number with h, d or w, such as 90d"
         raise click.BadParameter(problem, ctx, param)
-    return int(timedelta(**{_UNITS[found.group(2)]: int(found.group(1))}).total_seconds())
+    return int(timedelta(**{_UNITS[match.group(2)]: int(match.group(1))}).total_seconds())
 
 
 @click.group("token")
@@ -70,10 +70,12 @@ def listed(*, tenant: str, config: Path, as_json: bool) -> None:
     if as_json:
         print_json(tokens)
         return
-    for one in tokens:
-        ends = f"  expires {one['expires_at']}" if one["expires_at"] and one["state"] == "active" else ""
-        used = f"  last used {one['last_used_at']}" if one["last_used_at"] else ""
-        click.echo(f"{one['id']}  {one['state']:7}  {' '.join(one['scopes'])}  {one['name'] or '-'}{ends}{used}")
+    for token in tokens:
+        ends = f"  expires {token['expires_at']}" if token["expires_at"] and token["state"] == "active" else ""
+        used = f"  last used {token['last_used_at']}" if token["last_used_at"] else ""
+        click.echo(
+            f"{token['id']}  {token['state']:7}  {' '.join(token['scopes'])}  {token['name'] or '-'}{ends}{used}"
+        )
     if not tokens:
         click.echo(f"There are no tokens yet; crm token create --tenant {tenant} --scope SCOPE creates one.", err=True)
 

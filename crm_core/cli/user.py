@@ -62,9 +62,9 @@ def listed(*, tenant: str, config: Path, as_json: bool) -> None:
     if as_json:
         print_json(users)
         return
-    for one in users:
-        parts = [one["email"], one["role"], one["name"] or "-", _assigned(one)]
-        click.echo("  ".join(parts + (["disabled"] if one["disabled"] else [])))
+    for user in users:
+        parts = [user["email"], user["role"], user["name"] or "-", _assigned(user)]
+        click.echo("  ".join(parts + (["disabled"] if user["disabled"] else [])))
     if not users:
         click.echo(f"There are no users yet; crm user create --tenant {tenant} creates one.", err=True)
 

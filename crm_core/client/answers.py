@@ -88,7 +88,7 @@ class Refused(ClientError):
     def findings(self) -> tuple[Finding, ...]:
         """Every error of the input, if the receiver listed them."""
         listed = self.document.get("errors")
-        return tuple(_finding(one) for one in listed) if isinstance(listed, list) else ()
+        return tuple(_finding(error) for error in listed) if isinstance(listed, list) else ()
 
 
 class Unanswered(ClientError):
@@ -102,6 +102,6 @@ class NotAReceiver(ClientError):
     """Something else answers at this address: a redirect, a page, another program."""
 
 
-def _finding(one: Any) -> Finding:
-    members = one if isinstance(one, dict) else {}
+def _finding(error: Any) -> Finding:
+    members = error if isinstance(error, dict) else {}
     return Finding(str(members.get("pointer", "")), str(members.get("code", "")), str(members.get("message", "")))

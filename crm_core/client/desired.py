@@ -141,11 +141,11 @@ def _may_drop(sent: Iterable[str], desired: DesiredTenant, health: Health) -> bo
 def _dropped_secrets(changes: Iterable[Change], sent: Iterable[str], desired: DesiredTenant) -> dict[str, list[str]]:
     """By section, the pointers of stored secrets that the push would drop."""
     dropped = {change.pointer for change in changes if change.before == _SET and change.after is None}
-    found = {
+    by_section = {
         name: [at for unnamed in desired.unnamed_secrets(name) if (at := pointer_to(name) + unnamed) in dropped]
         for name in sent
     }
-    return {name: pointers for name, pointers in found.items() if pointers}
+    return {name: pointers for name, pointers in by_section.items() if pointers}
 
 
 def _withholding(withheld: Mapping[str, list[str]]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def drive_all(
         ThreadPoolExecutor(max_workers=parallel) as threads,
     ):
 
-        def one(tenant: str, steps: Steps[T]) -> T:
+        def driven(tenant: str, steps: Steps[T]) -> T:
             try:
                 return drive(http, steps, lambda pause: watch(tenant, pause))
             except ClientError as error:
@@ -76,11 +76,11 @@ def drive_all(
                 kind = type(error).__name__
                 return failed(tenant, NotAReceiver(f"The answer is not one of a receiver ({kind}). Check the address."))
 
-        driving = [threads.submit(one, *each) for each in work]
+        driving = [threads.submit(driven, *job) for job in work]
         try:
-            for each in as_completed(driving):
-                done(each.result())
+            for future in as_completed(driving):
+                done(future.result())
         except BaseException:  # an interrupt too: tenants that were not begun are left
             threads.shutdown(wait=False, cancel_futures=True)
             raise
-        return [each.result() for each in driving]
+        return [future.result() for future in driving]

@@ -87,11 +87,11 @@ def _comparable(part: Part) -> Part:
 
 async def sum_of(backend: StorageBackend, tenant: str) -> Sum:
     """Count and hash all of a tenant."""
-    found = Sum()
+    total = Sum()
     async with aclosing(backend.dump(tenant)) as parts:
-        async for _ in found.over(parts):
+        async for _ in total.over(parts):
             pass
-    return found
+    return total
 
 
 async def copy_all(source: StorageBackend, target: StorageBackend) -> AsyncIterator[dict[str, Any]]:
@@ -155,17 +155,17 @@ async def _copy(source: StorageBackend, target: StorageBackend, tenant: str) -> 
     if state.mode == "quarantined":  # or a part would pass for all of it
         raise SetupError([f"{tenant} is damaged: restore it, or accept the rest, then continue. {state.reason}"])
     if await target.has(tenant):
-        before, there = await sum_of(source, tenant), await sum_of(target, tenant)
-        if before.value == there.value:
+        before, after = await sum_of(source, tenant), await sum_of(target, tenant)
+        if before.value == after.value:
             return before.counts
         await target.remove(tenant)
-    given = Sum()
+    copied = Sum()
     async with aclosing(source.dump(tenant)) as parts:
-        await target.load(tenant, given.over(parts))
-    if given.value != (await sum_of(target, tenant)).value:
+        await target.load(tenant, copied.over(parts))
+    if copied.value != (await sum_of(target, tenant)).value:
         raise SetupError([f"{tenant} is not the same in {target.NAME} as in {source.NAME}: run the command again"])
     await _verify(source, target, tenant)
-    return given.counts
+    return copied.counts
 
 
 async def _verify(source: StorageBackend, target: StorageBackend, tenant: str) -> None:

@@ -27,8 +27,8 @@ async def listed(services: Services, tenant: str, filters: dict[str, str], limit
 async def show(services: Services, tenant: str, entry_id: str) -> dict[str, Any]:
     """One entry, by its id or by the id of its request. Raises NotFound."""
     await services.views.of(tenant)  # raises UnknownTenant
-    found, _ = await services.log.page(tenant, {"request_id": entry_id}, limit=1, cursor=None)
-    return shown(found[0] if found else await services.log.one(tenant, entry_id))
+    matching, _ = await services.log.page(tenant, {"request_id": entry_id}, limit=1, cursor=None)
+    return shown(matching[0] if matching else await services.log.one(tenant, entry_id))
 
 
 async def tail(services: Services, tenant: str, filters: dict[str, str], last: int) -> AsyncIterator[dict[str, Any]]:
@@ -38,10 +38,10 @@ async def tail(services: Services, tenant: str, filters: dict[str, str], last: i
 
 
 async def _followed(services: Services, tenant: str, query: EntryQuery, last: int) -> AsyncIterator[dict[str, Any]]:
-    found = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=last)) if last else ()
-    for entry in reversed(found):
+    latest = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=last)) if last else ()
+    for entry in reversed(latest):
         yield shown(entry)
-    seen = found[0].id if found else services.ids.new()
+    seen = latest[0].id if latest else services.ids.new()
     while not services.stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(services.stop.wait(), _POLL_SECONDS)

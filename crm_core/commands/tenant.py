@@ -35,9 +35,9 @@ async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[s
 
 async def _created(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
     for start in range(0, len(tenants), _TOGETHER):
-        some = tenants[start : start + _TOGETHER]
-        outcomes = await asyncio.gather(*map(services.backend.create, some), return_exceptions=True)
-        for tenant, outcome in zip(some, outcomes, strict=True):
+        batch = tenants[start : start + _TOGETHER]
+        outcomes = await asyncio.gather(*map(services.backend.create, batch), return_exceptions=True)
+        for tenant, outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
                 services.views.forget(tenant)  # the folder of an earlier one may have been moved away
                 yield {"tenant": tenant}
@@ -74,9 +74,9 @@ async def names(services: Services) -> dict[str, Any]:
     return {"tenants": [_known(name, troubled.get(name)) for name in await services.backend.tenants()]}
 
 
-def _known(tenant: str, found: StoreState | None) -> dict[str, Any]:
-    found = found or StoreState()
-    return {"tenant": tenant, "mode": found.mode, "reason": found.reason}
+def _known(tenant: str, state: StoreState | None) -> dict[str, Any]:
+    state = state or StoreState()
+    return {"tenant": tenant, "mode": state.mode, "reason": state.reason}
 
 
 async def unstored(services: Services) -> dict[str, Any]:
@@ -94,12 +94,12 @@ async def unstored(services: Services) -> dict[str, Any]:
 async def show(services: Services, tenant: str) -> dict[str, Any]:
     """One tenant: revision, sections with version, modules, counts."""
     workspace, view = await services.views.with_view(tenant)
-    found = await services.backend.state(tenant)
+    state = await services.backend.state(tenant)
     return {
         "tenant": tenant,
         "revision": workspace.revision,
-        "mode": found.mode,
-        "reason": found.reason,
+        "mode": state.mode,
+        "reason": state.reason,
         "sections": {
             name: {
                 "version": section.version,

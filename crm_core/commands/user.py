@@ -20,13 +20,13 @@ async def create(services: Services, tenant: str, user: dict[str, Any]) -> dict[
 
 async def listed(services: Services, tenant: str) -> dict[str, Any]:
     """All users by email address."""
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     query = PageQuery(collection=USERS, sort="email", limit=_PAGE)
     while True:
         users, page = await services.users.page(tenant, query)
-        found += [stored.to_wire() for stored in users]
+        rows += [stored.to_wire() for stored in users]
         if page.next is None:
-            return {"users": found}
+            return {"users": rows}
         query = PageQuery(collection=USERS, sort="email", limit=_PAGE, after=page.next)
 
 

@@ -54,10 +54,10 @@ def _read_message(raw: bytes, url: str | None) -> Captured:
 
 
 def _header(line: str) -> tuple[str, str]:
-    found = _HEADER.fullmatch(line)
-    if found is None:
+    match = _HEADER.fullmatch(line)
+    if match is None:
         raise Unreadable(f"The line {line[:60]!a} of the capture is not a header. Write it as Name: value.")
-    return found[1].lower(), found[2]
+    return match[1].lower(), match[2]
 
 
 def _of_length(body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[bytes, tuple[str, ...]]:

@@ -23,7 +23,7 @@ def other_secrets(roster: Roster, tenant: str, keys: tuple[Key, ...], now: datet
         yield from _misread(key.material)
     named = {key.version for key in keys}
     for name, entry in roster.tenants.items():
-        for key in (one for one in entry.keys.values() if one.kind == "secret"):
+        for key in (key for key in entry.keys.values() if key.kind == "secret"):
             if name == tenant and key.version not in named:
                 words = f"It was signed with key version {key.version}, which is {key.state(now)}."
                 meant = ", ".join(str(version) for version in sorted(named)) or "another"

@@ -45,10 +45,10 @@ class Search(msgspec.Struct, frozen=True):
         texts = list(self._texts(names))
         plain_secrets, plain_texts = secrets[: len(keys)], texts[:1]
         paired = (texts[:_MOST_PAIRED], secrets[:_MOST_PAIRED])
-        for some in ((plain_texts, plain_secrets), (texts, plain_secrets), (plain_texts, secrets), paired):
-            found = self._first(*some)
-            if found is not None:
-                return found
+        for guesses in ((plain_texts, plain_secrets), (texts, plain_secrets), (plain_texts, secrets), paired):
+            causes = self._first(*guesses)
+            if causes is not None:
+                return causes
         return None
 
     def right_text(self) -> bytes:

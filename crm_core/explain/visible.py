@@ -17,4 +17,4 @@ def visible(raw: bytes) -> list[str]:
 
 
 def _shown(line: str) -> str:
-    return "".join(_SEEN.get(one) or (one if one.isprintable() else f"\\x{ord(one):02x}") for one in line)
+    return "".join(_SEEN.get(char) or (char if char.isprintable() else f"\\x{ord(char):02x}") for char in line)

@@ -55,10 +55,10 @@ class _Walk:
         self, captured: Captured, rules: Rules, at: datetime | None, now: datetime, source: str | None
     ) -> None:
         path, mark, query = captured.path.partition("?")
-        found = _PATH.fullmatch(path) or _ANY_PATH.fullmatch(path)
-        if found is None:
+        match = _PATH.fullmatch(path) or _ANY_PATH.fullmatch(path)
+        if match is None:
             raise ValueError(f"{path[:200]!a} is not a receiver's path; that is /i/INSTANCE/t/TENANT/api/v1/sync/TYPE.")
-        instance, tenant, payload_type = found.groups()
+        instance, tenant, payload_type = match.groups()
         self._captured, self._rules, self._at, self._now, self._source = captured, rules, at, now, source
         self._entry: TenantRoster = rules.roster.tenants.get(tenant, NO_ENTRY)
         scheme, _, authority = (rules.public_url or f"{captured.scheme}://{captured.authority}").partition("://")
@@ -184,10 +184,10 @@ class _Walk:
 
     def _find_causes(self, search: Search, *, malformed: bool) -> None:
         """Why no key matched."""
-        found = search.causes(self._rules.roster, self._names(), self._moment)
-        if found:
-            self._causes += found
-        elif found is None:
+        causes = search.causes(self._rules.roster, self._names(), self._moment)
+        if causes:
+            self._causes += causes
+        elif causes is None:
             self._causes.append(self._left_over(search))
         elif malformed:
             number = Check.HEADERS.number

@@ -94,8 +94,8 @@ def _found(text: str, language: Language, known: dict[str, str | None]) -> str |
     if text[:-1] in texts and text.endswith("."):  # the title of an error, as its sentence
         return f"{texts[text[:-1]]}."
     sentences = (*SENTENCES, *EXPECTATIONS, *language.sentences)
-    begun = (one for one in sentences if text.startswith(one.partition("{")[0]))
-    return next((found for one in begun if (found := _refilled(one, text, language, known))), None)
+    candidates = (sentence for sentence in sentences if text.startswith(sentence.partition("{")[0]))
+    return next((found for sentence in candidates if (found := _refilled(sentence, text, language, known))), None)
 
 
 def _refilled(sentence: str, text: str, language: Language, known: dict[str, str | None]) -> str | None:

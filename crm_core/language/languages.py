@@ -29,23 +29,28 @@ class Languages:
     def by_tag(self) -> Mapping[str, Language]:
         """Every language; read at start. Raises SetupError if a file cannot be read."""
         tags = [path.stem.replace("_", "-") for path in CORE.glob("*.po")]  # known: Babel is not loaded to check them
-        found = {ENGLISH.tag: ENGLISH} | {tag: Language(tag, {}, {}, ENGLISH.rule) for tag in tags}
+        languages = {ENGLISH.tag: ENGLISH} | {tag: Language(tag, {}, {}, ENGLISH.rule) for tag in tags}
         problems, of_core = list[str](), set[Text]()
         for path in (path for folder in self._folders for path in sorted(folder.glob("*.po"))):
             try:
-                language = read_catalogue(path, found.get(path.stem.replace("_", "-")))
+                language = read_catalogue(path, languages.get(path.stem.replace("_", "-")))
             except SetupError as error:
-                problems.extend(f"{path.parent.parent.name}/{path.parent.name}/{one}" for one in error.problems)
+                problems.extend(f"{path.parent.parent.name}/{path.parent.name}/{problem}" for problem in error.problems)
             else:
-                found[language.tag] = language
+                languages[language.tag] = language
                 if path.parent == CORE:
                     of_core.update(language.texts)
         if problems:
             raise SetupError(problems)
-        others = {text for one in found.values() for text in one.texts.keys() - of_core if isinstance(text, str)}
+        others = {
+            text for language in languages.values() for text in language.texts.keys() - of_core if isinstance(text, str)
+        }
         sentences = tuple(sorted(text for text in others if "{" in text))
         # English has no messages to look up, and dates compare a language with it.
-        read = {tag: one if one is ENGLISH else replace(one, sentences=sentences) for tag, one in found.items()}
+        read = {
+            tag: language if language is ENGLISH else replace(language, sentences=sentences)
+            for tag, language in languages.items()
+        }
         return MappingProxyType(read)
 
     @cached_property

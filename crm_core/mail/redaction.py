@@ -67,7 +67,7 @@ def _tokens(username: str, password: str) -> Iterator[str]:
 
 def _lower(text: str) -> str:
     """The text in lower case, character by character, so that places stay the same."""
-    return "".join(one.lower()[0] for one in text)
+    return "".join(char.lower()[0] for char in text)
 
 
 def _matches(text: str, form: str) -> Iterator[tuple[int, int]]:

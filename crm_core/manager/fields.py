@@ -82,7 +82,7 @@ def scheme_of(scope: Scope, proxies: Sequence[Network]) -> str:
 
 def value_of(fields: Fields, name: bytes) -> bytes | None:
     """Return the last value of a field; None if it is absent."""
-    return next((value for each, value in reversed(list(fields)) if each == name), None)
+    return next((value for field, value in reversed(list(fields)) if field == name), None)
 
 
 def _listed(fields: Fields) -> frozenset[bytes]:

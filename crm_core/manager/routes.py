@@ -27,7 +27,7 @@ class Instance:
         self._turn += 1
         at = self._turn % len(self.upstreams)
         turned = self.upstreams[at:] + self.upstreams[:at]
-        return sorted(turned, key=lambda each: (each.state == "down", each.in_flight))
+        return sorted(turned, key=lambda upstream: (upstream.state == "down", upstream.in_flight))
 
 
 class Routes:
@@ -41,7 +41,9 @@ class Routes:
 
     def apply(self, settings: InstancesSettings) -> None:
         """Replace the settings; requests in progress at removed upstreams are finished."""
-        known = {str(each.address): each for one in self._instances.values() for each in one.upstreams}
+        known = {
+            str(upstream.address): upstream for instance in self._instances.values() for upstream in instance.upstreams
+        }
         fresh: dict[str, Instance] = {}
         for code, addresses in settings.instances.items():
             upstreams = []
@@ -51,8 +53,8 @@ class Routes:
                 upstreams.append(upstream)
             fresh[code] = Instance(upstreams)
         self._instances = fresh
-        for left in known.values():
-            left.retired.set()
+        for removed in known.values():
+            removed.retired.set()
 
     def find(self, code: str) -> Instance | None:
         """Return the instance of a code."""
@@ -61,7 +63,7 @@ class Routes:
     def report(self) -> list[dict[str, Any]]:
         """Return the state of each upstream, for operators."""
         return [
-            {"instance": code, "upstreams": [each.report() for each in instance.upstreams]}
+            {"instance": code, "upstreams": [upstream.report() for upstream in instance.upstreams]}
             for code, instance in self._instances.items()
         ]
 

@@ -17,8 +17,8 @@ class ChangeCursor(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> ChangeCursor | None:
         """The cursor of a text; None if it is none."""
-        found = _CURSOR.fullmatch(text)
-        return None if found is None else cls(found[1], int(found[2]))
+        match = _CURSOR.fullmatch(text)
+        return None if match is None else cls(match[1], int(match[2]))
 
     def __str__(self) -> str:
         return cursor_text(self.epoch, self.place)

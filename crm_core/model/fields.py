@@ -242,7 +242,7 @@ def _expected(wrong: str, type_: Any) -> str:
         if meta.description:
             return f"This must be {meta.description}."
     if get_origin(inner) is Literal:
-        return f"This must be one of {', '.join(str(each) for each in get_args(inner))}."
+        return f"This must be one of {', '.join(str(literal) for literal in get_args(inner))}."
     if wrong.startswith("Expected "):
         return _in_words(wrong) or wrong.replace("`", "") + "."
     return "This value does not fit."

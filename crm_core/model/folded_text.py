@@ -32,7 +32,7 @@ def one_line(text: str) -> str:
 
 def is_visible(text: str) -> bool:
     """Whether a text shows anything: a character that is no space, control, format or combining one."""
-    return any(unicodedata.category(each)[0] not in "ZCM" and each not in _BLANK_LETTERS for each in text)
+    return any(unicodedata.category(char)[0] not in "ZCM" and char not in _BLANK_LETTERS for char in text)
 
 
 def caseless(text: str) -> str:
@@ -47,7 +47,7 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_STROKES)
-    return "".join(each for each in plain if not unicodedata.combining(each))
+    return "".join(char for char in plain if not unicodedata.combining(char))
 
 
 def sort_key(text: str) -> str:

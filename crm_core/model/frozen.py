@@ -46,7 +46,7 @@ def frozen(value: Any) -> Any:
     if isinstance(value, FrozenDict | FrozenList):
         return value
     if isinstance(value, dict):
-        return FrozenDict({name: frozen(one) if isinstance(one, _NESTING) else one for name, one in value.items()})
+        return FrozenDict({name: frozen(item) if isinstance(item, _NESTING) else item for name, item in value.items()})
     if isinstance(value, list):
-        return FrozenList([frozen(one) if isinstance(one, _NESTING) else one for one in value])
+        return FrozenList([frozen(item) if isinstance(item, _NESTING) else item for item in value])
     return value

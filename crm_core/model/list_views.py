@@ -35,10 +35,10 @@ class ListChoices(msgspec.Struct, frozen=True, omit_defaults=True):
     def with_view(self, view: SavedView) -> ListChoices:
         """With a view, in place of one of the same name."""
         old = self.named(view.name)
-        views = tuple(view if one is old else one for one in self.views) if old else (*self.views, view)
+        views = tuple(view if other is old else other for other in self.views) if old else (*self.views, view)
         return msgspec.structs.replace(self, views=views)
 
     def without_view(self, name: str) -> ListChoices:
         """Without the view of this name."""
         old = self.named(name)
-        return msgspec.structs.replace(self, views=tuple(one for one in self.views if one is not old))
+        return msgspec.structs.replace(self, views=tuple(view for view in self.views if view is not old))

@@ -15,10 +15,10 @@ def require_media_type(types: Sequence[str], encodings: Sequence[str], allowed: 
 
     ``types`` and ``encodings``: every value of Content-Type and of Content-Encoding, stripped (RFC 9110, 8.3 and 8.4).
     """
-    kind, _, parameters = types[0].partition(";") if len(types) == 1 else ("", "", "")
-    if kind.rstrip().lower() not in allowed:
+    media_type, _, parameters = types[0].partition(";") if len(types) == 1 else ("", "", "")
+    if media_type.rstrip().lower() not in allowed:
         raise UnsupportedMediaType(f"Send the body as {' or '.join(allowed)}, in one Content-Type field.")
-    pairs = [each.lower().partition("=") for each in parameters.split(";") if each]
+    pairs = [parameter.lower().partition("=") for parameter in parameters.split(";") if parameter]
     charsets = [value.strip().strip('"') for name, _, value in pairs if name.strip() == "charset"]
     if len(charsets) > 1 or any(charset not in _UTF_8 for charset in charsets):
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)} in UTF-8.")

@@ -79,8 +79,8 @@ def granted_keys(catalog: Catalog, entitlements: Entitlements) -> frozenset[str]
     """The keys that plan and overrides give, before any module is looked at."""
     plan = entitlements.plan or catalog.default_plan
     keys = set(expand(plan.features, catalog.keys))
-    for key, given in entitlements.overrides.items():
-        (keys.add if given else keys.discard)(key)
+    for key, granted in entitlements.overrides.items():
+        (keys.add if granted else keys.discard)(key)
     blocked = {key for name in catalog.blocked & catalog.modules.keys() for key in catalog.modules[name].features}
     local = expand(catalog.default_plan.features, blocked)
     return frozenset(((keys & catalog.keys) - blocked) | local)

@@ -21,10 +21,10 @@ _ACCESS = {action: access for access, actions in SCOPE_ACTIONS.items() for actio
 
 def core_keys_of(role: str, roles: Roles) -> frozenset[str]:
     """The core's own keys that a role grants; none if there is no such role."""
-    found = roles.get(role)
-    if found is None:
+    definition = roles.get(role)
+    if definition is None:
         return frozenset()
-    return roles.core_keys if role == SUPER_ADMIN else roles.core_keys & frozenset(found.grant)
+    return roles.core_keys if role == SUPER_ADMIN else roles.core_keys & frozenset(definition.grant)
 
 
 def user_keys(
@@ -42,14 +42,14 @@ def user_keys(
     of the core come from the role alone: neither plan, overlay nor assignment touches them. ``blocked`` are the keys
     that no push may touch, so an overlay's ``*.action`` passes them over.
     """
-    found = roles.get(role)
-    if found is None:
+    definition = roles.get(role)
+    if definition is None:
         return frozenset()
     core = core_keys_of(role, roles)
     if role == SUPER_ADMIN:
         return allowed | core
     # A module of the catalog may have the name of a core key; neither plan nor pattern gives the core's by that.
-    keys = (_of_role(found, overlays.get(role), allowed, blocked) - roles.core_keys) | core
+    keys = (_of_role(definition, overlays.get(role), allowed, blocked) - roles.core_keys) | core
     return keys if assignment is None else narrowed(keys, assignment, roles)
 
 

@@ -74,12 +74,12 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def first_of(values: Iterable[T | None], default: T) -> T:
     """One value of several: each member is that of the first which gives it."""
-    whole = default
+    combined = default
     for value in values:
         if value is not None:
-            whole = msgspec.structs.replace(value, **_given(whole))
-    return whole
+            combined = msgspec.structs.replace(value, **_given(combined))
+    return combined
 
 
 def _given(value: msgspec.Struct) -> dict[str, object]:
-    return {name: one for name in value.__struct_fields__ if (one := getattr(value, name)) is not None}
+    return {name: member for name in value.__struct_fields__ if (member := getattr(value, name)) is not None}

@@ -51,7 +51,7 @@ def known_pointer(struct: type[msgspec.Struct] | None, pointer: str) -> str:
     """The longest start of a pointer that consists of members of the type, and of positions in their lists."""
     known, inner = "", bare(struct)
     for step in pointer.split("/")[1:]:
-        fields = {each.encode_name: each for each in struct_fields(inner)} if is_struct(inner) else {}
+        fields = {field.encode_name: field for field in struct_fields(inner)} if is_struct(inner) else {}
         if step in fields:
             inner = bare(fields[step].type)
         elif get_origin(inner) in (list, tuple) and step.isascii() and step.isdigit():
@@ -65,11 +65,11 @@ def known_pointer(struct: type[msgspec.Struct] | None, pointer: str) -> str:
 def with_value(data: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
     """``data`` with another value at the end of the path, if there is one; None leaves the member out."""
     name, rest = path[0], path[1:]
-    found = data.get(name)
-    if found is None:
+    current = data.get(name)
+    if current is None:
         return data
     if rest:
-        return {**data, name: with_value(found, rest, value)} if isinstance(found, dict) else data
+        return {**data, name: with_value(current, rest, value)} if isinstance(current, dict) else data
     if value is None:
         return {other: item for other, item in data.items() if other != name}
     return {**data, name: value}

@@ -171,9 +171,9 @@ async def _listen(
 ) -> None:
     loop = asyncio.get_running_loop()
     try:
-        for each in listener.sockets:
-            make = loop.create_unix_server if each.family == socket.AF_UNIX else loop.create_server
-            servers.append(await make(connection, sock=each, backlog=backlog))
+        for sock in listener.sockets:
+            create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+            servers.append(await create(connection, sock=sock, backlog=backlog))
     except OSError as error:
         raise SetupError([f"listen: {listener.address} cannot be listened on: {error.strerror}"]) from error
 

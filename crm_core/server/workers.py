@@ -91,7 +91,7 @@ class WorkerProcesses:
     def _wait(self) -> None:
         """Wait for a signal, a message of a worker, or the next start or kill that is due."""
         now = time.monotonic()
-        due = [each.start_at for each in self._workers if not each.pid and self._stop_by is None]
+        due = [worker.start_at for worker in self._workers if not worker.pid and self._stop_by is None]
         end = min([*due, self._stop_by if self._stop_by is not None else now + 60.0])
         for key, _ in self._selector.select(max(0.0, end - now)):
             if key.data is None:
@@ -129,7 +129,7 @@ class WorkerProcesses:
             self._selector.unregister(worker.pipe)
             return
         worker.ready = True
-        if not self._is_ready and all(each.ready for each in self._workers):
+        if not self._is_ready and all(other.ready for other in self._workers):
             self._is_ready = True
             self._on_ready()
 
@@ -150,20 +150,20 @@ class WorkerProcesses:
         worker.pid, worker.pipe, worker.ready, worker.started_at = pid, ours, False, time.monotonic()
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
-    def _become(self, number: int, pipe: socket.socket) -> None:
+    def _become(self, worker_number: int, pipe: socket.socket) -> None:
         """Run as a worker, in the fork, and end it."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for each in _SIGNALS:
-                signal.signal(each, signal.SIG_DFL)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
             os.setpgid(0, 0)  # Ctrl-C reaches the parent alone: a worker would take it for a second signal
             for worker in self._workers:
                 if worker.pipe is not None:
                     worker.pipe.close()
-            code = self._work(Parent(number, pipe), self._listener.shared())
+            code = self._work(Parent(worker_number, pipe), self._listener.shared())
         except Exception as error:  # noqa: BLE001 -- the boundary of the process; a stack trace may contain data
-            _log.error("worker_failed", number=number, error=type(error).__name__)
+            _log.error("worker_failed", number=worker_number, error=type(error).__name__)
         finally:
             with suppress(OSError, ValueError):
                 sys.stdout.flush()
@@ -201,8 +201,8 @@ class WorkerProcesses:
 def _signals() -> Iterator[socket.socket]:
     """A socket that receives the numbers of signals."""
     read, write = socket.socketpair()
-    for each in (read, write):
-        each.settimeout(0)
+    for end in (read, write):
+        end.settimeout(0)
     before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
     signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
     try:

@@ -122,19 +122,19 @@ def parse(text: str, file: str) -> tuple[Node, list[FileProblem]]:
         raise Wrong.at(_place(file, text, control.start()), "this is a control character; remove it")
     tabs = [
         FileProblem(
-            _place(file, text, found.start() + found.group().index("\t")), "a tab indents this line; use spaces"
+            _place(file, text, match.start() + match.group().index("\t")), "a tab indents this line; use spaces"
         )
-        for found in _TAB_INDENT.finditer(text)
+        for match in _TAB_INDENT.finditer(text)
     ]
-    odd = [
-        FileProblem(_place(file, text, found.start(1)), "an odd space indents this line; use plain spaces")
-        for found in _SPACE_INDENT.finditer(text)
+    odd_spaces = [
+        FileProblem(_place(file, text, match.start(1)), "an odd space indents this line; use plain spaces")
+        for match in _SPACE_INDENT.finditer(text)
     ]
-    if odd:
-        raise Wrong([*tabs, *odd])
+    if odd_spaces:
+        raise Wrong([*tabs, *odd_spaces])
     reader = _TreeReader(file, tabs)
     try:
-        root = reader.document(_TAB_INDENT.sub(lambda found: found.group().replace("\t", "  "), text))
+        root = reader.document(_TAB_INDENT.sub(lambda match: match.group().replace("\t", "  "), text))
     except yaml.YAMLError as error:
         if not tabs:
             reader.problems.append(_syntax(error, text, file))

@@ -41,7 +41,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
 def option_types(registry: Registry) -> dict[str, type[msgspec.Struct]]:
     """The types of the members of instance.yaml that belong to payload types."""
-    return {name: one.OPTIONS for name, one in registry.payload_types.items() if one.OPTIONS is not None}
+    types = registry.payload_types.values()
+    return {payload_type.NAME: payload_type.OPTIONS for payload_type in types if payload_type.OPTIONS is not None}
 
 
 def languages_of(host: PluginHost, settings: InstanceSettings | None) -> Languages:
@@ -95,19 +96,19 @@ class ConfigurationOnDemand:
     @cached_property
     def roster(self) -> Roster:
         """The key roster. Raises SetupError."""
-        one = self._installation
+        installation = self._installation
         return load_roster(
-            one.folder / "keys.yaml",
-            sections=one.registry.sections,
-            schemes=one.registry.schemes,
-            environ=one.environ,
+            installation.folder / "keys.yaml",
+            sections=installation.registry.sections,
+            schemes=installation.registry.schemes,
+            environ=installation.environ,
         )
 
     @cached_property
     def catalog(self) -> Catalog:
         """The catalog of modules. Raises SetupError."""
-        one = self._installation
-        return load_catalog(one.folder / "modules.yaml", record_types=one.registry.record_types.values())
+        record_types = self._installation.registry.record_types.values()
+        return load_catalog(self._installation.folder / "modules.yaml", record_types=record_types)
 
     @cached_property
     def roles(self) -> Roles:

@@ -83,10 +83,10 @@ class StorageSettings:
     def require(self, backends: Collection[str]) -> None:
         """Raise SetupError if one of the backends does not exist."""
         problems = []
-        for each_one in (self, *self.others.values()):
-            if each_one.backend not in backends:
-                message = f"there is no storage backend {shown(each_one.backend)}; {hint(each_one.backend, backends)}"
-                problems.append(FileProblem(each_one.place or Place("instance.yaml", 1, 1), message))
+        for storage in (self, *self.others.values()):
+            if storage.backend not in backends:
+                message = f"there is no storage backend {shown(storage.backend)}; {hint(storage.backend, backends)}"
+                problems.append(FileProblem(storage.place or Place("instance.yaml", 1, 1), message))
         if problems:
             raise setup_error(problems)
 
@@ -219,7 +219,7 @@ def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
     backend = members.get(
         "backend", matching(_PLUGIN, "the name of a storage backend; `crm plugins` lists them"), _default_backend()
     )
-    others = members.get("others", lambda value: each(value, lambda one: _other(one, secrets), "backends"), {})
+    others = members.get("others", lambda value: each(value, lambda member: _other(member, secrets), "backends"), {})
     members.done(others=True)
     options: dict[str, Any] = {}
     for member in members.rest():
@@ -233,7 +233,7 @@ def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
 
 
 def _other(member: MappingMember, secrets: Secrets | References) -> StorageSettings:
-    options = each(member.value, lambda one: _option(one.value, secrets), "options")
+    options = each(member.value, lambda option: _option(option.value, secrets), "options")
     return StorageSettings(member.name, options, member.place)
 
 

@@ -68,14 +68,15 @@ class _InstancesReader:
         members = Members(member.value, "the instance's members")
         upstreams = members.required("upstreams", many(self.upstream, least=1), '["http://127.0.0.1:8000"]')
         drained = members.get("drained", unique(self.address, "upstream"), ())
-        found = members.find("drained")
-        for at, one in enumerate(drained):
-            if upstreams is not None and one not in upstreams and found is not None and isinstance(found.value, Items):
-                message = f"{shown(str(one))} is not one of the instance's upstreams; write it as it is there"
-                members.problems.append(FileProblem(found.value.items[at].place, message))
+        entry = members.find("drained")
+        items = entry.value.items if entry is not None and isinstance(entry.value, Items) else ()
+        for address, item in zip(drained, items, strict=False):  # none are drained if the list could not be read
+            if upstreams is not None and address not in upstreams:
+                message = f"{shown(str(address))} is not one of the instance's upstreams; write it as it is there"
+                members.wrong(item.place, message)
         members.done()
         assert upstreams is not None
-        return tuple(msgspec.structs.replace(one, drained=one in drained) for one in upstreams)
+        return tuple(msgspec.structs.replace(address, drained=address in drained) for address in upstreams)
 
     def upstream(self, node: Node) -> UpstreamAddress:
         upstream = self.address(node)

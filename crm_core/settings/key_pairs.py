@@ -74,12 +74,12 @@ def is_key_of_a_pair(text: str) -> bool:
 
 def public_keys_in(secret: bytes) -> set[bytes]:
     """The public keys that a secret could be: its bytes, or its text decoded up to three times."""
-    found, todo = {secret}, {secret}
+    candidates, undecoded = {secret}, {secret}
     for _ in range(3):
-        todo = {raw for each in todo for raw in _decoded(each)}
-        found |= todo
-    found |= {raw.removeprefix(_DER) for raw in found}
-    return {raw for raw in found if len(raw) == KEY_BYTES}
+        undecoded = {decoded for raw in undecoded for decoded in _decoded(raw)}
+        candidates |= undecoded
+    candidates |= {decoded.removeprefix(_DER) for decoded in candidates}
+    return {decoded for decoded in candidates if len(decoded) == KEY_BYTES}
 
 
 def _decoded(raw: bytes) -> Iterator[bytes]:

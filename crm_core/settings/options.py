@@ -30,13 +30,13 @@ def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.St
         if name not in types:
             message = f"unknown member {shown(name)}; {hint(name, [*MEMBERS, *types])}"
             problems.append(FileProblem(member.place, message))
-    for name, kind in types.items():
+    for name, option_type in types.items():
         if name in MEMBERS:
             message = f"the core owns the member {shown(name)}; give the payload type with these options another NAME"
             problems.append(FileProblem(Place("instance.yaml", 1, 1), message))
             continue
         try:
-            options[name] = _read(settings.options_nodes.get(name), name, kind)
+            options[name] = _read(settings.options_nodes.get(name), name, option_type)
         except Wrong as wrong:
             problems.extend(wrong.problems)
     if problems:
@@ -44,12 +44,12 @@ def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.St
     return options
 
 
-def _read(member: MappingMember | None, name: str, kind: type[msgspec.Struct]) -> msgspec.Struct:
+def _read(member: MappingMember | None, name: str, option_type: type[msgspec.Struct]) -> msgspec.Struct:
     place = member.place if member is not None else Place("instance.yaml", 1, 1)
     empty = MappingNode(place, ())
     members = Members(empty if member is None else member.value, f"the options of {shown(name)}")
     values: dict[str, Any] = {}
-    for option in struct_fields(kind):
+    for option in struct_fields(option_type):
         entry = members.find(option.encode_name)
         if entry is None:
             if option.required:
@@ -60,13 +60,13 @@ def _read(member: MappingMember | None, name: str, kind: type[msgspec.Struct]) -
         except msgspec.ValidationError as error:
             members.problems.append(_problem(error, entry.value))
     members.done()
-    return _validated(kind, values, place)
+    return _validated(option_type, values, place)
 
 
-def _validated(kind: type[msgspec.Struct], values: Mapping[str, Any], place: Place) -> msgspec.Struct:
+def _validated(option_type: type[msgspec.Struct], values: Mapping[str, Any], place: Place) -> msgspec.Struct:
     """The options as an instance of their type, which may check members against each other."""
     try:
-        return kind(**values)
+        return option_type(**values)
     except (ValueError, TypeError) as error:  # raised by a __post_init__ to refuse them
         raise Wrong.at(place, f"{error}; fix these options") from None
 
@@ -74,10 +74,10 @@ def _validated(kind: type[msgspec.Struct], values: Mapping[str, Any], place: Pla
 def _problem(error: msgspec.ValidationError, node: Node) -> FileProblem:
     """The type's complaint, with the place of the value."""
     message = str(error)
-    found = _AT.search(message)
-    if found is not None:
-        message = message[: found.start()]
-        for step in _steps(found.group(1)):
+    path = _AT.search(message)
+    if path is not None:
+        message = message[: path.start()]
+        for step in _steps(path.group(1)):
             node = _inside(node, step)
     return FileProblem(node.place, f"{message[:1].lower()}{message[1:]}; change this value")
 

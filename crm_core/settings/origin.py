@@ -18,10 +18,10 @@ _ORIGIN: Final = re.compile(
 def public_origin(node: Node) -> str:
     """Scheme, host and port; an internationalised host in its ASCII form, as browsers send it (RFC 6454, section 4)."""
     written = text(node)
-    found = written if written.isascii() else _in_ascii(written)
-    if _ORIGIN.fullmatch(found) is None:
+    origin = written if written.isascii() else _in_ascii(written)
+    if _ORIGIN.fullmatch(origin) is None:
         raise Wrong.at(node.place, f"{shown(written)} is not an origin such as https://crm.example.com")
-    return found
+    return origin
 
 
 def _in_ascii(origin: str) -> str:

@@ -50,10 +50,10 @@ class Wrong(Exception):
 
 def setup_error(problems: Iterable[FileProblem]) -> SetupError:
     """The problems in the order of the files' lines, each reported once, up to ``MOST_PROBLEMS``."""
-    found = sorted(set(problems))
-    lines = [problem.place.describe(problem.text) for problem in found[:MOST_PROBLEMS]]
-    if len(found) > MOST_PROBLEMS:
-        lines.append(f"{found[0].place.file}: {len(found) - MOST_PROBLEMS} more errors follow; fix the first")
+    ordered = sorted(set(problems))
+    lines = [problem.place.describe(problem.text) for problem in ordered[:MOST_PROBLEMS]]
+    if len(ordered) > MOST_PROBLEMS:
+        lines.append(f"{ordered[0].place.file}: {len(ordered) - MOST_PROBLEMS} more errors follow; fix the first")
     return SetupError(lines)
 
 

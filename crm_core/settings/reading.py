@@ -221,11 +221,11 @@ def switch(on: str, off: str) -> Read[bool]:
 
 def moment(node: Node) -> datetime:
     """A time (RFC 3339) with its offset, in UTC."""
-    found = _TIME.fullmatch(node.text) if isinstance(node, Scalar) else None
+    match = _TIME.fullmatch(node.text) if isinstance(node, Scalar) else None
     try:
-        if found is None:
+        if match is None:
             raise ValueError  # noqa: TRY301 - one sentence for a bad form and a day that does not exist
-        day, clock, fraction, offset = found.groups()
+        day, clock, fraction, offset = match.groups()
         written = f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{'+00:00' if offset in 'Zz' else offset}"
         return datetime.fromisoformat(written).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -235,10 +235,10 @@ def moment(node: Node) -> datetime:
 
 def duration(node: Node) -> timedelta:
     """A length of time: ``90s``, ``30m``, ``24h``, ``7d``."""
-    found = _DURATION.fullmatch(node.text) if isinstance(node, Scalar) else None
-    if found is None:
+    match = _DURATION.fullmatch(node.text) if isinstance(node, Scalar) else None
+    if match is None:
         raise Wrong.at(node.place, "this is not a length of time; write a number with s, m, h or d, such as 24h")
-    return timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})
+    return timedelta(**{_UNITS[match.group(2)]: int(match.group(1))})
 
 
 def network(node: Node) -> Network:

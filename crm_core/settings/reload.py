@@ -62,11 +62,11 @@ class Watched(Generic[T]):
 def _mark(path: Path) -> _Mark:
     """A mark that changes with each edit of a file, and if a link to it is swapped."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - the call as the comparison with tools that swap links needs it
+        status = os.stat(path)  # noqa: PTH116 - the call as the comparison with tools that swap links needs it
     except OSError:
         return None
     # st_ctime cannot be set back, unlike st_mtime, which copying tools set.
-    return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class Configuration:

@@ -30,7 +30,7 @@ def _roles(node: Node, catalog: Catalog | None, below: Roles) -> Roles:
     members = Members(node)
     core_keys = below.core_keys if catalog else frozenset(members.get("core_keys", many(text), ()))
     roles = members.get(
-        "roles", lambda value: each(value, lambda one: _role(one, catalog, core_keys, below), "roles"), {}
+        "roles", lambda value: each(value, lambda member: _role(member, catalog, core_keys, below), "roles"), {}
     )
     members.done()
     return Roles({**below.roles, **roles}, core_keys)

@@ -95,7 +95,7 @@ def read_section(stored: Section, calls: PayloadCalls) -> Reading:
             reason=error.reason,
             member=error.member,
             hook=error.hook,
-            withholds=tuple(each for each in CAPABILITIES if calls.offers(stored.name, each)),
+            withholds=tuple(capability for capability in CAPABILITIES if calls.offers(stored.name, capability)),
         )
         return Reading(stored, None, fault=fault)
 

@@ -55,12 +55,12 @@ class Workspace(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def appearance(self) -> Appearance:
         """The look of pages and emails: each member from the first section by name that gives it."""
-        return first_of((one.meaning.appearance for one in self.readings.values()), Appearance())
+        return first_of((reading.meaning.appearance for reading in self.readings.values()), Appearance())
 
     @cached_property
     def regional(self) -> Regional:
         """The way times and money are written: each member from the first section by name that gives it."""
-        return first_of((one.meaning.regional for one in self.readings.values()), Regional())
+        return first_of((reading.meaning.regional for reading in self.readings.values()), Regional())
 
     @cached_property
     def mail_server(self) -> tuple[MailSettings, Section] | None:
@@ -90,8 +90,8 @@ class Workspace(msgspec.Struct, frozen=True, dict=True):
     @property
     def suspended(self) -> bool:
         """Whether the subscription's state stops record writes."""
-        said = self.entitlements.subscription
-        return said is not None and said.state == "suspended"
+        subscription = self.entitlements.subscription
+        return subscription is not None and subscription.state == "suspended"
 
     def module_states(self) -> dict[str, str]:
         """Every module of the catalog with ``available`` or ``unavailable``."""
@@ -125,17 +125,18 @@ def derive_workspace(
     """
     readings: dict[str, Reading] = {}
     for name, section in sorted(stored.items()):
-        known = before.readings.get(name) if before is not None else None
-        readings[name] = known if known is not None and known.stored is section else read_section(section, calls)
+        earlier = before.readings.get(name) if before is not None else None
+        readings[name] = earlier if earlier is not None and earlier.stored is section else read_section(section, calls)
     combined = combine(
         (name, reading.meaning.entitlements)
         for name, reading in readings.items()
         if reading.meaning.entitlements is not None
     )
     entitlements = combined.entitlements
-    unreadable = any("entitlements" in each.fault.withholds for each in readings.values() if each.fault is not None)
-    stays = before is not None and before.catalog is catalog and before.entitlements == entitlements
-    if before is not None and stays and before.withholds("entitlements") == unreadable:
+    faults = (reading.fault for reading in readings.values() if reading.fault is not None)
+    unreadable = any("entitlements" in fault.withholds for fault in faults)
+    is_unchanged = before is not None and before.catalog is catalog and before.entitlements == entitlements
+    if before is not None and is_unchanged and before.withholds("entitlements") == unreadable:
         modules = before.modules
     else:
         modules = derive_modules(catalog, entitlements, unreadable=unreadable)

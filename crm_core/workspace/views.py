@@ -86,7 +86,7 @@ class Views:
 
     def unreadable(self) -> dict[str, tuple[SectionFault, ...]]:
         """The faults of the tenants whose workspaces are cached."""
-        return {tenant: one.faults for tenant, one in sorted(self._workspaces.items()) if one.faults}
+        return {tenant: workspace.faults for tenant, workspace in sorted(self._workspaces.items()) if workspace.faults}
 
     @staticmethod
     def _log_faults(workspace: Workspace, before: Workspace | None) -> None:
