@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 import msgspec
 
-from crm_core.cli.apply_folder import DesiredFolder, read_folder
+from crm_core.cli.apply_folder import read_folder
+from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.diff import show_changes
 from crm_core.cli.output import InOrder, clear_progress, counted, show_progress
 from crm_core.cli.running import config_option, json_option
 from crm_core.cli.sending import NO_ANSWER, RETRIES, WOULD_CHANGE, problem_lines, show_pause, transport
-from crm_core.cli.target import ConfigFolder, SigningTarget, sender
+from crm_core.cli.target import SigningTarget, senders
 from crm_core.client import ApplyOptions, DesiredTenant, Pause, TenantResult, apply_tenants
 from crm_core.errors import SetupError
 from crm_core.model.diff import pointer_to
@@ -57,7 +58,12 @@ def command(
     report = _Report([*desired.tenants, *desired.failed], as_json=as_json)
     for tenant, why in desired.failed.items():
         report.add(_failed(tenant, why))
-    signing = dict(_signing(source, desired, url, report))
+    signing: dict[str, SigningTarget] = {}
+    for tenant, by in senders(source, desired.tenants, url=url):
+        if isinstance(by, SetupError):
+            report.add(_failed(tenant, str(by)))
+        else:
+            signing[tenant] = by
     tenants = [
         DesiredTenant(
             target=by.target,
@@ -80,17 +86,6 @@ def command(
     )
     report.show_counts()
     raise SystemExit(report.exit_code)
-
-
-def _signing(
-    source: ConfigFolder, desired: DesiredFolder, url: str | None, report: _Report
-) -> Iterator[tuple[str, SigningTarget]]:
-    """The target and signer of each tenant that has a key."""
-    for tenant in desired.tenants:
-        try:
-            yield tenant, sender(source, url=url, tenant=tenant)
-        except SetupError as error:
-            report.add(_failed(tenant, str(error)))
 
 
 def _secret_members(source: ConfigFolder, section: str) -> tuple[SecretMember, ...]:

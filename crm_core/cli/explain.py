@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.payload_file import read_bytes
 from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.errors import SetupError
-from crm_core.explain import Captured, ExplainedCheck, Explanation, Rules, Unreadable, explain, read_capture
+from crm_core.explain import (
+    CapturedRequest,
+    ExplainedCheck,
+    Explanation,
+    Rules,
+    UnreadableCapture,
+    explain,
+    read_capture,
+)
 from crm_core.explain.visible import LEGEND, visible
 from crm_core.model.times import from_input
 
@@ -74,29 +82,24 @@ def command(
         raise SystemExit(1)
 
 
-def _captured(file: str, body: str | None, url: str | None) -> Captured:
+def _captured(file: str, body: str | None, url: str | None) -> CapturedRequest:
     try:
         return read_capture(
             read_bytes(file), url=url, body=None if body is None else read_bytes(body), read_file=read_bytes
         )
-    except Unreadable as error:
+    except UnreadableCapture as error:
         raise SetupError([str(error)]) from None
 
 
 def _rules(config: Path) -> Rules:
-    """The rules by which the receiver of this folder decides. Raises SetupError."""
-    from crm_core.plugin.registry import build_registry
-    from crm_core.settings import load_instance_outline, load_roster
-    from crm_core.settings.plugins import load_plugins
-
-    settings = load_instance_outline(config / "instance.yaml")
-    registry = build_registry(load_plugins(settings))
-    roster = load_roster(config / "keys.yaml", sections=registry.sections, schemes=registry.schemes, environ=os.environ)
+    """The configuration of this folder's receiver. Raises SetupError."""
+    folder = ConfigFolder(config)
+    settings = folder.settings
     return Rules(
         instance=settings.instance,
         settings=settings.sync,
-        roster=roster,
-        registry=registry,
+        roster=folder.roster,
+        registry=folder.registry,
         public_url=settings.public_url,
     )
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.output import InOrder, clear_progress, counted, show_progress
 from crm_core.cli.running import config_option, json_option
 from crm_core.cli.sending import NO_ANSWER, RETRIES, problem_lines, show_pause, transport, unanswered_lines
-from crm_core.cli.target import ConfigFolder, SigningTarget, sender, sender_options
+from crm_core.cli.target import SigningTarget, sender, sender_options, senders
 from crm_core.client import ClientError, Pause, Refused, Retries, Unanswered
 from crm_core.client.exchange import Steps
 from crm_core.client.fleet import drive_all
@@ -54,7 +55,7 @@ def command(
     if every and not names:
         raise click.UsageError(f"{config / 'keys.yaml'} has no tenants; crm tenant create NAME adds one")
     if names:
-        signing = dict(_signing(folder, names, sent))
+        signing = dict(senders(folder, names, **sent))
     else:
         by = sender(folder, tenant=tenant, **sent)
         signing = {by.target.tenant: by}
@@ -63,17 +64,6 @@ def command(
         raise SystemExit(NO_ANSWER)
     if statuses - {"ok", "disabled"}:
         raise SystemExit(1)
-
-
-def _signing(
-    folder: ConfigFolder, names: Iterable[str], sent: Mapping[str, Any]
-) -> Iterator[tuple[str, SigningTarget | SetupError]]:
-    """The target and signer of each tenant, or why there is none."""
-    for name in names:
-        try:
-            yield name, sender(folder, tenant=name, **sent)
-        except SetupError as error:
-            yield name, error
 
 
 def _reported(signing: Mapping[str, SigningTarget | SetupError], *, as_json: bool) -> Sequence[str]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.diff import show_changes
 from crm_core.cli.payload_file import read_data
 from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, finding_line, problem_lines, unanswered_lines
-from crm_core.cli.sign import show_request
-from crm_core.cli.target import ConfigFolder, SigningTarget, sender, sender_options
+from crm_core.cli.sign import refused_as_usage, show_request
+from crm_core.cli.target import sender, sender_options
 from crm_core.client import (
     ClientError,
     Outcome,
@@ -25,7 +27,7 @@ from crm_core.client import (
     fresh_nonce,
     push_to,
 )
-from crm_core.errors import CrmError, SetupError
+from crm_core.errors import SetupError
 from crm_core.model.envelope import MAX_VERSION
 
 
@@ -68,36 +70,23 @@ def command(
     data = read_data(file)
     by = sender(ConfigFolder(config), **sent)
     if dry_run:
-        _print_request(by, payload_type, data, version=version, strategy=strategy, preview=preview, as_json=as_json)
+        if version is None:
+            click.echo("This request has version 1; without --dry-run, health says the next one.", err=True)
+        with refused_as_usage():
+            body = envelope(by.target, payload_type, data, version=version or 1, strategy=strategy, preview=preview)
+            request = push_to(by.target, payload_type, body)
+            signature = by.signer(request, int(time.time()), fresh_nonce())
+        show_request(by, request, signature, as_json=as_json)
         return
-    outcome = _pushed(by, payload_type, data, version=version, strategy=strategy, preview=preview, as_json=as_json)
+    with client(by) as sending, _failures_shown(as_json=as_json):
+        send = sending.preview if preview else sending.push
+        outcome = send(payload_type, data, version=version, strategy=strategy)
     if as_json:
         print_json(outcome.document)
     else:
         _show_outcome(outcome, payload_type)
     if exit_code and outcome.document["changes"]:
         raise SystemExit(WOULD_CHANGE)
-
-
-def _print_request(
-    by: SigningTarget,
-    payload_type: str,
-    data: Mapping[str, Any],
-    *,
-    version: int | None,
-    strategy: Strategy,
-    preview: bool,
-    as_json: bool,
-) -> None:
-    if version is None:
-        click.echo("This request has version 1; without --dry-run, health says the next one.", err=True)
-    try:
-        body = envelope(by.target, payload_type, data, version=version or 1, strategy=strategy, preview=preview)
-        request = push_to(by.target, payload_type, body)
-        signature = by.signer(request, int(time.time()), fresh_nonce())
-    except (ValueError, CrmError) as error:
-        raise click.UsageError(getattr(error, "detail", str(error))) from None
-    show_request(by, request, signature, as_json=as_json)
 
 
 def _show_outcome(outcome: Outcome, payload_type: str) -> None:
@@ -108,35 +97,25 @@ def _show_outcome(outcome: Outcome, payload_type: str) -> None:
         click.echo(click.style(f"  warning {finding_line(warning.to_wire())}", fg="yellow"), err=True)
 
 
-def _pushed(
-    by: SigningTarget,
-    payload_type: str,
-    data: Mapping[str, Any],
-    *,
-    version: int | None,
-    strategy: Strategy,
-    preview: bool,
-    as_json: bool,
-) -> Outcome:
-    """Push and return the outcome. A refusal is printed and exits 1, no answer exits 4. Raises SetupError."""
-    with client(by) as sending:
-        verb = sending.preview if preview else sending.push
-        try:
-            return verb(payload_type, data, version=version, strategy=strategy)
-        except Refused as refused:
-            if as_json:
-                print_json(refused.document)
-            else:
-                _show_refusal(refused)
-            raise SystemExit(1) from None
-        except Unanswered as error:
-            for line in unanswered_lines(error):
-                click.echo(line, err=True)
-            if as_json:
-                print_json({"status": "unanswered", "detail": str(error)})
-            raise SystemExit(NO_ANSWER) from None
-        except (ClientError, ValueError) as error:
-            raise SetupError([str(error)]) from None
+@contextmanager
+def _failures_shown(*, as_json: bool) -> Iterator[None]:
+    """Print a refusal and exit 1, or no answer and exit 4. Raises SetupError for other failures."""
+    try:
+        yield
+    except Refused as refused:
+        if as_json:
+            print_json(refused.document)
+        else:
+            _show_refusal(refused)
+        raise SystemExit(1) from None
+    except Unanswered as error:
+        for line in unanswered_lines(error):
+            click.echo(line, err=True)
+        if as_json:
+            print_json({"status": "unanswered", "detail": str(error)})
+        raise SystemExit(NO_ANSWER) from None
+    except (ClientError, ValueError) as error:
+        raise SetupError([str(error)]) from None
 
 
 def _show_refusal(refused: Refused) -> None:

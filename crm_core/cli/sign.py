@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.payload_file import read_bytes, read_data
 from crm_core.cli.running import config_option, json_option, print_json
-from crm_core.cli.target import ConfigFolder, SigningTarget, sender, sender_options
+from crm_core.cli.target import SigningTarget, sender, sender_options
 from crm_core.client import Strategy, Unsigned, envelope, fresh_nonce, health_of, push_to
 from crm_core.client.signing import HEALTH
 from crm_core.errors import CrmError, SetupError
@@ -59,19 +61,26 @@ def command(
     and --nonce the same input gives the same signature, so you can compare another signer.
     """
     by = sender(ConfigFolder(config), **sent)
-    try:
+    with refused_as_usage():
         if payload_type == HEALTH:
             request = health_of(by.target)
         else:
             body = _body(by, payload_type, file, whole=whole, version=version, strategy=strategy, preview=preview)
             request = push_to(by.target, payload_type, body)
         signature = by.signer(request, int(time.time()) if timestamp is None else timestamp, nonce or fresh_nonce())
-    except (ValueError, CrmError) as error:
-        raise click.UsageError(getattr(error, "detail", str(error))) from None
     if curl and not as_json:
         click.echo(_curl(by, request, {**dict(request.headers), **signature}, file if whole else None))
     else:
         show_request(by, request, signature, as_json=as_json, with_body=not whole)
+
+
+@contextmanager
+def refused_as_usage() -> Iterator[None]:
+    """Report input that cannot be signed as wrong usage."""
+    try:
+        yield
+    except (ValueError, CrmError) as error:
+        raise click.UsageError(getattr(error, "detail", str(error))) from None
 
 
 def show_request(

@@ -1,4 +1,4 @@
-"""The target of a push and its signer: values that the options leave out come from the config folder.
+"""The target of a push and its signer, from options and the config folder.
 
 With ``--url``, ``--tenant`` (or an address that names both), ``--key-version``, and ``--secret`` or ``--private-key``
 with ``--scheme``, no config folder is needed, so a platform can use the same commands from its own machine.
@@ -6,25 +6,23 @@ with ``--scheme``, no config folder is needed, so a platform can use the same co
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from crm_core.cli.config_folder import ConfigFolder
 from crm_core.client import ReceiverUrl, Signer, Target, Unsigned, native_signer
 from crm_core.errors import SetupError
 from crm_core.model.ed25519 import public_key_of
-from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
+from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.signed_text import NATIVE
-from crm_core.plugin.registry import Registry
 from crm_core.plugin.signature import SignatureScheme, SignedRequest
-from crm_core.settings import InstanceSettings, Secrets
+from crm_core.settings import Secrets
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,7 +73,7 @@ def sender(
     target = _target(folder, address, tenant)
     if private_key is not None:
         private = _read("--private-key", Secrets(os.environ, Path()).private, private_key)
-        key = _given_key(
+        key = _option_key(
             folder, target.tenant, Key(key_version or 1, public_key_of(private), kind="public"), key_version
         )
         name, key = _fitting(folder, TenantRoster(), (key,), scheme)
@@ -83,7 +81,7 @@ def sender(
     if secret is not None:
         entry = TenantRoster()
         material = _read("--secret", Secrets(os.environ, Path()).reference, secret)
-        keys: tuple[Key, ...] = (_given_key(folder, target.tenant, Key(key_version or 1, material), key_version),)
+        keys: tuple[Key, ...] = (_option_key(folder, target.tenant, Key(key_version or 1, material), key_version),)
     else:
         entry = folder.entry(target.tenant)
         keys = tuple(key for key in _roster_keys(entry, target.tenant, key_version) if key.kind == "secret")
@@ -91,6 +89,17 @@ def sender(
             only = f"keys.yaml has only public keys for {target.tenant} here; sign with --private-key REF"
             raise SetupError([f"{only}, or in place of crm apply with apply_tenants in Python"])
     return SigningTarget(target, _signer(folder, *_fitting(folder, entry, keys, scheme)), unix)
+
+
+def senders(
+    folder: ConfigFolder, tenants: Iterable[str], **options: Any
+) -> Iterator[tuple[str, SigningTarget | SetupError]]:
+    """The target and signer of each tenant, or why there is none; ``options``: those of ``sender``."""
+    for tenant in tenants:
+        try:
+            yield tenant, sender(folder, tenant=tenant, **options)
+        except SetupError as error:
+            yield tenant, error
 
 
 def _target(folder: ConfigFolder, url: str, tenant: str | None) -> Target:
@@ -115,13 +124,13 @@ def _read(option: str, read: Callable[[str], bytes], reference: str) -> bytes:
         raise SetupError([f"{option}: {error}"]) from None
 
 
-def _given_key(folder: ConfigFolder, tenant: str, given: Key, version: int | None) -> Key:
+def _option_key(folder: ConfigFolder, tenant: str, key: Key, version: int | None) -> Key:
     """The key of an option; if no version is given, the roster's with the same bytes and kind, if it has one."""
-    if version is None and folder.has_roster():
-        for key in folder.roster.tenants.get(tenant, TenantRoster()).keys.values():
-            if (key.kind, key.material) == (given.kind, given.material):
-                return key
-    return given
+    if version is None and folder.has_roster:
+        for known in folder.roster.tenants.get(tenant, TenantRoster()).keys.values():
+            if (known.kind, known.material) == (key.kind, key.material):
+                return known
+    return key
 
 
 def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple[Key, ...]:
@@ -174,116 +183,3 @@ def _signing(sign: Callable[[SignedRequest, int, str], Mapping[str, str]]) -> Si
         return {name.lower(): value for name, value in sign(arrived, timestamp, nonce).items()}
 
     return headers
-
-
-class ConfigFolder:
-    """The config folder; each file is read when it is first needed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    @property
-    def has_settings(self) -> bool:
-        """Whether the folder has an instance.yaml; a platform's machine has none."""
-        return (self._path / "instance.yaml").exists()
-
-    @cached_property
-    def settings(self) -> InstanceSettings:
-        """instance.yaml without its secrets."""
-        from crm_core.settings import load_instance_outline
-
-        return load_instance_outline(self._path / "instance.yaml")
-
-    @cached_property
-    def registry(self) -> Registry:
-        """The parts of the plugins that instance.yaml loads; of the installed ones if there is none."""
-        from crm_core.plugin.registry import build_registry
-        from crm_core.settings.plugins import load_plugins
-
-        return build_registry(load_plugins(self.settings if self.has_settings else None))
-
-    @cached_property
-    def roster(self) -> Roster:
-        """keys.yaml. Raises SetupError."""
-        from crm_core.settings import load_roster
-
-        return load_roster(
-            self._path / "keys.yaml",
-            sections=self.registry.sections,
-            schemes=self.registry.schemes,
-            environ=os.environ,
-        )
-
-    @cached_property
-    def outline(self) -> Roster:
-        """keys.yaml without its keys, some of which may not be readable here. Raises SetupError."""
-        from crm_core.settings import load_roster_outline
-
-        registry = self.registry
-        return load_roster_outline(self._path / "keys.yaml", sections=registry.sections, schemes=registry.schemes)
-
-    @cached_property
-    def _whole_roster(self) -> Roster | None:
-        """keys.yaml with its keys; None if one of them, or anything else, cannot be read."""
-        try:
-            return self.roster
-        except SetupError:
-            return None
-
-    def schemes(self, entry: TenantRoster) -> Iterator[str]:
-        """The schemes that a tenant accepts, the native one first."""
-        if entry.schemes is None or NATIVE in entry.schemes:
-            yield NATIVE
-        yield from sorted((set(self.registry.schemes) if entry.schemes is None else entry.schemes) - {NATIVE})
-
-    def kinds(self, scheme: str) -> tuple[KeyKind, ...]:
-        """The kinds of keys that a scheme verifies; the native one's are known without a plugin. Raises UsageError."""
-        if scheme == NATIVE:
-            return ("secret",)
-        schemes = self.registry.schemes
-        if scheme not in schemes:
-            raise click.UsageError(f"unknown signature scheme {scheme}; known schemes: {', '.join(schemes)}")
-        return schemes[scheme].KEY_KINDS
-
-    def has_roster(self) -> bool:
-        """Whether keys.yaml exists."""
-        return (self._path / "keys.yaml").exists()
-
-    def entry(self, tenant: str) -> TenantRoster:
-        """A tenant's entry in keys.yaml; keys of other tenants need not be readable here. Raises SetupError."""
-        roster = self._whole_roster or self.outline
-        if tenant not in roster.tenants:
-            raise SetupError([f"keys.yaml has no entry for {tenant}; add the key that the receiver has for it"])
-        entry = roster.tenants[tenant]
-        return entry if self._whole_roster is not None else self._with_keys(tenant, entry)
-
-    def _with_keys(self, tenant: str, entry: TenantRoster) -> TenantRoster:
-        """An entry of the outline with its secrets, whose references the outline has in their place."""
-        read, keys = Secrets(os.environ, self._path).reference, dict(entry.keys)
-        for version, key in entry.keys.items():
-            if key.kind == "secret":
-                try:
-                    keys[version] = dataclasses.replace(key, material=read(key.material.decode()))
-                except ValueError as error:
-                    raise SetupError([f"keys.yaml, {tenant}, key version {version}: {error}"]) from None
-        return msgspec.structs.replace(entry, keys=keys)
-
-    def only_tenant(self) -> str:
-        """The one tenant of keys.yaml. Raises click.UsageError if there are none or several."""
-        tenants = sorted(self.roster.tenants)
-        if len(tenants) != 1:
-            some = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")
-            raise click.UsageError(f"add --tenant; keys.yaml has {some or 'no tenant'}")
-        return tenants[0]
-
-    def address(self) -> tuple[str, Path | None]:
-        """The origin on which this folder's instance listens, and its unix socket, if it uses one."""
-        if not self.has_settings:
-            raise click.UsageError(f"{self._path} has no instance.yaml; add the receiver's address with --url")
-        listen = self.settings.listen
-        if listen.unix is not None:
-            return "http://localhost", listen.unix
-        if listen.port == 0:
-            raise click.UsageError("instance.yaml listens on any free port; add the address with --url")
-        here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - read
-        return f"http://{f'[{here}]' if ':' in here else here}:{listen.port}", None

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 
-class Unreadable(ValueError):
+class UnreadableCapture(ValueError):
     """A capture without a request; the text is a sentence."""
 
 
-class Captured(msgspec.Struct, frozen=True):
+class CapturedRequest(msgspec.Struct, frozen=True):
     """A captured request. ``path`` may have a query; header names are in lower case, in order.
 
     ``notes``: remarks on how it was read, as sentences. ``scheme``: that of its URL, if the capture has one.
@@ -27,11 +27,11 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Path with query, and authority, of a request target or a URL. Raises Unreadable."""
+    """Path with query, and authority, of a request target or a URL. Raises UnreadableCapture."""
     if "://" not in target:
         return target, ""
     try:
         parts = urlsplit(target)
     except ValueError:
-        raise Unreadable(f"{target[:200]!a} is not a URL.") from None
+        raise UnreadableCapture(f"{target[:200]!a} is not a URL.") from None
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc.rpartition("@")[2]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from crm_core.explain.captured_request import CapturedRequest, UnreadableCapture, split_target
 from crm_core.explain.curl import is_curl, read_curl
-from crm_core.explain.form import Captured, Unreadable, split_target
 from crm_core.model.text_types import plain_integer
 
 _REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8192})(?: HTTP/[0-9.]+)?")
@@ -18,11 +18,13 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r?\n")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
-def read_capture(raw: bytes, *, url: str | None, body: bytes | None, read_file: Callable[[str], bytes]) -> Captured:
+def read_capture(
+    raw: bytes, *, url: str | None, body: bytes | None, read_file: Callable[[str], bytes]
+) -> CapturedRequest:
     """The request in a capture.
 
     ``url``: where it went, for headers without a request line; ``body``: the body, if it is in another file;
-    ``read_file`` reads a file that a curl command sends. Raises Unreadable.
+    ``read_file`` reads a file that a curl command sends. Raises UnreadableCapture.
     """
     command = raw.decode(errors="surrogateescape")
     captured = read_curl(command, read_file) if is_curl(command) else _read_message(raw, url)
@@ -31,7 +33,7 @@ def read_capture(raw: bytes, *, url: str | None, body: bytes | None, read_file: 
     return captured
 
 
-def _read_message(raw: bytes, url: str | None) -> Captured:
+def _read_message(raw: bytes, url: str | None) -> CapturedRequest:
     """A request line, headers, an empty line, the body; of the output of ``curl -v``, the sent lines."""
     traced = _TRACED.findall(raw)
     end = None if traced else _END_OF_HEAD.search(raw)
@@ -44,19 +46,21 @@ def _read_message(raw: bytes, url: str | None) -> Captured:
     elif first is not None:
         method, path, authority = first[1], *split_target(first[2])
     else:
-        raise Unreadable("The capture has no request line such as POST /i/eu1/... HTTP/1.1. Add it, or give --url.")
+        raise UnreadableCapture(
+            "The capture has no request line such as POST /i/eu1/... HTTP/1.1. Add it, or give --url."
+        )
     https = (url or (first[2] if first else "")).startswith("https://")
     hosts = [value for name, value in headers if name == "host"]
     chunked = any(name == "transfer-encoding" and value.lower() == "chunked" for name, value in headers)
     sent, notes = (_joined(body), ()) if chunked else _of_length(body, headers)
     host = authority or (hosts[0] if hosts else "")
-    return Captured(method, path, host, headers, sent, notes, "https" if https else "http")
+    return CapturedRequest(method, path, host, headers, sent, notes, "https" if https else "http")
 
 
 def _header(line: str) -> tuple[str, str]:
     match = _HEADER.fullmatch(line)
     if match is None:
-        raise Unreadable(f"The line {line[:60]!a} of the capture is not a header. Write it as Name: value.")
+        raise UnreadableCapture(f"The line {line[:60]!a} of the capture is not a header. Write it as Name: value.")
     return match[1].lower(), match[2]
 
 
@@ -75,7 +79,7 @@ def _of_length(body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[bytes
 
 
 def _joined(body: bytes) -> bytes:
-    """A chunked body, assembled (RFC 9112, 7.1). Raises Unreadable."""
+    """A chunked body, assembled (RFC 9112, 7.1). Raises UnreadableCapture."""
     parts, at = [], 0
     while (size := _CHUNK.match(body, at)) is not None and int(size[1], 16):
         length = int(size[1], 16)
@@ -83,5 +87,5 @@ def _joined(body: bytes) -> bytes:
         at = size.end() + length
         at += 2 if body.startswith(b"\r\n", at) else 1
     if size is None:
-        raise Unreadable("The headers say that the body is chunked, but it is not, or it is incomplete.")
+        raise UnreadableCapture("The headers say that the body is chunked, but it is not, or it is incomplete.")
     return b"".join(parts)

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 
-from crm_core.explain.form import Captured, Unreadable, split_target
+from crm_core.explain.captured_request import CapturedRequest, UnreadableCapture, split_target
 
 _START = re.compile(r"\s*(?:\$\s+)?curl\s")
 _JOINED_LINES = re.compile(r"\\\r?\n")
@@ -25,12 +25,12 @@ def is_curl(text: str) -> bool:
     return _START.match(text) is not None
 
 
-def read_curl(text: str, read_file: Callable[[str], bytes]) -> Captured:
-    """The request of a command; ``@file`` is read. Raises Unreadable."""
+def read_curl(text: str, read_file: Callable[[str], bytes]) -> CapturedRequest:
+    """The request of a command; ``@file`` is read. Raises UnreadableCapture."""
     try:
         words = shlex.split(_JOINED_LINES.sub(" ", text.strip().removeprefix("$")))[1:]
     except ValueError as error:
-        raise Unreadable(f"The curl command cannot be split into words ({error}). Check its quotes.") from None
+        raise UnreadableCapture(f"The curl command cannot be split into words ({error}). Check its quotes.") from None
     address: str | None = None
     method: str | None = None
     headers: list[tuple[str, str]] = []
@@ -50,7 +50,7 @@ def read_curl(text: str, read_file: Callable[[str], bytes]) -> Captured:
                 if option == "json":
                     headers.append(("content-type", "application/json"))
     if address is None:
-        raise Unreadable("The curl command has no URL.")
+        raise UnreadableCapture("The curl command has no URL.")
     if re.search(r"\$\{?[A-Za-z_]", " ".join(value for _, value in [*headers, ("", address)])):
         notes.append("The command contains $variables; capture it with their values.")
     return _captured(address, method, headers, b"&".join(parts) if parts else None, notes)
@@ -58,7 +58,7 @@ def read_curl(text: str, read_file: Callable[[str], bytes]) -> Captured:
 
 def _captured(
     address: str, method: str | None, headers: list[tuple[str, str]], body: bytes | None, notes: list[str]
-) -> Captured:
+) -> CapturedRequest:
     """The request, with the defaults that curl adds."""
     if body is not None and not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", "application/x-www-form-urlencoded"))
@@ -66,7 +66,7 @@ def _captured(
     hosts = [value for name, value in headers if name == "host"]
     sent = method or ("GET" if body is None else "POST")
     scheme, host = "https" if address.startswith("https://") else "http", hosts[0] if hosts else authority
-    return Captured(sent, path, host, tuple(headers), body or b"", tuple(notes), scheme)
+    return CapturedRequest(sent, path, host, tuple(headers), body or b"", tuple(notes), scheme)
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:

@@ -17,9 +17,9 @@ import msgspec
 
 from crm_core.errors import CrmError, MisdirectedInstance, PayloadTooLarge, SignatureIncomplete, SignatureMalformed
 from crm_core.explain.addresses import MILLISECONDS, WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, AddressNames
+from crm_core.explain.captured_request import CapturedRequest
 from crm_core.explain.cause import Cause
 from crm_core.explain.explanation import ExplainedCheck, Explanation, Rules
-from crm_core.explain.form import Captured
 from crm_core.explain.search import Search
 from crm_core.model.keys import NO_ENTRY, Key, TenantRoster
 from crm_core.model.names import NAME_PATTERN
@@ -39,7 +39,9 @@ _SERVER_ONLY = "only the server knows"
 _PREVIEW = "only the server knows; crm push --preview asks it"
 
 
-def explain(captured: Captured, rules: Rules, *, at: datetime | None, now: datetime, source: str | None) -> Explanation:
+def explain(
+    captured: CapturedRequest, rules: Rules, *, at: datetime | None, now: datetime, source: str | None
+) -> Explanation:
     """Walk a request through the checks. ``at``: when it was received, if known; ``source``: its address, if known.
 
     Raises:
@@ -52,7 +54,7 @@ class _Walk:
     """One request and its findings."""
 
     def __init__(
-        self, captured: Captured, rules: Rules, at: datetime | None, now: datetime, source: str | None
+        self, captured: CapturedRequest, rules: Rules, at: datetime | None, now: datetime, source: str | None
     ) -> None:
         path, mark, query = captured.path.partition("?")
         match = _PATH.fullmatch(path) or _ANY_PATH.fullmatch(path)

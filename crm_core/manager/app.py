@@ -76,7 +76,7 @@ class Manager:
             raise MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")
         proxies = self._roster.settings.trusted_proxies
         source = source_of(peer_of(scope), scope["headers"], proxies)
-        headers = fields.of_request(
+        headers = fields.upstream_headers(
             scope["headers"], source=None if source == UNIX else source, scheme=fields.scheme_of(scope, proxies)
         )
         body = await client.body()

@@ -37,7 +37,7 @@ _SCHEMES: Final = (b"http", b"https")
 _BODILESS: Final = frozenset({204, 304})
 
 
-def of_request(fields: Sequence[tuple[bytes, bytes]], *, source: str | None, scheme: str) -> CIMultiDict[str]:
+def upstream_headers(fields: Sequence[tuple[bytes, bytes]], *, source: str | None, scheme: str) -> CIMultiDict[str]:
     """Return the header fields for the upstream: the client's, then its address (``source``) if it is known.
 
     Fields of the connection, those that Connection lists and those of proxies are removed, so that an instance can
@@ -62,7 +62,7 @@ def of_request(fields: Sequence[tuple[bytes, bytes]], *, source: str | None, sch
     return CIMultiDict(passed)
 
 
-def of_answer(status: int, fields: Fields) -> list[tuple[bytes, bytes]]:
+def client_headers(status: int, fields: Fields) -> list[tuple[bytes, bytes]]:
     """Return the header fields for the client; the server writes the date and the framing itself."""
     lower = [(name.lower(), value) for name, value in fields]
     dropped = _DROPPED_FROM_RESPONSE | _listed(lower)

@@ -106,7 +106,7 @@ class Relay:
         return answer
 
     async def _return(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Send) -> None:
-        headers = fields.of_answer(answer.status, answer.raw_headers)
+        headers = fields.client_headers(answer.status, answer.raw_headers)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if (fields.value_of(headers, b"content-type") or b"").startswith(_EVENTS):
             await self._stream(answer, upstream, client, send)

@@ -94,7 +94,7 @@ class ServerConnection(HttpToolsProtocol):
         try:
             parsed = self._feed(data)
         except httptools.HttpParserError as error:
-            self.refuse(self._refusal or head.refused_by_parser(error))
+            self.refuse(self._refusal or head.parser_refusal(error))
             return
         self._rest = data[parsed:]
         if not self._ended:
@@ -126,7 +126,7 @@ class ServerConnection(HttpToolsProtocol):
         """Check the head and start the application."""
         self._progress += 1
         version, method = self.parser.get_http_version(), self.parser.get_method()
-        self._refusal = head.refused(version, method, self.url, self.headers)
+        self._refusal = head.refusal(version, method, self.url, self.headers)
         if self._refusal is not None:
             raise self._refusal
         if self.parser.should_upgrade():

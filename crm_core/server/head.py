@@ -20,7 +20,7 @@ _HOP_FIELDS: Final = (b"connection", b"upgrade")
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def refused(version: str, method: bytes, url: bytes, headers: Headers) -> CrmError | None:
+def refusal(version: str, method: bytes, url: bytes, headers: Headers) -> CrmError | None:
     """Return why a complete head is refused, or None. ``headers`` are in order, their names in lower case.
 
     The parser itself (llhttp in its strict mode) refuses repeated or bad Content-Length, Content-Length with
@@ -71,7 +71,7 @@ def _host(version: str, url: bytes, headers: Headers) -> CrmError | None:
     return None
 
 
-def refused_by_parser(error: httptools.HttpParserError) -> CrmError:
+def parser_refusal(error: httptools.HttpParserError) -> CrmError:
     """Return the parser's refusal as an error."""
     if isinstance(error, httptools.HttpParserInvalidURLError):
         return MalformedPath("The request's address contains a byte that must be escaped.")

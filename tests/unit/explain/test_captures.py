@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core.explain import Captured, Unreadable, read_capture
+from crm_core.explain import CapturedRequest, UnreadableCapture, read_capture
 from crm_core.explain.visible import visible
 
 PATH = "/i/eu1/t/northwind/api/v1/sync/branding"
 FILES = {"a.json": b'{\r\n"a": 1\n}\n', "b": b"\xff"}
 
 
-def read(text: str | bytes, url: str | None = None, body: bytes | None = None) -> Captured:
+def read(text: str | bytes, url: str | None = None, body: bytes | None = None) -> CapturedRequest:
     raw = text.encode() if isinstance(text, str) else text
     return read_capture(raw, url=url, body=body, read_file=FILES.__getitem__)
 
@@ -22,7 +22,7 @@ def test_a_raw_request_is_read_byte_for_byte(end: str) -> None:
     head = end.join([f"POST {PATH}?a=b HTTP/1.1", "Host: crm.example:8443", "X-Note:  two words \t"])
     body = b"\xff\r\n\r\n "
     captured = read(head.encode() + end.encode() * 2 + body)
-    assert captured == Captured(
+    assert captured == CapturedRequest(
         "POST",
         f"{PATH}?a=b",
         "crm.example:8443",
@@ -58,8 +58,10 @@ def test_a_length_without_end_is_no_length() -> None:
 def test_headers_alone_need_an_address(tmp_path: object) -> None:
     """Headers without a request line go to --url; the prefix of curl -v is ignored."""
     captured = read("> Sync-Nonce: n\n> X: y\n>\n", url=f"https://crm.example{PATH}", body=b"{}")
-    assert captured == Captured("POST", PATH, "crm.example", (("sync-nonce", "n"), ("x", "y")), b"{}", scheme="https")
-    with pytest.raises(Unreadable, match="give --url"):
+    assert captured == CapturedRequest(
+        "POST", PATH, "crm.example", (("sync-nonce", "n"), ("x", "y")), b"{}", scheme="https"
+    )
+    with pytest.raises(UnreadableCapture, match="give --url"):
         read("Sync-Nonce: n\n\n{}")
 
 
@@ -67,7 +69,7 @@ def test_the_trace_of_curl_is_read() -> None:
     """Of the output of curl -v the sent lines count, not its remarks and not the answer."""
     sent = f"*   Trying 127.0.0.1:8000...\n> POST {PATH} HTTP/1.1\n> Host: crm.example\n> X: y\n> \n"
     captured = read(sent + "* upload done\n< HTTP/1.1 401 Unauthorized\n< X: z\n<\n{}", body=b"{}")
-    assert captured == Captured("POST", PATH, "crm.example", (("host", "crm.example"), ("x", "y")), b"{}")
+    assert captured == CapturedRequest("POST", PATH, "crm.example", (("host", "crm.example"), ("x", "y")), b"{}")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -75,7 +77,7 @@ def test_a_chunked_body_is_assembled(end: str) -> None:
     """The body was signed, not its chunks; incomplete chunks are an error."""
     head = f"POST {PATH} HTTP/1.1\nTransfer-Encoding: chunked\n\n"
     assert read(head + end.join(["3;x=y", '{"a', "A", '":"\n:1234"', "1", "}", "0", "", ""])).body == b'{"a":"\n:1234"}'
-    with pytest.raises(Unreadable, match="incomplete"):
+    with pytest.raises(UnreadableCapture, match="incomplete"):
         read(head + "4\n{}")
 
 
@@ -120,16 +122,16 @@ def test_variables_in_a_command_are_pointed_at() -> None:
 )
 def test_a_capture_without_a_request_is_refused(text: str) -> None:
     """The error is a sentence."""
-    with pytest.raises(Unreadable, match=r"\w.*[.]$"):
+    with pytest.raises(UnreadableCapture, match=r"\w.*[.]$"):
         read(text)
 
 
 @given(raw=st.binary(max_size=300), curl=st.booleans())
 def test_any_bytes_are_read_or_refused(raw: bytes, curl: bool) -> None:
-    """Any capture is read as a request or refused with Unreadable."""
+    """Any capture is read as a request or refused with UnreadableCapture."""
     try:
         captured = read_capture(b"curl " + raw if curl else raw, url=None, body=None, read_file=lambda _file: b"")
-    except Unreadable:
+    except UnreadableCapture:
         return
     assert isinstance(captured.body, bytes)
 

@@ -1,0 +1,132 @@
+"""The config folder as commands read it: each file when it is first needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import click
+import msgspec
+
+from crm_core.errors import SetupError
+from crm_core.model.keys import KeyKind, Roster, TenantRoster
+from crm_core.model.signed_text import NATIVE
+from crm_core.plugin.registry import Registry
+from crm_core.settings import InstanceSettings, Secrets
+
+
+class ConfigFolder:
+    """The files of a config folder, parts of which may be missing on a platform's machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether the folder has an instance.yaml; a platform's machine has none."""
+        return (self._path / "instance.yaml").exists()
+
+    @cached_property
+    def settings(self) -> InstanceSettings:
+        """instance.yaml without its secrets."""
+        from crm_core.settings import load_instance_outline
+
+        return load_instance_outline(self._path / "instance.yaml")
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The parts of the plugins that instance.yaml loads; of the installed ones if there is none."""
+        from crm_core.plugin.registry import build_registry
+        from crm_core.settings.plugins import load_plugins
+
+        return build_registry(load_plugins(self.settings if self.has_settings else None))
+
+    @cached_property
+    def roster(self) -> Roster:
+        """keys.yaml. Raises SetupError."""
+        from crm_core.settings import load_roster
+
+        return load_roster(
+            self._path / "keys.yaml",
+            sections=self.registry.sections,
+            schemes=self.registry.schemes,
+            environ=os.environ,
+        )
+
+    @cached_property
+    def outline(self) -> Roster:
+        """keys.yaml without its keys, some of which may not be readable here. Raises SetupError."""
+        from crm_core.settings import load_roster_outline
+
+        registry = self.registry
+        return load_roster_outline(self._path / "keys.yaml", sections=registry.sections, schemes=registry.schemes)
+
+    @cached_property
+    def _whole_roster(self) -> Roster | None:
+        """keys.yaml with its keys; None if one of them, or anything else, cannot be read."""
+        try:
+            return self.roster
+        except SetupError:
+            return None
+
+    def schemes(self, entry: TenantRoster) -> Iterator[str]:
+        """The schemes that a tenant accepts, the native one first."""
+        if entry.schemes is None or NATIVE in entry.schemes:
+            yield NATIVE
+        yield from sorted((set(self.registry.schemes) if entry.schemes is None else entry.schemes) - {NATIVE})
+
+    def kinds(self, scheme: str) -> tuple[KeyKind, ...]:
+        """The kinds of keys that a scheme verifies; the native one's are known without a plugin. Raises UsageError."""
+        if scheme == NATIVE:
+            return ("secret",)
+        schemes = self.registry.schemes
+        if scheme not in schemes:
+            raise click.UsageError(f"unknown signature scheme {scheme}; known schemes: {', '.join(schemes)}")
+        return schemes[scheme].KEY_KINDS
+
+    @property
+    def has_roster(self) -> bool:
+        """Whether keys.yaml exists."""
+        return (self._path / "keys.yaml").exists()
+
+    def entry(self, tenant: str) -> TenantRoster:
+        """A tenant's entry in keys.yaml; keys of other tenants need not be readable here. Raises SetupError."""
+        roster = self._whole_roster or self.outline
+        if tenant not in roster.tenants:
+            raise SetupError([f"keys.yaml has no entry for {tenant}; add the key that the receiver has for it"])
+        entry = roster.tenants[tenant]
+        return entry if self._whole_roster is not None else self._with_keys(tenant, entry)
+
+    def _with_keys(self, tenant: str, entry: TenantRoster) -> TenantRoster:
+        """An entry of the outline with its secrets, whose references the outline has in their place."""
+        read, keys = Secrets(os.environ, self._path).reference, dict(entry.keys)
+        for version, key in entry.keys.items():
+            if key.kind == "secret":
+                try:
+                    keys[version] = dataclasses.replace(key, material=read(key.material.decode()))
+                except ValueError as error:
+                    raise SetupError([f"keys.yaml, {tenant}, key version {version}: {error}"]) from None
+        return msgspec.structs.replace(entry, keys=keys)
+
+    def only_tenant(self) -> str:
+        """The one tenant of keys.yaml. Raises click.UsageError if there are none or several."""
+        tenants = sorted(self.roster.tenants)
+        if len(tenants) != 1:
+            some = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")
+            raise click.UsageError(f"add --tenant; keys.yaml has {some or 'no tenant'}")
+        return tenants[0]
+
+    def address(self) -> tuple[str, Path | None]:
+        """The origin on which this folder's instance listens, and its unix socket, if it uses one."""
+        if not self.has_settings:
+            raise click.UsageError(f"{self._path} has no instance.yaml; add the receiver's address with --url")
+        listen = self.settings.listen
+        if listen.unix is not None:
+            return "http://localhost", listen.unix
+        if listen.port == 0:
+            raise click.UsageError("instance.yaml listens on any free port; add the address with --url")
+        here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - read
+        return f"http://{f'[{here}]' if ':' in here else here}:{listen.port}", None
