@@ -1,14 +1,14 @@
 """Delegation: callers can neither give nor acquire a core right that they lack.
 
 The rule applies to users, links and tokens, through API, pages and commands. ``by`` is the caller; None is an operator
-on the machine, who may do everything. What a role grants counts, not the current plan. Everyone who manages users can
+on the machine, who may do everything. The grants of a role count, not the current plan. Everyone who manages users can
 give the feature keys of modules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from crm_core.access.scopes import core_key_for
 from crm_core.access.user import User
@@ -17,7 +17,7 @@ from crm_core.model.caller import Caller
 from crm_core.model.catalog import Roles
 from crm_core.model.permissions import SUPER_ADMIN, core_keys_of
 
-_OWN: Final[Mapping[str, Any]] = {"role": None, "assignment": None, "disabled": False}
+_OWN: Final[Mapping[str, object]] = {"role": None, "assignment": None, "disabled": False}
 
 
 def powers_of(role: str, roles: Roles) -> frozenset[str]:
@@ -48,7 +48,7 @@ def require_may_manage(role: str, by: Caller | None, roles: Roles) -> None:
     )
 
 
-def require_may_change(user: User, after: Any, by: Caller | None, roles: Roles) -> None:
+def require_may_change(user: User, after: object, by: Caller | None, roles: Roles) -> None:
     """Raise PermissionDenied unless the caller may make this change.
 
     ``after``: the writable members with the patch applied, not validated yet, so a refusal says nothing about them.
@@ -75,7 +75,7 @@ def require_may_give(scopes: Iterable[str], by: Caller, roles: Roles) -> None:
             )
 
 
-def named_role(data: Any) -> str:
+def named_role(data: object) -> str:
     """The role that the input names; empty if there is none, which validation refuses later."""
     role = data.get("role") if isinstance(data, Mapping) else None
     return role if isinstance(role, str) else ""

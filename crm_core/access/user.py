@@ -191,7 +191,7 @@ def terms(q: str) -> tuple[Term, ...]:
 
 
 def read_input(
-    data: Any, before: User | None, catalog: Catalog, roles: Roles
+    data: object, before: User | None, catalog: Catalog, roles: Roles
 ) -> tuple[UserInput | None, list[Finding]]:
     """Validated input, or None, and every error. Values that equal those of ``before`` are not checked again."""
     converted, findings = convert(data, UserInput)
@@ -220,7 +220,7 @@ def _semantic_errors(data: dict[str, Any], before: User | None, catalog: Catalog
         yield Finding("/password", "invalid_value", "The password must not be the email address.")
 
 
-def _unknown_patterns(patterns: Iterable[Any], catalog: Catalog) -> Iterator[Finding]:
+def _unknown_patterns(patterns: Iterable[object], catalog: Catalog) -> Iterator[Finding]:
     known = {*catalog.keys, *(f"{name}.*" for name in catalog.modules)}
     known |= {f"*.{key.partition('.')[2]}" for key in catalog.keys}
     for at, pattern in enumerate(patterns):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -87,7 +86,7 @@ class Users:
         """How many users a tenant has."""
         return await self._backend.count(tenant, USERS)
 
-    async def create(self, tenant: str, data: Any, by: Caller | None) -> StoredUser:
+    async def create(self, tenant: str, data: object, by: Caller | None) -> StoredUser:
         """Create a user from decoded JSON. Raises PermissionDenied, InvalidRecord, LimitReached."""
         workspace = await self._views.of(tenant)
         require_may_manage(named_role(data), by, workspace.roles)
@@ -125,7 +124,7 @@ class Users:
         self,
         tenant: str,
         id: str,  # noqa: A002 -- the wire's word
-        patch: Any,
+        patch: object,
         by: Caller | None,
         *,
         revisions: Collection[int] | None = None,
@@ -202,7 +201,7 @@ class Users:
             await self._throttle.unlock(tenant, user.email)
         return StoredUser(user, outcome.documents[0])
 
-    async def _changed(self, workspace: Workspace, user: User, merged: Any, by: Caller | None) -> User:
+    async def _changed(self, workspace: Workspace, user: User, merged: object, by: Caller | None) -> User:
         """The user after the patch; the same object if nothing changes."""
         wanted, findings = read_input(merged, user, workspace.catalog, workspace.roles)
         if wanted is None:

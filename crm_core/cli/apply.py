@@ -47,7 +47,7 @@ def command(
 
     Sections that are as desired are left out; the rest is one combined push for each tenant, signed with its newest
     key. Sections and tenants that DIR does not name stay. One tenant's failure stops no other, and running the command
-    again does what is left. A secret is a reference: password: {secret: env:NAME}, or file:PATH.
+    again does the rest. A secret is a reference: password: {secret: env:NAME}, or file:PATH.
 
     Exits 1 if any tenant was refused or failed, else 4 if any did not answer, else 3 if --plan shows changes. --json
     prints a line for each tenant.

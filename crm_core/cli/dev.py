@@ -110,5 +110,5 @@ class Watch:
 
         try:
             return load_instance(self._config / "instance.yaml", environ=os.environ).plugins.folders
-        except SetupError:  # the server says what is wrong
+        except SetupError:  # the server reports it
             return ()

@@ -69,7 +69,7 @@ def command(
 def _reported(signing: Mapping[str, SigningTarget | SetupError], *, as_json: bool) -> Sequence[str]:
     """Print the health of each tenant by name and how many have which status; return the statuses."""
     statuses: list[str] = []
-    lines = InOrder(signing, lambda report: _show(report, as_json=as_json))
+    lines = InOrder[Report](signing, lambda report: _show(report, as_json=as_json))
 
     def add(report: Report) -> None:
         clear_progress()

@@ -8,10 +8,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import click
 
+T = TypeVar("T")
 _READER_GONE: Final = errno.EPIPE
 
 
@@ -49,7 +50,7 @@ def has_terminal() -> bool:
 
 
 def flush_output() -> None:
-    """Write what is buffered. Raises OutputFailed."""
+    """Write the buffer. Raises OutputFailed."""
     sys.stdout.flush()
 
 
@@ -65,14 +66,14 @@ def clear_progress() -> None:
         click.echo("\r\033[K", nl=False, err=True)
 
 
-class InOrder:
+class InOrder(Generic[T]):
     """Shows results in the order of their names, each as soon as the ones before it are known."""
 
-    def __init__(self, names: Iterable[str], show: Callable[[Any], None]) -> None:
+    def __init__(self, names: Iterable[str], show: Callable[[T], None]) -> None:
         self._waiting, self._show = sorted(names, reverse=True), show
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, T] = {}
 
-    def add(self, name: str, result: Any) -> None:
+    def add(self, name: str, result: T) -> None:
         """Add the result of a name."""
         self._known[name] = result
         while self._waiting and self._waiting[-1] in self._known:

@@ -70,14 +70,14 @@ def _decoded(raw: bytes, name: str) -> str:
         raise SetupError([f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8"]) from None
 
 
-def _plain(parsed: tuple[Node, list[FileProblem]]) -> Any:
+def _plain(parsed: tuple[Node, list[FileProblem]]) -> object:
     node, problems = parsed
     if problems:
         raise Wrong(problems)
     return _value(node)
 
 
-def _value(node: Node) -> Any:
+def _value(node: Node) -> object:
     if isinstance(node, Mapping):
         return {member.name: _value(member.value) for member in node.members}
     if isinstance(node, Items):
@@ -85,7 +85,7 @@ def _value(node: Node) -> Any:
     return _typed(node)
 
 
-def _typed(scalar: Scalar) -> Any:
+def _typed(scalar: Scalar) -> object:
     text = scalar.text
     if not scalar.plain:
         return text

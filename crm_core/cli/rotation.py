@@ -38,8 +38,8 @@ class Rotation(msgspec.Struct, frozen=True):
     """A tenant's next key. ``entry`` None: keys.yaml has none; ``overlap`` None: the earlier keys are revoked.
 
     ``reference``: the new key as keys.yaml has it, of this ``kind``. ``schemes``: those that verify keys of the kind.
-    ``used``: the highest version in the tenant's sync log, which must not be used again: log and history could not
-    tell the keys apart.
+    ``used``: the highest version in the tenant's sync log, which must not be used again: in log and history two keys
+    would be one.
     """
 
     tenant: str

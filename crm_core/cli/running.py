@@ -86,7 +86,7 @@ def print_problem(problem: dict[str, Any]) -> None:
             exit_without_output(failed)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 

@@ -102,6 +102,6 @@ class NotAReceiver(ClientError):
     """Something else answers at this address: a redirect, a page, another program."""
 
 
-def _finding(error: Any) -> Finding:
+def _finding(error: object) -> Finding:
     members = error if isinstance(error, dict) else {}
     return Finding(str(members.get("pointer", "")), str(members.get("code", "")), str(members.get("message", "")))

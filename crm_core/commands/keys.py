@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from crm_core.errors import StorageUnavailable
@@ -11,7 +9,7 @@ from crm_core.model.times import to_wire
 from crm_core.services import Services
 
 
-async def uses(services: Services, tenants: list[str]) -> dict[str, Any]:
+async def uses(services: Services, tenants: list[str]) -> dict[str, object]:
     """When each key was last used and how often, by tenant and key version, without tenants that do not exist.
 
     None for a tenant whose log is incomplete or cannot be read: a key that seems unused may have been used.
@@ -20,7 +18,7 @@ async def uses(services: Services, tenants: list[str]) -> dict[str, Any]:
     return {tenant: await _uses(services, tenant) for tenant in tenants if tenant in existing}
 
 
-async def _uses(services: Services, tenant: str) -> dict[str, Any] | None:
+async def _uses(services: Services, tenant: str) -> dict[str, object] | None:
     if (await services.backend.state(tenant)).mode == "quarantined":
         return None
     try:

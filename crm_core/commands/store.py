@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from crm_core.access.copied_store import end_foreign_access, keep_access
 from crm_core.errors import CrmError, InternalError, SetupError
@@ -12,14 +11,14 @@ from crm_core.services import Services
 from crm_core.sync.health_reasons import orphan_sentence
 
 
-async def fold(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+async def fold(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
     """Fold the named tenants, or all; an item for each. Raises UnknownTenant before the first."""
     for tenant in tenants:
         await services.backend.state(tenant)
     return _folded(services, tenants or await services.backend.tenants())
 
 
-async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
     for tenant in tenants:
         refused = ""
         try:
@@ -30,13 +29,13 @@ async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[
         yield {"tenant": tenant, "refused": refused}
 
 
-async def backup(services: Services, tenant: str, target: str) -> AsyncIterator[dict[str, Any]]:
+async def backup(services: Services, tenant: str, target: str) -> AsyncIterator[dict[str, object]]:
     """Copy a tenant into a new file (0600) while writes continue; one item. ``target``: an absolute path."""
     await services.backend.backup(tenant, Path(target))
     return only({"tenant": tenant, "file": target})
 
 
-async def restore(services: Services, tenant: str, source: str) -> AsyncIterator[dict[str, Any]]:
+async def restore(services: Services, tenant: str, source: str) -> AsyncIterator[dict[str, object]]:
     """Create a tenant from a backup, unless it exists; one item. ``source``: an absolute path."""
     await services.backend.restore(tenant, Path(source))
     services.views.forget(tenant)
@@ -46,12 +45,12 @@ async def restore(services: Services, tenant: str, source: str) -> AsyncIterator
     return only({**found, "access_ended": ended})
 
 
-async def only(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+async def only(item: dict[str, object]) -> AsyncIterator[dict[str, object]]:
     """A stream of one item, since callers wait for streams without a timeout."""
     yield item
 
 
-async def move(services: Services, tenant: str, name: str) -> dict[str, Any]:
+async def move(services: Services, tenant: str, name: str) -> dict[str, object]:
     """Rename a tenant, with its tokens, users, log and history."""
     await services.backend.rename(tenant, name)
     services.views.forget(tenant)
@@ -60,7 +59,7 @@ async def move(services: Services, tenant: str, name: str) -> dict[str, Any]:
     return {"tenant": name, "was": tenant, "in_roster": name in _rostered(services)}
 
 
-async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
     """Read every file of the named tenants, or of all: an item with mode and problems for each."""
     known = await services.backend.tenants()
     if missing := [tenant for tenant in tenants if tenant not in known]:
@@ -68,7 +67,7 @@ async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[st
     return _checked(services, tenants or known, [] if tenants else sorted(_rostered(services) - set(known)))
 
 
-async def _checked(services: Services, tenants: list[str], without: list[str]) -> AsyncIterator[dict[str, Any]]:
+async def _checked(services: Services, tenants: list[str], without: list[str]) -> AsyncIterator[dict[str, object]]:
     for tenant in tenants:
         try:
             problems = [*await services.backend.check(tenant), *await _unread(services, tenant)]
@@ -104,12 +103,12 @@ async def _sealed(services: Services, tenant: str) -> list[str]:
     return problems
 
 
-async def unread(services: Services) -> AsyncIterator[dict[str, Any]]:
+async def unread(services: Services) -> AsyncIterator[dict[str, object]]:
     """An item for each tenant with data that no plugin can read; stores that fail are reported by doctor."""
     return _unread_of_all(services)
 
 
-async def _unread_of_all(services: Services) -> AsyncIterator[dict[str, Any]]:
+async def _unread_of_all(services: Services) -> AsyncIterator[dict[str, object]]:
     for tenant in await services.backend.tenants():
         try:
             problems = await _unread(services, tenant)
@@ -127,7 +126,7 @@ def _rostered(services: Services) -> set[str]:
         return set()
 
 
-async def migrate(services: Services) -> dict[str, Any]:
+async def migrate(services: Services) -> dict[str, object]:
     """Bring everything stored into this version's format, and return what was done."""
     return {"done": list(await services.backend.migrate())}
 

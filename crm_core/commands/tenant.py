@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from crm_core.commands.store import only
 from crm_core.errors import SetupError
@@ -17,7 +16,7 @@ from crm_core.services import Services
 _TOGETHER = 16  # tenants created at the same time
 
 
-async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
     """Create empty tenants; an item for each. Raises SetupError, and creates none, if a name is invalid or taken."""
     problems = [
         f"{name[:80]!a} is not a tenant name: use 1 to 63 of a-z, 0-9 and -, and no - at the start or end"
@@ -33,7 +32,7 @@ async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[s
     return _created(services, tenants)
 
 
-async def _created(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, Any]]:
+async def _created(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
     for start in range(0, len(tenants), _TOGETHER):
         batch = tenants[start : start + _TOGETHER]
         outcomes = await asyncio.gather(*map(services.backend.create, batch), return_exceptions=True)
@@ -45,7 +44,7 @@ async def _created(services: Services, tenants: list[str]) -> AsyncIterator[dict
             raise failed[0]
 
 
-async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIterator[dict[str, Any]]:
+async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIterator[dict[str, object]]:
     """Remove a tenant, after a backup to a new file (an absolute path) unless None; one item.
 
     It is renamed first, so that no request changes it after the backup, and renamed back if the backup fails.
@@ -68,18 +67,18 @@ async def _rename(services: Services, old: str, new: str) -> None:
     services.views.forget(new)
 
 
-async def names(services: Services) -> dict[str, Any]:
+async def names(services: Services) -> dict[str, object]:
     """Every tenant with the known state of its store, without opening any."""
     troubled = await services.backend.troubled()
     return {"tenants": [_known(name, troubled.get(name)) for name in await services.backend.tenants()]}
 
 
-def _known(tenant: str, state: StoreState | None) -> dict[str, Any]:
+def _known(tenant: str, state: StoreState | None) -> dict[str, object]:
     state = state or StoreState()
     return {"tenant": tenant, "mode": state.mode, "reason": state.reason}
 
 
-async def unstored(services: Services) -> dict[str, Any]:
+async def unstored(services: Services) -> dict[str, list[str]]:
     """A warning for each roster entry whose tenant does not exist."""
     stored = set(await services.backend.tenants())
     return {
@@ -91,7 +90,7 @@ async def unstored(services: Services) -> dict[str, Any]:
     }
 
 
-async def show(services: Services, tenant: str) -> dict[str, Any]:
+async def show(services: Services, tenant: str) -> dict[str, object]:
     """One tenant: revision, sections with version, modules, counts."""
     workspace, view = await services.views.with_view(tenant)
     state = await services.backend.state(tenant)
@@ -118,12 +117,12 @@ async def show(services: Services, tenant: str) -> dict[str, Any]:
     }
 
 
-async def state(services: Services, tenant: str) -> dict[str, Any]:
+async def state(services: Services, tenant: str) -> dict[str, object]:
     """Whether a tenant's store accepts writes, and if not, why."""
     return _known(tenant, await services.backend.state(tenant))
 
 
-async def reset_version(services: Services, tenant: str, section: str) -> dict[str, Any]:
+async def reset_version(services: Services, tenant: str, section: str) -> dict[str, object]:
     """Forget the floor of a section's versions, after a platform's mistake."""
     return {"tenant": tenant, "section": section, "was": await services.history.reset_version(tenant, section)}
 

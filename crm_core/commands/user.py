@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from crm_core.access.user import USERS, StoredUser
 from crm_core.errors import NotFound, StorageUnavailable
 from crm_core.model.caller import OPERATOR
@@ -13,14 +11,14 @@ from crm_core.services import Services
 _PAGE = 200
 
 
-async def create(services: Services, tenant: str, user: dict[str, Any]) -> dict[str, Any]:
+async def create(services: Services, tenant: str, user: dict[str, object]) -> dict[str, object]:
     """Create a user; ``user`` has the members that the API accepts."""
     return (await services.users.create(tenant, user, None)).to_wire()
 
 
-async def listed(services: Services, tenant: str) -> dict[str, Any]:
+async def listed(services: Services, tenant: str) -> dict[str, object]:
     """All users by email address."""
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     query = PageQuery(collection=USERS, sort="email", limit=_PAGE)
     while True:
         users, page = await services.users.page(tenant, query)
@@ -30,7 +28,7 @@ async def listed(services: Services, tenant: str) -> dict[str, Any]:
         query = PageQuery(collection=USERS, sort="email", limit=_PAGE, after=page.next)
 
 
-async def passwd(services: Services, tenant: str, email: str, password: str) -> dict[str, Any]:
+async def passwd(services: Services, tenant: str, email: str, password: str) -> dict[str, object]:
     """Set a user's password and end all their sessions."""
     stored = await _known(services, tenant, email)
     after = await services.users.set_password(tenant, stored, password, OPERATOR)
@@ -39,7 +37,7 @@ async def passwd(services: Services, tenant: str, email: str, password: str) -> 
     return after.to_wire()
 
 
-async def change(services: Services, tenant: str, email: str, patch: dict[str, Any]) -> dict[str, Any]:
+async def change(services: Services, tenant: str, email: str, patch: dict[str, object]) -> dict[str, object]:
     """Change a user by a merge patch, as the API does."""
     stored = await _known(services, tenant, email)
     return (await services.users.update(tenant, stored.user.id, patch, None)).to_wire()

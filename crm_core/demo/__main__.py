@@ -1,4 +1,4 @@
-"""Create a demo instance, or continue with it: serve it, push to it as a platform would, and show what to do next.
+"""Create or continue a demo instance: serve it, push to it as a platform would, and show what to do next.
 
 ``python -m crm_core.demo --folder .demo --port 8000``. All its data is in that folder.
 """
@@ -58,10 +58,10 @@ class Demo:
                 file.write(secrets.token_urlsafe(size))
         return path.read_text()
 
-    def run(self, *words: str, given: str = "") -> str:
+    def run(self, *words: str, stdin: str = "") -> str:
         """Run a command of ``crm`` and return its output."""
         done = subprocess.run(  # noqa: S603 -- our own command
-            [*self.crm, *words], env=self.environ, input=given, text=True, capture_output=True, check=False
+            [*self.crm, *words], env=self.environ, input=stdin, text=True, capture_output=True, check=False
         )
         if done.returncode:
             raise SystemExit(f"crm {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
@@ -81,7 +81,7 @@ class Demo:
             with contextlib.suppress(SystemExit):  # the user exists if an earlier start was interrupted
                 self.run(
                     "user", "create", "--tenant", TENANT, "--email", EMAIL, "--name", "Robin Hansen",
-                    "--role", "super_admin", "--password-stdin", given=password + "\n",
+                    "--role", "super_admin", "--password-stdin", stdin=password + "\n",
                 )  # fmt: skip
             (self.folder / "ready").touch()
         self._set("listen", f"127.0.0.1:{self.port}")

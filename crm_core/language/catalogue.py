@@ -138,7 +138,7 @@ def _lines(path: Path) -> list[str]:
         if path.exists() and not path.is_file():
             raise SetupError([f"{path.name}: this is not a regular file; put the catalogue itself here"])
         if path.exists() and path.stat().st_size > _MOST_BYTES:
-            raise SetupError([f"{path.name}: the file is over {_MOST_BYTES >> 20} MiB; remove what is no message"])
+            raise SetupError([f"{path.name}: the file is over {_MOST_BYTES >> 20} MiB; remove all but messages"])
         return path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise SetupError([f"{path.name}: the file cannot be read: {error.strerror}"]) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jinja2
 import msgspec
@@ -56,11 +56,11 @@ def rendered(settings: InstancesSettings) -> str:
     return text
 
 
-def _server(upstream: UpstreamAddress) -> dict[str, Any]:
+def _server(upstream: UpstreamAddress) -> dict[str, object]:
     return {"address": str(upstream).removeprefix("http://"), "drained": upstream.drained}
 
 
-def _page(error: CrmError) -> dict[str, Any]:
+def _page(error: CrmError) -> dict[str, object]:
     """Return the response of an internal location; nginx fills in the request id."""
     body = msgspec.json.encode(error.problem("$request_id")).decode()
     return {"code": error.code, "status": error.status, "retry_after": error.retry_after, "body": body}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from multidict import CIMultiDict
@@ -42,7 +42,7 @@ class Relay:
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._streams: set[asyncio.Task[object]] = set()
         self._ending = False
 
     def end_streams(self) -> None:

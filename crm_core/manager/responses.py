@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -32,7 +32,7 @@ _PAGE: Final = """\
 """
 
 
-async def send_json(send: Send, value: Any, request_id: str) -> None:
+async def send_json(send: Send, value: object, request_id: str) -> None:
     """Respond with a value as JSON."""
     body = msgspec.json.encode(value)
     headers = [

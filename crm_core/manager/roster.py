@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from crm_core.manager.limits import Timeouts
 from crm_core.manager.routes import Routes
@@ -49,7 +48,7 @@ class InstanceRoster:
             polling.cancel()
             await self.routes.close()
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, object]:
         """Return the instances, and whether the newest edit is in effect, for operators."""
         error = self._file.error
         if error is None and self.settings.listen != self._listen:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from crm_core.manager.health import monitor
 from crm_core.manager.limits import Timeouts
@@ -60,7 +59,7 @@ class Routes:
         """Return the instance of a code."""
         return self._instances.get(code)
 
-    def report(self) -> list[dict[str, Any]]:
+    def report(self) -> list[dict[str, object]]:
         """Return the state of each upstream, for operators."""
         return [
             {"instance": code, "upstreams": [upstream.report() for upstream in instance.upstreams]}

@@ -95,7 +95,7 @@ class Upstream:
             log.warning("upstream_down", upstream=str(self.address), error=what)
             self._change("down")
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, object]:
         """Return its state, for operators."""
         failure = self.last_failure
         return {

@@ -1,4 +1,4 @@
-"""Who is asking: a token of an external system or a user, as a value without any secret."""
+"""The caller of a request: a token of an external system or a user, without any secret."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal
 import msgspec
 
 OPERATOR = "operator"
-"""How records name an operator on the machine itself, who works with the ``crm`` command."""
+"""The actor in records and logs for an operator, who uses the ``crm`` command on the machine."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """A caller whose credential was good. Tokens have ``scopes``; users have ``role``, ``email``, ``assignment``.
+    """A caller with a valid credential. Tokens have ``scopes``; users have ``role``, ``email``, ``assignment``.
 
-    ``language``: that which the user chose for pages.
+    ``language``: the user's choice for pages.
     ``session``: the id of the sign-in that a user's credential belongs to, None for tokens.
     ``revision``: of the stored token or user, so that what is derived from it can be cached until it changes.
     """
@@ -31,10 +31,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def actor(self) -> str:
-        """How logs and records name the caller: ``token:{id}`` or ``user:{id}``."""
+        """The caller in records and logs: ``token:{id}`` or ``user:{id}``."""
         return f"{self.kind}:{self.id}"
 
 
 def actor_of(by: Caller | None) -> str:
-    """How logs and records name the caller; None is an operator on the machine."""
+    """The actor of a caller; None is an operator on the machine."""
     return OPERATOR if by is None else by.actor

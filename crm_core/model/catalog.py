@@ -1,4 +1,4 @@
-"""The catalog of modules, the local plan and policy, and the local roles: what an admin says about parts of the CRM.
+"""The catalog of modules, with the local plan and policy, and the local roles.
 
 A module is a part that a user sees; a feature key is ``module.action``. Every module ``M`` has the key ``M.view``.
 """
@@ -39,9 +39,9 @@ class SyncPolicy(msgspec.Struct, frozen=True):
 
 
 class Catalog(msgspec.Struct, frozen=True, dict=True):
-    """Every module there is, in menu order, with the plan that applies until a push brings one.
+    """All modules in menu order, and the plan until a push brings one.
 
-    ``guards``: record types that belong to the module of another, and that module.
+    ``guards``: record types that belong to another type's module, and that module.
     """
 
     modules: Mapping[str, Module]
@@ -50,7 +50,7 @@ class Catalog(msgspec.Struct, frozen=True, dict=True):
     guards: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
-        """Freeze what plugins receive: the catalog itself."""
+        """Freeze the mappings: plugins receive the catalog."""
         force_setattr(self, "modules", frozen(self.modules))
         force_setattr(self, "guards", frozen(self.guards))
 
@@ -74,7 +74,7 @@ class Catalog(msgspec.Struct, frozen=True, dict=True):
 class Role(msgspec.Struct, frozen=True):
     """A local role: feature keys, ``M.*``, ``*.action``, or ``*`` for every feature key.
 
-    Patterns speak of modules only. The core's own keys (``Roles.core_keys``) are granted only if ``grant`` names them.
+    Patterns cover modules only. The core's own keys (``Roles.core_keys``) are granted only if ``grant`` names them.
     """
 
     name: str

@@ -9,14 +9,14 @@ _CURSOR: Final = re.compile(r"([0-9a-z]{1,32})-([0-9]{1,15})")
 
 
 class ChangeCursor(NamedTuple):
-    """After the entry at a place of a change log; 0: before the first. ``epoch``: of that log."""
+    """A position after the entry at ``place``, 0 before the first, in the change log with this ``epoch``."""
 
     epoch: str
     place: int
 
     @classmethod
     def parse(cls, text: str) -> ChangeCursor | None:
-        """The cursor of a text; None if it is none."""
+        """Parse a cursor; None if the text is not one."""
         match = _CURSOR.fullmatch(text)
         return None if match is None else cls(match[1], int(match[2]))
 
@@ -25,5 +25,5 @@ class ChangeCursor(NamedTuple):
 
 
 def cursor_text(epoch: str, place: int | str) -> str:
-    """The text of a cursor; a page of the feed has hundreds."""
+    """The text of a cursor, without making the cursor: a page of the feed has hundreds."""
     return f"{epoch}-{place}"

@@ -21,19 +21,19 @@ _SMALL_ORDER = frozenset({0, 1, _P - 1, _ORDER_8, _P - _ORDER_8})
 
 
 def public_key_problem(raw: bytes) -> str | None:
-    """Why bytes are no public key to trust, as a half sentence; None: they are one.
+    """Why bytes cannot be trusted as a public key, as half a sentence; None if they can.
 
-    Under a key of small order a signature can be valid that its owner never made, and bytes that encode a point in a
-    second way would let one key be in a roster twice (RFC 8032, 5.1.3).
+    With a key of small order, signatures that its owner never made can be valid. With a second encoding of a point, one
+    key could be in a roster twice (RFC 8032, 5.1.3).
     """
     if len(raw) != KEY_BYTES:
         return f"it has {len(raw)} bytes, not {KEY_BYTES}"
     y = int.from_bytes(raw, "little") & _Y_BITS
     if y % _P in _SMALL_ORDER:
-        return "it is of small order, so anyone could sign for it"
+        return "it has a small order, so anyone could sign for it"
     square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
     if y >= _P or pow(square, (_P - 1) // 2, _P) != 1:
-        return "its bytes are no point of the curve"
+        return "its bytes are not a point of the curve"
     return None
 
 
@@ -71,7 +71,7 @@ def verifies(public: bytes, text: bytes, signature: bytes) -> bool:
 
 
 def read_signature(text: str) -> bytes | None:
-    """The bytes of a signature in base64, padded or not; None: it is none, or not spelled in the one right way."""
+    """The bytes of a signature in base64, padded or not; None if it is not one or is not in canonical form."""
     bare = text.rstrip("=")
     try:
         raw = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)

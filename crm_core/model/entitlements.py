@@ -1,4 +1,4 @@
-"""What sections say about modules and rights: the one value that the permission model reads of them."""
+"""The modules and rights that sections grant, as one value for the permission model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PlanGrant(msgspec.Struct, frozen=True):
 
 
 class ModuleChoice(msgspec.Struct, frozen=True):
-    """The effect of a section on one module; None leaves the catalog's word."""
+    """The effect of a section on one module; None leaves the catalog's value."""
 
     enabled: bool | None = None
     title: str | None = None
@@ -82,8 +82,8 @@ class Combined(msgspec.Struct, frozen=True):
 def combine(said: Iterable[tuple[str, Entitlements]]) -> Combined:
     """The entitlements of payload types, given by NAME in order, as one.
 
-    What denies wins: an override that is false, a module that is disabled, the lower limit, the worse subscription.
-    Grants and denials of roles add up. Of anything else the first by NAME that gives a value decides.
+    Denials win: an override that is false, a module that is disabled, the lower limit, the worse subscription.
+    Grants and denials of roles add up. For other values the first type by NAME wins.
     """
     found = _Values()
     roles: dict[str, RoleOverlay] = {}
@@ -134,7 +134,7 @@ class _Values:
         self.clashes: list[Clash] = []
 
     def give(self, name: str, path: tuple[str, ...], value: Any, rank: Callable[[Any], int] | None = None) -> None:
-        """Add a value; the lower ``rank`` wins, at a tie the one that was there."""
+        """Add a value; the lower ``rank`` wins, and at a tie the earlier value."""
         if path not in self.values:
             self.values[path], self.names[path] = value, name
             return

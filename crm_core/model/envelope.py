@@ -1,4 +1,4 @@
-"""The envelope of a push: who it is for, what it carries, which version it is, and how it is to be applied."""
+"""The envelope of a push: addressee, payload type, version, data, mode and strategy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _RULES = {
 }
 
 
-def read_envelope(body: Any) -> Envelope:
+def read_envelope(body: object) -> Envelope:
     """The envelope in a parsed body. Raises InvalidEnvelope that lists every member at fault."""
     if not isinstance(body, dict):
         raise InvalidEnvelope("The body must be a JSON object.", errors=[Finding("", "wrong_type", "Send an object.")])
@@ -57,7 +57,7 @@ def read_envelope(body: Any) -> Envelope:
     return Envelope(**body)
 
 
-def _fits(name: str, value: Any) -> bool:
+def _fits(name: str, value: object) -> bool:
     match name:
         case "version":
             return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_VERSION

@@ -15,7 +15,7 @@ from msgspec.structs import FieldInfo
 from crm_core.errors import Finding
 from crm_core.errors.base import MOST_ERRORS
 
-# The converter's words for a type, a least or most, or a length; what it got instead is in the code.
+# The converter's message about a type, a limit or a length. The part on the value itself decides the code.
 _EXPECTED: Final = re.compile(
     r"Expected `(?P<kinds>[a-z |]+)`(?P<length> of length)?(?: (?P<side>>=|<=) (?P<limit>\S+))?"
 )
@@ -37,13 +37,13 @@ def prepare(types_: Iterable[Any]) -> None:
         msgspec.json.Decoder(type_)
 
 
-def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tuple[Finding, ...]]:
+def convert(data: object, type_: Any, *, pointer: str = "") -> tuple[Any | None, tuple[Finding, ...]]:
     """``data`` as a ``type_``, or None with everything that is wrong with it.
 
     Nothing is coerced: ``"5"`` is no number. ``pointer`` is put before each finding's own RFC 6901 pointer. Codes:
-    ``unknown_member``, ``missing_member``, ``wrong_type``, ``invalid_value``, and ``more_errors`` in place of all that
-    come after the first thousand: to list them would take seconds. A message never repeats a value, only what is
-    expected: ``Meta(description=...)`` where the type has one.
+    ``unknown_member``, ``missing_member``, ``wrong_type``, ``invalid_value``, and ``more_errors`` after the first
+    thousand, since listing all would take seconds. A message never repeats a value, only the expectation:
+    ``Meta(description=...)`` if the type has one.
     """
     try:
         converted = msgspec.convert(data, type_, strict=True)
@@ -60,7 +60,7 @@ def convert(data: Any, type_: Any, *, pointer: str = "") -> tuple[Any | None, tu
 
 
 def without_nulls(data: Any) -> Any:
-    """``data`` less every object member that is null, at any depth; nulls in arrays stay. It may be ``data`` itself."""
+    """``data`` without object members that are null, at any depth; nulls in arrays stay. May return ``data`` itself."""
     if b"null" not in msgspec.json.encode(data) or not _has_null_member(data):  # a text may contain the word
         return data
     if isinstance(data, dict):
@@ -68,7 +68,7 @@ def without_nulls(data: Any) -> Any:
     return [without_nulls(value) for value in data]
 
 
-def _has_null_member(data: Any) -> bool:
+def _has_null_member(data: object) -> bool:
     if isinstance(data, dict):
         return None in data.values() or any(_has_null_member(value) for value in data.values())
     return isinstance(data, list) and any(_has_null_member(value) for value in data)
@@ -80,7 +80,7 @@ def step(name: str | int) -> str:
 
 
 def bare(type_: Any) -> Any:
-    """The type inside ``Annotated``, and what a member may be besides unset or null."""
+    """The type inside ``Annotated`` and unions with unset or null."""
     while True:
         origin = get_origin(type_)
         if origin is Annotated:
@@ -117,10 +117,10 @@ def struct_fields(struct: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
 
 
 class _Checked(msgspec.Struct, frozen=True):
-    """A text member with a check of its own (``Meta(extra={"check": ...})``) for what no pattern can say.
+    """A text member with a check (``Meta(extra={"check": ...})``) that a pattern cannot express.
 
     ``path``: the names that lead to it, None for every item of a list. ``check``: None for a struct inside itself,
-    whose values are walked as a whole.
+    whose values are checked when they are reached.
     """
 
     path: tuple[str | None, ...]
@@ -153,8 +153,8 @@ def _checks(type_: Any) -> Iterator[Callable[[str], bool]]:
     return (meta.extra["check"] for meta in metas(type_) if meta.extra and "check" in meta.extra)
 
 
-def _unchecked(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
-    """The texts of a value that converts which fail their own check."""
+def _unchecked(value: object, type_: Any, pointer: str) -> Iterator[Finding]:
+    """Findings for the texts of a converted value that fail their checks."""
     for member in _checked_in(type_):
         for at, found in _reached(value, member.path, pointer):
             if member.check is None:
@@ -163,7 +163,7 @@ def _unchecked(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
                 yield _finding("", member.type, at)
 
 
-def _reached(value: Any, path: tuple[str | None, ...], pointer: str) -> Iterator[tuple[str, Any]]:
+def _reached(value: object, path: tuple[str | None, ...], pointer: str) -> Iterator[tuple[str, object]]:
     """The values that a path leads to, with their pointers."""
     for depth, name in enumerate(path):
         if name is None:
@@ -174,8 +174,8 @@ def _reached(value: Any, path: tuple[str | None, ...], pointer: str) -> Iterator
     yield pointer, value
 
 
-def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
-    """The errors inside a value, or in it as a whole; parts that convert are not inspected."""
+def _walk(value: object, type_: Any, pointer: str) -> Iterator[Finding]:
+    """The errors inside a value or, if there are none, that of the value; parts that convert are skipped."""
     wrong = _wrong(value, type_)
     if wrong is None:
         yield from _unchecked(value, type_, pointer)
@@ -188,7 +188,7 @@ def _walk(value: Any, type_: Any, pointer: str) -> Iterator[Finding]:
         yield _finding(wrong, type_, pointer)
 
 
-def _inside(value: Any, inner: Any, pointer: str) -> Iterator[Finding]:
+def _inside(value: object, inner: Any, pointer: str) -> Iterator[Finding]:
     if is_struct(inner) and isinstance(value, dict):
         yield from _members(value, inner, pointer)
     elif get_origin(inner) is dict and isinstance(value, dict):
@@ -221,7 +221,7 @@ def _entries(value: dict[str, Any], type_: Any, pointer: str) -> Iterator[Findin
         yield from _walk(item, item_type, pointer + step(name))
 
 
-def _wrong(value: Any, type_: Any) -> str | None:
+def _wrong(value: object, type_: Any) -> str | None:
     """The converter's message about a value; None if it converts."""
     try:
         msgspec.convert(value, type_, strict=True)
@@ -236,7 +236,7 @@ def _finding(wrong: str, type_: Any, pointer: str) -> Finding:
 
 
 def _expected(wrong: str, type_: Any) -> str:
-    """What to send instead. The converter knows types and limits, but of literals it names the value."""
+    """What to send instead. For literals the converter's message is not used, since it repeats the value."""
     inner = bare(type_)
     for meta in metas(type_):
         if meta.description:

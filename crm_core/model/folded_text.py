@@ -1,6 +1,6 @@
-"""Texts as people write them: cleaned on input, and folded so that finding and sorting ignore how they are written.
+"""Texts that people write: cleaned on input, and folded to search and sort without case and accents.
 
-Input, filters, sorting and search all use these functions, so they cannot disagree.
+Input, filters, sorting and search use the same functions, so they agree.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JSON values that cannot be changed: what the core hands to plugins."""
+"""Immutable JSON values, for data that the core passes to plugins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _NESTING = (dict, list)
 _READ_ONLY = "What plugins receive is read-only; change a copy made with copy.deepcopy."
 
 
-def _refuse(*_: Any, **__: Any) -> NoReturn:
+def _refuse(*_: object, **__: object) -> NoReturn:
     raise TypeError(_READ_ONLY)
 
 
@@ -41,7 +41,7 @@ class FrozenList(list[Any]):
 def frozen(value: Any) -> Any:
     """A copy whose dicts and lists, at any depth, cannot be changed.
 
-    They stay dicts and lists to ``isinstance``, ``json`` and msgspec. What is frozen already is returned as it is.
+    They stay dicts and lists to ``isinstance``, ``json`` and msgspec. A frozen value is returned as it is.
     """
     if isinstance(value, FrozenDict | FrozenList):
         return value

@@ -1,4 +1,4 @@
-"""Which mail hosts are internal: private, loopback, link-local and the like, in every spelling."""
+"""Checks for internal mail hosts: private, loopback, link-local and others, in every spelling."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def literal_address(host: str) -> Address | None:
 
 
 def is_inside(address: Address) -> bool:
-    """Whether an address is none that a mail server in the open internet has."""
+    """Whether an address is not a public one."""
     if isinstance(address, IPv6Address):
         embedded = address.sixtofour or (address.teredo[1] if address.teredo else None)
         if address in _NAT64:
@@ -38,7 +38,7 @@ def is_inside(address: Address) -> bool:
 
 
 def is_inside_host(host: str) -> bool:
-    """Whether a host, by its spelling alone, is internal. Other names are judged by what they resolve to."""
+    """Whether a host, by its spelling alone, is internal. Other names are checked once they are resolved."""
     address = literal_address(host)
     if address is not None:
         return is_inside(address)

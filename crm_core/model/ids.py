@@ -1,4 +1,4 @@
-"""Ids of everything that is stored: UUID version 7 (RFC 9562, section 5.7), in the order they were made."""
+"""Ids of stored things: UUID version 7 (RFC 9562, section 5.7), which sort by the time they were made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Ids:
     """Makes ids that sort by time, also within a millisecond and when the clock steps back.
 
-    They identify and are no secret: ``random`` is a generator of the process, seeded by the system once.
+    They are not secret: ``random`` is a generator of the process, which the system seeds once.
     """
 
     def __init__(self, now: Callable[[], datetime], random: Random | None = None) -> None:
@@ -31,7 +31,7 @@ class Ids:
         return self.at(self._now())
 
     def at(self, moment: datetime) -> str:
-        """The next id if the clock has just said ``moment``."""
+        """The next id for the time ``moment``."""
         milliseconds = int(moment.timestamp() * 1000)
         if milliseconds > self._milliseconds:
             self._milliseconds, self._random = milliseconds, self._fresh()

@@ -1,4 +1,4 @@
-"""The key roster as values: which keys a tenant's platform may sign with, when, from where and for what."""
+"""The key roster as values: the keys with which a tenant's platform may sign, and their limits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Key:
         return "sha256:" + hashlib.sha256(self.material).hexdigest()[:16]
 
     def state(self, now: datetime) -> KeyState:
-        """What the key is at ``now`` (aware). ``not_before`` is its first active moment, ``not_after`` its last."""
+        """The state at ``now`` (aware). ``not_before`` is its first active moment, ``not_after`` its last."""
         if self.revoked:
             return "revoked"
         if self.not_before is not None and now < self.not_before:
@@ -64,7 +64,7 @@ class Key:
 
 
 class TenantRoster(msgspec.Struct, frozen=True):
-    """A tenant's entry. ``schemes`` None: every scheme there is. ``expect_every``: health turns stale past it."""
+    """A tenant's entry. ``schemes`` None: every scheme. ``expect_every``: health is stale after a longer pause."""
 
     enabled: bool = True
     schemes: frozenset[str] | None = None

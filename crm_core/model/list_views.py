@@ -1,4 +1,4 @@
-"""How a user wants the lists: saved views and columns, one document for each user."""
+"""A user's saved views and columns of lists, one document for each user."""
 
 from __future__ import annotations
 

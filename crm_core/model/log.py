@@ -19,7 +19,7 @@ SignatureResult = Literal["valid", "missing", "malformed", "unknown_key", "inact
 
 
 class LoggedFinding(msgspec.Struct, frozen=True):
-    """One thing wrong with a refused push, as its entry contains it."""
+    """A finding on a refused push, as stored in its entry."""
 
     pointer: str
     code: str
@@ -89,7 +89,7 @@ def link(entry: LogEntry, head: Head) -> LogEntry:
 
 
 def is_intact(entry: LogEntry) -> bool:
-    """Whether an entry's own hash is the hash of what it says."""
+    """Whether an entry's hash fits its content."""
     if entry.prev_hash is None or entry.entry_hash is None:
         return False
     digest = hashlib.sha256(entry.prev_hash.encode() + b"\n" + hashed_text(entry)).hexdigest()

@@ -24,7 +24,7 @@ _NO_CHOICE = ModuleChoice()
 class ModuleState(msgspec.Struct, frozen=True):
     """A module as a tenant has it. ``singular``: the pushed name of one of its records, None if none was pushed.
 
-    ``is_titled``: whether the title was pushed, so that no one translates it.
+    ``is_titled``: whether the title was pushed and so must not be translated.
     ``reason`` (None if it is available): ``disabled``, ``not_in_plan``, ``requires:{module}``, ``section_unreadable``.
     """
 
@@ -38,7 +38,7 @@ class ModuleState(msgspec.Struct, frozen=True):
 
     @property
     def state(self) -> Literal["available", "unavailable"]:
-        """The word for it on the wire."""
+        """The state as the API writes it."""
         return "available" if self.reason is None else "unavailable"
 
 
@@ -51,7 +51,7 @@ class TenantModules(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def words(self) -> Mapping[str, str]:
-        """Every module with the word for its state on the wire."""
+        """Every module with its state as the API writes it."""
         return {name: state.state for name, state in self.states.items()}
 
 
@@ -76,7 +76,7 @@ def derive_modules(catalog: Catalog, entitlements: Entitlements, *, unreadable: 
 
 
 def granted_keys(catalog: Catalog, entitlements: Entitlements) -> frozenset[str]:
-    """The keys that plan and overrides give, before any module is looked at."""
+    """The keys that plan and overrides grant, regardless of the state of modules."""
     plan = entitlements.plan or catalog.default_plan
     keys = set(expand(plan.features, catalog.keys))
     for key, granted in entitlements.overrides.items():
@@ -87,7 +87,7 @@ def granted_keys(catalog: Catalog, entitlements: Entitlements) -> frozenset[str]
 
 
 def _choice(module: Module, catalog: Catalog, entitlements: Entitlements) -> ModuleChoice:
-    """What a push says of the module; nothing where the policy blocks it."""
+    """The pushed choice for a module; none if the policy blocks it."""
     return _NO_CHOICE if module.name in catalog.blocked else entitlements.modules.get(module.name, _NO_CHOICE)
 
 

@@ -1,4 +1,4 @@
-"""The forms that names take."""
+"""The forms of names."""
 
 from __future__ import annotations
 

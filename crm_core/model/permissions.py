@@ -38,9 +38,9 @@ def user_keys(
 ) -> frozenset[str]:
     """The keys a user of this role may use; ``assignment`` None: everything the role gives.
 
-    A role that is not there any more gives nothing. A super admin has all that is allowed and never more. The keys
-    of the core come from the role alone: neither plan, overlay nor assignment touches them. ``blocked`` are the keys
-    that no push may touch, so an overlay's ``*.action`` passes them over.
+    A role that no longer exists grants nothing. A super admin has all allowed keys and never more. Core keys come from
+    the role alone: plan, overlay and assignment do not change them. ``blocked``: keys that no push may change, which an
+    overlay's ``*.action`` skips.
     """
     definition = roles.get(role)
     if definition is None:
@@ -48,19 +48,19 @@ def user_keys(
     core = core_keys_of(role, roles)
     if role == SUPER_ADMIN:
         return allowed | core
-    # A module of the catalog may have the name of a core key; neither plan nor pattern gives the core's by that.
+    # A module may have the name of a core key, which neither plan nor pattern must grant.
     keys = (_of_role(definition, overlays.get(role), allowed, blocked) - roles.core_keys) | core
     return keys if assignment is None else narrowed(keys, assignment, roles)
 
 
 def narrowed(keys: frozenset[str], assignment: Iterable[str], roles: Roles) -> frozenset[str]:
-    """A role's keys within an assignment, which leaves the core's own alone."""
+    """A role's keys limited by an assignment, which does not limit core keys."""
     core = keys & roles.core_keys
     return expand(assignment, keys - core) | core
 
 
 def token_keys(scopes: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:
-    """The keys a token may use: ``read`` is view and export, ``write`` create and update, ``delete`` the same."""
+    """The keys a token may use: ``read`` is view and export, ``write`` create and update, ``delete`` delete."""
     wanted = {
         f"{module}.{action}"
         for module, _, access in (scope.partition(":") for scope in scopes)

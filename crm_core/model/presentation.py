@@ -1,4 +1,4 @@
-"""What sections say about the look of a workspace, its formats, and the server that sends its emails."""
+"""The look of a workspace, its formats, and its mail server, as sections configure them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def first_of(values: Iterable[T | None], default: T) -> T:
-    """One value of several: each member is that of the first which gives it."""
+    """Several values as one: each member is from the first value that has it."""
     combined = default
     for value in values:
         if value is not None:

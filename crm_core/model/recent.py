@@ -1,4 +1,4 @@
-"""Values that are worked out once: a bounded number by key, or a single one when it is first needed."""
+"""Cached values: a bounded number by key, or a single one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """A cache that forgets the least recently used values beyond ``most``, for values that each request looks up."""
+    """A cache of the ``most`` values that were used last, faster than that of cachetools."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -37,7 +37,7 @@ class Recent(Generic[K, V]):
 
 
 def once(derive: Callable[[], V]) -> Callable[[], V]:
-    """A function that derives its value at its first call; cheaper to make than that of functools.cache."""
+    """A function that derives its value at the first call; cheaper to make than with functools.cache."""
     derived: list[V] = []
 
     def value() -> V:

@@ -1,6 +1,6 @@
-"""Kinds of members that records are made of: what plugins put into their record types.
+"""Types for the members of records, for record types of plugins.
 
-A kind that needs more than its JSON type says which by ``extra={"kind": ...}``; forms, filters and exports go by it.
+``extra={"kind": ...}`` names the kind if the JSON type is not enough for forms, filters and exports.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "Tags",
 ]
 
-AMOUNT_DECIMALS = 4  # the most that ISO 4217 knows
+AMOUNT_DECIMALS = 4  # the most in ISO 4217
 
 # A `$` would let a final newline through; `\Z` does not.
 _ID = r"\A[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z"

@@ -1,4 +1,4 @@
-"""Where the secrets of a section are, and the section without them."""
+"""Finds the secrets of a section and removes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crm_core.model.fields import bare, is_struct, metas, struct_fields
 
 
 class SecretMember(msgspec.Struct, frozen=True):
-    """A secret: the names that lead to it, and the sibling members that say where it goes."""
+    """A secret: the path of names to it, and the sibling members that say where it is sent."""
 
     path: tuple[str, ...]
     bound_to: tuple[str, ...] = ()

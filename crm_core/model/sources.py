@@ -1,4 +1,4 @@
-"""Where requests come from: addresses in one spelling, the networks they are in, and what limits count them by.
+"""Sources of requests: addresses in one spelling, the networks that contain them, and their names in limits.
 
 An IPv4 address written as IPv6 (``::ffff:10.0.0.1``, RFC 4291 section 2.5.5.2) is the IPv4 address everywhere.
 """
@@ -14,7 +14,7 @@ Network = IPv4Network | IPv6Network | Literal["unix"]
 """Where a request may come from; ``unix`` names the peers of a unix socket."""
 
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
-_V6_PREFIX: Final = 64  # one customer's network: who has one address there has all of them
+_V6_PREFIX: Final = 64  # one customer's network, whose addresses are all the customer's
 
 
 def within(source: str | None, networks: Iterable[Network]) -> bool:
@@ -52,7 +52,7 @@ def plain_network(text: str, *, strict: bool = True) -> IPv4Network | IPv6Networ
 
 
 def counted_as(source: str | None) -> str:
-    """What limits count a source by: an IPv4 address, the /64 of an IPv6 one, ``unix``, or ``unknown``."""
+    """The name by which limits count a source: an IPv4 address, the /64 of an IPv6 one, ``unix``, or ``unknown``."""
     if source == "unix":
         return source
     address = _address(source or "")
@@ -70,5 +70,5 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
-    # A zone (fe80::1%eth0) is this machine's word for a link, and may be any text.
+    # Without the zone (fe80::1%eth0), which names a link of this machine and may be any text.
     return IPv6Address(int(address)) if isinstance(address, IPv6Address) else address

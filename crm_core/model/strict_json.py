@@ -1,6 +1,6 @@
-"""The strict JSON door: bytes that two parsers could read differently do not get in.
+"""Strict JSON: refuses bytes that two parsers could read differently.
 
-Refused besides what RFC 8259 refuses: duplicate members, NaN and Infinity, numbers beyond a double, nesting over
+Refused in addition to RFC 8259: duplicate members, NaN and Infinity, numbers beyond a double, nesting over
 32, a byte order mark, lone surrogates and U+0000 (RFC 7493, I-JSON). Linear in the size of any input.
 """
 
@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 _SHORT = 64 * 1024  # bytes that may be read in one step, in which no other thread runs
 _MAX_DIGITS = 309  # a double ends below 1.8e308; longer integers also take quadratic time to read
 
-# Only a number with an exponent or so many digits can be too large; what looks like one in a text does no harm.
+# Only a number with an exponent or so many digits can be too large. A match inside a text does no harm.
 _SAME_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _LARGE = (b"0e", b"0" * _MAX_DIGITS)
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

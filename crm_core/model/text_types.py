@@ -1,4 +1,4 @@
-"""Kinds of text that sections and records share: lines, paragraphs, email addresses, https URLs, whole numbers."""
+"""Types of text for sections and records: lines, paragraphs, email addresses, https URLs, whole numbers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\x9f\s<>\"\\^`{|}]")
 
 
 def https_trouble(url: str) -> str | None:
-    """Why a text is no https URL, as a sentence; None if nothing (RFC 3986, no userinfo)."""
+    """Why a text is not an https URL (RFC 3986, no userinfo), as a sentence; None if it is one."""
     if len(url) > URL_LENGTH:
         return f"The URL is longer than {URL_LENGTH} characters; shorten it."
     if _NOT_IN_URLS.search(url):
@@ -62,7 +62,7 @@ def https_trouble(url: str) -> str | None:
 
 
 def plain_integer(text: str, *, least: int, most: int) -> int | None:
-    """The whole number from ``least`` to ``most`` that ASCII digits write; None for every other text.
+    """The whole number from ``least`` to ``most`` in ASCII digits; None for every other text.
 
     ``int`` alone also reads spaces, underscores and the digits of other scripts, and raises past 4,300 digits.
     """

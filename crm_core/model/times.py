@@ -36,9 +36,9 @@ def from_input(text: str) -> datetime:
 
 
 def from_wire(text: str) -> datetime:
-    """The moment of a stored text. Raises ValueError where it is none, names no zone, or is none in UTC.
+    """The moment of a stored text. Raises ValueError if it is not a time with a zone that exists in UTC.
 
-    Earlier versions stored what ISO 8601 allows besides, such as week dates.
+    Earlier versions stored other forms of ISO 8601 too, such as week dates.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""Long work on the event loop, in turns: other tasks run in between, so that no request waits for all of it."""
+"""Long work on the event loop in short turns, between which other tasks run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 TURN: Final = 0.002
-"""Seconds after which other tasks run; a step until the next look at the clock comes on top."""
+"""Seconds after which other tasks run; a turn may take one step longer."""
 STEP: Final = 128  # items between two looks at the clock
 
 
 class Turn:
-    """A turn of work. Look at ``over`` every few dozen steps; a clock costs as much as some of them.
+    """A turn of work. Check ``over`` every few dozen steps: reading the clock costs as much as some of them.
 
-    ``clock``: seconds that pass. A turn takes no more CPU than that, and the clock of a thread's CPU is a system call.
+    ``clock``: wall-clock seconds. A turn uses no more CPU time than that, and reading CPU time is a system call.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -41,9 +41,9 @@ class Turn:
 
 
 async def in_turns(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    """The items a few at a time, with pauses in which other tasks run, the first before any item.
+    """The items a few at a time, with pauses in which other tasks run.
 
-    So many short lists after each other are not one long turn.
+    The first pause is before any item, so that many short lists are not one long turn.
     """
     await asyncio.sleep(0)
     turn = Turn()

@@ -15,8 +15,18 @@ from crm_core.model.names import SNAKE_NAME, title_from
 from crm_core.settings.document import Items, MappingMember, Node, Scalar, is_there
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
-from crm_core.settings.places import FileProblem, Place, Wrong, hint, shown
-from crm_core.settings.reading import Members, each, integer, many, matching, one_of, read_file, text, unique
+from crm_core.settings.places import FileProblem, Place, Wrong, hint, quoted
+from crm_core.settings.reading import (
+    Members,
+    integer,
+    list_of,
+    mapping_of,
+    matching,
+    one_of,
+    read_file,
+    text,
+    unique_list_of,
+)
 
 _FEATURE = re.compile(rf"{SNAKE_NAME.pattern}\.{SNAKE_NAME.pattern}")
 _read_module = matching(SNAKE_NAME, "the name of a module; use a-z, 0-9 and `_`")
@@ -55,7 +65,7 @@ def _catalog(node: Node, below: Catalog, record_types: Iterable[Guarded]) -> Cat
             members.problems.extend(wrong.problems)
             return _salvaged(member)
 
-    named = members.get("modules", lambda value: each(value, read_module, "modules"), {})
+    named = members.get("modules", lambda value: mapping_of(value, read_module, "modules"), {})
     modules = {**below.modules, **named}
     guards = {record_type.NAME: record_type.module for record_type in record_types}
     for module in guards.values():
@@ -74,13 +84,13 @@ def _module(member: MappingMember, below: Catalog) -> Module:
     members = Members(member.value, "the module's members")
     name = member.name
     if SNAKE_NAME.fullmatch(name) is None:
-        members.wrong(member.place, f"{shown(name)} is not the name of a module; use a-z, 0-9 and `_`")
+        members.wrong(member.place, f"{quoted(name)} is not the name of a module; use a-z, 0-9 and `_`")
     base = below.modules.get(name) or Module(name, title_from(name), (f"{name}.view",))
     module = Module(
         name=name,
         title=members.get("title", text, base.title),
         features=members.get("features", lambda value: _features(value, name), base.features),
-        requires=members.get("requires", unique(_read_module, "module"), base.requires),
+        requires=members.get("requires", unique_list_of(_read_module, "module"), base.requires),
         group=members.get("group", matching(SNAKE_NAME, "the name of a group; use a-z, 0-9 and `_`"), base.group),
         icon=members.get("icon", text, base.icon),
         order=members.get("order", integer(0, 1_000_000), base.order),
@@ -101,10 +111,12 @@ def _features(node: Node, module: str) -> tuple[str, ...]:
     def own(item: Node) -> str:
         key = _read_feature(item)
         if not key.startswith(f"{module}."):
-            raise Wrong.at(item.place, f"{shown(key)} is not a key of {shown(module)}; its keys start with `{module}.`")
+            raise Wrong.at(
+                item.place, f"{quoted(key)} is not a key of {quoted(module)}; its keys start with `{module}.`"
+            )
         return key
 
-    keys = unique(own, "feature key")(node)
+    keys = unique_list_of(own, "feature key")(node)
     if f"{module}.view" not in keys:
         raise Wrong.at(node.place, f"every module has a key to view it; add {module}.view")
     return keys
@@ -119,7 +131,7 @@ def _requirements(node: MappingNode, modules: Mapping[str, Module]) -> list[File
         entry = Members(member.value).find("requires") if isinstance(member.value, MappingNode) else None
         place = entry.value.place if entry is not None else member.place
         problems.extend(
-            FileProblem(place, f"{shown(other)} is not a known module; {hint(other, modules)}")
+            FileProblem(place, f"{quoted(other)} is not a known module; {hint(other, modules)}")
             for other in module.requires
             if other not in modules
         )
@@ -157,7 +169,7 @@ def _circle(start: str, modules: Mapping[str, Module]) -> tuple[str, ...]:
 def _plan(node: Node, modules: Mapping[str, Module]) -> PlanGrant:
     members = Members(node, "the plan's members")
     code = members.required("code", text, "starter")
-    features = members.required("features", many(lambda item: _plan_key(item, modules)), '["module.*"]')
+    features = members.required("features", list_of(lambda item: _plan_key(item, modules)), '["module.*"]')
     title = members.get("name", text, code)
     members.done()
     assert code is not None
@@ -170,18 +182,18 @@ def _plan_key(node: Node, modules: Mapping[str, Module]) -> str:
     written = text(node)
     module, _, action = written.partition(".")
     if module not in modules:
-        raise Wrong.at(node.place, f"{shown(module)} is not a known module; {hint(module, modules)}")
+        raise Wrong.at(node.place, f"{quoted(module)} is not a known module; {hint(module, modules)}")
     if action != "*" and written not in modules[module].features:
         known = (*modules[module].features, f"{module}.*")
-        raise Wrong.at(node.place, f"{shown(written)} is not a key of {shown(module)}; {hint(written, known)}")
+        raise Wrong.at(node.place, f"{quoted(written)} is not a key of {quoted(module)}; {hint(written, known)}")
     return written
 
 
 def _policy(node: Node, modules: Mapping[str, Module], below: SyncPolicy) -> SyncPolicy:
     members = Members(node, "the policy's members")
     groups = {module.group for module in modules.values() if module.group is not None}
-    blocked = members.get("blocked_modules", many(one_of(modules, "module")), None)
-    blocked_groups = members.get("blocked_groups", many(one_of(groups, "group")), None)
+    blocked = members.get("blocked_modules", list_of(one_of(modules, "module")), None)
+    blocked_groups = members.get("blocked_groups", list_of(one_of(groups, "group")), None)
     members.done()
     policy = below if blocked is None else replace(below, blocked_modules=frozenset(blocked))
     return policy if blocked_groups is None else replace(policy, blocked_groups=frozenset(blocked_groups))

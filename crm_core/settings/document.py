@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from crm_core.settings.places import FileProblem, Place, Wrong, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, quoted
 
 LARGEST_FILE = 4 * 1024 * 1024  # bytes; a roster of ten thousand tenants
 DEEPEST = 24  # levels of members within members
@@ -152,7 +152,7 @@ class _TreeReader:
         self.problems = list(problems)
 
     def document(self, text: str) -> Node:
-        events: Iterator[Any] = iter(yaml.parse(text, Loader=LOADER))
+        events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=LOADER))
         root: Node | None = None
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -163,7 +163,7 @@ class _TreeReader:
                     self.wrong(event, "a second document starts here; keep one per file, without a line `---`")
         return root if root is not None else Mapping(Place(self.file, 1, 1), ())
 
-    def node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+    def node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
         place = self.place(event)
         if depth > DEEPEST:
             raise Wrong(
@@ -181,7 +181,7 @@ class _TreeReader:
             return Scalar(place, event.value, plain=not event.style)
         return Scalar(place, "")  # an alias, reported already
 
-    def members(self, events: Iterator[Any], depth: int) -> tuple[MappingMember, ...]:
+    def members(self, events: Iterator[yaml.Event], depth: int) -> tuple[MappingMember, ...]:
         members: list[MappingMember] = []
         first: dict[str, Place] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
@@ -191,7 +191,7 @@ class _TreeReader:
                 self.wrong(event, "the name of a member must be a text; write `name: value`")
                 continue
             if name.text in first:
-                message = f"{shown(name.text)} appears a second time, first in line {first[name.text].line}; keep one"
+                message = f"{quoted(name.text)} appears a second time, first in line {first[name.text].line}; keep one"
                 self.wrong(event, message)
             first.setdefault(name.text, name.place)
             members.append(MappingMember(name.place, name.text, value))
@@ -209,7 +209,7 @@ class _TreeReader:
         if event.tag is not None:
             self.wrong(event, "tags (words that start with `!`) are not allowed; remove it, or quote the text")
 
-    def wrong(self, event: Any, message: str) -> None:
+    def wrong(self, event: yaml.Event, message: str) -> None:
         self.problems.append(FileProblem(self.place(event), message))
 
     def place(self, event: Any) -> Place:

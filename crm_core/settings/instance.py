@@ -16,20 +16,20 @@ from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, Scalar
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.origin import public_origin
-from crm_core.settings.places import FileProblem, Place, Wrong, hint, meant, setup_error, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, closest, hint, quoted, setup_error
 from crm_core.settings.reading import (
     Members,
     boolean,
-    each,
     host_port,
     integer,
-    many,
+    list_of,
+    mapping_of,
     matching,
     name,
     network,
     read_file,
     text,
-    unique,
+    unique_list_of,
 )
 from crm_core.settings.records import RecordSettings, read_records
 from crm_core.settings.secrets import References, Secrets
@@ -85,7 +85,7 @@ class StorageSettings:
         problems = []
         for storage in (self, *self.others.values()):
             if storage.backend not in backends:
-                message = f"there is no storage backend {shown(storage.backend)}; {hint(storage.backend, backends)}"
+                message = f"there is no storage backend {quoted(storage.backend)}; {hint(storage.backend, backends)}"
                 problems.append(FileProblem(storage.place or Place("instance.yaml", 1, 1), message))
         if problems:
             raise setup_error(problems)
@@ -103,10 +103,10 @@ class PluginSettings:
         """Raise SetupError if a name under ``disabled`` is not that of a plugin."""
         problems = []
         for plugin in self.disabled.difference(found):
-            near = meant(plugin, found)
+            near = closest(plugin, found)
             fix = f"did you mean `{near}`?" if near else "remove it; `crm plugins` lists the plugins"
             place = self.places.get(plugin, Place("instance.yaml", 1, 1))
-            problems.append(FileProblem(place, f"there is no plugin {shown(plugin)}; {fix}"))
+            problems.append(FileProblem(place, f"there is no plugin {quoted(plugin)}; {fix}"))
         if problems:
             raise setup_error(problems)
 
@@ -157,9 +157,9 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
     sync = members.get("sync", read_sync, SyncSettings())
     records = members.get("records", read_records, RecordSettings())
-    proxies = members.get("trusted_proxies", unique(network, "network"), ())
-    operators = members.get("operators", unique(network, "network"), LOOPBACK)
-    origins = members.get("allowed_origins", unique(public_origin, "origin"), ())
+    proxies = members.get("trusted_proxies", unique_list_of(network, "network"), ())
+    operators = members.get("operators", unique_list_of(network, "network"), LOOPBACK)
+    origins = members.get("allowed_origins", unique_list_of(public_origin, "origin"), ())
     plugins = members.get("plugins", lambda value: _plugins(value, folder), PluginSettings())
     members.done(others=True)
     assert code is not None
@@ -186,7 +186,7 @@ def one_or_many(read: Callable[[Node], T]) -> Callable[[Node], tuple[T, ...]]:
     """A value, or a list of at least one."""
 
     def read_either(node: Node) -> tuple[T, ...]:
-        return many(read, least=1)(node) if isinstance(node, Items) else (read(node),)
+        return list_of(read, least=1)(node) if isinstance(node, Items) else (read(node),)
 
     return read_either
 
@@ -219,7 +219,9 @@ def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
     backend = members.get(
         "backend", matching(_PLUGIN, "the name of a storage backend; `crm plugins` lists them"), _default_backend()
     )
-    others = members.get("others", lambda value: each(value, lambda member: _other(member, secrets), "backends"), {})
+    others = members.get(
+        "others", lambda value: mapping_of(value, lambda member: _other(member, secrets), "backends"), {}
+    )
     members.done(others=True)
     options: dict[str, Any] = {}
     for member in members.rest():
@@ -233,7 +235,7 @@ def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
 
 
 def _other(member: MappingMember, secrets: Secrets | References) -> StorageSettings:
-    options = each(member.value, lambda option: _option(option.value, secrets), "options")
+    options = mapping_of(member.value, lambda option: _option(option.value, secrets), "options")
     return StorageSettings(member.name, options, member.place)
 
 
@@ -242,17 +244,17 @@ def _default_backend() -> str:
     return read_file(BUILT_IN / "instance.yaml", lambda node: Members(node).get("backend", text, ""))
 
 
-def _option(node: Node, secrets: Secrets | References) -> Any:
+def _option(node: Node, secrets: Secrets | References) -> object:
     """Plain data; texts may be references, since addresses of databases contain passwords."""
     if isinstance(node, Scalar):
         value = untyped(node)
         return secrets.value(node) if isinstance(value, str) else value
     if isinstance(node, Items):
-        return many(lambda item: _option(item, secrets))(node)
-    return each(node, lambda member: _option(member.value, secrets), "options")
+        return list_of(lambda item: _option(item, secrets))(node)
+    return mapping_of(node, lambda member: _option(member.value, secrets), "options")
 
 
-def untyped(node: Node) -> Any:
+def untyped(node: Node) -> object:
     """A node as plain data: texts, whole numbers, true, false, null, lists, mappings."""
     if isinstance(node, Items):
         return [untyped(item) for item in node.items]
@@ -277,8 +279,8 @@ def _plugins(node: Node, folder: Path) -> PluginSettings:
         places.setdefault(written, item.place)
         return written
 
-    disabled = members.get("disabled", many(read_disabled), ())
-    folders = members.get("folders", many(lambda value: _existing(value, folder)), ())
+    disabled = members.get("disabled", list_of(read_disabled), ())
+    folders = members.get("folders", list_of(lambda value: _existing(value, folder)), ())
     members.done()
     return PluginSettings(frozenset(disabled), folders, places)
 

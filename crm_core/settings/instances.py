@@ -11,8 +11,8 @@ import msgspec
 from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, is_there
 from crm_core.settings.instance import LOOPBACK, Listen, read_listen
-from crm_core.settings.places import FileProblem, Place, Wrong, setup_error, shown
-from crm_core.settings.reading import Members, check_name, each, many, network, read_file, text, unique
+from crm_core.settings.places import FileProblem, Place, Wrong, quoted, setup_error
+from crm_core.settings.reading import Members, check_name, list_of, mapping_of, network, read_file, text, unique_list_of
 
 _ORIGIN = re.compile(r"(http://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([1-9][0-9]{0,4}))?)/?")
 _LARGEST_PORT = 65_535
@@ -66,13 +66,13 @@ class _InstancesReader:
     def instance(self, member: MappingMember) -> tuple[UpstreamAddress, ...]:
         check_name(member.name, member.place)
         members = Members(member.value, "the instance's members")
-        upstreams = members.required("upstreams", many(self.upstream, least=1), '["http://127.0.0.1:8000"]')
-        drained = members.get("drained", unique(self.address, "upstream"), ())
+        upstreams = members.required("upstreams", list_of(self.upstream, least=1), '["http://127.0.0.1:8000"]')
+        drained = members.get("drained", unique_list_of(self.address, "upstream"), ())
         entry = members.find("drained")
         items = entry.value.items if entry is not None and isinstance(entry.value, Items) else ()
         for address, item in zip(drained, items, strict=False):  # none are drained if the list could not be read
             if upstreams is not None and address not in upstreams:
-                message = f"{shown(str(address))} is not one of the instance's upstreams; write it as it is there"
+                message = f"{quoted(str(address))} is not one of the instance's upstreams; write it as it is there"
                 members.wrong(item.place, message)
         members.done()
         assert upstreams is not None
@@ -96,19 +96,19 @@ class _InstancesReader:
             raise Wrong.at(node.place, "instances use http; end TLS in front of the manager")
         origin = _ORIGIN.fullmatch(written)
         if origin is None or int(origin[2] or 0) > _LARGEST_PORT:
-            raise Wrong.at(node.place, f"{shown(written)} is not an upstream; {_LIKE}")
+            raise Wrong.at(node.place, f"{quoted(written)} is not an upstream; {_LIKE}")
         return UpstreamAddress(url=origin[1])
 
 
 def _instances(node: Node, folder: Path) -> InstancesSettings:
     members = Members(node)
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen(port=8080))
-    proxies = members.get("trusted_proxies", unique(network, "network"), ())
-    operators = members.get("operators", unique(network, "network"), LOOPBACK)
+    proxies = members.get("trusted_proxies", unique_list_of(network, "network"), ())
+    operators = members.get("operators", unique_list_of(network, "network"), LOOPBACK)
     reader = _InstancesReader(folder, listen)
     instances = members.required(
         "instances",
-        lambda value: each(value, reader.instance, "instances"),
+        lambda value: mapping_of(value, reader.instance, "instances"),
         _SAMPLE,
     )
     members.done()

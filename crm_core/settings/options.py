@@ -12,7 +12,7 @@ from crm_core.model.fields import struct_fields
 from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
-from crm_core.settings.places import FileProblem, Place, Wrong, hint, setup_error, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, hint, quoted, setup_error
 from crm_core.settings.reading import Members
 
 _AT = re.compile(r" - at `(\$[^`]*)`$")
@@ -28,11 +28,11 @@ def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.St
     options: dict[str, msgspec.Struct] = {}
     for name, member in settings.options_nodes.items():
         if name not in types:
-            message = f"unknown member {shown(name)}; {hint(name, [*MEMBERS, *types])}"
+            message = f"unknown member {quoted(name)}; {hint(name, [*MEMBERS, *types])}"
             problems.append(FileProblem(member.place, message))
     for name, option_type in types.items():
         if name in MEMBERS:
-            message = f"the core owns the member {shown(name)}; give the payload type with these options another NAME"
+            message = f"the core owns the member {quoted(name)}; give the payload type with these options another NAME"
             problems.append(FileProblem(Place("instance.yaml", 1, 1), message))
             continue
         try:
@@ -47,13 +47,13 @@ def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.St
 def _read(member: MappingMember | None, name: str, option_type: type[msgspec.Struct]) -> msgspec.Struct:
     place = member.place if member is not None else Place("instance.yaml", 1, 1)
     empty = MappingNode(place, ())
-    members = Members(empty if member is None else member.value, f"the options of {shown(name)}")
+    members = Members(empty if member is None else member.value, f"the options of {quoted(name)}")
     values: dict[str, Any] = {}
     for option in struct_fields(option_type):
         entry = members.find(option.encode_name)
         if entry is None:
             if option.required:
-                members.wrong(place, f"`{option.encode_name}` is missing in {shown(name)}; add it")
+                members.wrong(place, f"`{option.encode_name}` is missing in {quoted(name)}; add it")
             continue
         try:
             values[option.name] = msgspec.convert(untyped(entry.value), option.type)

@@ -7,7 +7,7 @@ from typing import Final
 
 from crm_core.model.domains import ascii_domain
 from crm_core.settings.document import Node
-from crm_core.settings.places import Wrong, shown
+from crm_core.settings.places import Wrong, quoted
 from crm_core.settings.reading import text
 
 _ORIGIN: Final = re.compile(
@@ -20,7 +20,7 @@ def public_origin(node: Node) -> str:
     written = text(node)
     origin = written if written.isascii() else _in_ascii(written)
     if _ORIGIN.fullmatch(origin) is None:
-        raise Wrong.at(node.place, f"{shown(written)} is not an origin such as https://crm.example.com")
+        raise Wrong.at(node.place, f"{quoted(written)} is not an origin such as https://crm.example.com")
     return origin
 
 

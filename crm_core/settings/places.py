@@ -57,7 +57,7 @@ def setup_error(problems: Iterable[FileProblem]) -> SetupError:
     return SetupError(lines)
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """A text for a message, quoted unless it could be a secret."""
     return f"`{text}`" if _SAFE_TO_SHOW.fullmatch(text) else "this"
 
@@ -71,7 +71,7 @@ def listed(names: Iterable[str]) -> str:
 def hint(text: str, names: Iterable[str]) -> str:
     """Advice for an unknown name: the nearest of ``names``, or a list of them."""
     known = sorted(names)
-    near = meant(text, known)
+    near = closest(text, known)
     if near is not None:
         return f"did you mean `{near}`?"
     if len(known) > _MOST_NAMES:
@@ -79,7 +79,7 @@ def hint(text: str, names: Iterable[str]) -> str:
     return f"known here: {listed(known)}" if known else "remove it"
 
 
-def meant(text: str, names: Iterable[str]) -> str | None:
+def closest(text: str, names: Iterable[str]) -> str | None:
     """The name that a misspelt one probably means; None if none is near."""
     known = sorted(names)
     near = difflib.get_close_matches(text, known, n=1) or [name for name in known if text and name.startswith(text)]

@@ -16,7 +16,7 @@ from typing import TypeVar
 from crm_core.model.names import is_name
 from crm_core.model.sources import Network, plain_network
 from crm_core.settings.document import Items, Mapping, MappingMember, Node, Scalar, parse, read_text
-from crm_core.settings.places import FileProblem, Place, Wrong, hint, meant, setup_error, shown
+from crm_core.settings.places import FileProblem, Place, Wrong, closest, hint, quoted, setup_error
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -90,9 +90,11 @@ class Members:
     def done(self, *, others: bool = False) -> None:
         """Raise all problems; members that were not read are problems unless ``others`` are allowed."""
         for member in self.rest():
-            slip = self._missing.pop(meant(member.name, self._read) or "", None)  # reported as misspelt, not as missing
+            slip = self._missing.pop(
+                closest(member.name, self._read) or "", None
+            )  # reported as misspelt, not as missing
             if slip is not None or not others:
-                self.wrong(member.place, f"unknown member {shown(member.name)}; {hint(member.name, self._read)}")
+                self.wrong(member.place, f"unknown member {quoted(member.name)}; {hint(member.name, self._read)}")
         self.problems.extend(self._missing.values())
         self._missing.clear()
         if self.problems:
@@ -108,7 +110,7 @@ def mapping(node: Node, what: str = "members") -> Mapping:
     return node
 
 
-def each(node: Node, read: Callable[[MappingMember], T], what: str) -> dict[str, T]:
+def mapping_of(node: Node, read: Callable[[MappingMember], T], what: str) -> dict[str, T]:
     """A mapping with arbitrary names; ``read`` is called with each member."""
     values: dict[str, T] = {}
     problems: list[FileProblem] = []
@@ -122,7 +124,7 @@ def each(node: Node, read: Callable[[MappingMember], T], what: str) -> dict[str,
     return values
 
 
-def many(read: Read[T], *, least: int = 0) -> Read[tuple[T, ...]]:
+def list_of(read: Read[T], *, least: int = 0) -> Read[tuple[T, ...]]:
     """A list."""
 
     def read_items(node: Node) -> tuple[T, ...]:
@@ -162,7 +164,7 @@ def check_name(written: str, place: Place) -> str:
     """Return an instance code or a tenant name. Raises Wrong."""
     if not is_name(written):
         message = "is not a valid name; use 1 to 63 of a-z, 0-9 and `-`, with no `-` first or last"
-        raise Wrong.at(place, f"{shown(written)} {message}")
+        raise Wrong.at(place, f"{quoted(written)} {message}")
     return written
 
 
@@ -172,7 +174,7 @@ def matching(pattern: re.Pattern[str], what: str) -> Read[str]:
     def read(node: Node) -> str:
         written = text(node)
         if pattern.fullmatch(written) is None:
-            raise Wrong.at(node.place, f"{shown(written)} is not {what}")
+            raise Wrong.at(node.place, f"{quoted(written)} is not {what}")
         return written
 
     return read
@@ -184,7 +186,7 @@ def one_of(names: Collection[str], what: str) -> Read[str]:
     def read(node: Node) -> str:
         written = text(node)
         if written not in names:
-            raise Wrong.at(node.place, f"{shown(written)} is not a known {what}; {hint(written, names)}")
+            raise Wrong.at(node.place, f"{quoted(written)} is not a known {what}; {hint(written, names)}")
         return written
 
     return read
@@ -251,7 +253,7 @@ def network(node: Node) -> Network:
     try:
         wide = plain_network(written, strict=False)
     except ValueError:
-        message = f'{shown(written)} is not a network; write one such as 10.0.0.0/8 or "::1/128", or unix for sockets'
+        message = f'{quoted(written)} is not a network; write one such as 10.0.0.0/8 or "::1/128", or unix for sockets'
         raise Wrong.at(node.place, message) from None
     raise Wrong.at(node.place, f"the address has bits set beyond its mask; write {wide}")
 
@@ -261,7 +263,7 @@ def host_port(node: Node) -> tuple[str, int]:
     written = text(node)
     host, colon, port = written.rpartition(":")
     message = (
-        f'{shown(written)} is not an address; write one such as 127.0.0.1:8000, "[::1]:8000" or unix:/run/crm/eu1.sock'
+        f'{quoted(written)} is not an address; write one such as 127.0.0.1:8000, "[::1]:8000" or unix:/run/crm/eu1.sock'
     )
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or _INTEGER.fullmatch(port) is None or not 0 <= int(port) <= 65535:
@@ -271,11 +273,11 @@ def host_port(node: Node) -> tuple[str, int]:
     return bare, int(port)
 
 
-def unique(read: Read[T], what: str) -> Read[tuple[T, ...]]:
+def unique_list_of(read: Read[T], what: str) -> Read[tuple[T, ...]]:
     """A list without duplicates."""
 
     def read_items(node: Node) -> tuple[T, ...]:
-        values = many(read)(node)
+        values = list_of(read)(node)
         for at, value in enumerate(values):
             if value in values[:at] and isinstance(node, Items):
                 raise Wrong.at(node.items[at].place, f"this {what} is in the list twice; remove one")

@@ -9,8 +9,8 @@ from crm_core.model.names import SNAKE_NAME, title_from
 from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.settings.document import MappingMember, Node, is_there
 from crm_core.settings.examples import BUILT_IN
-from crm_core.settings.places import Wrong, hint, shown
-from crm_core.settings.reading import Members, each, many, read_file, text
+from crm_core.settings.places import Wrong, hint, quoted
+from crm_core.settings.reading import Members, list_of, mapping_of, read_file, text
 
 _EMPTY = Roles({}, frozenset())
 
@@ -28,9 +28,9 @@ def load_roles(path: Path, *, catalog: Catalog) -> Roles:
 
 def _roles(node: Node, catalog: Catalog | None, below: Roles) -> Roles:
     members = Members(node)
-    core_keys = below.core_keys if catalog else frozenset(members.get("core_keys", many(text), ()))
+    core_keys = below.core_keys if catalog else frozenset(members.get("core_keys", list_of(text), ()))
     roles = members.get(
-        "roles", lambda value: each(value, lambda member: _role(member, catalog, core_keys, below), "roles"), {}
+        "roles", lambda value: mapping_of(value, lambda member: _role(member, catalog, core_keys, below), "roles"), {}
     )
     members.done()
     return Roles({**below.roles, **roles}, core_keys)
@@ -40,11 +40,11 @@ def _role(member: MappingMember, catalog: Catalog | None, core_keys: frozenset[s
     members = Members(member.value, "the role's members")
     base = below.get(member.name)
     if SNAKE_NAME.fullmatch(member.name) is None:
-        members.wrong(member.place, f"{shown(member.name)} is not the name of a role; use a-z, 0-9 and `_`")
+        members.wrong(member.place, f"{quoted(member.name)} is not the name of a role; use a-z, 0-9 and `_`")
     if base is not None and member.name == SUPER_ADMIN:
         members.wrong(member.place, f"`{SUPER_ADMIN}` has all rights and cannot be changed; rename the role")
     title = members.get("title", text, base.title if base else title_from(member.name))
-    read_grants = many(lambda item: _grant(item, catalog, core_keys))
+    read_grants = list_of(lambda item: _grant(item, catalog, core_keys))
     if base is not None:
         grant: tuple[str, ...] | None = members.get("grant", read_grants, base.grant)
     else:
@@ -61,17 +61,17 @@ def _grant(node: Node, catalog: Catalog | None, core_keys: frozenset[str]) -> st
         return written
     module, dot, action = written.partition(".")
     if not dot or not action:
-        message = f'{shown(written)} is not a grant; write a key as module.action, or "module.*", "*.action" or "*"'
+        message = f'{quoted(written)} is not a grant; write a key as module.action, or "module.*", "*.action" or "*"'
         raise Wrong.at(node.place, message)
     actions = {key.partition(".")[2] for key in catalog.keys}
     if module == "*":
         if action not in actions:
-            raise Wrong.at(node.place, f"no module has an action {shown(action)}; {hint(action, actions)}")
+            raise Wrong.at(node.place, f"no module has an action {quoted(action)}; {hint(action, actions)}")
         return written
     if module not in catalog.modules:
         near = [*catalog.modules, *core_keys]
-        raise Wrong.at(node.place, f"{shown(module)} is not a known module; {hint(module, near)}")
+        raise Wrong.at(node.place, f"{quoted(module)} is not a known module; {hint(module, near)}")
     if action != "*":
         near = [*catalog.modules[module].features, f"{module}.*"]
-        raise Wrong.at(node.place, f"{shown(written)} is not a key of `{module}`; {hint(written, near)}")
+        raise Wrong.at(node.place, f"{quoted(written)} is not a key of `{module}`; {hint(written, near)}")
     return written

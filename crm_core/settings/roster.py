@@ -15,15 +15,15 @@ from crm_core.settings.reading import (
     boolean,
     check_name,
     duration,
-    each,
     integer,
-    many,
+    list_of,
+    mapping_of,
     moment,
     network,
     one_of,
     read_file,
     switch,
-    unique,
+    unique_list_of,
 )
 from crm_core.settings.secrets import References, Secrets
 
@@ -52,7 +52,7 @@ class _RosterReader:
 
     def read(self, node: Node) -> Roster:
         members = Members(node)
-        tenants = members.required("tenants", lambda value: each(value, self._tenant, "tenants"), "{}")
+        tenants = members.required("tenants", lambda value: mapping_of(value, self._tenant, "tenants"), "{}")
         members.done()
         assert tenants is not None
         return Roster(tenants)
@@ -64,10 +64,10 @@ class _RosterReader:
         except Wrong as wrong:
             members.problems.extend(wrong.problems)
         enabled = members.get("sync", switch("enabled", "disabled"), True)
-        schemes = members.get("schemes", many(one_of(self._schemes, "signature scheme"), least=1), None)
+        schemes = members.get("schemes", list_of(one_of(self._schemes, "signature scheme"), least=1), None)
         repeats = members.get("repeats", one_of(("reject", "accept"), "word here"), "reject")
         expect_every = members.get("expect_every", duration, None)
-        keys = members.get("keys", many(self._key_once()), ())
+        keys = members.get("keys", list_of(self._key_once()), ())
         members.done()
         return TenantRoster(
             enabled=enabled,
@@ -111,9 +111,9 @@ class _RosterReader:
                 ends.value.place, "not_after is not later than not_before; the key would never be active, swap them"
             )
         revoked = members.get("revoked", boolean, False)
-        types = members.get("types", many(one_of(self._sections, "section"), least=1), None)
-        schemes = members.get("schemes", many(one_of(self._schemes, "signature scheme"), least=1), None)
-        sources = members.get("sources", unique(network, "network"), None)
+        types = members.get("types", list_of(one_of(self._sections, "section"), least=1), None)
+        schemes = members.get("schemes", list_of(one_of(self._schemes, "signature scheme"), least=1), None)
+        sources = members.get("sources", unique_list_of(network, "network"), None)
         members.done()
         assert version is not None
         assert material is not None

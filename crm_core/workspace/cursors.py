@@ -25,7 +25,7 @@ class Cursors:
         self._signer = ExactSigner(newest_last(secret_keys), salt="crm cursor")
         self._made: Recent[bytes, str] = Recent(256)  # the first pages of a few lists are read again and again
 
-    def make(self, context: str, position: Any) -> str:
+    def make(self, context: str, position: object) -> str:
         """A cursor at a position (plain JSON) of the list that ``context`` names: tenant, filters, sort."""
         text = msgspec.json.encode((_digest(context), position))
         cursor = self._made.get(text)

@@ -73,7 +73,7 @@ async def test_a_dead_process_counts_no_more(store: Shared, clock: Any) -> None:
         await opened(dead, one, 20)
         assert await opened(stack, other, 1) == 0
         store.living.clear()
-        await other._look()
+        await other._heartbeat()
         assert await opened(stack, other, 20) == 20
         assert await store.count("north", STREAMS) == 1
 

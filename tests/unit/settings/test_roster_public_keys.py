@@ -55,7 +55,7 @@ def test_a_public_key_in_each_form(roster: Any, tmp_path: Path, text: str, envir
         (f"ed25519:{B64[:-4]}", "has 30 bytes"),
         ("ed25519:&&&", "not base64"),
         ("ed25519:" + base64.b64encode(bytes(32)).decode(), "small order"),
-        ("ed25519:" + base64.b64encode((2).to_bytes(32, "little")).decode(), "no point of the curve"),
+        ("ed25519:" + base64.b64encode((2).to_bytes(32, "little")).decode(), "not a point of the curve"),
         (WHSK, "private key"),
         ("env:PRIVATE", "private key"),
         ("env:EC", "another algorithm"),
