@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Annotated, TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError
 from msgspec import Meta
 
 from crm_core.errors import LoginThrottled, StorageUnavailable
@@ -82,7 +82,8 @@ class Passwords:
         if sys.platform == "linux":  # elsewhere niceness applies to the whole process
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        self._decoy_hash = self._decoy_hash or self._hasher.hash(os.urandom(16).hex())
+        with suppress(HashingError):  # too little memory now; raising would break the pool until a restart
+            self._decoy_hash = self._decoy_hash or self._hasher.hash(os.urandom(16).hex())
 
 
 def _bytes(password: str) -> bytes:

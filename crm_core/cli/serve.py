@@ -6,11 +6,11 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,7 +62,7 @@ def command(config: Path, processes: int, dev: bool) -> None:  # noqa: FBT001 --
     set_up_logging()
     if processes > 1:
         raise SystemExit(_serve_together(installation, processes))
-    run(_serve(installation, str(installation.settings.listen), lambda address: _say(installation, address)))
+    run(_serve(installation, str(installation.settings.listen), lambda address: _announce(installation, address)))
 
 
 def _serve_and_reload(config: Path) -> None:
@@ -77,7 +77,7 @@ def _serve_and_reload(config: Path) -> None:
         installation = install(config, os.environ, print_failure)
         refuse_unsafe(installation.settings)
         address = str(installation.settings.listen)
-        run(_serve(installation, address, lambda address: _say(installation, address), watch=watch))
+        run(_serve(installation, address, lambda address: _announce(installation, address), watch=watch))
     except SetupError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
@@ -112,12 +112,12 @@ def _serve_together(installation: Installation, processes: int) -> int:
     try:
         listener = bound(str(installation.settings.listen))
         ready = f"{listener.address} from {processes} processes"
-        return WorkerProcesses(processes, listener, work, lambda: _say(installation, ready)).run()
+        return WorkerProcesses(processes, listener, work, lambda: _announce(installation, ready)).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _say(installation: Installation, address: str) -> None:
+def _announce(installation: Installation, address: str) -> None:
     try:
         click.echo(f"crm {installation.settings.instance} serves {address} (pid {os.getpid()})")
     except OSError:  # standard output may be a file on a full disk, which stops no server
@@ -168,7 +168,7 @@ async def _serve(
         if services.feeds.stored is not None:
             works.append(services.feeds.stored.run(services.stop))
         for work in works:
-            stack.push_async_callback(_finished, asyncio.create_task(work), services.stop)
+            stack.push_async_callback(_finished, _started(work), services.stop)
         with without_collector():
             app = application(services, shared_metrics)
         await serve(
@@ -191,6 +191,19 @@ def _log_configuration(configuration: Configuration) -> None:
         log.warning("config_refused", problem=line)
     if not configuration.errors():
         log.info("config_loaded", generation=configuration.generation)
+
+
+def _started(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(work)
+    task.add_done_callback(log_failure)
+    return task
+
+
+def log_failure(task: asyncio.Task[None]) -> None:
+    """Log a background task that failed: it is awaited only at the end."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        coroutine = getattr(task.get_coro(), "__qualname__", "")
+        ServerLog("crm.serve").error("internal_error", error=type(error).__name__, at=coroutine)
 
 
 async def _finished(work: asyncio.Task[None], stop: asyncio.Event) -> None:

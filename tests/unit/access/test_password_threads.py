@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from argon2 import PasswordHasher
+from argon2.exceptions import HashingError
 
 from crm_core.access.passwords import Passwords
 from crm_core.errors import StorageUnavailable
@@ -22,3 +23,20 @@ async def test_without_a_thread_hashing_is_a_503_that_heals(monkeypatch: pytest.
             await passwords.hash("correct horse")
     assert raised.value.retry_after == 5
     assert await passwords.verify(await passwords.hash("correct horse"), "correct horse")
+
+
+async def test_a_thread_that_starts_without_memory_breaks_no_later_sign_in() -> None:
+    """The hash that a new thread makes may fail; passwords are verified afterwards."""
+
+    class Short(PasswordHasher):
+        failures = 1
+
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            if self.failures:
+                self.failures -= 1
+                raise HashingError("Memory allocation error")
+            return super().hash(password, salt=salt)
+
+    passwords = Passwords(Short(time_cost=1, memory_cost=8, parallelism=1))
+    assert await passwords.verify(await passwords.hash("correct horse"), "correct horse")
+    assert not await passwords.verify(None, "correct horse")

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from crm_core.cli.init import write_files
+from crm_core.errors import SetupError
+
+
+def test_a_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> None:
+    """After a full disk the same command writes every file, since it left no part of one."""
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(SetupError, match="cannot be written"):
+            write_files(tmp_path, "eu1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
+    assert write_files(tmp_path, "eu1") == ["instance.yaml", "keys.yaml", "modules.yaml", "roles.yaml"]
