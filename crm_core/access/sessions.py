@@ -31,7 +31,7 @@ _SWEPT: Final = 20  # of the oldest, checked when a session is opened
 
 _INVALID: Final = "Sign in again, or send an API token (crm_...): this session is unknown, has expired, or was ended."
 _REUSED: Final = "A refresh token of this session was used twice, so the session has ended. Sign in again."
-Kind = Literal["api", "browser"]
+SessionKind = Literal["api", "browser"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     user: str
     epoch: int
-    kind: Kind
+    kind: SessionKind
     created_at: str
     expires_at: str
     refreshed: int = 0
@@ -72,7 +72,7 @@ class Sessions:
         self._now = now
         self._ids = ids
 
-    async def open(self, tenant: str, stored: StoredUser, kind: Kind) -> Session:
+    async def open(self, tenant: str, stored: StoredUser, kind: SessionKind) -> Session:
         """Open a session for a user whose password was verified."""
         now = self._now()
         lifetime = BROWSER_LIFETIME if kind == "browser" else REFRESH_LIFETIME

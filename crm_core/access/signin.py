@@ -7,7 +7,7 @@ from typing import Final
 
 from crm_core.access.delegation import powers_of, require_may_manage
 from crm_core.access.passwords import Passwords
-from crm_core.access.sessions import Kind, Session, Sessions
+from crm_core.access.sessions import Session, SessionKind, Sessions
 from crm_core.access.signed import SignedTexts
 from crm_core.access.throttle import LoginThrottle, SignInAttempt
 from crm_core.access.user import StoredUser
@@ -45,7 +45,9 @@ class SignIn:
         self._throttle = throttle
         self._signed = signed
 
-    async def sign_in(self, tenant: str, email: str, password: str, *, source: str | None, kind: Kind) -> Session:
+    async def sign_in(
+        self, tenant: str, email: str, password: str, *, source: str | None, kind: SessionKind
+    ) -> Session:
         """Open a session. Raises InvalidCredentials (also for unknown and disabled users), LoginThrottled."""
         async with self._throttle.attempt(tenant, email, source) as attempt:
             stored = await self._users.by_email(tenant, email)

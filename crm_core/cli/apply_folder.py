@@ -74,7 +74,7 @@ def read_folder(folder: Path, only: Collection[str], members: Members, secrets: 
 
 def _tenants(folder: Path) -> dict[str, Path]:
     """The tenants' folders and files. Raises click.UsageError with everything that is wrong."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     wrong = []
     for path in _visible(folder):
         if not path.is_dir() and path.suffix != _YAML:
@@ -82,14 +82,14 @@ def _tenants(folder: Path) -> dict[str, Path]:
         name = path.name if path.is_dir() else path.stem
         if not is_name(name):
             wrong.append(f"{path}: {name!r} is not a tenant's name; use a-z, 0-9 and -")
-        if name in found:
+        if name in paths:
             wrong.append(f"{path}: {name} has a folder and a file; put its sections into one of them")
-        found[name] = path
-    if not found and not wrong:
+        paths[name] = path
+    if not paths and not wrong:
         wrong.append(f"{folder} has no tenant; add TENANT/SECTION.yaml or TENANT.yaml")
     if wrong:
         raise click.UsageError("\n".join(wrong))
-    return found
+    return paths
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -115,8 +115,8 @@ class ConfigFolder:
         """The one tenant of keys.yaml. Raises click.UsageError if there are none or several."""
         tenants = sorted(self.roster.tenants)
         if len(tenants) != 1:
-            some = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")
-            raise click.UsageError(f"add --tenant; keys.yaml has {some or 'no tenant'}")
+            listed = ", ".join(tenants[:10]) + (", ..." if len(tenants) > 10 else "")
+            raise click.UsageError(f"add --tenant; keys.yaml has {listed or 'no tenant'}")
         return tenants[0]
 
     def address(self) -> tuple[str, Path | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import click
 
@@ -12,14 +11,14 @@ _COLORS = {"+": "green", "-": "red", "~": "yellow"}
 _LONGEST_VALUE = 200  # characters shown of one value
 
 
-def show_changes(changes: Iterable[Mapping[str, Any]]) -> None:
+def show_changes(changes: Iterable[Mapping[str, object]]) -> None:
     """Print the changes of an answer, in color on a terminal, or that there are none."""
     lines = [_line(change) for change in changes]
     for line in lines or ["  no changes"]:
         click.echo(line)
 
 
-def _line(change: Mapping[str, Any]) -> str:
+def _line(change: Mapping[str, object]) -> str:
     before, after = change["from"], change["to"]
     sign = "+" if before is None else "-" if after is None else "~"
     values = " -> ".join(_value(value) for value in (before, after) if value is not None)
@@ -28,7 +27,7 @@ def _line(change: Mapping[str, Any]) -> str:
     return click.style(f"  {sign} {change['pointer']}: {values}", fg=_COLORS[sign])
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """A value as JSON without characters that control the terminal."""
     text = json.dumps(value, ensure_ascii=False)
     shown = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text[:_LONGEST_VALUE])

@@ -16,7 +16,7 @@ from crm_core.explain import (
     CapturedRequest,
     ExplainedCheck,
     Explanation,
-    Rules,
+    ReceiverRules,
     UnreadableCapture,
     explain,
     read_capture,
@@ -71,7 +71,7 @@ def command(
     """
     captured = _captured(file, body, url)
     try:
-        explanation = explain(captured, _rules(config), at=at, now=datetime.now(UTC), source=source)
+        explanation = explain(captured, _configuration(config), at=at, now=datetime.now(UTC), source=source)
     except ValueError as error:
         raise SetupError([str(error)]) from None
     if as_json:
@@ -91,11 +91,11 @@ def _captured(file: str, body: str | None, url: str | None) -> CapturedRequest:
         raise SetupError([str(error)]) from None
 
 
-def _rules(config: Path) -> Rules:
+def _configuration(config: Path) -> ReceiverRules:
     """The configuration of this folder's receiver. Raises SetupError."""
     folder = ConfigFolder(config)
     settings = folder.settings
-    return Rules(
+    return ReceiverRules(
         instance=settings.instance,
         settings=settings.sync,
         roster=folder.roster,

@@ -11,7 +11,7 @@ import click
 
 from crm_core.cli.reading_keys import as_readable, loaded, outline, registry_of
 from crm_core.cli.roster_edit import edit_roster, set_member
-from crm_core.cli.rotation import Rotation, fresh_secret, wire
+from crm_core.cli.rotation import Rotation, fresh_secret, roster_time
 from crm_core.cli.running import config_option, json_option, perform, print_json
 from crm_core.errors import CrmError, SetupError
 from crm_core.model.ed25519 import new_private_key, public_key_of
@@ -219,8 +219,8 @@ def _row(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
     return {
         "key_version": key.version,
         "state": key.state(now),
-        "not_before": wire(key.not_before) if key.not_before else None,
-        "not_after": wire(key.not_after) if key.not_after else None,
+        "not_before": roster_time(key.not_before) if key.not_before else None,
+        "not_after": roster_time(key.not_after) if key.not_after else None,
         "fingerprint": key.fingerprint if known else None,
         "kind": key.kind,
         "schemes": sorted(key.schemes) if key.schemes is not None else None,
@@ -270,7 +270,7 @@ def _warnings(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
     for name, entry in sorted(roster.tenants.items()):
         active = entry.active(now)
         if len(active) == 1 and active[0].not_after is not None and active[0].not_after < now + _SOON:
-            end = wire(active[0].not_after)
+            end = roster_time(active[0].not_after)
             yield f"{name}: its only active key, version {active[0].version}, ends {end}; rotate it before then"
 
 

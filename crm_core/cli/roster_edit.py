@@ -101,10 +101,10 @@ def _tree(text: str, path: Path) -> Node:
 def _has(node: Node, *path: str) -> bool:
     for name in path:
         members = node.members if isinstance(node, MappingNode) else ()
-        found = next((member for member in members if member.name == name), None)
-        if found is None:
+        values = [member.value for member in members if member.name == name]
+        if not values:
             return False
-        node = found.value
+        node = values[0]
     return True
 
 

@@ -70,7 +70,8 @@ class Rotation(msgspec.Struct, frozen=True):
         if len(current) < 2:
             return
         ends = "; ".join(
-            f"version {key.version} {key.state(self.now)}" + (f" until {wire(key.not_after)}" if key.not_after else "")
+            f"version {key.version} {key.state(self.now)}"
+            + (f" until {roster_time(key.not_after)}" if key.not_after else "")
             for key in current
         )
         raise SetupError([f"{self.tenant} is already between two keys ({ends}); wait, end one, or add --force"])
@@ -78,7 +79,7 @@ class Rotation(msgspec.Struct, frozen=True):
     @property
     def limits(self) -> dict[str, tuple[str, ...]]:
         """The limits of the new key: those of the one that it follows, without schemes that cannot verify it."""
-        narrowed = limits(self.follows) if self.follows is not None else {}
+        narrowed = _limits_of(self.follows) if self.follows is not None else {}
         fitting = tuple(name for name in narrowed.pop("schemes", ()) if name in self.schemes)
         return {**narrowed, **({"schemes": fitting} if fitting else {})}
 
@@ -101,7 +102,7 @@ class Rotation(msgspec.Struct, frozen=True):
             end = self.now + self.overlap
             # A staged key that starts after that end stays as it is: otherwise the roster would not load.
             if (key.not_after is None or key.not_after > end) and (key.not_before is None or key.not_before < end):
-                yield Ending(key.version, "not_after", wire(end), f"stays active until {wire(end)}")
+                yield Ending(key.version, "not_after", roster_time(end), f"stays active until {roster_time(end)}")
 
     def apply(self, text: str) -> str:
         """The roster's text with the new key and the ends of the earlier ones."""
@@ -112,12 +113,12 @@ class Rotation(msgspec.Struct, frozen=True):
         return text
 
 
-def limits(key: Key) -> dict[str, tuple[str, ...]]:
+def _limits_of(key: Key) -> dict[str, tuple[str, ...]]:
     """The limits of a key by their member in keys.yaml."""
     narrowed = {"types": key.types, "sources": key.sources, "schemes": key.schemes}
     return {name: tuple(sorted(map(str, values))) for name, values in narrowed.items() if values is not None}
 
 
-def wire(moment: datetime) -> str:
-    """A moment as keys.yaml writes it, in whole seconds."""
+def roster_time(moment: datetime) -> str:
+    """A time as it is written in keys.yaml, in whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import click
 import httpx
@@ -59,7 +59,7 @@ def show_pause(pause: Pause, tenant: str = "") -> None:
     click.echo(f"{tenant and f'{tenant}: '}{pause.why}; retrying in {pause.seconds:g} s", err=True)
 
 
-def problem_lines(problem: Mapping[str, Any]) -> Iterator[str]:
+def problem_lines(problem: Mapping[str, object]) -> Iterator[str]:
     """Why a request was refused, where, and what to do next; the first line is the reason."""
     detail = str(problem.get("detail") or problem.get("title") or "")
     yield f"{problem['status']} {problem.get('code', '')}: {detail}" if "status" in problem else detail
@@ -83,6 +83,6 @@ def unanswered_lines(error: Unanswered) -> Iterator[str]:
     return problem_lines({"code": "unanswered", "detail": str(error)})
 
 
-def finding_line(finding: Mapping[str, Any]) -> str:
+def finding_line(finding: Mapping[str, object]) -> str:
     """An error or a warning of an answer."""
     return f"{finding.get('pointer') or '/'}: {finding.get('message')} ({finding.get('code')})"

@@ -99,7 +99,7 @@ def doctor(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa
     wrong = len(problems)
     if not as_json:
         _show("config", problems)
-    for checked in _shown(_checked(config, names, problems)):
+    for checked in _with_progress(_checked(config, names, problems)):
         wrong += len(checked["problems"])
         report["tenants"][checked["tenant"]] = checked["problems"]
         if not as_json:
@@ -124,7 +124,7 @@ def _checked(config: Path, names: tuple[str, ...], problems: list[str]) -> Itera
             raise
 
 
-def _shown(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _with_progress(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The same items, with progress on a terminal if there are several."""
     for number, item in enumerate(items, 1):
         show_progress(number, item["of"], "tenants")

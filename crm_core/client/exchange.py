@@ -174,8 +174,8 @@ def _original(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _document(answer: Answer) -> dict[str, Any]:
     """The JSON object of an answer. Raises NotAReceiver."""
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if answer.status == 200 or kind == _PROBLEM:
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if answer.status == 200 or media_type == _PROBLEM:
         try:
             document = msgspec.json.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -185,14 +185,14 @@ def _document(answer: Answer) -> dict[str, Any]:
     where = answer.headers.get("location")
     leads = f", which leads to {where}" if where else ""
     raise NotAReceiver(
-        f"This address is not a receiver: it answered with status {answer.status}, {kind or 'no type'}{leads}. "
+        f"This address is not a receiver: it answered with status {answer.status}, {media_type or 'no type'}{leads}. "
         "Check the URL."
     )
 
 
-def _read(document: dict[str, Any], kind: type[T]) -> T:
+def _read(document: dict[str, Any], type_: type[T]) -> T:
     try:
-        return msgspec.convert(document | {"document": document}, kind)
+        return msgspec.convert(document | {"document": document}, type_)
     except msgspec.ValidationError as error:
         raise NotAReceiver(f"This address is not a receiver: {error}. Check the URL.") from None
 

@@ -73,8 +73,8 @@ def drive_all(
             except ClientError as error:
                 return failed(tenant, error)
             except _UNREADABLE as error:  # of one tenant: the others must not suffer
-                kind = type(error).__name__
-                return failed(tenant, NotAReceiver(f"The answer is not one of a receiver ({kind}). Check the address."))
+                name = type(error).__name__
+                return failed(tenant, NotAReceiver(f"The answer is not one of a receiver ({name}). Check the address."))
 
         driving = [threads.submit(driven, *job) for job in work]
         try:

@@ -76,12 +76,10 @@ class Target(msgspec.Struct, frozen=True):
         return f"/i/{self.instance}/t/{self.tenant}/api/v1/sync/{payload_type}"
 
 
-def _agreed(what: str, in_url: str | None, given: str | None) -> str:
-    if in_url is not None and given is not None and in_url != given:
-        raise ValueError(
-            f"The URL names the {what} {in_url}, but {given} is given too. Leave it out of the URL, or name no other."
-        )
-    name = in_url or given
+def _agreed(what: str, in_url: str | None, argument: str | None) -> str:
+    if in_url is not None and argument is not None and in_url != argument:
+        raise ValueError(f"The URL names the {what} {in_url}, but {argument} is given too. Leave one of them out.")
+    name = in_url or argument
     if name is None:
         raise ValueError(f"The {what} is missing. Give it, or write the URL as https://host/i/INSTANCE/t/TENANT.")
     if not is_name(name):

@@ -114,7 +114,7 @@ def _sent(http: httpx.Client, step: ReadyRequest) -> Answer | Lost:
             return _answer(response, body)
     except httpx.TransportError as error:
         return _lost(error)
-    except _TooMuch as error:
+    except _LimitExceeded as error:
         return Lost(str(error), final=True)
 
 
@@ -186,11 +186,11 @@ class AsyncClient:
                 return _answer(response, body)
         except httpx.TransportError as error:
             return _lost(error)
-        except _TooMuch as error:
+        except _LimitExceeded as error:
             return Lost(str(error), final=True)
 
 
-class _TooMuch(Exception):
+class _LimitExceeded(Exception):
     """An answer that no receiver sends: too long in time or size."""
 
 
@@ -201,13 +201,13 @@ class _LimitedBody:
         self._parts, self._size, self._end = list[bytes](), 0, time.monotonic() + LONGEST
 
     def add(self, part: bytes) -> None:
-        """Add a part. Raises _TooMuch."""
+        """Add a part. Raises _LimitExceeded."""
         self._parts.append(part)
         self._size += len(part)
         if self._size > LARGEST:
-            raise _TooMuch(f"the answer is larger than {LARGEST >> 20} MiB; check the address")
+            raise _LimitExceeded(f"the answer is larger than {LARGEST >> 20} MiB; check the address")
         if time.monotonic() > self._end:
-            raise _TooMuch(f"the answer was not complete after {LONGEST:g} s; check the address")
+            raise _LimitExceeded(f"the answer was not complete after {LONGEST:g} s; check the address")
 
     def joined(self) -> bytes:
         """All of it."""

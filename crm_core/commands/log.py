@@ -51,13 +51,13 @@ async def _followed(services: Services, tenant: str, query: EntryQuery, last: in
 
 async def _after(services: Services, tenant: str, query: EntryQuery, seen: str) -> list[LogEntry]:
     """The entries after the one with the id ``seen``, oldest first."""
-    found: list[LogEntry] = []
+    entries: list[LogEntry] = []
     while True:
-        page = msgspec.structs.replace(query, limit=_BATCH, after=found[-1].id if found else None)
+        page = msgspec.structs.replace(query, limit=_BATCH, after=entries[-1].id if entries else None)
         newer = [entry for entry in await services.backend.entries(tenant, page) if entry.id > seen]
-        found += newer
+        entries += newer
         if len(newer) < _BATCH:
-            return found[::-1]
+            return entries[::-1]
 
 
 async def export(services: Services, tenant: str, filters: dict[str, str]) -> AsyncIterator[dict[str, object]]:

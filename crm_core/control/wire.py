@@ -58,17 +58,17 @@ def from_wire(message: ControlError) -> CrmError | SetupError:
     """Return the error of a message, of the class with its code; a plain CrmError if the code is unknown."""
     if message.problems:
         return SetupError(message.problems)
-    kind = next((kind for kind in _kinds(CrmError) if kind.code == message.code), CrmError)
-    error = kind(message.detail, errors=message.errors, retry_after=message.retry_after, **message.evidence)
+    error_class = next((known for known in _error_classes(CrmError) if known.code == message.code), CrmError)
+    error = error_class(message.detail, errors=message.errors, retry_after=message.retry_after, **message.evidence)
     error.code = message.code or CrmError.code
     return error
 
 
-def _kinds(base: type[CrmError]) -> Iterable[type[CrmError]]:
-    for kind in base.__subclasses__():
-        if kind is not SecretRequired:  # its code varies, and its constructor takes a member's name
-            yield kind
-            yield from _kinds(kind)
+def _error_classes(base_class: type[CrmError]) -> Iterable[type[CrmError]]:
+    for error_class in base_class.__subclasses__():
+        if error_class is not SecretRequired:  # its code varies, and its constructor takes a member's name
+            yield error_class
+            yield from _error_classes(error_class)
 
 
 def line(message: ControlRequest | ControlAnswer) -> bytes:

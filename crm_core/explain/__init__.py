@@ -9,7 +9,7 @@ from __future__ import annotations
 from crm_core.explain.captured_request import CapturedRequest, UnreadableCapture
 from crm_core.explain.captures import read_capture
 from crm_core.explain.cause import Cause
-from crm_core.explain.explanation import ExplainedCheck, Explanation, Rules
+from crm_core.explain.explanation import ExplainedCheck, Explanation, ReceiverRules
 from crm_core.explain.walk import explain
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "Cause",
     "ExplainedCheck",
     "Explanation",
-    "Rules",
+    "ReceiverRules",
     "UnreadableCapture",
     "explain",
     "read_capture",

@@ -16,10 +16,10 @@ from crm_core.sync.checks import Check
 Verdict = Literal["passed", "failed", "unknown"]
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The receiver's configuration. ``instances``: codes of others that a sender may confuse with this one.
+class ReceiverRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration by which a receiver decides. ``instances``: other codes that a sender may confuse with its own.
 
-    ``public_url``: its origin for its clients, None if it is not set.
+    ``public_url``: its origin for clients, None if it is not set.
     """
 
     instance: str

@@ -44,8 +44,8 @@ class Search(msgspec.Struct, frozen=True):
         secrets += [((cause,), secret) for cause, secret in islice(others, _MOST_SECRETS)]
         texts = list(self._texts(names))
         plain_secrets, plain_texts = secrets[: len(keys)], texts[:1]
-        paired = (texts[:_MOST_PAIRED], secrets[:_MOST_PAIRED])
-        for guesses in ((plain_texts, plain_secrets), (texts, plain_secrets), (plain_texts, secrets), paired):
+        pairs = (texts[:_MOST_PAIRED], secrets[:_MOST_PAIRED])
+        for guesses in ((plain_texts, plain_secrets), (texts, plain_secrets), (plain_texts, secrets), pairs):
             causes = self._first(*guesses)
             if causes is not None:
                 return causes

@@ -19,7 +19,7 @@ from crm_core.errors import CrmError, MisdirectedInstance, PayloadTooLarge, Sign
 from crm_core.explain.addresses import MILLISECONDS, WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, AddressNames
 from crm_core.explain.captured_request import CapturedRequest
 from crm_core.explain.cause import Cause
-from crm_core.explain.explanation import ExplainedCheck, Explanation, Rules
+from crm_core.explain.explanation import ExplainedCheck, Explanation, ReceiverRules
 from crm_core.explain.search import Search
 from crm_core.model.keys import NO_ENTRY, Key, TenantRoster
 from crm_core.model.names import NAME_PATTERN
@@ -40,30 +40,31 @@ _PREVIEW = "only the server knows; crm push --preview asks it"
 
 
 def explain(
-    captured: CapturedRequest, rules: Rules, *, at: datetime | None, now: datetime, source: str | None
+    captured: CapturedRequest, receiver: ReceiverRules, *, at: datetime | None, now: datetime, source: str | None
 ) -> Explanation:
     """Walk a request through the checks. ``at``: when it was received, if known; ``source``: its address, if known.
 
     Raises:
         ValueError: this is not a request to a receiver; the text is a sentence.
     """
-    return _Walk(captured, rules, at, now, source).explanation()
+    return _Walk(captured, receiver, at, now, source).explanation()
 
 
 class _Walk:
     """One request and its findings."""
 
     def __init__(
-        self, captured: CapturedRequest, rules: Rules, at: datetime | None, now: datetime, source: str | None
+        self, captured: CapturedRequest, receiver: ReceiverRules, at: datetime | None, now: datetime, source: str | None
     ) -> None:
         path, mark, query = captured.path.partition("?")
         match = _PATH.fullmatch(path) or _ANY_PATH.fullmatch(path)
         if match is None:
             raise ValueError(f"{path[:200]!a} is not a receiver's path; that is /i/INSTANCE/t/TENANT/api/v1/sync/TYPE.")
         instance, tenant, payload_type = match.groups()
-        self._captured, self._rules, self._at, self._now, self._source = captured, rules, at, now, source
-        self._entry: TenantRoster = rules.roster.tenants.get(tenant, NO_ENTRY)
-        scheme, _, authority = (rules.public_url or f"{captured.scheme}://{captured.authority}").partition("://")
+        self._captured, self._receiver, self._source = captured, receiver, source
+        self._at, self._now = at, now
+        self._entry: TenantRoster = receiver.roster.tenants.get(tenant, NO_ENTRY)
+        scheme, _, authority = (receiver.public_url or f"{captured.scheme}://{captured.authority}").partition("://")
         self._push = PushRequest(
             tenant=tenant,
             payload_type=payload_type,
@@ -89,7 +90,7 @@ class _Walk:
         health = self._push.payload_type == _HEALTH
         self._check(Check.ADDRESS, self._address)
         if not health:
-            enabled = partial(signature_checks.receiver_enabled, self._rules.settings, self._entry)
+            enabled = partial(signature_checks.receiver_enabled, self._receiver.settings, self._entry)
             self._check(Check.RECEIVER, enabled)
             self._check(Check.BODY, self._body)
         self._signature()
@@ -127,30 +128,30 @@ class _Walk:
 
     def _address(self) -> None:
         """Whether the tenant has a store is not checked."""
-        instance, ours = self._attempt.instance, self._rules.instance
+        instance, ours = self._attempt.instance, self._receiver.instance
         if instance != ours:
             words = f"The address names the instance {instance!a}; this one is {ours}."
             self._causes.append(Cause(WRONG_INSTANCE, words, "Push to the instance that serves the tenant."))
             raise MisdirectedInstance(words)
-        if self._push.tenant not in self._rules.roster.tenants:
+        if self._push.tenant not in self._receiver.roster.tenants:
             words = f"The address names the tenant {self._push.tenant!a}, which has no entry in keys.yaml."
             self._causes.append(Cause(WRONG_TENANT, words, "Push to a tenant of this instance."))
         if self._push.payload_type != _HEALTH:
             try:
-                signature_checks.known_type(self._push.payload_type, self._rules.registry.payload_types)
+                signature_checks.known_type(self._push.payload_type, self._receiver.registry.payload_types)
             except CrmError as error:
                 self._causes.append(Cause(WRONG_TYPE, error.detail, "Push a known payload type."))
                 raise
 
     def _body(self) -> None:
         signature_checks.media_type(self._push)
-        most = self._rules.settings.max_payload_bytes
+        most = self._receiver.settings.max_payload_bytes
         if len(self._attempt.body) > most:
             raise PayloadTooLarge(f"The body has {len(self._attempt.body)} bytes; at most {most} are accepted.")
 
     def _signature(self) -> None:
         """The signature's headers, key, match and time."""
-        attempt, registry = self._attempt, self._rules.registry
+        attempt, registry = self._attempt, self._receiver.registry
         reading = partial(signature_checks.presented_signature, attempt, registry, self._entry)
         refusal = self._check(Check.HEADERS, reading)
         scheme = attempt.scheme
@@ -186,7 +187,7 @@ class _Walk:
 
     def _find_causes(self, search: Search, *, malformed: bool) -> None:
         """Why no key matched."""
-        causes = search.causes(self._rules.roster, self._names(), self._moment)
+        causes = search.causes(self._receiver.roster, self._names(), self._moment)
         if causes:
             self._causes += causes
         elif causes is None:
@@ -212,19 +213,19 @@ class _Walk:
         return Cause(BODY_CHANGED, words, _COMPARE)
 
     def _names(self) -> AddressNames:
-        rules = self._rules
+        receiver = self._receiver
         host = self._captured.authority.partition(":")[0].partition(".")[0]
-        types = tuple(rules.registry.payload_types)
+        types = tuple(receiver.registry.payload_types)
         return AddressNames(
-            instances=(rules.instance, *rules.instances, host),
-            tenants=tuple(rules.roster.tenants),
+            instances=(receiver.instance, *receiver.instances, host),
+            tenants=tuple(receiver.roster.tenants),
             types=(*types, _HEALTH, *(f"sync/{name}" for name in types)),
             key_versions=tuple(self._entry.keys),
         )
 
     def _time(self, presented: Presented) -> None:
         """If the time of the push is unknown, an old request may have been in time then."""
-        settings = self._rules.settings
+        settings = self._receiver.settings
         skew = int(self._moment.timestamp()) - presented.timestamp
         if presented.timestamp > signature_checks.FIRST_MILLISECONDS:
             words = f"The timestamp {presented.timestamp} is in milliseconds."
@@ -250,12 +251,12 @@ class _Walk:
 
     def _allowed(self, key: Key) -> None:
         signature_checks.source_allowed(key, self._source)
-        types = self._rules.registry.payload_types
+        types = self._receiver.registry.payload_types
         if self._push.payload_type in types:
             signature_checks.type_allowed(key, types[self._push.payload_type])
 
     def _envelope(self) -> None:
-        registry = self._rules.registry
+        registry = self._receiver.registry
         payload_type = signature_checks.known_type(self._push.payload_type, registry.payload_types)
         envelope = content_checks.readable_push(self._attempt, payload_type)
         parts = content_checks.parts_of(envelope, payload_type, registry)

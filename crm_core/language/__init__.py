@@ -14,9 +14,9 @@ from crm_core.language.current import (
     localized,
     ngettext,
     noun,
+    set_language,
     single_periods,
-    speak,
-    speaking,
+    using_language,
 )
 from crm_core.language.languages import Languages
 
@@ -31,7 +31,7 @@ __all__ = [
     "localized",
     "ngettext",
     "noun",
+    "set_language",
     "single_periods",
-    "speak",
-    "speaking",
+    "using_language",
 ]

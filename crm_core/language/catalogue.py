@@ -155,22 +155,22 @@ def _entries(lines: list[str], name: str, problems: list[str]) -> Iterator[_Entr
                 entry, last = _Entry(), ""
             entry.fuzzy |= line.startswith("#,") and "fuzzy" in line
         elif line.strip():
-            found = _LINE.fullmatch(line.strip())
-            if found is None or not (found[1] or last):
+            match = _LINE.fullmatch(line.strip())
+            if match is None or not (match[1] or last):
                 problems.append(f"{name}:{number}: write msgid, msgstr or a text in quotes")
                 continue
-            if found[1] in entry.parts or (found[1] in ("msgctxt", "msgid") and "msgstr" in last):
+            if match[1] in entry.parts or (match[1] in ("msgctxt", "msgid") and "msgstr" in last):
                 yield entry
                 entry = _Entry()
-            last = found[1] or last
+            last = match[1] or last
             entry.line = entry.line or number
-            entry.parts[last] = entry.parts.get(last, "") + _unescaped(found[2])
+            entry.parts[last] = entry.parts.get(last, "") + _unescaped(match[2])
     if entry.parts:
         yield entry
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text) if "\\" in text else text
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), text) if "\\" in text else text
 
 
 def _unfit(rule: str, place: str, declared: int) -> Iterator[str]:
@@ -204,10 +204,10 @@ def _forms_of(rule: str) -> int:
 def _misplaced(parts: Mapping[str, str], forms: list[str]) -> str:
     """Why translations cannot be filled in as their message is; empty if they can."""
     plural = parts.get("msgid_plural")
-    known = {found[0] for found in _PLACE.finditer(parts["msgid"] + (plural or ""))}
+    known = {match[0] for match in _PLACE.finditer(parts["msgid"] + (plural or ""))}
     if plural is not None:
         known.add("{n}")
         if any(f"msgstr[{index}]" not in parts for index in range(len(forms))):
             return "number the plural forms msgstr[0], msgstr[1] and so on"
-    strange = sorted({found[0] for form in forms for found in _PLACE.finditer(form)} - known)
+    strange = sorted({match[0] for form in forms for match in _PLACE.finditer(form)} - known)
     return f"the message has no {', '.join(strange)}" if strange else ""

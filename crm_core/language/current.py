@@ -25,13 +25,13 @@ def current() -> Language:
     return _CURRENT.get()
 
 
-def speak(language: Language) -> None:
+def set_language(language: Language) -> None:
     """Use a language until the end of the request, or of the task."""
     _CURRENT.set(language)
 
 
 @contextmanager
-def speaking(language: Language) -> Iterator[None]:
+def using_language(language: Language) -> Iterator[None]:
     """Use a language for a while."""
     token = _CURRENT.set(language)
     try:
@@ -99,10 +99,10 @@ def _found(text: str, language: Language, known: dict[str, str | None]) -> str |
 
 
 def _refilled(sentence: str, text: str, language: Language, known: dict[str, str | None]) -> str | None:
-    found = pattern_of(sentence).fullmatch(text)
-    if found is None:
+    match = pattern_of(sentence).fullmatch(text)
+    if match is None:
         return None
-    values = found.groupdict()
+    values = match.groupdict()
     for name in values.keys() & LOOKED_UP:
         part = values[name]
         translated = _translated(part, language, known) if len(part) <= _LONGEST_PART else None

@@ -65,6 +65,6 @@ class Languages:
         for wish in wishes:
             parts = (wish or "").lower().replace("_", "-").split("-")
             for count in range(len(parts), 0, -1):
-                if found := self._by_lower_tag.get("-".join(parts[:count])):
-                    return found
+                if language := self._by_lower_tag.get("-".join(parts[:count])):
+                    return language
         return ENGLISH

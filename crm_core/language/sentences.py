@@ -187,8 +187,8 @@ def pattern_of(sentence: str) -> re.Pattern[str]:
     """A pattern that matches the filled-in sentence, with a group for each value."""
     seen: set[str] = set()
 
-    def group(found: re.Match[str]) -> str:
-        name = found[1]
+    def group(match: re.Match[str]) -> str:
+        name = match[1]
         if name in seen:
             return f"(?P={name})"
         seen.add(name)

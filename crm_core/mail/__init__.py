@@ -15,7 +15,7 @@ from crm_core.mail.emails import (
     password_reset,
     to_message,
 )
-from crm_core.mail.errors import DeliveryError, Kind
+from crm_core.mail.errors import DeliveryError, FailureKind
 from crm_core.mail.mailer import Mailer
 from crm_core.mail.resolve import full_host_name
 from crm_core.mail.server import MailServer, Step, mail_server
@@ -23,7 +23,7 @@ from crm_core.mail.server import MailServer, Step, mail_server
 __all__ = [
     "DeliveryError",
     "Email",
-    "Kind",
+    "FailureKind",
     "MailBrand",
     "MailServer",
     "Mailer",

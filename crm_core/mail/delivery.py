@@ -22,7 +22,7 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
-from crm_core.mail.errors import DeliveryError, Kind
+from crm_core.mail.errors import DeliveryError, FailureKind
 from crm_core.mail.redaction import redacted
 from crm_core.mail.replies import kind_of
 from crm_core.mail.server import MailServer, Step
@@ -156,7 +156,7 @@ async def _hand_over(client: SMTP, server: MailServer, message: EmailMessage) ->
         return  # the server has accepted the email; its goodbye changes nothing
 
 
-def _refusal(error: Exception) -> Kind:
+def _refusal(error: Exception) -> FailureKind:
     if isinstance(error, SMTPRecipientRefused):
         return "recipient"
     if isinstance(error, SMTPSenderRefused):
@@ -164,7 +164,7 @@ def _refusal(error: Exception) -> Kind:
     return "content" if isinstance(error, SMTPResponseException) else "protocol"
 
 
-def _error(error: Exception, phase: Kind, server: MailServer) -> DeliveryError:
+def _error(error: Exception, phase: FailureKind, server: MailServer) -> DeliveryError:
     if isinstance(error, SMTPTimeoutError | TimeoutError):
         return DeliveryError("timeout")
     if not isinstance(error, SMTPResponseException):

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from crm_core.language import gettext_noop
 
-Kind = Literal[
+FailureKind = Literal[
     "dns",
     "inside",
     "refused",
@@ -31,7 +31,7 @@ Kind = Literal[
 ]
 
 _LONGEST: Final = 300
-_TEXTS: Final[dict[Kind, tuple[str, str]]] = {
+_TEXTS: Final[dict[FailureKind, tuple[str, str]]] = {
     "dns": (
         gettext_noop("The mail server's name has no address."),
         gettext_noop("Check host in the smtp section, and its DNS entry."),
@@ -125,7 +125,7 @@ _TEXTS: Final[dict[Kind, tuple[str, str]]] = {
 }
 
 
-_RETRIABLE: Final[frozenset[Kind]] = frozenset({"temporary", "timeout", "refused", "busy"})
+_RETRIABLE: Final[frozenset[FailureKind]] = frozenset({"temporary", "timeout", "refused", "busy"})
 
 
 class DeliveryError(Exception):
@@ -135,8 +135,8 @@ class DeliveryError(Exception):
     again in the background.
     """
 
-    def __init__(self, kind: Kind, response: str = "", *, passing: bool = False) -> None:
-        self.kind: Kind = kind
+    def __init__(self, kind: FailureKind, response: str = "", *, passing: bool = False) -> None:
+        self.kind: FailureKind = kind
         self._passing = passing
         self.what, self.fix = _TEXTS[kind]
         self.response = "".join(c if c.isprintable() else " " for c in response)[:_LONGEST].strip()

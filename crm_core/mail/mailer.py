@@ -81,9 +81,9 @@ class Mailer:
 
     async def _steps(self, server: MailServer, message: EmailMessage) -> AsyncIterator[Step]:
         converse, tls = await asyncio.to_thread(self._prepared)
-        found = await endpoints(server.host, server.port, allow_inside=self._allow_inside, timeout=server.timeout)
+        addresses = await endpoints(server.host, server.port, allow_inside=self._allow_inside, timeout=server.timeout)
         yield "found"
-        connection = await connected(found, server.timeout)
+        connection = await connected(addresses, server.timeout)
         async for step in converse(connection, server, message, tls, self._helo):
             yield step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from crm_core.mail.errors import Kind
+from crm_core.mail.errors import FailureKind
 from crm_core.mail.server import MailServer
 
 _ENCRYPTION: Final = re.compile(r"\b(?:start[ _-]?tls|tls|ssl|encrypt\w*)\b", re.IGNORECASE)
@@ -23,7 +23,7 @@ _UNKNOWN_MECHANISM: Final = 504
 _TRANSITION_NEEDED: Final = 432  # RFC 4954: a new password has to be set with the provider first
 
 
-def kind_of(code: int, text: str, phase: Kind, server: MailServer) -> Kind:
+def kind_of(code: int, text: str, phase: FailureKind, server: MailServer) -> FailureKind:
     """The kind of a refusal; ``phase`` is the kind if the reply does not say more."""
     if server.security == "none" and phase != "content" and _requires_encryption(code, text):
         return "unencrypted"
@@ -44,7 +44,7 @@ def _requires_encryption(code: int, text: str) -> bool:
     return code == _ENCRYPTION_REQUIRED or _ENCRYPTION.search(text) is not None
 
 
-def _sign_in_refused(code: int, text: str) -> Kind:
+def _sign_in_refused(code: int, text: str) -> FailureKind:
     if code == _UNKNOWN_MECHANISM or _PASSWORDS_OFF.search(text):
         return "no_sign_in"
     return "temporary" if code in _TEMPORARY and code != _TRANSITION_NEEDED else "authentication"

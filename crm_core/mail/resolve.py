@@ -24,14 +24,14 @@ async def endpoints(host: str, port: int, *, allow_inside: bool, timeout: float)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
-            found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+            resolved = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     except socket.gaierror as error:
         raise DeliveryError("dns", error.strerror or "", passing=error.errno == socket.EAI_AGAIN) from None
     except UnicodeError:
         raise DeliveryError("dns") from None
     except TimeoutError:
         raise DeliveryError("dns", "The name server did not answer in time.", passing=True) from None
-    addresses = [(family, str(where[0])) for family, _, _, _, where in found]
+    addresses = [(family, str(address[0])) for family, _, _, _, address in resolved]
     if not addresses:
         raise DeliveryError("dns")
     # One inside address is enough to refuse, or the name server could choose it.
@@ -55,11 +55,11 @@ def full_host_name(url: str | None) -> str | None:
     return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
 
 
-async def connected(found: list[Endpoint], timeout: float) -> socket.socket:
+async def connected(candidates: list[Endpoint], timeout: float) -> socket.socket:
     """A connection to the first address that accepts one. Raises DeliveryError (refused, timeout)."""
     loop = asyncio.get_running_loop()
     failure = DeliveryError("refused")
-    for family, address in found:
+    for family, address in candidates:
         with ExitStack() as stack:
             connection = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
             connection.setblocking(False)  # noqa: FBT003 -- the socket module's own signature

@@ -79,50 +79,50 @@ class Combined(msgspec.Struct, frozen=True):
     clashes: tuple[Clash, ...] = ()
 
 
-def combine(said: Iterable[tuple[str, Entitlements]]) -> Combined:
+def combine(sections: Iterable[tuple[str, Entitlements]]) -> Combined:
     """The entitlements of payload types, given by NAME in order, as one.
 
     Denials win: an override that is false, a module that is disabled, the lower limit, the worse subscription.
     Grants and denials of roles add up. For other values the first type by NAME wins.
     """
-    found = _Values()
+    values = _Values()
     roles: dict[str, RoleOverlay] = {}
-    for name, one in said:
-        if one.plan is not None:
-            found.give(name, ("plan",), one.plan)
-        if one.subscription is not None:
-            found.give(name, ("subscription",), one.subscription, lambda sub: -_STATES.index(sub.state))
-        for key, on in one.overrides.items():
-            found.give(name, ("overrides", key), on, int)
-        for key, limit in one.limits.items():
-            found.give(name, ("limits", key), limit, int)
-        for key, module in one.modules.items():
+    for name, entitlements in sections:
+        if entitlements.plan is not None:
+            values.offer(name, ("plan",), entitlements.plan)
+        if entitlements.subscription is not None:
+            values.offer(name, ("subscription",), entitlements.subscription, lambda sub: -_STATES.index(sub.state))
+        for key, on in entitlements.overrides.items():
+            values.offer(name, ("overrides", key), on, int)
+        for key, limit in entitlements.limits.items():
+            values.offer(name, ("limits", key), limit, int)
+        for key, module in entitlements.modules.items():
             for member in module.__struct_fields__:
                 if (value := getattr(module, member)) is not None:
-                    found.give(name, ("modules", key, member), value, int if member == "enabled" else None)
-        for key, overlay in one.roles.items():
+                    values.offer(name, ("modules", key, member), value, int if member == "enabled" else None)
+        for key, overlay in entitlements.roles.items():
             other = roles.get(key, RoleOverlay())
             roles[key] = RoleOverlay(_union(other.grant, overlay.grant), _union(other.deny, overlay.deny))
-    modules = {key: ModuleChoice(**choice) for key, choice in found.below("modules").items()}
+    modules = {key: ModuleChoice(**choice) for key, choice in values.below("modules").items()}
     return Combined(
         Entitlements(
-            plan=found.values.get(("plan",)),
-            overrides=found.below("overrides"),
+            plan=values.values.get(("plan",)),
+            overrides=values.below("overrides"),
             modules=modules,
             roles=roles,
-            limits=found.below("limits"),
-            subscription=found.values.get(("subscription",)),
+            limits=values.below("limits"),
+            subscription=values.values.get(("subscription",)),
         ),
-        {pointer_to(*path): name for path, name in found.names.items()},
-        tuple(found.clashes),
+        {pointer_to(*path): name for path, name in values.names.items()},
+        tuple(values.clashes),
     )
 
 
 _STATES = get_args(SubscriptionState)  # the worst last
 
 
-def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*one, *other)))
+def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 class _Values:
@@ -133,7 +133,7 @@ class _Values:
         self.names: dict[tuple[str, ...], str] = {}
         self.clashes: list[Clash] = []
 
-    def give(self, name: str, path: tuple[str, ...], value: Any, rank: Callable[[Any], int] | None = None) -> None:
+    def offer(self, name: str, path: tuple[str, ...], value: Any, rank: Callable[[Any], int] | None = None) -> None:
         """Add a value; the lower ``rank`` wins, and at a tie the earlier value."""
         if path not in self.values:
             self.values[path], self.names[path] = value, name
@@ -148,9 +148,9 @@ class _Values:
 
     def below(self, first: str) -> dict[str, Any]:
         """The values below a member, nested once more if their paths are longer."""
-        found: dict[str, Any] = {}
+        below: dict[str, Any] = {}
         for path, value in self.values.items():
             if path[0] == first:
-                inner = found if len(path) == 2 else found.setdefault(path[1], {})
+                inner = below if len(path) == 2 else below.setdefault(path[1], {})
                 inner[path[-1]] = value
-        return found
+        return below

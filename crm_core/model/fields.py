@@ -48,15 +48,15 @@ def convert(data: object, type_: Any, *, pointer: str = "") -> tuple[Any | None,
     try:
         converted = msgspec.convert(data, type_, strict=True)
     except msgspec.ValidationError:
-        found = tuple(islice(_walk(data, type_, pointer), MOST_ERRORS + 1))
+        findings = tuple(islice(_walk(data, type_, pointer), MOST_ERRORS + 1))
     else:
-        found = tuple(_unchecked(data, type_, pointer))
-        if not found:
+        findings = tuple(_unchecked(data, type_, pointer))
+        if not findings:
             return converted, ()
-    if len(found) > MOST_ERRORS:
+    if len(findings) > MOST_ERRORS:
         more = Finding(pointer, "more_errors", f"More errors follow. Fix the first {MOST_ERRORS}.")
-        return None, (*found[:MOST_ERRORS], more)
-    return None, found or (Finding(pointer, "invalid_value", "This value does not fit; see the documentation."),)
+        return None, (*findings[:MOST_ERRORS], more)
+    return None, findings or (Finding(pointer, "invalid_value", "This value does not fit; see the documentation."),)
 
 
 def without_nulls(data: Any) -> Any:
@@ -250,14 +250,14 @@ def _expected(wrong: str, type_: Any) -> str:
 
 def _in_words(wrong: str) -> str | None:
     """The converter's words in those of JSON, such as ``text of at least 10 characters``; None for its rarer ones."""
-    found = _EXPECTED.fullmatch(wrong.partition(", got `")[0])
-    kinds = sorted(found["kinds"].split(" | "), key="null".__eq__) if found else []
-    if found is None or not all(kind in _WORDS for kind in kinds):
+    match = _EXPECTED.fullmatch(wrong.partition(", got `")[0])
+    kinds = sorted(match["kinds"].split(" | "), key="null".__eq__) if match else []
+    if match is None or not all(kind in _WORDS for kind in kinds):
         return None
     words = [word for kind in kinds for word in _WORDS[kind]]
     text = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-    if found["limit"]:
-        text += f" of at {'least' if found['side'] == '>=' else 'most'} {found['limit']}"
-    if found["length"]:
-        text += f" {_COUNTED[kinds[0]]}" + ("" if found["limit"] == "1" else "s")
+    if match["limit"]:
+        text += f" of at {'least' if match['side'] == '>=' else 'most'} {match['limit']}"
+    if match["length"]:
+        text += f" {_COUNTED[kinds[0]]}" + ("" if match["limit"] == "1" else "s")
     return f"This must be {text}."

@@ -99,11 +99,11 @@ class PluginSettings:
     folders: tuple[Path, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
-    def require(self, found: Collection[str]) -> None:
+    def require(self, names: Collection[str]) -> None:
         """Raise SetupError if a name under ``disabled`` is not that of a plugin."""
         problems = []
-        for plugin in self.disabled.difference(found):
-            near = closest(plugin, found)
+        for plugin in self.disabled.difference(names):
+            near = closest(plugin, names)
             fix = f"did you mean `{near}`?" if near else "remove it; `crm plugins` lists the plugins"
             place = self.places.get(plugin, Place("instance.yaml", 1, 1))
             problems.append(FileProblem(place, f"there is no plugin {quoted(plugin)}; {fix}"))

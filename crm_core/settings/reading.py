@@ -215,12 +215,6 @@ def boolean(node: Node) -> bool:
     raise Wrong.at(node.place, "expected `true` or `false`, without quotes; write one of the two")
 
 
-def switch(on: str, off: str) -> Read[bool]:
-    """One of two words."""
-    read_word = one_of((on, off), "word here")
-    return lambda node: read_word(node) == on
-
-
 def moment(node: Node) -> datetime:
     """A time (RFC 3339) with its offset, in UTC."""
     match = _TIME.fullmatch(node.text) if isinstance(node, Scalar) else None

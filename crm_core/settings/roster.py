@@ -22,7 +22,6 @@ from crm_core.settings.reading import (
     network,
     one_of,
     read_file,
-    switch,
     unique_list_of,
 )
 from crm_core.settings.secrets import References, Secrets
@@ -63,14 +62,14 @@ class _RosterReader:
             check_name(member.name, member.place)
         except Wrong as wrong:
             members.problems.extend(wrong.problems)
-        enabled = members.get("sync", switch("enabled", "disabled"), True)
+        sync = members.get("sync", one_of(("enabled", "disabled"), "word here"), "enabled")
         schemes = members.get("schemes", list_of(one_of(self._schemes, "signature scheme"), least=1), None)
         repeats = members.get("repeats", one_of(("reject", "accept"), "word here"), "reject")
         expect_every = members.get("expect_every", duration, None)
         keys = members.get("keys", list_of(self._key_once()), ())
         members.done()
         return TenantRoster(
-            enabled=enabled,
+            enabled=sync == "enabled",
             schemes=None if schemes is None else frozenset(schemes),
             repeats=cast("Literal['reject', 'accept']", repeats),
             expect_every=expect_every,
@@ -89,20 +88,20 @@ class _RosterReader:
     def _key(self, node: Node, versions: dict[int, Place]) -> Key:
         members = Members(node, "the key's members")
         version = members.required("version", integer(1), "1")
-        found = members.find("version")
-        if version is not None and found is not None:
-            first = versions.setdefault(version, found.value.place)
-            if first is not found.value.place:
+        entry = members.find("version")
+        if version is not None and entry is not None:
+            first = versions.setdefault(version, entry.value.place)
+            if first is not entry.value.place:
                 message = f"version {version} is used in line {first.line} already; give each key its own"
-                members.wrong(found.value.place, message)
+                members.wrong(entry.value.place, message)
         kind: KeyKind = "secret" if members.find("public") is None else "public"
         if kind == "secret":
             material = members.required("secret", self._unused_secret, "env:NAME")
         else:
             material = members.required("public", self._unused_public, "ed25519:BASE64")
-            both = members.find("secret")
-            if both is not None:
-                members.wrong(both.value.place, "a key has `secret` or `public`, not both; remove one of them")
+            extra = members.find("secret")
+            if extra is not None:
+                members.wrong(extra.value.place, "a key has `secret` or `public`, not both; remove one of them")
         not_before = members.get("not_before", moment, None)
         not_after = members.get("not_after", moment, None)
         ends = members.find("not_after")

@@ -7,7 +7,7 @@ from typing import get_args
 
 from crm_core import errors
 from crm_core.errors import CrmError
-from crm_core.mail.errors import Kind
+from crm_core.mail.errors import FailureKind
 from doc_pages import ROOT, page, section
 
 PAGE = page("docs/errors.md")
@@ -66,4 +66,4 @@ def test_every_piece_of_evidence_is_reported() -> None:
 def test_every_trouble_with_mail_is_explained() -> None:
     """The page's last table has each kind of trouble that a test mail may say."""
     table = section(PAGE, "Why a mail was not delivered")
-    assert sorted(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) == sorted(get_args(Kind))
+    assert sorted(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) == sorted(get_args(FailureKind))

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 
-from crm_core.language import speaking
+from crm_core.language import using_language
 from crm_core.mail import DeliveryError, Email, MailBrand, Step, delivery_test
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer
@@ -69,7 +69,7 @@ def routes(services: Services, sender_of: Callable[[Workspace], Awaitable[Sender
         require_scope(workspace, caller, scope=None, key=KEY)
         sender, steps = await sender_of(workspace), list[Step]()
         try:
-            with speaking(services.languages.choose((caller.language, workspace.regional.locale))):
+            with using_language(services.languages.choose((caller.language, workspace.regional.locale))):
                 email = delivery_test(sender.brand, caller.name)
                 async for step in sender.steps(email, caller.email):
                     steps.append(step)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from quart import request
 
-from crm_core.language import speak
+from crm_core.language import set_language
 from crm_core.services import Services
 from crm_core.web.callers import lasting_origin
 from crm_core.web.framework import current_request
@@ -26,7 +26,7 @@ def speak_for(site: Site, workspace: Workspace, chosen: str | None = None) -> No
         yield workspace.regional.locale
         yield from request.accept_languages.values()
 
-    speak(site.services.languages.choose(wishes()))
+    set_language(site.services.languages.choose(wishes()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -293,12 +293,12 @@ def test_an_address_may_name_instance_and_tenant(url: str, instance: str | None,
         ("https://user:secret@crm.example/i/eu1/t/northwind", "Remove them"),
         ("https://crm.example/i/eu1", "tenant is missing"),
         ("https://crm.example", "instance is missing"),
-        ("https://crm.example/i/us2/t/northwind", "name no other"),
+        ("https://crm.example/i/us2/t/northwind", "Leave one of them out"),
     ],
 )
 def test_an_address_that_cannot_be_is_explained(url: str, words: str) -> None:
     """Each wrong URL gets its own message, which repeats no password."""
-    instance = "eu1" if words == "name no other" else None
+    instance = "eu1" if words == "Leave one of them out" else None
     with pytest.raises(ValueError, match=words) as caught:
         Target.at(url, instance=instance)
     assert "secret" not in str(caught.value)

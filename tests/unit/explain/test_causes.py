@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_core.explain import Explanation, Rules, explain, read_capture
+from crm_core.explain import Explanation, ReceiverRules, explain, read_capture
 from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
@@ -45,8 +45,10 @@ def explained(
     """The explanation of a capture in the folder."""
     raw = (CAPTURES / name).read_bytes()
     captured = read_capture(raw, url=url, body=body, read_file=lambda file: (CAPTURES / file).read_bytes())
-    rules = Rules(instance="eu1", instances=("us2",), settings=SyncSettings(), roster=roster, registry=registry)
-    return explain(captured, rules, at=at, now=NOW, source=source)
+    receiver = ReceiverRules(
+        instance="eu1", instances=("us2",), settings=SyncSettings(), roster=roster, registry=registry
+    )
+    return explain(captured, receiver, at=at, now=NOW, source=source)
 
 
 def failed(explanation: Explanation) -> list[str | None]:

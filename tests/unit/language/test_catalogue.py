@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crm_core.errors import SetupError
-from crm_core.language import ENGLISH, Languages, gettext, label_of, localized, ngettext, noun, speaking
+from crm_core.language import ENGLISH, Languages, gettext, label_of, localized, ngettext, noun, using_language
 from crm_core.language.catalogue import read_catalogue
 
 FRENCH = r"""
@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 def test_messages_are_looked_up_and_filled_in_in_the_current_language(folder: Path) -> None:
     """A sentence, a plural and a word with a context come from the catalogue; outside of it, all is English."""
     french = read_catalogue(folder / "fr.po")
-    with speaking(french):
+    with using_language(french):
         assert gettext("Save") == "Enregistrer"
         assert gettext("Email sent to {email}", email="a@b.example") == "Message envoyé à a@b.example"
         assert gettext('A "quoted" text\n') == "Un texte « cité »\n"
@@ -78,7 +78,7 @@ def test_messages_are_looked_up_and_filled_in_in_the_current_language(folder: Pa
 
 def test_what_is_not_translated_stays_english(folder: Path) -> None:
     """Messages that are missing, empty or fuzzy are shown in English."""
-    with speaking(read_catalogue(folder / "fr.po")):
+    with using_language(read_catalogue(folder / "fr.po")):
         assert [gettext(text) for text in ("Unknown", "Close", "Cancel")] == ["Unknown", "Close", "Cancel"]
         assert localized("Any other sentence.") == "Any other sentence."
 
@@ -176,7 +176,7 @@ def test_the_message_of_the_later_folder_counts(folder: Path, tmp_path: Path) ->
     later = tmp_path / "later"
     later.mkdir()
     (later / "fr.po").write_text('msgid "Save"\nmsgstr "Sauver"\n\nmsgid "Close"\nmsgstr "Fermer"\n')
-    with speaking(Languages([folder, later]).by_tag["fr"]):
+    with using_language(Languages([folder, later]).by_tag["fr"]):
         assert (gettext("Save"), gettext("Close"), label_of("Open")) == ("Sauver", "Fermer", "Ouvert")
         assert ngettext("{n} match", "{n} matches", 0) == "0 résultat"
 
@@ -208,7 +208,7 @@ def test_english_is_one_language_however_it_is_wished_for() -> None:
 def test_nouns_keep_their_capital_in_german() -> None:
     """A label inside a sentence is in lower case, except in German."""
     assert [noun("Customers"), noun("API tokens")] == ["customers", "API tokens"]
-    with speaking(Languages().by_tag["de"]):
+    with using_language(Languages().by_tag["de"]):
         assert noun("Kunden") == "Kunden"
     assert Languages().by_tag["de"].name == "Deutsch"
     assert ENGLISH.name == "English"
@@ -223,7 +223,7 @@ def test_a_sentence_has_one_period_after_a_date_that_ends_with_one() -> None:
 
 def test_a_span_inside_a_sentence_of_the_api_is_translated() -> None:
     """Its words are looked up, its number stays."""
-    with speaking(Languages().by_tag["de"]):
+    with using_language(Languages().by_tag["de"]):
         text = localized("A push is expected every 1 day; the last was accepted 3 days ago.")
         assert text == "Erwarteter Abstand der Übertragungen: 1 Tag; seit der letzten angenommenen: 3 Tage."
         assert localized("This must be a color, exactly #rrggbb.") == "Hier muss stehen: eine Farbe, genau als #rrggbb."

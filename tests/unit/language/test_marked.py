@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from crm_core.language import Languages, localized, speaking
+from crm_core.language import Languages, localized, using_language
 from crm_core.model.fields import convert, metas
 from crm_core.plugin.registry import build_registry
 from crm_core.settings.plugins import load_plugins
@@ -150,7 +150,7 @@ def test_composed_expectations_are_translated(type_: Any, value: Any, german: st
     """A kind, its limits and what else fits, which the API says in English, are all in German on a German page."""
     (finding,) = convert(value, type_)[1]
     assert finding.message.startswith("This must be ")
-    with speaking(Languages().by_tag["de"]):
+    with using_language(Languages().by_tag["de"]):
         text = localized(finding.message)
     assert text.endswith(german), text
     assert "This" not in text
@@ -158,7 +158,7 @@ def test_composed_expectations_are_translated(type_: Any, value: Any, german: st
 
 def test_no_sentence_is_half_translated() -> None:
     """Expectations in the English words of a plugin stay English as a whole."""
-    with speaking(Languages().by_tag["de"]):
+    with using_language(Languages().by_tag["de"]):
         assert localized("This must be a spline.") == "This must be a spline."
         assert localized("This must be text or a spline.") == "This must be text or a spline."
         assert localized("Nothing of this, or that.") == "Nothing of this, or that."
@@ -167,7 +167,7 @@ def test_no_sentence_is_half_translated() -> None:
 @pytest.mark.parametrize("part", ["text or text, ", "true or ", "null, "])
 def test_a_text_of_very_many_parts_is_not_tried_in_every_way(part: str) -> None:
     """Parts that are looked up are looked up once: a text that a sender chose would else occupy the server for ever."""
-    with speaking(Languages().by_tag["de"]):
+    with using_language(Languages().by_tag["de"]):
         for length in (150, 600, 5000):
             text = part * (length // len(part)) + "x"
             assert localized(text) == text
@@ -179,8 +179,8 @@ def test_sentences_of_plugins_are_recognized(tmp_path: Path) -> None:
     (tmp_path / "de.po").write_text('msgid "No ship is called {name}."\nmsgstr "Kein Schiff heißt {name}."\n')
     (tmp_path / "fr.po").write_text('msgid "Save"\nmsgstr "Enregistrer"\n')
     languages = Languages([tmp_path]).by_tag
-    with speaking(languages["de"]):
+    with using_language(languages["de"]):
         assert localized("No ship is called Ada.") == "Kein Schiff heißt Ada."
         assert localized("A ship is called Ada.") == "A ship is called Ada."
-    with speaking(languages["fr"]):
+    with using_language(languages["fr"]):
         assert localized("No ship is called Ada.") == "No ship is called Ada."

@@ -8,7 +8,7 @@ from email.policy import default
 import pytest
 from jinja2 import Environment
 
-from crm_core.language import Languages, speaking
+from crm_core.language import Languages, using_language
 from crm_core.mail import (
     MailBrand,
     MailServer,
@@ -146,7 +146,7 @@ def test_the_password_is_in_no_repr() -> None:
 
 def test_an_email_is_written_in_the_current_language() -> None:
     """Subject, text and HTML of an invitation are German for a German recipient, and HTML says so."""
-    with speaking(Languages().by_tag["de"]):
+    with using_language(Languages().by_tag["de"]):
         email = invitation(BRAND, name="Ada", by="Grace", url=URL, days=7)
         message = sent(to_message(email, BRAND, SERVER, to="ada@example.com", at=AT))
     assert message["Subject"] == f"Grace lädt Sie zu {BRAND.title} ein"

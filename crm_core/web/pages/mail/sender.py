@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable
 from email.message import EmailMessage
 
 from crm_core.errors import InternalError
-from crm_core.mail import DeliveryError, Email, Kind, MailBrand, MailServer, Step, mail_server, to_message
+from crm_core.mail import DeliveryError, Email, FailureKind, MailBrand, MailServer, Step, mail_server, to_message
 from crm_core.model.domains import comparable_address
 from crm_core.server_log import ServerLog
 from crm_core.sync.sections import SEALED_FOR
@@ -21,13 +21,13 @@ _log = ServerLog("crm.mail")
 class EmailSender:
     """Sends the emails of one tenant."""
 
-    def __init__(self, site: Site, tenant: str, branding: TenantBranding, server: MailServer | Kind) -> None:
+    def __init__(self, site: Site, tenant: str, branding: TenantBranding, server: MailServer | FailureKind) -> None:
         """``server``: the tenant's mail server, or why there is none."""
         self._site = site
         self._tenant = tenant
         self._branding = branding
         self.server = server if isinstance(server, MailServer) else None
-        self._lacks: Kind = "no_server" if isinstance(server, MailServer) else server
+        self._lacks: FailureKind = "no_server" if isinstance(server, MailServer) else server
 
     @property
     def can_send(self) -> bool:
@@ -128,7 +128,7 @@ async def loaded_sender_of(site: Site, workspace: Workspace) -> EmailSender:
     return sender_of(site, workspace)
 
 
-def _server_of(site: Site, workspace: Workspace) -> MailServer | Kind:
+def _server_of(site: Site, workspace: Workspace) -> MailServer | FailureKind:
     """The mail server of a workspace with its password decrypted; or why no email can be sent."""
     if workspace.withholds("mail_server"):
         return "unreadable"

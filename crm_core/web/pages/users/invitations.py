@@ -10,7 +10,7 @@ from quart import Response, request
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied
-from crm_core.language import gettext, localized, speaking
+from crm_core.language import gettext, localized, using_language
 from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_reset
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.mail.sender import sender_of
@@ -105,7 +105,7 @@ async def _send_link(context: PageContext, stored: StoredUser) -> Response:
         )
         return await _show_link(context, stored, link, reason)
     try:
-        with speaking(context.site.language_of(context.workspace, user.language)):
+        with using_language(context.site.language_of(context.workspace, user.language)):
             await sender.send(_email(context, sender.brand, stored, url), user.email)
     except DeliveryError as error:
         fix = gettext("We try again for about 20 minutes.") if error.will_retry else gettext(error.fix)

@@ -12,7 +12,7 @@ from crm_core.access.passwords import MAX_LENGTH, MIN_LENGTH
 from crm_core.access.signin import RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, InvalidCredentials, InvalidRecord, LoginThrottled, Unauthenticated
-from crm_core.language import gettext, gettext_noop, localized, speak
+from crm_core.language import gettext, gettext_noop, localized, set_language
 from crm_core.mail import password_reset
 from crm_core.server.paths import refused
 from crm_core.server_log import ServerLog
@@ -133,7 +133,7 @@ async def _send_reset(context: AnonymousContext, sender: EmailSender, email: str
     link = await context.services.signin.link(context.tenant, user.id, RESET, by=None)
     url = context.lasting_address(f"/password/{link}")
     assert url is not None  # ``forgot`` has checked it
-    speak(context.site.language_of(context.workspace, user.language))  # of this background task alone
+    set_language(context.site.language_of(context.workspace, user.language))  # of this background task alone
     await sender.send(password_reset(brand, name=user.name or user.email, url=url, hours=RESET_HOURS), user.email)
 
 
