@@ -89,7 +89,7 @@ def test_every_command_and_option_has_a_help_text(path: str, command: click.Comm
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
-    """Every example of the page works, one after the other, half of them beside a running server."""
+    """Every example of the page works, one after the other, half of them next to a running server."""
     text = run_page(NAME, tmp_path, free_port())
     assert "applied branding version 1 as revision 1" in text
     assert "restored revision 1 of branding" in text

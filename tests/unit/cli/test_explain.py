@@ -61,7 +61,7 @@ def test_headers_with_a_body_file(crm: Crm) -> None:
     ],
 )
 def test_unreadable_input_is_refused(crm: Crm, words: tuple[str, ...], code: int, message: str) -> None:
-    """Wrong usage is exit 2, a capture that holds no push exit 1."""
+    """Wrong usage is exit 2, a capture without a push exit 1."""
     made = crm("explain", *words, stdin=b"hello: you\n\n")
     assert made.code == code
     assert message in made.err

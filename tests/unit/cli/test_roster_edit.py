@@ -118,7 +118,7 @@ def has_tenants(text: str) -> bool:
 )
 @pytest.mark.parametrize("tenant", ["acme", "no", "null", "007", "1-2"])
 def test_any_layout_takes_a_tenant_and_its_further_keys(tmp_path: Path, text: str, tenant: str) -> None:
-    """Empty files, nulls, brackets, other indents, CRLF and a BOM: the edited file reads, with all that it held."""
+    """Empty files, nulls, brackets, other indents, CRLF and a BOM: the edited file loads, with all it had."""
     path = tmp_path / "keys.yaml"
     path.write_text(text, encoding="utf-8", newline="")
     before = read(path).tenants if has_tenants(text) else {}
@@ -248,7 +248,7 @@ def test_a_link_stays_a_link(roster: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_roster(roster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk is full the old roster stands, no half file beside it, and the error says what to look at."""
+    """When the disk is full the old roster stands, no half file next to it, and the error says what to look at."""
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")

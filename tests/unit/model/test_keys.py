@@ -54,7 +54,7 @@ def test_a_tenant_without_an_entry_is_disabled() -> None:
 
 
 def test_a_key_is_narrowed_by_section_and_source() -> None:
-    """A key without types and sources is free; one with them is held to them."""
+    """A key without types and sources has no limits; one with them is limited to them."""
     narrow = Key(1, bytes(32), types=frozenset({"alpha"}), sources=(ip_network("10.0.0.0/8"),))
     assert Key(1, bytes(32)).admits("beta")
     assert Key(1, bytes(32)).comes_from(None)

@@ -57,5 +57,5 @@ def test_an_edited_entry_shows(change: dict[str, object]) -> None:
 
 
 def test_an_unverified_entry_is_not_intact() -> None:
-    """An entry beside the chain has no hash to hold."""
+    """An entry outside the chain has no hash."""
     assert not is_intact(made())

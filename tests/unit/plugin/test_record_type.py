@@ -168,6 +168,6 @@ def test_a_type_that_does_not_fit_is_reported_where_it_is_defined(members: dict[
 
 
 def test_all_faults_are_reported_together() -> None:
-    """Names that are missing stand beside members that do not fit."""
+    """Names that are missing are reported with members that do not fit."""
     with pytest.raises(TypeError, match=r"NAME, TITLE, SINGULAR missing; SORTABLE names x.*; COLUMNS names y"):
         type("Bad", (RecordType,), {"RECORD": Visit, "SORTABLE": ("x",), "COLUMNS": ("y",)})

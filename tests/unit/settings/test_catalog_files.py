@@ -128,7 +128,7 @@ def test_a_broken_module_is_told_once(catalog: Any, problems: Any) -> None:
 
 
 def test_the_built_in_roles(tmp_path: Path, catalog: Any) -> None:
-    """The core's own keys are held by the two admin roles alone."""
+    """The core's own keys are granted by the two admin roles only."""
     roles = load_roles(tmp_path / "roles.yaml", catalog=catalog("modules: {}"))
     assert list(roles) == ["super_admin", "admin", "manager", "agent", "viewer"]
     assert len(roles.core_keys) == 5

@@ -156,7 +156,7 @@ async def test_run_polls_and_hurries(configure: Any, tmp_path: Path) -> None:
 
 
 def test_the_examples_are_equal_and_load(tmp_path: Path) -> None:
-    """config/ holds the texts that init writes, and all of them are free of problems."""
+    """config/ has the texts that init writes, and none of them has a problem."""
     config = Path(__file__).parents[3] / "config"
     for name in (*OF_INSTANCE, "instances.yaml"):
         assert (config / name).read_text() == (FOLDER / name).read_text()

@@ -202,7 +202,7 @@ B64 = base64.b64encode(RAW).decode()
     ],
 )
 def test_references(roster: Any, secret: str, environ: dict[str, str], key: bytes) -> None:
-    """Every form of reference yields the bytes it stands for, and what env: holds is read by the same rules."""
+    """Every form of reference yields its bytes, and the value behind env: is read by the same rules."""
     assert roster(one(secret), **environ).tenants["northwind"].keys[1].material == key
 
 
@@ -232,7 +232,7 @@ def test_file_reference(roster: Any, tmp_path: Path) -> None:
     ],
 )
 def test_bad_references(roster: Any, problems: Any, tmp_path: Path, secret: str, words: str) -> None:
-    """A reference that yields no key is refused, and no message holds what a secret holds."""
+    """A reference that yields no key is refused, and no message contains a secret."""
     (tmp_path / "raw").write_bytes(b"\xff" * 32)
     reported = problems(roster, one(secret), SHORT="open-sesame", LOOP="env:LOOP")
     assert any(words in line or "`secret` is missing" in line for line in reported), reported
