@@ -187,7 +187,8 @@ class Figures:
                 async for bodies in scanned:
                     for start in range(0, len(bodies), STEP):
                         await turn.pause()
-                        rows |= {row.id: row for row in kind.rows(bodies[start : start + STEP])}
+                        for row in kind.rows(bodies[start : start + STEP]):
+                            rows[row.id] = row
         table.rows, table.ready = rows, True
 
 

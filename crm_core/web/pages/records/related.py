@@ -10,8 +10,10 @@ import msgspec
 from markupsafe import Markup
 
 from crm_core.language import gettext, noun
+from crm_core.model.turns import Turn
 from crm_core.plugin.record_type import Pipeline, RecordType, Reference
 from crm_core.plugin.storage import Document
+from crm_core.records.figures import Row
 from crm_core.records.list_query import MAX_LIMIT
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
@@ -140,9 +142,7 @@ async def _found(context: PageContext, other: RecordType, about: dict[str, str])
 async def _sales(context: PageContext, other: RecordType, pipeline: Pipeline, about: dict[str, str]) -> _GroupRecords:
     """The open sales, those that close first before the others, and the sums of both."""
     sales, amounts, number = Sales(context, other, pipeline), Amounts(context, other), context.formats.number
-    kind = context.services.records.figures.type_of(access_of(context, other.NAME).shape)
-    documents = await _documents(context, other, {**about, "sort": pipeline.closes_on or "-updated_at"})
-    rows = [(document, row) for document in documents if (row := kind.row(document.body))]
+    rows = await _rows(context, other, {**about, "sort": pipeline.closes_on or "-updated_at"})
     still = [(document, row) for document, row in rows if sales.is_open(row)]
     ended = [row for _, row in rows if not sales.is_open(row)]
     open_sums, ended_sums = await amounts.sums([row for _, row in still]), await amounts.sums(ended)
@@ -155,16 +155,17 @@ async def _sales(context: PageContext, other: RecordType, pipeline: Pipeline, ab
     )
 
 
-async def _documents(context: PageContext, other: RecordType, parameters: dict[str, str]) -> list[Document]:
-    """Every record of a selection."""
-    access, cursor, found = access_of(context, other.NAME), dict[str, str](), list[Document]()
+async def _rows(context: PageContext, other: RecordType, parameters: dict[str, str]) -> list[tuple[Document, Row]]:
+    """Every record of a selection, with its row."""
+    records, access = context.services.records, access_of(context, other.NAME)
+    kind, found, part, turn = records.figures.type_of(access.shape), [], {**parameters, "limit": str(MAX_LIMIT)}, Turn()
     while True:
-        part = {**parameters, **cursor, "limit": str(MAX_LIMIT)}
-        listing = await context.services.records.reads.list(access, part)
-        found += listing.documents
+        listing = await records.reads.list(access, part)
+        found += [(document, row) for document in listing.documents if (row := kind.row(document.body))]
         if listing.next_cursor is None:
             return found
-        cursor = {"cursor": listing.next_cursor}
+        part["cursor"] = listing.next_cursor
+        await turn.pause()
 
 
 def _open_title(context: PageContext, other: RecordType) -> str:
