@@ -193,11 +193,8 @@ class Sessions:
         )
         page = await self._backend.page(tenant, query)
         oldest = [_read(document) for document in page.documents]
-        ended = [
-            session.id
-            for session in oldest
-            if session.epoch != stored.user.epoch or from_wire(session.expires_at) <= now
-        ]
+        epoch = stored.user.epoch
+        ended = [session.id for session in oldest if session.epoch != epoch or from_wire(session.expires_at) <= now]
         if not ended and (page.total or 0) >= MAX_SESSIONS:
             ended = [oldest[0].id]
         return tuple(Delete(SESSIONS, session_id) for session_id in ended)

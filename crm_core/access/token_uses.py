@@ -65,8 +65,6 @@ class TokenUses:
 
     async def of(self, tenant: str) -> dict[str, str]:
         """The last use (RFC 3339) by the id of each token that was used."""
-        documents = self._backend.documents(tenant, TOKEN_USES)
-        stored = {
-            document.id: msgspec.json.decode(document.body, type=_Use).last_used_at async for document in documents
-        }
+        uses = self._backend.documents(tenant, TOKEN_USES)
+        stored = {use.id: msgspec.json.decode(use.body, type=_Use).last_used_at async for use in uses}
         return stored | {token_id: to_wire(moment) for token_id, moment in self._to_store.get(tenant, {}).items()}

@@ -81,10 +81,8 @@ class Watch:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- this very command
 
     def _has_changed(self) -> bool:
-        current = self._look()
-        self.changed = next(
-            (path for path in {**self._known, **current} if self._known.get(path) != current.get(path)), ""
-        )
+        before, now = self._known, self._look()
+        self.changed = next((path for path in {**before, **now} if before.get(path) != now.get(path)), "")
         return bool(self.changed)
 
     def _look(self) -> Mapping[str, tuple[int, int]]:

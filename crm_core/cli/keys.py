@@ -258,9 +258,8 @@ def check(config: Path) -> None:
         click.echo(f"{name} has no active key and accepts no pushes; crm keys rotate {name} creates one", err=True)
     if idle:
         raise SystemExit(1)
-    click.echo(
-        f"{path}: {len(roster.tenants)} tenants, {sum(len(entry.keys) for entry in roster.tenants.values())} keys"
-    )
+    number = sum(len(entry.keys) for entry in roster.tenants.values())
+    click.echo(f"{path}: {len(roster.tenants)} tenants, {number} keys")
 
 
 def _warnings(roster: Roster, path: Path, now: datetime) -> Iterator[str]:

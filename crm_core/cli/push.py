@@ -15,7 +15,7 @@ from crm_core.cli.diff import show_changes
 from crm_core.cli.payload_file import read_data
 from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, finding_line, problem_lines, unanswered_lines
-from crm_core.cli.sign import refused_as_usage, show_request
+from crm_core.cli.sign import refused_as_usage, show_request, strategy_option
 from crm_core.cli.target import sender, sender_options
 from crm_core.client import (
     ClientError,
@@ -35,13 +35,7 @@ from crm_core.model.envelope import MAX_VERSION
 @click.argument("payload_type", metavar="TYPE")
 @click.argument("file", metavar="FILE")
 @click.option("--preview", is_flag=True, help="Show what would change, and change nothing.")
-@click.option(
-    "--strategy",
-    type=click.Choice(["replace", "merge"]),
-    default="replace",
-    show_default=True,
-    help="Whether FILE is the whole section, or a merge patch on it.",
-)
+@strategy_option
 @click.option("--version", type=click.IntRange(1, MAX_VERSION), help="[default: the lowest that health allows]")
 @click.option("--exit-code", is_flag=True, help="With --preview: exit 3 if something would change.")
 @click.option("--dry-run", is_flag=True, help="Print the signed request and send nothing.")

@@ -20,6 +20,14 @@ from crm_core.client.signing import HEALTH
 from crm_core.errors import CrmError, SetupError
 from crm_core.model.envelope import MAX_VERSION
 
+strategy_option = click.option(
+    "--strategy",
+    type=click.Choice(["replace", "merge"]),
+    default="replace",
+    show_default=True,
+    help="Whether FILE is the whole section, or a merge patch on it.",
+)
+
 
 @click.command("sign")
 @click.argument("payload_type", metavar="TYPE")
@@ -27,13 +35,7 @@ from crm_core.model.envelope import MAX_VERSION
 @click.option("--curl", is_flag=True, help="Print a whole curl command.")
 @click.option("--body", "whole", is_flag=True, help="FILE is the whole body, signed byte for byte.")
 @click.option("--preview", is_flag=True, help="Sign a preview.")
-@click.option(
-    "--strategy",
-    type=click.Choice(["replace", "merge"]),
-    default="replace",
-    show_default=True,
-    help="Whether FILE is the whole section, or a merge patch on it.",
-)
+@strategy_option
 @click.option("--version", type=click.IntRange(1, MAX_VERSION), help="The payload's version; required without --body.")
 @click.option("--timestamp", type=click.IntRange(0), help="Unix seconds. [default: now]")
 @click.option("--nonce", help="[default: a fresh one]")

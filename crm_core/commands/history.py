@@ -32,4 +32,3 @@ async def restore(services: Services, tenant: str, section: str, revision: int, 
 
 
 COMMANDS = {"list": listed, "restore": restore}
-"""By the part of the name after the dot."""

@@ -29,4 +29,3 @@ async def _uses(services: Services, tenant: str) -> dict[str, object] | None:
 
 
 COMMANDS = {"uses": uses}
-"""By the part of the name after the dot."""

@@ -11,12 +11,8 @@ from crm_core.errors import MalformedJson
 from crm_core.explain.cause import Cause
 from crm_core.model.strict_json import loads
 
-RESERIALISED, TRAILING_NEWLINE, LINE_ENDS, WRONG_PART = (
-    "body_reserialised",
-    "trailing_newline",
-    "line_ends",
-    "wrong_part",
-)
+RESERIALISED, TRAILING_NEWLINE = "body_reserialised", "trailing_newline"
+LINE_ENDS, WRONG_PART = "line_ends", "wrong_part"
 _BOM = b"\xef\xbb\xbf"
 _SPACINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("without spaces", {"separators": (",", ":")}),

@@ -15,18 +15,8 @@ from crm_core.server.source import peer_of
 Fields = Iterable[tuple[bytes, bytes]]
 
 _OF_CONNECTION: Final = frozenset(
-    {
-        b"connection",
-        b"http2-settings",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
+    b"connection http2-settings keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
+    b"transfer-encoding upgrade".split()
 )  # RFC 9110, section 7.6.1
 _DROPPED_FROM_REQUEST: Final = _OF_CONNECTION | {b"content-length", b"expect", b"forwarded", b"via", b"x-real-ip"}
 _DROPPED_FROM_RESPONSE: Final = _OF_CONNECTION | {b"date"}

@@ -44,9 +44,7 @@ def rendered(settings: InstancesSettings) -> str:
     pages = [(status, _page(error)) for status, error in _ERRORS]
     text: str = template.render(
         listen=settings.listen,
-        instances=[
-            (code, [_server(upstream) for upstream in upstreams]) for code, upstreams in settings.instances.items()
-        ],
+        instances=[(code, [*map(_server, upstreams)]) for code, upstreams in settings.instances.items()],
         most=MAX_IN_FLIGHT,
         timeouts=Timeouts(),
         proxies=settings.trusted_proxies,

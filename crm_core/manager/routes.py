@@ -40,9 +40,8 @@ class Routes:
 
     def apply(self, settings: InstancesSettings) -> None:
         """Replace the settings; requests in progress at removed upstreams are finished."""
-        known = {
-            str(upstream.address): upstream for instance in self._instances.values() for upstream in instance.upstreams
-        }
+        running = (upstream for instance in self._instances.values() for upstream in instance.upstreams)
+        known = {str(upstream.address): upstream for upstream in running}
         fresh: dict[str, Instance] = {}
         for code, addresses in settings.instances.items():
             upstreams = []

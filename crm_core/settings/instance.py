@@ -151,7 +151,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     members = Members(node)
     code = members.required("instance", name, "eu1")
     keys = members.required("secret_key", one_or_many(secrets.plain_or_key), "env:CRM_SECRET_KEY")
-    tenants_dir = members.get("tenants_dir", lambda value: _folder(value, folder), _absolute(folder, "../tenants"))
+    tenants_dir = _absolute(folder, members.get("tenants_dir", text, "../tenants"))
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen())
     public_url = members.get("public_url", public_origin, None)
     storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
@@ -208,10 +208,6 @@ def read_listen(node: Node, folder: Path) -> Listen:
 def _absolute(folder: Path, written: str) -> Path:
     # Not resolved: if a symlink to the folder is swapped, the path follows it.
     return Path(os.path.abspath(folder / Path(written).expanduser()))  # noqa: PTH100 - resolve() would follow links
-
-
-def _folder(node: Node, folder: Path) -> Path:
-    return _absolute(folder, text(node))
 
 
 def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
@@ -286,7 +282,7 @@ def _plugins(node: Node, folder: Path) -> PluginSettings:
 
 
 def _existing(node: Node, folder: Path) -> Path:
-    path = _folder(node, folder)
+    path = _absolute(folder, text(node))
     if not path.is_dir():
         raise Wrong.at(node.place, f"there is no folder {path}; make it, or remove it from the list")
     return path

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -66,7 +67,7 @@ class _RosterReader:
         schemes = members.get("schemes", list_of(one_of(self._schemes, "signature scheme"), least=1), None)
         repeats = members.get("repeats", one_of(("reject", "accept"), "word here"), "reject")
         expect_every = members.get("expect_every", duration, None)
-        keys = members.get("keys", list_of(self._key_once()), ())
+        keys = members.get("keys", list_of(partial(self._key, versions={})), ())
         members.done()
         return TenantRoster(
             enabled=sync == "enabled",
@@ -76,16 +77,8 @@ class _RosterReader:
             keys={key.version: key for key in keys},
         )
 
-    def _key_once(self) -> Callable[[Node], Key]:
-        """Reads one tenant's keys; a version may appear once."""
-        versions: dict[int, Place] = {}
-
-        def read(node: Node) -> Key:
-            return self._key(node, versions)
-
-        return read
-
     def _key(self, node: Node, versions: dict[int, Place]) -> Key:
+        """A key of a tenant; ``versions`` has the places of those before it, since each may appear once."""
         members = Members(node, "the key's members")
         version = members.required("version", integer(1), "1")
         entry = members.find("version")
