@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -136,8 +136,10 @@ class ChangeFeed:
         items: list[bytes] = []
         size, place = 0, after.place
         while page.texts:
-            entries = enumerate(_as_written_now(page.texts), page.after + 1)
-            found = _items(page.epoch, entries, types)[: query.limit - len(items)]
+            found = _items(page.epoch, enumerate(page.texts, page.after + 1), types)
+            if len(found) < len(page.texts):  # others are of other types, of the workspace, or were written otherwise
+                found = _items(page.epoch, enumerate(map(_as_written_now, page.texts), page.after + 1), types)
+            found = found[: query.limit - len(items)]
             found_size = sum(map(len, found)) + len(found)
             if query.records or size + found_size > MOST_BYTES:
                 for plain in found:
@@ -185,11 +187,9 @@ class ChangeFeed:
         )
 
 
-def _as_written_now(texts: Sequence[bytes]) -> Sequence[bytes]:
-    """Texts of entries as they are encoded now, which only those that were written otherwise are decoded for."""
-    if not [text for text in texts if not text.startswith(RECORD_HEAD)]:
-        return texts
-    return [text if text.startswith(RECORD_HEAD) else _encode(_decode(text)) for text in texts]
+def _as_written_now(text: bytes) -> bytes:
+    """An entry as it is encoded now; only one that was written otherwise is decoded for it."""
+    return text if text.startswith(RECORD_HEAD) else _encode(_decode(text))
 
 
 def _items(epoch: str, entries: Iterable[tuple[int, bytes]], types: tuple[str, ...]) -> list[bytes]:

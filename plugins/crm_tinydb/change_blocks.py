@@ -32,9 +32,9 @@ class Blocks(msgspec.Struct, frozen=True):
         block, last = first // ENTRIES, min((first + count - 1) // ENTRIES + 1, len(self.crcs))
         base, *ends = self.offsets[block : last + 1]
         data = disk.read_part(path, base, ends[-1] - base)
-        starts = (0, *(end - base for end in ends))
+        starts, view = (0, *(end - base for end in ends)), memoryview(data)
         if any(
-            crc32(data[start:end]) != crc
+            crc32(view[start:end]) != crc
             for (start, end), crc in zip(pairwise(starts), self.crcs[block:last], strict=True)
         ):
             raise Damaged("does not fit its checksum")

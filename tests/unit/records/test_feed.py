@@ -117,6 +117,17 @@ async def test_a_page_of_other_types_leads_on(world: World, monkeypatch: pytest.
     assert (len(second["items"]), second["more"]) == (1, False)
 
 
+async def test_a_page_has_no_more_items_than_its_limit(world: World) -> None:
+    """A page that passes over entries of other types has its limit of items, and the next one continues after them."""
+    start = (await changes(world))["next"]
+    await world.create("tasks")
+    made = [(await world.create())["id"] for _ in range(5)]
+    first = await changes(world, start, types=("customers",), limit=2)
+    second = await changes(world, first["next"], types=("customers",), limit=2)
+    assert [item["id"] for item in first["items"] + second["items"]] == made[:4]
+    assert (first["more"], second["more"]) == (True, True)
+
+
 async def test_rights_are_those_of_the_answer(world: World) -> None:
     """A push that removes a module while the feed is read is decided before it is answered."""
     start = (await changes(world))["next"]
