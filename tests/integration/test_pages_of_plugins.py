@@ -144,7 +144,8 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
     assert "Look at boats" in page
     assert "€80" in page
     assert f'href="{desk.root}/customers/{customer}"' in page
-    board = desk.get("/visits/board")
+    board = desk.get("/visits")
+    assert desk.client.get(f"{desk.root}/visits", follow_redirects=False).status_code == 200
     assert re.findall(r'data-lane="([a-z_]+)"', board) == ["planned", "done", "called_off"]
     assert "Look at boats" in board
     assert '<span class="when">Day 1 Dec</span>' in board

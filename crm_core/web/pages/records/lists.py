@@ -20,6 +20,7 @@ from crm_core.web.framework import current_request, response_of
 from crm_core.web.pages.layout.parts import PageLinks
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.boards import board
 from crm_core.web.pages.records.cells import CellRenderer, is_picked
 from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.list_columns import COLUMNS, column_label, css_of, own_columns, possible_columns
@@ -36,14 +37,14 @@ _TRAIL: Final = 6  # pages to go back
 
 
 async def listed(context: PageContext, module: str) -> Response:
-    """The page of a module: its records, or what the module is if it has none."""
+    """The page of a module: its board or list of records, or what the module is if it has none."""
     record_type = context.services.registry.record_types.get(module)
     if record_type is None:
         return await module_page(context, module)
     if any(name.endswith(TEXT) for name in request.args):
         return redirect(context, await _chosen(context, record_type))
     if record_type.LANES and request.args.get("view") != "list" and not set(request.args) - {"q"}:
-        return redirect(context, f"/{module}/board" + (f"?{urlencode(request.args)}" if request.args else ""))
+        return await board(context, module)
     choices = await context.services.records.list_views.of(context.tenant, context.caller, module)
     return await page(context, "records.html", module, await _List(context, record_type, choices).view())
 
