@@ -172,11 +172,13 @@ $$;
 DROP FUNCTION crm.unindex;
 CREATE FUNCTION crm.unindex(p_tenant text, p_collection text, p_id text, p_old jsonb, p_new jsonb)
 RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    r record;
 BEGIN
-    DELETE FROM crm.keys WHERE tenant = p_tenant AND ctid = ANY (ARRAY(
-        SELECT k.ctid FROM crm.keys_of(p_old, p_new) o CROSS JOIN LATERAL
-            (SELECT h.ctid FROM crm.keys h WHERE h.tenant = p_tenant AND h.collection = p_collection AND h.name = o.name
-             AND h.key = o.key AND h.id = p_id OFFSET 0) k));
+    FOR r IN SELECT * FROM crm.keys_of(p_old, p_new) LOOP  -- each by its whole key: no plan can look at more
+        DELETE FROM crm.keys k WHERE k.tenant = p_tenant AND k.collection = p_collection AND k.name = r.name
+            AND k.key = r.key AND k.id = p_id;
+    END LOOP;
 END $$;
 
 -- Count documents of a collection, by the names of their indexes, in or out.
@@ -322,12 +324,9 @@ BEGIN
             v_outcomes := v_outcomes || jsonb_build_array(v_refused);
             CONTINUE;
         END IF;
-        IF u->'releases' <> '[]' THEN
-            DELETE FROM crm.claims WHERE tenant = p_tenant AND ctid = ANY (ARRAY(
-                SELECT c.ctid FROM jsonb_array_elements(u->'releases') r CROSS JOIN LATERAL
-                    (SELECT k.ctid FROM crm.claims k WHERE k.tenant = p_tenant AND k.kind = r->>0 AND k.key = r->>1
-                     OFFSET 0) c));
-        END IF;
+        FOR i IN 0 .. jsonb_array_length(u->'releases') - 1 LOOP
+            DELETE FROM crm.claims WHERE tenant = p_tenant AND kind = u->'releases'->i->>0 AND key = u->'releases'->i->>1;
+        END LOOP;
         IF v_expires < (u->>'now')::bigint THEN
             PERFORM crm.forget(p_tenant, (u->>'now')::bigint, u->'claims');
             v_expires := (SELECT min(expires) FROM crm.claims WHERE tenant = p_tenant AND expires IS NOT NULL);
