@@ -91,7 +91,7 @@ class _RosterReader:
         if kind == "secret":
             material = members.required("secret", self._unused_secret, "env:NAME")
         else:
-            material = members.required("public", self._unused_public, "ed25519:BASE64")
+            material = members.get("public", self._unused_public, None)
             extra = members.find("secret")
             if extra is not None:
                 members.wrong(extra.value.place, "a key has `secret` or `public`, not both; remove one of them")

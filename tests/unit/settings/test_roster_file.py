@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm_core.model.keys import Key, TenantRoster
 from crm_core.settings import check, load_roster
 
 KEY = "k" * 32
@@ -57,6 +58,61 @@ def test_a_full_entry(roster: Any) -> None:
     assert (key.schemes, key.kind) == ({"standard-webhooks"}, "secret")
     assert loaded.tenants["contoso"].enabled
     assert not loaded.tenants["contoso"].keys
+
+
+def test_an_entry_as_short_as_can_be(roster: Any) -> None:
+    """A tenant accepts pushes and no repeats, and its key every section, scheme and address, until it is revoked."""
+    entry = roster("tenants: {a: {keys: [{version: 1, secret: env:K}]}}", K=KEY).tenants["a"]
+    assert entry == TenantRoster(enabled=True, repeats="reject", keys={1: Key(version=1, material=KEY.encode())})
+    assert roster("tenants: {a: {repeats: reject}}").tenants["a"].repeats == "reject"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "1:1: `tenants` is missing; add `tenants: {}`"),
+        ("tenants: []", "1:10: expected tenants as `name: value`; here it is a list"),
+        ("tenants: {a: []}", "1:14: expected the tenant's members as `name: value`; here it is a list"),
+        (
+            "tenants: {a: {schemes: [x]}}",
+            "1:25: `x` is not a known signature scheme; known here: crm-sync-v1 or standard-webhooks",
+        ),
+        ("tenants: {a: {repeats: never}}", "1:24: `never` is not a known word here; known here: accept or reject"),
+        ("tenants: {a: {keys: [[]]}}", "1:22: expected the key's members as `name: value`; here it is a list"),
+        ("tenants: {a: {keys: [{version: 1}]}}", "1:22: `secret` is missing; add `secret: env:NAME`"),
+        (one("env:K", ", types: [x]"), "1:66: `x` is not a known section; known here: alpha or beta"),
+        (
+            one("env:K", ", schemes: [x]"),
+            "1:68: `x` is not a known signature scheme; known here: crm-sync-v1 or standard-webhooks",
+        ),
+        (one("env:K", ", sources: [unix, unix]"), "1:74: this network is in the list twice; remove one"),
+        (
+            one("env:K", f", public: 'ed25519:{KEY}'"),
+            "1:51: a key has `secret` or `public`, not both; remove one of them",
+        ),
+        (
+            one("env:K", ", not_before: 2026-11-01T00:00:00Z, not_after: 2026-11-01T00:00:00Z"),
+            "1:103: not_after is not later than not_before; the key would never be active, swap them",
+        ),
+    ],
+)
+def test_the_sentence_of_a_mistake(roster: Any, problems: Any, text: str, said: str) -> None:
+    """Each says what is wrong, where, and what to write."""
+    assert f"keys.yaml:{said}" in problems(roster, text, K=KEY)
+
+
+def test_versions_that_are_no_numbers_are_not_the_same(roster: Any, problems: Any) -> None:
+    """Two wrong versions are two mistakes, each at its place."""
+    text = "tenants: {a: {keys: [{version: x, secret: env:K}, {version: x, secret: env:L}]}}"
+    reported = problems(roster, text, K=KEY, L="l" * 32)
+    assert [line.partition(": ")[0] for line in reported] == ["keys.yaml:1:32", "keys.yaml:1:61"]
+
+
+def test_a_reference_leads_to_a_reference_up_to_four_times(roster: Any, problems: Any) -> None:
+    """A secret behind four of them is found, one behind five is not."""
+    environ = {f"K{number}": f"env:K{number + 1}" for number in range(4)} | {"K4": KEY}
+    assert roster(one("env:K1"), **environ).tenants["northwind"].keys[1].material == KEY.encode()
+    assert "references without end" in problems(roster, one("env:K0"), **environ)[0]
 
 
 def test_ten_mistakes_are_reported_together(roster: Any, problems: Any) -> None:
