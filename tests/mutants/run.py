@@ -51,7 +51,12 @@ SUBJECTS = {  # by the start of their mutants' names
     ),
     "crm_core.plugin": Subject(
         ("crm_core/plugin/signature.py", "crm_core/plugin/scheme_calls.py"),
-        ("tests/plugins/test_sync_v1.py", "tests/unit/plugin/test_door.py", PAIRS, SUITES),
+        (
+            "tests/plugins/test_sync_v1.py",
+            *(f"tests/unit/plugin/test_{name}.py" for name in ("door", "scheme_calls")),
+            PAIRS,
+            SUITES,
+        ),
     ),
     "crm_core.settings": Subject(
         tuple(f"crm_core/settings/{name}.py" for name in ("key_pairs", "roster", "secrets")),

@@ -41,9 +41,16 @@ def test_fingerprint() -> None:
 
 
 def test_active_keys_newest_first() -> None:
-    """The active keys of a tenant come with the highest version first."""
+    """The active keys of a tenant come with the highest version first, without those that are staged or revoked."""
     keys = {number: Key(number, bytes(32), revoked=number == 3) for number in (1, 3, 2)}
+    keys |= {4: Key(4, bytes(32), not_before=NOON + HOUR)}
     assert [key.version for key in TenantRoster(keys=keys).active(NOON)] == [2, 1]
+
+
+def test_each_tenant_has_its_own_entry() -> None:
+    """The keys of one tenant are not those of another."""
+    north = TenantRoster(keys={1: Key(1, b"north")})
+    assert Roster({"north": north, "south": TenantRoster()}).of("north") == north
 
 
 def test_a_tenant_without_an_entry_is_disabled() -> None:
@@ -58,6 +65,7 @@ def test_a_key_is_narrowed_by_section_and_source() -> None:
     narrow = Key(1, bytes(32), types=frozenset({"alpha"}), sources=(ip_network("10.0.0.0/8"),))
     assert Key(1, bytes(32)).admits("beta")
     assert Key(1, bytes(32)).comes_from(None)
+    assert narrow.comes_from("10.1.2.3")
     assert narrow.admits("alpha")
     assert not narrow.admits("beta")
     assert not narrow.comes_from("192.0.2.1")

@@ -1,0 +1,133 @@
+"""Calls of signature schemes: what they receive, and what they may return and raise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crm_core.errors import CrmError, KeyInactive, PluginFailed, SignatureMissing
+from crm_core.model.keys import Key
+from crm_core.plugin.door import Door
+from crm_core.plugin.scheme_calls import REFUSALS, SchemeCalls
+from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
+
+REQUEST = SignedRequest(
+    method="POST", path="/", query=None, authority="crm.example", headers=(), body=b"{}", instance="eu1",
+    tenant="north", payload_type="branding",
+)  # fmt: skip
+PRESENTED = Presented(timestamp=1, nonce="n" * 16, key_version=2, expires=3)
+SECRET = Key(version=2, material=b"secret")
+PUBLIC = Key(version=3, material=b"public", kind="public")
+
+
+class Scripted(SignatureScheme):
+    """A scheme that returns or raises what a test sets, and records what it receives."""
+
+    NAME, HEADERS, SIGNS_INSTANCE, KEY_KINDS = "scripted", ("x-mac",), True, ("secret", "public")
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.received: tuple[Any, ...] = ()
+
+    def _answered(self, *received: Any) -> Any:
+        self.received = received
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+    def read(self, request: SignedRequest) -> Presented:
+        return self._answered(request)  # type: ignore[no-any-return]
+
+    def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+        return self._answered("matches", request, presented, key)  # type: ignore[no-any-return]
+
+    def matches_public(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+        return self._answered("matches_public", request, presented, key)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def calls() -> SchemeCalls:
+    return SchemeCalls({"scripted": "acme"}, Door())
+
+
+@pytest.mark.parametrize("presented", [PRESENTED, Presented(timestamp=1, nonce="n")])
+def test_a_scheme_reads_the_request(calls: SchemeCalls, presented: Presented) -> None:
+    """It receives the request, and its claims come back; those that a scheme does not make may be absent."""
+    scheme = Scripted(presented)
+    assert calls.read(scheme, REQUEST) is presented
+    assert scheme.received == (REQUEST,)
+
+
+@pytest.mark.parametrize(("key", "method"), [(SECRET, "matches"), (PUBLIC, "matches_public")])
+def test_keys_of_each_kind_go_to_their_own_method(calls: SchemeCalls, key: Key, method: str) -> None:
+    """With the request, its claims and the bytes of the key, and the answer is the scheme's."""
+    for answer in (True, False):
+        scheme = Scripted(answer)
+        assert calls.matches(scheme, REQUEST, PRESENTED, key) is answer
+        assert scheme.received == (method, REQUEST, PRESENTED, key.material)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {"timestamp": 1, "nonce": "n"},
+        Presented(timestamp=True, nonce="n"),
+        Presented(timestamp=1.5, nonce="n"),  # type: ignore[arg-type]
+        Presented(timestamp=1, nonce=b"n"),  # type: ignore[arg-type]
+        Presented(timestamp=1, nonce="n", key_version="2"),  # type: ignore[arg-type]
+        Presented(timestamp=1, nonce="n", expires=3.5),  # type: ignore[arg-type]
+        ValueError(),
+        KeyInactive("Not for a scheme to say."),
+    ],
+)
+def test_what_are_no_claims_is_a_failure_of_the_plugin(calls: SchemeCalls, answer: Any) -> None:
+    """The plugin is named with its method, so that no push is refused for a reason that is not the sender's."""
+    with pytest.raises(PluginFailed) as failed:
+        calls.read(Scripted(answer), REQUEST)
+    assert failed.value.evidence == {"plugin": "acme", "hook": "read"}
+
+
+@pytest.mark.parametrize("answer", [1, None, "yes", ValueError(), KeyInactive("Not for a scheme to say.")])
+def test_what_is_no_truth_value_is_a_failure_of_the_plugin(calls: SchemeCalls, answer: Any) -> None:
+    """A match is True and nothing that only counts as true."""
+    with pytest.raises(PluginFailed) as failed:
+        calls.matches(Scripted(answer), REQUEST, PRESENTED, PUBLIC)
+    assert failed.value.evidence == {"plugin": "acme", "hook": "matches_public"}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_the_refusals_of_a_scheme_reach_the_sender(calls: SchemeCalls, refusal: type[CrmError]) -> None:
+    """Of reading and of matching alike."""
+    scheme = Scripted(refusal("Sign again."))
+    with pytest.raises(refusal):
+        calls.read(scheme, REQUEST)
+    with pytest.raises(refusal):
+        calls.matches(scheme, REQUEST, PRESENTED, SECRET)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "schemes", "may"),
+    [
+        (("public",), None, True),
+        (("secret",), None, False),
+        (("public",), frozenset({"scripted"}), True),
+        (("public",), frozenset({"other"}), False),
+    ],
+)
+def test_a_scheme_may_use_keys_of_its_kinds_that_no_entry_narrows(
+    kinds: tuple[Any, ...], schemes: frozenset[str] | None, may: bool
+) -> None:
+    """Both must fit: the kind, and the schemes that the roster allows the key."""
+
+    class Narrow(Scripted):
+        KEY_KINDS = kinds
+
+    assert Narrow(None).may_use(Key(version=3, material=b"public", kind="public", schemes=schemes)) is may
+
+
+def test_headers_are_there_once() -> None:
+    """A header that is absent is not read as empty."""
+    with pytest.raises(SignatureMissing, match="x-mac"):
+        REQUEST.one("x-mac")
