@@ -29,10 +29,10 @@ def read_sync(node: Node) -> SyncSettings:
         enabled=members.get("enabled", boolean, True),
         skew_seconds=skew,
         future_skew_seconds=members.get("future_skew_seconds", integer(0, 86_400), skew),
-        max_payload_bytes=members.get("max_payload_bytes", integer(1024, 16 * 1024 * 1024), 262_144),
+        max_payload_bytes=members.get("max_payload_bytes", integer(1, 16 * 1024 * 1024), 262_144),
         unverified_per_minute=members.get("unverified_per_minute", integer(1, 1_000_000), 60),
         log_keep_days=members.get("log_keep_days", integer(0, 36_500), 0),
-        log_max_unverified=members.get("log_max_unverified", integer(100, 1_000_000), 10_000),
+        log_max_unverified=members.get("log_max_unverified", integer(1, 1_000_000), 10_000),
         history_keep=members.get("history_keep", integer(1, 10_000), 50),
     )
     members.done()

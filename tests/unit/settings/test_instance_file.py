@@ -57,7 +57,7 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
         public_url: https://crm.example.com:8443
         tenants_dir: /srv/tenants
         storage: {backend: postgresql, dsn: env:DB, pool: 4}
-        sync: {enabled: false, skew_seconds: 60, log_keep_days: 30}
+        sync: {enabled: false, skew_seconds: 60, log_keep_days: 30, max_payload_bytes: 1, log_max_unverified: 1}
         trusted_proxies: [10.0.0.0/8, unix]
         operators: []
         secret_key: [env:SECRET, "hex:6161616161616161616161616161616161616161616161616161616161616161"]
@@ -69,6 +69,7 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
     assert settings.tenants_dir == Path("/srv/tenants")
     assert settings.storage.options == {"dsn": "postgresql://u:hush@db/crm", "pool": 4}
     assert settings.sync.future_skew_seconds == 60
+    assert (settings.sync.max_payload_bytes, settings.sync.log_max_unverified) == (1, 1)
     assert settings.sync.log_keep_days == 30
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), "unix")
     assert settings.operators == ()
