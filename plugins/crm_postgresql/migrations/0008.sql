@@ -382,16 +382,18 @@ END $$;
 
 -- A page: [epoch, revision, seq, total or null, [[id, revision, body, key], ...]]. The SQL names the tenant as $1 and its
 -- texts as $2[n]; crm_postgresql/pages.py makes it.
---   p_probes: the ids that each condition finds, at most $3. One that finds few is enough: p_few, in order, of the ids $3.
+--   p_probes: the ids that each condition finds. One that finds few is enough: p_few, in order, of the ids $3.
 --   p_walks: all documents in order, one statement after the other. p_total: how many there are without a limit.
 DROP FUNCTION crm.page;
 CREATE FUNCTION crm.page(p_tenant text, p_collection text, p_limit bigint, p_probes text[], p_few text, p_walks text[],
                          p_total text, p_texts text[]) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     s crm.stores := crm.seen(p_tenant);
-    -- What few may be: to look at m documents, or to walk until m of a collection's n documents have filled the page.
-    v_most bigint := ceil(sqrt(p_limit * crm.size(p_tenant, p_collection)));
+    -- What few may be: to look at m documents, or to walk until m of a collection's n documents have filled the page. Half
+    -- of where both cost the same, since each page with a condition that finds many counts up to it.
+    v_most bigint := ceil(sqrt(p_limit * crm.size(p_tenant, p_collection)) / 2);
     v_sql text;
+    v_many boolean;
     v_ids text[];
     v_total bigint;
     v_items text[];
@@ -402,8 +404,9 @@ BEGIN
         EXECUTE p_total INTO v_total USING p_tenant, p_texts;
     END IF;
     FOREACH v_sql IN ARRAY p_probes LOOP
-        EXECUTE 'SELECT array_agg(x.id) FROM (' || v_sql || ' LIMIT $3) x' INTO v_ids USING p_tenant, p_texts, v_most + 1;
-        IF coalesce(cardinality(v_ids), 0) <= v_most THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM (' || v_sql || ') x OFFSET $3)' INTO v_many USING p_tenant, p_texts, v_most;
+        IF NOT v_many THEN
+            EXECUTE 'SELECT array_agg(x.id) FROM (' || v_sql || ') x' INTO v_ids USING p_tenant, p_texts;
             p_walks := ARRAY[p_few];
             EXIT;
         END IF;
