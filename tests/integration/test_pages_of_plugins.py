@@ -147,7 +147,7 @@ def test_a_plugins_record_type_has_pages_without_writing_any(desk: Visitor) -> N
     board = desk.get("/visits")
     assert desk.client.get(f"{desk.root}/visits", follow_redirects=False).status_code == 200
     assert re.findall(r'data-lane="([a-z_]+)"', board) == ["planned", "done", "called_off"]
-    assert "Look at boats" in board
+    assert re.search(rf'<a href="{desk.root}/visits/[0-9a-f-]{{36}}"[^>]*>Look at boats</a>', board)
     assert '<span class="when">Day 1 Dec</span>' in board
     listed = desk.get("/visits?view=list&q=boats")
     assert ">Customer<" in listed

@@ -200,7 +200,9 @@ class _Board:
         for row in shown:
             card = await self._card(row, title, found.decided.get(row.id), marks.get(row.id))
             cards.append(
-                ShownCard(row.id, f"{self._path}/{row.id}", row.name, row.revision, render(card, self._may_move))
+                ShownCard(
+                    row.id, f"{self._path}/{row.id}", row.name, row.revision, render(card, self._path, self._may_move)
+                )
             )
             await self._turn.pause()
         return Lane(
