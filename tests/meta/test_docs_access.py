@@ -18,7 +18,7 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
     reported = run_page(NAME, tmp_path, free_port())
     assert '"items":[]' in reported
     assert '"assignment":["customers.*","*.view"]' in reported
-    assert 'data: {"type":"customers"' in reported
+    assert reported.count('event: record.changed\ndata: {"type":"customers"') == 2, "one heard, one missed"
 
 
 def test_the_figures_on_the_page_are_those_of_the_code() -> None:
