@@ -44,7 +44,7 @@ SUBJECTS = {  # by the start of their mutants' names
     "crm_core.model": Subject(
         tuple(f"crm_core/model/{name}.py" for name in ("ed25519", "keys", "media_type", "signed_text", "sources")),
         (
-            *(f"tests/unit/model/test_{name}.py" for name in ("keys", "media_type", "sources")),
+            *(f"tests/unit/model/test_{name}.py" for name in ("ed25519", "keys", "media_type", "sources")),
             PAIRS,
             "tests/plugins/test_sync_v1.py",
         ),

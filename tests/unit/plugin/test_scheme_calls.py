@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from crm_core.errors import CrmError, KeyInactive, PluginFailed, SignatureMissing
+from crm_core.errors import CrmError, KeyInactive, PluginFailed, SignatureMalformed, SignatureMissing
 from crm_core.model.keys import Key
 from crm_core.plugin.door import Door
 from crm_core.plugin.scheme_calls import REFUSALS, SchemeCalls
-from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
+from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
 
 REQUEST = SignedRequest(
     method="POST", path="/", query=None, authority="crm.example", headers=(), body=b"{}", instance="eu1",
@@ -131,3 +131,12 @@ def test_headers_are_there_once() -> None:
     """A header that is absent is not read as empty."""
     with pytest.raises(SignatureMissing, match="x-mac"):
         REQUEST.one("x-mac")
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("1", 1), ("9" * 15, 10**15 - 1)])
+def test_a_timestamp_is_plain_digits(text: str, number: int) -> None:
+    """Zero and the longest number are read; a sign, a leading zero, other digits and a longer number are not."""
+    assert read_timestamp(text, "X-Stamp") == number
+    for wrong in ("", "00", "01", "+1", "-1", "1.0", " 1", "\u0661", "9" * 16):
+        with pytest.raises(SignatureMalformed, match="X-Stamp must be a number in plain digits"):
+            read_timestamp(wrong, "X-Stamp")

@@ -54,10 +54,11 @@ def test_a_setting_accepts_a_secret_as_plain_text() -> None:
         assert refused(read, node).startswith("expected a secret; write one of env:NAME")
 
 
-def test_a_setting_accepts_a_text_in_the_clear_or_by_reference() -> None:
+def test_a_setting_accepts_a_text_in_the_clear_or_by_reference(tmp_path: Path) -> None:
     """An address with a password is in the file, in the environment, or in another file."""
-    read = Secrets({"DSN": "postgresql://crm\n"}, Path()).value
-    assert read(written("postgresql://crm")) == read(written("env:DSN")) == "postgresql://crm"
+    (tmp_path / "dsn").write_text("postgresql://crm\n")
+    read = Secrets({"DSN": "postgresql://crm\n"}, tmp_path).value
+    assert {read(written(text)) for text in ("postgresql://crm", "env:DSN", "file:dsn")} == {"postgresql://crm"}
     assert read(written("environment")) == "environment"
     assert refused(read, written("env:ABSENT")).startswith("the environment variable ABSENT is not set")
     for node in (NULL, LIST):
