@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -113,22 +112,6 @@ async def test_no_callback_is_long(
         record_property("longest callback", str(longest))
         if PRINTS:
             sys.stdout.write(f"\n{name}: {longest}\n")
-        if longest.seconds <= LIMIT:
-            return
-    pytest.fail(f"{longest}")
-
-
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/i/eu1/docs/errors", f"/i/eu1/t/{T}/login"])
-async def test_no_first_callback_is_long(tmp_path: Path, watch: LoopWatch, path: str) -> None:
-    """A page that is made when it is first read is made in a thread."""
-    for number in range(TRIES):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        async with instance(folder, FILES) as served, httpx.AsyncClient() as client:
-            await client.get(f"{served.url}/healthz")
-            with watch.part() as longest:
-                assert (await client.get(f"{served.url}{path}")).is_success
-                await asyncio.sleep(0.05)
         if longest.seconds <= LIMIT:
             return
     pytest.fail(f"{longest}")
