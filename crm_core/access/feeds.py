@@ -255,7 +255,7 @@ class Feeds:
             try:
                 caller = stream.caller = await self._callers.current(tenant, stream.caller)
             except Unauthenticated:
-                stream.end()
+                self.leave(stream)
                 continue
             at = _loop_time()
             if entries is None:
@@ -269,6 +269,8 @@ class Feeds:
             if stream.had_rights and not has_rights:
                 stream.end()
             stream.had_rights = has_rights
+            if stream.ended:
+                self.leave(stream)  # now: its client may never read what is on its way
 
 
 def _newest(page: ChangePage) -> ChangeCursor:
