@@ -18,21 +18,23 @@ export function watchPens() {
   document.addEventListener("submit", (event) => { if (event.target.matches(FORM)) save(event); });
   document.addEventListener("keydown", ({ key, target }) => {
     const form = target.closest?.(FORM);
-    if (form && key === "Escape" && target.getAttribute("aria-expanded") !== "true") close(form); // a list closes first
+    if (!form || form.inert || key !== "Escape" || target.getAttribute("aria-expanded") === "true") return; // a list closes first
+    close(form);
   }, true);
 }
 
 async function open(pen) {
   const other = document.querySelector(FORM);
-  if (other?.dataset.dirty) return input(other).focus(); // what is typed there stays
+  if (other?.dataset.dirty || other?.inert) return input(other).focus(); // what is typed there stays
   const { ok, page } = await fetchPage(pen.href).catch(() => ({ ok: false }));
   const fetched = ok && page.getElementById("record");
   if (!fetched) return location.assign(pen.href);
-  if (other) close(other);
+  const row = pen.closest("[data-field]");
+  if (row.querySelector(FORM)) return; // by the first click of two
+  document.querySelectorAll(FORM).forEach(close);
   const form = document.importNode(fetched, true);
   const rest = Object.assign(document.createElement("div"), { hidden: true });
   rest.append(...form.childNodes); // with the button that the Enter key takes
-  const row = pen.closest("[data-field]");
   form.append(rest, fieldOf(rest, row.dataset.field), buttons());
   form.className = "inplace";
   form.removeAttribute("id");
@@ -47,11 +49,14 @@ async function open(pen) {
 async function save(event) {
   event.preventDefault();
   const form = event.target;
+  if (form.inert) return; // it is being saved
   const name = form.closest("[data-field]").dataset.field;
   const body = new URLSearchParams(new FormData(form));
   if (event.submitter?.name) body.set(event.submitter.name, event.submitter.value);
+  form.inert = true;
   delete main().dataset.editing; // the change that the stream reports is this one
   const { ok, status, page } = await fetchPage(form.action, { method: "POST", body }).catch(() => ({}));
+  form.inert = false;
   if (!page) return refused(_("The server could not be reached"), _("Check your connection and try again."));
   if (ok && page.querySelector("[data-live='details']")) {
     close(form);
