@@ -92,6 +92,7 @@ class Wire:
 
     def _fail(self, error: Exception) -> None:
         if self._answered is not None and not self._answered.done():
+            self.leave()  # now: libpq may have closed the socket, whose number then belongs to another connection
             self._answered.set_exception(error)
 
     def _readable(self) -> None:
