@@ -30,7 +30,6 @@ from crm_core.plugin.storage import (
     Unit,
 )  # fmt: skip
 from crm_core.testing.storage import entry, put
-from crm_postgresql.keys import key_of, keys_of, value_of
 from crm_postgresql.schema import migrations
 from crm_postgresql.storage import PostgreSQLBackend
 from postgresql_server import Server, pooler
@@ -336,35 +335,6 @@ async def test_a_read_only_database_is_unavailable_for_writes(
     assert list(await standby.troubled()) == ["north"]
     await standby.close()
     assert (await store.state("north")).mode == "ok"
-
-
-def test_keys_sort_as_values_and_read_back() -> None:
-    """False, true, integers by value, texts by code point, null; U+0000 and U+0001 keep their order."""
-    values = [
-        False,
-        True,
-        -(2**60),
-        -11,
-        -2,
-        -1,
-        0,
-        1,
-        9,
-        10,
-        2**60,
-        "",
-        "\x00",
-        "\x00a",
-        "\x01",
-        "\x01a",
-        "a",
-        "\u00e4",
-    ]
-    keys = [key_of(value) for value in [*values, None]]
-    assert keys == sorted(keys)
-    assert [value_of(key) for key in keys] == [*values, None]
-    assert not any("\x00" in key for key in keys)
-    assert keys_of(("a", "a", "b")) == ["3a", "3b"]
 
 
 async def test_terms_that_find_many_documents(store: PostgreSQLBackend) -> None:
