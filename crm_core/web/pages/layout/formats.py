@@ -80,6 +80,8 @@ class RegionalFormat:
 
     def number(self, number: int) -> str:
         """A whole number with its digits grouped."""
+        if 0 <= number < 1000:  # nearly all are, and no locale groups three digits
+            return str(number)
         return str(format_decimal(number, locale=self.locale))
 
     def typed(self, number: str) -> str:
