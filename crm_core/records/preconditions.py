@@ -22,7 +22,7 @@ class Preconditions(msgspec.Struct, frozen=True):
     def require(self, document: Document | None) -> None:
         """Check the record as it is; None: there is none. Raises RevisionMismatch, RecordExists."""
         if self.if_match is not None and not _names(self.if_match, document):
-            raise _mismatch(document, quoted='"' in self.if_match)
+            raise _mismatch(document, tags=self.if_match)
         if self.revision is not None and (document is None or document.revision != self.revision):
             raise _mismatch(document, pointer="/if_revision")
         if document is not None and self.if_none_match is not None and _names(self.if_none_match, document, weak=True):
@@ -41,11 +41,13 @@ def _names(field: str, document: Document | None, *, weak: bool = False) -> bool
     return field.strip() == "*" or any((each.removeprefix("W/") if weak else each) in tags for each in sent)
 
 
-def _mismatch(document: Document | None, pointer: str | None = None, *, quoted: bool = True) -> RevisionMismatch:
+def _mismatch(document: Document | None, pointer: str | None = None, tags: str = '""') -> RevisionMismatch:
     if document is None:
         message = "There is no such record, so it has no revision that could match."
-    elif not quoted:
+    elif '"' not in tags:
         message = f'If-Match contains a tag in quotes, such as "{document.revision}". Send its quotes too.'
+    elif 'W/"' in tags:  # RFC 9110, section 13.1.1; a proxy that compresses makes tags weak
+        message = 'A weak tag, W/"...", never matches in If-Match. Read the record, and send its revision in quotes.'
     else:
         message = "Someone else changed this record. Read it, merge, and send its new revision."
     findings = [] if pointer is None else [Finding(pointer, RevisionMismatch.code, message)]

@@ -137,7 +137,7 @@ def main() -> None:
                 if answer is not None and answer.is_client_error and answer.status_code != 429:
                     raise SystemExit(answer.text) from None  # a repeat would be refused again
                 print(f"waiting: {error!r}", flush=True)
-                time.sleep(0.2)
+                time.sleep(0.2 if answer is None else float(answer.headers.get("Retry-After", 0.2)))
                 continue
             if once and not any(moved):
                 return

@@ -18,6 +18,9 @@ from crm_core.web.reading import whole_number
 from crm_core.web.request import Request
 
 MOST_SECONDS: Final = 30
+_NO_CURSOR: Final = (
+    "`after` is no cursor of the change feed. Send `next` of an answer, unchanged; leave `after` out to begin."
+)
 
 
 class ChangePage(msgspec.Struct, frozen=True):
@@ -63,7 +66,14 @@ CHANGES: Final = Operation(
         ),
     ),
     replies={200: Reply(description="A page of changes.", schema=ChangePage)},
-    errors=(*READ_ERRORS, errors.InvalidCursor, errors.CursorExpired, errors.TooManyStreams),
+    errors=(
+        *READ_ERRORS,
+        errors.InsufficientScope,
+        errors.PermissionDenied,
+        errors.InvalidCursor,
+        errors.CursorExpired,
+        errors.TooManyStreams,
+    ),
 )
 
 
@@ -110,7 +120,7 @@ def _query(services: Services, request: Request) -> tuple[FeedQuery, int]:
     if "after" in sent:
         after = ChangeCursor.parse(sent["after"])
         if after is None:
-            raise errors.InvalidCursor("`after` is no cursor of the change feed. Send `next` of an answer, unchanged.")
+            raise errors.InvalidCursor(_NO_CURSOR)
     types = tuple(dict.fromkeys(sent["types"].split(","))) if "types" in sent else ()
     for name in types:
         if name not in services.records.shapes:

@@ -169,10 +169,12 @@ async def test_if_match_refuses_an_old_revision(world: World) -> None:
 
 
 async def test_if_match_without_quotes_is_refused_with_what_it_lacks(world: World) -> None:
-    """The current revision without its quotes does not look like someone else's change."""
+    """The current revision without its quotes, or in a weak tag, does not look like someone else's change."""
     made = await world.create()
     with pytest.raises(RevisionMismatch, match=r'in quotes, such as "1"'):
         await update(world, made["id"], {"name": "B"}, "1")
+    with pytest.raises(RevisionMismatch, match="A weak tag"):
+        await update(world, made["id"], {"name": "B"}, 'W/"1"')
 
 
 async def test_put_creates_then_updates_and_keeps_what_is_left_out(world: World) -> None:
