@@ -1,4 +1,7 @@
-"""Tokens and sessions belong to one tenant: a copy of its store under another name has none of them."""
+"""Tokens and sessions belong to one tenant: a copy of its store under another name has none of them.
+
+Sessions name their tenant in what is signed. Tokens do not, as a renamed tenant keeps its tokens: their store names it.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +33,21 @@ async def keep_access(backend: StorageBackend, tenant: str, now: datetime) -> No
     await commit(backend, tenant, Unit(now=int(now.timestamp()), puts=(home(tenant),)))
 
 
+async def has_foreign_access(backend: StorageBackend, tenant: str) -> bool:
+    """Whether the tokens of a store were made for another tenant: its restore has not ended them yet, or was killed."""
+    return await _owner(backend, tenant) not in (None, tenant)
+
+
 async def end_foreign_access(backend: StorageBackend, tenant: str, now: datetime) -> bool:
     """Delete the tokens and sessions of a restored store, unless they are this tenant's; return whether it did.
 
     Stores of earlier versions do not say whose they are; then the newest entry of the sync log does.
     """
-    document = (await backend.get(tenant, _HOME, _HOME)).document
-    if document is None:
-        owners = [entry.tenant for entry in await backend.entries(tenant, EntryQuery(verified=True, limit=1))]
-    else:
-        owners = [msgspec.json.decode(document.body, type=_Home).tenant]
-    if owners == [tenant]:
+    owner = await _owner(backend, tenant)
+    if owner is None:
+        entries = await backend.entries(tenant, EntryQuery(verified=True, limit=1))
+        owner = entries[0].tenant if entries else None
+    if owner == tenant:
         return False
     kinds = TOKENS, TOKEN_USES, SESSIONS
     ended = [Delete(kind, each.id) for kind in kinds async for each in backend.documents(tenant, kind)]
@@ -48,3 +55,9 @@ async def end_foreign_access(backend: StorageBackend, tenant: str, now: datetime
         unit = Unit(now=int(now.timestamp()), puts=(home(tenant),), deletes=tuple(ended))
         await commit(backend, tenant, unit)
     return bool(ended)
+
+
+async def _owner(backend: StorageBackend, tenant: str) -> str | None:
+    """The tenant that a store's tokens were made for; None if it has none, or only those of earlier versions."""
+    document = (await backend.get(tenant, _HOME, _HOME)).document
+    return None if document is None else msgspec.json.decode(document.body, type=_Home).tenant

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 from itsdangerous import BadSignature
 
-from crm_core.access.copied_store import home
+from crm_core.access.copied_store import end_foreign_access, has_foreign_access, home
 from crm_core.access.delegation import require_may_give
 from crm_core.access.scopes import checked_scopes
 from crm_core.access.storing import commit
@@ -117,6 +117,8 @@ class Tokens:
             created_by=actor_of(by),
             expires_at=checked_expiry(expires_at, now),
         )
+        if await has_foreign_access(self._backend, tenant):
+            await end_foreign_access(self._backend, tenant, now)
         secret = base64.urlsafe_b64encode(self._random_bytes(_RANDOM_BYTES))
         text = PREFIX + self._signer.sign(secret).decode()
         digest = _digest(text)
@@ -152,7 +154,7 @@ class Tokens:
             self._check_made_here(text)
         if cached is None:
             document = (await self._backend.find(tenant, TOKENS, _DIGEST, digest)).document
-            if document is None:
+            if document is None or await has_foreign_access(self._backend, tenant):
                 self._callers.forget((tenant, digest))
                 raise Unauthenticated(_INVALID)
             cached = self._cache((tenant, digest), document)

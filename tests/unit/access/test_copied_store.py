@@ -41,6 +41,19 @@ async def test_a_copy_under_another_name_has_no_token_and_no_session(access: Any
     assert not await end_foreign_access(access.backend, "copy", access.clock())
 
 
+async def test_a_copy_whose_restore_was_killed_refuses_the_tokens_too(access: Any, text: str, tmp_path: Path) -> None:
+    """They are refused before they are deleted, and a new token does not bring them back."""
+    await access.backend.backup("north", tmp_path / "north.backup")
+    await access.backend.restore("copy", tmp_path / "north.backup")
+    with pytest.raises(Unauthenticated):
+        await access.tokens.caller("copy", text)
+    own, _ = await access.tokens.create("copy", scopes=["customers:read"], by=None)
+    assert (await access.tokens.caller("copy", own)).scopes == {"customers:read"}
+    with pytest.raises(Unauthenticated):
+        await access.tokens.caller("copy", text)
+    assert len(await access.tokens.list("copy")) == 1
+
+
 async def test_a_restore_under_its_own_name_keeps_both(access: Any, text: str, tmp_path: Path) -> None:
     """Programs and people continue after a restore."""
     assert not await copied(access, "north", tmp_path)

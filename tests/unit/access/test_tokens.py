@@ -178,7 +178,9 @@ async def test_a_cached_token_is_compared_with_the_store(make: Make, access: Any
     document = (await access.backend.get("north", TOKENS, token.id)).document
     body = document.body.replace(b"customers:read", b"customers:writ")
 
-    async def restored(*_: str) -> Any:
+    async def restored(tenant: str, collection: str, id_: str) -> Any:
+        if collection != TOKENS:
+            return await read(tenant, collection, id_)
         return Read(msgspec.structs.replace(document, body=body), 0)
 
     access.backend.get, read = restored, access.backend.get
