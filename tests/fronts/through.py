@@ -13,6 +13,8 @@ from contract.box import Box
 from fronts.processes import manager, nginx
 
 FRONTS = {"manager": manager, "nginx": nginx}
+LIMITS = {nginx: httpx.Limits(max_keepalive_connections=0)}
+"""nginx closes a connection after a refusal that came before the body, though it has answered with keep-alive."""
 FRAMEWORK = "framework"
 """No front: the API's requests take the road through Quart."""
 NOT_THROUGH_A_FRONT = {
@@ -58,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
         home.mkdir(exist_ok=True)
         url = running.enter_context(front(home, {"eu1": [upstream]})).url
         box.client.close()
-        box.client = httpx.Client(base_url=url, timeout=30)
+        box.client = httpx.Client(base_url=url, timeout=30, limits=LIMITS.get(front, httpx.Limits()))
         return box  # type: ignore[no-any-return]
 
     def stop_behind(box: Any, *arguments: Any) -> int:
