@@ -105,6 +105,8 @@ class Wire:
             while not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:
+                    if self.connection.closed:  # the results say why
+                        self.leave()
                     answered.set_result(None)
                     return
                 self._results.append(result)
