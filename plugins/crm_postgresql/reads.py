@@ -79,10 +79,11 @@ class Reads:
         """The workspace and the evidence of claims. Raises as ``Database.rows``.
 
         A command may remove a tenant, and create or restore one of that name: what was seen is then of another epoch.
+        Only a caller that has seen a revision learns of it: others cache nothing.
         """
         epoch = self._epochs.get(tenant)
         found = await self._ask(tenant, claims=claims, seen=-1 if seen is None else seen)
-        if found.moment.epoch != epoch:
+        if epoch is None or (seen is not None and found.moment.epoch != epoch):
             if found.revision == seen:
                 seen, found = None, await self._ask(tenant, claims=claims, seen=-1)
             self._epochs.add(tenant, found.moment.epoch)

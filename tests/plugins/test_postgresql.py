@@ -202,6 +202,22 @@ async def test_a_tenant_made_again_is_another_one_to_all_processes(
     await other.close()
 
 
+async def test_a_view_of_all_does_not_vouch_for_what_others_saw(
+    store: PostgreSQLBackend, context: StorageContext
+) -> None:
+    """Who saw the old tenant gets the new one's sections, also if a reader that caches nothing comes first."""
+    other = await opened(context)
+    for body in (b'"a"', b'"b"'):
+        await store.commit("north", Unit(now=NOW, puts=(Put("sections", "branding", body),), revises=True))
+        await other.view("north", None)
+        if body == b'"b"':
+            assert [document.body for document in (await other.view("north", 1)).documents or ()] == [body]
+        assert (await other.view("north", 1)).documents is None
+        await store.remove("north")
+        await store.create("north")
+    await other.close()
+
+
 async def test_a_commit_wakes_other_processes(store: PostgreSQLBackend, context: StorageContext) -> None:
     """A waiter of another process is woken by its notice; without notices it looks by itself."""
     other = await opened(context)
