@@ -64,9 +64,8 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         self._closing = True
-        for each in self._idle:
-            await self._to_pool(each)
-        self._idle.clear()
+        while self._idle:
+            await self._to_pool(self._idle.pop())
         await self._pool.close(timeout=2)
 
     @asynccontextmanager

@@ -87,6 +87,22 @@ async def test_without_a_free_connection_calls_are_refused(store: PostgreSQLBack
     assert isinstance(await store.commit("north", Unit(now=1, puts=(put("a"),))), Committed)
 
 
+async def test_a_call_that_is_cancelled_loses_no_connection(store: PostgreSQLBackend, postgresql: Server) -> None:
+    """Its connection is closed, since an answer may still come on it, and the pool makes another one."""
+    database, running = store._on.database, "SELECT FROM pg_stat_activity WHERE query = %s AND state = 'active'"
+    with psycopg.connect(postgresql.admin, autocommit=True) as db:
+        for number in range(3):  # one more than the pool has
+            query = f"SELECT pg_sleep(2) AS cancelled{number}"
+            call = asyncio.create_task(database.rows(query))
+            while not db.execute(running, (query,)).fetchall():  # noqa: ASYNC110 -- the server sends no signal
+                await asyncio.sleep(0.01)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+    answers = await asyncio.gather(*(database.rows("SELECT %s::int8", (number,)) for number in range(4)))
+    assert answers == [[(number,)] for number in range(4)]
+
+
 async def test_serialization_failures_are_tried_again(
     store: PostgreSQLBackend, postgresql: Server, tmp_path: Path
 ) -> None:
