@@ -207,7 +207,7 @@ class Feeds:
         return b"".join(_framed(page.epoch, each) for each in seen)
 
     async def _pump(self, channel: Channel) -> None:
-        """Deliver until the last stream closes. An error ends the streams: their clients reconnect."""
+        """Deliver until the last stream closes. An error or another epoch ends the streams: their clients reconnect."""
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await self._deliver(channel, stopping)
@@ -235,31 +235,23 @@ class Feeds:
                 waiting.result()  # raises if the store is gone, which ends the streams
             page = await self._backend.changes(tenant, channel.place, _BATCH)
             workspace = await self._views.of(tenant)  # read after the changes, so that rights are not older
-            entries = page.entries if page.epoch == channel.epoch else None
-            channel.epoch, channel.place = page.epoch, entries[-1].place if entries else page.newest
+            if page.entries is None or page.epoch != channel.epoch:
+                return  # places mean nothing any more: clients resume with their last id, and are sent a reset
+            channel.place = page.entries[-1].place if page.entries else page.newest
             if channel.place == page.newest:  # else read the rest without waiting
                 channel.seq = page.seq
-            await self._send(tenant, channel.readers, workspace, page, entries)
+            await self._send(channel, workspace, page.entries)
             await asyncio.wait({stopping}, timeout=_INTERVAL)
 
-    async def _send(
-        self,
-        tenant: str,
-        streams: set[Reader],
-        workspace: Workspace,
-        page: ChangePage,
-        entries: tuple[StoredChange, ...] | None,
-    ) -> None:
-        frames = [(stored, _framed(page.epoch, stored)) for stored in entries or ()]
-        for stream in tuple(streams):
+    async def _send(self, channel: Channel, workspace: Workspace, entries: tuple[StoredChange, ...]) -> None:
+        frames = [(stored, _framed(channel.epoch, stored)) for stored in entries]
+        for stream in tuple(channel.readers):
             try:
-                caller = stream.caller = await self._callers.current(tenant, stream.caller)
+                caller = stream.caller = await self._callers.current(channel.tenant, stream.caller)
             except Unauthenticated:
                 self.leave(stream)
                 continue
             at = _loop_time()
-            if entries is None:
-                stream.send(page.newest, frame("reset", _newest(page), b"{}"), at)
             for stored, content in frames:
                 if stream.wants(stored.entry) and may_see(workspace, caller, stored.entry):
                     stream.send(stored.place, content, at)

@@ -107,3 +107,22 @@ async def test_a_tenant_that_was_restored_resets_its_streams(
     async with listening(caller, first) as reader:
         reached, event, _ = await reader.next()
         assert (event, reached.epoch == first.epoch) == ("reset", False)
+
+
+async def test_a_stream_ends_if_another_process_restored_its_tenant(
+    access: Any, listening: Any, changes: Any, by_token: Any
+) -> None:
+    """The places of an older backup are lower than those already sent: the client resumes by its id and is reset."""
+    caller, known = await by_token("customers:read"), access.backend.changes
+    last = await changes("customers", 1)
+    async with listening(caller) as reader:
+
+        async def restored(tenant: str, place: int | None, limit: int = 500) -> Any:
+            page = await known(tenant, place, limit)
+            return msgspec.structs.replace(page, epoch="other", newest=1, texts=None if place else ())
+
+        access.backend.changes = restored
+        await changes("customers", 2)
+        assert await reader.ended()
+    async with listening(caller, last) as reader:
+        assert (await reader.next())[:2] == (ChangeCursor("other", 1), "reset")
