@@ -59,9 +59,9 @@ export async function post(form, button = null) {
       document.dispatchEvent(new CustomEvent("posted", { detail: button }));
       return true;
     }
-    refused(page.querySelector(".empty h1, h1")?.textContent ?? _("Something went wrong"), page.querySelector(".empty p")?.textContent ?? "");
+    refused(page);
   } catch {
-    refused(_("The server could not be reached"), _("Check your connection and try again."));
+    refused();
   }
   const { ok, page } = await fetchPage(location.href).catch(() => ({ ok: false }));
   if (ok) swapParts(page, { asked: true }); // back to the stored state
@@ -76,7 +76,11 @@ async function again(form) {
   form.submit();
 }
 
-export function refused(title, text) {
+// Says what the page of a refusal says; without one, that there was no answer.
+export function refused(page) {
+  const said = (selector) => page.querySelector(selector)?.textContent;
+  const title = page ? said(".empty h1, h1") ?? _("Something went wrong") : _("The server could not be reached");
+  const text = page ? said(".empty p") ?? "" : _("Check your connection and try again.");
   document.querySelector("[data-refused]")?.remove();
   const banner = document.createElement("div");
   banner.className = "banner bad";

@@ -1,6 +1,7 @@
 // Changing one field where it is shown: the record's own form, with all its other fields out of sight.
 import { _ } from "./language.js";
 import { refused } from "./forms.js";
+import { refreshPage } from "./live.js";
 import { show } from "./parts.js";
 import { fetchPage, swapParts } from "./swap.js";
 
@@ -10,7 +11,7 @@ const main = () => document.getElementById("main");
 export function watchPens() {
   document.addEventListener("click", (event) => {
     const pen = event.target.closest("a.pen");
-    if (event.target.closest("[data-keep-value]")) close(event.target.closest(FORM));
+    if (event.target.closest("[data-keep-value]")) cancel(event.target.closest(FORM));
     if (!pen || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     open(pen);
@@ -19,23 +20,24 @@ export function watchPens() {
   document.addEventListener("keydown", ({ key, target }) => {
     const form = target.closest?.(FORM);
     if (!form || form.inert || key !== "Escape" || target.getAttribute("aria-expanded") === "true") return; // a list closes first
-    close(form);
+    cancel(form);
   }, true);
 }
 
 async function open(pen) {
-  const other = document.querySelector(FORM);
-  if (other?.dataset.dirty || other?.inert) return input(other).focus(); // what is typed there stays
+  const name = pen.closest("[data-field]").dataset.field;
+  if (isNeeded(document.querySelector(FORM))) return;
   const { ok, page } = await fetchPage(pen.href).catch(() => ({ ok: false }));
+  if (isNeeded(document.querySelector(FORM))) return;
   const fetched = ok && page.getElementById("record");
-  if (!fetched) return location.assign(pen.href);
-  const row = pen.closest("[data-field]");
+  const row = document.querySelector(`[data-field="${name}"]`); // the details may have been rendered again
+  if (!fetched || !row || !fieldOf(fetched, name)) return location.assign(pen.href);
   if (row.querySelector(FORM)) return; // by the first click of two
   document.querySelectorAll(FORM).forEach(close);
   const form = document.importNode(fetched, true);
   const rest = Object.assign(document.createElement("div"), { hidden: true });
   rest.append(...form.childNodes); // with the button that the Enter key takes
-  form.append(rest, fieldOf(rest, row.dataset.field), buttons());
+  form.append(rest, fieldOf(rest, name), buttons());
   form.className = "inplace";
   form.removeAttribute("id");
   delete form.dataset.draft;
@@ -57,12 +59,17 @@ async function save(event) {
   delete main().dataset.editing; // the change that the stream reports is this one
   const { ok, status, page } = await fetchPage(form.action, { method: "POST", body }).catch(() => ({}));
   form.inert = false;
-  if (!page) return refused(_("The server could not be reached"), _("Check your connection and try again."));
+  if (!page || status >= 500) {
+    main().dataset.editing = "";
+    refused(page);
+    return input(form).focus();
+  }
   if (ok && page.querySelector("[data-live='details']")) {
     close(form);
     main().dataset.revision = page.getElementById("main").dataset.revision;
     swapParts(page, { asked: true });
-    show(document.importNode(page.querySelector(".toasts [data-toast]"), true));
+    const confirmation = page.querySelector(".toasts [data-toast]"); // none if another window has shown it
+    if (confirmation) show(document.importNode(confirmation, true));
     return document.querySelector(`[data-field="${name}"] .pen`)?.focus();
   }
   const answer = page.getElementById("record");
@@ -76,7 +83,20 @@ async function save(event) {
   form.submit(); // a conflict, or a refusal of the whole: its page shows what was typed
 }
 
+// Text that is typed, or being saved, stays open when another pen is clicked.
+function isNeeded(form) {
+  const needed = Boolean(form?.dataset.dirty || form?.inert);
+  if (needed) input(form).focus();
+  return needed;
+}
+
+function cancel(form) {
+  close(form);
+  refreshPage([]).catch(() => {}); // shows what others changed meanwhile
+}
+
 function close(form) {
+  document.querySelectorAll("[data-refused], [data-meanwhile]").forEach((notice) => notice.remove());
   const row = form.closest("[data-field]");
   form.remove();
   mark(row, false);
@@ -92,7 +112,7 @@ function mark(row, editing) {
 // The field of a member; of an object, all of its fields.
 function fieldOf(parent, name) {
   const found = parent.querySelector(`[name="${name}"], [name^="${name}."]`);
-  return found.closest("fieldset") ?? found.closest(".field");
+  return found?.closest("fieldset") ?? found?.closest(".field");
 }
 
 function input(form) {

@@ -87,7 +87,7 @@ async function refreshFrame(events) {
   if (applied.length) announce(applied.length === 1 ? _("New {type} applied by the platform, revision {revision}", applied[0]) : _("{n} changes applied by the platform", { n: applied.length }));
 }
 
-async function refreshPage(events) {
+export async function refreshPage(events) {
   if (main().querySelector(":scope > [data-gone]")) return;
   if ("editing" in main().dataset) return events.forEach(editedByOthers);
   const { ok, page } = await fetchPage(location.href);
