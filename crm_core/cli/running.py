@@ -69,7 +69,7 @@ class Boundary:
                 click.echo(problem, err=True)
             raise SystemExit(1)
         if isinstance(error, CrmError):
-            detail = _NO_TENANT if isinstance(error, UnknownTenant) else error.detail
+            detail = _NO_TENANT if isinstance(error, UnknownTenant) else error.operator_detail
             print_problem({"code": error.code, "detail": detail, "errors": msgspec.to_builtins(error.errors)})
             click.echo(f"{detail} ({error.code})", err=True)
             for finding in error.errors:

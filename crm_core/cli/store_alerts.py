@@ -40,9 +40,9 @@ class _Alerts:
         try:
             troubled = await self._backend.troubled()
         except CrmError as error:
-            if self._unavailable != error.detail:
-                self._unavailable = error.detail
-                _log.error("storage_unavailable", reason=error.detail)
+            if self._unavailable != error.operator_detail:
+                self._unavailable = error.operator_detail
+                _log.error("storage_unavailable", reason=error.operator_detail)
             return
         except Exception as error:  # noqa: BLE001 -- a backend is a plugin: what it raises must not end this task
             _log.error("plugin_failed", error=type(error).__name__, at="troubled")

@@ -25,7 +25,7 @@ async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[
             await services.backend.fold(tenant)
             refused = (await services.backend.state(tenant)).reason
         except CrmError as error:  # an error of one tenant's files must not stop the others
-            refused = error.detail
+            refused = error.operator_detail
         yield {"tenant": tenant, "refused": refused}
 
 
@@ -74,7 +74,7 @@ async def _checked(services: Services, tenants: list[str], without: list[str]) -
             problems += [*await _sealed(services, tenant), *await services.records.doubles(tenant)]
             problems += [clash.sentence for clash in (await services.views.of(tenant)).combined.clashes]
         except CrmError as error:
-            problems = [error.detail]
+            problems = [error.operator_detail]
         mode = (await services.backend.state(tenant)).mode
         yield {"tenant": tenant, "mode": mode, "problems": problems, "of": len(tenants)}
     for tenant in without:

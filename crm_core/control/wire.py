@@ -31,6 +31,7 @@ class ControlError(msgspec.Struct, frozen=True, omit_defaults=True):
     problems: tuple[str, ...] = ()
     code: str = ""
     detail: str = ""
+    operator_detail: str = ""
     errors: tuple[Finding, ...] = ()
     retry_after: int | None = None
     evidence: dict[str, Any] = {}
@@ -48,9 +49,13 @@ def to_wire(error: CrmError | SetupError) -> ControlError:
     """Return an error as a message."""
     if isinstance(error, SetupError):
         return ControlError(problems=error.problems)
-    evidence = dict(error.evidence)
     return ControlError(
-        code=error.code, detail=error.detail, errors=error.errors, retry_after=error.retry_after, evidence=evidence
+        code=error.code,
+        detail=error.detail,
+        operator_detail=error.operator_detail,
+        errors=error.errors,
+        retry_after=error.retry_after,
+        evidence=dict(error.evidence),
     )
 
 
@@ -59,7 +64,13 @@ def from_wire(message: ControlError) -> CrmError | SetupError:
     if message.problems:
         return SetupError(message.problems)
     error_class = next((known for known in _error_classes(CrmError) if known.code == message.code), CrmError)
-    error = error_class(message.detail, errors=message.errors, retry_after=message.retry_after, **message.evidence)
+    error = error_class(
+        message.detail,
+        errors=message.errors,
+        retry_after=message.retry_after,
+        operator_detail=message.operator_detail,
+        **message.evidence,
+    )
     error.code = message.code or CrmError.code
     return error
 

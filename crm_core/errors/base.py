@@ -36,7 +36,11 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CrmError(Exception):
-    """Base of every error that callers can see; ``evidence`` becomes further members of the problem."""
+    """Base of every error that callers can see; ``evidence`` becomes further members of the problem.
+
+    ``operator_detail``: the detail for health, commands and the server's log. It may name files and hosts, so no
+    problem document has it.
+    """
 
     status: ClassVar[int] = 500
     code: str = "internal_error"
@@ -55,10 +59,12 @@ class CrmError(Exception):
         *,
         errors: Iterable[Finding] = (),
         retry_after: int | None = None,
+        operator_detail: str = "",
         **evidence: Any,
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title + "."
+        self.operator_detail = operator_detail or self.detail
         self.errors: tuple[Finding, ...] = _first(errors)
         self.retry_after = self.usual_wait if retry_after is None else retry_after
         self.evidence: Mapping[str, Any] = evidence

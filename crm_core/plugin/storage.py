@@ -233,7 +233,7 @@ class StorageBackend(ABC):
         """The tenants that are known to take no writes, and why.
 
         It is asked each second: none is opened, and closed ones cost nothing. A backend that must look at each looks at
-        all when it opens and at some in turn later. Raises StorageUnavailable; its detail is for operators.
+        all when it opens and at some in turn later. Raises StorageUnavailable with an ``operator_detail``.
         """
 
     @abstractmethod

@@ -61,7 +61,7 @@ class HealthReports:
         try:
             return await self.report(tenant, key)
         except StorageUnavailable as error:
-            return self._without_store(tenant, error.detail)
+            return self._without_store(tenant, error.operator_detail)
 
     async def report(self, tenant: str, key: Key | None = None) -> dict[str, Any]:
         """The health of a tenant. ``key``: of a signed request; if it is limited to sections, only those are shown.
@@ -114,7 +114,7 @@ class HealthReports:
         except UnknownTenant:
             return None
         except StorageUnavailable as error:
-            status, reasons = self._judged_without_store(roster, error.detail, now)
+            status, reasons = self._judged_without_store(roster, error.operator_detail, now)
         return {
             "tenant": tenant,
             "status": status,

@@ -397,7 +397,10 @@ def _convert_errors(tenant: Tenant, work: Callable[[Tenant], T]) -> T:
             tenant.db.execute("ROLLBACK")
         full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
         kind = StorageFull if full else StorageUnavailable
-        raise kind("The database cannot be used now. Try again in a moment.", retry_after=5) from None
+        why = f"SQLite: {error}"
+        raise kind(
+            "The database cannot be used now. Try again in a moment.", retry_after=5, operator_detail=why
+        ) from None
 
 
 def commit(tenant: Tenant, unit: Unit) -> Committed | Conflict:

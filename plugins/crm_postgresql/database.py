@@ -170,7 +170,8 @@ def refusal(error: psycopg.Error) -> CrmError:
         return StorageFull("The database has no space left. Free some, then try again.", retry_after=30)
     if state == "25006":
         return StorageUnavailable("The database accepts no writes: it is a standby, or set read-only.", retry_after=2)
-    return StorageUnavailable(f"The database cannot be used now ({type(error).__name__}).", retry_after=2)
+    why = f"The database cannot be used now ({type(error).__name__})."
+    return StorageUnavailable("The database cannot be used now.", retry_after=2, operator_detail=why)
 
 
 def first_line(error: Exception) -> str:

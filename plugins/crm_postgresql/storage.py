@@ -92,7 +92,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
         try:
             outcome = await self._on.commits.commit(self._key(tenant), unit)
         except (StorageUnavailable, StorageFull) as error:
-            self._troubled[tenant] = StoreState("read_only", error.detail)
+            self._troubled[tenant] = StoreState("read_only", error.operator_detail)
             raise
         self._troubled.pop(tenant, None)
         if self._context.log_keep_days or self._context.changes_keep_days:
@@ -153,7 +153,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
         try:
             await self._rows("SELECT crm.probe(%s, %s)", tenant, tenant in self._troubled)
         except (StorageUnavailable, StorageFull) as error:
-            return StoreState("read_only", error.detail)
+            return StoreState("read_only", error.operator_detail)
         self._troubled.pop(tenant, None)
         return StoreState()
 

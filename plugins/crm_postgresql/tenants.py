@@ -85,12 +85,14 @@ class PostgreSQLTenants(StorageBackend):
             return await self._on.database.rows(query, (key, *arguments))
 
     async def _answer(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query that no request makes. Raises StorageUnavailable with its reason, which is for operators."""
+        """Rows of a query that no request makes. Raises StorageUnavailable, which says why to operators."""
         try:
             return await self._on.database.rows(query, arguments)
         except StorageUnavailable as error:
             trouble = await self._on.database.trouble()
-            raise StorageUnavailable(trouble or error.detail, retry_after=2) from None
+            raise StorageUnavailable(
+                error.detail, retry_after=2, operator_detail=trouble or error.operator_detail
+            ) from None
 
     async def tenants(self) -> list[str]:
         rows = await self._on.database.rows(

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from crm_core.errors import StorageUnavailable
 from crm_core.plugin.query import ChangePage, StoredChange
 from crm_tinydb.change import LoggedChange
 from crm_tinydb.change_log import shown
 from crm_tinydb.change_segments import SegmentDamaged, SegmentReader
+from crm_tinydb.refusals import files_unreadable
 from crm_tinydb.tenant import Tenant
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ async def _read(tenant: Tenant, work: Callable[[], list[T]]) -> list[T] | None:
             if error.segment not in tenant.changes.segments:
                 return None
             tenant.report_damage(f"{error.segment.name} {error.reason}")
-            message = "A file of the change log is damaged; crm doctor names it."
+            why = f"A file of the change log is damaged: {error.segment.name} {error.reason}."
         except OSError as error:
-            message = f"The change log cannot be read: {error.strerror}."
-        raise StorageUnavailable(message, retry_after=5)
+            why = f"The change log cannot be read: {error.strerror}."
+        raise files_unreadable(why, retry_after=5)

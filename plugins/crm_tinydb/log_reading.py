@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TypeVar
 
-from crm_core.errors import StorageUnavailable
 from crm_tinydb.framing import Damaged
+from crm_tinydb.refusals import files_unreadable
 from crm_tinydb.segments import Segment
 from crm_tinydb.tenant import Tenant
 
@@ -18,7 +18,7 @@ async def reading(work: asyncio.Future[T]) -> T:
     try:
         return await work
     except OSError as error:
-        raise StorageUnavailable(f"The log cannot be read: {error.strerror}.", retry_after=5) from None
+        raise files_unreadable(f"The log cannot be read: {error.strerror}.", retry_after=5) from None
 
 
 class DamageReporter:

@@ -16,6 +16,7 @@ from crm_tinydb.early_attempts import EarlyAttempts
 from crm_tinydb.formats import NewerStore
 from crm_tinydb.names import NAME, TenantNames
 from crm_tinydb.opening import MARKER, open_tenant
+from crm_tinydb.refusals import files_unreadable
 from crm_tinydb.summaries import read_summary, write_summary
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import ThreadFactory, Workers
@@ -119,11 +120,11 @@ class OpenTenants:
             tenant.freeze_if_large()
         except NewerStore as error:
             self._closed.add_newer(name)
-            raise StorageUnavailable(str(error), retry_after=60) from None
+            raise files_unreadable(str(error), retry_after=60) from None
         except OSError as error:
             reason = GONE if gone(self.disk, self.tenants_dir / name) else unreadable(error)
             self._closed.add_unreadable(name, reason)
-            raise StorageUnavailable(reason, retry_after=5) from None
+            raise files_unreadable(reason, retry_after=5) from None
         finally:
             del self._opening[name]
 

@@ -211,7 +211,7 @@ class TinyDBBackend(StorageBackend):
         try:
             return (await self.open_tenants.get(tenant)).store_state()
         except StorageUnavailable as error:
-            return StoreState("read_only", error.detail)
+            return StoreState("read_only", error.operator_detail)
 
     async def summary(self, tenant: str) -> Summary:
         if (stored := await self.open_tenants.stored_summary(tenant)) is not None:

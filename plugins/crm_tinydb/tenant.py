@@ -22,6 +22,7 @@ from crm_tinydb.journal import NO_SPACE
 from crm_tinydb.log import LogView
 from crm_tinydb.opening import Opened, quarantine
 from crm_tinydb.pending_state import Content, PendingState, content_of
+from crm_tinydb.refusals import files_unreadable
 from crm_tinydb.waiters import Waiters
 from crm_tinydb.workers import Workers
 
@@ -115,7 +116,7 @@ class Tenant:
     def check_readable(self) -> None:
         """Raise StorageUnavailable if no generation could be read."""
         if not self.readable:
-            raise StorageUnavailable(f"The tenant's files cannot be used: {'; '.join(self.reasons)}.")
+            raise files_unreadable(f"The tenant's files cannot be used: {'; '.join(self.reasons)}.")
 
     async def commit(self, unit: Unit) -> Committed | Conflict:
         """Test and queue a unit, and wait until it is durable. If the caller is cancelled, the unit stays queued."""

@@ -10,6 +10,8 @@ from zlib import crc32
 from contract.box import BRANDING, Box, good, problem, roster_key
 from contract.conftest import Boxes
 
+UNREADABLE = "The tenant's files cannot be read now. Its operator runs crm doctor to see why."
+
 
 def test_an_unverified_attempt_is_readable_at_once_and_durable_within_a_second(boxes: Boxes) -> None:
     """It costs no fsync of its own; after kill -9 it is there all the same."""
@@ -113,7 +115,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_tenant_that_a_newer_version_wrote_to_is_refused_untouched(boxes: Boxes) -> None:
-    """503 for reads and writes, its signed health and the commands name the format, others go on, no file changes."""
+    """Reads and writes are 503; only signed health and commands name the format; others go on, no file changes."""
     box: Box = boxes(tenants={name: {"keys": [roster_key(name)]} for name in ("northwind", "contoso")})
     box.applied("branding", BRANDING)
     bearer = box.bearer("customers:read", "customers:write")
@@ -127,15 +129,19 @@ def test_a_tenant_that_a_newer_version_wrote_to_is_refused_untouched(boxes: Boxe
         assert said in printed
     box.crm("doctor", "contoso")
     box.start()
-    assert said in problem(box.push("branding", BRANDING), 503, "storage_unavailable")["detail"]
     customers = f"{box.base()}/customers"
-    assert said in problem(box.client.get(customers, headers=bearer), 503, "storage_unavailable")["detail"]
-    problem(box.client.post(customers, json={"name": "Ada"}, headers=bearer), 503, "storage_unavailable")
+    for answer in (
+        box.push("branding", BRANDING),
+        box.client.get(customers, headers=bearer),
+        box.client.post(customers, json={"name": "Ada"}, headers=bearer),
+    ):
+        assert problem(answer, 503, "storage_unavailable")["detail"] == UNREADABLE
+    log = ("log", "list", "--tenant", "northwind")
     signed = good(box.client.get(f"{box.base()}/sync/health", headers=box.sign("health", b"")))
     assert (signed["status"], signed["expected_key"]) == ("degraded", "northwind:2")
     assert said in " ".join(signed["reasons"])
     assert (signed["sections"], signed["log_head"], signed["counts"]["24h"]["applied"]) == ({}, None, None)
-    for words in (("migrate",), ("doctor", "northwind")):
+    for words in (("migrate",), ("doctor", "northwind"), ("tenant", "fold", "northwind"), log):
         assert said in box.crm(*words, code=1)
     assert [one["tenant"] for one in box.client.get("/readyz").json()["tenants"]] == ["northwind"]
     assert good(box.push("branding", BRANDING, tenant="contoso"))["status"] == "applied"
@@ -147,11 +153,14 @@ def test_health_answers_for_a_tenant_with_no_readable_state(boxes: Boxes) -> Non
     """Where not one good generation is left, signed health says so; reads and writes are 503."""
     box = boxes()
     good(box.push("branding", BRANDING))
+    bearer = box.bearer("customers:read")
     box.stop()
     for path in (box.folder / "tenants/northwind").glob("*-*"):
         path.write_bytes(b"")
     box.start()
-    problem(box.push("branding", BRANDING), 503, "storage_unavailable")
+    assert problem(box.push("branding", BRANDING), 503, "storage_unavailable")["detail"] == UNREADABLE
+    answer = box.client.get(f"{box.base()}/customers", headers=bearer)
+    assert problem(answer, 503, "storage_unavailable")["detail"] == UNREADABLE
     signed = good(box.client.get(f"{box.base()}/sync/health", headers=box.sign("health", b"")))
     assert signed["status"] == "degraded"
     assert "is empty" in " ".join(signed["reasons"])

@@ -171,8 +171,9 @@ async def test_damage_that_a_reader_finds(tmp_path: Path) -> None:
     await store.commit("north", Unit(now=NOW, puts=(put("other"),)))
     (segment,) = (tmp_path / "north").glob("changes-*.seg")
     segment.write_bytes(segment.read_bytes()[:-9])
-    with pytest.raises(StorageUnavailable, match="crm doctor"):
+    with pytest.raises(StorageUnavailable, match="crm doctor") as refused:
         await store.changes("north", 0)
+    assert (segment.name in refused.value.operator_detail, segment.name in refused.value.detail) == (True, False)
     with pytest.raises(StorageUnavailable):
         await store.history("north", "notes", "a")
     assert segment.name in (await store.state("north")).reason

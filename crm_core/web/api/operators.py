@@ -169,5 +169,5 @@ async def _troubled(services: Services) -> tuple[list[dict[str, str]], str | Non
     try:
         found = await services.backend.troubled()
     except StorageUnavailable as error:
-        return [], error.detail
+        return [], error.operator_detail
     return [{"tenant": tenant, "state": each.mode, "reason": each.reason} for tenant, each in found.items()], None

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from crm_core.cli.running import Boundary
-from crm_core.errors import CrmError, Finding, InvalidRecord, SetupError, StorageFull, UnknownTenant
+from crm_core.errors import CrmError, Finding, InvalidRecord, SetupError, StorageFull, StorageUnavailable, UnknownTenant
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,10 @@ from crm_core.errors import CrmError, Finding, InvalidRecord, SetupError, Storag
         (
             InvalidRecord("It does not fit.", errors=[Finding("/email", "invalid_value", "No address.")]),
             "It does not fit. (invalid_record)\n  /email: No address.\n",
+        ),
+        (
+            StorageUnavailable("It cannot be read.", operator_detail="journal-1.log is empty."),
+            "journal-1.log is empty. (storage_unavailable)\n",
         ),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 from crm_core.control.client import ControlUnreachable, call, stream
 from crm_core.control.server import ControlServer, Result, Run
 from crm_core.control.wire import LINE_LIMIT
-from crm_core.errors import Finding, InvalidRecord, SetupError
+from crm_core.errors import Finding, InvalidRecord, SetupError, StorageUnavailable
 
 ASK = """
 import json, sys
@@ -42,6 +42,8 @@ class Commands:
                 return {"waited": True}
             case "invalid":
                 raise InvalidRecord("No.", errors=[Finding("/name", "required", "A name is required.")], seen=3)
+            case "unavailable":
+                raise StorageUnavailable("No.", operator_detail="journal-1.log is empty.")
             case "setup":
                 raise SetupError(["one", "two"])
             case _:
@@ -105,13 +107,16 @@ async def test_a_folder_with_a_long_path_is_reached(tmp_path: Path, served: Call
 
 
 async def test_errors_travel_as_what_they_are(tmp_path: Path, served: Callable[..., Any]) -> None:
-    """The caller gets the same error, with findings and evidence; an unexpected one shows nothing of itself."""
+    """The caller gets the same error, words for operators included; an unexpected one shows nothing of itself."""
     async with served(tmp_path, Commands().run):
         with pytest.raises(InvalidRecord) as invalid:
             await asyncio.to_thread(call, tmp_path, "invalid", {})
         assert (invalid.value.code, invalid.value.detail) == ("invalid_record", "No.")
         assert invalid.value.errors == (Finding("/name", "required", "A name is required."),)
         assert invalid.value.evidence == {"seen": 3}
+        with pytest.raises(StorageUnavailable) as unavailable:
+            await asyncio.to_thread(call, tmp_path, "unavailable", {})
+        assert (unavailable.value.detail, unavailable.value.operator_detail) == ("No.", "journal-1.log is empty.")
         with pytest.raises(SetupError) as setup:
             await asyncio.to_thread(call, tmp_path, "setup", {})
         assert setup.value.problems == ("one", "two")

@@ -28,6 +28,14 @@ def test_evidence_travels_with_the_error() -> None:
     assert StaleVersion("Too old.", current={"branding": 7}).evidence == {"current": {"branding": 7}}
 
 
+def test_the_words_for_operators_are_in_no_problem() -> None:
+    """A problem has the detail alone; operators read the same where nothing else is said."""
+    error = errors.StorageUnavailable("It cannot be read.", operator_detail="journal-1.log is empty.")
+    assert error.operator_detail == "journal-1.log is empty."
+    assert "journal" not in str(error.problem("r1")) + str(error)
+    assert errors.StorageUnavailable("It is full.").operator_detail == "It is full."
+
+
 @pytest.mark.parametrize("member", ["password", "api_key"])
 def test_a_missing_secret_is_named_in_the_code(member: str) -> None:
     """The code reports which secret is asked for again, regardless of what plugin it belongs to."""

@@ -1,0 +1,11 @@
+"""Refusals whose reason names files of the server: callers see a plain sentence, operators the reason."""
+
+from __future__ import annotations
+
+from crm_core.errors import StorageUnavailable
+
+
+def files_unreadable(why: str, retry_after: int | None = None) -> StorageUnavailable:
+    """The refusal of a tenant whose files cannot be read. ``why``: a sentence for operators."""
+    detail = "The tenant's files cannot be read now. Its operator runs crm doctor to see why."
+    return StorageUnavailable(detail, retry_after=retry_after, operator_detail=why)
