@@ -18,6 +18,7 @@ from crm_core.access.user import USERS, StoredUser, read_user
 from crm_core.errors import TokenReused, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
+from crm_core.model.recent import Recent
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.query import PageQuery
 from crm_core.plugin.storage import Committed, Delete, Document, DocumentAt, Put, StorageBackend, Unit
@@ -27,6 +28,7 @@ ACCESS_LIFETIME: Final = timedelta(minutes=15)
 REFRESH_LIFETIME: Final = timedelta(days=30)  # from the last refresh
 BROWSER_LIFETIME: Final = timedelta(days=7)
 MAX_SESSIONS: Final = 200  # of a user; then the oldest ends
+_CSRF_TOKENS: Final = 4096  # cached, since pages need theirs again and again
 _SWEPT: Final = 20  # of the oldest, checked when a session is opened
 
 _INVALID: Final = "Sign in again, or send an API token (crm_...): this session is unknown, has expired, or was ended."
@@ -71,6 +73,7 @@ class Sessions:
         self._signed = signed
         self._now = now
         self._ids = ids
+        self._csrf_tokens: Recent[tuple[str, str, datetime], str] = Recent(_CSRF_TOKENS)
 
     async def open(self, tenant: str, stored: StoredUser, kind: SessionKind) -> Session:
         """Open a session for a user whose password was verified."""
@@ -104,8 +107,13 @@ class Sessions:
         return self._signed.make("cookie", tenant, session.id, lifetime=BROWSER_LIFETIME)
 
     def csrf_token(self, tenant: str, session_id: str) -> str:
-        """The CSRF token of a session, which its own pages know and other sites do not."""
-        return self._signed.make("csrf", tenant, session_id, lifetime=BROWSER_LIFETIME)
+        """The CSRF token of a session, which its own pages know and other sites do not; the same for an hour."""
+        key = (tenant, session_id, self._now().replace(minute=0, second=0, microsecond=0))
+        token = self._csrf_tokens.get(key)
+        if token is None:
+            token = self._signed.make("csrf", tenant, session_id, lifetime=BROWSER_LIFETIME)
+            self._csrf_tokens.add(key, token)
+        return token
 
     def is_csrf_token(self, tenant: str, session_id: str, text: str) -> bool:
         """Whether ``text`` is a CSRF token of this session."""

@@ -41,9 +41,10 @@ class AnonymousContext(TenantContext):
             brand=self.branding.brand,
             theme=self.branding.theme,
             scheme=scheme_of(self.branding),
-            csrf=self.services.signed.make(_PURPOSE, self.tenant, self.nonce, lifetime=_LIFETIME),
         )
-        response = self.site.renderer.page(template, status, frame=frame, view=view)
+        csrf = self.services.signed.make(_PURPOSE, self.tenant, self.nonce, lifetime=_LIFETIME)
+        renderer = self.site.renderer
+        response = renderer.response(renderer.text(template, frame=frame, view=view), csrf, status)
         secure = current_request().scheme == "https"
         response.set_cookie(COOKIE, self.nonce, path=self.root, httponly=True, samesite="Lax", secure=secure)
         return response

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from quart import Response, request
+from quart import Response
 
 from crm_core.web.framework import current_request
-from crm_core.web.pages.layout.frame import Confirmation, Undo
+from crm_core.web.pages.layout.frame import Confirmation, PageFrame, Undo
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.page_frame import frame_of
@@ -22,9 +22,12 @@ _PARTS: Final = 8  # an earlier version's have fewer
 
 async def page(context: PageContext, template: str, current: str, view: Any, status: int = 200) -> Response:
     """A page of the workspace; ``current`` names the menu item it belongs to."""
-    confirmation = _confirmation(context)
-    frame = await frame_of(context, current, confirmation)
-    response = context.site.renderer.page(template, status, frame=frame, view=view)
+    confirmation, renderer, session = _confirmation(context), context.site.renderer, context.caller.session
+    assert session is not None
+    frame = await frame_of(context, current)
+    parts = renderer.cut(template, frame=PageFrame(context.root, confirmation), view=view)
+    csrf = context.services.sessions.csrf_token(context.tenant, session)
+    response = renderer.response(frame.around(*parts), csrf, status)
     if confirmation is not None:
         response.delete_cookie(_COOKIE, path=context.root)
     return response
@@ -45,7 +48,8 @@ def redirect(
 
 
 def _confirmation(context: PageContext) -> Confirmation | None:
-    parts = context.services.signed.read("said", request.cookies.get(_COOKIE, ""))
+    sent = current_request().cookie(_COOKIE)
+    parts = context.services.signed.read("said", sent) if sent else None
     if parts is None or parts[0] != context.tenant or len(parts) != _PARTS:
         return None
     action, member, value, revision, back, follow = parts[2:]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from markupsafe import Markup
+
 from crm_core.language import gettext, label_of
 from crm_core.model.modules import ModuleState
 from crm_core.web.pages.layout.frame import (
-    Confirmation,
-    Frame,
+    FrameParts,
     MenuGroup,
     MenuItem,
     MenuUser,
-    Shell,
+    WorkspaceFrame,
     icon_of,
     scheme_of,
     title_of,
@@ -21,38 +22,40 @@ from crm_core.web.pages.layout.parts import PageNotice
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.open_counts import OpenCount, open_count
 
+Counted = tuple[ModuleState, OpenCount | None]
+"""A module with its count, if it has one."""
 
-async def frame_of(context: PageContext, current: str, confirmation: Confirmation | None) -> Frame:
+
+async def frame_of(context: PageContext, current: str) -> FrameParts:
     """The frame of a signed-in user's page."""
-    services, branding, caller, scheme = context.services, context.branding, context.caller, scheme_of(context.branding)
-    assert caller.session is not None
+    caller, scheme, notices = context.caller, scheme_of(context.branding), tuple(_notices(context))
     modules = [(state, await _count(context, state.module.name)) for state in _visible(context)]
     counts = tuple(count for _, count in modules)
-    key = (caller.role, caller.assignment, caller.name, current, scheme, counts)
-    return Frame(
+    key = (caller.role, caller.assignment, caller.name, current, scheme, counts, notices)
+
+    def made() -> FrameParts:
+        return _rendered(context, modules, notices, current, scheme)
+
+    return context.site.fragments.get(context.workspace, FrameParts, key, made)
+
+
+def _rendered(
+    context: PageContext, modules: list[Counted], notices: tuple[PageNotice, ...], current: str, scheme: str
+) -> FrameParts:
+    role = context.workspace.roles.get(context.caller.role)
+    frame = WorkspaceFrame(
         root=context.root,
-        brand=branding.brand,
-        theme=branding.theme,
+        brand=context.branding.brand,
+        theme=context.branding.theme,
         scheme=scheme,
-        csrf=services.sessions.csrf_token(context.tenant, caller.session),
         stream=f"{context.root}/api/v1/events",
         modules=tuple(state.module.name for state, _ in modules),
-        shell=context.site.fragments.get(
-            context.workspace, Shell, key, lambda: _shell(context, _menu(context, modules), current, scheme)
-        ),
-        notices=tuple(_notices(context)),
-        confirmation=confirmation,
+        menu=_menu(context, modules),
+        current=current,
+        user=MenuUser(context.caller.name, label_of(role.title) if role else gettext("No role")),
+        notices=notices,
     )
-
-
-def _shell(context: PageContext, menu: tuple[MenuGroup, ...], current: str, scheme: str) -> Shell:
-    role, brand = context.workspace.roles.get(context.caller.role), context.branding.brand
-    user, macros = (
-        MenuUser(context.caller.name, label_of(role.title) if role else gettext("No role")),
-        context.site.renderer.shell,
-    )
-    side = macros.side(context.root, brand, scheme, menu, current, user)
-    return Shell(side=side, top=macros.top(brand, scheme), foot=macros.foot(brand))
+    return FrameParts(*map(Markup, context.site.renderer.cut("workspace.html", frame=frame)))
 
 
 def _visible(context: PageContext) -> Iterator[ModuleState]:
@@ -67,7 +70,7 @@ async def _count(context: PageContext, module: str) -> OpenCount | None:
     return await open_count(context, record_type) if record_type else None
 
 
-def _menu(context: PageContext, shown: list[tuple[ModuleState, OpenCount | None]]) -> tuple[MenuGroup, ...]:
+def _menu(context: PageContext, shown: list[Counted]) -> tuple[MenuGroup, ...]:
     root, keys = context.root, context.keys
     modules = [MenuItem("dashboard", gettext("Dashboard"), f"{root}/", "home")]
     for state, count in shown:

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Hashable
 
 import msgspec
-from cachetools import LRUCache
 
 from crm_core.access.throttle import Buckets
 from crm_core.language import Language
 from crm_core.mail import Mailer, full_host_name, load_templates
+from crm_core.model.recent import Recent
 from crm_core.services import Services
 from crm_core.web.pages.layout.assets import Assets
 from crm_core.web.pages.layout.branding import BrandingCache
@@ -29,7 +29,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     assets: Assets
     renderer: Renderer
     branding_cache: BrandingCache
-    rows: LRUCache[Hashable, CachedRow] = msgspec.field(default_factory=row_cache)
+    rows: Recent[Hashable, CachedRow] = msgspec.field(default_factory=row_cache)
     fragments: FragmentCache = msgspec.field(default_factory=FragmentCache)
     mailer: Mailer
     email_limits: Buckets = msgspec.field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))

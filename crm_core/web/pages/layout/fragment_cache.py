@@ -10,6 +10,7 @@ from cachetools import LRUCache
 from markupsafe import Markup
 
 from crm_core.language import current
+from crm_core.model.recent import Recent
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.workspace import Workspace
 
@@ -51,6 +52,6 @@ class CachedRow(msgspec.Struct, frozen=True):
     html: Markup
 
 
-def row_cache() -> LRUCache[Hashable, CachedRow]:
-    """Rows of lists by tenant, record type, id of the record, and columns."""
-    return LRUCache(_ROWS)
+def row_cache() -> Recent[Hashable, CachedRow]:
+    """Rows of lists by how they look and the id of the record."""
+    return Recent(_ROWS)

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 from markupsafe import Markup
-from quart import request
 
 from crm_core.language import label_of
 from crm_core.model.modules import ModuleState
+from crm_core.web.framework import current_request
 from crm_core.web.pages.layout.branding import Brand, TenantBranding
 from crm_core.web.pages.layout.parts import PageNotice
 
@@ -99,35 +99,44 @@ class AnonymousFrame(msgspec.Struct, frozen=True, kw_only=True):
     brand: Brand
     theme: str
     scheme: str
-    csrf: str
 
 
-class Shell(NamedTuple):
-    """As HTML: the sidebar, the brand of the narrow top bar, and the footer."""
-
-    side: Markup
-    top: Markup
-    foot: Markup
-
-
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class WorkspaceFrame(AnonymousFrame, frozen=True, kw_only=True):
     """The frame of a page of the workspace. ``modules``: the names of those that the user sees."""
 
-    root: str
-    brand: Brand
-    theme: str
-    scheme: str
-    csrf: str
     stream: str
     modules: tuple[str, ...]
-    shell: Shell
+    menu: tuple[MenuGroup, ...]
+    current: str
+    user: MenuUser
     notices: tuple[PageNotice, ...]
+
+
+class FrameParts(NamedTuple):
+    """The same as HTML: what comes before the title, the attributes of ``main``, the content, a toast, and the end."""
+
+    before_title: Markup
+    before_main: Markup
+    before_content: Markup
+    before_toast: Markup
+    end: Markup
+
+    def around(self, title: str, main: str, content: str, toast: str) -> str:
+        """The page with this HTML."""
+        before_title, before_main, before_content, before_toast, end = self
+        return f"{before_title}{title}{before_main}{main}{before_content}{content}{before_toast}{toast}{end}"
+
+
+class PageFrame(NamedTuple):
+    """What the page itself sees of its frame."""
+
+    root: str
     confirmation: Confirmation | None
 
 
 def scheme_of(branding: TenantBranding) -> str:
     """``light`` or ``dark`` as the user chose, ``dark`` for a dark brand, empty to follow the system."""
-    chosen = request.cookies.get(SCHEME, "")
+    chosen = current_request().cookie(SCHEME) or ""
     if chosen in SCHEMES:
         return chosen
     return "" if chosen == "system" else branding.scheme

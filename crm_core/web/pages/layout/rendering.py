@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -93,10 +94,15 @@ class CompiledTemplates(BytecodeCache):
 
 
 class Renderer:
-    """The templates, with ``assets`` (the address of the static files) known to all of them."""
+    """The templates, with ``assets`` (the address of the static files) known to all of them.
+
+    Rendered text has a mark where the CSRF token belongs, and the token is written there when a page is sent. So
+    nothing that is cached has the token of a session. No text from outside can contain the marks, which are random.
+    """
 
     def __init__(self, assets: str) -> None:
         self._assets = assets
+        self._cut, self._csrf_token = secrets.token_hex(16), secrets.token_hex(16)
 
     def load(self) -> None:
         """Load all templates; in a thread, as to compile one takes long."""
@@ -114,7 +120,8 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.globals |= {"assets": self._assets, "_": _gettext, "ngettext": _ngettext, "language": current}
+        environment.globals |= {"assets": self._assets, "cut": self._cut, "csrf_token": self._csrf_token}
+        environment.globals |= {"_": _gettext, "ngettext": _ngettext, "language": current}
         environment.filters |= {"initials": initials, "breakable": breakable}
         return environment
 
@@ -125,14 +132,11 @@ class Renderer:
 
     @cached_property
     def _templates(self) -> Environment:
-        """The environment, with the parts known to all templates."""
+        """The environment, with the macros of all parts known to all templates."""
+        macros = vars(self._environment.get_template("parts.html").module)
+        self._environment.globals |= {name: macro for name, macro in macros.items() if not name.startswith("_")}
         self._environment.globals |= {name: getattr(self.parts, name) for name in ("badge", "who", "when", "icon")}
         return self._environment
-
-    @cached_property
-    def shell(self) -> Any:
-        """The macros around each page."""
-        return self._templates.get_template("shell.html").module
 
     @cached_property
     def lists(self) -> Any:
@@ -148,9 +152,13 @@ class Renderer:
         """A template filled in."""
         return self._templates.get_template(template).render(values)
 
-    def page(self, template: str, status: int = 200, **values: Any) -> Response:
-        """A page as a response, which no cache may store, since it is for one user."""
-        response = Response(self.text(template, **values), status, content_type=HTML)
+    def cut(self, template: str, **values: Any) -> list[str]:
+        """A template filled in, in the parts between its cuts."""
+        return self.text(template, **values).split(self._cut)
+
+    def response(self, text: str, csrf: str, status: int = 200) -> Response:
+        """A page with its CSRF token as a response, which no cache may store, since it is for one user."""
+        response = Response(text.replace(self._csrf_token, csrf), status, content_type=HTML)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,9 +15,9 @@ from crm_core.web.pages.layout.labels import member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.bulk_acts import settable
-from crm_core.web.pages.records.list_columns import COLUMNS, column_label, heads_of, order_of
+from crm_core.web.pages.records.list_columns import COLUMNS, column_label, heads_of, order_of, possible_columns
 from crm_core.web.pages.records.list_filters import chips_of, filters_of
-from crm_core.web.pages.records.list_view import BulkBar, ListHead, Mine, Tab
+from crm_core.web.pages.records.list_view import BulkBar, ColumnChoice, ListHead, Mine, Tab
 from crm_core.web.pages.records.queries import counted
 from crm_core.web.pages.records.views import address_of, names_the_list, open_ones
 
@@ -25,8 +25,8 @@ from crm_core.web.pages.records.views import address_of, names_the_list, open_on
 class ListState(msgspec.Struct, frozen=True, kw_only=True):
     """All that the head of a list depends on besides the workspace. ``shown``: values of filters as readers know them.
 
-    ``parameters``: those of the address, columns included; ``savable``: as a view; ``current``: it shows one; ``full``:
-    why no more records can be created, empty if they can.
+    ``parameters``: those of the address, columns included; ``savable``: as a view; ``view``: the saved one that it
+    shows; ``full``: why no more records can be created, empty if they can.
     """
 
     parameters: Mapping[str, str]
@@ -40,7 +40,7 @@ class ListState(msgspec.Struct, frozen=True, kw_only=True):
     may_create: bool
     may_export: bool
     savable: bool
-    current: bool
+    view: str
     full: str
 
     @property
@@ -65,6 +65,8 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         title=title,
         sub=_subtitle(context, kind, state.tabs[0].count),
         icon=icon_of(context.workspace.modules.states[kind.module]),
+        base=path,
+        query=urlencode(state.parameters),
         path=address_of(context, kind, undone if only_open else {}),
         named=names_the_list(kind),
         here=here(),
@@ -87,11 +89,13 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         chips=chips,
         active=sum(1 for chip in chips if chip.has_field),
         savable=state.savable,
-        current=state.current,
+        view=state.view,
+        total=state.total,
         matches=_matches(context, kind, state.total),
         matching=counted(context, kind, state.total),
         caption=f"{title}, {order_of(kind, state.sort)}",
         columns=tuple(heads_of(shape, state.columns, state.sort, here)),
+        choices=tuple(_choices(kind, state.columns)),
         bulk=state.bulk,
         empty_title=_empty_title(title, query, filtered=bool(chips), archived=archived, only_open=only_open),
         empty_text=_empty_text(
@@ -117,6 +121,12 @@ def bar_of(context: PageContext, record_type: RecordType, *, archived: bool) -> 
         archive=may_delete and not archived,
         restore=may_delete and archived,
     )
+
+
+def _choices(record_type: RecordType, columns: Sequence[str]) -> Iterator[ColumnChoice]:
+    """The chosen columns in their order, then the others."""
+    for name in (*columns, *(one for one in possible_columns(record_type) if one not in columns)):
+        yield ColumnChoice(name, column_label(record_type, name), name in columns)
 
 
 def _mine(record_type: RecordType, state: ListState, here: Callable[..., str]) -> Mine | None:

@@ -74,13 +74,19 @@ class BulkBar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListHead(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything around the rows of a list. ``path``: it without filters; ``named``: its addresses name the list."""
+    """Everything around the rows of a list. ``path``: it without filters; ``named``: its addresses name the list.
+
+    ``base``: the path of the module; ``query``: the selection that its forms send; ``view``: the saved view that it
+    shows; ``choices``: the columns that the user may choose.
+    """
 
     module: str
     title: str
     sub: str
     icon: str
+    base: str
     path: str
+    query: str
     named: bool
     here: str
     board: str
@@ -103,39 +109,36 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     chips: tuple[Chip, ...]
     active: int
     savable: bool
-    current: bool
+    view: str
+    total: int
     matches: str
     matching: str
     caption: str
     columns: tuple[Column, ...]
+    choices: tuple[ColumnChoice, ...]
     bulk: BulkBar | None
     empty_title: str
     empty_text: str
 
 
 class ListParts(NamedTuple):
-    """The same as HTML: above the table, its head, the text shown if it has no rows, and the bar of bulk acts."""
+    """The same as HTML: above the table, its head, the text if it has no rows, the bar of bulk acts, and the menus."""
 
     above: Markup
     head: Markup
     nothing: Markup
     bar: Markup
+    menus: Markup
 
 
 class ListView(NamedTuple):
-    """A list for its page. ``query``: the selection that its forms send; ``current``: the saved view that it shows."""
+    """A list for its page."""
 
     module: str
     title: str
-    path: str
     here: str
     parts: ListParts
     rows: Markup
     range: str
     paging: PageLinks
-    query: str
     selects: bool
-    total: int
-    matches: str
-    current: str
-    columns: tuple[ColumnChoice, ...]

@@ -23,13 +23,13 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.boards import board
 from crm_core.web.pages.records.cells import CellRenderer, is_picked
 from crm_core.web.pages.records.limits import full_text
-from crm_core.web.pages.records.list_columns import COLUMNS, column_label, css_of, own_columns, possible_columns
+from crm_core.web.pages.records.list_columns import COLUMNS, css_of, own_columns
 from crm_core.web.pages.records.list_head import ListState, bar_of, head_of
-from crm_core.web.pages.records.list_view import ColumnChoice, ListParts, ListView
+from crm_core.web.pages.records.list_view import ListParts, ListView
 from crm_core.web.pages.records.modules import module_page
 from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
-from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
-from crm_core.web.pages.records.row_cache import row_html
+from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
+from crm_core.web.pages.records.row_cache import Rows
 from crm_core.web.pages.records.views import address_of, current_view, in_address, open_ones, tabs_of
 
 LIMIT: Final = 25
@@ -91,16 +91,12 @@ class _List:
         context, name = self._context, self._type.NAME
         listing, at = await self._page()
         state = await self._state(listing.total or 0)
-        rows = [
-            await row_html(self._cells, self._row_columns, document, selects=state.bulk is not None)
-            for document in listing.documents
-        ]
+        renderer = Rows(self._cells, self._row_columns, selects=state.bulk is not None)
+        rows = [await renderer.html(document) for document in listing.documents]
         parts = context.site.fragments.get(context.workspace, ListParts, (name, *state.key), lambda: self._parts(state))
-        shown = current_view(context, self._type, self._parameters, self._choices)
         return ListView(
             module=name,
             title=context.title_of(self._type),
-            path=f"{context.root}/{name}",
             here=self._here() if not request.args.get("cursor") else request.full_path.rstrip("?"),
             parts=parts,
             rows=Markup("\n".join(rows)),  # noqa: S704 -- each row is Markup already
@@ -113,18 +109,13 @@ class _List:
             if rows
             else "",
             paging=self._paging(listing, at),
-            query=urlencode(self._parameters),
             selects=state.bulk is not None,
-            total=state.total,
-            matches=counted(context, self._type, state.total),
-            current="" if shown is None else shown.name,
-            columns=tuple(self._column_choices()),
         )
 
     async def _state(self, total: int) -> ListState:
         """All that the head of the list depends on."""
         context, kind = self._context, self._type
-        is_view = current_view(context, kind, self._parameters, self._choices) is not None
+        shown = current_view(context, kind, self._parameters, self._choices)
         return ListState(
             parameters=self._parameters,
             sort=self._sort,
@@ -136,8 +127,8 @@ class _List:
             total=total,
             may_create=context.may(f"{kind.NAME}.create", writes=True),
             may_export=context.may(f"{kind.NAME}.export"),
-            savable=bool(self._parameters.items() - open_ones(kind).items() - {("archived", "true")}) and not is_view,
-            current=is_view,
+            savable=bool(self._parameters.items() - open_ones(kind).items() - {("archived", "true")}) and not shown,
+            view=shown.name if shown else "",
             full=await full_text(context, kind),
         )
 
@@ -150,12 +141,7 @@ class _List:
         head = head_of(self._context, self._access.shape, state, self._here)
         macros = self._context.site.renderer.lists
         bar = macros.bar(head) if state.bulk else Markup()
-        return ListParts(macros.above(head), macros.head(head), macros.nothing(head), bar)
-
-    def _column_choices(self) -> list[ColumnChoice]:
-        """The chosen columns in their order, then the others."""
-        names = (*self._columns, *(one for one in possible_columns(self._type) if one not in self._columns))
-        return [ColumnChoice(name, column_label(self._type, name), name in self._columns) for name in names]
+        return ListParts(macros.above(head), macros.head(head), macros.nothing(head), bar, macros.menus(head))
 
     async def _page(self) -> tuple[Listing, int]:
         parameters = {name: value for name, value in self._parameters.items() if name != COLUMNS}

@@ -15,26 +15,48 @@ Column = tuple[str, Markup, bool]
 """Name of a member, the opening tag of its cell, and whether narrow screens fold it under the name."""
 
 
-async def row_html(cells: CellRenderer, columns: tuple[Column, ...], document: Document, *, selects: bool) -> Markup:
-    """The row of a record; ``selects``: with a box to select it."""
-    context = cells.context
-    key = (context.tenant, cells.record_type.NAME, document.id, columns, selects, cells.ticks)
-    minute = int(context.formats.now.timestamp() // 60)
-    cached = context.site.rows.get(key)
-    if (
-        cached is not None
-        and cached.body == document.body
-        and cached.branding is context.branding
-        and cached.minute == minute
-        and tuple([await cells.referenced_name(*one) for one in cached.references]) == cached.names
-    ):
-        return cached.html
-    record = msgspec.json.decode(document.body)
-    references = tuple(cells.references(record, [name for name, _, _ in columns]))
-    names = tuple([await cells.referenced_name(*one) for one in references])
-    html = await _rendered(cells, columns, record, selects=selects)
-    context.site.rows[key] = CachedRow(document.body, context.branding, minute, references, names, html)
-    return html
+class RowKind(msgspec.Struct, frozen=True, cache_hash=True):
+    """How the rows of a list look. ``selects``: with a box to select each; ``ticks``: a flag that a button sets."""
+
+    tenant: str
+    record_type: str
+    columns: tuple[Column, ...]
+    selects: bool
+    ticks: str | None
+
+
+class Rows:
+    """Renders the rows of one list."""
+
+    def __init__(self, cells: CellRenderer, columns: tuple[Column, ...], *, selects: bool) -> None:
+        context = cells.context
+        self._cells = cells
+        self._kind = RowKind(context.tenant, cells.record_type.NAME, columns, selects, cells.ticks)
+        self._minute = int(context.formats.now.timestamp() // 60)
+        self._branding = context.branding
+        self._cached = context.site.rows
+
+    async def html(self, document: Document) -> Markup:
+        """The row of a record."""
+        key = (self._kind, document.id)
+        cached = self._cached.get(key)
+        if (
+            cached is not None
+            and cached.body == document.body
+            and cached.branding is self._branding
+            and cached.minute == self._minute
+            and await self._names(cached.references) == cached.names
+        ):
+            return cached.html
+        record = msgspec.json.decode(document.body)
+        references = tuple(self._cells.references(record, [name for name, _, _ in self._kind.columns]))
+        names = await self._names(references)
+        html = await _rendered(self._cells, self._kind.columns, record, selects=self._kind.selects)
+        self._cached.add(key, CachedRow(document.body, self._branding, self._minute, references, names, html))
+        return html
+
+    async def _names(self, references: tuple[tuple[str, str], ...]) -> tuple[str | None, ...]:
+        return tuple([await self._cells.referenced_name(*one) for one in references])
 
 
 async def _rendered(
