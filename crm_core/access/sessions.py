@@ -2,6 +2,9 @@
 
 A session is valid until it ends or expires, its user is disabled, or the user's epoch changes. A new password and
 disabling a user change the epoch, which ends all of the user's sessions in that one write.
+
+One that is opened while the tenant cannot be written stays in memory, and ends with the process: reading needs no
+write, and the user may want to find out what is wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import msgspec
 from crm_core.access.signed import SignedTexts
 from crm_core.access.storing import commit
 from crm_core.access.user import USERS, StoredUser, read_user
-from crm_core.errors import TokenReused, Unauthenticated
+from crm_core.errors import StorageFull, StorageUnavailable, TokenReused, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.model.ids import Ids
 from crm_core.model.recent import Recent
@@ -30,6 +33,7 @@ BROWSER_LIFETIME: Final = timedelta(days=7)
 MAX_SESSIONS: Final = 200  # of a user; then the oldest ends
 _CSRF_TOKENS: Final = 4096  # cached, since pages need theirs again and again
 _SWEPT: Final = 20  # of the oldest, checked when a session is opened
+_MOST_UNSTORED: Final = 1000  # sessions in memory, of all tenants; then the one that was used least recently ends
 
 _INVALID: Final = "Sign in again, or send an API token (crm_...): this session is unknown, has expired, or was ended."
 _REUSED: Final = "A refresh token of this session was used twice, so the session has ended. Sign in again."
@@ -74,9 +78,14 @@ class Sessions:
         self._now = now
         self._ids = ids
         self._csrf_tokens: Recent[tuple[str, str, datetime], str] = Recent(_CSRF_TOKENS)
+        self._unstored: Recent[tuple[str, str], Session] = Recent(_MOST_UNSTORED)
 
     async def open(self, tenant: str, stored: StoredUser, kind: SessionKind) -> Session:
-        """Open a session for a user whose password was verified."""
+        """Open a session for a user whose password was verified.
+
+        Raises StorageUnavailable, StorageFull if it cannot be stored and processes share the store: others would not
+        know it.
+        """
         now = self._now()
         lifetime = BROWSER_LIFETIME if kind == "browser" else REFRESH_LIFETIME
         session = Session(
@@ -89,7 +98,12 @@ class Sessions:
         )
         expired = await self._sweep(tenant, stored, now)
         unit = Unit(now=int(now.timestamp()), puts=(session.put(),), deletes=expired)
-        await commit(self._backend, tenant, unit)  # without expectations there is no conflict
+        try:
+            await commit(self._backend, tenant, unit)  # without expectations there is no conflict
+        except (StorageUnavailable, StorageFull):
+            if not self._backend.EXCLUSIVE:
+                raise
+            self._unstored.add((tenant, session.id), session)
         return session
 
     def grant(self, tenant: str, session: Session) -> Grant:
@@ -129,8 +143,8 @@ class Sessions:
 
     async def caller(self, tenant: str, session_id: str) -> Caller:
         """The user of a session. Raises Unauthenticated unless it is valid."""
-        session = self._valid(await self._document(tenant, session_id))
-        return (await self._user(tenant, session)).caller(session_id)
+        session = self._unstored.get((tenant, session_id)) or _read(await self._document(tenant, session_id))
+        return (await self._user(tenant, self._valid(session))).caller(session_id)
 
     async def refresh(self, tenant: str, text: str) -> Grant:
         """Exchange a refresh token, which is then used up, for the next access and refresh token.
@@ -145,10 +159,10 @@ class Sessions:
         _, session_id, number = parts
         while True:
             document = await self._document(tenant, session_id)
-            if _read(document).reused:
+            session = _read(document)
+            if session.reused:
                 raise TokenReused(_REUSED)
-            session = self._valid(document)
-            await self._user(tenant, session)
+            await self._user(tenant, self._valid(session))
             now = self._now()
             if number == session.refreshed:
                 after = msgspec.structs.replace(
@@ -166,6 +180,9 @@ class Sessions:
 
     async def end(self, tenant: str, session_id: str) -> None:
         """Sign out, which ends the session's cookie and tokens."""
+        if self._unstored.get((tenant, session_id)) is not None:
+            self._unstored.forget((tenant, session_id))
+            return
         unit = Unit(now=int(self._now().timestamp()), deletes=(Delete(SESSIONS, session_id),))
         await commit(self._backend, tenant, unit)
 
@@ -181,8 +198,7 @@ class Sessions:
             raise Unauthenticated(_INVALID)
         return document
 
-    def _valid(self, document: Document) -> Session:
-        session = _read(document)
+    def _valid(self, session: Session) -> Session:
         if session.reused or from_wire(session.expires_at) <= self._now():
             raise Unauthenticated(_INVALID)
         return session

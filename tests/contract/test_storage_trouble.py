@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from pathlib import Path
 from zlib import crc32
+
+import httpx
 
 from contract.box import BRANDING, Box, good, problem, roster_key
 from contract.conftest import Boxes
@@ -69,6 +72,50 @@ def test_a_damaged_tenant_takes_no_writes_and_the_others_go_on(boxes: Boxes) -> 
     assert stranger.json() == {"status": "degraded", "instance": "eu1"}
     assert box.public() == {"branding": BRANDING}
     assert good(box.push("branding", BRANDING, tenant="contoso"))["status"] == "applied"
+
+
+PAGES = "/i/eu1/t/northwind"
+EMAIL, PASSWORD = "jana@northwind.example", "seven sailing boats"
+
+
+def confirmation(client: httpx.Client, path: str) -> str:
+    """The CSRF text of a page's last form."""
+    return re.findall(r'name="csrf" value="([^"]+)"', client.get(f"{PAGES}{path}").text)[-1]
+
+
+def test_people_can_sign_in_to_read_a_damaged_tenant_and_out_again(boxes: Boxes) -> None:
+    """The pages show what is wrong; signing out ends the session, and so does a new start of the server."""
+    box: Box = boxes()
+    words = ("user", "create", "--tenant", "northwind", "--email", EMAIL, "--role", "super_admin", "--password-stdin")
+    box.crm(*words, stdin=PASSWORD + "\n")
+    box.applied("branding", BRANDING)
+    box.stop()
+    damage(box.folder / "tenants/northwind")
+    box.start()
+    origin = str(box.client.base_url).rstrip("/")
+    with httpx.Client(base_url=origin, follow_redirects=True, headers={"Origin": origin}) as browser:
+        form = {"email": EMAIL, "password": PASSWORD, "next": ""}
+        entered = browser.post(f"{PAGES}/login", data=form | {"csrf": confirmation(browser, "/login")})
+        assert (entered.status_code, entered.url.path) == (200, f"{PAGES}/")
+        assert "checksum" in good_text(browser.get(f"{PAGES}/sync"))
+        cookies = dict(browser.cookies)
+        browser.post(f"{PAGES}/logout", data={"csrf": confirmation(browser, "/")})
+        browser.cookies.update(cookies)
+        assert browser.get(f"{PAGES}/").url.path == f"{PAGES}/login"
+        browser.post(f"{PAGES}/login", data=form | {"csrf": confirmation(browser, "/login")})
+        assert browser.get(f"{PAGES}/").url.path == f"{PAGES}/"
+        box.stop()
+        box.start()
+        assert browser.get(str(box.client.base_url).rstrip("/") + f"{PAGES}/").url.path == f"{PAGES}/login"
+    granted = good(box.client.post(f"{box.base()}/auth/login", json={"email": EMAIL, "password": PASSWORD}))
+    bearer = {"Authorization": f"Bearer {granted['access_token']}"}
+    assert good(box.client.get(f"{box.base()}/bootstrap", headers=bearer))["user"]["email"] == EMAIL
+
+
+def good_text(answer: httpx.Response) -> str:
+    """The text of a page that was answered."""
+    assert answer.status_code == 200, answer.text[:500]
+    return answer.text
 
 
 def test_no_command_takes_what_is_left_in_quarantine_for_the_whole(boxes: Boxes) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from crm_core.access import sessions as sessions_module
-from crm_core.access.sessions import SESSIONS
+from crm_core.access.sessions import SESSIONS, Sessions
 from crm_core.access.signin import RESET
 from crm_core.access.user import USERS
-from crm_core.errors import TokenReused, Unauthenticated
+from crm_core.errors import StorageFull, TokenReused, Unauthenticated
 from crm_core.model.times import from_wire
 from crm_core.plugin.storage import Put, Unit
 
@@ -181,3 +181,51 @@ async def test_a_disabled_user_has_no_session(access: Any) -> None:
         "north", Unit(now=0, puts=(Put(USERS, document.id, body, {"email": "ada@example.com"}),))
     )
     assert await refused(access.sessions.caller("north", session.id))
+
+
+async def full(*_: object) -> None:
+    raise StorageFull("The disk has no space for this write.")
+
+
+async def test_a_session_that_cannot_be_stored_is_valid_until_it_ends(
+    access: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends by signing out and with the user's epoch; it is not refreshed, and their number is bounded."""
+    stored = await access.user()
+    monkeypatch.setattr(sessions_module, "_MOST_UNSTORED", 2)
+    sessions = Sessions(access.backend, access.sessions._signed, access.clock, access.sessions._ids)
+    with monkeypatch.context() as patch:
+        patch.setattr(access.backend, "commit", full)
+        first, second = [await sessions.open("north", stored, "browser") for _ in range(2)]
+        assert (await sessions.caller("north", first.id)).id == stored.user.id
+        third = await sessions.open("north", stored, "api")
+        assert await refused(sessions.caller("north", second.id))
+        assert await refused(sessions.caller("south", first.id))
+        assert await refused(sessions.refresh("north", sessions.grant("north", third).refresh_token))
+        await sessions.end("north", first.id)
+        assert await refused(sessions.caller("north", first.id))
+    access.clock.forward(days=7)
+    assert (await sessions.caller("north", third.id)).id == stored.user.id
+    await access.users.update("north", stored.user.id, {"disabled": True}, None)
+    assert await refused(sessions.caller("north", third.id))
+
+
+async def test_a_session_in_memory_ends_with_its_time_too(access: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser's session that could not be stored lasts seven days, as a stored one."""
+    stored = await access.user()
+    with monkeypatch.context() as patch:
+        patch.setattr(access.backend, "commit", full)
+        session = await access.sessions.open("north", stored, "browser")
+    access.clock.forward(days=7)
+    assert await refused(access.sessions.caller("north", session.id))
+
+
+async def test_processes_that_share_a_store_have_no_session_in_memory(
+    access: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sign-in that cannot be stored is refused there: another process would not know the session."""
+    stored = await access.user()
+    monkeypatch.setattr(type(access.backend), "EXCLUSIVE", False)
+    monkeypatch.setattr(access.backend, "commit", full)
+    with pytest.raises(StorageFull):
+        await access.sessions.open("north", stored, "browser")
