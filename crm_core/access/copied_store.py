@@ -5,6 +5,7 @@ Sessions name their tenant in what is signed. Tokens do not, as a renamed tenant
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from crm_core.access.sessions import SESSIONS
 from crm_core.access.storing import commit
 from crm_core.access.token import TOKENS
 from crm_core.access.token_uses import TOKEN_USES
+from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.storage import Delete, EntryQuery, Put, StorageBackend, Unit
 
 _HOME: Final = "home"  # a collection with one document: the tenant that the tokens were made for
@@ -28,9 +30,17 @@ def home(tenant: str) -> Put:
     return Put(_HOME, _HOME, msgspec.json.encode(_Home(tenant)))
 
 
-async def keep_access(backend: StorageBackend, tenant: str, now: datetime) -> None:
-    """Let the tokens of a renamed tenant belong to its new name."""
-    await commit(backend, tenant, Unit(now=int(now.timestamp()), puts=(home(tenant),)))
+async def keep_access(backend: StorageBackend, tenant: str, now: datetime) -> bool:
+    """Let the tokens of a renamed tenant belong to its new name; return whether they do.
+
+    A tenant in quarantine accepts no writes: its tokens are refused until it is renamed back.
+    """
+    with suppress(StorageUnavailable, StorageFull):
+        await commit(backend, tenant, Unit(now=int(now.timestamp()), puts=(home(tenant),)))
+        return True
+    with suppress(StorageUnavailable):  # it may not even be readable
+        return not await has_foreign_access(backend, tenant)
+    return True
 
 
 async def has_foreign_access(backend: StorageBackend, tenant: str) -> bool:

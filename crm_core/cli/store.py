@@ -79,6 +79,9 @@ def move(name: str, new: str, config: Path) -> None:
     done = perform(config, "store.move", tenant=name, name=new)
     renamed = rename_tenant(roster, name, new)
     click.echo(f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""))
+    if not done["access_stays"]:
+        text = "its API tokens are refused, since it accepts no writes now: once it does, move it back and again"
+        click.echo(text, err=True)
     _hint_at_roster(config, new, there=renamed or done["in_roster"])
 
 

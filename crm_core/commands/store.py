@@ -55,8 +55,8 @@ async def move(services: Services, tenant: str, name: str) -> dict[str, object]:
     await services.backend.rename(tenant, name)
     services.views.forget(tenant)
     services.views.forget(name)
-    await keep_access(services.backend, name, services.now())
-    return {"tenant": name, "was": tenant, "in_roster": name in _rostered(services)}
+    stays = await keep_access(services.backend, name, services.now())
+    return {"tenant": name, "was": tenant, "in_roster": name in _rostered(services), "access_stays": stays}
 
 
 async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:

@@ -213,6 +213,16 @@ def test_restore_and_move(crm: Run, serving: tuple[str, int]) -> None:
     assert (cut.returncode, "not a whole backup" in cut.stderr) == (1, True)
 
 
+def test_a_tenant_in_quarantine_is_moved(crm: Run, tmp_path: Path) -> None:
+    """Its name is free for a restore; its tokens, which no write can give to the new name, are said to be refused."""
+    assert crm("token", "create", "--tenant", "northwind", "--scope", "customers:read").returncode == 0
+    (tmp_path / "tenants" / "northwind" / "quarantine").write_text("a segment is damaged\nRemove this file.\n")
+    moved = crm("tenant", "move", "northwind", "damaged")
+    assert (moved.returncode, "its API tokens are refused" in moved.stderr) == (0, True)
+    assert [one["tenant"] for one in json_of(crm("keys", "list", "--json"))] == ["damaged"]
+    assert [one["tenant"] for one in json_of(crm("tenant", "list", "--json"))] == ["damaged"]
+
+
 def test_restore_and_create_where_the_folder_was_moved_away(crm: Run, serving: tuple[str, int], tmp_path: Path) -> None:
     """The running server accepts a restored tenant, and a new one, in place of one whose folder is gone."""
     address, _ = serving
