@@ -56,3 +56,16 @@ def test_the_next_page_shows_what_another_changed(box: Box, grace: Visitor, alan
         box.applied("features", EVERYTHING)
     assert "/customers/new" in alan.get("/customers")
     alan.get("/tasks")
+
+
+def test_each_reads_the_rows_of_a_list_in_their_own_language(grace: Visitor, alan: Visitor) -> None:
+    """Rows that one reader has just seen in English are in German for another."""
+    grace.customer(name="Two Languages", status="active")
+    assert ">Active<" in grace.get("/customers")
+    alan.client.headers["Accept-Language"] = "de"
+    try:
+        page = alan.get("/customers")
+    finally:
+        del alan.client.headers["Accept-Language"]
+    assert '<html lang="de"' in page
+    assert ">Active<" not in page

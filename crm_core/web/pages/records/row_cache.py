@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup, escape
 
+from crm_core.language import current
 from crm_core.plugin.storage import Document
 from crm_core.web.pages.layout.fragment_cache import CachedRow
 from crm_core.web.pages.records.cells import CellRenderer
@@ -19,6 +20,7 @@ class RowKind(msgspec.Struct, frozen=True, cache_hash=True):
     """How the rows of a list look. ``selects``: with a box to select each; ``ticks``: a flag that a button sets."""
 
     tenant: str
+    language: str
     record_type: str
     columns: tuple[Column, ...]
     selects: bool
@@ -31,7 +33,7 @@ class Rows:
     def __init__(self, cells: CellRenderer, columns: tuple[Column, ...], *, selects: bool) -> None:
         context = cells.context
         self._cells = cells
-        self._kind = RowKind(context.tenant, cells.record_type.NAME, columns, selects, cells.ticks)
+        self._kind = RowKind(context.tenant, current().tag, cells.record_type.NAME, columns, selects, cells.ticks)
         self._minute = int(context.formats.now.timestamp() // 60)
         self._branding = context.branding
         self._cached = context.site.rows
