@@ -226,3 +226,17 @@ def test_a_limit_is_said_before_the_form_is_filled(box: Box, grace: Visitor) -> 
         assert 'value="One too many"' in refused
     finally:
         box.applied("features", EVERYTHING)
+
+
+def test_times_at_the_ends_of_the_calendar_break_no_page(box: Box, grace: Visitor) -> None:
+    """A time that has no date in the workspace's time zone is shown in UTC; one without a date in UTC is refused."""
+    path = grace.customer(name="Far Ahead")
+    note = {"customer_id": path.rpartition("/")[2], "kind": "note", "text": "Far"}
+    box.applied("workspace", {"timezone": "Asia/Tokyo"})
+    try:
+        grace.post(path, "/activities/new", 200, at="9999-12-31T23:59:59Z", **note)
+        for shown in (path, "/activities", "/", "/customers?updated_since=9999-12-31t23:59:59z"):
+            grace.get(shown)
+        grace.post(path, "/activities/new", 422, at="0001-01-01 00:00", **note)
+    finally:
+        box.applied("workspace", {})

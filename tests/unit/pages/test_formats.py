@@ -55,3 +55,17 @@ def test_moments_are_relative_for_an_hour(ago: timedelta, text: str) -> None:
     moment = Formats(RegionalFormat({}), NOW).moment(NOW - ago)
     assert moment is not None
     assert moment.short == text
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "full"),
+    [
+        ("America/New_York", "0001-01-01T00:00:00.000Z", "1 Jan 1, 00:00:00"),
+        ("Pacific/Kiritimati", "9999-12-31T23:59:59.000Z", "31 Dec 9999, 23:59:59"),
+    ],
+)
+def test_a_moment_without_a_date_in_the_time_zone_is_shown_in_utc(zone: str, text: str, full: str) -> None:
+    """One record with such a time, or the end of a subscription, must not break every page that shows it."""
+    moment = Formats(RegionalFormat({"timezone": zone}), NOW).moment(text)
+    assert moment is not None
+    assert moment.full == full

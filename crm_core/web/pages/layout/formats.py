@@ -68,6 +68,13 @@ class RegionalFormat:
         self.day_first = _day_first(self._pattern or (self.locale.date_formats["short"].pattern if pushed else ""))
         self._money: dict[tuple[str, str], str] = {}
 
+    def local(self, moment: datetime) -> datetime:
+        """A moment in the tenant's time zone; in UTC if it is before the year 1 or after 9999 there."""
+        try:
+            return moment.astimezone(self.zone)
+        except OverflowError:
+            return moment.astimezone(UTC)
+
     def day(self, day: date, *, year: bool = True) -> str:
         """A date by the tenant's pattern; without one as in ``24 Nov 2026``, with or without the year."""
         if self._pattern:
@@ -138,7 +145,7 @@ class Formats:
         if text is None:
             return None
         at = from_wire(text) if isinstance(text, str) else text
-        local = at.astimezone(self.regional.zone)
+        local = self.regional.local(at)
         iso = text if isinstance(text, str) else to_wire(at)
         full = f"{self.regional.day(local.date())}, {local.hour:02d}:{local.minute:02d}:{local.second:02d}"
         return Moment(iso, self._short(local), full)
@@ -148,7 +155,7 @@ class Formats:
         moment = self.moment(text)
         assert moment is not None
         at = from_wire(text) if isinstance(text, str) else text
-        local = at.astimezone(self.regional.zone)
+        local = self.regional.local(at)
         if timedelta(seconds=-5) < self.now - local < timedelta(hours=1):
             return moment
         days, clock = (self.now.date() - local.date()).days, f"{local:%H:%M}"
@@ -160,11 +167,11 @@ class Formats:
 
     def clock(self, text: str) -> str:
         """The time of day."""
-        return f"{from_wire(text).astimezone(self.regional.zone):%H:%M:%S}"
+        return f"{self.regional.local(from_wire(text)):%H:%M:%S}"
 
     def date_unless_today(self, text: str) -> str:
         """The date of a moment, empty if it is today."""
-        local = from_wire(text).astimezone(self.regional.zone).date()
+        local = self.regional.local(from_wire(text)).date()
         return "" if local == self.now.date() else self._date(local)
 
     def day(self, text: str | date) -> Moment:

@@ -10,7 +10,6 @@ from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
-from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CORE_LABELS, is_picked
 from crm_core.web.pages.records.list_view import Chip, Filter
 
@@ -52,21 +51,14 @@ def filters_of(record_type: RecordType, parameters: Mapping[str, str], shown: Ma
 
 
 def chips_of(
-    context: PageContext,
-    record_type: RecordType,
-    parameters: Mapping[str, str],
-    shown: Mapping[str, str],
-    here: Address,
+    record_type: RecordType, parameters: Mapping[str, str], shown: Mapping[str, str], here: Address
 ) -> Iterator[Chip]:
     """The active filters, each with the address without it."""
     for name, value in parameters.items():
         if name == "q":
             yield Chip(gettext("“{text}”", text=value), here(q=None), has_field=True)
         elif name == "updated_since":
-            moment = context.formats.moment(value)
-            yield Chip(
-                gettext("Updated since {time}", time=moment.short if moment else value), here(updated_since=None)
-            )
+            yield Chip(gettext("Updated since {time}", time=shown.get(name, value)), here(updated_since=None))
         elif name not in ("sort", _ARCHIVED):
             text = _filter_text(record_type, name, shown.get(name, value))
             yield Chip(

@@ -57,7 +57,7 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
     undone = open_ones(kind)
     only_open = bool(undone) and undone.items() <= filters.items()
     chosen = {name: value for name, value in filters.items() if not (only_open and name in undone)}  # a tab says those
-    chips = tuple(chips_of(context, kind, chosen, state.shown, here))
+    chips = tuple(chips_of(kind, chosen, state.shown, here))
     total, query = context.formats.number(state.total), state.parameters.get("q", "")
     archived, may_create = state.parameters.get("archived") == "true", state.may_create and not state.full
     return ListHead(

@@ -11,6 +11,7 @@ from quart import Response, request
 from crm_core.language import gettext
 from crm_core.model.list_views import ListChoices
 from crm_core.model.text_types import plain_integer
+from crm_core.model.times import from_input
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.export import as_csv
 from crm_core.records.reading import Listing
@@ -34,6 +35,7 @@ from crm_core.web.pages.records.views import address_of, current_view, in_addres
 
 LIMIT: Final = 25
 _TRAIL: Final = 6  # pages to go back
+_SINCE: Final = "updated_since"
 
 
 async def listed(context: PageContext, module: str) -> Response:
@@ -120,7 +122,7 @@ class _List:
             parameters=self._parameters,
             sort=self._sort,
             columns=self._columns,
-            shown={one: await self._shown(one) for one in self._parameters if one in kind.FILTERABLE},
+            shown={one: await self._shown(one) for one in self._parameters if one in (*kind.FILTERABLE, _SINCE)},
             me=context.caller.email if kind.OWNER in kind.FILTERABLE else "",
             tabs=tuple([tab async for tab in tabs_of(context, kind, self._parameters, self._choices)]),
             bulk=bar_of(context, kind, archived=self._archived),
@@ -133,8 +135,12 @@ class _List:
         )
 
     async def _shown(self, name: str) -> str:
-        """The value of a filter as readers know it: a name for a record or colleague."""
-        member, value = self._type.member(name), self._parameters[name]
+        """The value of a filter as readers know it: a name for a record or colleague, a time as it is called now."""
+        value = self._parameters[name]
+        if name == _SINCE:
+            moment = self._context.formats.moment(from_input(value))
+            return moment.short if moment else value
+        member = self._type.member(name)
         return await shown_value(self._cells, member, value) if is_picked(member) else value
 
     def _parts(self, state: ListState) -> ListParts:

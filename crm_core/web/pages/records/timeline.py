@@ -57,7 +57,7 @@ async def timeline(
     shown = found[:SHOWN]
     while len(shown) < len(found) and found[len(shown)].moment == shown[-1].moment:  # the next part begins after it
         shown.append(found[len(shown)])
-    days = groupby(shown, lambda entry: from_wire(entry.moment).astimezone(context.formats.regional.zone).date())
+    days = groupby(shown, lambda entry: context.formats.regional.local(from_wire(entry.moment)).date())
     return Timeline(
         days=tuple(TimelineDay(context.formats.full_day(day), tuple(entries)) for day, entries in days),
         kinds=kinds,

@@ -76,7 +76,7 @@ def as_text(member: Member, value: Any, regional: RegionalFormat) -> str:
     if member.kind == "date":
         return regional.day(date.fromisoformat(value))
     if member.kind == "moment":
-        local = from_wire(value).astimezone(regional.zone)
+        local = regional.local(from_wire(value))
         return f"{regional.day(local.date())} {local:%H:%M}"
     if member.kind in ("integer", "number", "decimal"):
         return regional.typed(str(value))
@@ -176,7 +176,10 @@ def _read_moment(member: Member, text: str, formats: Formats) -> TypedValue:
         question = tuple(Option(f"{one.value} {clock}", f"{one.text}, {clock}") for one in day.question if found)
         return TypedValue(text, question=question, error=day.error)
     at = datetime.combine(date.fromisoformat(day.value), time(int(found[1]), int(found[2])), formats.regional.zone)
-    return TypedValue(to_wire(at), f"{day.echo}, {clock}")
+    try:
+        return TypedValue(to_wire(at), f"{day.echo}, {clock}")
+    except OverflowError:  # before the year 1 or after 9999 in UTC
+        return TypedValue(text)
 
 
 def _read_day(member: Member, text: str, formats: Formats) -> TypedValue:
