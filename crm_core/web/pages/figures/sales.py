@@ -25,6 +25,8 @@ class Sales:
         self.stage = kind.value(pipeline.stage)
         self.closes_on = kind.value(pipeline.closes_on) if pipeline.closes_on else lambda _: None
         self._ended = frozenset(pipeline.won + pipeline.lost)
+        choices = record_type.member(pipeline.stage).choices
+        self.open_stages = tuple(value for value, _ in choices if value not in self._ended)
 
     def is_open(self, row: Row) -> bool:
         """Whether a sale is neither won nor lost."""

@@ -99,6 +99,7 @@ class _SalesReports:
         self._title = noun(context.title_of(record_type))
         this_month = month_of(context.formats.now.date())
         self._coming = [month_after(this_month, at) for at in range(len(chosen.months))]
+        self._first, self._last = _sign(self._coming[0]), _sign(self._coming[-1])
         self._open, self._by_stage = _Total(), defaultdict[tuple[str, str], _Total](_Total)
         self._outside = 0
         self.ended = defaultdict[tuple[date, bool], _Total](_Total)
@@ -106,8 +107,8 @@ class _SalesReports:
     def add_open(self, stage: str, closes_on: str | None, amount: Decimal) -> None:
         """Add an open sale; one whose day has passed counts in this month."""
         self._open.add(amount)
-        month = max(closes_on[:7], _sign(self._coming[0])) if closes_on else "9999"
-        if month > _sign(self._coming[-1]):
+        month = max(closes_on[:7], self._first) if closes_on else "9999"
+        if month > self._last:
             self._outside += 1
         else:
             self._by_stage[stage, month].add(amount)

@@ -12,7 +12,7 @@ from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.guarded_store import RecordAccess
-from crm_core.records.list_query import known_parameters
+from crm_core.records.list_query import Parameters, known_parameters
 from crm_core.records.shape import Shape
 from crm_core.web.pages.page_context import PageContext
 
@@ -36,7 +36,7 @@ async def document_of(context: PageContext, record_type: str, record_id: str) ->
 
 
 async def records_of(
-    context: PageContext, record_type: str, parameters: Mapping[str, str]
+    context: PageContext, record_type: str, parameters: Parameters
 ) -> tuple[list[dict[str, Any]], int]:
     """The records of a list with the API's parameters, and their ``total`` if it is requested. Raises AccessError."""
     access = access_of(context, record_type)

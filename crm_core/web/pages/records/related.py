@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -10,11 +10,10 @@ import msgspec
 from markupsafe import Markup
 
 from crm_core.language import gettext, noun
-from crm_core.model.turns import Turn
+from crm_core.model.turns import chosen_in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType, Reference
-from crm_core.plugin.storage import Document
 from crm_core.records.figures import Row
-from crm_core.records.list_query import MAX_LIMIT
+from crm_core.records.list_query import MAX_LIMIT, Parameters
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
 from crm_core.web.pages.layout.frame import icon_of
@@ -142,30 +141,36 @@ async def _found(context: PageContext, other: RecordType, about: dict[str, str])
 async def _sales(context: PageContext, other: RecordType, pipeline: Pipeline, about: dict[str, str]) -> _GroupRecords:
     """The open sales, those that close first before the others, and the sums of both."""
     sales, amounts, number = Sales(context, other, pipeline), Amounts(context, other), context.formats.number
-    rows = await _rows(context, other, {**about, "sort": pipeline.closes_on or "-updated_at"})
-    still = [(document, row) for document, row in rows if sales.is_open(row)]
-    ended = [row for _, row in rows if not sales.is_open(row)]
-    open_sums, ended_sums = await amounts.sums([row for _, row in still]), await amounts.sums(ended)
+    shown: Parameters = {
+        **about,
+        pipeline.stage: sales.open_stages,
+        "sort": pipeline.closes_on or "-updated_at",
+        "limit": str(_SHOWN),
+    }
+    records, _ = await records_of(context, other.NAME, shown)
+    rows = await _rows(context, other, about)
+    still = await chosen_in_turns(rows, sales.is_open)
+    ended = await chosen_in_turns(rows, lambda row: not sales.is_open(row))
+    open_sums, ended_sums = await amounts.sums(still), await amounts.sums(ended)
     return _GroupRecords(
         _open_title(context, other),
-        [msgspec.json.decode(document.body) for document, _ in still[:_SHOWN]],
+        records,
         (number(len(still)), *amounts.texts(open_sums)) if still else (),
         _all_of(context, len(still)),
         (gettext("{n} closed", n=number(len(ended))), *amounts.texts(ended_sums)) if ended else (),
     )
 
 
-async def _rows(context: PageContext, other: RecordType, parameters: dict[str, str]) -> list[tuple[Document, Row]]:
-    """Every record of a selection, with its row."""
-    records, access = context.services.records, access_of(context, other.NAME)
-    kind, found, part, turn = records.figures.type_of(access.shape), [], {**parameters, "limit": str(MAX_LIMIT)}, Turn()
-    while True:
-        listing = await records.reads.list(access, part)
-        found += [(document, row) for document in listing.documents if (row := kind.row(document.body))]
-        if listing.next_cursor is None:
-            return found
-        part["cursor"] = listing.next_cursor
-        await turn.pause()
+async def _rows(context: PageContext, other: RecordType, about: dict[str, str]) -> Sequence[Row]:
+    """Every record that refers to one: read themselves if they are few, else found among the rows of all."""
+    access, ((member, value),) = access_of(context, other.NAME), about.items()
+    figures = context.services.records.figures
+    kind = figures.type_of(access.shape)
+    listing = await context.services.records.reads.list(access, {**about, "limit": str(MAX_LIMIT)})
+    if listing.next_cursor is None:
+        return kind.rows([document.body for document in listing.documents])
+    value_of = kind.value(member)
+    return await chosen_in_turns(await figures.rows(access), lambda row: value_of(row) == value)
 
 
 def _open_title(context: PageContext, other: RecordType) -> str:
