@@ -219,7 +219,7 @@ class Feeds:
             stopping.cancel()
             self._drop(channel)
             for stream in tuple(channel.readers):
-                stream.end()
+                self.leave(stream)  # now: its client may never read what is on its way
 
     async def _deliver(self, channel: Channel, stopping: asyncio.Task[bool]) -> None:
         tenant = channel.tenant

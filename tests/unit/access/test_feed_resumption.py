@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from crm_core.access.feeds import Feeds
 from crm_core.model.change_cursor import ChangeCursor
 from crm_core.plugin.storage import Unit
 from event_streams import after, record, seen
@@ -110,12 +111,16 @@ async def test_a_tenant_that_was_restored_resets_its_streams(
 
 
 async def test_a_stream_ends_if_another_process_restored_its_tenant(
-    access: Any, listening: Any, changes: Any, by_token: Any
+    access: Any, feeds: Feeds, listening: Any, changes: Any, by_token: Any
 ) -> None:
-    """The places of an older backup are lower than those already sent: the client resumes by its id and is reset."""
+    """The places of an older backup are lower than those already sent: the client resumes by its id and is reset.
+
+    A stream that has ended counts no longer, also if its client does not read.
+    """
     caller, known = await by_token("customers:read"), access.backend.changes
-    last = await changes("customers", 1)
+    last, counted = await changes("customers", 1), asyncio.Queue[int]()
     async with listening(caller) as reader:
+        feeds.observers.append(counted.put_nowait)
 
         async def restored(tenant: str, place: int | None, limit: int = 500) -> Any:
             page = await known(tenant, place, limit)
@@ -123,6 +128,7 @@ async def test_a_stream_ends_if_another_process_restored_its_tenant(
 
         access.backend.changes = restored
         await changes("customers", 2)
+        assert await asyncio.wait_for(counted.get(), 5) == 0
         assert await reader.ended()
     async with listening(caller, last) as reader:
         assert (await reader.next())[:2] == (ChangeCursor("other", 1), "reset")
