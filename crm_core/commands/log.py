@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import timedelta
 
 import msgspec
 
+from crm_core.model.ids import first_id, made_at
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.storage import EntryQuery
 from crm_core.services import Services
 from crm_core.sync.log import query_of, shown
 
 _POLL_SECONDS = 0.5
+_LATEST = timedelta(seconds=10)  # until an entry that has its id is stored, or refused
 _BATCH = 500
 
 
@@ -37,26 +40,35 @@ async def tail(services: Services, tenant: str, filters: dict[str, str], last: i
 
 
 async def _followed(services: Services, tenant: str, query: EntryQuery, last: int) -> AsyncIterator[dict[str, object]]:
+    newest = services.ids.new()
+    known = {entry.id for entry in await _late(services, tenant, query, newest)}
     latest = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=last)) if last else ()
+    known.update(entry.id for entry in latest)
     for entry in reversed(latest):
         yield shown(entry)
-    seen = latest[0].id if latest else services.ids.new()
     while not services.stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(services.stop.wait(), _POLL_SECONDS)
-        for entry in await _after(services, tenant, query, seen):
-            seen = entry.id
-            yield shown(entry)
+        found = await _late(services, tenant, query, newest)
+        for entry in found:
+            if entry.id not in known:
+                yield shown(entry)
+        known = {entry.id for entry in found}
+        newest = max(newest, *known)
 
 
-async def _after(services: Services, tenant: str, query: EntryQuery, seen: str) -> list[LogEntry]:
-    """The entries after the one with the id ``seen``, oldest first."""
+async def _late(services: Services, tenant: str, query: EntryQuery, newest: str) -> list[LogEntry]:
+    """The entries that were not yet stored, or hardly, when the one with the id ``newest`` was made; oldest first.
+
+    With several processes an entry may be stored after another that was made later.
+    """
+    oldest = first_id(made_at(newest) - _LATEST)
     entries: list[LogEntry] = []
     while True:
         page = msgspec.structs.replace(query, limit=_BATCH, after=entries[-1].id if entries else None)
-        newer = [entry for entry in await services.backend.entries(tenant, page) if entry.id > seen]
-        entries += newer
-        if len(newer) < _BATCH:
+        late = [entry for entry in await services.backend.entries(tenant, page) if entry.id > oldest]
+        entries += late
+        if len(late) < _BATCH:
             return entries[::-1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from random import Random
 
 _RANDOM_BITS = 74
@@ -46,6 +46,17 @@ class Ids:
     def _fresh(self) -> int:
         # The highest bit stays free, so that counting up within a millisecond never runs over.
         return self._draw(_RANDOM_BITS - 1)
+
+
+def first_id(moment: datetime) -> str:
+    """A text that sorts before every id made at a moment or later, and after all earlier ones."""
+    milliseconds = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"
+
+
+def made_at(id_: str) -> datetime:
+    """When an id was made, to the millisecond."""
+    return datetime.fromtimestamp(int(id_[:8] + id_[9:13], 16) / 1000, UTC)
 
 
 def is_id(text: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core.model.ids import Ids, is_id
+from crm_core.model.ids import Ids, first_id, is_id, made_at
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -36,7 +36,15 @@ def test_ids_grow_with_any_clock(steps: list[int]) -> None:
 
 def test_an_id_reports_when_it_was_made() -> None:
     """Its first 48 bits are Unix milliseconds."""
-    assert UUID(Ids(lambda: START).new()).int >> 80 == int(START.timestamp() * 1000)
+    made = Ids(lambda: START).new()
+    assert UUID(made).int >> 80 == int(START.timestamp() * 1000)
+    assert made_at(made) == START
+
+
+def test_the_ids_of_a_moment_begin_at_a_text() -> None:
+    """It sorts between the ids of the millisecond before and those of the moment."""
+    before = Ids(lambda: START - timedelta(milliseconds=1), Highest()).new()
+    assert before < first_id(START) < Ids(lambda: START).new()
 
 
 def test_a_full_millisecond_runs_into_the_next() -> None:
