@@ -27,6 +27,8 @@ SHARE = 8  # matching rows up to this part of all are sorted: in a walk they may
 async def read_page(state: State, query: PageQuery) -> Page:
     """A page; first pages are cached until a row changes, since the same few are read again and again."""
     collection, key = state.collection(query.collection), encode(query)
+    if not collection.rows:
+        return Page((), None, state.revision, 0 if query.total else None)
     pages = collection.pages
     if (known := pages.get(key)) is not None:
         return replace(known, revision=state.revision)

@@ -9,7 +9,7 @@ import msgspec
 from quart import Response
 
 from crm_core.web.framework import current_request
-from crm_core.web.pages.layout.frame import Confirmation, PageFrame, Undo
+from crm_core.web.pages.layout.frame import Confirmation, PageFrame, PageParts, Undo
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.page_frame import frame_of
@@ -22,12 +22,19 @@ _PARTS: Final = 8  # an earlier version's have fewer
 
 async def page(context: PageContext, template: str, current: str, view: Any, status: int = 200) -> Response:
     """A page of the workspace; ``current`` names the menu item it belongs to."""
+    frame = PageFrame(context.root, _confirmation(context))
+    parts = PageParts(*context.site.renderer.cut(template, frame=frame, view=view))
+    return await framed(context, current, parts, status)
+
+
+async def framed(context: PageContext, current: str, parts: PageParts, status: int = 200) -> Response:
+    """The page of parts that are HTML already."""
     confirmation, renderer, session = _confirmation(context), context.site.renderer, context.caller.session
     assert session is not None
     frame = await frame_of(context, current)
-    parts = renderer.cut(template, frame=PageFrame(context.root, confirmation), view=view)
+    toast = renderer.parts.toast(confirmation) if confirmation else ""
     csrf = context.services.sessions.csrf_token(context.tenant, session)
-    response = renderer.response(frame.around(*parts), csrf, status)
+    response = renderer.response(frame.around(parts, toast), csrf, status)
     if confirmation is not None:
         response.delete_cookie(_COOKIE, path=context.root)
     return response

@@ -70,3 +70,14 @@ def test_each_reads_the_rows_of_a_list_in_their_own_language(grace: Visitor, ala
         del alan.client.headers["Accept-Language"]
     assert '<html lang="de"' in page
     assert ">Active<" not in page
+
+
+def test_the_author_of_a_change_is_you_for_one_user_only(grace: Visitor, alan: Visitor) -> None:
+    """The same row of a list says You to who created the record, and their name to another."""
+    grace.customer(name="Whose Row")
+
+    def author(visitor: Visitor) -> str:
+        page = visitor.get("/customers?columns=created_by&q=whose")
+        return re.findall(r'<td class="p3">([^<]+)</td>', page)[0]
+
+    assert [author(visitor) for visitor in (grace, alan, grace, alan)] == ["You", "Grace Hopper"] * 2

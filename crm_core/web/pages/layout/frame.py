@@ -113,7 +113,7 @@ class WorkspaceFrame(AnonymousFrame, frozen=True, kw_only=True):
 
 
 class FrameParts(NamedTuple):
-    """The same as HTML: what comes before the title, the attributes of ``main``, the content, a toast, and the end."""
+    """The same as HTML: what comes before each part of a page, and the end."""
 
     before_title: Markup
     before_main: Markup
@@ -121,10 +121,18 @@ class FrameParts(NamedTuple):
     before_toast: Markup
     end: Markup
 
-    def around(self, title: str, main: str, content: str, toast: str) -> str:
-        """The page with this HTML."""
-        before_title, before_main, before_content, before_toast, end = self
-        return f"{before_title}{title}{before_main}{main}{before_content}{content}{before_toast}{toast}{end}"
+    def around(self, page: PageParts, toast: str) -> str:
+        """The page in its frame."""
+        head = f"{self.before_title}{page.title}{self.before_main}{page.main}"
+        return f"{head}{self.before_content}{page.content}{self.before_toast}{toast}{self.end}"
+
+
+class PageParts(NamedTuple):
+    """What differs from page to page, as HTML; ``main``: attributes of the element around the content."""
+
+    title: str
+    main: str
+    content: str
 
 
 class PageFrame(NamedTuple):

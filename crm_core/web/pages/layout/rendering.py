@@ -61,6 +61,8 @@ class Parts:
         self.row: Callable[[str, str, str, Any, str], Markup] = macros.row
         self.tick: Callable[..., Markup] = macros.tick
         self.icon: Callable[[str], Markup] = lru_cache(_CACHED)(macros.icon)
+        self.pager: Callable[[Any], Markup] = macros.pager
+        self.toast: Callable[[Any], Markup] = macros.toast
 
 
 class CompiledTemplates(BytecodeCache):
@@ -137,11 +139,6 @@ class Renderer:
         self._environment.globals |= {name: macro for name, macro in macros.items() if not name.startswith("_")}
         self._environment.globals |= {name: getattr(self.parts, name) for name in ("badge", "who", "when", "icon")}
         return self._environment
-
-    @cached_property
-    def lists(self) -> Any:
-        """The macros of lists."""
-        return self._templates.get_template("list_parts.html").module
 
     @cached_property
     def boards(self) -> Any:

@@ -50,6 +50,7 @@ _MARKS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Tones of words that CRMs use for states; any other word is neutral."""
 
+_BY: Final = "_by"
 HIDDEN: Final = gettext_noop("Not visible to you")
 _NOTHING: Final = Markup('<span class="muted">\u2013</span>')
 _LINES: Final = Markup('<span class="text" dir="auto">{}</span>')
@@ -191,17 +192,21 @@ class CellRenderer:
         return self._parts.tick(path, self.ticks, record["revision"], record["name"], done=record[self.ticks])
 
     def references(self, record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """The references whose names these cells show: record type and id, or no type and a colleague's email."""
+        """What these cells show by name: record type and id, no type and a colleague's email, ``_BY`` and an author."""
         for name in names:
             member, value = self._members.get(name), record.get(name)
-            if member is not None and value:
+            if member is None and value and name.endswith(_BY):
+                yield _BY, value  # one's own changes are by "You"
+            elif member is not None and value:
                 if member.reference is not None:
                     yield member.reference, value
                 elif member.is_person:
                     yield "", value
 
     async def referenced_name(self, record_type: str, value: str) -> str | None:
-        """The name of a referenced record or colleague."""
+        """The name of a referenced record, colleague or author."""
+        if record_type == _BY:
+            return await self.context.names.actor(value)
         return await self.name_of(record_type, value) if record_type else await self.context.names.colleague(value)
 
     async def name_of(self, record_type: str, record_id: str) -> str | None:
@@ -221,7 +226,7 @@ class CellRenderer:
         if name.endswith("_at"):
             moment = self.context.formats.moment(value)
             return Cell(label, moment.short, self._parts.when(moment)) if moment else Cell(label, "", _NOTHING)
-        text = await self.context.names.actor(value) if name.endswith("_by") else "" if value is None else str(value)
+        text = await self.context.names.actor(value) if name.endswith(_BY) else "" if value is None else str(value)
         return Cell(label, text, escape(text) if text else _NOTHING)
 
     async def _reference(self, member: Member, value: str) -> Cell:

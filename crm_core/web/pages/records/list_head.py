@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from crm_core.language import gettext, ngettext, noun
+from crm_core.model.list_views import ListChoices
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.shape import Shape
 from crm_core.web.pages.layout.frame import icon_of
@@ -17,16 +18,16 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.bulk_acts import settable
 from crm_core.web.pages.records.list_columns import COLUMNS, column_label, heads_of, order_of, possible_columns
 from crm_core.web.pages.records.list_filters import chips_of, filters_of
-from crm_core.web.pages.records.list_view import BulkBar, ColumnChoice, ListHead, Mine, Tab
+from crm_core.web.pages.records.list_view import BulkBar, ColumnChoice, ListHead, Mine
 from crm_core.web.pages.records.queries import counted
-from crm_core.web.pages.records.views import address_of, names_the_list, open_ones
+from crm_core.web.pages.records.views import address_of, current_view, names_the_list, open_ones, tabs_of
 
 
 class ListState(msgspec.Struct, frozen=True, kw_only=True):
     """All that the head of a list depends on besides the workspace. ``shown``: values of filters as readers know them.
 
-    ``parameters``: those of the address, columns included; ``savable``: as a view; ``view``: the saved one that it
-    shows; ``full``: why no more records can be created, empty if they can.
+    ``parameters``: those of the address, columns included; ``choices``: the user's; ``counts``: of the tabs;
+    ``filled``: it has rows; ``full``: why no more records can be created, empty if they can.
     """
 
     parameters: Mapping[str, str]
@@ -34,14 +35,20 @@ class ListState(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     shown: Mapping[str, str]
     me: str
-    tabs: tuple[Tab, ...]
-    bulk: BulkBar | None
+    choices: ListChoices
+    counts: tuple[str, ...]
     total: int
+    filled: bool
+    may_change: bool
+    may_archive: bool
     may_create: bool
     may_export: bool
-    savable: bool
-    view: str
     full: str
+
+    @property
+    def selects(self) -> bool:
+        """Whether there are acts for selected records."""
+        return self.may_change or self.may_archive
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -56,6 +63,8 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
     filters = {name: value for name, value in state.parameters.items() if name != COLUMNS}
     undone = open_ones(kind)
     only_open = bool(undone) and undone.items() <= filters.items()
+    view = current_view(context, kind, state.parameters, state.choices)
+    savable = bool(state.parameters.items() - undone.items() - {("archived", "true")}) and view is None
     chosen = {name: value for name, value in filters.items() if not (only_open and name in undone)}  # a tab says those
     chips = tuple(chips_of(kind, chosen, state.shown, here))
     total, query = context.formats.number(state.total), state.parameters.get("q", "")
@@ -63,7 +72,7 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
     return ListHead(
         module=shape.name,
         title=title,
-        sub=_subtitle(context, kind, state.tabs[0].count),
+        sub=_subtitle(context, kind, state.counts[0]),
         icon=icon_of(context.workspace.modules.states[kind.module]),
         base=path,
         query=urlencode(state.parameters),
@@ -83,20 +92,21 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         sort=state.parameters.get("sort", ""),
         sorts=tuple(_sorts(shape)),
         column_names=state.parameters.get(COLUMNS, ""),
-        tabs=state.tabs,
+        tabs=tuple(tabs_of(context, kind, state.parameters, state.choices, state.counts)),
         mine=_mine(kind, state, here),
         filters=tuple(filters_of(kind, state.parameters, state.shown)),
         chips=chips,
         active=sum(1 for chip in chips if chip.has_field),
-        savable=state.savable,
-        view=state.view,
+        savable=savable,
+        view=view.name if view else "",
         total=state.total,
         matches=_matches(context, kind, state.total),
         matching=counted(context, kind, state.total),
         caption=f"{title}, {order_of(kind, state.sort)}",
         columns=tuple(heads_of(shape, state.columns, state.sort, here)),
         choices=tuple(_choices(kind, state.columns)),
-        bulk=state.bulk,
+        filled=state.filled,
+        bulk=_bar_of(context, kind, state, archived=archived),
         empty_title=_empty_title(title, query, filtered=bool(chips), archived=archived, only_open=only_open),
         empty_text=_empty_text(
             title, filtered=bool(chips), archived=archived, only_open=only_open, may=state.may_create
@@ -105,21 +115,18 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
     )
 
 
-def bar_of(context: PageContext, record_type: RecordType, *, archived: bool) -> BulkBar | None:
+def _bar_of(context: PageContext, record_type: RecordType, state: ListState, *, archived: bool) -> BulkBar | None:
     """The acts that the user may do with selected records; None if there are none."""
-    name = record_type.NAME
-    may_update = not archived and context.may(f"{name}.update", writes=True)
-    may_delete = context.may(f"{name}.delete", writes=True)
-    if not may_update and not may_delete:
+    if not state.selects:
         return None
-    acts = [Option(member.name, member_label(member)) for member in settable(record_type)] if may_update else []
+    acts = [Option(member.name, member_label(member)) for member in settable(record_type)] if state.may_change else []
     return BulkBar(
-        path=f"{context.root}/{name}/bulk",
+        path=f"{context.root}/{record_type.NAME}/bulk",
         one=context.singular_of(record_type),
         many=noun(context.title_of(record_type)),
         acts=tuple(acts),
-        archive=may_delete and not archived,
-        restore=may_delete and archived,
+        archive=state.may_archive and not archived,
+        restore=state.may_archive and archived,
     )
 
 

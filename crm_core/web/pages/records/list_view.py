@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import msgspec
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from crm_core.web.pages.layout.parts import Option, PageLinks
+from crm_core.web.pages.layout.parts import Option
+
+NEXT_ROW: Final = "\n"
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -77,7 +80,7 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     """Everything around the rows of a list. ``path``: it without filters; ``named``: its addresses name the list.
 
     ``base``: the path of the module; ``query``: the selection that its forms send; ``view``: the saved view that it
-    shows; ``choices``: the columns that the user may choose.
+    shows; ``choices``: the columns that the user may choose; ``filled``: it has rows.
     """
 
     module: str
@@ -116,29 +119,24 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     caption: str
     columns: tuple[Column, ...]
     choices: tuple[ColumnChoice, ...]
+    filled: bool
     bulk: BulkBar | None
     empty_title: str
     empty_text: str
 
 
 class ListParts(NamedTuple):
-    """The same as HTML: above the table, its head, the text if it has no rows, the bar of bulk acts, and the menus."""
+    """The same as HTML: title, attributes of ``main``, what comes before each part that differs, and the end."""
 
-    above: Markup
-    head: Markup
-    nothing: Markup
-    bar: Markup
-    menus: Markup
+    title: Markup
+    main: Markup
+    before_rows: Markup
+    before_range: Markup
+    before_pager: Markup
+    before_back: Markup
+    end: Markup
 
-
-class ListView(NamedTuple):
-    """A list for its page."""
-
-    module: str
-    title: str
-    here: str
-    parts: ListParts
-    rows: Markup
-    range: str
-    paging: PageLinks
-    selects: bool
+    def around(self, rows: Iterable[str], shown: str, pager: str, back: str) -> str:
+        """The list with these rows; ``shown``: which they are, ``back``: its address."""
+        table = f"{self.before_rows}{NEXT_ROW.join(rows)}{self.before_range}{escape(shown)}{self.before_pager}{pager}"
+        return f"{table}{self.before_back}{escape(back)}{self.end}"

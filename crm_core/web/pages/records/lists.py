@@ -18,20 +18,21 @@ from crm_core.records.reading import Listing
 from crm_core.web.answers import CSV, streamed
 from crm_core.web.compression import compressed
 from crm_core.web.framework import current_request, response_of
+from crm_core.web.pages.layout.frame import PageFrame, PageParts
 from crm_core.web.pages.layout.parts import PageLinks
-from crm_core.web.pages.page_answers import page, redirect
+from crm_core.web.pages.page_answers import framed, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.boards import board
 from crm_core.web.pages.records.cells import CellRenderer, is_picked
 from crm_core.web.pages.records.limits import full_text
-from crm_core.web.pages.records.list_columns import COLUMNS, css_of, own_columns
-from crm_core.web.pages.records.list_head import ListState, bar_of, head_of
-from crm_core.web.pages.records.list_view import ListParts, ListView
+from crm_core.web.pages.records.list_columns import COLUMNS, own_columns
+from crm_core.web.pages.records.list_head import ListState, head_of
+from crm_core.web.pages.records.list_view import ListParts
 from crm_core.web.pages.records.modules import module_page
 from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
 from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
 from crm_core.web.pages.records.row_cache import Rows
-from crm_core.web.pages.records.views import address_of, current_view, in_address, open_ones, tabs_of
+from crm_core.web.pages.records.views import address_of, counts_of, in_address, open_ones
 
 LIMIT: Final = 25
 _TRAIL: Final = 6  # pages to go back
@@ -48,7 +49,7 @@ async def listed(context: PageContext, module: str) -> Response:
     if record_type.LANES and request.args.get("view") != "list" and not set(request.args) - {"q"}:
         return await board(context, module)
     choices = await context.services.records.list_views.of(context.tenant, context.caller, module)
-    return await page(context, "records.html", module, await _List(context, record_type, choices).view())
+    return await _List(context, record_type, choices).page()
 
 
 async def _chosen(context: PageContext, record_type: RecordType) -> str:
@@ -77,60 +78,45 @@ class _List:
         self._parameters = in_address(context, record_type, request.args)
         if not self._parameters and request.args.get("view") != "list":
             self._parameters = open_ones(record_type)
-        self._archived = self._parameters.get("archived") == "true"
-        usual = record_type.DUE.day if record_type.DUE and not self._archived else "-updated_at"
+        archived = self._parameters.get("archived") == "true"
+        usual = record_type.DUE.day if record_type.DUE and not archived else "-updated_at"
         self._sort = self._parameters.get("sort", usual)
-        may_tick = not self._archived and context.may(f"{record_type.NAME}.update", writes=True)
-        self._cells = CellRenderer(context, record_type, ticks=may_tick)
+        self._may_change = not archived and context.may(f"{record_type.NAME}.update", writes=True)
+        self._cells = CellRenderer(context, record_type, ticks=self._may_change)
         named = self._parameters.get(COLUMNS)
         self._columns = tuple(named.split(",")) if named else choices.columns or own_columns(record_type)
-        classes = ((name, css_of(record_type, name)) for name in self._columns)
-        self._row_columns = tuple(
-            (name, context.site.renderer.parts.cell(css), "p1" in css.split()) for name, css in classes
-        )
 
-    async def view(self) -> ListView:
+    async def page(self) -> Response:
+        """The page of the list."""
         context, name = self._context, self._type.NAME
         listing, at = await self._page()
-        state = await self._state(listing.total or 0)
-        renderer = Rows(self._cells, self._row_columns, selects=state.bulk is not None)
+        state = await self._state(listing)
+        renderer = Rows(self._cells, self._columns, selects=state.selects)
         rows = [await renderer.html(document) for document in listing.documents]
         parts = context.site.fragments.get(context.workspace, ListParts, (name, *state.key), lambda: self._parts(state))
-        return ListView(
-            module=name,
-            title=context.title_of(self._type),
-            here=self._here() if not request.args.get("cursor") else request.full_path.rstrip("?"),
-            parts=parts,
-            rows=Markup("\n".join(rows)),  # noqa: S704 -- each row is Markup already
-            range=gettext(
-                "{first} to {last} of {total}",
-                first=at + 1,
-                last=at + len(rows),
-                total=context.formats.number(state.total),
-            )
-            if rows
-            else "",
-            paging=self._paging(listing, at),
-            selects=state.bulk is not None,
-        )
+        total = context.formats.number(state.total)
+        shown = gettext("{first} to {last} of {total}", first=at + 1, last=at + len(rows), total=total)
+        pager = context.site.renderer.parts.pager(self._paging(listing, at))
+        content = parts.around(rows, shown, pager, self._back()) if rows else parts.around((), "", "", self._back())
+        return await framed(context, name, PageParts(parts.title, parts.main, content))
 
-    async def _state(self, total: int) -> ListState:
+    async def _state(self, listing: Listing) -> ListState:
         """All that the head of the list depends on."""
         context, kind = self._context, self._type
-        shown = current_view(context, kind, self._parameters, self._choices)
         return ListState(
             parameters=self._parameters,
             sort=self._sort,
             columns=self._columns,
             shown={one: await self._shown(one) for one in self._parameters if one in (*kind.FILTERABLE, _SINCE)},
             me=context.caller.email if kind.OWNER in kind.FILTERABLE else "",
-            tabs=tuple([tab async for tab in tabs_of(context, kind, self._parameters, self._choices)]),
-            bulk=bar_of(context, kind, archived=self._archived),
-            total=total,
+            choices=self._choices,
+            counts=await counts_of(context, kind, self._choices),
+            total=listing.total or 0,
+            filled=bool(listing.documents),
+            may_change=self._may_change,
+            may_archive=context.may(f"{kind.NAME}.delete", writes=True),
             may_create=context.may(f"{kind.NAME}.create", writes=True),
             may_export=context.may(f"{kind.NAME}.export"),
-            savable=bool(self._parameters.items() - open_ones(kind).items() - {("archived", "true")}) and not shown,
-            view=shown.name if shown else "",
             full=await full_text(context, kind),
         )
 
@@ -145,9 +131,8 @@ class _List:
 
     def _parts(self, state: ListState) -> ListParts:
         head = head_of(self._context, self._access.shape, state, self._here)
-        macros = self._context.site.renderer.lists
-        bar = macros.bar(head) if state.bulk else Markup()
-        return ListParts(macros.above(head), macros.head(head), macros.nothing(head), bar, macros.menus(head))
+        frame = PageFrame(self._context.root, None)
+        return ListParts(*map(Markup, self._context.site.renderer.cut("records.html", frame=frame, view=head)))
 
     async def _page(self) -> tuple[Listing, int]:
         parameters = {name: value for name, value in self._parameters.items() if name != COLUMNS}
@@ -163,6 +148,10 @@ class _List:
         found = {**self._parameters, **changes}
         named = {name: value for name, value in found.items() if value is not None}
         return address_of(self._context, self._type, named)
+
+    def _back(self) -> str:
+        """The address of this very part of the list."""
+        return request.full_path.rstrip("?") if request.args.get("cursor") else self._here()
 
     def _paging(self, listing: Listing, at: int) -> PageLinks:
         cursor, trail = request.args.get("cursor"), [one for one in request.args.get("trail", "").split("~") if one]

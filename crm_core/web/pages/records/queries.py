@@ -46,6 +46,8 @@ async def records_of(
 
 def list_parameters(shape: Shape, sent: Mapping[str, str]) -> dict[str, str]:
     """The parameters of the list among those of a page, without blank fields of the form."""
+    if not sent:
+        return {}
     known = known_parameters(shape) - {"limit", "cursor", "total"}
     return {name: value for name, value in sent.items() if name in known and value != ""}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from markupsafe import Markup, escape
@@ -11,9 +11,10 @@ from crm_core.language import current
 from crm_core.plugin.storage import Document
 from crm_core.web.pages.layout.fragment_cache import CachedRow
 from crm_core.web.pages.records.cells import CellRenderer
+from crm_core.web.pages.records.list_columns import css_of
 
-Column = tuple[str, Markup, bool]
-"""Name of a member, the opening tag of its cell, and whether narrow screens fold it under the name."""
+_FOLDED: Final = "p1"
+"""The class of columns that narrow screens fold under the name."""
 
 
 class RowKind(msgspec.Struct, frozen=True, cache_hash=True):
@@ -22,7 +23,7 @@ class RowKind(msgspec.Struct, frozen=True, cache_hash=True):
     tenant: str
     language: str
     record_type: str
-    columns: tuple[Column, ...]
+    columns: tuple[str, ...]
     selects: bool
     ticks: str | None
 
@@ -30,7 +31,7 @@ class RowKind(msgspec.Struct, frozen=True, cache_hash=True):
 class Rows:
     """Renders the rows of one list."""
 
-    def __init__(self, cells: CellRenderer, columns: tuple[Column, ...], *, selects: bool) -> None:
+    def __init__(self, cells: CellRenderer, columns: tuple[str, ...], *, selects: bool) -> None:
         context = cells.context
         self._cells = cells
         self._kind = RowKind(context.tenant, current().tag, cells.record_type.NAME, columns, selects, cells.ticks)
@@ -51,7 +52,7 @@ class Rows:
         ):
             return cached.html
         record = msgspec.json.decode(document.body)
-        references = tuple(self._cells.references(record, [name for name, _, _ in self._kind.columns]))
+        references = tuple(self._cells.references(record, self._kind.columns))
         names = await self._names(references)
         html = await _rendered(self._cells, self._kind.columns, record, selects=self._kind.selects)
         self._cached.add(key, CachedRow(document.body, self._branding, self._minute, references, names, html))
@@ -61,15 +62,13 @@ class Rows:
         return tuple([await self._cells.referenced_name(*one) for one in references])
 
 
-async def _rendered(
-    cells: CellRenderer, columns: tuple[Column, ...], record: dict[str, Any], *, selects: bool
-) -> Markup:
-    shown, folded = [], []
-    for name, opening, folds in columns:
-        cell = await cells.cell(name, record)
-        shown.append((opening, cell.html))
-        if folds and cell.text:
+async def _rendered(cells: CellRenderer, columns: tuple[str, ...], record: dict[str, Any], *, selects: bool) -> Markup:
+    parts, shown, folded = cells.context.site.renderer.parts, [], []
+    for name in columns:
+        cell, css = await cells.cell(name, record), css_of(cells.record_type, name)
+        shown.append((parts.cell(css), cell.html))
+        if cell.text and _FOLDED in css.split():
             folded.append(cell.html if cells.is_urgent(name, record) else escape(cell.text))
     href = f"{cells.context.root}/{cells.record_type.NAME}/{record['id']}"
     sub, id_ = Markup(" \u00b7 ").join(folded[:3]), record["id"] if selects else ""
-    return cells.context.site.renderer.parts.row(href, record["name"], sub, shown, id_)
+    return parts.row(href, record["name"], sub, shown, id_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -50,30 +50,39 @@ def address_of(context: PageContext, record_type: RecordType, parameters: Mappin
     return f"{path}?{urlencode(query)}" if query else path
 
 
-async def tabs_of(
-    context: PageContext, record_type: RecordType, parameters: Mapping[str, str], choices: ListChoices
-) -> AsyncIterator[Tab]:
-    """All records, those that are not done, the saved views, and the archived ones, each with its count."""
+async def counts_of(context: PageContext, record_type: RecordType, choices: ListChoices) -> tuple[str, ...]:
+    """The numbers of the tabs: of all records, those that are not done, the saved views, and the archived ones."""
+    total = await context.services.records.count(context.tenant, record_type.NAME)
+    found = [context.formats.number(total)]
+    if undone := open_ones(record_type):
+        found.append(await _count(context, record_type, undone))
+    for view in choices.views:
+        query = in_address(context, record_type, dict(parse_qsl(view.query)))
+        found.append(await _count(context, record_type, query) if total <= _MOST_COUNTED else "")
+    return (*found, await _count(context, record_type, {_ARCHIVED: "true"}))
+
+
+def tabs_of(
+    context: PageContext,
+    record_type: RecordType,
+    parameters: Mapping[str, str],
+    choices: ListChoices,
+    counts: Sequence[str],
+) -> Iterator[Tab]:
+    """All records, those that are not done, the saved views, and the archived ones, each with its number."""
     archived = parameters.get(_ARCHIVED) == "true"
     current = current_view(context, record_type, parameters, choices)
     undone = open_ones(record_type)
     only_open = bool(undone) and undone.items() <= parameters.items()
-    live = not archived and current is None
-    total = await context.services.records.count(context.tenant, record_type.NAME)
-    everything = address_of(context, record_type, {})
-    yield Tab(gettext("All"), everything, live and not only_open, context.formats.number(total))
+    live, number = not archived and current is None, iter(counts)
+    yield Tab(gettext("All"), address_of(context, record_type, {}), live and not only_open, next(number))
     if undone:
-        count = await _count(context, record_type, undone)
-        yield Tab(gettext("Open"), address_of(context, record_type, undone), live and only_open, count)
+        yield Tab(gettext("Open"), address_of(context, record_type, undone), live and only_open, next(number))
     for view in choices.views:
         query = in_address(context, record_type, dict(parse_qsl(view.query)))
-        count = await _count(context, record_type, query) if total <= _MOST_COUNTED else ""
-        yield Tab(view.name, address_of(context, record_type, query), view is current, count)
+        yield Tab(view.name, address_of(context, record_type, query), view is current, next(number))
     only = {_ARCHIVED: "true"}
-    shown = archived and current is None
-    yield Tab(
-        gettext("Archived"), address_of(context, record_type, only), shown, await _count(context, record_type, only)
-    )
+    yield Tab(gettext("Archived"), address_of(context, record_type, only), archived and current is None, next(number))
 
 
 def current_view(
