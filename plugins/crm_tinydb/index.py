@@ -60,6 +60,8 @@ class Index:
     def __init__(self, name: str) -> None:
         self.name, self.seen = name, 0
         self.sorted_slots = SortedSlots()
+        self._shape: tuple[str, ...] | None = None  # of the row before
+        self._at: int | None = None
 
     def build(self, rows: Mapping[str, Row]) -> None:
         """Index all rows."""
@@ -81,42 +83,47 @@ class Index:
         end = len(moves) if most is None else min(self.seen + most, len(moves))
         fresh: list[tuple[str, Row]] = []  # new rows, until a row that existed before
         for id_, old, new in moves[self.seen : end]:
-            if old is None and new is not None:
-                fresh.append((id_, new))
-            elif old is not None:
+            if old is None:
+                if new is not None:
+                    fresh.append((id_, new))
+                continue
+            before, value = self._value(old), None if new is None else self._value(new)
+            if new is not None and before == value and type(before) is type(value):
+                continue  # as in most indexes of a row that changed
+            if fresh:
                 self.sorted_slots.add(self._slots(fresh))
                 fresh = []
-                self._replace(id_, old, new)
+            self._replace(id_, before, value, is_gone=new is None)
         self.sorted_slots.add(self._slots(fresh))
         self.seen = end
 
+    def _value(self, row: Row) -> IndexValue:
+        """A row's value; rows of one shape are adjacent, so that the name is rarely looked up."""
+        names = row[2]
+        if names is not self._shape:
+            self._shape, self._at = names, names.index(self.name) if self.name in names else None
+        return None if self._at is None else row[3][self._at]
+
     def _slots(self, rows: Iterable[tuple[str, Row]]) -> list[Slot]:
         found: list[Slot] = []
-        shape: tuple[str, ...] | None = None
-        at: int | None = None
-        for id_, (_, _, names, values, _) in rows:
-            if names is not shape:  # rows of one shape are adjacent: look the name up once
-                shape, at = names, names.index(self.name) if self.name in names else None
-            value = None if at is None else values[at]
+        for id_, row in rows:
+            value = self._value(row)
             if isinstance(value, str):
                 found.append((3, value, id_))
             else:
                 found += slots(value, id_)
         return found
 
-    def _replace(self, id_: str, old: Row, new: Row | None) -> None:
-        if new is not None and new[2] is old[2] and self.name in old[2]:  # one shape, as most: one look for the name
-            at = old[2].index(self.name)
-            before, value = old[3][at], new[3][at]
+    def _replace(self, id_: str, before: IndexValue, value: IndexValue, *, is_gone: bool) -> None:
+        if isinstance(before, tuple) and isinstance(value, tuple) and before and value:
+            left, came = set(before), set(value)  # most words of an edited text stay
+            removed: Iterable[Slot] = [(3, each, id_) for each in left - came]
+            added: Iterable[Slot] = [(3, each, id_) for each in came - left]
         else:
-            before, value = value_of(old, self.name), None if new is None else value_of(new, self.name)
-        if new is not None and before == value and type(before) is type(value):
-            return
-        removed = set(slots(before, id_))
-        added = set() if new is None else set(slots(value, id_))
-        for slot in removed - added:  # most words of an edited text stay
+            removed, added = slots(before, id_), () if is_gone else slots(value, id_)
+        for slot in removed:
             self.sorted_slots.remove(slot)
-        self.sorted_slots.add(added - removed)
+        self.sorted_slots.add(added)
 
     def ids_with(self, value: IndexValue) -> Iterator[str]:
         """The ids with a value, lowest first."""
