@@ -18,6 +18,7 @@ _POLL: Final = 0.25  # seconds between two looks without notices
 _CHECK: Final = 15.0  # seconds between two looks with notices, which may be lost with a connection
 _INTERVAL: Final = 0.05  # seconds between two notices of a process: at most 20 a second
 _RETRY: Final = 2.0
+_LAST: Final = 1.0  # seconds for the last notices
 
 
 class Notices:
@@ -37,11 +38,14 @@ class Notices:
         self._listening = asyncio.create_task(self._listen())
 
     async def close(self) -> None:
-        """Listen no more."""
-        for task in (self._listening, self._sending):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait({task})
+        """Listen no more, and send what is left: a command ends right after its commit."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
+        if (sending := self._sending) is not None:
+            await asyncio.wait({sending}, timeout=_LAST)
+            sending.cancel()
+            await asyncio.wait({sending})
 
     def committed(self, tenant: str, _seq: int) -> None:
         """Wake waiters here now, those of other processes soon."""

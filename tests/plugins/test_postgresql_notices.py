@@ -1,0 +1,40 @@
+"""Notices of commits to the processes that wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from crm_core.plugin.storage import StorageContext, Unit
+from crm_core.testing.storage import put
+from crm_postgresql import notices
+from crm_postgresql.storage import PostgreSQLBackend
+from postgresql_server import Server
+
+
+async def opened(context: StorageContext) -> PostgreSQLBackend:
+    """A backend to which notices arrive."""
+    store = PostgreSQLBackend()
+    await store.open(context)
+    while not store._on.notices.heard:  # noqa: ASYNC110 -- its own trial sets it, without an event
+        await asyncio.sleep(0.01)
+    return store
+
+
+async def test_a_commit_right_before_the_end_wakes_other_processes(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command ends as soon as its unit is stored, while its trial keeps the next notice back for a moment."""
+    monkeypatch.setattr(notices, "_CHECK", 3600.0)
+    monkeypatch.setattr(notices, "_INTERVAL", 0.5)
+    context = StorageContext(tmp_path, {"dsn": postgresql.migrated, "pool": 3}, instance="notices")
+    server = await opened(context)
+    await server.create("north")
+    waiting = asyncio.create_task(server.wait("north", 0))
+    command = await opened(context)
+    await command.commit("north", Unit(now=1_800_000_000, puts=(put("n1"),)))
+    await command.close()
+    await asyncio.wait_for(waiting, 10)
+    await server.close()
