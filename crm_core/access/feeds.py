@@ -111,7 +111,10 @@ class Feeds:
         return stream
 
     async def part(self, stream: Stream) -> bytes | None:
-        """The next part of a stream, empty if nothing waits; None once it has ended, and left."""
+        """The next part of a stream, empty if nothing waits; None once it has ended, and left.
+
+        It also ends if the events that it missed cannot be read.
+        """
         channel = stream.channel
         if stream.ended or channel is None:
             self.leave(stream)
@@ -119,7 +122,13 @@ class Feeds:
         if stream.opening:
             opening, stream.opening = stream.opening, b""
             return opening
-        return await self._missed(channel.tenant, stream) if stream.missed else stream.take()
+        if not stream.missed:
+            return stream.take()
+        try:
+            return await self._missed(channel.tenant, stream)
+        except CrmError:  # as in the pump: the client learns why when it reconnects
+            self.leave(stream)
+            return None
 
     async def parts(self, stream: Stream) -> AsyncGenerator[bytes, None]:
         """The parts of a stream as they come, after an empty one: a generator that has begun is always closed."""

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from crm_core.access.feeds import Feeds
+from crm_core.errors import StorageUnavailable
 from crm_core.model.change_cursor import ChangeCursor
 from crm_core.plugin.storage import Unit
 from event_streams import after, record, seen
@@ -132,3 +133,21 @@ async def test_a_stream_ends_if_another_process_restored_its_tenant(
         assert await reader.ended()
     async with listening(caller, last) as reader:
         assert (await reader.next())[:2] == (ChangeCursor("other", 1), "reset")
+
+
+async def test_a_stream_whose_missed_events_cannot_be_read_ends(
+    access: Any, feeds: Feeds, listening: Any, changes: Any, by_token: Any
+) -> None:
+    """A damaged file of the change log is no failure of the application."""
+    caller, known = await by_token("customers:read"), access.backend.changes
+    last = await changes("customers", 1)
+
+    async def damaged(tenant: str, place: int | None, limit: int = 500) -> Any:
+        if place is not None:
+            raise StorageUnavailable
+        return await known(tenant, None, limit)
+
+    access.backend.changes = damaged
+    async with listening(caller, last) as reader:
+        assert await reader.ended()
+    assert feeds.open_streams == 0
