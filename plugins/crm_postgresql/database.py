@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection, errors
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from crm_core.errors import CrmError, SetupError, StorageFull, StorageUnavailable, UnknownTenant
 from crm_postgresql.limits import CALL_SECONDS, HASTY_SECONDS, WAIT
@@ -29,8 +29,11 @@ class Database:
     def __init__(self, dsn: str, size: int, check: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
         self.dsn, self._check = dsn, check
         self._hasty_until = 0.0
+        self._size, self._open = size, 0  # connections: at most, and those that are not in the pool
         self._idle: list[Wire] = []
-        self._waiting, self._closing = 0, False
+        self._turns: dict[asyncio.Future[Wire], None] = {}  # of calls that wait for a connection, in their order
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._closing = False
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -67,6 +70,8 @@ class Database:
         while self._idle:
             await self._to_pool(self._idle.pop())
         await self._pool.close(timeout=2)
+        if self._connecting:
+            await asyncio.wait(self._connecting)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -78,33 +83,72 @@ class Database:
                 async with wire.connection:
                     yield wire.connection
             finally:
-                await self._pool.putconn(wire.connection)
+                await self._to_pool(wire)
         except psycopg.Error as error:
             raise refusal(error) from None
 
     async def _taken(self, seconds: float) -> Wire:
-        """The connection that was used last, or one of the pool, which knows when to make a new one."""
+        """The connection that was used last, or else the first that is free, in the order of the calls."""
         while self._idle:
             wire = self._idle.pop()
             if is_quiet(wire.connection):
                 return wire
             await wire.close()  # or the pool would offer it again
             await self._to_pool(wire)
-        self._waiting += 1
+        if self._closing:
+            raise PoolClosed
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Wire] = loop.create_future()
+        timer = loop.call_later(max(0.0, seconds), _give_up, turn)
+        self._turns[turn] = None
+        self._connect()
         try:
-            return Wire(await self._pool.getconn(timeout=max(0.0, seconds)))
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                await self._give_back(turn.result())
+            raise
         finally:
-            self._waiting -= 1
+            timer.cancel()
+            self._turns.pop(turn, None)
+
+    def _connect(self) -> None:
+        """Take connections from the pool, which knows when to make one: for each call that waits, up to its size."""
+        while len(self._connecting) < len(self._turns) and self._open < self._size and not self._closing:
+            self._open += 1
+            task = asyncio.create_task(self._from_pool())
+            self._connecting.add(task)
+            task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        self._connect()
+
+    async def _from_pool(self) -> None:
+        try:
+            await self._give_back(Wire(await self._pool.getconn(timeout=WAIT)))
+        except psycopg.Error:  # who waited as long has given up
+            self._open -= 1
+
+    def _offer(self, wire: Wire) -> None:
+        for turn in self._turns:
+            if not turn.done():
+                del self._turns[turn]
+                turn.set_result(wire)
+                return
+        self._idle.append(wire)
 
     async def _give_back(self, wire: Wire) -> None:
-        if self._waiting or self._closing or wire.connection.closed:
+        if self._closing or wire.connection.closed:
             await self._to_pool(wire)
         else:
-            self._idle.append(wire)
+            self._offer(wire)
 
     async def _to_pool(self, wire: Wire) -> None:
         wire.leave()
+        self._open -= 1
         await self._pool.putconn(wire.connection)
+        self._connect()
 
     async def rows(
         self, query: str, arguments: Sequence[Any] = (), seconds: float = CALL_SECONDS
@@ -146,6 +190,11 @@ class Database:
             raise
         self._hasty_until = 0.0
         return rows
+
+
+def _give_up(turn: asyncio.Future[Wire]) -> None:
+    if not turn.done():
+        turn.set_exception(PoolTimeout())
 
 
 async def _check_idle(connection: AsyncConnection[Any]) -> None:

@@ -87,6 +87,23 @@ async def test_without_a_free_connection_calls_are_refused(store: PostgreSQLBack
     assert isinstance(await store.commit("north", Unit(now=1, puts=(put("a"),))), Committed)
 
 
+async def test_calls_get_connections_in_their_order(store: PostgreSQLBackend) -> None:
+    """With one free connection they are done one after the other; one that is cancelled passes its turn on."""
+    database, done = store._on.database, []
+
+    async def call(number: int) -> None:
+        await database.rows("SELECT 1")
+        done.append(number)
+
+    async with database.connection():
+        async with database.connection():
+            calls = [asyncio.create_task(call(number)) for number in range(10)]
+            await asyncio.sleep(0)
+            calls[3].cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert done == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
 async def test_a_call_that_is_cancelled_loses_no_connection(store: PostgreSQLBackend, postgresql: Server) -> None:
     """Its connection is closed, since an answer may still come on it, and the pool makes another one."""
     database, running = store._on.database, "SELECT FROM pg_stat_activity WHERE query = %s AND state = 'active'"
