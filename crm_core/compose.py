@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.commands.copying import refuse_marked
 from crm_core.lean_imports import without
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from crm_core.web.front import Front, Pages
 
 Now = Callable[[], datetime]
+UNUSED: Final = ("hypercorn", "hypercorn.asyncio", "hypercorn.config", "hypercorn.typing")
+"""A second server, which the web framework imports and we never use."""
 
 
 def clock() -> datetime:
@@ -134,7 +136,7 @@ def application(services: Services, shared_metrics: Path | None = None) -> Front
 
 
 def _load_pages(services: Services, dispatcher: Dispatcher) -> Pages:
-    with without("hypercorn", "hypercorn.asyncio", "hypercorn.config", "hypercorn.typing"):  # a second server
+    with without(*UNUSED):
         from crm_core.web.app import create_app
     from crm_core.web.front import Pages
     from crm_core.web.pages import pages, site_of

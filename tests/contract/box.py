@@ -13,7 +13,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ import httpx
 import yaml
 from click.testing import CliRunner
 
+import forked
 from crm_core.cli.main import crm
 
 SECRET_KEY = "of-the-instance-" + "k" * 40
@@ -43,7 +43,7 @@ def roster_key(tenant: str = TENANT, version: int = 2, **members: Any) -> dict[s
 class Box:
     """One instance in a folder of its own."""
 
-    program: Sequence[str] = (str(Path(sys.executable).parent / "crm"),)  # what runs ``crm serve``
+    program: Sequence[str] = (str(forked.REAL),)  # what runs ``crm serve``; a fork stands in for the real one
     options: Sequence[str] = ()  # of ``crm serve``
 
     def __init__(
@@ -66,7 +66,7 @@ class Box:
             (self.config / name).parent.mkdir(exist_ok=True)
             (self.config / name).write_text(text)
         self.versions = itertools.count(1)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: forked.Process | subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
         self._tokens: dict[tuple[str, ...], str] = {}
 
@@ -108,10 +108,14 @@ class Box:
     def start(self, limits: str = "") -> Box:
         """Run ``crm serve``, under limits such as ``ulimit -n 200``, and wait for the line with its address."""
         with (self.folder / "server.out").open("wb") as out, (self.folder / "server.log").open("ab") as log:
-            command = [*self.program, "serve", *self.options, "--config", str(self.config)]
-            if limits:
-                command = ["sh", "-c", f'{limits}; exec "$@"', "sh", *command]
-            self.process = subprocess.Popen(command, env=self.environ, stdout=out, stderr=log)
+            words = ["serve", *self.options, "--config", str(self.config)]
+            if limits or self.program != Box.program:
+                before = ("sh", "-c", f'{limits}; exec "$@"', "sh") if limits else ()
+                self.process = subprocess.Popen(
+                    [*before, *self.program, *words], env=self.environ, stdout=out, stderr=log
+                )
+            else:
+                self.process = forked.start(words, self.environ, out, log)
         until(lambda: b"serves" in self.said(), lambda: f"not ready: {self.log_text()[-2000:]}", self.process)
         self.client.close()
         self.client = httpx.Client(base_url=self.said().split()[3].decode(), timeout=30)
@@ -268,7 +272,9 @@ class _Bounded(type(crm)):  # type: ignore[misc]  # the group's own class
 
 
 def until(
-    done: Callable[[], bool], complaint: Callable[[], str], process: subprocess.Popen[bytes] | None = None
+    done: Callable[[], bool],
+    complaint: Callable[[], str],
+    process: forked.Process | subprocess.Popen[bytes] | None = None,
 ) -> None:
     """Wait for something; fail with ``complaint`` where it does not come, or the process ends."""
     deadline = time.monotonic() + WAIT

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ import yaml
 import forked
 from crm_core.client import Target, envelope, fresh_nonce, native_signer, push_to
 
-CRM = Path(sys.executable).parent / "crm"
 SECRET_KEY = "tests-" + "k" * 40
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
@@ -42,7 +40,12 @@ class Program:
         self._log = log
         with log.open("ab") as out:
             environ = {**os.environ, "CRM_SECRET_KEY": SECRET_KEY, "PATH": PATH}
-            self._process = subprocess.Popen([str(word) for word in words], stdout=out, stderr=out, env=environ)
+            program, *rest = map(str, words)
+            self._process = (
+                forked.start(rest, environ, out, out)
+                if program == str(forked.REAL)
+                else subprocess.Popen([program, *rest], stdout=out, stderr=out, env=environ)
+            )
 
     @property
     def pid(self) -> int:
@@ -127,7 +130,7 @@ class Instance:
         return done.stdout
 
     def start(self) -> Self:
-        self.program = Program([CRM, "serve", "--config", self.config], self._log)
+        self.program = Program([forked.REAL, "serve", "--config", self.config], self._log)
         if self.listen.startswith("unix:"):
             path = Path(self.listen.removeprefix("unix:"))
             end = time.monotonic() + 60
@@ -185,7 +188,7 @@ class Running:
 def manager(home: Path, instances: Mapping[str, Sequence[str]], **more: Any) -> Iterator[Running]:
     """``crm manager`` for upstreams by code."""
     config, port = _front_files(home, instances, more)
-    with _front([CRM, "manager", "--config", config], port, home / "manager.log") as running:
+    with _front([forked.REAL, "manager", "--config", config], port, home / "manager.log") as running:
         yield running
 
 
@@ -208,7 +211,7 @@ def _front(words: Sequence[str | Path], port: int, log: Path) -> Iterator[Runnin
 def nginx_words(config: Path) -> list[str | Path]:
     """Render, and write a nginx.conf around it; how to start nginx with both in the foreground."""
     rendered = subprocess.run(
-        [CRM, "manager", "render", "nginx", "--config", config], capture_output=True, text=True, check=True
+        [forked.crm(), "manager", "render", "nginx", "--config", config], capture_output=True, text=True, check=True
     ).stdout
     (config / "crm.conf").write_text(rendered)
     (config / "nginx.conf").write_text(

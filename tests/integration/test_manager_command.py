@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fronts.processes import CRM, manager
+from forked import REAL
+from fronts.processes import manager
 
 
 def crm(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([CRM, *words], capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run([REAL, *words], capture_output=True, text=True, check=False, timeout=30)
 
 
 def test_a_manager_says_where_it_serves_and_ends_cleanly(tmp_path: Path) -> None:
