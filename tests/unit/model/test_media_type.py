@@ -43,6 +43,7 @@ def test_one_allowed_type_in_utf_8(types: list[str], encodings: list[str]) -> No
         ([f"text/plain; {JSON}"], [], "in one Content-Type field"),
         ([f"{JSON}; charset=latin-1"], [], "Send application/json or application/merge-patch+json in UTF-8."),
         ([f"{JSON}; charset="], [], "in UTF-8"),
+        ([f'{JSON}; charset="utf-16=utf-8"'], [], "in UTF-8"),
         ([f"{JSON}; CHARSET=utf-16"], [], "in UTF-8"),
         ([f"{JSON}; profile=x; charset=utf-16"], [], "in UTF-8"),
         ([f"{JSON}; charset=utf-8; charset=utf-8"], [], "in UTF-8"),

@@ -49,6 +49,7 @@ def test_socket_peers_are_named_unix() -> None:
 )
 def test_an_address_has_one_spelling(text: str, plain: str | None) -> None:
     """An IPv4 address written as IPv6 is the IPv4 address, and what is no address has none."""
+    plain_address.cache_clear()
     assert plain_address(text) == plain
 
 

@@ -45,7 +45,7 @@ PUSH = PushRequest(
     method="POST",
     path="/i/eu1/t/northwind/api/v1/sync/branding",
     query="a=1",
-    scheme="https",
+    scheme="http",
     authority="crm.example.com",
     headers=(("x-a", "1"), ("x-b", "2"), ("x-a", "3")),
     read_body=read_body,
