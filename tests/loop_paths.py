@@ -132,6 +132,12 @@ async def backup(large: Large) -> None:
     await large.backend.backup(T, large.folder / f"{next(large.numbers)}.backup")
 
 
+async def documents(large: Large) -> None:
+    """Go through every customer, as doctor and erasing do."""
+    found = [None async for _ in large.backend.documents(T, "records:customers")]
+    assert len(found) >= CUSTOMERS
+
+
 async def tenant_list(large: Large) -> None:
     """List the tenants, as ``crm tenant list`` does."""
     tenants = large.served.services.settings.tenants_dir
@@ -290,6 +296,7 @@ PATHS: dict[str, Path_] = {
     "open": opening,
     "fold": folding,
     "back up": backup,
+    "all documents": documents,
     "crm tenant list": tenant_list,
     "ready": metrics,
     "atomic batch of 500": batch,

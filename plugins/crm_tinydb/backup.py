@@ -12,7 +12,16 @@ from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.change_segments import decoder as change_decoder
 from crm_tinydb.change_segments import fold_changes
 from crm_tinydb.disk import Disk, write_file, write_new
-from crm_tinydb.folded import Folded, Snapshot, folded_chunks, read_folded, snapshot, store_name, write_folded
+from crm_tinydb.folded import (
+    Folded,
+    Snapshot,
+    folded_chunks,
+    read_folded,
+    snapshot,
+    store_name,
+    summarized,
+    write_folded,
+)
 from crm_tinydb.folding import pause
 from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT
 from crm_tinydb.framing import Damaged, NewerFormat, header_line
@@ -43,7 +52,7 @@ def check_free(disk: Disk, tenants_dir: Path, name: str) -> None:
 
 def create(disk: Disk, tenants_dir: Path, name: str, epoch: str) -> None:
     """Write the files of an empty tenant under its ``fresh_name``. Raises OSError."""
-    write_tenant(disk, tenants_dir, name, Folded(snapshot(State(), 1, Head()).summary, State()), epoch)
+    write_tenant(disk, tenants_dir, name, Folded(summarized(State(), 1, Head()), State()), epoch)
 
 
 def fresh_name(name: str) -> str:
@@ -59,7 +68,7 @@ def write_tenant(disk: Disk, tenants_dir: Path, name: str, content: Folded, epoc
     segments = fold_entries(disk, fresh, (), content.log)
     changes = fold_changes(disk, fresh, (), content.changes, 1)
     content.state.epoch = epoch
-    frozen = snapshot(content.state, 1, content.summary.anchor, segments, changes)
+    frozen = snapshot(content.state, summarized(content.state, 1, content.summary.anchor, segments, changes))
     write_folded(disk, fresh / store_name(1), frozen, pause=_no_pause)
     write_file(disk, fresh / journal_name(1), header_line(KIND, 1, content.state.seq))
     if content.ring:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,8 +17,9 @@ from crm_tinydb.change import LoggedChange, encode, one_line, storable
 from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.change_segments import decoder
 from crm_tinydb.disk import Disk, write_file
-from crm_tinydb.folded import Folded, Snapshot, snapshot
+from crm_tinydb.folded import Folded, Snapshot, summarized
 from crm_tinydb.framing import Damaged
+from crm_tinydb.moments import moment_of
 from crm_tinydb.state import State
 from crm_tinydb.tenant import Tenant
 
@@ -30,8 +32,7 @@ async def dump(store: Tenant) -> AsyncGenerator[Part, None]:
     """As ``StorageBackend.dump``."""
     with store.in_use():
         async with store.maintenance:
-            log, changes = store.log_view(), store.change_view()
-            frozen = snapshot(store.state, 1, log.anchor)
+            log, changes, frozen = await moment_of(store)
             summary = frozen.summary
             yield DumpHead(
                 seq=summary.seq,
@@ -65,14 +66,13 @@ def _next(parts: Iterator[T]) -> list[T]:
 
 def _documents(frozen: Snapshot) -> Iterator[IndexedDocument]:
     for name, rows in frozen.collections:
-        for id_ in sorted(rows):
-            revision, body, names, values, _ = rows[id_]
+        for id_, (revision, body, names, values, _) in sorted(rows.items()):
             yield IndexedDocument(Document(name, id_, revision, body), dict(zip(names, values, strict=True)))
 
 
 def _claims(frozen: Snapshot) -> Iterator[Claim]:
-    for kind, key in sorted(frozen.claims):
-        yield Claim(kind, key, *frozen.claims[kind, key])
+    for (kind, key), claim in sorted(frozen.claims.items(), key=itemgetter(0)):
+        yield Claim(kind, key, *claim)
 
 
 def _changes(view: ChangeLogView) -> Iterator[StoredChange]:
@@ -127,7 +127,7 @@ class Loading:
                 raise SetupError([f"{document.collection} {document.id} cannot be stored: {error}"]) from None
             place = self._newest.get(document.id, 0)
             collection.rows[document.id] = collection.row(document.revision, body, indexes, place)
-        summary = snapshot(self._state, 1, self._anchor).summary
+        summary = summarized(self._state, 1, self._anchor)
         return Folded(summary, self._state, 0, tuple(self._log), tuple(self._ring), tuple(self._changes))
 
 

@@ -14,11 +14,13 @@ from zlib import crc32
 import msgspec
 
 from crm_core.model.log import Head, LogEntry
+from crm_core.model.turns import Turn
 from crm_core.plugin.storage import IndexValue, Reindex
 from crm_tinydb.change_segments import ChangeSegment
 from crm_tinydb.change_segments import decoder as change_decoder
 from crm_tinydb.checksum import check_whole, ending
 from crm_tinydb.collection import Collection
+from crm_tinydb.copies import Copy, copied, copied_in_turns
 from crm_tinydb.disk import Disk, write_chunks
 from crm_tinydb.framing import FORMAT, Damaged, check_format
 from crm_tinydb.index import Row
@@ -84,8 +86,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """A tenant at one moment, as shallow copies that never change."""
 
     summary: FoldedSummary
-    collections: tuple[tuple[str, dict[str, Row]], ...]
-    claims: dict[tuple[str, str], ClaimValue]
+    collections: tuple[tuple[str, Copy[str, Row]], ...]
+    claims: Copy[tuple[str, str], ClaimValue]
 
 
 def store_name(generation: int) -> str:
@@ -93,15 +95,15 @@ def store_name(generation: int) -> str:
     return f"store-{generation:08d}.json"
 
 
-def snapshot(
+def summarized(
     state: State,
     generation: int,
     anchor: Head,
     segments: tuple[Segment, ...] = (),
     change_segments: tuple[ChangeSegment, ...] = (),
-) -> Snapshot:
-    """Freeze a state; costs a shallow copy."""
-    summary = FoldedSummary(
+) -> FoldedSummary:
+    """The summary of a state for its folded file."""
+    return FoldedSummary(
         generation=generation,
         seq=state.seq,
         revision=state.revision,
@@ -114,8 +116,20 @@ def snapshot(
         place=state.place,
         change_segments=change_segments,
     )
-    collections = tuple((name, dict(rows.rows)) for name, rows in sorted(state.collections.items()))
-    return Snapshot(summary, collections, dict(state.claims))
+
+
+def snapshot(state: State, summary: FoldedSummary) -> Snapshot:
+    """Freeze a state that belongs to this thread alone."""
+    collections = tuple((name, copied(rows.rows)) for name, rows in sorted(state.collections.items()))
+    return Snapshot(summary, collections, copied(state.claims))
+
+
+async def snapshot_in_turns(state: State, summary: FoldedSummary) -> Snapshot:
+    """Freeze a state that does not change meanwhile."""
+    turn = Turn()
+    tables = sorted(state.collections.items())
+    collections = tuple([(name, await copied_in_turns(rows.rows, turn)) for name, rows in tables])
+    return Snapshot(summary, collections, await copied_in_turns(state.claims, turn))
 
 
 Table = tuple[str, Iterator[bytes]]

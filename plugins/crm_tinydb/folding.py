@@ -12,7 +12,7 @@ from crm_core.model.log import LogEntry
 from crm_tinydb.change_segments import fold_changes, redact_erased, retained_changes
 from crm_tinydb.disk import Disk
 from crm_tinydb.erasures import unmark
-from crm_tinydb.folded import FoldedSummary, Snapshot, snapshot, store_name, write_folded
+from crm_tinydb.folded import FoldedSummary, Snapshot, snapshot_in_turns, store_name, summarized, write_folded
 from crm_tinydb.framing import Damaged
 from crm_tinydb.journal import Journal
 from crm_tinydb.log import retention_start
@@ -57,7 +57,8 @@ async def fold(tenant: Tenant, keep: KeepDays) -> None:
             if tenant.store_state().mode != "ok" or not await _turn(tenant):
                 return
             log, generation = tenant.log, tenant.group_commit.journal.generation
-            frozen = snapshot(tenant.state, generation, log.anchor, log.segments, tenant.changes.segments)
+            state, segments = tenant.state, (log.segments, tenant.changes.segments)
+            frozen = await snapshot_in_turns(state, summarized(state, generation, log.anchor, *segments))
             tails = Tails(tuple(log.tail), tuple(tenant.changes.tail), dict(tenant.state.erased))
         disk, folder = tenant.disk, tenant.folder
         summary, length = await tenant.run(lambda: _write(disk, folder, frozen, tails, keep))

@@ -39,12 +39,12 @@ from crm_tinydb.disk import Disk, RealDisk
 from crm_tinydb.doctor import checked, verified
 from crm_tinydb.dump import Loading, dump, read_mark, write_mark
 from crm_tinydb.erasures import FOLD_AFTER, Erasures, commit_marked, marked
-from crm_tinydb.folded import snapshot
 from crm_tinydb.folding import KeepDays, fold, fold_if_due
 from crm_tinydb.formats import newer_files
 from crm_tinydb.framing import Damaged
 from crm_tinydb.group_commit import refusal
 from crm_tinydb.log_reading import DamageReporter, reading
+from crm_tinydb.moments import documents_of, moment_of
 from crm_tinydb.open_tenants import OpenTenants
 from crm_tinydb.paging import read_page
 from crm_tinydb.tenant import Tenant
@@ -241,9 +241,8 @@ class TinyDBBackend(StorageBackend):
         store = await self._readable(tenant)
         with store.in_use():
             async with store.maintenance:
-                view, changes = store.log_view(), store.change_view()
-                frozen = snapshot(store.state, 1, view.anchor)
-                await store.run(lambda: backup.backup(view, changes, frozen, target))
+                moment = await moment_of(store)
+                await store.run(lambda: backup.backup(*moment, target))
 
     async def restore(self, tenant: str, source: Path) -> None:
         folder, epoch = self.open_tenants.tenants_dir, self._epoch()
@@ -286,11 +285,8 @@ class TinyDBBackend(StorageBackend):
             return await checked(store)
 
     async def documents(self, tenant: str, collection: str) -> AsyncIterator[Document]:
-        rows = dict((await self._readable(tenant)).state.collection(collection).rows)
-        for number, id_ in enumerate(sorted(rows), 1):
-            yield Document(collection, id_, rows[id_][0], rows[id_][1])
-            if number % 200 == 0:
-                await asyncio.sleep(0)
+        async for document in documents_of(await self._readable(tenant), collection):
+            yield document
 
     async def scan(self, tenant: str, collection: str) -> AsyncGenerator[Sequence[bytes], None]:
         store = await self._readable(tenant)

@@ -9,6 +9,7 @@ import msgspec
 from quart import Response
 
 from crm_core.language import gettext, gettext_noop, localized
+from crm_core.model.turns import Turn
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
@@ -71,11 +72,18 @@ class DashboardView(msgspec.Struct, frozen=True, kw_only=True):
 
 async def dashboard(context: PageContext) -> Response:
     """The first page after signing in."""
-    types = list(_visible(context))
+    types, turn = list(_visible(context)), Turn()
     name = context.caller.name.split("@")[0].split()[0]
     tasks = tuple([await tasks_of(context, one) for one in types if task_members(one)])
     owned = [(one, one.PIPELINE) for one in types if one.PIPELINE and one.OWNER]
     late, due = sum(one.late for one in tasks), sum(one.due for one in tasks)
+    await turn.pause()
+    sales = tuple([await sales_of(context, one, pipeline) for one, pipeline in owned])
+    await turn.pause()
+    boards = tuple([await _glance(context, one, one.LANES) for one in types if one.LANES and not one.PIPELINE])
+    await turn.pause()
+    recent = await recent_of(context, types)
+    await turn.pause()
     view = DashboardView(
         greeting=f"{context.formats.greeting()}, {name}",
         today=" · ".join(filter(None, (context.formats.today(), due_text(context, late, due) if tasks else ""))),
@@ -83,11 +91,11 @@ async def dashboard(context: PageContext) -> Response:
         to_do=late + due,
         late=late,
         tasks=tasks,
-        sales=tuple([await sales_of(context, one, pipeline) for one, pipeline in owned]),
-        boards=tuple([await _glance(context, one, one.LANES) for one in types if one.LANES and not one.PIPELINE]),
+        sales=sales,
+        boards=boards,
         reports=f"{context.root}/reports" if context.may("reports.view") else "",
         sync=await _last_sync(context) if "sync.view" in context.keys else None,
-        recent=await recent_of(context, types),
+        recent=recent,
     )
     return await page(context, "dashboard.html", "dashboard", view)
 
