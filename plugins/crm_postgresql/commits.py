@@ -14,7 +14,7 @@ from crm_core.errors import StorageUnavailable
 from crm_core.plugin.unit import Committed, Conflict, OutcomeUnknown, Unit
 from crm_postgresql.database import Database, is_broken, refusal
 from crm_postgresql.limits import COMMIT_SECONDS
-from crm_postgresql.units import encoded, outcomes
+from crm_postgresql.units import EncodedUnit, encoded, lists, outcomes
 from crm_postgresql.wire import TooSlow
 
 _TOGETHER = 64  # units of a statement
@@ -29,7 +29,7 @@ class _Waiting(NamedTuple):
     """A unit in the queue. ``end``: until when it may take, by the loop's clock."""
 
     unit: Unit
-    text: bytes
+    encoded: EncodedUnit
     done: asyncio.Future[Outcome]
     end: float
 
@@ -93,7 +93,7 @@ class Commits:
         end = min(each.end for each in some)
         if end - asyncio.get_running_loop().time() < _LEAST:  # those before it took its time; it was not sent
             raise StorageUnavailable("The database does not answer.", retry_after=2)
-        text = b"[%b]" % b",".join([each.text for each in some])
+        text = lists(each.encoded for each in some)
         for attempt in range(_TRIES):
             try:
                 rows = await self._database.statement(_COMMIT, (tenant, text), end)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,15 +23,27 @@ from crm_postgresql.keys import key_of, keys_of
 
 _encode = msgspec.json.Encoder().encode
 _SEQ = b'"seq":0'
+_ALONE = {"repeats", "erases"}
+_Place = tuple[str, str]  # collection and id
 
 
-def encoded(unit: Unit) -> bytes:
-    """A unit as JSON. Raises ValueError for a value that cannot be stored."""
+class EncodedUnit(NamedTuple):
+    """A unit as JSON, and the documents that it reads or writes, and writes; both None if it is written by itself."""
+
+    text: bytes
+    touches: frozenset[_Place] | None = None
+    writes: frozenset[_Place] | None = None
+
+
+def encoded(unit: Unit) -> EncodedUnit:
+    """A unit as ``crm.commit`` reads it. Raises ValueError for a value that cannot be stored."""
     if any(put.collection.startswith("_") for put in unit.puts):
         raise ValueError("collection names beginning with _ are reserved for the store")
+    writes = {(p.collection, p.id) for p in unit.puts}
     members = {
         "now": unit.now,
         "claims": [(c.kind, c.key, c.evidence.decode(), c.expires, c.stamp, c.subject) for c in unit.claims],
+        "expires": min((c.expires for c in unit.claims if c.expires is not None), default=None),
         "expect": [_expectation(each) for each in unit.expect],
         "puts": [
             (p.collection, p.id, _text(p.body), {n: keys_of(v) for n, v in p.indexes.items()}, p.moved_at)
@@ -41,8 +54,46 @@ def encoded(unit: Unit) -> bytes:
         "entries": [_entry(entry) for entry in unit.entries],
         "changes": [(c.type, c.id, c.change or "", c.at, _encode(c).decode()) for c in unit.changes],
         "revises": int(unit.revises),
+        **_facts(unit, len(writes)),
     }
-    return _encode(members)
+    if members.keys() & _ALONE or unit.claims or unit.releases or unit.revises:
+        return EncodedUnit(_encode(members))
+    reads = []
+    for each in unit.expect:
+        if isinstance(each, IndexFree | CountBelow):
+            return EncodedUnit(_encode(members))
+        if not isinstance(each, WorkspaceAt):
+            reads.append((each.collection, each.id))
+    writes.update((d.collection, d.id) for d in unit.deletes)
+    return EncodedUnit(_encode(members), frozenset(writes.union(reads)), frozenset(writes))
+
+
+def _facts(unit: Unit, documents: int) -> dict[str, bool]:
+    """Members that are there or not: what ``crm.commit`` would have to look for."""
+    facts = {}
+    if unit.claims and not unit.releases and len({(c.kind, c.key) for c in unit.claims}) == len(unit.claims):
+        facts["distinct"] = True  # the claims, so that one statement can make them
+    if documents < len(unit.puts):
+        facts["repeats"] = True  # a document is put several times
+    if any(change.change == "erased" for change in unit.changes):
+        facts["erases"] = True
+    return facts
+
+
+def lists(units: Iterable[EncodedUnit]) -> bytes:
+    """Units in their order, in lists of those that can be written together, as JSON.
+
+    A unit is in one list with those before it if none of them writes what it reads or writes.
+    """
+    found: list[list[bytes]] = []
+    written: set[_Place] | None = None  # by the last list; None: it takes no other unit
+    for text, touches, writes in units:
+        if written is None or touches is None or not written.isdisjoint(touches):
+            found.append([])
+            written = set()
+        found[-1].append(text)
+        written = None if writes is None else written | writes
+    return b"[%b]" % b",".join([b"[%b]" % b",".join(each) for each in found])
 
 
 def _text(body: bytes) -> str:

@@ -130,7 +130,7 @@ async def test_entries_of_earlier_versions_become_a_partition(postgresql: Server
         db.execute("INSERT INTO crm.version VALUES (6)")
         db.execute("SELECT crm.create_tenant('eu1', 'north', 'epoch')")
         for number, month in enumerate(("2025-11", "2026-02"), 1):
-            db.execute("SELECT crm.commit('eu1/north', %s)", (f"[{encoded(unit(number, month)).decode()}]",))
+            db.execute("SELECT crm.commit('eu1/north', %s)", (f"[{encoded(unit(number, month)).text.decode()}]",))
     migrating = await opened(dsn, tmp_path, migrating=True)
     assert len(await migrating.migrate()) >= 1
     await migrating.close()
