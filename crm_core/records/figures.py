@@ -151,9 +151,13 @@ class Figures:
         if table is None:
             table = self._tables[key] = _Table(LogReader(self._store.backend, access.tenant))
         async with table.lock:
-            if await self._follow(access, table):
-                table.listed = tuple(await chosen_in_turns([*table.rows.values()], _is_listed))
-                self._tables[key] = table  # with its present size
+            try:
+                if await self._follow(access, table):
+                    table.listed = tuple(await chosen_in_turns([*table.rows.values()], _is_listed))
+                    self._tables[key] = table  # with its present size
+            except BaseException:  # the reader is past changes that the rows lack, as when a client leaves
+                table.ready = False
+                raise
         return table
 
     async def _follow(self, access: RecordAccess, table: _Table) -> bool:

@@ -25,13 +25,18 @@ class LogReader:
         self._epoch, self._place = page.epoch, max(page.oldest, page.newest - back)
 
     async def fresh(self) -> list[ChangeEntry] | None:
-        """The entries of records since the last call; None after too many of them, or if the log does not continue."""
+        """The entries of records since the last call; None after too many of them, or if the log does not continue.
+
+        A call that fails, or is cancelled, has read nothing.
+        """
         found: list[ChangeEntry] = []
+        place = self._place
         while True:
-            page: ChangePage = await self._backend.changes(self._tenant, self._place, _BATCH)
-            if page.entries is None or page.epoch != self._epoch or page.newest - self._place > _MOST:
+            page: ChangePage = await self._backend.changes(self._tenant, place, _BATCH)
+            if page.entries is None or page.epoch != self._epoch or page.newest - place > _MOST:
                 return None
             if not page.entries:
+                self._place = place
                 return found
             found += (stored.entry for stored in page.entries if stored.entry.event == RECORD_CHANGED)
-            self._place = page.entries[-1].place
+            place = page.entries[-1].place

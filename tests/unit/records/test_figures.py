@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -49,6 +50,30 @@ async def test_rows_follow_every_kind_of_change(world: World) -> None:
     await world.records.archive.archive(world.access("deals"), second, UNCONDITIONAL)
     await world.records.erasure.erase(world.access("deals", ERASER), second, UNCONDITIONAL, cascade=False)
     assert {row.id for row in await world.records.figures.rows(world.access("deals"), archived=True)} == {first}
+
+
+@pytest.mark.parametrize("reads", ["get", "changes"])
+async def test_a_read_that_breaks_off_loses_no_change(
+    world: World, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    """A client that leaves, or storage that fails, while changes are followed: the next reader sees all of them."""
+    monkeypatch.setattr(log_reader, "_BATCH", 1)
+    ids = [await deal(world, amount="1") for _ in range(2)]
+    await amounts(world)
+    for id_ in ids:
+        await update(world, id_, amount="2")
+    read, left = getattr(world.backend, reads), iter((True, False))
+
+    async def breaking_off(*arguments: Any) -> Any:
+        if next(left):
+            return await read(*arguments)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(world.backend, reads, breaking_off)
+    with pytest.raises(asyncio.CancelledError):
+        await amounts(world)
+    monkeypatch.undo()
+    assert await amounts(world) == dict.fromkeys(ids, Decimal(2))
 
 
 async def test_unchanged_rows_are_not_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
