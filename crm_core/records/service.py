@@ -62,9 +62,11 @@ class Records:
         """A caller's access to a record type. Raises KeyError for an unknown type."""
         return RecordAccess(tenant, caller, self.shapes[record_type], request_id)
 
-    async def count(self, tenant: str, record_type: str) -> int:
-        """How many records of a type a tenant has; 0 if no plugin brings the type."""
-        return await self._backend.count(tenant, collection_of(record_type)) if record_type in self.shapes else 0
+    async def count(self, tenant: str, record_type: str, *, archived: bool = False) -> int:
+        """How many records of a type a tenant has, or has archived; 0 if no plugin brings the type."""
+        if record_type not in self.shapes:
+            return 0
+        return await self._backend.count(tenant, (archive_of if archived else collection_of)(record_type))
 
     async def orphaned(self, tenant: str) -> list[str]:
         """The record types of which a tenant has records, and which no plugin brings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from crm_core.language import gettext, noun
@@ -33,6 +34,7 @@ _NARROW: Final[Mapping[str, str]] = {
 """CSS classes of columns by the kind of member: on narrow screens p4 is hidden first, p1 last."""
 
 
+@lru_cache
 def own_columns(record_type: RecordType) -> tuple[str, ...]:
     """The columns of the type after the name, without a currency that an amount shows anyway."""
     names = [name for name in record_type.COLUMNS if name != "name"]

@@ -125,6 +125,12 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     empty_text: str
 
 
+class Pager(NamedTuple):
+    """The links to the pages before and after, as HTML."""
+
+    html: Markup
+
+
 class ListParts(NamedTuple):
     """The same as HTML: title, attributes of ``main``, what comes before each part that differs, and the end."""
 

@@ -28,7 +28,7 @@ from crm_core.web.pages.records.cells import CellRenderer, is_picked
 from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.list_columns import COLUMNS, own_columns
 from crm_core.web.pages.records.list_head import ListState, head_of
-from crm_core.web.pages.records.list_view import ListParts
+from crm_core.web.pages.records.list_view import ListParts, Pager
 from crm_core.web.pages.records.modules import module_page
 from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
 from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
@@ -99,7 +99,7 @@ class _List:
         parts = context.site.fragments.get(context.workspace, ListParts, (name, *state.key), lambda: self._parts(state))
         total = context.formats.number(state.total)
         shown = gettext("{first} to {last} of {total}", first=at + 1, last=at + len(rows), total=total)
-        pager = context.site.renderer.parts.pager(self._paging(listing, at))
+        pager = self._pager(self._paging(listing, at))
         content = parts.around(rows, shown, pager, self._back()) if rows else parts.around((), "", "", self._back())
         return await framed(context, name, PageParts(parts.title, parts.main, content))
 
@@ -136,6 +136,11 @@ class _List:
         head = head_of(self._context, self._access.shape, state, self._here)
         frame = PageFrame(self._context.root, None)
         return ListParts(*map(Markup, self._context.site.renderer.cut("records.html", frame=frame, view=head)))
+
+    def _pager(self, paging: PageLinks) -> Markup:
+        context = self._context
+        render = context.site.renderer.parts.pager
+        return context.site.fragments.get(context.workspace, Pager, paging, lambda: Pager(render(paging))).html
 
     async def _page(self) -> tuple[Listing, int]:
         parameters = {name: value for name, value in self._parameters.items() if name != COLUMNS}

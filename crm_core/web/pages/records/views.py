@@ -59,7 +59,8 @@ async def counts_of(context: PageContext, record_type: RecordType, choices: List
     for view in choices.views:
         query = in_address(context, record_type, dict(parse_qsl(view.query)))
         found.append(await _count(context, record_type, query) if total <= _MOST_COUNTED else "")
-    return (*found, await _count(context, record_type, {_ARCHIVED: "true"}))
+    archived = await context.services.records.count(context.tenant, record_type.NAME, archived=True)
+    return (*found, context.formats.number(archived))
 
 
 def tabs_of(
