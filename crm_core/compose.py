@@ -143,7 +143,8 @@ def _load_pages(services: Services, dispatcher: Dispatcher) -> Pages:
     from crm_core.web.pages.mail.sender import loaded_sender_of
 
     site = site_of(services)
-    framework: Any = create_app(dispatcher, pages(site))  # whose messages are typed dictionaries
-    loaded = Pages(framework, partial(loaded_sender_of, site))
+    answer = pages(site)
+    framework: Any = create_app(dispatcher, answer)  # whose messages are typed dictionaries
+    loaded = Pages(answer, framework, partial(loaded_sender_of, site))
     gc.freeze()  # the collector would search all of it again and again in vain
     return loaded

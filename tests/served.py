@@ -116,7 +116,7 @@ async def instance(
 ) -> AsyncIterator[Instance]:
     """Serve an instance from a folder, fresh or of an earlier one; ``files``: config files besides the usual ones.
 
-    ``through_framework``: requests for the API take the road through Quart.
+    ``through_framework``: requests take the road through Quart.
     """
     config = folder / "config"
     config.mkdir(exist_ok=True)

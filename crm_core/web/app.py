@@ -1,52 +1,40 @@
-"""The Quart application of pages. A request for the API that reaches it gets the dispatcher's answer."""
+"""The whole application as one of Quart: every request that reaches it gets the answer that the front would give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import msgspec
-from quart import Blueprint, Quart, Response, request
-from quart.routing import QuartRule
+from quart import Quart, Response, request
 
+from crm_core.web.answers import Answer
 from crm_core.web.connection import RequestConnection
 from crm_core.web.dispatcher import Dispatcher
-from crm_core.web.framework import current_request, error_response, response_of
+from crm_core.web.request import SCOPE_KEY, Request
 
 
-class _MatchedOnly(QuartRule):
-    """A rule that only matches: no address is built from routes, and preparing that costs most of a rule's making."""
+class AnswerResponse(Response):
+    """A response with the header fields that it is given, and no others."""
 
-    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: ARG002, FBT001, FBT002 -- werkzeug's signature
-        return _not_built
-
-
-def _not_built(*_: object, **__: object) -> tuple[str, str]:
-    raise NotImplementedError("addresses are written where they are used; routes build none")
+    default_mimetype = cast("str", None)  # no media type unless one is given
+    automatically_set_content_length = False
 
 
-def create_app(dispatcher: Dispatcher, pages: Iterable[Blueprint]) -> Quart:
-    """The application of an instance's pages."""
+def create_app(dispatcher: Dispatcher, pages: Callable[[Request], Awaitable[Answer]]) -> Quart:
+    """The application of an instance."""
     app = Quart("crm_core", static_folder=None)
     app.asgi_http_class = RequestConnection
-    app.url_rule_class = _MatchedOnly
-    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = None  # each operation has its own limit
     app.config["BODY_TIMEOUT"] = None  # the server's deadline applies
     app.config["RESPONSE_TIMEOUT"] = None  # exports and event streams take as long as their reader does
 
-    # Before the routes: among them, a catch-all one would yield to pages and hide the methods that these allow.
     @app.before_request
-    async def api() -> Response | None:
-        asked = current_request()
-        if not dispatcher.serves(asked):
-            return None
-        read = msgspec.structs.replace(asked, whole=None, chunks=request.body.__aiter__)
-        return response_of(await dispatcher.settled(read))
+    async def answer() -> Response:
+        sent: Request = cast("dict[str, Any]", request.scope)[SCOPE_KEY]  # the front put it there
+        read = msgspec.structs.replace(sent, whole=None, chunks=request.body.__aiter__)
+        found = await (dispatcher.settled(read) if dispatcher.serves(sent) else pages(read))
+        headers = [(name.decode(), value.decode("latin-1")) for name, value in found.headers]
+        return AnswerResponse(found.body, found.status, headers)  # type: ignore[arg-type]  # pairs are headers too
 
-    @app.errorhandler(Exception)
-    async def failed(error: Exception) -> Response:
-        return error_response(error)
-
-    for blueprint in pages:
-        app.register_blueprint(blueprint)
     return app

@@ -38,8 +38,12 @@ _SAFETY: Final = (
 
 
 class Pages(msgspec.Struct, frozen=True):
-    """The pages of an instance. ``sender_of``: who sends emails in the brand of a workspace."""
+    """The pages of an instance. ``sender_of``: who sends emails in the brand of a workspace.
 
+    ``framework``: all of the application, pages and API, as one of the framework.
+    """
+
+    answer: Callable[[Request], Awaitable[Answer]]
     framework: Asgi
     sender_of: Callable[[Workspace], Awaitable[Sender]]
 
@@ -99,7 +103,9 @@ class Front:
         if self.answers(request):
             extensions = scope.get("extensions", ())
             try:
-                if LATER not in extensions:
+                if not self._dispatcher.serves(request):
+                    answer = await (await self._pages.get()).answer(request)
+                elif LATER not in extensions:
                     answer = await self._dispatcher.settled(request)
                 else:
                     found = await self._dispatcher(request)
@@ -147,9 +153,9 @@ class Front:
         later.cancel()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def answers(self, request: Request) -> bool:
-        """Whether the dispatcher answers a request; the pages' framework would call it just the same."""
-        return self._dispatcher.serves(request)
+    def answers(self, _request: Request) -> bool:
+        """Whether a request is answered here; the framework would give the same answer, and cost more."""
+        return True
 
 
 def _chunks(receive: Receive) -> Chunks:

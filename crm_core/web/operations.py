@@ -129,7 +129,9 @@ class Route:
         "in_tenant",
         "is_compressed",
         "media_types",
+        "method",
         "operation",
+        "path",
         "path_names",
         "queries",
         "query_names",
@@ -138,6 +140,7 @@ class Route:
 
     def __init__(self, operation: Operation, handler: Handler) -> None:
         self.operation = operation
+        self.method, self.path = operation.method, operation.path
         self.handler = handler
         self.in_instance = operation.in_instance
         self.in_tenant = operation.in_tenant

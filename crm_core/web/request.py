@@ -1,4 +1,4 @@
-"""A request as the API sees it, whichever way its bytes came: made by the front, completed by the dispatcher."""
+"""A request as API and pages see it, whichever way its bytes came: made by the front, completed by the dispatcher."""
 
 from __future__ import annotations
 

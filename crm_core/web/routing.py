@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from crm_core.errors import MethodNotAllowed, NotFound
-from crm_core.web.operations import Route
+
+
+class Routed(Protocol):
+    """A route as the router needs it; ``path_names``: the parameters of the path, in order."""
+
+    @property
+    def method(self) -> str: ...  # noqa: D102 -- the class says it
+    @property
+    def path(self) -> str: ...  # noqa: D102 -- the class says it
+    @property
+    def path_names(self) -> Sequence[str]: ...  # noqa: D102 -- the class says it
+
+
+R = TypeVar("R", bound=Routed)
 
 
 class _Node(msgspec.Struct):
@@ -15,25 +29,25 @@ class _Node(msgspec.Struct):
 
     plain: dict[str, _Node] = {}
     parameter: _Node | None = None
-    routes: dict[str, Route] = {}  # by method
+    routes: dict[str, Any] = {}  # by method
 
 
-class Router:
+class Router(Generic[R]):
     """The routes, by method and path. GET answers HEAD too.
 
     A path whose segments are all plain is no other path's parameter: ``DELETE /customers/batch`` is not allowed, rather
     than the deletion of a record named batch.
     """
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[R]) -> None:
         self._root = _Node()
         for route in routes:
             self._add(route)
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+    def find(self, method: str, path: str) -> tuple[R, dict[str, str]]:
         """The route of a request and its path parameters. Raises NotFound, MethodNotAllowed."""
         routes, values = self._at(path)
-        route = routes.get(method)
+        route: R | None = routes.get(method)
         if route is None:
             allowed = _listed(routes)
             raise MethodNotAllowed(f"Use {allowed} here.", allow=allowed)
@@ -50,7 +64,7 @@ class Router:
         except NotFound:
             return False
 
-    def _at(self, path: str) -> tuple[dict[str, Route], tuple[str, ...]]:
+    def _at(self, path: str) -> tuple[dict[str, R], tuple[str, ...]]:
         """The routes of a path by method, and the values of its parameters. Raises NotFound."""
         segments = path.split("/")
         node, passed = self._root, []
@@ -67,7 +81,7 @@ class Router:
                 return node.routes, tuple(passed)
         return self._best_at(segments)
 
-    def _best_at(self, segments: list[str]) -> tuple[dict[str, Route], tuple[str, ...]]:
+    def _best_at(self, segments: list[str]) -> tuple[dict[str, R], tuple[str, ...]]:
         """The best of several matches, or the only one that leads on. Raises NotFound."""
         reached: list[tuple[_Node, tuple[str, ...]]] = [(self._root, ())]  # the best match first
         for segment in segments:
@@ -83,19 +97,19 @@ class Router:
                 return node.routes, values
         raise NotFound("There is nothing at this address.")
 
-    def _add(self, route: Route) -> None:
+    def _add(self, route: R) -> None:
         node = self._root
-        for segment in route.operation.path.split("/"):
+        for segment in route.path.split("/"):
             if not segment.startswith("{"):
                 node = node.plain.setdefault(segment, _Node())
                 continue
             if node.parameter is None:
                 node.parameter = _Node()
             node = node.parameter
-        for method in ("GET", "HEAD") if route.operation.method == "GET" else (route.operation.method,):
-            assert method not in node.routes, f"{method} {route.operation.path} has two routes"
+        for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+            assert method not in node.routes, f"{method} {route.path} has two routes"
             node.routes[method] = route
 
 
-def _listed(routes: dict[str, Route]) -> str:
+def _listed(routes: dict[str, R]) -> str:
     return ", ".join(sorted(routes))

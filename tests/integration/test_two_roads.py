@@ -1,4 +1,4 @@
-"""The API's two roads, past the framework and through it, give the same answers byte for byte."""
+"""The two roads to API and pages, past the framework and through it, give the same answers byte for byte."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Requests:
 
     def all(self) -> list[bytes]:
         """Every request, in order: later ones see what earlier ones changed."""
-        return [*self.addresses(), *self.reads(), *self.writes(), *self.pushes(), *self.sign_ins()]
+        return [*self.addresses(), *self.reads(), *self.writes(), *self.pushes(), *self.sign_ins(), *self.pages()]
 
     def addresses(self) -> list[bytes]:
         """Paths that exist, that do not, and that have two readings; methods that no operation has."""
@@ -162,11 +162,39 @@ class Requests:
         forged = {**self.cookie, "Origin": "http://crm.example.com", "X-CSRF-Token": "x"}
         return [*found, raw(f"{BASE}/auth/logout", "POST", self.auth), raw(f"{BASE}/auth/logout", "POST", forged)]
 
+    def pages(self) -> list[bytes]:
+        """Pages and their files with and without a session, forms that are refused, whole and in parts, and exports."""
+        root, html, sheet = "/i/eu1/t/northwind", {"Accept": "text/html"}, "/i/eu1/static/x/workspace.css"
+        paths = ["", "/", "/customers", "/customers?cursor=x", "/customers/export.csv", "/users/", "/login", "/nowhere"]
+        paths += [
+            "/settings/theme/x",
+            "/a/b/c/d",
+            "/customers/new",
+            "/customers/%C3%A9",
+            "/customers?q=%ff",
+            "/sync/board",
+        ]
+        found = [raw(root + path, headers=fields | html) for path in paths for fields in ({}, self.cookie)]
+        found += [raw(root + path, headers=self.auth) for path in paths]
+        found += [raw(root + path, "HEAD", self.cookie) for path in paths]
+        found += [
+            raw(root + "/customers", method, self.cookie | html) for method in ("OPTIONS", "POST", "PUT", "TRACE")
+        ]
+        found += [raw(sheet), raw(sheet, "HEAD", {"Accept-Encoding": "gzip"}), raw("/i/eu2/static/x/workspace.css")]
+        form, ours = {"Content-Type": "application/x-www-form-urlencoded"}, {"Origin": "http://crm.example.com"}
+        for fields in (self.cookie, self.cookie | ours, ours):
+            found.append(raw(f"{root}/customers/new", "POST", form | fields, b"name=Ada&csrf=x"))
+            found.append(chunked(f"{root}/customers/new", form | fields, b"name=", b"Ada&csrf=x"))
+        parts = {"Content-Type": "multipart/form-data; boundary=b"}
+        found.append(raw(f"{root}/customers/import", "POST", parts | self.cookie | ours, b"--b\r\nx"))
+        return [*found, raw(f"{root}/login", "POST", JSON, b"{}")]
+
 
 async def exchange(port: int, sent: bytes) -> bytes:
     """All that comes back for a request, but the date; of an event stream what comes until its first event.
 
-    An event's id names the store's epoch, which is another one in each instance.
+    An event's id names the store's epoch, which is another one in each instance; the form to sign in has a random
+    cookie, and its token.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
@@ -177,7 +205,9 @@ async def exchange(port: int, sent: bytes) -> bytes:
             if b"event: ready" in received:
                 break
     writer.close()
-    return re.sub(rb"date: [^\r]*\r\n|(?<=\nid: )\S+", b"", received)
+    return re.sub(
+        rb"date: [^\r]*\r\n|(?<=\nid: )\S+|(?<=crm_door=)[^;]+|(?<=name=\"csrf\" value=\")[^\"]+", b"", received
+    )
 
 
 async def answers(folder: Path, *, through_framework: bool) -> list[tuple[bytes, bytes]]:

@@ -49,9 +49,7 @@ INTERNALS: Final[Mapping[str, str]] = {
         "HttpParserCallbackError HttpParserError HttpParserInvalidURLError HttpParserUpgrade HttpRequestParser "
         "parse_url"
     ),
-    "quart Quart": "asgi_http_class handle_request url_map url_rule_class",
-    "quart Map": "merge_slashes",
-    "quart QuartRule": "_compile_builder",
+    "quart Quart": "asgi_http_class handle_request",
     "quart ASGIHTTPConnection": "__call__ _create_request_from_scope _send_response app scope",
     "quart Request": "body scope",
     "quart Body": "append set_complete",
@@ -75,7 +73,6 @@ MEMBERS: Final = [(where, name) for where, names in INTERNALS.items() for name i
 SUBCLASSES: Final = {
     ("crm_core/server/connection.py", "ServerConnection"): "uvicorn HttpToolsProtocol",
     ("crm_core/server/cycle.py", "Cycle"): "uvicorn RequestResponseCycle",
-    ("crm_core/web/app.py", "_MatchedOnly"): "quart QuartRule",
     ("crm_core/web/connection.py", "RequestConnection"): "quart ASGIHTTPConnection",
     ("plugins/crm_tinydb/collection.py", "Collection"): "tinydb Table",
 }
@@ -134,8 +131,6 @@ async def quarts() -> dict[str, Any]:
     response = await app.handle_request(request)
     return {
         "quart Quart": app,
-        "quart Map": app.url_map,
-        "quart QuartRule": next(app.url_map.iter_rules()),
         "quart ASGIHTTPConnection": connection,
         "quart Request": request,
         "quart Body": request.body,

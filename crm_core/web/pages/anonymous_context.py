@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from quart import Response, request
-
 from crm_core.errors import CsrfFailed
 from crm_core.language import gettext
-from crm_core.web.framework import current_request
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.site import Site

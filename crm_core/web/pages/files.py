@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response, request
-
 from crm_core.errors import MisdirectedInstance, NotFound
 from crm_core.web.accept import prefers_coding
 from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.guard import GuardedRoute, route
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.site import Site
@@ -15,11 +15,9 @@ _FOREVER = "public, max-age=31536000, immutable"
 _PICTURE_POLICY = "default-src 'none'; sandbox"
 
 
-def static_files(site: Site) -> Blueprint:
+def static_files(site: Site) -> GuardedRoute:
     """The static files of an instance, the same for all of its tenants."""
-    files = Blueprint("static_files", __name__)
 
-    @files.get("/i/<instance>/static/<version>/<name>", provide_automatic_options=False)
     async def static_file(instance: str, version: str, name: str) -> Response:
         if instance != site.services.settings.instance:
             raise MisdirectedInstance("This process serves another instance.")
@@ -35,7 +33,7 @@ def static_files(site: Site) -> Blueprint:
         answer.headers["Cache-Control"] = _FOREVER if version == site.assets.version else "no-cache"
         return answer
 
-    return files
+    return route("GET", "/i/{instance}/static/{version}/{name}", static_file)
 
 
 async def theme(context: AnonymousContext, digest: str) -> Response:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
-from quart import Blueprint, Response, request
 
 from crm_core.errors import CrmError, CsrfFailed, NotFound, PayloadTooLarge, Unauthenticated
 from crm_core.language import gettext, gettext_noop
 from crm_core.web.callers import ended_session_cookie, require_confirmed, visitor
 from crm_core.web.dispatcher import require_tenant
-from crm_core.web.framework import current_request, error_response
 from crm_core.web.operations import BASE, TENANT
 from crm_core.web.pages.anonymous_context import anonymous_context
+from crm_core.web.pages.browser import MOST_FORM, Response, Result, current_request, request
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.refusals import anonymous_refusal, refusal
 from crm_core.web.pages.site import Site
 from crm_core.web.pages.tenant_context import speak_for
 from crm_core.web.pages.unsaved import unsaved_input
+from crm_core.web.problems import problem
 from crm_core.workspace import require, require_scope
-
-MOST_FORM: Final = 512 * 1024  # a record of 256 KiB as a form is larger than as JSON
 
 OPEN: Final = "open"
 """Everyone may open the page."""
@@ -33,7 +32,7 @@ SIGNED_IN: Final = "any"
 
 _NOT_THE_API: Final = f"This is the address of a page for browsers. The addresses of the API begin with {BASE}/."
 
-View = Callable[..., Awaitable[Response]]
+View = Callable[..., Awaitable[Result]]
 """Called with a PageContext (open pages: an AnonymousContext) and the parameters of the path by name."""
 
 
@@ -54,34 +53,34 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
     most: int = MOST_FORM
 
 
-def blueprint(site: Site, routes: Iterable[PageRoute]) -> Blueprint:
-    """The routes as a blueprint."""
-    pages = Blueprint("pages", __name__)
-    for one in routes:
-        pages.add_url_rule(
-            _rule(TENANT + one.path),
-            endpoint=one.name,
-            view_func=_guarded(site, one),
-            methods=[one.method],
-            provide_automatic_options=False,
-        )
-    pages.add_url_rule(_rule(TENANT), endpoint="dashboard_address", view_func=_to_dashboard, methods=["GET"])
-    return pages
+class GuardedRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A page behind its guard; ``view`` is called with the parameters of the path by name."""
+
+    method: str
+    path: str
+    view: View
+    path_names: tuple[str, ...]
 
 
-def _rule(path: str) -> str:
-    """A path as Quart's router reads it."""
-    return path.replace("{", "<").replace("}", ">")
+def route(method: str, path: str, view: View) -> GuardedRoute:
+    """A route; parameters of its path are in braces."""
+    return GuardedRoute(method=method, path=path, view=view, path_names=tuple(re.findall(r"\{(\w+)\}", path)))
+
+
+def guarded(site: Site, routes: Iterable[PageRoute]) -> list[GuardedRoute]:
+    """The pages, and the address of a tenant without its last slash."""
+    found = [route(one.method, TENANT + one.path, _guarded(site, one)) for one in routes]
+    return [*found, route("GET", TENANT, _to_dashboard)]
 
 
 async def _to_dashboard(**_path: str) -> Response:
     """Add the missing last slash; without scheme and host, which only proxies may know."""
-    raw_path: bytes = request.scope["raw_path"]  # our server always sets it
-    return Response(b"", 308, headers={"Location": raw_path.decode("ascii") + "/", "Cache-Control": "no-store"})
+    location = current_request().raw_path.decode("ascii") + "/"
+    return Response(b"", 308, headers={"Location": location, "Cache-Control": "no-store"})
 
 
 def _guarded(site: Site, one: PageRoute) -> View:
-    async def view(instance: str, tenant: str, **path: Any) -> Response:
+    async def view(instance: str, tenant: str, **path: Any) -> Result:
         await require_tenant(site.services, instance, tenant)
         if one.key == OPEN:
             return await _anonymous(site, tenant, one, path)
@@ -89,7 +88,7 @@ def _guarded(site: Site, one: PageRoute) -> View:
             context = await _context(site, tenant)
         except Unauthenticated as error:
             if "Authorization" in request.headers:  # a program, which a sign-in page does not help
-                return error_response(NotFound(_NOT_THE_API))
+                return problem(NotFound(_NOT_THE_API), current_request())
             return await _signed_out(site, tenant, one, error)
         try:
             _admit(context, one, path)
@@ -102,7 +101,7 @@ def _guarded(site: Site, one: PageRoute) -> View:
     return view
 
 
-async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Response:
+async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Result:
     context = await anonymous_context(site, tenant)
     try:
         if one.method == "POST":
@@ -145,7 +144,7 @@ def _require_small(most: int) -> None:
     if length is None or length > most:
         raise PayloadTooLarge(gettext("The form is larger than {n} bytes. Shorten it.", n=most), limit=most)
     if most > MOST_FORM and request.mimetype == "multipart/form-data":
-        request.max_form_memory_size = most
+        request.most = most
     elif request.mimetype != "application/x-www-form-urlencoded":
         raise CsrfFailed("Send the page's own form, as application/x-www-form-urlencoded.")
 

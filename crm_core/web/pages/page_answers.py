@@ -6,9 +6,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from quart import Response
 
-from crm_core.web.framework import current_request
+from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import Confirmation, PageFrame, PageParts, Undo
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext

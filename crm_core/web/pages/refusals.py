@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from quart import Response
 
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError
 from crm_core.language import gettext, gettext_noop, localized
-from crm_core.web.framework import current_request
+from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.unsaved import UnsavedInput
 

@@ -6,8 +6,9 @@ from typing import Final
 
 from crm_core.records.erasing import ERASE
 from crm_core.web.pages import files
+from crm_core.web.pages.browser import MOST_FORM
 from crm_core.web.pages.figures import reports
-from crm_core.web.pages.guard import MOST_FORM, OPEN, SIGNED_IN, PageRoute, View
+from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
 from crm_core.web.pages.records import (
@@ -54,7 +55,7 @@ ROUTES: Final = (
     _post("/forgot", "forgot_form", signing_in.forgot, OPEN),
     _get("/password/{link}", "password_page", signing_in.password_page, OPEN),
     _post("/password/{link}", "password_form", signing_in.password, OPEN),
-    _get("/theme-{digest}.css", "theme", files.theme, OPEN),
+    _get("/settings/theme/{digest}", "theme", files.theme, OPEN),
     _get("/picture/{name}", "picture", files.picture, OPEN),
     _post("/logout", "logout_form", signing_in.logout, SIGNED_IN),
     _get("/", "dashboard_page", dashboard.dashboard, SIGNED_IN),

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote
 
-from quart import request
-
 from crm_core.language import set_language
 from crm_core.services import Services
 from crm_core.web.callers import lasting_origin
-from crm_core.web.framework import current_request
+from crm_core.web.pages.browser import current_request, request
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from quart import request
 
 from crm_core.language import gettext, label_of
-from crm_core.web.framework import current_request
+from crm_core.web.pages.browser import current_request, request
 from crm_core.web.pages.layout.parts import Fact
 
 _CSRF: Final = "csrf"

@@ -119,7 +119,7 @@ async def test_every_page_lets_through_whom_the_table_names(tmp_path: Path) -> N
 async def test_no_page_is_open_by_accident() -> None:
     """The pages that anybody may see are these and no others."""
     shown = {route.path for route in ROUTES if route.key == "open"}
-    assert shown == {"/login", "/forgot", "/password/{link}", "/theme-{digest}.css", "/picture/{name}"}
+    assert shown == {"/login", "/forgot", "/password/{link}", "/settings/theme/{digest}", "/picture/{name}"}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
-from quart import Response, request
 
 from crm_core.errors import NotFound
 from crm_core.language import gettext, gettext_noop, ngettext
@@ -16,6 +15,7 @@ from crm_core.model.currencies import CURRENCIES
 from crm_core.model.spreadsheet import lines
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.answers import CSV
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.figures.new_records import new_records_report
 from crm_core.web.pages.figures.people_reports import activity_report, overdue_report
 from crm_core.web.pages.figures.report import Report, ReportFilter

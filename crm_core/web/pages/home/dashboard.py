@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
-from quart import Response
 
 from crm_core.language import gettext, gettext_noop, localized
 from crm_core.model.turns import Turn
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
+from crm_core.web.pages.browser import Response
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.home.my_sales import MySales, sales_of
 from crm_core.web.pages.home.recent import RecentGroup, recent_of

@@ -72,7 +72,7 @@ class TenantBranding:
     @property
     def theme(self) -> str:
         """The address of the theme, which changes with the colors."""
-        return f"{self._root}/theme-{self.theme_digest}.css"
+        return f"{self._root}/settings/theme/{self.theme_digest}"
 
     @cached_property
     def sheet(self) -> bytes:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from crm_core.language import label_of
 from crm_core.model.modules import ModuleState
-from crm_core.web.framework import current_request
+from crm_core.web.pages.browser import current_request
 from crm_core.web.pages.layout.branding import Brand, TenantBranding
 from crm_core.web.pages.layout.parts import PageNotice
 
@@ -136,7 +136,7 @@ class PageParts(NamedTuple):
 
 
 class PageFrame(NamedTuple):
-    """What the page itself sees of its frame."""
+    """The part of its frame that a page itself uses."""
 
     root: str
     confirmation: Confirmation | None

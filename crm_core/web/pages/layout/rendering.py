@@ -17,10 +17,10 @@ import jinja2
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
-from quart import Response
 
 from crm_core import __version__
 from crm_core.language import current, gettext, ngettext, single_periods
+from crm_core.web.pages.browser import Response
 
 _FOLDER: Final = Path(__file__).parents[2] / "templates"
 _CACHED: Final = 4096  # of each kind of part

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Final
 
 import msgspec
-from quart import Response, request
 
 from crm_core.language import gettext, gettext_noop, localized
 from crm_core.mail import DeliveryError, Step, delivery_test
 from crm_core.model.presentation import MailSettings
 from crm_core.web.accept import preferred
 from crm_core.web.answers import NDJSON
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import page

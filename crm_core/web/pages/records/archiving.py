@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from quart import Response, request
 
 from crm_core.language import gettext
 from crm_core.records.preconditions import Preconditions
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext

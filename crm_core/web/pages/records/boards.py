@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 import msgspec
 from markupsafe import Markup
-from quart import Response, request
 
 from crm_core.errors import NotFound
 from crm_core.language import gettext, gettext_noop
 from crm_core.model.turns import Turn, chosen_in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
 from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence

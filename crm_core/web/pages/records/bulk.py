@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec.structs import replace
-from quart import Response, request
 
 from crm_core.errors import InvalidRecord, NotFound
 from crm_core.language import gettext, gettext_noop, localized
@@ -18,6 +17,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.records.bulk import MOST_CHOSEN, BulkTally, Selected
 from crm_core.web.accept import preferred
 from crm_core.web.answers import NDJSON
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure

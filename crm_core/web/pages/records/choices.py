@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
-from quart import Response, request
 
 from crm_core.errors import InvalidRecord, NotFound
 from crm_core.language import gettext
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CellRenderer, is_picked
 from crm_core.web.pages.records.forms import RecordForm

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
-from quart import Response, request
 
 from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
-from quart import Response, request
 
 from crm_core.errors import (
     CrmError,
@@ -25,6 +24,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
-from quart import Response, request
 
 from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, RecordError
 from crm_core.language import gettext, localized, ngettext
@@ -14,6 +13,7 @@ from crm_core.model.folded_text import folded
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.erasing import ERASE, MOST_ERASED, EraseOutlook
 from crm_core.records.preconditions import Preconditions
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
-from quart import Response, request
 
 from crm_core.errors import CrmError, InvalidRecord
 from crm_core.language import gettext, localized, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.accept import preferred
 from crm_core.web.answers import CSV, NDJSON
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext

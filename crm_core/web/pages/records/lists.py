@@ -6,7 +6,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 from markupsafe import Markup
-from quart import Response, request
 
 from crm_core.language import gettext
 from crm_core.model.list_views import ListChoices
@@ -16,9 +15,9 @@ from crm_core.model.turns import Turn
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.export import as_csv
 from crm_core.records.reading import Listing
-from crm_core.web.answers import CSV, streamed
+from crm_core.web.answers import CSV, Answer, streamed
 from crm_core.web.compression import compressed
-from crm_core.web.framework import current_request, response_of
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import PageFrame, PageParts
 from crm_core.web.pages.layout.parts import PageLinks
 from crm_core.web.pages.page_answers import framed, redirect
@@ -62,12 +61,12 @@ async def _chosen(context: PageContext, record_type: RecordType) -> str:
     return f"/{record_type.NAME}?{urlencode(found)}" if found else f"/{record_type.NAME}"
 
 
-async def exported(context: PageContext, module: str) -> Response:
+async def exported(context: PageContext, module: str) -> Answer:
     """The whole selection as CSV, streamed."""
     access = access_of(context, record_type_of(context, module).NAME)
     pages = await context.services.records.reads.export(access, list_parameters(access.shape, request.args))
     named = {"Content-Disposition": f'attachment; filename="{module}.csv"'}
-    return response_of(await compressed(current_request(), streamed(as_csv(access.shape, pages), CSV, named)))
+    return await compressed(current_request(), streamed(as_csv(access.shape, pages), CSV, named))
 
 
 class _List:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from quart import Response
 
 from crm_core.language import gettext, gettext_noop, label_of, noun
+from crm_core.web.pages.browser import Response
 from crm_core.web.pages.layout.frame import icon_of, title_of
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext

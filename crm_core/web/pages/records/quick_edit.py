@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from quart import Response, request
 
 from crm_core.errors import InvalidRecord, NotFound, RevisionMismatch
 from crm_core.language import gettext
 from crm_core.plugin.member import Member
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.layout.labels import choice_labels, within_sentence
 from crm_core.web.pages.page_answers import redirect

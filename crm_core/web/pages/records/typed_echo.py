@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from quart import Response, request
 
 from crm_core.errors import NotFound
 from crm_core.language import gettext
 from crm_core.model.currencies import CURRENCIES
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import field_member
 from crm_core.web.pages.records.queries import record_type_of

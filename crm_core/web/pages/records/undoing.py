@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from quart import Response, request
 
 from crm_core.errors import RevisionMismatch
 from crm_core.language import gettext
@@ -13,6 +12,7 @@ from crm_core.model.change_log import ChangeEntry
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.names import within
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext

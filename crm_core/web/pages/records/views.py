@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
-from quart import Response, request
-
 from crm_core.errors import CrmError, InvalidParameter, InvalidRecord
 from crm_core.language import gettext, localized
 from crm_core.model.list_views import ListChoices, SavedView
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext

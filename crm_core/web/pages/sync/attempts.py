@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
-from quart import Response
 
 from crm_core import errors
 from crm_core.errors import CrmError, RateLimited
 from crm_core.language import gettext, gettext_noop, localized, ngettext, noun
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.sync.logged_findings import MOST
+from crm_core.web.pages.browser import Response
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Fact, Mark, PageLink
 from crm_core.web.pages.page_answers import page

@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from quart import Response, request
-
 from crm_core.language import gettext, gettext_noop, localized, ngettext
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
 from crm_core.sync.log import CSV_MEMBERS, FILTERS, shown
-from crm_core.web.answers import CSV, csv_lines, streamed
+from crm_core.web.answers import CSV, Answer, csv_lines, streamed
 from crm_core.web.compression import compressed
-from crm_core.web.framework import current_request, response_of
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks, PeriodLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -53,7 +51,7 @@ async def show_request(context: PageContext) -> Response:
     return await _page(context, {name: form.get(name, "") for name in ("type", "mode", "data")})
 
 
-async def export_log(context: PageContext) -> Response:
+async def export_log(context: PageContext) -> Answer:
     """Stream the whole log as CSV."""
 
     async def rows() -> AsyncIterator[dict[str, Any]]:
@@ -61,7 +59,7 @@ async def export_log(context: PageContext) -> Response:
             yield shown(entry)
 
     named = {"Content-Disposition": 'attachment; filename="sync-log.csv"'}
-    return response_of(await compressed(current_request(), streamed(csv_lines(rows(), CSV_MEMBERS), CSV, named)))
+    return await compressed(current_request(), streamed(csv_lines(rows(), CSV_MEMBERS), CSV, named))
 
 
 async def _page(context: PageContext, form: Mapping[str, str]) -> Response:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from quart import Response, request
 
 from crm_core.errors import CrmError, NotFound
 from crm_core.language import gettext, localized, ngettext
 from crm_core.model.text_types import plain_integer
 from crm_core.sync.apply import Applied
-from crm_core.web.framework import current_request
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect

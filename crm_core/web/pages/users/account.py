@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
-from quart import Response, request
 
 from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
 from crm_core.language import gettext, gettext_noop, label_of, localized
 from crm_core.web.callers import session_cookie
-from crm_core.web.framework import current_request
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES, title_of
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from quart import Response, request
 
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied
 from crm_core.language import gettext, localized, using_language
 from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_reset
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.mail.sender import sender_of
 from crm_core.web.pages.page_answers import page, redirect

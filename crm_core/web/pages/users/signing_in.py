@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from quart import Response, request
 
 from crm_core.access.passwords import MAX_LENGTH, MIN_LENGTH
 from crm_core.access.signin import RESET
@@ -17,8 +16,8 @@ from crm_core.mail import password_reset
 from crm_core.server.paths import refused
 from crm_core.server_log import ServerLog
 from crm_core.web.callers import ended_session_cookie, session_cookie, visitor
-from crm_core.web.framework import current_request
 from crm_core.web.pages.anonymous_context import AnonymousContext
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.parts import PageNotice, failure
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import redirect

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import msgspec
-from quart import Response
 
 from crm_core.language import gettext, gettext_noop, label_of
+from crm_core.web.pages.browser import Response
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import Mark

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Final
 
 import msgspec
-from quart import Response, request
 
 from crm_core.access.delegation import require_may_give
 from crm_core.access.scopes import SYNC_SCOPES, known_scopes
@@ -15,6 +14,7 @@ from crm_core.access.token import TokenOverview
 from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, PermissionDenied
 from crm_core.language import gettext, gettext_noop, localized, ngettext
 from crm_core.model.times import from_wire
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Mark, Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
-from quart import Response, request
 
 from crm_core.access.delegation import may_manage
 from crm_core.access.user import USERS, StoredUser, User, terms
@@ -14,6 +13,7 @@ from crm_core.errors import InvalidRecord, RevisionMismatch
 from crm_core.language import gettext, label_of, ngettext
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.query import PageQuery
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
