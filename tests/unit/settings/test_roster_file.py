@@ -77,9 +77,11 @@ def test_an_entry_as_short_as_can_be(roster: Any) -> None:
             "tenants: {a: {schemes: [x]}}",
             "1:25: `x` is not a known signature scheme; known here: crm-sync-v1 or standard-webhooks",
         ),
+        ("tenants: {a: {sync: on}}", "1:21: `on` is not a known word here; known here: disabled or enabled"),
         ("tenants: {a: {repeats: never}}", "1:24: `never` is not a known word here; known here: accept or reject"),
         ("tenants: {a: {keys: [[]]}}", "1:22: expected the key's members as `name: value`; here it is a list"),
         ("tenants: {a: {keys: [{version: 1}]}}", "1:22: `secret` is missing; add `secret: env:NAME`"),
+        (one("env:K", ", types: []"), "1:65: the list needs at least 1; add one or leave the member out"),
         (one("env:K", ", types: [x]"), "1:66: `x` is not a known section; known here: alpha or beta"),
         (
             one("env:K", ", schemes: [x]"),
