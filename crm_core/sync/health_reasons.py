@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 
 from crm_core.errors import SignatureInvalid
 from crm_core.model.keys import TenantRoster
@@ -11,6 +12,13 @@ from crm_core.model.times import from_wire
 from crm_core.plugin.storage import Summary
 from crm_core.plugin.summary import RECENT
 from crm_core.workspace.section import Acceptance
+
+_UNITS: Final = {
+    "day": timedelta(days=1),
+    "hour": timedelta(hours=1),
+    "minute": timedelta(minutes=1),
+    "second": timedelta(seconds=1),
+}
 
 
 def mismatches(tenant: str, roster: TenantRoster, summary: Summary) -> list[str]:
@@ -56,12 +64,8 @@ def staleness(roster: TenantRoster, last: Acceptance | None, now: datetime) -> I
 
 
 def _span(span: timedelta) -> str:
-    seconds = int(span.total_seconds())
-    days, hours, minutes = seconds // 86_400, seconds // 3600, seconds // 60
-    if days:
-        return "1 day" if days == 1 else f"{days} days"
-    if hours:
-        return "1 hour" if hours == 1 else f"{hours} hours"
-    if minutes:
-        return "1 minute" if minutes == 1 else f"{minutes} minutes"
-    return f"{seconds} seconds"
+    """A time in the largest unit that fits."""
+    for unit, length in _UNITS.items():
+        if number := span // length:
+            return f"1 {unit}" if number == 1 else f"{number} {unit}s"
+    return "0 seconds"

@@ -9,6 +9,7 @@ import pytest
 from crm_core.plugin.storage import StorageContext
 from crm_core.services import Services
 from crm_core.settings.installation import ConfigurationOnDemand, install
+from crm_core.sync.section_facts import digest_of
 from sync_world import KEY, SECRET, Clock, Faulty, World
 
 ROSTER = "tenants: {{northwind: {{keys: [{{version: 2, secret: 'hex:{key}'{more}}}]{tenant}}}}}\n"
@@ -45,11 +46,12 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
         (config / "keys.yaml").write_text(ROSTER.format(key=KEY.hex(), more=key, tenant=tenant))
         installation = install(config, {})
         backend = Faulty()
-        await backend.open(StorageContext(tenants_dir=installation.settings.tenants_dir))
+        services = Services(installation, backend, ConfigurationOnDemand(installation, clock), clock)
+        context = StorageContext(installation.settings.tenants_dir, digest=digest_of(services.registry.calls))
+        await backend.open(context)
         backends.append(backend)
         if not await backend.has("northwind"):
             await backend.create("northwind")
-        services = Services(installation, backend, ConfigurationOnDemand(installation, clock), clock)
         return World(services, backend, clock, serial)
 
     yield make
