@@ -267,7 +267,7 @@ async def test_a_tenant_is_stale(worlds: Worlds) -> None:
 
 
 async def test_the_row_of_a_closed_tenant_is_from_its_digest(worlds: Worlds) -> None:
-    """What was stored when it closed says as much as its sections; without it the row says so."""
+    """The digest that was stored when it closed says as much as its sections; without one the row says so."""
     world = await worlds(tenant=", expect_every: 1h")
     await pushed(world, kind="features", data={"plan": {"code": "c", "name": "C", "features": ["customers.*"]}})
     world.clock.forward(7300)
@@ -289,8 +289,8 @@ async def test_the_row_of_a_closed_tenant_is_from_its_digest(worlds: Worlds) -> 
         assert row["reasons"] == reasons
 
 
-def test_a_digest_of_what_is_no_section_is_empty(world: World) -> None:
-    """A store closes whatever it contains."""
+def test_a_digest_without_readable_sections_is_empty(world: World) -> None:
+    """A store closes with any content."""
     digest = digest_of(world.services.registry.calls)
     assert digest((Document("sections", "branding", 1, b"[]"),)) == b""
     assert digest(()) != b""
