@@ -178,3 +178,5 @@ def test_the_case_of_a_scheme_does_not_count(box: Box) -> None:
     url = "HTTPS://example.com/a.png"
     footer = {"links": [{"label": "A", "url": url}]}
     box.applied("branding", {"logo_url": url, "footer": footer, "support": {"url": url}})
+    shown = box.public()["branding"]
+    assert (shown["logo_url"], shown["footer"], shown["support"]) == (url, footer, {"url": url})

@@ -253,14 +253,17 @@ BROKEN = [
 ]
 
 
-async def run_case(backend: type[StorageBackend], case: str, folder: Path) -> None:
-    """Run a case of the suite with a backend."""
+async def failure_of(backend: type[StorageBackend], case: str, folder: Path) -> BaseException | None:
+    """Run a case of the suite with a backend; how it failed, or None if it passed."""
     harness = StorageHarness(backend, StorageContext(folder / "tenants", log_max_unverified=200), folder)
     await harness.start()
     try:
         await getattr(StorageSuite(), f"test_{case}")(harness)
+    except (AssertionError, pytest.fail.Exception) as failed:
+        return failed
     finally:
         await harness.stop()
+    return None
 
 
 @pytest.fixture
@@ -279,10 +282,10 @@ async def test_a_broken_backend_fails_its_case(
     promise: str,
 ) -> None:
     """The case of a broken promise fails with what was expected, and why."""
-    with pytest.raises((AssertionError, pytest.fail.Exception)) as failed:
-        await run_case(backend, case, tmp_path)
-    assert message in str(failed.value)
-    (note,) = failed.value.__notes__
+    failed = await failure_of(backend, case, tmp_path)
+    assert failed is not None
+    assert message in str(failed)
+    (note,) = failed.__notes__
     assert note.startswith("Expected: ")
     assert promise in note
 
@@ -290,7 +293,7 @@ async def test_a_broken_backend_fails_its_case(
 @pytest.mark.parametrize("case", sorted({case for _, case, _, _ in BROKEN}))
 async def test_a_sound_backend_passes(tmp_path: Path, case: str) -> None:
     """The unbroken backend, opened by one process or by several, passes, or the failures would prove nothing."""
-    await run_case(SharedSQLiteBackend, case, tmp_path)
+    assert await failure_of(SharedSQLiteBackend, case, tmp_path) is None
 
 
 @pytest.mark.parametrize("descending", [False, True])

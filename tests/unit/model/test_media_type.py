@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from crm_core.errors import UnsupportedMediaType
@@ -9,6 +7,15 @@ from crm_core.model.media_type import require_media_type
 
 JSON = "application/json"
 PATCH = (JSON, "application/merge-patch+json")
+
+
+def refusal(types: list[str], encodings: list[str]) -> str | None:
+    """The refusal of a request with these header fields; None if it passes."""
+    try:
+        require_media_type(types, encodings, PATCH)
+    except UnsupportedMediaType as refused:
+        return str(refused)
+    return None
 
 
 @pytest.mark.parametrize(
@@ -28,7 +35,7 @@ PATCH = (JSON, "application/merge-patch+json")
 )
 def test_one_allowed_type_in_utf_8(types: list[str], encodings: list[str]) -> None:
     """Case, blanks, quotes and other parameters do not count; a charset is UTF-8 if it is named."""
-    require_media_type(types, encodings, PATCH)
+    assert refusal(types, encodings) is None
 
 
 @pytest.mark.parametrize(
@@ -55,5 +62,4 @@ def test_one_allowed_type_in_utf_8(types: list[str], encodings: list[str]) -> No
 )
 def test_another_type_charset_or_encoding_is_refused(types: list[str], encodings: list[str], words: str) -> None:
     """So is a second Content-Type field or charset: two readers of the body could differ on what it is."""
-    with pytest.raises(UnsupportedMediaType, match=re.escape(words)):
-        require_media_type(types, encodings, PATCH)
+    assert words in (refusal(types, encodings) or "")
