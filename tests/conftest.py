@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from chromium import chromium
+
 PACKAGES = {
     "chromium": "chromium",
     "nginx": "nginx-light",
@@ -70,7 +72,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("browser") is not None:
         names.append("chromium")
     for name in names:
-        if shutil.which(name, path=_PATH) is None:
+        if chromium() is None if name == "chromium" else shutil.which(name, path=_PATH) is None:
             pytest.skip(f"{name} is not installed: apt-get install -y {PACKAGES[name]}")
 
 

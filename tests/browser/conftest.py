@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from browser.api import SCOPES, Api
 from browser.desk import PASSWORD, Desk, People
 from browser.office import OFFICE, fill
+from chromium import chromium
 from contract.box import TENANT, Box, roster_key
 from fronts.processes import free_port
 
@@ -76,12 +76,12 @@ def office(box: Box, aside: Callable[[Callable[[], None]], None]) -> str:
 @pytest.fixture(scope="session")
 def browser(box: Box) -> Iterator[Browser]:
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=shutil.which("chromium"),
+        launched = driver.chromium.launch(
+            executable_path=chromium(),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"],
         )
-        yield chromium
-        chromium.close()
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import crm_core.client
+from chromium import chromium
 from crm_core.plugin import specs
 from crm_core.testing.payload import PayloadTypeSuite
 from crm_core.testing.record_type import RecordTypeSuite
@@ -98,7 +98,7 @@ with sync_playwright() as playwright:
     browser.close()
 """
     done = subprocess.run(
-        [BIN / "python", "-c", program, site.as_uri(), str(shutil.which("chromium"))],
+        [BIN / "python", "-c", program, site.as_uri(), str(chromium())],
         capture_output=True,
         text=True,
         check=False,
