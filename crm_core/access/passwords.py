@@ -10,13 +10,15 @@ import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Annotated, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from argon2 import PasswordHasher
-from argon2.exceptions import HashingError, InvalidHashError, VerificationError
 from msgspec import Meta
 
 from crm_core.errors import LoginThrottled, StorageUnavailable
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 T = TypeVar("T")
 
@@ -36,18 +38,21 @@ _MAX_WAITING = 64
 _NICENESS = 10
 
 
-OWASP = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-"""OWASP's recommended cost: 19 MiB, two passes, one lane."""
-
-
 class Passwords:
-    """Hashes and verifies passwords off the event loop."""
+    """Hashes and verifies passwords off the event loop, with OWASP's recommended cost unless a hasher is given."""
 
-    def __init__(self, hasher: PasswordHasher = OWASP) -> None:
-        self._hasher = hasher
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._given = hasher
         self._decoy_hash = ""
         self._pool = ThreadPoolExecutor(_THREADS, "passwords", self._start_thread)
         self._pending = 0
+
+    @cached_property
+    def _hasher(self) -> PasswordHasher:
+        """19 MiB, two passes, one lane. The library is loaded by the first thread that hashes."""
+        from argon2 import PasswordHasher
+
+        return self._given or PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
     async def hash(self, password: str) -> str:
         """The hash to store. Raises LoginThrottled if the queue is full, StorageUnavailable if no thread can start."""
@@ -58,6 +63,8 @@ class Passwords:
         return await self._run(lambda: self._matches(stored, password))
 
     def _matches(self, stored: str | None, password: str) -> bool:
+        from argon2.exceptions import InvalidHashError, VerificationError
+
         try:
             self._hasher.verify(stored or self._decoy_hash, _bytes(password))
         except (VerificationError, InvalidHashError):
@@ -79,6 +86,8 @@ class Passwords:
 
     def _start_thread(self) -> None:
         """Lower the thread's priority below the loop's, and hash the decoy that unknown users are compared with."""
+        from argon2.exceptions import HashingError
+
         if sys.platform == "linux":  # elsewhere niceness applies to the whole process
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -6,9 +6,6 @@ They are written in the current language, which is the recipient's.
 from __future__ import annotations
 
 from datetime import datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, make_msgid
 from functools import cache
 from typing import TYPE_CHECKING
@@ -20,6 +17,9 @@ from crm_core.mail.server import MailServer
 from crm_core.model.domains import ascii_address
 
 if TYPE_CHECKING:
+    from email.headerregistry import Address
+    from email.message import EmailMessage
+
     from jinja2 import Environment
 
 
@@ -91,6 +91,9 @@ def password_reset(brand: MailBrand, *, name: str, url: str, hours: int) -> Emai
 
 def to_message(email: Email, brand: MailBrand, server: MailServer, *, to: str, at: datetime) -> EmailMessage:
     """The email as a message from the tenant's own sender to one recipient."""
+    from email.message import EmailMessage
+    from email.policy import SMTP as SMTP_POLICY
+
     message = EmailMessage(policy=SMTP_POLICY)
     message["Subject"] = _line(email.subject)
     message["From"] = _address(server.from_name or brand.title, server.from_email)
@@ -112,6 +115,8 @@ def load_templates() -> None:
 
 
 def _address(name: str, address: str) -> Address:
+    from email.headerregistry import Address
+
     return Address(_line(name), addr_spec=address)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,17 +67,19 @@ class Listen(msgspec.Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class StorageSettings:
+class StorageSettings(msgspec.Struct, frozen=True):
     """The backend of the data, and its options, which may contain passwords.
 
     ``others``: backends by name to which ``crm migrate --to`` can copy the data.
     """
 
     backend: str
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    place: Place | None = field(default=None, compare=False, repr=False)
-    others: Mapping[str, StorageSettings] = field(default_factory=dict, repr=False)
+    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    place: Place | None = None
+    others: Mapping[str, StorageSettings] = msgspec.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"StorageSettings(backend={self.backend!r})"
 
     def require(self, backends: Collection[str]) -> None:
         """Raise SetupError if one of the backends does not exist."""
@@ -91,13 +92,12 @@ class StorageSettings:
             raise setup_error(problems)
 
 
-@dataclass(frozen=True, slots=True)
-class PluginSettings:
+class PluginSettings(msgspec.Struct, frozen=True):
     """Plugins not to load, by name, and folders of lone plugin files."""
 
     disabled: frozenset[str] = frozenset()
     folders: tuple[Path, ...] = ()
-    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+    places: Mapping[str, Place] = msgspec.field(default_factory=dict)
 
     def require(self, names: Collection[str]) -> None:
         """Raise SetupError if a name under ``disabled`` is not that of a plugin."""
@@ -111,8 +111,7 @@ class PluginSettings:
             raise setup_error(problems)
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceSettings:
+class InstanceSettings(msgspec.Struct, frozen=True):
     """All of instance.yaml. ``secret_keys``: the first one signs and seals, all of them verify and open.
 
     ``public_url``: the origin by which browsers reach the instance, for links in emails.
@@ -122,18 +121,21 @@ class InstanceSettings:
 
     instance: str
     tenants_dir: Path
-    secret_keys: tuple[bytes, ...] = field(repr=False)
+    secret_keys: tuple[bytes, ...]
     storage: StorageSettings
-    listen: Listen = field(default_factory=Listen)
+    listen: Listen = Listen()
     public_url: str | None = None
-    sync: SyncSettings = field(default_factory=SyncSettings)
-    records: RecordSettings = field(default_factory=RecordSettings)
+    sync: SyncSettings = SyncSettings()
+    records: RecordSettings = RecordSettings()
     trusted_proxies: tuple[Network, ...] = ()
     operators: tuple[Network, ...] = LOOPBACK
     allowed_origins: tuple[str, ...] = ()
-    plugins: PluginSettings = field(default_factory=PluginSettings)
+    plugins: PluginSettings = PluginSettings()
     translations: Path = Path("translations")
-    options_nodes: Mapping[str, MappingMember] = field(default_factory=dict, repr=False)
+    options_nodes: Mapping[str, MappingMember] = msgspec.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"InstanceSettings(instance={self.instance!r})"
 
 
 def load_instance(path: Path, *, environ: Mapping[str, str]) -> InstanceSettings:
