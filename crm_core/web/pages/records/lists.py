@@ -11,7 +11,6 @@ from crm_core.language import gettext
 from crm_core.model.list_views import ListChoices
 from crm_core.model.text_types import plain_integer
 from crm_core.model.times import from_input
-from crm_core.model.turns import Turn
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.export import as_csv
 from crm_core.records.reading import Listing
@@ -88,13 +87,11 @@ class _List:
 
     async def page(self) -> Response:
         """The page of the list."""
-        context, name, turn = self._context, self._type.NAME, Turn()
+        context, name = self._context, self._type.NAME
         listing, at = await self._page()
         state = await self._state(listing)
-        renderer, rows = Rows(self._cells, self._columns, selects=state.selects), list[Markup]()
-        for document in listing.documents:
-            await turn.pause()  # reading the page may have taken most of one
-            rows.append(await renderer.html(document))
+        renderer = Rows(self._cells, self._columns, selects=state.selects)
+        rows = [await renderer.html(document) for document in listing.documents]
         parts = context.site.fragments.get(context.workspace, ListParts, (name, *state.key), lambda: self._parts(state))
         total = context.formats.number(state.total)
         shown = gettext("{first} to {last} of {total}", first=at + 1, last=at + len(rows), total=total)

@@ -8,6 +8,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from crm_core.language import current
+from crm_core.model.turns import Turn
 from crm_core.plugin.storage import Document
 from crm_core.web.pages.layout.fragment_cache import CachedRow
 from crm_core.web.pages.records.cells import CellRenderer
@@ -15,6 +16,10 @@ from crm_core.web.pages.records.list_columns import css_of
 
 _FOLDED: Final = "p1"
 """The class of columns that narrow screens fold under the name."""
+
+
+References = tuple[tuple[str, str], ...]
+"""As a CellRenderer yields them."""
 
 
 class RowKind(msgspec.Struct, frozen=True, cache_hash=True):
@@ -38,6 +43,8 @@ class Rows:
         self._minute = int(context.formats.now.timestamp() // 60)
         self._branding = context.branding
         self._cached = context.site.rows
+        self._turn = Turn()
+        self._known: dict[References, tuple[str | None, ...]] = {}  # the names of references: rows share many
 
     async def html(self, document: Document) -> Markup:
         """The row of a record."""
@@ -51,6 +58,7 @@ class Rows:
             and await self._names(cached.references) == cached.names
         ):
             return cached.html
+        await self._turn.pause()  # reading the page may have taken most of one
         record = msgspec.json.decode(document.body)
         references = tuple(self._cells.references(record, self._kind.columns))
         names = await self._names(references)
@@ -58,8 +66,11 @@ class Rows:
         self._cached.add(key, CachedRow(document.body, self._branding, self._minute, references, names, html))
         return html
 
-    async def _names(self, references: tuple[tuple[str, str], ...]) -> tuple[str | None, ...]:
-        return tuple([await self._cells.referenced_name(*one) for one in references])
+    async def _names(self, references: References) -> tuple[str | None, ...]:
+        names = self._known.get(references)
+        if names is None:
+            names = self._known[references] = tuple([await self._cells.referenced_name(*one) for one in references])
+        return names
 
 
 async def _rendered(cells: CellRenderer, columns: tuple[str, ...], record: dict[str, Any], *, selects: bool) -> Markup:
