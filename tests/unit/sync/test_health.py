@@ -234,7 +234,7 @@ async def test_records_without_a_plugin_are_a_reason(world: World) -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (119, "1 minute"), (120, "2 minutes"),
+        (0, "0 seconds"), (1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (119, "1 minute"), (120, "2 minutes"),
         (3599, "59 minutes"), (3600, "1 hour"), (7199, "1 hour"), (7200, "2 hours"), (86_399, "23 hours"),
         (86_400, "1 day"), (172_799, "1 day"), (172_800, "2 days"),
     ],

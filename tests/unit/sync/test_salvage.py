@@ -17,6 +17,7 @@ from crm_core.sync.salvage import Salvaged, salvage
 class Link(msgspec.Struct, forbid_unknown_fields=True):
     url: Annotated[str, msgspec.Meta(max_length=9)]
     label: str | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,6 +46,21 @@ def test_an_object_without_what_it_needs_goes_as_a_whole() -> None:
     assert found.typed == Part(links=[Link(url="1"), Link(url="3")])
     pointers = [found.as_sent(Finding(f"/links/{n}/url", "c", "m")).pointer for n in (0, 1)]
     assert pointers == ["/links/1/url", "/links/3/url"]
+
+
+def test_only_lists_that_lost_items_have_positions() -> None:
+    """A place beyond the end of such a list is left as it is; one inside a moved item is found too."""
+    found = salvaged({"links": [{"label": "a"}, {"url": "1"}], "by_name": {"c": {"url": "u"}}, "title": 5})
+    assert found is not None
+    assert found.positions == {("links",): [1]}
+    assert found.as_sent(Finding("/links/1", "c", "m")).pointer == "/links/1"
+    inner = salvaged({"links": [{"label": "a"}, {"url": "1", "tags": [5, "b"]}]})
+    assert inner is not None
+    assert inner.positions == {("links",): [1], ("links", "0", "tags"): [1]}
+    assert inner.as_sent(Finding("/links/0/tags/0", "c", "m")).pointer == "/links/1/tags/1"
+    whole = salvaged({"links": [{"url": "1"}], "title": 5})
+    assert whole is not None
+    assert whole.positions == {}
 
 
 def test_nothing_remains_of_a_part_that_is_not_an_object() -> None:
