@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contract.box import BRANDING, PLAN, SMTP, WORKSPACE, Box, pointers, problem
+from contract.conftest import Boxes
 
 
 @pytest.mark.parametrize(
@@ -38,8 +39,9 @@ def test_one_bad_section_refuses_all(box: Box, bad: dict[str, Any], status: int,
     assert box.health()["sections"] == before
 
 
-def test_the_sections_share_version_revision_and_request(box: Box) -> None:
+def test_the_sections_share_version_revision_and_request(boxes: Boxes) -> None:
     """One push, one revision; changes start with their section."""
+    box = boxes()
     data = {"branding": BRANDING, "features": {"plan": PLAN}, "smtp": SMTP, "workspace": WORKSPACE}
     answer = box.applied("combined", data)
     sections = box.health()["sections"]

@@ -48,6 +48,7 @@ def signed(box: Box, tenant: str = "northwind", **how: Any) -> Any:
 
 def test_health_has_the_members_of_the_contract(box: Box) -> None:
     """Health has every member, in its form."""
+    box.applied("branding", {"title": "Before"})
     answer = box.applied("branding", BRANDING)
     health = box.health()
     assert health.keys() == {

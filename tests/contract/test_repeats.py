@@ -23,7 +23,7 @@ def box(boxes: Boxes) -> Box:
 
 def test_a_repeat_of_an_applied_push_is_answered_with_its_original(box: Box) -> None:
     """A repeat changes nothing, is logged outside the chain, and counts against no limit."""
-    body, nonce = box.body("branding", BRANDING), "again-" + "n" * 20
+    body, nonce = box.body("branding", {"title": "Repeated"}), "again-" + "n" * 20
     first = box.applied("branding", None, raw=body, nonce=nonce)
     after = box.health()
     for _ in range(5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,24 +18,43 @@ PAGES = f"/i/eu1/t/{TENANT}"
 CHANGED = "Changed since the last push"
 
 
-@pytest.fixture(scope="module")
-def box(boxes: Boxes) -> Box:
-    """An instance with an admin."""
-    box = boxes()
+def with_admin(box: Box) -> Box:
+    """The instance, after its admin was created."""
     words = ("user", "create", "--tenant", TENANT, "--email", EMAIL, "--role", "super_admin", "--password-stdin")
     box.crm(*words, stdin=PASSWORD + "\n")
     return box
 
 
-@pytest.fixture(scope="module")
-def admin(box: Box) -> Iterator[httpx.Client]:
-    """The admin's browser."""
+@contextmanager
+def browser_of(box: Box) -> Iterator[httpx.Client]:
+    """The browser of the admin, who has signed in."""
     origin = str(box.client.base_url).rstrip("/")
     with httpx.Client(base_url=origin, follow_redirects=True, headers={"Origin": origin}) as client:
         token = re.findall(r'name="csrf" value="([^"]+)"', client.get(f"{PAGES}/login").text)[-1]
         form = {"csrf": token, "email": EMAIL, "password": PASSWORD, "next": ""}
         assert client.post(f"{PAGES}/login", data=form).status_code == 200
         yield client
+
+
+@pytest.fixture(scope="module")
+def box(boxes: Boxes) -> Box:
+    """An instance with an admin."""
+    return with_admin(boxes())
+
+
+@pytest.fixture(scope="module")
+def admin(box: Box) -> Iterator[httpx.Client]:
+    """The admin's browser."""
+    with browser_of(box) as client:
+        yield client
+
+
+@pytest.fixture
+def apart(boxes: Boxes) -> Iterator[tuple[Box, httpx.Client]]:
+    """Another instance and its admin, for a test that leaves a language, a status or versions behind."""
+    box = with_admin(boxes())
+    with browser_of(box) as client:
+        yield box, client
 
 
 def shown(client: httpx.Client, path: str) -> str:
@@ -83,8 +103,9 @@ def test_a_restored_section_is_marked_until_the_next_push(box: Box, admin: httpx
     assert CHANGED not in shown(admin, "/sync")
 
 
-def test_the_console_health_and_a_plan_agree_on_drift(box: Box, admin: httpx.Client, tmp_path: Path) -> None:
+def test_the_console_health_and_a_plan_agree_on_drift(apart: tuple[Box, httpx.Client], tmp_path: Path) -> None:
     """After a restore the section is marked and a plan has its diff; once it is applied, neither is there."""
+    box, admin = apart
     for title in ("Before", "Desired"):
         (tmp_path / f"{TENANT}.yaml").write_text(f"branding: {{title: {title}}}\n")
         apply = ("apply", str(tmp_path), "--url", f"http://127.0.0.1:{box.port}/i/eu1")
@@ -114,8 +135,9 @@ def test_an_applied_attempt_links_to_the_diff_of_each_section(box: Box, admin: h
         assert "Later" not in diff[diff.index("Differences") : diff.index("all-h")]
 
 
-def test_signatures_that_do_not_match_are_a_warning_in_the_user_s_language(box: Box, admin: httpx.Client) -> None:
+def test_signatures_that_do_not_match_are_a_warning_in_the_user_s_language(apart: tuple[Box, httpx.Client]) -> None:
     """The console says it in place of OK, so does the dashboard, and the page of an attempt has the cause."""
+    box, admin = apart
     box.applied("branding", {"title": "Before"})
     for _ in range(5):
         refusal = problem(box.push("branding", BRANDING, key=b"x" * 32), 401, "signature_invalid")
