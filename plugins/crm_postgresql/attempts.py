@@ -33,6 +33,9 @@ class Attempts:
         waiting[entry.id] = msgspec.structs.replace(entry, seq=None, prev_hash=None, entry_hash=None)
         if len(waiting) > _MOST:
             del waiting[next(iter(waiting))]
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
 
@@ -60,15 +63,16 @@ class Attempts:
                 await self._database.rows("SELECT crm.note(%s, %s, %s)", (tenant, _encode(rows), self._limit))
             except UnknownTenant:
                 return
-            except CrmError:
+            except BaseException:  # a reader of the log that left, too
                 self._waiting[tenant] = waiting | self._waiting.get(tenant, {})
+                self._flush_soon()
                 raise
 
     async def close(self) -> None:
         """Write what waits, if that is possible now."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-            await asyncio.wait({self._flushing})
         for tenant in list(self._waiting):
             with suppress(CrmError):
                 await self.write(tenant)
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.wait({self._flushing})

@@ -76,6 +76,20 @@ async def test_a_noted_attempt_is_readable_while_it_is_written(store: PostgreSQL
         await writing
 
 
+async def test_an_attempt_whose_reader_leaves_is_written_later(store: PostgreSQLBackend) -> None:
+    """A reader of the log writes what waits first; one that leaves before that takes no attempt along."""
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(store._on.database.connection())
+        store.note("north", entry(1, signature_result="invalid"))
+        reading = asyncio.create_task(store._on.attempts.write(store._key("north")))
+        await asyncio.sleep(0.01)  # it waits for a connection
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    assert len(await store.entries("north", EntryQuery())) == 1
+
+
 async def test_without_a_free_connection_calls_are_refused(store: PostgreSQLBackend) -> None:
     """They wait two seconds at most, and work once there is one."""
     async with AsyncExitStack() as stack:
