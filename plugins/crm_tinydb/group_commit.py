@@ -173,11 +173,13 @@ class GroupCommit:
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
         """Wait for the batch in flight and start no other: the journal itself may be changed."""
-        async with self._paused:
-            if self._in_flight:
-                await self.batch_done()
-            yield
-        self._schedule()
+        try:
+            async with self._paused:
+                if self._in_flight:
+                    await self.batch_done()
+                yield
+        finally:  # also after a failure: units may have been queued meanwhile
+            self._schedule()
 
     def fail(self, error: OSError) -> None:
         """Fail everything queued after a failed write, and write nothing until a probe succeeds."""

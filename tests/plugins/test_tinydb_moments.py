@@ -114,6 +114,21 @@ async def test_what_is_read_is_of_one_moment(
         await task
 
 
+async def test_a_reader_that_leaves_holds_no_unit_back(store: TinyDBBackend, tmp_path: Path) -> None:
+    """A unit that was queued while a copy was made is written, though the copy broke off."""
+    tenant = store.open_tenants.find_open("north")
+    assert tenant is not None
+    reading = asyncio.create_task(listed(store, tmp_path))
+    while not tenant.group_commit.busy:  # noqa: ASYNC110 -- it has to be in the middle of the copy
+        await asyncio.sleep(0)
+    writing = asyncio.create_task(write(store, 1))
+    for _ in range(3):  # it is queued, and the batch does not start
+        await asyncio.sleep(0)
+    assert not reading.done()
+    reading.cancel()
+    await asyncio.wait_for(writing, 10)
+
+
 async def test_a_fold_has_every_unit_once(store: TinyDBBackend, tmp_path: Path) -> None:
     """Units that are written while a tenant is folded are there after the next start."""
     for first in range(1, 31, 10):
