@@ -17,6 +17,7 @@ import jinja2
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
+from werkzeug.urls import iri_to_uri
 
 from crm_core import __version__
 from crm_core.language import current, gettext, ngettext, single_periods
@@ -162,8 +163,8 @@ class Renderer:
 
 
 def see_other(location: str) -> Response:
-    """Send the browser to another page (303)."""
-    return Response("", 303, {"Location": location, "Cache-Control": "no-store"})
+    """Send the browser to another page (303); characters that no URI has are escaped."""
+    return Response("", 303, {"Location": iri_to_uri(location), "Cache-Control": "no-store"})
 
 
 def initials(name: str) -> str:
