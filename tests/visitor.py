@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import httpx
 
 from contract.box import TENANT, Box
+from plain_http import PLAIN
 
 PASSWORD = "seven sailing boats"
 EVERYTHING = {"plan": {"code": "a", "name": "A", "features": ["customers.*", "deals.*", "tasks.*"]}}
@@ -29,7 +30,7 @@ class Visitor:
     def __init__(self, box: Box, role: str) -> None:
         self.origin = str(box.client.base_url).rstrip("/")
         self.root = f"/i/eu1/t/{TENANT}"
-        self.client = httpx.Client(base_url=self.origin, follow_redirects=True)
+        self.client = httpx.Client(base_url=self.origin, follow_redirects=True, verify=PLAIN)
         self.email = f"{role}@engines.example"
         self.post("/login", "/login", email=self.email, password=PASSWORD)
 

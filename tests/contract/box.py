@@ -24,6 +24,7 @@ from click.testing import CliRunner
 
 import forked
 from crm_core.cli.main import crm
+from plain_http import PLAIN
 
 SECRET_KEY = "of-the-instance-" + "k" * 40
 TENANT = "northwind"
@@ -67,7 +68,7 @@ class Box:
             (self.config / name).write_text(text)
         self.versions = itertools.count(1)
         self.process: forked.Process | subprocess.Popen[bytes] | None = None
-        self.client = httpx.Client()
+        self.client = httpx.Client(verify=PLAIN)
         self._tokens: dict[tuple[str, ...], str] = {}
 
     # The admin
@@ -118,7 +119,7 @@ class Box:
                 self.process = forked.start(words, self.environ, out, log)
         until(lambda: b"serves" in self.said(), lambda: f"not ready: {self.log_text()[-2000:]}", self.process)
         self.client.close()
-        self.client = httpx.Client(base_url=self.said().split()[3].decode(), timeout=30)
+        self.client = httpx.Client(base_url=self.said().split()[3].decode(), timeout=30, verify=PLAIN)
         return self
 
     def spent(self) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from contract.box import Box
 from fronts.processes import manager, nginx
+from plain_http import PLAIN
 
 FRONTS = {"manager": manager, "nginx": nginx}
 LIMITS = {nginx: httpx.Limits(max_keepalive_connections=0)}
@@ -60,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         home.mkdir(exist_ok=True)
         url = running.enter_context(front(home, {"eu1": [upstream]})).url
         box.client.close()
-        box.client = httpx.Client(base_url=url, timeout=30, limits=LIMITS.get(front, httpx.Limits()))
+        box.client = httpx.Client(base_url=url, timeout=30, limits=LIMITS.get(front, httpx.Limits()), verify=PLAIN)
         return box  # type: ignore[no-any-return]
 
     def stop_behind(box: Any, *arguments: Any) -> int:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from fronts.processes import Instance, Running, manager, nginx
+from plain_http import PLAIN
 
 TENANTS = ("northwind", "contoso", "fabrikam", "initech")
 BRANDING = {"title": "Nordwind", "colors": {"primary": "#0b5fff"}}
@@ -33,7 +34,7 @@ class World:
     def push(self, instance: Instance, tenant: str, kind: str, data: Any, path: str | None = None) -> httpx.Response:
         self.version += 1
         signed_path, body, headers = instance.push(tenant, kind, data, self.version)
-        return httpx.post(self.url + (path or signed_path), content=body, headers=headers, timeout=30)
+        return httpx.post(self.url + (path or signed_path), content=body, headers=headers, timeout=30, verify=PLAIN)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # when run as a program
 
 from crm_core.web.pages import ROUTES
 from crm_core.web.pages.guard import PageRoute
+from plain_http import PLAIN
 from served import ALL, Instance, instance
 
 TABLE = Path(__file__).with_name("pages.txt")
@@ -61,7 +62,7 @@ async def outcome(client: httpx.AsyncClient, live: Instance, route: PageRoute, c
 @asynccontextmanager
 async def callers(live: Instance) -> AsyncIterator[list[Caller]]:
     """Each caller with its browser, its current features, and the token of its forms."""
-    made: list[Caller] = [("anonymous", httpx.AsyncClient(timeout=30), {"plan": ALL}, "")]
+    made: list[Caller] = [("anonymous", httpx.AsyncClient(timeout=30, verify=PLAIN), {"plan": ALL}, "")]
     rest = [(role, role, {"plan": ALL}) for role in ROLES]
     rest += [("suspended", "admin", SUSPENDED), ("off", "admin", OFF), ("forged", "admin", {"plan": ALL})]
     for name, role, features in rest:
@@ -81,7 +82,8 @@ async def signed_in(
     data = {"email": f"p{next(live.versions)}@example.com", "name": role, "role": role}
     user = await services.users.create("northwind", data, None)
     session = await services.sessions.open("northwind", user, "browser")
-    client = httpx.AsyncClient(timeout=30, cookies={"crm_session": services.sessions.cookie("northwind", session)})
+    cookies = {"crm_session": services.sessions.cookie("northwind", session)}
+    client = httpx.AsyncClient(timeout=30, cookies=cookies, verify=PLAIN)
     return client, features, "forged" if forged else services.sessions.csrf_token("northwind", session.id)
 
 

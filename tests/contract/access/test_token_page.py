@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from plain_http import PLAIN
 from served import Instance
 
 ROLES = "roles: {clerk: {title: Clerk, grant: ['customers.*', users.manage]}}\n"
@@ -47,7 +48,7 @@ async def window(live: Instance) -> AsyncIterator[Browser]:
         user = await services.users.create("northwind", data, None)
         session = await services.sessions.open("northwind", user, "browser")
         cookies = {"crm_session": services.sessions.cookie("northwind", session)}
-        opened.append(httpx.AsyncClient(timeout=30, cookies=cookies))
+        opened.append(httpx.AsyncClient(timeout=30, cookies=cookies, verify=PLAIN))
         return Window(live, opened[-1], services.sessions.csrf_token("northwind", session.id))
 
     yield sign_in

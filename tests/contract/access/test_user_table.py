@@ -17,6 +17,7 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parents[2]))  # when run as a program
 
 from crm_core.access.user import StoredUser
+from plain_http import PLAIN
 from served import ALL, Instance, instance
 
 TABLE = Path(__file__).with_name("users.txt")
@@ -141,7 +142,7 @@ async def posted(
 async def found(folder: Path) -> str:
     """The table as it is now."""
     table: dict[str, list[str]] = {}
-    async with instance(folder, FILES) as live, httpx.AsyncClient(timeout=30) as client:
+    async with instance(folder, FILES) as live, httpx.AsyncClient(timeout=30, verify=PLAIN) as client:
         await live.push("features", {"plan": ALL})
         for request in requests():
             allowed = [by for by in CALLERS if await is_allowed(live, client, request, by)]
@@ -152,7 +153,7 @@ async def found(folder: Path) -> str:
 
 async def test_pages_offer_what_the_viewer_may_do(tmp_path: Path) -> None:
     """A user out of the viewer's reach, and the viewer, are shown without any control and with the reason."""
-    async with instance(tmp_path, FILES) as live, httpx.AsyncClient(timeout=30) as client:
+    async with instance(tmp_path, FILES) as live, httpx.AsyncClient(timeout=30, verify=PLAIN) as client:
         clerk, admin, agent = [await made(live, role) for role in ("clerk", "admin", "agent")]
         session = await live.services.sessions.open("northwind", clerk, "browser")
         headers = {"Cookie": f"crm_session={live.services.sessions.cookie('northwind', session)}"}
