@@ -125,10 +125,11 @@ class ListHead(msgspec.Struct, frozen=True, kw_only=True):
     empty_text: str
 
 
-class Pager(NamedTuple):
-    """The links to the pages before and after, as HTML."""
+class ListPlace(NamedTuple):
+    """A part of the list among the others, as HTML: the links to those before and after, and its address."""
 
-    html: Markup
+    pager: Markup
+    address: Markup
 
 
 class ListParts(NamedTuple):
@@ -142,7 +143,7 @@ class ListParts(NamedTuple):
     before_back: Markup
     end: Markup
 
-    def around(self, rows: Iterable[str], shown: str, pager: str, back: str) -> str:
-        """The list with these rows; ``shown``: which they are, ``back``: its address."""
+    def around(self, rows: Iterable[str], shown: str, pager: str, address: str) -> str:
+        """The list with these rows; ``shown``: which they are."""
         table = f"{self.before_rows}{NEXT_ROW.join(rows)}{self.before_range}{escape(shown)}{self.before_pager}{pager}"
-        return f"{table}{self.before_back}{escape(back)}{self.end}"
+        return f"{table}{self.before_back}{address}{self.end}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from crm_core.language import gettext
 from crm_core.model.list_views import ListChoices
@@ -26,7 +26,7 @@ from crm_core.web.pages.records.cells import CellRenderer, is_picked
 from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.list_columns import COLUMNS, own_columns
 from crm_core.web.pages.records.list_head import ListState, head_of
-from crm_core.web.pages.records.list_view import ListParts, Pager
+from crm_core.web.pages.records.list_view import ListParts, ListPlace
 from crm_core.web.pages.records.modules import module_page
 from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
 from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
@@ -95,8 +95,8 @@ class _List:
         parts = context.site.fragments.get(context.workspace, ListParts, (name, *state.key), lambda: self._parts(state))
         total = context.formats.number(state.total)
         shown = gettext("{first} to {last} of {total}", first=at + 1, last=at + len(rows), total=total)
-        pager = self._pager(self._paging(listing, at))
-        content = parts.around(rows, shown, pager, self._back()) if rows else parts.around((), "", "", self._back())
+        pager, address = self._place(listing, at)
+        content = parts.around(rows, shown, pager, address) if rows else parts.around((), "", "", address)
         return await framed(context, name, PageParts(parts.title, parts.main, content))
 
     async def _state(self, listing: Listing) -> ListState:
@@ -133,10 +133,17 @@ class _List:
         frame = PageFrame(self._context.root, None)
         return ListParts(*map(Markup, self._context.site.renderer.cut("records.html", frame=frame, view=head)))
 
-    def _pager(self, paging: PageLinks) -> Markup:
+    def _place(self, listing: Listing, at: int) -> ListPlace:
+        """The links and the address of this part of the list."""
         context = self._context
-        render = context.site.renderer.parts.pager
-        return context.site.fragments.get(context.workspace, Pager, paging, lambda: Pager(render(paging))).html
+
+        def made() -> ListPlace:
+            pager = context.site.renderer.parts.pager(self._paging(listing, at))
+            return ListPlace(pager, escape(request.full_path.rstrip("?") if following else self._here()))
+
+        following = request.query_string if request.args.get("cursor") else b""
+        key = (self._type.NAME, tuple(self._parameters.items()), following, listing.next_cursor)
+        return context.site.fragments.get(context.workspace, ListPlace, key, made)
 
     async def _page(self) -> tuple[Listing, int]:
         parameters = {name: value for name, value in self._parameters.items() if name != COLUMNS}
@@ -152,10 +159,6 @@ class _List:
         found = {**self._parameters, **changes}
         named = {name: value for name, value in found.items() if value is not None}
         return address_of(self._context, self._type, named)
-
-    def _back(self) -> str:
-        """The address of this very part of the list."""
-        return request.full_path.rstrip("?") if request.args.get("cursor") else self._here()
 
     def _paging(self, listing: Listing, at: int) -> PageLinks:
         cursor, trail = request.args.get("cursor"), [one for one in request.args.get("trail", "").split("~") if one]
