@@ -43,6 +43,12 @@ async def test_the_pages_of_a_status(world: World) -> None:
     assert await pages(world, 5, "stale") == [[]]
 
 
+async def test_a_name_that_begins_with_a_digit_comes_first(world: World) -> None:
+    """The list begins before every name."""
+    await world.backend.create("0-day")
+    assert await pages(world, 1) == [["0-day"], ["northwind"]]
+
+
 async def test_a_row_is_that_of_health(world: World) -> None:
     """The list says the same as health does."""
     rows, cursor = await world.services.tenant_list.page(status=None, limit=5, cursor=None)
