@@ -16,6 +16,8 @@ from crm_core.web.pages.records.list_columns import css_of
 
 _FOLDED: Final = "p1"
 """The class of columns that narrow screens fold under the name."""
+_LONGEST: Final = 16 * 1024
+"""Bytes of a record whose row is cached: the cache counts rows, and each holds its record as the store sent it."""
 
 
 References = tuple[tuple[str, str], ...]
@@ -63,7 +65,8 @@ class Rows:
         references = tuple(self._cells.references(record, self._kind.columns))
         names = await self._names(references)
         html = await _rendered(self._cells, self._kind.columns, record, selects=self._kind.selects)
-        self._cached.add(key, CachedRow(document.body, self._branding, self._minute, references, names, html))
+        if len(document.body) <= _LONGEST:
+            self._cached.add(key, CachedRow(document.body, self._branding, self._minute, references, names, html))
         return html
 
     async def _names(self, references: References) -> tuple[str | None, ...]:
