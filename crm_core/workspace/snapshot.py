@@ -17,7 +17,7 @@ from crm_core.workspace.reading import Reading, SectionFault, read_section
 from crm_core.workspace.section import Acceptance, Section
 
 
-class Workspace(msgspec.Struct, frozen=True, dict=True):
+class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
     """A tenant's workspace. ``generation`` is that of the configuration it was derived with.
 
     ``readings``: every stored section, readable or not. ``combined``: the entitlements of all sections as one.

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 from typing import Any, NamedTuple
+from weakref import ref
 
 from markupsafe import Markup
 
@@ -52,3 +54,13 @@ def test_the_characters_of_all_fragments_are_limited() -> None:
     for number in [*range(50), *range(46, 50), 0]:
         get(number)
     assert made == [*range(50), 0]
+
+
+def test_no_fragment_keeps_a_workspace_that_was_replaced() -> None:
+    """A workspace of which fragments are cached is freed once nothing else has it."""
+    cache, workspace = FragmentCache(), FakeWorkspace()
+    seen = ref(workspace)
+    cache.get(workspace, Part, "a", lambda: Part(Markup("a")))  # type: ignore[arg-type]
+    del workspace
+    gc.collect()
+    assert seen() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import Final, TypeVar, cast
+from weakref import ReferenceType, ref
 
 import msgspec
 from cachetools import LRUCache
@@ -21,10 +22,13 @@ _ROWS: Final = 4096
 
 
 class FragmentCache:
-    """Fragments of all tenants; the key names all that a fragment depends on besides the workspace and the language."""
+    """Fragments of all tenants; the key names all that a fragment depends on besides the workspace and the language.
+
+    They keep no workspace alive: it has pictures, and each push makes another.
+    """
 
     def __init__(self, characters: int = _CHARACTERS) -> None:
-        self._fragments: LRUCache[Hashable, tuple[Workspace, tuple[Markup, ...]]] = LRUCache(
+        self._fragments: LRUCache[Hashable, tuple[ReferenceType[Workspace], tuple[Markup, ...]]] = LRUCache(
             characters, getsizeof=_size
         )
 
@@ -32,12 +36,12 @@ class FragmentCache:
         """The fragment, made now unless it is cached for this workspace object."""
         name = (workspace.tenant, current().tag, kind, key)
         cached = self._fragments.get(name)
-        if cached is None or cached[0] is not workspace:
-            cached = self._fragments[name] = (workspace, make())
+        if cached is None or cached[0]() is not workspace:
+            cached = self._fragments[name] = (ref(workspace), make())
         return cast("T", cached[1])
 
 
-def _size(entry: tuple[Workspace, tuple[Markup, ...]]) -> int:
+def _size(entry: tuple[ReferenceType[Workspace], tuple[Markup, ...]]) -> int:
     return _OVERHEAD + sum(map(len, entry[1]))
 
 
