@@ -81,3 +81,13 @@ def test_the_author_of_a_change_is_you_for_one_user_only(grace: Visitor, alan: V
         return re.findall(r'<td class="p3">([^<]+)</td>', page)[0]
 
     assert [author(visitor) for visitor in (grace, alan, grace, alan)] == ["You", "Grace Hopper"] * 2
+
+
+def test_an_address_of_one_user_leads_no_other_astray(grace: Visitor, alan: Visitor) -> None:
+    """The links to a list's other parts are those of its reader's address, whichever one was opened before."""
+    for number in range(26):
+        grace.customer(name=f"Astray {number}")
+    assert "cursor=" in grace.get("/customers?q=astray&trail=elsewhere")
+    page = alan.get("/customers?q=astray")
+    assert "cursor=" in page
+    assert "elsewhere" not in page

@@ -161,7 +161,8 @@ class _List:
         return address_of(self._context, self._type, named)
 
     def _paging(self, listing: Listing, at: int) -> PageLinks:
-        cursor, trail = request.args.get("cursor"), [one for one in request.args.get("trail", "").split("~") if one]
+        cursor = request.args.get("cursor")
+        trail = [one for one in request.args.get("trail", "").split("~") if one and cursor]  # the first part has none
         following = previous = ""
         if listing.next_cursor is not None:
             behind = "~".join([*trail, *([cursor] if cursor else [])][-_TRAIL:])
