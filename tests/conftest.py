@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Tests and the processes that they start share compiled files: else each of hundreds compiles the whole product.
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.rootpath / ".pytest_cache" / "compiled")
+        sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
