@@ -15,7 +15,7 @@ from crm_core.sync.health_reasons import staleness
 from crm_core.sync.section_facts import digest_of
 from crm_core.testing.storage import put
 from crm_core.workspace.section import Acceptance
-from sync_world import World
+from sync_world import KEY, World
 
 Worlds = Callable[..., Awaitable[World]]
 START = "2026-11-24T02:00:00.000Z"
@@ -195,6 +195,23 @@ async def test_signatures_that_never_match_are_named_without_a_status(world: Wor
     world.clock.forward(1)
     await pushed(world, data={"title": "N"})
     assert (await world.services.health.report("northwind"))["reasons"] == []
+
+
+async def test_a_verified_push_among_the_forged_ones_counts(world: World) -> None:
+    """All five must be newer than the last verified attempt."""
+    for key in (FORGED, (2, KEY), *[FORGED] * 4):
+        world.clock.forward(1)
+        await pushed(world, data={"title": "N"}, key=key)
+    assert (await world.services.health.report("northwind"))["reasons"] == []
+
+
+async def test_all_keys_that_never_match_are_named(worlds: Worlds) -> None:
+    """In the order of their versions."""
+    world = await worlds(key=f"}}, {{version: 3, secret: 'hex:{'ab' * 32}'")
+    for version in (3, 2, 3, 2, 2):
+        await pushed(world, data={}, key=(version, b"f" * 32))
+    (reason,) = (await world.services.health.report("northwind"))["reasons"]
+    assert "that do not match northwind:2, northwind:3, and none" in reason
 
 
 async def test_the_newest_failed_verification_is_quoted(world: World) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from crm_core.model.keys import Key
 from crm_core.plugin.storage import Document
+from crm_core.sync.catalog_gaps import catalog_gaps
 from crm_core.sync.outcome import SectionOutcome
 from crm_core.sync.section_facts import Named, SectionFacts, digest_of, facts_of_documents, read_facts
 from crm_core.sync.sections import SEALED_FOR, Intent, changed_section, confirmed_section
@@ -118,6 +120,18 @@ async def test_the_facts_of_stored_sections(world: World) -> None:
     assert read_facts(digest_of(calls)(documents)) == facts
     assert facts_of_documents((), calls) == SectionFacts()
     assert digest_of(calls)((Document("sections", "branding", 1, b"[]"),)) == b""
+
+
+def test_names_that_the_catalog_lacks() -> None:
+    """A sentence for each section and kind of name; of those alone that a key may push, if there is one."""
+    facts = SectionFacts(named={"x": Named((), ("r",)), "features": Named(("a", "b", "c"), ("r", "s"))})
+    last = "The section x names `r`, unknown to roles.yaml. Add it there, or push x without it."
+    assert list(catalog_gaps(facts, {"b"}, {"s"})) == [
+        "The section features names `a`, `c`, unknown to modules.yaml. Add it there, or push features without it.",
+        "The section features names `r`, unknown to roles.yaml. Add it there, or push features without it.",
+        last,
+    ]
+    assert list(catalog_gaps(facts, {"b"}, {"s"}, Key(1, b"k" * 32, types=frozenset({"x"})))) == [last]
 
 
 FAILS = """
