@@ -1,6 +1,7 @@
 // Drafts: typed text that is not saved yet survives a reload, a refused save and a server that is down, in this tab.
 import { _ } from "./language.js";
 import { fitRows } from "./rows.js";
+import { addressOf } from "./swap.js";
 
 const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data-picker] input[type=hidden]";
 
@@ -10,7 +11,7 @@ export function watchDrafts() {
   document.addEventListener("input", ({ target }) => store(target.closest("form[data-draft]")));
   document.addEventListener("change", ({ target }) => store(target.closest("form[data-draft]")));
   document.addEventListener("submit", ({ target }) => {
-    if (target.action.endsWith("/logout")) sessionStorage.clear();
+    if (addressOf(target).endsWith("/logout")) sessionStorage.clear();
     if ("draft" in target.dataset) store(target, true);
   });
   document.addEventListener("click", ({ target }) => {

@@ -1,6 +1,6 @@
 // Forms: one click sends once, leaving with unsaved text asks first, the first invalid field has the focus.
 import { _ } from "./language.js";
-import { fetchPage, swapParts } from "./swap.js";
+import { addressOf, fetchPage, send, swapParts } from "./swap.js";
 import { show, strong, icon, toast } from "./parts.js";
 
 export function watchForms() {
@@ -51,7 +51,7 @@ export async function post(form, button = null) {
   if (button?.name) data.set(button.name, button.value);
   (button ?? form).closest("[popover]")?.hidePopover();
   try {
-    const { ok, page } = await fetchPage(button?.getAttribute("formaction") ?? form.action, { method: "POST", body: data });
+    const { ok, page } = await fetchPage(button?.getAttribute("formaction") ?? addressOf(form), { method: "POST", body: data });
     const confirmation = page.querySelector(".toasts [data-toast]");
     if (ok && page.querySelector("[data-live]")) {
       swapParts(page, { asked: true });
@@ -73,7 +73,7 @@ async function again(form) {
   const { ok, redirected, page } = await fetchPage(`${document.body.dataset.root}/frame`).catch(() => ({ ok: false }));
   if (!ok || redirected) return toast(_("Sign in in a new tab first."), "info");
   form.elements.csrf.value = page.querySelector("[name=csrf]").value;
-  form.submit();
+  send(form);
 }
 
 // Says what the page of a refusal says; without one, that there was no answer.
@@ -160,7 +160,7 @@ async function steps(form, button) {
   const stop = new AbortController();
   const stopped = ({ target }) => { if (target.closest("[data-stop]")) stop.abort(); };
   form.addEventListener("click", stopped);
-  const url = button?.getAttribute("formaction") ?? form.action;
+  const url = button?.getAttribute("formaction") ?? addressOf(form);
   const data = new FormData(form);
   const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
   try {

@@ -3,7 +3,7 @@ import { _ } from "./language.js";
 import { refused } from "./forms.js";
 import { refreshPage } from "./live.js";
 import { show } from "./parts.js";
-import { fetchPage, swapParts } from "./swap.js";
+import { addressOf, fetchPage, send, swapParts } from "./swap.js";
 
 const FORM = "form.inplace";
 const main = () => document.getElementById("main");
@@ -57,7 +57,7 @@ async function save(event) {
   if (event.submitter?.name) body.set(event.submitter.name, event.submitter.value);
   form.inert = true;
   delete main().dataset.editing; // the change that the stream reports is this one
-  const { ok, status, page } = await fetchPage(form.action, { method: "POST", body }).catch(() => ({}));
+  const { ok, status, page } = await fetchPage(addressOf(form), { method: "POST", body }).catch(() => ({}));
   form.inert = false;
   if (!page || status >= 500) {
     main().dataset.editing = "";
@@ -80,7 +80,7 @@ async function save(event) {
     return input(form).focus();
   }
   form.dataset.dirty = "";
-  form.submit(); // a conflict, or a refusal of the whole: its page shows what was typed
+  send(form); // a conflict, or a refusal of the whole: its page shows what was typed
 }
 
 // Text that is typed, or being saved, stays open when another pen is clicked.

@@ -1,6 +1,7 @@
 // Selected rows of a list: they survive paging and sorting; another filter clears them and says so.
 import { _ } from "./language.js";
 import { toast } from "./parts.js";
+import { addressOf } from "./swap.js";
 
 const form = () => document.getElementById("bulk");
 const rows = () => [...document.querySelectorAll("[data-live='rows'] .sel input[name=record]")];
@@ -10,7 +11,7 @@ let everything = false;
 
 export function watchSelection() {
   // An act that is carried out ends the selection that it was made from.
-  document.addEventListener("submit", ({ target }) => sessionStorage.removeItem(`selected ${target.action.replace(/\/[a-z]+$/, "")}`));
+  document.addEventListener("submit", ({ target }) => sessionStorage.removeItem(`selected ${addressOf(target).replace(/\/[a-z]+$/, "")}`));
   if (!form()) return;
   const stored = JSON.parse(sessionStorage.getItem(key()) ?? "null");
   const query = filterOf();
@@ -42,7 +43,7 @@ export function watchSelection() {
   show();
 }
 
-const key = () => `selected ${form().action}`;
+const key = () => `selected ${addressOf(form())}`;
 
 // The filters of the list: sorting and paging leave the selection as it is.
 function filterOf() {

@@ -73,6 +73,10 @@ export async function fetchPage(url, options = {}) {
   return { ok: answer.ok, status: answer.status, url: answer.url, redirected: answer.redirected, page };
 }
 
+// A form's address, and a way to send it: a field named "action" or "submit" hides the form's own.
+export const addressOf = (form) => new URL(form.getAttribute("action") ?? "", location.href).href;
+export const send = (form) => HTMLFormElement.prototype.submit.call(form);
+
 function adopted(part) {
   return [...part.childNodes].map((node) => document.importNode(node, true));
 }
