@@ -78,6 +78,14 @@ def test_the_page_of_an_attempt_lists_each_error_with_its_place(box: Box, admin:
     console = shown(admin, "/sync")
     assert f"The newest push was refused: {headline}" in console
     assert f'href="{PAGES}/sync/attempts/{box.entry(refusal["request_id"])["id"]}">See every finding' in console
+    assert "Sync: please check." in shown(admin, "/")
+    box.applied("branding", BRANDING)
+    assert "Sync: Ok." in shown(admin, "/")
+
+
+def test_a_module_that_the_policy_blocks_is_not_blamed_on_the_plan(admin: httpx.Client) -> None:
+    """The subscription gives the reason that the grid of rights gives."""
+    assert "This instance&#39;s policy blocks it. No push can enable it." in shown(admin, "/subscription")
 
 
 def test_an_unchanged_push_is_a_kind_of_its_own(box: Box, admin: httpx.Client) -> None:

@@ -24,6 +24,7 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import access_of
 from crm_core.web.pages.sync.findings import first_sentence
 from crm_core.web.pages.sync.names import section_label
+from crm_core.web.pages.sync.outcomes import refused_last
 
 
 class LaneMeter(msgspec.Struct, frozen=True):
@@ -139,7 +140,8 @@ async def _last_sync(context: PageContext) -> SyncSummary:
     last, health = context.workspace.last_accepted, await context.services.health.report(context.tenant)
     status = health["status"]
     reasons = [first_sentence(localized(reason)) for reason in health["reasons"]]
-    mark = SYNC_MARKS["doubtful" if status == "ok" and reasons else status]
+    doubtful = reasons or refused_last(health)
+    mark = SYNC_MARKS["doubtful" if status == "ok" and doubtful else status]
     push = ""
     if last is not None:
         push = gettext("{push} version {version}", push=section_label(last.payload_type), version=last.version)

@@ -26,7 +26,7 @@ from crm_core.web.pages.sync.console_view import (
 )
 from crm_core.web.pages.sync.findings import first_sentence, headline_of, lower_first
 from crm_core.web.pages.sync.names import section_label
-from crm_core.web.pages.sync.outcomes import OUTCOMES, diffs_of, outcome_of, summary_of
+from crm_core.web.pages.sync.outcomes import OUTCOMES, diffs_of, outcome_of, refused_last, summary_of
 from crm_core.web.pages.sync.plugin_rows import plugin_rows
 from crm_core.web.pages.sync.push_template import template_of
 
@@ -143,11 +143,10 @@ async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
 
 async def _newest_refusal(context: PageContext, health: Mapping[str, Any]) -> LogEntry | None:
     """The newest verified attempt if it was refused."""
-    success, failure = health["last_success"], health["last_failure"]
-    if failure is None or (success is not None and success["at"] > failure["at"]):
+    if not refused_last(health):
         return None
     found, _ = await context.services.log.page(
-        context.tenant, {"request_id": failure["request_id"]}, limit=1, cursor=None
+        context.tenant, {"request_id": health["last_failure"]["request_id"]}, limit=1, cursor=None
     )
     return found[0] if found else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from crm_core.language import gettext, gettext_noop, ngettext
 from crm_core.model.log import LogEntry
@@ -18,6 +18,12 @@ OUTCOMES: Final[Mapping[str, Mark]] = {
     "rejected": Mark("warn", "lock", gettext_noop("Rejected")),
     "failed": Mark("bad", "x", gettext_noop("Failed")),
 }
+
+
+def refused_last(health: Mapping[str, Any]) -> bool:
+    """Whether the newest verified attempt was refused."""
+    success, failure = health["last_success"], health["last_failure"]
+    return failure is not None and (success is None or success["at"] <= failure["at"])
 
 
 def outcome_of(status: str) -> Mark:

@@ -108,8 +108,11 @@ def _modules(context: PageContext) -> Iterator[ModuleRow]:
         if state.reason is None:
             actions = [action_label(key) for key in state.module.features if key in context.workspace.modules.allowed]
             yield ModuleRow(title_of(state), as_phrase(actions, str.lower), Mark("ok", "check", gettext("Included")))
-        else:
-            yield ModuleRow(title_of(state), reason_text(state.reason), Mark("idle", "lock", gettext("Not available")))
+            continue
+        why = reason_text(state.reason)
+        if state.module.name in context.workspace.catalog.blocked:
+            why = gettext("This instance's policy blocks it. No push can enable it.")
+        yield ModuleRow(title_of(state), why, Mark("idle", "lock", gettext("Not available")))
 
 
 async def _limits(context: PageContext) -> AsyncIterator[Limit]:
