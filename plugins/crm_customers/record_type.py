@@ -49,8 +49,9 @@ class Customers(RecordType):
     SEARCHED = ("name", "email", "phone", "company")
     LABELS: ClassVar[Mapping[str, str]] = {
         "email": "Email",
-        "address.line1": "Address",
+        "address.line1": "Street",
         "address.line2": "Address, second line",
+        "custom": "More fields",
     }
     OWNER = "owner"
     COLUMNS = ("name", "company", "email", "phone", "status", "owner", "updated_at")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
@@ -36,6 +36,7 @@ class Deals(RecordType):
     TITLE = "Deals"
     SINGULAR = "Deal"
     RECORD = Deal
+    LABELS: ClassVar[Mapping[str, str]] = {"custom": "More fields"}
     SORTABLE = ("name", "stage", "amount", "closes_on")
     FILTERABLE = ("name", "customer_id", "stage", "amount", "currency", "closes_on", "tags", "owner")
     SEARCHED = ("name",)

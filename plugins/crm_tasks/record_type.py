@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from msgspec import Struct
 
 from crm_core.model.record_members import Custom, Day, Line, Notes, RecordId, Tags
@@ -29,6 +32,7 @@ class Tasks(RecordType):
     TITLE = "Tasks"
     SINGULAR = "Task"
     RECORD = Task
+    LABELS: ClassVar[Mapping[str, str]] = {"custom": "More fields"}
     SORTABLE = ("name", "due_on", "done", "assignee")
     FILTERABLE = ("name", "customer_id", "deal_id", "due_on", "done", "assignee", "tags")
     SEARCHED = ("name",)

@@ -69,8 +69,10 @@ def test_a_note_is_added_to_the_timeline(grace: Visitor) -> None:
     page = grace.post(path, "/activities/new", **fields, **{"form:back": grace.root + path})
     assert re.search(r"<b>You</b> added: <a[^>]*>call</a>", page)
     assert "Wants three boats." in page
+    assert "Call added" in page.split('<div class="toasts"')[1]
     assert "Tuesday, 24 November 2026" in page
     assert f"/tasks/new?customer_id={fields['customer_id']}&amp;" in page.split('<div class="toasts"')[1]
+    assert re.search(r'<span class="avatar sm" aria-hidden="true">GH</span><div>You ', grace.get("/"))
     grace.post(path, "/activities/new", **fields, **{"form:back": f"{grace.root}/\r\nX-Evil: yes"})  # the dashboard
     elsewhere = grace.post(path, "/activities/new", **fields, **{"form:back": "https://elsewhere.example/"})
     assert 'data-records="activities"' in elsewhere

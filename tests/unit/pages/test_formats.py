@@ -24,6 +24,12 @@ def test_money_and_dates_have_the_format_of_the_tenant(section: dict[str, str], 
     assert (regional.money("1284.50", None), regional.money("1284.00", None), regional.day(NOW.date())) == texts
 
 
+@pytest.mark.parametrize(("locale", "text"), [("en-GB", "67%"), ("de-DE", "67\xa0%")])
+def test_a_share_has_the_percent_sign_of_the_locale(locale: str, text: str) -> None:
+    """English writes the sign next to the number, German after a space."""
+    assert RegionalFormat({"locale": locale}).percent(2 / 3) == text
+
+
 @pytest.mark.parametrize(
     ("ago", "text"),
     [

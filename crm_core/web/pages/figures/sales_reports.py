@@ -18,6 +18,7 @@ from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.charts import Series, Table, column_chart, short_money
 from crm_core.web.pages.figures.report import FILLS, Report, ReportFilter, rows_in, summed_up
 from crm_core.web.pages.figures.sales import Sales, month_after, month_of
+from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import counted
@@ -149,7 +150,7 @@ class _SalesReports:
         return (
             Figure(gettext("Won"), self._text(won.sum), note, better=change > 0),
             Figure(gettext("Lost"), self._text(lost.sum), self._counted(lost.count)),
-            Figure(gettext("Win rate"), _rate(won, lost), decided),
+            Figure(gettext("Win rate"), _rate(self._context.formats, won, lost), decided),
             Figure(gettext("Open"), self._text(self._open.sum), self._counted(self._open.count)),
         )
 
@@ -218,7 +219,7 @@ class _SalesReports:
         labels = [formats.month(month) for month in months]
         labels[-1] = gettext("{month}, so far", month=labels[-1])
         rows = [
-            (label, self._text(won.sum), self._text(lost.sum), _rate(won, lost))
+            (label, self._text(won.sum), self._text(lost.sum), _rate(formats, won, lost))
             for label, (won, lost) in zip(labels, split, strict=True)
         ]
         won, lost = (self._within(months, won=one) for one in (True, False))
@@ -231,7 +232,7 @@ class _SalesReports:
             [Series(head[at + 1], fill, [pair[at].sum for pair in split]) for at, fill in enumerate(("f-ok", "f-no"))],
             text=self._text,
             short=self._short(max(one.sum for pair in split for one in pair)),
-            table=Table(head, tuple(rows), (gettext("Sum"), *sums, _rate(won, lost))),
+            table=Table(head, tuple(rows), (gettext("Sum"), *sums, _rate(formats, won, lost))),
         )
         csv = (
             (f"{month:%Y-%m}", *(total.sum for total in pair), self._currency())
@@ -244,10 +245,10 @@ class _SalesReports:
         return self._chosen.currency if self._amounts.exist else ""
 
 
-def _rate(won: _Total, lost: _Total) -> str:
+def _rate(formats: Formats, won: _Total, lost: _Total) -> str:
     """The part of the decided sales that was won."""
     decided = won.count + lost.count
-    return f"{round(100 * won.count / decided)}\u202f%" if decided else "-"
+    return formats.regional.percent(won.count / decided) if decided else "-"
 
 
 def _sign(month: date) -> str:

@@ -30,12 +30,12 @@ _GAP: Final = "\0"  # in a sentence, where the records are named
 
 
 class RecentGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one colleague or system did in an hour. ``name`` and ``href``: of a single record; else ``many``.
+    """All that one person or system did in an hour. ``person``: the full name; ``before`` and ``after``: the sentence.
 
-    ``before`` and ``after``: the sentence around them; ``note``: which fields, or which records.
+    ``name`` and ``href``: of a single record; else ``many``. ``note``: which fields, or which records.
     """
 
-    who: str
+    person: str
     before: str
     name: str
     href: str
@@ -83,13 +83,12 @@ async def _group(context: PageContext, record_type: RecordType, group: list[Newe
     first, last = (context.formats.clock(change.at)[:5] for change in (group[-1], group[0]))
     lanes = dict(choice_labels(record_type.member(record_type.LANES))) if record_type.LANES else {}
     who = await context.names.actor(group[0].actor) if group[0].actor else gettext("Someone")
-    sentence = gettext(
-        _SENTENCES[act][group[0].actor == context.caller.actor], who=who, what=_GAP, lane=lanes.get(value, value)
-    )
+    is_caller = group[0].actor == context.caller.actor
+    sentence = gettext(_SENTENCES[act][is_caller], who=who, what=_GAP, lane=lanes.get(value, value))
     before, _, after = sentence.partition(_GAP)
     many = counted(context, record_type, len(ids))
     return RecentGroup(
-        who=who,
+        person=context.caller.name if is_caller else who,
         before=before,
         name=names[0] or gettext("an erased record") if single else "",
         href=href,

@@ -12,7 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal, get_currency_precision, get_decimal_symbol, get_group_symbol
+from babel.numbers import (
+    format_currency,
+    format_decimal,
+    format_percent,
+    get_currency_precision,
+    get_decimal_symbol,
+    get_group_symbol,
+)
 
 from crm_core.language import ENGLISH, current, gettext, ngettext
 from crm_core.model.times import from_wire, to_wire
@@ -90,6 +97,10 @@ class RegionalFormat:
         if 0 <= number < 1000:  # nearly all are, and no locale groups three digits
             return str(number)
         return str(format_decimal(number, locale=self.locale))
+
+    def percent(self, share: float) -> str:
+        """A share from 0 to 1 in whole percent, with the locale's sign."""
+        return str(format_percent(share, locale=self.locale))
 
     def typed(self, number: str) -> str:
         """A plain number such as ``1250.50`` as one types it: with the locale's signs if the tenant has a locale."""

@@ -40,7 +40,7 @@ from crm_core.web.pages.records.picking import Picks, resolved
 from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
 from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.sentences import with_article
-from crm_core.web.pages.records.timeline_entries import moment_of
+from crm_core.web.pages.records.timeline_entries import kind_of, moment_of
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -107,8 +107,10 @@ async def created(context: PageContext, module: str) -> Response:
     except _KEEPING as error:
         return await _page(context, form, error=error)
     following = _back(context, picks.form) or f"{context.root}/{module}/{written.id}"
-    follow = next_task(context, record_type, data, following) if moment_of(record_type) else ""
-    text = gettext("{record} created", record=context.one_of(record_type))
+    text, follow = gettext("{record} created", record=context.one_of(record_type)), ""
+    if moment_of(record_type):
+        text = gettext("{kind} added", kind=kind_of(context, record_type, data))
+        follow = next_task(context, record_type, data, following)
     return redirect(context, following, text, follow=follow)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -189,10 +189,16 @@ async def referring(
                 yield entry
 
 
+def kind_of(context: PageContext, record_type: RecordType, record: Mapping[str, Any]) -> str:
+    """The kind of a note, call or meeting: the label of its first choice; without one, its type."""
+    choices = (one for one in record_type.members if one.kind == "choice")
+    labels = (dict(choice_labels(one)).get(record.get(one.name, ""), "") for one in choices)
+    return next(labels, "") or context.singular_of(record_type)
+
+
 async def _said(context: PageContext, other: RecordType, record: dict[str, Any], at: str) -> TimelineEntry:
     """A note, call or meeting, at the time that it has."""
-    kinds = (dict(choice_labels(one)).get(record[one.name], "") for one in other.members if one.kind == "choice")
-    kind = next(kinds, context.singular_of(other))
+    kind = kind_of(context, other, record)
     text = next((record[member.name] or "" for member in other.members if member.kind == "paragraphs"), "")
     written = context.formats.moment(record["created_at"])
     later = abs(from_wire(record["created_at"]) - from_wire(at)) >= timedelta(days=1)

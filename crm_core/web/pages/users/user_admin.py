@@ -125,8 +125,7 @@ async def users_page(
     if q:
         sub = ngettext("{n} match", "{n} matches", total, n=number(total))
     elif limit is not None:
-        plan = context.workspace.plan_name
-        sub = gettext("{total} of {limit} in the plan {plan}", total=number(total), limit=number(limit), plan=plan)
+        sub = gettext("{total} of {limit} included in your plan", total=number(total), limit=number(limit))
     view = UsersView(
         sub=sub,
         q=q,
