@@ -199,6 +199,8 @@ def test_an_ambiguous_amount_is_asked_about_with_what_was_typed(desk: Visitor, a
     desk.post(f"{path}/edit", f"{path}/edit", **form | {"form:reading:fee": "12500"})
     assert "€12,500" in desk.get(path)
     assert desk.get("/visits/reading?field=day&text=2026-12-04") == '{"text":"Friday, 4 December 2026"}'
+    asked = '{"text":"€12,500.00 or €12.500, with three decimals?"}'
+    assert desk.get(f"/visits/reading?field=fee&text={amount}&currency=eur") == asked
 
 
 def test_an_optional_choice_is_blanked_and_the_page_says_so(desk: Visitor) -> None:

@@ -15,7 +15,7 @@ from crm_core.web.pages.records.typed_values import read
 
 
 async def echo(context: PageContext, module: str) -> Response:
-    """``{"text"}`` of the field that the address names: its value in full, empty if it has none or two."""
+    """``{"text"}`` of the field that the address names: its value in full, both of an ambiguous text, or empty."""
     record_type = record_type_of(context, module)
     member = field_member(record_type, request.args.get("field", ""))
     if member is None:
@@ -23,4 +23,8 @@ async def echo(context: PageContext, module: str) -> Response:
     currency = request.args.get("currency", "").upper()
     known = currency if currency in CURRENCIES else None
     found = read(member, request.args.get("text", ""), context.formats, known)
-    return Response(msgspec.json.encode({"text": found.echo}), content_type="application/json")
+    text = found.echo
+    if found.question:
+        *first, last = (option.text for option in found.question)
+        text = gettext("{readings} or {last}?", readings=", ".join(first), last=last)
+    return Response(msgspec.json.encode({"text": text}), content_type="application/json")
