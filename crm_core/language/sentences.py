@@ -151,6 +151,7 @@ SENTENCES: Final = (
     gettext_noop("{number} hours"),
     gettext_noop("1 minute"),
     gettext_noop("{number} minutes"),
+    gettext_noop("1 second"),
     gettext_noop("{number} seconds"),
 )
 EXPECTATIONS: Final = (

@@ -13,12 +13,12 @@ from crm_core.plugin.storage import Summary
 from crm_core.plugin.summary import RECENT
 from crm_core.workspace.section import Acceptance
 
-_UNITS: Final = {
-    "day": timedelta(days=1),
-    "hour": timedelta(hours=1),
-    "minute": timedelta(minutes=1),
-    "second": timedelta(seconds=1),
-}
+_SPANS: Final = (
+    (timedelta(days=1), "1 day", "{} days"),
+    (timedelta(hours=1), "1 hour", "{} hours"),
+    (timedelta(minutes=1), "1 minute", "{} minutes"),
+    (timedelta(seconds=1), "1 second", "{} seconds"),
+)
 
 
 def mismatches(tenant: str, roster: TenantRoster, summary: Summary) -> list[str]:
@@ -65,7 +65,7 @@ def staleness(roster: TenantRoster, last: Acceptance | None, now: datetime) -> I
 
 def _span(span: timedelta) -> str:
     """A time in the largest unit that fits."""
-    for unit, length in _UNITS.items():
-        if number := span // length:
-            return f"1 {unit}" if number == 1 else f"{number} {unit}s"
+    for unit, one, several in _SPANS:
+        if number := span // unit:
+            return one if number == 1 else several.format(number)
     return "0 seconds"

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from werkzeug.exceptions import HTTPException
 
 from crm_core.errors import CrmError, InternalError, MalformedRequest, MethodNotAllowed, NotFound
+from crm_core.language import gettext
 from crm_core.web.answers import Answer, nothing
 from crm_core.web.operations import BASE
 from crm_core.web.pages.browser import begin
@@ -51,7 +52,7 @@ class PageDispatcher:
 
 def _explained(error: NotFound | MethodNotAllowed) -> CrmError:
     if isinstance(error, NotFound):
-        return NotFound("There is nothing at this address.")
+        return NotFound(gettext("There is nothing at this address."))
     allowed = error.evidence["allow"]
     detail = f"This is the address of a page: use {allowed}. The addresses of the API begin with {BASE}/."
     return MethodNotAllowed(detail, allow=allowed)
@@ -62,5 +63,5 @@ def _known(error: Exception) -> Exception:
     if isinstance(error, CrmError) or not isinstance(error, HTTPException):
         return error
     if error.code is not None and error.code < 500:
-        return MalformedRequest(f"The request cannot be read ({error.name}).")
+        return MalformedRequest(gettext("The request cannot be read ({reason}).", reason=error.name))
     return InternalError()
