@@ -143,7 +143,10 @@ class Sessions:
 
     async def caller(self, tenant: str, session_id: str) -> Caller:
         """The user of a session. Raises Unauthenticated unless it is valid."""
-        session = self._unstored.get((tenant, session_id)) or _read(await self._document(tenant, session_id))
+        document = (await self._backend.get(tenant, SESSIONS, session_id)).document
+        session = self._unstored.get((tenant, session_id)) if document is None else _read(document)
+        if session is None:
+            raise Unauthenticated(_INVALID)
         return (await self._user(tenant, self._valid(session))).caller(session_id)
 
     async def refresh(self, tenant: str, text: str) -> Grant:
@@ -180,11 +183,14 @@ class Sessions:
 
     async def end(self, tenant: str, session_id: str) -> None:
         """Sign out, which ends the session's cookie and tokens."""
-        if self._unstored.get((tenant, session_id)) is not None:
-            self._unstored.forget((tenant, session_id))
-            return
+        was_unstored = self._unstored.get((tenant, session_id)) is not None
+        self._unstored.forget((tenant, session_id))
         unit = Unit(now=int(self._now().timestamp()), deletes=(Delete(SESSIONS, session_id),))
-        await commit(self._backend, tenant, unit)
+        try:
+            await commit(self._backend, tenant, unit)  # also of one in memory: the outcome of its write may be unknown
+        except (StorageUnavailable, StorageFull):
+            if not was_unstored:
+                raise
 
     async def _by_text(self, tenant: str, purpose: str, text: str) -> Caller:
         parts = self._signed.read(purpose, text)

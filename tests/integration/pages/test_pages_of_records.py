@@ -239,6 +239,7 @@ def test_times_at_the_ends_of_the_calendar_break_no_page(box: Box, grace: Visito
         grace.post(path, "/activities/new", 200, at="9999-12-31T23:59:59Z", **note)
         for shown in (path, "/activities", "/", "/customers?updated_since=9999-12-31t23:59:59z"):
             grace.get(shown)
+        assert "9999-12-31T23:59:59.000Z" in grace.get(path)
         grace.post(path, "/activities/new", 422, at="0001-01-01 00:00", **note)
     finally:
         box.applied("workspace", {})

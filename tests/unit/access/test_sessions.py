@@ -11,7 +11,7 @@ from crm_core.access.signin import RESET
 from crm_core.access.user import USERS
 from crm_core.errors import StorageFull, TokenReused, Unauthenticated
 from crm_core.model.times import from_wire
-from crm_core.plugin.storage import Put, Unit
+from crm_core.plugin.storage import OutcomeUnknown, Put, Unit
 
 
 async def refused(work: Any) -> bool:
@@ -229,3 +229,26 @@ async def test_processes_that_share_a_store_have_no_session_in_memory(
     monkeypatch.setattr(access.backend, "commit", full)
     with pytest.raises(StorageFull):
         await access.sessions.open("north", stored, "browser")
+
+
+async def test_a_session_that_was_stored_after_all_ends_in_the_store(
+    access: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the outcome of its write was unknown, what the store has counts, and signing out ends it there too."""
+    stored, commit = await access.user(), access.backend.commit
+
+    async def lost(tenant: str, unit: Unit) -> None:
+        await commit(tenant, unit)
+        raise OutcomeUnknown
+
+    with monkeypatch.context() as patch:
+        patch.setattr(access.backend, "commit", lost)
+        first, second = [await access.sessions.open("north", stored, "api") for _ in range(2)]
+    refresh_token = access.sessions.grant("north", first).refresh_token
+    await access.sessions.refresh("north", refresh_token)
+    with pytest.raises(TokenReused):
+        await access.sessions.refresh("north", refresh_token)
+    assert await refused(access.sessions.caller("north", first.id))
+    await access.sessions.end("north", second.id)
+    assert (await access.backend.get("north", SESSIONS, second.id)).document is None
+    assert await refused(access.sessions.caller("north", second.id))
