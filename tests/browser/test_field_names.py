@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browser.desk import PASSWORD, Desk, People
-from contract.box import TENANT, Box
+from browser.desk import Desk
+from browser.plugged import Aside, plugged, window
 
 PLUGIN = """
 import msgspec
@@ -29,27 +29,13 @@ def crm_register_record_types():
 
 
 @pytest.fixture
-def desk(tmp_path_factory: pytest.TempPathFactory, browser: Browser, aside: Callable[..., Box]) -> Iterator[Desk]:
-    """A manager's window on an instance with that record type."""
-    folder = tmp_path_factory.mktemp("names")
-    (folder / "plugins").mkdir()
-    (folder / "plugins/steps.py").write_text(PLUGIN)
-    box = Box(folder / "home", settings={"plugins": {"folders": [str(folder / "plugins")]}})
-    try:
-        aside(lambda: _started(box))
-        desk = Desk(browser, f"{str(box.client.base_url).rstrip('/')}/i/eu1/t/{TENANT}", {})
-        desk.sign_in(People.manager)
+def desk(tmp_path_factory: pytest.TempPathFactory, browser: Browser, aside: Aside) -> Iterator[Desk]:
+    """A window on an instance with that record type."""
+    with (
+        plugged(tmp_path_factory.mktemp("names"), "steps", PLUGIN, ["steps.*"], aside) as box,
+        window(browser, box) as desk,
+    ):
         yield desk
-    finally:
-        assert box.stop() == 0
-
-
-def _started(box: Box) -> Box:
-    box.create_tenants().start()
-    words = ("--email", People.manager.email, "--name", "Mehmet Aydin", "--role", "super_admin", "--password-stdin")
-    box.crm("user", "create", "--tenant", TENANT, *words, stdin=PASSWORD + "\n")
-    box.applied("features", {"plan": {"code": "a", "name": "A", "features": ["steps.*"]}})
-    return box
 
 
 def test_fields_may_be_named_like_parts_of_a_form(desk: Desk) -> None:

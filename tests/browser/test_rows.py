@@ -1,45 +1,28 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
 
-from browser.desk import PASSWORD, Desk, People
-from contract.box import TENANT, Box
+from browser.desk import Desk
+from browser.plugged import Aside, plugged, window
+from contract.box import Box
 from doc_pages import ROOT
 
 
 @pytest.fixture(scope="module")
-def invoices(tmp_path_factory: pytest.TempPathFactory, aside: Callable[[Callable[[], Box]], Box]) -> Iterator[Box]:
+def invoices(tmp_path_factory: pytest.TempPathFactory, aside: Aside) -> Iterator[Box]:
     """An instance with the record type of docs/examples/invoices.py."""
-    folder = tmp_path_factory.mktemp("rows")
-    (folder / "plugins").mkdir()
-    (folder / "plugins/invoices.py").write_text((ROOT / "docs/examples/invoices.py").read_text())
-    made = Box(folder / "home", settings={"plugins": {"folders": [str(folder / "plugins")]}})
-    try:
-        aside(lambda: _started(made))
-        yield made
-    finally:
-        assert made.stop() == 0
-
-
-def _started(box: Box) -> Box:
-    box.create_tenants().start()
-    words = ("--email", People.manager.email, "--name", "Mehmet Aydin", "--role", "manager", "--password-stdin")
-    box.crm("user", "create", "--tenant", TENANT, *words, stdin=PASSWORD + "\n")
-    box.applied("features", {"plan": {"code": "a", "name": "A", "features": ["invoices.*", "customers.*"]}})
-    return box
+    text = (ROOT / "docs/examples/invoices.py").read_text()
+    with plugged(tmp_path_factory.mktemp("rows"), "invoices", text, ["invoices.*", "customers.*"], aside) as box:
+        yield box
 
 
 @pytest.fixture
 def desk(invoices: Box, browser: Browser) -> Iterator[Desk]:
-    root = f"{str(invoices.client.base_url).rstrip('/')}/i/eu1/t/{TENANT}"
-    opened = Desk(browser, root, {})
-    opened.sign_in(People.manager)
-    yield opened
-    opened.close()
-    assert opened.wrong == []
+    with window(browser, invoices) as desk:
+        yield desk
 
 
 def test_rows_are_added_and_removed_in_place(desk: Desk) -> None:
