@@ -2,8 +2,8 @@
 
 ``python tests/mutants/run.py [PATTERN ...]`` runs the subjects one after the other, each in its own folder, and prints
 a row for each module, then each survivor that ``equivalent.txt`` does not name; it exits 1 if there is one. A PATTERN
-such as ``crm_core.access.signin.*`` limits it to mutants of that name; those that an earlier run decided are not run
-again unless their function has changed. Schemes take minutes each, access and sync an hour and more.
+such as ``crm_core.access.signin.*`` runs the mutants of that name, also those that an earlier run decided; without one
+these are run again only if their function has changed. Schemes take minutes each, access and sync an hour and more.
 
 mutmut finds only packages in the folder that it runs in, so the plugins are copied next to the core.
 """
@@ -11,6 +11,7 @@ mutmut finds only packages in the folder that it runs in, so the plugins are cop
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -76,9 +77,14 @@ SENTENCES = (  # lines that are only words for people
     r"gettext_noop\(|_[A-Z_]+\.format\(|^\s*\)\.format\(",
     r"^\s*\w+=\w+(, \w+=\w+)*$",  # the values in such a sentence
 )
+PLUGINS = ("asyncio", "timeout", "hypothesispytest", "crm_core.testing.pytest_plugin", "noticed")
 SETTINGS = {
     "do_not_mutate_patterns": SENTENCES,
-    "pytest_add_cli_args": ["-p", "no:schemathesis", *(f"--deselect={test}" for test in DESELECTED)],
+    "pytest_add_cli_args": [
+        *(f"-p{plugin}" for plugin in PLUGINS),
+        "--timeout=45",
+        *(f"--deselect={test}" for test in DESELECTED),
+    ],
     "use_git_change_detection": False,
     "timeout_multiplier": 30.0,
 }
@@ -89,6 +95,12 @@ for name in sys.argv[1:]:
     print("\\0" + get_diff_for_mutant(name))
 """  # in one process: ``mutmut show`` takes seconds for each
 MUTMUT = Path(sys.executable).with_name("mutmut")
+ENVIRONMENT = {  # a mutant is a fork that runs a test or two, so that the start of pytest counts, and each fsync
+    **os.environ,
+    "PYTHONPATH": str(Path(__file__).parent),
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    **({"PYTEST_DEBUG_TEMPROOT": "/dev/shm"} if Path("/dev/shm").is_dir() else {}),
+}
 UNDECIDED = ("not checked", "skipped")
 UNNOTICED = ("survived", "no tests", "suspicious")
 
@@ -131,7 +143,7 @@ def changes(work: Path, names: list[str]) -> dict[str, str]:
 def survivors(work: Path, subject: Subject, patterns: list[str]) -> list[str]:
     """Run mutmut, print a row for each module, and return the survivors that are not known to be equivalent."""
     prepare(work, subject)
-    subprocess.run([MUTMUT, "run", "--max-children", "2", *patterns], cwd=work, check=False)
+    subprocess.run([MUTMUT, "run", "--max-children", "2", *patterns], cwd=work, env=ENVIRONMENT, check=False)
     known = {line.rpartition("  # ")[0] for line in EQUIVALENT.read_text().splitlines()}
     results = re.findall(r"^    (\S+): (.+)$", mutmut(work, "results", "--all", "true"), re.MULTILINE)
     changed = changes(work, [name for name, status in results if status in UNNOTICED])

@@ -56,6 +56,13 @@ async def test_pages_follow_each_other(world: World) -> None:
             await log.page(tenant, others, limit=3, cursor=cursor)
 
 
+async def test_a_page_is_as_long_as_requested(world: World) -> None:
+    """Also where that is more than a query reads by itself."""
+    await write(world, 501)
+    found, cursor = await world.services.log.page("northwind", {}, limit=500, cursor=None)
+    assert (len(found), cursor is not None) == (500, True)
+
+
 async def test_one_entry(world: World) -> None:
     """By its id; another id, and a text that is none, are not found."""
     await write(world, 3)
