@@ -31,4 +31,19 @@ def test_a_token_is_created_and_revoked_by_keyboard_and_pointer(sit: Callable[..
     expect(page.get_by_role("rowheader", name="Event desk")).to_have_count(0)
     agent = sit(People.agent)
     agent.go("/tokens", 403)
-    expect(agent.page.get_by_text("users.manage")).to_be_visible()
+    expect(agent.page.get_by_text("Your role does not include “Manage users”")).to_be_visible()
+
+
+def test_a_token_without_scopes_is_refused_where_they_are_chosen(sit: Callable[..., Desk], plain: None) -> None:
+    """The reason is between the heading of the choices and the first of them."""
+    admin = sit(People.super_admin)
+    page = admin.page
+    admin.go("/tokens")
+    page.get_by_label("Name (required)").fill("Event desk")
+    admin.expected.add(422)
+    page.get_by_role("button", name="Create token").click()
+    records = page.get_by_role("group", name="Records")
+    expect(records).to_have_accessible_description("Choose at least one scope.")
+    reason = records.get_by_text("Choose at least one scope.").bounding_box() or {"y": 0}
+    first = records.get_by_role("checkbox").first.bounding_box() or {"y": 0}
+    assert 0 < reason["y"] < first["y"] < reason["y"] + 150

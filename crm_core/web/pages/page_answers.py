@@ -21,14 +21,21 @@ _PARTS: Final = 8  # an earlier version's have fewer
 
 async def page(context: PageContext, template: str, current: str, view: Any, status: int = 200) -> Response:
     """A page of the workspace; ``current`` names the menu item it belongs to."""
-    frame = PageFrame(context.root, _confirmation(context))
+    confirmation = _confirmation(context)
+    frame = PageFrame(context.root, confirmation)
     parts = PageParts(*context.site.renderer.cut(template, frame=frame, view=view))
-    return await framed(context, current, parts, status)
+    return await _framed(context, current, parts, confirmation, status)
 
 
-async def framed(context: PageContext, current: str, parts: PageParts, status: int = 200) -> Response:
+async def page_of_parts(context: PageContext, current: str, parts: PageParts) -> Response:
     """The page of parts that are HTML already."""
-    confirmation, renderer, session = _confirmation(context), context.site.renderer, context.caller.session
+    return await _framed(context, current, parts, _confirmation(context), 200)
+
+
+async def _framed(
+    context: PageContext, current: str, parts: PageParts, confirmation: Confirmation | None, status: int
+) -> Response:
+    renderer, session = context.site.renderer, context.caller.session
     assert session is not None
     frame = await frame_of(context, current)
     toast = renderer.parts.toast(confirmation) if confirmation else ""

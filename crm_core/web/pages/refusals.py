@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError
-from crm_core.language import gettext, gettext_noop, localized
+from crm_core.language import gettext, gettext_noop
 from crm_core.web.pages.browser import Response, current_request
+from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.unsaved import UnsavedInput
 
 if TYPE_CHECKING:
     from crm_core.web.pages.anonymous_context import AnonymousContext
     from crm_core.web.pages.page_context import PageContext
+    from crm_core.web.pages.tenant_context import TenantContext
 
 
 class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,20 +68,19 @@ _REASONS: Final[Mapping[str, str]] = {
 
 async def refusal(context: PageContext, error: CrmError, unsaved: UnsavedInput | None = None) -> Response:
     """The page of a refusal, with its own status and the input that it refused."""
-    return await page(context, "refusal.html", "", described(error, unsaved), error.status)
+    return await page(context, "refusal.html", "", _described(context, error, unsaved), error.status)
 
 
 def anonymous_refusal(context: AnonymousContext, error: CrmError, unsaved: UnsavedInput | None = None) -> Response:
     """The page of a refusal without a signed-in user."""
-    return context.page("anonymous_refusal.html", described(error, unsaved), error.status)
+    return context.page("anonymous_refusal.html", _described(context, error, unsaved), error.status)
 
 
-def described(error: CrmError, unsaved: UnsavedInput | None = None) -> RefusalView:
-    """The texts of a refusal's page."""
+def _described(context: TenantContext, error: CrmError, unsaved: UnsavedInput | None) -> RefusalView:
     title, icon = _TITLES.get(error.code, (error.title, "alert" if isinstance(error, ServerError) else "info"))
     return RefusalView(
         title=gettext(title),
-        text=_text(error),
+        text=_text(context, error),
         icon=icon,
         code=error.code,
         request_id=current_request().request_id,
@@ -88,7 +89,7 @@ def described(error: CrmError, unsaved: UnsavedInput | None = None) -> RefusalVi
     )
 
 
-def _text(error: CrmError) -> str:
+def _text(context: TenantContext, error: CrmError) -> str:
     if isinstance(error, ModuleUnavailable):
         return reason_text(str(error.evidence.get("reason"))) + " " + gettext("Its data is not lost.")
     if error.code == "csrf_failed":
@@ -99,7 +100,7 @@ def _text(error: CrmError) -> str:
         return gettext("Nothing was changed. Change the other record first, or enter another value.")
     if error.code == "invalid_cursor":
         return gettext("Open the list again from its first page.")
-    return localized(error.detail)
+    return reason_in_words(context.workspace, error.detail)
 
 
 def reason_text(reason: str) -> str:

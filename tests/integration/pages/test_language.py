@@ -56,3 +56,22 @@ def test_pages_follow_the_workspace_s_locale_then_the_browser(box: Box, grace: V
     finally:
         box.applied("workspace", {})
     assert '<html lang="en"' in grace.get("/account")
+
+
+def test_refusals_name_rights_as_the_page_of_users_does(box: Box, alan: Visitor, ida: Visitor) -> None:
+    """Of a role and of the plan, in both languages; what the module is called here included."""
+    try:
+        assert "does not include “Manage users”;" in alan.get("/users", 403)
+        box.applied("features", {**EVERYTHING, "plan": {"code": "a", "name": "A", "features": ["customers.view"]}})
+        assert "does not include “Create customers”." in alan.get("/customers/new", 403)
+        alan.post("/account", "/account/language", language="de")
+        assert "enthält „Benutzer verwalten“ nicht" in alan.get("/users", 403)
+        page = alan.get("/customers/new", 403)
+        assert "enthält „Kunden: Anlegen“ nicht" in page
+        assert "customers.create" not in page
+        ida.post("/account", "/account/language", language="de")
+        assert "Kunden: Anlegen" in ida.get("/users")
+    finally:
+        for one in (alan, ida):
+            one.post("/account", "/account/language", language="")
+        box.applied("features", EVERYTHING)

@@ -1,8 +1,10 @@
-"""Labels of members and their choices, in the current language."""
+"""Labels of members and their choices in the current language, and several words as one phrase."""
 
 from __future__ import annotations
 
-from crm_core.language import label_of, noun
+from collections.abc import Callable
+
+from crm_core.language import gettext, label_of, noun
 from crm_core.plugin.member import Member
 
 
@@ -19,3 +21,11 @@ def within_sentence(member: Member) -> str:
 def choice_labels(member: Member) -> tuple[tuple[str, str], ...]:
     """Each value that a choice has, with its label."""
     return tuple((value, label_of(text)) for value, text in member.choices)
+
+
+def as_phrase(words: list[str], within: Callable[[str], str] = noun) -> str:
+    """Words as one phrase: ``See, create and change``; ``within``: how a word is written inside a sentence."""
+    lower = [word if at == 0 else within(word) for at, word in enumerate(words)]
+    if len(lower) < 2:
+        return "".join(lower)
+    return gettext("{words} and {last}", words=", ".join(lower[:-1]), last=lower[-1])

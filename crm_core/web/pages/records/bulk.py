@@ -21,6 +21,7 @@ from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.bulk_acts import fields_of, patch_of, settable, undoing
@@ -246,7 +247,8 @@ async def _results(
     if tally.refusals:
         counts = gettext("{counts}, {n} refused", counts=counts, n=number(tally.refusals))
     if tally.stopped is not None:
-        notice = failure(gettext("{counts}. Then it stopped.", counts=counts), localized(tally.stopped.detail))
+        reason = reason_in_words(context.workspace, tally.stopped.detail)
+        notice = failure(gettext("{counts}. Then it stopped.", counts=counts), reason)
     elif tally.refusals:
         notice = PageNotice(tone="warn", icon="alert", title=f"{counts}.")
     else:

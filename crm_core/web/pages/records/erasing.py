@@ -14,10 +14,10 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.records.erasing import ERASE, MOST_ERASED, EraseOutlook
 from crm_core.records.preconditions import Preconditions
 from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.modules import as_phrase
 from crm_core.web.pages.records.queries import access_of, counted, record_type_of
 
 _NAME: Final = "form:name"

@@ -16,6 +16,7 @@ from crm_core.web.accept import preferred
 from crm_core.web.answers import CSV, NDJSON
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.import_file import (
@@ -184,7 +185,7 @@ async def _outcomes(context: PageContext, record_type: RecordType, sent: Sent) -
             notice = PageNotice(tone="info", icon="sync", title=title)
             yield ImportOutcome(notice=notice, done=len(results), total=total, running=True)
     except CrmError as error:
-        stopped = localized(error.detail)
+        stopped = reason_in_words(context.workspace, error.detail)
         done = {row.line for row in results}
         results += [RowResult(line, "", "refused", stopped) for line, _ in sent.file.rows if line not in done]
     counts = Counter(row.outcome for row in results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
+import msgspec
 from markupsafe import Markup, escape
 
 from crm_core.language import gettext
@@ -17,9 +18,11 @@ from crm_core.records.reading import Listing
 from crm_core.web.answers import CSV, Answer, streamed
 from crm_core.web.compression import compressed
 from crm_core.web.pages.browser import Response, current_request, request
-from crm_core.web.pages.layout.frame import PageFrame, PageParts
+from crm_core.web.pages.layout.frame import PageFrame, PageParts, icon_of, title_of
+from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import PageLinks
-from crm_core.web.pages.page_answers import framed, redirect
+from crm_core.web.pages.layout.rights import action_label
+from crm_core.web.pages.page_answers import page, page_of_parts, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.boards import board
 from crm_core.web.pages.records.cells import CellRenderer, is_picked
@@ -27,7 +30,6 @@ from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.list_columns import COLUMNS, own_columns
 from crm_core.web.pages.records.list_head import ListState, head_of
 from crm_core.web.pages.records.list_view import ListParts, ListPlace
-from crm_core.web.pages.records.modules import module_page
 from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
 from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
 from crm_core.web.pages.records.row_cache import Rows
@@ -38,17 +40,33 @@ _TRAIL: Final = 6  # pages to go back
 _SINCE: Final = "updated_since"
 
 
+class ModuleView(msgspec.Struct, frozen=True, kw_only=True):
+    """A module without records for its page: what it is, and what the user may do with it."""
+
+    module: str
+    title: str
+    icon: str
+    rights: str
+
+
 async def listed(context: PageContext, module: str) -> Response:
     """The page of a module: its board or list of records, or what the module is if it has none."""
     record_type = context.services.registry.record_types.get(module)
     if record_type is None:
-        return await module_page(context, module)
+        return await _module_page(context, module)
     if any(name.endswith(TEXT) for name in request.args):
         return redirect(context, await _chosen(context, record_type))
     if record_type.LANES and request.args.get("view") != "list" and not set(request.args) - {"q"}:
         return await board(context, module)
     choices = await context.services.records.list_views.of(context.tenant, context.caller, module)
     return await _List(context, record_type, choices).page()
+
+
+async def _module_page(context: PageContext, module: str) -> Response:
+    state = context.workspace.modules.states[module]
+    rights = [action_label(key) for key in state.module.features if key in context.keys]
+    view = ModuleView(module=module, title=title_of(state), icon=icon_of(state), rights=as_phrase(rights, str.lower))
+    return await page(context, "module.html", module, view)
 
 
 async def _chosen(context: PageContext, record_type: RecordType) -> str:
@@ -97,7 +115,7 @@ class _List:
         shown = gettext("{first} to {last} of {total}", first=at + 1, last=at + len(rows), total=total)
         pager, address = self._place(listing, at)
         content = parts.around(rows, shown, pager, address) if rows else parts.around((), "", "", address)
-        return await framed(context, name, PageParts(parts.title, parts.main, content))
+        return await page_of_parts(context, name, PageParts(parts.title, parts.main, content))
 
     async def _state(self, listing: Listing) -> ListState:
         """All that the head of the list depends on."""

@@ -12,11 +12,12 @@ from crm_core.language import gettext, gettext_noop, label_of, localized
 from crm_core.web.callers import session_cookie
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES, title_of
+from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
+from crm_core.web.pages.layout.rights import action_label, right_name
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field
-from crm_core.web.pages.records.modules import action_label, as_phrase
 from crm_core.web.pages.tenant_context import speak_for
 from crm_core.web.pages.users.signing_in import MISMATCH, first_message, new_password_fields, password_field
 
@@ -134,13 +135,4 @@ def _rights(context: PageContext) -> Iterator[Rights]:
             yield Rights(title_of(state), as_phrase(actions, str.lower))
     core = sorted(context.workspace.roles.core_keys & context.keys)
     if core:
-        yield Rights(gettext("Administration"), as_phrase([gettext(_CORE.get(key, key)) for key in core]))
-
-
-_CORE: Final = {
-    "records.erase": gettext_noop("Erase records"),
-    "sync.restore": gettext_noop("Restore revisions"),
-    "sync.view": gettext_noop("See the sync console"),
-    "smtp.test": gettext_noop("Send test emails"),
-    "users.manage": gettext_noop("Manage users"),
-}
+        yield Rights(gettext("Administration"), as_phrase([right_name(context.workspace, key) for key in core]))

@@ -13,6 +13,7 @@ from crm_core.language import gettext, localized, using_language
 from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_reset
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.mail.sender import sender_of
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -72,7 +73,9 @@ async def _form(context: PageContext, form: Mapping[str, str], error: CrmError |
     )  # fmt: skip
     problem = None
     if error is not None:
-        problem = failure(f"{gettext(error.title)}.", "" if errors else localized(error.detail))
+        problem = failure(
+            f"{gettext(error.title)}.", "" if errors else reason_in_words(context.workspace, error.detail)
+        )
     emailed = gettext("We email the user a link. It works once and expires in {days} days.", days=INVITATION.days)
     shown = gettext("This workspace has no mail server yet. You get the link and pass it on yourself.")
     view = InviteView(

@@ -13,7 +13,7 @@ from crm_core.model.modules import ModuleState
 from crm_core.model.patterns import expand
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import Mark
-from crm_core.web.pages.records.modules import action_of
+from crm_core.web.pages.layout.rights import right_name
 from crm_core.web.pages.refusals import reason_text
 from crm_core.workspace import Workspace, keys_of
 
@@ -85,7 +85,7 @@ def _right(workspace: Workspace, user: User, state: ModuleState, key: str, open_
     mark, why = _outcome(workspace, user, state, key, is_open=is_open, assigned=assigned)
     return Right(
         key=key,
-        title=action_of(key, title_of(state)),
+        title=right_name(workspace, key),
         in_plan=in_plan,
         assigned=assigned,
         open=is_open,

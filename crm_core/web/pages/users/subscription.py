@@ -11,10 +11,11 @@ from crm_core.language import gettext, gettext_noop, label_of
 from crm_core.web.pages.browser import Response
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.frame import title_of
+from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.layout.rights import action_label
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.modules import action_label, as_phrase
 from crm_core.web.pages.refusals import reason_text
 
 _STATES: Final = {

@@ -17,6 +17,7 @@ from crm_core.model.times import from_wire
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Mark, Option, PageNotice, failure
+from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field
@@ -178,7 +179,9 @@ async def _page(
             active=len(active),
             ended=ended,
         ),
-        notice=failure(gettext("The token was not created."), "" if errors else localized(error.detail))
+        notice=failure(
+            gettext("The token was not created."), "" if errors else reason_in_words(context.workspace, error.detail)
+        )
         if error
         else None,
         created=created,
