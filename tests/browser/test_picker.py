@@ -63,6 +63,25 @@ def test_the_picker_by_keyboard_alone(sit: Sit, api: Api) -> None:
     expect(customer).to_have_value("")
 
 
+def test_the_only_match_is_chosen_by_going_down_to_it(sit: Sit, api: Api) -> None:
+    """The marked match stays marked at the first arrow down; only the second one reaches the row that creates."""
+    api.put("customers", "pick-only", name="Ybbs Regatta")
+    _, page = new_deal(sit)
+    customer = page.get_by_role("combobox", name="Customer")
+    customer.press_sequentially("ybbs")
+    options = page.get_by_role("listbox", name="Customer").get_by_role("option")
+    expect(options).to_have_count(2)  # the match and Create
+    customer.press("ArrowDown")
+    customer.press("Enter")
+    expect(customer).to_have_value("Ybbs Regatta")
+    customer.fill("ybbs")
+    expect(options).to_have_count(2)
+    customer.press("ArrowDown")
+    customer.press("ArrowDown")
+    customer.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def test_a_customer_is_created_on_the_way(sit: Sit) -> None:
     """The last match creates: a short form in a dialog, then the deal's form with the new customer chosen."""
     _, page = new_deal(sit)

@@ -66,6 +66,7 @@ async function search(picker, text) {
   if (answer.create && text) rows.push(creator(answer, text));
   list(picker, rows);
   activate(picker, text ? picker.list.querySelector("[role=option]") : null);
+  picker.box.moved = false;
   if (picker.box.enter && answer.items.length) return choose(picker, picker.list.querySelector("[role=option]"));
   const count = answer.items.length + answer.more;
   picker.status.textContent = count ? ngettext("{n} matches", "{n} match", count) : _("No match");
@@ -103,7 +104,7 @@ function key(picker, event) {
   if (step) {
     event.preventDefault();
     if (picker.list.hidden) search(picker, picker.value.value ? "" : picker.input.value.trim());
-    else activate(picker, rows[at < 0 && step < 0 ? rows.length - 1 : (at + step + rows.length) % rows.length]);
+    else move(picker, rows, at, step);
   } else if (event.key === "Enter" && picker.input.value && !picker.value.value && (picker.list.hidden || at < 0)) {
     event.preventDefault();
     picker.box.enter = true; // the matches are still on their way
@@ -115,6 +116,13 @@ function key(picker, event) {
   } else if (event.key === "Escape" && picker.input.value) {
     set(picker, "", "");
   }
+}
+
+// A match is marked before anything is pressed: who goes down to a single one means it, not the row below that creates.
+function move(picker, rows, at, step) {
+  const next = rows[at < 0 && step < 0 ? rows.length - 1 : (at + step + rows.length) % rows.length];
+  if (step < 0 || picker.box.moved || !next.dataset.create) activate(picker, next);
+  picker.box.moved = true;
 }
 
 function choose(picker, row) {
