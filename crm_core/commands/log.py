@@ -35,12 +35,8 @@ async def show(services: Services, tenant: str, entry_id: str) -> dict[str, obje
 
 async def tail(services: Services, tenant: str, filters: dict[str, str], last: int) -> AsyncIterator[dict[str, object]]:
     """The last entries, oldest first, then each new one while the instance serves."""
-    await services.views.of(tenant)  # raises UnknownTenant before the stream begins
-    return _followed(services, tenant, query_of(filters), last)
-
-
-async def _followed(services: Services, tenant: str, query: EntryQuery, last: int) -> AsyncIterator[dict[str, object]]:
-    newest = services.ids.new()
+    await services.views.of(tenant)  # raises UnknownTenant
+    query, newest = query_of(filters), services.ids.new()
     known = {entry.id for entry in await _late(services, tenant, query, newest)}
     latest = await services.backend.entries(tenant, msgspec.structs.replace(query, limit=last)) if last else ()
     known.update(entry.id for entry in latest)
@@ -74,12 +70,7 @@ async def _late(services: Services, tenant: str, query: EntryQuery, newest: str)
 
 async def export(services: Services, tenant: str, filters: dict[str, str]) -> AsyncIterator[dict[str, object]]:
     """Every entry of a selection, newest first."""
-    await services.views.of(tenant)
-    query_of(filters)
-    return _every(services, tenant, filters)
-
-
-async def _every(services: Services, tenant: str, filters: dict[str, str]) -> AsyncIterator[dict[str, object]]:
+    await services.views.of(tenant)  # raises UnknownTenant
     async for entry in services.log.every(tenant, filters):
         yield shown(entry)
 

@@ -15,11 +15,7 @@ async def fold(services: Services, tenants: list[str]) -> AsyncIterator[dict[str
     """Fold the named tenants, or all; an item for each. Raises UnknownTenant before the first."""
     for tenant in tenants:
         await services.backend.state(tenant)
-    return _folded(services, tenants or await services.backend.tenants())
-
-
-async def _folded(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
-    for tenant in tenants:
+    for tenant in tenants or await services.backend.tenants():
         refused = ""
         try:
             await services.backend.fold(tenant)
@@ -64,11 +60,8 @@ async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[st
     known = await services.backend.tenants()
     if missing := [tenant for tenant in tenants if tenant not in known]:
         raise SetupError([f"there is no tenant {tenant}" for tenant in missing])
-    return _checked(services, tenants or known, [] if tenants else sorted(_rostered(services) - set(known)))
-
-
-async def _checked(services: Services, tenants: list[str], without: list[str]) -> AsyncIterator[dict[str, object]]:
-    for tenant in tenants:
+    checked = tenants or known
+    for tenant in checked:
         try:
             problems = [*await services.backend.check(tenant), *await _unread(services, tenant)]
             problems += [*await _sealed(services, tenant), *await services.records.doubles(tenant)]
@@ -76,10 +69,10 @@ async def _checked(services: Services, tenants: list[str], without: list[str]) -
         except CrmError as error:
             problems = [error.operator_detail]
         mode = (await services.backend.state(tenant)).mode
-        yield {"tenant": tenant, "mode": mode, "problems": problems, "of": len(tenants)}
-    for tenant in without:
+        yield {"tenant": tenant, "mode": mode, "problems": problems, "of": len(checked)}
+    for tenant in [] if tenants else sorted(_rostered(services) - set(known)):
         problem = f"keys.yaml has an entry for it, but it has no store: crm tenant create {tenant}, or remove the entry"
-        yield {"tenant": tenant, "mode": "missing", "problems": [problem], "of": len(tenants)}
+        yield {"tenant": tenant, "mode": "missing", "problems": [problem], "of": len(checked)}
 
 
 async def _unread(services: Services, tenant: str) -> list[str]:
@@ -105,10 +98,6 @@ async def _sealed(services: Services, tenant: str) -> list[str]:
 
 async def unread(services: Services) -> AsyncIterator[dict[str, object]]:
     """An item for each tenant with data that no plugin can read; stores that fail are reported by doctor."""
-    return _unread_of_all(services)
-
-
-async def _unread_of_all(services: Services) -> AsyncIterator[dict[str, object]]:
     for tenant in await services.backend.tenants():
         try:
             problems = await _unread(services, tenant)

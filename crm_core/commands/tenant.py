@@ -29,10 +29,6 @@ async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[s
         problems += [f"tenant {name} exists already: choose another name" for name in tenants if name in taken]
     if problems:
         raise SetupError(problems if len(tenants) == 1 else [*problems, "no tenant was created; correct the names"])
-    return _created(services, tenants)
-
-
-async def _created(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
     for start in range(0, len(tenants), _TOGETHER):
         batch = tenants[start : start + _TOGETHER]
         outcomes = await asyncio.gather(*map(services.backend.create, batch), return_exceptions=True)

@@ -23,7 +23,7 @@ async def test_no_entry_is_left_out_of_a_burst(world: World) -> None:
     """A follower gets each entry once and in order, also if more arrive at a time than one read returns."""
     numbers = range(1, 1200)
     note(world, 0)
-    async with aclosing(await tail(world.services, "northwind", {}, last=1)) as followed:
+    async with aclosing(tail(world.services, "northwind", {}, last=1)) as followed:
         assert await following(followed, 1) == ["request-0"]
         for number in numbers:
             world.clock.forward(0.1)
@@ -36,7 +36,7 @@ async def test_an_entry_that_is_stored_late_is_not_left_out(world: World) -> Non
     ids = [world.services.ids.new() for _ in range(4)]
     note(world, 0, ids[0])
     note(world, 2, ids[2])
-    async with aclosing(await tail(world.services, "northwind", {}, last=1)) as followed:
+    async with aclosing(tail(world.services, "northwind", {}, last=1)) as followed:
         assert await following(followed, 1) == ["request-2"]
         note(world, 1, ids[1])
         assert await following(followed, 1) == ["request-1"]
