@@ -32,7 +32,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "config": ("crm_core.cli.config", "Check the config files."),
     "plugins": ("crm_core.cli.plugins", "List the plugins and what they add."),
     "plugin": ("crm_core.cli.plugin", "Start a plugin of your own."),
-    "doctor": ("crm_core.cli.store:doctor", "Check files, permissions and log chains."),
+    "doctor": ("crm_core.cli.doctor", "Check files, permissions and log chains."),
     "migrate": ("crm_core.cli.migrate", "Bring stored data into this version's format, or to another backend."),
 }
 

@@ -58,6 +58,11 @@ def rename_tenant(path: Path, tenant: str, name: str) -> bool:
     return edit_roster(path, change)
 
 
+def require_editable(path: Path) -> None:
+    """Raise SetupError if the roster cannot be edited: before a command changes something else."""
+    edit_roster(path, lambda _text: None)
+
+
 def set_member(path: Path, tenant: str, version: int, name: str, value: str) -> None:
     """Set one member of a key, such as ``not_after``. Raises LookupError (no such key), SetupError."""
     edit_roster(path, lambda text: with_member(text, tenant, version, name, value))

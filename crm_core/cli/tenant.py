@@ -1,4 +1,4 @@
-"""``crm tenant``: create, list and change tenants."""
+"""``crm tenant``: create, list, change, back up and restore tenants."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from crm_core.cli.output import has_terminal
-from crm_core.cli.running import config_option, json_option, perform, print_json, stream
-from crm_core.cli.store import COMMANDS as STORE_COMMANDS
+from crm_core.cli.running import config_option, json_option, perform, print_json, stream, warn_of_quarantine
 from crm_core.errors import SetupError
 
 
@@ -40,10 +39,10 @@ def create(names: tuple[str, ...], file: str | None, config: Path, as_json: bool
 
 def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list[str]:
     """Create tenants and their entries in the roster; return the names of those that got an entry."""
-    from crm_core.cli.roster_edit import add_tenants, edit_roster
+    from crm_core.cli.roster_edit import add_tenants, require_editable
     from crm_core.cli.rotation import fresh_secret
 
-    edit_roster(config / "keys.yaml", lambda _text: None)  # an invalid roster is refused before anything is created
+    require_editable(config / "keys.yaml")
     created, added = [], list[str]()
     try:
         for item in stream(config, "tenant.create", tenants=names):
@@ -73,10 +72,10 @@ def _names_in(file: str) -> list[str]:
 @json_option
 def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool) -> None:
     """Remove a tenant with its entry in keys.yaml, after a backup into `backups` next to tenants_dir."""
-    from crm_core.cli.roster_edit import edit_roster, remove_tenant
+    from crm_core.cli.roster_edit import remove_tenant, require_editable
 
     roster = config / "keys.yaml"
-    edit_roster(roster, lambda _text: None)
+    require_editable(roster)
     perform(config, "tenant.state", tenant=name)  # an unknown one needs no question
     if not yes:
         if not has_terminal():
@@ -156,5 +155,85 @@ def reset_version(name: str, section: str, config: Path) -> None:
     click.echo(f"{name}: {section} accepts any version again; the highest was {done['was']}")
 
 
-for _one in STORE_COMMANDS:
-    command.add_command(_one)
+@command.command("fold")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@config_option
+def fold(names: tuple[str, ...], config: Path) -> None:
+    """Fold the journals of the named tenants, or of all, into their TinyDB files now.
+
+    The server does this itself when a journal has grown long. Afterwards TinyDB itself can read every record.
+    """
+    refused = 0
+    for item in stream(config, "store.fold", tenants=list(names)):
+        refused += bool(item["refused"])
+        outcome = f"not folded: {item['refused']}" if item["refused"] else "folded"
+        click.echo(f"{item['tenant']}  {outcome}", err=bool(item["refused"]))
+    if refused:
+        raise SystemExit(1)
+
+
+@command.command("backup")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@config_option
+def backup(name: str, file: Path, config: Path) -> None:
+    """Write a consistent copy of a tenant with its log to a new FILE, while a running server continues to write.
+
+    The file contains personal data, password hashes, and secrets encrypted with the instance's secret_key: also keep a
+    copy of that key, in another place.
+    """
+    target = file.absolute()
+    (_,) = stream(config, "store.backup", tenant=name, target=str(target))
+    click.echo(f"{name}: copied to {file} ({_size(target)})")
+    warn_of_quarantine(config, name)
+
+
+@command.command("restore")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@config_option
+def restore(name: str, file: Path, config: Path) -> None:
+    """Create the tenant NAME from a backup.
+
+    If the tenant exists, move its folder away first. A running server can stay up. A backup of a tenant with another
+    name brings its users, but neither its API tokens nor its sessions.
+    """
+    (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
+    click.echo(f"{name}: restored from {file} at revision {done['revision']}")
+    if done["access_ended"]:
+        click.echo("it has no API tokens, since those of the backup are another tenant's", err=True)
+    _hint_at_roster(config, name, there=done["in_roster"])
+
+
+@command.command("move")
+@click.argument("name")
+@click.argument("new")
+@config_option
+def move(name: str, new: str, config: Path) -> None:
+    """Rename the tenant NAME to NEW, with its records, users, tokens, history, log and entry in keys.yaml.
+
+    URLs and signatures contain the name: platforms and clients must use the new one from then on.
+    """
+    from crm_core.cli.roster_edit import rename_tenant, require_editable
+
+    roster = config / "keys.yaml"
+    require_editable(roster)
+    done = perform(config, "store.move", tenant=name, name=new)
+    renamed = rename_tenant(roster, name, new)
+    click.echo(f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""))
+    if not done["access_stays"]:
+        text = "its API tokens are refused, since it accepts no writes now: once it does, move it back and again"
+        click.echo(text, err=True)
+    _hint_at_roster(config, new, there=renamed or done["in_roster"])
+
+
+def _hint_at_roster(config: Path, name: str, *, there: bool) -> None:
+    """Warn that a tenant without an entry in the roster accepts no pushes."""
+    if not there:
+        problem = f"{config / 'keys.yaml'} has no entry for {name}, so it accepts no pushes"
+        click.echo(f"{problem}: rename its old entry, or create a key with crm keys rotate {name}.", err=True)
+
+
+def _size(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{size / (1 << 20):,.1f} MiB" if size >= 1 << 20 else f"{size / 1024:,.1f} KiB"

@@ -1,0 +1,73 @@
+"""``crm doctor``: everything that is wrong with config files, stores and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crm_core.cli.config import problems_of
+from crm_core.cli.output import show_progress
+from crm_core.cli.running import config_option, json_option, print_json, stream
+from crm_core.errors import CrmError, SetupError
+
+
+@click.command("doctor")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@config_option
+@json_option
+def command(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+    """Check the config files, permissions, and every file and log chain of the named tenants, or of all.
+
+    Exits 1 if anything is wrong. Undamaged files are only read. Without a running server, tenants are opened as a
+    server would: a damaged file is moved aside, never deleted, and the tenant accepts no writes until you decide.
+    """
+    problems = [] if names else [*problems_of(config), *_open_to_others(config)]
+    report: dict[str, Any] = {"config": problems, "tenants": {}}
+    wrong = len(problems)
+    if not as_json:
+        _show("config", problems)
+    for number, checked in enumerate(_checked(config, names, problems), 1):
+        show_progress(number, checked["of"], "tenants")
+        wrong += len(checked["problems"])
+        report["tenants"][checked["tenant"]] = checked["problems"]
+        if not as_json:
+            _show(checked["tenant"], checked["problems"])
+            _show_remedy(checked["tenant"], checked["mode"])
+    if as_json:
+        print_json(report)
+    if wrong:
+        raise SystemExit(1)
+
+
+def _checked(config: Path, names: tuple[str, ...], problems: list[str]) -> Iterator[dict[str, Any]]:
+    """The tenants' problems; none if instance.yaml cannot be used, which is among ``problems`` already."""
+    try:
+        yield from stream(config, "store.check", tenants=list(names))
+    except (SetupError, CrmError):
+        if not problems:
+            raise
+
+
+def _show(what: str, problems: list[str]) -> None:
+    if not problems:
+        click.echo(f"{what}: no problems found")
+    for problem in problems:
+        click.echo(f"{what}: {problem}")
+
+
+def _show_remedy(tenant: str, mode: str) -> None:
+    if mode == "quarantined":
+        restore = f"move its folder away, then crm tenant restore {tenant} FILE"
+        click.echo(f"{tenant}: accepts no writes; {restore}, or accept the rest (docs/storage.md explains how)")
+
+
+def _open_to_others(config: Path) -> list[str]:
+    """A problem for each config file that others can read: they may contain keys."""
+    return [
+        f"{path} can be read by others: chmod {'0700' if path.is_dir() else '0600'} {path}"
+        for path in (config, *sorted(config.glob("*.yaml")))
+        if path.exists() and path.stat().st_mode & 0o077
+    ]
