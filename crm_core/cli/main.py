@@ -11,7 +11,7 @@ import click
 
 from crm_core import __version__
 from crm_core.cli.output import watch_output
-from crm_core.cli.running import Boundary, print_problem
+from crm_core.cli.running import boundary, print_problem
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "init": ("crm_core.cli.init", "Write commented config files for a new instance."),
@@ -89,5 +89,5 @@ def crm() -> None:
 def main() -> None:
     """Entry point."""
     watch_output()
-    with Boundary():
+    with boundary():
         crm()

@@ -10,8 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -48,33 +47,28 @@ def tenant_option(command: F) -> F:
     return click.option("--tenant", required=True, help="The tenant's name.")(command)
 
 
-class Boundary:
+@contextmanager
+def boundary() -> Iterator[None]:
     """Turn our errors, and those of writing to standard output, into text on standard error and exit code 1."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    try:
         try:
+            yield
+        finally:
             flush_output()
-        except OutputFailed as failed:
-            exit_without_output(failed)
-        if isinstance(error, OutputFailed):
-            exit_without_output(error)
-        if isinstance(error, SetupError):
-            print_problem({"problems": list(error.problems)})
-            for problem in error.problems:
-                click.echo(problem, err=True)
-            raise SystemExit(1)
-        if isinstance(error, CrmError):
-            detail = _NO_TENANT if isinstance(error, UnknownTenant) else error.operator_detail
-            print_problem({"code": error.code, "detail": detail, "errors": msgspec.to_builtins(error.errors)})
-            click.echo(f"{detail} ({error.code})", err=True)
-            for finding in error.errors:
-                click.echo(f"  {finding.pointer or '/'}: {finding.message}", err=True)
-            raise SystemExit(1)
+    except OutputFailed as failed:
+        exit_without_output(failed)
+    except SetupError as error:
+        print_problem({"problems": list(error.problems)})
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        raise SystemExit(1) from None
+    except CrmError as error:
+        detail = _NO_TENANT if isinstance(error, UnknownTenant) else error.operator_detail
+        print_problem({"code": error.code, "detail": detail, "errors": msgspec.to_builtins(error.errors)})
+        click.echo(f"{detail} ({error.code})", err=True)
+        for finding in error.errors:
+            click.echo(f"  {finding.pointer or '/'}: {finding.message}", err=True)
+        raise SystemExit(1) from None
 
 
 def print_problem(problem: dict[str, Any]) -> None:
@@ -128,7 +122,7 @@ def warn_of_quarantine(config: Path, tenant: str) -> None:
 def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool) -> Iterator[dict[str, Any]]:
     with without_collector():
         from crm_core.control import client
-        from crm_core.control.lock import FolderBusy, FolderLock
+        from crm_core.control.lock import FolderBusy, folder_lock
         from crm_core.settings.installation import install
 
         installation = install(config, os.environ)
@@ -137,7 +131,7 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
         yield from _here(installation, name, arguments)
         return
     try:
-        with FolderLock(folder):
+        with folder_lock(folder):
             yield from _here(installation, name, arguments)
     except FolderBusy:
         if streams:

@@ -16,7 +16,7 @@ import click
 
 from crm_core.cli.log_lines import set_up_logging
 from crm_core.cli.output import discard_output
-from crm_core.cli.running import Boundary, config_option, without_collector
+from crm_core.cli.running import boundary, config_option, without_collector
 from crm_core.cli.store_alerts import log_store_alerts
 from crm_core.errors import SetupError
 from crm_core.server_log import ServerLog
@@ -105,7 +105,7 @@ def _serve_together(installation: Installation, processes: int) -> int:
     def work(parent: Parent, listener: Listener) -> int:
         set_up_logging(parent.number)
         share_metrics(folder, parent.number)
-        with Boundary():
+        with boundary():
             run(_serve(installation, listener, lambda _address: parent.ready(), shared_metrics=folder))
         return 0
 
@@ -136,7 +136,7 @@ async def _serve(
         from crm_core.cli.store_check import check_store, check_store_later
         from crm_core.commands import perform
         from crm_core.compose import application, clock, open_store
-        from crm_core.control.lock import FolderLock
+        from crm_core.control.lock import folder_lock
         from crm_core.control.server import ControlServer
         from crm_core.server.process import EXIT_SECONDS
         from crm_core.server.serve import serve
@@ -147,8 +147,7 @@ async def _serve(
     exclusive = installation.registry.backends[settings.storage.backend].EXCLUSIVE
     async with AsyncExitStack() as stack:
         if exclusive:
-            lock = FolderLock(settings.tenants_dir).acquire()
-            stack.callback(lock.release)
+            stack.enter_context(folder_lock(settings.tenants_dir))
         configuration = watched(installation, clock)
         backend = await open_store(installation)
         stack.push_async_callback(backend.close)

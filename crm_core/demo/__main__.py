@@ -21,7 +21,7 @@ import httpx
 import yaml
 
 from crm_core.client import Client, Outcome, Target, native_signer
-from crm_core.control.lock import FolderBusy, FolderLock
+from crm_core.control.lock import FolderBusy, folder_lock
 from crm_core.demo.filling import TENANT, fill
 from crm_core.settings import Secrets
 
@@ -89,7 +89,8 @@ class Demo:
     def _refuse_second(self) -> None:
         """Exit if this demo is already running; its files stay as they are."""
         try:
-            FolderLock(self.folder / "tenants").acquire().release()
+            with folder_lock(self.folder / "tenants"):
+                pass
         except FolderBusy as busy:
             text = (self.config / "instance.yaml").read_text() if self.config.exists() else ""
             listen = next((line for line in text.splitlines() if line.startswith("listen:")), "listen: ?")

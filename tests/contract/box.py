@@ -266,9 +266,9 @@ class _Bounded(type(crm)):  # type: ignore[misc]  # the group's own class
         super().__init__("crm")
 
     def invoke(self, ctx: Any) -> Any:
-        from crm_core.cli.running import Boundary
+        from crm_core.cli.running import boundary
 
-        with Boundary():
+        with boundary():
             return super().invoke(ctx)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from crm_core.cli.running import Boundary
+from crm_core.cli.running import boundary
 from crm_core.errors import CrmError, Finding, InvalidRecord, SetupError, StorageFull, StorageUnavailable, UnknownTenant
 
 
@@ -29,7 +29,7 @@ def test_our_errors_end_a_command_with_their_text(
     error: CrmError | SetupError, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each problem is a line on standard error, with exit code 1 and no trace."""
-    with pytest.raises(SystemExit) as ended, Boundary():
+    with pytest.raises(SystemExit) as ended, boundary():
         raise error
     assert ended.value.code == 1
     assert capsys.readouterr().err == text
@@ -57,12 +57,12 @@ def test_with_json_an_error_is_a_document_too(
 ) -> None:
     """A program that called with --json finds JSON on standard output if the command fails."""
     monkeypatch.setattr(sys, "argv", ["crm", "tenant", "list", "--json"])
-    with pytest.raises(SystemExit), Boundary():
+    with pytest.raises(SystemExit), boundary():
         raise error
     assert json.loads(capsys.readouterr().out) == document
 
 
 def test_an_error_that_is_not_ours_is_not_hidden() -> None:
     """A bug in the program itself is raised."""
-    with pytest.raises(ZeroDivisionError), Boundary():
+    with pytest.raises(ZeroDivisionError), boundary():
         1 / 0  # noqa: B018 -- the fault
