@@ -144,6 +144,7 @@ async def instance(
             on_stop=services.stop.set,
             new_request_id=services.ids.new,
             instance="eu1",
+            lifespan=app.serving(),
         )
     )
     await asyncio.wait({address, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -179,6 +179,7 @@ async def _serve(
             new_request_id=services.ids.new,
             instance=settings.instance,
             exit_seconds=EXIT_SECONDS,
+            lifespan=app.serving(),
         )
         if checking is not None:
             await checking

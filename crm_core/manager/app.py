@@ -30,10 +30,7 @@ class Manager:
         self._new_request_id = new_request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan (ASGI 3)."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
+        """Serve one request (ASGI 3)."""
         client = Downstream(receive)
         try:
             await self._serve(scope, client, send)
@@ -46,13 +43,6 @@ class Manager:
                 raise
         finally:
             client.close()
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        async with self._roster.active():
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, scope: Scope, client: Downstream, send: Send) -> None:
         reason = refused(scope["raw_path"])

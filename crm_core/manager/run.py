@@ -42,4 +42,5 @@ async def manage(
         on_stop=relay.end_streams,
         on_hangup=roster.reload,
         new_request_id=new_request_id,
+        lifespan=roster.active(),
     )

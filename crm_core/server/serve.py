@@ -8,9 +8,10 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, closing, contextmanager, nullcontext, suppress
 from email.utils import formatdate
+from functools import partial
 from typing import Final
 
 from uvicorn.config import Config
@@ -20,7 +21,6 @@ from crm_core.errors import SetupError
 from crm_core.server.asgi import Asgi
 from crm_core.server.connection import ServerConnection
 from crm_core.server.cycle import log
-from crm_core.server.lifespan import Lifespan
 from crm_core.server.limits import ConnectionLimit, Deadlines, connections_for, raise_open_files
 from crm_core.server.listen import Listener, bound
 from crm_core.server.paced_starts import PacedStarts
@@ -49,34 +49,40 @@ async def serve(
     on_hangup: Callable[[], None] | None = None,
     new_request_id: Callable[[], str] = _random_id,
     instance: str | None = None,
+    lifespan: AbstractAsyncContextManager[object] | None = None,
 ) -> None:
-    """Serve ``app`` (ASGI 3 with lifespan) on ``listen`` until SIGTERM or SIGINT, then drain and return.
+    """Serve ``app`` (ASGI 3, requests only) on ``listen`` until SIGTERM or SIGINT, then drain and return.
 
     ``listen`` is ``host:port``, ``unix:/path``, or what ``bound`` made of one; ``ready`` gets the address,
     ``http://host:port`` or ``unix:/path``, once requests are accepted. The signal closes the listener and calls
     ``on_stop`` (to end event streams, which would delay the drain); requests in progress have ``drain_seconds`` to
-    finish, then the application's lifespan ends. A second signal ends the wait. ``on_hangup`` is called at SIGHUP,
-    which is ignored without it. Needs the main thread. With ``exit_seconds`` the process ends that long after the
-    signal, even if something has not returned.
+    finish. A second signal ends the wait. ``on_hangup`` is called at SIGHUP, which is ignored without it. With
+    ``exit_seconds`` the process ends that long after the signal, even if something has not returned. ``lifespan`` is
+    entered before the server listens and left after the last response. Needs the main thread.
     ``instance``: the code of the one instance that is served, which problems refer to.
     ``max_connections`` is half the number of files that the process may open, unless given.
 
-    Raises: SetupError if the address cannot be used or the application does not start.
+    Raises: SetupError if the address cannot be used, and the errors of ``lifespan``.
     """
-    stop = _Stop(exit_seconds)
+    stop, state = _Stop(exit_seconds), ServerState()
     listener = bound(listen) if isinstance(listen, str) else listen
-    lifespan = Lifespan(app)
-    state = ServerState()
-    with _Signals(stop, on_hangup):
-        try:
-            await lifespan.start()
+    with _signals(stop, on_hangup), closing(listener):
+        async with lifespan or nullcontext():
             limit = ConnectionLimit(max_connections or connections_for(raise_open_files()))
             deadlines = deadlines or Deadlines()
-            connection = _connections(
-                app, state, lifespan, deadlines, limit=limit, new_request_id=new_request_id, instance=instance
+            connection = partial(
+                ServerConnection,
+                _config(app, deadlines.idle),
+                state,
+                {},
+                deadlines=deadlines,
+                limit=limit,
+                new_request_id=new_request_id,
+                instance=instance,
             )
             servers: list[asyncio.AbstractServer] = []
             try:
+                _set_date(state)
                 await _listen(servers, listener, connection, limit.backlog)
                 gc.collect()
                 gc.freeze()  # the collector skips objects that live as long as the server
@@ -91,9 +97,6 @@ async def serve(
             finally:
                 for server in servers:
                     server.close()
-                await lifespan.stop()
-        finally:
-            listener.close()
 
 
 class _Stop:
@@ -111,34 +114,21 @@ class _Stop:
             exit_within(self._exit_seconds)
 
 
-class _Signals:
+@contextmanager
+def _signals(stop: _Stop, on_hangup: Callable[[], None] | None) -> Iterator[None]:
     """The signal handlers while the server runs."""
-
-    def __init__(self, stop: _Stop, on_hangup: Callable[[], None] | None) -> None:
-        self._stop = stop
-        self._on_hangup = on_hangup
-        self._loop = asyncio.get_running_loop()
-
-    def __enter__(self) -> None:
-        for number in _STOP_SIGNALS:
-            self._loop.add_signal_handler(number, self._stop.request)
-        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup or (lambda: None))
-
-    def __exit__(self, *_: object) -> None:
-        for number in (*_STOP_SIGNALS, signal.SIGHUP):
-            self._loop.remove_signal_handler(number)
+    loop = asyncio.get_running_loop()
+    handlers = {**dict.fromkeys(_STOP_SIGNALS, stop.request), signal.SIGHUP: on_hangup or (lambda: None)}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
 
 
-def _connections(
-    app: Asgi,
-    state: ServerState,
-    lifespan: Lifespan,
-    deadlines: Deadlines,
-    *,
-    limit: ConnectionLimit,
-    new_request_id: Callable[[], str],
-    instance: str | None,
-) -> Callable[[], ServerConnection]:
+def _config(app: Asgi, idle_seconds: float) -> Config:
     config = Config(
         PacedStarts(app),
         http=ServerConnection,
@@ -149,18 +139,9 @@ def _connections(
         proxy_headers=False,
         server_header=False,
     )
-    config.timeout_keep_alive = deadlines.idle  # type: ignore[assignment]  # its declared int goes to call_later alone
+    config.timeout_keep_alive = idle_seconds  # type: ignore[assignment]  # its declared int goes to call_later alone
     config.load()
-    _set_date(state)
-    return lambda: ServerConnection(
-        config,
-        state,
-        lifespan.state,
-        deadlines=deadlines,
-        limit=limit,
-        new_request_id=new_request_id,
-        instance=instance,
-    )
+    return config
 
 
 async def _listen(

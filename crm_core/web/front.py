@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -77,10 +78,7 @@ class Front:
         self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan of the server."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
+        """Serve one request."""
         again = scope.pop(_AGAIN, None)
         if isinstance(again, Stream):
             await self._follow(again, scope, send)
@@ -145,13 +143,14 @@ class Front:
             scope[_AGAIN] = stream
             await send({"type": LATER, "then": stream.call, "left": stream.end})
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Load the pages a while after the start; for the time in which the server runs."""
         later = asyncio.get_running_loop().call_later(_AFTER_START, self._pages.begin)
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        later.cancel()
-        await send({"type": "lifespan.shutdown.complete"})
+        try:
+            yield
+        finally:
+            later.cancel()
 
     def answers(self, _request: Request) -> bool:
         """Whether a request is answered here; the framework would give the same answer, and cost more."""

@@ -99,7 +99,10 @@ async def turn(folder: Path, _: str) -> dict[str, float]:
     installation = install(config, os.environ)
     backend = await open_backend(installation)
     services, ready = Services(installation, backend, watched(installation, clock), clock), asyncio.Event()
-    serving = asyncio.create_task(serve(application(services), listen=f"127.0.0.1:{port}", ready=lambda _: ready.set()))
+    app = application(services)
+    serving = asyncio.create_task(
+        serve(app, listen=f"127.0.0.1:{port}", ready=lambda _: ready.set(), lifespan=app.serving())
+    )
     await ready.wait()
     lines = pushes(Product(port, 0, config), tenants, count(1), 12)
     clients = [await asyncio.open_connection("127.0.0.1", port) for _ in lines]

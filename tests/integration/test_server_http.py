@@ -18,11 +18,6 @@ HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Report the request; some paths misbehave."""
-    if scope["type"] == "lifespan":
-        for what in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{what}.complete"})
-        return
     body = b""
     if scope["path"] == "/early":
         await answer(send, 413, b"no")
@@ -334,9 +329,6 @@ async def test_expect_continue_is_answered(server: Running) -> None:
 
 async def in_parts(scope: Any, receive: Any, send: Any) -> None:
     """An answer of unknown length."""
-    if scope["type"] == "lifespan":
-        await application(scope, receive, send)
-        return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"one", "more_body": True})
     await send({"type": "http.response.body", "body": b"two"})

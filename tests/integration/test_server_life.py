@@ -3,36 +3,37 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crm_core.errors import SetupError
+from crm_core.server.listen import bound
 from crm_core.server.serve import serve
 
 PROGRAM = """
 import asyncio, sys, time
+from contextlib import asynccontextmanager
 from crm_core.server.process import run
 from crm_core.server.serve import serve
 
 stopping = None
 
-async def app(scope, receive, send):
+@asynccontextmanager
+async def lifespan():
     global stopping
-    if scope["type"] == "lifespan":
-        stopping = asyncio.Event()
-        for what in ("startup", "shutdown"):
-            await receive()
-            print(what, flush=True)
-            await send({"type": f"lifespan.{what}.complete"})
-        return
+    stopping = asyncio.Event()
+    print("startup", flush=True)
+    yield
+    print("shutdown", flush=True)
+
+async def app(scope, receive, send):
     if scope["path"] == "/stuck":
         print("begun", flush=True)
         await stopping.wait()
@@ -51,7 +52,7 @@ async def app(scope, receive, send):
 
 run(serve(app, listen=sys.argv[1], ready=lambda address: print(address, flush=True), drain_seconds=float(sys.argv[2]),
           exit_seconds=float(sys.argv[3]), on_stop=lambda: stopping.set(),
-          on_hangup=lambda: print("hangup", flush=True)))
+          on_hangup=lambda: print("hangup", flush=True), lifespan=lifespan()))
 print("ended", flush=True)
 """
 
@@ -205,42 +206,44 @@ async def test_an_invalid_address_is_refused(listen: str) -> None:
         await serve(None, listen=listen, ready=print)
 
 
-async def lived(scope: Any, receive: Any, send: Any) -> None:
-    for what in ("startup", "shutdown"):
-        await receive()
-        await send({"type": f"lifespan.{what}.complete"})
-
-
 async def test_a_port_in_use_is_refused() -> None:
-    """A port in use is a SetupError, and an application that had started is stopped again."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    """A port in use is a SetupError; if that shows only when it listens, the application is stopped again."""
+    steps: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        steps.append("started")
+        try:
+            yield
+        finally:
+            steps.append("stopped")
+
+    with closing(bound("127.0.0.1:0")) as taken:
+        address = taken.address.removeprefix("http://")
+        late = bound(address)  # two may be bound to it, and one of them may listen
+        taken.sockets[0].listen()
         with pytest.raises(SetupError, match="in use"):
-            await serve(lived, listen=f"127.0.0.1:{taken.getsockname()[1]}", ready=print)
+            await serve(None, listen=address, ready=print, lifespan=lifespan())
+        assert steps == []
+        with pytest.raises(SetupError, match="in use"):
+            await serve(None, listen=late, ready=print, lifespan=lifespan())
+    assert steps == ["started", "stopped"]
 
 
 async def test_an_application_that_fails_to_start_is_reported() -> None:
-    """A start that fails, whether it raises, says so or just ends, ends serve."""
+    """A start that fails ends serve with its error, before anything is served."""
 
-    async def raising(scope: Any, receive: Any, send: Any) -> None:
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
         raise SetupError(["config/keys.yaml:3: no"])
+        yield
 
-    async def saying(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.failed", "message": "one\ntwo"})
-
-    async def ending(scope: Any, receive: Any, send: Any) -> None:
-        return
-
-    for app, problem in ((raising, "config/keys.yaml:3: no"), (saying, "one"), (ending, "the application ended")):
-        with pytest.raises(SetupError) as caught:
-            await serve(app, listen="127.0.0.1:0", ready=print)
-        assert caught.value.problems[0].startswith(problem)
+    with pytest.raises(SetupError, match=r"config/keys\.yaml:3: no"):
+        await serve(None, listen="127.0.0.1:0", ready=lambda _: pytest.fail("served"), lifespan=lifespan())
 
 
 async def test_the_tests_loop_serves_as_well() -> None:
     """Another loop than uvloop does too, and the signals' handlers are gone afterwards."""
     before = signal.getsignal(signal.SIGTERM)
-    await serve(lived, listen="localhost:0", ready=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    await serve(None, listen="localhost:0", ready=lambda _: os.kill(os.getpid(), signal.SIGTERM))
     assert signal.getsignal(signal.SIGTERM) in {before, signal.SIG_DFL}

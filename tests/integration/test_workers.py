@@ -25,11 +25,6 @@ from crm_core.server.workers import WorkerProcesses
 folder = Path(sys.argv[1])
 
 async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        for what in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{what}.complete"})
-        return
     if scope["path"] == "/slow":
         (folder / "begun").touch()
         await asyncio.sleep(0.7)
