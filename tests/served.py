@@ -22,7 +22,8 @@ from crm_core.compose import Now, application, clock, open_backend
 from crm_core.model.caller import Caller
 from crm_core.server.serve import serve
 from crm_core.services import Services
-from crm_core.settings.installation import install, watched
+from crm_core.settings.configuration import Configuration
+from crm_core.settings.installation import install
 from plain_http import PLAIN
 
 KEY = bytes(range(1, 33))
@@ -131,7 +132,7 @@ async def instance(
     for tenant in ("northwind", "contoso"):
         if not await backend.has(tenant):
             await backend.create(tenant)
-    services = Services(installation, backend, watched(installation, now), now, random)
+    services = Services(installation, backend, Configuration(installation, now), now, random)
     app = application(services)
     if through_framework:
         app.answers = lambda _request: False  # type: ignore[method-assign]

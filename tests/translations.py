@@ -21,7 +21,7 @@ from crm_core.model.fields import bare, is_struct
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.registry import build_registry
 from crm_core.settings.catalog import load_catalog
-from crm_core.settings.plugins import load_plugins
+from crm_core.settings.installation import load_plugins
 from crm_core.settings.roles import load_roles
 from crm_core.sync.checks import Check
 from crm_core.web.pages.sync.names import PUSHED, member_name, section_title

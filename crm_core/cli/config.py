@@ -42,8 +42,7 @@ def problems_of(config: Path) -> list[str]:
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import check as check_files
     from crm_core.settings import load_instance
-    from crm_core.settings.installation import languages_of, option_types
-    from crm_core.settings.plugins import load_plugins
+    from crm_core.settings.installation import languages_of, load_plugins, option_types
 
     try:
         settings = load_instance(config / "instance.yaml", environ=os.environ)

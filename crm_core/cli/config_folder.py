@@ -40,7 +40,7 @@ class ConfigFolder:
     def registry(self) -> Registry:
         """The parts of the plugins that instance.yaml loads; of the installed ones if there is none."""
         from crm_core.plugin.registry import build_registry
-        from crm_core.settings.plugins import load_plugins
+        from crm_core.settings.installation import load_plugins
 
         return build_registry(load_plugins(self.settings if self.has_settings else None))
 

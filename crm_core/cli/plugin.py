@@ -78,7 +78,7 @@ def _require_free(name: str, package: str, words: str) -> None:
     """Refuse a name that a plugin cannot have. Raises UsageError, SetupError."""
     from crm_core.plugin.faults import reserved_names
     from crm_core.plugin.registry import build_registry
-    from crm_core.settings.plugins import load_plugins
+    from crm_core.settings.installation import load_plugins
 
     if not _NAME.fullmatch(name) or keyword.iskeyword(package):
         raise click.UsageError(

@@ -16,7 +16,7 @@ def registry_of(config: Path) -> Registry:
     """All plugins of instance.yaml; without a valid one, the built-in plugins: crm config check reports it."""
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance_outline
-    from crm_core.settings.plugins import load_plugins
+    from crm_core.settings.installation import load_plugins
 
     settings = None
     with suppress(SetupError):

@@ -145,7 +145,7 @@ def _here(installation: Installation, name: str, arguments: dict[str, Any]) -> I
     from crm_core.commands import perform as command
     from crm_core.compose import clock, open_backend
     from crm_core.services import Services
-    from crm_core.settings.installation import ConfigurationOnDemand
+    from crm_core.settings.configuration import ConfigurationOnDemand
 
     with asyncio.Runner() as runner:
         backend = runner.run(open_backend(installation, migrating=name == "store.migrate"))

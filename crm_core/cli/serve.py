@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from crm_core.cli.dev import Watch
     from crm_core.server.listen import Listener
     from crm_core.server.workers import Parent
+    from crm_core.settings.configuration import Configuration
     from crm_core.settings.installation import Installation
-    from crm_core.settings.reload import Configuration
 
 
 @click.command("serve")
@@ -141,14 +141,14 @@ async def _serve(
         from crm_core.server.process import EXIT_SECONDS
         from crm_core.server.serve import serve
         from crm_core.services import Services
-        from crm_core.settings.installation import watched
+        from crm_core.settings.configuration import Configuration
 
     settings = installation.settings
     exclusive = installation.registry.backends[settings.storage.backend].EXCLUSIVE
     async with AsyncExitStack() as stack:
         if exclusive:
             stack.enter_context(folder_lock(settings.tenants_dir))
-        configuration = watched(installation, clock)
+        configuration = Configuration(installation, clock)
         backend = await open_store(installation)
         stack.push_async_callback(backend.close)
         services = Services(installation, backend, configuration, clock)

@@ -1,8 +1,9 @@
 """The files an admin edits, read into frozen values; every problem reads ``file:line:column: what; how to fix it``.
 
 ``places`` and ``document`` parse files with positions, ``reading`` and ``secrets`` read typed values. Each file has a
-module (``instance``, ``options``, ``roster``, ``catalog``, ``roles``, ``instances``). ``reload`` applies edits while
-the server runs, ``check`` checks all files together.
+module (``instance``, ``options``, ``roster``, ``catalog``, ``roles``, ``instances``), ``check`` checks all together.
+``installation`` loads what instance.yaml names, ``configuration`` has the files in effect, ``reload`` follows edits.
+The first two are not exported: the manager reads settings and loads no plugins.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from crm_core.settings.instance import (
 )
 from crm_core.settings.instances import InstancesSettings, UpstreamAddress, load_instances
 from crm_core.settings.options import read_options
-from crm_core.settings.reload import Configuration, Watched
+from crm_core.settings.reload import Watched
 from crm_core.settings.roles import load_roles
 from crm_core.settings.roster import load_roster, load_roster_outline
 from crm_core.settings.secrets import Secrets
 from crm_core.settings.sync import SyncSettings
 
 __all__ = [
-    "Configuration",
     "InstanceSettings",
     "InstancesSettings",
     "Listen",

@@ -1,13 +1,8 @@
-"""An instance on disk: instance.yaml, the plugins it loads, and the configuration files that need them.
-
-``crm_core.settings`` does not export it: the manager reads settings and loads no plugins.
-"""
+"""An instance on disk: instance.yaml, the plugins that it loads, and the files that are read with what plugins add."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,8 +17,6 @@ from crm_core.plugin.registry import Registry, build_registry
 from crm_core.settings.catalog import load_catalog
 from crm_core.settings.instance import InstanceSettings, load_instance
 from crm_core.settings.options import read_options
-from crm_core.settings.plugins import load_plugins
-from crm_core.settings.reload import Configuration
 from crm_core.settings.roles import load_roles
 from crm_core.settings.roster import load_roster
 
@@ -37,6 +30,28 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     host: PluginHost
     registry: Registry
     options: dict[str, msgspec.Struct]
+
+    def load_roster(self) -> Roster:
+        """The key roster. Raises SetupError."""
+        path, names = self.folder / "keys.yaml", self.registry
+        return load_roster(path, sections=names.sections, schemes=names.schemes, environ=self.environ)
+
+    def load_catalog(self) -> Catalog:
+        """The catalog of modules. Raises SetupError."""
+        return load_catalog(self.folder / "modules.yaml", record_types=self.registry.record_types.values())
+
+    def load_roles(self, catalog: Catalog) -> Roles:
+        """The local roles, checked against the catalog. Raises SetupError."""
+        return load_roles(self.folder / "roles.yaml", catalog=catalog)
+
+
+def load_plugins(settings: InstanceSettings | None = None, on_failure: OnFailure | None = None) -> PluginHost:
+    """The plugins of an instance; without settings, all installed ones. ``broken`` has those that cannot be used."""
+    host = PluginHost(settings.plugins.disabled if settings else (), on_failure)
+    host.load_entry_points()
+    for folder in settings.plugins.folders if settings else ():
+        host.load_folder(folder)
+    return host
 
 
 def option_types(registry: Registry) -> dict[str, type[msgspec.Struct]]:
@@ -67,54 +82,3 @@ def install(folder: Path, environ: Mapping[str, str], on_failure: OnFailure | No
     return Installation(
         folder=folder, environ=environ, settings=settings, host=host, registry=registry, options=options
     )
-
-
-def watched(installation: Installation, now: Callable[[], datetime]) -> Configuration:
-    """The configuration files, loaded now and again after each edit. Raises SetupError with every problem."""
-    registry = installation.registry
-    return Configuration(
-        installation.folder,
-        installation.settings,
-        sections=registry.sections,
-        schemes=registry.schemes,
-        record_types=registry.record_types.values(),
-        environ=installation.environ,
-        now=now,
-    )
-
-
-class ConfigurationOnDemand:
-    """The configuration files, each loaded when it is first read: a broken roster stops only commands that need it."""
-
-    generation = 1
-    roster_error: str | None = None
-
-    def __init__(self, installation: Installation, now: Callable[[], datetime]) -> None:
-        self._installation = installation
-        self.loaded_at = now()
-
-    @cached_property
-    def roster(self) -> Roster:
-        """The key roster. Raises SetupError."""
-        installation = self._installation
-        return load_roster(
-            installation.folder / "keys.yaml",
-            sections=installation.registry.sections,
-            schemes=installation.registry.schemes,
-            environ=installation.environ,
-        )
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        """The catalog of modules. Raises SetupError."""
-        record_types = self._installation.registry.record_types.values()
-        return load_catalog(self._installation.folder / "modules.yaml", record_types=record_types)
-
-    @cached_property
-    def roles(self) -> Roles:
-        """The local roles. Raises SetupError."""
-        return load_roles(self._installation.folder / "roles.yaml", catalog=self.catalog)
-
-    def errors(self) -> tuple[str, ...]:
-        """Always empty: a file that does not load raises when it is read."""
-        return ()

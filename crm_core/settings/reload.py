@@ -1,22 +1,14 @@
-"""Files edited while the server runs: an edit takes effect if it loads, and changes nothing if it does not."""
+"""A file that is edited while the server runs: an edit takes effect if it loads, and changes nothing if it does not."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from crm_core.errors import SetupError
-from crm_core.model.catalog import Catalog, Roles
-from crm_core.model.keys import Roster
-from crm_core.settings.catalog import Guarded, load_catalog
-from crm_core.settings.instance import InstanceSettings
-from crm_core.settings.roles import load_roles
-from crm_core.settings.roster import load_roster
 
 T = TypeVar("T")
 _Mark = tuple[int, int, int, int] | None
@@ -67,115 +59,3 @@ def _mark(path: Path) -> _Mark:
         return None
     # st_ctime cannot be set back, unlike st_mtime, which copying tools set.
     return status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino
-
-
-class Configuration:
-    """The files that an admin edits, as currently in effect. Raises SetupError with the problems of all files.
-
-    ``generation`` grows whenever an edit of any file takes effect, so that derived values are derived again.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        settings: InstanceSettings,
-        *,
-        sections: Collection[str],
-        schemes: Collection[str],
-        record_types: Collection[Guarded],
-        environ: Mapping[str, str],
-        now: Callable[[], datetime],
-    ) -> None:
-        self.folder = folder
-        self.settings = settings
-        self.generation = 1
-        self._touched = asyncio.Event()
-        self._force = False
-        keys, modules, roles = (folder / name for name in ("keys.yaml", "modules.yaml", "roles.yaml"))
-        problems: list[str] = []
-        with _collected(problems):
-            self._roster = Watched(
-                keys, lambda: load_roster(keys, sections=sections, schemes=schemes, environ=environ), now
-            )
-        with _collected(problems):
-            self._catalog = Watched(modules, lambda: load_catalog(modules, record_types=record_types), now)
-            with _collected(problems):  # roles are read against the current catalog
-                self._roles = Watched(roles, lambda: load_roles(roles, catalog=self.catalog), now)
-        if problems:
-            raise SetupError(problems)
-
-    @property
-    def roster(self) -> Roster:
-        """The key roster."""
-        return self._roster.value
-
-    @property
-    def catalog(self) -> Catalog:
-        """The catalog of modules, with plan and policy."""
-        return self._catalog.value
-
-    @property
-    def roles(self) -> Roles:
-        """The local roles."""
-        return self._roles.value
-
-    @property
-    def loaded_at(self) -> datetime:
-        """When the current roster was loaded."""
-        return self._roster.loaded_at
-
-    @property
-    def roster_error(self) -> str | None:
-        """Why the roster's newest edit is not in effect; None if it is."""
-        return self._roster.error
-
-    def errors(self) -> tuple[str, ...]:
-        """The problems for which the newest edits are not in effect."""
-        newest = (watched.error for watched in (self._roster, self._catalog, self._roles))
-        return tuple(line for error in newest if error is not None for line in error.splitlines())
-
-    def poll(self, *, force: bool = False) -> bool:
-        """Load what was edited. True if anything took effect."""
-        # The catalog first: roles are read against it, and an edit of it may let refused roles load.
-        catalog = self._catalog.poll(force=force)
-        changed = [
-            catalog,
-            self._roster.poll(force=force),
-            self._roles.poll(force=force or (catalog and self._roles.error is not None)),
-        ]
-        if any(changed):
-            self.generation += 1
-        return any(changed)
-
-    def hurry(self) -> None:
-        """Make ``run`` load every file now, edited or not, as SIGHUP does."""
-        self._force = True
-        self._touched.set()
-
-    async def run(
-        self, stop: asyncio.Event, *, changed: Callable[[], None] = lambda: None, seconds: float = POLL_SECONDS
-    ) -> None:
-        """Poll until ``stop``; ``changed`` is called when an edit took effect or the errors changed."""
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            while not stop.is_set():
-                touched = asyncio.ensure_future(self._touched.wait())
-                await asyncio.wait((stopping, touched), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-                touched.cancel()
-                if stop.is_set():
-                    return
-                force, self._force = self._force, False
-                self._touched.clear()
-                before = self.errors()
-                if await asyncio.to_thread(self.poll, force=force) or self.errors() != before:
-                    changed()
-        finally:
-            stopping.cancel()
-
-
-@contextlib.contextmanager
-def _collected(problems: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except SetupError as error:
-        problems.extend(error.problems)

@@ -89,7 +89,8 @@ async def turn(folder: Path, _: str) -> dict[str, float]:
     from crm_core.compose import application, clock, open_backend
     from crm_core.server.serve import serve
     from crm_core.services import Services
-    from crm_core.settings.installation import install, watched
+    from crm_core.settings.configuration import Configuration
+    from crm_core.settings.installation import install
 
     tenants = [f"tenant-{number}" for number in range(CONNECTIONS)]
     shutil.rmtree(folder, ignore_errors=True)
@@ -98,7 +99,7 @@ async def turn(folder: Path, _: str) -> dict[str, float]:
     os.environ.update(environ())
     installation = install(config, os.environ)
     backend = await open_backend(installation)
-    services, ready = Services(installation, backend, watched(installation, clock), clock), asyncio.Event()
+    services, ready = Services(installation, backend, Configuration(installation, clock), clock), asyncio.Event()
     app = application(services)
     serving = asyncio.create_task(
         serve(app, listen=f"127.0.0.1:{port}", ready=lambda _: ready.set(), lifespan=app.serving())

@@ -12,7 +12,8 @@ from contract.access.test_route_table import TABLE, table_of
 from contract.box import Box
 from crm_core.compose import clock, open_backend
 from crm_core.services import Services
-from crm_core.settings.installation import install, watched
+from crm_core.settings.configuration import Configuration
+from crm_core.settings.installation import install
 from postgresql_server import Server
 from served import KEY, Instance
 
@@ -37,7 +38,7 @@ async def test_every_process_lets_through_whom_the_table_names(box: Box) -> None
     installation = install(box.config, box.environ)
     backend = await open_backend(installation)
     try:
-        services = Services(installation, backend, watched(installation, clock), clock, None)
+        services = Services(installation, backend, Configuration(installation, clock), clock, None)
         live = Instance(str(box.client.base_url).rstrip("/"), services, count(1))
         assert await table_of(live) == TABLE.read_text()
     finally:

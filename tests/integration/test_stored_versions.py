@@ -17,7 +17,8 @@ import pytest
 from contract.box import SMTP, Box, good, problem
 from crm_core.compose import application, open_backend
 from crm_core.services import Services
-from crm_core.settings.installation import install, watched
+from crm_core.settings.configuration import Configuration
+from crm_core.settings.installation import install
 from crm_core.sync.sections import SEALED_FOR
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -187,7 +188,7 @@ async def test_secrets_and_stored_answers_are_read(tmp_path: Path, version: Path
     moment = datetime.fromisoformat(once["at"]) + timedelta(hours=1)
     installation = install(copied(version, tmp_path / "instance"), os.environ)
     backend = await open_backend(installation)
-    services = Services(installation, backend, watched(installation, lambda: moment), lambda: moment)
+    services = Services(installation, backend, Configuration(installation, lambda: moment), lambda: moment)
     try:
         section = (await services.views.of(tenant)).sections["smtp"]
         assert services.sealer.open(SEALED_FOR, section.sealed["/password"]) == SMTP["password"]

@@ -26,11 +26,12 @@ import asyncio, os, sys
 from pathlib import Path
 from crm_core.compose import application, clock, open_backend
 from crm_core.services import Services
-from crm_core.settings.installation import install, watched
+from crm_core.settings.configuration import Configuration
+from crm_core.settings.installation import install
 async def start():
     installation = install(Path(sys.argv[1]), os.environ)
     backend = await open_backend(installation)
-    application(Services(installation, backend, watched(installation, clock), clock))
+    application(Services(installation, backend, Configuration(installation, clock), clock))
     print(*sys.modules)
     await backend.close()
 asyncio.run(start())

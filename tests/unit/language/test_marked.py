@@ -15,7 +15,7 @@ from msgspec import Meta
 from crm_core.language import Languages, localized, using_language
 from crm_core.model.fields import convert, metas
 from crm_core.plugin.registry import build_registry
-from crm_core.settings.plugins import load_plugins
+from crm_core.settings.installation import load_plugins
 from translations import ROOT, catalogues, read
 
 MARKERS = {"gettext": 1, "gettext_noop": 1, "ngettext": 2}

@@ -4,14 +4,17 @@ import asyncio
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from crm_core.errors import SetupError
-from crm_core.settings import Configuration, check, example, load_instance
+from crm_core.settings import check, example, load_instance
+from crm_core.settings.configuration import Configuration
 from crm_core.settings.examples import FOLDER, OF_INSTANCE
+from crm_core.settings.installation import Installation
 
 ENVIRON = {"CRM_SECRET_KEY": "s" * 32, "K": "k" * 32}
 GOOD = "tenants: {northwind: {keys: [{version: 1, secret: env:K}]}}\n"
@@ -32,7 +35,9 @@ def configure(tmp_path: Path, clock: Any) -> Any:
             if not (tmp_path / name).exists():
                 (tmp_path / name).write_text(example(name))
         settings = load_instance(tmp_path / "instance.yaml", environ=ENVIRON)
-        return Configuration(tmp_path, settings, **NAMES, environ=ENVIRON, now=clock)
+        registry: Any = SimpleNamespace(sections=("alpha",), schemes=("crm-sync-v1",), record_types={})
+        parts: Any = {"host": None, "registry": registry, "options": {}}
+        return Configuration(Installation(folder=tmp_path, environ=ENVIRON, settings=settings, **parts), clock)
 
     return make
 

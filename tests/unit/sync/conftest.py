@@ -8,7 +8,8 @@ import pytest
 
 from crm_core.plugin.storage import StorageContext
 from crm_core.services import Services
-from crm_core.settings.installation import ConfigurationOnDemand, install
+from crm_core.settings.configuration import ConfigurationOnDemand
+from crm_core.settings.installation import install
 from crm_core.sync.section_facts import digest_of
 from sync_world import KEY, SECRET, Clock, Faulty, World
 
