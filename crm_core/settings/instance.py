@@ -13,6 +13,7 @@ import msgspec
 
 from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, Scalar
+from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.origin import public_origin
 from crm_core.settings.places import FileProblem, Place, Wrong, closest, hint, quoted, setup_error
@@ -221,20 +222,17 @@ def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
         "others", lambda value: mapping_of(value, lambda member: _other(member, secrets), "backends"), {}
     )
     members.done(others=True)
-    options: dict[str, Any] = {}
-    for member in members.rest():
-        try:
-            options[member.name] = _option(member.value, secrets)
-        except Wrong as wrong:
-            members.problems.extend(wrong.problems)
-    members.done(others=True)
     entry = members.find("backend")
+    options = _options(MappingNode(node.place, members.rest()), secrets)
     return StorageSettings(backend, options, entry.value.place if entry else node.place, others)
 
 
 def _other(member: MappingMember, secrets: Secrets | References) -> StorageSettings:
-    options = mapping_of(member.value, lambda option: _option(option.value, secrets), "options")
-    return StorageSettings(member.name, options, member.place)
+    return StorageSettings(member.name, _options(member.value, secrets), member.place)
+
+
+def _options(node: Node, secrets: Secrets | References) -> dict[str, object]:
+    return mapping_of(node, lambda option: _option(option.value, secrets), "options")
 
 
 def _default_backend() -> str:
@@ -249,7 +247,7 @@ def _option(node: Node, secrets: Secrets | References) -> object:
         return secrets.value(node) if isinstance(value, str) else value
     if isinstance(node, Items):
         return list_of(lambda item: _option(item, secrets))(node)
-    return mapping_of(node, lambda member: _option(member.value, secrets), "options")
+    return _options(node, secrets)
 
 
 def untyped(node: Node) -> object:

@@ -25,10 +25,6 @@ _FORMS = "env:NAME, file:/path, base64:..., hex:... or whsec_..."
 _FRESH = "`crm keys generate` prints a fresh one"
 
 
-class _BadSecret(Exception):
-    """A sentence on why a reference yields no key."""
-
-
 class Secrets:
     """Reads secrets. ``environ``: the environment; ``folder``: what relative ``file:`` paths start from."""
 
@@ -44,73 +40,17 @@ class Secrets:
         """As ``key``, but the text itself may be the secret."""
         return self._read(node, plain=True)
 
-    def reference(self, text: str) -> bytes:
-        """The bytes of a key behind a reference given outside of a file. Raises ValueError with a sentence."""
-        try:
-            return self._bytes(text, plain=False)
-        except _BadSecret as unreadable:
-            raise ValueError(str(unreadable)) from None
+    def reference(self, text: str, *, plain: bool = False) -> bytes:
+        """The bytes of a key behind a reference, or with a prefix; if ``plain``, also the text itself.
 
-    def text(self, reference: str) -> str:
-        """The text behind ``env:`` or ``file:``, without one final newline. Raises ValueError with a sentence."""
-        try:
-            secret = _without_newline(self._referenced(reference))
-        except _BadSecret as unreadable:
-            raise ValueError(str(unreadable)) from None
-        if not secret:
-            raise ValueError(f"{reference} is empty; let it contain the secret")
-        return secret
-
-    def public(self, node: Node) -> bytes:
-        """The raw bytes of a public key, in the clear or behind a reference."""
-        if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, f"expected a public key; write {PUBLIC_FORMS}")
-        try:
-            return public_key(self._resolved(node.text))
-        except (_BadSecret, ValueError) as error:
-            raise Wrong.at(node.place, str(error)) from None
-
-    def private(self, text: str) -> bytes:
-        """The raw bytes of a private key behind a reference. Raises ValueError with a sentence."""
-        try:
-            return private_key(self._resolved(text))
-        except _BadSecret as unreadable:
-            raise ValueError(str(unreadable)) from None
-
-    def _resolved(self, text: str) -> str:
-        """The text at the end of a chain of references."""
-        for _ in range(_HOPS + 1):
-            if not text.startswith(("env:", "file:")):
-                return text
-            text = self._referenced(text)
-        raise _BadSecret("the references form a chain that is too long; refer to the key itself")
-
-    def value(self, node: Node) -> str:
-        """A text, in the clear or behind ``env:`` or ``file:``, such as an address with a password in it."""
-        if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, "expected a text; write one, or a reference such as env:NAME")
-        if not node.text.startswith(("env:", "file:")):
-            return node.text
-        try:
-            return _without_newline(self._referenced(node.text))
-        except _BadSecret as unreadable:
-            raise Wrong.at(node.place, str(unreadable)) from None
-
-    def _read(self, node: Node, *, plain: bool) -> bytes:
-        if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, f"expected a secret; write one of {_FORMS}")
-        try:
-            return self._bytes(node.text, plain=plain)
-        except _BadSecret as unreadable:
-            raise Wrong.at(node.place, str(unreadable)) from None
-
-    def _bytes(self, text: str, *, plain: bool) -> bytes:
+        Raises ValueError with a sentence.
+        """
         referred = text.startswith(("env:", "file:"))
         text = self._resolved(text)
         plain = plain or referred
         shortest, longest, form = SHORTEST, None, text.strip() if referred else text
         if is_key_of_a_pair(form):
-            raise _BadSecret("this is a key of an Ed25519 pair, not a shared secret; write the public key as `public`")
+            raise ValueError("this is a key of an Ed25519 pair, not a shared secret; write the public key as `public`")
         if form.startswith("base64:"):
             key = _base64(form.removeprefix("base64:"), "base64:")
         elif form.startswith("hex:"):
@@ -121,12 +61,59 @@ class Secrets:
         elif plain:
             key = _without_newline(text).encode()
         else:
-            raise _BadSecret(f"the secret has no prefix; write one of {_FORMS}")
+            raise ValueError(f"the secret has no prefix; write one of {_FORMS}")
         if len(key) < shortest:
-            raise _BadSecret(f"the secret is too short, {len(key)} bytes; use at least {shortest}, {_FRESH}")
+            raise ValueError(f"the secret is too short, {len(key)} bytes; use at least {shortest}, {_FRESH}")
         if longest is not None and len(key) > longest:
-            raise _BadSecret(f"the secret is too long, {len(key)} bytes; a whsec_ has at most {longest}, {_FRESH}")
+            raise ValueError(f"the secret is too long, {len(key)} bytes; a whsec_ has at most {longest}, {_FRESH}")
         return key
+
+    def text(self, reference: str) -> str:
+        """The text behind ``env:`` or ``file:``, without one final newline. Raises ValueError with a sentence."""
+        secret = _without_newline(self._referenced(reference))
+        if not secret:
+            raise ValueError(f"{reference} is empty; let it contain the secret")
+        return secret
+
+    def public(self, node: Node) -> bytes:
+        """The raw bytes of a public key, in the clear or behind a reference."""
+        if not isinstance(node, Scalar) or node.null:
+            raise Wrong.at(node.place, f"expected a public key; write {PUBLIC_FORMS}")
+        try:
+            return public_key(self._resolved(node.text))
+        except ValueError as error:
+            raise Wrong.at(node.place, str(error)) from None
+
+    def private(self, text: str) -> bytes:
+        """The raw bytes of a private key behind a reference. Raises ValueError with a sentence."""
+        return private_key(self._resolved(text))
+
+    def _resolved(self, text: str) -> str:
+        """The text at the end of a chain of references."""
+        for _ in range(_HOPS + 1):
+            if not text.startswith(("env:", "file:")):
+                return text
+            text = self._referenced(text)
+        raise ValueError("the references form a chain that is too long; refer to the key itself")
+
+    def value(self, node: Node) -> str:
+        """A text, in the clear or behind ``env:`` or ``file:``, such as an address with a password in it."""
+        if not isinstance(node, Scalar) or node.null:
+            raise Wrong.at(node.place, "expected a text; write one, or a reference such as env:NAME")
+        if not node.text.startswith(("env:", "file:")):
+            return node.text
+        try:
+            return _without_newline(self._referenced(node.text))
+        except ValueError as error:
+            raise Wrong.at(node.place, str(error)) from None
+
+    def _read(self, node: Node, *, plain: bool) -> bytes:
+        if not isinstance(node, Scalar) or node.null:
+            raise Wrong.at(node.place, f"expected a secret; write one of {_FORMS}")
+        try:
+            return self.reference(node.text, plain=plain)
+        except ValueError as error:
+            raise Wrong.at(node.place, str(error)) from None
 
     def _referenced(self, text: str) -> str:
         kind, _, where = text.partition(":")
@@ -134,30 +121,30 @@ class Secrets:
 
     def _from_environment(self, name: str) -> str:
         if _ENV.fullmatch(name) is None:
-            raise _BadSecret("env: must be followed by the name of an environment variable, such as env:CRM_KEY_1")
+            raise ValueError("env: must be followed by the name of an environment variable, such as env:CRM_KEY_1")
         if name not in self._environ:
-            raise _BadSecret(f"the environment variable {name} is not set; set it to the secret")
+            raise ValueError(f"the environment variable {name} is not set; set it to the secret")
         try:
             self._environ[name].encode()
         except UnicodeEncodeError:
-            raise _BadSecret(f"the environment variable {name} is not UTF-8; write it as base64:...") from None
+            raise ValueError(f"the environment variable {name} is not UTF-8; write it as base64:...") from None
         return self._environ[name]
 
     def _from_file(self, where: str) -> str:
         if not where or "\0" in where:
-            raise _BadSecret("file: must be followed by a path, such as file:/run/secrets/key")
+            raise ValueError("file: must be followed by a path, such as file:/run/secrets/key")
         path = self._folder / where
         try:
             with open(path, "rb", opener=open_nonblocking) as file:
                 raw = file.read(_LARGEST_FILE + 1) or b""  # a pipe without data reads as None
         except OSError as error:
-            raise _BadSecret(f"the file {path} cannot be read ({error.strerror}); check path and permissions") from None
+            raise ValueError(f"the file {path} cannot be read ({error.strerror}); check path and permissions") from None
         if len(raw) > _LARGEST_FILE:
-            raise _BadSecret(f"the file {path} is larger than {_LARGEST_FILE} bytes; let it contain the secret alone")
+            raise ValueError(f"the file {path} is larger than {_LARGEST_FILE} bytes; let it contain the secret alone")
         try:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise _BadSecret(f"the file {path} is not UTF-8 text; write raw bytes as base64:...") from None
+            raise ValueError(f"the file {path} is not UTF-8 text; write raw bytes as base64:...") from None
 
 
 class References:
@@ -193,10 +180,10 @@ def _base64(text: str, prefix: str) -> bytes:
         message = (
             f"what follows {prefix} is not base64; use A-Z, a-z, 0-9, + and /, padded with = to a multiple of four"
         )
-        raise _BadSecret(message) from None
+        raise ValueError(message) from None
 
 
 def _hex(text: str) -> bytes:
     if re.fullmatch(r"(?:[0-9A-Fa-f]{2})*", text) is None:
-        raise _BadSecret("what follows hex: is not hexadecimal; use pairs of 0-9 and a-f")
+        raise ValueError("what follows hex: is not hexadecimal; use pairs of 0-9 and a-f")
     return bytes.fromhex(text)
