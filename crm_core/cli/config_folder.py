@@ -1,10 +1,11 @@
-"""The config folder as commands read it: each file when it is first needed."""
+"""The config folder as commands read it: each file when it is first needed, keys.yaml with its keys or without."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import msgspec
 from crm_core.errors import SetupError
 from crm_core.model.keys import KeyKind, Roster, TenantRoster
 from crm_core.model.signed_text import NATIVE
-from crm_core.plugin.registry import Registry
-from crm_core.settings import InstanceSettings, Secrets
+from crm_core.plugin.registry import Registry, build_registry
+from crm_core.settings import InstanceSettings, Secrets, load_instance_outline, load_roster, load_roster_outline
 
 
 class ConfigFolder:
@@ -32,14 +33,11 @@ class ConfigFolder:
     @cached_property
     def settings(self) -> InstanceSettings:
         """instance.yaml without its secrets."""
-        from crm_core.settings import load_instance_outline
-
         return load_instance_outline(self._path / "instance.yaml")
 
     @cached_property
     def registry(self) -> Registry:
         """The parts of the plugins that instance.yaml loads; of the installed ones if there is none."""
-        from crm_core.plugin.registry import build_registry
         from crm_core.settings.installation import load_plugins
 
         return build_registry(load_plugins(self.settings if self.has_settings else None))
@@ -47,22 +45,12 @@ class ConfigFolder:
     @cached_property
     def roster(self) -> Roster:
         """keys.yaml. Raises SetupError."""
-        from crm_core.settings import load_roster
-
-        return load_roster(
-            self._path / "keys.yaml",
-            sections=self.registry.sections,
-            schemes=self.registry.schemes,
-            environ=os.environ,
-        )
+        return read_roster(self._path / "keys.yaml", self.registry)
 
     @cached_property
     def outline(self) -> Roster:
         """keys.yaml without its keys, some of which may not be readable here. Raises SetupError."""
-        from crm_core.settings import load_roster_outline
-
-        registry = self.registry
-        return load_roster_outline(self._path / "keys.yaml", sections=registry.sections, schemes=registry.schemes)
+        return read_outline(self._path / "keys.yaml", self.registry)
 
     @cached_property
     def _whole_roster(self) -> Roster | None:
@@ -130,3 +118,32 @@ class ConfigFolder:
             raise click.UsageError("instance.yaml listens on any free port; add the address with --url")
         here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - read
         return f"http://{f'[{here}]' if ':' in here else here}:{listen.port}", None
+
+
+def registry_of(config: Path) -> Registry:
+    """All plugins of instance.yaml; without a valid one, the built-in plugins: crm config check reports it."""
+    from crm_core.settings.installation import load_plugins
+
+    settings = None
+    with suppress(SetupError):
+        settings = load_instance_outline(config / "instance.yaml")
+    return build_registry(load_plugins(settings))
+
+
+def read_roster(path: Path, registry: Registry) -> Roster:
+    """The roster with its keys. Raises SetupError."""
+    return load_roster(path, sections=registry.sections, schemes=registry.schemes, environ=os.environ)
+
+
+def read_outline(path: Path, registry: Registry) -> Roster:
+    """The roster without its keys. Raises SetupError."""
+    return load_roster_outline(path, sections=registry.sections, schemes=registry.schemes)
+
+
+def as_readable(path: Path, registry: Registry) -> Callable[[Path], object]:
+    """A check of an edited roster: with its keys if they can be read here, else without."""
+    try:
+        read_roster(path, registry)
+    except SetupError:
+        return lambda edited: read_outline(edited, registry)
+    return lambda edited: read_roster(edited, registry)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import click
 
-from crm_core.cli.reading_keys import as_readable, loaded, outline, registry_of
+from crm_core.cli.config_folder import as_readable, read_outline, read_roster, registry_of
 from crm_core.cli.roster_edit import edit_roster, set_member
 from crm_core.cli.rotation import Rotation, fresh_secret, roster_time
 from crm_core.cli.running import config_option, json_option, perform, print_json
@@ -99,7 +99,7 @@ def rotate(
     done: list[Rotation] = []
 
     def change(text: str) -> str:
-        roster = outline(path, registry)
+        roster = read_outline(path, registry)
         name = _one_tenant(roster, tenant)
         now = datetime.now(UTC).replace(microsecond=0)
         entry = roster.tenants.get(name)
@@ -139,13 +139,13 @@ def revoke(tenant: str, version: int, config: Path) -> None:
     To retire a key that has not leaked, give it a not_after instead (crm keys rotate writes one).
     """
     path, registry = config / "keys.yaml", registry_of(config)
-    entry = outline(path, registry).tenants.get(tenant, TenantRoster())
+    entry = read_outline(path, registry).tenants.get(tenant, TenantRoster())
     if version not in entry.keys:
         known = ", ".join(str(number) for number in sorted(entry.keys)) or "none"
         raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
     set_member(path, tenant, version, "revoked", "true")
     click.echo(f"{tenant}: key version {version} is revoked; versions pushed with it no longer count")
-    if not outline(path, registry).tenants[tenant].active(datetime.now(UTC)):
+    if not read_outline(path, registry).tenants[tenant].active(datetime.now(UTC)):
         click.echo(f"{tenant} now has no active key; crm keys rotate {tenant} creates one", err=True)
 
 
@@ -161,9 +161,9 @@ def keys(tenant: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT0
     path, registry = config / "keys.yaml", registry_of(config)
     now = datetime.now(UTC)
     try:
-        roster, known = loaded(path, registry), True
+        roster, known = read_roster(path, registry), True
     except SetupError:
-        roster, known = outline(path, registry), False  # a secret that cannot be read here; `check` reports it
+        roster, known = read_outline(path, registry), False  # a secret that cannot be read here; `check` reports it
     if tenant is not None and tenant not in roster.tenants:
         raise SetupError([f"keys.yaml has no entry for {tenant}"])
     names = [name for name in sorted(roster.tenants) if tenant in (None, name)]
@@ -249,7 +249,7 @@ def _line(row: dict[str, Any]) -> str:
 def check(config: Path) -> None:
     """Report problems in keys.yaml, keys that end soon and tenants without one; exit 1 if a tenant cannot push."""
     path, registry = config / "keys.yaml", registry_of(config)
-    roster = loaded(path, registry)
+    roster = read_roster(path, registry)
     now = datetime.now(UTC)
     for line in (*_warnings(roster, path, now), *_without_entry(config, roster)):
         click.echo(line, err=True)
