@@ -8,8 +8,16 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, closing, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from email.utils import formatdate
 from functools import partial
 from typing import Final
@@ -80,23 +88,16 @@ async def serve(
                 new_request_id=new_request_id,
                 instance=instance,
             )
-            servers: list[asyncio.AbstractServer] = []
-            try:
-                _set_date(state)
-                await _listen(servers, listener, connection, limit.backlog)
+            _set_date(state)
+            async with _listening(listener, connection, limit.backlog):
                 gc.collect()
                 gc.freeze()  # the collector skips objects that live as long as the server
                 gc.set_threshold(*_COLLECTING)
                 ready(listener.address)
                 await _until(stop, state)
-                for server in servers:
-                    server.close()
-                if on_stop is not None:
-                    on_stop()
-                await _drain(state, drain_seconds, stop)
-            finally:
-                for server in servers:
-                    server.close()
+            if on_stop is not None:
+                on_stop()
+            await _drain(state, drain_seconds, stop)
 
 
 class _Stop:
@@ -144,19 +145,20 @@ def _config(app: Asgi, idle_seconds: float) -> Config:
     return config
 
 
-async def _listen(
-    servers: list[asyncio.AbstractServer],
-    listener: Listener,
-    connection: Callable[[], ServerConnection],
-    backlog: int,
-) -> None:
+@asynccontextmanager
+async def _listening(
+    listener: Listener, connection: Callable[[], ServerConnection], backlog: int
+) -> AsyncIterator[None]:
+    """Accept connections meanwhile."""
     loop = asyncio.get_running_loop()
-    try:
-        for sock in listener.sockets:
-            create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-            servers.append(await create(connection, sock=sock, backlog=backlog))
-    except OSError as error:
-        raise SetupError([f"listen: {listener.address} cannot be listened on: {error.strerror}"]) from error
+    with ExitStack() as servers:
+        try:
+            for sock in listener.sockets:
+                create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+                servers.callback((await create(connection, sock=sock, backlog=backlog)).close)
+        except OSError as error:
+            raise SetupError([f"listen: {listener.address} cannot be listened on: {error.strerror}"]) from error
+        yield
 
 
 async def _until(stop: _Stop, state: ServerState) -> None:
