@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_core.web.theme import DEFAULTS, derive, misses, prefers_dark, theme_sheet
+from crm_core.web.theme import DEFAULTS, derive, prefers_dark, theme_sheet
 from crm_core.web.theme.color import contrast, hex_of, oklch
 from crm_core.web.theme.shades import on, reach
+from readable_pairs import misses
 
 VECTORS = json.loads((Path(__file__).parent / "theme-vectors.json").read_text())
 
@@ -28,7 +29,7 @@ def test_vectors(brand: str, mode: str) -> None:
 @settings(max_examples=120)
 @given(brands, st.sampled_from(["light", "dark"]))
 def test_any_brand_is_readable(brand: dict[str, str], mode: str) -> None:
-    """No promised pair falls below its ratio, for any pushed colours."""
+    """No pair falls below its ratio, for any pushed colours."""
     assert misses(derive(brand, mode)) == []
 
 
@@ -46,7 +47,7 @@ def test_hostile_brands_are_readable(one: str) -> None:
 def test_misses_finds_unreadable_pairs() -> None:
     """The measure itself notices a pair that falls short."""
     tokens = derive({}, "light") | {"muted": "#cccccc"}
-    assert {(miss.promise.front, miss.promise.ground) for miss in misses(tokens)} == {
+    assert {(miss.pair.front, miss.pair.ground) for miss in misses(tokens)} == {
         ("muted", ground) for ground in ("bg", "surface", "sunken", "hover")
     }
 
