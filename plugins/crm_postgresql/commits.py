@@ -19,7 +19,8 @@ from crm_postgresql.wire import TooSlow
 
 _TOGETHER = 64  # units of a statement
 _LEAST = 0.3  # seconds that a commit needs
-_COMMIT = "SELECT crm.commit(%s, %s)"
+_ALONE = "SELECT crm.commit(%s, %s)"
+_SEVERAL = "SELECT crm.commit_together(%s, %s)"
 _TRIES = 4
 
 Outcome = Committed | Conflict
@@ -93,10 +94,13 @@ class Commits:
         end = min(each.end for each in some)
         if end - asyncio.get_running_loop().time() < _LEAST:  # those before it took its time; it was not sent
             raise StorageUnavailable("The database does not answer.", retry_after=2)
-        text = lists(each.encoded for each in some)
+        if len(some) == 1:
+            query, text = _ALONE, some[0].encoded.text
+        else:
+            query, text = _SEVERAL, lists(each.encoded for each in some)
         for attempt in range(_TRIES):
             try:
-                rows = await self._database.statement(_COMMIT, (tenant, text), end)
+                rows = await self._database.statement(query, (tenant, text), end)
             except PoolTimeout:
                 raise StorageUnavailable("The database does not answer.", retry_after=2) from None
             except TooSlow:

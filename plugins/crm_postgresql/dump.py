@@ -94,7 +94,7 @@ async def load(db: AsyncConnection[Any], instance: str, name: str, parts: AsyncI
         await _write(db, tenant, some)
         await db.execute(_COLLECTIONS, (tenant,))
         await db.execute(_KEY_USES, (tenant,))
-        await db.execute(_OLDEST, (tenant,))
+        await db.execute(_STORE, (tenant,))
         await db.execute("INSERT INTO crm.tenants (instance, name) VALUES (%s, %s)", (instance, name))
     await db.execute("ANALYZE crm.documents, crm.keys")  # or lists are planned as if there were none, for a minute
 
@@ -105,8 +105,9 @@ FROM crm.documents WHERE tenant = %s GROUP BY 1, 2, 3"""
 _KEY_USES: Final = """
 INSERT INTO crm.key_uses SELECT tenant, key_version, count(*), max(received_at)
 FROM crm.log WHERE tenant = %s AND key_version IS NOT NULL GROUP BY 1, 2"""
-_OLDEST: Final = """
-UPDATE crm.stores s SET oldest = coalesce((SELECT min(place) - 1 FROM crm.changes c WHERE c.tenant = s.tenant), newest)
+_STORE: Final = """
+UPDATE crm.stores s SET oldest = coalesce((SELECT min(place) - 1 FROM crm.changes c WHERE c.tenant = s.tenant), newest),
+    forgotten = (SELECT max(stamp) FROM crm.forgotten f WHERE f.tenant = s.tenant)
 WHERE tenant = %s"""
 _WRITE: Final[dict[Any, str]] = {
     DumpHead: """

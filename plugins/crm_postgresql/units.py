@@ -16,6 +16,7 @@ from crm_core.plugin.unit import (
     DocumentExists,
     Expectation,
     IndexFree,
+    Put,
     Unit,
     WorkspaceAt,
 )
@@ -40,15 +41,14 @@ def encoded(unit: Unit) -> EncodedUnit:
     if any(put.collection.startswith("_") for put in unit.puts):
         raise ValueError("collection names beginning with _ are reserved for the store")
     writes = {(p.collection, p.id) for p in unit.puts}
+    stored = {(e.collection, e.id) for e in unit.expect if isinstance(e, DocumentAt) and e.revision}
     members = {
         "now": unit.now,
         "claims": [(c.kind, c.key, c.evidence.decode(), c.expires, c.stamp, c.subject) for c in unit.claims],
         "expires": min((c.expires for c in unit.claims if c.expires is not None), default=None),
+        "stamp": min((c.stamp for c in unit.claims if c.stamp is not None), default=None),
         "expect": [_expectation(each) for each in unit.expect],
-        "puts": [
-            (p.collection, p.id, _text(p.body), {n: keys_of(v) for n, v in p.indexes.items()}, p.moved_at)
-            for p in unit.puts
-        ],
+        "puts": [_put(each, stored) for each in unit.puts],
         "deletes": [(d.collection, d.id) for d in unit.deletes],
         "releases": unit.releases,
         "entries": [_entry(entry) for entry in unit.entries],
@@ -71,8 +71,8 @@ def encoded(unit: Unit) -> EncodedUnit:
 def _facts(unit: Unit, documents: int) -> dict[str, bool]:
     """Members that are there or not: what ``crm.commit`` would have to look for."""
     facts = {}
-    if unit.claims and not unit.releases and len({(c.kind, c.key) for c in unit.claims}) == len(unit.claims):
-        facts["distinct"] = True  # the claims, so that one statement can make them
+    if len({*unit.releases, *[(c.kind, c.key) for c in unit.claims]}) == len(unit.claims) + len(unit.releases):
+        facts["distinct"] = True  # claims and releases: most likely all claims can be made
     if documents < len(unit.puts):
         facts["repeats"] = True  # a document is put several times
     if any(change.change == "erased" for change in unit.changes):
@@ -94,6 +94,13 @@ def lists(units: Iterable[EncodedUnit]) -> bytes:
         found[-1].append(text)
         written = None if writes is None else written | writes
     return b"[%b]" % b",".join([b"[%b]" % b",".join(each) for each in found])
+
+
+def _put(put: Put, stored: set[_Place]) -> tuple[Any, ...]:
+    """A put, and whether it makes a document or leaves its indexes as they are, as far as that can be guessed."""
+    indexes = {name: keys_of(value) for name, value in put.indexes.items()}
+    simple = not put.moved_at and (not indexes or (put.collection, put.id) not in stored)
+    return put.collection, put.id, _text(put.body), indexes, put.moved_at, simple
 
 
 def _text(body: bytes) -> str:
@@ -140,7 +147,7 @@ def entry_columns(entry: LogEntry) -> dict[str, Any]:
 
 
 def outcomes(units: list[Unit], text: str) -> list[Committed | Conflict]:
-    """The outcomes of units, as ``crm.commit`` returns them."""
+    """The outcomes of units, as ``crm.commit`` and ``crm.commit_together`` return them."""
     return [_outcome(unit, found) for unit, found in zip(units, msgspec.json.decode(text), strict=True)]
 
 

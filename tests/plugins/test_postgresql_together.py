@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from crm_core.plugin.storage import (
@@ -29,6 +30,7 @@ from crm_core.plugin.storage import (
 )
 from crm_core.testing.storage import entry, put
 from crm_core.testing.storage_changes import change
+from crm_postgresql.schema import migrations
 from crm_postgresql.storage import PostgreSQLBackend
 from crm_postgresql.units import encoded, lists
 from postgresql_server import Server
@@ -135,3 +137,22 @@ def test_units_that_touch_different_documents_are_in_one_list() -> None:
         Unit(now=1, revises=True),
     ):
         assert sizes(a, alone, b) == [1, 1, 1]
+
+
+async def test_a_claim_that_an_earlier_version_forgot_is_refused(postgresql: Server, tmp_path: Path) -> None:
+    """A store from before its latest forgotten stamp was with it."""
+    dsn = postgresql.fresh()
+    with psycopg.connect(dsn, autocommit=True) as db:
+        for text in ("CREATE SCHEMA crm", "CREATE TABLE crm.version (version integer NOT NULL)", *migrations()[:9]):
+            db.execute(text)
+        db.execute("INSERT INTO crm.version VALUES (9)")
+        db.execute("SELECT crm.create_tenant('eu1', 'north', 'epoch'), set_config('crm.tenant', 'eu1/north', false)")
+        db.execute("INSERT INTO crm.forgotten VALUES ('eu1/north', 'nonce', 50)")
+        db.execute("UPDATE crm.stores SET expires = NULL WHERE tenant = 'eu1/north'")
+    migrating = PostgreSQLBackend()
+    await migrating.open(StorageContext(tmp_path, {"dsn": dsn}, instance="eu1", migrating=True))
+    await migrating.migrate()
+    for stamp, outcome in ((50, Conflict), (51, Committed)):
+        claim = Claim("nonce", str(stamp), b"{}", 400, stamp)
+        assert isinstance(await migrating.commit("north", Unit(now=100, claims=(claim,))), outcome)
+    await migrating.close()
